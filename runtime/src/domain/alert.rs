@@ -1,0 +1,179 @@
+//! Alerts, their events and the messages about them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ChannelId, UnixMillis};
+
+/// Row id of an alert in the control store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct AlertId(pub i64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Info,
+    Warning,
+    Critical,
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Severity::Info, Severity::Warning, Severity::Critical].into_iter().find(|severity| severity.as_str() == text)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// Breached, but not for long enough yet. Nobody is told.
+    Pending,
+    Firing,
+    /// Firing, and somebody is on it.
+    Acknowledged,
+    Resolved,
+    /// Firing, but muted.
+    Suppressed,
+}
+
+impl AlertState {
+    pub const ALL: [AlertState; 5] = [
+        AlertState::Pending,
+        AlertState::Firing,
+        AlertState::Acknowledged,
+        AlertState::Resolved,
+        AlertState::Suppressed,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlertState::Pending => "pending",
+            AlertState::Firing => "firing",
+            AlertState::Acknowledged => "acknowledged",
+            AlertState::Resolved => "resolved",
+            AlertState::Suppressed => "suppressed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    pub fn is_open(self) -> bool {
+        self != AlertState::Resolved
+    }
+}
+
+/// One breach of one rule for one service, from first suspicion to resolution.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    pub id: AlertId,
+    /// Name of the rule, e.g. `Service Down`.
+    pub name: String,
+    /// Key of the rule in the catalog.
+    pub rule: String,
+    /// Slug.
+    pub service: String,
+    pub severity: Severity,
+    pub state: AlertState,
+    /// The rule's latest text: the value found beside the value wanted.
+    pub summary: String,
+    pub value: Option<f64>,
+    pub wanted: Option<f64>,
+    /// First breach.
+    pub started_ms: UnixMillis,
+    pub fired_ms: Option<UnixMillis>,
+    pub resolved_ms: Option<UnixMillis>,
+    pub updated_ms: UnixMillis,
+}
+
+/// One change in an alert's life.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertEvent {
+    pub id: i64,
+    pub alert: AlertId,
+    pub ts_ms: UnixMillis,
+    pub from: Option<AlertState>,
+    pub to: AlertState,
+    /// `engine`, or who did it.
+    pub actor: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NotificationStatus {
+    Firing,
+    Resolved,
+}
+
+impl NotificationStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NotificationStatus::Firing => "firing",
+            NotificationStatus::Resolved => "resolved",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [NotificationStatus::Firing, NotificationStatus::Resolved].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NotificationState {
+    /// Waits for its first or next attempt.
+    Waiting,
+    Delivered,
+    /// Given up: a permanent error, or too many attempts. Kept, and shown.
+    Dead,
+}
+
+impl NotificationState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NotificationState::Waiting => "waiting",
+            NotificationState::Delivered => "delivered",
+            NotificationState::Dead => "dead",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [NotificationState::Waiting, NotificationState::Delivered, NotificationState::Dead]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// One message to one channel: a durable row before it is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Notification {
+    pub id: i64,
+    /// Same for every attempt.
+    pub idempotency_key: String,
+    pub alert: AlertId,
+    pub channel: ChannelId,
+    pub status: NotificationStatus,
+    pub state: NotificationState,
+    /// Attempts made so far.
+    pub attempts: u32,
+    pub created_ms: UnixMillis,
+    pub next_attempt_ms: UnixMillis,
+    pub delivered_ms: Option<UnixMillis>,
+    pub last_error: Option<String>,
+    /// The alert as it was when the message was decided on: what is sent.
+    pub alert_snapshot: Alert,
+}

@@ -1,0 +1,128 @@
+//! What is watched, by which rules, and who is told: the registry publishes it whole, everyone else reads it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Severity;
+
+/// Who owns a service: what comes from files can't be changed over the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    File,
+    Api,
+}
+
+/// Something we depend on and do not run.
+#[derive(Debug, Clone)]
+pub struct Service {
+    pub slug: String,
+    pub name: String,
+    /// The seed's word, e.g. `REST`.
+    pub kind: String,
+    pub base_url: String,
+    pub health_endpoint: Option<String>,
+    pub tags: Vec<String>,
+    pub owner: Option<String>,
+    pub description: Option<String>,
+    pub origin: Origin,
+    /// Loopback and private addresses may be reached.
+    pub allow_private: bool,
+    pub credentials: Vec<Credential>,
+    pub probes: Vec<Probe>,
+}
+
+/// How the host proves who we are. Never seen by a plugin.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// `default` for the service's `authentication`.
+    pub name: String,
+    pub kind: CredentialKind,
+}
+
+#[derive(Debug, Clone)]
+pub enum CredentialKind {
+    /// A header with the secret as its value.
+    Header {
+        header: String,
+        value: SecretString,
+    },
+    Bearer {
+        token: SecretString,
+    },
+    Basic {
+        username: String,
+        password: SecretString,
+    },
+    Query {
+        parameter: String,
+        value: SecretString,
+    },
+}
+
+/// One scheduled check of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// Unique in its service.
+    pub name: String,
+    pub plugin: String,
+    /// JSON object that the plugin has accepted.
+    pub settings: Value,
+    pub interval: Duration,
+    pub timeout: Duration,
+}
+
+/// One rule for one service.
+#[derive(Debug, Clone)]
+pub struct AlertRule {
+    /// Unique and stable: `SERVICE/NAME`.
+    pub key: String,
+    pub name: String,
+    pub service: String,
+    pub plugin: String,
+    pub settings: Value,
+    /// How long the breach has to last before the alert fires.
+    pub duration: Duration,
+    pub severity: Severity,
+    pub channels: Vec<ChannelId>,
+}
+
+/// `PLUGIN-DIGEST`: two entries with the same settings are one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ChannelId(pub String);
+
+/// A notifier plugin with settings, which may hold secrets: printed as `***`, and replaced before a plugin sees them.
+#[derive(Clone)]
+pub struct Channel {
+    pub id: ChannelId,
+    pub name: String,
+    pub plugin: String,
+    pub settings: Value,
+    /// Written in a configuration file, so private addresses in it are meant.
+    pub origin: Origin,
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel").field("id", &self.id).field("plugin", &self.plugin).field("settings", &"***").finish()
+    }
+}
+
+/// Everything that is configured, at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// Grows by one with each change.
+    pub version: u64,
+    /// By slug.
+    pub services: BTreeMap<String, Arc<Service>>,
+    /// By service slug.
+    pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
+    pub channels: BTreeMap<ChannelId, Arc<Channel>>,
+}

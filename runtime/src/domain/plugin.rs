@@ -1,0 +1,105 @@
+//! Plugins as the other parts know them: names, versions and runs, no WebAssembly.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::UnixMillis;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginKind {
+    Probe,
+    Rule,
+    Notifier,
+}
+
+impl PluginKind {
+    pub const ALL: [PluginKind; 3] = [PluginKind::Probe, PluginKind::Rule, PluginKind::Notifier];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PluginKind::Probe => "probe",
+            PluginKind::Rule => "rule",
+            PluginKind::Notifier => "notifier",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Something a plugin asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Want {
+    Host(String),
+    Credential(String),
+    Capability(String),
+}
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginInfo {
+    pub name: String,
+    pub version: String,
+    pub summary: String,
+    pub settings_schema: serde_json::Value,
+    pub wants: Vec<Want>,
+}
+
+/// How one execution of a plugin ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RunOutcome {
+    /// It answered.
+    Ok,
+    /// It answered with an error of its own.
+    Error,
+    /// It crashed.
+    Trap,
+    /// It was cut off at its deadline.
+    Timeout,
+    /// It was cut off at a cap on memory, output or host calls.
+    Limit,
+}
+
+impl RunOutcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunOutcome::Ok => "ok",
+            RunOutcome::Error => "error",
+            RunOutcome::Trap => "trap",
+            RunOutcome::Timeout => "timeout",
+            RunOutcome::Limit => "limit",
+        }
+    }
+}
+
+/// The account of one execution; a row of `plugin_runs`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginRun {
+    pub run_id: i64,
+    pub ts_ms: UnixMillis,
+    pub plugin: String,
+    pub kind: PluginKind,
+    pub version: String,
+    /// sha256 of the component, in hex.
+    pub digest: String,
+    /// The exported function, e.g. `check`.
+    pub function: &'static str,
+    /// Slug, when the run was for a service.
+    pub service: Option<String>,
+    pub outcome: RunOutcome,
+    /// Why it did not end well.
+    pub error: Option<String>,
+    /// Wall clock from instantiation to the end.
+    pub duration_us: u64,
+    /// Wall clock less the time spent waiting in host calls.
+    pub cpu_us: u64,
+    /// High-water mark of linear memory.
+    pub memory_bytes: u64,
+    pub host_calls: u32,
+    pub log_bytes: u64,
+}

@@ -1,0 +1,18 @@
+//! The host of External Tracking. Modules import only downwards; `tests/tidy.rs` holds the arrows.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+
+pub mod api;
+
+pub mod alerts;
+pub mod monitoring;
+pub mod registry;
+
+pub mod net;
+pub mod plugin_host;
+pub mod store;
+
+pub mod domain;
+pub mod telemetry;
