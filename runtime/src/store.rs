@@ -1,1 +1,11 @@
-//! (being written)
+//! Where everything durable lives, and the only place with SQL: [`ControlStore`] (SQLite) holds state and secrets,
+//! [`ResultStore`] (DuckDB) holds measurements. Knows the domain and nothing else.
+
+pub mod control;
+pub mod results;
+
+mod lock;
+
+pub use control::{ControlError, ControlStore, KeyError, Keyring};
+pub use lock::LockError;
+pub use results::{QueryError, QueryLimits, ResultError, ResultSettings, ResultStore, SqlAnswer, Writer};

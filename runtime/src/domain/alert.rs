@@ -74,7 +74,7 @@ impl AlertState {
 }
 
 /// One breach of one rule for one service, from first suspicion to resolution.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
     pub id: AlertId,

@@ -1,0 +1,106 @@
+//! Alerts and their histories. They are changed by [`super::Transition`] only.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{ControlStore, Result, page, word};
+use crate::domain::{Alert, AlertEvent, AlertId, AlertState, Severity};
+
+/// None: whatever it is.
+#[derive(Debug, Clone, Default)]
+pub struct AlertFilter {
+    pub state: Option<AlertState>,
+    /// Slug.
+    pub service: Option<String>,
+    /// Only alerts with a smaller id: the cursor is the id of the last one of the page before.
+    pub before: Option<i64>,
+    pub limit: u32,
+}
+
+impl ControlStore {
+    /// Oldest first.
+    pub async fn alert_open_list(&self) -> Result<Vec<Alert>> {
+        let rows =
+            sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' ORDER BY id").fetch_all(&self.reader).await?;
+        rows.iter().map(alert_from).collect()
+    }
+
+    /// Newest first.
+    pub async fn alert_list(&self, filter: &AlertFilter) -> Result<Vec<Alert>> {
+        let rows = sqlx::query(
+            "SELECT * FROM alerts
+             WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR service = $2) AND id < $3
+             ORDER BY id DESC LIMIT $4",
+        )
+        .bind(filter.state.map(AlertState::as_str))
+        .bind(filter.service.as_deref())
+        .bind(filter.before.unwrap_or(i64::MAX))
+        .bind(page(filter.limit))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(alert_from).collect()
+    }
+
+    /// With its events, oldest first.
+    pub async fn alert_get(&self, id: AlertId) -> Result<Option<(Alert, Vec<AlertEvent>)>> {
+        let mut tx = self.reader.begin().await?;
+        let Some(row) = sqlx::query("SELECT * FROM alerts WHERE id = $1").bind(id.0).fetch_optional(&mut *tx).await?
+        else {
+            return Ok(None);
+        };
+        let events = sqlx::query("SELECT id AS event_id, * FROM alert_events WHERE alert_id = $1 ORDER BY id")
+            .bind(id.0)
+            .fetch_all(&mut *tx)
+            .await?;
+        Ok(Some((alert_from(&row)?, events.iter().map(event_from).collect::<Result<_>>()?)))
+    }
+
+    /// Events with a greater id, oldest first, each with its alert as it is now: for copying by watermark.
+    pub async fn alert_event_after(&self, id: i64, limit: u32) -> Result<Vec<(AlertEvent, Alert)>> {
+        let rows = sqlx::query(
+            "SELECT e.id AS event_id, e.alert_id, e.ts_ms, e.from_state, e.to_state, e.actor, e.reason, a.*
+             FROM alert_events e JOIN alerts a ON a.id = e.alert_id WHERE e.id > $1 ORDER BY e.id LIMIT $2",
+        )
+        .bind(id)
+        .bind(page(limit))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok((event_from(row)?, alert_from(row)?))).collect()
+    }
+}
+
+pub(super) fn alert_from(row: &SqliteRow) -> Result<Alert> {
+    let id: i64 = row.try_get("id")?;
+    Ok(Alert {
+        id: AlertId(id),
+        name: row.try_get("name")?,
+        rule: row.try_get("rule")?,
+        service: row.try_get("service")?,
+        severity: word(row, "severity", "alert", id, Severity::parse)?,
+        state: word(row, "state", "alert", id, AlertState::parse)?,
+        summary: row.try_get("summary")?,
+        value: row.try_get("value")?,
+        wanted: row.try_get("wanted")?,
+        started_ms: row.try_get("started_ms")?,
+        fired_ms: row.try_get("fired_ms")?,
+        resolved_ms: row.try_get("resolved_ms")?,
+        updated_ms: row.try_get("updated_ms")?,
+    })
+}
+
+fn event_from(row: &SqliteRow) -> Result<AlertEvent> {
+    let id: i64 = row.try_get("event_id")?;
+    let from: Option<String> = row.try_get("from_state")?;
+    Ok(AlertEvent {
+        id,
+        alert: AlertId(row.try_get("alert_id")?),
+        ts_ms: row.try_get("ts_ms")?,
+        from: match from {
+            Some(_) => Some(word(row, "from_state", "alert event", id, AlertState::parse)?),
+            None => None,
+        },
+        to: word(row, "to_state", "alert event", id, AlertState::parse)?,
+        actor: row.try_get("actor")?,
+        reason: row.try_get("reason")?,
+    })
+}

@@ -1,0 +1,120 @@
+//! Services that the API made. The whole specification is sealed: it holds credentials.
+
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::keyring::Place;
+use super::{ControlError, ControlStore, KeyError, Keyring, Result, exists};
+use crate::domain::{UnixMillis, now_ms};
+
+const WHAT: &str = "service";
+
+#[derive(Clone, PartialEq)]
+pub struct StoredService {
+    pub slug: String,
+    /// As it was given; may hold credentials.
+    pub spec: Value,
+    /// 1 at first, one more with each change.
+    pub revision: i64,
+    pub created_ms: UnixMillis,
+    pub updated_ms: UnixMillis,
+}
+
+impl std::fmt::Debug for StoredService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredService").field("slug", &self.slug).field("revision", &self.revision).finish()
+    }
+}
+
+impl ControlStore {
+    /// By slug.
+    pub async fn service_list(&self) -> Result<Vec<StoredService>> {
+        let rows = sqlx::query("SELECT slug, sealed, revision, created_ms, updated_ms FROM services ORDER BY slug")
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| read(&self.keyring, row)).collect()
+    }
+
+    pub async fn service_insert(&self, slug: &str, spec: &Value) -> Result<StoredService> {
+        let now = now_ms();
+        let sealed = self.keyring.seal(place(slug, 1), spec.to_string().as_bytes())?;
+        sqlx::query("INSERT INTO services (slug, sealed, revision, created_ms, updated_ms) VALUES ($1, $2, 1, $3, $3)")
+            .bind(slug)
+            .bind(sealed)
+            .bind(now)
+            .execute(&self.writer)
+            .await
+            .map_err(|source| exists(source, WHAT, slug))?;
+        Ok(StoredService { slug: slug.to_owned(), spec: spec.clone(), revision: 1, created_ms: now, updated_ms: now })
+    }
+
+    /// With an expected revision, only if nobody was faster.
+    pub async fn service_update(
+        &self,
+        slug: &str,
+        spec: &Value,
+        expected_revision: Option<i64>,
+    ) -> Result<StoredService> {
+        let mut tx = self.writer.begin().await?;
+        let row = sqlx::query("SELECT revision, created_ms FROM services WHERE slug = $1")
+            .bind(slug)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| not_found(slug))?;
+        let found: i64 = row.try_get("revision")?;
+        if let Some(expected) = expected_revision.filter(|expected| *expected != found) {
+            return Err(ControlError::Conflict {
+                what: WHAT,
+                name: slug.to_owned(),
+                expected: format!("revision {expected}"),
+                found: format!("revision {found}"),
+            });
+        }
+        let (revision, now) = (found + 1, now_ms());
+        let sealed = self.keyring.seal(place(slug, revision), spec.to_string().as_bytes())?;
+        sqlx::query("UPDATE services SET sealed = $1, revision = $2, updated_ms = $3 WHERE slug = $4")
+            .bind(sealed)
+            .bind(revision)
+            .bind(now)
+            .bind(slug)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(StoredService {
+            slug: slug.to_owned(),
+            spec: spec.clone(),
+            revision,
+            created_ms: row.try_get("created_ms")?,
+            updated_ms: now,
+        })
+    }
+
+    pub async fn service_delete(&self, slug: &str) -> Result<()> {
+        let done = sqlx::query("DELETE FROM services WHERE slug = $1").bind(slug).execute(&self.writer).await?;
+        if done.rows_affected() == 0 { Err(not_found(slug)) } else { Ok(()) }
+    }
+}
+
+fn place(slug: &str, revision: i64) -> Place<'_> {
+    Place { table: "services", identity: slug, revision }
+}
+
+fn not_found(slug: &str) -> ControlError {
+    ControlError::NotFound { what: WHAT, name: slug.to_owned() }
+}
+
+fn read(keyring: &Keyring, row: &SqliteRow) -> Result<StoredService> {
+    let slug: String = row.try_get("slug")?;
+    let revision: i64 = row.try_get("revision")?;
+    let plain = keyring.open(place(&slug, revision), row.try_get("sealed")?)?;
+    let spec =
+        serde_json::from_slice(&plain).map_err(|_| KeyError::Damaged { table: "services", identity: slug.clone() })?;
+    Ok(StoredService {
+        spec,
+        revision,
+        created_ms: row.try_get("created_ms")?,
+        updated_ms: row.try_get("updated_ms")?,
+        slug,
+    })
+}

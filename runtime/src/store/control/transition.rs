@@ -1,0 +1,205 @@
+//! One step in an alert's life: the alert, its event and its notifications, all in one transaction or not at all.
+
+use sqlx::SqliteConnection;
+
+use super::{ControlError, ControlStore, Result, exists};
+use crate::domain::{
+    Alert, AlertEvent, AlertId, AlertState, ChannelId, Notification, NotificationState, NotificationStatus, Severity,
+    UnixMillis,
+};
+
+/// The alert as it shall be. Without an id it is a new one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertDraft {
+    pub id: Option<AlertId>,
+    pub name: String,
+    pub rule: String,
+    pub service: String,
+    pub severity: Severity,
+    pub state: AlertState,
+    pub summary: String,
+    pub value: Option<f64>,
+    pub wanted: Option<f64>,
+    pub started_ms: UnixMillis,
+    pub fired_ms: Option<UnixMillis>,
+    pub resolved_ms: Option<UnixMillis>,
+    pub updated_ms: UnixMillis,
+}
+
+impl AlertDraft {
+    fn into_alert(self, id: AlertId) -> Alert {
+        Alert {
+            id,
+            name: self.name,
+            rule: self.rule,
+            service: self.service,
+            severity: self.severity,
+            state: self.state,
+            summary: self.summary,
+            value: self.value,
+            wanted: self.wanted,
+            started_ms: self.started_ms,
+            fired_ms: self.fired_ms,
+            resolved_ms: self.resolved_ms,
+            updated_ms: self.updated_ms,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventDraft {
+    pub ts_ms: UnixMillis,
+    /// The state that the alert must still be in; none for a new alert.
+    pub from: Option<AlertState>,
+    pub to: AlertState,
+    pub actor: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationDraft {
+    pub channel: ChannelId,
+    pub status: NotificationStatus,
+    /// Unique for ever; the same for every attempt.
+    pub idempotency_key: String,
+    /// What is sent. Its id is set here, since a new alert has none before.
+    pub alert_snapshot: Alert,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    pub alert: AlertDraft,
+    pub event: EventDraft,
+    pub notifications: Vec<NotificationDraft>,
+}
+
+impl ControlStore {
+    /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
+    /// `Exists` when the rule has an open alert already or an idempotency key was used before.
+    pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent, Vec<Notification>)> {
+        let Transition { alert, event, notifications } = transition;
+        let mut tx = self.writer.begin().await?;
+        let alert = match alert.id {
+            None => insert(&mut tx, alert).await?,
+            Some(id) => update(&mut tx, alert, id, event.from).await?,
+        };
+        let event = append_event(&mut tx, alert.id, event).await?;
+        let mut queued = Vec::with_capacity(notifications.len());
+        for draft in notifications {
+            queued.push(queue(&mut tx, alert.id, event.ts_ms, draft).await?);
+        }
+        tx.commit().await?;
+        Ok((alert, event, queued))
+    }
+}
+
+async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO alerts (name, rule, service, severity, state, summary, value, wanted, started_ms, fired_ms,
+             resolved_ms, updated_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+    )
+    .bind(&draft.name)
+    .bind(&draft.rule)
+    .bind(&draft.service)
+    .bind(draft.severity.as_str())
+    .bind(draft.state.as_str())
+    .bind(&draft.summary)
+    .bind(draft.value)
+    .bind(draft.wanted)
+    .bind(draft.started_ms)
+    .bind(draft.fired_ms)
+    .bind(draft.resolved_ms)
+    .bind(draft.updated_ms)
+    .fetch_one(tx)
+    .await
+    .map_err(|source| exists(source, "open alert of rule", &draft.rule))?;
+    Ok(draft.into_alert(AlertId(id)))
+}
+
+/// What identifies the breach (name, rule, service, start) stays.
+async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, from: Option<AlertState>) -> Result<Alert> {
+    let found: Option<String> =
+        sqlx::query_scalar("SELECT state FROM alerts WHERE id = $1").bind(id.0).fetch_optional(&mut *tx).await?;
+    let found = found.ok_or_else(|| ControlError::NotFound { what: "alert", name: id.0.to_string() })?;
+    if let Some(expected) = from.map(AlertState::as_str).filter(|expected| *expected != found) {
+        let expected = format!("state `{expected}`");
+        let found = format!("state `{found}`");
+        return Err(ControlError::Conflict { what: "alert", name: id.0.to_string(), expected, found });
+    }
+    let row = sqlx::query(
+        "UPDATE alerts SET severity = $1, state = $2, summary = $3, value = $4, wanted = $5, fired_ms = $6,
+             resolved_ms = $7, updated_ms = $8
+         WHERE id = $9 RETURNING *",
+    )
+    .bind(draft.severity.as_str())
+    .bind(draft.state.as_str())
+    .bind(&draft.summary)
+    .bind(draft.value)
+    .bind(draft.wanted)
+    .bind(draft.fired_ms)
+    .bind(draft.resolved_ms)
+    .bind(draft.updated_ms)
+    .bind(id.0)
+    .fetch_one(tx)
+    .await
+    .map_err(|source| exists(source, "open alert of rule", &draft.rule))?;
+    super::alerts::alert_from(&row)
+}
+
+async fn append_event(tx: &mut SqliteConnection, alert: AlertId, draft: EventDraft) -> Result<AlertEvent> {
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO alert_events (alert_id, ts_ms, from_state, to_state, actor, reason)
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+    )
+    .bind(alert.0)
+    .bind(draft.ts_ms)
+    .bind(draft.from.map(AlertState::as_str))
+    .bind(draft.to.as_str())
+    .bind(&draft.actor)
+    .bind(&draft.reason)
+    .fetch_one(tx)
+    .await?;
+    let EventDraft { ts_ms, from, to, actor, reason } = draft;
+    Ok(AlertEvent { id, alert, ts_ms, from, to, actor, reason })
+}
+
+async fn queue(
+    tx: &mut SqliteConnection,
+    alert: AlertId,
+    now: UnixMillis,
+    draft: NotificationDraft,
+) -> Result<Notification> {
+    let mut alert_snapshot = draft.alert_snapshot;
+    alert_snapshot.id = alert;
+    let snapshot = serde_json::to_string(&alert_snapshot).expect("an alert has only plain fields");
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO notifications (idempotency_key, alert_id, channel, status, state, attempts, created_ms,
+             next_attempt_ms, alert_snapshot)
+         VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $7) RETURNING id",
+    )
+    .bind(&draft.idempotency_key)
+    .bind(alert.0)
+    .bind(&draft.channel.0)
+    .bind(draft.status.as_str())
+    .bind(NotificationState::Waiting.as_str())
+    .bind(now)
+    .bind(snapshot)
+    .fetch_one(tx)
+    .await
+    .map_err(|source| exists(source, "notification", &draft.idempotency_key))?;
+    Ok(Notification {
+        id,
+        idempotency_key: draft.idempotency_key,
+        alert,
+        channel: draft.channel,
+        status: draft.status,
+        state: NotificationState::Waiting,
+        attempts: 0,
+        created_ms: now,
+        next_attempt_ms: now,
+        delivered_ms: None,
+        last_error: None,
+        alert_snapshot,
+    })
+}

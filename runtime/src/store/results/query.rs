@@ -1,0 +1,171 @@
+//! SQL that users write: gated, in a read-only transaction on a connection of its own, with a limit on rows, bytes and time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duckdb::{Connection, InterruptHandle};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::database::Reader;
+use super::gate::{Admitted, Gate};
+use super::value::{cell, type_name};
+use super::{ResultError, ResultStore};
+
+/// What one answer holds at most, whatever the rows: cells are counted as the JSON they become.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How long an interrupted query may take to notice. One that does not keeps its slot until it ends.
+const INTERRUPT_GRACE: Duration = Duration::from_millis(500);
+const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Clone, Copy)]
+pub struct QueryLimits {
+    pub rows: usize,
+    /// From the request to the answer, waiting for a slot included.
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SqlColumn {
+    pub name: String,
+    /// DuckDB's word, e.g. `VARCHAR` or `DECIMAL(18,3)`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SqlAnswer {
+    pub columns: Vec<SqlColumn>,
+    pub rows: Vec<Vec<Value>>,
+    /// There were more rows than the limit.
+    pub truncated: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// Understood, and not allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// DuckDB's own text.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the query took longer than {} ms; narrow it, for example by `ts`", .0.as_millis())]
+    Timeout(Duration),
+    #[error("all query slots are taken; try again in a moment")]
+    Busy,
+    #[error("the query needs more memory than it may use; narrow it, for example by `ts`")]
+    Memory,
+    #[error(transparent)]
+    Store(#[from] ResultError),
+}
+
+impl ResultStore {
+    pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, QueryError> {
+        let deadline = Instant::now() + limits.timeout;
+        let slot = timeout_at(deadline, Arc::clone(&self.queries).acquire_owned())
+            .await
+            .map_err(|_| QueryError::Busy)?
+            .map_err(|_| ResultError::Closed)?;
+        let reader = timeout_at(deadline, self.database.reader()).await.map_err(|_| QueryError::Busy)??;
+        let interrupt = reader.connection.interrupt_handle();
+        let (gate, sql) = (Arc::clone(&self.gate), sql.to_owned());
+        let (answered, mut answer) = oneshot::channel();
+        // Not awaited as a task: a query that does not notice its interrupt must not hold up the caller.
+        tokio::task::spawn_blocking(move || {
+            let _ = answered.send(run(&reader, &gate, &sql, limits.rows, deadline));
+            drop((reader, slot));
+        });
+        match timeout_at(deadline, &mut answer).await {
+            Ok(Ok(outcome)) => outcome.map_err(|error| match error {
+                QueryError::Timeout(_) => QueryError::Timeout(limits.timeout),
+                error => error,
+            }),
+            Ok(Err(_)) => Err(ResultError::Reader.into()),
+            Err(_) => {
+                stop(&interrupt, answer).await;
+                Err(QueryError::Timeout(limits.timeout))
+            }
+        }
+    }
+}
+
+/// Repeatedly: an interrupt between two steps of a query is lost.
+async fn stop<T>(interrupt: &InterruptHandle, mut answer: oneshot::Receiver<T>) {
+    let give_up = Instant::now() + INTERRUPT_GRACE;
+    while Instant::now() < give_up {
+        interrupt.interrupt();
+        if timeout(INTERRUPT_EVERY, &mut answer).await.is_ok() {
+            return;
+        }
+    }
+    tracing::warn!("a query does not notice that it is cancelled; its slot stays taken until it ends");
+}
+
+fn run(reader: &Reader, gate: &Gate, sql: &str, rows: usize, deadline: Instant) -> Result<SqlAnswer, QueryError> {
+    let admitted = gate.admit(sql)?;
+    if Instant::now() >= deadline {
+        return Err(QueryError::Timeout(Duration::ZERO));
+    }
+    let connection = &reader.connection;
+    connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(failed)?;
+    let answer = execute(connection, &admitted, rows, deadline);
+    // The connection is dropped next; a failed roll-back goes with it.
+    let _ = connection.execute_batch("ROLLBACK");
+    answer
+}
+
+fn execute(
+    connection: &Connection,
+    admitted: &Admitted,
+    limit: usize,
+    deadline: Instant,
+) -> Result<SqlAnswer, QueryError> {
+    let mut statement = connection.prepare(&admitted.sql).map_err(failed)?;
+    // Its iterator panics on errors; `step` returns them.
+    drop(statement.stream_arrow([]).map_err(failed)?);
+    let types: Vec<_> = (0..statement.column_count()).map(|index| statement.column_logical_type(index)).collect();
+    let columns: Vec<SqlColumn> = statement
+        .column_names()
+        .into_iter()
+        .zip(&types)
+        .map(|(name, logical)| SqlColumn { name, kind: type_name(logical) })
+        .collect();
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    while let Some(chunk) = statement.step().map_err(failed)? {
+        for index in 0..duckdb::arrow::array::Array::len(&chunk) {
+            if rows.len() >= limit || bytes >= MAX_ANSWER_BYTES {
+                return Ok(SqlAnswer { columns, rows, truncated: true });
+            }
+            let row = chunk
+                .columns()
+                .iter()
+                .zip(&types)
+                .map(|(column, logical)| cell(column, index, logical, &mut bytes))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(QueryError::Invalid)?;
+            rows.push(row);
+        }
+        if Instant::now() >= deadline {
+            return Err(QueryError::Timeout(Duration::ZERO));
+        }
+    }
+    Ok(SqlAnswer { columns, rows, truncated: false })
+}
+
+fn failed(error: duckdb::Error) -> QueryError {
+    let text = match error {
+        duckdb::Error::DuckDBFailure(_, Some(text)) => text,
+        other => other.to_string(),
+    };
+    if text.starts_with("INTERRUPT") {
+        QueryError::Timeout(Duration::ZERO)
+    } else if text.starts_with("Out of Memory") {
+        QueryError::Memory
+    } else {
+        QueryError::Invalid(text)
+    }
+}

@@ -1,0 +1,150 @@
+//! Our own questions to the results, with bound parameters.
+
+use duckdb::{Connection, Params, Row, params};
+
+use super::rows::metrics_from_json;
+use super::{ResultError, ResultStore};
+use crate::domain::{ErrorKind, Failure, Observation, Phases, Status, UnixMillis};
+
+/// No list is longer, whatever was asked for.
+const MAX_ROWS: usize = 100_000;
+
+macro_rules! select_observations {
+    ($rest:literal) => {
+        concat!(
+            "SELECT epoch_ms(ts), service, probe, location, status, latency_us, dns_us, connect_us, tls_us, \
+             first_byte_us, body_us, http_status, error_kind, error, bytes, plugin, plugin_version, run_id, metrics, \
+             missed FROM fact.observations ",
+            $rest
+        )
+    };
+}
+
+impl ResultStore {
+    /// The highest committed run id of an observation or a plugin run: numbering goes on from here.
+    pub async fn observation_last_run_id(&self) -> Result<Option<i64>, ResultError> {
+        self.read(|connection| {
+            connection
+                .query_row(
+                    "SELECT greatest((SELECT max(run_id) FROM fact.observations),
+                         (SELECT max(run_id) FROM fact.plugin_runs))",
+                    [],
+                    |row| row.get(0),
+                )
+                .map_err(reading)
+        })
+        .await
+    }
+
+    pub async fn alert_event_last_id(&self) -> Result<Option<i64>, ResultError> {
+        self.read(|connection| {
+            connection.query_row("SELECT max(event_id) FROM fact.alert_events", [], |row| row.get(0)).map_err(reading)
+        })
+        .await
+    }
+
+    /// The last `limit` committed ones since then, oldest first.
+    pub async fn observation_history(
+        &self,
+        service: &str,
+        since_ms: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<Observation>, ResultError> {
+        let service = service.to_owned();
+        self.read(move |connection| {
+            let mut found = observations(
+                connection,
+                select_observations!(
+                    "WHERE service = ? AND ts >= make_timestamp(? * 1000) ORDER BY ts DESC, run_id DESC LIMIT ?"
+                ),
+                params![service, since_ms, limit.min(MAX_ROWS) as i64],
+            )?;
+            found.reverse();
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Committed ones, newest first; the cursor is the run id of the last one of the page before.
+    pub async fn observation_page(
+        &self,
+        service: &str,
+        before_run_id: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Observation>, ResultError> {
+        let service = service.to_owned();
+        self.read(move |connection| {
+            observations(
+                connection,
+                select_observations!("WHERE service = ? AND run_id < ? ORDER BY run_id DESC LIMIT ?"),
+                params![service, before_run_id.unwrap_or(i64::MAX), limit.min(MAX_ROWS) as i64],
+            )
+        })
+        .await
+    }
+
+    /// Runs `work` with a connection of its own, where blocking is allowed.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, ResultError> + Send + 'static,
+    ) -> Result<T, ResultError> {
+        let reader = self.database.reader().await?;
+        tokio::task::spawn_blocking(move || work(&reader.connection)).await.map_err(|_| ResultError::Reader)?
+    }
+}
+
+fn reading(source: duckdb::Error) -> ResultError {
+    ResultError::Database { doing: "read", source }
+}
+
+fn observations(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Observation>, ResultError> {
+    let mut statement = connection.prepare(sql).map_err(reading)?;
+    let mut rows = statement.query(params).map_err(reading)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(reading)? {
+        found.push(observation_from(row)?);
+    }
+    Ok(found)
+}
+
+fn observation_from(row: &Row<'_>) -> Result<Observation, ResultError> {
+    let run_id: i64 = row.get(17).map_err(reading)?;
+    let micros = |index| row.get::<_, Option<u32>>(index).map(|value| value.map(u64::from)).map_err(reading);
+    let text = |index| row.get::<_, String>(index).map_err(reading);
+    let unknown = |column, found| ResultError::Unreadable { run_id, column, found };
+    let status = text(4)?;
+    let failure = match row.get::<_, Option<String>>(12).map_err(reading)? {
+        None => None,
+        Some(kind) => Some(Failure {
+            kind: ErrorKind::parse(&kind).ok_or_else(|| unknown("error_kind", kind))?,
+            message: row.get::<_, Option<String>>(13).map_err(reading)?.unwrap_or_default(),
+        }),
+    };
+    Ok(Observation {
+        ts_ms: row.get(0).map_err(reading)?,
+        service: text(1)?,
+        probe: text(2)?,
+        location: text(3)?,
+        status: Status::parse(&status).ok_or_else(|| unknown("status", status))?,
+        latency_us: micros(5)?,
+        phases: Phases {
+            dns_us: micros(6)?,
+            connect_us: micros(7)?,
+            tls_us: micros(8)?,
+            first_byte_us: micros(9)?,
+            body_us: micros(10)?,
+        },
+        http_status: row.get(11).map_err(reading)?,
+        failure,
+        bytes: row.get(14).map_err(reading)?,
+        plugin: text(15)?,
+        plugin_version: text(16)?,
+        run_id,
+        metrics: row
+            .get::<_, Option<String>>(18)
+            .map_err(reading)?
+            .map(|json| metrics_from_json(&json))
+            .unwrap_or_default(),
+        missed: row.get(19).map_err(reading)?,
+    })
+}

@@ -1,0 +1,244 @@
+//! DuckDB's values as JSON: moments as RFC 3339 in UTC, blobs in hex, intervals as ISO 8601 durations, exact numbers of more
+//! than 15 digits as text, what JSON can't say (not a number, infinite) as null.
+
+use duckdb::arrow::array::{self as arrow, Array, ArrayRef, AsArray};
+use duckdb::arrow::datatypes::{self as types, DataType, IntervalUnit, TimeUnit};
+use duckdb::core::{LogicalTypeHandle, LogicalTypeId};
+use serde_json::{Map, Number, Value};
+
+/// A value in a nest deeper than this is refused.
+const MAX_DEPTH: usize = 32;
+/// Integers up to here are exact in every reader of JSON.
+const EXACT: i128 = 999_999_999_999_999;
+
+/// One cell, and what it adds to the answer's size.
+pub(super) fn cell(
+    column: &ArrayRef,
+    row: usize,
+    logical: &LogicalTypeHandle,
+    bytes: &mut usize,
+) -> Result<Value, String> {
+    let value = match (logical.id(), column.data_type()) {
+        // Arrow has no unsigned 128-bit integer; the bits come in a signed one.
+        (LogicalTypeId::UHugeint, DataType::Decimal128(..)) if column.is_valid(row) => {
+            let value = column.as_primitive::<types::Decimal128Type>().value(row) as u128;
+            i128::try_from(value).map_or_else(|_| Value::String(value.to_string()), integer)
+        }
+        _ => json(column.as_ref(), row, 0)?,
+    };
+    let value = match value {
+        Value::String(text) if logical.get_alias().as_deref() == Some("JSON") => {
+            *bytes += text.len();
+            return Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)));
+        }
+        value => value,
+    };
+    *bytes += size(&value);
+    Ok(value)
+}
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 3,
+        Value::Array(items) => items.iter().map(size).sum::<usize>() + 2,
+        Value::Object(object) => object.iter().map(|(key, value)| key.len() + 4 + size(value)).sum::<usize>() + 2,
+        _ => 8,
+    }
+}
+
+fn json(array: &dyn Array, row: usize, depth: usize) -> Result<Value, String> {
+    if depth > MAX_DEPTH {
+        return Err(format!("a value is nested deeper than {MAX_DEPTH} levels"));
+    }
+    if array.is_null(row) {
+        return Ok(Value::Null);
+    }
+    macro_rules! plain {
+        ($type:ty) => {
+            Value::from(array.as_primitive::<$type>().value(row))
+        };
+    }
+    Ok(match array.data_type() {
+        DataType::Null => Value::Null,
+        DataType::Boolean => Value::Bool(array.as_boolean().value(row)),
+        DataType::Int8 => plain!(types::Int8Type),
+        DataType::Int16 => plain!(types::Int16Type),
+        DataType::Int32 => plain!(types::Int32Type),
+        DataType::Int64 => plain!(types::Int64Type),
+        DataType::UInt8 => plain!(types::UInt8Type),
+        DataType::UInt16 => plain!(types::UInt16Type),
+        DataType::UInt32 => plain!(types::UInt32Type),
+        DataType::UInt64 => plain!(types::UInt64Type),
+        DataType::Float32 => short_float(array.as_primitive::<types::Float32Type>().value(row)),
+        DataType::Float64 => plain!(types::Float64Type),
+        DataType::Decimal32(_, scale) => {
+            decimal(array.as_primitive::<types::Decimal32Type>().value(row).into(), *scale)
+        }
+        DataType::Decimal64(_, scale) => {
+            decimal(array.as_primitive::<types::Decimal64Type>().value(row).into(), *scale)
+        }
+        DataType::Decimal128(_, scale) => decimal(array.as_primitive::<types::Decimal128Type>().value(row), *scale),
+        DataType::Utf8 => Value::from(array.as_string::<i32>().value(row)),
+        DataType::LargeUtf8 => Value::from(array.as_string::<i64>().value(row)),
+        DataType::Utf8View => Value::from(array.as_string_view().value(row)),
+        DataType::Binary => Value::String(hex::encode(array.as_binary::<i32>().value(row))),
+        DataType::LargeBinary => Value::String(hex::encode(array.as_binary::<i64>().value(row))),
+        DataType::BinaryView => Value::String(hex::encode(array.as_binary_view().value(row))),
+        DataType::FixedSizeBinary(_) => Value::String(hex::encode(array.as_fixed_size_binary().value(row))),
+        DataType::Date32 => date(array.as_primitive::<types::Date32Type>().value(row)),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            time(i128::from(array.as_primitive::<types::Time64MicrosecondType>().value(row)) * 1_000)
+        }
+        DataType::Time64(TimeUnit::Nanosecond) => {
+            time(i128::from(array.as_primitive::<types::Time64NanosecondType>().value(row)))
+        }
+        DataType::Timestamp(unit, _) => timestamp(array, row, *unit),
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            interval(array.as_primitive::<types::IntervalMonthDayNanoType>().value(row))
+        }
+        DataType::List(_) => list(array.as_list::<i32>().value(row).as_ref(), depth)?,
+        DataType::LargeList(_) => list(array.as_list::<i64>().value(row).as_ref(), depth)?,
+        DataType::FixedSizeList(..) => list(array.as_fixed_size_list().value(row).as_ref(), depth)?,
+        DataType::Struct(_) => structure(array.as_struct(), row, depth)?,
+        DataType::Map(..) => map(&array.as_map().value(row), depth)?,
+        DataType::Dictionary(..) => dictionary(array, row, depth)?,
+        DataType::Union(..) => {
+            let union = array.as_any().downcast_ref::<arrow::UnionArray>().ok_or("an unreadable union")?;
+            json(union.value(row).as_ref(), 0, depth + 1)?
+        }
+        other => return Err(format!("a value of type `{other}` can't be shown; cast it to VARCHAR")),
+    })
+}
+
+fn list(items: &dyn Array, depth: usize) -> Result<Value, String> {
+    (0..items.len()).map(|index| json(items, index, depth + 1)).collect::<Result<Vec<_>, _>>().map(Value::Array)
+}
+
+fn structure(array: &arrow::StructArray, row: usize, depth: usize) -> Result<Value, String> {
+    let mut object = Map::new();
+    for (name, column) in array.column_names().into_iter().zip(array.columns()) {
+        object.insert(name.to_owned(), json(column.as_ref(), row, depth + 1)?);
+    }
+    Ok(Value::Object(object))
+}
+
+/// An object; keys that are no text are written as JSON.
+fn map(entries: &arrow::StructArray, depth: usize) -> Result<Value, String> {
+    let mut object = Map::new();
+    for row in 0..entries.len() {
+        let key = match json(entries.column(0).as_ref(), row, depth + 1)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        object.insert(key, json(entries.column(1).as_ref(), row, depth + 1)?);
+    }
+    Ok(Value::Object(object))
+}
+
+fn dictionary(array: &dyn Array, row: usize, depth: usize) -> Result<Value, String> {
+    let dictionary = array.as_any_dictionary();
+    let key = dictionary.normalized_keys().get(row).copied().ok_or("an unreadable enum")?;
+    json(dictionary.values().as_ref(), key, depth + 1)
+}
+
+/// As DuckDB prints it: 0.1, not 0.10000000149011612.
+fn short_float(value: f32) -> Value {
+    value.to_string().parse::<f64>().ok().and_then(Number::from_f64).map_or(Value::Null, Value::Number)
+}
+
+fn integer(value: i128) -> Value {
+    match i64::try_from(value) {
+        Ok(small) if value.abs() <= EXACT => Value::from(small),
+        _ => Value::String(value.to_string()),
+    }
+}
+
+fn decimal(value: i128, scale: i8) -> Value {
+    let Some(scale) = u32::try_from(scale).ok().filter(|scale| *scale > 0) else { return integer(value) };
+    let unit = 10_i128.pow(scale.min(38));
+    let sign = if value < 0 { "-" } else { "" };
+    let (whole, fraction) = (value.unsigned_abs() / unit.unsigned_abs(), value.unsigned_abs() % unit.unsigned_abs());
+    let text = format!("{sign}{whole}.{fraction:0width$}", width = scale as usize);
+    match text.parse::<f64>().ok().filter(|_| value.abs() <= EXACT).and_then(Number::from_f64) {
+        Some(number) => Value::Number(number),
+        None => Value::String(text),
+    }
+}
+
+fn timestamp(array: &dyn Array, row: usize, unit: TimeUnit) -> Value {
+    let (value, per_second) = match unit {
+        TimeUnit::Second => (array.as_primitive::<types::TimestampSecondType>().value(row), 1),
+        TimeUnit::Millisecond => (array.as_primitive::<types::TimestampMillisecondType>().value(row), 1_000),
+        TimeUnit::Microsecond => (array.as_primitive::<types::TimestampMicrosecondType>().value(row), 1_000_000),
+        TimeUnit::Nanosecond => (array.as_primitive::<types::TimestampNanosecondType>().value(row), 1_000_000_000),
+    };
+    let nanos = i128::from(value) * (1_000_000_000 / per_second);
+    match jiff::Timestamp::from_nanosecond(nanos) {
+        Ok(moment) => Value::String(moment.to_string()),
+        // DuckDB keeps infinity at the ends of its range, which lies beyond the years that RFC 3339 can write.
+        Err(_) => Value::String(if value > 0 { "infinity" } else { "-infinity" }.to_owned()),
+    }
+}
+
+fn date(days: i32) -> Value {
+    let moment = jiff::Timestamp::from_second(i64::from(days) * 86_400);
+    Value::String(match moment {
+        Ok(moment) => moment.to_string().chars().take_while(|c| *c != 'T').collect(),
+        Err(_) => if days > 0 { "infinity" } else { "-infinity" }.to_owned(),
+    })
+}
+
+fn time(nanos: i128) -> Value {
+    let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let mut text = format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    if fraction != 0 {
+        text.push_str(format!(".{fraction:09}").trim_end_matches('0'));
+    }
+    Value::String(text)
+}
+
+/// `P1Y2M3DT4.5S`; each part carries its own sign.
+fn interval(value: types::IntervalMonthDayNano) -> Value {
+    let mut text = String::from("P");
+    for (count, unit) in [(value.months / 12, 'Y'), (value.months % 12, 'M'), (value.days, 'D')] {
+        if count != 0 {
+            text.push_str(&format!("{count}{unit}"));
+        }
+    }
+    if value.nanoseconds != 0 || text.len() == 1 {
+        let sign = if value.nanoseconds < 0 { "-" } else { "" };
+        let nanos = value.nanoseconds.unsigned_abs();
+        let fraction = format!("{:09}", nanos % 1_000_000_000);
+        let fraction = fraction.trim_end_matches('0');
+        let point = if fraction.is_empty() { "" } else { "." };
+        text.push_str(&format!("T{sign}{}{point}{fraction}S", nanos / 1_000_000_000));
+    }
+    Value::String(text)
+}
+
+/// As DuckDB writes it.
+pub(super) fn type_name(logical: &LogicalTypeHandle) -> String {
+    if let Some(alias) = logical.get_alias() {
+        return alias;
+    }
+    use LogicalTypeId as Id;
+    match logical.id() {
+        Id::Decimal => format!("DECIMAL({},{})", logical.decimal_width(), logical.decimal_scale()),
+        Id::List => format!("{}[]", type_name(&logical.child(0))),
+        Id::Array => format!("{}[]", type_name(&logical.child(0))),
+        Id::Struct | Id::Union => {
+            let fields: Vec<_> = (0..logical.num_children())
+                .map(|index| format!("{} {}", logical.child_name(index), type_name(&logical.child(index))))
+                .collect();
+            let word = if logical.id() == Id::Struct { "STRUCT" } else { "UNION" };
+            format!("{word}({})", fields.join(", "))
+        }
+        Id::Map => format!("MAP({}, {})", type_name(&logical.child(0)), type_name(&logical.child(1))),
+        Id::TimestampTZ => "TIMESTAMP WITH TIME ZONE".to_owned(),
+        Id::TimeTZ => "TIME WITH TIME ZONE".to_owned(),
+        Id::TimestampS => "TIMESTAMP_S".to_owned(),
+        Id::TimestampMs => "TIMESTAMP_MS".to_owned(),
+        Id::TimestampNs => "TIMESTAMP_NS".to_owned(),
+        other => format!("{other:?}").to_uppercase(),
+    }
+}
