@@ -1,1 +1,76 @@
+//! Write plugins for External Tracking: probes that check a service, rules that judge its history, notifiers that tell
+//! people. One function with an attribute and one struct of settings make a plugin:
+//!
+//! ```
+//! use extrack_plugin::prelude::*;
+//!
+//! #[derive(Settings)]
+//! struct Settings {
+//!     /// Path to ask for.
+//!     #[setting(default = "/v1/quota")]
+//!     path: String,
+//!     /// Fewer requests left than this is worth a warning.
+//!     #[setting(default = 100, min = 1)]
+//!     warn_below: i64,
+//! }
+//!
+//! #[probe(name = "quota", summary = "Asks how many requests are left")]
+//! fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
+//!     let response = http::get(check.service.url(&settings.path)).auth("default").send()?;
+//!     let left = response.json()?["remaining"].as_i64().ok_or_else(|| Stop::unhealthy("found no `remaining`"))?;
+//!     let observation = if left < settings.warn_below {
+//!         Observation::degraded(format!("{left} requests left, wanted at least {}", settings.warn_below))
+//!     } else {
+//!         Observation::healthy()
+//!     };
+//!     Ok(observation.metric("remaining", left))
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! On `wasm32` the modules below call the host; everywhere else they ask a [`fake::Host`], so that a plugin is tested with
+//! plain `cargo test`.
+
+pub mod cel;
+pub mod clock;
+pub mod dns;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod fake;
+pub mod history;
+pub mod http;
+pub mod log;
+pub mod mail;
+pub mod net;
+pub mod notifier;
+pub mod probe;
+pub mod random;
+pub mod rule;
+pub mod settings;
+pub mod tcp;
+pub mod time;
+pub mod tls;
+pub mod url;
+pub mod value;
+
+pub use extrack_plugin_macros::{Settings, notifier, probe, rule};
+pub use serde;
+pub use serde_json as json;
+
+#[doc(hidden)]
+pub mod export;
+#[doc(hidden)]
 pub mod wit;
+
+/// What nearly every plugin uses.
+pub mod prelude {
+    pub use std::time::Duration;
+
+    pub use crate::net::NetError;
+    pub use crate::notifier::{Alert, Notification, NotifyError, Receipt};
+    pub use crate::probe::{Check, ErrorKind, Observation, Status, Stop};
+    pub use crate::rule::{Evaluation, Finding, Verdict};
+    pub use crate::settings::{Fault, NoSettings, Secret, Setting};
+    pub use crate::value::Value;
+    pub use crate::{Settings, notifier, probe, rule};
+    pub use crate::{cel, clock, dns, history, http, json, log, mail, random, tcp, time, tls};
+}

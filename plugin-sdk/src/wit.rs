@@ -1,8 +1,10 @@
-//! What `wit-bindgen` makes of the contract in `wit/`. One set of types serves all three kinds of plugin; only the exports
-//! are made for each. Authors see the rest of this crate, not this module.
+//! What `wit-bindgen` makes of the contract in `wit/`. One set of types serves every kind of plugin; the exports are made
+//! piece by piece, because each export macro can exist only once in a crate and all worlds export `description`. A plugin
+//! exports `description` and the interface of its kind, which together are its world. Authors see the rest of this crate,
+//! not this module.
 #![allow(unsafe_code, unreachable_pub, missing_docs, clippy::all, reason = "generated")]
 
-/// Everything a plugin may import.
+/// Everything a plugin may import. The encoder drops what a plugin does not use.
 pub mod host {
     wit_bindgen::generate!({
         path: "../wit",
@@ -30,56 +32,37 @@ pub mod host {
 
 pub use host::external_tracking::plugin::{cel, clock, dns, history, http, log, mail, net, random, tcp, tls, types};
 
-pub mod probe {
-    wit_bindgen::generate!({
-        path: "../wit",
-        world: "probe",
-        with: {
-            "external-tracking:plugin/types@0.1.0": super::types,
-            "external-tracking:plugin/net@0.1.0": super::net,
-            "external-tracking:plugin/http@0.1.0": super::http,
-            "external-tracking:plugin/tcp@0.1.0": super::tcp,
-            "external-tracking:plugin/dns@0.1.0": super::dns,
-            "external-tracking:plugin/tls@0.1.0": super::tls,
-            "external-tracking:plugin/cel@0.1.0": super::cel,
-            "external-tracking:plugin/log@0.1.0": super::log,
-            "external-tracking:plugin/clock@0.1.0": super::clock,
-            "external-tracking:plugin/random@0.1.0": super::random,
-        },
-        pub_export_macro: true,
-        export_macro_name: "export_probe",
-    });
+macro_rules! export {
+    ($module:ident, $macro_name:literal, $inline:literal) => {
+        pub mod $module {
+            wit_bindgen::generate!({
+                path: "../wit",
+                inline: $inline,
+                with: { "external-tracking:plugin/types@0.1.0": super::types },
+                pub_export_macro: true,
+                export_macro_name: $macro_name,
+            });
+        }
+    };
 }
 
-pub mod rule {
-    wit_bindgen::generate!({
-        path: "../wit",
-        world: "rule",
-        with: {
-            "external-tracking:plugin/types@0.1.0": super::types,
-            "external-tracking:plugin/history@0.1.0": super::history,
-            "external-tracking:plugin/cel@0.1.0": super::cel,
-            "external-tracking:plugin/log@0.1.0": super::log,
-        },
-        pub_export_macro: true,
-        export_macro_name: "export_rule",
-    });
-}
-
-pub mod notifier {
-    wit_bindgen::generate!({
-        path: "../wit",
-        world: "notifier",
-        with: {
-            "external-tracking:plugin/types@0.1.0": super::types,
-            "external-tracking:plugin/net@0.1.0": super::net,
-            "external-tracking:plugin/http@0.1.0": super::http,
-            "external-tracking:plugin/mail@0.1.0": super::mail,
-            "external-tracking:plugin/log@0.1.0": super::log,
-            "external-tracking:plugin/clock@0.1.0": super::clock,
-            "external-tracking:plugin/random@0.1.0": super::random,
-        },
-        pub_export_macro: true,
-        export_macro_name: "export_notifier",
-    });
-}
+export!(
+    description,
+    "export_description",
+    "package external-tracking:sdk; world described { export external-tracking:plugin/description@0.1.0; }"
+);
+export!(
+    probe,
+    "export_probe",
+    "package external-tracking:sdk; world probing { export external-tracking:plugin/probes@0.1.0; }"
+);
+export!(
+    rule,
+    "export_rule",
+    "package external-tracking:sdk; world ruling { export external-tracking:plugin/rules@0.1.0; }"
+);
+export!(
+    notifier,
+    "export_notifier",
+    "package external-tracking:sdk; world notifying { export external-tracking:plugin/notifiers@0.1.0; }"
+);

@@ -103,7 +103,10 @@ fn library_path_of_the_user() -> Option<OsString> {
     let value = std::env::var_os("LD_LIBRARY_PATH")?;
     let in_a_build = std::env::var_os("CARGO").is_some();
     let foreign = |folder: &PathBuf| {
-        in_a_build && folder.components().any(|part| ["rustlib", "deps", "build", "toolchains"].iter().any(|name| part.as_os_str() == *name))
+        in_a_build
+            && folder
+                .components()
+                .any(|part| ["rustlib", "deps", "build", "toolchains"].iter().any(|name| part.as_os_str() == *name))
     };
     let kept: Vec<PathBuf> = std::env::split_paths(&value).filter(|folder| !foreign(folder)).collect();
     if kept.is_empty() { None } else { std::env::join_paths(kept).ok() }
@@ -158,10 +161,25 @@ mod tests {
 
     #[test]
     fn drops_what_an_outer_cargo_sets_and_keeps_what_the_user_set() {
-        for dropped in ["CARGO", "CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "CARGO_PKG_NAME", "RUSTC_WRAPPER", "RUSTFLAGS", "OUT_DIR"] {
+        for dropped in [
+            "CARGO",
+            "CARGO_TARGET_DIR",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_PKG_NAME",
+            "RUSTC_WRAPPER",
+            "RUSTFLAGS",
+            "OUT_DIR",
+        ] {
             assert!(is_of_an_outer_build(dropped), "{dropped}");
         }
-        for kept in ["PATH", "CARGO_HOME", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_CRATES_IO_PROTOCOL", "RUSTUP_TOOLCHAIN", "MAKEFLAGS"] {
+        for kept in [
+            "PATH",
+            "CARGO_HOME",
+            "CARGO_NET_OFFLINE",
+            "CARGO_REGISTRIES_CRATES_IO_PROTOCOL",
+            "RUSTUP_TOOLCHAIN",
+            "MAKEFLAGS",
+        ] {
             assert!(!is_of_an_outer_build(kept), "{kept}");
         }
     }

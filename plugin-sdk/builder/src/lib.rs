@@ -106,7 +106,8 @@ mod tests {
     fn guests_lie_beside_the_profiles_of_the_target_folder() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("CACHEDIR.TAG"), "").unwrap();
-        for inner in ["debug/build/app-0123/out", "release/build/app-0123/out", "x86_64-linux/debug/build/app-0123/out"] {
+        for inner in ["debug/build/app-0123/out", "release/build/app-0123/out", "x86_64-linux/debug/build/app-0123/out"]
+        {
             assert_eq!(guest_target_dir(&root.path().join(inner)), root.path().join("guests"), "{inner}");
         }
     }

@@ -40,7 +40,9 @@ impl Toolchain {
             let sysroot = sysroot(&rustc).with_context(|| format!("{OVERRIDE} is `{}`", rustc.display()))?;
             return match Self::usable(&rustc, &sysroot, &path) {
                 Some(toolchain) => Ok(toolchain),
-                None => bail!("{OVERRIDE} is `{}`, which has neither the target nor its sources; {REMEDY}", rustc.display()),
+                None => {
+                    bail!("{OVERRIDE} is `{}`, which has neither the target nor its sources; {REMEDY}", rustc.display())
+                }
             };
         }
         let candidates: Vec<(PathBuf, PathBuf)> = compilers(&path)

@@ -1,0 +1,150 @@
+//! From an author's function to the exports of a world. The attribute macros implement one of these traits; nothing here is
+//! written by hand in a plugin.
+
+use std::time::Duration;
+
+use crate::notifier::{Notification, NotifyError, Receipt};
+use crate::probe::{Check, Observation, Stop};
+use crate::rule::{Evaluation, RuleError, Verdict};
+use crate::settings::{Fault, Setting, parse};
+use crate::time::millis;
+use crate::wit::description;
+use crate::wit::types::PluginInfo;
+pub use crate::wit::types::Want;
+
+/// What a plugin says of itself.
+pub struct About {
+    pub name: &'static str,
+    pub version: &'static str,
+    pub summary: &'static str,
+    pub wants: fn() -> Vec<Want>,
+}
+
+/// What every kind of plugin has.
+pub trait Plugin {
+    type Settings: Setting;
+    const ABOUT: About;
+    fn check_settings(settings: &Self::Settings) -> Vec<Fault>;
+}
+
+pub trait Probe: Plugin {
+    fn check(check: &Check, settings: &Self::Settings) -> Result<Observation, Stop>;
+}
+
+pub trait Rule: Plugin {
+    fn look_back(settings: &Self::Settings) -> Duration;
+    fn evaluate(evaluation: &Evaluation, settings: &Self::Settings) -> Result<Verdict, RuleError>;
+}
+
+pub trait Notifier: Plugin {
+    fn notify(notification: &Notification, settings: &Self::Settings) -> Result<Receipt, NotifyError>;
+}
+
+pub fn describe<P: Plugin>() -> PluginInfo {
+    let about = P::ABOUT;
+    PluginInfo {
+        name: about.name.to_owned(),
+        version: about.version.to_owned(),
+        summary: about.summary.to_owned(),
+        settings_schema: P::Settings::schema(),
+        wants: (about.wants)(),
+    }
+}
+
+pub fn check_settings<P: Plugin>(settings: &str) -> Result<(), Vec<Fault>> {
+    install_panic_hook();
+    let faults = P::check_settings(&parse::<P::Settings>(settings)?);
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Sends the text of a panic to the log: else the host sees no more than a trap.
+fn install_panic_hook() {
+    #[cfg(target_arch = "wasm32")]
+    std::panic::set_hook(Box::new(|panic| crate::log::error(panic.to_string())));
+}
+
+/// All faults in one text, for calls that can't answer a list.
+fn together(faults: &[Fault]) -> String {
+    let texts: Vec<String> = faults.iter().map(|fault| format!("`{}`: {}", fault.path, fault.message)).collect();
+    texts.join("; ")
+}
+
+macro_rules! describes {
+    ($kind:ident) => {
+        impl<P: $kind> description::exports::external_tracking::plugin::description::Guest for Adapter<P> {
+            fn describe() -> PluginInfo {
+                install_panic_hook();
+                describe::<P>()
+            }
+
+            fn check_settings(settings: String) -> Result<(), Vec<Fault>> {
+                check_settings::<P>(&settings)
+            }
+        }
+    };
+}
+
+/// Exports of the world `probe` for a plugin.
+pub mod probes {
+    use super::*;
+    use crate::wit::probe::exports::external_tracking::plugin::probes as wit;
+
+    pub struct Adapter<P>(std::marker::PhantomData<P>);
+    describes!(Probe);
+
+    impl<P: Probe> wit::Guest for Adapter<P> {
+        fn check(context: wit::Context) -> Result<wit::Observation, wit::ProbeError> {
+            install_panic_hook();
+            let settings = parse(&context.settings).map_err(|faults| wit::ProbeError::Settings(together(&faults)))?;
+            match P::check(&context.into(), &settings) {
+                Ok(observation) | Err(Stop::Found(observation)) => Ok(observation.into()),
+                Err(Stop::Settings(text)) => Err(wit::ProbeError::Settings(text)),
+                Err(Stop::Internal(text)) => Err(wit::ProbeError::Internal(text)),
+            }
+        }
+    }
+}
+
+/// Exports of the world `rule` for a plugin.
+pub mod rules {
+    use super::*;
+    use crate::wit::rule::exports::external_tracking::plugin::rules as wit;
+
+    pub struct Adapter<P>(std::marker::PhantomData<P>);
+    describes!(Rule);
+
+    impl<P: Rule> wit::Guest for Adapter<P> {
+        fn look_back(settings: String) -> u64 {
+            install_panic_hook();
+            parse(&settings).map_or(0, |settings| millis(P::look_back(&settings)))
+        }
+
+        fn evaluate(context: wit::Context) -> Result<wit::Verdict, wit::RuleError> {
+            install_panic_hook();
+            let settings = parse(&context.settings).map_err(|faults| wit::RuleError::Settings(together(&faults)))?;
+            let evaluation = Evaluation { service: context.service, now_ms: context.now_ms };
+            match P::evaluate(&evaluation, &settings) {
+                Ok(verdict) => Ok(verdict.into()),
+                Err(RuleError::Settings(text)) => Err(wit::RuleError::Settings(text)),
+                Err(RuleError::Internal(text)) => Err(wit::RuleError::Internal(text)),
+            }
+        }
+    }
+}
+
+/// Exports of the world `notifier` for a plugin.
+pub mod notifiers {
+    use super::*;
+    use crate::wit::notifier::exports::external_tracking::plugin::notifiers as wit;
+
+    pub struct Adapter<P>(std::marker::PhantomData<P>);
+    describes!(Notifier);
+
+    impl<P: Notifier> wit::Guest for Adapter<P> {
+        fn notify(context: wit::Context, notification: wit::Notification) -> Result<wit::Receipt, wit::NotifyError> {
+            install_panic_hook();
+            let settings = parse(&context.settings).map_err(|faults| wit::NotifyError::Permanent(together(&faults)))?;
+            Ok(P::notify(&notification, &settings)?.into())
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A host for tests, in this thread: answers what the test told it to, and keeps what the plugin did.
+//!
+//! ```
+//! use extrack_plugin::prelude::*;
+//! use extrack_plugin::fake;
+//!
+//! let host = fake::Host::install();
+//! host.answer_http("GET https://api.example.com/health", fake::response(200, r#"{"ok":true}"#));
+//!
+//! let response = http::get("https://api.example.com/health").send().unwrap();
+//! assert_eq!(response.json().unwrap()["ok"], true);
+//! assert_eq!(host.http_requests()[0].method, "GET");
+//! ```
+
+mod history;
+mod net;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::cel::CelError;
+use crate::history::Sample;
+use crate::log::Level;
+use crate::mail::{MailError, Message};
+use crate::net::NetError;
+use crate::wit::{dns, http, tls};
+
+pub use history::sample;
+pub use net::{Connection, TcpScript, certificate, dns_response, response, tls_session};
+
+thread_local! {
+    static INSTALLED: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
+}
+
+/// What the host is asked in place of a CEL engine: the expression and its variables.
+type Cel = Box<dyn Fn(&str, &Value) -> Result<Value, CelError>>;
+
+/// Answers by what was asked, in turn; the last one is given again and again.
+type Answers<T> = BTreeMap<String, VecDeque<Result<T, NetError>>>;
+
+pub(crate) struct State {
+    http: Answers<http::Response>,
+    http_requests: Vec<http::Request>,
+    dns: Answers<dns::Response>,
+    tls: Answers<tls::Session>,
+    tcp: Answers<TcpScript>,
+    written: Rc<RefCell<Vec<u8>>>,
+    mail: VecDeque<Result<String, MailError>>,
+    mails: Vec<Message>,
+    samples: Vec<Sample>,
+    cel: Option<Cel>,
+    logs: Vec<(Level, String)>,
+    now_ms: u64,
+    monotonic_us: u64,
+    random: u8,
+}
+
+/// The fake host of this thread, until it is dropped.
+pub struct Host(Rc<RefCell<State>>);
+
+impl Host {
+    /// Puts a host in place that answers nothing yet. Its clock stands at 2026-01-01T00:00:00Z.
+    #[expect(clippy::new_without_default, reason = "it does more than make a value")]
+    pub fn install() -> Self {
+        let state = Rc::new(RefCell::new(State {
+            http: Answers::new(),
+            http_requests: Vec::new(),
+            dns: Answers::new(),
+            tls: Answers::new(),
+            tcp: Answers::new(),
+            written: Rc::default(),
+            mail: VecDeque::new(),
+            mails: Vec::new(),
+            samples: Vec::new(),
+            cel: None,
+            logs: Vec::new(),
+            now_ms: 1_767_225_600_000,
+            monotonic_us: 0,
+            random: 0,
+        }));
+        INSTALLED.with(|installed| *installed.borrow_mut() = Some(Rc::clone(&state)));
+        Self(state)
+    }
+
+    /// What a request such as `GET https://api.example.com/health` is answered. Several answers are given in turn.
+    pub fn answer_http(&self, request: &str, answer: impl Into<Answer<http::Response>>) {
+        self.0.borrow_mut().http.entry(request.to_owned()).or_default().push_back(answer.into().0);
+    }
+
+    /// What a query such as `A api.example.com` is answered.
+    pub fn answer_dns(&self, query: &str, answer: impl Into<Answer<dns::Response>>) {
+        self.0.borrow_mut().dns.entry(query.to_owned()).or_default().push_back(answer.into().0);
+    }
+
+    /// What a handshake with `host:port` finds.
+    pub fn answer_tls(&self, target: &str, answer: impl Into<Answer<tls::Session>>) {
+        self.0.borrow_mut().tls.entry(target.to_owned()).or_default().push_back(answer.into().0);
+    }
+
+    /// How a connection to `host:port` goes.
+    pub fn answer_tcp(&self, target: &str, answer: impl Into<Answer<TcpScript>>) {
+        self.0.borrow_mut().tcp.entry(target.to_owned()).or_default().push_back(answer.into().0);
+    }
+
+    /// What the mail server says to the next message.
+    pub fn answer_mail(&self, answer: Result<String, MailError>) {
+        self.0.borrow_mut().mail.push_back(answer);
+    }
+
+    /// Stands in for the CEL engine, which only the real host has.
+    pub fn answer_cel(&self, evaluate: impl Fn(&str, &Value) -> Result<Value, CelError> + 'static) {
+        self.0.borrow_mut().cel = Some(Box::new(evaluate));
+    }
+
+    /// The history a rule sees, oldest first; windows end at the host's clock. See [`sample`].
+    pub fn set_history(&self, samples: impl IntoIterator<Item = Sample>) {
+        self.0.borrow_mut().samples = samples.into_iter().collect();
+    }
+
+    /// Milliseconds since 1970.
+    pub fn set_now_ms(&self, now_ms: u64) {
+        self.0.borrow_mut().now_ms = now_ms;
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.0.borrow().now_ms
+    }
+
+    /// Requests made, in order.
+    pub fn http_requests(&self) -> Vec<http::Request> {
+        self.0.borrow().http_requests.clone()
+    }
+
+    /// Everything written to connections, in order.
+    pub fn tcp_written(&self) -> Vec<u8> {
+        self.0.borrow().written.borrow().clone()
+    }
+
+    /// Messages handed to the mail server, in order.
+    pub fn mails(&self) -> Vec<Message> {
+        self.0.borrow().mails.clone()
+    }
+
+    /// Lines logged, in order.
+    pub fn logs(&self) -> Vec<(Level, String)> {
+        self.0.borrow().logs.clone()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        INSTALLED.with(|installed| {
+            let mut installed = installed.borrow_mut();
+            if installed.as_ref().is_some_and(|state| Rc::ptr_eq(state, &self.0)) {
+                *installed = None;
+            }
+        });
+    }
+}
+
+/// An answer, or the error that comes in its place.
+pub struct Answer<T>(Result<T, NetError>);
+
+impl<T> From<T> for Answer<T> {
+    fn from(answer: T) -> Self {
+        Answer(Ok(answer))
+    }
+}
+
+impl<T> From<Result<T, NetError>> for Answer<T> {
+    fn from(answer: Result<T, NetError>) -> Self {
+        Answer(answer)
+    }
+}
+
+macro_rules! from_error {
+    ($($type:ty),*) => {$(
+        impl From<NetError> for Answer<$type> {
+            fn from(error: NetError) -> Self {
+                Answer(Err(error))
+            }
+        }
+    )*};
+}
+from_error!(http::Response, dns::Response, tls::Session, TcpScript);
+
+/// Asks the host of this thread.
+pub(crate) fn with<T>(ask: impl FnOnce(&mut State) -> T) -> T {
+    let installed = INSTALLED.with(|installed| installed.borrow().clone());
+    let state =
+        installed.expect("a plugin under test needs a host: `let host = extrack_plugin::fake::Host::install();`");
+    let answer = ask(&mut state.borrow_mut());
+    answer
+}
+
+/// The next answer under a key.
+fn next<T: Clone>(answers: &mut Answers<T>, key: &str, function: &str) -> Result<T, NetError> {
+    let known: Vec<String> = answers.keys().cloned().collect();
+    match answers.get_mut(key) {
+        Some(queue) if queue.len() > 1 => queue.pop_front().expect("more than one is left"),
+        Some(queue) => queue.front().cloned().expect("a queue is made with its first answer"),
+        None => panic!("the fake host has no answer for `{key}`; give it one with `{function}`; it has {known:?}"),
+    }
+}
+
+impl State {
+    pub(crate) fn mail(&mut self, message: &Message) -> Result<String, MailError> {
+        self.mails.push(message.clone());
+        self.mail.pop_front().unwrap_or_else(|| Ok("250 queued".to_owned()))
+    }
+
+    pub(crate) fn cel_check(&mut self, expression: &str, _variables: &[String]) -> Result<(), CelError> {
+        match self.cel_evaluate(expression, &Value::Null) {
+            Err(CelError::Invalid(text)) => Err(CelError::Invalid(text)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn cel_evaluate(&mut self, expression: &str, variables: &Value) -> Result<Value, CelError> {
+        let cel = self.cel.as_ref().expect("the fake host has no CEL engine; stand in for it with `answer_cel`");
+        cel(expression, variables)
+    }
+
+    pub(crate) fn log(&mut self, level: Level, message: &str) {
+        self.logs.push((level, message.to_owned()));
+    }
+
+    pub(crate) fn now_ms(&mut self) -> u64 {
+        self.now_ms
+    }
+
+    pub(crate) fn monotonic_us(&mut self) -> u64 {
+        self.monotonic_us += 1;
+        self.monotonic_us
+    }
+
+    /// Not random at all, so that tests repeat.
+    pub(crate) fn random(&mut self, count: u32) -> Vec<u8> {
+        (0..count.min(4_096))
+            .map(|_| {
+                self.random = self.random.wrapping_add(1);
+                self.random
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! A history made of samples, counted as the real host counts.
+
+use super::State;
+use crate::history::{Sample, WindowSummary};
+use crate::probe::Status;
+
+/// A run that ended at a moment, with a status and a latency.
+pub fn sample(ts_ms: u64, status: Status, latency_ms: impl Into<Option<u64>>) -> Sample {
+    Sample {
+        ts_ms,
+        probe: "http".to_owned(),
+        location: "local".to_owned(),
+        status,
+        latency_us: latency_ms.into().map(|ms| ms * 1_000),
+        http_status: None,
+        failure: None,
+        metrics: Vec::new(),
+    }
+}
+
+fn is_available(sample: &Sample) -> bool {
+    matches!(sample.status, Status::Healthy | Status::Degraded)
+}
+
+impl State {
+    fn window(&self, window_ms: u64) -> impl Iterator<Item = &Sample> {
+        let start_ms = self.now_ms.saturating_sub(window_ms);
+        self.samples.iter().filter(move |sample| sample.ts_ms > start_ms)
+    }
+
+    pub(crate) fn history_latest(&mut self) -> Option<Sample> {
+        self.samples.last().cloned()
+    }
+
+    pub(crate) fn history_samples(&mut self, last: u32) -> Vec<Sample> {
+        let skipped = self.samples.len().saturating_sub(last.min(1_000) as usize);
+        self.samples[skipped..].to_vec()
+    }
+
+    pub(crate) fn history_summary(&mut self, window_ms: u64) -> WindowSummary {
+        let mut summary = WindowSummary { count: 0, healthy: 0, degraded: 0, unhealthy: 0, errors: 0, covered_ms: 0 };
+        let mut first_ms = None;
+        for sample in self.window(window_ms) {
+            first_ms.get_or_insert(sample.ts_ms);
+            summary.count += 1;
+            match sample.status {
+                Status::Healthy => summary.healthy += 1,
+                Status::Degraded => summary.degraded += 1,
+                Status::Unhealthy => summary.unhealthy += 1,
+                Status::Error => summary.errors += 1,
+            }
+        }
+        summary.covered_ms = first_ms.map_or(0, |first_ms| self.now_ms.saturating_sub(first_ms));
+        summary
+    }
+
+    /// Of available runs; nearest rank.
+    pub(crate) fn history_latency(&mut self, window_ms: u64, quantile: f64) -> Option<u64> {
+        let mut latencies: Vec<u64> = self
+            .window(window_ms)
+            .filter(|sample| is_available(sample))
+            .filter_map(|sample| sample.latency_us)
+            .collect();
+        latencies.sort_unstable();
+        let rank = (quantile.clamp(0.0, 1.0) * latencies.len() as f64).ceil() as usize;
+        latencies.get(rank.saturating_sub(1)).copied()
+    }
+
+    pub(crate) fn history_consecutive_failures(&mut self) -> u32 {
+        let failures = self.samples.iter().rev().take_while(|sample| !is_available(sample)).count();
+        u32::try_from(failures).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,69 @@
+//! What every outgoing connection has in common: errors, phases, certificates.
+
+use std::fmt;
+
+use crate::probe::ErrorKind;
+use crate::wit::net;
+pub use crate::wit::net::{Certificate, Phases};
+
+/// Why there was no answer. The text is for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetError {
+    Dns(String),
+    Connect(String),
+    Tls(String),
+    Timeout(String),
+    Protocol(String),
+    /// The operator's policy said no; the text names the setting that would allow it.
+    Denied(String),
+    TooLarge(String),
+}
+
+impl NetError {
+    /// The kind of failure this is in an observation.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            NetError::Dns(_) => ErrorKind::Dns,
+            NetError::Connect(_) => ErrorKind::Connect,
+            NetError::Tls(_) => ErrorKind::Tls,
+            NetError::Timeout(_) => ErrorKind::Timeout,
+            NetError::Protocol(_) | NetError::TooLarge(_) => ErrorKind::Protocol,
+            NetError::Denied(_) => ErrorKind::Denied,
+        }
+    }
+
+    /// Whether the same attempt may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        !matches!(self, NetError::Denied(_) | NetError::TooLarge(_))
+    }
+}
+
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NetError::Dns(text)
+            | NetError::Connect(text)
+            | NetError::Tls(text)
+            | NetError::Timeout(text)
+            | NetError::Protocol(text)
+            | NetError::Denied(text)
+            | NetError::TooLarge(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for NetError {}
+
+impl From<net::NetError> for NetError {
+    fn from(error: net::NetError) -> Self {
+        match error {
+            net::NetError::Dns(text) => NetError::Dns(text),
+            net::NetError::Connect(text) => NetError::Connect(text),
+            net::NetError::Tls(text) => NetError::Tls(text),
+            net::NetError::Timeout(text) => NetError::Timeout(text),
+            net::NetError::Protocol(text) => NetError::Protocol(text),
+            net::NetError::Denied(text) => NetError::Denied(text),
+            net::NetError::TooLarge(text) => NetError::TooLarge(text),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Probes: what a check is given and what it finds.
+
+use std::time::Duration;
+
+use crate::cel::CelError;
+use crate::http::NotJson;
+use crate::net::NetError;
+use crate::url;
+use crate::value::{self, Entry, Value};
+use crate::wit::probe::exports::external_tracking::plugin::probes as wit;
+pub use crate::wit::types::{ErrorKind, Failure, Status};
+
+/// What one run of a probe is given, beside its settings.
+#[derive(Debug, Clone)]
+pub struct Check {
+    pub service: Service,
+    /// Until this run is cut off, counted from its start.
+    pub timeout: Duration,
+    /// What the run before found.
+    pub previous: Option<Observation>,
+    /// Names of the service's credentials; `default` is the one in its `authentication`.
+    pub credentials: Vec<String>,
+}
+
+impl Check {
+    /// A check of a service at a base URL, for tests.
+    pub fn of(base_url: impl Into<String>) -> Self {
+        let service = Service {
+            slug: "test".to_owned(),
+            name: "Test".to_owned(),
+            base_url: base_url.into(),
+            attributes: Vec::new(),
+        };
+        Self { service, timeout: Duration::from_secs(5), previous: None, credentials: Vec::new() }
+    }
+
+    /// The credential the service is normally used with, if it has one.
+    pub fn default_credential(&self) -> Option<&'static str> {
+        self.credentials.iter().any(|name| name == "default").then_some("default")
+    }
+}
+
+/// The service that is checked.
+#[derive(Debug, Clone)]
+pub struct Service {
+    pub slug: String,
+    pub name: String,
+    /// Absolute URL, or `host:port` for services that speak no HTTP.
+    pub base_url: String,
+    pub attributes: Vec<Entry>,
+}
+
+impl Service {
+    /// The base URL with a path behind it; a path that is a whole URL replaces it.
+    pub fn url(&self, path: &str) -> String {
+        url::join(&self.base_url, path)
+    }
+
+    /// The path at which the service says how it is.
+    pub fn health_endpoint(&self) -> Option<&str> {
+        value::text(&self.attributes, "health-endpoint")
+    }
+
+    /// Host and port of the base URL; the port of its scheme if it names none.
+    pub fn host_and_port(&self) -> Option<(String, Option<u16>)> {
+        let (host, port) = url::host_and_port(&self.base_url)?;
+        let default = match self.base_url.split_once("://").map(|(scheme, _)| scheme) {
+            Some("https") => Some(443),
+            Some("http") => Some(80),
+            _ => None,
+        };
+        Some((host, port.or(default)))
+    }
+}
+
+/// What one run found. The host adds the phases of the connection by itself.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    pub status: Status,
+    pub failure: Option<Failure>,
+    pub latency: Option<Duration>,
+    pub http_status: Option<u16>,
+    pub metrics: Vec<Entry>,
+}
+
+impl Observation {
+    pub fn new(status: Status, failure: Option<Failure>) -> Self {
+        Self { status, failure, latency: None, http_status: None, metrics: Vec::new() }
+    }
+
+    /// Answered as wanted.
+    pub fn healthy() -> Self {
+        Self::new(Status::Healthy, None)
+    }
+
+    /// Answered as wanted, but slowly or with a warning. Say the value found beside the value wanted.
+    pub fn degraded(message: impl Into<String>) -> Self {
+        Self::failed(Status::Degraded, ErrorKind::Assertion, message)
+    }
+
+    /// Answered, wrongly. Say the value found beside the value wanted.
+    pub fn unhealthy(message: impl Into<String>) -> Self {
+        Self::failed(Status::Unhealthy, ErrorKind::Assertion, message)
+    }
+
+    /// Any other combination.
+    pub fn failed(status: Status, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::new(status, Some(Failure { kind, message: message.into() }))
+    }
+
+    /// Adds a figure that is stored with the observation.
+    pub fn metric(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.metrics.push(Entry { key: name.into(), value: value.into() });
+        self
+    }
+
+    /// In place of the time of the run's network calls, which the host takes otherwise.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = Some(latency);
+        self
+    }
+
+    pub fn http_status(mut self, status: u16) -> Self {
+        self.http_status = Some(status);
+        self
+    }
+
+    /// The text of the failure; empty without one.
+    pub fn message(&self) -> &str {
+        self.failure.as_ref().map_or("", |failure| failure.message.as_str())
+    }
+
+    /// The kind of the failure.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        self.failure.as_ref().map(|failure| failure.kind)
+    }
+}
+
+impl From<NetError> for Observation {
+    /// No answer.
+    fn from(error: NetError) -> Self {
+        Observation::failed(Status::Error, error.kind(), error.to_string())
+    }
+}
+
+/// Ends a check early, by `?`: with an observation, or because the run itself is broken.
+#[derive(Debug, Clone)]
+pub enum Stop {
+    Found(Observation),
+    /// Settings that can't work, found too late for `check_settings`.
+    Settings(String),
+    /// The plugin can't go on; not a statement about the service.
+    Internal(String),
+}
+
+impl Stop {
+    /// Ends with: answered, wrongly.
+    pub fn unhealthy(message: impl Into<String>) -> Self {
+        Stop::Found(Observation::unhealthy(message))
+    }
+}
+
+impl From<Observation> for Stop {
+    fn from(observation: Observation) -> Self {
+        Stop::Found(observation)
+    }
+}
+
+impl From<NetError> for Stop {
+    fn from(error: NetError) -> Self {
+        Stop::Found(error.into())
+    }
+}
+
+impl From<NotJson> for Stop {
+    fn from(error: NotJson) -> Self {
+        Stop::unhealthy(error.0)
+    }
+}
+
+impl From<CelError> for Stop {
+    fn from(error: CelError) -> Self {
+        match error {
+            CelError::Invalid(text) => Stop::Settings(text),
+            CelError::Failed(text) => Stop::unhealthy(text),
+        }
+    }
+}
+
+/// What a probe function may return: an observation, or a result that ends early with one.
+pub trait Outcome {
+    fn into_result(self) -> Result<Observation, Stop>;
+}
+
+impl Outcome for Observation {
+    fn into_result(self) -> Result<Observation, Stop> {
+        Ok(self)
+    }
+}
+
+impl<E: Into<Stop>> Outcome for Result<Observation, E> {
+    fn into_result(self) -> Result<Observation, Stop> {
+        self.map_err(Into::into)
+    }
+}
+
+impl From<wit::Context> for Check {
+    fn from(context: wit::Context) -> Self {
+        let wit::Service { slug, name, base_url, attributes } = context.service;
+        Self {
+            service: Service { slug, name, base_url, attributes },
+            timeout: Duration::from_millis(context.timeout_ms),
+            previous: context.previous.map(Observation::from),
+            credentials: context.credentials,
+        }
+    }
+}
+
+impl From<wit::Observation> for Observation {
+    fn from(observation: wit::Observation) -> Self {
+        let wit::Observation { status, failure, latency_us, http_status, metrics } = observation;
+        Self { status, failure, latency: latency_us.map(Duration::from_micros), http_status, metrics }
+    }
+}
+
+impl From<Observation> for wit::Observation {
+    fn from(observation: Observation) -> Self {
+        let Observation { status, failure, latency, http_status, metrics } = observation;
+        let latency_us = latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        Self { status, failure, latency_us, http_status, metrics }
+    }
+}

@@ -1,0 +1,202 @@
+//! Settings of a plugin: a JSON Schema for people and tools, and a reader that names every fault with its place.
+
+mod read;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use read::{Faults, Limits, Object, Place};
+
+pub use crate::wit::types::Fault;
+
+/// Something that settings are made of. `#[derive(Settings)]` writes it for structs with named fields and for enums of bare
+/// names; write it by hand for a shape that is neither.
+pub trait Setting: Sized {
+    /// JSON Schema (2020-12) as text; always an object.
+    fn schema() -> String;
+
+    /// Reads a value; what is wrong goes to `faults`, with its place, and then there is nothing to return.
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self>;
+
+    /// What a key that is not there means; none if it has to be there.
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// Reads settings from JSON text, as the host hands them over. For tests.
+    fn from_json(text: &str) -> Result<Self, Vec<Fault>> {
+        parse(text)
+    }
+}
+
+/// Reads JSON text; the faults are all there are, not only the first.
+pub fn parse<T: Setting>(text: &str) -> Result<T, Vec<Fault>> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| vec![Fault { path: String::new(), message: format!("not JSON: {error}") }])?;
+    let mut faults = Faults::default();
+    let read = T::read(&value, &Place::ROOT, &mut faults);
+    match read {
+        Some(settings) if faults.is_empty() => Ok(settings),
+        _ => Err(faults.into_list()),
+    }
+}
+
+/// Adds members to a type's schema, which is an object: for the derive.
+#[doc(hidden)]
+pub fn push_schema(schema: &mut String, keywords: &str, of_type: &str) {
+    schema.push('{');
+    schema.push_str(if of_type == "{}" { keywords.trim_end_matches(',') } else { keywords });
+    schema.push_str(of_type.strip_prefix('{').unwrap_or(of_type));
+}
+
+/// For plugins without settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NoSettings;
+
+impl Setting for NoSettings {
+    fn schema() -> String {
+        r#"{"type":"object","additionalProperties":false}"#.to_owned()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        Object::open(value, place, faults)?.close(faults);
+        Some(NoSettings)
+    }
+}
+
+/// A text that never enters the plugin: it holds a placeholder, which the host replaces in URLs and header values of requests.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The placeholder, to put into a URL or a header.
+    pub fn placeholder(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Setting for Secret {
+    fn schema() -> String {
+        r#"{"type":"string","minLength":1,"x-secret":true}"#.to_owned()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        String::read(value, place, faults).map(Secret)
+    }
+}
+
+impl Setting for String {
+    fn schema() -> String {
+        r#"{"type":"string"}"#.to_owned()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        faults.expect(value.as_str().map(str::to_owned), value, place, "a text")
+    }
+}
+
+impl Setting for bool {
+    fn schema() -> String {
+        r#"{"type":"boolean"}"#.to_owned()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        faults.expect(value.as_bool(), value, place, "true or false")
+    }
+}
+
+impl Setting for f64 {
+    fn schema() -> String {
+        r#"{"type":"number"}"#.to_owned()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        faults.expect(value.as_f64(), value, place, "a number")
+    }
+}
+
+macro_rules! integers {
+    ($($type:ty: $range:literal),*) => {$(
+        impl Setting for $type {
+            fn schema() -> String {
+                concat!(r#"{"type":"integer""#, $range, "}").to_owned()
+            }
+
+            fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+                let whole = value.as_i64().and_then(|number| <$type>::try_from(number).ok());
+                faults.expect(whole, value, place, "a whole number in range")
+            }
+        }
+    )*};
+}
+// Where a field sets its own limits, they stand in place of these.
+integers!(i32: "", i64: "", u8: "", u16: "", u32: "", u64: "");
+
+impl Setting for Duration {
+    fn schema() -> String {
+        r#"{"type":"string","pattern":"^[0-9]+(ms|s|m|h|d|w)$","examples":["500ms","2s","5m"]}"#.to_owned()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        let duration = value.as_str().and_then(crate::time::parse);
+        faults.expect(duration, value, place, "a duration such as `500ms`, `2s`, `5m`, `1h` or `7d`")
+    }
+}
+
+impl Setting for Value {
+    fn schema() -> String {
+        "{}".to_owned()
+    }
+
+    fn read(value: &Value, _place: &Place<'_>, _faults: &mut Faults) -> Option<Self> {
+        Some(value.clone())
+    }
+}
+
+impl<T: Setting> Setting for Option<T> {
+    fn schema() -> String {
+        T::schema()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        T::read(value, place, faults).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    fn schema() -> String {
+        [r#"{"type":"array","items":"#, &T::schema(), "}"].concat()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        let items = faults.expect(value.as_array(), value, place, "a list")?;
+        let read: Vec<Option<T>> =
+            items.iter().enumerate().map(|(index, item)| T::read(item, &place.item(index), faults)).collect();
+        read.into_iter().collect()
+    }
+}
+
+impl<T: Setting> Setting for BTreeMap<String, T> {
+    fn schema() -> String {
+        [r#"{"type":"object","additionalProperties":"#, &T::schema(), "}"].concat()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        let entries = faults.expect(value.as_object(), value, place, "keys with values")?;
+        let read: Vec<Option<(String, T)>> =
+            entries.iter().map(|(key, value)| Some((key.clone(), T::read(value, &place.key(key), faults)?))).collect();
+        read.into_iter().collect()
+    }
+}

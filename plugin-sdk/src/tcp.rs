@@ -1,0 +1,54 @@
+//! Raw TCP connections.
+
+use std::time::Duration;
+
+use crate::net::{NetError, Phases};
+use crate::time::millis;
+
+#[cfg(not(target_arch = "wasm32"))]
+use crate::fake::Connection as Inner;
+#[cfg(target_arch = "wasm32")]
+use crate::wit::tcp::Connection as Inner;
+
+/// An open connection; dropping it closes it.
+pub struct Connection(Inner);
+
+/// Opens a connection to a name or an address.
+pub fn connect(host: &str, port: u16, timeout: Option<Duration>) -> Result<Connection, NetError> {
+    Ok(Connection(Inner::open(host, port, timeout.map(millis))?))
+}
+
+impl Connection {
+    /// Writes all of it.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), NetError> {
+        Ok(self.0.write(bytes)?)
+    }
+
+    /// At most `max` bytes, as soon as some are there; empty when the other side closed.
+    pub fn read(&self, max: u32) -> Result<Vec<u8>, NetError> {
+        Ok(self.0.read(max)?)
+    }
+
+    /// Reads on until `wanted` was seen, the other side closed, or `max` bytes are there. Answers all of it.
+    pub fn read_until(&self, wanted: &[u8], max: usize) -> Result<Vec<u8>, NetError> {
+        let mut read = Vec::new();
+        while read.len() < max && (wanted.is_empty() || !read.windows(wanted.len()).any(|window| window == wanted)) {
+            let bytes = self.read(u32::try_from(max - read.len()).unwrap_or(u32::MAX))?;
+            if bytes.is_empty() {
+                break;
+            }
+            read.extend(bytes);
+        }
+        Ok(read)
+    }
+
+    /// Times so far.
+    pub fn phases(&self) -> Phases {
+        self.0.phases()
+    }
+
+    /// Address and port of the other side.
+    pub fn peer(&self) -> String {
+        self.0.peer()
+    }
+}
