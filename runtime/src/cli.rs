@@ -1,1 +1,100 @@
-//! (being written)
+//! The command line, one file per subcommand.
+
+mod alerts;
+mod check_config;
+mod client;
+mod demo;
+mod plugin;
+mod print;
+mod serve;
+mod services;
+mod sql;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Settings are wrong: `EX_USAGE`.
+const EXIT_USAGE: u8 = 64;
+
+/// Watches the services you depend on and do not run.
+#[derive(Debug, Parser)]
+#[command(name = "extrack", version, about, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    server: client::Server,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  extrack demo                                        watches a simulated vendor, to look around
+  extrack serve --config config --data data           the real thing
+  extrack check-config --config config                all faults at once, with file, line and column
+  extrack services check shop-api                     one check now
+  extrack sql \"SELECT * FROM observations LIMIT 5\"    ask the history";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    CheckConfig(check_config::CheckConfig),
+    Sql(sql::Sql),
+    /// Services: list, show, check now.
+    #[command(subcommand)]
+    Services(services::Services),
+    /// Plugins: list, install, roll back, inspect.
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
+    /// Alerts.
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
+}
+
+/// Parses, runs, and prints the whole chain of causes once.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The one crypto library, for every TLS client in the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let ended = runtime.block_on(async {
+        let server = cli.server;
+        match cli.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Demo(demo) => demo.run().await.map(|()| 0),
+            Command::CheckConfig(check) => check.run().await,
+            Command::Sql(sql) => sql.run(&server).await.map(|()| 0),
+            Command::Services(services) => services.run(&server).await,
+            Command::Plugin(plugin) => plugin.run(&server).await.map(|()| 0),
+            Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
+        }
+    });
+    // A resolver that hangs in a blocking thread must not keep the program alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => failed(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the program's last word")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  caused by: {cause}");
+    }
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,4 +1,4 @@
-//! The host of External Tracking. Modules import only downwards; `tests/tidy.rs` holds the arrows.
+//! The host of External Tracking. Modules import only downwards; `tidy.rs` holds the arrows.
 
 pub mod app;
 pub mod cli;
@@ -16,3 +16,6 @@ pub mod store;
 
 pub mod domain;
 pub mod telemetry;
+
+#[cfg(test)]
+mod tidy;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `extrack` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    extrack::cli::main()
+}

@@ -1,1 +1,9 @@
-//! (being written)
+//! Runs the probes: when each is due, how many at once, and where their observations go. Knows nothing of rules.
+
+mod board;
+mod runner;
+mod schedule;
+
+pub use board::{BoardChange, ProbeStatus, RECENT, RecentRun, ServiceStatus, StatusBoard};
+pub use runner::{CheckError, Monitoring, MonitoringSettings, Scheduler};
+pub use schedule::{Due, MISSED_KEPT, ProbeKey, Schedule};

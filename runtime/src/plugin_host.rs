@@ -1,1 +1,248 @@
-//! (being written)
+//! Runs plugins: the only place with wasmtime. A fresh instance for every call, one deadline over all of it, nothing
+//! granted by default, every call accounted, versions replaced while the others run.
+
+mod bindings;
+mod bundled;
+mod cache;
+mod calls;
+mod capabilities;
+mod convert;
+mod engine;
+mod install;
+mod limits;
+mod loader;
+mod run;
+mod secrets;
+mod state;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
+use crate::net::Net;
+
+pub use calls::{PluginError, ProbeCall, RuleCall};
+pub use loader::{COMPONENT_BYTES, Refusal};
+pub use versions::{Activation, ActivationLog, BUNDLED};
+
+use loader::{LoadedPlugin, Loader, Provenance, Source};
+use run::Runner;
+use versions::ComponentStore;
+
+/// Runs accounted but not yet stored; when it is full, the next run waits with its answer.
+pub const RUNS_QUEUED: usize = 8_192;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("starting the plugin engine")]
+    Engine(#[source] wasmtime::Error),
+    #[error("opening the plugin folder `{}`", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("reading which plugin versions are active: {0}")]
+    Activations(String),
+    #[error("the bundled plugin `{name}` does not load")]
+    Bundled { name: &'static str, source: Refusal },
+}
+
+/// What people are shown of a plugin.
+#[derive(Debug, Clone)]
+pub struct PluginEntry {
+    pub name: String,
+    pub kind: PluginKind,
+    pub version: String,
+    pub digest: String,
+    /// `active`.
+    pub state: &'static str,
+    pub since_ms: UnixMillis,
+    /// Who installed it; `bundled` for what came with the binary.
+    pub by: String,
+    pub size: usize,
+    pub imports: Vec<String>,
+    pub info: Arc<PluginInfo>,
+}
+
+/// A setting that a plugin does not take. `path` is a JSON Pointer into the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsFault {
+    pub path: String,
+    pub message: String,
+}
+
+/// Settings that some part of the configuration hands to a plugin.
+#[derive(Debug, Clone)]
+pub struct SettingsInUse {
+    /// For people, e.g. ``probe `http` of service `shop-api` ``.
+    pub owner: String,
+    pub settings: Value,
+}
+
+/// Tells which settings use a plugin: a candidate has to accept them all before it becomes active.
+pub type InUse = dyn Fn(PluginKind, &str) -> Vec<SettingsInUse> + Send + Sync;
+
+/// What the host stands on.
+pub struct Setup {
+    /// Installed components and compiled code.
+    pub folder: PathBuf,
+    pub net: Net,
+    pub log: Arc<dyn ActivationLog>,
+    /// Gets the account of every run.
+    pub runs: mpsc::Sender<PluginRun>,
+    /// The first run's id.
+    pub first_run_id: i64,
+    /// An SMTP server is configured.
+    pub has_mail: bool,
+}
+
+#[derive(Clone)]
+pub struct PluginHost {
+    shared: Arc<Shared>,
+}
+
+type Active = BTreeMap<String, Arc<LoadedPlugin>>;
+
+struct Shared {
+    runner: Runner,
+    loader: Loader,
+    components: ComponentStore,
+    /// Replaced whole: a call in flight keeps the version it began with.
+    active: ArcSwap<Active>,
+    /// One installation at a time.
+    installing: tokio::sync::Mutex<()>,
+    in_use: ArcSwap<Box<InUse>>,
+    net: Net,
+    has_mail: bool,
+    log: Arc<dyn ActivationLog>,
+    runs: mpsc::Sender<PluginRun>,
+    next_run_id: AtomicI64,
+}
+
+impl PluginHost {
+    /// Loads the bundled plugins and whatever was installed over them.
+    pub async fn start(setup: Setup) -> Result<Self, SetupError> {
+        let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
+        let folder = |path: &Path, source| SetupError::Folder { path: path.to_owned(), source };
+        let compiled = setup.folder.join("compiled");
+        let cache = cache::CompiledCache::open(&compiled).map_err(|error| folder(&compiled, error))?;
+        let components = ComponentStore::open(&setup.folder).map_err(|error| folder(&setup.folder, error))?;
+        let shared = Shared {
+            runner: Runner::new(&engine),
+            loader: Loader::new(&engine, cache).map_err(SetupError::Engine)?,
+            components,
+            active: ArcSwap::default(),
+            installing: tokio::sync::Mutex::new(()),
+            in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
+            net: setup.net,
+            has_mail: setup.has_mail,
+            log: setup.log,
+            runs: setup.runs,
+            next_run_id: AtomicI64::new(setup.first_run_id),
+        };
+        let host = Self { shared: Arc::new(shared) };
+        host.load_bundled().await?;
+        host.load_installed().await?;
+        Ok(host)
+    }
+
+    /// Called once the registry exists.
+    pub fn set_in_use(&self, in_use: Box<InUse>) {
+        self.shared.in_use.store(Arc::new(in_use));
+    }
+
+    /// None: no such plugin of this kind.
+    pub fn info(&self, kind: PluginKind, name: &str) -> Option<Arc<PluginInfo>> {
+        self.plugin(kind, name).map(|plugin| plugin.info.clone())
+    }
+
+    /// Names of a kind, sorted.
+    pub fn names(&self, kind: PluginKind) -> Vec<String> {
+        let active = self.shared.active.load();
+        active.values().filter(|plugin| plugin.kind == kind).map(|plugin| plugin.info.name.clone()).collect()
+    }
+
+    pub fn list(&self) -> Vec<PluginEntry> {
+        self.shared.active.load().values().map(|plugin| entry(plugin)).collect()
+    }
+
+    pub fn get(&self, name: &str) -> Option<PluginEntry> {
+        self.shared.active.load().get(name).map(|plugin| entry(plugin))
+    }
+
+    /// All versions that were ever made active, newest first.
+    pub async fn activations(&self) -> Result<Vec<Activation>, String> {
+        self.shared.log.activations(None).await
+    }
+
+    /// Ids of runs grow by one; a run's observation carries the same.
+    pub fn next_run_id(&self) -> i64 {
+        self.shared.next_run_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Settings with their secrets as `***`.
+    pub fn redacted(&self, kind: PluginKind, name: &str, settings: &Value) -> Value {
+        match self.plugin(kind, name) {
+            Some(plugin) => secrets::redacted(settings, &plugin.info.settings_schema),
+            None => settings.clone(),
+        }
+    }
+
+    fn plugin(&self, kind: PluginKind, name: &str) -> Option<Arc<LoadedPlugin>> {
+        self.shared.active.load().get(name).filter(|plugin| plugin.kind == kind).cloned()
+    }
+
+    async fn load_bundled(&self) -> Result<(), SetupError> {
+        let mut active = Active::new();
+        for (name, bytes) in bundled::BUNDLED_PLUGINS {
+            let provenance =
+                Provenance { source: Source::Bundled(bytes), since_ms: now_ms(), by: BUNDLED.to_owned() };
+            let loaded = self
+                .shared
+                .loader
+                .load(&self.shared.runner, bytes::Bytes::from_static(bytes), provenance)
+                .await
+                .map_err(|source| SetupError::Bundled { name, source })?;
+            active.insert(loaded.info.name.clone(), Arc::new(loaded));
+        }
+        self.shared.active.store(Arc::new(active));
+        Ok(())
+    }
+}
+
+fn entry(plugin: &LoadedPlugin) -> PluginEntry {
+    PluginEntry {
+        name: plugin.info.name.clone(),
+        kind: plugin.kind,
+        version: plugin.info.version.clone(),
+        digest: plugin.digest.clone(),
+        state: "active",
+        since_ms: plugin.since_ms,
+        by: plugin.by.clone(),
+        size: plugin.size,
+        imports: plugin.imports.clone(),
+        info: plugin.info.clone(),
+    }
+}
+
+/// What a component file says of itself, without a server: for `extrack plugin inspect`.
+pub async fn inspect(bytes: bytes::Bytes) -> Result<PluginEntry, Refusal> {
+    let scratch = tempfile::tempdir().map_err(|error| loader::refuse("compile", error.to_string()))?;
+    let engine = engine::PluginEngine::start().map_err(|error| loader::refuse("compile", error.to_string()))?;
+    let cache =
+        cache::CompiledCache::open(scratch.path()).map_err(|error| loader::refuse("compile", error.to_string()))?;
+    let loader = Loader::new(&engine, cache).map_err(|error| loader::refuse("compile", error.to_string()))?;
+    let provenance = Provenance { source: Source::Stored(PathBuf::new()), since_ms: 0, by: String::new() };
+    let loaded = loader.load(&Runner::new(&engine), bytes, provenance).await?;
+    Ok(entry(&loaded))
+}
+
+/// Names of the plugins that are part of this binary.
+pub fn bundled_names() -> impl Iterator<Item = &'static str> {
+    bundled::BUNDLED_PLUGINS.iter().map(|(name, _)| *name)
+}
+

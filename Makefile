@@ -1,0 +1,48 @@
+# make run     builds everything and starts a demo
+# make test    formatting, clippy, all tests
+# make bench   benchmarks, release build
+# make release the program with DuckDB compiled in (25 to 40 minutes the first time)
+
+# Outside the clone, so that repeated clones do not compile the dependencies again.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/extrack/target
+export DUCKDB_LIB_DIR ?= $(HOME)/.cache/extrack/duckdb-1.5.6
+export DUCKDB_DOWNLOAD_LIB = 0
+
+# BUNDLED=1 compiles DuckDB's C++ instead of linking the shared library.
+FEATURES = $(if $(BUNDLED),--features extrack-runtime/bundled)
+NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+DEMO_ARGS ?=
+
+.PHONY: run build test lint bench release setup setup-test
+
+run: build
+	$(CARGO_TARGET_DIR)/debug/extrack demo $(DEMO_ARGS)
+
+build: setup
+	cargo build --locked $(FEATURES)
+
+test: setup-test lint
+	cargo build --locked $(FEATURES)
+ifeq ($(NEXTEST),yes)
+	cargo nextest run --locked --workspace $(FEATURES)
+	cargo nextest run --locked --manifest-path plugins/Cargo.toml --target-dir $(CARGO_TARGET_DIR)/plugins
+else
+	cargo test --locked --workspace $(FEATURES)
+	cargo test --locked --manifest-path plugins/Cargo.toml --target-dir $(CARGO_TARGET_DIR)/plugins
+endif
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets $(FEATURES) -- -D warnings
+
+bench: setup-test
+	cargo bench --locked -p extrack-tests
+
+release: setup
+	cargo build --locked --release --features extrack-runtime/bundled
+
+setup:
+	@$(if $(BUNDLED),true,./runtime/setup.sh build)
+
+setup-test:
+	@./runtime/setup.sh test

@@ -1,0 +1,52 @@
+//! Compiles the bundled plugins and writes the list that `plugin_host::bundled` includes; tells the linker where the
+//! DuckDB library lies.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use extrack_plugin_builder::{Request, build};
+
+fn main() -> Result<()> {
+    duckdb_library();
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let workspace = Path::new("..").canonicalize()?;
+    let built = build(&Request::new(workspace.join("plugins"), guests_folder(&out)?))
+        .context("compiling the bundled plugins")?;
+    let mut list = String::from("/// Name and component.\npub(super) const BUNDLED_PLUGINS: &[(&str, &[u8])] = &[\n");
+    for plugin in &built {
+        // Copied, so that the list stays whole while another profile rebuilds the plugins.
+        let copy = out.join(format!("{}.wasm", plugin.name));
+        fs::copy(&plugin.component_path, &copy)?;
+        writeln!(list, "    ({:?}, include_bytes!({:?})),", plugin.name, copy)?;
+        for source in &plugin.sources {
+            println!("cargo::rerun-if-changed={}", source.display());
+        }
+    }
+    list.push_str("];\n");
+    fs::write(out.join("bundled.rs"), list)?;
+    for folder in ["plugins", "plugin-sdk", "wit"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(folder).display());
+    }
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=migrations");
+    Ok(())
+}
+
+/// `TARGET/guests`: a folder of their own, because the cargo that runs this script holds the lock of the other.
+fn guests_folder(out: &Path) -> Result<PathBuf> {
+    // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out.
+    let target = out.ancestors().nth(4).context("OUT_DIR is not where cargo puts it")?;
+    Ok(target.join("guests"))
+}
+
+/// The program finds the shared library where it was linked from, or beside itself.
+fn duckdb_library() {
+    println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
+    if let Ok(folder) = env::var("DUCKDB_LIB_DIR") {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
+        println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN");
+    }
+}

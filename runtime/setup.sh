@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Installs what a build needs and this machine lacks. Called by `make`; safe to run again.
+#   setup.sh build   a target for WebAssembly, the DuckDB library
+#   setup.sh test    also the servers that the end-to-end tests watch
+set -euo pipefail
+what=${1:-build}
+
+DUCKDB_PACKAGE=@duckdb/node-bindings-linux-x64@1.5.6-r.1
+DUCKDB_INTEGRITY=sha512-IXcrZJE6kEqM0Z4wwdVnGBHX/frOS33VPNAwDXQ/Q+Fs84b058Qe94chrCCIcNJlG8Y3UHIUU4eBeCQxW5mN1Q==
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif have sudo; then sudo "$@"
+  else fail "needs root to run: $*"; fi
+}
+
+apt_updated=
+apt_install() {
+  have apt-get || return 1
+  if [ -z "$apt_updated" ]; then as_root apt-get update -qq; apt_updated=yes; fi
+  say "installing $*"
+  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+have cargo || fail "cargo is not installed; install Rust 1.95 or newer, e.g. with rustup"
+have cc || apt_install gcc libc6-dev || fail "a C compiler is needed: install gcc or clang"
+
+# --- a Rust that compiles to wasm32-unknown-unknown
+wasm_std() { ls "$("$1" --print sysroot 2>/dev/null)"/lib/rustlib/wasm32-unknown-unknown/lib/libstd-*.rlib >/dev/null 2>&1; }
+wasm_sources() { [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]; }
+if ! wasm_std rustc && ! wasm_sources; then
+  if have rustup && rustup target add wasm32-unknown-unknown >&2; then :
+  elif apt_install rustc-web cargo-web rust-web-src lld-22; then :
+  else
+    fail "no Rust here compiles to WebAssembly. Either of these mends it:" \
+         "  rustup target add wasm32-unknown-unknown" \
+         "  on Debian: apt-get install rustc-web cargo-web rust-web-src lld-22"
+  fi
+fi
+
+# --- the DuckDB library; `make release` compiles it in instead
+folder=${DUCKDB_LIB_DIR:?set by make}
+if [ ! -e "$folder/libduckdb.so" ]; then
+  [ "$(uname -sm)" = "Linux x86_64" ] ||
+    fail "no DuckDB library is pinned for $(uname -sm); build with it compiled in (25 to 40 minutes): make run BUNDLED=1"
+  have npm || apt_install npm ||
+    fail "npm is needed to fetch the DuckDB library; install Node.js, or compile it in (25 to 40 minutes): make run BUNDLED=1"
+  scratch=$(mktemp -d)
+  trap 'rm -rf "$scratch"' EXIT
+  say "fetching the DuckDB library (24 MB)"
+  archive=$(cd "$scratch" && npm pack --silent "$DUCKDB_PACKAGE" 2>/dev/null | tail -n 1)
+  found=sha512-$(openssl dgst -sha512 -binary "$scratch/$archive" | base64 -w0)
+  [ "$found" = "$DUCKDB_INTEGRITY" ] || fail "the DuckDB library that came is not the pinned one: $found"
+  tar -xzf "$scratch/$archive" -C "$scratch" package/libduckdb.so
+  mkdir -p "$folder"
+  mv "$scratch/package/libduckdb.so" "$folder/libduckdb.so.new"
+  mv "$folder/libduckdb.so.new" "$folder/libduckdb.so"
+fi
+
+# --- servers for the end-to-end tests
+if [ "$what" = test ]; then
+  have nginx || [ -x /usr/sbin/nginx ] || apt_install nginx-light || fail "the tests need nginx"
+  have dnsmasq || [ -x /usr/sbin/dnsmasq ] || apt_install dnsmasq-base || fail "the tests need dnsmasq"
+  /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || apt_install python3-aiosmtpd || fail "the tests need Python's aiosmtpd"
+fi

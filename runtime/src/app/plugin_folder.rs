@@ -1,0 +1,102 @@
+//! The watched folder: a component that is put into it is installed, as by `extrack plugin install`. Files are looked at when
+//! something changes, and once at the start.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use notify::{RecursiveMode, Watcher};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::plugin_host::{COMPONENT_BYTES, PluginHost};
+
+/// Quiet for this long: whoever writes the file has finished.
+const SETTLE: Duration = Duration::from_millis(200);
+
+pub(super) struct PluginFolder {
+    folder: PathBuf,
+    host: PluginHost,
+    /// What each file held when it was last looked at.
+    seen: HashMap<PathBuf, [u8; 32]>,
+}
+
+impl PluginFolder {
+    pub(super) fn new(folder: PathBuf, host: PluginHost) -> Self {
+        Self { folder, host, seen: HashMap::new() }
+    }
+
+    /// Until the shutdown.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<()> {
+        std::fs::create_dir_all(&self.folder)
+            .with_context(|| format!("making the plugin folder `{}`", self.folder.display()))?;
+        let (changed, mut changes) = mpsc::channel(1);
+        let mut watcher = notify::recommended_watcher(move |_| {
+            // Full: somebody is told already.
+            let _ = changed.try_send(());
+        })
+        .context("watching the plugin folder")?;
+        watcher
+            .watch(&self.folder, RecursiveMode::NonRecursive)
+            .with_context(|| format!("watching the plugin folder `{}`", self.folder.display()))?;
+        self.look(true).await;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                change = changes.recv() => if change.is_none() { return Ok(()) },
+            }
+            while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+            self.look(false).await;
+        }
+    }
+
+    async fn look(&mut self, at_start: bool) {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+            .collect();
+        files.sort();
+        for file in files {
+            match tokio::fs::metadata(&file).await {
+                Ok(metadata) if metadata.len() <= COMPONENT_BYTES as u64 => {}
+                Ok(_) => {
+                    tracing::error!(file = %file.display(), "a plugin file is too large and is not installed");
+                    continue;
+                }
+                Err(_) => continue,
+            }
+            let Ok(bytes) = tokio::fs::read(&file).await else { continue };
+            let digest: [u8; 32] = Sha256::digest(&bytes).into();
+            if self.seen.insert(file.clone(), digest) != Some(digest) {
+                self.install(&file, bytes, digest, at_start).await;
+            }
+        }
+    }
+
+    async fn install(&self, file: &Path, bytes: Vec<u8>, digest: [u8; 32], at_start: bool) {
+        // A version that was active once and was rolled back stays back over a restart.
+        if at_start && self.was_active(&hex::encode(digest)).await {
+            return;
+        }
+        match self.host.install(None, bytes.into(), "plugin folder").await {
+            Ok(entry) => tracing::info!(
+                file = %file.display(), plugin = entry.name, version = entry.version, "a plugin from the folder is active"
+            ),
+            Err(error) => tracing::error!(file = %file.display(), %error, "a plugin from the folder is not installed"),
+        }
+    }
+
+    async fn was_active(&self, digest: &str) -> bool {
+        match self.host.activations().await {
+            Ok(activations) => activations.iter().any(|activation| activation.digest == digest),
+            Err(error) => {
+                tracing::error!(error, "can't read which plugin versions were active");
+                false
+            }
+        }
+    }
+}

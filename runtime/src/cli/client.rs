@@ -1,0 +1,111 @@
+//! Talks to a running server for the subcommands that need one.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use reqwest::{Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+/// Where the server is and who asks.
+#[derive(Debug, Clone, Args)]
+pub struct Server {
+    /// Address of the server.
+    #[arg(long, env = "EXTRACK_SERVER", default_value = "http://127.0.0.1:3000", global = true)]
+    server: String,
+    /// Token; `EXTRACK_ADMIN_TOKEN` is used when this is not set.
+    #[arg(long, env = "EXTRACK_TOKEN", hide_env_values = true, global = true)]
+    token: Option<String>,
+}
+
+pub struct Client {
+    base: String,
+    token: Option<SecretString>,
+    http: reqwest::Client,
+}
+
+impl Server {
+    pub fn connect(&self) -> Result<Client> {
+        let token = self.token.clone().or_else(|| std::env::var("EXTRACK_ADMIN_TOKEN").ok());
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("extrack/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Client { base: self.server.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), http })
+    }
+}
+
+impl Client {
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.json(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn post_text(&self, path: &str, body: &Value) -> Result<String> {
+        let response = self.answer(self.request(Method::POST, path).json(body)).await?;
+        Ok(response.text().await?)
+    }
+
+    pub async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
+        let request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
+        self.json(request).await
+    }
+
+    /// All pages of a list.
+    pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
+        const MOST_PAGES: usize = 10_000;
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        for _ in 0..MOST_PAGES {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let page = self.get(&format!("{path}{joint}limit=200{cursor}")).await?;
+            items.extend(page["items"].as_array().cloned().unwrap_or_default());
+            match &page["next"] {
+                Value::String(next) => {
+                    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+                    cursor = format!("&cursor={next}");
+                }
+                _ => break,
+            }
+        }
+        Ok(items)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
+    }
+
+    async fn json(&self, request: RequestBuilder) -> Result<Value> {
+        Ok(self.answer(request).await?.json().await?)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Response> {
+        let response = request.send().await.with_context(|| {
+            format!("no answer from `{}`; is the server running? `--server` or `EXTRACK_SERVER` names another", self.base)
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        if status == reqwest::StatusCode::UNAUTHORIZED {
+            bail!("the server wants a token: set `EXTRACK_TOKEN`, or pass `--token`");
+        }
+        let problem: Value = response.json().await.unwrap_or_default();
+        let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
+        let mut message = match text("detail") {
+            detail if detail.is_empty() => format!("the server answered {status} {}", text("title")),
+            detail => detail,
+        };
+        for fault in problem["faults"].as_array().into_iter().flatten() {
+            let pointer = fault["pointer"].as_str().unwrap_or_default();
+            message.push_str(&format!("\n  {pointer}: {}", fault["message"].as_str().unwrap_or_default()));
+        }
+        bail!(message)
+    }
+}

@@ -1,0 +1,154 @@
+//! The current state of every service, in memory: pages and the API never ask the database for it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::broadcast;
+
+use crate::domain::{Catalog, Observation, Service, Status, UnixMillis};
+
+/// Runs kept for the strip on the page.
+pub const RECENT: usize = 40;
+
+/// Changes a slow listener may lag behind; past it, it reads everything again.
+const CHANGES: usize = 1_024;
+
+#[derive(Debug, Clone)]
+pub struct BoardChange {
+    pub service: String,
+}
+
+/// One service as it is now.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceStatus {
+    /// The worst of its probes; none before the first run.
+    pub status: Option<Status>,
+    /// Since when it has this status.
+    pub since_ms: Option<UnixMillis>,
+    pub probes: Vec<ProbeStatus>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ProbeStatus {
+    pub name: String,
+    /// The last run that took place.
+    pub latest: Option<Arc<Observation>>,
+    /// Oldest first, at most [`RECENT`].
+    pub recent: Vec<RecentRun>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RecentRun {
+    pub ts_ms: UnixMillis,
+    pub status: Status,
+    pub latency_us: Option<u64>,
+    pub missed: bool,
+}
+
+#[derive(Debug)]
+pub struct StatusBoard {
+    services: RwLock<HashMap<String, Row>>,
+    changes: broadcast::Sender<BoardChange>,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    status: Option<Status>,
+    since_ms: Option<UnixMillis>,
+    probes: BTreeMap<String, ProbeRow>,
+}
+
+#[derive(Debug, Default)]
+struct ProbeRow {
+    latest: Option<Arc<Observation>>,
+    recent: VecDeque<RecentRun>,
+}
+
+impl Default for StatusBoard {
+    fn default() -> Self {
+        Self { services: RwLock::default(), changes: broadcast::channel(CHANGES).0 }
+    }
+}
+
+impl StatusBoard {
+    /// None: no such service.
+    pub fn service(&self, slug: &str) -> Option<ServiceStatus> {
+        let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
+        services.get(slug).map(|row| ServiceStatus {
+            status: row.status,
+            since_ms: row.since_ms,
+            probes: row
+                .probes
+                .iter()
+                .map(|(name, probe)| ProbeStatus {
+                    name: name.clone(),
+                    latest: probe.latest.clone(),
+                    recent: probe.recent.iter().copied().collect(),
+                })
+                .collect(),
+        })
+    }
+
+    pub fn subscribe(&self) -> broadcast::Receiver<BoardChange> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn latest(&self, service: &str, probe: &str) -> Option<Arc<Observation>> {
+        let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
+        services.get(service)?.probes.get(probe)?.latest.clone()
+    }
+
+    pub(super) fn record(&self, observation: &Arc<Observation>) {
+        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(row) = services.get_mut(&observation.service) else { return };
+        let Some(probe) = row.probes.get_mut(&observation.probe) else { return };
+        if probe.recent.len() == RECENT {
+            probe.recent.pop_front();
+        }
+        probe.recent.push_back(RecentRun {
+            ts_ms: observation.ts_ms,
+            status: observation.status,
+            latency_us: observation.latency_us,
+            missed: observation.missed,
+        });
+        if !observation.missed {
+            probe.latest = Some(observation.clone());
+        }
+        let worst = row.probes.values().filter_map(|probe| probe.latest.as_ref()).map(|latest| latest.status).max_by_key(rank);
+        if worst != row.status {
+            row.status = worst;
+            row.since_ms = Some(observation.ts_ms);
+        }
+        drop(services);
+        // Nobody listens: nobody looks at the page.
+        let _ = self.changes.send(BoardChange { service: observation.service.clone() });
+    }
+
+    /// Adds what is new, forgets what is gone.
+    pub(super) fn follow(&self, catalog: &Catalog) {
+        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        services.retain(|slug, _| catalog.services.contains_key(slug));
+        for (slug, service) in &catalog.services {
+            let row = services.entry(slug.clone()).or_default();
+            keep_probes(row, service);
+        }
+        drop(services);
+        let _ = self.changes.send(BoardChange { service: String::new() });
+    }
+}
+
+fn keep_probes(row: &mut Row, service: &Service) {
+    row.probes.retain(|name, _| service.probes.iter().any(|probe| probe.name == *name));
+    for probe in &service.probes {
+        row.probes.entry(probe.name.clone()).or_default();
+    }
+}
+
+fn rank(status: &Status) -> u8 {
+    match status {
+        Status::Healthy => 0,
+        Status::Degraded => 1,
+        Status::Unhealthy => 2,
+        Status::Error => 3,
+    }
+}

@@ -1,0 +1,78 @@
+//! Types and traits generated from `wit/`. They stop at this module's parent: `convert.rs` turns them into domain types.
+
+use wasmtime::component::bindgen;
+
+/// Everything a plugin may import, for every kind.
+pub(super) mod host {
+    use super::bindgen;
+
+    bindgen!({
+        path: "../wit",
+        inline: "
+            package extrack:host;
+            world host {
+                import external-tracking:plugin/http@0.1.0;
+                import external-tracking:plugin/tcp@0.1.0;
+                import external-tracking:plugin/dns@0.1.0;
+                import external-tracking:plugin/tls@0.1.0;
+                import external-tracking:plugin/mail@0.1.0;
+                import external-tracking:plugin/history@0.1.0;
+                import external-tracking:plugin/cel@0.1.0;
+                import external-tracking:plugin/log@0.1.0;
+                import external-tracking:plugin/clock@0.1.0;
+                import external-tracking:plugin/random@0.1.0;
+            }
+        ",
+        imports: {
+            "external-tracking:plugin/http": async | trappable,
+            "external-tracking:plugin/tcp": async | trappable,
+            "external-tracking:plugin/dns": async | trappable,
+            "external-tracking:plugin/tls": async | trappable,
+            "external-tracking:plugin/mail": async | trappable,
+            default: trappable,
+        },
+        with: {
+            "external-tracking:plugin/tcp.connection": crate::plugin_host::capabilities::tcp::Connection,
+        },
+    });
+}
+
+pub(super) use host::external_tracking::plugin as imports;
+
+// One world for each exported interface; what a kind may import is checked by the loader.
+
+pub(super) mod describe {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world describe { export external-tracking:plugin/description@0.1.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+    });
+}
+
+pub(super) mod probe {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world probe { export external-tracking:plugin/probes@0.1.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+    });
+}
+
+pub(super) mod rule {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world rule { export external-tracking:plugin/rules@0.1.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+    });
+}
+
+pub(super) mod notifier {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world notifier { export external-tracking:plugin/notifiers@0.1.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+    });
+}

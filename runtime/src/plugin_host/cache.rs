@@ -1,0 +1,67 @@
+//! Compiled components on disk, so that a start does not compile again. Only files this module wrote are ever loaded:
+//! they hold native code.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// By content digest and the engine's own word on compatibility; each file begins with the sha256 of the rest, so that one
+/// cut short by a crash is not run. The folder is the server's own, readable and writable by nobody else.
+pub(super) struct CompiledCache {
+    folder: PathBuf,
+}
+
+impl CompiledCache {
+    pub(super) fn open(folder: &Path) -> std::io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Compiles unless it is there; takes CPU time, so never on the scheduler's threads.
+    pub(super) fn component(&self, engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let path = self.folder.join(format!("{digest}-{:016x}.cwasm", hasher.finish()));
+        if let Some(component) = self.load(engine, &path) {
+            return Ok(component);
+        }
+        let component = Component::new(engine, bytes)?;
+        if let Err(error) = write(&path, &component.serialize()?) {
+            tracing::warn!(%error, path = %path.display(), "can't keep a compiled plugin; the next start compiles it again");
+        }
+        Ok(component)
+    }
+
+    fn load(&self, engine: &Engine, path: &Path) -> Option<Component> {
+        let file = fs::read(path).ok()?;
+        let (digest, compiled) = file.split_at_checked(32)?;
+        if Sha256::digest(compiled).as_slice() != digest {
+            tracing::warn!(path = %path.display(), "a compiled plugin is damaged and is compiled again");
+            return None;
+        }
+        #[expect(unsafe_code, reason = "native code from our own folder, whole by its digest, written by `write` below")]
+        let component = unsafe { Component::deserialize(engine, compiled) };
+        component.inspect_err(|error| tracing::debug!(%error, "compiled by another engine")).ok()
+    }
+}
+
+/// Beside, synced, renamed: never half a file under the final name.
+fn write(path: &Path, compiled: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&Sha256::digest(compiled))?;
+    file.write_all(compiled)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! What the host does for a guest, one file each. Adding a capability: its interface in `wit/host.wit`, a file here, and
+//! a line in [`link`] and in [`allowed`].
+
+mod clock;
+mod dns;
+mod history;
+mod http;
+mod log;
+mod mail;
+mod net;
+mod random;
+pub(super) mod cel;
+pub(super) mod tcp;
+mod tls;
+
+use wasmtime::component::{HasSelf, Linker};
+
+use super::bindings::imports;
+use super::state::RunState;
+use crate::domain::PluginKind;
+
+/// Interfaces of our package that a kind of plugin may import.
+pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
+    match kind {
+        PluginKind::Probe => &["types", "net", "http", "tcp", "dns", "tls", "cel", "log", "clock", "random"],
+        PluginKind::Rule => &["types", "history", "cel", "log"],
+        PluginKind::Notifier => &["types", "net", "http", "mail", "log", "clock", "random"],
+    }
+}
+
+/// Links all capabilities, and WASI 0.2 with nothing granted, so that components of any language can be instantiated.
+/// What a kind may import is checked when a plugin is loaded.
+pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    super::bindings::host::Host_::add_to_linker::<_, HasSelf<RunState>>(linker, |state| state)?;
+    wasmtime_wasi::p2::add_to_linker_async(linker)
+}
+
+impl imports::types::Host for RunState {}

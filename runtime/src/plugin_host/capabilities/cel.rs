@@ -1,0 +1,171 @@
+//! Common Expression Language: compiled once, kept, evaluated natively. In a rule, `availability('5m')`,
+//! `error_rate('5m')` and `latency('5m', 0.95)` read the service's history.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cel::{Context, Env, ExecutionError, Program};
+use serde_json::Value;
+
+use crate::domain::History;
+use crate::domain::duration::parse_duration;
+use crate::plugin_host::bindings::imports::cel::{CelError, Host};
+use crate::plugin_host::state::RunState;
+
+/// Programs kept; over it the whole cache is dropped, which costs one parse each.
+const PROGRAMS: usize = 4_096;
+
+/// Longest expression; also keeps the recursive parser's depth in bounds.
+const EXPRESSION_BYTES: usize = 4 << 10;
+
+const HISTORY_FUNCTIONS: [&str; 3] = ["availability", "error_rate", "latency"];
+
+pub(in crate::plugin_host) struct CelPrograms {
+    env: Arc<Env>,
+    programs: Mutex<HashMap<String, Arc<Program>>>,
+}
+
+impl CelPrograms {
+    pub(in crate::plugin_host) fn new() -> Self {
+        Self { env: Arc::new(Env::stdlib()), programs: Mutex::default() }
+    }
+
+    fn program(&self, expression: &str) -> Result<Arc<Program>, CelError> {
+        if let Some(program) = self.lock().get(expression) {
+            return Ok(program.clone());
+        }
+        if expression.len() > EXPRESSION_BYTES || nesting(expression) > 64 {
+            return Err(CelError::Invalid(format!(
+                "the expression is longer than {EXPRESSION_BYTES} bytes or nested deeper than 64; split it into several rules"
+            )));
+        }
+        // The parser is somebody else's code and its input anybody's: a panic in it is a fault of the expression.
+        let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.env.compile(expression)));
+        let program = match parsed {
+            Ok(Ok(program)) => Arc::new(program),
+            Ok(Err(error)) => return Err(CelError::Invalid(error.to_string().trim().to_owned())),
+            Err(_) => return Err(CelError::Invalid("the expression can't be parsed".into())),
+        };
+        let mut programs = self.lock();
+        if programs.len() >= PROGRAMS {
+            programs.clear();
+        }
+        programs.insert(expression.to_owned(), program.clone());
+        Ok(program)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Program>>> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Parses, and holds the names in it against `variables`.
+    fn check(&self, expression: &str, variables: &[String]) -> Result<(), CelError> {
+        let program = self.program(expression)?;
+        let references = program.references();
+        for name in references.variables() {
+            if !variables.iter().any(|variable| variable == name) {
+                let near = variables.iter().min_by_key(|variable| strsim::damerau_levenshtein(variable, name));
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                return Err(CelError::Invalid(format!("unknown variable `{name}`{hint} known: {}", variables.join(", "))));
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(
+        &self,
+        expression: &str,
+        variables: &str,
+        history: Option<Arc<dyn History>>,
+    ) -> Result<String, CelError> {
+        let program = self.program(expression)?;
+        let variables: serde_json::Map<String, Value> = serde_json::from_str(variables)
+            .map_err(|error| CelError::Failed(format!("variables are not a JSON object: {error}")))?;
+        let mut context = Context::with_env(self.env.clone());
+        for (name, value) in &variables {
+            context.add_variable_from_value(name.as_str(), to_cel(value));
+        }
+        if let Some(history) = history {
+            add_history(&mut context, history);
+        }
+        let value = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| program.execute(&context)))
+            .map_err(|_| CelError::Failed("the expression can't be evaluated".into()))?
+            .map_err(|error| CelError::Failed(error.to_string()))?;
+        let json = value.json().map_err(|error| CelError::Failed(format!("the result is not JSON: {error}")))?;
+        Ok(json.to_string())
+    }
+}
+
+/// Every whole number is a CEL `int`, so that `http_status == 200` compares what looks alike.
+fn to_cel(value: &Value) -> cel::Value {
+    match value {
+        Value::Null => cel::Value::Null,
+        Value::Bool(value) => cel::Value::Bool(*value),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => cel::Value::Int(whole),
+            None => cel::Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => cel::Value::String(Arc::new(text.clone())),
+        Value::Array(items) => cel::Value::List(Arc::new(items.iter().map(to_cel).collect())),
+        Value::Object(properties) => {
+            let map: HashMap<String, cel::Value> =
+                properties.iter().map(|(name, value)| (name.clone(), to_cel(value))).collect();
+            cel::Value::Map(map.into())
+        }
+    }
+}
+
+/// Deepest bracket; the parser recurses as deep.
+fn nesting(expression: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for character in expression.chars() {
+        match character {
+            '(' | '[' | '{' | '!' | '-' | '?' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+fn add_history(context: &mut Context<'_, '_>, history: Arc<dyn History>) {
+    let failed = |function: &str, message: String| ExecutionError::function_error(function, message);
+    let of = history.clone();
+    let added = context.add_function("availability", move |window: Arc<String>| -> Result<cel::Value, ExecutionError> {
+        let window = parse_duration(&window).map_err(|error| failed("availability", error.to_string()))?;
+        Ok(number(of.summary(window).availability()))
+    });
+    debug_assert!(added.is_ok());
+    let of = history.clone();
+    let added = context.add_function("error_rate", move |window: Arc<String>| -> Result<cel::Value, ExecutionError> {
+        let window = parse_duration(&window).map_err(|error| failed("error_rate", error.to_string()))?;
+        Ok(number(of.summary(window).error_rate()))
+    });
+    debug_assert!(added.is_ok());
+    let added = context.add_function(
+        "latency",
+        move |window: Arc<String>, quantile: f64| -> Result<cel::Value, ExecutionError> {
+            let window = parse_duration(&window).map_err(|error| failed("latency", error.to_string()))?;
+            Ok(number(history.latency(window, quantile).map(|us| us as f64 / 1_000.0)))
+        },
+    );
+    debug_assert!(added.is_ok());
+}
+
+/// A window without runs is null; comparing null with a number fails, and a rule that fails has no opinion.
+fn number(value: Option<f64>) -> cel::Value {
+    value.map_or(cel::Value::Null, cel::Value::Float)
+}
+
+impl Host for RunState {
+    fn check(&mut self, expression: String, variables: Vec<String>) -> wasmtime::Result<Result<(), CelError>> {
+        self.host_call()?;
+        Ok(self.cel.check(&expression, &variables))
+    }
+
+    fn evaluate(&mut self, expression: String, variables: String) -> wasmtime::Result<Result<String, CelError>> {
+        self.host_call()?;
+        Ok(self.cel.evaluate(&expression, &variables, self.access.history.clone()))
+    }
+}

@@ -1,0 +1,81 @@
+//! The one wasmtime engine: how components are compiled, where their memories come from, and the ticks that let the host
+//! interrupt a guest which never returns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How often a running guest is looked at: the most CPU time it takes from others in one go.
+pub(super) const TICK: Duration = Duration::from_millis(2);
+
+/// Linear memory of one instance.
+pub(super) const MEMORY_BYTES: usize = 64 << 20;
+
+/// Instances at the same time. Each reserves address space (4 GiB a memory), not memory: 1,000 waiting runs take about 48 MiB.
+pub(super) const INSTANCES: u32 = 1_000;
+
+/// Elements of one table; a bundled plugin has a few hundred.
+pub(super) const TABLE_ELEMENTS: usize = 20_000;
+
+pub(super) struct PluginEngine {
+    pub(super) engine: Engine,
+    /// In front of the pool, which fails instead of waiting when it is full.
+    pub(super) slots: Arc<Semaphore>,
+}
+
+impl PluginEngine {
+    /// Falls back to allocation on demand where the address space for the pool can't be had.
+    pub(super) fn start() -> wasmtime::Result<Self> {
+        let engine = match Engine::new(&config(true)) {
+            Ok(engine) => engine,
+            Err(error) => {
+                tracing::warn!(%error, "no address space for the instance pool, plugins start more slowly; raise `ulimit -v`");
+                Engine::new(&config(false))?
+            }
+        };
+        Engine::tls_eager_initialize();
+        tick(&engine);
+        Ok(Self { engine, slots: Arc::new(Semaphore::new(INSTANCES as usize)) })
+    }
+}
+
+fn config(pooled: bool) -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true).epoch_interruption(true).wasm_backtrace(true);
+    if pooled {
+        let mut pool = PoolingAllocationConfig::new();
+        // Components made from JavaScript or Python consist of many core instances with several memories.
+        pool.total_component_instances(INSTANCES)
+            .total_core_instances(INSTANCES * 8)
+            .total_memories(INSTANCES * 3)
+            .total_tables(INSTANCES * 4)
+            .total_stacks(INSTANCES)
+            .max_core_instances_per_component(64)
+            .max_memories_per_component(8)
+            .max_tables_per_component(32)
+            .max_memory_size(MEMORY_BYTES)
+            .table_elements(TABLE_ELEMENTS)
+            .linear_memory_keep_resident(2 << 20)
+            .async_stack_keep_resident(256 << 10)
+            .pagemap_scan(Enabled::Auto);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}
+
+/// Holds the engine weakly, so that the thread ends with it.
+fn tick(engine: &Engine) {
+    let engine = engine.weak();
+    let ticker = std::thread::Builder::new().name("plugin-ticks".into()).spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    });
+    if let Err(error) = ticker {
+        tracing::error!(%error, "no thread for plugin ticks; plugins that never return can't be interrupted");
+    }
+}

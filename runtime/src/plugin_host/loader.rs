@@ -1,0 +1,251 @@
+//! Bytes to a plugin that may be called: each step that fails says which step and why.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::bindings::{describe, notifier, probe, rule};
+use super::cache::CompiledCache;
+use super::capabilities;
+use super::convert;
+use super::engine::PluginEngine;
+use super::limits;
+use super::run::Runner;
+use super::state::{Access, RunLabel, RunState};
+use crate::domain::{PluginInfo, PluginKind, UnixMillis};
+
+const PACKAGE: &str = "external-tracking:plugin/";
+
+/// Largest component accepted; Python's are 18 MB.
+pub const COMPONENT_BYTES: usize = 64 << 20;
+
+/// Why a component does not become a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("refused at step `{step}`: {reason}")]
+pub struct Refusal {
+    /// `format`, `compile`, `world`, `imports`, `describe`, `schema`, `name`, `settings` or `store`.
+    pub step: &'static str,
+    pub reason: String,
+}
+
+pub(super) fn refuse(step: &'static str, reason: impl Into<String>) -> Refusal {
+    Refusal { step, reason: reason.into() }
+}
+
+/// A verified plugin, ready to be instantiated.
+pub(super) struct LoadedPlugin {
+    pub(super) info: Arc<PluginInfo>,
+    pub(super) kind: PluginKind,
+    /// sha256 of the component, hex.
+    pub(super) digest: String,
+    pub(super) size: usize,
+    pub(super) imports: Vec<String>,
+    pub(super) source: Source,
+    pub(super) since_ms: UnixMillis,
+    pub(super) by: String,
+    pub(super) pre: InstancePre<RunState>,
+    pub(super) description: describe::DescribeIndices,
+    pub(super) exports: Exports,
+    pub(super) schema: jsonschema::Validator,
+    pub(super) name: Arc<str>,
+    pub(super) version: Arc<str>,
+}
+
+#[derive(Clone)]
+pub(super) enum Source {
+    /// Part of this binary.
+    Bundled(&'static [u8]),
+    Stored(PathBuf),
+}
+
+pub(super) enum Exports {
+    Probe(probe::ProbeIndices),
+    Rule(rule::RuleIndices),
+    Notifier(notifier::NotifierIndices),
+}
+
+impl LoadedPlugin {
+    pub(super) fn label(&self, service: Option<&str>) -> RunLabel {
+        RunLabel {
+            plugin: self.name.clone(),
+            version: self.version.clone(),
+            service: service.map(str::to_owned),
+        }
+    }
+}
+
+/// Who brought a version and when; for the entry.
+pub(super) struct Provenance {
+    pub(super) source: Source,
+    pub(super) since_ms: UnixMillis,
+    pub(super) by: String,
+}
+
+pub(super) struct Loader {
+    pub(super) engine: wasmtime::Engine,
+    linker: Linker<RunState>,
+    cache: Arc<CompiledCache>,
+}
+
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+impl Loader {
+    pub(super) fn new(engine: &PluginEngine, cache: CompiledCache) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(&engine.engine);
+        capabilities::link(&mut linker)?;
+        Ok(Self { engine: engine.engine.clone(), linker, cache: Arc::new(cache) })
+    }
+
+    /// Compiles, checks what it exports and imports, and asks it to describe itself.
+    pub(super) async fn load(
+        &self,
+        runner: &Runner,
+        bytes: bytes::Bytes,
+        provenance: Provenance,
+    ) -> Result<LoadedPlugin, Refusal> {
+        check_format(&bytes)?;
+        let digest = digest(&bytes);
+        let size = bytes.len();
+        let component = self.compile(bytes, digest.clone()).await?;
+        let (kind, imports) = kind_and_imports(&component)?;
+        let pre = self
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|error| refuse("imports", format!("does not fit the host's interfaces: {error:#}")))?;
+        let wrong_world = |error: wasmtime::Error| refuse("world", format!("does not fit world `{}`: {error:#}", kind.as_str()));
+        let description = describe::DescribeIndices::new(&pre).map_err(wrong_world)?;
+        let exports = match kind {
+            PluginKind::Probe => Exports::Probe(probe::ProbeIndices::new(&pre).map_err(wrong_world)?),
+            PluginKind::Rule => Exports::Rule(rule::RuleIndices::new(&pre).map_err(wrong_world)?),
+            PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(&pre).map_err(wrong_world)?),
+        };
+
+        let label = RunLabel { plugin: "new plugin".into(), version: "?".into(), service: None };
+        let (described, _) = runner
+            .run(&pre, label, Access::default(), Instant::now() + limits::DESCRIBE, async |store, instance| {
+                let guest = description.load(&mut *store, instance)?;
+                guest.external_tracking_plugin_description().call_describe(&mut *store).await
+            })
+            .await;
+        let info = described.map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
+        let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
+        check_name(&info)?;
+        let schema = jsonschema::validator_for(&info.settings_schema)
+            .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
+        Ok(LoadedPlugin {
+            name: info.name.as_str().into(),
+            version: info.version.as_str().into(),
+            info: Arc::new(info),
+            kind,
+            digest,
+            size,
+            imports,
+            source: provenance.source,
+            since_ms: provenance.since_ms,
+            by: provenance.by,
+            pre,
+            description,
+            exports,
+            schema,
+        })
+    }
+
+    async fn compile(&self, bytes: bytes::Bytes, digest: String) -> Result<Component, Refusal> {
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        tokio::task::spawn_blocking(move || cache.component(&engine, &digest, &bytes))
+            .await
+            .map_err(|_| refuse("compile", "the compiler gave up on it"))?
+            .map_err(|error| refuse("compile", format!("is not a valid component: {error:#}")))
+    }
+}
+
+fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
+    if bytes.len() > COMPONENT_BYTES {
+        return Err(refuse("format", format!("is larger than {} MiB", COMPONENT_BYTES >> 20)));
+    }
+    match bytes.get(..8) {
+        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
+        Some(b"\0asm\x01\0\0\0") => Err(refuse(
+            "format",
+            "is a core WebAssembly module, not a component; turn it into one with `wasm-tools component new`",
+        )),
+        _ => Err(refuse("format", "is not WebAssembly: the first eight bytes are not those of a component")),
+    }
+}
+
+/// The kind is what it exports; the imports have to be those of that kind.
+fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), Refusal> {
+    let types = component.component_type();
+    let engine = component.engine();
+    let interface = |name: &str| {
+        let name = name.strip_prefix(PACKAGE)?;
+        Some(name.split('@').next().unwrap_or(name).to_owned())
+    };
+    let exported: Vec<String> = types.exports(engine).filter_map(|(name, _)| interface(name)).collect();
+    let has = |name: &str| exported.iter().any(|export| export == name);
+    let kinds = [("probes", PluginKind::Probe), ("rules", PluginKind::Rule), ("notifiers", PluginKind::Notifier)];
+    let found: Vec<PluginKind> = kinds.into_iter().filter(|(name, _)| has(name)).map(|(_, kind)| kind).collect();
+    let [kind] = found[..] else {
+        return Err(refuse(
+            "world",
+            format!(
+                "has to export exactly one of `{PACKAGE}probes`, `rules` or `notifiers`; it exports {}",
+                if exported.is_empty() { "none of our interfaces".to_owned() } else { exported.join(", ") }
+            ),
+        ));
+    };
+    if !has("description") {
+        return Err(refuse("world", format!("does not export `{PACKAGE}description`")));
+    }
+    let imports: Vec<String> = types.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    let allowed = capabilities::allowed(kind);
+    let unknown: Vec<&str> = imports
+        .iter()
+        .filter(|name| match interface(name) {
+            Some(interface) => !allowed.contains(&interface.as_str()),
+            None => !name.starts_with("wasi:"),
+        })
+        .map(String::as_str)
+        .collect();
+    if !unknown.is_empty() {
+        return Err(refuse(
+            "imports",
+            format!(
+                "imports `{}`, which a {} is not offered; offered are {} and WASI 0.2",
+                unknown.join("`, `"),
+                kind.as_str(),
+                allowed.join(", ")
+            ),
+        ));
+    }
+    Ok((kind, imports))
+}
+
+/// Names become file names, routes and words in SQL.
+fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
+    let word = |text: &str, extra: &str| {
+        !text.is_empty()
+            && text.len() <= 64
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(c))
+    };
+    if !word(&info.name, "-_") {
+        return Err(refuse(
+            "name",
+            format!("`{}` is not a plugin name; use lower case letters, digits, `-` and `_`, at most 64", cut(&info.name)),
+        ));
+    }
+    if !word(&info.version.to_lowercase(), "-_.+") {
+        return Err(refuse("name", format!("`{}` is not a version; write e.g. `1.0.0`", cut(&info.version))));
+    }
+    Ok(())
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(80).collect()
+}

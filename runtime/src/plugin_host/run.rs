@@ -1,0 +1,127 @@
+//! One execution of a plugin: a fresh store and instance, one deadline over everything, and an account of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use wasmtime::component::{Instance, InstancePre, ResourceTable};
+use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::WasiCtx;
+
+use super::capabilities::cel::CelPrograms;
+use super::engine::{PluginEngine, TICK};
+use super::limits::{self, Exceeded, MemoryLimiter};
+use super::state::{Access, Account, RunLabel, RunState};
+use crate::domain::{Failure, ErrorKind, RunOutcome};
+
+/// How a run ended, when it did not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) outcome: RunOutcome,
+    pub(super) reason: String,
+}
+
+/// What a run used, whatever its end.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    pub(super) account: Account,
+    pub(super) duration: Duration,
+    pub(super) memory_peak: usize,
+}
+
+pub(super) struct Runner {
+    engine: wasmtime::Engine,
+    slots: Arc<Semaphore>,
+    cel: Arc<CelPrograms>,
+}
+
+impl Runner {
+    pub(super) fn new(engine: &PluginEngine) -> Self {
+        Self { engine: engine.engine.clone(), slots: engine.slots.clone(), cel: Arc::new(CelPrograms::new()) }
+    }
+
+    /// Instantiates and calls, both inside `deadline`, then drops the store: no state survives, and whatever the guest
+    /// left half done goes with it.
+    pub(super) async fn run<T>(
+        &self,
+        pre: &InstancePre<RunState>,
+        label: RunLabel,
+        access: Access,
+        deadline: Instant,
+        call: impl AsyncFnOnce(&mut Store<RunState>, &Instance) -> wasmtime::Result<T>,
+    ) -> (Result<T, Broken>, Used) {
+        let _slot = match tokio::time::timeout_at(deadline, self.slots.acquire()).await {
+            Ok(Ok(slot)) => slot,
+            _ => return (Err(timeout("no free plugin instance before the deadline")), Used::default()),
+        };
+        let start = Instant::now();
+        let mut store = self.store(label, access, deadline);
+        let ended = tokio::time::timeout_at(deadline, async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            call(&mut store, &instance).await
+        })
+        .await;
+        let state = store.into_data();
+        let used = Used { account: state.account, duration: start.elapsed(), memory_peak: state.memory.peak };
+        let result = match ended {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(broken(&error, state.memory.refused, &state.access, used.account.last_error.as_deref())),
+            Err(_) => Err(timeout(&format!(
+                "no answer within {} ms, of which {} ms in host calls",
+                used.duration.as_millis(),
+                used.account.waited.as_millis()
+            ))),
+        };
+        (result, used)
+    }
+
+    fn store(&self, label: RunLabel, access: Access, deadline: Instant) -> Store<RunState> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::RESOURCES);
+        let state = RunState {
+            label,
+            access,
+            deadline,
+            account: Account::default(),
+            memory: MemoryLimiter::default(),
+            table,
+            cel: self.cel.clone(),
+            wasi: WasiCtx::builder().build(),
+        };
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(limits::TRANSFER_BYTES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            let account = &mut context.data_mut().account;
+            account.cpu_ticks += 1;
+            if TICK * account.cpu_ticks > limits::CPU {
+                return Err(wasmtime::Error::from(Exceeded::Cpu));
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store
+    }
+}
+
+fn timeout(reason: &str) -> Broken {
+    Broken { outcome: RunOutcome::Timeout, reason: reason.to_owned() }
+}
+
+fn broken(error: &wasmtime::Error, memory_refused: bool, access: &Access, last_error: Option<&str>) -> Broken {
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
+    }
+    let reason = match error.downcast_ref::<Trap>() {
+        Some(_) if memory_refused => "asked for more memory than a plugin may have (64 MiB) and gave up".to_owned(),
+        Some(trap) => match last_error {
+            Some(said) => format!("trapped: {trap}; it said: {said}"),
+            None => format!("trapped: {trap}"),
+        },
+        None => format!("{error:#}"),
+    };
+    let outcome = if memory_refused { RunOutcome::Limit } else { RunOutcome::Trap };
+    let reason = Failure::new(ErrorKind::Plugin, access.secrets.redact(&reason)).message;
+    Broken { outcome, reason }
+}

@@ -1,0 +1,181 @@
+//! Settings that a plugin must not see. A property with `"x-secret": true` in the schema reaches the plugin as a
+//! placeholder; the host puts the value into URLs and header values of its requests, and takes it out of error texts.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+/// The settings a guest gets, and what its placeholders stand for.
+#[derive(Debug, Default, Clone)]
+pub(super) struct SealedSettings {
+    pub(super) settings: Value,
+    secrets: Vec<(String, SecretString)>,
+}
+
+impl SealedSettings {
+    /// Replaces every string under a secret property.
+    pub(super) fn new(settings: &Value, schema: &Value) -> Self {
+        let mut sealed = Self { settings: settings.clone(), secrets: Vec::new() };
+        let mut settings = std::mem::take(&mut sealed.settings);
+        walk(&mut settings, schema, schema, false, &mut String::new(), &mut |pointer, value| {
+            let placeholder = format!("{{{{secret:{pointer}}}}}");
+            sealed.secrets.push((placeholder.clone(), SecretString::from(std::mem::replace(value, placeholder))));
+        });
+        sealed.settings = settings;
+        sealed
+    }
+
+    /// The text with placeholders replaced: for URLs and header values that are about to leave.
+    pub(super) fn reveal(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, (placeholder, secret)| {
+            if text.contains(placeholder) { text.replace(placeholder, secret.expose_secret()) } else { text }
+        })
+    }
+
+    /// The text with secrets taken out: for errors and logs.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (_, secret) in &self.secrets {
+            let secret = secret.expose_secret();
+            if !secret.is_empty() {
+                text = text.replace(secret, "***");
+            }
+        }
+        text
+    }
+
+    /// Hosts of secrets that are URLs: what the operator wrote there may be reached.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = String> + '_ {
+        self.secrets.iter().filter_map(|(_, secret)| host_of_url(secret.expose_secret()))
+    }
+}
+
+/// Hosts in settings whose property says `"x-host": true`: the operator's word that they may be reached.
+pub(super) fn granted_hosts(settings: &Value, schema: &Value) -> Vec<String> {
+    let mut hosts = Vec::new();
+    walk_marked(&mut settings.clone(), schema, schema, "x-host", false, &mut String::new(), &mut |_, value| {
+        hosts.extend(host_of(value));
+    });
+    hosts
+}
+
+/// `https://name:1/path`, `name:1`, `[::1]:1` and `name` all name a host; the answer keeps the port if there is one.
+pub(super) fn host_of(text: &str) -> Option<String> {
+    if let Some(host) = host_of_url(text) {
+        return Some(host);
+    }
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-._:[]".contains(c));
+    plain.then(|| text.to_owned())
+}
+
+/// `name:1` and `[::1]:1` without the port.
+pub(super) fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) => name,
+        _ => host,
+    }
+}
+
+pub(super) fn host_of_url(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let host = url.host_str()?;
+    Some(match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
+fn walk(
+    value: &mut Value,
+    schema: &Value,
+    root: &Value,
+    marked: bool,
+    pointer: &mut String,
+    found: &mut impl FnMut(&str, &mut String),
+) {
+    walk_marked(value, schema, root, "x-secret", marked, pointer, found);
+}
+
+/// Visits every string that stands under a property marked with `mark`. Follows `$ref` into `$defs`.
+fn walk_marked(
+    value: &mut Value,
+    schema: &Value,
+    root: &Value,
+    mark: &str,
+    marked: bool,
+    pointer: &mut String,
+    found: &mut impl FnMut(&str, &mut String),
+) {
+    let schema = match schema.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#')) {
+        Some(target) => root.pointer(target).unwrap_or(schema),
+        None => schema,
+    };
+    let marked = marked || schema.get(mark) == Some(&Value::Bool(true));
+    let length = pointer.len();
+    match value {
+        Value::String(text) if marked => found(pointer, text),
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                pointer.push_str(&format!("/{index}"));
+                walk_marked(item, &schema["items"], root, mark, marked, pointer, found);
+                pointer.truncate(length);
+            }
+        }
+        Value::Object(properties) => {
+            for (name, property) in properties {
+                let inner = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+                pointer.push('/');
+                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                walk_marked(property, inner, root, mark, marked, pointer, found);
+                pointer.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Secrets as `***`: for settings that people are shown.
+pub(super) fn redacted(settings: &Value, schema: &Value) -> Value {
+    let mut settings = settings.clone();
+    walk(&mut settings, schema, schema, false, &mut String::new(), &mut |_, value| *value = "***".into());
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> Value {
+        json!({"properties": {
+            "url": {"type": "string", "x-secret": true},
+            "headers": {"type": "object", "additionalProperties": {"type": "string"}, "x-secret": true},
+            "server": {"type": "string", "x-host": true},
+            "title": {"type": "string"},
+        }})
+    }
+
+    #[test]
+    fn a_guest_sees_placeholders_and_the_host_puts_the_values_back() {
+        let settings = json!({"url": "https://hooks.example/T0/key", "headers": {"X-Key": "k1"}, "title": "t"});
+        let sealed = SealedSettings::new(&settings, &schema());
+        assert_eq!(
+            sealed.settings,
+            json!({"url": "{{secret:/url}}", "headers": {"X-Key": "{{secret:/headers/X-Key}}"}, "title": "t"})
+        );
+        assert_eq!(sealed.reveal("{{secret:/url}}"), "https://hooks.example/T0/key");
+        assert_eq!(sealed.reveal("Key {{secret:/headers/X-Key}}"), "Key k1");
+        assert_eq!(sealed.redact("no route to https://hooks.example/T0/key"), "no route to ***");
+        assert_eq!(sealed.hosts().collect::<Vec<_>>(), ["hooks.example:443"]);
+        assert_eq!(redacted(&settings, &schema())["url"], "***");
+    }
+
+    #[test]
+    fn marked_settings_name_the_hosts_that_may_be_reached() {
+        for (text, host) in
+            [("127.0.0.1:5353", "127.0.0.1:5353"), ("https://a.example/x", "a.example:443"), ("ns1.example", "ns1.example")]
+        {
+            assert_eq!(granted_hosts(&json!({"server": text, "title": "https://no.example"}), &schema()), [host]);
+        }
+    }
+}

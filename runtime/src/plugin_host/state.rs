@@ -1,0 +1,112 @@
+//! What one run carries: the data of its wasmtime store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::capabilities::cel::CelPrograms;
+use super::limits::{self, Exceeded, MemoryLimiter};
+use super::secrets::SealedSettings;
+use crate::domain::{Credential, History, Phases};
+use crate::net::{Net, NetFailure, Permission};
+
+/// Everything a call may see; nothing of it outlives the call.
+pub(super) struct RunState {
+    pub(super) label: RunLabel,
+    pub(super) access: Access,
+    pub(super) deadline: Instant,
+    pub(super) account: Account,
+    pub(super) memory: MemoryLimiter,
+    pub(super) table: ResourceTable,
+    pub(super) cel: Arc<CelPrograms>,
+    pub(super) wasi: WasiCtx,
+}
+
+/// For log lines and refusals.
+#[derive(Debug, Clone)]
+pub(super) struct RunLabel {
+    pub(super) plugin: Arc<str>,
+    pub(super) version: Arc<str>,
+    pub(super) service: Option<String>,
+}
+
+/// What the run may touch. Nothing by default.
+#[derive(Default)]
+pub(super) struct Access {
+    pub(super) net: Option<NetAccess>,
+    pub(super) history: Option<Arc<dyn History>>,
+    pub(super) secrets: SealedSettings,
+    pub(super) credentials: Vec<Credential>,
+    /// Credentials go to this host and to no other.
+    pub(super) credential_host: Option<String>,
+}
+
+pub(super) struct NetAccess {
+    pub(super) net: Net,
+    pub(super) permission: Permission,
+    pub(super) mail: bool,
+}
+
+/// What a run used.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) host_calls: u32,
+    /// Time spent waiting in host calls.
+    pub(super) waited: Duration,
+    pub(super) cpu_ticks: u32,
+    pub(super) log_bytes: u64,
+    /// The last line logged as an error: what a panic said before it trapped.
+    pub(super) last_error: Option<String>,
+    pub(super) phases: Phases,
+    /// Sum of the network calls' durations; none without one.
+    pub(super) net_us: Option<u64>,
+    pub(super) bytes_in: u64,
+}
+
+impl Account {
+    pub(super) fn network(&mut self, phases: &Phases, total_us: u64, bytes_in: u64) {
+        self.phases.add(phases);
+        self.net_us = Some(self.net_us.unwrap_or(0) + total_us);
+        self.bytes_in += bytes_in;
+    }
+}
+
+impl RunState {
+    /// Every host call passes here: it is counted, and what it waits is not the guest's CPU time.
+    pub(super) fn host_call(&mut self) -> wasmtime::Result<()> {
+        self.account.host_calls += 1;
+        if self.account.host_calls > limits::HOST_CALLS {
+            return Err(wasmtime::Error::from(Exceeded::HostCalls));
+        }
+        Ok(())
+    }
+
+    /// The moment a call with its own time-out ends: never after the run.
+    pub(super) fn call_deadline(&self, timeout_ms: Option<u64>) -> Instant {
+        match timeout_ms {
+            Some(timeout_ms) => self.deadline.min(Instant::now() + Duration::from_millis(timeout_ms)),
+            None => self.deadline,
+        }
+    }
+
+    pub(super) fn waited_since(&mut self, start: Instant) {
+        self.account.waited += start.elapsed();
+    }
+
+    /// The network as far as this run may use it.
+    pub(super) fn net(&self) -> Result<(Net, Permission), NetFailure> {
+        match &self.access.net {
+            Some(access) => Ok((access.net.clone(), access.permission.clone())),
+            None => Err(NetFailure::denied(format!("plugin `{}` has no network in this call", self.label.plugin))),
+        }
+    }
+}
+
+impl WasiView for RunState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
