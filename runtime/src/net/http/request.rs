@@ -78,6 +78,10 @@ impl Head {
         };
         let uri =
             target.parse::<Uri>().map_err(|error| NetError::Protocol(format!("the URL can't be sent: {error}")))?;
+        // Some servers answer 411 without it (RFC 9110, 8.6).
+        if body.is_empty() && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+            self.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
