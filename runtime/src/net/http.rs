@@ -1,0 +1,200 @@
+//! One HTTP request over a connection of its own, with its phases measured. Redirects are answers, and bodies come as
+//! they are: no compression is asked for.
+
+mod exchange;
+mod request;
+
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+use url::Url;
+
+use self::exchange::{Exchange, FirstRead, hyper_error};
+use super::Net;
+use super::certificate::Certificate;
+use super::connect::connect;
+use super::failure::{NetError, NetFailure, Phase, Trace};
+use super::policy::Permission;
+use super::tls::Handshake;
+use crate::domain::Phases;
+
+/// Headers of an answer, and of a request.
+pub const MAX_HEADERS: usize = 128;
+/// All headers of an answer together.
+pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+pub const MAX_URL_BYTES: usize = 16 * 1024;
+
+#[derive(Debug, Clone)]
+pub struct HttpRequest {
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Bytes>,
+    pub deadline: Instant,
+    /// Accept any certificate.
+    pub insecure: bool,
+    /// At most, and never more than the setting; none: the setting.
+    pub max_body_bytes: Option<usize>,
+    /// The name asked for and checked by TLS, in place of the URL's host.
+    pub server_name: Option<String>,
+}
+
+impl HttpRequest {
+    pub fn new(method: &str, url: &str, deadline: Instant) -> Self {
+        Self {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            headers: Vec::new(),
+            body: None,
+            deadline,
+            insecure: false,
+            max_body_bytes: None,
+            server_name: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct HttpResponse {
+    pub status: u16,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub version: &'static str,
+    /// Names in lower case; bytes that are not UTF-8 are replaced.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    /// The body was longer than the cap; what is beyond it was not read.
+    pub truncated: bool,
+    pub phases: Phases,
+    pub total_us: u64,
+    /// Address and port that answered.
+    pub peer: SocketAddr,
+    /// The server's own, for `https`.
+    pub certificate: Option<Certificate>,
+}
+
+pub(super) async fn send(net: &Net, permission: &Permission, request: HttpRequest) -> Result<HttpResponse, NetFailure> {
+    let mut trace = Trace::new(request.deadline);
+    let answer = send_traced(net, permission, request, &mut trace).await;
+    answer.map_err(|error| trace.fail(error))
+}
+
+async fn send_traced(
+    net: &Net,
+    permission: &Permission,
+    request: HttpRequest,
+    trace: &mut Trace,
+) -> Result<HttpResponse, NetError> {
+    let url = parse_url(&request.url)?;
+    let (host, port) = permission.check_url(&url)?;
+    let head = request::Head::new(&request, &url, permission)?;
+    let cap = request.max_body_bytes.unwrap_or(usize::MAX).min(net.inner.max_body_bytes);
+
+    let connected = connect(trace, permission, &host, port).await?;
+    let peer = connected.peer;
+    let first_read = FirstRead::default();
+    let (mut exchange, certificate) = if url.scheme() == "https" {
+        let how = Handshake {
+            server_name: request.server_name.as_deref(),
+            alpn: &[b"h2", b"http/1.1"],
+            accept_any: request.insecure,
+        };
+        let secured = net.inner.tls.handshake(trace, connected, &host, how).await?;
+        let certificate = secured.leaf();
+        let exchange = if secured.speaks_http2() {
+            trace
+                .until(|| format!("opening HTTP/2 with `{peer}`"), Exchange::http2(TokioIo::new(secured.stream)))
+                .await?
+        } else {
+            Exchange::http1(first_read.watch(secured.stream)).await?
+        };
+        (exchange, certificate)
+    } else {
+        (Exchange::http1(first_read.watch(connected.stream)).await?, None)
+    };
+
+    let sent = Instant::now();
+    let request = head.into_request(exchange.is_http2(), request.body.unwrap_or_default())?;
+    let answer = trace.until(
+        || match first_read.get() {
+            Some(_) => format!("reading the headers from `{peer}`"),
+            None => format!("waiting for the first byte from `{peer}`"),
+        },
+        exchange.send(request),
+    );
+    let answer = answer.await;
+    // Over HTTP/2 the first bytes are not the answer's; there the headers count as its first byte.
+    let first_byte = first_read.get().or_else(|| answer.is_ok().then(Instant::now));
+    if let Some(moment) = first_byte {
+        trace.note(Phase::FirstByte, moment.saturating_duration_since(sent));
+    }
+    let (parts, body) = answer?.into_parts();
+    if parts.headers.len() > MAX_HEADERS {
+        return Err(too_many_headers());
+    }
+    let (body, truncated) =
+        trace.until(|| format!("reading the body from `{peer}`"), read(&mut exchange, body, cap)).await?;
+    trace.note(Phase::Body, first_byte.unwrap_or(sent).elapsed());
+
+    let headers = parts.headers.iter();
+    Ok(HttpResponse {
+        status: parts.status.as_u16(),
+        version: version_text(parts.version),
+        headers: headers
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect(),
+        body,
+        truncated,
+        phases: trace.phases,
+        total_us: trace.total_us(),
+        peer,
+        certificate,
+    })
+}
+
+fn parse_url(text: &str) -> Result<Url, NetError> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(NetError::TooLarge(format!("the URL is longer than {MAX_URL_BYTES} bytes")));
+    }
+    Url::parse(text).map_err(|error| NetError::Protocol(format!("`{}` is not a URL: {error}", shown(text))))
+}
+
+/// A URL without what may be secret in it.
+fn shown(text: &str) -> &str {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    text[..end].rsplit_once('@').map_or(&text[..end], |(_, rest)| rest)
+}
+
+/// The body up to the cap, and whether there was more.
+async fn read(exchange: &mut Exchange, mut body: Incoming, cap: usize) -> Result<(Bytes, bool), NetError> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = exchange.during(body.frame()).await {
+        let frame = frame.map_err(|error| hyper_error("the body", &error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let room = cap - bytes.len();
+        if data.len() > room {
+            bytes.extend_from_slice(&data[..room]);
+            return Ok((bytes.freeze(), true));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok((bytes.freeze(), false))
+}
+
+fn too_many_headers() -> NetError {
+    NetError::TooLarge(format!("the answer has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them"))
+}
+
+fn version_text(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
+#[cfg(test)]
+mod tests;

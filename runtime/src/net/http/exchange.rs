@@ -1,0 +1,186 @@
+//! The wire under one request. The connection is driven by whoever waits for the answer: when that future is dropped,
+//! the connection and all that hangs on it is gone.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::rt::{Executor, Read, Write};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{MAX_HEADER_BYTES, MAX_HEADERS, too_many_headers};
+use crate::net::failure::{NetError, chain, io_text};
+
+type Body = Full<Bytes>;
+
+pub(super) struct Exchange {
+    sender: Sender,
+    /// None once it has ended.
+    connection: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// What HTTP/2 runs beside the connection; ends with this value.
+    _tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+impl Exchange {
+    pub(super) async fn http1<S>(stream: S) -> Result<Self, NetError>
+    where
+        S: Read + Write + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_header_size(MAX_HEADER_BYTES)
+            .handshake(stream)
+            .await
+            .map_err(|error| hyper_error("the request", &error))?;
+        Ok(Self {
+            sender: Sender::Http1(sender),
+            // Its error reaches the caller through the sender or the body.
+            connection: Some(Box::pin(async move { drop(connection.await) })),
+            _tasks: Arc::default(),
+        })
+    }
+
+    pub(super) async fn http2<S>(stream: S) -> Result<Self, NetError>
+    where
+        S: Read + Write + Unpin + Send + 'static,
+    {
+        let tasks = Arc::default();
+        let (sender, connection) = http2::Builder::new(Tasks(Arc::downgrade(&tasks)))
+            .max_header_list_size(MAX_HEADER_BYTES as u32)
+            .handshake(stream)
+            .await
+            .map_err(|error| hyper_error("the request", &error))?;
+        Ok(Self {
+            sender: Sender::Http2(sender),
+            connection: Some(Box::pin(async move { drop(connection.await) })),
+            _tasks: tasks,
+        })
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
+    }
+
+    pub(super) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, NetError> {
+        let Self { sender, connection, .. } = self;
+        let answer = match sender {
+            Sender::Http1(sender) => drive(connection, sender.send_request(request)).await,
+            Sender::Http2(sender) => drive(connection, sender.send_request(request)).await,
+        };
+        answer.map_err(|error| hyper_error("the answer", &error))
+    }
+
+    /// Waits for something that the connection brings.
+    pub(super) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        drive(&mut self.connection, work).await
+    }
+}
+
+async fn drive<T>(
+    connection: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        if let Some(running) = connection
+            && running.as_mut().poll(context).is_ready()
+        {
+            *connection = None;
+        }
+        work.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Runs what HTTP/2 spawns in a set that ends with the exchange.
+#[derive(Clone)]
+struct Tasks(Weak<Mutex<JoinSet<()>>>);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        if let Some(tasks) = self.0.upgrade() {
+            tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(future);
+        }
+    }
+}
+
+/// When the first byte came.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FirstRead(Arc<OnceLock<Instant>>);
+
+impl FirstRead {
+    pub(super) fn get(&self) -> Option<Instant> {
+        self.0.get().copied()
+    }
+
+    pub(super) fn watch<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<Watched<S>> {
+        TokioIo::new(Watched { stream, first_read: self.clone() })
+    }
+}
+
+pub(super) struct Watched<S> {
+    stream: S,
+    first_read: FirstRead,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let answer = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.first_read.0.get_or_init(Instant::now);
+        }
+        answer
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// `what` could not be had because …
+pub(super) fn hyper_error(what: &str, error: &hyper::Error) -> NetError {
+    if error.is_parse_too_large() {
+        return too_many_headers();
+    }
+    if error.is_incomplete_message() {
+        return NetError::Protocol(format!("the server closed the connection before {what} was complete"));
+    }
+    let cause = std::error::Error::source(error);
+    let text = match cause.and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        Some(error) => io_text(error),
+        None => chain(error),
+    };
+    if error.is_parse() {
+        return NetError::Protocol(format!("{what} is not HTTP: {text}"));
+    }
+    NetError::Protocol(format!("{what} failed: {text}"))
+}

@@ -1,0 +1,263 @@
+//! E-mail by the operator's SMTP server: the server's name under the policy, the conversation under the deadline.
+
+mod compose;
+mod wire;
+
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
+use lettre::{Address, Message};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use url::Host;
+
+use self::wire::Wire;
+use super::connect::{Connected, connect};
+use super::failure::{NetError, Trace};
+use super::policy::{HostRule, Permission, parse_host};
+use super::tls::{Handshake, Roots, Tls};
+use super::{Net, NetSetupError};
+
+#[derive(Debug, Clone)]
+pub struct SmtpSettings {
+    pub host: String,
+    pub port: u16,
+    pub username: Option<String>,
+    pub password: Option<SecretString>,
+    /// `ops@example.com` or `Operations <ops@example.com>`.
+    pub from: String,
+    pub tls: SmtpTls,
+    /// The server may be on a loopback or private address.
+    pub allow_private: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Begins in clear text, and goes on encrypted or not at all. Usual on port 587.
+    Starttls,
+    /// Encrypted if the server offers it. A password is never sent in clear text.
+    Opportunistic,
+    /// Encrypted from the first byte. Usual on port 465.
+    Implicit,
+    /// Clear text, the password too.
+    None,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailMessage {
+    /// None: the operator's address.
+    pub from: Option<String>,
+    pub to: Vec<String>,
+    pub subject: String,
+    pub text: String,
+    pub html: Option<String>,
+    /// Becomes the Message-ID: a repeated attempt carries the same.
+    pub id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// Worth another attempt.
+    #[error("{0}")]
+    Temporary(String),
+    #[error("{0}")]
+    Permanent(String),
+    #[error("{0}")]
+    Denied(String),
+}
+
+/// The settings, checked once.
+pub(super) struct Mailer {
+    host: Host,
+    settings: SmtpSettings,
+    permission: Permission,
+    starttls: TlsParameters,
+}
+
+impl std::fmt::Debug for Mailer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Mailer {
+    pub(super) fn new(settings: SmtpSettings, roots: &Roots) -> Result<Self, NetSetupError> {
+        let wrong = |what: String| NetSetupError::Smtp(what);
+        let host = parse_host(&settings.host).map_err(|error| wrong(error.to_string()))?;
+        compose::mailbox(&settings.from).map_err(wrong)?;
+        let rule = HostRule::new(&settings.host, Some(settings.port)).map_err(|error| wrong(error.to_string()))?;
+        let permission = Permission {
+            hosts: vec![rule],
+            allow_private: settings.allow_private,
+            subject: format!("the SMTP server `{}:{}`", settings.host, settings.port),
+            setting: "allow private addresses in the SMTP settings".to_owned(),
+        };
+        let starttls = parameters(&host, roots).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { host, settings, permission, starttls })
+    }
+}
+
+/// The machine's roots for the client that upgrades by STARTTLS.
+fn parameters(host: &Host, roots: &Roots) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+    let name = match host {
+        Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    };
+    let mut builder = TlsParameters::builder(name);
+    builder = builder.certificate_store(match roots.native.is_empty() {
+        true => CertificateStore::WebpkiRoots,
+        false => CertificateStore::None,
+    });
+    for root in roots.native.iter() {
+        builder = builder.add_root_certificate(Certificate::from_der(root.to_vec())?);
+    }
+    builder.build_rustls()
+}
+
+/// Answers what the server said to the message.
+pub(super) async fn send(net: &Net, message: MailMessage, deadline: Instant) -> Result<String, MailError> {
+    let Some(mailer) = &net.inner.mailer else {
+        return Err(MailError::Denied("no SMTP server is configured; set `SMTP_HOST` and `SMTP_FROM`".to_owned()));
+    };
+    let message = compose::compose(&message, &mailer.settings.from).map_err(MailError::Permanent)?;
+    let mut trace = Trace::new(deadline);
+    let mut connection = mailer.connect(&net.inner.tls, &mut trace).await?;
+    let target = format!("`{}:{}`", mailer.settings.host, mailer.settings.port);
+    let deliver = async { Ok(mailer.deliver(&mut connection, &message).await) };
+    let answer = trace.until(|| format!("handing the message to {target}"), deliver).await.map_err(temporary)?;
+    // The message is the server's now; its good-bye changes nothing, and gets no more than the deadline.
+    let _ = trace.until(String::new, async { Ok(connection.quit().await) }).await;
+    answer
+}
+
+impl Mailer {
+    /// Up to the point where mail can be handed over: connected, encrypted and authenticated as the settings say.
+    async fn connect(&self, tls: &Tls, trace: &mut Trace) -> Result<AsyncSmtpConnection, MailError> {
+        let connected = connect(trace, &self.permission, &self.host, self.settings.port).await.map_err(setup_fault)?;
+        let Connected { peer, .. } = connected;
+        let greet = format!("greeting `{}:{}`", self.settings.host, self.settings.port);
+        let hello = ClientId::default();
+        let wire: Box<dyn lettre::transport::smtp::client::AsyncTokioStream> = match self.settings.tls {
+            SmtpTls::Implicit => {
+                let secured = tls.handshake(trace, connected, &self.host, Handshake::default()).await;
+                Box::new(Wire::new(secured.map_err(temporary)?.stream, peer))
+            }
+            _ => Box::new(Wire::new(connected.stream, peer)),
+        };
+        let greeting = async {
+            let mut connection = AsyncSmtpConnection::connect_with_transport(wire, &hello).await.map_err(smtp_fault)?;
+            self.secure(&mut connection, &hello).await?;
+            self.authenticate(&mut connection).await?;
+            Ok(connection)
+        };
+        trace.until(|| greet, async { Ok(greeting.await) }).await.map_err(temporary)?
+    }
+
+    async fn secure(&self, connection: &mut AsyncSmtpConnection, hello: &ClientId) -> Result<(), MailError> {
+        let offered = connection.can_starttls();
+        match self.settings.tls {
+            SmtpTls::Implicit | SmtpTls::None => Ok(()),
+            SmtpTls::Opportunistic if !offered && self.settings.password.is_some() => Err(MailError::Permanent(
+                "the SMTP server offers no STARTTLS, and the password is not sent in clear text; \
+                 set the SMTP encryption to `none` to send it all the same"
+                    .to_owned(),
+            )),
+            SmtpTls::Opportunistic if !offered => Ok(()),
+            SmtpTls::Starttls if !offered => Err(MailError::Permanent(
+                "the SMTP server offers no STARTTLS; set the SMTP encryption to `implicit` (port 465), \
+                 or to `none` to send in clear text"
+                    .to_owned(),
+            )),
+            _ => connection.starttls(self.starttls.clone(), hello).await.map_err(smtp_fault),
+        }
+    }
+
+    async fn authenticate(&self, connection: &mut AsyncSmtpConnection) -> Result<(), MailError> {
+        let (Some(username), Some(password)) = (&self.settings.username, &self.settings.password) else {
+            return Ok(());
+        };
+        let credentials = Credentials::new(username.clone(), password.expose_secret().to_owned());
+        let answer = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
+        answer.map(drop).map_err(|error| match smtp_fault(error) {
+            MailError::Permanent(text) => MailError::Permanent(format!("signing in as `{username}` failed: {text}")),
+            other => other,
+        })
+    }
+
+    /// One bad recipient must not keep an alert from the others: the message goes to all that are accepted. If one was
+    /// put off (4xx), the whole is worth another attempt under the same Message-ID.
+    async fn deliver(&self, connection: &mut AsyncSmtpConnection, message: &Message) -> Result<String, MailError> {
+        let envelope = message.envelope();
+        connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await.map_err(smtp_fault)?;
+        let mut accepted = 0;
+        let mut put_off = Vec::new();
+        let mut refused = Vec::new();
+        for address in envelope.to() {
+            match connection.command(Rcpt::new(address.clone(), Vec::new())).await.map_err(smtp_fault) {
+                Ok(_) => accepted += 1,
+                Err(MailError::Permanent(text)) => refused.push(recipient_text(address, &text)),
+                Err(fault) if connection.has_broken() => return Err(fault),
+                Err(fault) => put_off.push(recipient_text(address, &fault.to_string())),
+            }
+        }
+        let faults = [put_off.as_slice(), refused.as_slice()].concat().join("; ");
+        if accepted == 0 {
+            return Err(match put_off.is_empty() {
+                true => MailError::Permanent(faults),
+                false => MailError::Temporary(faults),
+            });
+        }
+        connection.command(Data).await.map_err(smtp_fault)?;
+        let answer = connection.message(&message.formatted()).await.map_err(smtp_fault)?;
+        let answer = answer_text(&answer);
+        match (put_off.is_empty(), refused.is_empty()) {
+            (true, true) => Ok(answer),
+            (true, false) => Ok(format!("{answer}; not delivered to all: {faults}")),
+            (false, _) => Err(MailError::Temporary(format!("delivered to {accepted}, not to all: {faults}"))),
+        }
+    }
+}
+
+fn recipient_text(address: &Address, text: &str) -> String {
+    format!("`{address}`: {text}")
+}
+
+/// Most text of a server that is passed on.
+const MAX_ANSWER_CHARACTERS: usize = 500;
+
+fn answer_text(response: &Response) -> String {
+    let lines: Vec<&str> = response.message().collect();
+    format!("{} {}", response.code(), lines.join(" ")).chars().take(MAX_ANSWER_CHARACTERS).collect()
+}
+
+fn setup_fault(error: NetError) -> MailError {
+    match error {
+        NetError::Denied(text) => MailError::Denied(text),
+        other => temporary(other),
+    }
+}
+
+fn temporary(error: NetError) -> MailError {
+    MailError::Temporary(error.to_string())
+}
+
+/// 4xx is temporary, 5xx permanent; what broke on the way is temporary, what we can't do with this server permanent.
+fn smtp_fault(error: lettre::transport::smtp::Error) -> MailError {
+    let text: String = match error.status() {
+        Some(code) => {
+            let said = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            format!("{code} {said}")
+        }
+        None => wire::fault_text(&error),
+    };
+    let text = text.trim().chars().take(MAX_ANSWER_CHARACTERS).collect();
+    match error.is_permanent() || error.is_client() {
+        true => MailError::Permanent(text),
+        false => MailError::Temporary(text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! From a message to the text that is sent.
+
+use lettre::Message;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+
+use super::MailMessage;
+
+/// As many as a server must take (RFC 5321, 4.5.3.1.8).
+const MAX_RECIPIENTS: usize = 100;
+/// Longer subjects are cut.
+const MAX_SUBJECT_CHARACTERS: usize = 500;
+
+pub(super) fn mailbox(text: &str) -> Result<Mailbox, String> {
+    text.parse().map_err(|error| format!("`{text}` is not a mail address: {error}"))
+}
+
+/// Plain text, or both forms when there is HTML. An error is permanent.
+pub(super) fn compose(message: &MailMessage, operator: &str) -> Result<Message, String> {
+    let from = mailbox(message.from.as_deref().unwrap_or(operator))?;
+    if message.to.is_empty() {
+        return Err("the message has no recipient".to_owned());
+    }
+    if message.to.len() > MAX_RECIPIENTS {
+        return Err(format!("the message has {} recipients; at most {MAX_RECIPIENTS} are possible", message.to.len()));
+    }
+    let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+    let mut builder = Message::builder()
+        .message_id(Some(format!("<{}@{}>", id_text(&message.id), from.email.domain())))
+        .date_now()
+        .subject(line(&message.subject))
+        .raw_header(automatic)
+        .from(from);
+    for to in &message.to {
+        builder = builder.to(mailbox(to)?);
+    }
+    let built = match &message.html {
+        Some(html) => builder.multipart(MultiPart::alternative_plain_html(message.text.clone(), html.clone())),
+        None => builder.singlepart(SinglePart::plain(message.text.clone())),
+    };
+    built.map_err(|error| format!("the message can't be written: {error}"))
+}
+
+/// One line: a subject can't add headers.
+fn line(text: &str) -> String {
+    let clean = text.chars().map(|character| if character.is_control() { ' ' } else { character });
+    clean.take(MAX_SUBJECT_CHARACTERS).collect()
+}
+
+/// What may stand to the left of the `@` in a Message-ID (RFC 5322), without need of quotes.
+fn id_text(id: &str) -> String {
+    let id: String =
+        id.chars().take(200).map(|c| if c.is_ascii_alphanumeric() || "-_+=".contains(c) { c } else { '-' }).collect();
+    if id.is_empty() { "message".to_owned() } else { id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message() -> MailMessage {
+        MailMessage {
+            from: None,
+            to: vec!["Ops <ops@example.com>".to_owned(), "b@example.com".to_owned()],
+            subject: "[FIRING] shop-api".to_owned(),
+            text: "down".to_owned(),
+            html: None,
+            id: "alert-1.fire@x".to_owned(),
+        }
+    }
+
+    fn formatted(message: &MailMessage) -> String {
+        String::from_utf8(compose(message, "Watch <watch@example.org>").unwrap().formatted()).unwrap()
+    }
+
+    #[test]
+    fn carries_the_given_id_and_says_it_is_automatic() {
+        let text = formatted(&message());
+        for wanted in [
+            "Message-ID: <alert-1-fire-x@example.org>\r\n",
+            "Auto-Submitted: auto-generated\r\n",
+            "Subject: [FIRING] shop-api\r\n",
+            "Content-Type: text/plain; charset=utf-8\r\n",
+            "\r\n\r\ndown",
+        ] {
+            assert!(text.contains(wanted), "{wanted:?} in {text}");
+        }
+        assert_eq!(formatted(&message()).lines().next(), text.lines().next());
+    }
+
+    #[test]
+    fn sends_both_forms_when_there_is_html() {
+        let text = formatted(&MailMessage { html: Some("<b>down</b>".to_owned()), ..message() });
+        for wanted in ["multipart/alternative", "text/plain", "text/html", "<b>down</b>"] {
+            assert!(text.contains(wanted), "{wanted:?} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_subject_or_an_id_can_not_add_headers() {
+        let text = formatted(&MailMessage {
+            subject: "a\r\nBcc: evil@example.com".to_owned(),
+            id: "x>\r\nBcc: evil@example.com".to_owned(),
+            ..message()
+        });
+        assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
+    }
+
+    #[test]
+    fn wrong_addresses_are_named() {
+        for (from, to) in [(Some("nobody"), vec!["a@example.com"]), (None, vec!["a b"]), (None, vec![])] {
+            let message = MailMessage {
+                from: from.map(str::to_owned),
+                to: to.into_iter().map(str::to_owned).collect(),
+                ..message()
+            };
+            assert!(compose(&message, "watch@example.org").is_err(), "{message:?}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+
+use super::*;
+use crate::net::NetSettings;
+use crate::net::testing::{Authority, Leaf, closed_port, net, serve, shortly, soon};
+
+/// What a server heard, line by line.
+type Heard = Arc<Mutex<Vec<String>>>;
+
+/// A server's replies, by the beginning of the line; the first that fits. What is not in it gets 250.
+type Script = &'static [(&'static str, &'static str)];
+
+const FRIENDLY: Script =
+    &[("DATA", "354 go on"), ("QUIT", "221 bye"), (".", "250 2.0.0 queued as 42"), ("AUTH", "235 ok")];
+
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: S, script: Script, greeting: &str, heard: Heard) -> S {
+    let mut stream = BufReader::new(stream);
+    let _ = stream.write_all(greeting.as_bytes()).await;
+    let mut in_data = false;
+    let mut line = String::new();
+    while stream.read_line(&mut line).await.is_ok_and(|count| count > 0) {
+        let text = std::mem::take(&mut line).trim_end().to_owned();
+        heard.lock().unwrap().push(text.clone());
+        if in_data && text != "." {
+            continue;
+        }
+        let found = script.iter().find(|(start, _)| text.starts_with(start)).map(|(_, reply)| *reply);
+        let reply = found.unwrap_or("250 fine");
+        in_data = text == "DATA" && reply.starts_with("354");
+        let _ = stream.write_all(format!("{reply}\r\n").as_bytes()).await;
+        if text == "STARTTLS" || text == "QUIT" {
+            break;
+        }
+    }
+    stream.into_inner()
+}
+
+async fn clear_server(script: Script) -> (SocketAddr, Heard) {
+    let heard = Heard::default();
+    let ears = heard.clone();
+    let address = serve(move |stream| {
+        let ears = ears.clone();
+        async move { drop(talk(stream, script, "220 hi\r\n", ears).await) }
+    })
+    .await;
+    (address, heard)
+}
+
+fn settings(address: SocketAddr, tls: SmtpTls) -> SmtpSettings {
+    SmtpSettings {
+        host: address.ip().to_string(),
+        port: address.port(),
+        username: None,
+        password: None,
+        from: "Watch <watch@example.org>".to_owned(),
+        tls,
+        allow_private: true,
+    }
+}
+
+fn with_password(settings: SmtpSettings) -> SmtpSettings {
+    SmtpSettings { username: Some("me".to_owned()), password: Some("hush-hush".into()), ..settings }
+}
+
+fn message(to: &[&str]) -> MailMessage {
+    MailMessage {
+        from: None,
+        to: to.iter().map(|to| (*to).to_owned()).collect(),
+        subject: "shop-api is down".to_owned(),
+        text: "line one\n.line two".to_owned(),
+        html: None,
+        id: "n-17".to_owned(),
+    }
+}
+
+fn mailing(settings: SmtpSettings, authority: Option<&Authority>) -> Net {
+    net(NetSettings { smtp: Some(settings), ..NetSettings::default() }, authority)
+}
+
+#[tokio::test]
+async fn a_message_goes_through_a_whole_conversation() {
+    let (address, heard) = clear_server(FRIENDLY).await;
+    let net = mailing(with_password(settings(address, SmtpTls::None)), None);
+    // lettre picks a mechanism only from those offered.
+    let failure = net.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+    assert!(matches!(failure, MailError::Permanent(_)), "{failure:?}");
+
+    heard.lock().unwrap().clear();
+    let net = mailing(settings(address, SmtpTls::None), None);
+    let answer = net.mail_send(message(&["a@example.com", "B <b@example.com>"]), soon()).await.unwrap();
+    assert_eq!(answer, "250 2.0.0 queued as 42");
+    let heard = heard.lock().unwrap().join("\n");
+    for wanted in [
+        "MAIL FROM:<watch@example.org>",
+        "RCPT TO:<a@example.com>\nRCPT TO:<b@example.com>\nDATA",
+        "Message-ID: <n-17@example.org>",
+        "Subject: shop-api is down",
+        "line one\n..line two",
+    ] {
+        assert!(heard.contains(wanted), "{wanted:?} in {heard}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_temporary_or_permanent_by_their_code() {
+    const GREYLISTED: Script = &[("RCPT", "450 4.2.0 greylisted, try later")];
+    const UNKNOWN: Script = &[("RCPT", "550 5.1.1 no such user")];
+    const BUSY: Script = &[("EHLO", "421 4.3.2 too busy")];
+    const SENDER: Script = &[("MAIL", "553 5.7.1 not your address")];
+    const SPAM: Script = &[("DATA", "354 go on"), (".", "554 5.7.1 looks like spam")];
+    const FULL: Script = &[("DATA", "354 go on"), (".", "452 4.3.1 disk full")];
+    const NOISE: Script = &[("MAIL", "hello?")];
+    for (script, permanent, text) in [
+        (GREYLISTED, false, "`a@example.com`: 450 4.2.0 greylisted, try later"),
+        (UNKNOWN, true, "`a@example.com`: 550 5.1.1 no such user"),
+        (BUSY, false, "421 4.3.2 too busy"),
+        (SENDER, true, "553 5.7.1 not your address"),
+        (SPAM, true, "554 5.7.1 looks like spam"),
+        (FULL, false, "452 4.3.1 disk full"),
+        (NOISE, false, ""),
+    ] {
+        let (address, _) = clear_server(script).await;
+        let net = mailing(settings(address, SmtpTls::None), None);
+        let failure = net.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+        assert_eq!(matches!(failure, MailError::Permanent(_)), permanent, "{failure:?}");
+        assert!(failure.to_string().contains(text), "{text:?} in {failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_recipient_does_not_keep_the_message_from_the_others() {
+    const ONE_UNKNOWN: Script =
+        &[("RCPT TO:<b@", "550 no such user"), ("DATA", "354 go on"), (".", "250 queued"), ("QUIT", "221 bye")];
+    const ONE_PUT_OFF: Script =
+        &[("RCPT TO:<b@", "451 later"), ("DATA", "354 go on"), (".", "250 queued"), ("QUIT", "221 bye")];
+    let (address, _) = clear_server(ONE_UNKNOWN).await;
+    let net = mailing(settings(address, SmtpTls::None), None);
+    let answer = net.mail_send(message(&["b@example.com", "a@example.com"]), soon()).await.unwrap();
+    assert_eq!(answer, "250 queued; not delivered to all: `b@example.com`: 550 no such user");
+
+    let (address, heard) = clear_server(ONE_PUT_OFF).await;
+    let net = mailing(settings(address, SmtpTls::None), None);
+    let failure = net.mail_send(message(&["b@example.com", "a@example.com"]), soon()).await.unwrap_err();
+    assert!(matches!(&failure, MailError::Temporary(text) if text.starts_with("delivered to 1")), "{failure:?}");
+    assert!(heard.lock().unwrap().contains(&"DATA".to_owned()));
+}
+
+/// Offers STARTTLS, `early` behind its consent, and then AUTH.
+async fn starttls_server(authority: &Authority, early: &'static str) -> (SocketAddr, Heard) {
+    const CLEAR: Script = &[("EHLO", "250-me\r\n250 STARTTLS"), ("STARTTLS", "220 go on")];
+    const INJECTING: Script = &[("EHLO", "250-me\r\n250 STARTTLS"), ("STARTTLS", "220 go on\r\n250 AUTH LOGIN PLAIN")];
+    const SECURE: Script = &[
+        ("EHLO", "250-me\r\n250 AUTH PLAIN"),
+        ("AUTH PLAIN AG1lAGh1c2gtaHVzaA==", "235 welcome"),
+        ("AUTH", "535 5.7.8 wrong password"),
+        ("DATA", "354 go on"),
+        (".", "250 queued"),
+        ("QUIT", "221 bye"),
+    ];
+    let acceptor = authority.acceptor(&Leaf::of(&["127.0.0.1"]), &[]);
+    let heard = Heard::default();
+    let ears = heard.clone();
+    let address = serve(move |stream| {
+        let (acceptor, ears) = (acceptor.clone(), ears.clone());
+        async move {
+            let clear = if early.is_empty() { CLEAR } else { INJECTING };
+            let stream = talk(stream, clear, "220 hi\r\n", ears.clone()).await;
+            if let Ok(stream) = acceptor.accept(stream).await {
+                talk(stream, SECURE, "", ears).await;
+            }
+        }
+    })
+    .await;
+    (address, heard)
+}
+
+#[tokio::test]
+async fn starttls_encrypts_before_the_password_is_sent() {
+    let authority = Authority::new();
+    for tls in [SmtpTls::Starttls, SmtpTls::Opportunistic] {
+        let (address, heard) = starttls_server(&authority, "").await;
+        let net = mailing(with_password(settings(address, tls)), Some(&authority));
+        assert_eq!(net.mail_send(message(&["a@example.com"]), soon()).await.unwrap(), "250 queued");
+        let heard = heard.lock().unwrap();
+        let position = |start: &str| heard.iter().position(|line| line.starts_with(start)).unwrap();
+        assert!(position("STARTTLS") < position("AUTH PLAIN"));
+    }
+    // A wrong password: permanent, and not in the text.
+    let (address, _) = starttls_server(&authority, "").await;
+    let wrong =
+        SmtpSettings { password: Some("open-sesame".into()), ..with_password(settings(address, SmtpTls::Starttls)) };
+    let failure = mailing(wrong, Some(&authority)).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+    let MailError::Permanent(text) = &failure else { panic!("{failure:?}") };
+    assert!(text.contains("signing in as `me` failed: 535") && !text.contains("sesame"), "{text}");
+}
+
+#[tokio::test]
+async fn what_was_said_in_clear_text_does_not_count_after_starttls() {
+    let authority = Authority::new();
+    let (address, heard) = starttls_server(&authority, "injected").await;
+    let net = mailing(with_password(settings(address, SmtpTls::Starttls)), Some(&authority));
+    let failure = net.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+    assert!(matches!(failure, MailError::Temporary(_)), "{failure:?}");
+    assert!(!heard.lock().unwrap().iter().any(|line| line.starts_with("AUTH")));
+}
+
+#[tokio::test]
+async fn encryption_that_is_missing_or_not_trusted_stops_the_mail() {
+    let authority = Authority::new();
+    let (clear, _) = clear_server(FRIENDLY).await;
+    let (stranger, heard) = starttls_server(&authority, "").await;
+    for (settings, permanent, text) in [
+        (settings(clear, SmtpTls::Starttls), true, "offers no STARTTLS"),
+        (with_password(settings(clear, SmtpTls::Opportunistic)), true, "password is not sent in clear text"),
+        (with_password(settings(stranger, SmtpTls::Starttls)), false, "TLS with the SMTP server failed"),
+    ] {
+        let failure = mailing(settings, None).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+        assert_eq!(matches!(failure, MailError::Permanent(_)), permanent, "{failure:?}");
+        assert!(failure.to_string().contains(text), "{text:?} in {failure}");
+    }
+    assert!(!heard.lock().unwrap().iter().any(|line| line.starts_with("AUTH")));
+    // Without a password, opportunistic means what it says.
+    let net = mailing(settings(clear, SmtpTls::Opportunistic), None);
+    net.mail_send(message(&["a@example.com"]), soon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn implicit_tls_is_encrypted_from_the_first_byte() {
+    let authority = Authority::new();
+    let heard = Heard::default();
+    let ears = heard.clone();
+    let address = authority
+        .serve(&Leaf::of(&["127.0.0.1"]), &[], move |stream| {
+            let ears = ears.clone();
+            async move { drop(talk(stream, FRIENDLY, "220 hi\r\n", ears).await) }
+        })
+        .await;
+    let trusting = mailing(settings(address, SmtpTls::Implicit), Some(&authority));
+    assert_eq!(trusting.mail_send(message(&["a@example.com"]), soon()).await.unwrap(), "250 2.0.0 queued as 42");
+    let stranger = mailing(settings(address, SmtpTls::Implicit), None);
+    let failure = stranger.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+    assert!(matches!(&failure, MailError::Temporary(text) if text.contains("is unknown")), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_silent_or_endless_is_temporary() {
+    let closed = closed_port().await;
+    let silent = serve(|_stream| std::future::pending()).await;
+    let endless = serve(|mut stream| async move { while stream.write_all(&[b'2'; 4096]).await.is_ok() {} }).await;
+    for (address, deadline, text) in [
+        (closed, soon(), "connection refused"),
+        (silent, shortly(), "timed out after"),
+        (endless, soon(), "says too much"),
+    ] {
+        let started = Instant::now();
+        let net = mailing(settings(address, SmtpTls::None), None);
+        let failure = net.mail_send(message(&["a@example.com"]), deadline).await.unwrap_err();
+        assert!(matches!(&failure, MailError::Temporary(found) if found.contains(text)), "{failure:?}");
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[tokio::test]
+async fn the_policy_holds_for_mail_too() {
+    let (address, heard) = clear_server(FRIENDLY).await;
+    let private = SmtpSettings { allow_private: false, ..settings(address, SmtpTls::None) };
+    let metadata = SmtpSettings { host: "169.254.169.254".to_owned(), ..settings(address, SmtpTls::None) };
+    for settings in [private, metadata] {
+        let failure = mailing(settings, None).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+        assert!(matches!(failure, MailError::Denied(_)), "{failure:?}");
+    }
+    let none = net(NetSettings::default(), None).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+    assert!(matches!(&none, MailError::Denied(text) if text.contains("SMTP_HOST")), "{none:?}");
+    assert!(heard.lock().unwrap().is_empty());
+}
+
+#[test]
+fn wrong_settings_are_found_at_the_start() {
+    let good = settings("127.0.0.1:25".parse().unwrap(), SmtpTls::None);
+    for wrong in [
+        SmtpSettings { from: "nobody".to_owned(), ..good.clone() },
+        SmtpSettings { host: "a b".to_owned(), ..good.clone() },
+        SmtpSettings { host: String::new(), ..good.clone() },
+    ] {
+        let settings = NetSettings { smtp: Some(wrong), ..NetSettings::default() };
+        assert!(matches!(Net::with_roots(settings, &Roots::new(Vec::new())), Err(NetSetupError::Smtp(_))));
+    }
+    let secret = with_password(good);
+    assert!(!format!("{secret:?}").contains("hush"));
+}

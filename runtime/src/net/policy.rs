@@ -1,0 +1,274 @@
+//! Who may reach what. The order is fixed: host rule, resolution, address rule, and then a connection to exactly the
+//! address that was checked, so that a name which changes its answer in between gains nothing.
+
+use std::net::{IpAddr, SocketAddr};
+
+use url::{Host, Url};
+
+use super::address::{Reach, reach};
+use super::failure::NetError;
+
+/// One host that may be reached: exact, in any spelling, on one port or on all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRule {
+    host: Host,
+    port: Option<u16>,
+}
+
+impl HostRule {
+    /// `host` is a name or an address; IPv6 with or without brackets.
+    pub fn new(host: &str, port: Option<u16>) -> Result<Self, NetError> {
+        Ok(Self { host: parse_host(host)?, port })
+    }
+
+    /// `host`, `host:port`, `[::1]:port`.
+    pub fn parse(text: &str) -> Result<Self, NetError> {
+        let (host, port) = split_port(text)?;
+        Self::new(host, port)
+    }
+
+    /// Host and port of a URL whose scheme has a port.
+    pub fn of_url(url: &Url) -> Option<Self> {
+        Some(Self { host: canonical(url.host()?.to_owned()), port: Some(url.port_or_known_default()?) })
+    }
+
+    fn matches(&self, host: &Host, port: u16) -> bool {
+        self.host == *host && self.port.is_none_or(|wanted| wanted == port)
+    }
+}
+
+impl std::fmt::Display for HostRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => write!(f, "{}", self.host),
+        }
+    }
+}
+
+/// What one caller may reach.
+#[derive(Debug, Clone)]
+pub struct Permission {
+    pub hosts: Vec<HostRule>,
+    /// Loopback and private addresses may be reached.
+    pub allow_private: bool,
+    /// Who is asking, for denials: ``probe `http` of service `shop-api` ``.
+    pub subject: String,
+    /// What to write to allow it, for denials: ``add the host to `hosts` of …``.
+    pub setting: String,
+}
+
+impl Permission {
+    /// The host rule, before anything is resolved.
+    pub fn check_host(&self, host: &Host, port: u16) -> Result<(), NetError> {
+        if self.hosts.iter().any(|rule| rule.matches(host, port)) {
+            return Ok(());
+        }
+        Err(NetError::Denied(format!(
+            "{} may not connect to `{host}:{port}`; to allow it, {}",
+            self.subject, self.setting
+        )))
+    }
+
+    /// The host rule where the port is not known.
+    pub(super) fn check_name(&self, host: &Host) -> Result<(), NetError> {
+        match self.hosts.iter().find(|rule| rule.host == *host) {
+            Some(rule) => self.check_host(host, rule.port.unwrap_or_default()),
+            None => self.check_host(host, 0),
+        }
+    }
+
+    /// The address rule, on what `host` resolved to.
+    pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), NetError> {
+        let place = || if host.contains(&address.to_string()) { String::new() } else { format!("`{host}` is ") };
+        match reach(address) {
+            Reach::Public => Ok(()),
+            Reach::Private(_) if self.allow_private => Ok(()),
+            Reach::Private(range) => Err(NetError::Denied(format!(
+                "{} may not connect to private addresses, and {}`{address}` ({range}); to allow it, {}",
+                self.subject,
+                place(),
+                self.setting
+            ))),
+            Reach::Never(range) => Err(NetError::Denied(format!(
+                "{} may not connect: {}`{address}` ({range}), which is never allowed",
+                self.subject,
+                place()
+            ))),
+        }
+    }
+
+    /// The addresses that may be connected to, in their order. An error when none is left.
+    pub(super) fn keep_allowed(&self, host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, NetError> {
+        let mut first_denial = None;
+        let mut allowed = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            match self.check_address(host, address.ip()) {
+                Ok(()) if !allowed.contains(&address) => allowed.push(address),
+                Ok(()) => {}
+                Err(denial) => first_denial = first_denial.or(Some(denial)),
+            }
+        }
+        match first_denial {
+            Some(denial) if allowed.is_empty() => Err(denial),
+            _ => Ok(allowed),
+        }
+    }
+
+    /// Scheme, user information, host and port of a URL; the host and the port to connect to.
+    pub fn check_url(&self, url: &Url) -> Result<(Host, u16), NetError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(NetError::Denied(format!("scheme `{}` can't be called; use `http` or `https`", url.scheme())));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(NetError::Denied(
+                "the URL carries a user name or password; take it out and name a credential of the service".to_owned(),
+            ));
+        }
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(NetError::Protocol(format!("`{url}` has no host")));
+        };
+        let host = canonical(host.to_owned());
+        self.check_host(&host, port)?;
+        Ok((host, port))
+    }
+}
+
+/// A name or an address in any spelling a browser takes: `0x7f.1` is 127.0.0.1, `EXAMPLE.com.` is example.com.
+pub(super) fn parse_host(text: &str) -> Result<Host, NetError> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(match address {
+            IpAddr::V4(address) => Host::Ipv4(address),
+            IpAddr::V6(address) => Host::Ipv6(address),
+        });
+    }
+    if text.is_empty() {
+        return Err(NetError::Protocol("the host is empty; give a name or an address".to_owned()));
+    }
+    Host::parse(text)
+        .map(canonical)
+        .map_err(|error| NetError::Protocol(format!("`{text}` is not a host name or address: {error}")))
+}
+
+/// Without the dot at the end, which changes nothing but would miss the rules.
+fn canonical(host: Host) -> Host {
+    match host {
+        Host::Domain(name) if name.ends_with('.') && name.len() > 1 => {
+            Host::Domain(name.trim_end_matches('.').to_owned())
+        }
+        host => host,
+    }
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`, bare v6.
+pub(super) fn split_port(text: &str) -> Result<(&str, Option<u16>), NetError> {
+    let wrong = || NetError::Protocol(format!("`{text}` is not `host` or `host:port`"));
+    let (host, port) = match text.rfind(']') {
+        Some(end) => (&text[..=end], text[end + 1..].strip_prefix(':')),
+        None if text.matches(':').count() > 1 => (text, None),
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = port.map(|port| port.parse::<u16>().map_err(|_| wrong())).transpose()?;
+    if host.is_empty() || (text.contains(']') && text[host.len()..].len() == 1) {
+        Err(wrong())
+    } else {
+        Ok((host, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permission(hosts: &[&str], allow_private: bool) -> Permission {
+        Permission {
+            hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
+            allow_private,
+            subject: "probe `http` of service `shop`".to_owned(),
+            setting: "set `private: true` on service `shop`".to_owned(),
+        }
+    }
+
+    #[test]
+    fn hosts_match_exactly_in_any_spelling() {
+        let permission = permission(&["api.example.com", "Other.example:8443", "[::1]:80", "127.0.0.1"], true);
+        for (url, wanted) in [
+            ("https://api.example.com/x", true),
+            ("http://API.EXAMPLE.com:8080", true),
+            ("https://api.example.com./", true),
+            ("https://evil-api.example.com/", false),
+            ("https://api.example.com.evil/", false),
+            ("https://other.example:8443/", true),
+            ("https://other.example/", false),
+            ("http://[0:0::1]/", true),
+            ("http://[::1]:81/", false),
+            ("http://0x7f.1/", true),
+            ("http://2130706433/", true),
+            ("http://0177.0.0.1:9/", true),
+            ("http://127.0.0.2/", false),
+            ("http://%31%32%37.0.0.1/", true),
+            ("ftp://api.example.com/", false),
+            ("https://user@api.example.com/", false),
+            ("https://:secret@api.example.com/", false),
+        ] {
+            let answer = permission.check_url(&Url::parse(url).unwrap());
+            assert_eq!(answer.is_ok(), wanted, "{url}: {answer:?}");
+            if let Err(error) = answer {
+                assert!(matches!(error, NetError::Denied(_)), "{url}: {error:?}");
+                assert!(!error.to_string().contains("secret"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn denials_name_who_asked_and_the_setting() {
+        let permission = permission(&["api.example.com"], false);
+        let denial = permission.check_host(&Host::Domain("b.example".to_owned()), 443).unwrap_err().to_string();
+        assert_eq!(
+            denial,
+            "probe `http` of service `shop` may not connect to `b.example:443`; \
+             to allow it, set `private: true` on service `shop`"
+        );
+        let denial = permission.check_address("api.example.com", [10, 0, 0, 1].into()).unwrap_err().to_string();
+        assert_eq!(
+            denial,
+            "probe `http` of service `shop` may not connect to private addresses, and `api.example.com` is `10.0.0.1` \
+             (a private range); to allow it, set `private: true` on service `shop`"
+        );
+    }
+
+    #[test]
+    fn only_checked_addresses_are_kept() {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        for (allow_private, answered, wanted) in [
+            (false, &["10.0.0.1:80", "1.1.1.1:80", "[::ffff:127.0.0.1]:80"][..], Some(&["1.1.1.1:80"][..])),
+            (false, &["10.0.0.1:80"], None),
+            (true, &["10.0.0.1:80", "169.254.169.254:80", "10.0.0.1:80"], Some(&["10.0.0.1:80"])),
+            (true, &["[::ffff:169.254.169.254]:80"], None),
+            (true, &["[fe80::1]:80", "[fd00:ec2::254]:80"], None),
+        ] {
+            let kept = permission(&["h"], allow_private).keep_allowed("h", addresses(answered));
+            assert_eq!(kept.ok(), wanted.map(addresses), "{answered:?}");
+        }
+    }
+
+    #[test]
+    fn ports_are_split_from_every_kind_of_host() {
+        for (text, wanted) in [
+            ("a.example", Some(("a.example", None))),
+            ("a.example:53", Some(("a.example", Some(53)))),
+            ("::1", Some(("::1", None))),
+            ("[::1]", Some(("[::1]", None))),
+            ("[::1]:5353", Some(("[::1]", Some(5353)))),
+            ("a:b", None),
+            ("a:70000", None),
+            (":53", None),
+            ("[::1]:", None),
+        ] {
+            assert_eq!(split_port(text).ok(), wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Servers on loopback for the tests of this module, and certificates made on the spot.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::tls::Roots;
+use super::{HostRule, Net, NetSettings, Permission};
+
+/// Long enough for anything that is to succeed.
+pub(super) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+/// For what is to run into it.
+pub(super) fn shortly() -> Instant {
+    Instant::now() + Duration::from_millis(300)
+}
+
+pub(super) fn permission(hosts: &[&str], allow_private: bool) -> Permission {
+    Permission {
+        hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
+        allow_private,
+        subject: "probe `http` of service `shop`".to_owned(),
+        setting: "set `private: true` on service `shop`".to_owned(),
+    }
+}
+
+pub(super) fn loopback() -> Permission {
+    permission(&["127.0.0.1", "localhost", "[::1]"], true)
+}
+
+/// Trusts the given authority, or the built-in ones.
+pub(super) fn net(settings: NetSettings, authority: Option<&Authority>) -> Net {
+    Net::with_roots(settings, &Roots::new(authority.iter().map(|authority| authority.root.clone()).collect())).unwrap()
+}
+
+pub(super) fn plain_net() -> Net {
+    net(NetSettings::default(), None)
+}
+
+/// Serves one connection after the other.
+pub(super) async fn serve<F, A>(answer: F) -> SocketAddr
+where
+    F: Fn(TcpStream) -> A + Send + 'static,
+    A: Future<Output = ()> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            answer(stream).await;
+        }
+    });
+    address
+}
+
+/// A port that nothing listens on.
+pub(super) async fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// Reads the head of a request.
+pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Signs certificates.
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(super) root: CertificateDer<'static>,
+}
+
+/// A server's certificate to be.
+pub(super) struct Leaf {
+    pub(super) names: &'static [&'static str],
+    /// Years.
+    pub(super) from: i32,
+    pub(super) until: i32,
+}
+
+impl Leaf {
+    pub(super) fn of(names: &'static [&'static str]) -> Self {
+        Self { names, from: 2020, until: 2090 }
+    }
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "Test Authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap().der().clone();
+        Self { issuer: Issuer::new(params, key), root }
+    }
+
+    pub(super) fn acceptor(&self, leaf: &Leaf, alpn: &[&[u8]]) -> TlsAcceptor {
+        let mut params =
+            CertificateParams::new(leaf.names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "Test Server");
+        params.not_before = rcgen::date_time_ymd(leaf.from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(leaf.until, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Serves TLS; a failed handshake is the client's to report.
+    pub(super) async fn serve<F, A>(&self, leaf: &Leaf, alpn: &[&[u8]], answer: F) -> SocketAddr
+    where
+        F: Fn(TlsStream<TcpStream>) -> A + Send + Sync + 'static,
+        A: Future<Output = ()> + Send,
+    {
+        let acceptor = self.acceptor(leaf, alpn);
+        let answer = Arc::new(answer);
+        serve(move |stream| {
+            let (acceptor, answer) = (acceptor.clone(), answer.clone());
+            async move {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    answer(stream).await;
+                }
+            }
+        })
+        .await
+    }
+}
