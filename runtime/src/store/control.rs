@@ -155,4 +155,4 @@ fn exists(source: sqlx::Error, what: &'static str, name: impl ToString) -> Contr
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

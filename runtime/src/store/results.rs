@@ -182,4 +182,4 @@ impl ResultStore {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -122,4 +122,7 @@ fn skip_blank(text: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
+
+#[cfg(test)]
+pub(super) use tests::USEFUL;

@@ -1,0 +1,386 @@
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::*;
+use crate::domain::{
+    AlertState, Channel, ChannelId, NotificationState, NotificationStatus, Origin, PluginKind, Severity,
+};
+
+const SECRET: &str = "hunter2-is-the-credential";
+const KEY: &str = "correct horse battery staple";
+
+struct Folder {
+    dir: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("control.sqlite")
+    }
+
+    async fn open(&self) -> ControlStore {
+        self.open_with(KEY).await.unwrap()
+    }
+
+    async fn open_with(&self, key: &str) -> Result<ControlStore> {
+        ControlStore::open(&self.path(), Keyring::load(Some(key.to_owned().into()), self.dir.path()).unwrap()).await
+    }
+
+    /// Everything on the disk: the file and its write-ahead log.
+    fn bytes(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.dir.path()).unwrap();
+        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, keys: &[&str]) -> Transition {
+    let alert = AlertDraft {
+        id,
+        name: "Service Down".to_owned(),
+        rule: "shop-api/Service Down".to_owned(),
+        service: "shop-api".to_owned(),
+        severity: Severity::Critical,
+        state: to,
+        summary: "status is error, wanted healthy".to_owned(),
+        value: Some(0.5),
+        wanted: None,
+        started_ms: 1_000,
+        fired_ms: Some(2_000),
+        resolved_ms: (to == AlertState::Resolved).then_some(3_000),
+        updated_ms: 3_000,
+    };
+    let status = if to == AlertState::Resolved { NotificationStatus::Resolved } else { NotificationStatus::Firing };
+    let snapshot = Alert {
+        id: AlertId(0),
+        name: alert.name.clone(),
+        rule: alert.rule.clone(),
+        service: alert.service.clone(),
+        severity: alert.severity,
+        state: to,
+        summary: alert.summary.clone(),
+        value: alert.value,
+        wanted: None,
+        started_ms: 1_000,
+        fired_ms: Some(2_000),
+        resolved_ms: None,
+        updated_ms: 3_000,
+    };
+    let draft = |key: &&str| NotificationDraft {
+        channel: ChannelId("slack-1".to_owned()),
+        status,
+        idempotency_key: (*key).to_owned(),
+        alert_snapshot: snapshot.clone(),
+    };
+    let event = EventDraft { ts_ms: 3_000, from, to, actor: "engine".to_owned(), reason: "breached".to_owned() };
+    Transition { alert, event, notifications: keys.iter().map(draft).collect() }
+}
+
+use crate::domain::{Alert, AlertId};
+
+fn attempt(outcome: AttemptOutcome) -> Attempt {
+    Attempt { started_ms: 10_000, duration_ms: 25, outcome, answer: "503 busy".to_owned() }
+}
+
+async fn count(store: &ControlStore, table: &'static str) -> i64 {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+        .fetch_one(&store.reader)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn services_survive_a_restart_and_keep_their_revision() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let spec = json!({"name": "Shop API", "authentication": {"token": SECRET}});
+    store.service_insert("shop-api", &spec).await.unwrap();
+    let updated = store.service_update("shop-api", &json!({"name": "Shop"}), Some(1)).await.unwrap();
+    assert_eq!(updated.revision, 2);
+    store.close().await;
+    drop(store);
+    assert_eq!(folder.open().await.service_list().await.unwrap(), [updated]);
+}
+
+#[tokio::test]
+async fn services_answer_with_typed_errors() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let spec = json!({});
+    store.service_insert("a", &spec).await.unwrap();
+    assert!(matches!(store.service_insert("a", &spec).await, Err(ControlError::Exists { .. })));
+    assert!(matches!(store.service_update("b", &spec, None).await, Err(ControlError::NotFound { .. })));
+    assert!(matches!(store.service_delete("b").await, Err(ControlError::NotFound { .. })));
+    store.service_update("a", &spec, Some(1)).await.unwrap();
+    let stale = store.service_update("a", &spec, Some(1)).await.unwrap_err();
+    assert_eq!(
+        stale.to_string(),
+        "service `a` was changed meanwhile: it is at revision 2, not at revision 1; read it again, then repeat"
+    );
+    store.service_delete("a").await.unwrap();
+    assert!(store.service_list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_secret_is_readable_on_the_disk() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.service_insert("shop-api", &json!({"token": SECRET})).await.unwrap();
+    let channel = Channel {
+        id: ChannelId("slack-1".to_owned()),
+        name: "ops".to_owned(),
+        plugin: "slack".to_owned(),
+        settings: json!({"webhook": SECRET}),
+        origin: Origin::File,
+    };
+    store.channel_put(&channel).await.unwrap();
+    let bytes = folder.bytes();
+    let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has("shop-api") && has("slack-1"), "the rows are there");
+    assert!(!has(SECRET));
+    assert!(!format!("{:?}", store.service_list().await.unwrap()).contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_row_moved_to_another_name_does_not_open() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.service_insert("a", &json!({"token": SECRET})).await.unwrap();
+    sqlx::query("UPDATE services SET slug = 'b'").execute(&store.writer).await.unwrap();
+    let error = store.service_list().await.unwrap_err().to_string();
+    assert!(error.contains("services `b` does not decrypt"), "{error}");
+}
+
+#[tokio::test]
+async fn another_key_is_refused_at_the_start() {
+    let folder = Folder::new();
+    folder.open().await.close().await;
+    let error = folder.open_with("a completely different key").await.err().unwrap().to_string();
+    assert!(error.contains("another key than the one in `ENCRYPTION_KEY`"), "{error}");
+    folder.open().await;
+}
+
+#[tokio::test]
+async fn two_opens_are_refused() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let error = folder.open_with(KEY).await.err().unwrap().to_string();
+    assert!(error.contains("control.sqlite") && error.contains("in use"), "{error}");
+    drop(store);
+    folder.open().await;
+}
+
+#[tokio::test]
+async fn commits_are_synced_and_foreign_keys_hold() {
+    let store = Folder::new();
+    let store = store.open().await;
+    for (pragma, wanted) in [("PRAGMA synchronous", 2_i64), ("PRAGMA foreign_keys", 1)] {
+        let found: i64 = sqlx::query_scalar(pragma).fetch_one(&store.writer).await.unwrap();
+        assert_eq!(found, wanted, "{pragma}");
+    }
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.writer).await.unwrap();
+    assert_eq!(mode, "wal");
+    assert!(sqlx::query("DELETE FROM services").execute(&store.reader).await.is_err(), "readers only read");
+}
+
+#[tokio::test]
+async fn channels_are_replaced_only_when_they_changed() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let mut channel = Channel {
+        id: ChannelId("email-1".to_owned()),
+        name: "ops".to_owned(),
+        plugin: "email".to_owned(),
+        settings: json!({"to": "a@example.com"}),
+        origin: Origin::Api,
+    };
+    let revision =
+        async || -> i64 { sqlx::query_scalar("SELECT revision FROM channels").fetch_one(&store.reader).await.unwrap() };
+    store.channel_put(&channel).await.unwrap();
+    store.channel_put(&channel).await.unwrap();
+    assert_eq!(revision().await, 1);
+    channel.settings = json!({"to": "b@example.com"});
+    store.channel_put(&channel).await.unwrap();
+    assert_eq!(revision().await, 2);
+    let found = store.channel_get(&channel.id).await.unwrap().unwrap();
+    assert_eq!(
+        (found.name, found.plugin, found.settings, found.origin),
+        ("ops".into(), "email".into(), channel.settings, Origin::Api)
+    );
+    assert!(store.channel_get(&ChannelId("none".to_owned())).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_transition_is_all_or_nothing() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let (alert, event, queued) =
+        store.transition_commit(transition(None, None, AlertState::Firing, &["k1"])).await.unwrap();
+    assert_eq!((event.alert, queued[0].alert, queued[0].alert_snapshot.id), (alert.id, alert.id, alert.id));
+
+    let from = Some(AlertState::Firing);
+    let again = transition(Some(alert.id), from, AlertState::Resolved, &["k2", "k1"]);
+    assert!(matches!(store.transition_commit(again).await, Err(ControlError::Exists { .. })));
+    assert_eq!(store.alert_open_list().await.unwrap(), [alert.clone()], "still firing");
+    assert_eq!((count(&store, "alert_events").await, count(&store, "notifications").await), (1, 1));
+
+    let (resolved, ..) =
+        store.transition_commit(transition(Some(alert.id), from, AlertState::Resolved, &["k2"])).await.unwrap();
+    assert_eq!(resolved.state, AlertState::Resolved);
+    assert!(store.alert_open_list().await.unwrap().is_empty());
+    let (found, events) = store.alert_get(alert.id).await.unwrap().unwrap();
+    assert_eq!(found, resolved);
+    assert_eq!(events.iter().map(|event| event.to).collect::<Vec<_>>(), [AlertState::Firing, AlertState::Resolved]);
+}
+
+#[tokio::test]
+async fn a_rule_has_one_open_alert_and_a_stale_transition_is_refused() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let (alert, ..) = store.transition_commit(transition(None, None, AlertState::Pending, &[])).await.unwrap();
+    let second = store.transition_commit(transition(None, None, AlertState::Pending, &[])).await;
+    assert!(matches!(second, Err(ControlError::Exists { .. })));
+    let stale = transition(Some(alert.id), Some(AlertState::Firing), AlertState::Resolved, &[]);
+    let error = store.transition_commit(stale).await.unwrap_err();
+    assert!(matches!(error, ControlError::Conflict { .. }), "{error}");
+    let gone = transition(Some(AlertId(99)), None, AlertState::Resolved, &[]);
+    assert!(matches!(store.transition_commit(gone).await, Err(ControlError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn resolved_waits_until_firing_is_out_of_the_way() {
+    for end in [NotificationState::Delivered, NotificationState::Dead] {
+        let folder = Folder::new();
+        let store = folder.open().await;
+        let (alert, _, firing) =
+            store.transition_commit(transition(None, None, AlertState::Firing, &["k1"])).await.unwrap();
+        let resolve = transition(Some(alert.id), Some(AlertState::Firing), AlertState::Resolved, &["k2"]);
+        let (.., resolved) = store.transition_commit(resolve).await.unwrap();
+        let due = async |now| {
+            let due = store.notification_due(now, 10).await.unwrap();
+            due.into_iter().map(|notification| notification.id).collect::<Vec<_>>()
+        };
+        assert_eq!(due(3_000).await, [firing[0].id]);
+        assert_eq!(due(2_999).await, [] as [i64; 0]);
+
+        let waiting = NotificationState::Waiting;
+        let retried =
+            store.notification_attempt(firing[0].id, &attempt(AttemptOutcome::Retry), waiting, 60_000).await.unwrap();
+        assert_eq!((retried.attempts, retried.last_error.as_deref()), (1, Some("503 busy")));
+        assert_eq!(due(59_999).await, [] as [i64; 0], "resolved must not overtake");
+        assert_eq!(store.notification_next_due().await.unwrap(), Some(60_000));
+
+        let outcome = if end == NotificationState::Dead { AttemptOutcome::Dead } else { AttemptOutcome::Delivered };
+        let ended = store.notification_attempt(firing[0].id, &attempt(outcome), end, 0).await.unwrap();
+        assert_eq!(ended.delivered_ms, (end == NotificationState::Delivered).then_some(10_025));
+        assert_eq!(due(59_999).await, [resolved[0].id]);
+        let attempts = store.notification_attempts(firing[0].id).await.unwrap();
+        assert_eq!(
+            attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(),
+            [AttemptOutcome::Retry, outcome]
+        );
+
+        let late = store.notification_attempt(firing[0].id, &attempt(AttemptOutcome::Retry), waiting, 1).await;
+        assert!(matches!(late, Err(ControlError::Conflict { .. })));
+    }
+}
+
+#[tokio::test]
+async fn the_outbox_survives_a_restart() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let (.., queued) = store.transition_commit(transition(None, None, AlertState::Firing, &["k1"])).await.unwrap();
+    drop(store);
+    assert_eq!(folder.open().await.notification_due(3_000, 10).await.unwrap(), queued);
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged_newest_first() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        let key = format!("k{number}");
+        let (alert, ..) = store.transition_commit(transition(None, None, AlertState::Firing, &[&key])).await.unwrap();
+        let from = Some(AlertState::Firing);
+        store.transition_commit(transition(Some(alert.id), from, AlertState::Resolved, &[])).await.unwrap();
+        ids.push(alert.id);
+    }
+    let list = async |filter: AlertFilter| {
+        let alerts = store.alert_list(&filter).await.unwrap();
+        alerts.into_iter().map(|alert| alert.id).collect::<Vec<_>>()
+    };
+    let all = AlertFilter { limit: 2, ..AlertFilter::default() };
+    assert_eq!(list(all.clone()).await, [ids[2], ids[1]]);
+    assert_eq!(list(AlertFilter { before: Some(ids[1].0), ..all.clone() }).await, [ids[0]]);
+    assert_eq!(list(AlertFilter { state: Some(AlertState::Firing), ..all.clone() }).await, []);
+    assert_eq!(list(AlertFilter { service: Some("other".to_owned()), ..all.clone() }).await, []);
+    assert_eq!(list(AlertFilter { service: Some("shop-api".to_owned()), limit: 9, ..all }).await.len(), 3);
+
+    let filter = NotificationFilter { limit: 10, alert: Some(ids[1]), ..NotificationFilter::default() };
+    let found = store.notification_list(&filter).await.unwrap();
+    assert_eq!(found.iter().map(|found| found.idempotency_key.as_str()).collect::<Vec<_>>(), ["k1"]);
+    let other = NotificationFilter { service: Some("other".to_owned()), limit: 10, ..NotificationFilter::default() };
+    assert!(store.notification_list(&other).await.unwrap().is_empty());
+
+    let after = store.alert_event_after(4, 10).await.unwrap();
+    assert_eq!(after.iter().map(|(event, alert)| (event.id, alert.id)).collect::<Vec<_>>(), [(5, ids[2]), (6, ids[2])]);
+}
+
+#[tokio::test]
+async fn tokens_are_found_by_hash_and_take_their_sessions_along() {
+    let store = Folder::new();
+    let store = store.open().await;
+    assert_eq!(store.token_count().await.unwrap(), 0);
+    let scopes = ["read".to_owned(), "admin".to_owned()];
+    let token = store.token_insert("first", &[7; 32], &scopes).await.unwrap();
+    assert_eq!(store.token_find(&[7; 32]).await.unwrap(), Some(token.clone()));
+    assert_eq!(store.token_find(&[8; 32]).await.unwrap(), None);
+    assert_eq!((store.token_count().await.unwrap(), token.scopes.as_slice()), (1, scopes.as_slice()));
+
+    let far = crate::domain::now_ms() + 60_000;
+    store.session_insert(&[1; 32], token.id, far).await.unwrap();
+    assert_eq!(store.session_find(&[1; 32], far - 1).await.unwrap().unwrap().token, token);
+    assert_eq!(store.session_find(&[1; 32], far).await.unwrap(), None, "ended");
+    assert!(store.token_delete(token.id).await.unwrap());
+    assert_eq!(store.session_find(&[1; 32], far - 1).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_last_activation_of_a_plugin_counts() {
+    let store = Folder::new();
+    let store = store.open().await;
+    for (version, digest) in [("1.0.0", "aa"), ("1.1.0", "bb"), ("1.1.0", "bb")] {
+        store.plugin_version_insert("http", PluginKind::Probe, version, digest, "cli").await.unwrap();
+        store.plugin_activate("http", digest, "cli").await.unwrap();
+    }
+    let plugins = store.plugin_list().await.unwrap();
+    assert_eq!(plugins.len(), 1);
+    assert_eq!((plugins[0].versions.len(), plugins[0].activations.len()), (2, 3));
+    assert_eq!(plugins[0].active.as_ref().unwrap().digest, "bb");
+    assert_eq!(store.plugin_previous("http").await.unwrap().unwrap().digest, "aa");
+    assert_eq!(store.plugin_previous("none").await.unwrap(), None);
+    let unknown = store.plugin_activate("http", "cc", "cli").await;
+    assert!(matches!(unknown, Err(ControlError::NotFound { .. })));
+    store.plugin_deactivate("http", "cli").await.unwrap();
+    assert_eq!(store.plugin_list().await.unwrap()[0].active, None);
+}
+
+#[tokio::test]
+async fn the_audit_log_is_read_newest_first() {
+    let store = Folder::new();
+    let store = store.open().await;
+    for action in ["service.create", "service.delete"] {
+        store.audit_append("cli", action, "shop-api", &json!({"n": 1})).await.unwrap();
+    }
+    let entries = store.audit_list(None, 10).await.unwrap();
+    assert_eq!(
+        entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(),
+        ["service.delete", "service.create"]
+    );
+    assert_eq!(entries[0].detail, json!({"n": 1}));
+}

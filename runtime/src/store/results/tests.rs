@@ -1,0 +1,380 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::{
+    AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RunOutcome, Severity,
+    Status,
+};
+
+const MINUTE: i64 = 60_000;
+/// 2026-11-23T00:00:00Z
+const START: i64 = 1_795_392_000_000;
+
+struct Running {
+    dir: tempfile::TempDir,
+    store: ResultStore,
+    thread: std::thread::JoinHandle<Result<(), ResultError>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), ResultSettings::default())
+    }
+
+    fn start_in(dir: tempfile::TempDir, settings: ResultSettings) -> Self {
+        let (store, writer) = ResultStore::open(dir.path(), settings).unwrap();
+        Self { dir, store, thread: writer.start().unwrap() }
+    }
+
+    async fn stop(self) -> tempfile::TempDir {
+        self.store.close().await.unwrap();
+        self.thread.join().unwrap().unwrap();
+        self.dir
+    }
+
+    async fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
+        self.store.query(sql, limits()).await.unwrap_or_else(|error| panic!("{sql}: {error}")).rows
+    }
+
+    async fn one(&self, sql: &str) -> Value {
+        self.rows(sql).await[0][0].clone()
+    }
+}
+
+fn limits() -> QueryLimits {
+    QueryLimits { rows: 1_000, timeout: Duration::from_secs(20) }
+}
+
+fn observation(run_id: i64) -> Observation {
+    Observation {
+        ts_ms: START + run_id * MINUTE,
+        service: "shop-api".to_owned(),
+        probe: "http".to_owned(),
+        location: LOCAL.to_owned(),
+        status: Status::Healthy,
+        latency_us: Some(12_500),
+        phases: Phases { dns_us: Some(100), tls_us: None, ..Phases::default() },
+        http_status: Some(200),
+        failure: None,
+        bytes: 512,
+        plugin: "http".to_owned(),
+        plugin_version: "0.1.0".to_owned(),
+        run_id,
+        metrics: vec![Metric { name: "days".to_owned(), value: MetricValue::Integer(30) }],
+        missed: false,
+    }
+}
+
+fn failed(run_id: i64) -> Observation {
+    Observation {
+        status: Status::Error,
+        latency_us: None,
+        http_status: None,
+        failure: Some(Failure::new(ErrorKind::Timeout, "no answer \0 within 2s")),
+        metrics: Vec::new(),
+        missed: true,
+        ..observation(run_id)
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart() {
+    let running = Running::start();
+    for run_id in 1..=2_500 {
+        running.store.observation_append(Arc::new(observation(run_id))).await.unwrap();
+    }
+    running.store.observation_append(Arc::new(failed(2_501))).await.unwrap();
+    let dir = running.stop().await;
+
+    let running = Running::start_in(dir, ResultSettings::default());
+    assert_eq!(running.store.observation_last_run_id().await.unwrap(), Some(2_501));
+    assert_eq!(running.one("SELECT count(*) FROM observations").await, json!(2_501));
+    let page = running.store.observation_page("shop-api", None, 2).await.unwrap();
+    let nul_free = Failure::new(ErrorKind::Timeout, "no answer \u{fffd} within 2s");
+    assert_eq!(page, [Observation { failure: Some(nul_free), ..failed(2_501) }, observation(2_500)]);
+    let next = running.store.observation_page("shop-api", Some(2_500), 1).await.unwrap();
+    assert_eq!(next, [observation(2_499)]);
+    let history = running.store.observation_history("shop-api", START + 2_499 * MINUTE, 2).await.unwrap();
+    assert_eq!(history.iter().map(|row| row.run_id).collect::<Vec<_>>(), [2_500, 2_501]);
+    assert!(running.store.observation_history("other", 0, 10).await.unwrap().is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_durable_row_is_there_when_the_call_returns_even_if_nothing_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let running =
+        Running::start_in(dir, ResultSettings { flush_interval: Duration::from_secs(3_600), ..Default::default() });
+    running.store.observation_append(Arc::new(observation(1))).await.unwrap();
+    running.store.observation_append_durable(Arc::new(observation(2))).await.unwrap();
+    assert_eq!(running.store.stats().committed_rows, 2);
+    assert_eq!(running.store.stats().queued, 0);
+    // As after a power cut: the file and its log as they lie on the disk, without any shutdown.
+    for name in ["results.duckdb", "results.duckdb.wal"] {
+        std::fs::copy(running.dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let recovered = Running::start_in(copy, ResultSettings::default());
+    assert_eq!(recovered.one("SELECT list(run_id ORDER BY run_id) FROM observations").await, json!([1, 2]));
+    recovered.stop().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_batch_does_not_wait_for_the_interval() {
+    let settings = ResultSettings { flush_interval: Duration::from_secs(3_600), flush_rows: 10, ..Default::default() };
+    let running = Running::start_in(tempfile::tempdir().unwrap(), settings);
+    for run_id in 1..=20 {
+        running.store.observation_append(Arc::new(observation(run_id))).await.unwrap();
+    }
+    running.store.observation_append_durable(Arc::new(observation(21))).await.unwrap();
+    let stats = running.store.stats();
+    assert_eq!((stats.committed_rows, stats.commits >= 3, stats.failing), (21, true, false));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_holds_up_whoever_appends() {
+    let settings = ResultSettings { queue_rows: 2, ..Default::default() };
+    let (store, writer) = ResultStore::open(tempfile::tempdir().unwrap().path(), settings).unwrap();
+    for run_id in 1..=2 {
+        store.observation_append(Arc::new(observation(run_id))).await.unwrap();
+    }
+    let third = store.observation_append(Arc::new(observation(3)));
+    let mut third = std::pin::pin!(third);
+    assert!(futures::poll!(third.as_mut()).is_pending());
+    assert_eq!(store.stats().queued, 2);
+    let thread = writer.start().unwrap();
+    third.await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(store.stats().committed_rows, 3);
+    assert!(matches!(store.observation_append(Arc::new(observation(4))).await, Err(ResultError::Closed)));
+    thread.join().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn two_opens_are_refused() {
+    let running = Running::start();
+    let error = ResultStore::open(running.dir.path(), ResultSettings::default()).err().unwrap().to_string();
+    assert!(error.contains("results.duckdb") && error.contains("in use"), "{error}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_instance_can_be_opened_anew_while_handles_live_on() {
+    let running = Running::start();
+    running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
+    let other = ResultStore { ..running.store.clone() };
+    running.store.close().await.unwrap();
+    running.store.database.reopen().await.unwrap();
+    assert_eq!(other.observation_last_run_id().await.unwrap(), Some(1));
+    running.thread.join().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn every_table_takes_its_rows_and_shows_them_to_users() {
+    let running = Running::start();
+    let run = PluginRun {
+        run_id: 9,
+        ts_ms: START,
+        plugin: "http".to_owned(),
+        kind: PluginKind::Probe,
+        version: "0.1.0".to_owned(),
+        digest: "ab".to_owned(),
+        function: "check",
+        service: Some("shop-api".to_owned()),
+        outcome: RunOutcome::Trap,
+        error: Some("unreachable".to_owned()),
+        duration_us: 1_500,
+        cpu_us: u64::MAX,
+        memory_bytes: 65_536,
+        host_calls: 2,
+        log_bytes: 0,
+    };
+    running.store.plugin_run_append(run).await.unwrap();
+    let event = AlertEvent {
+        id: 7,
+        alert: AlertId(3),
+        ts_ms: START,
+        from: None,
+        to: AlertState::Firing,
+        actor: "engine".to_owned(),
+        reason: "breached".to_owned(),
+    };
+    let alert = Alert {
+        id: AlertId(3),
+        name: "Down".to_owned(),
+        rule: "shop-api/Down".to_owned(),
+        service: "shop-api".to_owned(),
+        severity: Severity::Critical,
+        state: AlertState::Firing,
+        summary: String::new(),
+        value: None,
+        wanted: None,
+        started_ms: START,
+        fired_ms: None,
+        resolved_ms: None,
+        updated_ms: START,
+    };
+    running.store.alert_event_append(event, alert).await.unwrap();
+    let service = |name: &str| ServiceRow {
+        slug: "shop-api".to_owned(),
+        name: name.to_owned(),
+        kind: "REST".to_owned(),
+        base: "https://shop.example.com/".to_owned(),
+        tags: vec!["a".to_owned(), "b".to_owned()],
+        owner: None,
+    };
+    running.store.service_replace(vec![service("old"), service("older")]).await.unwrap();
+    running.store.service_replace(vec![service("Shop API")]).await.unwrap();
+    running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
+
+    assert_eq!(running.store.alert_event_last_id().await.unwrap(), Some(7));
+    assert_eq!(running.store.observation_last_run_id().await.unwrap(), Some(9), "plugin runs share the numbers");
+    for (sql, wanted) in [
+        ("SELECT plugin, outcome, duration_ms, cpu_us FROM plugin_runs", json!(["http", "trap", 1.5, u32::MAX])),
+        ("SELECT alert, severity, from_state, to_state FROM alert_events", json!(["Down", "critical", null, "firing"])),
+        (
+            "SELECT name, type, base, tags FROM services",
+            json!(["Shop API", "REST", "https://shop.example.com/", ["a", "b"]]),
+        ),
+        (
+            "SELECT ts, status, latency_ms, dns_ms, tls_us, metrics, metrics->>'$.days' FROM observations",
+            json!(["2026-11-23T00:01:00Z", "healthy", 12.5, 0.1, null, {"days": 30}, "30"]),
+        ),
+        ("SELECT ts > utc_now() - INTERVAL 100 YEAR, typeof(utc_now()) FROM observations", json!([true, "TIMESTAMP"])),
+    ] {
+        assert_eq!(running.rows(sql).await, [wanted.as_array().unwrap().clone()], "{sql}");
+    }
+    let tables = running.rows("SHOW TABLES").await;
+    assert_eq!(json!(tables), json!([["alert_events"], ["observations"], ["plugin_runs"], ["services"]]));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn every_type_becomes_json() {
+    let running = Running::start();
+    for (sql, kind, wanted) in [
+        ("NULL", "INTEGER", json!(null)),
+        ("true", "BOOLEAN", json!(true)),
+        ("127::TINYINT", "TINYINT", json!(127)),
+        ("18446744073709551615::UBIGINT", "UBIGINT", json!(18446744073709551615_u64)),
+        ("sum(5::BIGINT)", "HUGEINT", json!(5)),
+        (
+            "170141183460469231731687303715884105727::HUGEINT",
+            "HUGEINT",
+            json!("170141183460469231731687303715884105727"),
+        ),
+        (
+            "340282366920938463463374607431768211455::UHUGEINT",
+            "UHUGEINT",
+            json!("340282366920938463463374607431768211455"),
+        ),
+        ("1.5::FLOAT", "FLOAT", json!(1.5)),
+        ("0.1::FLOAT", "FLOAT", json!(0.1)),
+        ("'nan'::DOUBLE", "DOUBLE", json!(null)),
+        ("'-infinity'::DOUBLE", "DOUBLE", json!(null)),
+        ("1.50", "DECIMAL(3,2)", json!(1.5)),
+        ("-0.05", "DECIMAL(2,2)", json!(-0.05)),
+        ("12345678901234567.89::DECIMAL(38,2)", "DECIMAL(38,2)", json!("12345678901234567.89")),
+        ("'ü\"'", "VARCHAR", json!("ü\"")),
+        ("'\\xAA\\x00'::BLOB", "BLOB", json!("aa00")),
+        ("'0101'::BIT", "BIT", json!("0101")),
+        ("DATE '2026-11-23'", "DATE", json!("2026-11-23")),
+        ("DATE '0001-01-01'", "DATE", json!("0001-01-01")),
+        ("'infinity'::DATE", "DATE", json!("infinity")),
+        ("TIME '01:02:03.5'", "TIME", json!("01:02:03.5")),
+        ("TIMESTAMP '2026-11-23 01:02:03.004'", "TIMESTAMP", json!("2026-11-23T01:02:03.004Z")),
+        ("'infinity'::TIMESTAMP", "TIMESTAMP", json!("infinity")),
+        ("TIMESTAMP_S '2026-11-23 01:02:03'", "TIMESTAMP_S", json!("2026-11-23T01:02:03Z")),
+        ("TIMESTAMP_NS '2026-11-23 01:02:03.000000001'", "TIMESTAMP_NS", json!("2026-11-23T01:02:03.000000001Z")),
+        ("TIMESTAMPTZ '2026-11-23 01:02:03+01'", "TIMESTAMP WITH TIME ZONE", json!("2026-11-23T00:02:03Z")),
+        ("INTERVAL '1 year 2 months 3 days 4.5 seconds'", "INTERVAL", json!("P1Y2M3DT4.5S")),
+        ("INTERVAL '-90 seconds'", "INTERVAL", json!("PT-90S")),
+        ("INTERVAL 0 DAY", "INTERVAL", json!("PT0S")),
+        ("'b'::ENUM('a', 'b')", "ENUM", json!("b")),
+        ("'6f9619ff-8b86-d011-b42d-00c04fc964ff'::UUID", "UUID", json!("6f9619ff-8b86-d011-b42d-00c04fc964ff")),
+        ("[1, NULL, 3]", "INTEGER[]", json!([1, null, 3])),
+        ("[1, 2]::INTEGER[2]", "INTEGER[]", json!([1, 2])),
+        (
+            "{'a': 1, 'b': [{'c': NULL}]}",
+            "STRUCT(a INTEGER, b STRUCT(c INTEGER)[])",
+            json!({"a": 1, "b": [{"c": null}]}),
+        ),
+        ("MAP {1: 'x', 2: 'y'}", "MAP(INTEGER, VARCHAR)", json!({"1": "x", "2": "y"})),
+        ("union_value(n := 5)", "UNION(n INTEGER)", json!(5)),
+        ("'{\"a\": [1]}'::JSON", "JSON", json!({"a": [1]})),
+    ] {
+        let answer = running.store.query(&format!("SELECT {sql} AS v"), limits()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!((&answer.rows[0][0], answer.columns[0].kind.as_str()), (&wanted, kind), "{sql}");
+        assert_eq!(answer.columns[0].name, "v");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn rows_bytes_and_time_are_limited() {
+    let running = Running::start();
+    let some = QueryLimits { rows: 3, ..limits() };
+    let answer = running.store.query("FROM range(1000000000)", some).await.unwrap();
+    assert_eq!((json!(answer.rows), answer.truncated), (json!([[0], [1], [2]]), true));
+    let all = running.store.query("FROM range(3)", some).await.unwrap();
+    assert!(!all.truncated);
+    let big = "SELECT string_agg(range::VARCHAR, '') FROM range(200000) GROUP BY range % 4";
+    let big = format!("SELECT * FROM ({big}), range(1000)");
+    let answer = running.store.query(&big, limits()).await.unwrap();
+    assert!(answer.truncated && answer.rows.len() < 200, "{}", answer.rows.len());
+
+    let short = QueryLimits { timeout: Duration::from_millis(300), ..limits() };
+    let began = std::time::Instant::now();
+    let slow = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range + b.range = 1";
+    let error = running.store.query(slow, short).await.unwrap_err();
+    assert!(matches!(error, QueryError::Timeout(limit) if limit == short.timeout), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let memory = "SELECT count(*) FROM (SELECT DISTINCT hash(a.range, b.range) FROM range(30000) a, range(10000) b)";
+    let error =
+        running.store.query(memory, QueryLimits { timeout: Duration::from_secs(2), ..limits() }).await.unwrap_err();
+    assert!(matches!(error, QueryError::Timeout(_) | QueryError::Memory), "{error}");
+    assert_eq!(running.one("SELECT 1").await, json!(1), "the slots are free again");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_passes_the_gate_still_finds_a_read_only_and_locked_database() {
+    let running = Running::start();
+    running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
+    let reader = running.store.database.reader().await.unwrap();
+    for sql in [
+        "SET threads = 1",
+        "ATTACH '/tmp/other.duckdb'",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "COPY (SELECT 1) TO '/tmp/extrack-test.csv'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+    ] {
+        assert!(reader.connection.execute_batch(sql).is_err(), "{sql}");
+    }
+    reader.connection.execute_batch("BEGIN TRANSACTION READ ONLY").unwrap();
+    assert!(reader.connection.execute_batch("DELETE FROM fact.observations").is_err());
+    drop(reader);
+    let refused = running.store.query("DELETE FROM fact.observations", limits()).await;
+    assert!(matches!(refused, Err(QueryError::Refused(_))));
+    let invalid = running.store.query("SELECT nothing FROM observations", limits()).await;
+    assert!(matches!(invalid, Err(QueryError::Invalid(text)) if text.contains("nothing")));
+    assert_eq!(running.one("SELECT count(*) FROM observations").await, json!(1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn queries_that_the_gate_admits_run() {
+    let running = Running::start();
+    running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
+    for sql in gate::USEFUL {
+        if let Err(error) = running.store.query(sql, limits()).await {
+            panic!("{sql}: {error}");
+        }
+    }
+    running.stop().await;
+}
