@@ -1,1 +1,36 @@
-//! (being written)
+//! The HTTP face: `/api/v1` as JSON, `/metrics`, health, and the dashboard's pages. It knows the parts behind it only by the
+//! narrow traits in `ports`, keeps no state of its own but sessions and live connections, and holds no rule of the product.
+
+mod router;
+mod routes;
+
+mod alerts;
+mod health;
+mod metrics;
+mod notifications;
+mod observations;
+mod openapi;
+mod plugins;
+mod services;
+mod sql;
+
+mod auth;
+mod dashboard;
+
+mod error;
+mod guard;
+mod moment;
+mod page;
+
+pub mod ports;
+mod state;
+
+pub use auth::{SESSION_LIFETIME, Scope, token_hash};
+pub use dashboard::{Changes, Live};
+pub use error::Fault;
+pub use ports::Ports;
+pub use router::router;
+pub use state::{ApiSettings, ApiState};
+
+#[cfg(test)]
+mod tests;

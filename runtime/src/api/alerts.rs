@@ -1,0 +1,153 @@
+//! Alerts with their history and the messages about them.
+
+use aide::transform::TransformOperation;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::error::{ApiError, ApiResult};
+use super::moment::rfc3339;
+use super::notifications::NotificationBody;
+use super::page::{self, Page};
+use super::ports::{AlertFilter, NotificationFilter};
+use super::state::ApiState;
+use crate::domain::{Alert, AlertEvent, AlertId, AlertState, Severity};
+
+/// One breach of one rule for one service.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AlertBody {
+    id: i64,
+    /// The rule's, e.g. `Service Down`.
+    name: String,
+    rule: String,
+    /// Slug.
+    service: String,
+    severity: Severity,
+    state: AlertState,
+    /// The value found beside the value wanted.
+    summary: String,
+    value: Option<f64>,
+    wanted: Option<f64>,
+    /// First breach, RFC 3339.
+    started_at: String,
+    fired_at: Option<String>,
+    resolved_at: Option<String>,
+    updated_at: String,
+}
+
+impl From<Alert> for AlertBody {
+    fn from(alert: Alert) -> Self {
+        Self {
+            id: alert.id.0,
+            name: alert.name,
+            rule: alert.rule,
+            service: alert.service,
+            severity: alert.severity,
+            state: alert.state,
+            summary: alert.summary,
+            value: alert.value,
+            wanted: alert.wanted,
+            started_at: rfc3339(alert.started_ms),
+            fired_at: alert.fired_ms.map(rfc3339),
+            resolved_at: alert.resolved_ms.map(rfc3339),
+            updated_at: rfc3339(alert.updated_ms),
+        }
+    }
+}
+
+/// One change in an alert's life.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AlertEventBody {
+    id: i64,
+    ts: String,
+    /// Null for the first.
+    from: Option<AlertState>,
+    to: AlertState,
+    /// `engine`, or who did it.
+    actor: String,
+    reason: String,
+}
+
+impl From<AlertEvent> for AlertEventBody {
+    fn from(event: AlertEvent) -> Self {
+        let AlertEvent { id, ts_ms, from, to, actor, reason, .. } = event;
+        Self { id, ts: rfc3339(ts_ms), from, to, actor, reason }
+    }
+}
+
+/// An alert with all that happened.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AlertDetailBody {
+    #[serde(flatten)]
+    alert: AlertBody,
+    /// Oldest first.
+    events: Vec<AlertEventBody>,
+    /// Newest first.
+    notifications: Vec<NotificationBody>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AlertQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 1000; 100 if not given.
+    limit: Option<u32>,
+    /// Only alerts in that state.
+    state: Option<String>,
+    /// Only alerts of the service with that slug.
+    service: Option<String>,
+}
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<AlertQuery>,
+) -> ApiResult<Json<Page<AlertBody>>> {
+    let limit = page::limit(query.limit)?;
+    let filter = AlertFilter {
+        state: page::word(
+            "state",
+            query.state.as_deref(),
+            AlertState::parse,
+            &AlertState::ALL.map(AlertState::as_str),
+        )?,
+        service: query.service,
+        before: page::id_cursor(query.cursor.as_deref())?,
+        limit: limit + 1,
+    };
+    let rows = state.ports.ledger.alert_list(filter).await?;
+    Ok(Json(Page::from_rows(rows, limit, |alert: &Alert| alert.id.0.to_string(), AlertBody::from)))
+}
+
+pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("alertList").tag("alerts").summary("Alerts, newest first")
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct AlertPath {
+    id: i64,
+}
+
+pub(super) async fn get(
+    State(state): State<ApiState>,
+    Path(AlertPath { id }): Path<AlertPath>,
+) -> ApiResult<Json<AlertDetailBody>> {
+    let found = state.ports.ledger.alert_get(AlertId(id)).await?;
+    let (alert, events) = found.ok_or_else(|| ApiError::alert_not_found(&id.to_string()))?;
+    let filter =
+        NotificationFilter { alert: Some(alert.id), limit: page::DEFAULT_LIMIT, ..NotificationFilter::default() };
+    let mut notifications = Vec::new();
+    for notification in state.ports.ledger.notification_list(filter).await? {
+        notifications.push(NotificationBody::load(&state, notification).await?);
+    }
+    let events = events.into_iter().map(AlertEventBody::from).collect();
+    Ok(Json(AlertDetailBody { alert: alert.into(), events, notifications }))
+}
+
+pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("alertGet").tag("alerts").summary("One alert with its history and the messages about it")
+}

@@ -1,0 +1,61 @@
+//! Finds what a request brings to prove who it is.
+
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, COOKIE};
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Credential<'a> {
+    Token(&'a str),
+    Cookie(&'a str),
+}
+
+impl<'a> Credential<'a> {
+    /// A header is meant, a cookie comes along: the header wins, also when it is wrong.
+    pub(super) fn from_headers(headers: &'a HeaderMap) -> Option<Self> {
+        match headers.get(AUTHORIZATION) {
+            Some(value) => {
+                let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+                let token = token.trim();
+                (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(Self::Token(token))
+            }
+            None => session_cookie(headers).map(Self::Cookie),
+        }
+    }
+}
+
+/// Without `https` there is no prefix, see [`super::session::cookie_name`].
+pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
+    let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    named.find(|(name, _)| super::session::COOKIE_NAMES.contains(name)).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_header_or_the_cookie() {
+        let table: &[(&[(HeaderName, &str)], Option<Credential<'_>>)] = &[
+            (&[], None),
+            (&[(AUTHORIZATION, "Bearer abc")], Some(Credential::Token("abc"))),
+            (&[(AUTHORIZATION, "bearer  abc ")], Some(Credential::Token("abc"))),
+            (&[(AUTHORIZATION, "Bearer ")], None),
+            (&[(AUTHORIZATION, "Basic YTpi")], None),
+            (&[(AUTHORIZATION, "Basic YTpi"), (COOKIE, "extrack_session=s")], None),
+            (&[(COOKIE, "a=b; extrack_session=s; c=d")], Some(Credential::Cookie("s"))),
+            (&[(COOKIE, "__Host-extrack_session=s")], Some(Credential::Cookie("s"))),
+            (&[(COOKIE, "a=b"), (COOKIE, "extrack_session=s")], Some(Credential::Cookie("s"))),
+            (&[(COOKIE, "xextrack_session=s")], None),
+        ];
+        for (headers, wanted) in table {
+            let mut map = HeaderMap::new();
+            for (name, value) in *headers {
+                map.append(name, value.parse().unwrap());
+            }
+            assert_eq!(Credential::from_headers(&map), *wanted, "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Dashboard sessions: a random id in a cookie, its hash in the control store, worth what the token behind it is worth.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use rand::RngCore;
+
+use super::credential::session_cookie;
+use super::{token_find, token_hash};
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::ports::{SessionRecord, TokenRecord};
+use crate::api::state::ApiState;
+use crate::domain::now_ms;
+
+/// A working day; then the token is asked for again.
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
+/// The prefixed one is bound to this host by the browser, which needs `https`.
+pub(super) const COOKIE_NAMES: [&str; 2] = ["__Host-extrack_session", "extrack_session"];
+
+fn cookie_name(https: bool) -> &'static str {
+    COOKIE_NAMES[usize::from(!https)]
+}
+
+/// The session's token, if both are still good.
+pub(super) async fn token_of(state: &ApiState, cookie: &str) -> ApiResult<TokenRecord> {
+    let session = state.ports.access.session_find(&token_hash(cookie), now_ms()).await?;
+    let session = session.filter(|session| session.expires_ms > now_ms()).ok_or_else(ApiError::token_unknown)?;
+    token_find(state, &session.token_hash).await
+}
+
+/// Opens a session for a token and answers the `Set-Cookie` value.
+pub(in crate::api) async fn open_session(state: &ApiState, token: &TokenRecord) -> ApiResult<String> {
+    let mut id = [0; 32];
+    rand::rng().fill_bytes(&mut id);
+    let id = hex::encode(id);
+    let session = SessionRecord {
+        hash: token_hash(&id),
+        token_hash: token.hash.clone(),
+        expires_ms: now_ms() + SESSION_LIFETIME.as_millis() as i64,
+    };
+    state.ports.access.session_insert(session).await?;
+    Ok(cookie(state.is_https(), &id, SESSION_LIFETIME))
+}
+
+pub(in crate::api) async fn close_session(state: &ApiState, headers: &HeaderMap) -> ApiResult<()> {
+    if let Some(id) = session_cookie(headers) {
+        state.ports.access.session_delete(&token_hash(id)).await?;
+    }
+    Ok(())
+}
+
+/// The `Set-Cookie` value that makes the browser forget.
+pub(in crate::api) fn clear_cookie(state: &ApiState) -> String {
+    cookie(state.is_https(), "", Duration::ZERO)
+}
+
+fn cookie(https: bool, value: &str, lifetime: Duration) -> String {
+    let secure = if https { "; Secure" } else { "" };
+    let name = cookie_name(https);
+    format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict{secure}", lifetime.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_out_of_reach_of_scripts_and_other_sites() {
+        assert_eq!(
+            cookie(false, "id", SESSION_LIFETIME),
+            "extrack_session=id; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict"
+        );
+        assert_eq!(
+            cookie(true, "", Duration::ZERO),
+            "__Host-extrack_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict; Secure"
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! Style, script and icon, embedded. Their addresses carry a digest, so browsers may keep them for ever.
+
+use std::sync::LazyLock;
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+
+use crate::api::auth::token_hash;
+
+struct Asset {
+    name: &'static str,
+    content_type: &'static str,
+    content: &'static str,
+}
+
+const ASSETS: [Asset; 3] = [
+    Asset { name: "app.css", content_type: "text/css; charset=utf-8", content: include_str!("assets/app.css") },
+    Asset { name: "app.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/app.js") },
+    Asset { name: "icon.svg", content_type: "image/svg+xml", content: include_str!("assets/icon.svg") },
+];
+
+static DIGEST: LazyLock<String> = LazyLock::new(|| {
+    let all: String = ASSETS.iter().map(|asset| asset.content).collect();
+    token_hash(&all)[..12].to_owned()
+});
+
+/// The address of an asset on a page.
+pub(super) fn url(name: &str) -> String {
+    format!("/assets/{name}?v={}", DIGEST.as_str())
+}
+
+pub(in crate::api) async fn get(Path(file): Path<String>) -> Response {
+    match ASSETS.iter().find(|asset| asset.name == file) {
+        Some(asset) => {
+            let headers = [(CONTENT_TYPE, asset.content_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+            (headers, asset.content).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}

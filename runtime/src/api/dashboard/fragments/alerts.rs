@@ -1,0 +1,40 @@
+//! Open alerts, the most severe first.
+
+use std::cmp::Reverse;
+
+use maud::{Markup, html};
+
+use super::pill;
+use crate::api::dashboard::wording::since;
+use crate::api::ports::{Broken, Ports};
+use crate::domain::{Alert, AlertState};
+
+/// Shown on the page; beyond it a number.
+const MAX_SHOWN: usize = 50;
+
+pub(in crate::api::dashboard) async fn alerts(ports: &Ports) -> Result<Markup, Broken> {
+    let mut alerts = ports.ledger.alert_open_list().await?;
+    alerts
+        .sort_by_key(|alert| (alert.state == AlertState::Pending, Reverse(alert.severity), Reverse(alert.started_ms)));
+    let catalog = ports.services.catalog();
+    let service_name = |slug: &str| catalog.services.get(slug).map_or(slug.to_owned(), |service| service.name.clone());
+    Ok(html! {
+        div #alerts {
+            h2 { "Open alerts" @if !alerts.is_empty() { " " span.count { (alerts.len()) } } }
+            @if alerts.is_empty() { p.empty { "No alert is open." } }
+            ul.alerts { @for alert in alerts.iter().take(MAX_SHOWN) { (item(alert, &service_name(&alert.service))) } }
+            @if alerts.len() > MAX_SHOWN { p.muted { "and " (alerts.len() - MAX_SHOWN) " more" } }
+        }
+    })
+}
+
+fn item(alert: &Alert, service: &str) -> Markup {
+    html! {
+        li class={ "alert " (alert.severity.as_str()) " " (alert.state.as_str()) } {
+            p.head { (pill(alert.severity.as_str(), alert.severity.as_str())) " " b { (alert.name) } }
+            p.service { (service) }
+            @if !alert.summary.is_empty() { p.summary { (alert.summary) } }
+            p.muted { (alert.state.as_str()) " " (since(alert.fired_ms.unwrap_or(alert.started_ms))) }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Plugins with their versions and how they do.
+
+use maud::{Markup, html};
+
+use super::pill;
+use crate::api::ports::{PluginRecord, Ports};
+use crate::domain::PluginKind;
+
+pub(in crate::api::dashboard) fn plugins(ports: &Ports) -> Markup {
+    let plugins = ports.plugins.list();
+    let of_kind = |kind: PluginKind| plugins.iter().filter(move |plugin| plugin.kind == kind);
+    html! {
+        div #plugins {
+            h2 { "Plugins" @if !plugins.is_empty() { " " span.count { (plugins.len()) } } }
+            @if plugins.is_empty() { p.empty { "No plugin is loaded." } }
+            @for kind in PluginKind::ALL {
+                @if of_kind(kind).next().is_some() {
+                    h3 { (plural(kind)) }
+                    ul.plugins { @for plugin in of_kind(kind) { (item(plugin)) } }
+                }
+            }
+        }
+    }
+}
+
+fn plural(kind: PluginKind) -> &'static str {
+    match kind {
+        PluginKind::Probe => "Probes",
+        PluginKind::Rule => "Rules",
+        PluginKind::Notifier => "Notifiers",
+    }
+}
+
+fn item(plugin: &PluginRecord) -> Markup {
+    let class = if plugin.state == "active" { "healthy" } else { "unhealthy" };
+    html! {
+        li title=(plugin.summary) {
+            span.name { (plugin.name) }
+            span.version { (plugin.version) @if !plugin.bundled { " · installed" } }
+            (pill(class, &plugin.state))
+        }
+    }
+}

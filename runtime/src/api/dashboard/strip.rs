@@ -1,0 +1,122 @@
+//! The strip of a probe's last runs: inline SVG, light enough for a thousand rows. Good runs share one path; each of the
+//! others is a bar of its own that says what happened.
+
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+
+use super::standing::Standing;
+use super::wording::latency;
+use crate::api::moment::clock;
+use crate::api::ports::RecentRun;
+
+/// Bars in a strip.
+pub(super) const BARS: usize = 40;
+const STEP: usize = 5;
+
+/// Oldest first; the newest stands at the right edge.
+pub(super) fn strip(runs: &[RecentRun]) -> Markup {
+    let runs = &runs[runs.len().saturating_sub(BARS)..];
+    let first = BARS - runs.len();
+    let good = |run: &RecentRun| Standing::from(run.status) == Standing::Healthy && !run.missed;
+    let bars = runs.iter().zip(first..);
+    html! {
+        svg.strip viewBox={ "0 0 " (BARS * STEP) " 20" } role="img" aria-label=(label(runs)) {
+            @if first > 0 { path.none d=(lines(0..first)) {} }
+            @if runs.iter().any(good) {
+                path.healthy d=(lines(bars.clone().filter(|(run, _)| good(run)).map(|(_, slot)| slot))) {
+                    title { (good_title(runs.iter().filter(|run| good(run)))) }
+                }
+            }
+            @for (run, slot) in bars.filter(|(run, _)| !good(run)) {
+                path class=(if run.missed { "missed" } else { Standing::from(run.status).word() }) d=(lines([slot])) {
+                    title { (title(run)) }
+                }
+            }
+        }
+    }
+}
+
+fn lines(slots: impl IntoIterator<Item = usize>) -> String {
+    let mut path = String::new();
+    for slot in slots {
+        let _ = write!(path, "M{}.5 2v16", slot * STEP + STEP / 2);
+    }
+    path
+}
+
+fn title(run: &RecentRun) -> String {
+    let mut text = clock(run.ts_ms);
+    text.push_str(" · ");
+    text.push_str(if run.missed { "missed" } else { Standing::from(run.status).word() });
+    if let Some(us) = run.latency_us {
+        let _ = write!(text, " · {}", latency(us));
+    }
+    text
+}
+
+fn good_title<'a>(runs: impl Iterator<Item = &'a RecentRun>) -> String {
+    let mut count = 0;
+    let mut range: Option<(u64, u64)> = None;
+    for run in runs {
+        count += 1;
+        if let Some(us) = run.latency_us {
+            let (low, high) = range.unwrap_or((us, us));
+            range = Some((low.min(us), high.max(us)));
+        }
+    }
+    match range {
+        Some((low, high)) => format!("{count} healthy · {} to {}", latency(low), latency(high)),
+        None => format!("{count} healthy"),
+    }
+}
+
+fn label(runs: &[RecentRun]) -> String {
+    if runs.is_empty() {
+        return "no runs yet".to_owned();
+    }
+    let mut text = match runs.len() {
+        1 => "last run: ".to_owned(),
+        count => format!("last {count} runs: "),
+    };
+    let word = |run: &RecentRun| if run.missed { "missed" } else { Standing::from(run.status).word() };
+    let words = ["healthy", "degraded", "unhealthy", "error", "missed"];
+    let counted = words.map(|wanted| (wanted, runs.iter().filter(|run| word(run) == wanted).count()));
+    let parts: Vec<String> =
+        counted.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    text.push_str(&parts.join(", "));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Status;
+
+    fn run(status: Status, missed: bool) -> RecentRun {
+        RecentRun { ts_ms: 1_795_419_803_120, status, latency_us: (!missed).then_some(84_000), missed }
+    }
+
+    #[test]
+    fn good_runs_share_one_path_and_others_explain_themselves() {
+        let runs = [
+            run(Status::Healthy, false),
+            run(Status::Unhealthy, false),
+            run(Status::Error, true),
+            run(Status::Healthy, false),
+        ];
+        let svg = strip(&runs).into_string();
+        assert_eq!(svg.matches("<path").count(), 4, "{svg}");
+        assert!(svg.contains("<title>07:43:23 UTC · unhealthy · 84 ms</title>"), "{svg}");
+        assert!(svg.contains("<title>07:43:23 UTC · missed</title>"), "{svg}");
+        assert!(svg.contains("last 4 runs: 2 healthy, 1 unhealthy, 1 missed"), "{svg}");
+        assert!(svg.contains(r#"class="healthy" d="M182.5 2v16M197.5 2v16""#), "{svg}");
+    }
+
+    #[test]
+    fn a_full_healthy_strip_is_light() {
+        let svg = strip(&[run(Status::Healthy, false); 50]).into_string();
+        assert!(svg.len() < 700, "{} bytes", svg.len());
+        assert!(!svg.contains("none"));
+    }
+}

@@ -1,0 +1,53 @@
+//! Figures and moments as people read them.
+
+use maud::{Markup, html};
+
+use crate::api::moment::{clock, day_and_clock, rfc3339};
+use crate::domain::UnixMillis;
+
+/// `0.42 ms`, `84 ms`, `1.24 s`
+pub(super) fn latency(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{:.2} ms", us as f64 / 1e3),
+        1_000..10_000 => format!("{:.1} ms", us as f64 / 1e3),
+        10_000..999_500 => format!("{:.0} ms", us as f64 / 1e3),
+        _ => format!("{:.2} s", us as f64 / 1e6),
+    }
+}
+
+/// A clock time that the script turns into `12 s ago`.
+pub(super) fn ago(ms: UnixMillis) -> Markup {
+    html! { time datetime=(rfc3339(ms)) data-ago title=(day_and_clock(ms)) { (clock(ms)) } }
+}
+
+/// A moment that the script turns into `for 12 min`.
+pub(super) fn since(ms: UnixMillis) -> Markup {
+    html! { time datetime=(rfc3339(ms)) data-for title=(day_and_clock(ms)) { "since " (day_and_clock(ms)) } }
+}
+
+/// `1 service`, `2 services`
+pub(super) fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_have_two_or_three_digits() {
+        for (us, wanted) in [
+            (420, "0.42 ms"),
+            (1_240, "1.2 ms"),
+            (84_300, "84 ms"),
+            (999_400, "999 ms"),
+            (999_600, "1.00 s"),
+            (1_240_000, "1.24 s"),
+        ] {
+            assert_eq!(latency(us), wanted);
+        }
+    }
+}

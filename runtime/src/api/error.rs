@@ -1,0 +1,301 @@
+//! The one error of the API: RFC 9457 `application/problem+json`, made by named constructors. What is our own fault is logged
+//! whole and says nothing internal.
+
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, Response as DocumentedResponse, SchemaObject};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Scope;
+use super::ports::{Broken, CheckError, PluginChangeError, ServiceChangeError, SqlError};
+
+pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// What is wrong with one part of what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Fault {
+    /// JSON pointer (RFC 6901) into the body, e.g. `/monitoring/interval`, or the name of a parameter.
+    pub pointer: String,
+    pub message: String,
+}
+
+/// An RFC 9457 problem.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Problem {
+    /// `urn:problem-type:extrack:NAME`, where the name is what a program may branch on.
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<Fault>,
+}
+
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    name: &'static str,
+    title: &'static str,
+    detail: String,
+    faults: Vec<Fault>,
+    header: Option<(HeaderName, HeaderValue)>,
+    source: Option<Broken>,
+}
+
+pub(super) type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, name, title, detail: detail.into(), faults: Vec::new(), header: None, source: None }
+    }
+
+    fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.header = Some((name, value.into()));
+        self
+    }
+
+    /// Our own fault, not the caller's.
+    pub(super) fn is_internal(&self) -> bool {
+        self.source.is_some()
+    }
+
+    pub(super) fn service_not_found(slug: &str) -> Self {
+        let detail = format!("there is no service `{slug}`; `GET /api/v1/services` lists them");
+        Self::new(StatusCode::NOT_FOUND, "service-not-found", "Service not found", detail)
+    }
+
+    pub(super) fn probe_not_found(slug: &str, probe: Option<&str>) -> Self {
+        let detail = match probe {
+            Some(probe) => format!("service `{slug}` has no probe `{probe}`"),
+            None => format!("service `{slug}` has no probe; give it a `healthEndpoint` or `probes`"),
+        };
+        Self::new(StatusCode::NOT_FOUND, "probe-not-found", "Probe not found", detail)
+    }
+
+    pub(super) fn alert_not_found(id: &str) -> Self {
+        let detail = format!("there is no alert `{id}`; `GET /api/v1/alerts` lists them");
+        Self::new(StatusCode::NOT_FOUND, "alert-not-found", "Alert not found", detail)
+    }
+
+    pub(super) fn plugin_not_found(name: &str) -> Self {
+        let detail = format!("there is no plugin `{name}`; `GET /api/v1/plugins` lists them");
+        Self::new(StatusCode::NOT_FOUND, "plugin-not-found", "Plugin not found", detail)
+    }
+
+    pub(super) fn path_not_found(path: &str) -> Self {
+        let detail = format!("there is nothing at `{path}`; `GET /api/v1/openapi.json` describes what there is");
+        Self::new(StatusCode::NOT_FOUND, "path-not-found", "Path not found", detail)
+    }
+
+    pub(super) fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "bad-parameter", "Bad parameter", detail.clone());
+        error.faults.push(Fault { pointer: name.to_owned(), message: detail });
+        error
+    }
+
+    pub(super) fn not_a_service(faults: Vec<Fault>) -> Self {
+        let detail = match faults.as_slice() {
+            [fault] => fault.message.clone(),
+            faults => format!("{} faults were found; `faults` lists them", faults.len()),
+        };
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-service", "Invalid service", detail);
+        error.faults = faults;
+        error
+    }
+
+    pub(super) fn token_missing() -> Self {
+        let detail = "this needs a token; send it as `Authorization: Bearer TOKEN`";
+        Self::new(StatusCode::UNAUTHORIZED, "token-missing", "Token missing", detail)
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    pub(super) fn token_unknown() -> Self {
+        let detail = "the token is not known here, or its session has ended";
+        Self::new(StatusCode::UNAUTHORIZED, "token-unknown", "Token unknown", detail)
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+    }
+
+    pub(super) fn scope_missing(scope: Scope) -> Self {
+        let detail = format!("the token lacks the scope `{}`", scope.as_str());
+        Self::new(StatusCode::FORBIDDEN, "scope-missing", "Scope missing", detail)
+    }
+
+    pub(super) fn cross_origin() -> Self {
+        let detail = "a change that is authorised by a cookie has to come from the dashboard's own pages";
+        Self::new(StatusCode::FORBIDDEN, "cross-origin", "Cross-origin request refused", detail)
+    }
+
+    pub(super) fn too_many_connections() -> Self {
+        let detail = "too many dashboards are live at the moment; reload the page by hand, or come again later";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("30"))
+    }
+
+    pub(super) fn busy(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    pub(super) fn timed_out(after_s: u64) -> Self {
+        let detail = format!("the request was given up after {after_s} s");
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "timed-out", "Timed out", detail)
+    }
+
+    pub(super) fn internal(source: Broken) -> Self {
+        let mut error = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "something went wrong inside; the log of `extrack` says what",
+        );
+        error.source = Some(source);
+        error
+    }
+
+    /// For what the framework refuses on its own: a body that is no JSON, a wrong method, a body that is too large.
+    pub(super) fn from_status(status: StatusCode, detail: String) -> Self {
+        let (name, title) = match status {
+            StatusCode::BAD_REQUEST => ("bad-request", "Bad request"),
+            StatusCode::NOT_FOUND => ("path-not-found", "Path not found"),
+            StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "Method not allowed"),
+            StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "Body too large"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported-media-type", "Unsupported media type"),
+            StatusCode::UNPROCESSABLE_ENTITY => ("invalid-body", "Invalid body"),
+            status if status.is_client_error() => ("bad-request", "Bad request"),
+            _ => return Self::internal(anyhow::anyhow!("answered {status}: {detail}")),
+        };
+        let detail = match detail.trim() {
+            "" if status == StatusCode::METHOD_NOT_ALLOWED => {
+                "this path does not take that method; the `Allow` header says which it takes".to_owned()
+            }
+            "" => title.to_lowercase(),
+            text => text.to_owned(),
+        };
+        Self::new(status, name, title, detail)
+    }
+
+    pub(super) fn from_service_change(slug: &str, error: ServiceChangeError) -> Self {
+        match error {
+            ServiceChangeError::NotFound => Self::service_not_found(slug),
+            ServiceChangeError::OwnedByFile => Self::new(
+                StatusCode::CONFLICT,
+                "owned-by-file",
+                "Service comes from a file",
+                format!("service `{slug}` comes from a configuration file; change it there"),
+            ),
+            ServiceChangeError::Exists(slug) => Self::new(
+                StatusCode::CONFLICT,
+                "service-exists",
+                "Service exists",
+                format!("there is already a service `{slug}`; choose another `name` or `slug`, or change it with PUT"),
+            ),
+            ServiceChangeError::RevisionConflict { current } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "revision-conflict",
+                "Changed meanwhile",
+                format!("service `{slug}` is at revision {current} by now; read it again and repeat your change"),
+            ),
+            ServiceChangeError::Invalid(faults) => Self::not_a_service(faults),
+            ServiceChangeError::Broken(source) => Self::internal(source),
+        }
+    }
+
+    pub(super) fn from_check(slug: &str, probe: Option<&str>, error: CheckError) -> Self {
+        match error {
+            CheckError::UnknownService => Self::service_not_found(slug),
+            CheckError::UnknownProbe => Self::probe_not_found(slug, probe),
+            CheckError::Busy(reason) => Self::busy(reason),
+            CheckError::Broken(source) => Self::internal(source),
+        }
+    }
+
+    pub(super) fn from_plugin_change(name: &str, error: PluginChangeError) -> Self {
+        match error {
+            PluginChangeError::NotFound => Self::plugin_not_found(name),
+            PluginChangeError::Refused { step, reason } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "plugin-refused",
+                "Plugin refused",
+                format!("{reason} (at step `{step}`; the version that was active stays)"),
+            ),
+            PluginChangeError::NoPrevious => Self::new(
+                StatusCode::CONFLICT,
+                "no-previous-version",
+                "No previous version",
+                format!("plugin `{name}` has no earlier version to go back to"),
+            ),
+            PluginChangeError::Broken(source) => Self::internal(source),
+        }
+    }
+
+    pub(super) fn from_sql(error: SqlError, timeout_s: u64) -> Self {
+        match error {
+            SqlError::Refused(reason) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "query-refused", "Query refused", reason)
+            }
+            SqlError::Invalid(reason) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "query-invalid", "Query invalid", reason)
+            }
+            SqlError::Timeout => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "query-timed-out",
+                "Query timed out",
+                format!("the query was stopped after {timeout_s} s; narrow it, e.g. by `ts`"),
+            ),
+            SqlError::Busy => Self::busy("too many queries are running at the moment"),
+            SqlError::Broken(source) => Self::internal(source),
+        }
+    }
+}
+
+impl From<Broken> for ApiError {
+    fn from(source: Broken) -> Self {
+        Self::internal(source)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Some(source) = &self.source {
+            tracing::error!(error = format!("{source:#}"), "a request failed");
+        }
+        let problem = Problem {
+            r#type: format!("urn:problem-type:extrack:{}", self.name),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            faults: self.faults,
+        };
+        let mut response = (self.status, axum::Json(problem)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+        response.headers_mut().extend(self.header);
+        response
+    }
+}
+
+impl OperationOutput for ApiError {
+    type Inner = Problem;
+
+    fn operation_response(context: &mut GenContext, _operation: &mut Operation) -> Option<DocumentedResponse> {
+        let schema =
+            SchemaObject { json_schema: context.schema.subschema_for::<Problem>(), example: None, external_docs: None };
+        let media = MediaType { schema: Some(schema), ..MediaType::default() };
+        Some(DocumentedResponse {
+            description: "What went wrong (RFC 9457)".to_owned(),
+            content: [("application/problem+json".to_owned(), media)].into_iter().collect(),
+            ..DocumentedResponse::default()
+        })
+    }
+
+    fn inferred_responses(
+        _context: &mut GenContext,
+        _operation: &mut Operation,
+    ) -> Vec<(Option<u16>, DocumentedResponse)> {
+        Vec::new()
+    }
+}

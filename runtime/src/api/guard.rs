@@ -1,0 +1,129 @@
+//! What stands around every route: bounds on time and number, panics caught, security headers, and one shape for all errors.
+
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{self, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::error::{ApiError, PROBLEM_JSON};
+use super::state::ApiState;
+
+/// JSON bodies; a service with many probes is a few KiB.
+pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Components; the largest toolchains (JavaScript, Python) make 10 to 40 MiB.
+pub(super) const MAX_COMPONENT_BYTES: usize = 64 * 1024 * 1024;
+/// What a request may take from its first header to the head of its answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// The same where a probe runs, a component is uploaded and compiled, or SQL is evaluated.
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(180);
+/// What the framework writes into its refusals is short.
+const MAX_REFUSAL_BYTES: usize = 4 * 1024;
+
+const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                   form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// Outermost: no answer leaves without these.
+pub(super) async fn security_headers(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CSP),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if state.is_https() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    response
+}
+
+/// Counts requests by route, never by path: paths are the caller's.
+pub(super) async fn measure(request: Request, next: Next) -> Response {
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().as_str().to_owned();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let duration = started.elapsed();
+    let status = response.status().as_u16();
+    tracing::debug!(method, route, status, duration_ms = duration.as_millis() as u64, "answered a request");
+    metrics::counter!(
+        "extrack_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string()
+    )
+    .increment(1);
+    metrics::histogram!("extrack_http_request_duration_seconds", "route" => route).record(duration.as_secs_f64());
+    response
+}
+
+/// Whatever is refused below, by us or by the framework, leaves as problem+json; pages answer for themselves.
+pub(super) async fn one_error_shape(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let shaped = |headers: &HeaderMap| {
+        headers.get(CONTENT_TYPE).is_some_and(|value| {
+            value == PROBLEM_JSON || value.as_bytes().starts_with(b"text/html") || value == "application/json"
+        })
+    };
+    if shaped(response.headers()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, MAX_REFUSAL_BYTES).await.unwrap_or_default();
+    let mut problem = ApiError::from_status(status, String::from_utf8_lossy(&text).into_owned()).into_response();
+    for (name, value) in &parts.headers {
+        if name != CONTENT_TYPE && name != CONTENT_LENGTH {
+            problem.headers_mut().insert(name, value.clone());
+        }
+    }
+    problem
+}
+
+pub(super) fn on_panic(panic: Box<dyn Any + Send>) -> Response<Body> {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned());
+    ApiError::internal(anyhow::anyhow!("a handler panicked: {text}")).into_response()
+}
+
+/// Refuses at once what is too much, so that what was accepted stays quick. Live connections hold their own permit.
+pub(super) async fn bound_in_flight(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    match state.in_flight.clone().try_acquire_owned() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => ApiError::busy("too many requests are being worked on; come again in a moment").into_response(),
+    }
+}
+
+pub(super) async fn give_up_after(patience: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(patience, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::timed_out(patience.as_secs()).into_response(),
+    }
+}
+
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
+}
+
+/// In front of the authentication's fallback: an unknown path is a problem, or a page for a browser.
+pub(super) async fn not_found(request: Request) -> Response {
+    if wants_html(request.headers()) && !request.uri().path().starts_with("/api/") {
+        return (StatusCode::NOT_FOUND, super::dashboard::not_found_page()).into_response();
+    }
+    ApiError::path_not_found(request.uri().path()).into_response()
+}

@@ -1,0 +1,122 @@
+//! Notifications with every attempt to deliver them.
+
+use aide::transform::TransformOperation;
+use axum::Json;
+use axum::extract::{Query, State};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::error::ApiResult;
+use super::moment::rfc3339;
+use super::page::{self, Page};
+use super::ports::{Attempt, NotificationFilter};
+use super::state::ApiState;
+use crate::domain::{AlertId, Notification, NotificationState, NotificationStatus};
+
+/// One message to one channel.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NotificationBody {
+    id: i64,
+    /// The same for every attempt.
+    idempotency_key: String,
+    alert: i64,
+    /// Slug.
+    service: String,
+    channel: String,
+    status: NotificationStatus,
+    state: NotificationState,
+    created_at: String,
+    /// Null when there will be none.
+    next_attempt_at: Option<String>,
+    delivered_at: Option<String>,
+    last_error: Option<String>,
+    /// Oldest first.
+    attempts: Vec<AttemptBody>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AttemptBody {
+    started_at: String,
+    duration_ms: u64,
+    /// `delivered`, `retry` or `dead`.
+    outcome: String,
+    /// What the other side answered, or why it failed.
+    answer: Option<String>,
+}
+
+impl From<Attempt> for AttemptBody {
+    fn from(attempt: Attempt) -> Self {
+        let Attempt { started_ms, duration_ms, outcome, answer } = attempt;
+        Self { started_at: rfc3339(started_ms), duration_ms, outcome, answer }
+    }
+}
+
+impl NotificationBody {
+    pub(super) async fn load(state: &ApiState, notification: Notification) -> ApiResult<Self> {
+        let attempts = match notification.attempts {
+            0 => Vec::new(),
+            _ => state.ports.ledger.notification_attempts(notification.id).await?,
+        };
+        let waiting = notification.state == NotificationState::Waiting;
+        Ok(Self {
+            id: notification.id,
+            idempotency_key: notification.idempotency_key,
+            alert: notification.alert.0,
+            service: notification.alert_snapshot.service,
+            channel: notification.channel.0,
+            status: notification.status,
+            state: notification.state,
+            created_at: rfc3339(notification.created_ms),
+            next_attempt_at: waiting.then(|| rfc3339(notification.next_attempt_ms)),
+            delivered_at: notification.delivered_ms.map(rfc3339),
+            last_error: notification.last_error,
+            attempts: attempts.into_iter().map(AttemptBody::from).collect(),
+        })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotificationQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 1000; 100 if not given.
+    limit: Option<u32>,
+    /// Only those `waiting`, `delivered` or `dead`.
+    state: Option<String>,
+    /// Only those about that alert.
+    alert: Option<i64>,
+    /// Only those about the service with that slug.
+    service: Option<String>,
+}
+
+const STATES: [NotificationState; 3] =
+    [NotificationState::Waiting, NotificationState::Delivered, NotificationState::Dead];
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<NotificationQuery>,
+) -> ApiResult<Json<Page<NotificationBody>>> {
+    let limit = page::limit(query.limit)?;
+    let words = STATES.map(NotificationState::as_str);
+    let filter = NotificationFilter {
+        state: page::word("state", query.state.as_deref(), NotificationState::parse, &words)?,
+        alert: query.alert.map(AlertId),
+        service: query.service,
+        before: page::id_cursor(query.cursor.as_deref())?,
+        limit: limit + 1,
+    };
+    let rows = state.ports.ledger.notification_list(filter).await?;
+    let rows = Page::from_rows(rows, limit, |row: &Notification| row.id.to_string(), |row| row);
+    let mut items = Vec::with_capacity(rows.items.len());
+    for notification in rows.items {
+        items.push(NotificationBody::load(&state, notification).await?);
+    }
+    Ok(Json(Page { items, next: rows.next }))
+}
+
+pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("notificationList").tag("alerts").summary("Messages and their deliveries, newest first")
+}

@@ -1,0 +1,71 @@
+//! Every route, as one flat list, and the layers around them.
+
+use aide::axum::routing::{delete_with, get_with, post_with, put_with};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::auth::Scope::{Deploy, Read, Sql, Write};
+use super::routes::Routes;
+use super::state::ApiState;
+use super::{
+    alerts, auth, dashboard, guard, health, metrics, notifications, observations, openapi, plugins, services, sql,
+};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        // anyone
+        .open("/healthz", get_with(health::live, health::live_docs))
+        .open("/readyz", get_with(health::ready, health::ready_docs))
+        .open_page("/login", get(dashboard::login::page).post(dashboard::login::submit))
+        .open_page("/assets/{file}", get(dashboard::assets::get))
+        // pages
+        .closed_page(Read, "/", get(dashboard::overview::page))
+        .closed_page(Read, "/events", get(dashboard::live::stream))
+        .closed_page(Read, "/logout", post(dashboard::login::logout))
+        // the program
+        .closed(Read, "/metrics", get_with(metrics::get, metrics::get_docs))
+        .closed(Read, "/api/v1/openapi.json", get_with(openapi::get, openapi::get_docs))
+        // services
+        .closed(Read, "/api/v1/services", get_with(services::list, services::list_docs))
+        .closed(Write, "/api/v1/services", post_with(services::create, services::create_docs))
+        .closed(Read, "/api/v1/services/{slug}", get_with(services::get, services::get_docs))
+        .closed(Write, "/api/v1/services/{slug}", put_with(services::replace, services::replace_docs))
+        .closed(Write, "/api/v1/services/{slug}", delete_with(services::delete, services::delete_docs))
+        .closed_slow(Write, "/api/v1/services/{slug}/check", post_with(services::check, services::check_docs))
+        .closed(Read, "/api/v1/services/{slug}/observations", get_with(observations::list, observations::list_docs))
+        // alerts
+        .closed(Read, "/api/v1/alerts", get_with(alerts::list, alerts::list_docs))
+        .closed(Read, "/api/v1/alerts/{id}", get_with(alerts::get, alerts::get_docs))
+        .closed(Read, "/api/v1/notifications", get_with(notifications::list, notifications::list_docs))
+        // plugins
+        .closed(Read, "/api/v1/plugins", get_with(plugins::list, plugins::list_docs))
+        .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))
+        .closed_upload(Deploy, "/api/v1/plugins/{name}", put_with(plugins::install, plugins::install_docs))
+        .closed_slow(Deploy, "/api/v1/plugins/{name}/rollback", post_with(plugins::rollback, plugins::rollback_docs))
+        // sql
+        .closed_slow(Sql, "/api/v1/sql", post_with(sql::query, sql::query_docs))
+}
+
+/// The whole face. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that failed logins are counted by
+/// caller.
+pub fn router(state: ApiState) -> Router {
+    let Routes { open, closed, .. } = routes();
+    let mut api = openapi::start();
+    let router = closed
+        .fallback(guard::not_found)
+        .layer(from_fn_with_state(state.clone(), auth::authenticate))
+        .merge(open)
+        .finish_api_with(&mut api, openapi::finish);
+    router
+        .layer(Extension(openapi::Document::new(&api)))
+        .layer(DefaultBodyLimit::max(guard::MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), guard::bound_in_flight))
+        .layer(CatchPanicLayer::custom(guard::on_panic))
+        .layer(from_fn(guard::one_error_shape))
+        .layer(from_fn(guard::measure))
+        .layer(from_fn_with_state(state.clone(), guard::security_headers))
+        .with_state(state)
+}

@@ -1,0 +1,123 @@
+//! Services: the seed's keys with `slug` and `status`. What comes from files can be read here and is changed there.
+
+mod change;
+
+pub(super) use change::{check, check_docs, create, create_docs, delete, delete_docs, replace, replace_docs};
+
+use aide::transform::TransformOperation;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderName;
+use axum::http::header::ETAG;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::error::{ApiError, ApiResult};
+use super::moment::rfc3339;
+use super::page::{self, Page};
+use super::ports::ServiceRecord;
+use super::state::ApiState;
+use crate::domain::{Origin, Service, Status};
+
+/// A service: the keys it was described with (secrets as `***`), and how it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceBody {
+    slug: String,
+    /// Null before the first run.
+    status: Option<Status>,
+    /// Since when it has had that status, RFC 3339.
+    status_since: Option<String>,
+    /// What comes from a `file` can't be changed over the API.
+    origin: Origin,
+    /// For `If-Match`; null for what comes from files.
+    revision: Option<i64>,
+    #[serde(flatten)]
+    spec: Map<String, Value>,
+}
+
+impl ServiceBody {
+    pub(super) fn new(state: &ApiState, record: ServiceRecord) -> Self {
+        let ServiceRecord { slug, mut spec, origin, revision } = record;
+        // Ours; a key twice in an object would be read by some as one and by some as the other.
+        for key in ["slug", "status", "statusSince", "origin", "revision"] {
+            spec.remove(key);
+        }
+        let status = state.ports.monitor.service_status(&slug);
+        let since = status.as_ref().and_then(|status| status.since_ms).map(rfc3339);
+        Self { status: status.and_then(|status| status.status), status_since: since, origin, revision, spec, slug }
+    }
+
+    fn etag(&self) -> Option<(HeaderName, String)> {
+        self.revision.map(|revision| (ETAG, format!("\"{revision}\"")))
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct SlugPath {
+    /// The service's id, e.g. `shop-api`.
+    pub(super) slug: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 1000; 100 if not given.
+    limit: Option<u32>,
+    /// Only services with that status.
+    status: Option<String>,
+    /// Only services with that tag.
+    tag: Option<String>,
+}
+
+/// By slug; the cursor is the last slug shown.
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<ServiceQuery>,
+) -> ApiResult<Json<Page<ServiceBody>>> {
+    let limit = page::limit(query.limit)?;
+    let status = page::word("status", query.status.as_deref(), Status::parse, &Status::ALL.map(Status::as_str))?;
+    let catalog = state.ports.services.catalog();
+    let wanted = |service: &Service| {
+        status.is_none_or(|status| state.ports.monitor.status(&service.slug) == Some(status))
+            && query.tag.as_ref().is_none_or(|tag| service.tags.contains(tag))
+    };
+    let after = query.cursor.as_deref().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+    let rows: Vec<ServiceRecord> = catalog
+        .services
+        .range::<str, _>((after, std::ops::Bound::Unbounded))
+        .filter(|(_, service)| wanted(service))
+        .filter_map(|(slug, _)| state.ports.services.service_get(slug))
+        .take(limit as usize + 1)
+        .collect();
+    let shape = |record| ServiceBody::new(&state, record);
+    Ok(Json(Page::from_rows(rows, limit, |record: &ServiceRecord| record.slug.clone(), shape)))
+}
+
+pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("serviceList").tag("services").summary("All services, by slug")
+}
+
+type Tagged<T> = (axum::response::AppendHeaders<Option<(HeaderName, String)>>, T);
+
+pub(super) async fn get(
+    State(state): State<ApiState>,
+    Path(SlugPath { slug }): Path<SlugPath>,
+) -> ApiResult<axum::response::Response> {
+    let record = state.ports.services.service_get(&slug).ok_or_else(|| ApiError::service_not_found(&slug))?;
+    Ok(tagged(ServiceBody::new(&state, record)))
+}
+
+pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("serviceGet").tag("services").summary("One service").response::<200, Json<ServiceBody>>()
+}
+
+/// With its revision as `ETag`.
+fn tagged(body: ServiceBody) -> axum::response::Response {
+    use axum::response::{AppendHeaders, IntoResponse};
+    let answer: Tagged<Json<ServiceBody>> = (AppendHeaders(body.etag()), Json(body));
+    answer.into_response()
+}

@@ -1,0 +1,179 @@
+//! Changes to services, and checks on demand.
+
+use aide::transform::TransformOperation;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{IF_MATCH, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, NoContent, Response};
+use axum::{Extension, Json};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{ServiceBody, SlugPath, tagged};
+use crate::api::auth::Principal;
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::observations::ObservationBody;
+use crate::api::state::ApiState;
+
+/// A service as the seed's `services.yaml` describes one. The registry checks it; every fault comes back with its pointer.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(in crate::api) struct ServiceSpec(Map<String, Value>);
+
+impl JsonSchema for ServiceSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ServiceSpec".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "A service, with the keys of `services.yaml`. `probes` says in full what `healthEndpoint` says in short.",
+            "required": ["name", "baseUrl"],
+            "properties": {
+                "name": {"type": "string"},
+                "slug": {"type": "string", "description": "Made from the name if not given."},
+                "type": {"type": "string", "examples": ["REST"]},
+                "baseUrl": {"type": "string", "format": "uri"},
+                "healthEndpoint": {"type": "string", "examples": ["/health"]},
+                "authentication": {"type": "object"},
+                "monitoring": {
+                    "type": "object",
+                    "properties": {
+                        "interval": {"description": "Seconds, or a duration such as `30s`."},
+                        "timeout": {"description": "Milliseconds, or a duration such as `5s`."}
+                    }
+                },
+                "probes": {"type": "array", "items": {"type": "object"}},
+                "alerts": {"type": "array", "items": {"type": "object"}},
+                "tags": {"type": "array", "items": {"type": "string"}},
+                "owner": {"type": "string"},
+                "description": {"type": "string"}
+            },
+            "additionalProperties": true,
+            "examples": [{
+                "name": "Shop API", "type": "REST", "baseUrl": "https://shop.example.com", "healthEndpoint": "/health",
+                "monitoring": {"interval": 60, "timeout": 5000}
+            }]
+        })
+    }
+}
+
+pub(in crate::api) async fn create(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Json(ServiceSpec(spec)): Json<ServiceSpec>,
+) -> ApiResult<Response> {
+    let created = state.ports.services.service_create(spec, &principal.name).await;
+    let record = created.map_err(|error| ApiError::from_service_change("", error))?;
+    state.live.changes().services();
+    let location = HeaderValue::try_from(format!("/api/v1/services/{}", path_segment(&record.slug)))
+        .map_err(|error| ApiError::internal(error.into()))?;
+    let mut response = (StatusCode::CREATED, tagged(ServiceBody::new(&state, record))).into_response();
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+pub(in crate::api) fn create_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("serviceCreate").tag("services").summary("Watch another service").response::<201, Json<ServiceBody>>()
+}
+
+pub(in crate::api) async fn replace(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(SlugPath { slug }): Path<SlugPath>,
+    headers: HeaderMap,
+    Json(ServiceSpec(spec)): Json<ServiceSpec>,
+) -> ApiResult<Response> {
+    let revision = if_match(&headers)?;
+    let replaced = state.ports.services.service_replace(&slug, spec, revision, &principal.name).await;
+    let record = replaced.map_err(|error| ApiError::from_service_change(&slug, error))?;
+    state.live.changes().services();
+    Ok(tagged(ServiceBody::new(&state, record)))
+}
+
+pub(in crate::api) fn replace_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation
+        .id("serviceReplace")
+        .tag("services")
+        .summary("Replace a service's description")
+        .description("With `If-Match: \"REVISION\"` only if nobody else changed it meanwhile.")
+        .response::<200, Json<ServiceBody>>()
+}
+
+pub(in crate::api) async fn delete(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(SlugPath { slug }): Path<SlugPath>,
+    headers: HeaderMap,
+) -> ApiResult<NoContent> {
+    let revision = if_match(&headers)?;
+    let deleted = state.ports.services.service_delete(&slug, revision, &principal.name).await;
+    deleted.map_err(|error| ApiError::from_service_change(&slug, error))?;
+    state.live.changes().services();
+    Ok(NoContent)
+}
+
+pub(in crate::api) fn delete_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("serviceDelete").tag("services").summary("Stop watching a service; what was measured stays")
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct CheckQuery {
+    /// Name of the probe; the first one if not given.
+    probe: Option<String>,
+}
+
+pub(in crate::api) async fn check(
+    State(state): State<ApiState>,
+    Path(SlugPath { slug }): Path<SlugPath>,
+    Query(CheckQuery { probe }): Query<CheckQuery>,
+) -> ApiResult<Json<ObservationBody>> {
+    let checked = state.ports.monitor.check_now(&slug, probe.as_deref()).await;
+    let observation = checked.map_err(|error| ApiError::from_check(&slug, probe.as_deref(), error))?;
+    Ok(Json(ObservationBody::from(observation.as_ref())))
+}
+
+pub(in crate::api) fn check_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("serviceCheck").tag("services").summary("Run a probe now and answer what it found")
+}
+
+/// `"7"` or `7`; `*` and no header ask for nothing.
+fn if_match(headers: &HeaderMap) -> ApiResult<Option<i64>> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    text.trim_matches('"').parse().map(Some).map_err(|_| {
+        ApiError::bad_parameter("If-Match", format!("`{text}` is not a revision; take it from `ETag` of the service"))
+    })
+}
+
+/// Slugs may hold letters beyond ASCII; a header may not.
+fn path_segment(slug: &str) -> String {
+    url::form_urlencoded::byte_serialize(slug.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_revision_from_if_match() {
+        for (text, wanted) in [("\"7\"", Some(7)), ("7", Some(7)), ("*", None)] {
+            let headers = HeaderMap::from_iter([(IF_MATCH, text.parse().unwrap())]);
+            assert_eq!(if_match(&headers).unwrap(), wanted);
+        }
+        let headers = HeaderMap::from_iter([(IF_MATCH, "\"abc\"".parse().unwrap())]);
+        assert!(if_match(&headers).is_err());
+    }
+
+    #[test]
+    fn slugs_fit_into_a_header() {
+        assert_eq!(path_segment("shop-api"), "shop-api");
+        assert_eq!(path_segment("öffi"), "%C3%B6ffi");
+    }
+}

@@ -1,0 +1,68 @@
+//! What every handler is given.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::auth::Throttle;
+use super::dashboard::Live;
+use super::ports::Ports;
+
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Where people reach the dashboard. With `https`, cookies are marked secure.
+    pub public_url: Option<Url>,
+    /// Requests being worked on at the same time; beyond it callers are told to come again.
+    pub max_in_flight: usize,
+    /// Dashboards that are live at the same time.
+    pub max_live: usize,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self { public_url: None, max_in_flight: 256, max_live: 64 }
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+pub struct Inner {
+    pub(super) settings: ApiSettings,
+    pub(super) ports: Ports,
+    pub(super) live: Live,
+    pub(super) logins: Throttle,
+    pub(super) in_flight: Arc<Semaphore>,
+    pub(super) live_connections: Arc<Semaphore>,
+    /// Ends live connections, which would else keep the server from closing.
+    pub(super) shutdown: CancellationToken,
+}
+
+impl ApiState {
+    pub fn new(settings: ApiSettings, ports: Ports, live: Live, shutdown: CancellationToken) -> Self {
+        Self(Arc::new(Inner {
+            in_flight: Arc::new(Semaphore::new(settings.max_in_flight)),
+            live_connections: Arc::new(Semaphore::new(settings.max_live)),
+            logins: Throttle::default(),
+            settings,
+            ports,
+            live,
+            shutdown,
+        }))
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+}
+
+impl std::ops::Deref for ApiState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

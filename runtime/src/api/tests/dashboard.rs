@@ -1,0 +1,200 @@
+//! Pages and their live changes.
+
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::world::SOON;
+use super::*;
+
+#[tokio::test]
+async fn the_overview_says_how_things_are() {
+    let router = router(&world());
+    let page = get(&router, "/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    for part in [
+        "1 of 2 services needs attention",
+        r#"id="service-shop-api""#,
+        "connection refused by 203.0.113.7:443",
+        "last 3 runs: 2 healthy, 1 error",
+        "Service Down",
+        "status is `error`, wanted `healthy`",
+        "slack",
+        r#"data-events="/events?page=1&amp;since="#,
+    ] {
+        assert!(page.body.contains(part), "{part} is missing in {}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn what_others_wrote_is_escaped() {
+    let world = world();
+    let evil = r#"<script>alert("x")</script>"#;
+    let slug = world.service_add(evil, evil, "https://x.org/\"><img src=x>", Origin::Api);
+    let mut observation = world.observation(&slug, evil, 9, Status::Error);
+    observation.failure = Some(Failure::new(ErrorKind::Protocol, evil));
+    world.observe(observation.clone());
+    world.observe(Observation { probe: "other\" onload=\"x".to_owned(), run_id: 10, ..observation });
+    let mut alert = world.alert(9, &slug, Severity::Info, AlertState::Firing);
+    alert.name = evil.to_owned();
+    alert.summary = evil.to_owned();
+    world.alerts.lock().unwrap().push(alert);
+    let mut plugin = world.plugin(PluginKind::Rule, evil);
+    plugin.version = evil.to_owned();
+    plugin.state = evil.to_owned();
+    plugin.summary = evil.to_owned();
+    world.plugins.lock().unwrap().push(plugin);
+    let router = router(&world);
+    for path in ["/", "/?q=%3Cscript%3Ealert(%22x%22)%3C/script%3E", "/login?next=/%22%3E%3Cscript%3E"] {
+        let page = get(&router, path).await.body;
+        assert_eq!(page.matches("<script").count(), usize::from(path.starts_with("/?") || path == "/"), "{page}");
+        assert!(!page.contains("<img"), "{page}");
+        assert!(!page.contains("\" onload"), "{page}");
+        assert!(!page.contains(" style=") && !page.contains("<style"), "the policy allows no inline style");
+    }
+}
+
+#[tokio::test]
+async fn the_overview_is_searched_and_filtered_by_its_address() {
+    let router = router(&world());
+    for (path, shop, mail) in [
+        ("/?q=shop", true, false),
+        ("/?q=SHOP+example", true, false),
+        ("/?q=nothing", false, false),
+        ("/?status=error", true, false),
+        ("/?status=waiting", false, true),
+        ("/?status=nonsense", true, true),
+        ("/?page=7", true, true),
+    ] {
+        let page = get(&router, path).await.body;
+        assert_eq!(page.contains(r#"id="service-shop-api""#), shop, "{path}");
+        assert_eq!(page.contains(r#"id="service-mail""#), mail, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn many_services_come_in_pages_and_rows_are_light() {
+    let world = World::empty();
+    for number in 0..450 {
+        let slug = world.service_add(&format!("Service {number:03}"), "REST", "https://x.org", Origin::File);
+        for run in 0..40 {
+            world.observe(world.observation(&slug, "http", run, Status::Healthy));
+        }
+    }
+    let router = router(&world);
+    let page = get(&router, "/").await.body;
+    assert_eq!(page.matches("<tr id=").count(), 200);
+    assert!(page.contains("Page 1 of 3"), "{page}");
+    assert!(page.len() / 200 < 1600, "{} bytes a row", page.len() / 200);
+    let last = get(&router, "/?page=3").await.body;
+    assert_eq!(last.matches("<tr id=").count(), 50);
+}
+
+#[tokio::test]
+async fn unknown_pages_are_pages_for_browsers() {
+    let router = router(&world());
+    let request = as_admin(Method::GET, "/nothing").header("accept", "text/html").body(Body::empty()).unwrap();
+    let answer = send(&router, request).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.body.contains("Nothing here"));
+}
+
+/// Events as the browser gets them.
+struct Events(axum::body::BodyDataStream);
+
+impl Events {
+    async fn open(router: &Router, path: &str) -> Self {
+        let request = as_admin(Method::GET, path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut events = Self(response.into_body().into_data_stream());
+        assert_eq!(events.next().await, ": live\n\n");
+        events
+    }
+
+    async fn next(&mut self) -> String {
+        let frame = tokio::time::timeout(SOON, self.0.next()).await.expect("an event in time");
+        String::from_utf8(frame.expect("an open stream").unwrap().to_vec()).unwrap()
+    }
+}
+
+fn live_router(world: &Arc<World>) -> (Router, Live) {
+    let live = Live::new();
+    tokio::spawn(live.clone().run(world.ports(), CancellationToken::new()));
+    (super::super::router(world.state(ApiSettings::default(), live.clone())), live)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_arrives_as_a_fragment() {
+    let world = world();
+    let (router, live) = live_router(&world);
+    let mut events = Events::open(&router, "/events").await;
+
+    world.observe(world.observation("mail", "http", 20, Status::Degraded));
+    live.changes().service("mail");
+    let event = events.next().await;
+    assert!(event.starts_with("event: fragments\n"), "{event}");
+    assert!(event.contains(r#"<tr id="service-mail" data-status="degraded""#), "{event}");
+    assert!(event.contains(r#"<div id="totals">"#), "{event}");
+    assert!(!event.contains("service-shop-api") && !event.contains(r#"id="alerts""#), "{event}");
+
+    world.alerts.lock().unwrap().clear();
+    live.changes().alerts();
+    live.changes().plugins();
+    let event = events.next().await;
+    assert!(event.contains("No alert is open."), "{event}");
+    assert!(event.contains(r#"<div id="plugins">"#), "{event}");
+
+    live.changes().services();
+    assert!(events.next().await.starts_with("event: reload\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_come_together_once_a_second() {
+    let world = world();
+    let (router, live) = live_router(&world);
+    let mut events = Events::open(&router, "/events").await;
+    live.changes().service("mail");
+    events.next().await;
+    let started = tokio::time::Instant::now();
+    for _ in 0..100 {
+        live.changes().service("mail");
+        live.changes().service("shop-api");
+        tokio::task::yield_now().await;
+    }
+    let event = events.next().await;
+    assert_eq!(event.matches("<tr id=").count(), 2, "{event}");
+    assert!(started.elapsed().as_millis() >= 990, "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_sent_what_it_missed_and_only_what_it_shows() {
+    let world = world();
+    let (router, live) = live_router(&world);
+    let page = get(&router, "/?q=shop").await.body;
+    let address = page.split("data-events=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    live.changes().service("mail");
+    live.changes().service("shop-api");
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let event = Events::open(&router, &address).await.next().await;
+    assert!(event.contains("service-shop-api") && !event.contains("service-mail"), "{event}");
+
+    let event = Events::open(&router, "/events?since=1").await.next().await;
+    assert!(event.starts_with("event: reload\n"), "{event}");
+}
+
+#[tokio::test]
+async fn live_connections_are_bounded_and_end_with_the_program() {
+    let world = world();
+    let settings = ApiSettings { max_live: 1, ..ApiSettings::default() };
+    let shutdown = CancellationToken::new();
+    let state = crate::api::ApiState::new(settings, world.ports(), Live::new(), shutdown.clone());
+    let router = super::super::router(state);
+    let mut first = Events::open(&router, "/events").await;
+    assert_eq!(get(&router, "/events").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    shutdown.cancel();
+    assert!(first.0.next().await.is_none());
+    drop(first);
+    assert_eq!(get(&router, "/events").await.status, StatusCode::OK);
+}

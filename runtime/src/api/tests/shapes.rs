@@ -1,0 +1,139 @@
+//! The shapes that scripts rely on.
+
+use axum::http::header::CONTENT_TYPE;
+use insta::assert_json_snapshot;
+use serde_json::json;
+
+use super::*;
+
+#[tokio::test]
+async fn services() {
+    let router = router(&world());
+    let answer = get(&router, "/api/v1/services").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_json_snapshot!("services", answer.json());
+    let answer = get(&router, "/api/v1/services/shop-api").await;
+    assert_eq!(answer.header("etag"), Some("\"1\""));
+    assert_json_snapshot!("service", answer.json());
+}
+
+#[tokio::test]
+async fn lists_go_on_at_their_cursor() {
+    let router = router(&world());
+    let first = get(&router, "/api/v1/services?limit=1").await.json();
+    assert_eq!((&first["items"][0]["slug"], &first["next"]), (&json!("mail"), &json!("mail")));
+    let second = get(&router, "/api/v1/services?limit=1&cursor=mail").await.json();
+    assert_eq!((&second["items"][0]["slug"], &second["next"]), (&json!("shop-api"), &Value::Null));
+
+    let runs = get(&router, "/api/v1/services/shop-api/observations?limit=2").await.json();
+    assert_eq!((runs["items"].as_array().unwrap().len(), &runs["next"]), (2, &json!("2")));
+    let rest = get(&router, "/api/v1/services/shop-api/observations?limit=2&cursor=2").await.json();
+    assert_eq!((&rest["items"][0]["runId"], &rest["next"]), (&json!(1), &Value::Null));
+}
+
+#[tokio::test]
+async fn lists_are_filtered() {
+    let router = router(&world());
+    for (path, wanted) in [
+        ("/api/v1/services?status=error", 1),
+        ("/api/v1/services?status=healthy", 0),
+        ("/api/v1/services?tag=x", 0),
+        ("/api/v1/alerts?state=firing", 1),
+        ("/api/v1/alerts?state=resolved&service=mail", 1),
+        ("/api/v1/alerts?state=pending", 0),
+        ("/api/v1/notifications?state=waiting&alert=5", 1),
+        ("/api/v1/notifications?state=dead", 0),
+    ] {
+        let answer = get(&router, path).await.json();
+        assert_eq!(answer["items"].as_array().unwrap().len(), wanted, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn observations() {
+    let router = router(&world());
+    assert_json_snapshot!("observations", get(&router, "/api/v1/services/shop-api/observations?limit=2").await.json());
+    let answer = send_json(&router, Method::POST, "/api/v1/services/shop-api/check", json!({})).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_json_snapshot!("check", answer.json());
+}
+
+#[tokio::test]
+async fn alerts_and_notifications() {
+    let router = router(&world());
+    assert_json_snapshot!("alerts", get(&router, "/api/v1/alerts").await.json());
+    assert_json_snapshot!("alert", get(&router, "/api/v1/alerts/5").await.json());
+    assert_json_snapshot!("notifications", get(&router, "/api/v1/notifications").await.json());
+}
+
+#[tokio::test]
+async fn plugins() {
+    let router = router(&world());
+    assert_json_snapshot!("plugins", get(&router, "/api/v1/plugins").await.json());
+    assert_eq!(get(&router, "/api/v1/plugins/slack").await.json()["kind"], "notifier");
+    let component = as_admin(Method::PUT, "/api/v1/plugins/mine").body(Body::from(&b"\0asm\x0d\0\x01\0"[..])).unwrap();
+    let answer = send(&router, component).await;
+    assert_eq!((answer.status, &answer.json()["version"]), (StatusCode::OK, &json!("0.2.0")));
+    let answer = send_json(&router, Method::POST, "/api/v1/plugins/http/rollback", json!({})).await;
+    assert_eq!((answer.status, &answer.json()["version"]), (StatusCode::OK, &json!("0.1.0")));
+}
+
+#[tokio::test]
+async fn sql() {
+    let router = router(&world());
+    assert_json_snapshot!(
+        "sql",
+        send_json(&router, Method::POST, "/api/v1/sql", json!({"query": "select 1"})).await.json()
+    );
+    let answer = send_json(&router, Method::POST, "/api/v1/sql", json!({"query": "select 1", "format": "csv"})).await;
+    assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8"));
+    assert_eq!(answer.header("extrack-truncated"), Some("false"));
+    assert_eq!(answer.body, "service,runs\r\nshop-api,12\r\n\"a \"\"b\"\"\",\r\n");
+}
+
+#[tokio::test]
+async fn a_service_lives_and_dies_over_the_api() {
+    let router = router(&world());
+    let spec = json!({"name": "Öffi Plan", "baseUrl": "https://oeffi.example.com"});
+    let created = send_json(&router, Method::POST, "/api/v1/services", spec.clone()).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    assert_eq!(created.header("location"), Some("/api/v1/services/%C3%B6ffi-plan"));
+    assert_eq!(created.header("etag"), Some("\"1\""));
+    let path = created.header("location").unwrap().to_owned();
+    assert_eq!(get(&router, &path).await.json()["slug"], "öffi-plan");
+
+    let put = |revision: &'static str| {
+        let request =
+            as_admin(Method::PUT, &path).header(CONTENT_TYPE, "application/json").header("if-match", revision);
+        request.body(spec.to_string().into()).unwrap()
+    };
+    assert_eq!(send(&router, put("\"1\"")).await.header("etag"), Some("\"2\""));
+    assert_eq!(send(&router, put("\"1\"")).await.status, StatusCode::PRECONDITION_FAILED);
+    let deleted = send_json(&router, Method::DELETE, &path, json!({})).await;
+    assert_eq!((deleted.status, deleted.body.as_str()), (StatusCode::NO_CONTENT, ""));
+    assert_eq!(get(&router, &path).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics() {
+    let world = world();
+    let router = router(&world);
+    let open = |path: &str| request(Method::GET, path).body(Body::empty()).unwrap();
+    assert_eq!(send(&router, open("/healthz")).await.json(), json!({"status": "ok"}));
+    assert_eq!(send(&router, open("/readyz")).await.status, StatusCode::OK);
+    world.unready.lock().unwrap().push("the scheduler is not running".to_owned());
+    let answer = send(&router, open("/readyz")).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.json(), json!({"status": "not ready", "reasons": ["the scheduler is not running"]}));
+    let answer = get(&router, "/metrics").await;
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(answer.body.contains("extrack_up 1"));
+}
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let router = router(&world());
+    let api = get(&router, "/api/v1/openapi.json").await.json();
+    assert_eq!(api["openapi"], "3.1.0");
+    assert_json_snapshot!("openapi", api);
+}
