@@ -236,7 +236,7 @@ pub async fn inspect(bytes: bytes::Bytes) -> Result<PluginEntry, Refusal> {
     let cache =
         cache::CompiledCache::open(scratch.path()).map_err(|error| loader::refuse("compile", error.to_string()))?;
     let loader = Loader::new(&engine, cache).map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let provenance = Provenance { source: Source::Stored(PathBuf::new()), since_ms: 0, by: String::new() };
+    let provenance = Provenance { source: Source::Stored, since_ms: 0, by: String::new() };
     let loaded = loader.load(&Runner::new(&engine), bytes, provenance).await?;
     Ok(entry(&loaded))
 }

@@ -149,7 +149,9 @@ impl Shared {
 
     async fn publish(&self, observation: Observation) {
         let observation = self.judge(observation).await;
-        self.results.observation_append(observation).await;
+        if let Err(error) = self.results.observation_append(observation).await {
+            tracing::error!(%error, "an observation could not be handed to the recorder");
+        }
     }
 
     fn host_slots(&self, base_url: &str) -> Arc<Semaphore> {

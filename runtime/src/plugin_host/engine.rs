@@ -43,7 +43,7 @@ impl PluginEngine {
 
 fn config(pooled: bool) -> Config {
     let mut config = Config::new();
-    config.wasm_component_model(true).epoch_interruption(true).wasm_backtrace(true);
+    config.wasm_component_model(true).epoch_interruption(true);
     if pooled {
         let mut pool = PoolingAllocationConfig::new();
         // Components made from JavaScript or Python consist of many core instances with several memories.

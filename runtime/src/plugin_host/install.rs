@@ -12,8 +12,7 @@ impl PluginHost {
     /// nothing.
     pub async fn install(&self, name: Option<&str>, bytes: bytes::Bytes, by: &str) -> Result<PluginEntry, Refusal> {
         let _one_at_a_time = self.shared.installing.lock().await;
-        let path = self.shared.components.path(&digest(&bytes));
-        let provenance = Provenance { source: Source::Stored(path), since_ms: now_ms(), by: by.to_owned() };
+        let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
         let candidate = self.shared.loader.load(&self.shared.runner, bytes.clone(), provenance).await?;
         if let Some(name) = name
             && name != candidate.info.name
@@ -44,7 +43,7 @@ impl PluginHost {
         let bytes = tokio::fs::read(&path)
             .await
             .map_err(|error| refuse("store", format!("can't read the earlier version `{}`: {error}", path.display())))?;
-        let provenance = Provenance { source: Source::Stored(path), since_ms: now_ms(), by: by.to_owned() };
+        let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
         let candidate = self.shared.loader.load(&self.shared.runner, bytes.into(), provenance).await?;
         self.activate(candidate).await
     }
@@ -130,7 +129,7 @@ impl PluginHost {
             let loaded = match tokio::fs::read(&path).await {
                 Ok(bytes) if digest(&bytes) == activation.digest => {
                     let provenance = Provenance {
-                        source: Source::Stored(path),
+                        source: Source::Stored,
                         since_ms: activation.ts_ms,
                         by: activation.by.clone(),
                     };

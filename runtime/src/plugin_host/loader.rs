@@ -1,6 +1,5 @@
 //! Bytes to a plugin that may be called: each step that fails says which step and why.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -51,14 +50,13 @@ pub(super) struct LoadedPlugin {
     pub(super) exports: Exports,
     pub(super) schema: jsonschema::Validator,
     pub(super) name: Arc<str>,
-    pub(super) version: Arc<str>,
 }
 
 #[derive(Clone)]
 pub(super) enum Source {
     /// Part of this binary.
     Bundled(&'static [u8]),
-    Stored(PathBuf),
+    Stored,
 }
 
 pub(super) enum Exports {
@@ -69,11 +67,7 @@ pub(super) enum Exports {
 
 impl LoadedPlugin {
     pub(super) fn label(&self, service: Option<&str>) -> RunLabel {
-        RunLabel {
-            plugin: self.name.clone(),
-            version: self.version.clone(),
-            service: service.map(str::to_owned),
-        }
+        RunLabel { plugin: self.name.clone(), service: service.map(str::to_owned) }
     }
 }
 
@@ -125,7 +119,7 @@ impl Loader {
             PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(&pre).map_err(wrong_world)?),
         };
 
-        let label = RunLabel { plugin: "new plugin".into(), version: "?".into(), service: None };
+        let label = RunLabel { plugin: "new plugin".into(), service: None };
         let (described, _) = runner
             .run(&pre, label, Access::default(), Instant::now() + limits::DESCRIBE, async |store, instance| {
                 let guest = description.load(&mut *store, instance)?;
@@ -139,7 +133,6 @@ impl Loader {
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
-            version: info.version.as_str().into(),
             info: Arc::new(info),
             kind,
             digest,

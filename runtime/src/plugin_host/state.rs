@@ -29,7 +29,6 @@ pub(super) struct RunState {
 #[derive(Debug, Clone)]
 pub(super) struct RunLabel {
     pub(super) plugin: Arc<str>,
-    pub(super) version: Arc<str>,
     pub(super) service: Option<String>,
 }
 

@@ -46,7 +46,7 @@ impl ComponentStore {
     }
 
     /// Beside, synced, renamed; nothing to do when it is there.
-    pub(super) async fn put(&self, digest: &str, bytes: bytes::Bytes) -> Result<PathBuf, Refusal> {
+    pub(super) async fn put(&self, digest: &str, bytes: bytes::Bytes) -> Result<(), Refusal> {
         let path = self.path(digest);
         let (folder, target) = (self.folder.clone(), path.clone());
         let written = tokio::task::spawn_blocking(move || {
@@ -62,7 +62,7 @@ impl ComponentStore {
         })
         .await;
         match written {
-            Ok(Ok(())) => Ok(path),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(refuse("store", format!("can't write `{}`: {error}", path.display()))),
             Err(error) => Err(refuse("store", error.to_string())),
         }

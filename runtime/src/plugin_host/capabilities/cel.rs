@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cel::{Context, Env, ExecutionError, Program};
 use serde_json::Value;
 
-use crate::domain::History;
 use crate::domain::duration::parse_duration;
+use crate::domain::{History, Observation, Summary};
 use crate::plugin_host::bindings::imports::cel::{CelError, Host};
 use crate::plugin_host::state::RunState;
 
@@ -69,7 +70,19 @@ impl CelPrograms {
                 return Err(CelError::Invalid(format!("unknown variable `{name}`{hint} known: {}", variables.join(", "))));
             }
         }
-        Ok(())
+        // A function that does not exist shows when it is called; what else fails on empty values is no fault.
+        let mut context = Context::with_env(self.env.clone());
+        for variable in variables {
+            context.add_variable_from_value(variable.as_str(), cel::Value::Null);
+        }
+        add_history(&mut context, Arc::new(NoHistory));
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| program.execute(&context))) {
+            Ok(Err(ExecutionError::UndeclaredReference(name))) => Err(CelError::Invalid(format!(
+                "unknown function `{name}`; known are CEL's own and, in rules, {}",
+                HISTORY_FUNCTIONS.join(", ")
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn evaluate(
@@ -93,6 +106,31 @@ impl CelPrograms {
             .map_err(|error| CelError::Failed(error.to_string()))?;
         let json = value.json().map_err(|error| CelError::Failed(format!("the result is not JSON: {error}")))?;
         Ok(json.to_string())
+    }
+}
+
+/// For checking an expression: there are no runs.
+struct NoHistory;
+
+impl History for NoHistory {
+    fn latest(&self) -> Option<Arc<Observation>> {
+        None
+    }
+
+    fn samples(&self, _last: usize) -> Vec<Arc<Observation>> {
+        Vec::new()
+    }
+
+    fn summary(&self, _window: Duration) -> Summary {
+        Summary::default()
+    }
+
+    fn latency(&self, _window: Duration, _quantile: f64) -> Option<u64> {
+        None
+    }
+
+    fn consecutive_failures(&self) -> u32 {
+        0
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::History;
-use crate::plugin_host::bindings::imports::history::{Host, Sample, Summary};
+use crate::plugin_host::bindings::imports::history::{Host, Sample, WindowSummary};
 use crate::plugin_host::convert;
 use crate::plugin_host::state::RunState;
 
@@ -27,9 +27,9 @@ impl Host for RunState {
         Ok(self.history()?.samples(last.min(MOST) as usize).iter().map(|sample| convert::sample(sample)).collect())
     }
 
-    fn summary(&mut self, window_ms: u64) -> wasmtime::Result<Summary> {
+    fn summary(&mut self, window_ms: u64) -> wasmtime::Result<WindowSummary> {
         let summary = self.history()?.summary(Duration::from_millis(window_ms));
-        Ok(Summary {
+        Ok(WindowSummary {
             count: summary.count,
             healthy: summary.healthy,
             degraded: summary.degraded,
