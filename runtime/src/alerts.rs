@@ -1,1 +1,27 @@
-//! (being written)
+//! Alerts: rules are evaluated on every observation, breaches become alerts, and people are told.
+//!
+//! `engine` turns observations into committed transitions, `delivery` brings the notifications committed with them to
+//! their channels, `event_copy` carries alert events to the results. The three meet in the control store, never in memory.
+//! Everything they need from outside is a trait in `ports`; time comes from a clock they are given.
+
+pub mod clock;
+pub mod delivery;
+pub mod engine;
+pub mod event_copy;
+pub mod history;
+pub mod lifecycle;
+pub mod ports;
+pub mod signals;
+
+#[cfg(test)]
+mod fakes;
+
+pub use clock::{Clock, SystemClock};
+pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};
+pub use engine::{AlertEngine, EngineDeps, EngineSettings};
+pub use event_copy::EventCopy;
+pub use ports::{
+    AlertDraft, AlertStore, Attempt, AttemptOutcome, Committed, EventDraft, EventSink, HistoryLoader,
+    NotificationDraft, Notifier, PortError, RuleRunner, Transition,
+};
+pub use signals::{AlertChange, AlertSignals};

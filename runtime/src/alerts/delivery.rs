@@ -1,0 +1,215 @@
+//! Brings notifications to their channels: at least once, in order per alert and channel, over restarts.
+//!
+//! It lives from the outbox in the control store alone. Whatever happens to an attempt, its notification stays there
+//! until the attempt was recorded, so that an attempt cut off by a crash is made again, with the same key.
+
+mod attempt;
+mod backoff;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{AlertId, Catalog, ChannelId, Notification};
+
+use super::clock::Clock;
+use super::ports::{AlertStore, Notifier};
+use super::signals::AlertSignals;
+use attempt::Sender;
+
+/// Rows read at first; four times as many, up to `MOST_ROWS`, while all of them wait for a channel that is busy.
+const ROWS: usize = 256;
+
+/// A row is about a kilobyte, so this bounds the memory that a channel which hangs in a storm can cost.
+const MOST_ROWS: usize = 16_384;
+
+/// The outbox is looked at this often even if nobody called and nothing is due: the clock may have been set.
+const PATROL: Duration = Duration::from_secs(30);
+
+/// The shortest wait for something that is due but can't be started.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// Attempts under way at once.
+    pub at_once: usize,
+    /// Attempts under way at once on one channel, so that one that hangs leaves room for the others.
+    pub at_once_per_channel: usize,
+    /// For one attempt, whatever the notifier does.
+    pub deadline: Duration,
+    /// Before the second attempt; doubles with each one.
+    pub first_retry: Duration,
+    pub longest_retry: Duration,
+    /// The longest wait that another side may ask for.
+    pub longest_retry_after: Duration,
+    /// Given up when both are over: this long, and this many attempts. Being switched off is no reason to give up.
+    pub give_up_after: Duration,
+    pub least_attempts: u32,
+    /// Where people find this server; empty if nowhere.
+    pub public_url: String,
+}
+
+impl Default for DeliverySettings {
+    fn default() -> Self {
+        Self {
+            at_once: 32,
+            at_once_per_channel: 4,
+            deadline: Duration::from_secs(30),
+            first_retry: Duration::from_secs(5),
+            longest_retry: Duration::from_secs(600),
+            longest_retry_after: Duration::from_secs(3_600),
+            give_up_after: Duration::from_secs(24 * 3_600),
+            least_attempts: 20,
+            public_url: String::new(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct DeliveryDeps {
+    pub store: Arc<dyn AlertStore>,
+    pub notifier: Arc<dyn Notifier>,
+    pub clock: Arc<dyn Clock>,
+    pub signals: AlertSignals,
+    pub settings: DeliverySettings,
+}
+
+pub struct Delivery {
+    deps: DeliveryDeps,
+    sends: JoinSet<()>,
+    under_way: HashMap<Id, Place>,
+    /// Read, and not started yet.
+    backlog: VecDeque<Notification>,
+    rows: usize,
+}
+
+/// What an attempt under way occupies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    notification: i64,
+    channel: ChannelId,
+    alert: AlertId,
+}
+
+impl Delivery {
+    pub fn new(deps: DeliveryDeps) -> Self {
+        Self { deps, sends: JoinSet::new(), under_way: HashMap::new(), backlog: VecDeque::new(), rows: ROWS }
+    }
+
+    /// Runs until the shutdown, then waits for the attempts under way, each of which has a deadline.
+    pub async fn run(mut self, catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
+        let sender = Arc::new(Sender { deps: self.deps.clone(), catalog, shutdown: shutdown.clone() });
+        loop {
+            let wait = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                wait = self.start_due(&sender) => wait,
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(ended) = self.sends.join_next_with_id() => self.release(ended),
+                () = self.deps.signals.outbox_woken() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        while let Some(ended) = self.sends.join_next_with_id().await {
+            self.release(ended);
+        }
+    }
+
+    /// Starts what is due as far as there is room, and answers how long nothing else is to be done.
+    async fn start_due(&mut self, sender: &Arc<Sender>) -> Duration {
+        self.start_backlog(sender);
+        while self.has_room() {
+            let now_ms = self.deps.clock.now_ms();
+            let due = match self.deps.store.notification_due(now_ms, self.rows).await {
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::error!(%error, "the outbox can't be read, it is tried again");
+                    return PAUSE;
+                }
+            };
+            let is_all = due.len() < self.rows;
+            let busy: HashSet<i64> = self.under_way.values().map(|place| place.notification).collect();
+            self.backlog = due.into_iter().filter(|notification| !busy.contains(&notification.id)).collect();
+            let started = self.start_backlog(sender);
+            if is_all {
+                self.rows = ROWS;
+                break;
+            }
+            if started == 0 {
+                // All of them wait for something: look behind them.
+                if self.rows >= MOST_ROWS {
+                    break;
+                }
+                self.rows *= 4;
+            }
+        }
+        self.wait().await
+    }
+
+    fn has_room(&self) -> bool {
+        self.under_way.len() < self.deps.settings.at_once
+    }
+
+    fn start_backlog(&mut self, sender: &Arc<Sender>) -> usize {
+        let mut started = 0;
+        for notification in std::mem::take(&mut self.backlog) {
+            if self.has_room() && self.may_start(&notification) {
+                let place = Place {
+                    notification: notification.id,
+                    channel: notification.channel.clone(),
+                    alert: notification.alert,
+                };
+                let sender = Arc::clone(sender);
+                let id = self.sends.spawn(async move { sender.send(notification).await }).id();
+                self.under_way.insert(id, place);
+                started += 1;
+            } else {
+                self.backlog.push_back(notification);
+            }
+        }
+        started
+    }
+
+    fn may_start(&self, notification: &Notification) -> bool {
+        let on_channel = self.under_way.values().filter(|place| place.channel == notification.channel);
+        let (mut count, mut same_alert) = (0, false);
+        for place in on_channel {
+            count += 1;
+            same_alert |= place.alert == notification.alert;
+        }
+        !same_alert && count < self.deps.settings.at_once_per_channel
+    }
+
+    fn release(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => error.id(),
+        };
+        self.under_way.remove(&id);
+    }
+
+    async fn wait(&self) -> Duration {
+        let next_ms = match self.deps.store.notification_next_due().await {
+            Ok(Some(next_ms)) => next_ms,
+            Ok(None) => return PATROL,
+            Err(error) => {
+                tracing::error!(%error, "the outbox can't be read, it is tried again");
+                return PAUSE;
+            }
+        };
+        // What is due already and was not started waits for something under way, which wakes the loop when it ends.
+        match u64::try_from(next_ms - self.deps.clock.now_ms()) {
+            Ok(wait_ms) if wait_ms > 0 => Duration::from_millis(wait_ms).min(PATROL),
+            _ => PAUSE,
+        }
+    }
+}

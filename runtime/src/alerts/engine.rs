@@ -1,0 +1,316 @@
+//! Takes in observations, has the rules judge them, commits what follows.
+//!
+//! Each service is a lane: its observations are judged one after another, so that its alerts move in order. Lanes run
+//! beside each other up to a bound, one observation a turn, so that a slow rule delays nothing but its own service. A
+//! lane that is not running is plain data here; nothing is locked.
+
+mod lane;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Alert, Catalog, ChannelId, Observation};
+
+use super::clock::Clock;
+use super::ports::{AlertStore, HistoryLoader, RuleRunner};
+use super::signals::AlertSignals;
+use lane::{Lane, Turn};
+
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Services judged at the same time. Rules wait on nothing but the CPU, so this only has to outnumber the ones that
+    /// run into their deadline.
+    pub lanes_at_once: usize,
+    /// Observations a lane may be behind by before the oldest are no longer judged, only remembered.
+    pub judged_behind: usize,
+    /// Observations a lane may be behind by before the oldest are dropped from the history in memory as well.
+    pub kept_behind: usize,
+    /// One rule, one observation. The plugin host has a shorter deadline of its own; this one guards against its failing.
+    pub rule_deadline: Duration,
+    /// For reading a service's history back. Judging goes on without it after that: paging never waits for the results.
+    pub history_deadline: Duration,
+    /// Before a transition whose commit failed is tried again; doubles up to `longest_retry`.
+    pub first_retry: Duration,
+    pub longest_retry: Duration,
+    /// For the turns still to be taken when the program stops.
+    pub grace: Duration,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            lanes_at_once: 64,
+            judged_behind: 32,
+            kept_behind: 1_024,
+            rule_deadline: Duration::from_secs(30),
+            history_deadline: Duration::from_secs(10),
+            first_retry: Duration::from_secs(1),
+            longest_retry: Duration::from_secs(30),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct EngineDeps {
+    pub rules: Arc<dyn RuleRunner>,
+    pub store: Arc<dyn AlertStore>,
+    pub history: Arc<dyn HistoryLoader>,
+    pub clock: Arc<dyn Clock>,
+    pub signals: AlertSignals,
+    pub settings: EngineSettings,
+}
+
+pub struct AlertEngine {
+    core: Arc<Core>,
+    stalls: HashMap<String, Stall>,
+    /// Lanes that have something to do and are not running, in the order in which they came to it.
+    ready: VecDeque<String>,
+    /// Lanes with a transition to be committed again, and when.
+    retries: BTreeSet<(Instant, String)>,
+    turns: JoinSet<Lane>,
+    running: HashMap<Id, String>,
+}
+
+/// What lanes share.
+struct Core {
+    deps: EngineDeps,
+    /// Channels known to be in the store. An id stands for its settings, so once is enough.
+    kept_channels: std::sync::Mutex<HashSet<ChannelId>>,
+}
+
+/// A lane's place: its state while it is not running, and what waits for it.
+#[derive(Default)]
+struct Stall {
+    lane: Option<Lane>,
+    running: bool,
+    queue: VecDeque<Arc<Observation>>,
+    /// Has to look at the catalog or at a failed commit, even without an observation.
+    due: bool,
+    queued: bool,
+    retry_at: Option<Instant>,
+    failures: u32,
+}
+
+impl AlertEngine {
+    pub fn new(deps: EngineDeps) -> Self {
+        Self {
+            core: Arc::new(Core { deps, kept_channels: std::sync::Mutex::default() }),
+            stalls: HashMap::new(),
+            ready: VecDeque::new(),
+            retries: BTreeSet::new(),
+            turns: JoinSet::new(),
+            running: HashMap::new(),
+        }
+    }
+
+    /// Runs until the shutdown. Nothing is judged before a catalog was published (version 0 is none), because an alert
+    /// without its rule would be resolved, and before the open alerts were read.
+    pub async fn run(
+        mut self,
+        mut observations: mpsc::Receiver<Arc<Observation>>,
+        mut catalog: watch::Receiver<Arc<Catalog>>,
+        shutdown: CancellationToken,
+    ) {
+        let started = async {
+            // An error means that the publisher is gone; the shutdown follows.
+            let _ = catalog.wait_for(|catalog| catalog.version > 0).await;
+            self.read_open_alerts().await
+        };
+        let open = tokio::select! {
+            () = shutdown.cancelled() => return,
+            open = started => open,
+        };
+        self.adopt(open);
+        let mut current = catalog.borrow_and_update().clone();
+        let (mut published, mut arriving) = (true, true);
+        loop {
+            self.start_turns(&current);
+            let retry_at = self.retries.first().map(|(at, _)| *at);
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(ended) = self.turns.join_next_with_id() => self.end_turn(ended),
+                changed = catalog.changed(), if published => match changed {
+                    Ok(()) => {
+                        current = catalog.borrow_and_update().clone();
+                        self.all_due();
+                    }
+                    Err(_) => published = false,
+                },
+                () = sleep_until(retry_at), if retry_at.is_some() => self.retry_due(),
+                observation = observations.recv(), if arriving => match observation {
+                    Some(observation) => self.accept(observation, &current),
+                    None => arriving = false,
+                },
+            }
+        }
+        while let Ok(observation) = observations.try_recv() {
+            self.accept(observation, &current);
+        }
+        self.finish(&current).await;
+    }
+
+    async fn read_open_alerts(&self) -> Vec<Alert> {
+        let settings = &self.core.deps.settings;
+        let mut wait = settings.first_retry;
+        loop {
+            match self.core.deps.store.alert_open_list().await {
+                Ok(open) => return open,
+                Err(error) => {
+                    tracing::error!(%error, "the open alerts can't be read, no rule is evaluated until they are")
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(settings.longest_retry);
+        }
+    }
+
+    /// Gives each open alert to its lane, which looks at it at once: its rule may be gone.
+    fn adopt(&mut self, open: Vec<Alert>) {
+        for alert in open {
+            let slug = alert.service.clone();
+            let stall = self.stalls.entry(slug.clone()).or_default();
+            stall.lane.get_or_insert_with(|| Lane::new(slug.clone())).adopt(alert);
+            stall.due = true;
+            self.make_ready(&slug);
+        }
+    }
+
+    fn accept(&mut self, observation: Arc<Observation>, catalog: &Catalog) {
+        // A run that did not take place is no news of the service.
+        if observation.missed {
+            return;
+        }
+        let slug = observation.service.clone();
+        let ruled = catalog.rules.get(&slug).is_some_and(|rules| !rules.is_empty());
+        if !ruled && !self.stalls.contains_key(&slug) {
+            return;
+        }
+        let stall = self.stalls.entry(slug.clone()).or_default();
+        stall.queue.push_back(observation);
+        if stall.queue.len() > self.core.deps.settings.kept_behind {
+            stall.queue.pop_front();
+            metrics::counter!("extrack_alert_observations_dropped_total").increment(1);
+        }
+        self.make_ready(&slug);
+    }
+
+    fn make_ready(&mut self, slug: &str) {
+        let Some(stall) = self.stalls.get_mut(slug) else { return };
+        if !stall.running && !stall.queued && (stall.due || !stall.queue.is_empty()) {
+            stall.queued = true;
+            self.ready.push_back(slug.to_owned());
+        }
+    }
+
+    fn all_due(&mut self) {
+        let slugs: Vec<String> = self.stalls.keys().cloned().collect();
+        for slug in slugs {
+            if let Some(stall) = self.stalls.get_mut(&slug) {
+                stall.due = true;
+            }
+            self.make_ready(&slug);
+        }
+    }
+
+    fn retry_due(&mut self) {
+        let now = Instant::now();
+        while self.retries.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, slug)) = self.retries.pop_first() else { break };
+            if let Some(stall) = self.stalls.get_mut(&slug) {
+                stall.retry_at = None;
+                stall.due = true;
+            }
+            self.make_ready(&slug);
+        }
+    }
+
+    fn start_turns(&mut self, catalog: &Arc<Catalog>) {
+        while self.running.len() < self.core.deps.settings.lanes_at_once {
+            let Some(slug) = self.ready.pop_front() else { break };
+            let Some(stall) = self.stalls.get_mut(&slug) else { continue };
+            stall.queued = false;
+            stall.running = true;
+            stall.due = false;
+            let behind = stall.queue.len().saturating_sub(self.core.deps.settings.judged_behind);
+            if behind > 0 {
+                metrics::counter!("extrack_alert_evaluations_coalesced_total").increment(behind as u64);
+            }
+            let turn = Turn {
+                remembered: stall.queue.drain(..behind).collect(),
+                judged: stall.queue.pop_front(),
+                waiting: stall.queue.iter().map(|observation| observation.run_id).collect(),
+                catalog: Arc::clone(catalog),
+            };
+            // Taken away by a panic: begins anew with what the stores know.
+            let lane = stall.lane.take().unwrap_or_else(|| Lane::new(slug.clone()));
+            let core = Arc::clone(&self.core);
+            let id = self.turns.spawn(async move { lane.take_turn(&core, turn).await }).id();
+            self.running.insert(id, slug);
+        }
+    }
+
+    fn end_turn(&mut self, ended: Result<(Id, Lane), JoinError>) {
+        let (id, lane) = match ended {
+            Ok((id, lane)) => (id, Ok(lane)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let Some(slug) = self.running.remove(&id) else { return };
+        let Some(stall) = self.stalls.get_mut(&slug) else { return };
+        stall.running = false;
+        if let Some(at) = stall.retry_at.take() {
+            self.retries.remove(&(at, slug.clone()));
+        }
+        let lane = lane.unwrap_or_else(|error| {
+            tracing::error!(service = slug, %error, "judging an observation panicked, the alerts are read again");
+            Lane::lost(slug.clone())
+        });
+        let settings = &self.core.deps.settings;
+        if lane.is_settled() {
+            stall.failures = 0;
+        } else {
+            let wait = settings.first_retry.saturating_mul(1 << stall.failures.min(16)).min(settings.longest_retry);
+            stall.failures += 1;
+            let at = Instant::now() + wait;
+            stall.retry_at = Some(at);
+            self.retries.insert((at, slug.clone()));
+        }
+        if lane.is_idle() && stall.queue.is_empty() && !stall.due {
+            self.stalls.remove(&slug);
+            return;
+        }
+        stall.lane = Some(lane);
+        self.make_ready(&slug);
+    }
+
+    /// Judges what has already arrived; what is not done in time comes up again with the next observation after a start.
+    async fn finish(mut self, catalog: &Arc<Catalog>) {
+        let grace = self.core.deps.settings.grace;
+        let rest = async {
+            loop {
+                self.start_turns(catalog);
+                let Some(ended) = self.turns.join_next_with_id().await else { break };
+                self.end_turn(ended);
+            }
+        };
+        if tokio::time::timeout(grace, rest).await.is_err() {
+            tracing::warn!("stopped before every observation was judged, the next ones of these services decide");
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

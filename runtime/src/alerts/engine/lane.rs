@@ -1,0 +1,355 @@
+//! One service's rules, open alerts and history, and what one turn does with them.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
+use crate::alerts::lifecycle::{self, Change, Decision};
+use crate::alerts::ports::{NotificationDraft, PortError, PortResult, Transition};
+use crate::domain::{
+    Alert, AlertRule, Catalog, ChannelId, History, Notification, NotificationState, NotificationStatus, Observation,
+    UnixMillis, Verdict,
+};
+
+use super::Core;
+
+/// For a rule that can't say how far it looks back, until it can.
+const LOOK_BACK_UNKNOWN: Duration = Duration::from_secs(600);
+
+/// For a service without probes of its own.
+const INTERVAL_UNKNOWN: Duration = Duration::from_secs(60);
+
+/// What a lane is given for one turn.
+pub(super) struct Turn {
+    /// Observations that are too late to be judged, oldest first.
+    pub(super) remembered: Vec<Arc<Observation>>,
+    pub(super) judged: Option<Arc<Observation>>,
+    /// Runs that wait for later turns.
+    pub(super) waiting: HashSet<i64>,
+    pub(super) catalog: Arc<Catalog>,
+}
+
+pub(super) struct Lane {
+    service: String,
+    /// Open alerts by the key of their rule, as the store has them.
+    alerts: BTreeMap<String, Alert>,
+    rules: Vec<RuleSlot>,
+    /// Version of the catalog that `rules` is from.
+    version: u64,
+    history: Option<Arc<ServiceHistory>>,
+    /// By the key of its rule: what still has to be made of the alert.
+    unsettled: BTreeMap<String, Unsettled>,
+    /// A commit failed, or may have: what the store has must be read again before the next one.
+    stale: bool,
+}
+
+struct RuleSlot {
+    rule: Arc<AlertRule>,
+    look_back: Option<Duration>,
+    failing: bool,
+}
+
+enum Unsettled {
+    Judged { verdict: Verdict, now_ms: UnixMillis },
+    Removed,
+}
+
+impl Lane {
+    pub(super) fn new(service: String) -> Self {
+        Self {
+            service,
+            alerts: BTreeMap::new(),
+            rules: Vec::new(),
+            version: 0,
+            history: None,
+            unsettled: BTreeMap::new(),
+            stale: false,
+        }
+    }
+
+    /// One whose state went down with a panic.
+    pub(super) fn lost(service: String) -> Self {
+        Self { stale: true, ..Self::new(service) }
+    }
+
+    pub(super) fn adopt(&mut self, alert: Alert) {
+        self.alerts.insert(alert.rule.clone(), alert);
+    }
+
+    /// Nothing waits for another commit.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsettled.is_empty() && !self.stale
+    }
+
+    /// Nothing would be lost with it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_settled() && self.rules.is_empty() && self.alerts.is_empty()
+    }
+
+    pub(super) async fn take_turn(mut self, core: &Core, turn: Turn) -> Self {
+        if self.stale {
+            self.read_alerts(core).await;
+        }
+        self.follow(&turn.catalog);
+        // First what is left from before: a breach that could not be committed is not forgotten because it is over.
+        let left: Vec<String> = self.unsettled.keys().cloned().collect();
+        for key in left {
+            self.settle(core, &turn.catalog, &key).await;
+        }
+        if !self.rules.is_empty() && (turn.judged.is_some() || !turn.remembered.is_empty()) {
+            self.judge(core, &turn).await;
+        }
+        self
+    }
+
+    /// Takes over the rules of the catalog. An alert whose rule is gone has to be closed.
+    fn follow(&mut self, catalog: &Catalog) {
+        if self.version != catalog.version {
+            self.version = catalog.version;
+            let mut before: BTreeMap<String, RuleSlot> =
+                self.rules.drain(..).map(|slot| (slot.rule.key.clone(), slot)).collect();
+            for rule in catalog.rules.get(&self.service).into_iter().flatten() {
+                let same = before
+                    .remove(&rule.key)
+                    .filter(|slot| slot.rule.plugin == rule.plugin && slot.rule.settings == rule.settings);
+                let (look_back, failing) = same.map_or((None, false), |slot| (slot.look_back, slot.failing));
+                self.rules.push(RuleSlot { rule: Arc::clone(rule), look_back, failing });
+            }
+        }
+        let ruled: BTreeSet<&str> = self.rules.iter().map(|slot| slot.rule.key.as_str()).collect();
+        self.unsettled.retain(|key, what| match what {
+            Unsettled::Removed => !ruled.contains(key.as_str()),
+            Unsettled::Judged { .. } => ruled.contains(key.as_str()),
+        });
+        for key in self.alerts.keys().filter(|key| !ruled.contains(key.as_str())) {
+            self.unsettled.insert(key.clone(), Unsettled::Removed);
+        }
+    }
+
+    async fn judge(&mut self, core: &Core, turn: &Turn) {
+        let mut history = self.take_history(core, turn).await;
+        for observation in turn.remembered.iter().chain(&turn.judged) {
+            Arc::make_mut(&mut history).push(Arc::clone(observation));
+        }
+        let now_ms = history.now_ms();
+        self.history = Some(Arc::clone(&history));
+        if turn.judged.is_none() {
+            return;
+        }
+        for index in 0..self.rules.len() {
+            let rule = Arc::clone(&self.rules[index].rule);
+            let verdict = evaluate(core, &rule, Arc::clone(&history) as Arc<dyn History>, now_ms).await;
+            self.note_health(index, verdict.as_ref().err());
+            if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict {
+                self.unsettled.insert(rule.key.clone(), Unsettled::Judged { verdict, now_ms });
+                self.settle(core, &turn.catalog, &rule.key).await;
+            }
+        }
+    }
+
+    /// The history so far, read back first if it is not there or does not reach far enough any more.
+    async fn take_history(&mut self, core: &Core, turn: &Turn) -> Arc<ServiceHistory> {
+        let reach = self.reach(core, &turn.catalog).await;
+        if let Some(mut history) = self.history.take_if(|history| history.reach().kept_ms() >= reach.kept_ms()) {
+            if history.reach() != reach {
+                Arc::make_mut(&mut history).set_reach(reach);
+            }
+            return history;
+        }
+        let first = turn.remembered.first().or(turn.judged.as_ref());
+        let from_ms = first.map_or_else(|| core.deps.clock.now_ms(), |observation| observation.ts_ms);
+        let since_ms = from_ms.saturating_sub(reach.kept_ms());
+        let loading = core.deps.history.load(&self.service, since_ms, MAX_SAMPLES);
+        let loaded = match tokio::time::timeout(core.deps.settings.history_deadline, loading).await {
+            Ok(loaded) => loaded,
+            Err(_) => Err(PortError("no answer in time".to_owned())),
+        };
+        let mut history = ServiceHistory::new(reach);
+        // The last ones may not have reached the results yet.
+        let known = self.history.take().map(|before| before.samples(MAX_WHOLE)).unwrap_or_default();
+        match loaded {
+            Ok(observations) => {
+                let here = known.iter().chain(&turn.remembered).chain(&turn.judged).map(|run| run.run_id);
+                let here: HashSet<i64> = here.chain(turn.waiting.iter().copied()).collect();
+                for observation in observations.into_iter().filter(|observation| !here.contains(&observation.run_id)) {
+                    history.push(Arc::new(observation));
+                }
+            }
+            Err(error) => {
+                metrics::counter!("extrack_alert_history_failures_total").increment(1);
+                let service = self.service.as_str();
+                tracing::warn!(service, %error, "the history can't be read, rules see only what happens from now on");
+            }
+        }
+        known.into_iter().for_each(|observation| history.push(observation));
+        Arc::new(history)
+    }
+
+    async fn reach(&mut self, core: &Core, catalog: &Catalog) -> Reach {
+        for index in 0..self.rules.len() {
+            if self.rules[index].look_back.is_none() {
+                let rule = Arc::clone(&self.rules[index].rule);
+                let look_back = within(core.deps.settings.rule_deadline, core.deps.rules.look_back(&rule)).await;
+                self.note_health(index, look_back.as_ref().err());
+                self.rules[index].look_back = look_back.ok();
+            }
+        }
+        let look_back = self.rules.iter().map(|slot| slot.look_back.unwrap_or(LOOK_BACK_UNKNOWN)).max();
+        let service = catalog.services.get(&self.service);
+        let interval = service.and_then(|service| service.probes.iter().map(|probe| probe.interval).max());
+        Reach { look_back: look_back.unwrap_or_default(), interval: interval.unwrap_or(INTERVAL_UNKNOWN) }
+    }
+
+    /// A rule that can't say anything neither fires nor resolves; it is complained about once, until it recovers.
+    fn note_health(&mut self, index: usize, error: Option<&PortError>) {
+        let slot = &mut self.rules[index];
+        let (service, rule) = (self.service.as_str(), slot.rule.name.as_str());
+        match error {
+            Some(error) => {
+                metrics::counter!("extrack_alert_rule_errors_total", "rule" => slot.rule.key.clone()).increment(1);
+                if !slot.failing {
+                    tracing::error!(service, rule, %error, "the rule can't be evaluated, its alert stays as it is");
+                }
+            }
+            None if slot.failing => tracing::info!(service, rule, "the rule can be evaluated again"),
+            None => {}
+        }
+        slot.failing = error.is_some();
+    }
+
+    /// Commits what has been judged of one rule. What fails stays, with the alert as it was.
+    async fn settle(&mut self, core: &Core, catalog: &Catalog, key: &str) {
+        let Some(change) = self.change(core, key) else {
+            self.unsettled.remove(key);
+            return;
+        };
+        if self.stale {
+            self.read_alerts(core).await;
+            if self.stale {
+                return;
+            }
+            // What was thought to have failed may have been done.
+            return Box::pin(self.settle(core, catalog, key)).await;
+        }
+        let rule = self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| Arc::clone(&slot.rule));
+        match commit(core, catalog, rule.as_deref(), change).await {
+            Ok(alert) if alert.state.is_open() => {
+                self.alerts.insert(key.to_owned(), alert);
+                self.unsettled.remove(key);
+            }
+            Ok(_) => {
+                self.alerts.remove(key);
+                self.unsettled.remove(key);
+            }
+            Err(error) => {
+                self.stale = true;
+                metrics::counter!("extrack_alert_commit_failures_total").increment(1);
+                let service = self.service.as_str();
+                tracing::error!(service, rule = key, %error, "an alert's transition can't be committed, it is tried again");
+            }
+        }
+    }
+
+    fn change(&self, core: &Core, key: &str) -> Option<Change> {
+        let current = self.alerts.get(key);
+        match self.unsettled.get(key)? {
+            Unsettled::Removed => current.map(|alert| lifecycle::remove(alert, core.deps.clock.now_ms())),
+            Unsettled::Judged { verdict, now_ms } => {
+                let slot = self.rules.iter().find(|slot| slot.rule.key == key)?;
+                match lifecycle::decide(current, verdict, &slot.rule, *now_ms) {
+                    Decision::Nothing => None,
+                    Decision::Change(change) => Some(*change),
+                }
+            }
+        }
+    }
+
+    async fn read_alerts(&mut self, core: &Core) {
+        match core.deps.store.alert_open_list().await {
+            Ok(open) => {
+                let mine = open.into_iter().filter(|alert| alert.service == self.service);
+                self.alerts = mine.map(|alert| (alert.rule.clone(), alert)).collect();
+                self.stale = false;
+                // A commit that was thought to have failed may have left something to send.
+                core.deps.signals.wake_all();
+            }
+            Err(error) => {
+                let service = self.service.as_str();
+                tracing::error!(service, %error, "the open alerts can't be read, they stay as they are");
+            }
+        }
+    }
+}
+
+async fn evaluate(core: &Core, rule: &AlertRule, history: Arc<dyn History>, now_ms: UnixMillis) -> PortResult<Verdict> {
+    metrics::counter!("extrack_alert_evaluations_total").increment(1);
+    within(core.deps.settings.rule_deadline, core.deps.rules.evaluate(rule, history, now_ms)).await
+}
+
+async fn within<T>(deadline: Duration, work: impl Future<Output = PortResult<T>>) -> PortResult<T> {
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(PortError("no answer in time".to_owned())))
+}
+
+/// Commits one change with the notifications that belong to it, then says so.
+async fn commit(core: &Core, catalog: &Catalog, rule: Option<&AlertRule>, change: Change) -> PortResult<Alert> {
+    let channels = match change.notify {
+        None => Vec::new(),
+        Some(NotificationStatus::Firing) => told_now(core, catalog, rule).await?,
+        Some(NotificationStatus::Resolved) => match change.alert.id {
+            Some(id) => told_before(&core.deps.store.alert_notifications(id).await?),
+            None => Vec::new(),
+        },
+    };
+    let notifications = change.notify.map_or_else(Vec::new, |status| {
+        let draft = |channel| NotificationDraft { channel, status, idempotency_key: idempotency_key() };
+        channels.into_iter().map(draft).collect()
+    });
+    let transition = Transition { alert: change.alert, event: change.event, notifications };
+    let committed = core.deps.store.transition_commit(transition).await?;
+    metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str()).increment(1);
+    let (alert, reason) = (&committed.alert, committed.event.reason.as_str());
+    let (service, rule, state) = (alert.service.as_str(), alert.name.as_str(), alert.state.as_str());
+    tracing::info!(service, rule, state, alert = alert.id.0, reason, "alert is {state}");
+    core.deps.signals.committed(&committed.alert, &committed.event);
+    Ok(committed.alert)
+}
+
+/// The rule's channels, each kept in the store first, so that it can be told of the end as well.
+async fn told_now(core: &Core, catalog: &Catalog, rule: Option<&AlertRule>) -> PortResult<Vec<ChannelId>> {
+    let mut told = Vec::new();
+    for id in rule.into_iter().flat_map(|rule| &rule.channels) {
+        if told.contains(id) {
+            continue;
+        }
+        let Some(channel) = catalog.channels.get(id) else {
+            metrics::counter!("extrack_alert_channels_unknown_total").increment(1);
+            tracing::error!(channel = id.0, "a rule names a channel that is not in the catalog, it is not told");
+            continue;
+        };
+        if !core.kept_channels.lock().is_ok_and(|kept| kept.contains(id)) {
+            core.deps.store.channel_put(Arc::clone(channel)).await?;
+            if let Ok(mut kept) = core.kept_channels.lock() {
+                kept.insert(id.clone());
+            }
+        }
+        told.push(id.clone());
+    }
+    Ok(told)
+}
+
+/// The channels that heard of the alert, or may have: one that refused the message for good at the first attempt has not.
+pub(super) fn told_before(notifications: &[Notification]) -> Vec<ChannelId> {
+    let mut told: Vec<ChannelId> = Vec::new();
+    for notification in notifications {
+        let refused = notification.state == NotificationState::Dead && notification.attempts <= 1;
+        if notification.status == NotificationStatus::Firing && !refused && !told.contains(&notification.channel) {
+            told.push(notification.channel.clone());
+        }
+    }
+    told
+}
+
+fn idempotency_key() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

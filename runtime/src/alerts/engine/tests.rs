@@ -1,0 +1,389 @@
+//! Timelines under virtual time: what the engine commits for what it is told.
+
+use std::time::Duration;
+
+use super::*;
+use crate::alerts::fakes::{self, *};
+use crate::domain::{AlertRule, AlertState, NotificationState, NotificationStatus, Status};
+
+/// Stores that outlive crashes, and an engine that does not.
+struct World {
+    store: FakeStore,
+    rules: FakeRules,
+    history: FakeHistory,
+    clock: FakeClock,
+    signals: AlertSignals,
+    settings: EngineSettings,
+    catalog: watch::Sender<Arc<Catalog>>,
+    runs: i64,
+    engine: Option<(mpsc::Sender<Arc<Observation>>, CancellationToken, tokio::task::JoinHandle<()>)>,
+}
+
+impl World {
+    async fn new(rules: &[AlertRule]) -> Self {
+        let mut world = Self {
+            store: FakeStore::default(),
+            rules: FakeRules::default(),
+            history: FakeHistory::default(),
+            clock: FakeClock::new(),
+            signals: AlertSignals::default(),
+            settings: EngineSettings::default(),
+            catalog: watch::channel(Arc::new(fakes::catalog(rules))).0,
+            runs: 0,
+            engine: None,
+        };
+        world.start().await;
+        world
+    }
+
+    async fn start(&mut self) {
+        let engine = AlertEngine::new(EngineDeps {
+            rules: Arc::new(self.rules.clone()),
+            store: Arc::new(self.store.clone()),
+            history: Arc::new(self.history.clone()),
+            clock: Arc::new(self.clock),
+            signals: self.signals.clone(),
+            settings: self.settings.clone(),
+        });
+        let (sender, receiver) = mpsc::channel(4_096);
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(engine.run(receiver, self.catalog.subscribe(), shutdown.clone()));
+        self.engine = Some((sender, shutdown, task));
+        settle().await;
+    }
+
+    /// As by `kill -9`.
+    async fn crash(&mut self) {
+        let (_, _, task) = self.engine.take().unwrap();
+        task.abort();
+        let _ = task.await;
+        self.start().await;
+    }
+
+    async fn stop(&mut self) {
+        let (_, shutdown, task) = self.engine.take().unwrap();
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    async fn send(&mut self, service: &str, status: Status) {
+        self.runs += 1;
+        let run = Observation { run_id: self.runs, ..observation(service, self.clock.now_ms(), status) };
+        self.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+    }
+
+    async fn observe(&mut self, service: &str, status: Status) {
+        self.send(service, status).await;
+        settle().await;
+    }
+
+    async fn publish(&mut self, rules: &[AlertRule]) {
+        let version = self.catalog.borrow().version + 1;
+        self.catalog.send_replace(Arc::new(Catalog { version, ..fakes::catalog(rules) }));
+        settle().await;
+    }
+
+    fn outbox(&self) -> Vec<String> {
+        let state = self.store.state();
+        state.notifications.iter().map(|row| format!("{}:{}", row.channel.0, row.status.as_str())).collect()
+    }
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+fn lasting(seconds: u64) -> AlertRule {
+    AlertRule { duration: Duration::from_secs(seconds), ..rule("shop-api", "Down") }
+}
+
+enum Step {
+    Healthy,
+    Degraded,
+    Unhealthy,
+    /// The rule fails.
+    Broken,
+    Pass(u64),
+    Crash,
+    CommitsFail(usize),
+    CommitsDoubtful(usize),
+}
+
+#[tokio::test(start_paused = true)]
+async fn timelines() {
+    use Step::*;
+    let cases: Vec<(&str, u64, Vec<Step>, Vec<&str>, Vec<&str>)> = vec![
+        (
+            "one alert while the service stays down",
+            0,
+            vec![Unhealthy, Pass(30), Unhealthy, Pass(30), Unhealthy, Pass(30), Healthy, Healthy],
+            vec!["1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
+        ),
+        (
+            "pending goes on over a crash",
+            60,
+            vec![Unhealthy, Pass(40), Crash, Unhealthy, Pass(20), Unhealthy],
+            vec!["1:pending", "1:firing"],
+            vec!["slack-1:firing"],
+        ),
+        (
+            "firing goes on over a crash and is resolved after it",
+            0,
+            vec![Unhealthy, Crash, Unhealthy, Crash, Healthy],
+            vec!["1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
+        ),
+        (
+            "a flapping service that stays below the duration disturbs nobody",
+            60,
+            vec![Unhealthy, Pass(30), Healthy, Pass(30), Unhealthy, Pass(30), Healthy],
+            vec!["1:pending", "1:resolved", "2:pending", "2:resolved"],
+            vec![],
+        ),
+        (
+            "no opinion and a failing rule change nothing",
+            0,
+            vec![Degraded, Broken, Unhealthy, Degraded, Broken, Pass(600), Broken],
+            vec!["1:firing"],
+            vec!["slack-1:firing"],
+        ),
+        (
+            "a failed commit is made up for without another observation",
+            0,
+            vec![CommitsFail(3), Unhealthy, Pass(20)],
+            vec!["1:firing"],
+            vec!["slack-1:firing"],
+        ),
+        (
+            "a failed commit is made up for by the next observation",
+            0,
+            vec![Unhealthy, CommitsFail(1), Healthy, Healthy],
+            vec!["1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
+        ),
+        (
+            "a commit that failed before a crash comes up again",
+            0,
+            vec![CommitsFail(1), Unhealthy, Crash, Unhealthy],
+            vec!["1:firing"],
+            vec!["slack-1:firing"],
+        ),
+        (
+            "a breach that could not be committed is told although it is over",
+            0,
+            vec![CommitsFail(1), Unhealthy, Healthy],
+            vec!["1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
+        ),
+        (
+            "a breach that could not be committed until it was over leaves no trace",
+            0,
+            vec![CommitsFail(2), Unhealthy, Healthy, Pass(60)],
+            vec![],
+            vec![],
+        ),
+        (
+            "a commit that was done although it answered with an error is not done twice",
+            0,
+            vec![CommitsDoubtful(1), Unhealthy, Pass(20), Unhealthy, CommitsDoubtful(1), Healthy, Pass(20), Healthy],
+            vec!["1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
+        ),
+    ];
+    for (name, duration_s, steps, story, outbox) in cases {
+        let mut world = World::new(&[lasting(duration_s)]).await;
+        for step in steps {
+            match step {
+                Healthy => world.observe("shop-api", Status::Healthy).await,
+                Degraded => world.observe("shop-api", Status::Degraded).await,
+                Unhealthy => world.observe("shop-api", Status::Unhealthy).await,
+                Broken => world.observe("shop-api", Status::Error).await,
+                Pass(seconds) => pass(seconds).await,
+                Crash => world.crash().await,
+                CommitsFail(count) => world.store.state().failing_commits = count,
+                CommitsDoubtful(count) => world.store.state().doubtful_commits = count,
+            }
+        }
+        assert_eq!(world.store.story(), story, "{name}");
+        assert_eq!(world.outbox(), outbox, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_rule_resolves_its_alert_and_tells_who_was_told() {
+    for while_running in [true, false] {
+        let mut world = World::new(&[rule("shop-api", "Down"), rule("shop-api", "Slow"), lasting(60)]).await;
+        world
+            .publish(&[
+                rule("shop-api", "Down"),
+                AlertRule { duration: Duration::from_secs(60), ..rule("mail", "Late") },
+            ])
+            .await;
+        world.observe("shop-api", Status::Unhealthy).await;
+        world.observe("mail", Status::Unhealthy).await;
+        if while_running {
+            world.publish(&[]).await;
+        } else {
+            world.stop().await;
+            world.catalog.send_replace(Arc::new(Catalog { version: 9, ..Catalog::default() }));
+            world.start().await;
+        }
+        let mut story = world.store.story();
+        story.sort();
+        assert_eq!(story, ["1:firing", "1:resolved", "2:pending", "2:resolved"]);
+        assert_eq!(world.outbox(), ["slack-1:firing", "slack-1:resolved"]);
+        assert!(world.store.state().events.iter().skip(2).all(|event| event.reason == "rule removed"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_resolved_before_a_catalog_was_published() {
+    let mut world = World::new(&[rule("shop-api", "Down")]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    let rules = world.catalog.borrow().clone();
+    world.stop().await;
+    world.catalog.send_replace(Arc::new(Catalog::default()));
+    world.start().await;
+    pass(60).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+    world.catalog.send_replace(rules);
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_judged_before_the_open_alerts_were_read() {
+    let mut world = World::new(&[rule("shop-api", "Down")]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    world.stop().await;
+    world.store.state().failing_reads = 3;
+    world.start().await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    pass(60).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+    assert_eq!(world.rules.seen().len(), 2, "judged once they were read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn resolved_goes_to_exactly_those_who_were_told_firing() {
+    let to = |names: &[&str]| AlertRule {
+        channels: names.iter().map(|name| ChannelId((*name).to_owned())).collect(),
+        ..rule("shop-api", "Down")
+    };
+    let mut world = World::new(&[to(&["email-1", "slack-1", "pager-1", "email-1"])]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    for row in &mut world.store.state().notifications {
+        match row.channel.0.as_str() {
+            // Refused at once: not told. Given up after a while: it may have arrived.
+            "slack-1" => (row.state, row.attempts) = (NotificationState::Dead, 1),
+            "pager-1" => (row.state, row.attempts) = (NotificationState::Dead, 150),
+            _ => {}
+        }
+    }
+    world.publish(&[to(&["teams-1"])]).await;
+    world.observe("shop-api", Status::Healthy).await;
+    let wanted = ["email-1:firing", "slack-1:firing", "pager-1:firing", "email-1:resolved", "pager-1:resolved"];
+    assert_eq!(world.outbox(), wanted);
+    let keys: HashSet<String> =
+        world.store.state().notifications.iter().map(|row| row.idempotency_key.clone()).collect();
+    assert_eq!(keys.len(), wanted.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_hangs_delays_only_its_own_service() {
+    let hanging = AlertRule { settings: serde_json::json!({"hang": true}), ..rule("slow-api", "Loop") };
+    let mut world = World::new(&[hanging, rule("slow-api", "Down"), rule("shop-api", "Down")]).await;
+    for _ in 0..100 {
+        world.send("slow-api", Status::Unhealthy).await;
+    }
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.outbox(), ["slack-1:firing"], "the other service has fired at once");
+    pass(31).await;
+    assert_eq!(world.store.story(), ["1:firing", "2:firing"], "the rule after it had its turn too");
+    let judged = world.rules.seen().iter().filter(|seen| seen.0 == "slow-api").count();
+    assert!(judged < 10, "{judged}");
+    pass(3_600).await;
+    let seen = world.rules.seen();
+    let judged: Vec<_> = seen.iter().filter(|seen| seen.0 == "slow-api").collect();
+    assert!(judged.len() <= 2 * 40, "the oldest are no longer judged: {}", judged.len());
+    assert_eq!(judged.last().map(|seen| seen.2), Some(100), "but none is missing in the history");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_one_observation_and_no_alert() {
+    let rule = AlertRule { settings: serde_json::json!({"panic": true}), ..rule("shop-api", "Down") };
+    let mut world = World::new(std::slice::from_ref(&rule)).await;
+    world.publish(&[AlertRule { settings: serde_json::json!({}), ..rule.clone() }]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    world.publish(&[rule]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_is_read_back_before_the_first_evaluation_and_counts_no_run_twice() {
+    let mut world = World::new(&[rule("shop-api", "Down")]).await;
+    pass(3_600).await;
+    let now_ms = world.clock.now_ms();
+    let recorded = (0..100).map(|n| Observation {
+        run_id: n - 99,
+        ..observation("shop-api", now_ms - (99 - n) * 30_000, Status::Healthy)
+    });
+    world.history.recorded.lock().unwrap().extend(recorded);
+    // The first run of this process has reached the results already.
+    world
+        .history
+        .recorded
+        .lock()
+        .unwrap()
+        .push(Observation { run_id: 1, ..observation("shop-api", now_ms, Status::Healthy) });
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.rules.seen(), [("shop-api".to_owned(), 1, 21)], "20 in the ten minutes before, and itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_are_judged_without_a_history_that_can_not_be_read() {
+    let mut world = World::new(&[]).await;
+    world.stop().await;
+    world.history.is_broken = true;
+    world.start().await;
+    world.publish(&[rule("shop-api", "Down")]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_runs_and_services_without_rules_are_not_judged() {
+    let mut world = World::new(&[rule("shop-api", "Down")]).await;
+    world.observe("other", Status::Unhealthy).await;
+    let missed = Observation { missed: true, ..observation("shop-api", world.clock.now_ms(), Status::Error) };
+    world.engine.as_ref().unwrap().0.send(Arc::new(missed)).await.unwrap();
+    settle().await;
+    assert!(world.rules.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_is_judged_before_the_engine_stops() {
+    let mut world = World::new(&[rule("shop-api", "Down"), rule("mail", "Down")]).await;
+    for service in ["shop-api", "mail"] {
+        world.send(service, Status::Unhealthy).await;
+        world.send(service, Status::Healthy).await;
+    }
+    world.stop().await;
+    assert_eq!(world.store.story().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_hear_of_each_transition() {
+    let mut world = World::new(&[rule("shop-api", "Down")]).await;
+    let mut changes = world.signals.subscribe();
+    world.observe("shop-api", Status::Unhealthy).await;
+    let change = changes.try_recv().unwrap();
+    assert_eq!((change.alert.state, change.event.to), (AlertState::Firing, AlertState::Firing));
+    let state = world.store.state();
+    assert_eq!(state.notifications[0].status, NotificationStatus::Firing);
+    assert_eq!(state.notifications[0].alert_snapshot, *change.alert);
+}
