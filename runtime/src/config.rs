@@ -1,1 +1,232 @@
-//! (being written)
+//! The configuration: `services.yaml`, `alerts.yaml`, the environment and `.env`. Everything is checked before anything
+//! starts, and all faults are told at once, each with file, line, column and key.
+
+mod document;
+mod environment;
+mod fault;
+mod interpolate;
+mod secret_file;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+pub use environment::Environment;
+pub use fault::{Faults, PlacedFault};
+pub use settings::{Settings, SmtpSettings, SmtpTls};
+pub use watch::ConfigWatch;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::registry::fault::child;
+use crate::registry::schema::Schema;
+use crate::registry::spec::{AlertsFile, NotificationSpec, ServicesFile};
+use crate::registry::{
+    CheckedFiles, Fault, FileEntries, PluginDirectory, Registry, Report, check_files, prune_and_parse,
+};
+use document::{Document, MAX_FILE_BYTES};
+use environment::read_limited;
+use settings::SettingsReader;
+
+const SERVICES: &str = "services.yaml";
+const ALERTS: &str = "alerts.yaml";
+
+/// A configuration without faults.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// For [`Registry::open`] or [`Registry::reload`].
+    pub files: CheckedFiles,
+    /// What works, but was hardly meant so.
+    pub warnings: Vec<PlacedFault>,
+}
+
+/// What was read, its faults included: the plugins have not been asked yet.
+pub struct Draft {
+    settings: Settings,
+    services: Document,
+    alerts: Document,
+    entries: FileEntries,
+    /// Holds the faults of the documents too, to tell no consequences of them.
+    report: Report,
+    /// How many of the report's faults are placed already.
+    placed: usize,
+    faults: Vec<PlacedFault>,
+    warnings: Vec<PlacedFault>,
+}
+
+/// Reads and checks everything; the plugins judge their settings.
+pub async fn load(
+    config_dir: &Path,
+    environment: Environment,
+    plugins: &dyn PluginDirectory,
+) -> Result<Loaded, Faults> {
+    let config_dir = PathBuf::from(config_dir);
+    let draft = tokio::task::spawn_blocking(move || read(&config_dir, &environment)).await;
+    draft.expect("reading the configuration does not panic").check(plugins).await
+}
+
+/// Reads everything again and puts services and alerts in place of the old ones, if there is no fault. Settings of the
+/// program itself ([`Settings`]) take effect at its next start. Answers with the warnings.
+pub async fn reload(
+    config_dir: &Path,
+    plugins: &dyn PluginDirectory,
+    registry: &Registry,
+) -> Result<Vec<PlacedFault>, Faults> {
+    let loaded = load(config_dir, Environment::read(config_dir), plugins).await?;
+    registry.reload(loaded.files).await;
+    Ok(loaded.warnings)
+}
+
+/// Reads files, blocking. Never fails: what is wrong is in the draft.
+pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
+    let mut reader = SettingsReader::new(environment);
+    let settings = reader.read();
+    let (mut faults, mut warnings) = (reader.faults, reader.warnings);
+    folder_check(config_dir, &mut faults, &mut warnings);
+    let services = document(config_dir, SERVICES, environment, &mut faults);
+    let alerts = document(config_dir, ALERTS, environment, &mut faults);
+    let mut report = Report::default();
+    let mut entries = FileEntries::default();
+    let mut services_report = structure_check::<ServicesFile>(&services, &mut faults);
+    let mut alerts_report = structure_check::<AlertsFile>(&alerts, &mut faults);
+    entries.services = parse(&services, "services", &mut services_report);
+    entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
+    entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
+    for part in [services_report, alerts_report] {
+        part.faults.into_iter().for_each(|fault| report.add(fault));
+        report.left_out += part.left_out;
+    }
+    let placed = report.faults.len();
+    report.next_stage();
+    for (index, spec) in &mut entries.services {
+        secret_file::resolve(spec, &child("/services", *index), config_dir, &mut report);
+    }
+    Draft { settings, services, alerts, entries, report, placed, faults, warnings }
+}
+
+impl Draft {
+    /// Good enough to build what answers for the plugins; whether all is well, `check` says.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub async fn check(self, plugins: &dyn PluginDirectory) -> Result<Loaded, Faults> {
+        let Self { settings, services, alerts, entries, report, placed, mut faults, mut warnings } = self;
+        let (files, mut report) = check_files(&entries, settings.defaults, plugins, report).await;
+        if settings.smtp.is_none()
+            && let Some(place) = first_email(&entries)
+        {
+            report.warn(place, "no e-mail can be sent without `SMTP_HOST`; set it in the environment or in `.env`");
+        }
+        let place = |fault: &Fault| match fault.pointer.starts_with("/services") {
+            true => services.place(fault),
+            false => alerts.place(fault),
+        };
+        faults.extend(report.faults[placed..].iter().map(place));
+        if !faults.is_empty() || report.left_out > 0 {
+            return Err(Faults::new(faults, report.left_out));
+        }
+        warnings.extend(report.warnings.iter().map(place));
+        fault::sort(&mut warnings);
+        Ok(Loaded { settings, files, warnings })
+    }
+}
+
+/// The folder itself, and files in it that look as if they were meant to be read.
+fn folder_check(config_dir: &Path, faults: &mut Vec<PlacedFault>, warnings: &mut Vec<PlacedFault>) {
+    let placed = |path: &Path, message: &str| PlacedFault {
+        file: path.display().to_string(),
+        line: None,
+        column: None,
+        key: String::new(),
+        message: message.to_owned(),
+    };
+    let Ok(listing) = std::fs::read_dir(config_dir) else {
+        let message = "there is no such folder, or it can't be read; make it, or name another one with `--config`";
+        return faults.push(placed(config_dir, message));
+    };
+    let names: Vec<PathBuf> = listing.flatten().take(1000).map(|entry| entry.path()).collect();
+    let mut found = 0;
+    for path in names {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name == SERVICES || name == ALERTS {
+            found += 1;
+        } else if name.ends_with(".yaml") || name.ends_with(".yml") {
+            warnings.push(placed(&path, "is not read: only `services.yaml` and `alerts.yaml` are"));
+        }
+    }
+    if found == 0 {
+        warnings.push(placed(
+            config_dir,
+            "has neither a `services.yaml` nor an `alerts.yaml`; services come over the API only",
+        ));
+    }
+}
+
+fn document(config_dir: &Path, name: &str, environment: &Environment, faults: &mut Vec<PlacedFault>) -> Document {
+    let path = config_dir.join(name);
+    let shown = path.display().to_string();
+    let text = match read_limited(&path, MAX_FILE_BYTES) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Document::absent(shown),
+        Err(message) => {
+            let document = Document::absent(shown);
+            faults.push(document.place(&Fault::new("", message)));
+            return document;
+        }
+    };
+    let mut document = Document::parse(shown, &text, environment);
+    // A list of which every entry is commented out.
+    if let Some(members) = document.value.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
+    faults.extend(document.own_faults());
+    document
+}
+
+/// Keys and types. The faults are placed, and in the answer to prune by.
+fn structure_check<T: JsonSchema>(document: &Document, faults: &mut Vec<PlacedFault>) -> Report {
+    let mut report = Report::default();
+    document.faults.iter().for_each(|(fault, _)| report.add(fault.clone()));
+    report.next_stage();
+    let own = report.faults.len();
+    Schema::of::<T>().check(&document.value, "", &[], &mut report);
+    faults.extend(report.faults[own..].iter().map(|fault| document.place(fault)));
+    report
+}
+
+fn parse<T: DeserializeOwned>(document: &Document, list: &str, report: &mut Report) -> Vec<(usize, T)> {
+    let at = child("", list);
+    let items = document.value.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+    let parsed = items
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, item)| Some((index, prune_and_parse(item, &child(&at, index), report)?)));
+    parsed.collect()
+}
+
+fn first_email(entries: &FileEntries) -> Option<String> {
+    let find = |notifications: &[NotificationSpec], at: String| {
+        let index = notifications.iter().position(|notification| notification.channel == "email")?;
+        Some(child(&child(&at, "notifications"), index))
+    };
+    let defaults = entries.notifications.iter().find(|(_, notification)| notification.channel == "email");
+    let shared = || {
+        let mut alerts = entries.alerts.iter();
+        alerts.find_map(|(index, alert)| find(alert.notifications.as_deref()?, child("/alerts", index)))
+    };
+    let own = || {
+        entries.services.iter().find_map(|(index, service)| {
+            let at = child(&child("/services", index), "alerts");
+            let mut alerts = service.alerts.iter().enumerate();
+            alerts.find_map(|(index, alert)| find(alert.notifications.as_deref()?, child(&at, index)))
+        })
+    };
+    defaults.map(|(index, _)| child("/notifications", index)).or_else(shared).or_else(own)
+}

@@ -1,0 +1,310 @@
+//! One configuration file: its value, and where each key and value stands. Variables are replaced here, on the parsed tree.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use saphyr::Scalar;
+use serde_json::{Map, Number, Value};
+
+use super::environment::Environment;
+use super::fault::PlacedFault;
+use super::interpolate::interpolate;
+use super::yaml::{self, MAX_DEPTH, Mark, Node, Shape};
+use crate::registry::fault::{child, segments};
+use crate::registry::{Fault, Report};
+
+/// 50,000 services fit; a log file that was named by mistake does not.
+pub(super) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Values in a file, aliases counted as often as they are used.
+const MAX_NODES: usize = 2_000_000;
+
+#[derive(Debug)]
+pub(super) struct Document {
+    /// As people wrote it, for faults.
+    pub(super) path: String,
+    pub(super) value: Value,
+    /// Of keys and values, by JSON Pointer.
+    marks: HashMap<String, Marks>,
+    /// Wrong, and left out of `value`. With a place of its own where the pointer would lead elsewhere.
+    pub(super) faults: Vec<(Fault, Option<Mark>)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Marks {
+    key: Mark,
+    value: Mark,
+}
+
+impl Document {
+    /// A file that is empty, or of which not even the syntax is right, is an empty mapping.
+    pub(super) fn parse(path: String, text: &str, environment: &Environment) -> Self {
+        let mut document = Self { path, value: Value::Object(Map::new()), marks: HashMap::new(), faults: Vec::new() };
+        document.marks.insert(String::new(), Marks { key: Mark::START, value: Mark::START });
+        match yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+            Err(fault) => {
+                document.marks.insert(String::new(), Marks { key: fault.at, value: fault.at });
+                document.faults.push((Fault::new("", fault.message), None));
+            }
+            Ok(None) => {}
+            Ok(Some(root)) => {
+                let mut reader = Reader { document: &mut document, environment, nodes: 0 };
+                if let Some(value) = reader.value(&root, "", root.at, 0).filter(|value| !value.is_null()) {
+                    document.value = value;
+                }
+            }
+        }
+        document
+    }
+
+    /// An empty document in place of a file that is not there.
+    pub(super) fn absent(path: String) -> Self {
+        Self { path, value: Value::Object(Map::new()), marks: HashMap::new(), faults: Vec::new() }
+    }
+
+    /// The faults of the reading itself, placed.
+    pub(super) fn own_faults(&self) -> impl Iterator<Item = PlacedFault> {
+        self.faults.iter().map(|(fault, at)| match at {
+            Some(at) => PlacedFault { line: Some(at.line), column: Some(at.column), ..self.place(fault) },
+            None => self.place(fault),
+        })
+    }
+
+    /// Line and column of what is wrong; for something that is missing, of what it is missing from.
+    pub(super) fn place(&self, fault: &Fault) -> PlacedFault {
+        let mut pointer = fault.pointer.as_str();
+        let mark = loop {
+            match self.marks.get(pointer) {
+                Some(marks) if fault.at_key => break Some(marks.key),
+                Some(marks) => break Some(marks.value),
+                None => match pointer.rfind('/') {
+                    Some(end) => pointer = &pointer[..end],
+                    None => break None,
+                },
+            }
+        };
+        PlacedFault {
+            file: self.path.clone(),
+            line: mark.map(|mark| mark.line),
+            column: mark.map(|mark| mark.column),
+            key: key_path(&fault.pointer),
+            message: fault.message.clone(),
+        }
+    }
+}
+
+/// `/services/0/baseUrl` becomes `services[0].baseUrl`.
+fn key_path(pointer: &str) -> String {
+    let mut path = String::new();
+    for segment in segments(pointer) {
+        if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) {
+            path.push_str(&format!("[{segment}]"));
+        } else if !segment.is_empty() && segment.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&segment);
+        } else {
+            path.push_str(&format!("[{segment:?}]"));
+        }
+    }
+    path
+}
+
+struct Reader<'a> {
+    document: &'a mut Document,
+    environment: &'a Environment,
+    nodes: usize,
+}
+
+impl Reader<'_> {
+    /// `None` when it is wrong, which has been noted.
+    fn value(&mut self, node: &Node, pointer: &str, key: Mark, depth: usize) -> Option<Value> {
+        self.document.marks.insert(pointer.to_owned(), Marks { key, value: node.at });
+        self.nodes += 1;
+        if self.nodes > MAX_NODES || depth > MAX_DEPTH {
+            if self.nodes == MAX_NODES + 1 || depth > MAX_DEPTH {
+                self.fault(pointer, "is too large, or nests aliases too deeply");
+            }
+            return None;
+        }
+        match &node.shape {
+            Shape::Scalar(_) => self.scalar(node, pointer),
+            Shape::List(items) => {
+                let items = items.iter().enumerate().map(|(index, item)| {
+                    // A gap, so that those after it keep their index.
+                    self.value(item, &child(pointer, index), item.at, depth + 1).unwrap_or(Value::Null)
+                });
+                Some(Value::Array(items.collect()))
+            }
+            Shape::Map(pairs) => Some(Value::Object(self.map(pairs, pointer, depth))),
+        }
+    }
+
+    fn map(&mut self, pairs: &[(Arc<Node>, Arc<Node>)], pointer: &str, depth: usize) -> Map<String, Value> {
+        let mut members = Map::new();
+        let mut seen: HashMap<&str, Mark> = HashMap::new();
+        for (key, value) in pairs {
+            let Shape::Scalar(scalar) = &key.shape else {
+                self.fault_at(pointer, key.at, "a key has to be text");
+                continue;
+            };
+            let name = scalar.text.as_str();
+            let place = child(pointer, name);
+            if name == "<<" {
+                self.fault_at(
+                    &place,
+                    key.at,
+                    "merge keys are not part of YAML 1.2; repeat what is needed, or name it with `*alias` as a value",
+                );
+                continue;
+            }
+            if let Some(first) = seen.insert(name, key.at) {
+                let message = format!("is given twice; the first time in line {}", first.line);
+                self.fault_at(&place, key.at, message);
+                continue;
+            }
+            if let Some(value) = self.value(value, &place, key.at, depth + 1) {
+                members.insert(name.to_owned(), value);
+            }
+        }
+        members
+    }
+
+    fn scalar(&mut self, node: &Node, pointer: &str) -> Option<Value> {
+        let Shape::Scalar(scalar) = &node.shape else { return None };
+        let replaced = match interpolate(&scalar.text, |name| self.environment.get(name)) {
+            Ok(replaced) => replaced,
+            Err(fault) => {
+                self.fault(pointer, fault.to_string());
+                return None;
+            }
+        };
+        let value = match scalar.typed(replaced.as_deref().unwrap_or(&scalar.text)) {
+            Some(Scalar::Null) => Some(Value::Null),
+            Some(Scalar::Boolean(value)) => Some(Value::Bool(value)),
+            Some(Scalar::Integer(value)) => Some(Value::from(value)),
+            Some(Scalar::FloatingPoint(value)) => Number::from_f64(value.into_inner()).map(Value::Number),
+            Some(Scalar::String(text)) => Some(Value::String(text.into_owned())),
+            None => None,
+        };
+        if value.is_none() {
+            self.fault(pointer, "is not a value of its kind: no finite number, or not what its `!!` tag says");
+        }
+        value
+    }
+
+    fn fault(&mut self, pointer: &str, message: impl Into<String>) {
+        self.push(Fault::new(pointer, message), None);
+    }
+
+    fn fault_at(&mut self, pointer: &str, at: Mark, message: impl Into<String>) {
+        self.push(Fault::new(pointer, message), Some(at));
+    }
+
+    fn push(&mut self, fault: Fault, at: Option<Mark>) {
+        if self.document.faults.len() < Report::MAX_FAULTS {
+            self.document.faults.push((fault, at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(text: &str) -> Document {
+        let environment = Environment::of([("A", "1"), ("TEXT", "true: [x]"), ("EMPTY", "")]);
+        Document::parse("f.yaml".to_owned(), text, &environment)
+    }
+
+    fn told(document: &Document) -> Vec<String> {
+        document.own_faults().map(|fault| fault.to_string()).collect()
+    }
+
+    #[test]
+    fn reads_values_with_their_types() {
+        for (text, wanted) in [
+            ("", json!({})),
+            ("# only a comment", json!({})),
+            ("---\na: 1", json!({"a": 1})),
+            (
+                "a: 1\nb: 1.5\nc: true\nd: '1'\ne:\nf: text",
+                json!({"a": 1, "b": 1.5, "c": true, "d": "1", "e": null, "f": "text"}),
+            ),
+            ("a: !!str 1", json!({"a": "1"})),
+            ("- a\n- [b, {c: d}]", json!(["a", ["b", {"c": "d"}]])),
+            ("a: &x {b: 1}\nc: *x", json!({"a": {"b": 1}, "c": {"b": 1}})),
+            ("1: a", json!({"1": "a"})),
+            ("a: no", json!({"a": "no"})),
+        ] {
+            let document = document(text);
+            assert_eq!(document.value, wanted, "{text}");
+            assert_eq!(told(&document), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn types_an_unquoted_scalar_after_replacing() {
+        for (text, wanted) in [
+            ("a: ${A}", json!({"a": 1})),
+            ("a: '${A}'", json!({"a": "1"})),
+            ("a: ${A}0", json!({"a": 10})),
+            ("a: ${B:-true}", json!({"a": true})),
+            ("a: ${EMPTY}", json!({"a": null})),
+            ("a: \"${EMPTY}\"", json!({"a": ""})),
+            ("a: ${TEXT}", json!({"a": "true: [x]"})),
+            ("a: $${A}", json!({"a": "${A}"})),
+            ("${A}: a", json!({"${A}": "a"})),
+        ] {
+            assert_eq!(document(text).value, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn tells_every_fault_with_its_place() {
+        for (text, wanted) in [
+            ("a: [", "f.yaml:2:1: is not valid YAML"),
+            ("a: 1\nb: ${B}", "f.yaml:2:4: b: the variable `B` is not set"),
+            ("a: 1\n  \nb:\n  - c: x\n    c: y", "f.yaml:5:5: b[0].c: is given twice; the first time in line 4"),
+            ("a: 1\n---\nb: 2", "f.yaml:2:1: a second document begins here"),
+            ("[a]: 1", "f.yaml:1:1: a key has to be text"),
+            ("a: &x [*x]", "f.yaml:1:8: an alias can't stand inside what it names"),
+            ("a: .inf", "f.yaml:1:4: a: is not a value of its kind"),
+            ("a: !!int x", "f.yaml:1:4: a: is not a value of its kind"),
+            ("a: *x", "f.yaml:1:4: is not valid YAML"),
+            ("b:\n  <<: {a: 1}", "f.yaml:2:3: b[\"<<\"]: merge keys are not part of YAML 1.2"),
+        ] {
+            let told = told(&document(text));
+            assert!(told.len() == 1 && told[0].starts_with(wanted), "{text}: {told:?}");
+        }
+        assert_eq!(told(&document("a: ${B}\nb: ${C}\na: 1")).len(), 3);
+    }
+
+    #[test]
+    fn is_bounded() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        assert!(told(&document(&deep))[0].contains("levels deep"));
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let previous = level - 1;
+            bomb += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{previous}"); 10].join(", "));
+        }
+        assert!(told(&document(&bomb))[0].contains("too large"));
+    }
+
+    #[test]
+    fn points_to_keys_values_and_what_something_is_missing_from() {
+        let document = document("services:\n  - name: x\n    monitoring:\n      interval: 5");
+        for (fault, wanted) in [
+            (Fault::new("/services/0/monitoring/interval", "m"), "f.yaml:4:17: services[0].monitoring.interval: m"),
+            (Fault::at_key("/services/0/monitoring/interval", "m"), "f.yaml:4:7: services[0].monitoring.interval: m"),
+            (Fault::new("/services/0/monitoring/probe", "m"), "f.yaml:4:7: services[0].monitoring.probe: m"),
+            (Fault::new("/services/0/baseUrl", "m"), "f.yaml:2:5: services[0].baseUrl: m"),
+            (Fault::new("", "m"), "f.yaml:1:1: m"),
+        ] {
+            assert_eq!(document.place(&fault).to_string(), wanted);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Variables of the process and of `.env`, the process first. `NAME_FILE=PATH` stands for `NAME` with what the file holds,
+//! as container platforms hand out secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::fault::PlacedFault;
+
+/// Where a variable of the process comes from, in faults.
+pub(super) const PROCESS: &str = "environment";
+const MAX_ENV_FILE_BYTES: u64 = 1024 * 1024;
+const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
+
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, Variable>,
+    pub(super) faults: Vec<PlacedFault>,
+}
+
+#[derive(Clone)]
+struct Variable {
+    value: String,
+    source: String,
+}
+
+/// Names only: values may be secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+impl Environment {
+    /// The process, then `.env` beside the configuration folder, then `.env` in the working folder.
+    pub fn read(config_dir: &Path) -> Self {
+        let process = std::env::vars_os().filter_map(|(name, value)| {
+            let value = value.into_string().ok()?;
+            Some((name.into_string().ok()?, Variable { value, source: PROCESS.to_owned() }))
+        });
+        let mut environment = Self { variables: process.collect(), faults: Vec::new() };
+        for path in env_files(config_dir) {
+            environment.add_file(&path);
+        }
+        environment
+    }
+
+    /// Exactly these.
+    pub fn of<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), Variable { value: value.into(), source: PROCESS.to_owned() }));
+        Self { variables: variables.collect(), faults: Vec::new() }
+    }
+
+    /// Fails when it is in a file that can't be read.
+    pub fn get(&self, name: &str) -> Result<Option<String>, String> {
+        if let Some(variable) = self.variables.get(name) {
+            return Ok(Some(variable.value.clone()));
+        }
+        match self.variables.get(&format!("{name}_FILE")).filter(|variable| !variable.value.is_empty()) {
+            None => Ok(None),
+            Some(variable) => match read_secret(Path::new(&variable.value)) {
+                Ok(value) => Ok(Some(value)),
+                Err(reason) => Err(format!("`{name}_FILE` names `{}`, which {reason}", variable.value)),
+            },
+        }
+    }
+
+    /// `environment`, or the path of the `.env` it is written in.
+    pub(super) fn source(&self, name: &str) -> &str {
+        let variable = self.variables.get(name).or_else(|| self.variables.get(&format!("{name}_FILE")));
+        variable.map_or(PROCESS, |variable| &variable.source)
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        let source = path.display().to_string();
+        let fault = |line: Option<u32>, message: String| PlacedFault {
+            file: source.clone(),
+            line,
+            column: None,
+            key: String::new(),
+            message,
+        };
+        let text = match read_limited(path, MAX_ENV_FILE_BYTES) {
+            Ok(Some(text)) => text,
+            Ok(None) => return,
+            Err(reason) => return self.faults.push(fault(None, reason)),
+        };
+        let text = text.trim_start_matches('\u{feff}');
+        for entry in dotenvy::from_read_iter(text.as_bytes()) {
+            match entry {
+                Ok((name, value)) => {
+                    self.variables.entry(name).or_insert_with(|| Variable { value, source: source.clone() });
+                }
+                // The line itself is not repeated: it may be a secret.
+                Err(dotenvy::Error::LineParse(found, _)) => {
+                    let message = "is not `NAME=value`; put a value with spaces or `#` in quotes";
+                    self.faults.push(fault(line_of(text, &found), message.to_owned()));
+                }
+                Err(_) => {
+                    self.faults.push(fault(None, "can't be read".to_owned()));
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Where a `.env` is looked for. The first one that has a variable counts.
+pub(super) fn env_files(config_dir: &Path) -> Vec<PathBuf> {
+    let working = PathBuf::from(".env");
+    let beside = config_dir.canonicalize().ok().and_then(|dir| Some(dir.parent()?.join(".env")));
+    let is_working =
+        |path: &PathBuf| path.canonicalize().ok().is_some_and(|path| working.canonicalize().ok() == Some(path));
+    beside.filter(|path| !is_working(path)).into_iter().chain([working.clone()]).collect()
+}
+
+fn line_of(text: &str, found: &str) -> Option<u32> {
+    let first = found.lines().next()?.trim_end();
+    let index = text.lines().position(|line| line.trim_end() == first)?;
+    u32::try_from(index + 1).ok()
+}
+
+/// Without the line break that editors put at the end.
+pub(super) fn read_secret(path: &Path) -> Result<String, String> {
+    match read_limited(path, MAX_SECRET_FILE_BYTES)? {
+        None => Err("does not exist".to_owned()),
+        Some(text) => match text.trim_end_matches(['\r', '\n']) {
+            "" => Err("is empty".to_owned()),
+            secret => Ok(secret.to_owned()),
+        },
+    }
+}
+
+/// `None`: there is no such file.
+pub(super) fn read_limited(path: &Path, max_bytes: u64) -> Result<Option<String>, String> {
+    use std::io::{ErrorKind, Read};
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("can't be opened: {error}")),
+    };
+    let mut bytes = Vec::new();
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|error| format!("can't be read: {error}"))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(format!("is larger than {max_bytes} bytes"));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| "is not text in UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_folder(env: &str) -> (tempfile::TempDir, Environment) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("config")).unwrap();
+        std::fs::write(folder.path().join(".env"), env).unwrap();
+        let environment = Environment::read(&folder.path().join("config"));
+        (folder, environment)
+    }
+
+    #[test]
+    fn the_process_wins_over_the_file() {
+        let (folder, environment) = in_folder("PATH=/nowhere\nEXTRACK_TEST_ONLY_HERE='a b' # why\n");
+        assert_eq!(environment.get("PATH").unwrap(), std::env::var("PATH").ok());
+        assert_eq!(environment.source("PATH"), PROCESS);
+        assert_eq!(environment.get("EXTRACK_TEST_ONLY_HERE").unwrap().as_deref(), Some("a b"));
+        assert!(environment.source("EXTRACK_TEST_ONLY_HERE").ends_with(".env"));
+        assert!(!format!("{environment:?}").contains("a b"));
+        drop(folder);
+    }
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_placed_but_not_repeated() {
+        let (_folder, environment) = in_folder("A=1\nmy s3cret\nB=2\n");
+        let told: Vec<String> = environment.faults.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1);
+        assert!(told[0].contains(".env:2: is not `NAME=value`") && !told[0].contains("s3cret"), "{told:?}");
+    }
+
+    #[test]
+    fn reads_a_variable_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "s3cret\n").unwrap();
+        let missing = folder.path().join("missing");
+        let environment = Environment::of([
+            ("KEY_FILE", path.display().to_string()),
+            ("GONE_FILE", missing.display().to_string()),
+            ("BOTH", "direct".to_owned()),
+            ("BOTH_FILE", missing.display().to_string()),
+        ]);
+        assert_eq!(environment.get("KEY"), Ok(Some("s3cret".to_owned())));
+        assert_eq!(environment.get("BOTH"), Ok(Some("direct".to_owned())));
+        assert_eq!(environment.get("NONE"), Ok(None));
+        assert!(environment.get("GONE").unwrap_err().ends_with("which does not exist"));
+    }
+}

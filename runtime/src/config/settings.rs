@@ -1,0 +1,303 @@
+//! What the environment says about the program itself: the seed's variables, and a few of ours.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::environment::Environment;
+use super::fault::PlacedFault;
+use crate::registry::Defaults;
+
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `HEALTH_CHECK_INTERVAL` (seconds, 60) and `HEALTH_CHECK_TIMEOUT` (milliseconds, 5000).
+    pub defaults: Defaults,
+    /// `SMTP_HOST` and what belongs to it; without it no e-mail is sent.
+    pub smtp: Option<SmtpSettings>,
+    /// `ENCRYPTION_KEY`: seals credentials at rest. Any text of at least 16 characters.
+    pub encryption_key: Option<SecretString>,
+    /// `EXTRACK_ADMIN_TOKEN`: the first admin token.
+    pub admin_token: Option<SecretString>,
+    /// `EXTRACK_PUBLIC_URL`: where people reach the dashboard. Without a slash at the end.
+    pub public_url: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SmtpSettings {
+    /// `SMTP_HOST`
+    pub host: String,
+    /// `SMTP_PORT`, 587.
+    pub port: u16,
+    /// `SMTP_USERNAME`
+    pub username: Option<String>,
+    /// `SMTP_PASSWORD`
+    pub password: Option<SecretString>,
+    /// `SMTP_FROM`; else the user name if it is an address, else `extrack@localhost`.
+    pub from: String,
+    /// `SMTP_TLS`: `starttls`, `implicit`, `opportunistic` or `none`. Default: `implicit` for port 465, `opportunistic`
+    /// for port 25, else `starttls`.
+    pub tls: SmtpTls,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// STARTTLS, or no mail.
+    Starttls,
+    Implicit,
+    /// STARTTLS if the server offers it.
+    Opportunistic,
+    None,
+}
+
+const MIN_KEY_CHARS: usize = 16;
+
+/// Variables of the seed that do nothing here, and why.
+const WITHOUT_MEANING: [(&str, &str); 3] = [
+    ("DATABASE_URL", "has no meaning yet: state is kept in SQLite and results in DuckDB, both in the data folder"),
+    ("REDIS_URL", "has no meaning: nothing here needs Redis"),
+    ("JWT_SECRET", "has no meaning yet: tokens are random, and only their hashes are kept"),
+];
+
+/// Values of the seed's example, which everyone knows.
+const EXAMPLE_KEYS: [&str; 2] = ["your-encryption-key", "your-jwt-secret"];
+
+pub(super) struct SettingsReader<'a> {
+    environment: &'a Environment,
+    pub(super) faults: Vec<PlacedFault>,
+    pub(super) warnings: Vec<PlacedFault>,
+}
+
+impl<'a> SettingsReader<'a> {
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        Self { environment, faults: environment.faults.clone(), warnings: Vec::new() }
+    }
+
+    /// With a default in place of each value that is wrong, so that the rest can be checked too.
+    pub(super) fn read(&mut self) -> Settings {
+        for (name, reason) in WITHOUT_MEANING {
+            if self.text(name).is_some() {
+                self.warn(name, reason);
+            }
+        }
+        Settings {
+            defaults: self.defaults(),
+            smtp: self.smtp(),
+            encryption_key: self.encryption_key(),
+            admin_token: self.admin_token(),
+            public_url: self.public_url(),
+        }
+    }
+
+    fn defaults(&mut self) -> Defaults {
+        let fallback = Defaults::default();
+        let number = |text: &str, min: u64, max: u64, what: &str| match text.parse::<u64>() {
+            Ok(number) if (min..=max).contains(&number) => Ok(number),
+            _ => Err(format!("must be a whole number of {what} between {min} and {max}")),
+        };
+        let interval = self.parsed("HEALTH_CHECK_INTERVAL", |text| number(text, 1, 31_536_000, "seconds"));
+        let timeout = self.parsed("HEALTH_CHECK_TIMEOUT", |text| number(text, 1, 600_000, "milliseconds"));
+        Defaults {
+            interval: interval.map_or(fallback.interval, Duration::from_secs),
+            timeout: timeout.map_or(fallback.timeout, Duration::from_millis),
+        }
+    }
+
+    fn smtp(&mut self) -> Option<SmtpSettings> {
+        let port = self.parsed("SMTP_PORT", |text| match text.parse::<u16>() {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err("must be a port between 1 and 65535".to_owned()),
+        });
+        let tls = self.parsed("SMTP_TLS", |text| match text {
+            "starttls" => Ok(SmtpTls::Starttls),
+            "implicit" => Ok(SmtpTls::Implicit),
+            "opportunistic" => Ok(SmtpTls::Opportunistic),
+            "none" => Ok(SmtpTls::None),
+            _ => Err("must be one of `starttls`, `implicit`, `opportunistic`, `none`".to_owned()),
+        });
+        let from = self.parsed("SMTP_FROM", |text| {
+            if text.contains('@') { Ok(text.to_owned()) } else { Err("must be an e-mail address".to_owned()) }
+        });
+        let (username, password) = (self.text("SMTP_USERNAME"), self.text("SMTP_PASSWORD"));
+        if username.is_some() != password.is_some() {
+            let name = if username.is_some() { "SMTP_USERNAME" } else { "SMTP_PASSWORD" };
+            self.fault(name, "`SMTP_USERNAME` and `SMTP_PASSWORD` belong together; set both or neither");
+        }
+        let host = self.parsed("SMTP_HOST", |text| {
+            if text.contains("://") || text.contains(|c: char| c.is_whitespace() || c == '/') {
+                return Err("must be a host name or an address; the port goes into `SMTP_PORT`".to_owned());
+            }
+            Ok(text.to_owned())
+        })?;
+        let port = port.unwrap_or(587);
+        let tls = tls.unwrap_or(match port {
+            465 => SmtpTls::Implicit,
+            25 => SmtpTls::Opportunistic,
+            _ => SmtpTls::Starttls,
+        });
+        if username.is_some() && matches!(tls, SmtpTls::None | SmtpTls::Opportunistic) {
+            self.warn("SMTP_PASSWORD", "may be sent unencrypted; set `SMTP_TLS=starttls` or `SMTP_TLS=implicit`");
+        }
+        let address = username.clone().filter(|name| name.contains('@'));
+        let from = from.or(address).unwrap_or_else(|| "extrack@localhost".to_owned());
+        Some(SmtpSettings { host, port, username, password: password.map(SecretString::from), from, tls })
+    }
+
+    fn encryption_key(&mut self) -> Option<SecretString> {
+        let key = self.parsed("ENCRYPTION_KEY", |text| {
+            if text.chars().count() < MIN_KEY_CHARS {
+                return Err(format!(
+                    "must have at least {MIN_KEY_CHARS} characters; `openssl rand -base64 32` makes a good one"
+                ));
+            }
+            Ok(text.to_owned())
+        })?;
+        if EXAMPLE_KEYS.contains(&key.as_str()) {
+            self.warn(
+                "ENCRYPTION_KEY",
+                "is the value of the example, which everyone knows; `openssl rand -base64 32` makes a good one",
+            );
+        }
+        Some(SecretString::from(key))
+    }
+
+    fn admin_token(&mut self) -> Option<SecretString> {
+        let token = self.parsed("EXTRACK_ADMIN_TOKEN", |text| {
+            if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                Ok(text.to_owned())
+            } else {
+                Err("must be printable ASCII without spaces, as it travels in a header".to_owned())
+            }
+        })?;
+        if token.len() < MIN_KEY_CHARS {
+            self.warn("EXTRACK_ADMIN_TOKEN", "is short enough to be guessed; `openssl rand -hex 32` makes a good one");
+        }
+        Some(SecretString::from(token))
+    }
+
+    fn public_url(&mut self) -> Option<String> {
+        self.parsed("EXTRACK_PUBLIC_URL", |text| match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() => {
+                Ok(text.trim_end_matches('/').to_owned())
+            }
+            _ => Err("must be a URL such as `https://extrack.example.com`".to_owned()),
+        })
+    }
+
+    /// An empty variable counts as one that is not set.
+    fn text(&mut self, name: &str) -> Option<String> {
+        match self.environment.get(name) {
+            Ok(value) => value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()),
+            Err(reason) => {
+                self.fault(name, &reason);
+                None
+            }
+        }
+    }
+
+    fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.text(name)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.fault(name, &message);
+                None
+            }
+        }
+    }
+
+    fn fault(&mut self, name: &str, message: &str) {
+        let fault = self.placed(name, message);
+        self.faults.push(fault);
+    }
+
+    fn warn(&mut self, name: &str, message: &str) {
+        let warning = self.placed(name, message);
+        self.warnings.push(warning);
+    }
+
+    fn placed(&self, name: &str, message: &str) -> PlacedFault {
+        PlacedFault {
+            file: self.environment.source(name).to_owned(),
+            line: None,
+            column: None,
+            key: name.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> (Settings, Vec<String>, Vec<String>) {
+        let environment = Environment::of(variables.iter().copied());
+        let mut reader = SettingsReader::new(&environment);
+        let settings = reader.read();
+        let told = |faults: &[PlacedFault]| faults.iter().map(ToString::to_string).collect();
+        let (faults, warnings) = (told(&reader.faults), told(&reader.warnings));
+        (settings, faults, warnings)
+    }
+
+    #[test]
+    fn reads_the_seeds_variables() {
+        let (settings, faults, warnings) = read(&[
+            ("DATABASE_URL", "postgresql://user:pass@host:5432/external_tracking"),
+            ("REDIS_URL", "redis://localhost:6379"),
+            ("HEALTH_CHECK_INTERVAL", "30"),
+            ("HEALTH_CHECK_TIMEOUT", "2500"),
+            ("SMTP_HOST", "smtp.example.com"),
+            ("SMTP_PORT", "587"),
+            ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/..."),
+            ("ENCRYPTION_KEY", "your-encryption-key"),
+            ("JWT_SECRET", "your-jwt-secret"),
+        ]);
+        assert_eq!(faults, [""; 0]);
+        assert_eq!(
+            settings.defaults,
+            Defaults { interval: Duration::from_secs(30), timeout: Duration::from_millis(2500) }
+        );
+        let smtp = settings.smtp.unwrap();
+        assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("smtp.example.com", 587, SmtpTls::Starttls));
+        assert_eq!(settings.encryption_key.unwrap().expose_secret(), "your-encryption-key");
+        let names: Vec<&str> = warnings.iter().filter_map(|text| text.split(": ").nth(1)).collect();
+        assert_eq!(names, ["DATABASE_URL", "REDIS_URL", "JWT_SECRET", "ENCRYPTION_KEY"]);
+        assert!(!warnings.concat().contains("pass@"));
+    }
+
+    #[test]
+    fn without_variables_there_are_defaults() {
+        let (settings, faults, warnings) = read(&[("SMTP_HOST", ""), ("HEALTH_CHECK_INTERVAL", " ")]);
+        assert_eq!((faults.len(), warnings.len()), (0, 0));
+        assert_eq!(settings.defaults, Defaults::default());
+        assert!(settings.smtp.is_none() && settings.encryption_key.is_none() && settings.admin_token.is_none());
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_variable() {
+        for (name, value, wanted) in [
+            ("HEALTH_CHECK_INTERVAL", "1m", "must be a whole number of seconds between 1 and 31536000"),
+            ("HEALTH_CHECK_TIMEOUT", "0", "must be a whole number of milliseconds between 1 and 600000"),
+            ("SMTP_PORT", "70000", "must be a port between 1 and 65535"),
+            ("SMTP_HOST", "smtp://x", "must be a host name or an address; the port goes into `SMTP_PORT`"),
+            ("SMTP_TLS", "yes", "must be one of `starttls`, `implicit`, `opportunistic`, `none`"),
+            ("SMTP_USERNAME", "u", "`SMTP_USERNAME` and `SMTP_PASSWORD` belong together; set both or neither"),
+            ("ENCRYPTION_KEY", "short", "must have at least 16 characters; `openssl rand -base64 32` makes a good one"),
+            ("EXTRACK_PUBLIC_URL", "example.com", "must be a URL such as `https://extrack.example.com`"),
+            ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
+        ] {
+            assert_eq!(read(&[(name, value)]).1, [format!("environment: {name}: {wanted}")]);
+        }
+    }
+
+    #[test]
+    fn tls_of_mail_follows_the_port() {
+        for (port, tls) in [("465", SmtpTls::Implicit), ("25", SmtpTls::Opportunistic), ("2525", SmtpTls::Starttls)] {
+            let (settings, ..) = read(&[("SMTP_HOST", "h"), ("SMTP_PORT", port)]);
+            assert_eq!(settings.smtp.unwrap().tls, tls, "{port}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The configuration through its outer interface.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::domain::{Catalog, Origin, Severity};
+use crate::registry::testing::{FakePlugins, MemoryStore};
+
+const SEED_SERVICES: &str = include_str!("../../../config/services.yaml");
+const SEED_ALERTS: &str = include_str!("../../../config/alerts.yaml");
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(services: &str, alerts: &str) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(folder.config()).unwrap();
+        std::fs::write(folder.config().join(SERVICES), services).unwrap();
+        std::fs::write(folder.config().join(ALERTS), alerts).unwrap();
+        folder
+    }
+
+    fn config(&self) -> PathBuf {
+        self.0.path().join("config")
+    }
+
+    async fn load(&self, variables: &[(&str, &str)]) -> Result<Loaded, Faults> {
+        let environment = Environment::of(variables.iter().copied());
+        load(&self.config(), environment, &FakePlugins::bundled()).await
+    }
+
+    /// Without the folder of the test.
+    fn told(&self, faults: &[PlacedFault]) -> Vec<String> {
+        let prefix = format!("{}/", self.0.path().display());
+        faults.iter().map(|fault| fault.to_string().replace(&prefix, "")).collect()
+    }
+}
+
+async fn catalog(loaded: Loaded) -> std::sync::Arc<Catalog> {
+    let plugins = std::sync::Arc::new(FakePlugins::bundled());
+    let registry = Registry::open(loaded.files, plugins, std::sync::Arc::<MemoryStore>::default()).await.unwrap();
+    registry.catalog()
+}
+
+#[tokio::test]
+async fn the_seeds_files_load_as_they_stand() {
+    let folder = Folder::with(SEED_SERVICES, SEED_ALERTS);
+    let hook = "https://hooks.slack.com/services/T/B/x";
+    let loaded = folder.load(&[("SLACK_WEBHOOK_URL", hook)]).await.unwrap();
+    assert_eq!(
+        folder.told(&loaded.warnings),
+        [
+            "config/alerts.yaml:4:16: alerts[0].condition: never sees a service that does not answer at all, whose status is \
+         `error`; write `status in ['unhealthy', 'error']` to be told of both",
+            "config/alerts.yaml:8:9: alerts[0].notifications[0]: no e-mail can be sent without `SMTP_HOST`; set it in the \
+         environment or in `.env`",
+            "config/services.yaml:8:7: services[0].authentication: there is no API key, so requests go without it; set \
+         `value: \"${VARIABLE}\"` or `valueFile: PATH`",
+            "config/services.yaml:14:9: services[0].alerts[0]: alert `availability` tells nobody: it has no `notifications`, \
+         and neither does the top of alerts.yaml",
+            "config/services.yaml:17:9: services[0].alerts[1]: alert `response_time` tells nobody: it has no \
+         `notifications`, and neither does the top of alerts.yaml",
+        ]
+    );
+
+    let catalog = catalog(loaded).await;
+    let service = &catalog.services["payment-gateway-api"];
+    assert_eq!((service.name.as_str(), service.kind.as_str()), ("Payment Gateway API", "REST"));
+    assert_eq!(service.base_url, "https://api.payment-provider.com");
+    assert_eq!(service.health_endpoint.as_deref(), Some("/health"));
+    assert!(service.allow_private && service.credentials.is_empty() && service.origin == Origin::File);
+    let probe = &service.probes[0];
+    assert_eq!((probe.name.as_str(), probe.plugin.as_str(), &probe.settings), ("http", "http", &json!({})));
+    assert_eq!((probe.interval, probe.timeout), (Duration::from_secs(60), Duration::from_secs(5)));
+
+    let rules = &catalog.rules["payment-gateway-api"];
+    let keys: Vec<&str> = rules.iter().map(|rule| rule.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        ["payment-gateway-api/availability", "payment-gateway-api/response_time", "payment-gateway-api/Service Down",]
+    );
+    assert_eq!(rules[0].settings, json!({"threshold": 99.5, "window": "5m"}));
+    assert_eq!(rules[1].settings, json!({"threshold": 1000, "window": "1m"}));
+    let down = &rules[2];
+    assert_eq!((down.plugin.as_str(), &down.settings), ("condition", &json!({"condition": "status == 'unhealthy'"})));
+    assert_eq!((down.duration, down.severity), (Duration::from_secs(120), Severity::Critical));
+    let channels: Vec<_> =
+        down.channels.iter().map(|id| (&catalog.channels[id].plugin, &catalog.channels[id].settings)).collect();
+    assert_eq!(
+        channels,
+        [
+            (&"email".to_owned(), &json!({"recipients": ["ops@company.com"]})),
+            (&"slack".to_owned(), &json!({"webhook": hook})),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_example_environment_goes_with_the_seeds_files() {
+    let folder = Folder::with(SEED_SERVICES, SEED_ALERTS);
+    std::fs::write(folder.0.path().join(".env"), include_str!("../../../.env.example")).unwrap();
+    let environment = Environment::read(&folder.config());
+    assert_eq!(environment.get("HEALTH_CHECK_TIMEOUT"), Ok(Some("5000".to_owned())));
+    let loaded = load(&folder.config(), environment, &FakePlugins::bundled()).await.unwrap();
+    assert_eq!(loaded.settings.smtp.unwrap().host, "smtp.example.com");
+}
+
+#[tokio::test]
+async fn without_the_seeds_variable_its_place_is_told() {
+    let folder = Folder::with(SEED_SERVICES, SEED_ALERTS);
+    let faults = folder.load(&[]).await.unwrap_err();
+    assert_eq!(
+        folder.told(&faults.faults),
+        [
+            "config/alerts.yaml:11:18: alerts[0].notifications[1].webhook: the variable `SLACK_WEBHOOK_URL` is not set; set \
+         it in the environment or in `.env`, or give a default: `${SLACK_WEBHOOK_URL:-default}`",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn all_faults_of_all_files_are_told_at_once() {
+    let services = "\
+services:
+  - name: \"A\"
+    baseURL: \"https://a\"
+    monitoring:
+      interval: 0
+      timeout: fast
+      intervall: 3
+  - name: \"B\"
+    baseUrl: b.example
+    owner: [x]
+    authentication:
+      type: api_key
+      valueFile: missing
+    alerts:
+      - type: availability
+        threshold: high
+        windwo: 5m
+  - name: \"b\"
+    baseUrl: https://${HOST}
+  - name: b
+    baseUrl: https://b
+    tags:
+";
+    let alerts = "\
+alerts:
+  - condition: a = b
+    name: X
+    name: Y
+    severity: fatal
+  - name: Z
+    type: slack
+notifications:
+  - channel: webhook
+    url: 5
+extra: 1
+";
+    let folder = Folder::with(services, alerts);
+    let faults = folder.load(&[("SMTP_PORT", "x"), ("ENCRYPTION_KEY", "short")]).await.unwrap_err();
+    assert_eq!(
+        folder.told(&faults.faults),
+        [
+            "config/alerts.yaml:2:16: alerts[0].condition: does not parse: unexpected `=`",
+            "config/alerts.yaml:4:5: alerts[0].name: is given twice; the first time in line 3",
+            "config/alerts.yaml:5:15: alerts[0].severity: must be one of `info`, `warning`, `critical`",
+            "config/alerts.yaml:7:11: alerts[1].type: `slack` is a notifier plugin, not a rule plugin; known: `availability`, \
+         `condition`, `response_time`",
+            "config/alerts.yaml:10:10: notifications[0].url: must be text, not a number; put it in quotes",
+            "config/alerts.yaml:11:1: extra: is not a known key; known: `alerts`, `notifications`",
+            "config/services.yaml:2:5: services[0].baseUrl: is missing (URL, or `host:port` for what speaks no HTTP)",
+            "config/services.yaml:3:5: services[0].baseURL: is not a known key; did you mean `baseUrl`?",
+            "config/services.yaml:7:7: services[0].monitoring.intervall: is not a known key; did you mean `interval`?",
+            "config/services.yaml:9:14: services[1].baseUrl: `b.example` has no scheme; write `https://b.example`",
+            "config/services.yaml:10:12: services[1].owner: must be text, not a list",
+            "config/services.yaml:13:18: services[1].authentication.valueFile: `missing` does not exist",
+            "config/services.yaml:16:20: services[1].alerts[0].threshold: must be a number, not text",
+            "config/services.yaml:17:9: services[1].alerts[0].windwo: is not a known key; did you mean `window`?",
+            "config/services.yaml:19:14: services[2].baseUrl: the variable `HOST` is not set; set it in the environment or in \
+         `.env`, or give a default: `${HOST:-default}`",
+            "config/services.yaml:22:10: services[3].tags: must be a list, not nothing",
+            "config/services.yaml:20:11: services[3].name: `b` is already the slug of `B`; give this one a `slug` of its own",
+            "environment: ENCRYPTION_KEY: must have at least 16 characters; `openssl rand -base64 32` makes a good one",
+            "environment: SMTP_PORT: must be a port between 1 and 65535",
+        ]
+    );
+    assert_eq!(faults.to_string().lines().count(), faults.faults.len());
+}
+
+#[tokio::test]
+async fn secrets_come_from_files_and_variables() {
+    let services = "\
+services:
+  - name: A
+    baseUrl: https://a
+    authentication: {type: bearer, tokenFile: ../token}
+  - name: B
+    baseUrl: https://b
+    authentication: {type: basic, username: u, password: \"${PASSWORD}\"}
+";
+    let folder = Folder::with(services, "");
+    std::fs::write(folder.0.path().join("token"), "t0ken\n").unwrap();
+    let password = folder.0.path().join("password");
+    std::fs::write(&password, "12345").unwrap();
+    let loaded = folder.load(&[("PASSWORD_FILE", password.to_str().unwrap())]).await.unwrap();
+    let shown = format!("{loaded:?}");
+    assert!(!shown.contains("t0ken") && !shown.contains("12345"), "{shown}");
+    let catalog = catalog(loaded).await;
+    assert_eq!((catalog.services["a"].credentials.len(), catalog.services["b"].credentials.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_missing_or_odd_is_told() {
+    let folder = Folder::with("", "alerts:\n");
+    std::fs::write(folder.config().join("service.yml"), "").unwrap();
+    let loaded = folder.load(&[]).await.unwrap();
+    assert_eq!(
+        folder.told(&loaded.warnings),
+        ["config/service.yml: is not read: only `services.yaml` and `alerts.yaml` are"]
+    );
+    let gone = folder.0.path().join("gone");
+    let faults = load(&gone, Environment::default(), &FakePlugins::bundled()).await.unwrap_err();
+    assert!(faults.to_string().ends_with("name another one with `--config`"), "{faults}");
+}
+
+#[tokio::test]
+async fn a_reload_with_faults_changes_nothing() {
+    let folder = Folder::with("services: [{name: A, baseUrl: https://a}]", "");
+    let loaded = folder.load(&[]).await.unwrap();
+    let plugins = std::sync::Arc::new(FakePlugins::bundled());
+    let store = std::sync::Arc::<MemoryStore>::default();
+    let registry = Registry::open(loaded.files, plugins.clone(), store).await.unwrap();
+    std::fs::write(folder.config().join(SERVICES), "services: [{name: B, baseUrl: https://b}, {name: C}]").unwrap();
+    reload(&folder.config(), plugins.as_ref(), &registry).await.unwrap_err();
+    assert_eq!(registry.catalog().services.keys().collect::<Vec<_>>(), ["a"]);
+    std::fs::write(folder.config().join(SERVICES), "services: [{name: B, baseUrl: https://b}]").unwrap();
+    reload(&folder.config(), plugins.as_ref(), &registry).await.unwrap();
+    assert_eq!(registry.catalog().services.keys().collect::<Vec<_>>(), ["b"]);
+}

@@ -1,0 +1,164 @@
+//! YAML into a tree that remembers where everything stands. Bounded: one document, a depth, a number of nodes; anchors are
+//! shared, not copied.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use saphyr::{Scalar, ScalarStyle, Tag};
+use saphyr_parser::{Event, Marker, Parser, Span, StrInput};
+
+/// Deeper than any configuration, shallow enough for recursion.
+pub(super) const MAX_DEPTH: usize = 32;
+
+/// 1-based, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mark {
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+impl Mark {
+    pub(super) const START: Mark = Mark { line: 1, column: 1 };
+
+    fn of(marker: &Marker) -> Self {
+        let one_based = |zero_based: usize| u32::try_from(zero_based).unwrap_or(u32::MAX).saturating_add(1);
+        Self { line: one_based(marker.line().saturating_sub(1)), column: one_based(marker.col()) }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) at: Mark,
+    pub(super) shape: Shape,
+}
+
+#[derive(Debug)]
+pub(super) enum Shape {
+    Scalar(ScalarText),
+    List(Vec<Arc<Node>>),
+    Map(Vec<(Arc<Node>, Arc<Node>)>),
+}
+
+#[derive(Debug)]
+pub(super) struct ScalarText {
+    pub(super) text: String,
+    style: ScalarStyle,
+    tag: Option<Tag>,
+}
+
+impl ScalarText {
+    /// The type of an unquoted scalar follows from `text`, which may be the scalar's own or what it was replaced with.
+    /// `None`: it does not fit its tag.
+    pub(super) fn typed<'t>(&self, text: &'t str) -> Option<Scalar<'t>> {
+        Scalar::parse_from_cow_and_metadata(
+            text.into(),
+            self.style,
+            self.tag.clone().map(std::borrow::Cow::Owned).as_ref(),
+        )
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SyntaxFault {
+    pub(super) at: Mark,
+    pub(super) message: String,
+}
+
+impl SyntaxFault {
+    fn new(at: Mark, message: impl Into<String>) -> Self {
+        Self { at, message: message.into() }
+    }
+}
+
+/// `None` for an empty document.
+pub(super) fn parse(text: &str) -> Result<Option<Arc<Node>>, SyntaxFault> {
+    let mut builder = Builder::default();
+    let mut parser = Parser::new(StrInput::new(text));
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| {
+            SyntaxFault::new(Mark::of(error.marker()), format!("is not valid YAML: {}", error.info()))
+        })?;
+        builder.take(event, span)?;
+    }
+    Ok(builder.root)
+}
+
+#[derive(Default)]
+struct Builder {
+    root: Option<Arc<Node>>,
+    documents: usize,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Arc<Node>>,
+}
+
+struct Open {
+    at: Mark,
+    anchor: usize,
+    items: Vec<Arc<Node>>,
+    is_map: bool,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxFault> {
+        let at = Mark::of(&span.start);
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(SyntaxFault::new(
+                        at,
+                        "a second document begins here; only one is read, remove the `---`",
+                    ));
+                }
+            }
+            Event::SequenceStart(anchor, _) => self.open(at, anchor, false)?,
+            Event::MappingStart(anchor, _) => self.open(at, anchor, true)?,
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.map(std::borrow::Cow::into_owned);
+                let scalar = ScalarText { text: text.into_owned(), style, tag };
+                self.add(Arc::new(Node { at, shape: Shape::Scalar(scalar) }), anchor);
+            }
+            Event::Alias(anchor) => {
+                let node = self.anchors.get(&anchor).cloned();
+                let node = node.ok_or_else(|| SyntaxFault::new(at, "an alias can't stand inside what it names"))?;
+                self.add(node, 0);
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, at: Mark, anchor: usize, is_map: bool) -> Result<(), SyntaxFault> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(SyntaxFault::new(at, format!("is nested more than {MAX_DEPTH} levels deep")));
+        }
+        self.open.push(Open { at, anchor, items: Vec::new(), is_map });
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let Some(Open { at, anchor, items, is_map }) = self.open.pop() else { return };
+        let shape = if is_map {
+            let mut pairs = Vec::with_capacity(items.len() / 2);
+            let mut items = items.into_iter();
+            while let (Some(key), Some(value)) = (items.next(), items.next()) {
+                pairs.push((key, value));
+            }
+            Shape::Map(pairs)
+        } else {
+            Shape::List(items)
+        };
+        self.add(Arc::new(Node { at, shape }), anchor);
+    }
+
+    fn add(&mut self, node: Arc<Node>, anchor: usize) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut() {
+            Some(open) => open.items.push(node),
+            None => self.root = Some(node),
+        }
+    }
+}

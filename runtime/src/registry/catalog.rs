@@ -1,0 +1,62 @@
+//! Puts the catalog together from files and API. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::compile::{CompiledService, RuleDraft};
+use super::files::CheckedFiles;
+use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Origin};
+
+/// Where a slug is in both, the file's service counts.
+pub(super) fn build<'a>(
+    version: u64,
+    files: &'a CheckedFiles,
+    api: impl Iterator<Item = &'a CompiledService>,
+) -> Catalog {
+    let mut catalog = Catalog { version, ..Catalog::default() };
+    let from_files = files.services.values().map(Arc::as_ref);
+    let from_api = api.filter(|compiled| !files.services.contains_key(&compiled.service.slug));
+    for channel in files.channels() {
+        channel_add(&mut catalog.channels, channel);
+    }
+    for compiled in from_files.chain(from_api) {
+        let slug = &compiled.service.slug;
+        for channel in &compiled.channels {
+            channel_add(&mut catalog.channels, channel);
+        }
+        catalog.rules.insert(slug.clone(), rules(compiled, files));
+        catalog.services.insert(slug.clone(), compiled.service.clone());
+    }
+    catalog
+}
+
+/// The same channel may be named by a file and by the API; then the file's word on private addresses counts.
+fn channel_add(channels: &mut BTreeMap<ChannelId, Arc<Channel>>, channel: &Arc<Channel>) {
+    let known = channels.entry(channel.id.clone()).or_insert_with(|| channel.clone());
+    if known.origin == Origin::Api && channel.origin == Origin::File {
+        *known = channel.clone();
+    }
+}
+
+/// Its own, then the shared ones that select it and whose name it does not use itself.
+fn rules(compiled: &CompiledService, files: &CheckedFiles) -> Vec<Arc<AlertRule>> {
+    let shared = files.rules.iter().filter(|rule| {
+        rule.selects(&compiled.service) && !compiled.rules.iter().any(|own| own.name == rule.draft.name)
+    });
+    let drafts = compiled.rules.iter().chain(shared.map(|rule| &rule.draft));
+    drafts.map(|draft| Arc::new(rule(draft, &compiled.service.slug, files))).collect()
+}
+
+fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> AlertRule {
+    let defaults = || files.default_channels.iter().map(|channel| channel.id.clone()).collect();
+    AlertRule {
+        key: format!("{slug}/{}", draft.name),
+        name: draft.name.clone(),
+        service: slug.to_owned(),
+        plugin: draft.plugin.clone(),
+        settings: draft.settings.clone(),
+        duration: draft.duration,
+        severity: draft.severity,
+        channels: draft.channels.clone().unwrap_or_else(defaults),
+    }
+}

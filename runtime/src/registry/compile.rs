@@ -1,0 +1,132 @@
+//! From what people wrote to what the engines run: every value is judged, every plugin is asked whether it accepts its
+//! settings, and all faults are reported together.
+
+mod alert;
+mod credential;
+mod service;
+mod target;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+pub(super) use alert::{RuleDraft, SharedRule};
+pub(super) use service::CompiledService;
+pub(super) use target::{authority, default_probe};
+
+use super::fault::{Fault, Report, list, suggest};
+use super::plugins::PluginDirectory;
+use super::schema::Schema;
+use crate::domain::{Origin, PluginKind};
+
+/// What a service gets that does not say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defaults {
+    pub interval: Duration,
+    pub timeout: Duration,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(60), timeout: Duration::from_secs(5) }
+    }
+}
+
+/// Checks specs and builds what travels in the catalog. What it returns is only good while `report` has no faults.
+pub(super) struct Compiler<'a> {
+    pub(super) defaults: Defaults,
+    pub(super) plugins: &'a dyn PluginDirectory,
+    pub(super) origin: Origin,
+    pub(super) report: Report,
+    /// `alerts.yaml` names someone for alerts that name nobody.
+    pub(super) has_default_channels: bool,
+    schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
+    /// Most services have the same few settings: each is checked once.
+    judged: HashMap<(PluginKind, String, String), Arc<Vec<Fault>>>,
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(defaults: Defaults, plugins: &'a dyn PluginDirectory, origin: Origin) -> Self {
+        let (schemas, judged) = (HashMap::new(), HashMap::new());
+        Self { defaults, plugins, origin, report: Report::default(), has_default_channels: false, schemas, judged }
+    }
+
+    /// Adds a fault at `at` and answers false when there is no such plugin.
+    fn plugin_exists(&mut self, kind: PluginKind, name: &str, at: &str) -> bool {
+        if self.plugins.info(kind, name).is_some() {
+            return true;
+        }
+        let names = self.plugins.names(kind);
+        let known = || names.iter().map(String::as_str);
+        let noun = kind.as_str();
+        let elsewhere = PluginKind::ALL.into_iter().find(|other| self.plugins.info(*other, name).is_some());
+        let message = match elsewhere {
+            Some(other) => {
+                format!("`{name}` is a {} plugin, not a {noun} plugin; known: {}", other.as_str(), list(known()))
+            }
+            None => format!("there is no {noun} plugin `{name}`{}", suggest(name, known())),
+        };
+        self.report.fault(at, message);
+        false
+    }
+
+    /// `locate` turns a pointer into the settings into a pointer into the spec.
+    async fn settings_check(
+        &mut self,
+        kind: PluginKind,
+        plugin: &str,
+        settings: &Value,
+        also: &[&str],
+        locate: impl Fn(&str) -> String,
+    ) -> bool {
+        let key = (kind, plugin.to_owned(), settings.to_string());
+        let faults = match self.judged.get(&key) {
+            Some(faults) => faults.clone(),
+            None => {
+                let faults = Arc::new(self.settings_judge(kind, plugin, settings, also).await);
+                self.judged.insert(key, faults.clone());
+                faults
+            }
+        };
+        for fault in faults.iter() {
+            self.report.add(Fault { pointer: locate(&fault.pointer), ..fault.clone() });
+        }
+        faults.is_empty()
+    }
+
+    /// The schema first, for its better texts and places; the plugin only sees settings that fit it.
+    async fn settings_judge(&mut self, kind: PluginKind, plugin: &str, settings: &Value, also: &[&str]) -> Vec<Fault> {
+        let key = (kind, plugin.to_owned());
+        let schema = self.schemas.entry(key).or_insert_with(|| {
+            let info = self.plugins.info(kind, plugin);
+            Arc::new(info.and_then(|info| Schema::new(info.settings_schema.clone()).ok()))
+        });
+        if let Some(schema) = schema.as_ref() {
+            let faults = schema.faults(settings, also);
+            if !faults.is_empty() {
+                return faults;
+            }
+        }
+        self.plugins.check_settings(kind, plugin, settings).await.err().unwrap_or_default()
+    }
+}
+
+/// JSON text with sorted keys: the same for the same settings, in whatever order they were written.
+pub(super) fn canonical(value: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let mut entries: Vec<(&String, &Value)> = map.iter().collect();
+                entries.sort_unstable_by_key(|(key, _)| *key);
+                Value::Object(
+                    entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect::<Map<_, _>>(),
+                )
+            }
+            Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+            other => other.clone(),
+        }
+    }
+    sorted(value).to_string()
+}

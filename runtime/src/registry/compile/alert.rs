@@ -1,0 +1,217 @@
+//! From an alert's spec to a rule, for one service or for many, and to the channels it names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::service::object;
+use super::{Compiler, canonical};
+use crate::domain::{Channel, ChannelId, PluginKind, Service, Severity};
+use crate::registry::fault::{child, list};
+use crate::registry::spec::{AlertSpec, DurationSpec, NotificationSpec};
+
+/// The rule plugin that an alert with a `condition` and without a `type` means.
+const CONDITION: &str = "condition";
+const MAX_NOTIFICATIONS: usize = 32;
+
+/// A rule that does not yet know its service.
+#[derive(Debug, Clone)]
+pub(crate) struct RuleDraft {
+    pub(crate) name: String,
+    pub(crate) plugin: String,
+    pub(crate) settings: Value,
+    pub(crate) duration: Duration,
+    pub(crate) severity: Severity,
+    /// `None`: the default channels.
+    pub(crate) channels: Option<Vec<ChannelId>>,
+    pub(crate) look_back: Option<Duration>,
+}
+
+/// A rule of `alerts.yaml`.
+#[derive(Debug)]
+pub(crate) struct SharedRule {
+    pub(crate) draft: RuleDraft,
+    pub(crate) channels: Vec<Arc<Channel>>,
+    pub(crate) services: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
+}
+
+impl SharedRule {
+    pub(crate) fn selects(&self, service: &Service) -> bool {
+        self.services.as_ref().is_none_or(|slugs| slugs.contains(&service.slug))
+            && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| service.tags.contains(tag)))
+    }
+}
+
+pub(super) struct RuleParts<'s> {
+    pub(super) name: Option<&'s str>,
+    pub(super) plugin: Option<&'s str>,
+    pub(super) severity: Option<Severity>,
+    pub(super) duration: Option<&'s DurationSpec>,
+    pub(super) notifications: Option<&'s [NotificationSpec]>,
+    pub(super) settings: &'s Map<String, Value>,
+}
+
+impl Compiler<'_> {
+    pub(crate) async fn shared_rule(&mut self, spec: &AlertSpec, at: &str) -> Option<SharedRule> {
+        let parts = RuleParts {
+            name: Some(&spec.name),
+            plugin: spec.plugin.as_deref(),
+            severity: spec.severity,
+            duration: spec.duration.as_ref(),
+            notifications: spec.notifications.as_deref(),
+            settings: &spec.settings,
+        };
+        for (key, selector) in [("services", &spec.services), ("tags", &spec.tags)] {
+            if selector.as_ref().is_some_and(Vec::is_empty) {
+                let message = "selects no service; leave it out to select all";
+                self.report.fault(child(at, key), message);
+            }
+        }
+        let (draft, channels) = self.rule(parts, at, &["services", "tags"]).await?;
+        Some(SharedRule { draft, channels, services: spec.services.clone(), tags: spec.tags.clone() })
+    }
+
+    pub(super) async fn rule(
+        &mut self,
+        parts: RuleParts<'_>,
+        at: &str,
+        more_keys: &[&str],
+    ) -> Option<(RuleDraft, Vec<Arc<Channel>>)> {
+        let duration = self.duration(parts.duration, 1_000, &child(at, "duration"));
+        let channels = match parts.notifications {
+            Some(notifications) => {
+                Some(self.channels(notifications.iter().enumerate(), &child(at, "notifications")).await)
+            }
+            None => None,
+        };
+        let tells_nobody = match &channels {
+            Some(channels) => channels.is_empty() && parts.notifications.is_some_and(<[_]>::is_empty),
+            None => !self.has_default_channels,
+        };
+        let plugin = match parts.plugin {
+            Some(plugin) => plugin,
+            None if parts.settings.contains_key(CONDITION) => CONDITION,
+            None => {
+                let names = self.plugins.names(PluginKind::Rule);
+                let rules = list(names.iter().map(String::as_str).filter(|name| *name != CONDITION));
+                let message = format!("says nothing to look for; write a `condition`, or a `type`: {rules}");
+                self.report.fault(at, message);
+                return None;
+            }
+        };
+        let name = parts.name.unwrap_or(plugin);
+        if let Some(name) = parts.name {
+            self.name_check(name, &child(at, "name"));
+        }
+        if tells_nobody {
+            let message = format!(
+                "alert `{name}` tells nobody: it has no `notifications`, and neither does the top of alerts.yaml"
+            );
+            self.report.warn(at, message);
+        }
+        if !self.plugin_exists(PluginKind::Rule, plugin, &child(at, "type")) {
+            return None;
+        }
+        let settings = object(parts.settings);
+        let mut keys = vec!["name", "type", "severity", "duration", "notifications"];
+        keys.extend(more_keys);
+        let locate = |pointer: &str| format!("{at}{pointer}");
+        let mut look_back = None;
+        if self.settings_check(PluginKind::Rule, plugin, &settings, &keys, locate).await {
+            look_back = self.look_back(plugin, &settings, at).await;
+            self.condition_check(parts.settings, at);
+        }
+        let draft = RuleDraft {
+            name: name.to_owned(),
+            plugin: plugin.to_owned(),
+            settings,
+            duration: duration.unwrap_or_default(),
+            severity: parts.severity.unwrap_or(Severity::Warning),
+            channels: channels.as_ref().map(|channels| channels.iter().map(|channel| channel.id.clone()).collect()),
+            look_back,
+        };
+        Some((draft, channels.unwrap_or_default()))
+    }
+
+    async fn look_back(&mut self, plugin: &str, settings: &Value, at: &str) -> Option<Duration> {
+        match self.plugins.look_back(plugin, settings).await {
+            Ok(look_back) => Some(look_back),
+            Err(message) => {
+                self.report.fault(at, format!("rule plugin `{plugin}` can't say how far it looks back: {message}"));
+                None
+            }
+        }
+    }
+
+    /// The seed's own example: a service that does not answer at all is `error`, not `unhealthy`.
+    fn condition_check(&mut self, settings: &Map<String, Value>, at: &str) {
+        let Some(condition) = settings.get(CONDITION).and_then(Value::as_str) else { return };
+        let text: String = condition.chars().filter(|c| !c.is_whitespace()).collect::<String>().replace('"', "'");
+        let asks_for_unhealthy = text.contains("status=='unhealthy'") || text.contains("'unhealthy'==status");
+        let asks_for_more = ["'error'", "consecutive_failures", "availability(", "error_rate(", "error_kind"];
+        if asks_for_unhealthy && !asks_for_more.iter().any(|more| text.contains(more)) {
+            let message = "never sees a service that does not answer at all, whose status is `error`; \
+                           write `status in ['unhealthy', 'error']` to be told of both";
+            self.report.warn(child(at, CONDITION), message);
+        }
+    }
+
+    /// With the index of each in its list.
+    pub(crate) async fn channels<'s>(
+        &mut self,
+        specs: impl ExactSizeIterator<Item = (usize, &'s NotificationSpec)>,
+        at: &str,
+    ) -> Vec<Arc<Channel>> {
+        if specs.len() > MAX_NOTIFICATIONS {
+            self.report.fault(at, format!("must have at most {MAX_NOTIFICATIONS} entries"));
+        }
+        let mut channels: Vec<Arc<Channel>> = Vec::new();
+        for (index, spec) in specs.take(MAX_NOTIFICATIONS) {
+            let at = child(at, index);
+            if let Some(name) = &spec.name {
+                self.name_check(name, &child(&at, "name"));
+            }
+            if !self.plugin_exists(PluginKind::Notifier, &spec.channel, &child(&at, "channel")) {
+                continue;
+            }
+            let settings = object(&spec.settings);
+            let locate = |pointer: &str| format!("{at}{pointer}");
+            self.settings_check(PluginKind::Notifier, &spec.channel, &settings, &["channel", "name"], locate).await;
+            let id = channel_id(&spec.channel, &settings);
+            if channels.iter().any(|other| other.id == id) {
+                self.report.warn(&at, "is the same channel as one before, and gets one message, not two");
+                continue;
+            }
+            let name = spec.name.clone().unwrap_or_else(|| spec.channel.clone());
+            let plugin = spec.channel.clone();
+            channels.push(Arc::new(Channel { id, name, plugin, settings, origin: self.origin }));
+        }
+        channels
+    }
+}
+
+/// `PLUGIN-` and 12 hex digits over plugin and settings: stable over restarts, and new when the settings change.
+fn channel_id(plugin: &str, settings: &Value) -> ChannelId {
+    let text = canonical(&serde_json::json!({ "plugin": plugin, "settings": settings }));
+    let digest = hex::encode(Sha256::digest(text.as_bytes()));
+    ChannelId(format!("{plugin}-{}", &digest[..12]))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_channel_is_its_plugin_and_its_settings() {
+        let id = channel_id("slack", &json!({"webhook": "https://a", "x": {"b": 1, "a": 2}}));
+        assert_eq!(id, channel_id("slack", &json!({"x": {"a": 2, "b": 1}, "webhook": "https://a"})));
+        assert_ne!(id, channel_id("slack", &json!({"webhook": "https://b", "x": {"b": 1, "a": 2}})));
+        assert_ne!(id, channel_id("webhook", &json!({"webhook": "https://a", "x": {"b": 1, "a": 2}})));
+        assert!(id.0.starts_with("slack-") && id.0.len() == "slack-".len() + 12, "{id:?}");
+    }
+}

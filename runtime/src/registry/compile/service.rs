@@ -1,0 +1,308 @@
+//! From a service's spec to the service, its probes, its own rules and their channels.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::alert::{RuleDraft, RuleParts};
+use super::{Compiler, credential, target};
+use crate::domain::duration::format_duration;
+use crate::domain::{Channel, Origin, PluginKind, Probe, Service, slug};
+use crate::registry::fault::{child, list, suggest};
+use crate::registry::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
+
+/// A service as it was written and as it runs.
+#[derive(Debug)]
+pub(crate) struct CompiledService {
+    pub(crate) spec: ServiceSpec,
+    pub(crate) service: Arc<Service>,
+    pub(crate) rules: Vec<RuleDraft>,
+    pub(crate) channels: Vec<Arc<Channel>>,
+}
+
+/// More is a mistake, and would crowd out the others.
+const MAX_PROBES: usize = 32;
+const MAX_ALERTS: usize = 64;
+const MAX_TAGS: usize = 32;
+const MAX_NAME_CHARS: usize = 200;
+const MAX_SLUG_CHARS: usize = 100;
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_TIMEOUT: Duration = Duration::from_secs(600);
+
+impl Compiler<'_> {
+    /// `None` when nothing can be built from it; its faults are in the report.
+    pub(crate) async fn service(&mut self, spec: &ServiceSpec, at: &str) -> Option<CompiledService> {
+        self.name_check(&spec.name, &child(at, "name"));
+        let slug = self.service_slug(spec, at);
+        if let Some(message) = target::base_url_fault(&spec.kind, &spec.base_url) {
+            self.report.fault(child(at, "baseUrl"), message);
+        }
+        if let Some(path) = &spec.health_endpoint
+            && (!path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()))
+        {
+            let message = "must be a path below the base URL that begins with `/`, e.g. `/health`";
+            self.report.fault(child(at, "healthEndpoint"), message);
+        }
+        self.texts_check(spec, at);
+        let credentials = spec.authentication.as_ref().and_then(|authentication| {
+            credential::credential(authentication, &child(at, "authentication"), &mut self.report)
+        });
+        let probes = self.probes(spec, at).await;
+        let shortest = probes.iter().map(|probe| probe.interval).min();
+        let (rules, channels) = self.own_rules(spec, at, shortest).await;
+        let service = Service {
+            slug: slug?,
+            name: spec.name.clone(),
+            kind: spec.kind.clone(),
+            base_url: spec.base_url.clone(),
+            health_endpoint: spec.health_endpoint.clone(),
+            tags: spec.tags.clone(),
+            owner: spec.owner.clone(),
+            description: spec.description.clone(),
+            origin: self.origin,
+            allow_private: spec.private.unwrap_or(self.origin == Origin::File),
+            credentials: credentials.into_iter().collect(),
+            probes,
+        };
+        Some(CompiledService { spec: spec.clone(), service: Arc::new(service), rules, channels })
+    }
+
+    pub(super) fn name_check(&mut self, name: &str, at: &str) {
+        if name.trim().is_empty() {
+            self.report.fault(at, "must not be empty");
+        } else if name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
+            self.report.fault(at, format!("must be one line of at most {MAX_NAME_CHARS} characters"));
+        }
+    }
+
+    fn service_slug(&mut self, spec: &ServiceSpec, at: &str) -> Option<String> {
+        let (text, place) = match &spec.slug {
+            Some(text) => (text.clone(), child(at, "slug")),
+            None => (slug(&spec.name), child(at, "name")),
+        };
+        let message = if text.is_empty() && spec.name.trim().is_empty() {
+            return None;
+        } else if text.is_empty() {
+            "has no letter or digit to make an id of; give a `slug`".to_owned()
+        } else if text != slug(&text) {
+            format!("must be in lower case, words joined by `-`; write `{}`", slug(&text))
+        } else if text.chars().count() > MAX_SLUG_CHARS {
+            format!("makes an id of more than {MAX_SLUG_CHARS} characters; give a shorter `slug`")
+        } else {
+            return Some(text);
+        };
+        self.report.fault(place, message);
+        None
+    }
+
+    fn texts_check(&mut self, spec: &ServiceSpec, at: &str) {
+        const MAX_TEXT_CHARS: usize = 4000;
+        for (key, text) in [("owner", &spec.owner), ("description", &spec.description)] {
+            if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT_CHARS) {
+                self.report.fault(child(at, key), format!("must have at most {MAX_TEXT_CHARS} characters"));
+            }
+        }
+        let tags = child(at, "tags");
+        if spec.tags.len() > MAX_TAGS {
+            self.report.fault(&tags, format!("must have at most {MAX_TAGS} entries"));
+        }
+        for (index, tag) in spec.tags.iter().enumerate() {
+            self.name_check(tag, &child(&tags, index));
+        }
+    }
+
+    async fn probes(&mut self, spec: &ServiceSpec, at: &str) -> Vec<Probe> {
+        let mut probes = Vec::new();
+        let monitoring = spec.monitoring.clone().unwrap_or_default();
+        let main_at = child(at, "monitoring");
+        let interval = self.interval(monitoring.interval.as_ref(), self.defaults.interval, &main_at);
+        let timeout = self.timeout(monitoring.timeout.as_ref(), self.defaults.timeout, interval, &main_at);
+        if let Some(probe) = self.main_probe(spec, &monitoring, at, interval, timeout).await {
+            probes.push((child(&main_at, "name"), probe));
+        }
+        if spec.probes.len() > MAX_PROBES {
+            self.report.fault(child(at, "probes"), format!("must have at most {MAX_PROBES} entries"));
+        }
+        for (index, more) in spec.probes.iter().take(MAX_PROBES).enumerate() {
+            let probe_at = child(&child(at, "probes"), index);
+            let interval = self.interval(more.interval.as_ref(), interval, &probe_at);
+            let timeout = self.timeout(more.timeout.as_ref(), timeout, interval, &probe_at);
+            if let Some(probe) = self.more_probe(more, &probe_at, interval, timeout).await {
+                probes.push((child(&probe_at, "name"), probe));
+            }
+        }
+        let mut names = BTreeSet::new();
+        for (name_at, probe) in &probes {
+            self.name_check(&probe.name, name_at);
+            if !names.insert(probe.name.as_str()) {
+                let message =
+                    format!("another probe of this service is named `{}`; give this one another `name`", probe.name);
+                self.report.fault(name_at, message);
+            }
+        }
+        probes.into_iter().map(|(_, probe)| probe).collect()
+    }
+
+    async fn main_probe(
+        &mut self,
+        spec: &ServiceSpec,
+        monitoring: &MonitoringSpec,
+        at: &str,
+        interval: Duration,
+        timeout: Duration,
+    ) -> Option<Probe> {
+        let main_at = child(at, "monitoring");
+        let plugin = match (&monitoring.probe, target::default_probe(&spec.kind)) {
+            (Some(plugin), _) => plugin.clone(),
+            (None, Some(plugin)) => plugin.to_owned(),
+            (None, None) => {
+                let nearest = suggest(&spec.kind, target::kinds());
+                let message =
+                    format!("no probe is known for the type `{}`{nearest}; or set `monitoring.probe`", spec.kind);
+                self.report.fault(child(at, "type"), message);
+                return None;
+            }
+        };
+        let plugin_at = if monitoring.probe.is_some() { child(&main_at, "probe") } else { child(at, "type") };
+        if !self.plugin_exists(PluginKind::Probe, &plugin, &plugin_at) {
+            return None;
+        }
+        let mut settings = monitoring.settings.clone();
+        let status_outside = monitoring.expected_status.is_some() && !settings.contains_key("expectedStatus");
+        if let Some(expected) = &monitoring.expected_status {
+            if !status_outside {
+                let message = "is given twice, here and in `settings`; remove one";
+                self.report.fault(child(&main_at, "expectedStatus"), message);
+            }
+            settings.insert("expectedStatus".to_owned(), expected.clone());
+        }
+        let settings = Value::Object(settings);
+        let locate = |pointer: &str| {
+            if status_outside && pointer.starts_with("/expectedStatus") {
+                format!("{main_at}{pointer}")
+            } else {
+                format!("{main_at}/settings{pointer}")
+            }
+        };
+        self.settings_check(PluginKind::Probe, &plugin, &settings, &[], locate).await;
+        let name = monitoring.name.clone().unwrap_or_else(|| plugin.clone());
+        Some(Probe { name, plugin, settings, interval, timeout })
+    }
+
+    async fn more_probe(&mut self, spec: &ProbeSpec, at: &str, interval: Duration, timeout: Duration) -> Option<Probe> {
+        if !self.plugin_exists(PluginKind::Probe, &spec.plugin, &child(at, "plugin")) {
+            return None;
+        }
+        let settings = Value::Object(spec.settings.clone());
+        let locate = |pointer: &str| format!("{at}/settings{pointer}");
+        self.settings_check(PluginKind::Probe, &spec.plugin, &settings, &[], locate).await;
+        let name = spec.name.clone().unwrap_or_else(|| spec.plugin.clone());
+        Some(Probe { name, plugin: spec.plugin.clone(), settings, interval, timeout })
+    }
+
+    fn interval(&mut self, spec: Option<&DurationSpec>, default: Duration, at: &str) -> Duration {
+        let place = child(at, "interval");
+        let interval = self.duration(spec, 1_000, &place).unwrap_or(default);
+        if interval < MIN_INTERVAL {
+            self.report.fault(place, "must be at least 1s");
+        }
+        interval
+    }
+
+    /// A default gives way to a shorter interval; a timeout that was asked for is kept, and warned about.
+    fn timeout(&mut self, spec: Option<&DurationSpec>, default: Duration, interval: Duration, at: &str) -> Duration {
+        let place = child(at, "timeout");
+        let Some(timeout) = self.duration(spec, 1, &place) else { return default.min(interval) };
+        if timeout.is_zero() || timeout > MAX_TIMEOUT {
+            self.report.fault(place, format!("must be between 1ms and {}", format_duration(MAX_TIMEOUT)));
+        } else if timeout > interval {
+            let message = format!(
+                "is longer than the interval ({} against {}), so a run that hangs makes the next ones missed",
+                format_duration(timeout),
+                format_duration(interval)
+            );
+            self.report.warn(place, message);
+        }
+        timeout
+    }
+
+    pub(super) fn duration(&mut self, spec: Option<&DurationSpec>, unit_ms: u32, at: &str) -> Option<Duration> {
+        match spec?.resolve(unit_ms) {
+            Ok(duration) => Some(duration),
+            Err(message) => {
+                self.report.fault(at, message);
+                None
+            }
+        }
+    }
+
+    async fn own_rules(
+        &mut self,
+        spec: &ServiceSpec,
+        at: &str,
+        shortest_interval: Option<Duration>,
+    ) -> (Vec<RuleDraft>, Vec<Arc<Channel>>) {
+        let (mut rules, mut channels, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let alerts_at = child(at, "alerts");
+        if spec.alerts.len() > MAX_ALERTS {
+            self.report.fault(&alerts_at, format!("must have at most {MAX_ALERTS} entries"));
+        }
+        for (index, alert) in spec.alerts.iter().take(MAX_ALERTS).enumerate() {
+            let alert_at = child(&alerts_at, index);
+            let parts = RuleParts {
+                name: alert.name.as_deref(),
+                plugin: alert.plugin.as_deref(),
+                severity: alert.severity,
+                duration: alert.duration.as_ref(),
+                notifications: alert.notifications.as_deref(),
+                settings: &alert.settings,
+            };
+            let Some((draft, mut own)) = self.rule(parts, &alert_at, &[]).await else { continue };
+            if !names.insert(draft.name.clone()) {
+                let message =
+                    format!("another alert of this service is named `{}`; give this one a `name`", draft.name);
+                self.report.fault(child(&alert_at, "name"), message);
+            }
+            if let Some(interval) = shortest_interval {
+                self.look_back_check(&draft, interval, &spec.name, &alert_at);
+            }
+            channels.append(&mut own);
+            rules.push(draft);
+        }
+        (rules, channels)
+    }
+
+    /// A window in which no run falls has nothing to say.
+    pub(crate) fn look_back_check(&mut self, draft: &RuleDraft, interval: Duration, service: &str, at: &str) {
+        if draft.look_back.is_some_and(|look_back| !look_back.is_zero() && look_back < interval) {
+            let message = format!(
+                "looks back {}, but `{service}` is only checked every {}, so most of the time there is nothing to judge",
+                format_duration(draft.look_back.unwrap_or_default()),
+                format_duration(interval)
+            );
+            self.report.warn(at, message);
+        }
+    }
+
+    /// Two services of one slug; `seen` are those before.
+    pub(crate) fn duplicate_check(&mut self, spec: &ServiceSpec, slug: &str, seen: Option<&ServiceSpec>, at: &str) {
+        let Some(seen) = seen else { return };
+        let place = child(at, if spec.slug.is_some() { "slug" } else { "name" });
+        let message = if seen.name == spec.name {
+            format!(
+                "another service is named `{}`; names have to be unique, or each needs a `slug` of its own",
+                spec.name
+            )
+        } else {
+            format!("`{slug}` is already the slug of {}; give this one a `slug` of its own", list([seen.name.as_str()]))
+        };
+        self.report.fault(place, message);
+    }
+}
+
+/// Settings as a value, without cloning an empty map.
+pub(super) fn object(map: &Map<String, Value>) -> Value {
+    Value::Object(map.clone())
+}

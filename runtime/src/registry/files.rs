@@ -1,0 +1,114 @@
+//! What the configuration files say, checked as a whole: names are unique, selectors select, plugins accept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::compile::{CompiledService, Compiler, Defaults, SharedRule};
+use super::fault::{Report, child, suggest};
+use super::plugins::PluginDirectory;
+use super::spec::{AlertSpec, NotificationSpec, ServiceSpec};
+use crate::domain::{Channel, Origin};
+
+/// More than one machine watches, and few enough that a mistaken file does not eat the memory.
+const MAX_SERVICES: usize = 50_000;
+const MAX_SHARED_ALERTS: usize = 1_000;
+
+/// Entries as they were read, each with its index in its list. Pointers of faults begin with `/services`, `/alerts` or
+/// `/notifications`.
+#[derive(Debug, Clone, Default)]
+pub struct FileEntries {
+    pub services: Vec<(usize, ServiceSpec)>,
+    pub alerts: Vec<(usize, AlertSpec)>,
+    /// Channels of alerts that name none.
+    pub notifications: Vec<(usize, NotificationSpec)>,
+}
+
+/// What the registry takes over from files.
+#[derive(Debug, Default)]
+pub struct CheckedFiles {
+    pub(super) defaults: Defaults,
+    pub(super) services: BTreeMap<String, Arc<CompiledService>>,
+    pub(super) rules: Vec<SharedRule>,
+    pub(super) default_channels: Vec<Arc<Channel>>,
+}
+
+impl CheckedFiles {
+    pub fn service_count(&self) -> usize {
+        self.services.len()
+    }
+
+    /// Of all rules and services.
+    pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
+        let own = self.services.values().flat_map(|service| &service.channels);
+        let shared = self.rules.iter().flat_map(|rule| &rule.channels);
+        own.chain(shared).chain(&self.default_channels)
+    }
+}
+
+/// The answer is only good while the report has no faults.
+pub async fn check_files(
+    entries: &FileEntries,
+    defaults: Defaults,
+    plugins: &dyn PluginDirectory,
+    report: Report,
+) -> (CheckedFiles, Report) {
+    let mut compiler = Compiler::new(defaults, plugins, Origin::File);
+    compiler.report = report;
+    compiler.has_default_channels = !entries.notifications.is_empty();
+    if entries.services.len() > MAX_SERVICES {
+        compiler.report.fault("/services", format!("must have at most {MAX_SERVICES} entries"));
+    }
+    if entries.alerts.len() > MAX_SHARED_ALERTS {
+        compiler.report.fault("/alerts", format!("must have at most {MAX_SHARED_ALERTS} entries"));
+    }
+    let default_channels =
+        compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
+    let services = services(&mut compiler, entries).await;
+    let rules = shared_rules(&mut compiler, entries, &services).await;
+    (CheckedFiles { defaults, services, rules, default_channels }, compiler.report)
+}
+
+async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMap<String, Arc<CompiledService>> {
+    let mut services: BTreeMap<String, Arc<CompiledService>> = BTreeMap::new();
+    for (index, spec) in entries.services.iter().take(MAX_SERVICES) {
+        let at = child("/services", index);
+        let Some(compiled) = compiler.service(spec, &at).await else { continue };
+        let slug = compiled.service.slug.clone();
+        compiler.duplicate_check(spec, &slug, services.get(&slug).map(|seen| &seen.spec), &at);
+        services.entry(slug).or_insert_with(|| Arc::new(compiled));
+    }
+    services
+}
+
+async fn shared_rules(
+    compiler: &mut Compiler<'_>,
+    entries: &FileEntries,
+    services: &BTreeMap<String, Arc<CompiledService>>,
+) -> Vec<SharedRule> {
+    let mut rules: Vec<SharedRule> = Vec::new();
+    for (index, spec) in entries.alerts.iter().take(MAX_SHARED_ALERTS) {
+        let at = child("/alerts", index);
+        for (position, slug) in spec.services.iter().flatten().enumerate() {
+            if !services.contains_key(slug) {
+                let meant = suggest(slug, services.keys().map(String::as_str));
+                let hint = if meant.contains("did you mean") { meant.as_str() } else { "" };
+                let message = format!("services.yaml has no service with the slug `{slug}`{hint}");
+                compiler.report.warn(child(&child(&at, "services"), position), message);
+            }
+        }
+        let Some(rule) = compiler.shared_rule(spec, &at).await else { continue };
+        if rules.iter().any(|other| other.draft.name == rule.draft.name) {
+            let message = format!("another alert is named `{}`; give this one another name", spec.name);
+            compiler.report.fault(child(&at, "name"), message);
+        }
+        let selected = services.values().map(|compiled| &compiled.service).filter(|service| rule.selects(service));
+        let rarest = selected
+            .filter_map(|service| Some((service.probes.iter().map(|probe| probe.interval).min()?, &service.name)))
+            .max();
+        if let Some((interval, name)) = rarest {
+            compiler.look_back_check(&rule.draft, interval, name, &at);
+        }
+        rules.push(rule);
+    }
+    rules
+}

@@ -1,0 +1,324 @@
+//! Secrets in a spec are shown as `***`. Sent back, `***` keeps the old value, but only where the rest of it still points to
+//! the same place: otherwise whoever may change a service could have its secrets sent to a host of their own.
+
+use serde_json::{Map, Value};
+
+use super::compile::{authority, default_probe};
+use super::fault::{Fault, child};
+use super::plugins::PluginDirectory;
+use crate::domain::PluginKind;
+
+pub const MASK: &str = "***";
+
+const AUTHENTICATION_SECRETS: [&str; 3] = ["value", "password", "token"];
+/// Keys of the entry itself, the rest being the plugin's settings.
+const ALERT_KEYS: [&str; 5] = ["type", "name", "severity", "duration", "notifications"];
+const NOTIFICATION_KEYS: [&str; 2] = ["channel", "name"];
+/// Schemas nest less deeply; what lies deeper is masked as a whole.
+const MAX_DEPTH: usize = 16;
+
+/// Settings of a plugin somewhere in a service's spec.
+struct Place {
+    pointer: String,
+    kind: PluginKind,
+    plugin: String,
+    own_keys: &'static [&'static str],
+}
+
+impl Place {
+    fn settings(&self, spec: &Value) -> Value {
+        let all = spec.pointer(&self.pointer).and_then(Value::as_object);
+        let settings = all.into_iter().flatten().filter(|(key, _)| !self.own_keys.contains(&key.as_str()));
+        Value::Object(settings.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>())
+    }
+
+    fn put(&self, spec: &mut Value, settings: Value) {
+        if let (Some(target), Value::Object(settings)) = (spec.pointer_mut(&self.pointer), settings)
+            && let Some(target) = target.as_object_mut()
+        {
+            target.extend(settings);
+        }
+    }
+}
+
+fn places(spec: &Value) -> Vec<Place> {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut places = Vec::new();
+    if let Some(monitoring) = spec.get("monitoring") {
+        let kind = text(spec, "type").unwrap_or_else(|| "REST".to_owned());
+        let plugin = text(monitoring, "probe").or_else(|| default_probe(&kind).map(str::to_owned)).unwrap_or_default();
+        places.push(Place {
+            pointer: "/monitoring/settings".to_owned(),
+            kind: PluginKind::Probe,
+            plugin,
+            own_keys: &[],
+        });
+    }
+    for (index, probe) in list(spec, "probes").iter().enumerate() {
+        let pointer = format!("/probes/{index}/settings");
+        let plugin = text(probe, "plugin").unwrap_or_default();
+        places.push(Place { pointer, kind: PluginKind::Probe, plugin, own_keys: &[] });
+    }
+    for (index, alert) in list(spec, "alerts").iter().enumerate() {
+        let pointer = format!("/alerts/{index}");
+        for (index, notification) in list(alert, "notifications").iter().enumerate() {
+            places.push(Place {
+                pointer: format!("{pointer}/notifications/{index}"),
+                kind: PluginKind::Notifier,
+                plugin: text(notification, "channel").unwrap_or_default(),
+                own_keys: &NOTIFICATION_KEYS,
+            });
+        }
+        let plugin = text(alert, "type").unwrap_or_else(|| "condition".to_owned());
+        places.push(Place { pointer, kind: PluginKind::Rule, plugin, own_keys: &ALERT_KEYS });
+    }
+    places
+}
+
+/// The spec with every secret masked.
+pub(super) fn redact(spec: &Value, plugins: &dyn PluginDirectory) -> Value {
+    let mut shown = spec.clone();
+    if let Some(authentication) = shown.get_mut("authentication").and_then(Value::as_object_mut) {
+        for key in AUTHENTICATION_SECRETS {
+            if let Some(value) = authentication.get_mut(key).filter(|value| value.as_str() != Some("")) {
+                hide(value);
+            }
+        }
+    }
+    for place in places(spec) {
+        let masked = masked(&place, place.settings(spec), plugins);
+        place.put(&mut shown, masked);
+    }
+    shown
+}
+
+/// Puts the values of `old` where `new` says `***`. For something new, `old` is null.
+pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirectory) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let base_url = |spec: &Value| spec.get("baseUrl").and_then(Value::as_str).and_then(authority);
+    let same_target = base_url(new).is_some() && base_url(new) == base_url(old);
+    restore_authentication(new, old, same_target, &mut faults);
+    let (new_places, old_places) = (places(new), places(old));
+    for place in new_places {
+        let settings = place.settings(new);
+        if !holds_mask(&settings) {
+            continue;
+        }
+        if old.is_null() {
+            faults.push(Fault::new(
+                place.pointer,
+                "`***` stands for a value that is kept, but there is none; write it out",
+            ));
+            continue;
+        }
+        if place.kind == PluginKind::Probe && !same_target {
+            faults.push(Fault::new(place.pointer, target_changed()));
+            continue;
+        }
+        let shape = masked(&place, settings.clone(), plugins);
+        let mut fitting: Vec<(bool, Value)> = old_places
+            .iter()
+            .filter(|other| other.kind == place.kind && other.plugin == place.plugin)
+            .map(|other| (other.pointer == place.pointer, other.settings(old)))
+            .filter(|(_, settings)| masked(&place, settings.clone(), plugins) == shape)
+            .collect();
+        fitting.sort_by_key(|(same_place, _)| !same_place);
+        fitting.dedup_by(|(_, a), (_, b)| a == b);
+        match fitting.as_slice() {
+            [(true, old_settings), ..] | [(false, old_settings)] => {
+                let mut settings = settings;
+                fill(&mut settings, old_settings);
+                place.put(new, settings);
+            }
+            [] => {
+                let message =
+                    "`***` keeps an old value only while the settings around it stay the same; write the value out";
+                faults.push(Fault::new(place.pointer, message));
+            }
+            _ => {
+                let message = "`***` could stand for more than one old value; write the value out";
+                faults.push(Fault::new(place.pointer, message));
+            }
+        }
+    }
+    faults
+}
+
+fn target_changed() -> &'static str {
+    "`***` keeps an old value only while `baseUrl` has the same scheme, host and port; write the value out"
+}
+
+fn restore_authentication(new: &mut Value, old: &Value, same_target: bool, faults: &mut Vec<Fault>) {
+    let old = old.get("authentication").cloned().unwrap_or_default();
+    let Some(new) = new.get_mut("authentication").and_then(Value::as_object_mut) else { return };
+    let same_type = new.get("type") == old.get("type");
+    for key in AUTHENTICATION_SECRETS {
+        if new.get(key).and_then(Value::as_str) != Some(MASK) {
+            continue;
+        }
+        match old.get(key) {
+            Some(value) if same_target && same_type => {
+                new.insert(key.to_owned(), value.clone());
+            }
+            Some(_) if same_type => faults.push(Fault::new(child("/authentication", key), target_changed())),
+            // Nothing to keep: the check of the credential says so.
+            _ => {}
+        }
+    }
+}
+
+/// Without the plugin's schema nobody knows what is secret, so everything is.
+fn masked(place: &Place, mut settings: Value, plugins: &dyn PluginDirectory) -> Value {
+    match plugins.info(place.kind, &place.plugin) {
+        Some(info) => mask(&info.settings_schema, &info.settings_schema, &mut settings, MAX_DEPTH),
+        None => hide(&mut settings),
+    }
+    settings
+}
+
+fn mask(root: &Value, schema: &Value, value: &mut Value, depth: usize) {
+    let is_secret = |schema: &Value| schema.get("x-secret").and_then(Value::as_bool) == Some(true);
+    let reference = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
+    if depth == 0 || is_secret(schema) {
+        return hide(value);
+    }
+    if let Some(target) = reference.and_then(|pointer| root.pointer(pointer)) {
+        mask(root, target, value, depth - 1);
+    }
+    for key in ["anyOf", "oneOf", "allOf"] {
+        for branch in schema.get(key).and_then(Value::as_array).into_iter().flatten() {
+            mask(root, branch, value, depth - 1);
+        }
+    }
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                let property = schema.get("properties").and_then(|properties| properties.get(key));
+                if let Some(schema) = property.or_else(|| schema.get("additionalProperties")) {
+                    mask(root, schema, member, depth - 1);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter_mut().for_each(|item| mask(root, schema, item, depth - 1));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Every leaf, so that the shape stays visible and can be sent back.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Null => {}
+        Value::Object(members) => members.values_mut().for_each(hide),
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        leaf => *leaf = Value::from(MASK),
+    }
+}
+
+fn holds_mask(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == MASK,
+        Value::Object(members) => members.values().any(holds_mask),
+        Value::Array(items) => items.iter().any(holds_mask),
+        _ => false,
+    }
+}
+
+/// Both have the same shape.
+fn fill(new: &mut Value, old: &Value) {
+    match (new, old) {
+        (Value::Object(new), Value::Object(old)) => {
+            for (key, value) in new {
+                if let Some(old) = old.get(key) {
+                    fill(value, old);
+                }
+            }
+        }
+        (Value::Array(new), Value::Array(old)) => new.iter_mut().zip(old).for_each(|(new, old)| fill(new, old)),
+        (new, old) if new.as_str() == Some(MASK) => *new = old.clone(),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::testing::FakePlugins;
+
+    fn spec() -> Value {
+        json!({
+            "name": "a", "baseUrl": "https://a.example/v1",
+            "authentication": {"type": "api_key", "header": "X-K", "value": "k3y"},
+            "alerts": [{"type": "availability", "threshold": 99, "notifications": [
+                {"channel": "slack", "webhook": "https://hooks/1"},
+                {"channel": "webhook", "url": "https://x.example", "headers": {"Authorization": "t0ken"}},
+            ]}],
+        })
+    }
+
+    #[test]
+    fn every_secret_is_masked_and_nothing_else() {
+        let shown = redact(&spec(), &FakePlugins::bundled());
+        assert_eq!(
+            shown,
+            json!({
+                "name": "a", "baseUrl": "https://a.example/v1",
+                "authentication": {"type": "api_key", "header": "X-K", "value": "***"},
+                "alerts": [{"type": "availability", "threshold": 99, "notifications": [
+                    {"channel": "slack", "webhook": "***"},
+                    {"channel": "webhook", "url": "https://x.example", "headers": {"Authorization": "***"}},
+                ]}],
+            })
+        );
+    }
+
+    #[test]
+    fn settings_of_a_plugin_that_is_gone_are_masked_whole() {
+        let spec = json!({"name": "a", "baseUrl": "https://a", "probes": [{"plugin": "gone", "settings": {"x": [1]}}]});
+        assert_eq!(redact(&spec, &FakePlugins::bundled())["probes"][0]["settings"], json!({"x": ["***"]}));
+    }
+
+    #[test]
+    fn what_was_shown_can_be_sent_back() {
+        let plugins = FakePlugins::bundled();
+        let mut sent = redact(&spec(), &plugins);
+        sent["baseUrl"] = json!("https://a.example:443/v2");
+        sent["alerts"][0]["notifications"].as_array_mut().unwrap().reverse();
+        assert_eq!(restore(&mut sent, &spec(), &plugins), []);
+        let notifications = &sent["alerts"][0]["notifications"];
+        assert_eq!(notifications[0]["headers"]["Authorization"], "t0ken");
+        assert_eq!(notifications[1]["webhook"], "https://hooks/1");
+        assert_eq!(sent["authentication"]["value"], "k3y");
+    }
+
+    #[test]
+    fn a_secret_does_not_follow_to_another_host() {
+        let plugins = FakePlugins::bundled();
+        let mut sent = redact(&spec(), &plugins);
+        sent["baseUrl"] = json!("https://evil.example");
+        sent["alerts"][0]["notifications"][1]["url"] = json!("https://evil.example");
+        let faults = restore(&mut sent, &spec(), &plugins);
+        let places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(places, ["/authentication/value", "/alerts/0/notifications/1"]);
+        assert!(!sent.to_string().contains("k3y") && !sent.to_string().contains("t0ken"));
+    }
+
+    #[test]
+    fn two_old_values_for_one_mask_are_not_guessed_between() {
+        let plugins = FakePlugins::bundled();
+        let slack = |webhook: &str| json!({"channel": "slack", "webhook": webhook});
+        let with = |notifications: Value| json!({"name": "a", "baseUrl": "https://a", "alerts": [{"type": "availability", "notifications": notifications}]});
+        let old = with(json!([slack("https://1"), slack("https://2")]));
+        let mut same_places = with(json!([slack("***"), slack("***")]));
+        assert_eq!(restore(&mut same_places, &old, &plugins), []);
+        assert_eq!(same_places, old);
+        let mut elsewhere = with(json!([slack("https://0"), slack("https://1"), slack("***")]));
+        assert_eq!(restore(&mut elsewhere, &old, &plugins).len(), 1);
+    }
+}

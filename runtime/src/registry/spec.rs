@@ -1,0 +1,289 @@
+//! What people write, the same in YAML and over the API: the seed's keys, with what grew out of them. The doc comments are
+//! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
+
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+
+use crate::domain::Severity;
+use crate::domain::duration::parse_duration;
+
+/// `services.yaml`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServicesFile {
+    /// The services to watch.
+    #[serde(default)]
+    pub services: Vec<ServiceSpec>,
+}
+
+/// `alerts.yaml`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AlertsFile {
+    /// Rules for all services, or for those that `services` or `tags` select.
+    #[serde(default)]
+    pub alerts: Vec<AlertSpec>,
+    /// Who is told of alerts that name nobody.
+    #[serde(default)]
+    pub notifications: Vec<NotificationSpec>,
+}
+
+/// Something we depend on and do not run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceSpec {
+    /// Name for people, e.g. `Payment Gateway API`.
+    pub name: String,
+    /// Id in URLs and SQL. Default: the name in lower case, words joined by `-`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+    /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `TCP`, `DNS` or `TLS`: decides on the probe. Any other word with `monitoring.probe`.
+    #[serde(rename = "type", default = "default_kind")]
+    pub kind: String,
+    /// URL, or `host:port` for what speaks no HTTP.
+    pub base_url: String,
+    /// Path below the base URL that is asked, e.g. `/health`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_endpoint: Option<String>,
+    /// How to prove who we are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<AuthenticationSpec>,
+    /// The main probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<MonitoringSpec>,
+    /// Probes beside the one of `monitoring`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeSpec>,
+    /// Rules for this service alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<ServiceAlertSpec>,
+    /// Words to select services by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Team or person to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Loopback and private addresses may be reached. Default: true in files, false over the API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<bool>,
+}
+
+fn default_kind() -> String {
+    "REST".to_owned()
+}
+
+/// How we prove who we are. The host adds it to requests; no plugin sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuthenticationSpec {
+    /// `none`, `api_key` (`header` or `parameter`, `value`), `bearer` (`token`), `basic` (`username`, `password`) or
+    /// `query` (`parameter`, `value`).
+    #[serde(rename = "type")]
+    pub kind: AuthenticationKind,
+    /// Where an API key goes. Default: `query` with a `parameter`, else `header`.
+    #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<AuthenticationPlace>,
+    /// Name of the header. Default: `X-API-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// Name of the query parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// The API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// File that holds the API key. In configuration files only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_file: Option<String>,
+    /// User name of `basic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password of `basic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// File that holds the password. In configuration files only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<String>,
+    /// Token of `bearer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// File that holds the token. In configuration files only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticationKind {
+    None,
+    ApiKey,
+    Bearer,
+    Basic,
+    Query,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticationPlace {
+    Header,
+    Query,
+}
+
+/// The main probe of a service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MonitoringSpec {
+    /// Seconds, or text such as `30s`. Default: `HEALTH_CHECK_INTERVAL`, else 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<DurationSpec>,
+    /// Milliseconds, or text such as `5s`. Default: `HEALTH_CHECK_TIMEOUT`, else 5000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<DurationSpec>,
+    /// HTTP status of a healthy answer, in the form the probe's plugin takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_status: Option<Value>,
+    /// Probe plugin. Default: by the service's `type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// Name of the probe. Default: its plugin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Settings of the plugin.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub settings: Map<String, Value>,
+}
+
+/// One more probe of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProbeSpec {
+    /// Name, unique in the service. Default: its plugin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Probe plugin, e.g. `tls`.
+    pub plugin: String,
+    /// Seconds, or text such as `30s`. Default: that of `monitoring`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<DurationSpec>,
+    /// Milliseconds, or text such as `5s`. Default: that of `monitoring`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<DurationSpec>,
+    /// Settings of the plugin.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub settings: Map<String, Value>,
+}
+
+/// A rule for one service. Further keys are the settings of the rule's plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceAlertSpec {
+    /// Rule plugin, e.g. `availability`. Not needed with a `condition`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// Name, unique in the service. Default: its `type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Default: `warning`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// How long the breach lasts before anyone is told: seconds, or text such as `2m`. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<DurationSpec>,
+    /// Who is told. Default: the `notifications` at the top of `alerts.yaml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Vec<NotificationSpec>>,
+    #[serde(flatten)]
+    pub settings: Map<String, Value>,
+}
+
+/// A rule for many services. Further keys are the settings of the rule's plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertSpec {
+    /// Name for people, e.g. `Service Down`. A service's own alert of the same name takes its place there.
+    pub name: String,
+    /// Rule plugin, e.g. `availability`. Not needed with a `condition`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// Default: `warning`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// How long the breach lasts before anyone is told: seconds, or text such as `2m`. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<DurationSpec>,
+    /// Slugs of the services it looks at. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
+    /// Looks at services that have one of these tags. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Who is told. Default: the `notifications` at the top of `alerts.yaml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Vec<NotificationSpec>>,
+    #[serde(flatten)]
+    pub settings: Map<String, Value>,
+}
+
+/// One channel. Further keys are the settings of the notifier's plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationSpec {
+    /// Notifier plugin, e.g. `email`.
+    pub channel: String,
+    /// Name for people. Default: the plugin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(flatten)]
+    pub settings: Map<String, Value>,
+}
+
+/// A number in the unit of its key, or text with a unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum DurationSpec {
+    Number(Number),
+    Text(String),
+}
+
+impl DurationSpec {
+    /// Longer than anything that is waited for, shorter than anything that overflows.
+    const MAX: Duration = Duration::from_secs(366 * 86_400);
+
+    /// `unit_ms`: what a bare number counts.
+    pub fn resolve(&self, unit_ms: u32) -> Result<Duration, String> {
+        let duration = match self {
+            Self::Text(text) => parse_duration(text).map_err(|fault| fault.to_string())?,
+            Self::Number(number) => {
+                let ms = number.as_f64().unwrap_or(-1.0) * f64::from(unit_ms);
+                if !(0.0..=Self::MAX.as_millis() as f64).contains(&ms) {
+                    return Err(format!("`{number}` is not a duration; it has to be between 0 and a year"));
+                }
+                Duration::from_millis(ms.round() as u64)
+            }
+        };
+        if duration > Self::MAX {
+            return Err("is longer than a year".to_owned());
+        }
+        Ok(duration)
+    }
+}
+
+impl JsonSchema for DurationSpec {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"] })
+    }
+}

@@ -1,0 +1,256 @@
+//! The registry through its outer interface.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::testing::{FakePlugins, MemoryStore};
+use super::*;
+
+fn entries(services: Value, alerts: Value, notifications: Value) -> FileEntries {
+    fn list<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(usize, T)> {
+        serde_json::from_value::<Vec<T>>(value).unwrap().into_iter().enumerate().collect()
+    }
+    FileEntries { services: list(services), alerts: list(alerts), notifications: list(notifications) }
+}
+
+async fn checked(entries: &FileEntries) -> (CheckedFiles, Report) {
+    check_files(entries, Defaults::default(), &FakePlugins::bundled(), Report::default()).await
+}
+
+async fn registry(entries: FileEntries, store: Arc<MemoryStore>) -> Registry {
+    let (files, report) = checked(&entries).await;
+    assert_eq!(report.faults, []);
+    Registry::open(files, Arc::new(FakePlugins::bundled()), store).await.unwrap()
+}
+
+fn told(faults: &[Fault]) -> Vec<String> {
+    faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect()
+}
+
+fn shop() -> Value {
+    json!({"name": "Shop API", "baseUrl": "https://shop.example", "authentication": {"type": "bearer", "token": "s3cret"}})
+}
+
+#[tokio::test]
+async fn tells_all_faults_of_the_files_at_once() {
+    let services = json!([
+        {"name": "A", "baseUrl": "https://a", "monitoring": {"interval": 0.5, "timeout": "1x", "expectedStatus": 20}},
+        {"name": "a", "baseUrl": "a.example", "type": "FTP", "probes": [{"plugin": "tsl"}, {"plugin": "slack"}]},
+        {"name": "B", "slug": "Bee!", "baseUrl": "https://b", "alerts": [
+            {"type": "availability", "treshold": 1},
+            {"condition": "a = b"},
+            {"severity": "info"},
+            {"type": "response_time", "threshold": 1, "window": "soon"},
+            {"type": "response_time", "threshold": 2, "notifications": [{"channel": "slak"}, {"channel": "email", "recipients": []}]},
+        ]},
+    ]);
+    let (_, report) = checked(&entries(services, json!([]), json!([]))).await;
+    assert_eq!(
+        told(&report.faults),
+        [
+            "/services/0/monitoring/interval: must be at least 1s",
+            "/services/0/monitoring/timeout: `1x` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/services/0/monitoring/expectedStatus: must be at least 100",
+            "/services/1/type: no probe is known for the type `FTP`; did you mean `HTTP`?; or set `monitoring.probe`",
+            "/services/1/probes/0/plugin: there is no probe plugin `tsl`; did you mean `tls`?",
+            "/services/1/probes/1/plugin: `slack` is a notifier plugin, not a probe plugin; known: `dns`, `http`, `tcp`, `tls`",
+            "/services/1/name: `a` is already the slug of `A`; give this one a `slug` of its own",
+            "/services/2/slug: must be in lower case, words joined by `-`; write `bee`",
+            "/services/2/alerts/0/treshold: is not a known key; did you mean `threshold`?",
+            "/services/2/alerts/0/threshold: is missing",
+            "/services/2/alerts/1/condition: does not parse: unexpected `=`",
+            "/services/2/alerts/2: says nothing to look for; write a `condition`, or a `type`: `availability`, `response_time`",
+            "/services/2/alerts/3/window: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/services/2/alerts/4/notifications/0/channel: there is no notifier plugin `slak`; did you mean `slack`?",
+            "/services/2/alerts/4/notifications/1/recipients: must not be empty",
+            "/services/2/alerts/4/name: another alert of this service is named `response_time`; give this one a `name`",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn shared_alerts_reach_the_services_they_select() {
+    let services = json!([
+        {"name": "A", "baseUrl": "https://a", "tags": ["prod"]},
+        {"name": "B", "baseUrl": "https://b", "tags": ["prod"],
+         "alerts": [{"type": "availability", "name": "Down", "threshold": 99, "notifications": [{"channel": "slack", "webhook": "https://1"}]}]},
+        {"name": "C", "baseUrl": "https://c"},
+    ]);
+    let alerts = json!([
+        {"name": "Down", "condition": "status != 'healthy'", "duration": "2m", "severity": "critical"},
+        {"name": "Prod", "condition": "true", "tags": ["prod"], "notifications": []},
+        {"name": "One", "condition": "true", "services": ["a", "zz"], "duration": 90},
+    ]);
+    let default = json!([{"channel": "email", "name": "Ops", "recipients": ["ops@company.com"]}]);
+    let entries = entries(services, alerts, default);
+    let (_, report) = checked(&entries).await;
+    assert_eq!(
+        told(&report.warnings),
+        [
+            "/alerts/1: alert `Prod` tells nobody: it has no `notifications`, and neither does the top of alerts.yaml",
+            "/alerts/2/services/1: services.yaml has no service with the slug `zz`",
+        ]
+    );
+    let catalog = registry(entries, Arc::default()).await.catalog();
+    let keys = |slug: &str| catalog.rules[slug].iter().map(|rule| rule.key.clone()).collect::<Vec<_>>();
+    assert_eq!(keys("a"), ["a/Down", "a/Prod", "a/One"]);
+    assert_eq!(keys("b"), ["b/Down", "b/Prod"]);
+    assert_eq!(keys("c"), ["c/Down"]);
+    let plugin_and_channels = |slug: &str, index: usize| {
+        let rule = &catalog.rules[slug][index];
+        let names: Vec<&str> = rule.channels.iter().map(|id| catalog.channels[id].name.as_str()).collect();
+        (rule.plugin.as_str(), rule.duration.as_secs(), names)
+    };
+    assert_eq!(plugin_and_channels("a", 0), ("condition", 120, vec!["Ops"]));
+    assert_eq!(plugin_and_channels("a", 1), ("condition", 0, vec![]));
+    assert_eq!(plugin_and_channels("a", 2), ("condition", 90, vec!["Ops"]));
+    assert_eq!(plugin_and_channels("b", 0), ("availability", 0, vec!["slack"]));
+}
+
+#[tokio::test]
+async fn what_the_api_makes_is_stored_published_and_masked() {
+    let store = Arc::new(MemoryStore::default());
+    let registry = registry(FileEntries::default(), store.clone()).await;
+    let mut watch = registry.watch();
+    let record = registry.create(shop()).await.unwrap();
+    assert_eq!((record.slug.as_str(), record.revision, record.origin), ("shop-api", Some(1), Origin::Api));
+    assert_eq!(record.spec["authentication"], json!({"type": "bearer", "token": "***"}));
+    assert!(watch.has_changed().unwrap());
+    let service = watch.borrow_and_update().services["shop-api"].clone();
+    assert!(!service.allow_private);
+    assert_eq!(service.probes[0].plugin, "http");
+
+    let mut changed = Value::Object(record.spec);
+    changed["name"] = json!("Shop");
+    changed["private"] = json!(true);
+    let record = registry.replace("shop-api", changed, Some(1)).await.unwrap();
+    assert_eq!((record.slug.as_str(), record.revision), ("shop-api", Some(2)));
+    assert_eq!(store.rows.lock().unwrap()["shop-api"].spec["authentication"]["token"], "s3cret");
+    assert!(registry.catalog().services["shop-api"].allow_private);
+
+    let reopened =
+        Registry::open(CheckedFiles::default(), Arc::new(FakePlugins::bundled()), store.clone()).await.unwrap();
+    assert_eq!(reopened.record("shop-api").unwrap().revision, Some(2));
+
+    registry.delete("shop-api", Some(2)).await.unwrap();
+    assert!(registry.record("shop-api").is_none() && registry.catalog().services.is_empty());
+    assert!(store.rows.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn changes_are_refused_for_a_reason() {
+    let services = json!([{"name": "From File", "baseUrl": "https://f"}]);
+    let registry = registry(entries(services, json!([]), json!([])), Arc::default()).await;
+    registry.create(shop()).await.unwrap();
+    let refused = |refusal: Refusal| match refusal {
+        Refusal::Invalid(faults) => told(&faults).join("; "),
+        other => other.to_string(),
+    };
+    for (result, wanted) in [
+        (registry.create(shop()).await, "there is already a service `shop-api`; give this one another `slug`"),
+        (
+            registry.create(json!({"name": "From file", "baseUrl": "https://x"})).await,
+            "there is already a service `from-file`; give this one another `slug`",
+        ),
+        (
+            registry.replace("from-file", shop(), None).await,
+            "service `from-file` comes from services.yaml; change it there",
+        ),
+        (registry.replace("nope", shop(), None).await, "there is no service `nope`"),
+        (
+            registry.replace("shop-api", shop(), Some(7)).await,
+            "the service was changed meanwhile: it is at revision 1; read it again, then repeat",
+        ),
+        (
+            registry.replace("shop-api", json!({"name": "x", "slug": "y", "baseUrl": "https://x"}), None).await,
+            "/slug: can't be changed; it is `shop-api`, and history hangs on it",
+        ),
+        (
+            registry
+                .create(json!({"name": "n", "baseUrl": "n", "monitoring": {"intervall": 1, "timeout": true}}))
+                .await,
+            "/monitoring/intervall: is not a known key; did you mean `interval`?; \
+             /monitoring/timeout: must be a number or text, not a boolean; \
+             /baseUrl: `n` has no scheme; write `https://n`",
+        ),
+        (registry.create(json!([])).await, ": must be a mapping, not a list"),
+        (
+            registry
+                .create(
+                    json!({"name": "m", "baseUrl": "https://m", "authentication": {"type": "bearer", "token": "***"}}),
+                )
+                .await,
+            "/authentication/token: `***` stands for a secret that is kept, but there is none to keep; write it out",
+        ),
+    ] {
+        assert_eq!(refused(result.unwrap_err()), wanted);
+    }
+    assert_eq!(
+        registry.delete("from-file", None).await.unwrap_err().to_string(),
+        "service `from-file` comes from services.yaml; change it there"
+    );
+    assert_eq!(registry.catalog().services.len(), 2);
+}
+
+#[tokio::test]
+async fn a_service_that_can_no_longer_run_is_shown_with_the_reason() {
+    let store = Arc::new(MemoryStore::default());
+    let spec = json!({"name": "t", "baseUrl": "https://t", "probes": [{"plugin": "tls", "settings": {"days": 3}}]});
+    registry(FileEntries::default(), store.clone()).await.create(spec).await.unwrap();
+    let mut plugins = FakePlugins::bundled();
+    plugins.remove(PluginKind::Probe, "tls");
+    let registry = Registry::open(CheckedFiles::default(), Arc::new(plugins), store).await.unwrap();
+    assert!(registry.catalog().services.is_empty());
+    let record = &registry.records()[0];
+    assert_eq!(told(&record.faults), ["/probes/0/plugin: there is no probe plugin `tls`; did you mean `tcp`?"]);
+    assert_eq!(record.spec["probes"][0]["settings"]["days"], "***");
+}
+
+#[tokio::test]
+async fn files_are_put_in_place_whole_and_win_over_the_api() {
+    let registry = registry(FileEntries::default(), Arc::default()).await;
+    registry.create(shop()).await.unwrap();
+    let before = registry.catalog().version;
+    let services = json!([{"name": "Shop API", "baseUrl": "https://other"}, {"name": "New", "baseUrl": "https://n"}]);
+    let (files, _) = checked(&entries(services, json!([]), json!([]))).await;
+    let catalog = registry.reload(files).await;
+    assert_eq!(catalog.version, before + 1);
+    assert_eq!(catalog.services["shop-api"].base_url, "https://other");
+    assert!(catalog.services["shop-api"].allow_private);
+    assert_eq!(registry.record("shop-api").unwrap().origin, Origin::File);
+    let catalog = registry.reload(CheckedFiles::default()).await;
+    assert_eq!(catalog.services.keys().collect::<Vec<_>>(), ["shop-api"]);
+    assert_eq!(catalog.services["shop-api"].base_url, "https://shop.example");
+}
+
+#[tokio::test]
+async fn knows_who_uses_a_plugin() {
+    let services = json!([{"name": "A", "baseUrl": "https://a", "monitoring": {"expectedStatus": 204},
+        "alerts": [{"type": "availability", "threshold": 99, "notifications": [{"channel": "slack", "webhook": "https://1"}]}]}]);
+    let registry = registry(entries(services, json!([]), json!([])), Arc::default()).await;
+    let owners =
+        |plugin: &str| registry.settings_using(plugin).into_iter().map(|using| using.owner).collect::<Vec<_>>();
+    assert_eq!(owners("http"), ["probe `http` of service `a`"]);
+    assert_eq!(owners("availability"), ["alert `availability` of service `a`"]);
+    assert_eq!(owners("slack"), ["channel `slack`"]);
+    assert_eq!(registry.settings_using("http")[0].settings, json!({"expectedStatus": 204}));
+}
+
+#[tokio::test]
+async fn warns_of_what_works_but_was_hardly_meant() {
+    let services = json!([{"name": "A", "baseUrl": "https://a", "monitoring": {"interval": "2m", "timeout": "3m"},
+        "alerts": [{"type": "response_time", "threshold": 1, "window": "1m"}]}]);
+    let alerts = json!([{"name": "Down", "condition": "status == 'unhealthy'", "notifications": [{"channel": "slack", "webhook": "x"}]}]);
+    let (_, report) = checked(&entries(services, alerts, json!([]))).await;
+    assert_eq!(
+        told(&report.warnings),
+        [
+            "/services/0/monitoring/timeout: is longer than the interval (3m against 2m), so a run that hangs makes the next ones missed",
+            "/services/0/alerts/0: alert `response_time` tells nobody: it has no `notifications`, and neither does the top of alerts.yaml",
+            "/services/0/alerts/0: looks back 1m, but `A` is only checked every 2m, so most of the time there is nothing to judge",
+            "/alerts/0/condition: never sees a service that does not answer at all, whose status is `error`; \
+         write `status in ['unhealthy', 'error']` to be told of both",
+        ]
+    );
+}
