@@ -13,6 +13,7 @@ pub type TokenHash = [u8; 32];
 pub struct Token {
     pub id: i64,
     pub name: String,
+    pub hash: TokenHash,
     /// In the order they were given.
     pub scopes: Vec<String>,
     pub created_ms: UnixMillis,
@@ -38,11 +39,11 @@ impl ControlStore {
         .fetch_one(&self.writer)
         .await
         .map_err(|source| super::exists(source, "token", name))?;
-        Ok(Token { id, name: name.to_owned(), scopes: scopes.to_vec(), created_ms: now })
+        Ok(Token { id, name: name.to_owned(), hash: *hash, scopes: scopes.to_vec(), created_ms: now })
     }
 
     pub async fn token_find(&self, hash: &TokenHash) -> Result<Option<Token>> {
-        sqlx::query("SELECT id, name, scopes, created_ms FROM tokens WHERE hash = $1")
+        sqlx::query("SELECT id, name, hash, scopes, created_ms FROM tokens WHERE hash = $1")
             .bind(hash.as_slice())
             .fetch_optional(&self.reader)
             .await?
@@ -53,7 +54,7 @@ impl ControlStore {
     /// Oldest first.
     pub async fn token_list(&self) -> Result<Vec<Token>> {
         let rows =
-            sqlx::query("SELECT id, name, scopes, created_ms FROM tokens ORDER BY id").fetch_all(&self.reader).await?;
+            sqlx::query("SELECT id, name, hash, scopes, created_ms FROM tokens ORDER BY id").fetch_all(&self.reader).await?;
         rows.iter().map(read).collect()
     }
 
@@ -88,7 +89,7 @@ impl ControlStore {
     /// Not one that ended.
     pub async fn session_find(&self, hash: &TokenHash, now_ms: UnixMillis) -> Result<Option<Session>> {
         sqlx::query(
-            "SELECT t.id, t.name, t.scopes, t.created_ms, s.expires_ms
+            "SELECT t.id, t.name, t.hash, t.scopes, t.created_ms, s.expires_ms
              FROM sessions s JOIN tokens t ON t.id = s.token_id WHERE s.hash = $1 AND s.expires_ms > $2",
         )
         .bind(hash.as_slice())
@@ -110,6 +111,7 @@ fn read(row: &SqliteRow) -> Result<Token> {
     Ok(Token {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
+        hash: row.try_get::<Vec<u8>, _>("hash")?.try_into().unwrap_or_default(),
         scopes: scopes.split_whitespace().map(str::to_owned).collect(),
         created_ms: row.try_get("created_ms")?,
     })
