@@ -1,9 +1,10 @@
 //! From a host and a port to a TCP connection: host rule, resolution, address rule, connection.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use url::Host;
 
@@ -48,14 +49,24 @@ pub(super) async fn resolve(
     permission.keep_allowed(&host.to_string(), addresses)
 }
 
+/// Look-ups at once. Each holds a thread until the operating system gives up, long after a deadline cut the wait for it
+/// short: dead name servers must not take all threads there are for blocking work (512).
+static LOOK_UPS: Semaphore = Semaphore::const_new(128);
+
 /// The operating system's resolver, so that `/etc/hosts` and the like hold.
 pub(super) async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
-    let addresses: Vec<SocketAddr> = lookup_host((name, port))
-        .await
-        .map_err(|error| NetError::Dns(format!("`{name}` does not resolve: {}", resolver_text(&error))))?
-        .collect();
+    let fault = |text: &str| NetError::Dns(format!("`{name}` does not resolve: {text}"));
+    let permit = LOOK_UPS.acquire().await.map_err(|error| fault(&error.to_string()))?;
+    let owned = name.to_owned();
+    let found = tokio::task::spawn_blocking(move || {
+        let found = (owned.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+        drop(permit);
+        found
+    });
+    let addresses =
+        found.await.map_err(|error| fault(&error.to_string()))?.map_err(|error| fault(&resolver_text(&error)))?;
     if addresses.is_empty() {
-        return Err(NetError::Dns(format!("`{name}` has no address")));
+        return Err(fault("it has no address"));
     }
     Ok(addresses)
 }

@@ -3,12 +3,13 @@
 mod compose;
 mod wire;
 
+use lettre::Message;
+use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
-use lettre::{Address, Message};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Host;
@@ -186,20 +187,46 @@ impl Mailer {
         })
     }
 
+    /// Texts are always sent as ASCII; only an address can be beyond it.
+    fn parameters(
+        &self,
+        connection: &AsyncSmtpConnection,
+        envelope: &Envelope,
+        content: &[u8],
+    ) -> Result<Vec<MailParameter>, MailError> {
+        let mut addresses = envelope.to().iter().chain(envelope.from());
+        if content.is_ascii() && addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
+            return Ok(Vec::new());
+        }
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(MailError::Permanent(
+                "a mail address has letters beyond ASCII, and the SMTP server does not take those (SMTPUTF8)"
+                    .to_owned(),
+            ));
+        }
+        Ok(vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)])
+    }
+
     /// One bad recipient must not keep an alert from the others: the message goes to all that are accepted. If one was
     /// put off (4xx), the whole is worth another attempt under the same Message-ID.
     async fn deliver(&self, connection: &mut AsyncSmtpConnection, message: &Message) -> Result<String, MailError> {
-        let envelope = message.envelope();
-        connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await.map_err(smtp_fault)?;
+        let (envelope, content) = (message.envelope(), message.formatted());
+        let parameters = self.parameters(connection, envelope, &content)?;
+        connection.command(Mail::new(envelope.from().cloned(), parameters)).await.map_err(smtp_fault)?;
         let mut accepted = 0;
         let mut put_off = Vec::new();
         let mut refused = Vec::new();
         for address in envelope.to() {
-            match connection.command(Rcpt::new(address.clone(), Vec::new())).await.map_err(smtp_fault) {
-                Ok(_) => accepted += 1,
-                Err(MailError::Permanent(text)) => refused.push(recipient_text(address, &text)),
-                Err(fault) if connection.has_broken() => return Err(fault),
-                Err(fault) => put_off.push(recipient_text(address, &fault.to_string())),
+            let Err(error) = connection.command(Rcpt::new(address.clone(), Vec::new())).await else {
+                accepted += 1;
+                continue;
+            };
+            let (answered, permanent) = (error.status().is_some(), error.is_permanent());
+            let fault = smtp_fault(error);
+            match (answered, permanent) {
+                (true, true) => refused.push(format!("`{address}`: {fault}")),
+                (true, false) => put_off.push(format!("`{address}`: {fault}")),
+                (false, _) => return Err(fault),
             }
         }
         let faults = [put_off.as_slice(), refused.as_slice()].concat().join("; ");
@@ -210,7 +237,7 @@ impl Mailer {
             });
         }
         connection.command(Data).await.map_err(smtp_fault)?;
-        let answer = connection.message(&message.formatted()).await.map_err(smtp_fault)?;
+        let answer = connection.message(&content).await.map_err(smtp_fault)?;
         let answer = answer_text(&answer);
         match (put_off.is_empty(), refused.is_empty()) {
             (true, true) => Ok(answer),
@@ -218,10 +245,6 @@ impl Mailer {
             (false, _) => Err(MailError::Temporary(format!("delivered to {accepted}, not to all: {faults}"))),
         }
     }
-}
-
-fn recipient_text(address: &Address, text: &str) -> String {
-    format!("`{address}`: {text}")
 }
 
 /// Most text of a server that is passed on.

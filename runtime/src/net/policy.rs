@@ -64,18 +64,19 @@ impl Permission {
         if self.hosts.iter().any(|rule| rule.matches(host, port)) {
             return Ok(());
         }
-        Err(NetError::Denied(format!(
-            "{} may not connect to `{host}:{port}`; to allow it, {}",
-            self.subject, self.setting
-        )))
+        Err(self.denial(format_args!("{host}:{port}")))
     }
 
     /// The host rule where the port is not known.
     pub(super) fn check_name(&self, host: &Host) -> Result<(), NetError> {
-        match self.hosts.iter().find(|rule| rule.host == *host) {
-            Some(rule) => self.check_host(host, rule.port.unwrap_or_default()),
-            None => self.check_host(host, 0),
+        match self.hosts.iter().any(|rule| rule.host == *host) {
+            true => Ok(()),
+            false => Err(self.denial(format_args!("{host}"))),
         }
+    }
+
+    fn denial(&self, target: std::fmt::Arguments<'_>) -> NetError {
+        NetError::Denied(format!("{} may not connect to `{target}`; to allow it, {}", self.subject, self.setting))
     }
 
     /// The address rule, on what `host` resolved to.

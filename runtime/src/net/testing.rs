@@ -65,6 +65,15 @@ where
     address
 }
 
+/// Accepts one connection and never says a word.
+pub(super) async fn serve_silence() -> SocketAddr {
+    serve(|stream| async move {
+        let _open = stream;
+        std::future::pending().await
+    })
+    .await
+}
+
 /// A port that nothing listens on.
 pub(super) async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()

@@ -171,11 +171,11 @@ pub(super) fn hyper_error(what: &str, error: &hyper::Error) -> NetError {
     if error.is_parse_too_large() {
         return too_many_headers();
     }
-    if error.is_incomplete_message() {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    if error.is_incomplete_message() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof) {
         return NetError::Protocol(format!("the server closed the connection before {what} was complete"));
     }
-    let cause = std::error::Error::source(error);
-    let text = match cause.and_then(|cause| cause.downcast_ref::<io::Error>()) {
+    let text = match cause {
         Some(error) => io_text(error),
         None => chain(error),
     };

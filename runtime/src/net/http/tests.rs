@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::domain::ErrorKind;
 use crate::net::testing::{
-    Authority, Leaf, closed_port, loopback, net, permission, plain_net, read_head, serve, shortly, soon,
+    Authority, Leaf, closed_port, loopback, net, permission, plain_net, read_head, serve, serve_silence, shortly, soon,
 };
 use crate::net::{Net, NetSettings};
 
@@ -133,11 +133,12 @@ async fn times_out(net: &Net, url: &str, doing: &str) -> NetFailure {
 
 #[tokio::test]
 async fn silence_at_any_point_ends_at_the_deadline_with_the_phases_before_it() {
-    let silent = serve(|_stream| std::future::pending()).await;
+    let silent = serve_silence().await;
     let failure = times_out(&plain_net(), &format!("http://{silent}/"), "waiting for the first byte").await;
     assert!(failure.phases.connect_us.is_some() && failure.phases.first_byte_us.is_none(), "{failure:?}");
     assert!(failure.total_us >= 290_000, "{failure:?}");
 
+    let silent = serve_silence().await;
     let failure = times_out(&plain_net(), &format!("https://{silent}/"), "shaking hands by TLS").await;
     assert!(failure.phases.connect_us.is_some() && failure.phases.tls_us.is_none(), "{failure:?}");
 

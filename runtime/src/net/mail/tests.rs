@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 
 use super::*;
 use crate::net::NetSettings;
-use crate::net::testing::{Authority, Leaf, closed_port, net, serve, shortly, soon};
+use crate::net::testing::{Authority, Leaf, closed_port, net, serve, serve_silence, shortly, soon};
 
 /// What a server heard, line by line.
 type Heard = Arc<Mutex<Vec<String>>>;
@@ -149,6 +149,26 @@ async fn a_bad_recipient_does_not_keep_the_message_from_the_others() {
     assert!(heard.lock().unwrap().contains(&"DATA".to_owned()));
 }
 
+#[tokio::test]
+async fn addresses_beyond_ascii_need_a_server_that_takes_them() {
+    const MODERN: Script = &[
+        ("EHLO", "250-me\r\n250-8BITMIME\r\n250 SMTPUTF8"),
+        ("DATA", "354 go on"),
+        (".", "250 queued"),
+        ("QUIT", "221 bye"),
+    ];
+    let (plain, _) = clear_server(FRIENDLY).await;
+    let (modern, heard) = clear_server(MODERN).await;
+    let wide = MailMessage { text: "é — ok".to_owned(), ..message(&["jörg@example.com"]) };
+    let failure = mailing(settings(plain, SmtpTls::None), None).mail_send(wide.clone(), soon()).await.unwrap_err();
+    assert!(matches!(&failure, MailError::Permanent(text) if text.contains("SMTPUTF8")), "{failure:?}");
+    mailing(settings(modern, SmtpTls::None), None).mail_send(wide.clone(), soon()).await.unwrap();
+    assert!(heard.lock().unwrap().iter().any(|line| line == "MAIL FROM:<watch@example.org> SMTPUTF8 BODY=8BITMIME"));
+    // Letters beyond ASCII in the text alone need nothing.
+    let text_only = MailMessage { to: vec!["a@example.com".to_owned()], ..wide };
+    mailing(settings(plain, SmtpTls::None), None).mail_send(text_only, soon()).await.unwrap();
+}
+
 /// Offers STARTTLS, `early` behind its consent, and then AUTH.
 async fn starttls_server(authority: &Authority, early: &'static str) -> (SocketAddr, Heard) {
     const CLEAR: Script = &[("EHLO", "250-me\r\n250 STARTTLS"), ("STARTTLS", "220 go on")];
@@ -249,7 +269,7 @@ async fn implicit_tls_is_encrypted_from_the_first_byte() {
 #[tokio::test]
 async fn a_server_that_is_away_silent_or_endless_is_temporary() {
     let closed = closed_port().await;
-    let silent = serve(|_stream| std::future::pending()).await;
+    let silent = serve_silence().await;
     let endless = serve(|mut stream| async move { while stream.write_all(&[b'2'; 4096]).await.is_ok() {} }).await;
     for (address, deadline, text) in [
         (closed, soon(), "connection refused"),

@@ -90,5 +90,8 @@ pub(super) fn fault_text(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
-    chain(error)
+    match error.source() {
+        Some(fault) => format!("the SMTP server can't be used: {}", chain(fault)),
+        None => chain(error),
+    }
 }

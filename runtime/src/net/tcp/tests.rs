@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::ErrorKind;
-use crate::net::testing::{closed_port, loopback, permission, plain_net, serve, shortly, soon};
+use crate::net::testing::{closed_port, loopback, permission, plain_net, serve, serve_silence, shortly, soon};
 
 #[tokio::test]
 async fn writes_reads_and_measures() {
@@ -33,7 +33,7 @@ async fn writes_reads_and_measures() {
 async fn fails_by_policy_by_refusal_and_by_silence() {
     let net = plain_net();
     let closed = closed_port().await;
-    let silent = serve(|_stream| std::future::pending()).await;
+    let silent = serve_silence().await;
     let refused = net.tcp_open(&loopback(), "127.0.0.1", closed.port(), soon()).await.unwrap_err();
     assert_eq!(refused.error.kind(), ErrorKind::Connect);
     let denied = net.tcp_open(&permission(&["127.0.0.1"], false), "127.1", silent.port(), soon()).await.unwrap_err();

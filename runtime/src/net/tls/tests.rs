@@ -11,7 +11,7 @@ async fn a_handshake_shows_trusted_and_untrusted_chains_alike() {
     for (net, server_name, leaf, untrusted) in [
         (&trusting, None, Leaf::of(&["127.0.0.1"]), None),
         (&trusting, Some("shop.example"), Leaf::of(&["shop.example"]), None),
-        (&trusting, Some("shop.example"), Leaf::of(&["*.example"]), None),
+        (&trusting, Some("a.shop.example"), Leaf::of(&["*.shop.example"]), None),
         (&trusting, None, Leaf::of(&["shop.example"]), Some("is for `shop.example`, not for `127.0.0.1`")),
         (&trusting, None, Leaf { until: 2022, ..Leaf::of(&["127.0.0.1"]) }, Some("expired on 2022-01-01")),
         (&stranger, None, Leaf::of(&["127.0.0.1"]), Some("issuer `CN=Test Authority` is unknown")),
