@@ -136,7 +136,8 @@ async fn a_full_batch_does_not_wait_for_the_interval() {
 #[tokio::test]
 async fn a_full_queue_holds_up_whoever_appends() {
     let settings = ResultSettings { queue_rows: 2, ..Default::default() };
-    let (store, writer) = ResultStore::open(tempfile::tempdir().unwrap().path(), settings).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (store, writer) = ResultStore::open(dir.path(), settings).unwrap();
     for run_id in 1..=2 {
         store.observation_append(Arc::new(observation(run_id))).await.unwrap();
     }
@@ -150,6 +151,43 @@ async fn a_full_queue_holds_up_whoever_appends() {
     assert_eq!(store.stats().committed_rows, 3);
     assert!(matches!(store.observation_append(Arc::new(observation(4))).await, Err(ResultError::Closed)));
     thread.join().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn rows_are_kept_through_an_outage_of_the_disk() {
+    let running = Running::start();
+    let log = running.dir.path().join("results.duckdb.wal");
+    // The write-ahead log can't be opened while a folder lies in its place.
+    std::fs::create_dir(&log).unwrap();
+    let error = running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap_err();
+    assert!(matches!(&error, ResultError::NotCommitted(reason) if reason.contains("results.duckdb.wal")), "{error}");
+    assert!(running.store.stats().failing);
+    std::fs::remove_dir(&log).unwrap();
+    running.store.observation_append_durable(Arc::new(observation(2))).await.unwrap();
+    let stats = running.store.stats();
+    assert_eq!((stats.failing, stats.queued, stats.committed_rows), (false, 0, 2));
+    let dir = running.stop().await;
+    let running = Running::start_in(dir, ResultSettings::default());
+    assert_eq!(running.one("SELECT list(run_id ORDER BY run_id) FROM observations").await, json!([1, 2]));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_without_end_is_stopped_and_gives_its_slot_back() {
+    let running = Running::start();
+    let short = QueryLimits { timeout: Duration::from_millis(200), ..limits() };
+    for sql in [
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n FROM r) SELECT count(*) FROM r",
+        "WITH RECURSIVE r(n) USING KEY (n) AS (SELECT 1 UNION SELECT n FROM recurring.r) FROM r",
+        "SELECT count(*) FROM range(1000000000000)",
+        "SELECT * FROM range(1000000) a, range(1000000) b ORDER BY a.range + b.range",
+    ] {
+        let error = running.store.query(sql, short).await.unwrap_err();
+        assert!(matches!(error, QueryError::Timeout(_) | QueryError::Memory), "{sql}: {error}");
+        let all = running.store.queries.acquire_many(QUERIES as u32);
+        tokio::time::timeout(Duration::from_secs(10), all).await.expect(sql).unwrap();
+    }
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -254,6 +292,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
 #[tokio::test]
 async fn every_type_becomes_json() {
     let running = Running::start();
+    let mut faults = Vec::new();
     for (sql, kind, wanted) in [
         ("NULL", "INTEGER", json!(null)),
         ("true", "BOOLEAN", json!(true)),
@@ -275,7 +314,7 @@ async fn every_type_becomes_json() {
         ("'nan'::DOUBLE", "DOUBLE", json!(null)),
         ("'-infinity'::DOUBLE", "DOUBLE", json!(null)),
         ("1.50", "DECIMAL(3,2)", json!(1.5)),
-        ("-0.05", "DECIMAL(2,2)", json!(-0.05)),
+        ("-0.05", "DECIMAL(3,2)", json!(-0.05)),
         ("12345678901234567.89::DECIMAL(38,2)", "DECIMAL(38,2)", json!("12345678901234567.89")),
         ("'ü\"'", "VARCHAR", json!("ü\"")),
         ("'\\xAA\\x00'::BLOB", "BLOB", json!("aa00")),
@@ -305,10 +344,20 @@ async fn every_type_becomes_json() {
         ("union_value(n := 5)", "UNION(n INTEGER)", json!(5)),
         ("'{\"a\": [1]}'::JSON", "JSON", json!({"a": [1]})),
     ] {
+        match running.store.query(&format!("SELECT {sql} AS v"), limits()).await {
+            Err(error) => faults.push(format!("{sql}: {error}")),
+            Ok(answer) => {
+                let found = (&answer.rows[0][0], answer.columns[0].kind.as_str(), answer.columns[0].name.as_str());
+                if found != (&wanted, kind, "v") {
+                    faults.push(format!("{sql}: {found:?}"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    for sql in ["TIMETZ '01:02:03+01'", "TIME_NS '01:02:03'", "12::BIGNUM", "12::VARIANT", "[12::VARIANT]"] {
         let answer = running.store.query(&format!("SELECT {sql} AS v"), limits()).await;
-        let answer = answer.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        assert_eq!((&answer.rows[0][0], answer.columns[0].kind.as_str()), (&wanted, kind), "{sql}");
-        assert_eq!(answer.columns[0].name, "v");
+        assert!(matches!(answer, Ok(_) | Err(QueryError::Invalid(_))), "{sql}: {answer:?}");
     }
     running.stop().await;
 }
