@@ -193,7 +193,8 @@ fn document(config_dir: &Path, name: &str, environment: &Environment, faults: &m
 /// Keys and types. The faults are placed, and in the answer to prune by.
 fn structure_check<T: JsonSchema>(document: &Document, faults: &mut Vec<PlacedFault>) -> Report {
     let mut report = Report::default();
-    document.faults.iter().for_each(|(fault, _)| report.add(fault.clone()));
+    // Those with a place of their own are about keys, and leave a value that can be judged.
+    document.faults.iter().filter(|(_, at)| at.is_none()).for_each(|(fault, _)| report.add(fault.clone()));
     report.next_stage();
     let own = report.faults.len();
     Schema::of::<T>().check(&document.value, "", &[], &mut report);

@@ -15,8 +15,8 @@ use crate::registry::{Fault, Report};
 
 /// 50,000 services fit; a log file that was named by mistake does not.
 pub(super) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
-/// Values in a file, aliases counted as often as they are used.
-const MAX_NODES: usize = 2_000_000;
+/// Values that aliases repeat: a few lines can ask for billions.
+const MAX_ALIASED: usize = 100_000;
 
 #[derive(Debug)]
 pub(super) struct Document {
@@ -47,7 +47,7 @@ impl Document {
             }
             Ok(None) => {}
             Ok(Some(root)) => {
-                let mut reader = Reader { document: &mut document, environment, nodes: 0 };
+                let mut reader = Reader { document: &mut document, environment, aliases: 0, aliased: 0 };
                 if let Some(value) = reader.value(&root, "", root.at, 0).filter(|value| !value.is_null()) {
                     document.value = value;
                 }
@@ -113,17 +113,21 @@ fn key_path(pointer: &str) -> String {
 struct Reader<'a> {
     document: &'a mut Document,
     environment: &'a Environment,
-    nodes: usize,
+    /// Aliases around the current value.
+    aliases: usize,
+    aliased: usize,
 }
 
 impl Reader<'_> {
     /// `None` when it is wrong, which has been noted.
     fn value(&mut self, node: &Node, pointer: &str, key: Mark, depth: usize) -> Option<Value> {
         self.document.marks.insert(pointer.to_owned(), Marks { key, value: node.at });
-        self.nodes += 1;
-        if self.nodes > MAX_NODES || depth > MAX_DEPTH {
-            if self.nodes == MAX_NODES + 1 || depth > MAX_DEPTH {
-                self.fault(pointer, "is too large, or nests aliases too deeply");
+        self.aliased = self.aliased.saturating_add(usize::from(self.aliases > 0));
+        if self.aliased > MAX_ALIASED || depth > MAX_DEPTH {
+            // Told once: what comes after is cut off for the same reason.
+            if self.aliased != usize::MAX {
+                self.aliased = usize::MAX;
+                self.fault(pointer, "repeats too much by `*alias`, or nests it too deeply");
             }
             return None;
         }
@@ -137,6 +141,14 @@ impl Reader<'_> {
                 Some(Value::Array(items.collect()))
             }
             Shape::Map(pairs) => Some(Value::Object(self.map(pairs, pointer, depth))),
+            Shape::Alias(named) => {
+                self.aliases += 1;
+                let value = self.value(named, pointer, key, depth + 1);
+                self.aliases -= 1;
+                // Faults inside are told where the anchor stands, the whole where it is used.
+                self.document.marks.insert(pointer.to_owned(), Marks { key, value: node.at });
+                value
+            }
         }
     }
 
@@ -291,7 +303,7 @@ mod tests {
             let previous = level - 1;
             bomb += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{previous}"); 10].join(", "));
         }
-        assert!(told(&document(&bomb))[0].contains("too large"));
+        assert!(told(&document(&bomb))[0].contains("repeats too much"));
     }
 
     #[test]

@@ -52,15 +52,15 @@ async fn the_seeds_files_load_as_they_stand() {
     assert_eq!(
         folder.told(&loaded.warnings),
         [
-            "config/alerts.yaml:4:16: alerts[0].condition: never sees a service that does not answer at all, whose status is \
+            "config/alerts.yaml:5:16: alerts[0].condition: never sees a service that does not answer at all, whose status is \
          `error`; write `status in ['unhealthy', 'error']` to be told of both",
-            "config/alerts.yaml:8:9: alerts[0].notifications[0]: no e-mail can be sent without `SMTP_HOST`; set it in the \
+            "config/alerts.yaml:9:9: alerts[0].notifications[0]: no e-mail can be sent without `SMTP_HOST`; set it in the \
          environment or in `.env`",
-            "config/services.yaml:8:7: services[0].authentication: there is no API key, so requests go without it; set \
+            "config/services.yaml:9:7: services[0].authentication: there is no API key, so requests go without it; set \
          `value: \"${VARIABLE}\"` or `valueFile: PATH`",
-            "config/services.yaml:14:9: services[0].alerts[0]: alert `availability` tells nobody: it has no `notifications`, \
+            "config/services.yaml:15:9: services[0].alerts[0]: alert `availability` tells nobody: it has no `notifications`, \
          and neither does the top of alerts.yaml",
-            "config/services.yaml:17:9: services[0].alerts[1]: alert `response_time` tells nobody: it has no \
+            "config/services.yaml:18:9: services[0].alerts[1]: alert `response_time` tells nobody: it has no \
          `notifications`, and neither does the top of alerts.yaml",
         ]
     );
@@ -114,7 +114,7 @@ async fn without_the_seeds_variable_its_place_is_told() {
     assert_eq!(
         folder.told(&faults.faults),
         [
-            "config/alerts.yaml:11:18: alerts[0].notifications[1].webhook: the variable `SLACK_WEBHOOK_URL` is not set; set \
+            "config/alerts.yaml:12:18: alerts[0].notifications[1].webhook: the variable `SLACK_WEBHOOK_URL` is not set; set \
          it in the environment or in `.env`, or give a default: `${SLACK_WEBHOOK_URL:-default}`",
         ]
     );
@@ -173,18 +173,22 @@ extra: 1
             "config/alerts.yaml:11:1: extra: is not a known key; known: `alerts`, `notifications`",
             "config/services.yaml:2:5: services[0].baseUrl: is missing (URL, or `host:port` for what speaks no HTTP)",
             "config/services.yaml:3:5: services[0].baseURL: is not a known key; did you mean `baseUrl`?",
+            "config/services.yaml:5:17: services[0].monitoring.interval: must be at least 1s",
+            "config/services.yaml:6:16: services[0].monitoring.timeout: `fast` is not a duration; write a number and a unit, \
+         as in `500ms`, `2s`, `5m`, `1h` or `7d`",
             "config/services.yaml:7:7: services[0].monitoring.intervall: is not a known key; did you mean `interval`?",
             "config/services.yaml:9:14: services[1].baseUrl: `b.example` has no scheme; write `https://b.example`",
             "config/services.yaml:10:12: services[1].owner: must be text, not a list",
             "config/services.yaml:13:18: services[1].authentication.valueFile: `missing` does not exist",
             "config/services.yaml:16:20: services[1].alerts[0].threshold: must be a number, not text",
             "config/services.yaml:17:9: services[1].alerts[0].windwo: is not a known key; did you mean `window`?",
+            "config/services.yaml:18:11: services[2].name: `b` is already the slug of `B`; give this one a `slug` of its own",
             "config/services.yaml:19:14: services[2].baseUrl: the variable `HOST` is not set; set it in the environment or in \
          `.env`, or give a default: `${HOST:-default}`",
-            "config/services.yaml:22:10: services[3].tags: must be a list, not nothing",
             "config/services.yaml:20:11: services[3].name: `b` is already the slug of `B`; give this one a `slug` of its own",
-            "environment: ENCRYPTION_KEY: must have at least 16 characters; `openssl rand -base64 32` makes a good one",
+            "config/services.yaml:22:9: services[3].tags: must be a list, not nothing",
             "environment: SMTP_PORT: must be a port between 1 and 65535",
+            "environment: ENCRYPTION_KEY: must have at least 16 characters; `openssl rand -base64 32` makes a good one",
         ]
     );
     assert_eq!(faults.to_string().lines().count(), faults.faults.len());

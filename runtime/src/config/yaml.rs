@@ -37,6 +37,8 @@ pub(super) enum Shape {
     Scalar(ScalarText),
     List(Vec<Arc<Node>>),
     Map(Vec<(Arc<Node>, Arc<Node>)>),
+    /// What an anchor named, shared.
+    Alias(Arc<Node>),
 }
 
 #[derive(Debug)]
@@ -123,7 +125,7 @@ impl Builder {
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).cloned();
                 let node = node.ok_or_else(|| SyntaxFault::new(at, "an alias can't stand inside what it names"))?;
-                self.add(node, 0);
+                self.add(Arc::new(Node { at, shape: Shape::Alias(node) }), 0);
             }
         }
         Ok(())

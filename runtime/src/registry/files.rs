@@ -1,6 +1,7 @@
 //! What the configuration files say, checked as a whole: names are unique, selectors select, plugins accept.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::compile::{CompiledService, Compiler, Defaults, SharedRule};
@@ -24,12 +25,18 @@ pub struct FileEntries {
 }
 
 /// What the registry takes over from files.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct CheckedFiles {
     pub(super) defaults: Defaults,
     pub(super) services: BTreeMap<String, Arc<CompiledService>>,
     pub(super) rules: Vec<SharedRule>,
     pub(super) default_channels: Vec<Arc<Channel>>,
+}
+
+impl fmt::Debug for CheckedFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckedFiles").field("services", &self.services.keys()).finish_non_exhaustive()
+    }
 }
 
 impl CheckedFiles {

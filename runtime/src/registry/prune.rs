@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::fault::{Fault, Report, segments};
 
+/// Keys without which an entry can't be read. An empty text takes their place; that it is wrong has been told.
+const REQUIRED: [&str; 4] = ["name", "baseUrl", "plugin", "channel"];
+
 /// Reads the entry that stands at `prefix`. `None` when too little of it is left; then the report says why.
 pub fn prune_and_parse<T: DeserializeOwned>(mut entry: Value, prefix: &str, report: &mut Report) -> Option<T> {
     let mut pruned = report.left_out > 0;
@@ -12,7 +15,11 @@ pub fn prune_and_parse<T: DeserializeOwned>(mut entry: Value, prefix: &str, repo
         if let Some(pointer) =
             fault.pointer.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
         {
-            remove(&mut entry, pointer);
+            // An authentication of no type has nothing to say.
+            remove(
+                &mut entry,
+                pointer.strip_suffix("/type").filter(|parent| *parent == "/authentication").unwrap_or(pointer),
+            );
             pruned = true;
         }
     }
@@ -46,6 +53,9 @@ fn remove(value: &mut Value, pointer: &str) {
         }
     }
     match parent {
+        Value::Object(members) if REQUIRED.contains(&last.as_str()) => {
+            members.insert(last, Value::from(""));
+        }
         Value::Object(members) => {
             members.remove(&last);
         }
@@ -55,5 +65,34 @@ fn remove(value: &mut Value, pointer: &str) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::spec::ServiceSpec;
+    use super::*;
+
+    #[test]
+    fn reads_what_is_left() {
+        let mut report = Report::default();
+        for pointer in ["/s/0/baseUrl", "/s/0/tags", "/s/0/authentication/type", "/s/1/name", "/s/0/zzz"] {
+            report.fault(pointer, "is wrong");
+        }
+        let entry = json!({"name": "a", "tags": 3, "zzz": 1, "authentication": {"type": 1}, "owner": "o"});
+        let spec: ServiceSpec = prune_and_parse(entry, "/s/0", &mut report).unwrap();
+        assert_eq!((spec.name.as_str(), spec.base_url.as_str(), spec.owner.as_deref()), ("a", "", Some("o")));
+        assert!(spec.authentication.is_none());
+        assert_eq!(report.faults.len(), 5);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_told_once() {
+        let mut report = Report::default();
+        assert!(prune_and_parse::<ServiceSpec>(json!({"name": 1}), "/s/0", &mut report).is_none());
+        assert!(prune_and_parse::<ServiceSpec>(json!({"name": 1}), "/s/0", &mut report).is_none());
+        assert_eq!(report.faults.len(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! What people write, the same in YAML and over the API: the seed's keys, with what grew out of them. The doc comments are
 //! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
 
+use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -79,7 +80,7 @@ fn default_kind() -> String {
 }
 
 /// How we prove who we are. The host adds it to requests; no plugin sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuthenticationSpec {
     /// `none`, `api_key` (`header` or `parameter`, `value`), `bearer` (`token`), `basic` (`username`, `password`) or
@@ -116,6 +117,12 @@ pub struct AuthenticationSpec {
     /// File that holds the token. In configuration files only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_file: Option<String>,
+}
+
+impl fmt::Debug for AuthenticationSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticationSpec").field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -155,8 +162,8 @@ pub struct MonitoringSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Settings of the plugin.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub settings: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
+    pub settings: PluginSettings,
 }
 
 /// One more probe of a service.
@@ -175,8 +182,8 @@ pub struct ProbeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationSpec>,
     /// Settings of the plugin.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub settings: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
+    pub settings: PluginSettings,
 }
 
 /// A rule for one service. Further keys are the settings of the rule's plugin.
@@ -199,7 +206,7 @@ pub struct ServiceAlertSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Vec<NotificationSpec>>,
     #[serde(flatten)]
-    pub settings: Map<String, Value>,
+    pub settings: PluginSettings,
 }
 
 /// A rule for many services. Further keys are the settings of the rule's plugin.
@@ -227,7 +234,7 @@ pub struct AlertSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Vec<NotificationSpec>>,
     #[serde(flatten)]
-    pub settings: Map<String, Value>,
+    pub settings: PluginSettings,
 }
 
 /// One channel. Further keys are the settings of the notifier's plugin.
@@ -240,7 +247,25 @@ pub struct NotificationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(flatten)]
-    pub settings: Map<String, Value>,
+    pub settings: PluginSettings,
+}
+
+/// What a plugin is told; its schema says what may be in it. May hold secrets, and prints as `***`.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct PluginSettings(pub Map<String, Value>);
+
+impl PluginSettings {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for PluginSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// A number in the unit of its key, or text with a unit.

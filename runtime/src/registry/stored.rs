@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::domain::UnixMillis;
 
-/// A service as it was saved.
-#[derive(Debug, Clone, PartialEq)]
+/// A service as it was saved. The spec holds its secrets.
+#[derive(Clone, PartialEq)]
 pub struct StoredService {
     pub slug: String,
     pub spec: Value,

@@ -170,8 +170,8 @@ async fn changes_are_refused_for_a_reason() {
             registry
                 .create(json!({"name": "n", "baseUrl": "n", "monitoring": {"intervall": 1, "timeout": true}}))
                 .await,
-            "/monitoring/intervall: is not a known key; did you mean `interval`?; \
-             /monitoring/timeout: must be a number or text, not a boolean; \
+            "/monitoring/timeout: must be a number or text, not a boolean; \
+             /monitoring/intervall: is not a known key; did you mean `interval`?; \
              /baseUrl: `n` has no scheme; write `https://n`",
         ),
         (registry.create(json!([])).await, ": must be a mapping, not a list"),
@@ -203,7 +203,7 @@ async fn a_service_that_can_no_longer_run_is_shown_with_the_reason() {
     let registry = Registry::open(CheckedFiles::default(), Arc::new(plugins), store).await.unwrap();
     assert!(registry.catalog().services.is_empty());
     let record = &registry.records()[0];
-    assert_eq!(told(&record.faults), ["/probes/0/plugin: there is no probe plugin `tls`; did you mean `tcp`?"]);
+    assert_eq!(told(&record.faults), ["/probes/0/plugin: there is no probe plugin `tls`; known: `dns`, `http`, `tcp`"]);
     assert_eq!(record.spec["probes"][0]["settings"]["days"], "***");
 }
 

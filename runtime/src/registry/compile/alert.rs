@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::service::object;
 use super::{Compiler, canonical};
 use crate::domain::{Channel, ChannelId, PluginKind, Service, Severity};
 use crate::registry::fault::{child, list};
-use crate::registry::spec::{AlertSpec, DurationSpec, NotificationSpec};
+use crate::registry::spec::{AlertSpec, DurationSpec, NotificationSpec, PluginSettings};
 
 /// The rule plugin that an alert with a `condition` and without a `type` means.
 const CONDITION: &str = "condition";
 const MAX_NOTIFICATIONS: usize = 32;
 
 /// A rule that does not yet know its service.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct RuleDraft {
     pub(crate) name: String,
     pub(crate) plugin: String,
@@ -30,7 +29,6 @@ pub(crate) struct RuleDraft {
 }
 
 /// A rule of `alerts.yaml`.
-#[derive(Debug)]
 pub(crate) struct SharedRule {
     pub(crate) draft: RuleDraft,
     pub(crate) channels: Vec<Arc<Channel>>,
@@ -51,7 +49,7 @@ pub(super) struct RuleParts<'s> {
     pub(super) severity: Option<Severity>,
     pub(super) duration: Option<&'s DurationSpec>,
     pub(super) notifications: Option<&'s [NotificationSpec]>,
-    pub(super) settings: &'s Map<String, Value>,
+    pub(super) settings: &'s PluginSettings,
 }
 
 impl Compiler<'_> {
@@ -93,7 +91,7 @@ impl Compiler<'_> {
         };
         let plugin = match parts.plugin {
             Some(plugin) => plugin,
-            None if parts.settings.contains_key(CONDITION) => CONDITION,
+            None if parts.settings.0.contains_key(CONDITION) => CONDITION,
             None => {
                 let names = self.plugins.names(PluginKind::Rule);
                 let rules = list(names.iter().map(String::as_str).filter(|name| *name != CONDITION));
@@ -115,7 +113,7 @@ impl Compiler<'_> {
         if !self.plugin_exists(PluginKind::Rule, plugin, &child(at, "type")) {
             return None;
         }
-        let settings = object(parts.settings);
+        let settings = Value::Object(parts.settings.0.clone());
         let mut keys = vec!["name", "type", "severity", "duration", "notifications"];
         keys.extend(more_keys);
         let locate = |pointer: &str| format!("{at}{pointer}");
@@ -147,8 +145,8 @@ impl Compiler<'_> {
     }
 
     /// The seed's own example: a service that does not answer at all is `error`, not `unhealthy`.
-    fn condition_check(&mut self, settings: &Map<String, Value>, at: &str) {
-        let Some(condition) = settings.get(CONDITION).and_then(Value::as_str) else { return };
+    fn condition_check(&mut self, settings: &PluginSettings, at: &str) {
+        let Some(condition) = settings.0.get(CONDITION).and_then(Value::as_str) else { return };
         let text: String = condition.chars().filter(|c| !c.is_whitespace()).collect::<String>().replace('"', "'");
         let asks_for_unhealthy = text.contains("status=='unhealthy'") || text.contains("'unhealthy'==status");
         let asks_for_more = ["'error'", "consecutive_failures", "availability(", "error_rate(", "error_kind"];
@@ -177,7 +175,7 @@ impl Compiler<'_> {
             if !self.plugin_exists(PluginKind::Notifier, &spec.channel, &child(&at, "channel")) {
                 continue;
             }
-            let settings = object(&spec.settings);
+            let settings = Value::Object(spec.settings.0.clone());
             let locate = |pointer: &str| format!("{at}{pointer}");
             self.settings_check(PluginKind::Notifier, &spec.channel, &settings, &["channel", "name"], locate).await;
             let id = channel_id(&spec.channel, &settings);

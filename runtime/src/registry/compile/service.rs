@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::alert::{RuleDraft, RuleParts};
 use super::{Compiler, credential, target};
@@ -14,7 +14,6 @@ use crate::registry::fault::{child, list, suggest};
 use crate::registry::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
 
 /// A service as it was written and as it runs.
-#[derive(Debug)]
 pub(crate) struct CompiledService {
     pub(crate) spec: ServiceSpec,
     pub(crate) service: Arc<Service>,
@@ -169,7 +168,7 @@ impl Compiler<'_> {
         if !self.plugin_exists(PluginKind::Probe, &plugin, &plugin_at) {
             return None;
         }
-        let mut settings = monitoring.settings.clone();
+        let mut settings = monitoring.settings.0.clone();
         let status_outside = monitoring.expected_status.is_some() && !settings.contains_key("expectedStatus");
         if let Some(expected) = &monitoring.expected_status {
             if !status_outside {
@@ -195,7 +194,7 @@ impl Compiler<'_> {
         if !self.plugin_exists(PluginKind::Probe, &spec.plugin, &child(at, "plugin")) {
             return None;
         }
-        let settings = Value::Object(spec.settings.clone());
+        let settings = Value::Object(spec.settings.0.clone());
         let locate = |pointer: &str| format!("{at}/settings{pointer}");
         self.settings_check(PluginKind::Probe, &spec.plugin, &settings, &[], locate).await;
         let name = spec.name.clone().unwrap_or_else(|| spec.plugin.clone());
@@ -300,9 +299,4 @@ impl Compiler<'_> {
         };
         self.report.fault(place, message);
     }
-}
-
-/// Settings as a value, without cloning an empty map.
-pub(super) fn object(map: &Map<String, Value>) -> Value {
-    Value::Object(map.clone())
 }
