@@ -20,5 +20,8 @@ pub use clock::{Clock, SystemClock};
 pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};
 pub use engine::{AlertEngine, EngineDeps, EngineSettings};
 pub use event_copy::EventCopy;
-pub use ports::{AlertStore, EventSink, HistoryLoader, Notifier, PortError, PortResult, RuleRunner};
+pub use ports::{
+    AlertDraft, AlertStore, Attempt, AttemptOutcome, Committed, EventDraft, EventSink, HistoryLoader,
+    NotificationDraft, Notifier, PortError, RuleRunner, Transition,
+};
 pub use signals::{AlertChange, AlertSignals};

@@ -8,7 +8,6 @@ pub mod observation;
 pub mod plugin;
 pub mod rule;
 pub mod slug;
-pub mod transition;
 
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationState, NotificationStatus, Severity,
@@ -19,9 +18,6 @@ pub use observation::{ErrorKind, Failure, LOCAL, Metric, MetricValue, Observatio
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
 pub use rule::{Finding, History, Summary, Verdict};
 pub use slug::slug;
-pub use transition::{
-    AlertDraft, Attempt, AttemptOutcome, Committed, EventDraft, NotificationDraft, Transition,
-};
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.
 pub type UnixMillis = i64;

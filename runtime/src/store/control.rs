@@ -23,10 +23,11 @@ use sqlx::sqlite::{
 pub use alerts::AlertFilter;
 pub use audit::AuditEntry;
 pub use keyring::{KeyError, Keyring};
-pub use notifications::NotificationFilter;
+pub use notifications::{Attempt, AttemptOutcome, NotificationFilter};
 pub use plugins::{PluginActivation, PluginVersion, StoredPlugin};
 pub use services::StoredService;
 pub use tokens::{Session, Token, TokenHash};
+pub use transition::{AlertDraft, EventDraft, NotificationDraft, Transition};
 
 use super::lock::{DataLock, LockError};
 use keyring::Place;

@@ -1,11 +1,12 @@
 //! The outbox: notifications and the attempts to deliver them. A message waits for every earlier one of the same alert and
 //! channel, so nobody reads "resolved" before "firing".
 
+use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{ControlError, ControlStore, Result, page, word};
-use crate::domain::{AlertId, Attempt, AttemptOutcome, ChannelId, Notification, NotificationState, NotificationStatus, UnixMillis};
+use crate::domain::{AlertId, ChannelId, Notification, NotificationState, NotificationStatus, UnixMillis};
 
 /// An answer of the other side is kept up to here.
 const MAX_ANSWER_BYTES: usize = 2_048;
@@ -20,6 +21,42 @@ pub struct NotificationFilter {
     /// Only notifications with a smaller id.
     pub before: Option<i64>,
     pub limit: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AttemptOutcome {
+    Delivered,
+    /// Failed, and worth another attempt.
+    Retry,
+    /// Failed for good.
+    Dead,
+}
+
+impl AttemptOutcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttemptOutcome::Delivered => "delivered",
+            AttemptOutcome::Retry => "retry",
+            AttemptOutcome::Dead => "dead",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [AttemptOutcome::Delivered, AttemptOutcome::Retry, AttemptOutcome::Dead]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    pub started_ms: UnixMillis,
+    pub duration_ms: u64,
+    pub outcome: AttemptOutcome,
+    /// What the other side answered, or the error.
+    pub answer: String,
 }
 
 /// The first waiting one of its alert and channel.
@@ -54,8 +91,14 @@ impl ControlStore {
     }
 
     /// Records an attempt and what comes of it, in one transaction. `Conflict` when the notification no longer waits.
-    pub async fn notification_attempt(&self, id: i64, attempt: &Attempt) -> Result<Notification> {
-        let state = attempt.outcome.leads_to();
+    /// `next_attempt_ms` counts while the state is `waiting`.
+    pub async fn notification_attempt(
+        &self,
+        id: i64,
+        attempt: &Attempt,
+        state: NotificationState,
+        next_attempt_ms: UnixMillis,
+    ) -> Result<Notification> {
         let answer = cut(&attempt.answer);
         let finished_ms = attempt.started_ms + i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);
         let mut tx = self.writer.begin().await?;
@@ -65,7 +108,7 @@ impl ControlStore {
              WHERE id = $5 AND state = 'waiting' RETURNING *",
         )
         .bind(state.as_str())
-        .bind(attempt.next_attempt_ms.unwrap_or(attempt.started_ms))
+        .bind(next_attempt_ms)
         .bind((state == NotificationState::Delivered).then_some(finished_ms))
         .bind((attempt.outcome != AttemptOutcome::Delivered).then_some(answer))
         .bind(id)
@@ -136,7 +179,6 @@ impl ControlStore {
                     started_ms: row.try_get("started_ms")?,
                     duration_ms: row.try_get::<i64, _>("duration_ms")?.unsigned_abs(),
                     outcome: word(row, "outcome", "attempt of notification", id, AttemptOutcome::parse)?,
-                    next_attempt_ms: None,
                     answer: row.try_get("answer")?,
                 })
             })

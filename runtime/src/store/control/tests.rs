@@ -55,20 +55,35 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, key
         updated_ms: 3_000,
     };
     let status = if to == AlertState::Resolved { NotificationStatus::Resolved } else { NotificationStatus::Firing };
+    let snapshot = Alert {
+        id: AlertId(0),
+        name: alert.name.clone(),
+        rule: alert.rule.clone(),
+        service: alert.service.clone(),
+        severity: alert.severity,
+        state: to,
+        summary: alert.summary.clone(),
+        value: alert.value,
+        wanted: None,
+        started_ms: 1_000,
+        fired_ms: Some(2_000),
+        resolved_ms: None,
+        updated_ms: 3_000,
+    };
     let draft = |key: &&str| NotificationDraft {
         channel: ChannelId("slack-1".to_owned()),
         status,
         idempotency_key: (*key).to_owned(),
+        alert_snapshot: snapshot.clone(),
     };
     let event = EventDraft { ts_ms: 3_000, from, to, actor: "engine".to_owned(), reason: "breached".to_owned() };
     Transition { alert, event, notifications: keys.iter().map(draft).collect() }
 }
 
-use crate::domain::{AlertDraft, AlertId, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
+use crate::domain::{Alert, AlertId};
 
 fn attempt(outcome: AttemptOutcome) -> Attempt {
-    let next_attempt_ms = (outcome == AttemptOutcome::Retry).then_some(60_000);
-    Attempt { started_ms: 10_000, duration_ms: 25, outcome, answer: "503 busy".to_owned(), next_attempt_ms }
+    Attempt { started_ms: 10_000, duration_ms: 25, outcome, answer: "503 busy".to_owned() }
 }
 
 async fn count(store: &ControlStore, table: &'static str) -> i64 {
@@ -252,14 +267,15 @@ async fn resolved_waits_until_firing_is_out_of_the_way() {
         assert_eq!(due(3_000).await, [firing[0].id]);
         assert_eq!(due(2_999).await, [] as [i64; 0]);
 
+        let waiting = NotificationState::Waiting;
         let retried =
-            store.notification_attempt(firing[0].id, &attempt(AttemptOutcome::Retry)).await.unwrap();
+            store.notification_attempt(firing[0].id, &attempt(AttemptOutcome::Retry), waiting, 60_000).await.unwrap();
         assert_eq!((retried.attempts, retried.last_error.as_deref()), (1, Some("503 busy")));
         assert_eq!(due(59_999).await, [] as [i64; 0], "resolved must not overtake");
         assert_eq!(store.notification_next_due().await.unwrap(), Some(60_000));
 
         let outcome = if end == NotificationState::Dead { AttemptOutcome::Dead } else { AttemptOutcome::Delivered };
-        let ended = store.notification_attempt(firing[0].id, &attempt(outcome)).await.unwrap();
+        let ended = store.notification_attempt(firing[0].id, &attempt(outcome), end, 0).await.unwrap();
         assert_eq!(ended.delivered_ms, (end == NotificationState::Delivered).then_some(10_025));
         assert_eq!(due(59_999).await, [resolved[0].id]);
         let attempts = store.notification_attempts(firing[0].id).await.unwrap();
@@ -268,7 +284,7 @@ async fn resolved_waits_until_firing_is_out_of_the_way() {
             [AttemptOutcome::Retry, outcome]
         );
 
-        let late = store.notification_attempt(firing[0].id, &attempt(AttemptOutcome::Retry)).await;
+        let late = store.notification_attempt(firing[0].id, &attempt(AttemptOutcome::Retry), waiting, 1).await;
         assert!(matches!(late, Err(ControlError::Conflict { .. })));
     }
 }

@@ -4,9 +4,74 @@ use sqlx::SqliteConnection;
 
 use super::{ControlError, ControlStore, Result, exists};
 use crate::domain::{
-    Alert, AlertDraft, AlertEvent, AlertId, AlertState, EventDraft, Notification, NotificationDraft, NotificationState,
-    Transition, UnixMillis,
+    Alert, AlertEvent, AlertId, AlertState, ChannelId, Notification, NotificationState, NotificationStatus, Severity,
+    UnixMillis,
 };
+
+/// The alert as it shall be. Without an id it is a new one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertDraft {
+    pub id: Option<AlertId>,
+    pub name: String,
+    pub rule: String,
+    pub service: String,
+    pub severity: Severity,
+    pub state: AlertState,
+    pub summary: String,
+    pub value: Option<f64>,
+    pub wanted: Option<f64>,
+    pub started_ms: UnixMillis,
+    pub fired_ms: Option<UnixMillis>,
+    pub resolved_ms: Option<UnixMillis>,
+    pub updated_ms: UnixMillis,
+}
+
+impl AlertDraft {
+    fn into_alert(self, id: AlertId) -> Alert {
+        Alert {
+            id,
+            name: self.name,
+            rule: self.rule,
+            service: self.service,
+            severity: self.severity,
+            state: self.state,
+            summary: self.summary,
+            value: self.value,
+            wanted: self.wanted,
+            started_ms: self.started_ms,
+            fired_ms: self.fired_ms,
+            resolved_ms: self.resolved_ms,
+            updated_ms: self.updated_ms,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventDraft {
+    pub ts_ms: UnixMillis,
+    /// The state that the alert must still be in; none for a new alert.
+    pub from: Option<AlertState>,
+    pub to: AlertState,
+    pub actor: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationDraft {
+    pub channel: ChannelId,
+    pub status: NotificationStatus,
+    /// Unique for ever; the same for every attempt.
+    pub idempotency_key: String,
+    /// What is sent. Its id is set here, since a new alert has none before.
+    pub alert_snapshot: Alert,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    pub alert: AlertDraft,
+    pub event: EventDraft,
+    pub notifications: Vec<NotificationDraft>,
+}
 
 impl ControlStore {
     /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
@@ -21,7 +86,7 @@ impl ControlStore {
         let event = append_event(&mut tx, alert.id, event).await?;
         let mut queued = Vec::with_capacity(notifications.len());
         for draft in notifications {
-            queued.push(queue(&mut tx, &alert, event.ts_ms, draft).await?);
+            queued.push(queue(&mut tx, alert.id, event.ts_ms, draft).await?);
         }
         tx.commit().await?;
         Ok((alert, event, queued))
@@ -49,7 +114,7 @@ async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
     .fetch_one(tx)
     .await
     .map_err(|source| exists(source, "open alert of rule", &draft.rule))?;
-    Ok(draft.with_id(AlertId(id)))
+    Ok(draft.into_alert(AlertId(id)))
 }
 
 /// What identifies the breach (name, rule, service, start) stays.
@@ -101,18 +166,20 @@ async fn append_event(tx: &mut SqliteConnection, alert: AlertId, draft: EventDra
 
 async fn queue(
     tx: &mut SqliteConnection,
-    alert: &Alert,
+    alert: AlertId,
     now: UnixMillis,
     draft: NotificationDraft,
 ) -> Result<Notification> {
-    let snapshot = serde_json::to_string(alert).expect("an alert has only plain fields");
+    let mut alert_snapshot = draft.alert_snapshot;
+    alert_snapshot.id = alert;
+    let snapshot = serde_json::to_string(&alert_snapshot).expect("an alert has only plain fields");
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO notifications (idempotency_key, alert_id, channel, status, state, attempts, created_ms,
              next_attempt_ms, alert_snapshot)
          VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $7) RETURNING id",
     )
     .bind(&draft.idempotency_key)
-    .bind(alert.id.0)
+    .bind(alert.0)
     .bind(&draft.channel.0)
     .bind(draft.status.as_str())
     .bind(NotificationState::Waiting.as_str())
@@ -124,7 +191,7 @@ async fn queue(
     Ok(Notification {
         id,
         idempotency_key: draft.idempotency_key,
-        alert: alert.id,
+        alert,
         channel: draft.channel,
         status: draft.status,
         state: NotificationState::Waiting,
@@ -133,6 +200,6 @@ async fn queue(
         next_attempt_ms: now,
         delivered_ms: None,
         last_error: None,
-        alert_snapshot: alert.clone(),
+        alert_snapshot,
     })
 }
