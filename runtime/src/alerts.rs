@@ -12,6 +12,7 @@ pub mod history;
 pub mod lifecycle;
 pub mod ports;
 pub mod signals;
+mod stores;
 
 #[cfg(test)]
 mod fakes;

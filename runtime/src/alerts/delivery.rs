@@ -16,18 +16,15 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{AlertId, Catalog, ChannelId, Notification};
+use crate::domain::{AlertId, Catalog, ChannelId, Notification, UnixMillis};
 
 use super::clock::Clock;
 use super::ports::{AlertStore, Notifier};
 use super::signals::AlertSignals;
 use attempt::Sender;
 
-/// Rows read at first; four times as many, up to `MOST_ROWS`, while all of them wait for a channel that is busy.
-const ROWS: usize = 256;
-
-/// A row is about a kilobyte, so this bounds the memory that a channel which hangs in a storm can cost.
-const MOST_ROWS: usize = 16_384;
+/// Rows read at once, about a kilobyte each.
+const ROWS: u32 = 256;
 
 /// The outbox is looked at this often even if nobody called and nothing is due: the clock may have been set.
 const PATROL: Duration = Duration::from_secs(30);
@@ -84,9 +81,8 @@ pub struct Delivery {
     deps: DeliveryDeps,
     sends: JoinSet<()>,
     under_way: HashMap<Id, Place>,
-    /// Read, and not started yet.
+    /// Read, and not started yet. At most one page.
     backlog: VecDeque<Notification>,
-    rows: usize,
 }
 
 /// What an attempt under way occupies.
@@ -99,7 +95,7 @@ struct Place {
 
 impl Delivery {
     pub fn new(deps: DeliveryDeps) -> Self {
-        Self { deps, sends: JoinSet::new(), under_way: HashMap::new(), backlog: VecDeque::new(), rows: ROWS }
+        Self { deps, sends: JoinSet::new(), under_way: HashMap::new(), backlog: VecDeque::new() }
     }
 
     /// Runs until the shutdown, then waits for the attempts under way, each of which has a deadline.
@@ -127,29 +123,25 @@ impl Delivery {
     /// Starts what is due as far as there is room, and answers how long nothing else is to be done.
     async fn start_due(&mut self, sender: &Arc<Sender>) -> Duration {
         self.start_backlog(sender);
+        let now_ms = self.deps.clock.now_ms();
+        let mut after = (UnixMillis::MIN, 0);
+        // Page by page, because a whole page may wait for a channel that hangs.
         while self.has_room() {
-            let now_ms = self.deps.clock.now_ms();
-            let due = match self.deps.store.notification_due(now_ms, self.rows).await {
+            let due = match self.deps.store.notification_due_after(now_ms, after, ROWS).await {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::error!(%error, "the outbox can't be read, it is tried again");
                     return PAUSE;
                 }
             };
-            let is_all = due.len() < self.rows;
+            let Some(last) = due.last() else { break };
+            after = (last.next_attempt_ms, last.id);
+            let is_last = due.len() < ROWS as usize;
             let busy: HashSet<i64> = self.under_way.values().map(|place| place.notification).collect();
             self.backlog = due.into_iter().filter(|notification| !busy.contains(&notification.id)).collect();
-            let started = self.start_backlog(sender);
-            if is_all {
-                self.rows = ROWS;
+            self.start_backlog(sender);
+            if is_last {
                 break;
-            }
-            if started == 0 {
-                // All of them wait for something: look behind them.
-                if self.rows >= MOST_ROWS {
-                    break;
-                }
-                self.rows *= 4;
             }
         }
         self.wait().await
@@ -159,8 +151,7 @@ impl Delivery {
         self.under_way.len() < self.deps.settings.at_once
     }
 
-    fn start_backlog(&mut self, sender: &Arc<Sender>) -> usize {
-        let mut started = 0;
+    fn start_backlog(&mut self, sender: &Arc<Sender>) {
         for notification in std::mem::take(&mut self.backlog) {
             if self.has_room() && self.may_start(&notification) {
                 let place = Place {
@@ -171,12 +162,10 @@ impl Delivery {
                 let sender = Arc::clone(sender);
                 let id = self.sends.spawn(async move { sender.send(notification).await }).id();
                 self.under_way.insert(id, place);
-                started += 1;
             } else {
                 self.backlog.push_back(notification);
             }
         }
-        started
     }
 
     fn may_start(&self, notification: &Notification) -> bool {

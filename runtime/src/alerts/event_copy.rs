@@ -11,7 +11,7 @@ use super::ports::{AlertStore, EventSink, PortResult};
 use super::signals::AlertSignals;
 
 /// Events read at once.
-const BATCH: usize = 500;
+const BATCH: u32 = 500;
 
 /// Looked at even if nobody called: whatever was missed is found then.
 const PATROL: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ impl EventCopy {
         loop {
             *copied = Some(last);
             let events = self.store.alert_event_after(last, BATCH).await?;
-            let is_all = events.len() < BATCH;
+            let is_all = events.len() < BATCH as usize;
             for (event, alert) in events {
                 let id = event.id;
                 self.results.alert_event_append(event, alert).await?;

@@ -214,7 +214,7 @@ impl StoreState {
             }
             None => AlertId(self.alerts.len() as i64 + 1),
         };
-        let alert = alert.with_id(id);
+        let alert = super::lifecycle::alert_of(&alert, id);
         self.alerts.insert(id.0, alert.clone());
         let EventDraft { from, to, actor, reason, ts_ms } = event;
         let event = AlertEvent { id: self.events.len() as i64 + 1, alert: id, ts_ms, from, to, actor, reason };
@@ -249,7 +249,7 @@ impl StoreState {
         first
     }
 
-    fn attempt(&mut self, id: i64, attempt: Attempt) -> PortResult<()> {
+    fn attempt(&mut self, id: i64, attempt: Attempt, state: NotificationState, next_ms: i64) -> PortResult<()> {
         if self.failing_attempts > 0 {
             self.failing_attempts -= 1;
             return broken();
@@ -257,8 +257,8 @@ impl StoreState {
         let notification = self.notifications.iter_mut().find(|notification| notification.id == id).unwrap();
         assert_eq!(notification.state, NotificationState::Waiting, "attempted although it was done with");
         notification.attempts += 1;
-        notification.state = attempt.outcome.leads_to();
-        notification.next_attempt_ms = attempt.next_attempt_ms.unwrap_or(notification.next_attempt_ms);
+        notification.state = state;
+        notification.next_attempt_ms = next_ms;
         self.attempts.push((id, attempt));
         Ok(())
     }
@@ -285,10 +285,10 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn alert_event_after(&self, id: i64, limit: usize) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {
+    fn alert_event_after(&self, id: i64, limit: u32) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {
         async move {
             let state = self.state();
-            let events = state.events.iter().filter(|event| event.id > id).take(limit);
+            let events = state.events.iter().filter(|event| event.id > id).take(limit as usize);
             Ok(events.map(|event| (event.clone(), state.alerts[&event.alert.0].clone())).collect())
         }
         .boxed()
@@ -313,10 +313,16 @@ impl AlertStore for FakeStore {
         async move { Ok(self.state().channels.get(&id).cloned()) }.boxed()
     }
 
-    fn notification_due(&self, now_ms: UnixMillis, limit: usize) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
+    fn notification_due_after(
+        &self,
+        now_ms: UnixMillis,
+        after: (UnixMillis, i64),
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
         async move {
-            let first = self.state().first_in_line();
-            Ok(first.into_iter().filter(|waiting| waiting.next_attempt_ms <= now_ms).take(limit).collect())
+            let first = self.state().first_in_line().into_iter();
+            let wanted = |row: &Notification| row.next_attempt_ms <= now_ms && (row.next_attempt_ms, row.id) > after;
+            Ok(first.filter(wanted).take(limit as usize).collect())
         }
         .boxed()
     }
@@ -325,10 +331,16 @@ impl AlertStore for FakeStore {
         async { Ok(self.state().first_in_line().first().map(|waiting| waiting.next_attempt_ms)) }.boxed()
     }
 
-    fn notification_attempt(&self, id: i64, attempt: Attempt) -> BoxFuture<'_, PortResult<()>> {
+    fn notification_attempt(
+        &self,
+        id: i64,
+        attempt: Attempt,
+        state: NotificationState,
+        next_attempt_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<()>> {
         async move {
             tokio::task::yield_now().await;
-            self.state().attempt(id, attempt)
+            self.state().attempt(id, attempt, state, next_attempt_ms)
         }
         .boxed()
     }

@@ -3,7 +3,7 @@
 //! none → pending → firing → resolved; `acknowledged` and `suppressed` are firing alerts that make no noise, and end as
 //! a firing one does. A pending alert that clears is resolved without a word to anyone.
 
-use crate::domain::{Alert, AlertRule, AlertState, Finding, NotificationStatus, UnixMillis, Verdict};
+use crate::domain::{Alert, AlertId, AlertRule, AlertState, Finding, NotificationStatus, UnixMillis, Verdict};
 
 use super::ports::{AlertDraft, EventDraft};
 
@@ -85,12 +85,11 @@ fn confirm(pending: &Alert, finding: &Finding, rule: &AlertRule, now_ms: UnixMil
     }
     let mut alert = AlertDraft {
         // The rule may have been edited since the first breach.
-        name: rule.name.clone(),
         severity: rule.severity,
         state: AlertState::Firing,
         fired_ms: Some(now_ms),
         updated_ms: now_ms,
-        ..AlertDraft::from(pending.clone())
+        ..draft_of(pending)
     };
     describe(&mut alert, finding);
     let event = EventDraft {
@@ -116,9 +115,47 @@ fn close(alert: &Alert, reason: &str, now_ms: UnixMillis) -> Change {
         state: AlertState::Resolved,
         resolved_ms: Some(now_ms),
         updated_ms: now_ms,
-        ..AlertDraft::from(alert.clone())
+        ..draft_of(alert)
     };
     Change { alert, event, notify }
+}
+
+fn draft_of(alert: &Alert) -> AlertDraft {
+    AlertDraft {
+        id: Some(alert.id),
+        name: alert.name.clone(),
+        rule: alert.rule.clone(),
+        service: alert.service.clone(),
+        severity: alert.severity,
+        state: alert.state,
+        summary: alert.summary.clone(),
+        value: alert.value,
+        wanted: alert.wanted,
+        started_ms: alert.started_ms,
+        fired_ms: alert.fired_ms,
+        resolved_ms: alert.resolved_ms,
+        updated_ms: alert.updated_ms,
+    }
+}
+
+/// The draft as an alert with an id.
+pub(super) fn alert_of(draft: &AlertDraft, id: AlertId) -> Alert {
+    let AlertDraft { name, rule, service, summary, .. } = draft.clone();
+    Alert {
+        id,
+        name,
+        rule,
+        service,
+        severity: draft.severity,
+        state: draft.state,
+        summary,
+        value: draft.value,
+        wanted: draft.wanted,
+        started_ms: draft.started_ms,
+        fired_ms: draft.fired_ms,
+        resolved_ms: draft.resolved_ms,
+        updated_ms: draft.updated_ms,
+    }
 }
 
 /// Keeps the former text where the finding has none.
@@ -150,7 +187,6 @@ mod tests {
 
     use super::*;
     use crate::alerts::fakes::{breached, no_opinion, ok, rule};
-    use crate::domain::AlertId;
 
     const SECOND: i64 = 1_000;
 
@@ -162,7 +198,7 @@ mod tests {
             if let Decision::Change(change) = decide(current.as_ref(), verdict, rule, second * SECOND) {
                 let told = if change.notify.is_some() { "!" } else { "" };
                 story.push(format!("{}@{second}{told}", change.alert.state.as_str()));
-                current = Some(change.alert.with_id(AlertId(1)));
+                current = Some(alert_of(&change.alert, AlertId(1)));
             }
         }
         story
@@ -228,7 +264,7 @@ mod tests {
         let rule = rule("shop-api", "Down");
         for state in [AlertState::Acknowledged, AlertState::Suppressed] {
             let Decision::Change(fired) = decide(None, &breached(), &rule, 0) else { panic!("must fire") };
-            let alert = Alert { state, ..fired.alert.with_id(AlertId(7)) };
+            let alert = Alert { state, ..alert_of(&fired.alert, AlertId(7)) };
             assert_eq!(decide(Some(&alert), &breached(), &rule, 10), Decision::Nothing);
             assert_eq!(decide(Some(&alert), &no_opinion(), &rule, 10), Decision::Nothing);
             let Decision::Change(change) = decide(Some(&alert), &ok(), &rule, 20) else { panic!("must resolve") };
@@ -242,11 +278,11 @@ mod tests {
     fn a_removed_rule_tells_only_those_who_were_told() {
         let rule = AlertRule { duration: Duration::from_secs(60), ..rule("shop-api", "Down") };
         let Decision::Change(pending) = decide(None, &breached(), &rule, 0) else { panic!("must be pending") };
-        let pending = pending.alert.with_id(AlertId(1));
+        let pending = alert_of(&pending.alert, AlertId(1));
         let change = remove(&pending, 5);
         assert_eq!((change.notify, change.event.reason.as_str()), (None, "rule removed"));
         let Decision::Change(firing) = decide(Some(&pending), &breached(), &rule, 60_000) else { panic!("must fire") };
-        let change = remove(&firing.alert.with_id(AlertId(1)), 61_000);
+        let change = remove(&alert_of(&firing.alert, AlertId(1)), 61_000);
         assert_eq!(change.notify, Some(NotificationStatus::Resolved));
         assert_eq!(change.alert.summary, "found 90, wanted 99.5");
     }
@@ -303,7 +339,7 @@ mod tests {
                 if let Some(fired_ms) = change.alert.fired_ms {
                     prop_assert!(fired_ms - change.alert.started_ms >= duration_s as i64 * SECOND);
                 }
-                current = Some(change.alert.with_id(AlertId(1)));
+                current = Some(alert_of(&change.alert, AlertId(1)));
             }
         }
     }

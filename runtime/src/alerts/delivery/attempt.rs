@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::ports::{Attempt, AttemptOutcome};
-use crate::domain::{Catalog, Channel, DeliveryError, Message, Notification, Receipt};
+use crate::domain::{Catalog, Channel, DeliveryError, Message, Notification, NotificationState, Receipt, UnixMillis};
 
 use super::{DeliveryDeps, backoff};
 
@@ -36,9 +36,9 @@ impl Sender {
             Ok(Err(_)) => Err(retryable("the notifier panicked".to_owned())),
             Err(_) => Err(retryable(format!("no answer within {} s", deadline.as_secs()))),
         };
-        let attempt = self.judge(&notification, outcome, started_ms, started.elapsed());
+        let (attempt, next_attempt_ms) = self.judge(&notification, outcome, started_ms, started.elapsed());
         self.report(&notification, &attempt);
-        self.record(&notification, attempt).await;
+        self.record(&notification, attempt, next_attempt_ms).await;
     }
 
     async fn try_send(&self, notification: &Notification) -> Result<Receipt, DeliveryError> {
@@ -86,13 +86,14 @@ impl Sender {
         }
     }
 
+    /// What came of it, and when the next attempt is due.
     fn judge(
         &self,
         notification: &Notification,
         outcome: Result<Receipt, DeliveryError>,
         started_ms: i64,
         took: Duration,
-    ) -> Attempt {
+    ) -> (Attempt, UnixMillis) {
         let now_ms = self.deps.clock.now_ms();
         let (outcome, answer, wait) = match outcome {
             Ok(receipt) => (AttemptOutcome::Delivered, receipt.answer, None),
@@ -106,8 +107,8 @@ impl Sender {
                 }
             }
         };
-        let next_attempt_ms = wait.map(|wait| now_ms.saturating_add(wait.as_millis() as i64));
-        Attempt { started_ms, duration_ms: took.as_millis() as u64, outcome, answer, next_attempt_ms }
+        let next_attempt_ms = now_ms.saturating_add(wait.unwrap_or_default().as_millis() as i64);
+        (Attempt { started_ms, duration_ms: took.as_millis() as u64, outcome, answer }, next_attempt_ms)
     }
 
     fn report(&self, notification: &Notification, attempt: &Attempt) {
@@ -141,20 +142,27 @@ impl Sender {
     }
 
     /// Until it is done: a message whose delivery is not on record would be sent again at once, and again.
-    async fn record(&self, notification: &Notification, attempt: Attempt) {
+    async fn record(&self, notification: &Notification, attempt: Attempt, next_attempt_ms: UnixMillis) {
+        let (id, state) = (notification.id, state_after(attempt.outcome));
         let mut tries = 0;
         loop {
-            let Err(error) = self.deps.store.notification_attempt(notification.id, attempt.clone()).await else {
-                return;
-            };
+            let recording = self.deps.store.notification_attempt(id, attempt.clone(), state, next_attempt_ms);
+            let Err(error) = recording.await else { return };
             tries += 1;
-            let id = notification.id;
             tracing::error!(notification = id, %error, "the attempt can't be recorded, it is tried again");
             if self.shutdown.is_cancelled() && tries >= RECORD_TRIES_AT_LEAST {
                 return;
             }
             tokio::time::sleep(RECORD_RETRY).await;
         }
+    }
+}
+
+fn state_after(outcome: AttemptOutcome) -> NotificationState {
+    match outcome {
+        AttemptOutcome::Delivered => NotificationState::Delivered,
+        AttemptOutcome::Retry => NotificationState::Waiting,
+        AttemptOutcome::Dead => NotificationState::Dead,
     }
 }
 

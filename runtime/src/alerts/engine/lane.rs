@@ -8,7 +8,7 @@ use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Decision};
 use crate::alerts::ports::{NotificationDraft, PortError, PortResult, Transition};
 use crate::domain::{
-    Alert, AlertRule, Catalog, ChannelId, History, Notification, NotificationState, NotificationStatus, Observation,
+    Alert, AlertId, AlertRule, Catalog, ChannelId, History, Notification, NotificationState, NotificationStatus, Observation,
     UnixMillis, Verdict,
 };
 
@@ -302,7 +302,14 @@ async fn commit(core: &Core, catalog: &Catalog, rule: Option<&AlertRule>, change
         },
     };
     let notifications = change.notify.map_or_else(Vec::new, |status| {
-        let draft = |channel| NotificationDraft { channel, status, idempotency_key: idempotency_key() };
+        // The store sets the id of a new alert.
+        let alert_snapshot = lifecycle::alert_of(&change.alert, change.alert.id.unwrap_or(AlertId(0)));
+        let draft = |channel| NotificationDraft {
+            channel,
+            status,
+            idempotency_key: idempotency_key(),
+            alert_snapshot: alert_snapshot.clone(),
+        };
         channels.into_iter().map(draft).collect()
     });
     let transition = Transition { alert: change.alert, event: change.event, notifications };

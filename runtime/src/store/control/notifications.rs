@@ -71,12 +71,25 @@ macro_rules! first_in_line {
 impl ControlStore {
     /// What may be attempted now, longest due first.
     pub async fn notification_due(&self, now_ms: UnixMillis, limit: u32) -> Result<Vec<Notification>> {
+        self.notification_due_after(now_ms, (UnixMillis::MIN, 0), limit).await
+    }
+
+    /// The page of it behind one that was next due at a moment and has an id.
+    pub async fn notification_due_after(
+        &self,
+        now_ms: UnixMillis,
+        after: (UnixMillis, i64),
+        limit: u32,
+    ) -> Result<Vec<Notification>> {
         let rows = sqlx::query(concat!(
-            "SELECT n.* FROM notifications n WHERE n.next_attempt_ms <= $1 AND ",
+            "SELECT n.* FROM notifications n
+             WHERE n.next_attempt_ms <= $1 AND (n.next_attempt_ms, n.id) > ($2, $3) AND ",
             first_in_line!(),
-            " ORDER BY n.next_attempt_ms, n.id LIMIT $2"
+            " ORDER BY n.next_attempt_ms, n.id LIMIT $4"
         ))
         .bind(now_ms)
+        .bind(after.0)
+        .bind(after.1)
         .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;
