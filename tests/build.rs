@@ -1,0 +1,32 @@
+//! Compiles the guests of `tests/guests` and the bundled plugins into one folder, for the tests to install.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context, Result};
+use extrack_plugin_builder::{Request, build};
+
+fn main() -> Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out; a folder of their own, because this cargo holds the other.
+    let target = out.ancestors().nth(4).context("OUT_DIR is not where cargo puts it")?.join("guests");
+    let components = out.join("components");
+    fs::create_dir_all(&components)?;
+    for (workspace, what) in [("../plugins", "the bundled plugins"), ("guests", "the tests' guests")] {
+        let workspace = Path::new(workspace).canonicalize().with_context(|| format!("finding {what}"))?;
+        let built = build(&Request::new(&workspace, &target)).with_context(|| format!("compiling {what}"))?;
+        for plugin in &built {
+            fs::copy(&plugin.component_path, components.join(format!("{}.wasm", plugin.name)))?;
+            for source in &plugin.sources {
+                println!("cargo::rerun-if-changed={}", source.display());
+            }
+        }
+        println!("cargo::rerun-if-changed={}", workspace.display());
+    }
+    for folder in ["../plugin-sdk", "../wit"] {
+        println!("cargo::rerun-if-changed={folder}");
+    }
+    println!("cargo::rustc-env=EXTRACK_TEST_COMPONENTS={}", components.display());
+    Ok(())
+}

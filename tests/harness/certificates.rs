@@ -1,0 +1,56 @@
+//! An authority that signs certificates on the spot, good and bad ones.
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+/// A server's certificate with its key, as PEM.
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are fine names");
+        params.distinguished_name.push(DnType::CommonName, "Test Authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.self_signed(&key).expect("a certificate can be signed").pem();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// What those who trust it need, as PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// For these names and addresses, from `from_days` to `until_days` from now, at midnight UTC.
+    pub fn sign(&self, names: &[&str], from_days: i64, until_days: i64) -> Identity {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("the names are good");
+        params.distinguished_name.push(DnType::CommonName, "Test Server");
+        params.not_before = midnight(from_days);
+        params.not_after = midnight(until_days);
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate can be signed").pem();
+        Identity { certificate, key: key.serialize_pem() }
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What rcgen takes: days.
+fn midnight(days_from_now: i64) -> rcgen::OffsetDateTime {
+    let moment = jiff::Timestamp::now().as_second() + days_from_now * 86_400;
+    let date = jiff::Timestamp::from_second(moment).expect("a moment near now").to_zoned(jiff::tz::TimeZone::UTC).date();
+    rcgen::date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+}

@@ -1,0 +1,28 @@
+//! The stage of the end-to-end tests and benchmarks: the program, real servers for it to watch, and the places its
+//! messages go to. All of it on loopback, bounded by deadlines, and gone when it is dropped.
+
+pub mod api;
+pub mod certificates;
+pub mod components;
+pub mod dns;
+pub mod inbox;
+pub mod mailbox;
+pub mod nginx;
+pub mod ports;
+pub mod process;
+pub mod program;
+pub mod runtime;
+pub mod sockets;
+pub mod vendor;
+pub mod wait;
+
+pub use api::{Api, Reply};
+pub use certificates::Authority;
+pub use dns::DnsServer;
+pub use inbox::{Inbox, Mood, Received};
+pub use mailbox::{Mail, Mailbox};
+pub use nginx::TargetServer;
+pub use runtime::{Builder, Said, TestRuntime};
+pub use sockets::{Silent, refusing_address};
+pub use vendor::Vendor;
+pub use wait::{PATIENCE, wait_for};

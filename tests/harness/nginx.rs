@@ -1,0 +1,126 @@
+//! nginx on loopback, as the service that is watched.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::certificates::Identity;
+use crate::ports::{free_address, is_open};
+use crate::process;
+use crate::wait::{PATIENCE, wait_for};
+
+const STOP: Duration = Duration::from_secs(10);
+
+/// Answers `/health` with 200 and `all good`, `/missing` with 404, `/broken` with 500, `/locked` with 200 to those who send
+/// the header `x-api-key: s3cret-k3y` and with 401 to others.
+const LOCATIONS: &str = r#"
+    location = /health { return 200 "all good\n"; }
+    location = /broken { return 500 "out of order\n"; }
+    location = /locked {
+        if ($http_x_api_key != "s3cret-k3y") { return 401 "who are you?\n"; }
+        return 200 "welcome\n";
+    }
+    location / { return 404 "nothing here\n"; }
+"#;
+
+pub struct TargetServer {
+    folder: TempDir,
+    address: SocketAddr,
+    process: Option<Child>,
+    is_tls: bool,
+}
+
+impl TargetServer {
+    pub async fn start() -> Self {
+        Self::start_with("", false, |_| ()).await
+    }
+
+    /// Over TLS, with that certificate.
+    pub async fn start_tls(identity: &Identity) -> Self {
+        let settings = "ssl_certificate certificate.pem; ssl_certificate_key key.pem;";
+        Self::start_with(settings, true, |folder| {
+            for (name, pem) in [("certificate.pem", &identity.certificate), ("key.pem", &identity.key)] {
+                std::fs::write(folder.join(name), pem).expect("a fresh folder can be filled");
+            }
+        })
+        .await
+    }
+
+    async fn start_with(settings: &str, is_tls: bool, fill: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        fill(folder.path());
+        let address = free_address();
+        let tls = if is_tls { " ssl" } else { "" };
+        let configuration = format!(
+            "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr warn;
+             events {{ worker_connections 4096; }}
+             http {{
+               access_log off; default_type text/plain;
+               client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+               scgi_temp_path scgi;
+               server {{ listen {address}{tls} backlog=4096; {settings} {LOCATIONS} }}
+             }}"
+        );
+        std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a fresh folder can be filled");
+        let mut server = Self { folder, address, process: None, is_tls };
+        server.restart().await;
+        server
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Base URL by address.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.is_tls { "https" } else { "http" }, self.address)
+    }
+
+    /// From now on its port refuses connections.
+    pub async fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process::terminate(&mut process, STOP).await;
+        }
+    }
+
+    /// On the same port as before.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .expect("a log can be written");
+        let process = Command::new(nginx())
+            .arg("-p")
+            .arg(self.folder.path())
+            .args(["-c", "nginx.conf", "-e", "stderr"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("nginx can be started; `make test` installs it");
+        self.process = Some(process);
+        let address = self.address;
+        wait_for("nginx to listen", PATIENCE, async || match is_open(address).await {
+            true => Ok(()),
+            false => Err(std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()),
+        })
+        .await;
+    }
+}
+
+/// Debian keeps it where only root looks.
+fn nginx() -> PathBuf {
+    let sbin = PathBuf::from("/usr/sbin/nginx");
+    if sbin.exists() { sbin } else { "nginx".into() }
+}

@@ -1,0 +1,250 @@
+//! The program under test, in a folder of its own: started, stopped, killed and started again on the same data.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::api::Api;
+use crate::process;
+use crate::program::program;
+
+pub const TOKEN: &str = "test-token-0123456789abcdef0123456789abcdef";
+
+/// A first start compiles the bundled plugins, in a debug build, beside other tests.
+const START: Duration = Duration::from_secs(120);
+
+/// Longer than the program's own grace period.
+const STOP: Duration = Duration::from_secs(30);
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+#[derive(Debug, Default)]
+pub struct Builder {
+    services: Option<String>,
+    alerts: Option<String>,
+    files: Vec<(String, Vec<u8>)>,
+    env: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// `services.yaml`
+    pub fn services(mut self, yaml: impl Into<String>) -> Self {
+        self.services = Some(yaml.into());
+        self
+    }
+
+    /// `alerts.yaml`
+    pub fn alerts(mut self, yaml: impl Into<String>) -> Self {
+        self.alerts = Some(yaml.into());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A file in the watched folder of plugins.
+    pub fn plugin(mut self, name: &str, component: Vec<u8>) -> Self {
+        self.files.push((name.to_owned(), component));
+        self
+    }
+
+    /// Everything in its place, nothing started.
+    pub fn prepare(self) -> TestRuntime {
+        let folder = tempfile::Builder::new().prefix("extrack-test-").tempdir().expect("a temporary folder can be made");
+        let runtime = TestRuntime { folder, env: self.env, process: None, url: String::new() };
+        for folder in [runtime.config(), runtime.data(), runtime.plugins()] {
+            std::fs::create_dir(folder).expect("a fresh folder can be filled");
+        }
+        for (name, yaml) in [("services.yaml", &self.services), ("alerts.yaml", &self.alerts)] {
+            if let Some(yaml) = yaml {
+                std::fs::write(runtime.config().join(name), yaml).expect("a fresh folder can be filled");
+            }
+        }
+        for (name, bytes) in &self.files {
+            std::fs::write(runtime.plugins().join(name), bytes).expect("a fresh folder can be filled");
+        }
+        runtime
+    }
+
+    /// Up and ready.
+    pub async fn start(self) -> TestRuntime {
+        let mut runtime = self.prepare();
+        runtime.start().await;
+        runtime
+    }
+}
+
+pub struct TestRuntime {
+    folder: TempDir,
+    env: Vec<(String, String)>,
+    process: Option<Child>,
+    url: String,
+}
+
+impl TestRuntime {
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The watched folder.
+    pub fn plugins(&self) -> PathBuf {
+        self.folder.path().join("plugins.d")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Of the running program; another after each start.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// With the admin token.
+    pub fn api(&self) -> Api {
+        Api::new(&self.url, Some(TOKEN))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().and_then(Child::id).expect("the program is running")
+    }
+
+    /// What it wrote to standard error, over all starts.
+    pub fn logs(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Returns when it says that it is ready.
+    pub async fn start(&mut self) {
+        let mut process = self.spawn();
+        let stdout = process.stdout.take().expect("standard output is piped");
+        self.process = Some(process);
+        let mut lines = BufReader::new(stdout).lines();
+        let url = tokio::time::timeout(START, async {
+            while let Some(line) = lines.next_line().await.expect("standard output is text") {
+                if let Some(url) = line.strip_prefix("listening on ") {
+                    return Some(url.trim().trim_end_matches('/').to_owned());
+                }
+            }
+            None
+        })
+        .await;
+        match url {
+            Ok(Some(url)) => self.url = url,
+            Ok(None) => panic!("the program ended instead of listening; its log:\n{}", tail(&self.logs())),
+            Err(_) => panic!("the program was not ready within {} s; its log:\n{}", START.as_secs(), tail(&self.logs())),
+        }
+        // Nobody may wait because the pipe is full.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    }
+
+    /// Without waiting for it to be ready.
+    pub fn start_unready(&mut self) {
+        self.process = Some(self.spawn());
+    }
+
+    fn spawn(&self) -> Child {
+        assert!(self.process.is_none(), "the program is running already");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be written");
+        let mut command = self.command();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(self.config())
+            .arg("--data")
+            .arg(self.data())
+            .arg("--plugins")
+            .arg(self.plugins())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        command.spawn().expect("the program can be started")
+    }
+
+    /// A clean environment: what the test says, and nothing of the caller's that could mean something.
+    fn command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.env_clear().stdin(Stdio::null()).kill_on_drop(true).current_dir(self.folder.path());
+        for kept in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
+            if let Some(value) = std::env::var_os(kept) {
+                command.env(kept, value);
+            }
+        }
+        let log = std::env::var("EXTRACK_LOG").unwrap_or_else(|_| "info".to_owned());
+        command.env("EXTRACK_LOG", log).env("EXTRACK_ADMIN_TOKEN", TOKEN).envs(self.env.iter().cloned());
+        command
+    }
+
+    /// `SIGTERM`, and the exit status.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the program is running");
+        process::terminate(&mut process, STOP).await
+    }
+
+    /// `SIGKILL`: no chance to say good-bye.
+    pub async fn kill(&mut self) {
+        let mut process = self.process.take().expect("the program is running");
+        process.kill().await.expect("the process is ours to kill");
+    }
+
+    pub async fn restart(&mut self) {
+        let status = self.stop().await;
+        assert!(status.success(), "ended with {status}; its log:\n{}", tail(&self.logs()));
+        self.start().await;
+    }
+
+    /// Another process of the program, with the server's address and token in its environment.
+    pub async fn cli<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Said {
+        let mut command = self.command();
+        command.args(arguments).env("EXTRACK_SERVER", &self.url).env("EXTRACK_TOKEN", TOKEN);
+        let output = tokio::time::timeout(START, command.output()).await.expect("a command ends");
+        let output = output.expect("the program can be started");
+        Said {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    pub async fn check_config(&self) -> Said {
+        let config = self.config();
+        self.cli(["check-config", "--config", text(&config)]).await
+    }
+}
+
+/// A temporary folder's path is plain text.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+fn tail(log: &str) -> String {
+    const LINES: usize = 60;
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+impl Drop for TestRuntime {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the program's log\n{}\n---", tail(&self.logs()));
+        }
+    }
+}

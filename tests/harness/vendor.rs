@@ -1,0 +1,81 @@
+//! A vendor whose mood the test decides, by path, and who counts.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::ports::LOOPBACK;
+
+/// Every path answers 200 at once until told otherwise.
+pub struct Vendor {
+    address: SocketAddr,
+    moods: Moods,
+    _server: AbortOnDropHandle<()>,
+}
+
+type Moods = Arc<Mutex<HashMap<String, Path>>>;
+
+#[derive(Debug, Clone, Copy)]
+struct Path {
+    status: u16,
+    delay: Duration,
+    hits: u64,
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Self { status: 200, delay: Duration::ZERO, hits: 0 }
+    }
+}
+
+impl Vendor {
+    pub async fn start() -> Self {
+        let moods = Moods::default();
+        let listener = TcpListener::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let address = listener.local_addr().expect("an open port has an address");
+        let router = Router::new().fallback(answer).with_state(moods.clone());
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("serving goes on until it is dropped");
+        });
+        Self { address, moods, _server: AbortOnDropHandle::new(server) }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn set_status(&self, path: &str, status: u16) {
+        self.with(path, |path| path.status = status);
+    }
+
+    pub fn set_delay(&self, path: &str, delay: Duration) {
+        self.with(path, |path| path.delay = delay);
+    }
+
+    /// Answers given in full.
+    pub fn hits(&self, path: &str) -> u64 {
+        self.with(path, |path| path.hits)
+    }
+
+    fn with<T>(&self, path: &str, change: impl FnOnce(&mut Path) -> T) -> T {
+        change(lock(&self.moods).entry(path.to_owned()).or_default())
+    }
+}
+
+async fn answer(State(moods): State<Moods>, uri: Uri) -> (StatusCode, &'static str) {
+    let mood = *lock(&moods).entry(uri.path().to_owned()).or_default();
+    tokio::time::sleep(mood.delay).await;
+    lock(&moods).entry(uri.path().to_owned()).or_default().hits += 1;
+    (StatusCode::from_u16(mood.status).expect("tests set real statuses"), "the vendor's answer\n")
+}
+
+fn lock(moods: &Moods) -> std::sync::MutexGuard<'_, HashMap<String, Path>> {
+    moods.lock().unwrap_or_else(PoisonError::into_inner)
+}
