@@ -1,5 +1,367 @@
-//! app
+//! Builds every part, connects them, starts and stops them: the only file that knows all parts.
+
 mod bind_alerts;
-mod bind_registry;
+mod bind_api;
 mod bind_plugins;
+mod bind_registry;
 mod plugin_folder;
+mod tasks;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::alerts::{
+    AlertEngine, AlertSignals, Delivery, DeliveryDeps, DeliverySettings, EngineDeps, EngineSettings, EventCopy,
+    SystemClock,
+};
+use crate::api::{ApiSettings, ApiState, Live};
+use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
+use crate::domain::Catalog;
+use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
+use crate::net::{self, Net, NetSettings};
+use crate::plugin_host::{self, PluginHost, RUNS_QUEUED, SettingsInUse};
+use crate::registry::Registry;
+use crate::store::results::ServiceRow;
+use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
+use crate::telemetry;
+use bind_api::{Parts, first_token};
+use bind_plugins::{ControlLog, NoLog};
+use plugin_folder::PluginFolder;
+use tasks::{Stage, Tasks};
+
+/// What `extrack serve` was told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Holds `services.yaml` and `alerts.yaml`.
+    pub config: PathBuf,
+    /// Holds the stores; nobody else's.
+    pub data: PathBuf,
+    /// Components put here are installed.
+    pub plugins: PathBuf,
+    pub listen: SocketAddr,
+}
+
+/// Said once everything runs.
+#[derive(Debug, Clone)]
+pub struct Started {
+    pub address: SocketAddr,
+    /// The first token, when this start made it: it is kept hashed, so it is shown now or never.
+    pub new_token: Option<String>,
+}
+
+/// Observations on their way to the alert engine, which drains them into lanes at once.
+const OBSERVATIONS_QUEUED: usize = 4_096;
+
+/// How long each stage of the parts may take to stop; a run ends within its own time-out, a message within 30 s.
+const GRACE: Duration = Duration::from_secs(35);
+
+/// Runs the program until the shutdown. Faults of the configuration come as [`config::Faults`], before a port opens.
+pub async fn run(options: Options, shutdown: CancellationToken, started: impl FnOnce(Started)) -> Result<()> {
+    std::fs::create_dir_all(&options.data)
+        .with_context(|| format!("making the data folder `{}`", options.data.display()))?;
+    let environment = Environment::read(&options.config);
+    let config_dir = options.config.clone();
+    let draft = tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
+    let settings = draft.settings().clone();
+    let metrics = telemetry::start_metrics()?;
+
+    let keyring = Keyring::load(settings.encryption_key.clone(), &options.data)?;
+    let control = ControlStore::open(&options.data.join("control.sqlite"), keyring).await?;
+    let data = options.data.clone();
+    let (results, writer) =
+        tokio::task::spawn_blocking(move || ResultStore::open(&data, ResultSettings::default())).await??;
+    let writer = writer.start()?;
+
+    let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
+    let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
+    let setup = plugin_host::Setup {
+        folder: options.data.join("plugins"),
+        net: network(&settings)?,
+        log: Arc::new(ControlLog(control.clone())),
+        runs,
+        first_run_id,
+        has_mail: settings.smtp.is_some(),
+    };
+    let mut tasks = Tasks::new();
+    let (recorder, stop) = (results.clone(), tasks.stop(Stage::Recording));
+    tasks.spawn(Stage::Recording, "plugin run recorder", async move {
+        loop {
+            tokio::select! {
+                biased;
+                Some(run) = accounted.recv() => recorder.plugin_run_append(run).await?,
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    });
+    let host = PluginHost::start(setup).await?;
+    let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
+    folder.look_at_start().await;
+
+    let Loaded { files, warnings, .. } = draft.check(&host).await?;
+    warn(&warnings);
+    let registry = Registry::open(files, Arc::new(host.clone()), Arc::new(control.clone())).await?;
+    let in_use = registry.clone();
+    host.set_in_use(Box::new(move |kind, name| {
+        let uses = in_use.settings_using(name).into_iter().filter(|usage| usage.kind == kind);
+        uses.map(|usage| SettingsInUse { owner: usage.owner, settings: usage.settings }).collect()
+    }));
+
+    let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
+    let monitoring = Monitoring::new(
+        host.clone(),
+        results.clone(),
+        to_alerts,
+        registry.watch(),
+        MonitoringSettings::default(),
+    );
+    restore(&monitoring, &results, &registry.catalog()).await?;
+    let signals = AlertSignals::default();
+    start_alerting(&mut tasks, &signals, &host, &control, &results, &registry, observations, settings.public_url.clone());
+
+    let scheduler = monitoring.scheduler(GRACE);
+    let stop = tasks.stop(Stage::Monitoring);
+    tasks.spawn(Stage::Monitoring, "scheduler", async move {
+        scheduler.run(stop).await;
+        Ok(())
+    });
+    let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
+    tasks.spawn(Stage::Monitoring, "services dimension", keep_services(catalog, recorder, stop));
+
+    let new_token =
+        first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("listening on `{}`; `--listen` names another address", options.listen))?;
+    let address = listener.local_addr()?;
+    let parts = Parts {
+        board: monitoring.board(),
+        registry: registry.clone(),
+        monitoring,
+        control: control.clone(),
+        results: results.clone(),
+        host: host.clone(),
+        metrics,
+    };
+    start_faces(&mut tasks, parts, &signals, listener, settings.public_url.as_deref())?;
+    let stop = tasks.stop(Stage::Faces);
+    tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
+    let stop = tasks.stop(Stage::Faces);
+    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, stop));
+
+    tracing::info!(%address, "ready");
+    started(Started { address, new_token });
+    let ended = tasks.run(shutdown, GRACE).await;
+    results.close().await?;
+    tokio::task::spawn_blocking(move || writer.join()).await?.map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    control.close().await;
+    ended
+}
+
+/// Checks the configuration with the bundled plugins and those in `plugins`, and answers with what is odd but works.
+pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
+    let environment = Environment::read(config_dir);
+    let scratch = tempfile::tempdir()?;
+    // The accounts of these runs go nowhere.
+    let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
+    let drain = tokio::spawn(async move { while accounted.recv().await.is_some() {} });
+    let setup = plugin_host::Setup {
+        folder: scratch.path().to_owned(),
+        net: Net::new(NetSettings::default())?,
+        log: Arc::new(NoLog),
+        runs,
+        first_run_id: 1,
+        has_mail: false,
+    };
+    let host = PluginHost::start(setup).await?;
+    PluginFolder::new(plugins.to_owned(), host.clone()).look_at_start().await;
+    let loaded = config::load(config_dir, environment, &host).await;
+    drop(host);
+    drain.abort();
+    Ok(loaded?)
+}
+
+fn network(settings: &config::Settings) -> Result<Net> {
+    let smtp = settings.smtp.clone().map(|smtp| net::SmtpSettings {
+        host: smtp.host,
+        port: smtp.port,
+        username: smtp.username,
+        password: smtp.password,
+        from: smtp.from,
+        tls: match smtp.tls {
+            config::SmtpTls::Starttls => net::SmtpTls::Starttls,
+            config::SmtpTls::Implicit => net::SmtpTls::Implicit,
+            config::SmtpTls::Opportunistic => net::SmtpTls::Opportunistic,
+            config::SmtpTls::None => net::SmtpTls::None,
+        },
+        // The operator wrote the address.
+        allow_private: true,
+    });
+    Ok(Net::new(NetSettings { smtp, ..NetSettings::default() })?)
+}
+
+fn warn(warnings: &[PlacedFault]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// The board as it was before the stop.
+async fn restore(monitoring: &Monitoring, results: &ResultStore, catalog: &Catalog) -> Result<()> {
+    for (slug, service) in &catalog.services {
+        let rows = (RECENT * service.probes.len().max(1)).min(1_000);
+        let mut page = results.observation_page(slug, None, rows).await?;
+        page.reverse();
+        monitoring.restore(page);
+    }
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts that alerting stands on")]
+fn start_alerting(
+    tasks: &mut Tasks,
+    signals: &AlertSignals,
+    host: &PluginHost,
+    control: &ControlStore,
+    results: &ResultStore,
+    registry: &Registry,
+    observations: mpsc::Receiver<Arc<crate::domain::Observation>>,
+    public_url: Option<String>,
+) {
+    let engine = AlertEngine::new(EngineDeps {
+        rules: Arc::new(host.clone()),
+        store: Arc::new(control.clone()),
+        history: Arc::new(results.clone()),
+        clock: Arc::new(SystemClock),
+        signals: signals.clone(),
+        settings: EngineSettings::default(),
+    });
+    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Alerting));
+    tasks.spawn(Stage::Alerting, "alert engine", async move {
+        engine.run(observations, catalog, stop).await;
+        Ok(())
+    });
+    let delivery = Delivery::new(DeliveryDeps {
+        store: Arc::new(control.clone()),
+        notifier: Arc::new(host.clone()),
+        clock: Arc::new(SystemClock),
+        signals: signals.clone(),
+        settings: DeliverySettings { public_url: public_url.unwrap_or_default(), ..DeliverySettings::default() },
+    });
+    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));
+    tasks.spawn(Stage::Delivery, "delivery", async move {
+        delivery.run(catalog, stop).await;
+        Ok(())
+    });
+    let copy = EventCopy::new(Arc::new(control.clone()), Arc::new(results.clone()), signals.clone());
+    let stop = tasks.stop(Stage::Delivery);
+    tasks.spawn(Stage::Delivery, "alert event copy", async move {
+        copy.run(stop).await;
+        Ok(())
+    });
+}
+
+fn start_faces(
+    tasks: &mut Tasks,
+    parts: Parts,
+    signals: &AlertSignals,
+    listener: TcpListener,
+    public_url: Option<&str>,
+) -> Result<()> {
+    let live = Live::new();
+    let mut board = parts.board.subscribe();
+    let (changes, stop) = (live.changes().clone(), tasks.stop(Stage::Faces));
+    tasks.spawn(Stage::Faces, "live services", async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                change = board.recv() => match change {
+                    Ok(BoardChange { service }) if service.is_empty() => changes.services(),
+                    Ok(BoardChange { service }) => changes.service(&service),
+                    Err(broadcast::error::RecvError::Lagged(_)) => changes.services(),
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+            }
+        }
+    });
+    let mut alerts = signals.subscribe();
+    let (changes, stop) = (live.changes().clone(), tasks.stop(Stage::Faces));
+    tasks.spawn(Stage::Faces, "live alerts", async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                change = alerts.recv() => match change {
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => changes.alerts(),
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+            }
+        }
+    });
+    let ports = parts.ports();
+    let (pages, pages_ports, stop) = (live.clone(), ports.clone(), tasks.stop(Stage::Faces));
+    tasks.spawn(Stage::Faces, "live pages", async move {
+        pages.run(pages_ports, stop).await;
+        Ok(())
+    });
+    let settings = ApiSettings { public_url: public_url.map(str::parse).transpose()?, ..ApiSettings::default() };
+    let stop = tasks.stop(Stage::Faces);
+    let router = crate::api::router(ApiState::new(settings, ports, live, stop.clone()));
+    tasks.spawn(Stage::Faces, "http", async move {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.context("serving HTTP")
+    });
+    Ok(())
+}
+
+/// The `services` table follows the catalog.
+async fn keep_services(
+    mut catalog: watch::Receiver<Arc<Catalog>>,
+    results: ResultStore,
+    stop: CancellationToken,
+) -> Result<()> {
+    loop {
+        let rows = catalog.borrow_and_update().services.values().map(|service| ServiceRow::of(service)).collect();
+        results.service_replace(rows).await?;
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            changed = catalog.changed() => if changed.is_err() { return Ok(()) },
+        }
+    }
+}
+
+/// All or nothing: a file with faults changes nothing and is told in full.
+async fn watch_config(
+    config_dir: PathBuf,
+    host: PluginHost,
+    registry: Registry,
+    stop: CancellationToken,
+) -> Result<()> {
+    let mut watch = match ConfigWatch::start(&config_dir) {
+        Ok(watch) => watch,
+        Err(error) => {
+            tracing::warn!(%error, folder = %config_dir.display(), "the configuration is not watched; restart after a change");
+            stop.cancelled().await;
+            return Ok(());
+        }
+    };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = watch.changed() => {}
+        }
+        match config::reload(&config_dir, &host, &registry).await {
+            Ok(warnings) => {
+                warn(&warnings);
+                tracing::info!("the configuration was read again");
+            }
+            Err(faults) => tracing::error!("the configuration has faults, the one before stays in use:\n{faults}"),
+        }
+    }
+}

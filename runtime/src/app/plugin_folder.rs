@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::plugin_host::{COMPONENT_BYTES, PluginHost};
+use crate::registry::Registry;
 
 /// Quiet for this long: whoever writes the file has finished.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -28,20 +29,24 @@ impl PluginFolder {
         Self { folder, host, seen: HashMap::new() }
     }
 
-    /// Until the shutdown.
-    pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<()> {
-        std::fs::create_dir_all(&self.folder)
-            .with_context(|| format!("making the plugin folder `{}`", self.folder.display()))?;
-        let (changed, mut changes) = mpsc::channel(1);
-        let mut watcher = notify::recommended_watcher(move |_| {
-            // Full: somebody is told already.
-            let _ = changed.try_send(());
-        })
-        .context("watching the plugin folder")?;
-        watcher
-            .watch(&self.folder, RecursiveMode::NonRecursive)
-            .with_context(|| format!("watching the plugin folder `{}`", self.folder.display()))?;
+    /// Before the configuration is read, which may name what lies here.
+    pub(super) async fn look_at_start(&mut self) {
         self.look(true).await;
+    }
+
+    /// Until the shutdown. A folder that can't be watched is said, and is no reason to stop.
+    pub(super) async fn run(mut self, registry: Registry, shutdown: CancellationToken) -> Result<()> {
+        let (changed, mut changes) = mpsc::channel(1);
+        let _watcher = match self.watch(changed) {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "the plugin folder is not watched");
+                shutdown.cancelled().await;
+                return Ok(());
+            }
+        };
+        // What came between the first look and the watch.
+        self.look(false).await;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -49,7 +54,21 @@ impl PluginFolder {
             }
             while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
             self.look(false).await;
+            registry.recheck().await;
         }
+    }
+
+    fn watch(&self, changed: mpsc::Sender<()>) -> Result<notify::RecommendedWatcher> {
+        let folder = || self.folder.display();
+        std::fs::create_dir_all(&self.folder).with_context(|| format!("making the folder `{}`", folder()))?;
+        let mut watcher = notify::recommended_watcher(move |_| {
+            // Full: somebody is told already.
+            let _ = changed.try_send(());
+        })?;
+        watcher
+            .watch(&self.folder, RecursiveMode::NonRecursive)
+            .with_context(|| format!("watching the folder `{}`", folder()))?;
+        Ok(watcher)
     }
 
     async fn look(&mut self, at_start: bool) {

@@ -28,24 +28,22 @@ impl PluginHost {
         self.activate(candidate).await
     }
 
-    /// Back to the version that was active before this one; twice is forth again.
-    pub async fn rollback(&self, name: &str, by: &str) -> Result<PluginEntry, Refusal> {
+    /// Back to the version that was active before this one; twice is forth again. None: there is no earlier one.
+    pub async fn rollback(&self, name: &str, by: &str) -> Result<Option<PluginEntry>, Refusal> {
         let _one_at_a_time = self.shared.installing.lock().await;
         let Some(active) = self.shared.active.load().get(name).cloned() else {
             return Err(refuse("name", format!("there is no plugin `{name}`")));
         };
         let log = self.shared.log.activations(Some(name)).await.map_err(|error| refuse("store", error))?;
         let earlier = log.into_iter().find(|activation| activation.digest != active.digest);
-        let Some(earlier) = earlier else {
-            return Err(refuse("store", format!("plugin `{name}` has no earlier version to go back to")));
-        };
+        let Some(earlier) = earlier else { return Ok(None) };
         let path = self.shared.components.path(&earlier.digest);
         let bytes = tokio::fs::read(&path)
             .await
             .map_err(|error| refuse("store", format!("can't read the earlier version `{}`: {error}", path.display())))?;
         let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
         let candidate = self.shared.loader.load(&self.shared.runner, bytes.into(), provenance).await?;
-        self.activate(candidate).await
+        self.activate(candidate).await.map(Some)
     }
 
     /// The settings in use first, then the log, then the swap: after a crash the log decides.

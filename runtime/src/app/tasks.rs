@@ -1,0 +1,150 @@
+//! The program's long-running parts, by the stage in which they stop. One that ends before it was told to is a fault that
+//! stops the program.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// In the order of stopping: whoever makes work stops before whoever takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// HTTP, watchers of files.
+    Faces,
+    Monitoring,
+    Alerting,
+    Delivery,
+    Recording,
+}
+
+const STAGES: [Stage; 5] = [Stage::Faces, Stage::Monitoring, Stage::Alerting, Stage::Delivery, Stage::Recording];
+
+pub(super) struct Tasks {
+    running: JoinSet<(Stage, &'static str, Result<()>)>,
+    names: Vec<(tokio::task::Id, Stage, &'static str)>,
+    stops: [CancellationToken; STAGES.len()],
+}
+
+impl Tasks {
+    pub(super) fn new() -> Self {
+        Self { running: JoinSet::new(), names: Vec::new(), stops: std::array::from_fn(|_| CancellationToken::new()) }
+    }
+
+    /// Tells the parts of a stage to stop.
+    pub(super) fn stop(&self, stage: Stage) -> CancellationToken {
+        self.stops[stage as usize].clone()
+    }
+
+    pub(super) fn spawn(
+        &mut self,
+        stage: Stage,
+        name: &'static str,
+        part: impl Future<Output = Result<()>> + Send + 'static,
+    ) {
+        let handle = self.running.spawn(async move { (stage, name, part.await) });
+        self.names.push((handle.id(), stage, name));
+    }
+
+    /// Until the shutdown, or until a part ends on its own, which is answered as an error after the others were stopped.
+    pub(super) async fn run(mut self, shutdown: CancellationToken, grace: Duration) -> Result<()> {
+        let early = tokio::select! {
+            () = shutdown.cancelled() => None,
+            ended = self.running.join_next_with_id() => Some(match ended {
+                Some(Ok((id, (_, name, result)))) => {
+                    self.forget(id);
+                    match result {
+                        Ok(()) => anyhow!("`{name}` ended on its own"),
+                        Err(error) => error.context(format!("`{name}` failed")),
+                    }
+                }
+                Some(Err(error)) => {
+                    let name = self.forget(error.id());
+                    anyhow!("`{name}` panicked: {error}")
+                }
+                None => anyhow!("nothing is running"),
+            }),
+        };
+        match &early {
+            Some(error) => tracing::error!(error = format!("{error:#}"), "a part ended early; stopping"),
+            None => tracing::info!("stopping"),
+        }
+        for stage in STAGES {
+            self.stops[stage as usize].cancel();
+            let stopped = tokio::time::timeout(grace, self.stage_ended(stage)).await;
+            if stopped.is_err() {
+                let late: Vec<&str> =
+                    self.names.iter().filter(|(_, of, _)| *of == stage).map(|(_, _, name)| *name).collect();
+                tracing::warn!(parts = late.join(", "), "did not stop within the grace period and is cut off");
+            }
+        }
+        match early {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    async fn stage_ended(&mut self, stage: Stage) {
+        while self.names.iter().any(|(_, of, _)| *of == stage) {
+            match self.running.join_next_with_id().await {
+                Some(Ok((id, (_, name, result)))) => {
+                    self.forget(id);
+                    if let Err(error) = result {
+                        tracing::error!(part = name, error = format!("{error:#}"), "failed while stopping");
+                    }
+                }
+                Some(Err(error)) => {
+                    let name = self.forget(error.id());
+                    tracing::error!(part = name, %error, "panicked while stopping");
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn forget(&mut self, id: tokio::task::Id) -> &'static str {
+        match self.names.iter().position(|(known, _, _)| *known == id) {
+            Some(index) => self.names.swap_remove(index).2,
+            None => "unknown",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn parts_stop_stage_by_stage() {
+        let mut tasks = Tasks::new();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for (stage, name) in [(Stage::Recording, "writer"), (Stage::Faces, "http"), (Stage::Monitoring, "schedule")] {
+            let (stop, order) = (tasks.stop(stage), order.clone());
+            tasks.spawn(stage, name, async move {
+                stop.cancelled().await;
+                order.lock().unwrap().push(name);
+                Ok(())
+            });
+        }
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        tasks.run(shutdown, Duration::from_secs(5)).await.unwrap();
+        assert_eq!(*order.lock().unwrap(), ["http", "schedule", "writer"]);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_on_its_own_stops_the_program_and_is_named() {
+        let mut tasks = Tasks::new();
+        let stop = tasks.stop(Stage::Faces);
+        tasks.spawn(Stage::Faces, "http", async move {
+            stop.cancelled().await;
+            Ok(())
+        });
+        tasks.spawn(Stage::Alerting, "alerts", async { Err(anyhow!("no disk")) });
+        let error = tasks.run(CancellationToken::new(), Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!(format!("{error:#}"), "`alerts` failed: no disk");
+    }
+}

@@ -1,0 +1,90 @@
+//! `extrack serve`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::EXIT_USAGE;
+use super::print::line;
+use crate::app::{self, Options};
+use crate::config::Faults;
+use crate::telemetry;
+
+/// Watches the configured services until it is told to stop (Ctrl-C, SIGTERM).
+///
+/// Examples:
+///   extrack serve
+///   extrack serve --config /etc/extrack --data /var/lib/extrack --listen 0.0.0.0:3000
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Serve {
+    /// Folder with `services.yaml` and `alerts.yaml`.
+    #[arg(long, env = "EXTRACK_CONFIG", default_value = "config")]
+    config: PathBuf,
+    /// Folder for everything that is kept. One server a folder.
+    #[arg(long, env = "EXTRACK_DATA", default_value = "data")]
+    data: PathBuf,
+    /// Address and port of the pages and the API.
+    #[arg(long, env = "EXTRACK_LISTEN", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// Watched folder: a component put here is installed. Default: `plugins` in the configuration folder.
+    #[arg(long, env = "EXTRACK_PLUGINS")]
+    plugins: Option<PathBuf>,
+}
+
+impl Serve {
+    /// The exit code: 64 when the configuration has faults, which are all told.
+    pub async fn run(self) -> Result<u8> {
+        telemetry::start_logs("info");
+        let plugins = self.plugins.unwrap_or_else(|| self.config.join("plugins"));
+        let options = Options { config: self.config, data: self.data, plugins, listen: self.listen };
+        let ended = app::run(options, stop_signal()?, |started| {
+            line(&format!("listening on http://{}", started.address));
+            if let Some(token) = started.new_token {
+                line(&format!("admin token, shown this once: {token}"));
+            }
+        })
+        .await;
+        faults_to_exit_code(ended.map(|()| 0))
+    }
+}
+
+/// Prints the faults of a configuration, whole, and nothing else.
+#[expect(clippy::print_stderr, reason = "faults are for people and scripts, not log lines")]
+pub(super) fn faults_to_exit_code(ended: Result<u8>) -> Result<u8> {
+    match ended {
+        Err(error) => match error.downcast_ref::<Faults>() {
+            Some(faults) => {
+                eprintln!("{faults}");
+                Ok(EXIT_USAGE)
+            }
+            None => Err(error),
+        },
+        ended => ended,
+    }
+}
+
+/// Cancelled by Ctrl-C or SIGTERM; a second one ends the program at once.
+pub(super) fn stop_signal() -> Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        for attempt in 0.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if attempt > 0 {
+                std::process::exit(130);
+            }
+            told.cancel();
+        }
+    });
+    Ok(stop)
+}
