@@ -48,7 +48,10 @@ pub(crate) fn html(notification: &Notification) -> String {
             escape(&alert.summary),
         ));
         for (name, value) in facts(alert) {
-            html.push_str(&format!("<tr><td style=\"color:#666;padding-right:16px\">{name}</td><td>{}</td></tr>", escape(&value)));
+            html.push_str(&format!(
+                "<tr><td style=\"color:#666;padding-right:16px\">{name}</td><td>{}</td></tr>",
+                escape(&value)
+            ));
         }
         html.push_str("</table></div>");
     }
@@ -69,7 +72,10 @@ fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
     ];
     if let Some(ended_ms) = alert.ended_ms {
         let seconds = ended_ms.saturating_sub(alert.started_ms) / 1_000;
-        facts.push(("until", format!("{}, after {}", moment(ended_ms), format(std::time::Duration::from_secs(seconds)))));
+        facts.push((
+            "until",
+            format!("{}, after {}", moment(ended_ms), format(std::time::Duration::from_secs(seconds))),
+        ));
     }
     facts
 }

@@ -32,9 +32,13 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     if settings.recipients.is_empty() {
-        faults.push(Fault { path: "/recipients".to_owned(), message: "is empty, wanted at least one address".to_owned() });
+        faults.push(Fault {
+            path: "/recipients".to_owned(),
+            message: "is empty, wanted at least one address".to_owned(),
+        });
     }
-    let places = settings.recipients.iter().enumerate().map(|(index, address)| (format!("/recipients/{index}"), address));
+    let places =
+        settings.recipients.iter().enumerate().map(|(index, address)| (format!("/recipients/{index}"), address));
     let from = settings.from.iter().map(|address| ("/from".to_owned(), address));
     for (path, address) in places.chain(from).filter(|(_, address)| !is_address(address)) {
         faults.push(Fault { path, message: format!("is `{address}`, wanted an address such as `ops@example.com`") });
@@ -48,7 +52,9 @@ fn is_address(address: &str) -> bool {
         Some((_, rest)) => rest.strip_suffix('>').unwrap_or(""),
         None => address,
     };
-    let is_plain = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;@".contains(c));
+    let is_plain = |text: &str| {
+        !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;@".contains(c))
+    };
     let parts = bare.split_once('@').is_some_and(|(name, domain)| is_plain(name) && is_plain(domain));
     parts && !address.contains(char::is_control)
 }
@@ -68,7 +74,8 @@ mod tests {
     fn writes_to_the_recipients_with_the_idempotency_key_as_id() {
         let host = Host::install();
         host.answer_mail(Ok("250 2.0.0 queued as 4F".to_owned()));
-        let receipt = notify(&letter::tests::notification(), &settings(r#"{"recipients": ["ops@company.com"]}"#)).unwrap();
+        let receipt =
+            notify(&letter::tests::notification(), &settings(r#"{"recipients": ["ops@company.com"]}"#)).unwrap();
         assert_eq!(receipt, Receipt::new("250 2.0.0 queued as 4F").reference("n-1"));
         let mail = &host.mails()[0];
         assert_eq!((mail.to.as_slice(), mail.id.as_str()), (["ops@company.com".to_owned()].as_slice(), "n-1"));
@@ -92,7 +99,9 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_when_settings_are_saved() {
-        let parsed = settings(r#"{"recipients": ["a@b.example", "nobody", "a b@c", "a@b\nBcc: c@d", "Ops <o@b.example>"], "from": "me"}"#);
+        let parsed = settings(
+            r#"{"recipients": ["a@b.example", "nobody", "a b@c", "a@b\nBcc: c@d", "Ops <o@b.example>"], "from": "me"}"#,
+        );
         let paths: Vec<String> = check_settings(&parsed).into_iter().map(|fault| fault.path).collect();
         assert_eq!(paths, ["/recipients/1", "/recipients/2", "/recipients/3", "/from"]);
         assert_eq!(check_settings(&settings(r#"{"recipients": []}"#))[0].path, "/recipients");

@@ -35,7 +35,8 @@ fn notification(status: NotificationStatus, names: &[&str]) -> Notification {
 }
 
 fn settings() -> Settings {
-    Settings::from_json(r#"{"url": "https://hooks.example.com/a", "headers": {"Authorization": "{secret-1}"}}"#).unwrap()
+    Settings::from_json(r#"{"url": "https://hooks.example.com/a", "headers": {"Authorization": "{secret-1}"}}"#)
+        .unwrap()
 }
 
 fn send(answer: extrack_plugin::wit::http::Response) -> (Result<Receipt, NotifyError>, Host) {
@@ -92,7 +93,8 @@ fn a_success_is_a_receipt() {
     let (result, host) = send(response(202, "queued"));
     assert_eq!(result, Ok(Receipt::new("202 queued")));
     let request = &host.http_requests()[0];
-    let header = |wanted: &str| request.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    let header =
+        |wanted: &str| request.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     assert_eq!(header("idempotency-key"), Some("n-1"));
     assert_eq!(header("Authorization"), Some("{secret-1}"));
     assert_eq!(header("content-type"), Some("application/json"));

@@ -67,9 +67,11 @@ impl RecordType {
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
     let name = match &settings.name {
         Some(name) => name.clone(),
-        None => check.service.host_and_port().map(|(host, _)| host).ok_or_else(|| {
-            Stop::Settings(format!("`{}` names no host; set `name`", check.service.base_url))
-        })?,
+        None => check
+            .service
+            .host_and_port()
+            .map(|(host, _)| host)
+            .ok_or_else(|| Stop::Settings(format!("`{}` names no host; set `name`", check.service.base_url)))?,
     };
     let mut query = dns::query(&name, settings.record_type.as_str());
     if let Some(server) = &settings.server {
@@ -81,26 +83,43 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
 
 fn judge(name: &str, response: &dns::Response, settings: &Settings) -> Observation {
     if !response.rcode.eq_ignore_ascii_case(&settings.rcode) {
-        return Observation::unhealthy(format!("`{name}`: response code is {}, wanted {}", response.rcode, settings.rcode));
+        return Observation::unhealthy(format!(
+            "`{name}`: response code is {}, wanted {}",
+            response.rcode, settings.rcode
+        ));
     }
     let record_type = settings.record_type.as_str();
     let found: Vec<&str> = of_type(response, settings.record_type).map(|answer| answer.data.as_str()).collect();
-    if found.is_empty() && settings.rcode.eq_ignore_ascii_case("NOERROR") && settings.expected.as_ref().is_none_or(|list| !list.is_empty()) {
+    if found.is_empty()
+        && settings.rcode.eq_ignore_ascii_case("NOERROR")
+        && settings.expected.as_ref().is_none_or(|list| !list.is_empty())
+    {
         return Observation::unhealthy(format!("`{name}` has no {record_type} record, wanted {}", wanted(settings)));
     }
     if let Some(expected) = &settings.expected
         && normal(found.iter().copied()) != normal(expected.iter().map(String::as_str))
     {
-        return Observation::unhealthy(format!("`{name}`: {record_type} is {}, wanted {}", listed(&found), wanted(settings)));
+        return Observation::unhealthy(format!(
+            "`{name}`: {record_type} is {}, wanted {}",
+            listed(&found),
+            wanted(settings)
+        ));
     }
     if let Some(text) = &settings.contains
         && !found.iter().any(|data| data.contains(text.as_str()))
     {
-        return Observation::unhealthy(format!("`{name}`: {record_type} is {}, wanted one with `{text}` in it", listed(&found)));
+        return Observation::unhealthy(format!(
+            "`{name}`: {record_type} is {}, wanted one with `{text}` in it",
+            listed(&found)
+        ));
     }
     let took = Duration::from_micros(response.total_us);
     if let Some(limit) = settings.degraded_over.filter(|limit| took > *limit) {
-        return Observation::degraded(format!("answer took {} ms, wanted at most {}", took.as_millis(), time::format(limit)));
+        return Observation::degraded(format!(
+            "answer took {} ms, wanted at most {}",
+            took.as_millis(),
+            time::format(limit)
+        ));
     }
     Observation::healthy()
 }
@@ -166,10 +185,20 @@ mod tests {
             ("{}", "NOERROR", &[], "`api.example.com` has no A record, wanted at least one"),
             (r#"{"rcode": "NXDOMAIN"}"#, "NXDOMAIN", &[], ""),
             (r#"{"expected": ["192.0.2.2", "192.0.2.1"]}"#, "NOERROR", &["192.0.2.1", "192.0.2.2"], ""),
-            (r#"{"expected": ["192.0.2.1"]}"#, "NOERROR", &["192.0.2.9"], "`api.example.com`: A is `192.0.2.9`, wanted `192.0.2.1`"),
+            (
+                r#"{"expected": ["192.0.2.1"]}"#,
+                "NOERROR",
+                &["192.0.2.9"],
+                "`api.example.com`: A is `192.0.2.9`, wanted `192.0.2.1`",
+            ),
             (r#"{"expected": []}"#, "NOERROR", &[], ""),
             (r#"{"contains": "192.0."}"#, "NOERROR", &["192.0.2.9"], ""),
-            (r#"{"contains": "10."}"#, "NOERROR", &["192.0.2.9"], "`api.example.com`: A is `192.0.2.9`, wanted one with `10.` in it"),
+            (
+                r#"{"contains": "10."}"#,
+                "NOERROR",
+                &["192.0.2.9"],
+                "`api.example.com`: A is `192.0.2.9`, wanted one with `10.` in it",
+            ),
         ] {
             let host = Host::install();
             host.answer_dns("A api.example.com", dns_response(rcode, "A", data));

@@ -102,7 +102,9 @@ fn fault_of_condition(expression: &str, answer: &Answer<'_>) -> Result<Option<St
     match cel::is_true(expression, &variables) {
         Ok(true) => Ok(None),
         Ok(false) => Ok(Some(format!("`{expression}` is false, wanted true{}", values(&variables)))),
-        Err(cel::CelError::Failed(text)) => Ok(Some(format!("`{expression}` has no value: {text}{}", values(&variables)))),
+        Err(cel::CelError::Failed(text)) => {
+            Ok(Some(format!("`{expression}` has no value: {text}{}", values(&variables))))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -12,7 +12,10 @@ fn settings(text: json::Value) -> Settings {
 
 fn subject() -> Check {
     let mut check = Check::of("https://api.example.com");
-    check.service.attributes.push(extrack_plugin::value::Entry { key: "health-endpoint".to_owned(), value: "/health".into() });
+    check
+        .service
+        .attributes
+        .push(extrack_plugin::value::Entry { key: "health-endpoint".to_owned(), value: "/health".into() });
     check
 }
 
@@ -37,7 +40,11 @@ fn another_status_is_unhealthy_and_says_what_was_wanted() {
     for (wanted, status, message) in [
         (json!({}), 503, "status is 503, wanted 2xx"),
         (json!({"expectedStatus": 200}), 204, "status is 204, wanted 200"),
-        (json!({"expectedStatus": [200, "30x".replace('x', "1"), "4xx", "500-503"]}), 504, "status is 504, wanted 200 or 301 or 4xx or 500-503"),
+        (
+            json!({"expectedStatus": [200, "30x".replace('x', "1"), "4xx", "500-503"]}),
+            504,
+            "status is 504, wanted 200 or 301 or 4xx or 500-503",
+        ),
     ] {
         let host = Host::install();
         host.answer_http(URL, response(status, ""));
@@ -71,17 +78,26 @@ fn judges_the_answer() {
     let body = r#"{"status":"down","queue":12,"tags":["a","b"],"checks":[{"ok":true},{"ok":false}]}"#;
     for (wanted, message) in [
         (json!({"bodyContains": "down"}), ""),
-        (json!({"bodyContains": "up"}), "body is `{\"status\":\"down\",\"queue\":12,\"tags\":[\"a\",\"b\"],\"checks\":[{\"ok\":true},{\"ok\":false}]}`, wanted one with `up` in it"),
+        (
+            json!({"bodyContains": "up"}),
+            "body is `{\"status\":\"down\",\"queue\":12,\"tags\":[\"a\",\"b\"],\"checks\":[{\"ok\":true},{\"ok\":false}]}`, wanted one with `up` in it",
+        ),
         (json!({"assertions": [{"jsonpath": "$.status", "equals": "down"}]}), ""),
         (json!({"assertions": [{"jsonpath": "$.status", "equals": "up"}]}), "`$.status` is `down`, wanted `up`"),
         (json!({"assertions": [{"jsonpath": "$.queue", "below": 10}]}), "`$.queue` is `12`, wanted less than 10"),
         (json!({"assertions": [{"jsonpath": "$.queue", "equals": 12.0}]}), ""),
-        (json!({"assertions": [{"jsonpath": "$.checks[*].ok", "equals": true}]}), "`$.checks[*].ok` is `false`, wanted `true`"),
+        (
+            json!({"assertions": [{"jsonpath": "$.checks[*].ok", "equals": true}]}),
+            "`$.checks[*].ok` is `false`, wanted `true`",
+        ),
         (json!({"assertions": [{"jsonpath": "$.tags", "contains": "b"}]}), ""),
         (json!({"assertions": [{"jsonpath": "$.version"}]}), "`$.version` is not there, wanted any value"),
         (json!({"assertions": [{"jsonpath": "$.status", "exists": false}]}), "`$.status` is `down`, wanted none"),
         (json!({"assertions": [{"header": "Content-Type", "contains": "json"}]}), ""),
-        (json!({"assertions": [{"header": "x-region", "equals": "eu"}]}), "header `x-region` is not there, wanted `eu`"),
+        (
+            json!({"assertions": [{"header": "x-region", "equals": "eu"}]}),
+            "header `x-region` is not there, wanted `eu`",
+        ),
     ] {
         let host = Host::install();
         host.answer_http(URL, response(200, body).with_header("content-type", "application/json"));
@@ -127,7 +143,10 @@ fn a_slow_answer_is_degraded() {
 fn follows_redirects_without_taking_credentials_to_another_origin() {
     let host = Host::install();
     host.answer_http(URL, response(302, "").with_header("Location", "/up"));
-    host.answer_http("GET https://api.example.com/up", response(307, "").with_header("location", "https://b.example/up"));
+    host.answer_http(
+        "GET https://api.example.com/up",
+        response(307, "").with_header("location", "https://b.example/up"),
+    );
     host.answer_http("GET https://b.example/up", response(200, ""));
     let mut subject = subject();
     subject.credentials = vec!["default".to_owned()];
@@ -140,7 +159,9 @@ fn follows_redirects_without_taking_credentials_to_another_origin() {
 
 #[test]
 fn stops_at_a_redirect_that_was_asked_for_and_after_the_last_hop() {
-    for (wanted, status) in [(json!({"expectedStatus": 302}), Status::Healthy), (json!({"followRedirects": 3}), Status::Unhealthy)] {
+    for (wanted, status) in
+        [(json!({"expectedStatus": 302}), Status::Healthy), (json!({"followRedirects": 3}), Status::Unhealthy)]
+    {
         let host = Host::install();
         host.answer_http(URL, response(302, "").with_header("location", "/health"));
         assert_eq!(run(wanted).status, status);
@@ -167,7 +188,8 @@ fn builds_the_request_from_the_settings() {
 fn counts_the_days_of_the_certificate() {
     let host = Host::install();
     let mut answer = response(200, "");
-    answer.certificate = Some(fake::certificate(&["api.example.com"], (host.now_ms() / 1_000) as i64 + 10 * 86_400 - 1));
+    answer.certificate =
+        Some(fake::certificate(&["api.example.com"], (host.now_ms() / 1_000) as i64 + 10 * 86_400 - 1));
     host.answer_http(URL, answer);
     let observation = run(json!({}));
     assert!(matches!(observation.metrics[0].value, Value::Integer(9)));

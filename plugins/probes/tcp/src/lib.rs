@@ -34,12 +34,20 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
         let read = connection.read_until(wanted.as_bytes(), MOST_ANSWER_BYTES)?;
         let answer = String::from_utf8_lossy(&read);
         if !answer.contains(wanted.as_str()) {
-            return Ok(Observation::unhealthy(format!("answer is {}, wanted one with `{}` in it", shown(&answer), wanted.trim())));
+            return Ok(Observation::unhealthy(format!(
+                "answer is {}, wanted one with `{}` in it",
+                shown(&answer),
+                wanted.trim()
+            )));
         }
     }
     let took = Duration::from_micros(clock::monotonic_us() - start_us);
     if let Some(limit) = settings.degraded_over.filter(|limit| took > *limit) {
-        return Ok(Observation::degraded(format!("took {} ms, wanted at most {}", took.as_millis(), time::format(limit))));
+        return Ok(Observation::degraded(format!(
+            "took {} ms, wanted at most {}",
+            took.as_millis(),
+            time::format(limit)
+        )));
     }
     Ok(Observation::healthy())
 }
@@ -61,7 +69,8 @@ fn target(check: &Check, settings: &Settings) -> Result<(String, u16), Stop> {
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Some(target) = &settings.target {
-        let has_port = extrack_plugin::url::host_and_port(target).is_some_and(|(_, port)| port.or(settings.port).is_some());
+        let has_port =
+            extrack_plugin::url::host_and_port(target).is_some_and(|(_, port)| port.or(settings.port).is_some());
         if !has_port {
             faults.push(Fault { path: "/target".to_owned(), message: format!("is `{target}`, wanted `host:port`") });
         }
@@ -73,7 +82,8 @@ fn shown(answer: &str) -> String {
     if answer.is_empty() {
         return "empty".to_owned();
     }
-    let shown: String = answer.trim().chars().take(SHOWN_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown: String =
+        answer.trim().chars().take(SHOWN_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("`{shown}`")
 }
 

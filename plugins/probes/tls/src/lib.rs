@@ -47,11 +47,19 @@ fn judge(session: &tls::Session, now: i64, settings: &Settings) -> Observation {
         let subject = &certificate.subject;
         if certificate.not_after <= now {
             let days = (now - certificate.not_after) / DAY_S;
-            return Observation::failed(Status::Unhealthy, ErrorKind::Tls, format!("certificate `{subject}` expired {days} days ago"));
+            return Observation::failed(
+                Status::Unhealthy,
+                ErrorKind::Tls,
+                format!("certificate `{subject}` expired {days} days ago"),
+            );
         }
         if certificate.not_before > now {
             let starts = time::rfc3339(u64::try_from(certificate.not_before).unwrap_or(0) * 1_000);
-            return Observation::failed(Status::Unhealthy, ErrorKind::Tls, format!("certificate `{subject}` is not valid before {starts}"));
+            return Observation::failed(
+                Status::Unhealthy,
+                ErrorKind::Tls,
+                format!("certificate `{subject}` is not valid before {starts}"),
+            );
         }
     }
     if let Some(reason) = session.untrusted.as_ref().filter(|_| !settings.allow_untrusted) {
@@ -93,10 +101,12 @@ fn target(check: &Check, settings: &Settings) -> Result<(String, u16), Stop> {
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     if settings.critical_days > settings.warn_days {
-        let message = format!("is {}, wanted at most `warnDays`, which is {}", settings.critical_days, settings.warn_days);
+        let message =
+            format!("is {}, wanted at most `warnDays`, which is {}", settings.critical_days, settings.warn_days);
         faults.push(Fault { path: "/criticalDays".to_owned(), message });
     }
-    if let Some(target) = settings.target.as_ref().filter(|target| extrack_plugin::url::host_and_port(target).is_none()) {
+    if let Some(target) = settings.target.as_ref().filter(|target| extrack_plugin::url::host_and_port(target).is_none())
+    {
         faults.push(Fault { path: "/target".to_owned(), message: format!("is `{target}`, wanted `host:port`") });
     }
     faults
@@ -132,7 +142,12 @@ mod tests {
             (14, "{}", Status::Healthy, ""),
             (13, "{}", Status::Degraded, "certificate `CN=api.example.com` has 13 days left, wanted at least 14"),
             (13, r#"{"warnDays": 7}"#, Status::Healthy, ""),
-            (2, r#"{"criticalDays": 3}"#, Status::Unhealthy, "certificate `CN=api.example.com` has 2 days left, wanted at least 3"),
+            (
+                2,
+                r#"{"criticalDays": 3}"#,
+                Status::Unhealthy,
+                "certificate `CN=api.example.com` has 2 days left, wanted at least 3",
+            ),
             (-3, "{}", Status::Unhealthy, "certificate `CN=api.example.com` expired 2 days ago"),
         ] {
             let _host = host_with(days, None);

@@ -20,7 +20,10 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
     let window = time::format(settings.window);
     let summary = history::summary(settings.window);
     let Some(found) = summary.availability().filter(|_| summary.count >= settings.min_samples) else {
-        return Verdict::no_opinion(format!("{} runs in {window}, wanted at least {}", summary.count, settings.min_samples));
+        return Verdict::no_opinion(format!(
+            "{} runs in {window}, wanted at least {}",
+            summary.count, settings.min_samples
+        ));
     };
     let wanted = settings.threshold;
     Finding::new(format!("availability over {window} is {} %, wanted at least {wanted} %", shown(found)))
@@ -82,7 +85,10 @@ mod tests {
 
     #[test]
     fn asks_for_its_window_of_history() {
-        assert_eq!(look_back(&Settings::from_json(r#"{"threshold": 99, "window": "2h"}"#).unwrap()), Duration::from_secs(7_200));
+        assert_eq!(
+            look_back(&Settings::from_json(r#"{"threshold": 99, "window": "2h"}"#).unwrap()),
+            Duration::from_secs(7_200)
+        );
     }
 
     #[test]

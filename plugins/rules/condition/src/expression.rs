@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn finds_calls_with_their_windows() {
         let expression = "availability('5m') < 99 || latency ( \"1h\" , 0.5) > 800.0 || status == \"error_rate('7d')\"";
-        let found: Vec<_> = calls(expression).map(|call| (call.function, call.text, call.window(), call.quantile)).collect();
+        let found: Vec<_> =
+            calls(expression).map(|call| (call.function, call.text, call.window(), call.quantile)).collect();
         assert_eq!(
             found,
             [

@@ -10,7 +10,15 @@ use crate::expression::{Call, Function, calls, names};
 
 /// Names an expression may use.
 const VARIABLES: [&str; 9] = [
-    "status", "service", "location", "latency_ms", "http_status", "error_kind", "error", "metrics", "consecutive_failures",
+    "status",
+    "service",
+    "location",
+    "latency_ms",
+    "http_status",
+    "error_kind",
+    "error",
+    "metrics",
+    "consecutive_failures",
 ];
 
 #[derive(Settings)]
@@ -31,7 +39,10 @@ fn evaluate(evaluation: &Evaluation, settings: &Settings) -> Result<Verdict, ext
         Ok(is_breached) => is_breached,
         // Such as a comparison with the latency of a run that had no answer.
         Err(cel::CelError::Failed(reason)) => {
-            return Ok(Verdict::no_opinion(format!("`{condition}` has no value: {reason}{}", found(condition, &variables))));
+            return Ok(Verdict::no_opinion(format!(
+                "`{condition}` has no value: {reason}{}",
+                found(condition, &variables)
+            )));
         }
         Err(error) => return Err(error.into()),
     };
@@ -84,7 +95,9 @@ fn history_value(call: &Call<'_>, window: Duration) -> String {
     let value = match call.function {
         Function::Availability => history::summary(window).availability(),
         Function::ErrorRate => history::summary(window).error_rate(),
-        Function::Latency => history::latency(window, call.quantile).map(|latency| latency.as_micros() as f64 / 1_000.0),
+        Function::Latency => {
+            history::latency(window, call.quantile).map(|latency| latency.as_micros() as f64 / 1_000.0)
+        }
     };
     let unit = if call.function == Function::Latency { "ms" } else { "%" };
     value.map_or_else(|| "unknown".to_owned(), |value| format!("{} {unit}", (value * 100.0).round() / 100.0))

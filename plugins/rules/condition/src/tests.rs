@@ -18,8 +18,10 @@ fn host_that(evaluate: impl Fn(&Value) -> Result<Value, cel::CelError> + 'static
     host.answer_cel(move |_, variables| evaluate(variables));
     let mut latest = sample(NOW_MS, Status::Unhealthy, 250);
     latest.http_status = Some(503);
-    latest.failure =
-        Some(extrack_plugin::probe::Failure { kind: ErrorKind::Assertion, message: "status is 503, wanted 2xx".to_owned() });
+    latest.failure = Some(extrack_plugin::probe::Failure {
+        kind: ErrorKind::Assertion,
+        message: "status is 503, wanted 2xx".to_owned(),
+    });
     latest.metrics.push(extrack_plugin::value::Entry { key: "queue".to_owned(), value: 7_i64.into() });
     host.set_history([sample(NOW_MS - 1_000, Status::Healthy, 100), latest]);
     host
@@ -54,9 +56,9 @@ fn shows_the_history_it_looked_at() {
     let _host = host_that(|_| Ok(json!(true)));
     let verdict = judge("availability('5m') < 99 || error_rate('5m') > 1 || latency('5m', 0.5) > 90.0");
     assert!(
-        verdict.summary().ends_with(
-            "; availability('5m') is 50 %, error_rate('5m') is 50 %, latency('5m', 0.5) is 100 ms"
-        ),
+        verdict
+            .summary()
+            .ends_with("; availability('5m') is 50 %, error_rate('5m') is 50 %, latency('5m', 0.5) is 100 ms"),
         "{}",
         verdict.summary()
     );

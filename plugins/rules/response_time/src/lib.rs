@@ -67,9 +67,21 @@ mod tests {
     fn compares_the_quantile_with_the_threshold() {
         let latencies: Vec<u64> = (1..=100).map(|step| step * 20).collect();
         for (settings, is_breached, summary) in [
-            (r#"{"threshold": 1000, "window": "1m"}"#, true, "p95 response time over 1m is 1900 ms, wanted at most 1000 ms"),
-            (r#"{"threshold": 1000, "quantile": 0.5}"#, false, "p50 response time over 1m is 1000 ms, wanted at most 1000 ms"),
-            (r#"{"threshold": 1999.5, "quantile": 1}"#, true, "p100 response time over 1m is 2000 ms, wanted at most 1999.5 ms"),
+            (
+                r#"{"threshold": 1000, "window": "1m"}"#,
+                true,
+                "p95 response time over 1m is 1900 ms, wanted at most 1000 ms",
+            ),
+            (
+                r#"{"threshold": 1000, "quantile": 0.5}"#,
+                false,
+                "p50 response time over 1m is 1000 ms, wanted at most 1000 ms",
+            ),
+            (
+                r#"{"threshold": 1999.5, "quantile": 1}"#,
+                true,
+                "p100 response time over 1m is 2000 ms, wanted at most 1999.5 ms",
+            ),
         ] {
             let verdict = judge(&latencies, settings);
             assert_eq!((verdict.is_breached(), verdict.summary()), (is_breached, summary));
@@ -79,14 +91,20 @@ mod tests {
     #[test]
     fn has_no_opinion_with_too_little_history() {
         assert_eq!(judge(&[], r#"{"threshold": 1000}"#).summary(), "0 runs in 1m, wanted at least 1");
-        assert_eq!(judge(&[5_000], r#"{"threshold": 1000, "minSamples": 2}"#).summary(), "1 runs in 1m, wanted at least 2");
+        assert_eq!(
+            judge(&[5_000], r#"{"threshold": 1000, "minSamples": 2}"#).summary(),
+            "1 runs in 1m, wanted at least 2"
+        );
     }
 
     #[test]
     fn has_no_opinion_on_runs_without_an_answer() {
         let host = Host::install();
         host.set_history([sample(host.now_ms(), Status::Error, None)]);
-        let verdict = evaluate(&Evaluation::of("shop-api", host.now_ms()), &Settings::from_json(r#"{"threshold": 1000}"#).unwrap());
+        let verdict = evaluate(
+            &Evaluation::of("shop-api", host.now_ms()),
+            &Settings::from_json(r#"{"threshold": 1000}"#).unwrap(),
+        );
         assert_eq!(verdict.summary(), "no run in 1m had an answer");
     }
 }
