@@ -63,7 +63,6 @@ pub struct Host(Rc<RefCell<State>>);
 
 impl Host {
     /// Puts a host in place that answers nothing yet. Its clock stands at 2026-01-01T00:00:00Z.
-    #[expect(clippy::new_without_default, reason = "it does more than make a value")]
     pub fn install() -> Self {
         let state = Rc::new(RefCell::new(State {
             http: Answers::new(),
@@ -192,8 +191,7 @@ pub(crate) fn with<T>(ask: impl FnOnce(&mut State) -> T) -> T {
     let installed = INSTALLED.with(|installed| installed.borrow().clone());
     let state =
         installed.expect("a plugin under test needs a host: `let host = extrack_plugin::fake::Host::install();`");
-    let answer = ask(&mut state.borrow_mut());
-    answer
+    ask(&mut state.borrow_mut())
 }
 
 /// The next answer under a key.

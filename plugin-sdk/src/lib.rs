@@ -31,6 +31,9 @@
 //! On `wasm32` the modules below call the host; everywhere else they ask a [`fake::Host`], so that a plugin is tested with
 //! plain `cargo test`.
 
+#[cfg(test)]
+extern crate self as extrack_plugin;
+
 pub mod cel;
 pub mod clock;
 pub mod dns;
@@ -38,6 +41,7 @@ pub mod dns;
 pub mod fake;
 pub mod history;
 pub mod http;
+pub mod jsonpath;
 pub mod log;
 pub mod mail;
 pub mod net;
@@ -72,5 +76,5 @@ pub mod prelude {
     pub use crate::settings::{Fault, NoSettings, Secret, Setting};
     pub use crate::value::Value;
     pub use crate::{Settings, notifier, probe, rule};
-    pub use crate::{cel, clock, dns, history, http, json, log, mail, random, tcp, time, tls};
+    pub use crate::{cel, clock, dns, history, http, json, jsonpath, log, mail, random, tcp, time, tls};
 }

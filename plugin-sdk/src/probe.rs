@@ -10,6 +10,34 @@ use crate::value::{self, Entry, Value};
 use crate::wit::probe::exports::external_tracking::plugin::probes as wit;
 pub use crate::wit::types::{ErrorKind, Failure, Status};
 
+impl Status {
+    /// As everywhere else in the product, e.g. `healthy`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Healthy => "healthy",
+            Status::Degraded => "degraded",
+            Status::Unhealthy => "unhealthy",
+            Status::Error => "error",
+        }
+    }
+}
+
+impl ErrorKind {
+    /// As everywhere else in the product, e.g. `timeout`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::Dns => "dns",
+            ErrorKind::Connect => "connect",
+            ErrorKind::Tls => "tls",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Protocol => "protocol",
+            ErrorKind::Assertion => "assertion",
+            ErrorKind::Denied => "denied",
+            ErrorKind::Plugin => "plugin",
+        }
+    }
+}
+
 /// What one run of a probe is given, beside its settings.
 #[derive(Debug, Clone)]
 pub struct Check {

@@ -15,18 +15,18 @@ pub struct Connection(Inner);
 
 /// Opens a connection to a name or an address.
 pub fn connect(host: &str, port: u16, timeout: Option<Duration>) -> Result<Connection, NetError> {
-    Ok(Connection(Inner::open(host, port, timeout.map(millis))?))
+    Inner::open(host, port, timeout.map(millis)).map(Connection).map_err(NetError::from)
 }
 
 impl Connection {
     /// Writes all of it.
     pub fn write(&self, bytes: &[u8]) -> Result<(), NetError> {
-        Ok(self.0.write(bytes)?)
+        self.0.write(bytes).map_err(NetError::from)
     }
 
     /// At most `max` bytes, as soon as some are there; empty when the other side closed.
     pub fn read(&self, max: u32) -> Result<Vec<u8>, NetError> {
-        Ok(self.0.read(max)?)
+        self.0.read(max).map_err(NetError::from)
     }
 
     /// Reads on until `wanted` was seen, the other side closed, or `max` bytes are there. Answers all of it.

@@ -120,8 +120,8 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> R
         #function
 
         #[doc(hidden)]
-        #[allow(dead_code, unreachable_pub)]
-        pub struct ExtrackPlugin;
+        #[allow(dead_code)]
+        struct ExtrackPlugin;
 
         impl ::extrack_plugin::export::Plugin for ExtrackPlugin {
             type Settings = #settings;
@@ -134,6 +134,9 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> R
         }
 
         #implementation
+
+        // Off WebAssembly nothing calls the plugin; its functions are used all the same.
+        const _: fn() -> ::extrack_plugin::wit::types::PluginInfo = ::extrack_plugin::export::describe::<ExtrackPlugin>;
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {

@@ -1,0 +1,153 @@
+//! What the message says.
+
+use extrack_plugin::notifier::{Alert, Notification, NotificationStatus};
+use extrack_plugin::time::{format, rfc3339};
+
+/// Mail programs show little more.
+const MOST_SUBJECT_CHARACTERS: usize = 150;
+
+/// One line, whatever is in the names.
+pub(crate) fn subject(notification: &Notification, prefix: &str) -> String {
+    let status = notification.status.as_str().to_uppercase();
+    let about = match notification.alerts.as_slice() {
+        [alert] => format!("{}: {}", alert.service_name, alert.name),
+        alerts => format!("{} alerts", alerts.len()),
+    };
+    let prefix = if prefix.is_empty() { String::new() } else { format!("{} ", prefix.trim()) };
+    let line = format!("{prefix}[{status}] {about}");
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_SUBJECT_CHARACTERS).collect()
+}
+
+pub(crate) fn text(notification: &Notification) -> String {
+    let mut text = String::new();
+    for alert in &notification.alerts {
+        text.push_str(&format!("{}: {}\n{}\n\n", alert.service_name, alert.name, alert.summary));
+        for (name, value) in facts(alert) {
+            text.push_str(&format!("{name:<10}{value}\n"));
+        }
+        text.push('\n');
+    }
+    if !notification.external_url.is_empty() {
+        text.push_str(&notification.external_url);
+        text.push('\n');
+    }
+    text
+}
+
+pub(crate) fn html(notification: &Notification) -> String {
+    let mut html = String::from("<!doctype html><html><body style=\"font-family:sans-serif;color:#222\">");
+    for alert in &notification.alerts {
+        let color = match alert.status {
+            NotificationStatus::Firing => "#c0262d",
+            NotificationStatus::Resolved => "#1a7f37",
+        };
+        html.push_str(&format!(
+            "<div style=\"border-left:4px solid {color};padding:0 0 0 12px;margin:0 0 20px\"><h2 style=\"margin:0 0 4px;font-size:18px\">{}: {}</h2><p style=\"margin:0 0 8px\">{}</p><table style=\"font-size:14px\">",
+            escape(&alert.service_name),
+            escape(&alert.name),
+            escape(&alert.summary),
+        ));
+        for (name, value) in facts(alert) {
+            html.push_str(&format!(
+                "<tr><td style=\"color:#666;padding-right:16px\">{name}</td><td>{}</td></tr>",
+                escape(&value)
+            ));
+        }
+        html.push_str("</table></div>");
+    }
+    if !notification.external_url.is_empty() {
+        let url = escape(&notification.external_url);
+        html.push_str(&format!("<p><a href=\"{url}\">{url}</a></p>"));
+    }
+    html.push_str("</body></html>");
+    html
+}
+
+fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("status", alert.status.as_str().to_owned()),
+        ("severity", alert.severity.clone()),
+        ("service", alert.service.clone()),
+        ("since", moment(alert.started_ms)),
+    ];
+    if let Some(ended_ms) = alert.ended_ms {
+        let seconds = ended_ms.saturating_sub(alert.started_ms) / 1_000;
+        facts.push((
+            "until",
+            format!("{}, after {}", moment(ended_ms), format(std::time::Duration::from_secs(seconds))),
+        ));
+    }
+    facts
+}
+
+fn moment(unix_ms: u64) -> String {
+    format!("{} UTC", &rfc3339(unix_ms)[..19].replace('T', " "))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn notification() -> Notification {
+        let alert = Alert {
+            id: "7".to_owned(),
+            name: "Service Down".to_owned(),
+            service: "shop-api".to_owned(),
+            service_name: "Shop API".to_owned(),
+            severity: "critical".to_owned(),
+            status: NotificationStatus::Firing,
+            summary: "status is `<error>`".to_owned(),
+            started_ms: 1_767_225_600_000,
+            ended_ms: None,
+            labels: Vec::new(),
+            annotations: Vec::new(),
+        };
+        Notification {
+            id: "n-1".to_owned(),
+            status: NotificationStatus::Firing,
+            group_key: "shop-api".to_owned(),
+            group_labels: Vec::new(),
+            receiver: "ops".to_owned(),
+            external_url: "https://extrack.example.com".to_owned(),
+            alerts: vec![alert],
+            attempt: 1,
+            attributes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_text_holds_the_facts() {
+        assert_eq!(
+            text(&notification()),
+            "Shop API: Service Down\nstatus is `<error>`\n\nstatus    firing\nseverity  critical\nservice   shop-api\n\
+             since     2026-01-01 00:00:00 UTC\n\nhttps://extrack.example.com\n"
+        );
+    }
+
+    #[test]
+    fn the_page_escapes_what_others_wrote() {
+        let page = html(&notification());
+        assert!(page.contains("status is `&lt;error&gt;`"), "{page}");
+        assert!(!page.contains("<error>"), "{page}");
+    }
+
+    #[test]
+    fn a_resolved_alert_says_when_it_ended() {
+        let mut resolved = notification();
+        resolved.alerts[0].ended_ms = Some(1_767_225_600_000 + 90_000);
+        assert!(text(&resolved).contains("until     2026-01-01 00:01:30 UTC, after 90s"), "{}", text(&resolved));
+    }
+
+    #[test]
+    fn the_subject_is_one_short_line() {
+        let mut odd = notification();
+        odd.alerts[0].name = format!("a\r\nBcc: x@y {}", "z".repeat(300));
+        let line = subject(&odd, "[shop]");
+        assert!(line.starts_with("[shop] [FIRING] Shop API: a  Bcc: x@y"), "{line}");
+        assert_eq!(line.chars().count(), MOST_SUBJECT_CHARACTERS);
+    }
+}

@@ -1,0 +1,230 @@
+use extrack_plugin::fake::{self, Host, response};
+use extrack_plugin::json::json;
+use extrack_plugin::value::Value;
+
+use super::*;
+
+const URL: &str = "GET https://api.example.com/health";
+
+fn settings(text: json::Value) -> Settings {
+    Settings::from_json(&text.to_string()).unwrap()
+}
+
+fn subject() -> Check {
+    let mut check = Check::of("https://api.example.com");
+    check
+        .service
+        .attributes
+        .push(extrack_plugin::value::Entry { key: "health-endpoint".to_owned(), value: "/health".into() });
+    check
+}
+
+fn run(text: json::Value) -> Observation {
+    match check(&subject(), &settings(text)) {
+        Ok(observation) | Err(Stop::Found(observation)) => observation,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn any_success_is_healthy_by_default() {
+    let host = Host::install();
+    host.answer_http(URL, response(204, ""));
+    let observation = run(json!({}));
+    assert_eq!(observation.status, Status::Healthy);
+    assert_eq!(observation.http_status, Some(204));
+}
+
+#[test]
+fn another_status_is_unhealthy_and_says_what_was_wanted() {
+    for (wanted, status, message) in [
+        (json!({}), 503, "status is 503, wanted 2xx"),
+        (json!({"expectedStatus": 200}), 204, "status is 204, wanted 200"),
+        (
+            json!({"expectedStatus": [200, "30x".replace('x', "1"), "4xx", "500-503"]}),
+            504,
+            "status is 504, wanted 200 or 301 or 4xx or 500-503",
+        ),
+    ] {
+        let host = Host::install();
+        host.answer_http(URL, response(status, ""));
+        let observation = run(wanted);
+        assert_eq!((observation.status, observation.kind()), (Status::Unhealthy, Some(ErrorKind::Assertion)));
+        assert_eq!(observation.message(), message);
+        assert_eq!(observation.http_status, Some(status));
+    }
+}
+
+#[test]
+fn no_answer_is_an_error_of_its_kind() {
+    for (error, kind) in [
+        (NetError::Dns("no such name".to_owned()), ErrorKind::Dns),
+        (NetError::Connect("refused".to_owned()), ErrorKind::Connect),
+        (NetError::Tls("unknown issuer".to_owned()), ErrorKind::Tls),
+        (NetError::Timeout("no answer within 5s".to_owned()), ErrorKind::Timeout),
+        (NetError::Protocol("not HTTP".to_owned()), ErrorKind::Protocol),
+        (NetError::Denied("`metadata` is not allowed".to_owned()), ErrorKind::Denied),
+    ] {
+        let host = Host::install();
+        host.answer_http(URL, error.clone());
+        let observation = run(json!({}));
+        assert_eq!((observation.status, observation.kind()), (Status::Error, Some(kind)));
+        assert_eq!(observation.message(), error.to_string());
+    }
+}
+
+#[test]
+fn judges_the_answer() {
+    let body = r#"{"status":"down","queue":12,"tags":["a","b"],"checks":[{"ok":true},{"ok":false}]}"#;
+    for (wanted, message) in [
+        (json!({"bodyContains": "down"}), ""),
+        (
+            json!({"bodyContains": "up"}),
+            "body is `{\"status\":\"down\",\"queue\":12,\"tags\":[\"a\",\"b\"],\"checks\":[{\"ok\":true},{\"ok\":false}]}`, wanted one with `up` in it",
+        ),
+        (json!({"assertions": [{"jsonpath": "$.status", "equals": "down"}]}), ""),
+        (json!({"assertions": [{"jsonpath": "$.status", "equals": "up"}]}), "`$.status` is `down`, wanted `up`"),
+        (json!({"assertions": [{"jsonpath": "$.queue", "below": 10}]}), "`$.queue` is `12`, wanted less than 10"),
+        (json!({"assertions": [{"jsonpath": "$.queue", "equals": 12.0}]}), ""),
+        (
+            json!({"assertions": [{"jsonpath": "$.checks[*].ok", "equals": true}]}),
+            "`$.checks[*].ok` is `false`, wanted `true`",
+        ),
+        (json!({"assertions": [{"jsonpath": "$.tags", "contains": "b"}]}), ""),
+        (json!({"assertions": [{"jsonpath": "$.version"}]}), "`$.version` is not there, wanted any value"),
+        (json!({"assertions": [{"jsonpath": "$.status", "exists": false}]}), "`$.status` is `down`, wanted none"),
+        (json!({"assertions": [{"header": "Content-Type", "contains": "json"}]}), ""),
+        (
+            json!({"assertions": [{"header": "x-region", "equals": "eu"}]}),
+            "header `x-region` is not there, wanted `eu`",
+        ),
+    ] {
+        let host = Host::install();
+        host.answer_http(URL, response(200, body).with_header("content-type", "application/json"));
+        let observation = run(wanted.clone());
+        assert_eq!(observation.message(), message, "{wanted}");
+        assert_eq!(observation.status, if message.is_empty() { Status::Healthy } else { Status::Unhealthy });
+    }
+}
+
+#[test]
+fn a_body_that_is_not_json_is_wrong_where_json_is_wanted() {
+    let host = Host::install();
+    host.answer_http(URL, response(200, "<html>"));
+    let observation = run(json!({"assertions": [{"jsonpath": "$.status"}]}));
+    assert!(observation.message().starts_with("body is `<html>`, wanted JSON"), "{}", observation.message());
+}
+
+#[test]
+fn gives_a_condition_the_variables_it_names() {
+    let host = Host::install();
+    host.answer_http(URL, response(200, r#"{"queue":12}"#).with_latency_ms(250));
+    host.answer_cel(|_, variables| {
+        assert_eq!(variables, &json!({"json": {"queue": 12}, "latency_ms": 250.0}));
+        Ok(json!(false))
+    });
+    let observation = run(json!({"assertions": [{"cel": "json.queue < 10 && latency_ms < 500.0"}]}));
+    assert_eq!(
+        observation.message(),
+        "`json.queue < 10 && latency_ms < 500.0` is false, wanted true; json is `{\"queue\":12}`, latency_ms is `250.0`"
+    );
+}
+
+#[test]
+fn a_slow_answer_is_degraded() {
+    let host = Host::install();
+    host.answer_http(URL, response(200, "").with_latency_ms(801));
+    let observation = run(json!({"degradedOver": "800ms"}));
+    assert_eq!(observation.status, Status::Degraded);
+    assert_eq!(observation.message(), "answer took 801 ms, wanted at most 800ms");
+}
+
+#[test]
+fn follows_redirects_without_taking_credentials_to_another_origin() {
+    let host = Host::install();
+    host.answer_http(URL, response(302, "").with_header("Location", "/up"));
+    host.answer_http(
+        "GET https://api.example.com/up",
+        response(307, "").with_header("location", "https://b.example/up"),
+    );
+    host.answer_http("GET https://b.example/up", response(200, ""));
+    let mut subject = subject();
+    subject.credentials = vec!["default".to_owned()];
+    let observation = check(&subject, &settings(json!({}))).unwrap();
+    assert_eq!(observation.status, Status::Healthy);
+    let auth: Vec<_> = host.http_requests().into_iter().map(|request| request.auth).collect();
+    assert_eq!(auth, [Some("default".to_owned()), Some("default".to_owned()), None]);
+    assert!(matches!(observation.metrics.last().map(|entry| &entry.value), Some(Value::Integer(2))));
+}
+
+#[test]
+fn stops_at_a_redirect_that_was_asked_for_and_after_the_last_hop() {
+    for (wanted, status) in
+        [(json!({"expectedStatus": 302}), Status::Healthy), (json!({"followRedirects": 3}), Status::Unhealthy)]
+    {
+        let host = Host::install();
+        host.answer_http(URL, response(302, "").with_header("location", "/health"));
+        assert_eq!(run(wanted).status, status);
+    }
+}
+
+#[test]
+fn builds_the_request_from_the_settings() {
+    let host = Host::install();
+    host.answer_http("POST https://api.example.com/v1/ping?x=1", response(200, ""));
+    run(json!({
+        "path": "/v1/ping?x=1", "method": "post", "headers": {"Accept": "text/plain"}, "body": "ping",
+        "insecure": true, "maxBodyBytes": 1000, "auth": "metrics",
+    }));
+    let request = &host.http_requests()[0];
+    assert_eq!(request.headers, [("Accept".to_owned(), "text/plain".to_owned())]);
+    assert_eq!(request.body.as_deref(), Some(b"ping".as_slice()));
+    assert_eq!(request.auth.as_deref(), Some("metrics"));
+    let options: Vec<&str> = request.options.iter().map(|entry| entry.key.as_str()).collect();
+    assert_eq!(options, ["max-body-bytes", "insecure"]);
+}
+
+#[test]
+fn counts_the_days_of_the_certificate() {
+    let host = Host::install();
+    let mut answer = response(200, "");
+    answer.certificate =
+        Some(fake::certificate(&["api.example.com"], (host.now_ms() / 1_000) as i64 + 10 * 86_400 - 1));
+    host.answer_http(URL, answer);
+    let observation = run(json!({}));
+    assert!(matches!(observation.metrics[0].value, Value::Integer(9)));
+}
+
+#[test]
+fn finds_faults_in_settings_when_they_are_saved() {
+    let host = Host::install();
+    host.answer_cel(|_, _| Err(cel::CelError::Invalid("undeclared name `nope`".to_owned())));
+    let parsed = settings(json!({
+        "method": "G T", "headers": {"a b": "1"},
+        "assertions": [{}, {"jsonpath": "$["}, {"cel": "nope"}, {"header": "a", "exists": false, "equals": 1}, {"header": "a"}],
+    }));
+    let paths: Vec<String> = check_settings(&parsed).into_iter().map(|fault| fault.path).collect();
+    assert_eq!(paths, ["/method", "/headers/a b", "/assertions/0", "/assertions/1", "/assertions/2", "/assertions/3"]);
+}
+
+#[test]
+fn refuses_settings_of_the_wrong_shape() {
+    let faults = Settings::from_json(
+        r#"{"expectedStatus": [200, "6xx"], "degradedOver": 800, "followRedirects": 50, "timeout": 3, "assertions": [{"equal": 1}]}"#,
+    )
+    .err()
+    .unwrap();
+    let paths: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(paths, ["/expectedStatus/1", "/assertions/0/equal", "/degradedOver", "/followRedirects", "/timeout"]);
+}
+
+#[test]
+fn the_schema_is_json_with_a_description_for_each_setting() {
+    let schema: json::Value = json::from_str(&Settings::schema()).unwrap();
+    assert_eq!(schema["additionalProperties"], json!(false));
+    assert_eq!(schema["properties"]["followRedirects"]["default"], json!(5));
+    assert_eq!(schema["properties"]["expectedStatus"]["default"], json!("2xx"));
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        assert!(property["description"].is_string(), "{name}");
+    }
+}
