@@ -98,6 +98,8 @@ struct Counters {
     committed_rows: AtomicU64,
     commits: AtomicU64,
     failing: AtomicBool,
+    /// The program stops: no more endless patience with the disk.
+    closing: AtomicBool,
 }
 
 /// A handle; cheap to clone. The files are released when the writer and the last handle are gone.
@@ -153,8 +155,9 @@ impl ResultStore {
         answer.await.map_err(|_| ResultError::Closed)?
     }
 
-    /// Commits what is queued, checkpoints, and ends the writer.
+    /// Commits what is queued, checkpoints, and ends the writer. An error says that rows were given up on.
     pub async fn close(&self) -> Result<(), ResultError> {
+        self.counters.closing.store(true, Ordering::Relaxed);
         let (done, answer) = oneshot::channel();
         self.commands.send(Command::Close(done)).await.map_err(|_| ResultError::Closed)?;
         answer.await.map_err(|_| ResultError::Closed)?

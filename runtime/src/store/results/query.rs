@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::database::Reader;
 use super::gate::{Admitted, Gate};
@@ -17,7 +18,7 @@ use super::{ResultError, ResultStore};
 
 /// What one answer holds at most, whatever the rows: cells are counted as the JSON they become.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
-/// How long an interrupted query may take to notice. One that does not keeps its slot until it ends.
+/// How long an interrupted query may take to notice before it is worth a line in the log.
 const INTERRUPT_GRACE: Duration = Duration::from_millis(500);
 const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
 
@@ -72,39 +73,56 @@ impl ResultStore {
         let reader = timeout_at(deadline, self.database.reader()).await.map_err(|_| QueryError::Busy)??;
         let interrupt = reader.connection.interrupt_handle();
         let (gate, sql) = (Arc::clone(&self.gate), sql.to_owned());
-        let (answered, mut answer) = oneshot::channel();
-        // Not awaited as a task: a query that does not notice its interrupt must not hold up the caller.
-        tokio::task::spawn_blocking(move || {
-            let _ = answered.send(run(&reader, &gate, &sql, limits.rows, deadline));
+        let work = tokio::task::spawn_blocking(move || {
+            let outcome = run(&reader, &gate, &sql, limits.rows, deadline);
             drop((reader, slot));
+            outcome
         });
-        match timeout_at(deadline, &mut answer).await {
-            Ok(Ok(outcome)) => outcome.map_err(|error| match error {
-                QueryError::Timeout(_) => QueryError::Timeout(limits.timeout),
-                error => error,
-            }),
-            Ok(Err(_)) => Err(ResultError::Reader.into()),
-            Err(_) => {
-                stop(&interrupt, answer).await;
-                Err(QueryError::Timeout(limits.timeout))
-            }
+        let (answered, answer) = oneshot::channel();
+        tokio::spawn(supervise(work, interrupt, answered, deadline));
+        match answer.await {
+            Ok(Err(QueryError::Timeout(_))) => Err(QueryError::Timeout(limits.timeout)),
+            Ok(outcome) => outcome,
+            Err(_) => Err(ResultError::Reader.into()),
         }
     }
 }
 
-/// Repeatedly: an interrupt between two steps of a query is lost.
-async fn stop<T>(interrupt: &InterruptHandle, mut answer: oneshot::Receiver<T>) {
-    let give_up = Instant::now() + INTERRUPT_GRACE;
-    while Instant::now() < give_up {
-        interrupt.interrupt();
-        if timeout(INTERRUPT_EVERY, &mut answer).await.is_ok() {
+type Outcome = Result<SqlAnswer, QueryError>;
+
+/// A task of its own, so that a query ends at its deadline or when nobody waits for it any more, and so that one that does
+/// not notice holds up nobody. Interrupts repeatedly: one that falls between two steps of a query is lost.
+async fn supervise(
+    mut work: JoinHandle<Outcome>,
+    interrupt: Arc<InterruptHandle>,
+    mut answered: oneshot::Sender<Outcome>,
+    deadline: Instant,
+) {
+    tokio::select! {
+        outcome = &mut work => {
+            let _ = answered.send(outcome.unwrap_or_else(|_| Err(ResultError::Reader.into())));
             return;
         }
+        () = sleep_until(deadline) => {
+            let _ = answered.send(Err(QueryError::Timeout(Duration::ZERO)));
+        }
+        () = answered.closed() => {}
     }
-    tracing::warn!("a query does not notice that it is cancelled; its slot stays taken until it ends");
+    let began = Instant::now();
+    let mut warned = false;
+    loop {
+        interrupt.interrupt();
+        if timeout(INTERRUPT_EVERY, &mut work).await.is_ok() {
+            return;
+        }
+        if !warned && began.elapsed() > INTERRUPT_GRACE {
+            warned = true;
+            tracing::warn!("a query does not notice that it is cancelled; its slot stays taken until it ends");
+        }
+    }
 }
 
-fn run(reader: &Reader, gate: &Gate, sql: &str, rows: usize, deadline: Instant) -> Result<SqlAnswer, QueryError> {
+fn run(reader: &Reader, gate: &Gate, sql: &str, rows: usize, deadline: Instant) -> Outcome {
     let admitted = gate.admit(sql)?;
     if Instant::now() >= deadline {
         return Err(QueryError::Timeout(Duration::ZERO));

@@ -173,6 +173,51 @@ async fn rows_are_kept_through_an_outage_of_the_disk() {
 }
 
 #[tokio::test]
+async fn closing_gives_up_on_a_disk_that_stays_broken() {
+    let running = Running::start();
+    std::fs::create_dir(running.dir.path().join("results.duckdb.wal")).unwrap();
+    let error = running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap_err();
+    assert!(matches!(error, ResultError::NotCommitted(_)), "{error}");
+    assert!(running.store.close().await.is_err());
+    assert!(running.thread.join().unwrap().is_err());
+    assert_eq!(running.store.stats().queued, 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_reached_the_disk_is_not_written_twice() {
+    let running = Running::start();
+    running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
+    let mut connection = running.store.database.connect().unwrap();
+    for (run_id, wanted) in [(1, 1), (2, 2)] {
+        let mut batch = writer::Batch::default();
+        let row = Row::Observation(Arc::new(observation(run_id)));
+        batch.push(Command::Append { row, arrived_ms: 0, done: None });
+        writer::write(&mut connection, &batch, true).unwrap();
+        assert_eq!(running.one("SELECT count(*) FROM observations").await, json!(wanted));
+    }
+    drop(connection);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_that_nobody_waits_for_is_stopped() {
+    let running = Running::start();
+    let long = QueryLimits { timeout: Duration::from_secs(3_600), ..limits() };
+    {
+        let query = running.store.query("SELECT count(*) FROM range(1000000000000)", long);
+        let mut query = std::pin::pin!(query);
+        // Given up as soon as it holds its slot.
+        while running.store.queries.available_permits() == QUERIES {
+            assert!(futures::poll!(query.as_mut()).is_pending());
+        }
+        assert!(futures::poll!(query.as_mut()).is_pending());
+    }
+    let all = running.store.queries.acquire_many(QUERIES as u32);
+    drop(tokio::time::timeout(Duration::from_secs(10), all).await.unwrap().unwrap());
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_query_without_end_is_stopped_and_gives_its_slot_back() {
     let running = Running::start();
     let short = QueryLimits { timeout: Duration::from_millis(200), ..limits() };
@@ -185,7 +230,8 @@ async fn a_query_without_end_is_stopped_and_gives_its_slot_back() {
         let error = running.store.query(sql, short).await.unwrap_err();
         assert!(matches!(error, QueryError::Timeout(_) | QueryError::Memory), "{sql}: {error}");
         let all = running.store.queries.acquire_many(QUERIES as u32);
-        tokio::time::timeout(Duration::from_secs(10), all).await.expect(sql).unwrap();
+        let freed = tokio::time::timeout(Duration::from_secs(10), all).await.expect(sql).unwrap();
+        drop(freed);
     }
     running.stop().await;
 }

@@ -24,6 +24,10 @@ pub(super) fn cell(
             let value = column.as_primitive::<types::Decimal128Type>().value(row) as u128;
             i128::try_from(value).map_or_else(|_| Value::String(value.to_string()), integer)
         }
+        (LogicalTypeId::Bit, DataType::Binary) if column.is_valid(row) => bits(column.as_binary::<i32>().value(row)),
+        (LogicalTypeId::Bit, DataType::LargeBinary) if column.is_valid(row) => {
+            bits(column.as_binary::<i64>().value(row))
+        }
         _ => json(column.as_ref(), row, 0)?,
     };
     let value = match value {
@@ -35,6 +39,13 @@ pub(super) fn cell(
     };
     *bytes += size(&value);
     Ok(value)
+}
+
+/// DuckDB's own form: how many bits of the first byte are padding, then the bytes.
+fn bits(bytes: &[u8]) -> Value {
+    let Some((padding, bytes)) = bytes.split_first() else { return Value::Null };
+    let text: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
+    Value::String(text.chars().skip(usize::from(*padding)).collect())
 }
 
 fn size(value: &Value) -> usize {

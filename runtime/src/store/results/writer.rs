@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use duckdb::Connection;
+use duckdb::{Connection, ToSql};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -17,7 +17,7 @@ use crate::domain::{Alert, AlertEvent, Observation, PluginRun, UnixMillis};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
-/// Tries of the last batch when the program stops: a disk that is full then would keep it alive for ever.
+/// Tries of a batch once the program stops: a disk that is full then would keep it alive for ever.
 const CLOSING_TRIES: u32 = 5;
 
 pub(super) type Done = oneshot::Sender<Result<(), ResultError>>;
@@ -50,7 +50,7 @@ pub struct Writer {
 
 /// What will be one transaction.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     observations: Vec<Arc<Observation>>,
     plugin_runs: Vec<PluginRun>,
     alert_events: Vec<(AlertEvent, Alert)>,
@@ -144,10 +144,13 @@ impl Writer {
     /// Those who wait for this batch hear of the first failure; the rows stay.
     async fn commit_until_ok(&self, connection: &mut Option<Connection>, batch: &mut Batch) -> Result<(), ResultError> {
         let mut wait = RETRY_FIRST;
-        let mut tries = 0;
+        let mut tries_closing = 0;
+        let mut retry = false;
         loop {
-            let Err(error) = self.commit(connection, batch).await else { break };
-            tries += 1;
+            let Err(error) = self.commit(connection, batch, retry).await else { break };
+            retry = true;
+            let closing = self.counters.closing.load(Ordering::Relaxed);
+            tries_closing += u32::from(closing);
             if !self.counters.failing.swap(true, Ordering::Relaxed) {
                 tracing::error!(
                     rows = batch.rows,
@@ -158,11 +161,11 @@ impl Writer {
             for done in batch.done.drain(..) {
                 let _ = done.send(Err(ResultError::NotCommitted(chain(&error))));
             }
-            if batch.close.is_some() && tries >= CLOSING_TRIES {
+            if tries_closing >= CLOSING_TRIES {
                 tracing::error!(rows = batch.rows, "stopping without these results");
                 return Err(error);
             }
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(if closing { RETRY_FIRST } else { wait }).await;
             wait = (wait * 2).min(RETRY_LAST);
         }
         if self.counters.failing.swap(false, Ordering::Relaxed) {
@@ -179,7 +182,7 @@ impl Writer {
     }
 
     /// One try. The connection is gone afterwards if DuckDB has to be opened anew.
-    async fn commit(&self, connection: &mut Option<Connection>, batch: &Batch) -> Result<(), ResultError> {
+    async fn commit(&self, connection: &mut Option<Connection>, batch: &Batch, retry: bool) -> Result<(), ResultError> {
         if batch.rows == 0 {
             return Ok(());
         }
@@ -190,7 +193,7 @@ impl Writer {
                 connection.insert(self.database.connect()?)
             }
         };
-        write(open, batch).map_err(|source| {
+        write(open, batch, retry).map_err(|source| {
             // A fatal error invalidates the whole instance; only opening the file again helps.
             let text = source.to_string();
             if text.contains("FATAL") || text.contains("invalidated") {
@@ -202,7 +205,7 @@ impl Writer {
 }
 
 impl Batch {
-    fn push(&mut self, command: Command) {
+    pub(super) fn push(&mut self, command: Command) {
         match command {
             Command::Append { row, arrived_ms, done } => {
                 if self.rows == 0 {
@@ -227,8 +230,11 @@ impl Batch {
 }
 
 /// All of it or nothing: what is not committed is rolled back by the transaction's drop.
-fn write(connection: &mut Connection, batch: &Batch) -> duckdb::Result<()> {
+pub(super) fn write(connection: &mut Connection, batch: &Batch, retry: bool) -> duckdb::Result<()> {
     let tx = connection.transaction()?;
+    if retry && is_committed(&tx, batch)? {
+        return Ok(());
+    }
     append_all(&tx, rows::OBSERVATIONS, &batch.observations, |appender, row| rows::append_observation(appender, row))?;
     append_all(&tx, rows::PLUGIN_RUNS, &batch.plugin_runs, rows::append_plugin_run)?;
     append_all(&tx, rows::ALERT_EVENTS, &batch.alert_events, |appender, (event, alert)| {
@@ -239,6 +245,28 @@ fn write(connection: &mut Connection, batch: &Batch) -> duckdb::Result<()> {
         append_all(&tx, rows::SERVICES, services, rows::append_service)?;
     }
     tx.commit()
+}
+
+/// A commit may fail after its data reached the disk. A batch is one transaction, so any one of its rows tells.
+fn is_committed(connection: &Connection, batch: &Batch) -> duckdb::Result<bool> {
+    let found = |sql: &str, params: &[&dyn ToSql]| connection.query_row(sql, params, |row| row.get(0));
+    if let Some(row) = batch.observations.first() {
+        return found(
+            "SELECT count(*) > 0 FROM fact.observations WHERE run_id = ? AND service = ? AND probe = ?",
+            &[&row.run_id, &row.service, &row.probe],
+        );
+    }
+    if let Some(row) = batch.plugin_runs.first() {
+        return found(
+            "SELECT count(*) > 0 FROM fact.plugin_runs WHERE run_id = ? AND plugin = ?",
+            &[&row.run_id, &row.plugin],
+        );
+    }
+    if let Some((event, _)) = batch.alert_events.first() {
+        return found("SELECT count(*) > 0 FROM fact.alert_events WHERE event_id = ?", &[&event.id]);
+    }
+    // The services alone: replacing them twice does no harm.
+    Ok(false)
 }
 
 fn append_all<T>(

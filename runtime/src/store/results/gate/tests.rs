@@ -191,7 +191,7 @@ pub(in crate::store::results) const USEFUL: &[&str] = &[
     "WITH a AS MATERIALIZED (SELECT 1) FROM a",
     "WITH a AS (SELECT 1) SELECT (SELECT count(*) FROM a), EXISTS (FROM a), 1 IN (FROM a)",
     "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT * FROM r",
-    "WITH RECURSIVE r(n) USING KEY (n) AS (SELECT 1 UNION SELECT n + 1 FROM recurring.r WHERE n < 3) FROM r",
+    "WITH RECURSIVE r(n) USING KEY (n) AS (SELECT 1 UNION SELECT n + 1 FROM recurring.r WHERE false) FROM r",
     "SELECT * FROM observations UNION ALL BY NAME SELECT * FROM observations",
     "SELECT * FROM observations o ASOF JOIN alert_events e ON o.service = e.service AND o.ts >= e.ts",
     "SELECT s.name, x.n FROM services s, LATERAL (SELECT count(*) AS n FROM observations o WHERE o.service = s.slug) x",
