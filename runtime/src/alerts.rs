@@ -10,6 +10,7 @@ pub mod engine;
 pub mod event_copy;
 pub mod history;
 pub mod lifecycle;
+mod plugins;
 pub mod ports;
 pub mod signals;
 mod stores;

@@ -38,7 +38,7 @@ pub struct DeliverySettings {
     pub at_once: usize,
     /// Attempts under way at once on one channel, so that one that hangs leaves room for the others.
     pub at_once_per_channel: usize,
-    /// For one attempt, whatever the notifier does.
+    /// For one attempt, whatever the notifier does. The plugin host has a shorter one, which can say more.
     pub deadline: Duration,
     /// Before the second attempt; doubles with each one.
     pub first_retry: Duration,
@@ -57,7 +57,7 @@ impl Default for DeliverySettings {
         Self {
             at_once: 32,
             at_once_per_channel: 4,
-            deadline: Duration::from_secs(30),
+            deadline: Duration::from_secs(35),
             first_retry: Duration::from_secs(5),
             longest_retry: Duration::from_secs(600),
             longest_retry_after: Duration::from_secs(3_600),

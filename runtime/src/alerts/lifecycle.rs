@@ -111,12 +111,8 @@ fn close(alert: &Alert, reason: &str, now_ms: UnixMillis) -> Change {
         ts_ms: now_ms,
     };
     let notify = alert.fired_ms.is_some().then_some(NotificationStatus::Resolved);
-    let alert = AlertDraft {
-        state: AlertState::Resolved,
-        resolved_ms: Some(now_ms),
-        updated_ms: now_ms,
-        ..draft_of(alert)
-    };
+    let alert =
+        AlertDraft { state: AlertState::Resolved, resolved_ms: Some(now_ms), updated_ms: now_ms, ..draft_of(alert) };
     Change { alert, event, notify }
 }
 
@@ -204,9 +200,12 @@ mod tests {
         story
     }
 
+    /// Its name, the rule's duration in seconds, verdicts at seconds, and the changes they make.
+    type Timeline = (&'static str, u64, Vec<(i64, Verdict)>, Vec<&'static str>);
+
     #[test]
     fn an_alert_lives_as_the_table_says() {
-        let cases: Vec<(&str, u64, Vec<(i64, Verdict)>, Vec<&str>)> = vec![
+        let cases: Vec<Timeline> = vec![
             ("ok alone is nothing", 0, vec![(0, ok()), (30, ok())], vec![]),
             ("fires at once without a duration", 0, vec![(0, breached()), (30, breached())], vec!["firing@0!"]),
             (

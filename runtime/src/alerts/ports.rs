@@ -1,5 +1,5 @@
 //! What alerting needs from outside. The control store, the results and the plugin host stand behind these traits;
-//! `stores` has the first two.
+//! `stores` and `plugins` say how.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,25 @@ use crate::domain::{
     Alert, AlertEvent, AlertId, AlertRule, Channel, ChannelId, DeliveryError, History, Message, Notification,
     NotificationState, Observation, Receipt, UnixMillis, Verdict,
 };
-pub use crate::store::control::{
-    AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition,
-};
+pub use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
 
 /// Why something outside could not be done, for people. Everything here is worth another attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PortError(pub String);
+
+impl PortError {
+    /// With the whole chain of causes, on one line.
+    pub(super) fn of(error: impl std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Self(text)
+    }
+}
 
 pub type PortResult<T> = Result<T, PortError>;
 

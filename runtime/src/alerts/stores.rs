@@ -13,32 +13,21 @@ use crate::store::{ControlError, ControlStore, ResultStore};
 
 use super::ports::{AlertStore, Committed, EventSink, HistoryLoader, PortError, PortResult};
 
-/// With the whole chain of causes, on one line.
-fn port_error(error: impl std::error::Error) -> PortError {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    PortError(text)
-}
-
 impl AlertStore for ControlStore {
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
-        self.alert_open_list().map(|answer| answer.map_err(port_error)).boxed()
+        self.alert_open_list().map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, PortResult<Committed>> {
         async move {
-            let (alert, event, _) = self.transition_commit(transition).await.map_err(port_error)?;
+            let (alert, event, _) = self.transition_commit(transition).await.map_err(PortError::of)?;
             Ok(Committed { alert, event })
         }
         .boxed()
     }
 
     fn alert_event_after(&self, id: i64, limit: u32) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {
-        self.alert_event_after(id, limit).map(|answer| answer.map_err(port_error)).boxed()
+        self.alert_event_after(id, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn alert_notifications(&self, alert: AlertId) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
@@ -46,7 +35,7 @@ impl AlertStore for ControlStore {
             let mut filter = NotificationFilter { alert: Some(alert), limit: MAX_PAGE, ..Default::default() };
             let mut found = Vec::new();
             loop {
-                let page = self.notification_list(&filter).await.map_err(port_error)?;
+                let page = self.notification_list(&filter).await.map_err(PortError::of)?;
                 let is_last = page.len() < MAX_PAGE as usize;
                 filter.before = page.last().map(|notification| notification.id);
                 found.extend(page);
@@ -60,11 +49,11 @@ impl AlertStore for ControlStore {
     }
 
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>> {
-        async move { self.channel_put(&channel).await.map_err(port_error) }.boxed()
+        async move { self.channel_put(&channel).await.map_err(PortError::of) }.boxed()
     }
 
     fn channel_get(&self, id: ChannelId) -> BoxFuture<'_, PortResult<Option<Channel>>> {
-        async move { self.channel_get(&id).await.map_err(port_error) }.boxed()
+        async move { self.channel_get(&id).await.map_err(PortError::of) }.boxed()
     }
 
     fn notification_due_after(
@@ -73,11 +62,11 @@ impl AlertStore for ControlStore {
         after: (UnixMillis, i64),
         limit: u32,
     ) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
-        self.notification_due_after(now_ms, after, limit).map(|answer| answer.map_err(port_error)).boxed()
+        self.notification_due_after(now_ms, after, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.notification_next_due().map(|answer| answer.map_err(port_error)).boxed()
+        self.notification_next_due().map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn notification_attempt(
@@ -92,7 +81,7 @@ impl AlertStore for ControlStore {
                 Ok(_) => Ok(()),
                 // Recorded by an earlier try that answered with an error, or taken away by a person.
                 Err(ControlError::Conflict { .. } | ControlError::NotFound { .. }) => Ok(()),
-                Err(error) => Err(port_error(error)),
+                Err(error) => Err(PortError::of(error)),
             }
         }
         .boxed()
@@ -106,16 +95,131 @@ impl HistoryLoader for ResultStore {
         since_ms: UnixMillis,
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        self.observation_history(service, since_ms, limit).map(|answer| answer.map_err(port_error)).boxed()
+        self.observation_history(service, since_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 }
 
 impl EventSink for ResultStore {
     fn alert_event_last_id(&self) -> BoxFuture<'_, PortResult<i64>> {
-        self.alert_event_last_id().map(|answer| answer.map(|id| id.unwrap_or(0)).map_err(port_error)).boxed()
+        self.alert_event_last_id().map(|answer| answer.map(|id| id.unwrap_or(0)).map_err(PortError::of)).boxed()
     }
 
     fn alert_event_append(&self, event: AlertEvent, alert: Alert) -> BoxFuture<'_, PortResult<()>> {
-        self.alert_event_append(event, alert).map(|answer| answer.map_err(port_error)).boxed()
+        self.alert_event_append(event, alert).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::{mpsc, watch};
+    use tokio_util::sync::CancellationToken;
+
+    use crate::alerts::fakes::{self, *};
+    use crate::alerts::*;
+    use crate::domain::*;
+    use crate::store::control::{AttemptOutcome, NotificationFilter};
+    use crate::store::{ControlStore, Keyring};
+
+    async fn open(dir: &std::path::Path) -> ControlStore {
+        let keyring = Keyring::load(None, dir).unwrap();
+        ControlStore::open(&dir.join("control.db"), keyring).await.unwrap()
+    }
+
+    struct Program {
+        observations: mpsc::Sender<Arc<Observation>>,
+        tasks: [tokio::task::JoinHandle<()>; 2],
+        _catalog: watch::Sender<Arc<Catalog>>,
+    }
+
+    fn start(store: &ControlStore, notifier: &FakeNotifier) -> Program {
+        let rule = AlertRule { duration: Duration::from_secs(60), ..rule("shop-api", "Down") };
+        let catalog = watch::channel(Arc::new(fakes::catalog(&[rule]))).0;
+        let (signals, clock) = (AlertSignals::default(), Arc::new(SystemClock));
+        let engine = AlertEngine::new(EngineDeps {
+            rules: Arc::new(FakeRules::default()),
+            store: Arc::new(store.clone()),
+            history: Arc::new(FakeHistory::default()),
+            clock: clock.clone(),
+            signals: signals.clone(),
+            settings: EngineSettings::default(),
+        });
+        let delivery = Delivery::new(DeliveryDeps {
+            store: Arc::new(store.clone()),
+            notifier: Arc::new(notifier.clone()),
+            clock,
+            signals,
+            settings: DeliverySettings { first_retry: Duration::from_millis(20), ..DeliverySettings::default() },
+        });
+        let (observations, receiver) = mpsc::channel(16);
+        let shutdown = CancellationToken::new();
+        let tasks = [
+            tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone())),
+            tokio::spawn(delivery.run(catalog.subscribe(), shutdown)),
+        ];
+        Program { observations, tasks, _catalog: catalog }
+    }
+
+    /// Time is real here, because the store has threads of its own.
+    async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let looking = async {
+            loop {
+                match look().await {
+                    Some(found) => return found,
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looking).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_alert_lives_in_the_real_store_over_kills_and_a_dead_channel() {
+        let dir = tempfile::tempdir().unwrap();
+        let notifier = FakeNotifier::default();
+        notifier.set("slack-1", Line::Down);
+        let begun_ms = now_ms() - 3_600_000;
+        let rounds = [
+            (0, Status::Unhealthy, AlertState::Pending),
+            (60, Status::Unhealthy, AlertState::Firing),
+            (120, Status::Healthy, AlertState::Resolved),
+        ];
+        for (second, status, state) in rounds {
+            let store = open(dir.path()).await;
+            let program = start(&store, &notifier);
+            let run = observation("shop-api", begun_ms + second * 1_000, status);
+            program.observations.send(Arc::new(run)).await.unwrap();
+            until(async || {
+                let found = store.alert_get(AlertId(1)).await.unwrap();
+                found.filter(|(alert, _)| alert.state == state)
+            })
+            .await;
+            for task in program.tasks {
+                task.abort();
+                let _ = task.await;
+            }
+            store.close().await;
+        }
+
+        notifier.set("slack-1", Line::Up);
+        let store = open(dir.path()).await;
+        let program = start(&store, &notifier);
+        let filter = NotificationFilter { limit: 10, ..NotificationFilter::default() };
+        let sent = until(async || {
+            let sent = store.notification_list(&filter).await.unwrap();
+            sent.iter().all(|row| row.state == NotificationState::Delivered).then_some(sent)
+        })
+        .await;
+        assert_eq!(notifier.inbox(), ["slack-1:firing:shop-api", "slack-1:resolved:shop-api"]);
+        assert_eq!(sent.len(), 2);
+        assert!(sent.iter().all(|row| row.alert_snapshot.id == AlertId(1)));
+        let attempts = store.notification_attempts(sent[0].id).await.unwrap();
+        assert_eq!(attempts.last().unwrap().outcome, AttemptOutcome::Delivered);
+        let (_, events) = store.alert_get(AlertId(1)).await.unwrap().unwrap();
+        let reasons: Vec<_> = events.iter().map(|event| event.reason.as_str()).collect();
+        assert_eq!(reasons, ["found 90, wanted 99.5", "found 90, wanted 99.5", "found 100, wanted 99.5"]);
+        drop(program);
     }
 }

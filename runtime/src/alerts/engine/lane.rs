@@ -8,8 +8,8 @@ use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Decision};
 use crate::alerts::ports::{NotificationDraft, PortError, PortResult, Transition};
 use crate::domain::{
-    Alert, AlertId, AlertRule, Catalog, ChannelId, History, Notification, NotificationState, NotificationStatus, Observation,
-    UnixMillis, Verdict,
+    Alert, AlertId, AlertRule, Catalog, ChannelId, History, Notification, NotificationState, NotificationStatus,
+    Observation, UnixMillis, Verdict,
 };
 
 use super::Core;

@@ -109,10 +109,13 @@ enum Step {
     CommitsDoubtful(usize),
 }
 
+/// Its name, the rule's duration in seconds, what happens, the events and the outbox afterwards.
+type Timeline = (&'static str, u64, Vec<Step>, Vec<&'static str>, Vec<&'static str>);
+
 #[tokio::test(start_paused = true)]
 async fn timelines() {
     use Step::*;
-    let cases: Vec<(&str, u64, Vec<Step>, Vec<&str>, Vec<&str>)> = vec![
+    let cases: Vec<Timeline> = vec![
         (
             "one alert while the service stays down",
             0,
