@@ -91,12 +91,15 @@ async fn forged_and_broken_answers_are_passed_over() {
         other_question.queries = vec![Query::query(Name::from_ascii("evil.example.").unwrap(), RecordType::A)];
         let mut no_response = good.clone();
         no_response.metadata.message_type = MessageType::Query;
-        let forged = [other_id, other_question, no_response].map(|message| message.to_vec().unwrap());
+        let forged = [other_id, other_question, no_response].map(|mut message| {
+            message.metadata.response_code = ResponseCode::Refused;
+            message.to_vec().unwrap()
+        });
         [vec![b"noise".to_vec()], forged.to_vec(), vec![good.to_vec().unwrap()]].concat()
     })
     .await;
     let found = plain_net().dns_query(&loopback(), query("a.example", "A", Some(server.to_string()))).await.unwrap();
-    assert_eq!(found.answers.len(), 2);
+    assert_eq!((found.rcode.as_str(), found.answers.len()), ("NOERROR", 2));
 }
 
 #[tokio::test]
