@@ -10,7 +10,6 @@ pub mod engine;
 pub mod event_copy;
 pub mod history;
 pub mod lifecycle;
-mod plugins;
 pub mod ports;
 pub mod signals;
 mod stores;

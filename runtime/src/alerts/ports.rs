@@ -1,5 +1,5 @@
 //! What alerting needs from outside. The control store, the results and the plugin host stand behind these traits;
-//! `stores` and `plugins` say how.
+//! `stores` has the first two.
 
 use std::sync::Arc;
 use std::time::Duration;
