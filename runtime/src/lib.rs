@@ -1,7 +1,7 @@
 //! The host of External Tracking. Modules import only downwards; `tidy.rs` holds the arrows.
 
 pub mod app;
-//pub mod cli;
+pub mod cli;
 pub mod config;
 
 pub mod api;

@@ -8,7 +8,7 @@ use super::client::Server;
 use super::print::{cell, json as print_json, table};
 
 #[derive(Debug, Subcommand)]
-pub enum Alerts {
+pub(super) enum Alerts {
     /// Open alerts, or those in one state.
     ///
     /// Example: extrack alerts list --state resolved
@@ -23,7 +23,7 @@ pub enum Alerts {
 }
 
 impl Alerts {
-    pub async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Result<()> {
         let Alerts::List { state, json } = self;
         let client = server.connect()?;
         let items = match &state {

@@ -16,7 +16,7 @@ use crate::{app, telemetry};
 ///   extrack check-config --config config
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct CheckConfig {
+pub(super) struct CheckConfig {
     /// Folder with `services.yaml` and `alerts.yaml`.
     #[arg(long, env = "EXTRACK_CONFIG", default_value = "config")]
     config: PathBuf,
@@ -26,7 +26,7 @@ pub struct CheckConfig {
 }
 
 impl CheckConfig {
-    pub async fn run(self) -> Result<u8> {
+    pub(super) async fn run(self) -> Result<u8> {
         telemetry::start_logs("error");
         let plugins = self.plugins.unwrap_or_else(|| self.config.join("plugins"));
         let checked = app::check_config(&self.config, &plugins).await;

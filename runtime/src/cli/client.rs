@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Where the server is and who asks.
 #[derive(Debug, Clone, Args)]
-pub struct Server {
+pub(super) struct Server {
     /// Address of the server.
     #[arg(long, env = "EXTRACK_SERVER", default_value = "http://127.0.0.1:3000", global = true)]
     server: String,
@@ -17,14 +17,14 @@ pub struct Server {
     token: Option<String>,
 }
 
-pub struct Client {
+pub(super) struct Client {
     base: String,
     token: Option<SecretString>,
     http: reqwest::Client,
 }
 
 impl Server {
-    pub fn connect(&self) -> Result<Client> {
+    pub(super) fn connect(&self) -> Result<Client> {
         let token = self.token.clone().or_else(|| std::env::var("EXTRACK_ADMIN_TOKEN").ok());
         let http = reqwest::Client::builder()
             .user_agent(concat!("extrack/", env!("CARGO_PKG_VERSION")))
@@ -35,26 +35,26 @@ impl Server {
 }
 
 impl Client {
-    pub async fn get(&self, path: &str) -> Result<Value> {
+    pub(super) async fn get(&self, path: &str) -> Result<Value> {
         self.json(self.request(Method::GET, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
-    pub async fn post_text(&self, path: &str, body: &Value) -> Result<String> {
+    pub(super) async fn post_text(&self, path: &str, body: &Value) -> Result<String> {
         let response = self.answer(self.request(Method::POST, path).json(body)).await?;
         Ok(response.text().await?)
     }
 
-    pub async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
+    pub(super) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
         let request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
         self.json(request).await
     }
 
     /// All pages of a list.
-    pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
+    pub(super) async fn list(&self, path: &str) -> Result<Vec<Value>> {
         const MOST_PAGES: usize = 10_000;
         let mut items = Vec::new();
         let mut cursor = String::new();

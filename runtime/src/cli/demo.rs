@@ -21,7 +21,7 @@ use vendor::Vendor;
 ///   extrack demo --listen 127.0.0.1:8080 --data /tmp/extrack-demo
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Demo {
+pub(super) struct Demo {
     /// Address and port of the pages and the API.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
@@ -31,7 +31,7 @@ pub struct Demo {
 }
 
 impl Demo {
-    pub async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Result<()> {
         telemetry::start_logs("warn,extrack::demo=info");
         let scratch = tempfile::tempdir()?;
         let folder = self.data.unwrap_or_else(|| scratch.path().to_owned());

@@ -11,7 +11,7 @@ use super::print::{cell, json as print_json, line, table};
 use crate::plugin_host;
 
 #[derive(Debug, Subcommand)]
-pub enum Plugin {
+pub(super) enum Plugin {
     /// All plugins of the server with their active version.
     ///
     /// Example: extrack plugin list
@@ -35,7 +35,7 @@ pub enum Plugin {
 }
 
 impl Plugin {
-    pub async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Result<()> {
         match self {
             Plugin::List { json } => {
                 let items = server.connect()?.list("/plugins").await?;

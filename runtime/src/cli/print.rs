@@ -4,16 +4,16 @@
 
 use serde_json::Value;
 
-pub fn line(text: &str) {
+pub(super) fn line(text: &str) {
     println!("{text}");
 }
 
-pub fn json(value: &Value) {
+pub(super) fn json(value: &Value) {
     println!("{}", serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()));
 }
 
 /// Columns as wide as their widest cell; the last one is not padded.
-pub fn table(header: &[&str], rows: &[Vec<String>]) {
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -37,7 +37,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) {
 }
 
 /// A cell for any JSON value; `-` for none. Control characters, which could move the cursor, are shown as `?`.
-pub fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

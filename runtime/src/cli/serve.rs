@@ -20,7 +20,7 @@ use crate::telemetry;
 ///   extrack serve --config /etc/extrack --data /var/lib/extrack --listen 0.0.0.0:3000
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Serve {
+pub(super) struct Serve {
     /// Folder with `services.yaml` and `alerts.yaml`.
     #[arg(long, env = "EXTRACK_CONFIG", default_value = "config")]
     config: PathBuf,
@@ -37,7 +37,7 @@ pub struct Serve {
 
 impl Serve {
     /// The exit code: 64 when the configuration has faults, which are all told.
-    pub async fn run(self) -> Result<u8> {
+    pub(super) async fn run(self) -> Result<u8> {
         telemetry::start_logs("info");
         let plugins = self.plugins.unwrap_or_else(|| self.config.join("plugins"));
         let options = Options { config: self.config, data: self.data, plugins, listen: self.listen };

@@ -8,7 +8,7 @@ use super::client::Server;
 use super::print::{cell, json as print_json, table};
 
 #[derive(Debug, Subcommand)]
-pub enum Services {
+pub(super) enum Services {
     /// All services with their status.
     ///
     /// Example: extrack services list
@@ -37,7 +37,7 @@ pub enum Services {
 
 impl Services {
     /// The exit code.
-    pub async fn run(self, server: &Server) -> Result<u8> {
+    pub(super) async fn run(self, server: &Server) -> Result<u8> {
         let client = server.connect()?;
         match self {
             Services::List { json } => {

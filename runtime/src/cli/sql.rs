@@ -17,7 +17,7 @@ use super::print::{cell, json as print_json, line, table};
 ///   echo "SELECT 1" | extrack sql -
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct Sql {
+pub(super) struct Sql {
     /// The statement, or `-` to read it from standard input.
     query: String,
     /// JSON instead of a table.
@@ -29,7 +29,7 @@ pub struct Sql {
 }
 
 impl Sql {
-    pub async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Result<()> {
         let mut query = self.query;
         if query == "-" {
             query.clear();

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Where the vendor's services listen.
 #[derive(Debug, Clone, Copy)]
-pub struct Vendor {
+pub(super) struct Vendor {
     pub http: SocketAddr,
     pub tls: SocketAddr,
 }
@@ -43,7 +43,7 @@ struct Moods {
 
 impl Vendor {
     /// Serves until the shutdown.
-    pub async fn start(shutdown: CancellationToken) -> Result<Self> {
+    pub(super) async fn start(shutdown: CancellationToken) -> Result<Self> {
         let moods = Arc::new(Moods { started: Instant::now(), calls: AtomicU32::new(0), window: AtomicU32::new(0) });
         let router = Router::new()
             .route("/catalog/health", get(healthy))
