@@ -159,13 +159,8 @@ fn parse_url(text: &str) -> Result<Url, NetError> {
     if text.len() > MAX_URL_BYTES {
         return Err(NetError::TooLarge(format!("the URL is longer than {MAX_URL_BYTES} bytes")));
     }
-    Url::parse(text).map_err(|error| NetError::Protocol(format!("`{}` is not a URL: {error}", shown(text))))
-}
-
-/// A URL without what may be secret in it.
-fn shown(text: &str) -> &str {
-    let end = text.find(['?', '#']).unwrap_or(text.len());
-    text[..end].rsplit_once('@').map_or(&text[..end], |(_, rest)| rest)
+    // Not shown: there may be a secret in it.
+    Url::parse(text).map_err(|error| NetError::Protocol(format!("the URL is wrong: {error}")))
 }
 
 /// The body up to the cap, and whether there was more.

@@ -93,7 +93,7 @@ impl Mailer {
             hosts: vec![rule],
             allow_private: settings.allow_private,
             subject: format!("the SMTP server `{}:{}`", settings.host, settings.port),
-            setting: "allow private addresses in the SMTP settings".to_owned(),
+            setting: "`SMTP_HOST`".to_owned(),
         };
         let starttls = parameters(&host, roots).map_err(|error| wrong(error.to_string()))?;
         Ok(Self { host, settings, permission, starttls })

@@ -54,7 +54,7 @@ pub struct Permission {
     pub allow_private: bool,
     /// Who is asking, for denials: ``probe `http` of service `shop-api` ``.
     pub subject: String,
-    /// What to write to allow it, for denials: ``add the host to `hosts` of …``.
+    /// Where the operator names what may be reached, for denials: `` `baseUrl` of the service ``.
     pub setting: String,
 }
 
@@ -76,7 +76,10 @@ impl Permission {
     }
 
     fn denial(&self, target: std::fmt::Arguments<'_>) -> NetError {
-        NetError::Denied(format!("{} may not connect to `{target}`; to allow it, {}", self.subject, self.setting))
+        NetError::Denied(format!(
+            "{} may not connect to `{target}`; to allow it, name it in {}",
+            self.subject, self.setting
+        ))
     }
 
     /// The address rule, on what `host` resolved to.
@@ -86,7 +89,8 @@ impl Permission {
             Reach::Public => Ok(()),
             Reach::Private(_) if self.allow_private => Ok(()),
             Reach::Private(range) => Err(NetError::Denied(format!(
-                "{} may not connect to private addresses, and {}`{address}` ({range}); to allow it, {}",
+                "{} may not connect to private addresses, and {}`{address}` ({range}); to allow it, write {} in a \
+                 configuration file, or mark the service `private: true`",
                 self.subject,
                 place(),
                 self.setting
@@ -127,7 +131,7 @@ impl Permission {
             ));
         }
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-            return Err(NetError::Protocol(format!("`{url}` has no host")));
+            return Err(NetError::Protocol("the URL has no host".to_owned()));
         };
         let host = canonical(host.to_owned());
         self.check_host(&host, port)?;
@@ -189,7 +193,7 @@ mod tests {
             hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
             allow_private,
             subject: "probe `http` of service `shop`".to_owned(),
-            setting: "set `private: true` on service `shop`".to_owned(),
+            setting: "`baseUrl` of the service".to_owned(),
         }
     }
 
@@ -231,13 +235,14 @@ mod tests {
         assert_eq!(
             denial,
             "probe `http` of service `shop` may not connect to `b.example:443`; \
-             to allow it, set `private: true` on service `shop`"
+             to allow it, name it in `baseUrl` of the service"
         );
         let denial = permission.check_address("api.example.com", [10, 0, 0, 1].into()).unwrap_err().to_string();
         assert_eq!(
             denial,
             "probe `http` of service `shop` may not connect to private addresses, and `api.example.com` is `10.0.0.1` \
-             (a private range); to allow it, set `private: true` on service `shop`"
+             (a private range); to allow it, write `baseUrl` of the service in a configuration file, or mark the service \
+             `private: true`"
         );
     }
 

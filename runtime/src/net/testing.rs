@@ -32,7 +32,7 @@ pub(super) fn permission(hosts: &[&str], allow_private: bool) -> Permission {
         hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
         allow_private,
         subject: "probe `http` of service `shop`".to_owned(),
-        setting: "set `private: true` on service `shop`".to_owned(),
+        setting: "`baseUrl` of the service".to_owned(),
     }
 }
 
