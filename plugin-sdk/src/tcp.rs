@@ -1,4 +1,8 @@
 //! Raw TCP connections.
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(clippy::useless_conversion, reason = "the fake has the right errors already")
+)]
 
 use std::time::Duration;
 

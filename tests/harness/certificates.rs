@@ -51,6 +51,7 @@ impl Default for Authority {
 /// What rcgen takes: days.
 fn midnight(days_from_now: i64) -> rcgen::OffsetDateTime {
     let moment = jiff::Timestamp::now().as_second() + days_from_now * 86_400;
-    let date = jiff::Timestamp::from_second(moment).expect("a moment near now").to_zoned(jiff::tz::TimeZone::UTC).date();
+    let date =
+        jiff::Timestamp::from_second(moment).expect("a moment near now").to_zoned(jiff::tz::TimeZone::UTC).date();
     rcgen::date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
 }

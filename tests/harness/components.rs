@@ -28,7 +28,10 @@ pub fn of_another_world() -> Vec<u8> {
 
 /// A probe that wants something no host has.
 pub fn with_unknown_import() -> Vec<u8> {
-    of_world("telepath", "include external-tracking:plugin/probe@0.1.0; import telepathy: interface { read: func() -> string; }")
+    of_world(
+        "telepath",
+        "include external-tracking:plugin/probe@0.1.0; import telepathy: interface { read: func() -> string; }",
+    )
 }
 
 /// A probe that wants what only rules have.

@@ -99,7 +99,8 @@ async fn accept(
         shared.refused += 1;
         return (StatusCode::SERVICE_UNAVAILABLE, "come back later\n");
     }
-    let body = serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+    let body =
+        serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
     shared.received.push(Received { path: uri.path().to_owned(), headers, body });
     (StatusCode::OK, "ok")
 }

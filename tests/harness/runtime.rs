@@ -62,7 +62,8 @@ impl Builder {
 
     /// Everything in its place, nothing started.
     pub fn prepare(self) -> TestRuntime {
-        let folder = tempfile::Builder::new().prefix("extrack-test-").tempdir().expect("a temporary folder can be made");
+        let folder =
+            tempfile::Builder::new().prefix("extrack-test-").tempdir().expect("a temporary folder can be made");
         let runtime = TestRuntime { folder, env: self.env, process: None, url: String::new() };
         for folder in [runtime.config(), runtime.data(), runtime.plugins()] {
             std::fs::create_dir(folder).expect("a fresh folder can be filled");
@@ -152,7 +153,9 @@ impl TestRuntime {
         match url {
             Ok(Some(url)) => self.url = url,
             Ok(None) => panic!("the program ended instead of listening; its log:\n{}", tail(&self.logs())),
-            Err(_) => panic!("the program was not ready within {} s; its log:\n{}", START.as_secs(), tail(&self.logs())),
+            Err(_) => {
+                panic!("the program was not ready within {} s; its log:\n{}", START.as_secs(), tail(&self.logs()))
+            }
         }
         // Nobody may wait because the pipe is full.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

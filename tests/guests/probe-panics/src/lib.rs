@@ -1,0 +1,8 @@
+//! Panics, and says why in its log.
+
+use extrack_plugin::prelude::*;
+
+#[probe]
+fn check(check: &Check) -> Observation {
+    panic!("panicking on purpose at {}", check.service.slug)
+}
