@@ -1,5 +1,5 @@
 //! The HTTP face: `/api/v1` as JSON, `/metrics`, health, and the dashboard's pages. It knows the parts behind it only by the
-//! narrow traits in `ports`, keeps no state of its own but sessions and live connections, and holds no rule of the product.
+//! narrow traits in `parts`, keeps no state of its own but sessions and live connections, and holds no rule of the product.
 
 mod router;
 mod routes;
@@ -22,13 +22,13 @@ mod guard;
 mod moment;
 mod page;
 
-pub mod ports;
+pub mod parts;
 mod state;
 
 pub use auth::{SESSION_LIFETIME, Scope, token_hash};
 pub use dashboard::{Changes, Live};
 pub use error::Fault;
-pub use ports::Ports;
+pub use parts::Parts;
 pub use router::router;
 pub use state::{ApiSettings, ApiState};
 

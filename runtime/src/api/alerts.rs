@@ -10,9 +10,9 @@ use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::notifications::NotificationBody;
 use super::page::{self, Page};
-use super::ports::{AlertFilter, NotificationFilter};
 use super::state::ApiState;
 use crate::domain::{Alert, AlertEvent, AlertId, AlertState, Severity};
+use crate::store::control::{AlertFilter, NotificationFilter};
 
 /// One breach of one rule for one service.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -119,7 +119,7 @@ pub(super) async fn list(
         before: page::id_cursor(query.cursor.as_deref())?,
         limit: limit + 1,
     };
-    let rows = state.ports.ledger.alert_list(filter).await?;
+    let rows = state.parts.control.alert_list(&filter).await?;
     Ok(Json(Page::from_rows(rows, limit, |alert: &Alert| alert.id.0.to_string(), AlertBody::from)))
 }
 
@@ -136,12 +136,12 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     Path(AlertPath { id }): Path<AlertPath>,
 ) -> ApiResult<Json<AlertDetailBody>> {
-    let found = state.ports.ledger.alert_get(AlertId(id)).await?;
+    let found = state.parts.control.alert_get(AlertId(id)).await?;
     let (alert, events) = found.ok_or_else(|| ApiError::alert_not_found(&id.to_string()))?;
     let filter =
         NotificationFilter { alert: Some(alert.id), limit: page::DEFAULT_LIMIT, ..NotificationFilter::default() };
     let mut notifications = Vec::new();
-    for notification in state.ports.ledger.notification_list(filter).await? {
+    for notification in state.parts.control.notification_list(&filter).await? {
         notifications.push(NotificationBody::load(&state, notification).await?);
     }
     let events = events.into_iter().map(AlertEventBody::from).collect();

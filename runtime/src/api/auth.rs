@@ -12,7 +12,6 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 pub(super) use origin::is_same_origin;
 pub use scope::Scope;
@@ -22,8 +21,8 @@ pub(super) use throttle::{Caller, Throttle};
 
 use super::error::{ApiError, ApiResult};
 use super::guard::wants_html;
-use super::ports::TokenRecord;
 use super::state::ApiState;
+use crate::store::control::{Token, TokenHash};
 use credential::Credential;
 
 /// Who is asking; an extension of every request behind [`authenticate`].
@@ -40,17 +39,17 @@ impl Principal {
     }
 }
 
-impl From<TokenRecord> for Principal {
-    fn from(token: TokenRecord) -> Self {
+impl From<Token> for Principal {
+    fn from(token: Token) -> Self {
         // A word we do not know grants nothing.
         let scopes = token.scopes.iter().filter_map(|word| Scope::parse(word)).collect();
         Self { name: token.name, scopes }
     }
 }
 
-/// How tokens and session ids are kept: sha256 in hex. They carry 256 random bits, so there is nothing to guess slowly.
-pub fn token_hash(secret: &str) -> String {
-    hex::encode(Sha256::digest(secret.as_bytes()))
+/// How tokens and session ids are kept: sha256. They carry 256 random bits, so there is nothing to guess slowly.
+pub fn token_hash(secret: &str) -> TokenHash {
+    Sha256::digest(secret.as_bytes()).into()
 }
 
 /// In front of everything that is not explicitly open.
@@ -77,7 +76,7 @@ pub(super) async fn require(scope: Scope, request: Request, next: Next) -> Respo
 async fn principal(state: &ApiState, method: &Method, headers: &HeaderMap) -> ApiResult<Principal> {
     match Credential::from_headers(headers) {
         None => Err(ApiError::token_missing()),
-        Some(Credential::Token(token)) => token_find(state, &token_hash(token)).await.map(Principal::from),
+        Some(Credential::Token(token)) => token_find(state, token).await.map(Principal::from),
         Some(Credential::Cookie(cookie)) => {
             let token = session::token_of(state, cookie).await?;
             if !method.is_safe() && !is_same_origin(headers) {
@@ -88,10 +87,9 @@ async fn principal(state: &ApiState, method: &Method, headers: &HeaderMap) -> Ap
     }
 }
 
-/// The token with that hash. The store has looked it up by the hash, and the hash is compared again, in constant time.
-pub(super) async fn token_find(state: &ApiState, hash: &str) -> ApiResult<TokenRecord> {
-    let token = state.ports.access.token_find(hash).await?;
-    token.filter(|token| token.hash.as_bytes().ct_eq(hash.as_bytes()).into()).ok_or_else(ApiError::token_unknown)
+/// Looked up by its hash, so what the look-up's time tells is about the hash, from which no token follows.
+pub(super) async fn token_find(state: &ApiState, token: &str) -> ApiResult<Token> {
+    state.parts.control.token_find(&token_hash(token)).await?.ok_or_else(ApiError::token_unknown)
 }
 
 /// Somebody opens a page in a browser: the login page says more than an error.

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Scope;
-use super::ports::{Broken, CheckError, PluginChangeError, ServiceChangeError, SqlError};
+use super::parts::{Broken, CheckError, PluginChangeError, ServiceChangeError};
+use crate::store::{ControlError, QueryError, ResultError};
 
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -233,22 +234,16 @@ impl ApiError {
         }
     }
 
-    pub(super) fn from_sql(error: SqlError, timeout_s: u64) -> Self {
+    pub(super) fn from_sql(error: QueryError) -> Self {
+        let detail = error.to_string();
+        let refusal = |name, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, name, title, detail.clone());
         match error {
-            SqlError::Refused(reason) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "query-refused", "Query refused", reason)
-            }
-            SqlError::Invalid(reason) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "query-invalid", "Query invalid", reason)
-            }
-            SqlError::Timeout => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "query-timed-out",
-                "Query timed out",
-                format!("the query was stopped after {timeout_s} s; narrow it, e.g. by `ts`"),
-            ),
-            SqlError::Busy => Self::busy("too many queries are running at the moment"),
-            SqlError::Broken(source) => Self::internal(source),
+            QueryError::Refused(_) => refusal("query-refused", "Query refused"),
+            QueryError::Invalid(_) => refusal("query-invalid", "Query invalid"),
+            QueryError::Timeout(_) => refusal("query-timed-out", "Query timed out"),
+            QueryError::Memory => refusal("query-too-large", "Query needs too much memory"),
+            QueryError::Busy => Self::busy(detail),
+            QueryError::Store(source) => Self::internal(source.into()),
         }
     }
 }
@@ -256,6 +251,18 @@ impl ApiError {
 impl From<Broken> for ApiError {
     fn from(source: Broken) -> Self {
         Self::internal(source)
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(source: ControlError) -> Self {
+        Self::internal(source.into())
+    }
+}
+
+impl From<ResultError> for ApiError {
+    fn from(source: ResultError) -> Self {
+        Self::internal(source.into())
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn live_docs(operation: TransformOperation<'_>) -> TransformOperation
 }
 
 pub(super) async fn ready(State(state): State<ApiState>) -> (StatusCode, Json<HealthBody>) {
-    let reasons = state.ports.program.unready();
+    let reasons = state.parts.program.unready();
     match reasons.is_empty() {
         true => (StatusCode::OK, Json(HealthBody { status: "ok", reasons })),
         false => (StatusCode::SERVICE_UNAVAILABLE, Json(HealthBody { status: "not ready", reasons })),

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::error::ApiResult;
 use super::moment::rfc3339;
 use super::page::{self, Page};
-use super::ports::{Attempt, NotificationFilter};
 use super::state::ApiState;
 use crate::domain::{AlertId, Notification, NotificationState, NotificationStatus};
+use crate::store::control::{Attempt, AttemptOutcome, NotificationFilter};
 
 /// One message to one channel.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -40,10 +40,9 @@ pub(super) struct NotificationBody {
 pub(super) struct AttemptBody {
     started_at: String,
     duration_ms: u64,
-    /// `delivered`, `retry` or `dead`.
-    outcome: String,
+    outcome: AttemptOutcome,
     /// What the other side answered, or why it failed.
-    answer: Option<String>,
+    answer: String,
 }
 
 impl From<Attempt> for AttemptBody {
@@ -57,7 +56,7 @@ impl NotificationBody {
     pub(super) async fn load(state: &ApiState, notification: Notification) -> ApiResult<Self> {
         let attempts = match notification.attempts {
             0 => Vec::new(),
-            _ => state.ports.ledger.notification_attempts(notification.id).await?,
+            _ => state.parts.control.notification_attempts(notification.id).await?,
         };
         let waiting = notification.state == NotificationState::Waiting;
         Ok(Self {
@@ -108,7 +107,7 @@ pub(super) async fn list(
         before: page::id_cursor(query.cursor.as_deref())?,
         limit: limit + 1,
     };
-    let rows = state.ports.ledger.notification_list(filter).await?;
+    let rows = state.parts.control.notification_list(&filter).await?;
     let rows = Page::from_rows(rows, limit, |row: &Notification| row.id.to_string(), |row| row);
     let mut items = Vec::with_capacity(rows.items.len());
     for notification in rows.items {

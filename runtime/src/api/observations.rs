@@ -84,12 +84,12 @@ pub(super) async fn list(
     Path(SlugPath { slug }): Path<SlugPath>,
     Query(query): Query<ObservationQuery>,
 ) -> ApiResult<Json<Page<ObservationBody>>> {
-    if !state.ports.services.catalog().services.contains_key(&slug) {
+    if !state.parts.services.catalog().services.contains_key(&slug) {
         return Err(ApiError::service_not_found(&slug));
     }
     let before = page::id_cursor(query.cursor.as_deref())?;
     let limit = page::limit(query.limit)?;
-    let rows = state.ports.results.observation_page(&slug, before, limit + 1).await?;
+    let rows = state.parts.results.observation_page(&slug, before, limit as usize + 1).await?;
     let cursor = |row: &Observation| row.run_id.to_string();
     Ok(Json(Page::from_rows(rows, limit, cursor, |row| ObservationBody::from(&row))))
 }

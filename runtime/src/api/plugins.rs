@@ -15,7 +15,7 @@ use super::auth::Principal;
 use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::page::Page;
-use super::ports::PluginRecord;
+use super::parts::PluginRecord;
 use super::state::ApiState;
 use crate::domain::PluginKind;
 
@@ -73,7 +73,7 @@ impl OperationInput for Component {
 }
 
 pub(super) async fn list(State(state): State<ApiState>) -> Json<Page<PluginBody>> {
-    Json(Page::whole(state.ports.plugins.list().into_iter().map(PluginBody::from).collect()))
+    Json(Page::whole(state.parts.plugins.list().into_iter().map(PluginBody::from).collect()))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -84,7 +84,7 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginBody>> {
-    let record = state.ports.plugins.list().into_iter().find(|record| record.name == name);
+    let record = state.parts.plugins.list().into_iter().find(|record| record.name == name);
     record.map(|record| Json(record.into())).ok_or_else(|| ApiError::plugin_not_found(&name))
 }
 
@@ -98,7 +98,7 @@ pub(super) async fn install(
     Path(PluginPath { name }): Path<PluginPath>,
     Component(component): Component,
 ) -> ApiResult<Json<PluginBody>> {
-    let installed = state.ports.plugins.install(&name, component, &principal.name).await;
+    let installed = state.parts.plugins.install(&name, component, &principal.name).await;
     let record = installed.map_err(|error| ApiError::from_plugin_change(&name, error))?;
     state.live.changes().plugins();
     Ok(Json(record.into()))
@@ -117,7 +117,7 @@ pub(super) async fn rollback(
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginBody>> {
-    let rolled_back = state.ports.plugins.rollback(&name, &principal.name).await;
+    let rolled_back = state.parts.plugins.rollback(&name, &principal.name).await;
     let record = rolled_back.map_err(|error| ApiError::from_plugin_change(&name, error))?;
     state.live.changes().plugins();
     Ok(Json(record.into()))

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::page::{self, Page};
-use super::ports::ServiceRecord;
+use super::parts::ServiceRecord;
 use super::state::ApiState;
 use crate::domain::{Origin, Service, Status};
 
@@ -44,7 +44,7 @@ impl ServiceBody {
         for key in ["slug", "status", "statusSince", "origin", "revision"] {
             spec.remove(key);
         }
-        let status = state.ports.monitor.service_status(&slug);
+        let status = state.parts.monitor.service_status(&slug);
         let since = status.as_ref().and_then(|status| status.since_ms).map(rfc3339);
         Self { status: status.and_then(|status| status.status), status_since: since, origin, revision, spec, slug }
     }
@@ -80,9 +80,9 @@ pub(super) async fn list(
 ) -> ApiResult<Json<Page<ServiceBody>>> {
     let limit = page::limit(query.limit)?;
     let status = page::word("status", query.status.as_deref(), Status::parse, &Status::ALL.map(Status::as_str))?;
-    let catalog = state.ports.services.catalog();
+    let catalog = state.parts.services.catalog();
     let wanted = |service: &Service| {
-        status.is_none_or(|status| state.ports.monitor.status(&service.slug) == Some(status))
+        status.is_none_or(|status| state.parts.monitor.status(&service.slug) == Some(status))
             && query.tag.as_ref().is_none_or(|tag| service.tags.contains(tag))
     };
     let after = query.cursor.as_deref().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
@@ -90,7 +90,7 @@ pub(super) async fn list(
         .services
         .range::<str, _>((after, std::ops::Bound::Unbounded))
         .filter(|(_, service)| wanted(service))
-        .filter_map(|(slug, _)| state.ports.services.service_get(slug))
+        .filter_map(|(slug, _)| state.parts.services.service_get(slug))
         .take(limit as usize + 1)
         .collect();
     let shape = |record| ServiceBody::new(&state, record);
@@ -107,7 +107,7 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     Path(SlugPath { slug }): Path<SlugPath>,
 ) -> ApiResult<axum::response::Response> {
-    let record = state.ports.services.service_get(&slug).ok_or_else(|| ApiError::service_not_found(&slug))?;
+    let record = state.parts.services.service_get(&slug).ok_or_else(|| ApiError::service_not_found(&slug))?;
     Ok(tagged(ServiceBody::new(&state, record)))
 }
 

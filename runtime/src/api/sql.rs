@@ -11,12 +11,11 @@ use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::error::{ApiError, ApiResult};
-use super::ports::{QueryLimits, SqlAnswer};
 use super::state::ApiState;
+use crate::store::{QueryLimits, SqlAnswer};
 
 /// What one answer holds at most; larger results are for exports.
 const MAX_ROWS: usize = 10_000;
@@ -40,27 +39,12 @@ enum SqlFormat {
     Csv,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct SqlBody {
-    columns: Vec<SqlColumn>,
-    /// One array a row, in the order of the columns.
-    rows: Vec<Vec<Value>>,
-    /// There were more rows than an answer holds.
-    truncated: bool,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct SqlColumn {
-    name: String,
-    r#type: String,
-}
-
 pub(super) async fn query(State(state): State<ApiState>, Json(request): Json<SqlRequest>) -> ApiResult<Response> {
     let limits = QueryLimits { rows: MAX_ROWS, timeout: TIMEOUT };
-    let answer = state.ports.results.query(&request.query, limits).await;
-    let answer = answer.map_err(|error| ApiError::from_sql(error, TIMEOUT.as_secs()))?;
+    let answer = state.parts.results.query(&request.query, limits).await;
+    let answer = answer.map_err(ApiError::from_sql)?;
     Ok(match request.format {
-        SqlFormat::Json => Json(SqlBody::from(answer)).into_response(),
+        SqlFormat::Json => Json(answer).into_response(),
         SqlFormat::Csv => {
             let truncated = (HeaderName::from_static("extrack-truncated"), answer.truncated.to_string());
             ([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), truncated], csv::write(&answer)).into_response()
@@ -68,14 +52,6 @@ pub(super) async fn query(State(state): State<ApiState>, Json(request): Json<Sql
     })
 }
 
-impl From<SqlAnswer> for SqlBody {
-    fn from(answer: SqlAnswer) -> Self {
-        let SqlAnswer { columns, rows, truncated } = answer;
-        let columns = columns.into_iter().map(|(name, r#type)| SqlColumn { name, r#type }).collect();
-        Self { columns, rows, truncated }
-    }
-}
-
 pub(super) fn query_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("sqlQuery").tag("sql").summary("Ask anything in SQL").response::<200, Json<SqlBody>>()
+    operation.id("sqlQuery").tag("sql").summary("Ask anything in SQL").response::<200, Json<SqlAnswer>>()
 }

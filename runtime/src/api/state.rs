@@ -8,7 +8,7 @@ use url::Url;
 
 use super::auth::Throttle;
 use super::dashboard::Live;
-use super::ports::Ports;
+use super::parts::Parts;
 
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
@@ -32,7 +32,7 @@ pub struct ApiState(Arc<Inner>);
 
 pub struct Inner {
     pub(super) settings: ApiSettings,
-    pub(super) ports: Ports,
+    pub(super) parts: Parts,
     pub(super) live: Live,
     pub(super) logins: Throttle,
     pub(super) in_flight: Arc<Semaphore>,
@@ -42,13 +42,13 @@ pub struct Inner {
 }
 
 impl ApiState {
-    pub fn new(settings: ApiSettings, ports: Ports, live: Live, shutdown: CancellationToken) -> Self {
+    pub fn new(settings: ApiSettings, parts: Parts, live: Live, shutdown: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             in_flight: Arc::new(Semaphore::new(settings.max_in_flight)),
             live_connections: Arc::new(Semaphore::new(settings.max_live)),
             logins: Throttle::default(),
             settings,
-            ports,
+            parts,
             live,
             shutdown,
         }))

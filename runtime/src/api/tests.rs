@@ -17,20 +17,23 @@ use tower::ServiceExt;
 
 use super::{ApiSettings, Live};
 use crate::domain::*;
+use crate::store::control::AlertDraft;
 use world::{ADMIN, World};
 
-/// Services in every state, alerts, plugins.
-fn world() -> Arc<World> {
-    let world = World::empty();
+/// A service in trouble and one that waits, an open alert and a resolved one, two plugins.
+async fn world() -> Arc<World> {
+    let world = World::empty().await;
     world.service_add("Shop API", "REST", "https://shop.example.com", Origin::Api);
     world.service_add("Mail", "SMTP", "https://mail.example.com", Origin::File);
-    world.observe(world.observation("shop-api", "http", 1, Status::Healthy));
-    world.observe(world.observation("shop-api", "http", 2, Status::Healthy));
-    world.observe(world.observation("shop-api", "http", 3, Status::Error));
-    let alert = world.alert(5, "shop-api", Severity::Critical, AlertState::Firing);
-    world.notifications.lock().unwrap().push(world.notification(11, alert.clone(), NotificationState::Waiting));
-    world.alerts.lock().unwrap().push(world.alert(4, "mail", Severity::Warning, AlertState::Resolved));
-    world.alerts.lock().unwrap().push(alert);
+    for (run_id, status) in [(1, Status::Healthy), (2, Status::Healthy), (3, Status::Error)] {
+        world.record(world.observation("shop-api", "http", run_id, status)).await;
+    }
+    world.alert(world.draft("mail", Severity::Warning, AlertState::Resolved), None, false).await;
+    let pending = world.draft("shop-api", Severity::Critical, AlertState::Pending);
+    let id = world.alert(pending.clone(), None, false).await.id;
+    let firing = AlertDraft { id: Some(id), ..world.draft("shop-api", Severity::Critical, AlertState::Firing) };
+    world.alert(firing, Some(AlertState::Pending), true).await;
+    world.attempt(1).await;
     world.plugins.lock().unwrap().push(world.plugin(PluginKind::Probe, "http"));
     world.plugins.lock().unwrap().push(world.plugin(PluginKind::Notifier, "slack"));
     world

@@ -6,11 +6,11 @@ use axum::http::HeaderMap;
 use rand::RngCore;
 
 use super::credential::session_cookie;
-use super::{token_find, token_hash};
+use super::token_hash;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::ports::{SessionRecord, TokenRecord};
 use crate::api::state::ApiState;
 use crate::domain::now_ms;
+use crate::store::control::Token;
 
 /// A working day; then the token is asked for again.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -23,29 +23,24 @@ fn cookie_name(https: bool) -> &'static str {
 }
 
 /// The session's token, if both are still good.
-pub(super) async fn token_of(state: &ApiState, cookie: &str) -> ApiResult<TokenRecord> {
-    let session = state.ports.access.session_find(&token_hash(cookie), now_ms()).await?;
-    let session = session.filter(|session| session.expires_ms > now_ms()).ok_or_else(ApiError::token_unknown)?;
-    token_find(state, &session.token_hash).await
+pub(super) async fn token_of(state: &ApiState, cookie: &str) -> ApiResult<Token> {
+    let session = state.parts.control.session_find(&token_hash(cookie), now_ms()).await?;
+    session.map(|session| session.token).ok_or_else(ApiError::token_unknown)
 }
 
 /// Opens a session for a token and answers the `Set-Cookie` value.
-pub(in crate::api) async fn open_session(state: &ApiState, token: &TokenRecord) -> ApiResult<String> {
+pub(in crate::api) async fn open_session(state: &ApiState, token: &Token) -> ApiResult<String> {
     let mut id = [0; 32];
     rand::rng().fill_bytes(&mut id);
     let id = hex::encode(id);
-    let session = SessionRecord {
-        hash: token_hash(&id),
-        token_hash: token.hash.clone(),
-        expires_ms: now_ms() + SESSION_LIFETIME.as_millis() as i64,
-    };
-    state.ports.access.session_insert(session).await?;
+    let expires_ms = now_ms() + SESSION_LIFETIME.as_millis() as i64;
+    state.parts.control.session_insert(&token_hash(&id), token.id, expires_ms).await?;
     Ok(cookie(state.is_https(), &id, SESSION_LIFETIME))
 }
 
 pub(in crate::api) async fn close_session(state: &ApiState, headers: &HeaderMap) -> ApiResult<()> {
     if let Some(id) = session_cookie(headers) {
-        state.ports.access.session_delete(&token_hash(id)).await?;
+        state.parts.control.session_delete(&token_hash(id)).await?;
     }
     Ok(())
 }

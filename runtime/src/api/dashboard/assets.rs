@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::auth::token_hash;
+use sha2::{Digest, Sha256};
 
 struct Asset {
     name: &'static str,
@@ -23,7 +23,7 @@ const ASSETS: [Asset; 3] = [
 
 static DIGEST: LazyLock<String> = LazyLock::new(|| {
     let all: String = ASSETS.iter().map(|asset| asset.content).collect();
-    token_hash(&all)[..12].to_owned()
+    hex::encode(&Sha256::digest(all.as_bytes())[..6])
 });
 
 /// The address of an asset on a page.

@@ -20,7 +20,7 @@ use super::changes::{Changes, Pending};
 use super::fragments;
 use super::overview::{View, ViewQuery};
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::ports::Ports;
+use crate::api::parts::Parts;
 use crate::api::state::ApiState;
 use log::{Log, Missed};
 
@@ -79,7 +79,7 @@ impl Live {
     }
 
     /// Renders and sends changes until the shutdown.
-    pub async fn run(self, ports: Ports, shutdown: CancellationToken) {
+    pub async fn run(self, parts: Parts, shutdown: CancellationToken) {
         loop {
             let pending = tokio::select! {
                 pending = self.0.changes.next() => pending,
@@ -87,7 +87,7 @@ impl Live {
             };
             let sequence = self.log(|log| log.note(&pending));
             if self.0.batches.receiver_count() > 0 {
-                let batch = render(&ports, sequence, pending).await;
+                let batch = render(&parts, sequence, pending).await;
                 let _nobody_left = self.0.batches.send(Arc::new(batch));
             }
             tokio::select! {
@@ -102,25 +102,25 @@ impl Live {
     }
 
     /// What came after `since`, and everything from now on.
-    async fn subscribe(&self, ports: &Ports, since: Option<u64>) -> impl Stream<Item = Arc<Batch>> + use<> {
+    async fn subscribe(&self, parts: &Parts, since: Option<u64>) -> impl Stream<Item = Arc<Batch>> + use<> {
         let batches = BroadcastStream::new(self.0.batches.subscribe());
         let missed = since.map(|since| self.log(|log| log.missed(since)));
         let first = match missed {
             None | Some(Missed::Nothing) => None,
             Some(Missed::TooMuch(sequence)) => Some(Batch { sequence, reload: true, ..Batch::default() }),
-            Some(Missed::Some(sequence, pending)) => Some(render(ports, sequence, pending).await),
+            Some(Missed::Some(sequence, pending)) => Some(render(parts, sequence, pending).await),
         };
         let lagged = |_| Arc::new(Batch { reload: true, ..Batch::default() });
         stream::iter(first.map(Arc::new)).chain(batches.map(move |batch| batch.unwrap_or_else(lagged)))
     }
 }
 
-async fn render(ports: &Ports, sequence: u64, pending: Pending) -> Batch {
+async fn render(parts: &Parts, sequence: u64, pending: Pending) -> Batch {
     let mut batch = Batch { sequence, reload: pending.list, ..Batch::default() };
-    let catalog = ports.services.catalog();
+    let catalog = parts.services.catalog();
     for (index, slug) in pending.services.into_iter().enumerate() {
         if let Some(service) = catalog.services.get(&slug) {
-            let row = fragments::service(service, ports.monitor.service_status(&slug).as_ref());
+            let row = fragments::service(service, parts.monitor.service_status(&slug).as_ref());
             batch.rows.push((slug, row.into_string()));
         }
         if index % ROWS_IN_A_ROW == ROWS_IN_A_ROW - 1 {
@@ -128,18 +128,21 @@ async fn render(ports: &Ports, sequence: u64, pending: Pending) -> Batch {
         }
     }
     if !batch.rows.is_empty() || pending.list {
-        batch.sections.push_str(&fragments::totals(&fragments::counts(ports)).into_string());
+        batch.sections.push_str(&fragments::totals(&fragments::counts(parts)).into_string());
     }
     if pending.alerts {
-        match fragments::alerts(ports).await {
+        match fragments::alerts(parts).await {
             Ok(alerts) => batch.sections.push_str(&alerts.into_string()),
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "reading the open alerts for the dashboard failed")
+                tracing::error!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "reading the open alerts for the dashboard failed"
+                )
             }
         }
     }
     if pending.plugins {
-        batch.sections.push_str(&fragments::plugins(ports).into_string());
+        batch.sections.push_str(&fragments::plugins(parts).into_string());
     }
     batch
 }
@@ -152,8 +155,8 @@ pub(in crate::api) async fn stream(
 ) -> ApiResult<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let permit = state.live_connections.clone().try_acquire_owned().map_err(|_| ApiError::too_many_connections())?;
     let again = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let batches = state.live.subscribe(&state.ports, again.or(query.since())).await;
-    let visible = View::new(query).visible(&state.ports);
+    let batches = state.live.subscribe(&state.parts, again.or(query.since())).await;
+    let visible = View::new(query).visible(&state.parts);
     let end = state.shutdown.clone();
     let end = async move {
         let _ = tokio::time::timeout(MAX_CONNECTION, end.cancelled()).await;

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout;
-use crate::api::auth::{Caller, clear_cookie, close_session, is_same_origin, open_session, token_find, token_hash};
+use crate::api::auth::{Caller, clear_cookie, close_session, is_same_origin, open_session, token_find};
 use crate::api::error::ApiError;
 use crate::api::state::ApiState;
 
@@ -61,7 +61,7 @@ pub(in crate::api) async fn submit(
     }
     let token = token.trim();
     let found = match token.len() {
-        1..=MAX_TOKEN_BYTES => token_find(&state, &token_hash(token)).await,
+        1..=MAX_TOKEN_BYTES => token_find(&state, token).await,
         _ => Err(ApiError::token_unknown()),
     };
     match found {

@@ -16,21 +16,21 @@ pub(in crate::api) async fn page(State(state): State<ApiState>, Query(query): Qu
     // Before anything is read: what changes from now on comes live.
     let sequence = state.live.sequence();
     let view = View::new(query);
-    let alerts = fragments::alerts(&state.ports).await?;
+    let alerts = fragments::alerts(&state.parts).await?;
     let body = html! {
         h1.hidden { "Services" }
-        section.summary aria-label="Summary" aria-live="polite" { (fragments::totals(&fragments::counts(&state.ports))) }
+        section.summary aria-label="Summary" aria-live="polite" { (fragments::totals(&fragments::counts(&state.parts))) }
         div.columns {
             section.card.services aria-labelledby="services-title" { (services(&state, &view)) }
             section.card.open-alerts aria-label="Open alerts" aria-live="polite" { (alerts) }
-            section.card.plugin-list aria-label="Plugins" { (fragments::plugins(&state.ports)) }
+            section.card.plugin-list aria-label="Plugins" { (fragments::plugins(&state.parts)) }
         }
     };
     Ok(layout::room(layout::Room { title: "Services", path: "/", events: Some(view.events_url(sequence)), body }))
 }
 
 fn services(state: &ApiState, view: &View) -> Markup {
-    let page = view.page(&state.ports);
+    let page = view.page(&state.parts);
     html! {
         header {
             h2 #services-title { "Services" @if page.matching > 0 { " " span.count { (page.matching) } } }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::standing::Standing;
 use super::wording::latency;
 use crate::api::moment::clock;
-use crate::api::ports::RecentRun;
+use crate::api::parts::RecentRun;
 
 /// Bars in a strip.
 pub(super) const BARS: usize = 40;

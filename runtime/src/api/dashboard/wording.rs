@@ -25,6 +25,20 @@ pub(super) fn since(ms: UnixMillis) -> Markup {
     html! { time datetime=(rfc3339(ms)) data-for title=(day_and_clock(ms)) { "since " (day_and_clock(ms)) } }
 }
 
+/// What stands in backticks is set as code, as far as they come in pairs.
+pub(super) fn prose(text: &str) -> Markup {
+    let mut parts = text.split('`').peekable();
+    let mut code = false;
+    html! {
+        @while let Some(part) = parts.next() {
+            @if code && parts.peek().is_some() { code { (part) } }
+            @else if code { "`" (part) }
+            @else { (part) }
+            @let _ = code = !code;
+        }
+    }
+}
+
 /// `1 service`, `2 services`
 pub(super) fn count(number: usize, noun: &str) -> String {
     match number {
@@ -36,6 +50,18 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backticks_become_code_and_stay_escaped() {
+        for (text, wanted) in [
+            ("status is `error`", "status is <code>error</code>"),
+            ("`a` and `<b>`", "<code>a</code> and <code>&lt;b&gt;</code>"),
+            ("a ` alone", "a ` alone"),
+            ("", ""),
+        ] {
+            assert_eq!(prose(text).into_string(), wanted);
+        }
+    }
 
     #[test]
     fn latencies_have_two_or_three_digits() {

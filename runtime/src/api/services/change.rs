@@ -65,7 +65,7 @@ pub(in crate::api) async fn create(
     Extension(principal): Extension<Principal>,
     Json(ServiceSpec(spec)): Json<ServiceSpec>,
 ) -> ApiResult<Response> {
-    let created = state.ports.services.service_create(spec, &principal.name).await;
+    let created = state.parts.services.service_create(spec, &principal.name).await;
     let record = created.map_err(|error| ApiError::from_service_change("", error))?;
     state.live.changes().services();
     let location = HeaderValue::try_from(format!("/api/v1/services/{}", path_segment(&record.slug)))
@@ -87,7 +87,7 @@ pub(in crate::api) async fn replace(
     Json(ServiceSpec(spec)): Json<ServiceSpec>,
 ) -> ApiResult<Response> {
     let revision = if_match(&headers)?;
-    let replaced = state.ports.services.service_replace(&slug, spec, revision, &principal.name).await;
+    let replaced = state.parts.services.service_replace(&slug, spec, revision, &principal.name).await;
     let record = replaced.map_err(|error| ApiError::from_service_change(&slug, error))?;
     state.live.changes().services();
     Ok(tagged(ServiceBody::new(&state, record)))
@@ -109,7 +109,7 @@ pub(in crate::api) async fn delete(
     headers: HeaderMap,
 ) -> ApiResult<NoContent> {
     let revision = if_match(&headers)?;
-    let deleted = state.ports.services.service_delete(&slug, revision, &principal.name).await;
+    let deleted = state.parts.services.service_delete(&slug, revision, &principal.name).await;
     deleted.map_err(|error| ApiError::from_service_change(&slug, error))?;
     state.live.changes().services();
     Ok(NoContent)
@@ -131,7 +131,7 @@ pub(in crate::api) async fn check(
     Path(SlugPath { slug }): Path<SlugPath>,
     Query(CheckQuery { probe }): Query<CheckQuery>,
 ) -> ApiResult<Json<ObservationBody>> {
-    let checked = state.ports.monitor.check_now(&slug, probe.as_deref()).await;
+    let checked = state.parts.monitor.check_now(&slug, probe.as_deref()).await;
     let observation = checked.map_err(|error| ApiError::from_check(&slug, probe.as_deref(), error))?;
     Ok(Json(ObservationBody::from(observation.as_ref())))
 }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::api::ports::SqlAnswer;
+use crate::store::SqlAnswer;
 
 pub(super) fn write(answer: &SqlAnswer) -> String {
     let mut text = String::new();
-    line(&mut text, answer.columns.iter().map(|(name, _)| field(name)));
+    line(&mut text, answer.columns.iter().map(|column| field(&column.name)));
     for row in &answer.rows {
         line(&mut text, row.iter().map(value));
     }

@@ -8,7 +8,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_overview_says_how_things_are() {
-    let router = router(&world());
+    let router = router(&world().await);
     let page = get(&router, "/").await;
     assert_eq!(page.status, StatusCode::OK);
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
@@ -18,7 +18,7 @@ async fn the_overview_says_how_things_are() {
         "connection refused by 203.0.113.7:443",
         "last 3 runs: 2 healthy, 1 error",
         "Service Down",
-        "status is `error`, wanted `healthy`",
+        "status is <code>error</code>, wanted <code>healthy</code>",
         "slack",
         r#"data-events="/events?page=1&amp;since="#,
     ] {
@@ -28,17 +28,15 @@ async fn the_overview_says_how_things_are() {
 
 #[tokio::test]
 async fn what_others_wrote_is_escaped() {
-    let world = world();
+    let world = world().await;
     let evil = r#"<script>alert("x")</script>"#;
     let slug = world.service_add(evil, evil, "https://x.org/\"><img src=x>", Origin::Api);
     let mut observation = world.observation(&slug, evil, 9, Status::Error);
     observation.failure = Some(Failure::new(ErrorKind::Protocol, evil));
     world.observe(observation.clone());
     world.observe(Observation { probe: "other\" onload=\"x".to_owned(), run_id: 10, ..observation });
-    let mut alert = world.alert(9, &slug, Severity::Info, AlertState::Firing);
-    alert.name = evil.to_owned();
-    alert.summary = evil.to_owned();
-    world.alerts.lock().unwrap().push(alert);
+    let alert = world.draft(&slug, Severity::Info, AlertState::Firing);
+    world.alert(AlertDraft { name: evil.to_owned(), summary: evil.to_owned(), ..alert }, None, false).await;
     let mut plugin = world.plugin(PluginKind::Rule, evil);
     plugin.version = evil.to_owned();
     plugin.state = evil.to_owned();
@@ -56,7 +54,7 @@ async fn what_others_wrote_is_escaped() {
 
 #[tokio::test]
 async fn the_overview_is_searched_and_filtered_by_its_address() {
-    let router = router(&world());
+    let router = router(&world().await);
     for (path, shop, mail) in [
         ("/?q=shop", true, false),
         ("/?q=SHOP+example", true, false),
@@ -74,7 +72,7 @@ async fn the_overview_is_searched_and_filtered_by_its_address() {
 
 #[tokio::test]
 async fn many_services_come_in_pages_and_rows_are_light() {
-    let world = World::empty();
+    let world = World::empty().await;
     for number in 0..450 {
         let slug = world.service_add(&format!("Service {number:03}"), "REST", "https://x.org", Origin::File);
         for run in 0..40 {
@@ -92,7 +90,7 @@ async fn many_services_come_in_pages_and_rows_are_light() {
 
 #[tokio::test]
 async fn unknown_pages_are_pages_for_browsers() {
-    let router = router(&world());
+    let router = router(&world().await);
     let request = as_admin(Method::GET, "/nothing").header("accept", "text/html").body(Body::empty()).unwrap();
     let answer = send(&router, request).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
@@ -121,13 +119,13 @@ impl Events {
 
 fn live_router(world: &Arc<World>) -> (Router, Live) {
     let live = Live::new();
-    tokio::spawn(live.clone().run(world.ports(), CancellationToken::new()));
+    tokio::spawn(live.clone().run(world.parts(), CancellationToken::new()));
     (super::super::router(world.state(ApiSettings::default(), live.clone())), live)
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_change_arrives_as_a_fragment() {
-    let world = world();
+    let world = world().await;
     let (router, live) = live_router(&world);
     let mut events = Events::open(&router, "/events").await;
 
@@ -139,7 +137,9 @@ async fn a_change_arrives_as_a_fragment() {
     assert!(event.contains(r#"<div id="totals">"#), "{event}");
     assert!(!event.contains("service-shop-api") && !event.contains(r#"id="alerts""#), "{event}");
 
-    world.alerts.lock().unwrap().clear();
+    let open = world.control.alert_open_list().await.unwrap().remove(0);
+    let resolved = AlertDraft { id: Some(open.id), ..world.draft("shop-api", open.severity, AlertState::Resolved) };
+    world.alert(resolved, Some(AlertState::Firing), false).await;
     live.changes().alerts();
     live.changes().plugins();
     let event = events.next().await;
@@ -150,9 +150,9 @@ async fn a_change_arrives_as_a_fragment() {
     assert!(events.next().await.starts_with("event: reload\n"));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn changes_come_together_once_a_second() {
-    let world = world();
+    let world = world().await;
     let (router, live) = live_router(&world);
     let mut events = Events::open(&router, "/events").await;
     live.changes().service("mail");
@@ -168,9 +168,9 @@ async fn changes_come_together_once_a_second() {
     assert!(started.elapsed().as_millis() >= 990, "{:?}", started.elapsed());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_page_is_sent_what_it_missed_and_only_what_it_shows() {
-    let world = world();
+    let world = world().await;
     let (router, live) = live_router(&world);
     let page = get(&router, "/?q=shop").await.body;
     let address = page.split("data-events=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
@@ -186,10 +186,10 @@ async fn a_page_is_sent_what_it_missed_and_only_what_it_shows() {
 
 #[tokio::test]
 async fn live_connections_are_bounded_and_end_with_the_program() {
-    let world = world();
+    let world = world().await;
     let settings = ApiSettings { max_live: 1, ..ApiSettings::default() };
     let shutdown = CancellationToken::new();
-    let state = crate::api::ApiState::new(settings, world.ports(), Live::new(), shutdown.clone());
+    let state = crate::api::ApiState::new(settings, world.parts(), Live::new(), shutdown.clone());
     let router = super::super::router(state);
     let mut first = Events::open(&router, "/events").await;
     assert_eq!(get(&router, "/events").await.status, StatusCode::SERVICE_UNAVAILABLE);

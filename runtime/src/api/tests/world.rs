@@ -1,4 +1,4 @@
-//! A small world behind the API: each port answers from memory.
+//! A small world behind the API: the real stores in a folder of their own, and engines that answer from memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,11 +8,14 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::ports::*;
+use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Fault, Live, token_hash};
 use crate::domain::*;
+use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
+use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
 /// 2026-11-23T07:43:20Z
 pub(crate) const NOW: UnixMillis = 1_795_419_800_000;
@@ -22,57 +25,55 @@ pub(crate) const READER: &str = "reader-token-of-the-tests";
 pub(crate) struct World {
     pub(crate) now: UnixMillis,
     catalog: Mutex<Arc<Catalog>>,
-    pub(crate) specs: Mutex<BTreeMap<String, ServiceRecord>>,
-    pub(crate) statuses: Mutex<BTreeMap<String, ServiceStatus>>,
-    pub(crate) observations: Mutex<Vec<Observation>>,
-    pub(crate) alerts: Mutex<Vec<Alert>>,
-    pub(crate) notifications: Mutex<Vec<Notification>>,
+    specs: Mutex<BTreeMap<String, ServiceRecord>>,
+    statuses: Mutex<BTreeMap<String, ServiceStatus>>,
     pub(crate) plugins: Mutex<Vec<PluginRecord>>,
-    pub(crate) sessions: Mutex<BTreeMap<String, SessionRecord>>,
     pub(crate) unready: Mutex<Vec<String>>,
-    tokens: Vec<TokenRecord>,
+    pub(crate) control: ControlStore,
+    results: ResultStore,
+    _data: TempDir,
 }
 
 impl World {
-    pub(crate) fn empty() -> Arc<Self> {
-        Self::at(NOW)
+    pub(crate) async fn empty() -> Arc<Self> {
+        Self::at(NOW).await
     }
 
-    pub(crate) fn at(now: UnixMillis) -> Arc<Self> {
-        let token = |name: &str, token: &str, scope: &str| TokenRecord {
-            name: name.to_owned(),
-            hash: token_hash(token),
-            scopes: vec![scope.to_owned()],
-        };
+    pub(crate) async fn at(now: UnixMillis) -> Arc<Self> {
+        let data = TempDir::new().unwrap();
+        let keyring = Keyring::load(None, data.path()).unwrap();
+        let control = ControlStore::open(&data.path().join("control.sqlite"), keyring).await.unwrap();
+        for (name, token, scope) in [("admin", ADMIN, "admin"), ("reader", READER, "read")] {
+            control.token_insert(name, &token_hash(token), &[scope.to_owned()]).await.unwrap();
+        }
+        let (results, writer) = ResultStore::open(data.path(), ResultSettings::default()).unwrap();
+        writer.start().unwrap();
         Arc::new(Self {
             now,
             catalog: Mutex::default(),
             specs: Mutex::default(),
             statuses: Mutex::default(),
-            observations: Mutex::default(),
-            alerts: Mutex::default(),
-            notifications: Mutex::default(),
             plugins: Mutex::default(),
-            sessions: Mutex::default(),
             unready: Mutex::default(),
-            tokens: vec![token("admin", ADMIN, "admin"), token("reader", READER, "read")],
+            control,
+            results,
+            _data: data,
         })
     }
 
-    pub(crate) fn ports(self: &Arc<Self>) -> Ports {
-        Ports {
+    pub(crate) fn parts(self: &Arc<Self>) -> Parts {
+        Parts {
             services: self.clone(),
             monitor: self.clone(),
-            results: self.clone(),
-            ledger: self.clone(),
-            access: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
+            control: self.control.clone(),
+            results: self.results.clone(),
         }
     }
 
     pub(crate) fn state(self: &Arc<Self>, settings: ApiSettings, live: Live) -> ApiState {
-        ApiState::new(settings, self.ports(), live, CancellationToken::new())
+        ApiState::new(settings, self.parts(), live, CancellationToken::new())
     }
 
     pub(crate) fn service_add(&self, name: &str, kind: &str, base_url: &str, origin: Origin) -> String {
@@ -138,8 +139,12 @@ impl World {
             status.status = worst;
             status.since_ms = Some(observation.ts_ms);
         }
-        drop(statuses);
-        self.observations.lock().unwrap().push(observation);
+    }
+
+    /// And is in the results.
+    pub(crate) async fn record(&self, observation: Observation) {
+        self.observe(observation.clone());
+        self.results.observation_append_durable(Arc::new(observation)).await.unwrap();
     }
 
     pub(crate) fn observation(&self, service: &str, probe: &str, run_id: i64, status: Status) -> Observation {
@@ -177,9 +182,9 @@ impl World {
         }
     }
 
-    pub(crate) fn alert(&self, id: i64, service: &str, severity: Severity, state: AlertState) -> Alert {
-        Alert {
-            id: AlertId(id),
+    pub(crate) fn draft(&self, service: &str, severity: Severity, state: AlertState) -> AlertDraft {
+        AlertDraft {
+            id: None,
             name: "Service Down".to_owned(),
             rule: format!("{service}/Service Down"),
             service: service.to_owned(),
@@ -195,21 +200,49 @@ impl World {
         }
     }
 
-    pub(crate) fn notification(&self, id: i64, alert: Alert, state: NotificationState) -> Notification {
-        Notification {
-            id,
-            idempotency_key: format!("{}-firing-slack-1a2b", alert.id.0),
-            alert: alert.id,
+    pub(crate) async fn alert(&self, draft: AlertDraft, from: Option<AlertState>, message: bool) -> Alert {
+        let snapshot = Alert {
+            id: draft.id.unwrap_or(AlertId(0)),
+            name: draft.name.clone(),
+            rule: draft.rule.clone(),
+            service: draft.service.clone(),
+            severity: draft.severity,
+            state: draft.state,
+            summary: draft.summary.clone(),
+            value: draft.value,
+            wanted: draft.wanted,
+            started_ms: draft.started_ms,
+            fired_ms: draft.fired_ms,
+            resolved_ms: draft.resolved_ms,
+            updated_ms: draft.updated_ms,
+        };
+        let notification = NotificationDraft {
             channel: ChannelId("slack-1a2b".to_owned()),
             status: NotificationStatus::Firing,
-            state,
-            attempts: 1,
-            created_ms: self.now - 60_000,
-            next_attempt_ms: self.now + 30_000,
-            delivered_ms: None,
-            last_error: Some("answered 502".to_owned()),
-            alert_snapshot: alert,
-        }
+            idempotency_key: format!("{}-firing-slack-1a2b", draft.rule),
+            alert_snapshot: snapshot,
+        };
+        let event = EventDraft {
+            ts_ms: draft.fired_ms.unwrap_or(draft.started_ms),
+            from,
+            to: draft.state,
+            actor: "engine".to_owned(),
+            reason: "breached".to_owned(),
+        };
+        let notifications = message.then_some(notification).into_iter().collect();
+        let transition = Transition { alert: draft, event, notifications };
+        self.control.transition_commit(transition).await.unwrap().0
+    }
+
+    pub(crate) async fn attempt(&self, id: i64) {
+        let attempt = Attempt {
+            started_ms: self.now - 59_000,
+            duration_ms: 120,
+            outcome: AttemptOutcome::Retry,
+            answer: "answered 502".to_owned(),
+        };
+        let state = NotificationState::Waiting;
+        self.control.notification_attempt(id, &attempt, state, self.now + 30_000).await.unwrap();
     }
 
     pub(crate) fn plugin(&self, kind: PluginKind, name: &str) -> PluginRecord {
@@ -316,6 +349,9 @@ impl Monitor for World {
             return now(Err(CheckError::UnknownService));
         }
         let probe = probe.unwrap_or("http");
+        if probe == "broken" {
+            return now(Err(CheckError::Broken(anyhow::anyhow!("/var/secret/path is gone"))));
+        }
         if probe == "panics" {
             panic!("the fake was told to");
         }
@@ -323,112 +359,6 @@ impl Monitor for World {
             return now(Err(CheckError::UnknownProbe));
         }
         now(Ok(Arc::new(self.observation(slug, probe, 7, Status::Unhealthy))))
-    }
-}
-
-impl Results for World {
-    fn observation_page<'a>(
-        &'a self,
-        service: &'a str,
-        before_run_id: Option<i64>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Broken>> {
-        let observations = self.observations.lock().unwrap();
-        let newest = observations.iter().rev().filter(|observation| observation.service == service);
-        let page = newest.filter(|observation| before_run_id.is_none_or(|before| observation.run_id < before));
-        now(Ok(page.take(limit as usize).cloned().collect()))
-    }
-
-    fn query<'a>(&'a self, sql: &'a str, _limits: QueryLimits) -> BoxFuture<'a, Result<SqlAnswer, SqlError>> {
-        now(match sql {
-            "select 1" => Ok(SqlAnswer {
-                columns: vec![("service".to_owned(), "VARCHAR".to_owned()), ("runs".to_owned(), "BIGINT".to_owned())],
-                rows: vec![vec![json!("shop-api"), json!(12)], vec![json!("a \"b\""), Value::Null]],
-                truncated: false,
-            }),
-            "drop table x" => Err(SqlError::Refused("only statements that read may run here, not `drop`".to_owned())),
-            "broken" => Err(SqlError::Broken(anyhow::anyhow!("/var/secret/path is gone"))),
-            "slow" => Err(SqlError::Timeout),
-            _ => Err(SqlError::Invalid("syntax error at or near \"selec\"".to_owned())),
-        })
-    }
-}
-
-impl Ledger for World {
-    fn alert_open_list(&self) -> BoxFuture<'_, Result<Vec<Alert>, Broken>> {
-        now(Ok(self.alerts.lock().unwrap().iter().filter(|alert| alert.state.is_open()).cloned().collect()))
-    }
-
-    fn alert_list(&self, filter: AlertFilter) -> BoxFuture<'_, Result<Vec<Alert>, Broken>> {
-        let alerts = self.alerts.lock().unwrap();
-        let page = alerts.iter().rev().filter(|alert| {
-            filter.state.is_none_or(|state| alert.state == state)
-                && filter.service.as_ref().is_none_or(|service| alert.service == *service)
-                && filter.before.is_none_or(|before| alert.id.0 < before)
-        });
-        now(Ok(page.take(filter.limit as usize).cloned().collect()))
-    }
-
-    fn alert_get(&self, id: AlertId) -> BoxFuture<'_, Result<Option<(Alert, Vec<AlertEvent>)>, Broken>> {
-        let alerts = self.alerts.lock().unwrap();
-        let found = alerts.iter().find(|alert| alert.id == id).cloned().map(|alert| {
-            let event = |id, from, to, reason: &str| AlertEvent {
-                id,
-                alert: alert.id,
-                ts_ms: alert.started_ms + id * 1000,
-                from,
-                to,
-                actor: "engine".to_owned(),
-                reason: reason.to_owned(),
-            };
-            let first = event(1, None, AlertState::Pending, "breached");
-            let second = event(2, Some(AlertState::Pending), AlertState::Firing, "breached for 2m");
-            (alert.clone(), vec![first, second])
-        });
-        now(Ok(found))
-    }
-
-    fn notification_list(&self, filter: NotificationFilter) -> BoxFuture<'_, Result<Vec<Notification>, Broken>> {
-        let notifications = self.notifications.lock().unwrap();
-        let page = notifications.iter().rev().filter(|notification| {
-            filter.state.is_none_or(|state| notification.state == state)
-                && filter.alert.is_none_or(|alert| notification.alert == alert)
-                && filter.before.is_none_or(|before| notification.id < before)
-        });
-        now(Ok(page.take(filter.limit as usize).cloned().collect()))
-    }
-
-    fn notification_attempts(&self, _id: i64) -> BoxFuture<'_, Result<Vec<Attempt>, Broken>> {
-        now(Ok(vec![Attempt {
-            started_ms: self.now - 59_000,
-            duration_ms: 120,
-            outcome: "retry".to_owned(),
-            answer: Some("answered 502".to_owned()),
-        }]))
-    }
-}
-
-impl Access for World {
-    fn token_find<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<Option<TokenRecord>, Broken>> {
-        now(Ok(self.tokens.iter().find(|token| token.hash == hash).cloned()))
-    }
-
-    fn session_insert(&self, session: SessionRecord) -> BoxFuture<'_, Result<(), Broken>> {
-        self.sessions.lock().unwrap().insert(session.hash.clone(), session);
-        now(Ok(()))
-    }
-
-    fn session_find<'a>(
-        &'a self,
-        hash: &'a str,
-        _now_ms: UnixMillis,
-    ) -> BoxFuture<'a, Result<Option<SessionRecord>, Broken>> {
-        now(Ok(self.sessions.lock().unwrap().get(hash).cloned()))
-    }
-
-    fn session_delete<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<(), Broken>> {
-        self.sessions.lock().unwrap().remove(hash);
-        now(Ok(()))
     }
 }
 

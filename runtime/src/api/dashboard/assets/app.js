@@ -22,7 +22,7 @@ function tellTimes(root) {
   const now = Date.now();
   for (const time of root.querySelectorAll("time[data-ago], time[data-for]")) {
     const text = span(now - Date.parse(time.dateTime));
-    const told = "ago" in time.dataset ? `${text} ago` : `for ${text}`;
+    const told = "ago" in time.dataset ? (text === "0 s" ? "now" : `${text} ago`) : `for ${text}`;
     if (time.textContent !== told) time.textContent = told;
   }
 }

@@ -5,18 +5,19 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 
 use super::pill;
-use crate::api::dashboard::wording::since;
-use crate::api::ports::{Broken, Ports};
+use crate::api::dashboard::wording::{prose, since};
+use crate::api::parts::Parts;
 use crate::domain::{Alert, AlertState};
+use crate::store::ControlError;
 
 /// Shown on the page; beyond it a number.
 const MAX_SHOWN: usize = 50;
 
-pub(in crate::api::dashboard) async fn alerts(ports: &Ports) -> Result<Markup, Broken> {
-    let mut alerts = ports.ledger.alert_open_list().await?;
+pub(in crate::api::dashboard) async fn alerts(parts: &Parts) -> Result<Markup, ControlError> {
+    let mut alerts = parts.control.alert_open_list().await?;
     alerts
         .sort_by_key(|alert| (alert.state == AlertState::Pending, Reverse(alert.severity), Reverse(alert.started_ms)));
-    let catalog = ports.services.catalog();
+    let catalog = parts.services.catalog();
     let service_name = |slug: &str| catalog.services.get(slug).map_or(slug.to_owned(), |service| service.name.clone());
     Ok(html! {
         div #alerts {
@@ -33,7 +34,7 @@ fn item(alert: &Alert, service: &str) -> Markup {
         li class={ "alert " (alert.severity.as_str()) " " (alert.state.as_str()) } {
             p.head { (pill(alert.severity.as_str(), alert.severity.as_str())) " " b { (alert.name) } }
             p.service { (service) }
-            @if !alert.summary.is_empty() { p.summary { (alert.summary) } }
+            @if !alert.summary.is_empty() { p.summary { (prose(&alert.summary)) } }
             p.muted { (alert.state.as_str()) " " (since(alert.fired_ms.unwrap_or(alert.started_ms))) }
         }
     }

@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use super::pill;
-use crate::api::ports::{PluginRecord, Ports};
+use crate::api::parts::{Parts, PluginRecord};
 use crate::domain::PluginKind;
 
-pub(in crate::api::dashboard) fn plugins(ports: &Ports) -> Markup {
-    let plugins = ports.plugins.list();
+pub(in crate::api::dashboard) fn plugins(parts: &Parts) -> Markup {
+    let plugins = parts.plugins.list();
     let of_kind = |kind: PluginKind| plugins.iter().filter(move |plugin| plugin.kind == kind);
     html! {
         div #plugins {

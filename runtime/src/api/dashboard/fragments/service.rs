@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::pill;
 use crate::api::dashboard::standing::Standing;
 use crate::api::dashboard::strip::strip;
-use crate::api::dashboard::wording::{ago, latency, since};
-use crate::api::ports::{ProbeStatus, ServiceStatus};
+use crate::api::dashboard::wording::{ago, latency, prose, since};
+use crate::api::parts::{ProbeStatus, ServiceStatus};
 use crate::domain::{Observation, Service};
 
 /// Probes shown in a row; a service with more says how many.
@@ -26,7 +26,7 @@ pub(in crate::api::dashboard) fn service(service: &Service, status: Option<&Serv
                 @if let Some((probe, failure)) = trouble {
                     span.why title=(failure.message) {
                         @if several { b { (probe.name) } " " }
-                        b { (failure.kind.as_str()) } " " (failure.message)
+                        b { (failure.kind.as_str()) } " " (prose(&failure.message))
                     }
                 }
             }
@@ -37,7 +37,7 @@ pub(in crate::api::dashboard) fn service(service: &Service, status: Option<&Serv
             td.runs {
                 @if shown.is_empty() { div.probe { (strip(&[])) } }
                 @for probe in shown {
-                    div.probe { @if several { span.probe-name { (probe.name) } } (strip(&probe.recent)) }
+                    div.probe { (strip(&probe.recent)) @if several { span.probe-name { (probe.name) } } }
                 }
                 @if probes.len() > shown.len() { span.more { "and " (probes.len() - shown.len()) " more probes" } }
             }

@@ -4,12 +4,12 @@ use maud::{Markup, html};
 
 use crate::api::dashboard::standing::{Counts, Standing};
 use crate::api::dashboard::wording::count;
-use crate::api::ports::Ports;
+use crate::api::parts::Parts;
 
-pub(in crate::api::dashboard) fn counts(ports: &Ports) -> Counts {
+pub(in crate::api::dashboard) fn counts(parts: &Parts) -> Counts {
     let mut counts = Counts::default();
-    for slug in ports.services.catalog().services.keys() {
-        counts.add(ports.monitor.status(slug).into());
+    for slug in parts.services.catalog().services.keys() {
+        counts.add(parts.monitor.status(slug).into());
     }
     counts
 }

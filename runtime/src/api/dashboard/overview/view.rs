@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::api::dashboard::fragments;
 use crate::api::dashboard::standing::Standing;
-use crate::api::ports::{Ports, ServiceStatus};
+use crate::api::parts::{Parts, ServiceStatus};
 use crate::domain::Service;
 
 pub(super) const PAGE_SIZE: usize = 200;
@@ -76,14 +76,14 @@ impl View {
         !self.words.is_empty() || self.standing.is_some()
     }
 
-    pub(super) fn page(&self, ports: &Ports) -> Page {
-        let found = self.find(ports);
+    pub(super) fn page(&self, parts: &Parts) -> Page {
+        let found = self.find(parts);
         let matching = found.len();
         let last = matching.div_ceil(PAGE_SIZE).max(1);
         let number = self.number.min(last);
         let rows = found.into_iter().skip((number - 1) * PAGE_SIZE).take(PAGE_SIZE);
         let rows = rows.map(|(_, _, service)| {
-            let status = ports.monitor.service_status(&service.slug);
+            let status = parts.monitor.service_status(&service.slug);
             // As the row will say, should it have changed since the list was sorted.
             Row { standing: status.as_ref().and_then(|status| status.status).into(), service, status }
         });
@@ -91,26 +91,26 @@ impl View {
     }
 
     /// Slugs that the page may show before it is loaded again; none: all.
-    pub(in crate::api::dashboard) fn visible(&self, ports: &Ports) -> Option<HashSet<String>> {
+    pub(in crate::api::dashboard) fn visible(&self, parts: &Parts) -> Option<HashSet<String>> {
         if self.standing.is_some() {
             // Any service may come to stand so.
             return (!self.words.is_empty()).then(|| {
                 let anyhow = View { words: self.words.clone(), standing: None, number: 1 };
-                anyhow.find(ports).into_iter().map(|(_, _, service)| service.slug.clone()).collect()
+                anyhow.find(parts).into_iter().map(|(_, _, service)| service.slug.clone()).collect()
             });
         }
-        let page = self.page(ports);
+        let page = self.page(parts);
         (!page.is_whole() || self.is_filtered()).then(|| page.rows.iter().map(|row| row.service.slug.clone()).collect())
     }
 
-    fn find(&self, ports: &Ports) -> Vec<(Standing, String, Arc<Service>)> {
-        let catalog = ports.services.catalog();
+    fn find(&self, parts: &Parts) -> Vec<(Standing, String, Arc<Service>)> {
+        let catalog = parts.services.catalog();
         let mut found: Vec<_> = catalog
             .services
             .values()
             .filter(|service| self.matches(service))
             .map(|service| {
-                let standing = Standing::from(ports.monitor.status(&service.slug));
+                let standing = Standing::from(parts.monitor.status(&service.slug));
                 (standing, fragments::sort_key(&service.name), service.clone())
             })
             .filter(|(standing, ..)| self.standing.is_none_or(|wanted| wanted == *standing))

@@ -1,29 +1,26 @@
-//! What the HTTP face needs from the parts behind it. `app.rs` binds each trait to the part that does the work.
+//! The parts behind the HTTP face: the stores as they are, and narrow traits for the engines and the plugin host, which
+//! `app.rs` binds.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::Fault;
-use crate::domain::{
-    Alert, AlertEvent, AlertId, AlertState, Catalog, Notification, NotificationState, Observation, Origin, PluginKind,
-    Status, UnixMillis,
-};
+use crate::domain::{Catalog, Observation, Origin, PluginKind, Status, UnixMillis};
+use crate::store::{ControlStore, ResultStore};
 
 /// What a part answers when it fails for reasons the caller can't mend: logged whole, shown as "internal error".
 pub type Broken = anyhow::Error;
 
 /// The parts behind the API.
 #[derive(Clone)]
-pub struct Ports {
+pub struct Parts {
     pub services: Arc<dyn Services>,
     pub monitor: Arc<dyn Monitor>,
-    pub results: Arc<dyn Results>,
-    pub ledger: Arc<dyn Ledger>,
-    pub access: Arc<dyn Access>,
+    pub control: ControlStore,
+    pub results: ResultStore,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
 }
@@ -122,113 +119,6 @@ pub enum CheckError {
     /// The run could not be started, e.g. too many are going on.
     Busy(String),
     Broken(Broken),
-}
-
-/// The results store.
-pub trait Results: Send + Sync + 'static {
-    /// Newest first, with a run id below `before_run_id`.
-    fn observation_page<'a>(
-        &'a self,
-        service: &'a str,
-        before_run_id: Option<i64>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Broken>>;
-    fn query<'a>(&'a self, sql: &'a str, limits: QueryLimits) -> BoxFuture<'a, Result<SqlAnswer, SqlError>>;
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct QueryLimits {
-    pub rows: usize,
-    pub timeout: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct SqlAnswer {
-    /// Name and SQL type.
-    pub columns: Vec<(String, String)>,
-    pub rows: Vec<Vec<Value>>,
-    /// There were more rows than the limit.
-    pub truncated: bool,
-}
-
-#[derive(Debug)]
-pub enum SqlError {
-    /// Not a statement that may run here.
-    Refused(String),
-    /// The database says it is wrong.
-    Invalid(String),
-    Timeout,
-    /// Too many queries at once.
-    Busy,
-    Broken(Broken),
-}
-
-/// Alerts and notifications in the control store. Lists are newest first, with an id below `before`.
-pub trait Ledger: Send + Sync + 'static {
-    fn alert_open_list(&self) -> BoxFuture<'_, Result<Vec<Alert>, Broken>>;
-    fn alert_list(&self, filter: AlertFilter) -> BoxFuture<'_, Result<Vec<Alert>, Broken>>;
-    fn alert_get(&self, id: AlertId) -> BoxFuture<'_, Result<Option<(Alert, Vec<AlertEvent>)>, Broken>>;
-    fn notification_list(&self, filter: NotificationFilter) -> BoxFuture<'_, Result<Vec<Notification>, Broken>>;
-    /// Oldest first.
-    fn notification_attempts(&self, id: i64) -> BoxFuture<'_, Result<Vec<Attempt>, Broken>>;
-}
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct AlertFilter {
-    pub state: Option<AlertState>,
-    pub service: Option<String>,
-    pub before: Option<i64>,
-    pub limit: u32,
-}
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NotificationFilter {
-    pub state: Option<NotificationState>,
-    pub alert: Option<AlertId>,
-    pub service: Option<String>,
-    pub before: Option<i64>,
-    pub limit: u32,
-}
-
-#[derive(Debug, Clone)]
-pub struct Attempt {
-    pub started_ms: UnixMillis,
-    pub duration_ms: u64,
-    /// `delivered`, `retry` or `dead`.
-    pub outcome: String,
-    /// What the other side answered, or why it failed.
-    pub answer: Option<String>,
-}
-
-/// Tokens and dashboard sessions in the control store: only hashes are kept.
-pub trait Access: Send + Sync + 'static {
-    fn token_find<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<Option<TokenRecord>, Broken>>;
-    fn session_insert(&self, session: SessionRecord) -> BoxFuture<'_, Result<(), Broken>>;
-    /// Not one that has expired.
-    fn session_find<'a>(
-        &'a self,
-        hash: &'a str,
-        now_ms: UnixMillis,
-    ) -> BoxFuture<'a, Result<Option<SessionRecord>, Broken>>;
-    fn session_delete<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<(), Broken>>;
-}
-
-#[derive(Debug, Clone)]
-pub struct TokenRecord {
-    pub name: String,
-    /// sha256 in hex.
-    pub hash: String,
-    /// Words of [`super::Scope`].
-    pub scopes: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-pub struct SessionRecord {
-    /// sha256 of the cookie's value, in hex.
-    pub hash: String,
-    /// Hash of the token that opened it: the session is worth what that token is worth.
-    pub token_hash: String,
-    pub expires_ms: UnixMillis,
 }
 
 /// The plugin host.
