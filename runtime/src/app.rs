@@ -115,16 +115,20 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
-    let monitoring = Monitoring::new(
-        host.clone(),
-        results.clone(),
-        to_alerts,
-        registry.watch(),
-        MonitoringSettings::default(),
-    );
+    let monitoring =
+        Monitoring::new(host.clone(), results.clone(), to_alerts, registry.watch(), MonitoringSettings::default());
     restore(&monitoring, &results, &registry.catalog()).await?;
     let signals = AlertSignals::default();
-    start_alerting(&mut tasks, &signals, &host, &control, &results, &registry, observations, settings.public_url.clone());
+    start_alerting(
+        &mut tasks,
+        &signals,
+        &host,
+        &control,
+        &results,
+        &registry,
+        observations,
+        settings.public_url.clone(),
+    );
 
     let scheduler = monitoring.scheduler(GRACE);
     let stop = tasks.stop(Stage::Monitoring);
@@ -135,8 +139,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
     tasks.spawn(Stage::Monitoring, "services dimension", keep_services(catalog, recorder, stop));
 
-    let new_token =
-        first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
+    let new_token = first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("listening on `{}`; `--listen` names another address", options.listen))?;
@@ -304,15 +307,15 @@ fn start_faces(
             }
         }
     });
-    let ports = parts.ports();
-    let (pages, pages_ports, stop) = (live.clone(), ports.clone(), tasks.stop(Stage::Faces));
+    let parts = parts.for_api();
+    let (pages, page_parts, stop) = (live.clone(), parts.clone(), tasks.stop(Stage::Faces));
     tasks.spawn(Stage::Faces, "live pages", async move {
-        pages.run(pages_ports, stop).await;
+        pages.run(page_parts, stop).await;
         Ok(())
     });
     let settings = ApiSettings { public_url: public_url.map(str::parse).transpose()?, ..ApiSettings::default() };
     let stop = tasks.stop(Stage::Faces);
-    let router = crate::api::router(ApiState::new(settings, ports, live, stop.clone()));
+    let router = crate::api::router(ApiState::new(settings, parts, live, stop.clone()));
     tasks.spawn(Stage::Faces, "http", async move {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.context("serving HTTP")

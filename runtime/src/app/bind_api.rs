@@ -8,17 +8,16 @@ use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 
-use crate::api::ports::{
-    Access, AlertFilter, Attempt, Broken, CheckError, Ledger, Monitor, NotificationFilter, PluginChangeError,
-    PluginRecord, Plugins, Ports, ProbeStatus, Program, QueryLimits, RecentRun, Results, ServiceChangeError,
-    ServiceRecord, ServiceStatus, Services, SessionRecord, SqlAnswer, SqlError, TokenRecord,
+use crate::api::parts::{
+    CheckError, Monitor, PluginChangeError, PluginRecord, Plugins, ProbeStatus, Program, RecentRun, ServiceChangeError,
+    ServiceRecord, ServiceStatus, Services,
 };
-use crate::domain::{Alert, AlertEvent, AlertId, Catalog, Notification, Observation, Status, UnixMillis};
+use crate::domain::{Catalog, Observation, Status};
 use crate::monitoring::{self, Monitoring, StatusBoard};
 use crate::plugin_host::{BUNDLED, PluginEntry, PluginHost, Refusal};
 use crate::registry::{self, Registry};
 use crate::store::control::TokenHash;
-use crate::store::{ControlError, ControlStore, QueryError, ResultStore, control, results};
+use crate::store::{ControlError, ControlStore, ResultStore};
 
 /// Everything the API reads and changes.
 #[derive(Clone)]
@@ -33,14 +32,14 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn ports(self) -> Ports {
+    pub(super) fn for_api(self) -> crate::api::Parts {
+        let (control, results) = (self.control.clone(), self.results.clone());
         let parts = Arc::new(self);
-        Ports {
+        crate::api::Parts {
             services: parts.clone(),
             monitor: parts.clone(),
-            results: parts.clone(),
-            ledger: parts.clone(),
-            access: parts.clone(),
+            control,
+            results,
             plugins: parts.clone(),
             program: parts,
         }
@@ -84,8 +83,7 @@ impl Services for Parts {
         actor: &'a str,
     ) -> BoxFuture<'a, Result<ServiceRecord, ServiceChangeError>> {
         async move {
-            let record =
-                self.registry.replace(slug, Value::Object(spec), revision).await.map_err(service_refusal)?;
+            let record = self.registry.replace(slug, Value::Object(spec), revision).await.map_err(service_refusal)?;
             self.audit(actor, "service.replace", slug).await;
             Ok(service_record(record))
         }
@@ -173,129 +171,6 @@ impl Monitor for Parts {
     }
 }
 
-impl Results for Parts {
-    fn observation_page<'a>(
-        &'a self,
-        service: &'a str,
-        before_run_id: Option<i64>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Broken>> {
-        async move { Ok(self.results.observation_page(service, before_run_id, limit as usize).await?) }.boxed()
-    }
-
-    fn query<'a>(&'a self, sql: &'a str, limits: QueryLimits) -> BoxFuture<'a, Result<SqlAnswer, SqlError>> {
-        async move {
-            let limits = results::QueryLimits { rows: limits.rows, timeout: limits.timeout };
-            let answer = self.results.query(sql, limits).await.map_err(|error| match error {
-                QueryError::Refused(reason) => SqlError::Refused(reason),
-                QueryError::Invalid(reason) => SqlError::Invalid(reason),
-                QueryError::Timeout(_) => SqlError::Timeout,
-                QueryError::Busy => SqlError::Busy,
-                QueryError::Memory => SqlError::Invalid(error.to_string()),
-                QueryError::Store(error) => SqlError::Broken(error.into()),
-            })?;
-            Ok(SqlAnswer {
-                columns: answer.columns.into_iter().map(|column| (column.name, column.kind)).collect(),
-                rows: answer.rows,
-                truncated: answer.truncated,
-            })
-        }
-        .boxed()
-    }
-}
-
-impl Ledger for Parts {
-    fn alert_open_list(&self) -> BoxFuture<'_, Result<Vec<Alert>, Broken>> {
-        async move { Ok(self.control.alert_open_list().await?) }.boxed()
-    }
-
-    fn alert_list(&self, filter: AlertFilter) -> BoxFuture<'_, Result<Vec<Alert>, Broken>> {
-        let AlertFilter { state, service, before, limit } = filter;
-        async move { Ok(self.control.alert_list(&control::AlertFilter { state, service, before, limit }).await?) }.boxed()
-    }
-
-    fn alert_get(&self, id: AlertId) -> BoxFuture<'_, Result<Option<(Alert, Vec<AlertEvent>)>, Broken>> {
-        async move { Ok(self.control.alert_get(id).await?) }.boxed()
-    }
-
-    fn notification_list(&self, filter: NotificationFilter) -> BoxFuture<'_, Result<Vec<Notification>, Broken>> {
-        let NotificationFilter { state, alert, service, before, limit } = filter;
-        let filter = control::NotificationFilter { state, alert, service, before, limit };
-        async move { Ok(self.control.notification_list(&filter).await?) }.boxed()
-    }
-
-    fn notification_attempts(&self, id: i64) -> BoxFuture<'_, Result<Vec<Attempt>, Broken>> {
-        async move {
-            let attempts = self.control.notification_attempts(id).await?;
-            let attempt = |attempt: control::Attempt| Attempt {
-                started_ms: attempt.started_ms,
-                duration_ms: attempt.duration_ms,
-                outcome: attempt.outcome.as_str().to_owned(),
-                answer: Some(attempt.answer).filter(|answer| !answer.is_empty()),
-            };
-            Ok(attempts.into_iter().map(attempt).collect())
-        }
-        .boxed()
-    }
-}
-
-impl Access for Parts {
-    fn token_find<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<Option<TokenRecord>, Broken>> {
-        async move {
-            let Some(hash) = bytes_of(hash) else { return Ok(None) };
-            let token = self.control.token_find(&hash).await?;
-            Ok(token.map(|token| TokenRecord {
-                name: token.name,
-                hash: hex::encode(token.hash),
-                scopes: token.scopes,
-            }))
-        }
-        .boxed()
-    }
-
-    fn session_insert(&self, session: SessionRecord) -> BoxFuture<'_, Result<(), Broken>> {
-        async move {
-            let (Some(hash), Some(token_hash)) = (bytes_of(&session.hash), bytes_of(&session.token_hash)) else {
-                return Err(Broken::msg("a session's hash is not sha256 in hex"));
-            };
-            let token = self.control.token_find(&token_hash).await?.ok_or_else(|| Broken::msg("the token is gone"))?;
-            Ok(self.control.session_insert(&hash, token.id, session.expires_ms).await?)
-        }
-        .boxed()
-    }
-
-    fn session_find<'a>(
-        &'a self,
-        hash: &'a str,
-        now_ms: UnixMillis,
-    ) -> BoxFuture<'a, Result<Option<SessionRecord>, Broken>> {
-        async move {
-            let Some(bytes) = bytes_of(hash) else { return Ok(None) };
-            let session = self.control.session_find(&bytes, now_ms).await?;
-            Ok(session.map(|session| SessionRecord {
-                hash: hash.to_owned(),
-                token_hash: hex::encode(session.token.hash),
-                expires_ms: session.expires_ms,
-            }))
-        }
-        .boxed()
-    }
-
-    fn session_delete<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<(), Broken>> {
-        async move {
-            match bytes_of(hash) {
-                Some(hash) => Ok(self.control.session_delete(&hash).await?),
-                None => Ok(()),
-            }
-        }
-        .boxed()
-    }
-}
-
-fn bytes_of(hash: &str) -> Option<TokenHash> {
-    hex::decode(hash).ok()?.try_into().ok()
-}
-
 impl Plugins for Parts {
     fn list(&self) -> Vec<PluginRecord> {
         self.host.list().into_iter().map(plugin_record).collect()
@@ -378,10 +253,7 @@ impl Program for Parts {
 }
 
 /// The first start makes the first token: the given one, or a new one, which is answered once and kept hashed.
-pub(super) async fn first_token(
-    control: &ControlStore,
-    given: Option<&str>,
-) -> Result<Option<String>, ControlError> {
+pub(super) async fn first_token(control: &ControlStore, given: Option<&str>) -> Result<Option<String>, ControlError> {
     use sha2::{Digest, Sha256};
     let scopes: Vec<String> = crate::api::Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect();
     if let Some(token) = given {

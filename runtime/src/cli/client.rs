@@ -87,7 +87,10 @@ impl Client {
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.with_context(|| {
-            format!("no answer from `{}`; is the server running? `--server` or `EXTRACK_SERVER` names another", self.base)
+            format!(
+                "no answer from `{}`; is the server running? `--server` or `EXTRACK_SERVER` names another",
+                self.base
+            )
         })?;
         let status = response.status();
         if status.is_success() {

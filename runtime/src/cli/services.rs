@@ -48,7 +48,9 @@ impl Services {
                 }
                 let rows: Vec<Vec<String>> = items
                     .iter()
-                    .map(|item| vec![cell(&item["slug"]), cell(&item["status"]), cell(&item["type"]), cell(&item["baseUrl"])])
+                    .map(|item| {
+                        vec![cell(&item["slug"]), cell(&item["status"]), cell(&item["type"]), cell(&item["baseUrl"])]
+                    })
                     .collect();
                 table(&["SERVICE", "STATUS", "TYPE", "BASE URL"], &rows);
             }
@@ -79,9 +81,13 @@ fn print_observation(observation: &Value) {
         vec!["status".to_owned(), cell(&observation["status"])],
         vec!["latency".to_owned(), ms(&observation["latencyUs"])],
     ];
-    for (name, key) in
-        [("dns", "dnsUs"), ("connect", "connectUs"), ("tls", "tlsUs"), ("first byte", "firstByteUs"), ("body", "bodyUs")]
-    {
+    for (name, key) in [
+        ("dns", "dnsUs"),
+        ("connect", "connectUs"),
+        ("tls", "tlsUs"),
+        ("first byte", "firstByteUs"),
+        ("body", "bodyUs"),
+    ] {
         if phases[key].is_u64() {
             rows.push(vec![format!("  {name}"), ms(&phases[key])]);
         }

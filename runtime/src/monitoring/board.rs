@@ -114,7 +114,8 @@ impl StatusBoard {
         if !observation.missed {
             probe.latest = Some(observation.clone());
         }
-        let worst = row.probes.values().filter_map(|probe| probe.latest.as_ref()).map(|latest| latest.status).max_by_key(rank);
+        let worst =
+            row.probes.values().filter_map(|probe| probe.latest.as_ref()).map(|latest| latest.status).max_by_key(rank);
         if worst != row.status {
             row.status = worst;
             row.since_ms = Some(observation.ts_ms);

@@ -120,7 +120,9 @@ async fn failing(State(moods): State<Arc<Moods>>) -> impl IntoResponse {
     let bad = (moods.started.elapsed().as_secs() / MOOD.as_secs()) % 2 == 1;
     match bad {
         false => (StatusCode::OK, Json(json!({ "ok": true }))),
-        true => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ok": false, "error": "the card network does not answer" }))),
+        true => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ok": false, "error": "the card network does not answer" })))
+        }
     }
 }
 
