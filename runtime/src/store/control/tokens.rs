@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{ControlStore, Result};
+use super::{ControlError, ControlStore, Result};
 use crate::domain::{UnixMillis, now_ms};
 
 /// sha256 of a token or a session cookie.
@@ -109,10 +109,17 @@ impl ControlStore {
 
 fn read(row: &SqliteRow) -> Result<Token> {
     let scopes: String = row.try_get("scopes")?;
+    let name: String = row.try_get("name")?;
+    let hash = TokenHash::try_from(row.try_get::<&[u8], _>("hash")?).map_err(|_| ControlError::Unreadable {
+        what: "token",
+        name: name.clone(),
+        column: "hash",
+        found: "not 32 bytes".to_owned(),
+    })?;
     Ok(Token {
         id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        hash: row.try_get::<Vec<u8>, _>("hash")?.try_into().unwrap_or_default(),
+        name,
+        hash,
         scopes: scopes.split_whitespace().map(str::to_owned).collect(),
         created_ms: row.try_get("created_ms")?,
     })
