@@ -203,7 +203,7 @@ impl PluginHost {
             hosts: hosts.iter().filter_map(|host| HostRule::parse(host).ok()).collect(),
             allow_private: channel.origin == Origin::File,
             subject: format!("notifier `{}` of channel `{}`", plugin.name, channel.name),
-            setting: "the channel's address".into(),
+            setting: "the settings of the channel".into(),
         };
         let net = NetAccess { net: self.shared.net.clone(), permission, mail: self.shared.has_mail };
         let access = Access { net: Some(net), secrets: sealed, ..Access::default() };
