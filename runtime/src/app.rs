@@ -22,7 +22,7 @@ use crate::alerts::{
     AlertEngine, AlertSignals, Delivery, DeliveryDeps, DeliverySettings, EngineDeps, EngineSettings, EventCopy,
     SystemClock,
 };
-use crate::api::{ApiSettings, ApiState, Live};
+use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::Catalog;
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
@@ -32,7 +32,7 @@ use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
-use bind_api::{Parts, first_token};
+use bind_api::{Face, first_token};
 use bind_plugins::{ControlLog, NoLog};
 use plugin_folder::PluginFolder;
 use tasks::{Stage, Tasks};
@@ -115,16 +115,20 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
-    let monitoring = Monitoring::new(
-        host.clone(),
-        results.clone(),
-        to_alerts,
-        registry.watch(),
-        MonitoringSettings::default(),
-    );
+    let monitoring =
+        Monitoring::new(host.clone(), results.clone(), to_alerts, registry.watch(), MonitoringSettings::default());
     restore(&monitoring, &results, &registry.catalog()).await?;
     let signals = AlertSignals::default();
-    start_alerting(&mut tasks, &signals, &host, &control, &results, &registry, observations, settings.public_url.clone());
+    start_alerting(
+        &mut tasks,
+        &signals,
+        &host,
+        &control,
+        &results,
+        &registry,
+        observations,
+        settings.public_url.clone(),
+    );
 
     let scheduler = monitoring.scheduler(GRACE);
     let stop = tasks.stop(Stage::Monitoring);
@@ -135,22 +139,22 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
     tasks.spawn(Stage::Monitoring, "services dimension", keep_services(catalog, recorder, stop));
 
-    let new_token =
-        first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
+    let new_token = first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("listening on `{}`; `--listen` names another address", options.listen))?;
     let address = listener.local_addr()?;
+    let board = monitoring.board();
+    let face = Face { registry: registry.clone(), board: board.clone(), results: results.clone(), metrics };
     let parts = Parts {
-        board: monitoring.board(),
-        registry: registry.clone(),
-        monitoring,
+        services: Arc::new(registry.clone()),
+        monitor: Arc::new(monitoring),
+        plugins: Arc::new(host.clone()),
+        program: Arc::new(face),
         control: control.clone(),
         results: results.clone(),
-        host: host.clone(),
-        metrics,
     };
-    start_faces(&mut tasks, parts, &signals, listener, settings.public_url.as_deref())?;
+    start_faces(&mut tasks, parts, board.subscribe(), &signals, listener, settings.public_url.as_deref())?;
     let stop = tasks.stop(Stage::Faces);
     tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
     let stop = tasks.stop(Stage::Faces);
@@ -271,12 +275,12 @@ fn start_alerting(
 fn start_faces(
     tasks: &mut Tasks,
     parts: Parts,
+    mut board: broadcast::Receiver<BoardChange>,
     signals: &AlertSignals,
     listener: TcpListener,
     public_url: Option<&str>,
 ) -> Result<()> {
     let live = Live::new();
-    let mut board = parts.board.subscribe();
     let (changes, stop) = (live.changes().clone(), tasks.stop(Stage::Faces));
     tasks.spawn(Stage::Faces, "live services", async move {
         loop {
@@ -304,15 +308,14 @@ fn start_faces(
             }
         }
     });
-    let ports = parts.ports();
-    let (pages, pages_ports, stop) = (live.clone(), ports.clone(), tasks.stop(Stage::Faces));
+    let (pages, pages_parts, stop) = (live.clone(), parts.clone(), tasks.stop(Stage::Faces));
     tasks.spawn(Stage::Faces, "live pages", async move {
-        pages.run(pages_ports, stop).await;
+        pages.run(pages_parts, stop).await;
         Ok(())
     });
     let settings = ApiSettings { public_url: public_url.map(str::parse).transpose()?, ..ApiSettings::default() };
     let stop = tasks.stop(Stage::Faces);
-    let router = crate::api::router(ApiState::new(settings, ports, live, stop.clone()));
+    let router = crate::api::router(ApiState::new(settings, parts, live, stop.clone()));
     tasks.spawn(Stage::Faces, "http", async move {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.context("serving HTTP")

@@ -199,8 +199,7 @@ impl PluginHost {
     async fn load_bundled(&self) -> Result<(), SetupError> {
         let mut active = Active::new();
         for (name, bytes) in bundled::BUNDLED_PLUGINS {
-            let provenance =
-                Provenance { source: Source::Bundled(bytes), since_ms: now_ms(), by: BUNDLED.to_owned() };
+            let provenance = Provenance { source: Source::Bundled(bytes), since_ms: now_ms(), by: BUNDLED.to_owned() };
             let loaded = self
                 .shared
                 .loader
@@ -245,4 +244,3 @@ pub async fn inspect(bytes: bytes::Bytes) -> Result<PluginEntry, Refusal> {
 pub fn bundled_names() -> impl Iterator<Item = &'static str> {
     bundled::BUNDLED_PLUGINS.iter().map(|(name, _)| *name)
 }
-

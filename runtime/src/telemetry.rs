@@ -21,5 +21,7 @@ pub fn start_logs(default: &str) {
 /// Installs the process-wide recorder; the handle renders it for `/metrics`.
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let seconds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-    Ok(PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?.install_recorder()?)
+    Ok(PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?
+        .install_recorder()?)
 }

@@ -56,7 +56,8 @@ fn sources() -> Vec<(String, PathBuf, String)> {
                 let relative = path.strip_prefix(&root).unwrap();
                 let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
                 let text = fs::read_to_string(&path).unwrap();
-                let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+                let code =
+                    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
                 found.push((module, relative.to_owned(), code));
             }
         }

@@ -26,8 +26,7 @@ impl RuleRunner for PluginHost {
         history: Arc<dyn History>,
         now_ms: UnixMillis,
     ) -> BoxFuture<'a, PortResult<Verdict>> {
-        let call =
-            RuleCall { plugin: &rule.plugin, service: &rule.service, settings: &rule.settings, now_ms, history };
+        let call = RuleCall { plugin: &rule.plugin, service: &rule.service, settings: &rule.settings, now_ms, history };
         async move { PluginHost::evaluate(self, call).await.map_err(port) }.boxed()
     }
 }

@@ -17,7 +17,9 @@ impl ActivationLog for ControlLog {
             for plugin in stored.into_iter().filter(|plugin| name.as_ref().is_none_or(|name| *name == plugin.name)) {
                 for activation in plugin.activations {
                     let digest = activation.digest.unwrap_or_default();
-                    let Some(version) = plugin.versions.iter().find(|version| version.digest == digest) else { continue };
+                    let Some(version) = plugin.versions.iter().find(|version| version.digest == digest) else {
+                        continue;
+                    };
                     activations.push(Activation {
                         name: plugin.name.clone(),
                         kind: version.kind,

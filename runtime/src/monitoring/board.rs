@@ -71,6 +71,11 @@ impl Default for StatusBoard {
 }
 
 impl StatusBoard {
+    /// None: no such service, or no run yet.
+    pub fn status(&self, slug: &str) -> Option<Status> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner).get(slug)?.status
+    }
+
     /// None: no such service.
     pub fn service(&self, slug: &str) -> Option<ServiceStatus> {
         let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +119,8 @@ impl StatusBoard {
         if !observation.missed {
             probe.latest = Some(observation.clone());
         }
-        let worst = row.probes.values().filter_map(|probe| probe.latest.as_ref()).map(|latest| latest.status).max_by_key(rank);
+        let worst =
+            row.probes.values().filter_map(|probe| probe.latest.as_ref()).map(|latest| latest.status).max_by_key(rank);
         if worst != row.status {
             row.status = worst;
             row.since_ms = Some(observation.ts_ms);

@@ -12,9 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::StatusBoard;
 use super::schedule::{Due, ProbeKey, Schedule};
-use crate::domain::{
-    Catalog, ErrorKind, Failure, LOCAL, Observation, Probe, Service, Status, UnixMillis, now_ms,
-};
+use crate::domain::{Catalog, ErrorKind, Failure, LOCAL, Observation, Probe, Service, Status, UnixMillis, now_ms};
 use crate::plugin_host::{PluginHost, ProbeCall};
 use crate::store::ResultStore;
 
@@ -204,7 +202,8 @@ impl Scheduler {
                 self.start(&catalog, due, &mut runs, &mut busy);
             }
             let next = schedule.next();
-            let wait = next.map_or(Duration::from_secs(3_600), |at_ms| Duration::from_millis((at_ms - now_ms()).max(0) as u64));
+            let wait = next
+                .map_or(Duration::from_secs(3_600), |at_ms| Duration::from_millis((at_ms - now_ms()).max(0) as u64));
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
@@ -225,7 +224,10 @@ impl Scheduler {
         }
         let ended = tokio::time::timeout(self.grace, async { while runs.join_next().await.is_some() {} }).await;
         if ended.is_err() {
-            tracing::warn!(runs = runs.len(), "runs were still under way at the end of the grace period and are cut off");
+            tracing::warn!(
+                runs = runs.len(),
+                "runs were still under way at the end of the grace period and are cut off"
+            );
         }
     }
 
@@ -234,7 +236,9 @@ impl Scheduler {
         let Some(probe) = service.probes.iter().find(|probe| probe.name == due.key.probe).cloned() else { return };
         if due.missed_count > 0 {
             tracing::warn!(
-                service = service.slug, probe = probe.name, missed = due.missed_count,
+                service = service.slug,
+                probe = probe.name,
+                missed = due.missed_count,
                 "runs were missed: the program was not running them in time"
             );
         }
@@ -275,9 +279,10 @@ fn ended_run(ended: Result<ProbeKey, tokio::task::JoinError>, busy: &mut HashSet
 
 fn probes(catalog: &Catalog) -> impl Iterator<Item = (ProbeKey, Duration)> + '_ {
     catalog.services.values().flat_map(|service| {
-        service.probes.iter().map(|probe| {
-            (ProbeKey { service: service.slug.clone(), probe: probe.name.clone() }, probe.interval)
-        })
+        service
+            .probes
+            .iter()
+            .map(|probe| (ProbeKey { service: service.slug.clone(), probe: probe.name.clone() }, probe.interval))
     })
 }
 

@@ -49,7 +49,10 @@ impl CompiledCache {
             tracing::warn!(path = %path.display(), "a compiled plugin is damaged and is compiled again");
             return None;
         }
-        #[expect(unsafe_code, reason = "native code from our own folder, whole by its digest, written by `write` below")]
+        #[expect(
+            unsafe_code,
+            reason = "native code from our own folder, whole by its digest, written by `write` below"
+        )]
         let component = unsafe { Component::deserialize(engine, compiled) };
         component.inspect_err(|error| tracing::debug!(%error, "compiled by another engine")).ok()
     }

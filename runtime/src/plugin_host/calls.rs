@@ -178,9 +178,11 @@ impl PluginHost {
             .await;
         let (outcome, error) = end(&answer);
         self.account(&plugin, self.next_run_id(), "look-back", None, outcome, error, used).await;
-        answer
-            .map(Duration::from_millis)
-            .map_err(|broken| PluginError::Broken { plugin: name.to_owned(), outcome, reason: broken.reason })
+        answer.map(Duration::from_millis).map_err(|broken| PluginError::Broken {
+            plugin: name.to_owned(),
+            outcome,
+            reason: broken.reason,
+        })
     }
 
     /// One attempt at one message.
@@ -374,4 +376,3 @@ fn schema_faults(schema: &jsonschema::Validator, settings: &Value) -> Vec<Settin
     }
     faults
 }
-

@@ -1,6 +1,7 @@
 //! What the host does for a guest, one file each. Adding a capability: its interface in `wit/host.wit`, a file here, and
 //! a line in [`link`] and in [`allowed`].
 
+pub(super) mod cel;
 mod clock;
 mod dns;
 mod history;
@@ -9,7 +10,6 @@ mod log;
 mod mail;
 mod net;
 mod random;
-pub(super) mod cel;
 pub(super) mod tcp;
 mod tls;
 

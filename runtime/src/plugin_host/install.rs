@@ -38,9 +38,9 @@ impl PluginHost {
         let earlier = log.into_iter().find(|activation| activation.digest != active.digest);
         let Some(earlier) = earlier else { return Ok(None) };
         let path = self.shared.components.path(&earlier.digest);
-        let bytes = tokio::fs::read(&path)
-            .await
-            .map_err(|error| refuse("store", format!("can't read the earlier version `{}`: {error}", path.display())))?;
+        let bytes = tokio::fs::read(&path).await.map_err(|error| {
+            refuse("store", format!("can't read the earlier version `{}`: {error}", path.display()))
+        })?;
         let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
         let candidate = self.shared.loader.load(&self.shared.runner, bytes.into(), provenance).await?;
         self.activate(candidate).await.map(Some)
@@ -78,7 +78,13 @@ impl PluginHost {
             active.insert(name.clone(), candidate.clone());
             active
         });
-        tracing::info!(plugin = name, kind = kind.as_str(), version, digest = candidate.digest, "plugin version is active");
+        tracing::info!(
+            plugin = name,
+            kind = kind.as_str(),
+            version,
+            digest = candidate.digest,
+            "plugin version is active"
+        );
         Ok(entry(&candidate))
     }
 
@@ -126,11 +132,8 @@ impl PluginHost {
             let path = self.shared.components.path(&activation.digest);
             let loaded = match tokio::fs::read(&path).await {
                 Ok(bytes) if digest(&bytes) == activation.digest => {
-                    let provenance = Provenance {
-                        source: Source::Stored,
-                        since_ms: activation.ts_ms,
-                        by: activation.by.clone(),
-                    };
+                    let provenance =
+                        Provenance { source: Source::Stored, since_ms: activation.ts_ms, by: activation.by.clone() };
                     self.shared.loader.load(&self.shared.runner, bytes.into(), provenance).await
                 }
                 Ok(_) => Err(refuse("store", format!("`{}` is not what was installed", path.display()))),

@@ -111,7 +111,8 @@ impl Loader {
             .linker
             .instantiate_pre(&component)
             .map_err(|error| refuse("imports", format!("does not fit the host's interfaces: {error:#}")))?;
-        let wrong_world = |error: wasmtime::Error| refuse("world", format!("does not fit world `{}`: {error:#}", kind.as_str()));
+        let wrong_world =
+            |error: wasmtime::Error| refuse("world", format!("does not fit world `{}`: {error:#}", kind.as_str()));
         let description = describe::DescribeIndices::new(&pre).map_err(wrong_world)?;
         let exports = match kind {
             PluginKind::Probe => Exports::Probe(probe::ProbeIndices::new(&pre).map_err(wrong_world)?),
@@ -230,7 +231,10 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
     if !word(&info.name, "-_") {
         return Err(refuse(
             "name",
-            format!("`{}` is not a plugin name; use lower case letters, digits, `-` and `_`, at most 64", cut(&info.name)),
+            format!(
+                "`{}` is not a plugin name; use lower case letters, digits, `-` and `_`, at most 64",
+                cut(&info.name)
+            ),
         ));
     }
     if !word(&info.version.to_lowercase(), "-_.+") {

@@ -13,7 +13,7 @@ use super::capabilities::cel::CelPrograms;
 use super::engine::{PluginEngine, TICK};
 use super::limits::{self, Exceeded, MemoryLimiter};
 use super::state::{Access, Account, RunLabel, RunState};
-use crate::domain::{Failure, ErrorKind, RunOutcome};
+use crate::domain::{ErrorKind, Failure, RunOutcome};
 
 /// How a run ended, when it did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,9 @@ impl Runner {
         let used = Used { account: state.account, duration: start.elapsed(), memory_peak: state.memory.peak };
         let result = match ended {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(broken(&error, state.memory.refused, &state.access, used.account.last_error.as_deref())),
+            Ok(Err(error)) => {
+                Err(broken(&error, state.memory.refused, &state.access, used.account.last_error.as_deref()))
+            }
             Err(_) => Err(timeout(&format!(
                 "no answer within {} ms, of which {} ms in host calls",
                 used.duration.as_millis(),

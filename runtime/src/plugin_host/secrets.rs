@@ -70,7 +70,11 @@ pub(super) fn host_of(text: &str) -> Option<String> {
 /// `name:1` and `[::1]:1` without the port.
 pub(super) fn host_name(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) => name,
+        Some((name, port))
+            if port.chars().all(|c| c.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
         _ => host,
     }
 }
@@ -172,9 +176,11 @@ mod tests {
 
     #[test]
     fn marked_settings_name_the_hosts_that_may_be_reached() {
-        for (text, host) in
-            [("127.0.0.1:5353", "127.0.0.1:5353"), ("https://a.example/x", "a.example:443"), ("ns1.example", "ns1.example")]
-        {
+        for (text, host) in [
+            ("127.0.0.1:5353", "127.0.0.1:5353"),
+            ("https://a.example/x", "a.example:443"),
+            ("ns1.example", "ns1.example"),
+        ] {
             assert_eq!(granted_hosts(&json!({"server": text, "title": "https://no.example"}), &schema()), [host]);
         }
     }

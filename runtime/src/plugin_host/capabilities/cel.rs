@@ -67,7 +67,10 @@ impl CelPrograms {
             if !variables.iter().any(|variable| variable == name) {
                 let near = variables.iter().min_by_key(|variable| strsim::damerau_levenshtein(variable, name));
                 let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                return Err(CelError::Invalid(format!("unknown variable `{name}`{hint} known: {}", variables.join(", "))));
+                return Err(CelError::Invalid(format!(
+                    "unknown variable `{name}`{hint} known: {}",
+                    variables.join(", ")
+                )));
             }
         }
         // A function that does not exist shows when it is called; what else fails on empty values is no fault.
@@ -170,10 +173,11 @@ fn nesting(expression: &str) -> usize {
 fn add_history(context: &mut Context<'_, '_>, history: Arc<dyn History>) {
     let failed = |function: &str, message: String| ExecutionError::function_error(function, message);
     let of = history.clone();
-    let added = context.add_function("availability", move |window: Arc<String>| -> Result<cel::Value, ExecutionError> {
-        let window = parse_duration(&window).map_err(|error| failed("availability", error.to_string()))?;
-        Ok(number(of.summary(window).availability()))
-    });
+    let added =
+        context.add_function("availability", move |window: Arc<String>| -> Result<cel::Value, ExecutionError> {
+            let window = parse_duration(&window).map_err(|error| failed("availability", error.to_string()))?;
+            Ok(number(of.summary(window).availability()))
+        });
     debug_assert!(added.is_ok());
     let of = history.clone();
     let added = context.add_function("error_rate", move |window: Arc<String>| -> Result<cel::Value, ExecutionError> {

@@ -16,7 +16,8 @@ use crate::plugin_host::secrets::{host_name, host_of_url};
 use crate::plugin_host::state::RunState;
 
 /// Headers that decide where a request goes and where it ends: the host's own.
-const FORBIDDEN: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "proxy-authorization"];
+const FORBIDDEN: [&str; 6] =
+    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "proxy-authorization"];
 
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
@@ -33,8 +34,10 @@ impl RunState {
         let (net, permission) = self.net()?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
-        if let Some((name, _)) =
-            request.headers.iter().find(|(name, _)| FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)))
+        if let Some((name, _)) = request
+            .headers
+            .iter()
+            .find(|(name, _)| FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)))
         {
             return Err(NetFailure::denied(format!("header `{name}` is set by the host, not by plugins")));
         }

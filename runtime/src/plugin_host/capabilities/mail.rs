@@ -13,7 +13,8 @@ impl Host for RunState {
             Some(access) if access.mail => access.net.clone(),
             Some(_) => {
                 return Ok(Err(GuestError::Temporary(
-                    "no SMTP server is configured; set `SMTP_HOST` (and `SMTP_PORT`, `SMTP_FROM`) and start again".into(),
+                    "no SMTP server is configured; set `SMTP_HOST` (and `SMTP_PORT`, `SMTP_FROM`) and start again"
+                        .into(),
                 )));
             }
             None => return Ok(Err(GuestError::Denied("no mail in this call".into()))),

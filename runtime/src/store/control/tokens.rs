@@ -53,8 +53,9 @@ impl ControlStore {
 
     /// Oldest first.
     pub async fn token_list(&self) -> Result<Vec<Token>> {
-        let rows =
-            sqlx::query("SELECT id, name, hash, scopes, created_ms FROM tokens ORDER BY id").fetch_all(&self.reader).await?;
+        let rows = sqlx::query("SELECT id, name, hash, scopes, created_ms FROM tokens ORDER BY id")
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(read).collect()
     }
 
