@@ -5,6 +5,7 @@ mod router;
 mod routes;
 
 mod alerts;
+mod audit;
 mod health;
 mod metrics;
 mod notifications;
@@ -27,7 +28,6 @@ mod state;
 
 pub use auth::{SESSION_LIFETIME, Scope, token_hash};
 pub use dashboard::{Changes, Live};
-pub use error::Fault;
 pub use parts::Parts;
 pub use router::router;
 pub use state::{ApiSettings, ApiState};

@@ -22,7 +22,7 @@ use crate::alerts::{
     AlertEngine, AlertSignals, Delivery, DeliveryDeps, DeliverySettings, EngineDeps, EngineSettings, EventCopy,
     SystemClock,
 };
-use crate::api::{ApiSettings, ApiState, Live};
+use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::Catalog;
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
@@ -32,7 +32,7 @@ use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
-use bind_api::{Parts, first_token};
+use bind_api::{Face, first_token};
 use bind_plugins::{ControlLog, NoLog};
 use plugin_folder::PluginFolder;
 use tasks::{Stage, Tasks};
@@ -144,16 +144,17 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         .await
         .with_context(|| format!("listening on `{}`; `--listen` names another address", options.listen))?;
     let address = listener.local_addr()?;
+    let board = monitoring.board();
+    let face = Face { registry: registry.clone(), board: board.clone(), results: results.clone(), metrics };
     let parts = Parts {
-        board: monitoring.board(),
-        registry: registry.clone(),
-        monitoring,
+        services: Arc::new(registry.clone()),
+        monitor: Arc::new(monitoring),
+        plugins: Arc::new(host.clone()),
+        program: Arc::new(face),
         control: control.clone(),
         results: results.clone(),
-        host: host.clone(),
-        metrics,
     };
-    start_faces(&mut tasks, parts, &signals, listener, settings.public_url.as_deref())?;
+    start_faces(&mut tasks, parts, board.subscribe(), &signals, listener, settings.public_url.as_deref())?;
     let stop = tasks.stop(Stage::Faces);
     tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
     let stop = tasks.stop(Stage::Faces);
@@ -274,12 +275,12 @@ fn start_alerting(
 fn start_faces(
     tasks: &mut Tasks,
     parts: Parts,
+    mut board: broadcast::Receiver<BoardChange>,
     signals: &AlertSignals,
     listener: TcpListener,
     public_url: Option<&str>,
 ) -> Result<()> {
     let live = Live::new();
-    let mut board = parts.board.subscribe();
     let (changes, stop) = (live.changes().clone(), tasks.stop(Stage::Faces));
     tasks.spawn(Stage::Faces, "live services", async move {
         loop {
@@ -307,10 +308,9 @@ fn start_faces(
             }
         }
     });
-    let parts = parts.for_api();
-    let (pages, page_parts, stop) = (live.clone(), parts.clone(), tasks.stop(Stage::Faces));
+    let (pages, pages_parts, stop) = (live.clone(), parts.clone(), tasks.stop(Stage::Faces));
     tasks.spawn(Stage::Faces, "live pages", async move {
-        pages.run(page_parts, stop).await;
+        pages.run(pages_parts, stop).await;
         Ok(())
     });
     let settings = ApiSettings { public_url: public_url.map(str::parse).transpose()?, ..ApiSettings::default() };

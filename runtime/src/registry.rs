@@ -18,7 +18,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -203,6 +203,13 @@ impl Registry {
             Some(compiled) => Some(ServiceRecord::of_file(compiled, plugins)),
             None => state.api.get(slug).map(|service| ServiceRecord::of_api(service, plugins)),
         }
+    }
+
+    /// In order; also those that can't run.
+    pub fn slugs(&self) -> Vec<String> {
+        let state = self.state();
+        let slugs: BTreeSet<&String> = state.files.services.keys().chain(state.api.keys()).collect();
+        slugs.into_iter().cloned().collect()
     }
 
     /// By slug; also those that can't run.

@@ -11,18 +11,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Scope;
-use super::parts::{Broken, CheckError, PluginChangeError, ServiceChangeError};
+use crate::monitoring::CheckError;
+use crate::plugin_host;
+use crate::registry::{self, Fault, ServiceStoreError};
 use crate::store::{ControlError, QueryError, ResultError};
 
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-
-/// What is wrong with one part of what was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Fault {
-    /// JSON pointer (RFC 6901) into the body, e.g. `/monitoring/interval`, or the name of a parameter.
-    pub pointer: String,
-    pub message: String,
-}
 
 /// An RFC 9457 problem.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -44,7 +38,7 @@ pub(super) struct ApiError {
     detail: String,
     faults: Vec<Fault>,
     header: Option<(HeaderName, HeaderValue)>,
-    source: Option<Broken>,
+    source: Option<anyhow::Error>,
 }
 
 pub(super) type ApiResult<T> = Result<T, ApiError>;
@@ -69,14 +63,6 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "service-not-found", "Service not found", detail)
     }
 
-    pub(super) fn probe_not_found(slug: &str, probe: Option<&str>) -> Self {
-        let detail = match probe {
-            Some(probe) => format!("service `{slug}` has no probe `{probe}`"),
-            None => format!("service `{slug}` has no probe; give it a `healthEndpoint` or `probes`"),
-        };
-        Self::new(StatusCode::NOT_FOUND, "probe-not-found", "Probe not found", detail)
-    }
-
     pub(super) fn alert_not_found(id: &str) -> Self {
         let detail = format!("there is no alert `{id}`; `GET /api/v1/alerts` lists them");
         Self::new(StatusCode::NOT_FOUND, "alert-not-found", "Alert not found", detail)
@@ -95,13 +81,13 @@ impl ApiError {
     pub(super) fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         let mut error = Self::new(StatusCode::BAD_REQUEST, "bad-parameter", "Bad parameter", detail.clone());
-        error.faults.push(Fault { pointer: name.to_owned(), message: detail });
+        error.faults.push(Fault::new(name, detail));
         error
     }
 
-    pub(super) fn not_a_service(faults: Vec<Fault>) -> Self {
+    pub(super) fn invalid_service(faults: Vec<Fault>) -> Self {
         let detail = match faults.as_slice() {
-            [fault] => fault.message.clone(),
+            [fault] => format!("`{}`: {}", fault.pointer, fault.message),
             faults => format!("{} faults were found; `faults` lists them", faults.len()),
         };
         let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-service", "Invalid service", detail);
@@ -147,7 +133,7 @@ impl ApiError {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timed-out", "Timed out", detail)
     }
 
-    pub(super) fn internal(source: Broken) -> Self {
+    pub(super) fn internal(source: anyhow::Error) -> Self {
         let mut error = Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -180,58 +166,49 @@ impl ApiError {
         Self::new(status, name, title, detail)
     }
 
-    pub(super) fn from_service_change(slug: &str, error: ServiceChangeError) -> Self {
-        match error {
-            ServiceChangeError::NotFound => Self::service_not_found(slug),
-            ServiceChangeError::OwnedByFile => Self::new(
-                StatusCode::CONFLICT,
-                "owned-by-file",
-                "Service comes from a file",
-                format!("service `{slug}` comes from a configuration file; change it there"),
-            ),
-            ServiceChangeError::Exists(slug) => Self::new(
-                StatusCode::CONFLICT,
-                "service-exists",
-                "Service exists",
-                format!("there is already a service `{slug}`; choose another `name` or `slug`, or change it with PUT"),
-            ),
-            ServiceChangeError::RevisionConflict { current } => Self::new(
-                StatusCode::PRECONDITION_FAILED,
-                "revision-conflict",
-                "Changed meanwhile",
-                format!("service `{slug}` is at revision {current} by now; read it again and repeat your change"),
-            ),
-            ServiceChangeError::Invalid(faults) => Self::not_a_service(faults),
-            ServiceChangeError::Broken(source) => Self::internal(source),
+    pub(super) fn from_registry(refusal: registry::Refusal) -> Self {
+        use registry::Refusal;
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::NotFound(slug) => Self::service_not_found(&slug),
+            Refusal::Store(ServiceStoreError::NotFound) => {
+                Self::new(StatusCode::NOT_FOUND, "service-not-found", "Service not found", "it was deleted meanwhile")
+            }
+            Refusal::OwnedByFile(_) => {
+                Self::new(StatusCode::CONFLICT, "owned-by-file", "Service comes from a file", detail)
+            }
+            Refusal::Exists(_) => Self::new(StatusCode::CONFLICT, "service-exists", "Service exists", detail),
+            Refusal::RevisionConflict { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "revision-conflict", "Changed meanwhile", detail)
+            }
+            Refusal::Invalid(faults) => Self::invalid_service(faults),
+            Refusal::Store(source) => Self::internal(source.into()),
         }
     }
 
-    pub(super) fn from_check(slug: &str, probe: Option<&str>, error: CheckError) -> Self {
+    pub(super) fn from_check(error: CheckError) -> Self {
         match error {
-            CheckError::UnknownService => Self::service_not_found(slug),
-            CheckError::UnknownProbe => Self::probe_not_found(slug, probe),
-            CheckError::Busy(reason) => Self::busy(reason),
-            CheckError::Broken(source) => Self::internal(source),
+            CheckError::UnknownService(slug) => Self::service_not_found(&slug),
+            CheckError::UnknownProbe { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "probe-not-found", "Probe not found", error.to_string())
+            }
+            CheckError::Busy => Self::busy(error.to_string()),
+            CheckError::NotStored(_) => Self::internal(error.into()),
         }
     }
 
-    pub(super) fn from_plugin_change(name: &str, error: PluginChangeError) -> Self {
-        match error {
-            PluginChangeError::NotFound => Self::plugin_not_found(name),
-            PluginChangeError::Refused { step, reason } => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "plugin-refused",
-                "Plugin refused",
-                format!("{reason} (at step `{step}`; the version that was active stays)"),
-            ),
-            PluginChangeError::NoPrevious => Self::new(
-                StatusCode::CONFLICT,
-                "no-previous-version",
-                "No previous version",
-                format!("plugin `{name}` has no earlier version to go back to"),
-            ),
-            PluginChangeError::Broken(source) => Self::internal(source),
+    pub(super) fn from_plugin_host(refusal: plugin_host::Refusal) -> Self {
+        // The only step that is ours: keeping the component.
+        if refusal.step == "store" {
+            return Self::internal(refusal.into());
         }
+        let detail = format!("{} (at step `{}`; the version that was active stays)", refusal.reason, refusal.step);
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-refused", "Plugin refused", detail)
+    }
+
+    pub(super) fn no_previous_version(name: &str) -> Self {
+        let detail = format!("plugin `{name}` has no earlier version to go back to");
+        Self::new(StatusCode::CONFLICT, "no-previous-version", "No previous version", detail)
     }
 
     pub(super) fn from_sql(error: QueryError) -> Self {
@@ -248,8 +225,8 @@ impl ApiError {
     }
 }
 
-impl From<Broken> for ApiError {
-    fn from(source: Broken) -> Self {
+impl From<anyhow::Error> for ApiError {
+    fn from(source: anyhow::Error) -> Self {
         Self::internal(source)
     }
 }

@@ -84,7 +84,7 @@ pub(super) async fn list(
     Path(SlugPath { slug }): Path<SlugPath>,
     Query(query): Query<ObservationQuery>,
 ) -> ApiResult<Json<Page<ObservationBody>>> {
-    if !state.parts.services.catalog().services.contains_key(&slug) {
+    if state.parts.services.record(&slug).is_none() {
         return Err(ApiError::service_not_found(&slug));
     }
     let before = page::id_cursor(query.cursor.as_deref())?;

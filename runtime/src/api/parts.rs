@@ -1,78 +1,81 @@
-//! The parts behind the HTTP face: the stores as they are, and narrow traits for the engines and the plugin host, which
-//! `app.rs` binds.
+//! The parts behind the HTTP face: the stores as they are; the engines and the plugin host by narrow traits, which they
+//! fulfil here, and which the tests fulfil from memory.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::Fault;
-use crate::domain::{Catalog, Observation, Origin, PluginKind, Status, UnixMillis};
+use crate::domain::{Catalog, Observation, Status};
+use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
+use crate::plugin_host::{self, PluginEntry, PluginHost};
+use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
-/// What a part answers when it fails for reasons the caller can't mend: logged whole, shown as "internal error".
-pub type Broken = anyhow::Error;
-
-/// The parts behind the API.
 #[derive(Clone)]
 pub struct Parts {
     pub services: Arc<dyn Services>,
     pub monitor: Arc<dyn Monitor>,
-    pub control: ControlStore,
-    pub results: ResultStore,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
+    pub control: ControlStore,
+    pub results: ResultStore,
 }
 
 /// The registry.
 pub trait Services: Send + Sync + 'static {
+    /// What runs.
     fn catalog(&self) -> Arc<Catalog>;
-    fn service_get(&self, slug: &str) -> Option<ServiceRecord>;
-    fn service_create<'a>(
-        &'a self,
-        spec: Map<String, Value>,
-        actor: &'a str,
-    ) -> BoxFuture<'a, Result<ServiceRecord, ServiceChangeError>>;
-    /// Replaces the whole description. With a `revision`, only if that is still the current one.
-    fn service_replace<'a>(
+    /// Everything that was described, in order; also what can't run.
+    fn slugs(&self) -> Vec<String>;
+    fn record(&self, slug: &str) -> Option<ServiceRecord>;
+    fn create(&self, spec: Map<String, Value>) -> BoxFuture<'_, Result<ServiceRecord, registry::Refusal>>;
+    fn replace<'a>(
         &'a self,
         slug: &'a str,
         spec: Map<String, Value>,
         revision: Option<i64>,
-        actor: &'a str,
-    ) -> BoxFuture<'a, Result<ServiceRecord, ServiceChangeError>>;
-    fn service_delete<'a>(
+    ) -> BoxFuture<'a, Result<ServiceRecord, registry::Refusal>>;
+    fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> BoxFuture<'a, Result<(), registry::Refusal>>;
+    /// After a plugin came.
+    fn recheck(&self) -> BoxFuture<'_, ()>;
+}
+
+impl Services for Registry {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.catalog()
+    }
+
+    fn slugs(&self) -> Vec<String> {
+        self.slugs()
+    }
+
+    fn record(&self, slug: &str) -> Option<ServiceRecord> {
+        self.record(slug)
+    }
+
+    fn create(&self, spec: Map<String, Value>) -> BoxFuture<'_, Result<ServiceRecord, registry::Refusal>> {
+        self.create(Value::Object(spec)).boxed()
+    }
+
+    fn replace<'a>(
         &'a self,
         slug: &'a str,
+        spec: Map<String, Value>,
         revision: Option<i64>,
-        actor: &'a str,
-    ) -> BoxFuture<'a, Result<(), ServiceChangeError>>;
-}
+    ) -> BoxFuture<'a, Result<ServiceRecord, registry::Refusal>> {
+        self.replace(slug, Value::Object(spec), revision).boxed()
+    }
 
-/// One service as its owner wrote it, secrets shown as `***`.
-#[derive(Debug, Clone)]
-pub struct ServiceRecord {
-    pub slug: String,
-    pub spec: Map<String, Value>,
-    pub origin: Origin,
-    /// Grows with each change; none for what comes from files.
-    pub revision: Option<i64>,
-}
+    fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> BoxFuture<'a, Result<(), registry::Refusal>> {
+        self.delete(slug, revision).boxed()
+    }
 
-#[derive(Debug)]
-pub enum ServiceChangeError {
-    NotFound,
-    /// It comes from a configuration file.
-    OwnedByFile,
-    /// The slug is taken.
-    Exists(String),
-    /// Somebody else changed it first.
-    RevisionConflict {
-        current: i64,
-    },
-    Invalid(Vec<Fault>),
-    Broken(Broken),
+    fn recheck(&self) -> BoxFuture<'_, ()> {
+        self.recheck().boxed()
+    }
 }
 
 /// The monitoring engine.
@@ -88,80 +91,70 @@ pub trait Monitor: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Arc<Observation>, CheckError>>;
 }
 
-#[derive(Debug, Clone)]
-pub struct ServiceStatus {
-    /// The worst of its probes; none before the first run.
-    pub status: Option<Status>,
-    pub since_ms: Option<UnixMillis>,
-    pub probes: Vec<ProbeStatus>,
-}
+impl Monitor for Monitoring {
+    fn status(&self, slug: &str) -> Option<Status> {
+        self.board().status(slug)
+    }
 
-#[derive(Debug, Clone)]
-pub struct ProbeStatus {
-    pub name: String,
-    pub latest: Option<Arc<Observation>>,
-    /// The last runs, oldest first.
-    pub recent: Vec<RecentRun>,
-}
+    fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
+        self.board().service(slug)
+    }
 
-#[derive(Debug, Clone, Copy)]
-pub struct RecentRun {
-    pub ts_ms: UnixMillis,
-    pub status: Status,
-    pub latency_us: Option<u64>,
-    pub missed: bool,
-}
-
-#[derive(Debug)]
-pub enum CheckError {
-    UnknownService,
-    UnknownProbe,
-    /// The run could not be started, e.g. too many are going on.
-    Busy(String),
-    Broken(Broken),
+    fn check_now<'a>(
+        &'a self,
+        slug: &'a str,
+        probe: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Arc<Observation>, CheckError>> {
+        self.check_now(slug, probe).boxed()
+    }
 }
 
 /// The plugin host.
 pub trait Plugins: Send + Sync + 'static {
-    fn list(&self) -> Vec<PluginRecord>;
+    fn list(&self) -> Vec<PluginEntry>;
+    fn get(&self, name: &str) -> Option<PluginEntry>;
     fn install<'a>(
         &'a self,
         name: &'a str,
         component: Bytes,
         actor: &'a str,
-    ) -> BoxFuture<'a, Result<PluginRecord, PluginChangeError>>;
-    fn rollback<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<PluginRecord, PluginChangeError>>;
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// None: there is no version to go back to.
+    fn rollback<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
 }
 
-#[derive(Debug, Clone)]
-pub struct PluginRecord {
-    pub name: String,
-    pub kind: PluginKind,
-    pub version: String,
-    /// sha256 of the component, in hex.
-    pub digest: String,
-    /// `active`, or what is wrong with it, e.g. `failing`.
-    pub state: String,
-    pub since_ms: UnixMillis,
-    pub summary: String,
-    /// Came with the program.
-    pub bundled: bool,
+impl Plugins for PluginHost {
+    fn list(&self) -> Vec<PluginEntry> {
+        self.list()
+    }
+
+    fn get(&self, name: &str) -> Option<PluginEntry> {
+        self.get(name)
+    }
+
+    fn install<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.install(Some(name), component, actor).boxed()
+    }
+
+    fn rollback<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        self.rollback(name, actor).boxed()
+    }
 }
 
-#[derive(Debug)]
-pub enum PluginChangeError {
-    NotFound,
-    /// The component was not accepted; the version before stays. `step` is one word, e.g. `describe`.
-    Refused {
-        step: String,
-        reason: String,
-    },
-    /// There is no version to go back to.
-    NoPrevious,
-    Broken(Broken),
-}
-
-/// The program as a whole.
+/// The program as a whole; `app` knows it.
 pub trait Program: Send + Sync + 'static {
     /// Why it is not ready to work; empty when it is. Shown to anyone, so without anything private.
     fn unready(&self) -> Vec<String>;

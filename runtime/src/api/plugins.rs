@@ -1,5 +1,7 @@
 //! Plugins: what is loaded, putting in a new version, going back to the one before.
 
+use std::sync::Arc;
+
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, RequestBody};
@@ -10,14 +12,16 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::audit;
 use super::auth::Principal;
 use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::page::Page;
-use super::parts::PluginRecord;
 use super::state::ApiState;
-use crate::domain::PluginKind;
+use crate::domain::{PluginKind, Want};
+use crate::plugin_host::PluginEntry;
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -28,18 +32,40 @@ pub(super) struct PluginBody {
     /// sha256 of the component, in hex.
     digest: String,
     /// `active`, or what is wrong with it.
-    state: String,
+    state: &'static str,
     /// Since when this version is the active one, RFC 3339.
     since: String,
+    /// `bundled` for what came with the program.
+    installed_by: String,
+    /// Bytes of the component.
+    size: usize,
+    /// Interfaces of the host that it calls.
+    imports: Vec<String>,
     summary: String,
-    /// Came with the program.
-    bundled: bool,
+    /// What it asks for.
+    wants: Vec<Want>,
+    /// JSON Schema.
+    settings_schema: Value,
 }
 
-impl From<PluginRecord> for PluginBody {
-    fn from(record: PluginRecord) -> Self {
-        let PluginRecord { name, kind, version, digest, state, since_ms, summary, bundled } = record;
-        Self { name, kind, version, digest, state, since: rfc3339(since_ms), summary, bundled }
+impl From<PluginEntry> for PluginBody {
+    fn from(entry: PluginEntry) -> Self {
+        let PluginEntry { name, kind, version, digest, state, since_ms, by, size, imports, info } = entry;
+        let info = Arc::unwrap_or_clone(info);
+        Self {
+            name,
+            kind,
+            version,
+            digest,
+            state,
+            since: rfc3339(since_ms),
+            installed_by: by,
+            size,
+            imports,
+            summary: info.summary,
+            wants: info.wants,
+            settings_schema: info.settings_schema,
+        }
     }
 }
 
@@ -84,8 +110,8 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginBody>> {
-    let record = state.parts.plugins.list().into_iter().find(|record| record.name == name);
-    record.map(|record| Json(record.into())).ok_or_else(|| ApiError::plugin_not_found(&name))
+    let entry = state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
+    Ok(Json(entry.into()))
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -99,9 +125,12 @@ pub(super) async fn install(
     Component(component): Component,
 ) -> ApiResult<Json<PluginBody>> {
     let installed = state.parts.plugins.install(&name, component, &principal.name).await;
-    let record = installed.map_err(|error| ApiError::from_plugin_change(&name, error))?;
+    let entry = installed.map_err(ApiError::from_plugin_host)?;
+    // A service that lacked this plugin may run now.
+    state.parts.services.recheck().await;
+    audit::note(&state, &principal, "plugin.install", &name).await;
     state.live.changes().plugins();
-    Ok(Json(record.into()))
+    Ok(Json(entry.into()))
 }
 
 pub(super) fn install_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -117,10 +146,13 @@ pub(super) async fn rollback(
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginBody>> {
+    state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
     let rolled_back = state.parts.plugins.rollback(&name, &principal.name).await;
-    let record = rolled_back.map_err(|error| ApiError::from_plugin_change(&name, error))?;
+    let rolled_back = rolled_back.map_err(ApiError::from_plugin_host)?;
+    let entry = rolled_back.ok_or_else(|| ApiError::no_previous_version(&name))?;
+    audit::note(&state, &principal, "plugin.rollback", &name).await;
     state.live.changes().plugins();
-    Ok(Json(record.into()))
+    Ok(Json(entry.into()))
 }
 
 pub(super) fn rollback_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

@@ -52,8 +52,8 @@ pub(super) fn routes() -> Routes {
 /// The whole face. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that failed logins are counted by
 /// caller.
 pub fn router(state: ApiState) -> Router {
-    let Routes { open, closed, .. } = routes();
     let mut api = openapi::start();
+    let Routes { open, closed, .. } = routes();
     let router = closed
         .fallback(guard::not_found)
         .layer(from_fn_with_state(state.clone(), auth::authenticate))

@@ -16,9 +16,9 @@ use serde_json::{Map, Value};
 use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::page::{self, Page};
-use super::parts::ServiceRecord;
 use super::state::ApiState;
-use crate::domain::{Origin, Service, Status};
+use crate::domain::{Origin, Status};
+use crate::registry::{Fault, ServiceRecord};
 
 /// A service: the keys it was described with (secrets as `***`), and how it is.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -33,20 +33,35 @@ pub(super) struct ServiceBody {
     origin: Origin,
     /// For `If-Match`; null for what comes from files.
     revision: Option<i64>,
+    /// RFC 3339; null for what comes from files.
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    /// Why it does not run, e.g. because its plugin is gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<Fault>,
+    /// What is odd about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Fault>,
     #[serde(flatten)]
     spec: Map<String, Value>,
 }
 
 impl ServiceBody {
     pub(super) fn new(state: &ApiState, record: ServiceRecord) -> Self {
-        let ServiceRecord { slug, mut spec, origin, revision } = record;
-        // Ours; a key twice in an object would be read by some as one and by some as the other.
-        for key in ["slug", "status", "statusSince", "origin", "revision"] {
-            spec.remove(key);
-        }
+        let ServiceRecord { slug, spec, origin, revision, created_ms, updated_ms, faults, warnings } = record;
         let status = state.parts.monitor.service_status(&slug);
-        let since = status.as_ref().and_then(|status| status.since_ms).map(rfc3339);
-        Self { status: status.and_then(|status| status.status), status_since: since, origin, revision, spec, slug }
+        Self {
+            slug,
+            status: status.as_ref().and_then(|status| status.status),
+            status_since: status.and_then(|status| status.since_ms).map(rfc3339),
+            origin,
+            revision,
+            created_at: created_ms.map(rfc3339),
+            updated_at: updated_ms.map(rfc3339),
+            faults,
+            warnings,
+            spec,
+        }
     }
 
     fn etag(&self) -> Option<(HeaderName, String)> {
@@ -80,21 +95,21 @@ pub(super) async fn list(
 ) -> ApiResult<Json<Page<ServiceBody>>> {
     let limit = page::limit(query.limit)?;
     let status = page::word("status", query.status.as_deref(), Status::parse, &Status::ALL.map(Status::as_str))?;
-    let catalog = state.parts.services.catalog();
-    let wanted = |service: &Service| {
-        status.is_none_or(|status| state.parts.monitor.status(&service.slug) == Some(status))
-            && query.tag.as_ref().is_none_or(|tag| service.tags.contains(tag))
-    };
-    let after = query.cursor.as_deref().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-    let rows: Vec<ServiceRecord> = catalog
-        .services
-        .range::<str, _>((after, std::ops::Bound::Unbounded))
-        .filter(|(_, service)| wanted(service))
-        .filter_map(|(slug, _)| state.parts.services.service_get(slug))
+    let after = query.cursor.as_deref();
+    let slugs = state.parts.services.slugs();
+    let slugs = slugs.iter().filter(|slug| after.is_none_or(|after| slug.as_str() > after));
+    let rows: Vec<ServiceRecord> = slugs
+        .filter(|slug| status.is_none_or(|status| state.parts.monitor.status(slug) == Some(status)))
+        .filter_map(|slug| state.parts.services.record(slug))
+        .filter(|record| query.tag.as_deref().is_none_or(|tag| has_tag(record, tag)))
         .take(limit as usize + 1)
         .collect();
     let shape = |record| ServiceBody::new(&state, record);
     Ok(Json(Page::from_rows(rows, limit, |record: &ServiceRecord| record.slug.clone(), shape)))
+}
+
+fn has_tag(record: &ServiceRecord, tag: &str) -> bool {
+    record.spec.get("tags").and_then(Value::as_array).is_some_and(|tags| tags.iter().any(|found| found == tag))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -107,7 +122,7 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     Path(SlugPath { slug }): Path<SlugPath>,
 ) -> ApiResult<axum::response::Response> {
-    let record = state.parts.services.service_get(&slug).ok_or_else(|| ApiError::service_not_found(&slug))?;
+    let record = state.parts.services.record(&slug).ok_or_else(|| ApiError::service_not_found(&slug))?;
     Ok(tagged(ServiceBody::new(&state, record)))
 }
 

@@ -71,6 +71,11 @@ impl Default for StatusBoard {
 }
 
 impl StatusBoard {
+    /// None: no such service, or no run yet.
+    pub fn status(&self, slug: &str) -> Option<Status> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner).get(slug)?.status
+    }
+
     /// None: no such service.
     pub fn service(&self, slug: &str) -> Option<ServiceStatus> {
         let services = self.services.read().unwrap_or_else(PoisonError::into_inner);

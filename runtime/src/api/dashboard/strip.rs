@@ -8,10 +8,10 @@ use maud::{Markup, html};
 use super::standing::Standing;
 use super::wording::latency;
 use crate::api::moment::clock;
-use crate::api::parts::RecentRun;
+use crate::monitoring::{RECENT, RecentRun};
 
 /// Bars in a strip.
-pub(super) const BARS: usize = 40;
+const BARS: usize = RECENT;
 const STEP: usize = 5;
 
 /// Oldest first; the newest stands at the right edge.

@@ -6,67 +6,30 @@ use axum::http::header::{IF_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, NoContent, Response};
 use axum::{Extension, Json};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{ServiceBody, SlugPath, tagged};
+use crate::api::audit;
 use crate::api::auth::Principal;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::observations::ObservationBody;
 use crate::api::state::ApiState;
+use crate::registry::spec::ServiceSpec;
 
-/// A service as the seed's `services.yaml` describes one. The registry checks it; every fault comes back with its pointer.
-#[derive(Debug, Deserialize)]
+/// As it was written: the registry checks it, and every fault comes back with its pointer.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub(in crate::api) struct ServiceSpec(Map<String, Value>);
-
-impl JsonSchema for ServiceSpec {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "ServiceSpec".into()
-    }
-
-    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "object",
-            "description": "A service, with the keys of `services.yaml`. `probes` says in full what `healthEndpoint` says in short.",
-            "required": ["name", "baseUrl"],
-            "properties": {
-                "name": {"type": "string"},
-                "slug": {"type": "string", "description": "Made from the name if not given."},
-                "type": {"type": "string", "examples": ["REST"]},
-                "baseUrl": {"type": "string", "format": "uri"},
-                "healthEndpoint": {"type": "string", "examples": ["/health"]},
-                "authentication": {"type": "object"},
-                "monitoring": {
-                    "type": "object",
-                    "properties": {
-                        "interval": {"description": "Seconds, or a duration such as `30s`."},
-                        "timeout": {"description": "Milliseconds, or a duration such as `5s`."}
-                    }
-                },
-                "probes": {"type": "array", "items": {"type": "object"}},
-                "alerts": {"type": "array", "items": {"type": "object"}},
-                "tags": {"type": "array", "items": {"type": "string"}},
-                "owner": {"type": "string"},
-                "description": {"type": "string"}
-            },
-            "additionalProperties": true,
-            "examples": [{
-                "name": "Shop API", "type": "REST", "baseUrl": "https://shop.example.com", "healthEndpoint": "/health",
-                "monitoring": {"interval": 60, "timeout": 5000}
-            }]
-        })
-    }
-}
+pub(in crate::api) struct SpecBody(#[schemars(with = "ServiceSpec")] Map<String, Value>);
 
 pub(in crate::api) async fn create(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
-    Json(ServiceSpec(spec)): Json<ServiceSpec>,
+    Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
-    let created = state.parts.services.service_create(spec, &principal.name).await;
-    let record = created.map_err(|error| ApiError::from_service_change("", error))?;
+    let record = state.parts.services.create(spec).await.map_err(ApiError::from_registry)?;
+    audit::note(&state, &principal, "service.create", &record.slug).await;
     state.live.changes().services();
     let location = HeaderValue::try_from(format!("/api/v1/services/{}", path_segment(&record.slug)))
         .map_err(|error| ApiError::internal(error.into()))?;
@@ -84,11 +47,12 @@ pub(in crate::api) async fn replace(
     Extension(principal): Extension<Principal>,
     Path(SlugPath { slug }): Path<SlugPath>,
     headers: HeaderMap,
-    Json(ServiceSpec(spec)): Json<ServiceSpec>,
+    Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
     let revision = if_match(&headers)?;
-    let replaced = state.parts.services.service_replace(&slug, spec, revision, &principal.name).await;
-    let record = replaced.map_err(|error| ApiError::from_service_change(&slug, error))?;
+    let replaced = state.parts.services.replace(&slug, spec, revision).await;
+    let record = replaced.map_err(ApiError::from_registry)?;
+    audit::note(&state, &principal, "service.replace", &slug).await;
     state.live.changes().services();
     Ok(tagged(ServiceBody::new(&state, record)))
 }
@@ -109,8 +73,8 @@ pub(in crate::api) async fn delete(
     headers: HeaderMap,
 ) -> ApiResult<NoContent> {
     let revision = if_match(&headers)?;
-    let deleted = state.parts.services.service_delete(&slug, revision, &principal.name).await;
-    deleted.map_err(|error| ApiError::from_service_change(&slug, error))?;
+    state.parts.services.delete(&slug, revision).await.map_err(ApiError::from_registry)?;
+    audit::note(&state, &principal, "service.delete", &slug).await;
     state.live.changes().services();
     Ok(NoContent)
 }
@@ -132,7 +96,7 @@ pub(in crate::api) async fn check(
     Query(CheckQuery { probe }): Query<CheckQuery>,
 ) -> ApiResult<Json<ObservationBody>> {
     let checked = state.parts.monitor.check_now(&slug, probe.as_deref()).await;
-    let observation = checked.map_err(|error| ApiError::from_check(&slug, probe.as_deref(), error))?;
+    let observation = checked.map_err(ApiError::from_check)?;
     Ok(Json(ObservationBody::from(observation.as_ref())))
 }
 

@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 
 use super::pill;
-use crate::api::parts::{Parts, PluginRecord};
+use crate::api::parts::Parts;
 use crate::domain::PluginKind;
+use crate::plugin_host::{BUNDLED, PluginEntry};
 
 pub(in crate::api::dashboard) fn plugins(parts: &Parts) -> Markup {
     let plugins = parts.plugins.list();
@@ -31,13 +32,13 @@ fn plural(kind: PluginKind) -> &'static str {
     }
 }
 
-fn item(plugin: &PluginRecord) -> Markup {
+fn item(plugin: &PluginEntry) -> Markup {
     let class = if plugin.state == "active" { "healthy" } else { "unhealthy" };
     html! {
-        li title=(plugin.summary) {
+        li title=(plugin.info.summary) {
             span.name { (plugin.name) }
-            span.version { (plugin.version) @if !plugin.bundled { " · installed" } }
-            (pill(class, &plugin.state))
+            span.version { (plugin.version) @if plugin.by != BUNDLED { " · installed" } }
+            (pill(class, plugin.state))
         }
     }
 }

@@ -6,8 +6,8 @@ use super::pill;
 use crate::api::dashboard::standing::Standing;
 use crate::api::dashboard::strip::strip;
 use crate::api::dashboard::wording::{ago, latency, prose, since};
-use crate::api::parts::{ProbeStatus, ServiceStatus};
 use crate::domain::{Observation, Service};
+use crate::monitoring::{ProbeStatus, ServiceStatus};
 
 /// Probes shown in a row; a service with more says how many.
 const MAX_PROBES: usize = 4;

@@ -7,8 +7,9 @@ use serde::Deserialize;
 
 use crate::api::dashboard::fragments;
 use crate::api::dashboard::standing::Standing;
-use crate::api::parts::{Parts, ServiceStatus};
+use crate::api::parts::Parts;
 use crate::domain::Service;
+use crate::monitoring::ServiceStatus;
 
 pub(super) const PAGE_SIZE: usize = 200;
 pub(super) const MAX_WORDS_BYTES: usize = 200;
