@@ -148,3 +148,6 @@ pub mod notifiers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

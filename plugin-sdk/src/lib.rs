@@ -78,3 +78,8 @@ pub mod prelude {
     pub use crate::{Settings, notifier, probe, rule};
     pub use crate::{cel, clock, dns, history, http, json, jsonpath, log, mail, random, tcp, time, tls};
 }
+
+/// The author's guide: what it shows has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct AuthorsGuide;

@@ -39,7 +39,7 @@ impl ErrorKind {
 }
 
 /// What one run of a probe is given, beside its settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     pub service: Service,
     /// Until this run is cut off, counted from its start.
@@ -69,7 +69,7 @@ impl Check {
 }
 
 /// The service that is checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Service {
     pub slug: String,
     pub name: String,
@@ -102,7 +102,7 @@ impl Service {
 }
 
 /// What one run found. The host adds the phases of the connection by itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     pub status: Status,
     pub failure: Option<Failure>,
@@ -172,7 +172,7 @@ impl From<NetError> for Observation {
 }
 
 /// Ends a check early, by `?`: with an observation, or because the run itself is broken.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Stop {
     Found(Observation),
     /// Settings that can't work, found too late for `check_settings`.

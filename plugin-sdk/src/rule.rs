@@ -21,7 +21,7 @@ impl Evaluation {
 }
 
 /// What a rule found, right or wrong.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// For people: the value found beside the value wanted.
     pub summary: String,
@@ -67,7 +67,7 @@ impl Finding {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     Ok(Finding),
     Breached(Finding),

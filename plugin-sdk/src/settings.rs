@@ -200,3 +200,6 @@ impl<T: Setting> Setting for BTreeMap<String, T> {
         read.into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ fn main() -> anyhow::Result<()> {
     let folder = PathBuf::from(arguments.next().unwrap_or_else(|| ".".to_owned()));
     let target_dir = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(outer) => PathBuf::from(outer).join("guests"),
-        None => folder.join("target/guests"),
+        None => folder.join("target"),
     };
     let mut request = Request::new(folder, std::path::absolute(target_dir)?);
     request.packages = arguments.collect();

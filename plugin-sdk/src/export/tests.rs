@@ -1,0 +1,155 @@
+//! A plugin of each kind, through the exports as the host calls them.
+
+use std::time::Duration;
+
+use crate::fake::Host;
+use crate::prelude::*;
+use crate::wit::description::exports::external_tracking::plugin::description::Guest as Described;
+
+mod a_probe {
+    use super::*;
+
+    #[derive(Settings)]
+    struct Settings {
+        /// What to answer.
+        answer: String,
+    }
+
+    #[probe(name = "echo", version = "1.2.3", summary = "Echoes", check_settings = checked, wants(host = "a.example:25", capability = "mail"))]
+    fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
+        match settings.answer.as_str() {
+            "settings" => Err(Stop::Settings("no".to_owned())),
+            "internal" => Err(Stop::Internal("no".to_owned())),
+            "refused" => Err(NetError::Connect("refused".to_owned()).into()),
+            other => Ok(Observation::healthy().metric("answer", other).metric("previous", check.previous.is_some())),
+        }
+    }
+
+    fn checked(settings: &Settings) -> Vec<Fault> {
+        let is_wrong = settings.answer == "wrong";
+        is_wrong.then(|| Fault { path: "/answer".to_owned(), message: "is wrong".to_owned() }).into_iter().collect()
+    }
+
+    type Exported = crate::export::probes::Adapter<ExtrackPlugin>;
+
+    #[test]
+    fn a_plugin_describes_itself() {
+        let info = Exported::describe();
+        assert_eq!((info.name.as_str(), info.version.as_str(), info.summary.as_str()), ("echo", "1.2.3", "Echoes"));
+        assert!(info.settings_schema.contains("What to answer."), "{}", info.settings_schema);
+        assert_eq!(format!("{:?}", info.wants), r#"[Want::Host("a.example:25"), Want::Capability("mail")]"#);
+    }
+
+    #[test]
+    fn settings_are_checked_by_shape_and_by_the_author() {
+        assert!(Exported::check_settings(r#"{"answer": "right"}"#.to_owned()).is_ok());
+        for (settings, message) in [
+            (r#"{"answer": "wrong"}"#, "is wrong"),
+            (r#"{"answer": 1}"#, "is `1`, wanted a text"),
+            ("{}", "is missing"),
+        ] {
+            let faults = Exported::check_settings(settings.to_owned()).unwrap_err();
+            assert_eq!((faults[0].path.as_str(), faults[0].message.as_str()), ("/answer", message));
+        }
+    }
+
+    #[test]
+    fn a_probe_answers_an_observation_or_says_that_it_is_broken() {
+        use crate::wit::probe::exports::external_tracking::plugin::probes::{Context, Guest, ProbeError, Service};
+        let _host = Host::install();
+        let check = |answer: &str| {
+            Exported::check(Context {
+                service: Service {
+                    slug: "s".into(),
+                    name: "S".into(),
+                    base_url: "https://s".into(),
+                    attributes: Vec::new(),
+                },
+                settings: format!(r#"{{"answer": "{answer}"}}"#),
+                timeout_ms: 1_000,
+                previous: None,
+                credentials: Vec::new(),
+            })
+        };
+        assert_eq!(check("fine").unwrap().metrics.len(), 2);
+        let refused = check("refused").unwrap();
+        assert_eq!((refused.status, refused.failure.unwrap().kind), (Status::Error, ErrorKind::Connect));
+        assert!(matches!(check("settings"), Err(ProbeError::Settings(_))));
+        assert!(matches!(check("internal"), Err(ProbeError::Internal(_))));
+    }
+}
+
+mod a_rule {
+    use super::*;
+
+    #[derive(Settings)]
+    struct Settings {
+        window: Duration,
+    }
+
+    #[rule(look_back = look_back)]
+    fn evaluate(evaluation: &Evaluation, _settings: &Settings) -> Verdict {
+        Finding::new(format!("at {}", evaluation.now_ms)).value(1.0).breached_if(evaluation.service == "down")
+    }
+
+    fn look_back(settings: &Settings) -> Duration {
+        settings.window
+    }
+
+    type Exported = crate::export::rules::Adapter<ExtrackPlugin>;
+
+    #[test]
+    fn a_name_comes_from_the_package_where_the_attribute_says_nothing() {
+        assert_eq!(Exported::describe().name, env!("CARGO_PKG_NAME"));
+        assert_eq!(Exported::describe().version, env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
+    fn a_rule_answers_a_verdict_and_its_look_back() {
+        use crate::wit::rule::exports::external_tracking::plugin::rules::{
+            Context, Guest, RuleError, Verdict as Answer,
+        };
+        let _host = Host::install();
+        let evaluate = |service: &str, settings: &str| {
+            Exported::evaluate(Context { service: service.to_owned(), settings: settings.to_owned(), now_ms: 7 })
+        };
+        assert_eq!(Exported::look_back(r#"{"window": "2m"}"#.to_owned()), 120_000);
+        assert!(
+            matches!(evaluate("down", r#"{"window": "2m"}"#), Ok(Answer::Breached(finding)) if finding.summary == "at 7")
+        );
+        assert!(matches!(evaluate("up", r#"{"window": "2m"}"#), Ok(Answer::Ok(_))));
+        assert!(matches!(evaluate("up", "{}"), Err(RuleError::Settings(text)) if text == "`/window`: is missing"));
+    }
+}
+
+mod a_notifier {
+    use super::*;
+
+    #[notifier]
+    fn notify(_notification: &Notification) -> Result<Receipt, NotifyError> {
+        Err(NotifyError::Retryable { message: "later".to_owned(), after: Some(Duration::from_secs(2)) })
+    }
+
+    type Exported = crate::export::notifiers::Adapter<ExtrackPlugin>;
+
+    #[test]
+    fn a_notifier_says_when_to_come_back() {
+        use crate::wit::notifier::exports::external_tracking::plugin::notifiers::{
+            Context, Guest, NotificationStatus, NotifyError as Answer,
+        };
+        let _host = Host::install();
+        let notification = Notification {
+            id: "n".to_owned(),
+            status: NotificationStatus::Firing,
+            group_key: String::new(),
+            group_labels: Vec::new(),
+            receiver: "ops".to_owned(),
+            external_url: String::new(),
+            alerts: Vec::new(),
+            attempt: 1,
+            attributes: Vec::new(),
+        };
+        let answer = Exported::notify(Context { settings: "{}".to_owned(), timeout_ms: 1_000 }, notification);
+        assert!(matches!(answer, Err(Answer::Retryable(retry)) if retry.after_ms == Some(2_000)));
+    }
+}

@@ -1,0 +1,154 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Settings;
+
+#[derive(Settings, Debug, PartialEq)]
+struct Sample {
+    /// A name, "quoted".
+    name: String,
+    #[setting(default = "fast")]
+    mode: Mode,
+    #[setting(default = "5m")]
+    window: Duration,
+    /// How many
+    /// at most.
+    #[setting(default = 3, min = 1, max = 10)]
+    most_items: u32,
+    port: Option<u16>,
+    #[setting(default = -0.5)]
+    offset: f64,
+    #[setting(default)]
+    labels: BTreeMap<String, Secret>,
+    #[setting(default)]
+    parts: Vec<Part>,
+    #[setting(secret)]
+    token: Option<String>,
+    #[setting(name = "X-Any")]
+    any: Option<Value>,
+}
+
+#[derive(Settings, Debug, PartialEq)]
+enum Mode {
+    Fast,
+    VerySlow,
+    #[setting(name = "OFF")]
+    Off,
+}
+
+#[derive(Settings, Debug, PartialEq)]
+struct Part {
+    id: i64,
+    flag: Option<bool>,
+}
+
+fn faults(text: &str) -> Vec<(String, String)> {
+    Sample::from_json(text).unwrap_err().into_iter().map(|fault| (fault.path, fault.message)).collect()
+}
+
+#[test]
+fn the_schema_says_what_the_struct_says() {
+    let schema: Value = serde_json::from_str(&Sample::schema()).unwrap();
+    assert_eq!(
+        schema,
+        json!({
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "description": "A name, \"quoted\"."},
+                "mode": {"type": "string", "enum": ["fast", "verySlow", "OFF"], "default": "fast"},
+                "window": {"type": "string", "default": "5m", "pattern": "^[0-9]+(ms|s|m|h|d|w)$",
+                    "examples": ["500ms", "2s", "5m"]},
+                "mostItems": {"type": "integer", "description": "How many at most.", "default": 3, "minimum": 1, "maximum": 10},
+                "port": {"type": "integer", "minimum": 0, "maximum": 65535},
+                "offset": {"type": "number", "default": -0.5},
+                "labels": {"type": "object",
+                    "additionalProperties": {"type": "string", "minLength": 1, "x-secret": true}},
+                "parts": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {"id": {"type": "integer"}, "flag": {"type": "boolean"}},
+                    "required": ["id"],
+                    "additionalProperties": false,
+                }},
+                "token": {"type": "string", "x-secret": true},
+                "X-Any": {},
+            },
+            "required": ["name"],
+            "additionalProperties": false,
+        })
+    );
+}
+
+#[test]
+fn absent_keys_take_their_defaults() {
+    let sample = Sample::from_json(r#"{"name": "n"}"#).unwrap();
+    let wanted = Sample {
+        name: "n".to_owned(),
+        mode: Mode::Fast,
+        window: Duration::from_secs(300),
+        most_items: 3,
+        port: None,
+        offset: -0.5,
+        labels: BTreeMap::new(),
+        parts: Vec::new(),
+        token: None,
+        any: None,
+    };
+    assert_eq!(sample, wanted);
+}
+
+#[test]
+fn present_keys_are_read() {
+    let sample = Sample::from_json(
+        r#"{"name": "n", "mode": "verySlow", "window": "90s", "mostItems": 10, "port": 65535, "offset": 2,
+            "labels": {"a": "b"}, "parts": [{"id": -1, "flag": true}], "token": "t", "X-Any": [1]}"#,
+    )
+    .unwrap();
+    assert_eq!((sample.mode, sample.window.as_secs(), sample.most_items), (Mode::VerySlow, 90, 10));
+    assert_eq!((sample.port, sample.offset, sample.any), (Some(65_535), 2.0, Some(json!([1]))));
+    assert_eq!(sample.labels["a"].placeholder(), "b");
+    assert_eq!(sample.parts, [Part { id: -1, flag: Some(true) }]);
+}
+
+#[test]
+fn every_fault_is_told_with_its_place() {
+    let found = faults(
+        r#"{"mode": "slow", "window": "5", "mostItems": 11, "port": 70000, "labels": {"a/b": 1}, "parts": [{"id": 1}, {}], "nam": 1}"#,
+    );
+    let wanted = [
+        ("/name", "is missing"),
+        ("/mode", "is `slow`, wanted one of `fast`, `verySlow`, `OFF`"),
+        ("/window", "is `5`, wanted a duration such as `500ms`, `2s`, `5m`, `1h` or `7d`"),
+        ("/mostItems", "is `11`, wanted at most 10"),
+        ("/port", "is `70000`, wanted at most 65535"),
+        ("/port", "is `70000`, wanted a whole number in range"),
+        ("/labels/a~1b", "is `1`, wanted a text"),
+        ("/parts/1/id", "is missing"),
+        (
+            "/nam",
+            "is not a setting; known are `name`, `mode`, `window`, `mostItems`, `port`, `offset`, `labels`, `parts`, `token`, `X-Any`",
+        ),
+    ];
+    let found: Vec<(&str, &str)> = found.iter().map(|(path, message)| (path.as_str(), message.as_str())).collect();
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn what_is_no_object_is_refused_as_a_whole() {
+    assert_eq!(faults("[]"), [(String::new(), "is a list, wanted keys with values".to_owned())]);
+    assert!(faults("{")[0].1.starts_with("not JSON"));
+}
+
+#[test]
+fn a_secret_is_not_printed() {
+    let sample = Sample::from_json(r#"{"name": "n", "labels": {"a": "hunter2"}}"#).unwrap();
+    assert!(!format!("{sample:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_plugin_without_settings_takes_none() {
+    assert_eq!(NoSettings::from_json("{}"), Ok(NoSettings));
+    assert_eq!(NoSettings::from_json(r#"{"a": 1}"#).unwrap_err()[0].message, "is not a setting; known are none");
+}
