@@ -51,20 +51,6 @@ pub struct NetFailure {
     pub total_us: u64,
 }
 
-impl NetFailure {
-    /// A refusal before anything happened.
-    pub fn denied(text: impl Into<String>) -> Self {
-        NetError::Denied(text.into()).into()
-    }
-}
-
-/// For faults found before anything happened.
-impl From<NetError> for NetFailure {
-    fn from(error: NetError) -> Self {
-        Self { error, phases: Phases::default(), total_us: 0 }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Dns,
