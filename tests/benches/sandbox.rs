@@ -1,7 +1,6 @@
 //! What one sandboxed call costs (a fresh instance, the call, dropping it, and its account), beside what starting a process
 //! costs, measured in turns in the same run.
 
-use std::collections::HashMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use extrack::domain::{Origin, Probe, Service, Status};
 use extrack::net::{Net, NetSettings};
 use extrack::plugin_host::{Activation, ActivationLog, PluginHost, ProbeCall, RUNS_QUEUED, Setup};
 use extrack_tests::components;
+use futures::future::BoxFuture;
 
 const ROUNDS: usize = 50;
 const CALLS_PER_ROUND: usize = 400;
@@ -83,6 +83,19 @@ fn subject() -> (Probe, Service) {
         probes: vec![probe.clone()],
     };
     (probe, service)
+}
+
+/// Nothing outlives the benchmark.
+struct NoLog;
+
+impl ActivationLog for NoLog {
+    fn activations(&self, _name: Option<&str>) -> BoxFuture<'_, Result<Vec<Activation>, String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn activate(&self, _activation: Activation) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 struct Quantiles {
