@@ -127,6 +127,8 @@ async fn a_bad_file_is_refused_with_the_reason_and_the_old_version_stays() {
         ("an unknown import", components::with_unknown_import(), ["imports", "telepathy"]),
         ("an import of another kind", components::with_import_of_another_kind(), ["imports", "history"]),
         ("one whose `describe` traps", components::trapping(), ["describe", "trap"]),
+        ("one whose schema is none", components::guest("probe-describe-lies"), ["describe", ""]),
+        ("another whose `describe` traps", components::guest("probe-describe-traps"), ["describe", "trap"]),
         ("one that refuses settings in use", components::guest("swapped-strict"), ["settings", "region"]),
         ("a rule of that name", components::guest("availability"), ["name", "availability"]),
     ] {
