@@ -13,7 +13,10 @@ fn main() -> Result<()> {
     let target = out.ancestors().nth(4).context("OUT_DIR is not where cargo puts it")?.join("guests");
     let components = out.join("components");
     fs::create_dir_all(&components)?;
-    for (workspace, what) in [("../plugins", "the bundled plugins"), ("guests", "the tests' guests")] {
+    let workspaces =
+        [("../plugins", "the bundled plugins"), ("guests", "the hostile guests"), ("fixtures/plugins", "the tests' plugins")];
+    for (workspace, what) in workspaces {
+        if !Path::new(workspace).exists() { continue; }
         let workspace = Path::new(workspace).canonicalize().with_context(|| format!("finding {what}"))?;
         let built = build(&Request::new(&workspace, &target)).with_context(|| format!("compiling {what}"))?;
         for plugin in &built {
@@ -26,6 +29,11 @@ fn main() -> Result<()> {
     }
     for folder in ["../plugin-sdk", "../wit"] {
         println!("cargo::rerun-if-changed={folder}");
+    }
+    // For the benchmark that runs the host in its own process.
+    println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
+    if let Ok(folder) = env::var("DUCKDB_LIB_DIR") {
+        println!("cargo::rustc-link-arg-benches=-Wl,-rpath,{folder}");
     }
     println!("cargo::rustc-env=EXTRACK_TEST_COMPONENTS={}", components.display());
     Ok(())

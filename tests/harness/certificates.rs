@@ -34,8 +34,9 @@ impl Authority {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("the names are good");
         params.distinguished_name.push(DnType::CommonName, "Test Server");
-        params.not_before = midnight(from_days);
-        params.not_after = midnight(until_days);
+        let (from, until) = (date(from_days), date(until_days));
+        params.not_before = rcgen::date_time_ymd(from.0, from.1, from.2);
+        params.not_after = rcgen::date_time_ymd(until.0, until.1, until.2);
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate can be signed").pem();
         Identity { certificate, key: key.serialize_pem() }
@@ -48,10 +49,15 @@ impl Default for Authority {
     }
 }
 
-/// What rcgen takes: days.
-fn midnight(days_from_now: i64) -> rcgen::OffsetDateTime {
+/// Year, month and day: what rcgen takes.
+fn date(days_from_now: i64) -> (i32, u8, u8) {
     let moment = jiff::Timestamp::now().as_second() + days_from_now * 86_400;
+<<<<<<< HEAD
     let date =
         jiff::Timestamp::from_second(moment).expect("a moment near now").to_zoned(jiff::tz::TimeZone::UTC).date();
     rcgen::date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+=======
+    let date = jiff::Timestamp::from_second(moment).expect("a moment near now").to_zoned(jiff::tz::TimeZone::UTC).date();
+    (date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+>>>>>>> e2e
 }

@@ -48,13 +48,21 @@ impl Program for Face {
     }
 }
 
-/// The first start makes the first token: the given one, or a new one, which is answered once and kept hashed.
+const GIVEN_TOKEN: &str = "admin (EXTRACK_ADMIN_TOKEN)";
+
+/// The first start makes the first token: the given one, or a new one, which is answered once and kept hashed. A given
+/// token takes the place of the one given before.
 pub(super) async fn first_token(control: &ControlStore, given: Option<&str>) -> Result<Option<String>, ControlError> {
     let scopes: Vec<String> = crate::api::Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect();
     if let Some(token) = given {
         let hash = token_hash(token);
+        for old in control.token_list().await? {
+            if old.name == GIVEN_TOKEN && old.hash != hash {
+                control.token_delete(old.id).await?;
+            }
+        }
         if control.token_find(&hash).await?.is_none() {
-            control.token_insert("admin (EXTRACK_ADMIN_TOKEN)", &hash, &scopes).await?;
+            control.token_insert(GIVEN_TOKEN, &hash, &scopes).await?;
         }
         return Ok(None);
     }

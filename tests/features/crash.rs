@@ -1,0 +1,192 @@
+//! `kill -9` at random moments: what was committed is kept, and everyone who had to be told has been told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use extrack_tests::{Inbox, Mood, TestRuntime, Vendor, wait_for};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+const KILLS: usize = 50;
+
+const SERVICES: [&str; 3] = ["/a", "/b", "/c"];
+
+/// After the last start a message may still have to wait for its next attempt, whose distance doubles with each failure.
+const DELIVERY: Duration = Duration::from_secs(300);
+
+/// `EXTRACK_TEST_SEED` repeats a run; how far the program comes between two kills is the machine's doing all the same.
+fn seed() -> u64 {
+    match std::env::var("EXTRACK_TEST_SEED") {
+        Ok(seed) => seed.parse().expect("EXTRACK_TEST_SEED is a whole number"),
+        Err(_) => rand::rng().random(),
+    }
+}
+
+fn services(vendor: &Vendor) -> String {
+    let service = |path: &&str| {
+        format!(
+            "\n  - {{name: \"Service {name}\", slug: {name}, baseUrl: \"{url}\", healthEndpoint: \"{path}\", \
+             monitoring: {{interval: 1, timeout: 500}}}}",
+            name = &path[1..],
+            url = vendor.url()
+        )
+    };
+    format!("services:{}\n", SERVICES.iter().map(service).collect::<String>())
+}
+
+fn alerts(inbox: &Inbox) -> String {
+    format!(
+        r#"
+alerts:
+  - name: "Service Down"
+    condition: "status in ['unhealthy', 'error']"
+    severity: "critical"
+    notifications:
+      - {{channel: webhook, name: ops, url: "{}"}}
+      - {{channel: webhook, name: team, url: "{}"}}
+"#,
+        inbox.url("/ops"),
+        inbox.url("/team")
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_committed_is_lost_however_often_the_program_is_killed() {
+    let seed = seed();
+    println!("EXTRACK_TEST_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let (vendor, mut inbox) = (Vendor::start().await, Inbox::start().await);
+    let mut runtime = TestRuntime::builder().services(services(&vendor)).alerts(alerts(&inbox)).prepare();
+    let mut acknowledged: BTreeSet<i64> = BTreeSet::new();
+    let mut killed_while_starting = 0;
+    let started = Instant::now();
+
+    for _ in 0..KILLS {
+        let mood = match random.random_range(0..4) {
+            0 => Mood::Failing,
+            1 => Mood::Refusing,
+            _ => Mood::Up,
+        };
+        inbox.set_mood(mood).await;
+        for path in SERVICES {
+            vendor.set_status(path, if random.random_bool(0.5) { 200 } else { 503 });
+        }
+        let moment = Instant::now() + Duration::from_millis(random.random_range(0..2_500));
+        if random.random_bool(0.1) {
+            runtime.start_unready();
+            killed_while_starting += 1;
+        } else {
+            runtime.start().await;
+        }
+        // Until its moment comes, ask for checks, and believe in those that were answered.
+        let api = runtime.api();
+        while Instant::now() < moment {
+            let path = SERVICES[random.random_range(0..SERVICES.len())];
+            let asked = timeout(moment - Instant::now(), api.try_send(api.check_request(&path[1..]))).await;
+            match asked {
+                Ok(Ok(reply)) if reply.status == 200 => {
+                    let observation = reply.expect(200);
+                    acknowledged.insert(observation["runId"].as_i64().expect("an observation has its `runId`"));
+                }
+                // Not up yet: look again in a moment.
+                Ok(Err(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Ok(Ok(reply)) => panic!("a check was answered with {}: {}", reply.status, reply.text),
+                Err(_) => {}
+            }
+        }
+        runtime.kill().await;
+    }
+    println!(
+        "{KILLS} kills in {} s, {killed_while_starting} of them at a start; {} checks acknowledged",
+        started.elapsed().as_secs(),
+        acknowledged.len()
+    );
+
+    inbox.set_mood(Mood::Up).await;
+    for path in SERVICES {
+        vendor.set_status(path, 200);
+    }
+    runtime.start().await;
+    let api = runtime.api();
+    wait_for("every alert to be resolved and every message to be delivered", DELIVERY, async || {
+        let open: Vec<Value> =
+            api.list("/api/v1/alerts").await.into_iter().filter(|alert| alert["state"] != "resolved").collect();
+        let waiting = api.list("/api/v1/notifications?state=waiting").await;
+        if open.is_empty() && waiting.is_empty() { Ok(()) } else { Err(format!("{open:?}\n{waiting:?}")) }
+    })
+    .await;
+    println!("all delivered {} s after the first start", started.elapsed().as_secs());
+
+    // Each transition that somebody has to hear of has its messages, one for each channel.
+    let mut transitions = 0;
+    for alert in api.list("/api/v1/alerts").await {
+        let detail = api.get(&format!("/api/v1/alerts/{}", alert["id"])).await.expect(200);
+        let count = |list: &str, key: &str, word: &str| {
+            detail[list].as_array().unwrap().iter().filter(|item| item[key] == word).count()
+        };
+        let fired = count("events", "to", "firing");
+        let resolved = count("events", "to", "resolved");
+        assert_eq!((fired, resolved), (1, 1), "{detail:#}");
+        assert_eq!(count("notifications", "status", "firing"), 2, "{detail:#}");
+        assert_eq!(count("notifications", "status", "resolved"), 2, "{detail:#}");
+        transitions += 2;
+    }
+    assert!(transitions >= 20, "only {transitions} transitions: the test did not try what it should");
+
+    // Each message has arrived, and none that was never committed.
+    let arrived: BTreeMap<String, usize> = inbox.all().into_iter().fold(BTreeMap::new(), |mut counts, message| {
+        *counts.entry(idempotency_key(&message)).or_default() += 1;
+        counts
+    });
+    let notifications = api.list("/api/v1/notifications").await;
+    let mut wanted = BTreeSet::new();
+    for notification in &notifications {
+        assert_eq!(notification["state"], "delivered", "{notification:#}");
+        wanted.insert(notification["idempotencyKey"].as_str().expect("a notification has its key").to_owned());
+    }
+    assert_eq!(wanted.len(), notifications.len(), "keys are not unique");
+    assert_eq!(wanted.len(), 2 * transitions);
+    assert_eq!(arrived.keys().cloned().collect::<BTreeSet<_>>(), wanted);
+    println!(
+        "{transitions} transitions, {} messages, {} arrived more than once",
+        wanted.len(),
+        arrived.values().filter(|count| **count > 1).count()
+    );
+
+    // The events in DuckDB are those of the control store, once each.
+    let in_control: BTreeSet<i64> = events(&api).await;
+    wait_for("the events in DuckDB", Duration::from_secs(30), async || {
+        let rows = api.sql("SELECT event_id FROM alert_events").await;
+        let ids: Vec<i64> = rows.iter().map(|row| row[0].as_i64().unwrap()).collect();
+        let distinct: BTreeSet<i64> = ids.iter().copied().collect();
+        assert_eq!(distinct.len(), ids.len(), "an event was copied twice");
+        if distinct == in_control { Ok(()) } else { Err(format!("{:?}", in_control.symmetric_difference(&distinct))) }
+    })
+    .await;
+
+    // Every observation that was answered is there, once.
+    let rows = api.sql("SELECT run_id FROM observations").await;
+    let ids: Vec<i64> = rows.iter().map(|row| row[0].as_i64().unwrap()).collect();
+    let stored: BTreeSet<i64> = ids.iter().copied().collect();
+    assert_eq!(stored.len(), ids.len(), "a run is stored twice");
+    let lost: Vec<&i64> = acknowledged.difference(&stored).collect();
+    assert!(lost.is_empty(), "{} of {} acknowledged observations are gone: {lost:?}", lost.len(), acknowledged.len());
+    assert!(acknowledged.len() >= KILLS, "only {} checks were acknowledged", acknowledged.len());
+}
+
+/// The key is the same for every attempt; where the webhook carries it.
+fn idempotency_key(message: &extrack_tests::Received) -> String {
+    let key = message.headers.get("idempotency-key").expect("a webhook carries its key");
+    key.to_str().expect("keys are plain text").trim_matches('"').to_owned()
+}
+
+async fn events(api: &extrack_tests::Api) -> BTreeSet<i64> {
+    let mut ids = BTreeSet::new();
+    for alert in api.list("/api/v1/alerts").await {
+        let detail = api.get(&format!("/api/v1/alerts/{}", alert["id"])).await.expect(200);
+        ids.extend(detail["events"].as_array().unwrap().iter().map(|event| event["id"].as_i64().unwrap()));
+    }
+    ids
+}

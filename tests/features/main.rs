@@ -1,0 +1,14 @@
+//! What the program promises, tried from outside: one module a feature.
+
+mod alerts;
+mod api;
+mod config;
+mod crash;
+mod dashboard;
+mod guests;
+mod plugins;
+mod probes;
+mod scheduler;
+mod secrets;
+mod services;
+mod sql;
