@@ -13,10 +13,15 @@ fn main() -> Result<()> {
     let target = out.ancestors().nth(4).context("OUT_DIR is not where cargo puts it")?.join("guests");
     let components = out.join("components");
     fs::create_dir_all(&components)?;
-    let workspaces =
-        [("../plugins", "the bundled plugins"), ("guests", "the hostile guests"), ("fixtures/plugins", "the tests' plugins")];
+    let workspaces = [
+        ("../plugins", "the bundled plugins"),
+        ("guests", "the hostile guests"),
+        ("fixtures/plugins", "the tests' plugins"),
+    ];
     for (workspace, what) in workspaces {
-        if !Path::new(workspace).exists() { continue; }
+        if !Path::new(workspace).exists() {
+            continue;
+        }
         let workspace = Path::new(workspace).canonicalize().with_context(|| format!("finding {what}"))?;
         let built = build(&Request::new(&workspace, &target)).with_context(|| format!("compiling {what}"))?;
         for plugin in &built {

@@ -17,7 +17,8 @@ const STARTS_PER_ROUND: usize = 20;
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(measure());
 }
 
@@ -26,7 +27,8 @@ async fn measure() {
     let (runs, mut accounts) = tokio::sync::mpsc::channel(RUNS_QUEUED);
     tokio::spawn(async move { while accounts.recv().await.is_some() {} });
     let net = Net::new(NetSettings::default()).expect("the network can be set up");
-    let setup = Setup { folder: folder.path().into(), net, log: Arc::new(NoLog), runs, first_run_id: 1, has_mail: false };
+    let setup =
+        Setup { folder: folder.path().into(), net, log: Arc::new(NoLog), runs, first_run_id: 1, has_mail: false };
     let host = PluginHost::start(setup).await.expect("the host starts");
     host.install(None, components::guest("empty").into(), "bench").await.expect("the empty probe is good");
 
@@ -36,7 +38,8 @@ async fn measure() {
     for round in 0..=ROUNDS {
         for _ in 0..CALLS_PER_ROUND {
             let started = Instant::now();
-            let observation = host.check(ProbeCall { service: &service, probe: &probe, ts_ms: 0, previous: None }).await;
+            let observation =
+                host.check(ProbeCall { service: &service, probe: &probe, ts_ms: 0, previous: None }).await;
             let took = started.elapsed();
             assert_eq!(observation.status, Status::Healthy, "{:?}", observation.failure);
             calls.push(took);
@@ -54,7 +57,10 @@ async fn measure() {
         }
     }
     let (call, start) = (Quantiles::of(calls), Quantiles::of(starts));
-    println!("sandbox: the empty probe ({} KiB) through the plugin host, against starting `/bin/true`", components::guest("empty").len() / 1024);
+    println!(
+        "sandbox: the empty probe ({} KiB) through the plugin host, against starting `/bin/true`",
+        components::guest("empty").len() / 1024
+    );
     println!("  instance + call + drop   {call}");
     println!("  start of a process       {start}");
     println!("  ratio of the medians     1 : {:.1}", start.median.as_secs_f64() / call.median.as_secs_f64());

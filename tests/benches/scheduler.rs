@@ -11,7 +11,8 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(measure());
 }
 
@@ -50,11 +51,16 @@ async fn measure() {
     })
     .await;
     let within = format!("epoch_ms(ts) BETWEEN {from_ms} AND {until_ms}");
-    let count = async |condition: &str| api.sql_count(&format!("SELECT count(*) FROM observations WHERE {within} AND {condition}")).await;
-    let (runs, missed, failed) = (count("NOT missed").await, count("missed").await, count("NOT missed AND status <> 'healthy'").await);
+    let count = async |condition: &str| {
+        api.sql_count(&format!("SELECT count(*) FROM observations WHERE {within} AND {condition}")).await
+    };
+    let (runs, missed, failed) =
+        (count("NOT missed").await, count("missed").await, count("NOT missed AND status <> 'healthy'").await);
     let cpu = (after.cpu_seconds - before.cpu_seconds) / elapsed;
 
-    println!("scheduler: {probes} probes every {interval} s for {elapsed:.0} s, nginx on loopback, a fresh connection each");
+    println!(
+        "scheduler: {probes} probes every {interval} s for {elapsed:.0} s, nginx on loopback, a fresh connection each"
+    );
     println!("  runs                {runs} ({:.0} a second), {failed} not healthy", runs as f64 / elapsed);
     println!("  missed runs         {missed}");
     println!("  start lag           {}", Lag::between(&lag_before, &lag_after));

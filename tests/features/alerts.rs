@@ -36,7 +36,8 @@ alerts:
 
 /// Observations of a service that were stored, by SQL.
 async fn runs(api: &Api, status: &str) -> i64 {
-    api.sql_count(&format!("SELECT count(*) FROM observations WHERE service = 'shop-api' AND status = '{status}'")).await
+    api.sql_count(&format!("SELECT count(*) FROM observations WHERE service = 'shop-api' AND status = '{status}'"))
+        .await
 }
 
 /// Until so many more runs with that status were stored.
@@ -99,8 +100,10 @@ async fn stopping_nginx_leads_to_one_message_per_channel_and_a_restart_to_one_mo
     assert_eq!(firing["severity"], "critical");
     wait_for_messages(&inbox, "/webhook", 1).await;
     wait_for_messages(&inbox, "/slack", 1).await;
-    wait_for("one mail", PATIENCE, async || if mailbox.mails().len() == 1 { Ok(()) } else { Err(format!("{:?}", mailbox.mails())) })
-        .await;
+    wait_for("one mail", PATIENCE, async || {
+        if mailbox.mails().len() == 1 { Ok(()) } else { Err(format!("{:?}", mailbox.mails())) }
+    })
+    .await;
     // It stays down: nobody is told again.
     more_runs(&api, "error", 3).await;
     assert_eq!(inbox.received("/webhook").len(), 1);
@@ -112,8 +115,10 @@ async fn stopping_nginx_leads_to_one_message_per_channel_and_a_restart_to_one_mo
     assert_eq!(resolved["id"], firing["id"]);
     wait_for_messages(&inbox, "/webhook", 2).await;
     wait_for_messages(&inbox, "/slack", 2).await;
-    wait_for("two mails", PATIENCE, async || if mailbox.mails().len() == 2 { Ok(()) } else { Err(format!("{:?}", mailbox.mails())) })
-        .await;
+    wait_for("two mails", PATIENCE, async || {
+        if mailbox.mails().len() == 2 { Ok(()) } else { Err(format!("{:?}", mailbox.mails())) }
+    })
+    .await;
     more_runs(&api, "healthy", 3).await;
     assert_eq!(inbox.received("/webhook").len(), 2);
     assert_eq!(inbox.received("/slack").len(), 2);
@@ -159,8 +164,10 @@ async fn stopping_nginx_leads_to_one_message_per_channel_and_a_restart_to_one_mo
 async fn the_webhook_sends_what_alertmanager_receivers_expect() {
     let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
     vendor.set_status("/health", 503);
-    let channels =
-        format!("      - channel: webhook\n        url: \"{}\"\n        headers: {{x-team: payments}}\n", inbox.url("/hook"));
+    let channels = format!(
+        "      - channel: webhook\n        url: \"{}\"\n        headers: {{x-team: payments}}\n",
+        inbox.url("/hook")
+    );
     let runtime = TestRuntime::builder()
         .services(services(&vendor.url()))
         .alerts(alerts(&channels))
@@ -182,7 +189,10 @@ async fn the_webhook_sends_what_alertmanager_receivers_expect() {
         assert_eq!(body["truncatedAlerts"], 0, "{body}");
         assert!(body["receiver"].as_str().is_some_and(|receiver| !receiver.is_empty()), "{body}");
         assert!(body["groupKey"].as_str().is_some_and(|key| !key.is_empty()), "{body}");
-        assert!(body["externalURL"].as_str().is_some_and(|url| url.starts_with("https://extrack.example.com")), "{body}");
+        assert!(
+            body["externalURL"].as_str().is_some_and(|url| url.starts_with("https://extrack.example.com")),
+            "{body}"
+        );
         for map in ["groupLabels", "commonLabels", "commonAnnotations"] {
             let map = body[map].as_object().unwrap_or_else(|| panic!("no object `{map}` in {body}"));
             assert!(map.values().all(Value::is_string), "{body}");
@@ -323,7 +333,11 @@ async fn the_rules_of_a_service_look_at_its_history() {
         "services:{}{}{}",
         service("Slow", "/slow", "{type: response_time, threshold: 100, window: 5s}"),
         service("Down", "/down", "{type: availability, threshold: 99.5, window: 5s}"),
-        service("Fine", "/fine", "{type: availability, threshold: 99.5, window: 5s}, {type: response_time, threshold: 800, window: 5s}"),
+        service(
+            "Fine",
+            "/fine",
+            "{type: availability, threshold: 99.5, window: 5s}, {type: response_time, threshold: 800, window: 5s}"
+        ),
     );
     let alerts = format!("notifications: [{{channel: webhook, url: \"{}\"}}]\n", inbox.url("/hook"));
     let runtime = TestRuntime::builder().services(services).alerts(alerts).start().await;
@@ -333,7 +347,8 @@ async fn the_rules_of_a_service_look_at_its_history() {
         if alerts.len() == 2 { Ok(alerts) } else { Err(format!("{alerts:?}")) }
     })
     .await;
-    let of = |service: &str| firing.iter().find(|alert| alert["service"] == service).unwrap_or_else(|| panic!("{firing:?}"));
+    let of =
+        |service: &str| firing.iter().find(|alert| alert["service"] == service).unwrap_or_else(|| panic!("{firing:?}"));
     let slow = of("slow");
     assert_eq!(slow["wanted"], 100.0, "{slow}");
     assert!(slow["value"].as_f64().is_some_and(|found| found >= 250.0), "{slow}");

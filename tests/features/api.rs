@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use extrack_tests::{Api, TestRuntime, Vendor, wait_for, PATIENCE};
+use extrack_tests::{Api, PATIENCE, TestRuntime, Vendor, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -42,7 +42,8 @@ async fn nothing_but_health_is_answered_without_a_token() {
     let runtime = TestRuntime::builder().start().await;
     let described = runtime.api().get("/api/v1/openapi.json").await.expect(200);
     // What is listed here, and whatever else the program says it has.
-    let mut routes: BTreeSet<(String, String)> = ROUTES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let mut routes: BTreeSet<(String, String)> =
+        ROUTES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
     for (path, methods) in described["paths"].as_object().expect("OpenAPI has `paths`") {
         routes.extend(methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
     }
@@ -72,7 +73,10 @@ async fn the_description_lists_every_route() {
     for (method, path) in known.copied().chain([("GET", "/healthz"), ("GET", "/readyz")]) {
         let operation = &document["paths"][path][method.to_lowercase()];
         assert!(operation.is_object(), "{method} {path} is not described");
-        assert!(operation["summary"].is_string() || operation["description"].is_string(), "{method} {path} says nothing of itself");
+        assert!(
+            operation["summary"].is_string() || operation["description"].is_string(),
+            "{method} {path} says nothing of itself"
+        );
         assert!(operation["responses"].is_object(), "{method} {path}");
         if !OPEN.contains(&path) {
             let security = operation["security"].as_array().is_some_and(|security| !security.is_empty());
@@ -98,14 +102,20 @@ async fn errors_have_one_shape() {
         ("a wrong method", api.request(Method::DELETE, "/api/v1/sql"), 405),
         ("half a body", json(Method::POST, "/api/v1/services", "{\"name\": "), 400),
         ("a list where an object belongs", json(Method::POST, "/api/v1/sql", "[]"), 422),
-        ("no JSON", api.request(Method::POST, "/api/v1/sql").header("content-type", "text/plain").body("SELECT 1"), 415),
+        (
+            "no JSON",
+            api.request(Method::POST, "/api/v1/sql").header("content-type", "text/plain").body("SELECT 1"),
+            415,
+        ),
     ] {
         let reply = api.send(request).await;
         assert_eq!(reply.status, status, "{what}: {}", reply.text);
         reply.expect_problem(status);
     }
     let huge = vec![b' '; 3 << 20];
-    let refused = api.send(api.request(Method::POST, "/api/v1/services").header("content-type", "application/json").body(huge)).await;
+    let refused = api
+        .send(api.request(Method::POST, "/api/v1/services").header("content-type", "application/json").body(huge))
+        .await;
     refused.expect_problem(413);
 }
 
@@ -142,7 +152,8 @@ async fn the_program_measures_itself() {
     let api = runtime.api();
     let metrics = wait_for("the first observations to be counted", PATIENCE, async || {
         let metrics = api.metrics().await;
-        let seen = metrics.lines().any(|line| line.starts_with("extrack_observations_total") && line.contains("healthy"));
+        let seen =
+            metrics.lines().any(|line| line.starts_with("extrack_observations_total") && line.contains("healthy"));
         if seen { Ok(metrics) } else { Err(metrics) }
     })
     .await;

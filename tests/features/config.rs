@@ -11,13 +11,22 @@ const HOOK: (&str, &str) = ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/servic
 fn told(runtime: &TestRuntime, said: &Said) -> Vec<String> {
     let folder = format!("{}/", runtime.config().display());
     let lines = said.err.lines().map(|line| line.replace(&folder, ""));
-    lines.filter(|line| line.starts_with("services.yaml") || line.starts_with("alerts.yaml") || line.starts_with("environment")).collect()
+    lines
+        .filter(|line| {
+            line.starts_with("services.yaml") || line.starts_with("alerts.yaml") || line.starts_with("environment")
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_seeds_files_load_and_run_as_they_stand() {
-    let runtime =
-        TestRuntime::builder().services(SEED_SERVICES).alerts(SEED_ALERTS).env(HOOK.0, HOOK.1).env("SMTP_HOST", "127.0.0.1").start().await;
+    let runtime = TestRuntime::builder()
+        .services(SEED_SERVICES)
+        .alerts(SEED_ALERTS)
+        .env(HOOK.0, HOOK.1)
+        .env("SMTP_HOST", "127.0.0.1")
+        .start()
+        .await;
     let api = runtime.api();
     let service = api.service("payment-gateway-api").await;
     assert_eq!(service["name"], "Payment Gateway API");
@@ -75,11 +84,36 @@ async fn every_fault_is_told_with_file_line_and_column() {
         ("not YAML", "services: [\n", "", vec!["services.yaml:2:1"]),
         ("a list where a mapping belongs", "- a\n", "", vec!["services.yaml:1:1"]),
         ("an unknown key at the top", "service: []\n", "", vec!["services.yaml:1:1: service:"]),
-        ("an unknown key", "services:\n  - name: a\n    baseUrl: https://a.example\n    colour: red\n", "", vec!["services.yaml:4:5: services[0].colour:"]),
-        ("a missing key", "services:\n  - baseUrl: https://a.example\n", "", vec!["services.yaml:2:5: services[0].name:"]),
-        ("a wrong type", "services:\n  - name: a\n    baseUrl: https://a.example\n    private: maybe\n", "", vec!["services.yaml:4:14: services[0].private:"]),
-        ("a bad URL", "services:\n  - name: a\n    baseUrl: nowhere\n", "", vec!["services.yaml:3:14: services[0].baseUrl:"]),
-        ("a key twice", "services:\n  - name: a\n    name: b\n    baseUrl: https://a.example\n", "", vec!["services.yaml:3:5: services[0].name:"]),
+        (
+            "an unknown key",
+            "services:\n  - name: a\n    baseUrl: https://a.example\n    colour: red\n",
+            "",
+            vec!["services.yaml:4:5: services[0].colour:"],
+        ),
+        (
+            "a missing key",
+            "services:\n  - baseUrl: https://a.example\n",
+            "",
+            vec!["services.yaml:2:5: services[0].name:"],
+        ),
+        (
+            "a wrong type",
+            "services:\n  - name: a\n    baseUrl: https://a.example\n    private: maybe\n",
+            "",
+            vec!["services.yaml:4:14: services[0].private:"],
+        ),
+        (
+            "a bad URL",
+            "services:\n  - name: a\n    baseUrl: nowhere\n",
+            "",
+            vec!["services.yaml:3:14: services[0].baseUrl:"],
+        ),
+        (
+            "a key twice",
+            "services:\n  - name: a\n    name: b\n    baseUrl: https://a.example\n",
+            "",
+            vec!["services.yaml:3:5: services[0].name:"],
+        ),
         (
             "a name twice",
             "services:\n  - {name: a, baseUrl: \"https://a.example\"}\n  - {name: A, baseUrl: \"https://a.example\"}\n",
@@ -98,10 +132,25 @@ async fn every_fault_is_told_with_file_line_and_column() {
             "",
             vec!["services.yaml:4:25: services[0].monitoring.probe:"],
         ),
-        ("an unknown rule", GOOD, "alerts:\n  - {name: x, type: avaliability}\n", vec!["alerts.yaml:2:21: alerts[0].type:"]),
+        (
+            "an unknown rule",
+            GOOD,
+            "alerts:\n  - {name: x, type: avaliability}\n",
+            vec!["alerts.yaml:2:21: alerts[0].type:"],
+        ),
         ("a rule that looks for nothing", GOOD, "alerts:\n  - {name: x}\n", vec!["alerts.yaml:2:5: alerts[0]:"]),
-        ("an expression that does not parse", GOOD, "alerts:\n  - name: x\n    condition: \"status ==\"\n", vec!["alerts.yaml:3:16: alerts[0].condition:"]),
-        ("an unknown severity", GOOD, "alerts:\n  - {name: x, condition: \"true\", severity: fatal}\n", vec!["alerts.yaml:2:45: alerts[0].severity:"]),
+        (
+            "an expression that does not parse",
+            GOOD,
+            "alerts:\n  - name: x\n    condition: \"status ==\"\n",
+            vec!["alerts.yaml:3:16: alerts[0].condition:"],
+        ),
+        (
+            "an unknown severity",
+            GOOD,
+            "alerts:\n  - {name: x, condition: \"true\", severity: fatal}\n",
+            vec!["alerts.yaml:2:45: alerts[0].severity:"],
+        ),
         (
             "an unknown channel",
             GOOD,
@@ -142,7 +191,8 @@ async fn every_fault_is_told_with_file_line_and_column() {
 async fn a_server_with_a_bad_configuration_does_not_start() {
     let runtime = TestRuntime::builder().services("services: [{name: a, baseUrl: nowhere, colour: red}]\n").prepare();
     let (config, data) = (runtime.config(), runtime.data());
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let arguments =
+        ["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
     let said = runtime.cli(arguments).await;
     assert_eq!(said.code, Some(64), "{said:?}");
     assert_eq!(told(&runtime, &said).len(), 2, "{said:?}");
@@ -164,7 +214,12 @@ async fn variables_of_the_seed_without_a_meaning_are_named() {
         assert!(all.contains(name), "{name}: {said:?}");
     }
     assert!(!all.contains("pass-in-url") && !all.contains("my-own-jwt-secret"), "{said:?}");
-    for (name, value) in [("HEALTH_CHECK_INTERVAL", "soon"), ("HEALTH_CHECK_TIMEOUT", "-1"), ("SMTP_PORT", "mail"), ("ENCRYPTION_KEY", "short")] {
+    for (name, value) in [
+        ("HEALTH_CHECK_INTERVAL", "soon"),
+        ("HEALTH_CHECK_TIMEOUT", "-1"),
+        ("SMTP_PORT", "mail"),
+        ("ENCRYPTION_KEY", "short"),
+    ] {
         let runtime = TestRuntime::builder().services("services: []\n").env(name, value).prepare();
         let said = runtime.check_config().await;
         assert_eq!(said.code, Some(64), "{name}: {said:?}");
@@ -176,8 +231,12 @@ async fn variables_of_the_seed_without_a_meaning_are_named() {
 async fn the_seeds_defaults_count_for_services_that_say_nothing() {
     let silent = extrack_tests::Silent::start().await;
     let yaml = format!("services: [{{name: a, baseUrl: \"{}\"}}]\n", silent.url());
-    let runtime =
-        TestRuntime::builder().services(yaml).env("HEALTH_CHECK_INTERVAL", "86400").env("HEALTH_CHECK_TIMEOUT", "300").start().await;
+    let runtime = TestRuntime::builder()
+        .services(yaml)
+        .env("HEALTH_CHECK_INTERVAL", "86400")
+        .env("HEALTH_CHECK_TIMEOUT", "300")
+        .start()
+        .await;
     let found = runtime.api().check("a").await;
     assert_eq!([&found["status"], &found["errorKind"]], ["error", "timeout"], "{found}");
     let took = extrack_tests::wait_for("the run", extrack_tests::PATIENCE, async || {

@@ -74,7 +74,9 @@ services:
     let out = anonymous.request(Method::POST, "/logout").header("cookie", &cookie).header("origin", runtime.url());
     let out = anonymous.send(out).await;
     assert!((300..400).contains(&out.status), "{}: {}", out.status, out.text);
-    let after = anonymous.send(anonymous.request(Method::GET, "/").header("cookie", &cookie).header("accept", "text/html")).await;
+    let after = anonymous
+        .send(anonymous.request(Method::GET, "/").header("cookie", &cookie).header("accept", "text/html"))
+        .await;
     assert!((300..400).contains(&after.status), "{}", after.text);
 }
 
@@ -97,7 +99,8 @@ async fn changes_arrive_live() {
 }
 
 async fn reqwest_stream(api: &extrack_tests::Api) -> reqwest::Response {
-    let response = api.request(Method::GET, "/events").header("accept", "text/event-stream").send().await.expect("an answer");
+    let response =
+        api.request(Method::GET, "/events").header("accept", "text/event-stream").send().await.expect("an answer");
     assert_eq!(response.status(), 200);
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
     response

@@ -17,13 +17,31 @@ struct Hostile {
 
 const HOSTILE: [Hostile; 8] = [
     Hostile { guest: "probe-traps", interval_s: 1, outcomes: &["trap"], error_kind: "plugin", says: "trap" },
-    Hostile { guest: "probe-panics", interval_s: 1, outcomes: &["trap"], error_kind: "plugin", says: "panicking on purpose at probe-panics" },
+    Hostile {
+        guest: "probe-panics",
+        interval_s: 1,
+        outcomes: &["trap"],
+        error_kind: "plugin",
+        says: "panicking on purpose at probe-panics",
+    },
     Hostile { guest: "probe-recurses", interval_s: 1, outcomes: &["trap"], error_kind: "plugin", says: "stack" },
     Hostile { guest: "probe-loops", interval_s: 2, outcomes: &["timeout", "limit"], error_kind: "plugin", says: "" },
     Hostile { guest: "probe-allocates", interval_s: 1, outcomes: &["limit"], error_kind: "plugin", says: "memory" },
-    Hostile { guest: "probe-floods-log", interval_s: 2, outcomes: &["limit", "timeout"], error_kind: "plugin", says: "" },
+    Hostile {
+        guest: "probe-floods-log",
+        interval_s: 2,
+        outcomes: &["limit", "timeout"],
+        error_kind: "plugin",
+        says: "",
+    },
     Hostile { guest: "probe-sleeps", interval_s: 1, outcomes: &["timeout"], error_kind: "timeout", says: "" },
-    Hostile { guest: "probe-answers-error", interval_s: 1, outcomes: &["error"], error_kind: "plugin", says: "lost my notes" },
+    Hostile {
+        guest: "probe-answers-error",
+        interval_s: 1,
+        outcomes: &["error"],
+        error_kind: "plugin",
+        says: "lost my notes",
+    },
 ];
 
 /// Runs of each guest that are looked at.
@@ -70,8 +88,11 @@ async fn wait_for_runs(api: &Api, guest: &str, function: &str, wanted: i64) {
 async fn each_costs_its_own_run_only_and_is_recorded_as_such() {
     let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
     let hostile = |hostile: &Hostile| service(hostile.guest, hostile.guest, &silent.url(), hostile.interval_s);
-    let mut builder =
-        TestRuntime::builder().services(format!("{}{}\n", beside(&nginx), HOSTILE.iter().map(hostile).collect::<String>()));
+    let mut builder = TestRuntime::builder().services(format!(
+        "{}{}\n",
+        beside(&nginx),
+        HOSTILE.iter().map(hostile).collect::<String>()
+    ));
     for hostile in &HOSTILE {
         builder = builder.plugin(&format!("{}.wasm", hostile.guest), components::guest(hostile.guest));
     }
@@ -80,14 +101,21 @@ async fn each_costs_its_own_run_only_and_is_recorded_as_such() {
     for Hostile { guest, outcomes, error_kind, says, .. } in &HOSTILE {
         wait_for_runs(&api, guest, "check", RUNS).await;
         let ended = api
-            .sql(&format!("SELECT DISTINCT outcome, error FROM plugin_runs WHERE plugin = '{guest}' AND function = 'check'"))
+            .sql(&format!(
+                "SELECT DISTINCT outcome, error FROM plugin_runs WHERE plugin = '{guest}' AND function = 'check'"
+            ))
             .await;
         for row in &ended {
             assert!(outcomes.iter().any(|outcome| row[0] == *outcome), "{guest}: {ended:?}");
-            assert!(row[1].as_str().is_some_and(|error| !error.is_empty() && error.contains(says)), "{guest}: {ended:?}");
+            assert!(
+                row[1].as_str().is_some_and(|error| !error.is_empty() && error.contains(says)),
+                "{guest}: {ended:?}"
+            );
         }
         let found = api
-            .sql(&format!("SELECT DISTINCT status, error_kind FROM observations WHERE service = '{guest}' AND NOT missed"))
+            .sql(&format!(
+                "SELECT DISTINCT status, error_kind FROM observations WHERE service = '{guest}' AND NOT missed"
+            ))
             .await;
         assert_eq!(found, [vec![Value::from("error"), Value::from(*error_kind)]], "{guest}");
         let limits = api
@@ -199,7 +227,11 @@ services:
         ("notifier-loops", "notify", &["timeout", "limit"]),
     ] {
         wait_for_runs(&api, guest, function, 1).await;
-        let ended = api.sql(&format!("SELECT DISTINCT outcome FROM plugin_runs WHERE plugin = '{guest}' AND function = '{function}'")).await;
+        let ended = api
+            .sql(&format!(
+                "SELECT DISTINCT outcome FROM plugin_runs WHERE plugin = '{guest}' AND function = '{function}'"
+            ))
+            .await;
         assert!(ended.iter().all(|row| outcomes.iter().any(|outcome| row[0] == *outcome)), "{guest}: {ended:?}");
     }
     // What breaks has said nothing; what is not delivered waits.

@@ -39,7 +39,10 @@ fn services(url: &str, count: usize) -> String {
 async fn the_bundled_plugins_are_there() {
     let runtime = TestRuntime::builder().start().await;
     let plugins = runtime.api().list("/api/v1/plugins").await;
-    let mut names: Vec<String> = plugins.iter().map(|plugin| format!("{} {}", plugin["kind"].as_str().unwrap(), plugin["name"].as_str().unwrap())).collect();
+    let mut names: Vec<String> = plugins
+        .iter()
+        .map(|plugin| format!("{} {}", plugin["kind"].as_str().unwrap(), plugin["name"].as_str().unwrap()))
+        .collect();
     names.sort();
     assert_eq!(
         names,
@@ -111,8 +114,11 @@ async fn a_component_is_installed_over_the_api_and_used_and_taken_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_file_is_refused_with_the_reason_and_the_old_version_stays() {
     let nginx = TargetServer::start().await;
-    let runtime =
-        TestRuntime::builder().services(services(&nginx.url(), 1)).plugin("swapped.wasm", components::guest("swapped-one")).start().await;
+    let runtime = TestRuntime::builder()
+        .services(services(&nginx.url(), 1))
+        .plugin("swapped.wasm", components::guest("swapped-one"))
+        .start()
+        .await;
     let api = runtime.api();
     wait_for_version(&api, "swapped", "1.0.0").await;
     let before = active(&api, "swapped").await;
@@ -157,13 +163,24 @@ async fn the_command_line_installs_lists_inspects_and_rolls_back() {
     assert_eq!(inspected["settingsSchema"]["properties"]["path"]["type"], "string", "{inspected}");
 
     for (name, version) in [("swapped-one", "1.0.0"), ("swapped-two", "2.0.0")] {
-        let installed = runtime.cli(["plugin", "install", &path(name), "--server", runtime.url(), "--token", extrack_tests::runtime::TOKEN]).await;
+        let installed = runtime
+            .cli([
+                "plugin",
+                "install",
+                &path(name),
+                "--server",
+                runtime.url(),
+                "--token",
+                extrack_tests::runtime::TOKEN,
+            ])
+            .await;
         assert_eq!(installed.code, Some(0), "{installed:?}");
         assert!(installed.out.contains("swapped") && installed.out.contains(version), "{installed:?}");
     }
     let listed = runtime.cli(["plugin", "list", "--json"]).await;
     let listed: Value = serde_json::from_str(&listed.out).expect("--json prints JSON");
-    let swapped = listed.as_array().unwrap().iter().find(|plugin| plugin["name"] == "swapped").expect("it was installed");
+    let swapped =
+        listed.as_array().unwrap().iter().find(|plugin| plugin["name"] == "swapped").expect("it was installed");
     assert_eq!(swapped["version"], "2.0.0");
 
     let back = runtime.cli(["plugin", "rollback", "swapped"]).await;
@@ -226,9 +243,13 @@ async fn a_hundred_swaps_under_running_probes_lose_no_run() {
         })
         .await;
     }
-    let bad = api.sql("SELECT ts, service, status, error, missed FROM observations WHERE status <> 'healthy' OR missed").await;
+    let bad = api
+        .sql("SELECT ts, service, status, error, missed FROM observations WHERE status <> 'healthy' OR missed")
+        .await;
     assert!(bad.is_empty(), "{bad:?}");
-    let broken = api.sql("SELECT ts, function, outcome, error FROM plugin_runs WHERE plugin = 'swapped' AND outcome <> 'ok'").await;
+    let broken = api
+        .sql("SELECT ts, function, outcome, error FROM plugin_runs WHERE plugin = 'swapped' AND outcome <> 'ok'")
+        .await;
     assert!(broken.is_empty(), "{broken:?}");
     let by_version = api
         .sql("SELECT plugin_version, count(*) FROM observations GROUP BY plugin_version ORDER BY plugin_version")

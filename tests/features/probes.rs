@@ -51,7 +51,9 @@ async fn look(api: &Api, wanted: &Wanted) {
     }
     match wanted.says {
         "" => assert_eq!(found["error"], Value::Null, "{slug}: {found}"),
-        says => assert!(found["error"].as_str().is_some_and(|error| error.contains(says)), "{slug}: `{says}` in {found}"),
+        says => {
+            assert!(found["error"].as_str().is_some_and(|error| error.contains(says)), "{slug}: `{says}` in {found}")
+        }
     }
     if wanted.status == "healthy" || wanted.status == "degraded" {
         let latency = found["latencyUs"].as_u64().unwrap_or_else(|| panic!("{slug}: no latency in {found}"));
@@ -70,7 +72,8 @@ async fn a_web_service_is_judged_by_its_answer() {
         (TargetServer::start().await, Silent::start().await, Vendor::start().await, refusing_address());
     vendor.set_delay("/slow", Duration::from_millis(400));
     vendor.set_delay("/too-slow", Duration::from_secs(10));
-    let http = |slug: &str, base: &str, settings: &str| service(slug, "REST", base, &format!(", settings: {{{settings}}}"));
+    let http =
+        |slug: &str, base: &str, settings: &str| service(slug, "REST", base, &format!(", settings: {{{settings}}}"));
     let yaml = [
         "services:".to_owned(),
         http("ok", &nginx.url(), "path: /health"),
@@ -92,17 +95,94 @@ async fn a_web_service_is_judged_by_its_answer() {
     let api = runtime.api();
     for wanted in [
         Wanted { slug: "ok", status: "healthy", error_kind: None, http_status: Some(200), phases: PLAIN, says: "" },
-        Wanted { slug: "missing", status: "unhealthy", error_kind: Some("assertion"), http_status: Some(404), phases: PLAIN, says: "404" },
-        Wanted { slug: "broken", status: "unhealthy", error_kind: Some("assertion"), http_status: Some(500), phases: PLAIN, says: "500" },
-        Wanted { slug: "wanted-404", status: "healthy", error_kind: None, http_status: Some(404), phases: PLAIN, says: "" },
-        Wanted { slug: "with-text", status: "healthy", error_kind: None, http_status: Some(200), phases: PLAIN, says: "" },
-        Wanted { slug: "without-text", status: "unhealthy", error_kind: Some("assertion"), http_status: Some(200), phases: PLAIN, says: "all bad" },
-        Wanted { slug: "slow", status: "degraded", error_kind: Some("assertion"), http_status: Some(200), phases: PLAIN, says: "200" },
-        Wanted { slug: "slow-enough", status: "healthy", error_kind: None, http_status: Some(200), phases: PLAIN, says: "" },
-        Wanted { slug: "too-slow", status: "error", error_kind: Some("timeout"), http_status: None, phases: CONNECT, says: "" },
-        Wanted { slug: "refused", status: "error", error_kind: Some("connect"), http_status: None, phases: &[], says: "refused" },
-        Wanted { slug: "never-answers", status: "error", error_kind: Some("timeout"), http_status: None, phases: CONNECT, says: "" },
-        Wanted { slug: "no-such-name", status: "error", error_kind: Some("dns"), http_status: None, phases: &[], says: "no-such-name.invalid" },
+        Wanted {
+            slug: "missing",
+            status: "unhealthy",
+            error_kind: Some("assertion"),
+            http_status: Some(404),
+            phases: PLAIN,
+            says: "404",
+        },
+        Wanted {
+            slug: "broken",
+            status: "unhealthy",
+            error_kind: Some("assertion"),
+            http_status: Some(500),
+            phases: PLAIN,
+            says: "500",
+        },
+        Wanted {
+            slug: "wanted-404",
+            status: "healthy",
+            error_kind: None,
+            http_status: Some(404),
+            phases: PLAIN,
+            says: "",
+        },
+        Wanted {
+            slug: "with-text",
+            status: "healthy",
+            error_kind: None,
+            http_status: Some(200),
+            phases: PLAIN,
+            says: "",
+        },
+        Wanted {
+            slug: "without-text",
+            status: "unhealthy",
+            error_kind: Some("assertion"),
+            http_status: Some(200),
+            phases: PLAIN,
+            says: "all bad",
+        },
+        Wanted {
+            slug: "slow",
+            status: "degraded",
+            error_kind: Some("assertion"),
+            http_status: Some(200),
+            phases: PLAIN,
+            says: "200",
+        },
+        Wanted {
+            slug: "slow-enough",
+            status: "healthy",
+            error_kind: None,
+            http_status: Some(200),
+            phases: PLAIN,
+            says: "",
+        },
+        Wanted {
+            slug: "too-slow",
+            status: "error",
+            error_kind: Some("timeout"),
+            http_status: None,
+            phases: CONNECT,
+            says: "",
+        },
+        Wanted {
+            slug: "refused",
+            status: "error",
+            error_kind: Some("connect"),
+            http_status: None,
+            phases: &[],
+            says: "refused",
+        },
+        Wanted {
+            slug: "never-answers",
+            status: "error",
+            error_kind: Some("timeout"),
+            http_status: None,
+            phases: CONNECT,
+            says: "",
+        },
+        Wanted {
+            slug: "no-such-name",
+            status: "error",
+            error_kind: Some("dns"),
+            http_status: None,
+            phases: &[],
+            says: "no-such-name.invalid",
+        },
     ] {
         if wanted.error_kind == Some("timeout") {
             look_at_a_timeout(&api, &wanted).await;
@@ -161,10 +241,31 @@ async fn certificates_are_judged() {
     std::fs::write(&roots, authority.certificate()).unwrap();
     let runtime = TestRuntime::builder().services(yaml).env("SSL_CERT_FILE", roots.to_str().unwrap()).start().await;
     let api = runtime.api();
-    let tls = |slug, says| Wanted { slug, status: "error", error_kind: Some("tls"), http_status: None, phases: CONNECT, says };
+    let tls = |slug, says| Wanted {
+        slug,
+        status: "error",
+        error_kind: Some("tls"),
+        http_status: None,
+        phases: CONNECT,
+        says,
+    };
     for wanted in [
-        Wanted { slug: "https-ok", status: "healthy", error_kind: None, http_status: Some(200), phases: SECURE, says: "" },
-        Wanted { slug: "https-by-name", status: "healthy", error_kind: None, http_status: Some(200), phases: SECURE_BY_NAME, says: "" },
+        Wanted {
+            slug: "https-ok",
+            status: "healthy",
+            error_kind: None,
+            http_status: Some(200),
+            phases: SECURE,
+            says: "",
+        },
+        Wanted {
+            slug: "https-by-name",
+            status: "healthy",
+            error_kind: None,
+            http_status: Some(200),
+            phases: SECURE_BY_NAME,
+            says: "",
+        },
         tls("https-expired", "expired"),
         tls("https-wrong-name", "localhost"),
         tls("https-unknown", "nknown"),
@@ -179,7 +280,10 @@ async fn certificates_are_judged() {
     assert!(days.as_f64().is_some_and(|days| (88.0..=90.0).contains(&days)), "{ok}");
     let soon = api.check("tls-soon").await;
     assert_eq!(soon["status"], "degraded", "{soon}");
-    assert!(soon["metrics"]["certificate_days_left"].as_f64().is_some_and(|days| (4.0..=6.0).contains(&days)), "{soon}");
+    assert!(
+        soon["metrics"]["certificate_days_left"].as_f64().is_some_and(|days| (4.0..=6.0).contains(&days)),
+        "{soon}"
+    );
     for (slug, says) in [("tls-expired", "expired"), ("tls-wrong-name", "localhost"), ("tls-unknown", "trusted")] {
         let bad = api.check(slug).await;
         assert_eq!([&bad["status"], &bad["errorKind"]], ["unhealthy", "tls"], "{slug}: {bad}");
@@ -225,7 +329,10 @@ async fn names_are_looked_up() {
     }
     let wrong = api.check("not-as-wanted").await;
     assert_eq!([&wrong["status"], &wrong["errorKind"]], ["unhealthy", "assertion"], "{wrong}");
-    assert!(wrong["error"].as_str().is_some_and(|error| error.contains("192.0.2.10") && error.contains("192.0.2.99")), "{wrong}");
+    assert!(
+        wrong["error"].as_str().is_some_and(|error| error.contains("192.0.2.10") && error.contains("192.0.2.99")),
+        "{wrong}"
+    );
     let nxdomain = api.check("nxdomain").await;
     // The server answered, and not as wanted.
     assert_eq!([&nxdomain["status"], &nxdomain["errorKind"]], ["unhealthy", "assertion"], "{nxdomain}");
@@ -254,7 +361,19 @@ async fn ports_are_tried() {
     let runtime = TestRuntime::builder().services(yaml).start().await;
     let api = runtime.api();
     for slug in ["open", "silent"] {
-        look(&api, &Wanted { slug, status: "healthy", error_kind: None, http_status: None, phases: CONNECT, says: "" }).await;
+        look(&api, &Wanted { slug, status: "healthy", error_kind: None, http_status: None, phases: CONNECT, says: "" })
+            .await;
     }
-    look(&api, &Wanted { slug: "refused", status: "error", error_kind: Some("connect"), http_status: None, phases: &[], says: "refused" }).await;
+    look(
+        &api,
+        &Wanted {
+            slug: "refused",
+            status: "error",
+            error_kind: Some("connect"),
+            http_status: None,
+            phases: &[],
+            says: "refused",
+        },
+    )
+    .await;
 }

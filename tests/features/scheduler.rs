@@ -20,12 +20,15 @@ services:
     let runtime = TestRuntime::builder().services(yaml).start().await;
     let api = runtime.api();
     wait_for("two time-outs with missed runs between them", PATIENCE, async || {
-        let rows = api.sql("SELECT missed, error_kind, error FROM observations WHERE service = 'hanging' ORDER BY ts").await;
+        let rows =
+            api.sql("SELECT missed, error_kind, error FROM observations WHERE service = 'hanging' ORDER BY ts").await;
         let timeouts = rows.iter().filter(|row| row[1] == "timeout").count();
         if timeouts >= 2 { Ok(()) } else { Err(format!("{rows:?}")) }
     })
     .await;
-    let rows = api.sql("SELECT missed, status, error_kind, error FROM observations WHERE service = 'hanging' ORDER BY ts").await;
+    let rows = api
+        .sql("SELECT missed, status, error_kind, error FROM observations WHERE service = 'hanging' ORDER BY ts")
+        .await;
     let missed: Vec<&Vec<Value>> = rows.iter().filter(|row| row[0] == true).collect();
     assert!(missed.len() >= 2, "{rows:?}");
     for row in missed {
@@ -43,7 +46,9 @@ services:
             .await;
         assert!(gaps.is_empty(), "{service}: {gaps:?}");
     }
-    let others = api.sql_count("SELECT count(*) FROM observations WHERE service = 'quick' AND (missed OR status <> 'healthy')").await;
+    let others = api
+        .sql_count("SELECT count(*) FROM observations WHERE service = 'quick' AND (missed OR status <> 'healthy')")
+        .await;
     assert_eq!(others, 0, "the one that hangs harmed the one that does not");
     let metrics = api.metrics().await;
     assert!(metrics.lines().any(|line| line.contains("missed=\"true\"")), "{metrics}");
@@ -55,7 +60,10 @@ async fn a_graceful_stop_loses_nothing() {
     // Slow enough that runs are under way whenever the stop comes.
     vendor.set_delay("/slow", Duration::from_millis(600));
     let service = |index: usize| {
-        format!("\n  - {{name: s{index}, baseUrl: \"{}\", healthEndpoint: /slow, monitoring: {{interval: 1, timeout: 5000}}}}", vendor.url())
+        format!(
+            "\n  - {{name: s{index}, baseUrl: \"{}\", healthEndpoint: /slow, monitoring: {{interval: 1, timeout: 5000}}}}",
+            vendor.url()
+        )
     };
     let yaml = format!("services:{}\n", (0..10).map(service).collect::<String>());
     let mut runtime = TestRuntime::builder().services(yaml).start().await;
@@ -71,7 +79,9 @@ async fn a_graceful_stop_loses_nothing() {
     runtime.start().await;
     let stored = runtime
         .api()
-        .sql(&format!("SELECT status, count(*) FROM observations WHERE NOT missed AND epoch_ms(ts) <= {stopped} GROUP BY status"))
+        .sql(&format!(
+            "SELECT status, count(*) FROM observations WHERE NOT missed AND epoch_ms(ts) <= {stopped} GROUP BY status"
+        ))
         .await;
     assert_eq!(stored, [vec![Value::from("healthy"), Value::from(hits)]], "the vendor answered {hits} requests");
 }
@@ -107,7 +117,8 @@ services:
 async fn a_second_program_on_the_same_data_is_refused() {
     let first = TestRuntime::builder().start().await;
     let (config, data) = (first.config(), first.data());
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let arguments =
+        ["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
     let second = first.cli(arguments).await;
     assert_ne!(second.code, Some(0));
     assert!(second.err.contains("in use"), "{second:?}");

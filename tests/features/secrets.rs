@@ -116,7 +116,10 @@ alerts:
         seen.push((path.to_owned(), api.get(path).await.expect_text(200)));
     }
     for table in ["observations", "plugin_runs", "alert_events", "services"] {
-        seen.push((format!("table {table}"), format!("{:?}", api.sql(&format!("SELECT * FROM {table} LIMIT 1000")).await)));
+        seen.push((
+            format!("table {table}"),
+            format!("{:?}", api.sql(&format!("SELECT * FROM {table} LIMIT 1000")).await),
+        ));
     }
     seen.push(("the checked configuration".to_owned(), format!("{:?}", runtime.check_config().await)));
     runtime.restart().await;
@@ -153,7 +156,8 @@ async fn without_an_encryption_key_one_is_made_that_only_the_owner_can_read() {
     runtime.stop().await;
     let (config, data) = (runtime.config(), runtime.data());
     std::fs::remove_file(key).unwrap();
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let arguments =
+        ["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
     let refused = runtime.cli(arguments).await;
     assert_ne!(refused.code, Some(0));
     assert!(refused.err.contains("key"), "{refused:?}");

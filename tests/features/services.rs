@@ -98,18 +98,28 @@ async fn every_fault_of_a_service_comes_back_with_its_place() {
             json!({"name": "a", "baseUrl": "https://a.example", "alerts": [{"name": "x", "condition": "mood == 'bad'"}]}),
             vec!["/alerts/0/condition"],
         ),
-        ("an interval of nothing", json!({"name": "a", "baseUrl": "https://a.example", "monitoring": {"interval": 0}}), vec!["/monitoring/interval"]),
+        (
+            "an interval of nothing",
+            json!({"name": "a", "baseUrl": "https://a.example", "monitoring": {"interval": 0}}),
+            vec!["/monitoring/interval"],
+        ),
         ("a name without a letter", json!({"name": "!!", "baseUrl": "https://a.example"}), vec!["/name"]),
     ] {
         let problem = api.post("/api/v1/services", &spec).await.expect_problem(422);
-        let mut found: Vec<&str> =
-            problem["faults"].as_array().unwrap_or_else(|| panic!("{what}: {problem}")).iter().map(|fault| fault["pointer"].as_str().unwrap()).collect();
+        let mut found: Vec<&str> = problem["faults"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{what}: {problem}"))
+            .iter()
+            .map(|fault| fault["pointer"].as_str().unwrap())
+            .collect();
         found.sort_unstable();
         let mut pointers = pointers;
         pointers.sort_unstable();
         assert_eq!(found, pointers, "{what}: {problem}");
     }
-    api.send(api.request(Method::POST, "/api/v1/services").header("content-type", "application/json").body("{")).await.expect_problem(400);
+    api.send(api.request(Method::POST, "/api/v1/services").header("content-type", "application/json").body("{"))
+        .await
+        .expect_problem(400);
     assert_eq!(api.list("/api/v1/services").await, Vec::<Value>::new());
 }
 
@@ -153,7 +163,13 @@ async fn a_service_made_over_the_api_does_not_reach_loopback_unasked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_come_in_pages() {
     let vendor = Vendor::start().await;
-    let service = |index: usize| format!("\n  - {{name: s{index:02}, baseUrl: \"{}\", tags: [t{}], monitoring: {{interval: 86400}}}}", vendor.url(), index % 2);
+    let service = |index: usize| {
+        format!(
+            "\n  - {{name: s{index:02}, baseUrl: \"{}\", tags: [t{}], monitoring: {{interval: 86400}}}}",
+            vendor.url(),
+            index % 2
+        )
+    };
     let yaml = format!("services:{}\n", (0..25).map(service).collect::<String>());
     let runtime = TestRuntime::builder().services(yaml).start().await;
     let api = runtime.api();
@@ -161,7 +177,9 @@ async fn lists_come_in_pages() {
     let (mut path, mut pages) = ("/api/v1/services?limit=10".to_owned(), 0);
     loop {
         let page = api.get(&path).await.expect(200);
-        slugs.extend(page["items"].as_array().unwrap().iter().map(|service| service["slug"].as_str().unwrap().to_owned()));
+        slugs.extend(
+            page["items"].as_array().unwrap().iter().map(|service| service["slug"].as_str().unwrap().to_owned()),
+        );
         pages += 1;
         match page["next"].as_str() {
             Some(next) => path = format!("/api/v1/services?limit=10&cursor={next}"),
@@ -175,12 +193,18 @@ async fn lists_come_in_pages() {
     for _ in 0..5 {
         api.check("s00").await;
     }
-    let runs: Vec<i64> = api.list("/api/v1/services/s00/observations").await.iter().map(|run| run["runId"].as_i64().unwrap()).collect();
+    let runs: Vec<i64> =
+        api.list("/api/v1/services/s00/observations").await.iter().map(|run| run["runId"].as_i64().unwrap()).collect();
     assert_eq!(runs.len(), 5);
     assert!(runs.is_sorted_by(|newer, older| newer > older), "{runs:?}");
     let first = api.get("/api/v1/services/s00/observations?limit=2").await.expect(200);
-    let second = api.get(&format!("/api/v1/services/s00/observations?limit=2&cursor={}", first["next"].as_str().unwrap())).await.expect(200);
-    let pair = |page: &Value| page["items"].as_array().unwrap().iter().map(|run| run["runId"].as_i64().unwrap()).collect::<Vec<_>>();
+    let second = api
+        .get(&format!("/api/v1/services/s00/observations?limit=2&cursor={}", first["next"].as_str().unwrap()))
+        .await
+        .expect(200);
+    let pair = |page: &Value| {
+        page["items"].as_array().unwrap().iter().map(|run| run["runId"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
     assert_eq!([pair(&first), pair(&second)].concat(), runs[..4]);
     for bad in ["limit=0", "limit=1001", "limit=many", "colour=red"] {
         api.get(&format!("/api/v1/services?{bad}")).await.expect_problem(400);

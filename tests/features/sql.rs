@@ -19,10 +19,29 @@ async fn observations_have_the_promised_columns() {
     let api = runtime.api();
     let answer = api.post("/api/v1/sql", &json!({"query": "SELECT * FROM observations LIMIT 1"})).await.expect(200);
     assert_eq!(answer["truncated"], false);
-    let columns: Vec<&str> = answer["columns"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
+    let columns: Vec<&str> =
+        answer["columns"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
     for name in [
-        "ts", "service", "probe", "location", "status", "latency_us", "dns_us", "connect_us", "tls_us", "first_byte_us", "body_us",
-        "http_status", "error_kind", "error", "bytes", "plugin", "plugin_version", "run_id", "metrics", "latency_ms",
+        "ts",
+        "service",
+        "probe",
+        "location",
+        "status",
+        "latency_us",
+        "dns_us",
+        "connect_us",
+        "tls_us",
+        "first_byte_us",
+        "body_us",
+        "http_status",
+        "error_kind",
+        "error",
+        "bytes",
+        "plugin",
+        "plugin_version",
+        "run_id",
+        "metrics",
+        "latency_ms",
     ] {
         assert!(columns.contains(&name), "no column `{name}` in {columns:?}");
     }
@@ -38,7 +57,10 @@ async fn questions_are_answered() {
     let api = runtime.api();
     for (query, wanted) in [
         ("SELECT 1", json!([[1]])),
-        ("SELECT service, probe, location, status, http_status FROM observations ORDER BY ts LIMIT 1", json!([["shop", "http", "local", "healthy", 200]])),
+        (
+            "SELECT service, probe, location, status, http_status FROM observations ORDER BY ts LIMIT 1",
+            json!([["shop", "http", "local", "healthy", 200]]),
+        ),
         ("WITH h AS (SELECT * FROM observations WHERE status = 'healthy') SELECT count(*) > 0 FROM h", json!([[true]])),
         ("SELECT quantile_cont(latency_ms, 0.5) > 0 FROM observations", json!([[true]])),
         ("SELECT slug, name FROM services", json!([["shop", "Shop"]])),
@@ -49,7 +71,8 @@ async fn questions_are_answered() {
         assert_eq!(answer["rows"], wanted, "{query}");
     }
     let runs = wait_for("a row of `plugin_runs`", PATIENCE, async || {
-        let rows = api.sql("SELECT plugin, kind, function, outcome FROM plugin_runs WHERE function = 'check' LIMIT 1").await;
+        let rows =
+            api.sql("SELECT plugin, kind, function, outcome FROM plugin_runs WHERE function = 'check' LIMIT 1").await;
         rows.first().cloned().ok_or_else(|| "none".to_owned())
     })
     .await;
@@ -63,7 +86,8 @@ async fn questions_are_answered() {
     assert!(csv.header("content-type").starts_with("text/csv"));
     assert_eq!(csv.text.trim_end().lines().collect::<Vec<_>>(), ["a,b", "1,\"x,y\""]);
 
-    let said = runtime.cli(["sql", "SELECT service, count(*) > 0 AS any FROM observations GROUP BY service", "--json"]).await;
+    let said =
+        runtime.cli(["sql", "SELECT service, count(*) > 0 AS any FROM observations GROUP BY service", "--json"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let said: Value = serde_json::from_str(&said.out).expect("--json prints JSON");
     assert_eq!(said["rows"], json!([["shop", true]]));

@@ -52,12 +52,7 @@ impl Default for Authority {
 /// Year, month and day: what rcgen takes.
 fn date(days_from_now: i64) -> (i32, u8, u8) {
     let moment = jiff::Timestamp::now().as_second() + days_from_now * 86_400;
-<<<<<<< HEAD
     let date =
         jiff::Timestamp::from_second(moment).expect("a moment near now").to_zoned(jiff::tz::TimeZone::UTC).date();
-    rcgen::date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
-=======
-    let date = jiff::Timestamp::from_second(moment).expect("a moment near now").to_zoned(jiff::tz::TimeZone::UTC).date();
     (date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
->>>>>>> e2e
 }

@@ -48,7 +48,8 @@ fn of_world(name: &str, items: &str) -> Vec<u8> {
     let package = resolve.push_str(format!("{name}.wit"), &text).expect("the test's world is good");
     let world = resolve.select_world(&[package], Some(name)).expect("it was just defined");
     let mut module = dummy_module(&resolve, world, ManglingAndAbi::Standard32);
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("a dummy fits its world");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+        .expect("a dummy fits its world");
     let mut encoder = ComponentEncoder::default();
     encoder.module(&module).expect("a dummy is a good module");
     encoder.encode().expect("a dummy makes a component")

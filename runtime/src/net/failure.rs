@@ -158,3 +158,16 @@ pub(super) fn io_text(error: &std::io::Error) -> String {
         _ => error.to_string().to_lowercase(),
     }
 }
+
+impl NetFailure {
+    /// A refusal before anything was attempted.
+    pub fn denied(text: impl Into<String>) -> Self {
+        NetError::Denied(text.into()).into()
+    }
+}
+
+impl From<NetError> for NetFailure {
+    fn from(error: NetError) -> Self {
+        Self { error, phases: Phases::default(), total_us: 0 }
+    }
+}
