@@ -42,9 +42,7 @@ mod tests {
         let module = folder.path().join("empty.wasm");
         let component = folder.path().join("component.wasm");
         std::fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
-        if encode_file(&module, &component).is_err() {
-            return; // an empty module without interfaces is refused by some encoders
-        }
+        encode_file(&module, &component).unwrap();
         let before = std::fs::metadata(&component).unwrap().modified().unwrap();
         encode_file(&module, &component).unwrap();
         assert_eq!(std::fs::metadata(&component).unwrap().modified().unwrap(), before);
