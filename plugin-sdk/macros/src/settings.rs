@@ -51,6 +51,7 @@ struct Options {
     min: Option<String>,
     max: Option<String>,
     secret: bool,
+    host: bool,
 }
 
 impl Options {
@@ -64,11 +65,12 @@ impl Options {
                 match key.as_str() {
                     "name" => options.name = Some(meta.value()?.parse()?),
                     "secret" => options.secret = true,
+                    "host" => options.host = true,
                     "default" if !meta.input.peek(syn::Token![=]) => options.default_of_type = true,
                     "default" => options.default = Some(json_literal(&meta.value()?.parse()?)?),
                     "min" => options.min = Some(number(&meta.value()?.parse()?)?),
                     "max" => options.max = Some(number(&meta.value()?.parse()?)?),
-                    _ => return Err(meta.error("known are `default`, `min`, `max`, `name` and `secret`")),
+                    _ => return Err(meta.error("known are `default`, `min`, `max`, `name`, `secret` and `host`")),
                 }
                 Ok(())
             })?;
@@ -164,6 +166,9 @@ fn keywords(options: &Options, description: &str) -> String {
     }
     if let Some(max) = &options.max {
         push("maximum", max);
+    }
+    if options.host {
+        push("x-host", "true");
     }
     if options.secret {
         push("x-secret", "true");

@@ -10,6 +10,7 @@ struct Settings {
     #[setting(default = "A")]
     record_type: RecordType,
     /// Name server to ask, `host` or `host:port`, in place of the system's.
+    #[setting(host)]
     server: Option<String>,
     /// All answers, in any order.
     expected: Option<Vec<String>>,

@@ -18,6 +18,7 @@ const MOST_REDIRECTS: u32 = 20;
 #[derive(Settings)]
 struct Settings {
     /// Path behind the base URL, in place of the service's `healthEndpoint`.
+    #[setting(host)]
     path: Option<String>,
     /// Method of the request.
     #[setting(default = "GET")]

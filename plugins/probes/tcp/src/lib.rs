@@ -10,6 +10,7 @@ const SHOWN_CHARACTERS: usize = 80;
 #[derive(Settings)]
 struct Settings {
     /// `host:port`, in place of the base URL's.
+    #[setting(host)]
     target: Option<String>,
     /// Port, in place of the base URL's.
     #[setting(min = 1)]

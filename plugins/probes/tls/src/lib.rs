@@ -8,6 +8,7 @@ const DAY_S: i64 = 86_400;
 #[derive(Settings)]
 struct Settings {
     /// `host:port`, in place of the base URL's. The port is 443 if none is named.
+    #[setting(host)]
     target: Option<String>,
     /// Name to ask for and to check, in place of the host.
     server_name: Option<String>,
