@@ -39,8 +39,8 @@ async fn what_others_wrote_is_escaped() {
     world.alert(AlertDraft { name: evil.to_owned(), summary: evil.to_owned(), ..alert }, None, false).await;
     let mut plugin = world.plugin(PluginKind::Rule, evil);
     plugin.version = evil.to_owned();
-    plugin.state = evil.to_owned();
-    plugin.summary = evil.to_owned();
+    plugin.by = evil.to_owned();
+    plugin.info = Arc::new(PluginInfo { summary: evil.to_owned(), ..PluginInfo::clone(&plugin.info) });
     world.plugins.lock().unwrap().push(plugin);
     let router = router(&world);
     for path in ["/", "/?q=%3Cscript%3Ealert(%22x%22)%3C/script%3E", "/login?next=/%22%3E%3Cscript%3E"] {
