@@ -53,6 +53,17 @@ async fn what_others_wrote_is_escaped() {
 }
 
 #[tokio::test]
+async fn a_service_that_cannot_run_is_told() {
+    let world = world().await;
+    world.service_break("shop-api", "there is no probe plugin `gone`");
+    let router = router(&world);
+    let page = get(&router, "/").await.body;
+    assert!(page.contains("<b>shop-api</b> can't run: there is no probe plugin <code>gone</code>"), "{page}");
+    let service = get(&router, "/api/v1/services/shop-api").await.json();
+    assert_eq!(service["faults"][0]["message"], "there is no probe plugin `gone`");
+}
+
+#[tokio::test]
 async fn the_overview_is_searched_and_filtered_by_its_address() {
     let router = router(&world().await);
     for (path, shop, mail) in [

@@ -121,6 +121,15 @@ impl World {
         slug
     }
 
+    /// A service that the registry keeps and does not run.
+    pub(crate) fn service_break(&self, slug: &str, fault: &str) {
+        let mut catalog = self.catalog.lock().unwrap();
+        let mut changed = Catalog::clone(&catalog);
+        changed.services.remove(slug);
+        *catalog = Arc::new(changed);
+        self.specs.lock().unwrap().get_mut(slug).unwrap().faults.push(Fault::new("", fault));
+    }
+
     /// One observation becomes the latest of its probe.
     pub(crate) fn observe(&self, observation: Observation) {
         let mut statuses = self.statuses.lock().unwrap();
