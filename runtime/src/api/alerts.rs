@@ -98,6 +98,7 @@ pub(super) struct AlertQuery {
     /// 1 to 1000; 100 if not given.
     limit: Option<u32>,
     /// Only alerts in that state.
+    #[schemars(with = "Option<AlertState>")]
     state: Option<String>,
     /// Only alerts of the service with that slug.
     service: Option<String>,

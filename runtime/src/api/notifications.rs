@@ -83,7 +83,8 @@ pub(super) struct NotificationQuery {
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
     limit: Option<u32>,
-    /// Only those `waiting`, `delivered` or `dead`.
+    /// Only those in that state.
+    #[schemars(with = "Option<NotificationState>")]
     state: Option<String>,
     /// Only those about that alert.
     alert: Option<i64>,

@@ -29,7 +29,11 @@ pub(super) async fn get(Extension(Document(document)): Extension<Document>) -> R
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("openapiGet").tag("program").summary("This description")
+    operation
+        .id("openapiGet")
+        .tag("program")
+        .summary("This description")
+        .response::<200, axum::Json<serde_json::Map<String, serde_json::Value>>>()
 }
 
 pub(super) fn start() -> OpenApi {

@@ -83,6 +83,7 @@ pub(super) struct ServiceQuery {
     /// 1 to 1000; 100 if not given.
     limit: Option<u32>,
     /// Only services with that status.
+    #[schemars(with = "Option<Status>")]
     status: Option<String>,
     /// Only services with that tag.
     tag: Option<String>,

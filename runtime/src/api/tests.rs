@@ -26,7 +26,7 @@ async fn world() -> Arc<World> {
     world.service_add("Shop API", "REST", "https://shop.example.com", Origin::Api);
     world.service_add("Mail", "SMTP", "https://mail.example.com", Origin::File);
     for (run_id, status) in [(1, Status::Healthy), (2, Status::Healthy), (3, Status::Error)] {
-        world.record(world.observation("shop-api", "http", run_id, status)).await;
+        world.observe_and_store(world.observation("shop-api", "http", run_id, status)).await;
     }
     world.alert(world.draft("mail", Severity::Warning, AlertState::Resolved), None, false).await;
     let pending = world.draft("shop-api", Severity::Critical, AlertState::Pending);

@@ -6,11 +6,15 @@ use axum::extract::{Query, State};
 use maud::{Markup, html};
 
 use super::standing::Standing;
-use super::wording::count;
+use super::wording::{count, prose};
 use super::{fragments, layout};
 use crate::api::error::ApiResult;
 use crate::api::state::ApiState;
+use crate::registry::ServiceRecord;
 pub(super) use view::{View, ViewQuery};
+
+/// More of them would hide what runs.
+const MAX_UNABLE: usize = 5;
 
 pub(in crate::api) async fn page(State(state): State<ApiState>, Query(query): Query<ViewQuery>) -> ApiResult<Markup> {
     // Before anything is read: what changes from now on comes live.
@@ -35,6 +39,12 @@ fn services(state: &ApiState, view: &View) -> Markup {
         header {
             h2 #services-title { "Services" @if page.matching > 0 { " " span.count { (page.matching) } } }
             (search(view))
+        }
+        @for record in unable(state) {
+            p.fault {
+                b { (record.slug) } " can't run: "
+                @if let Some(fault) = record.faults.first() { (prose(&fault.message)) }
+            }
         }
         @if page.rows.is_empty() {
             p.empty {
@@ -61,6 +71,14 @@ fn services(state: &ApiState, view: &View) -> Markup {
         }
         @if page.last > 1 { (pages(view, page.number, page.last)) }
     }
+}
+
+/// Services that were described over the API and can't run, e.g. because their plugin is gone.
+fn unable(state: &ApiState) -> impl Iterator<Item = ServiceRecord> {
+    let services = &state.parts.services;
+    let running = services.catalog();
+    let slugs = services.slugs().into_iter().filter(move |slug| !running.services.contains_key(slug));
+    slugs.filter_map(|slug| services.record(&slug)).take(MAX_UNABLE)
 }
 
 fn search(view: &View) -> Markup {

@@ -39,8 +39,8 @@ async fn what_others_wrote_is_escaped() {
     world.alert(AlertDraft { name: evil.to_owned(), summary: evil.to_owned(), ..alert }, None, false).await;
     let mut plugin = world.plugin(PluginKind::Rule, evil);
     plugin.version = evil.to_owned();
-    plugin.state = evil.to_owned();
-    plugin.summary = evil.to_owned();
+    plugin.by = evil.to_owned();
+    plugin.info = Arc::new(PluginInfo { summary: evil.to_owned(), ..PluginInfo::clone(&plugin.info) });
     world.plugins.lock().unwrap().push(plugin);
     let router = router(&world);
     for path in ["/", "/?q=%3Cscript%3Ealert(%22x%22)%3C/script%3E", "/login?next=/%22%3E%3Cscript%3E"] {
@@ -50,6 +50,17 @@ async fn what_others_wrote_is_escaped() {
         assert!(!page.contains("\" onload"), "{page}");
         assert!(!page.contains(" style=") && !page.contains("<style"), "the policy allows no inline style");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_run_is_told() {
+    let world = world().await;
+    world.service_break("shop-api", "there is no probe plugin `gone`");
+    let router = router(&world);
+    let page = get(&router, "/").await.body;
+    assert!(page.contains("<b>shop-api</b> can't run: there is no probe plugin <code>gone</code>"), "{page}");
+    let service = get(&router, "/api/v1/services/shop-api").await.json();
+    assert_eq!(service["faults"][0]["message"], "there is no probe plugin `gone`");
 }
 
 #[tokio::test]

@@ -63,8 +63,8 @@ async fn bodies_that_make_no_sense() {
     assert_problem(&answer, 422, "invalid-body", "qery");
 
     let answer = send_json(&router, Method::POST, "/api/v1/services", json!({"baseUrl": "https://x.org"})).await;
-    assert_problem(&answer, 422, "invalid-service", "`name` is missing");
-    assert_eq!(answer.json()["faults"], json!([{"pointer": "/name", "message": "`name` is missing"}]));
+    assert_problem(&answer, 422, "invalid-service", "`/name`: is missing");
+    assert_eq!(answer.json()["faults"], json!([{"pointer": "/name", "message": "is missing"}]));
 }
 
 #[tokio::test]
@@ -87,13 +87,13 @@ async fn changes_that_may_not_be() {
     let router = router(&world().await);
     let spec = json!({"name": "Mail", "baseUrl": "https://mail.example.com"});
     for (method, path, status, name, part) in [
-        (Method::PUT, "/api/v1/services/mail", 409, "owned-by-file", "configuration file"),
-        (Method::DELETE, "/api/v1/services/mail", 409, "owned-by-file", "configuration file"),
+        (Method::PUT, "/api/v1/services/mail", 409, "owned-by-file", "change it there"),
+        (Method::DELETE, "/api/v1/services/mail", 409, "owned-by-file", "change it there"),
         (Method::POST, "/api/v1/services", 409, "service-exists", "already a service `mail`"),
         (Method::DELETE, "/api/v1/services/nope", 404, "service-not-found", "`nope`"),
         (Method::POST, "/api/v1/services/nope/check", 404, "service-not-found", "`nope`"),
-        (Method::POST, "/api/v1/services/mail/check?probe=x", 404, "probe-not-found", "no probe `x`"),
-        (Method::POST, "/api/v1/plugins/tcp/rollback", 409, "no-previous-version", "no earlier version"),
+        (Method::POST, "/api/v1/services/mail/check?probe=x", 404, "probe-not-found", "no probe `x`; it has http"),
+        (Method::POST, "/api/v1/plugins/slack/rollback", 409, "no-previous-version", "no earlier version"),
         (Method::POST, "/api/v1/plugins/nope/rollback", 404, "plugin-not-found", "`nope`"),
     ] {
         assert_problem(&send_json(&router, method, path, spec.clone()).await, status, name, part);

@@ -12,8 +12,11 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::parts::*;
-use crate::api::{ApiSettings, ApiState, Fault, Live, token_hash};
+use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
+use crate::monitoring::{CheckError, ProbeStatus, RecentRun, ServiceStatus};
+use crate::plugin_host::{self, BUNDLED, PluginEntry};
+use crate::registry::{Fault, Refusal, ServiceRecord};
 use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
@@ -27,7 +30,7 @@ pub(crate) struct World {
     catalog: Mutex<Arc<Catalog>>,
     specs: Mutex<BTreeMap<String, ServiceRecord>>,
     statuses: Mutex<BTreeMap<String, ServiceStatus>>,
-    pub(crate) plugins: Mutex<Vec<PluginRecord>>,
+    pub(crate) plugins: Mutex<Vec<PluginEntry>>,
     pub(crate) unready: Mutex<Vec<String>>,
     pub(crate) control: ControlStore,
     results: ResultStore,
@@ -103,8 +106,28 @@ impl World {
         });
         let Value::Object(spec) = spec else { unreachable!() };
         let revision = (origin == Origin::Api).then_some(1);
-        self.specs.lock().unwrap().insert(slug.clone(), ServiceRecord { slug: slug.clone(), spec, origin, revision });
+        let written = revision.map(|_| self.now - 7_200_000);
+        let record = ServiceRecord {
+            slug: slug.clone(),
+            spec,
+            origin,
+            revision,
+            created_ms: written,
+            updated_ms: written,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        };
+        self.specs.lock().unwrap().insert(slug.clone(), record);
         slug
+    }
+
+    /// A service that the registry keeps and does not run.
+    pub(crate) fn service_break(&self, slug: &str, fault: &str) {
+        let mut catalog = self.catalog.lock().unwrap();
+        let mut changed = Catalog::clone(&catalog);
+        changed.services.remove(slug);
+        *catalog = Arc::new(changed);
+        self.specs.lock().unwrap().get_mut(slug).unwrap().faults.push(Fault::new("", fault));
     }
 
     /// One observation becomes the latest of its probe.
@@ -142,7 +165,7 @@ impl World {
     }
 
     /// And is in the results.
-    pub(crate) async fn record(&self, observation: Observation) {
+    pub(crate) async fn observe_and_store(&self, observation: Observation) {
         self.observe(observation.clone());
         self.results.observation_append_durable(Arc::new(observation)).await.unwrap();
     }
@@ -245,16 +268,25 @@ impl World {
         self.control.notification_attempt(id, &attempt, state, self.now + 30_000).await.unwrap();
     }
 
-    pub(crate) fn plugin(&self, kind: PluginKind, name: &str) -> PluginRecord {
-        PluginRecord {
+    pub(crate) fn plugin(&self, kind: PluginKind, name: &str) -> PluginEntry {
+        let info = PluginInfo {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            summary: format!("The {name} {}", kind.as_str()),
+            settings_schema: json!({"type": "object"}),
+            wants: vec![Want::Host("*".to_owned())],
+        };
+        PluginEntry {
             name: name.to_owned(),
             kind,
             version: "0.1.0".to_owned(),
             digest: "9f86d081884c7d65".repeat(4),
-            state: "active".to_owned(),
+            state: "active",
             since_ms: self.now - 3_600_000,
-            summary: format!("The {name} {}", kind.as_str()),
-            bundled: true,
+            by: BUNDLED.to_owned(),
+            size: 28_672,
+            imports: vec!["external-tracking:plugin/http@0.1.0".to_owned()],
+            info: Arc::new(info),
         }
     }
 }
@@ -268,42 +300,38 @@ impl Services for World {
         self.catalog.lock().unwrap().clone()
     }
 
-    fn service_get(&self, slug: &str) -> Option<ServiceRecord> {
+    fn slugs(&self) -> Vec<String> {
+        self.specs.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn record(&self, slug: &str) -> Option<ServiceRecord> {
         self.specs.lock().unwrap().get(slug).cloned()
     }
 
-    fn service_create<'a>(
-        &'a self,
-        spec: Map<String, Value>,
-        _actor: &'a str,
-    ) -> BoxFuture<'a, Result<ServiceRecord, ServiceChangeError>> {
+    fn create(&self, spec: Map<String, Value>) -> BoxFuture<'_, Result<ServiceRecord, Refusal>> {
         let Some(name) = spec.get("name").and_then(Value::as_str) else {
-            let fault = Fault { pointer: "/name".to_owned(), message: "`name` is missing".to_owned() };
-            return now(Err(ServiceChangeError::Invalid(vec![fault])));
+            return now(Err(Refusal::Invalid(vec![Fault::new("/name", "is missing")])));
         };
-        if self.specs.lock().unwrap().contains_key(&slug(name)) {
-            return now(Err(ServiceChangeError::Exists(slug(name))));
+        if self.record(&slug(name)).is_some() {
+            return now(Err(Refusal::Exists(slug(name))));
         }
         let base_url = spec.get("baseUrl").and_then(Value::as_str).unwrap_or_default();
         let slug = self.service_add(name, "REST", base_url, Origin::Api);
-        now(Ok(self.service_get(&slug).unwrap()))
+        now(Ok(self.record(&slug).unwrap()))
     }
 
-    fn service_replace<'a>(
+    fn replace<'a>(
         &'a self,
         slug: &'a str,
         spec: Map<String, Value>,
         revision: Option<i64>,
-        _actor: &'a str,
-    ) -> BoxFuture<'a, Result<ServiceRecord, ServiceChangeError>> {
+    ) -> BoxFuture<'a, Result<ServiceRecord, Refusal>> {
         let mut specs = self.specs.lock().unwrap();
         now(match specs.get_mut(slug) {
-            None => Err(ServiceChangeError::NotFound),
+            None => Err(Refusal::NotFound(slug.to_owned())),
             Some(record) => match (record.origin, record.revision, revision) {
-                (Origin::File, ..) => Err(ServiceChangeError::OwnedByFile),
-                (_, Some(current), Some(wanted)) if current != wanted => {
-                    Err(ServiceChangeError::RevisionConflict { current })
-                }
+                (Origin::File, ..) => Err(Refusal::OwnedByFile(slug.to_owned())),
+                (_, Some(current), Some(wanted)) if current != wanted => Err(Refusal::RevisionConflict { current }),
                 _ => {
                     record.spec = spec;
                     record.revision = record.revision.map(|revision| revision + 1);
@@ -313,21 +341,20 @@ impl Services for World {
         })
     }
 
-    fn service_delete<'a>(
-        &'a self,
-        slug: &'a str,
-        _revision: Option<i64>,
-        _actor: &'a str,
-    ) -> BoxFuture<'a, Result<(), ServiceChangeError>> {
+    fn delete<'a>(&'a self, slug: &'a str, _revision: Option<i64>) -> BoxFuture<'a, Result<(), Refusal>> {
         let mut specs = self.specs.lock().unwrap();
         now(match specs.get(slug).map(|record| record.origin) {
-            None => Err(ServiceChangeError::NotFound),
-            Some(Origin::File) => Err(ServiceChangeError::OwnedByFile),
+            None => Err(Refusal::NotFound(slug.to_owned())),
+            Some(Origin::File) => Err(Refusal::OwnedByFile(slug.to_owned())),
             Some(Origin::Api) => {
                 specs.remove(slug);
                 Ok(())
             }
         })
+    }
+
+    fn recheck(&self) -> BoxFuture<'_, ()> {
+        now(())
     }
 }
 
@@ -346,55 +373,55 @@ impl Monitor for World {
         probe: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<Observation>, CheckError>> {
         if !self.specs.lock().unwrap().contains_key(slug) {
-            return now(Err(CheckError::UnknownService));
+            return now(Err(CheckError::UnknownService(slug.to_owned())));
         }
         let probe = probe.unwrap_or("http");
         if probe == "broken" {
-            return now(Err(CheckError::Broken(anyhow::anyhow!("/var/secret/path is gone"))));
+            return now(Err(CheckError::NotStored("/var/secret/path is gone".to_owned())));
         }
         if probe == "panics" {
             panic!("the fake was told to");
         }
         if probe != "http" {
-            return now(Err(CheckError::UnknownProbe));
+            let (service, probe, known) = (slug.to_owned(), probe.to_owned(), "http".to_owned());
+            return now(Err(CheckError::UnknownProbe { service, probe, known }));
         }
         now(Ok(Arc::new(self.observation(slug, probe, 7, Status::Unhealthy))))
     }
 }
 
 impl Plugins for World {
-    fn list(&self) -> Vec<PluginRecord> {
+    fn list(&self) -> Vec<PluginEntry> {
         self.plugins.lock().unwrap().clone()
+    }
+
+    fn get(&self, name: &str) -> Option<PluginEntry> {
+        self.list().into_iter().find(|plugin| plugin.name == name)
     }
 
     fn install<'a>(
         &'a self,
         name: &'a str,
         component: Bytes,
-        _actor: &'a str,
-    ) -> BoxFuture<'a, Result<PluginRecord, PluginChangeError>> {
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         if !component.starts_with(b"\0asm") {
-            let refused = PluginChangeError::Refused {
-                step: "compile".to_owned(),
-                reason: "this is not a WebAssembly component".to_owned(),
-            };
-            return now(Err(refused));
+            let reason = "this is not a WebAssembly component".to_owned();
+            return now(Err(plugin_host::Refusal { step: "compile", reason }));
         }
-        let record = PluginRecord { version: "0.2.0".to_owned(), ..self.plugin(PluginKind::Probe, name) };
-        self.plugins.lock().unwrap().push(record.clone());
-        now(Ok(record))
+        let by = actor.to_owned();
+        let entry = PluginEntry { version: "0.2.0".to_owned(), by, ..self.plugin(PluginKind::Probe, name) };
+        self.plugins.lock().unwrap().push(entry.clone());
+        now(Ok(entry))
     }
 
+    /// Only `http` has an earlier version.
     fn rollback<'a>(
         &'a self,
         name: &'a str,
         _actor: &'a str,
-    ) -> BoxFuture<'a, Result<PluginRecord, PluginChangeError>> {
-        now(match name {
-            "http" => Ok(self.plugin(PluginKind::Probe, name)),
-            "tcp" => Err(PluginChangeError::NoPrevious),
-            _ => Err(PluginChangeError::NotFound),
-        })
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        now(Ok((name == "http").then(|| self.plugin(PluginKind::Probe, name))))
     }
 }
 
