@@ -58,7 +58,11 @@ impl Inbox {
     pub async fn set_mood(&mut self, mood: Mood) {
         lock(&self.shared).mood = mood;
         if mood == Mood::Refusing {
-            self.server = None;
+            if let Some(server) = self.server.take() {
+                // Ended only when its task is, and the port is free no sooner.
+                server.abort();
+                let _ = server.await;
+            }
         } else if self.server.is_none() {
             self.listen().await;
         }
