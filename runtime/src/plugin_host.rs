@@ -197,17 +197,15 @@ impl PluginHost {
     }
 
     async fn load_bundled(&self) -> Result<(), SetupError> {
-        let mut active = Active::new();
-        for (name, bytes) in bundled::BUNDLED_PLUGINS {
+        // At once: the first start compiles them, on as many cores as there are.
+        let loads = bundled::BUNDLED_PLUGINS.iter().map(|(name, bytes)| async move {
             let provenance = Provenance { source: Source::Bundled(bytes), since_ms: now_ms(), by: BUNDLED.to_owned() };
-            let loaded = self
-                .shared
-                .loader
-                .load(&self.shared.runner, bytes::Bytes::from_static(bytes), provenance)
-                .await
-                .map_err(|source| SetupError::Bundled { name, source })?;
-            active.insert(loaded.info.name.clone(), Arc::new(loaded));
-        }
+            let component = bytes::Bytes::from_static(bytes);
+            let loaded = self.shared.loader.load(&self.shared.runner, component, provenance).await;
+            let loaded = loaded.map_err(|source| SetupError::Bundled { name, source })?;
+            Ok::<_, SetupError>((loaded.info.name.clone(), Arc::new(loaded)))
+        });
+        let active: Active = futures::future::try_join_all(loads).await?.into_iter().collect();
         self.shared.active.store(Arc::new(active));
         Ok(())
     }

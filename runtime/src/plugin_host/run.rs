@@ -85,6 +85,7 @@ impl Runner {
             label,
             access,
             deadline,
+            net_deadline: deadline - margin(deadline.saturating_duration_since(Instant::now())),
             account: Account::default(),
             memory: MemoryLimiter::default(),
             table,
@@ -105,6 +106,11 @@ impl Runner {
         });
         store
     }
+}
+
+/// What is left to a guest after its last network call timed out: a twentieth of the run, 5 to 100 ms.
+fn margin(run: Duration) -> Duration {
+    (run / 20).clamp(Duration::from_millis(5), Duration::from_millis(100)).min(run / 2)
 }
 
 fn timeout(reason: &str) -> Broken {

@@ -17,7 +17,10 @@ use crate::net::{Net, NetFailure, Permission};
 pub(super) struct RunState {
     pub(super) label: RunLabel,
     pub(super) access: Access,
+    /// When the run is cut off.
     pub(super) deadline: Instant,
+    /// When its network calls end: early enough for the guest to say what it found.
+    pub(super) net_deadline: Instant,
     pub(super) account: Account,
     pub(super) memory: MemoryLimiter,
     pub(super) table: ResourceTable,
@@ -83,11 +86,11 @@ impl RunState {
         Ok(())
     }
 
-    /// The moment a call with its own time-out ends: never after the run.
+    /// The moment a call with its own time-out ends.
     pub(super) fn call_deadline(&self, timeout_ms: Option<u64>) -> Instant {
         match timeout_ms {
-            Some(timeout_ms) => self.deadline.min(Instant::now() + Duration::from_millis(timeout_ms)),
-            None => self.deadline,
+            Some(timeout_ms) => self.net_deadline.min(Instant::now() + Duration::from_millis(timeout_ms)),
+            None => self.net_deadline,
         }
     }
 

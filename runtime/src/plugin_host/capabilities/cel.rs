@@ -211,3 +211,61 @@ impl Host for RunState {
         Ok(self.cel.evaluate(&expression, &variables, self.access.history.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn evaluate(expression: &str) -> Result<String, CelError> {
+        let variables = json!({
+            "status": "error", "latency_ms": 812.5, "http_status": 503, "error": null,
+            "metrics": {"certificate_days_left": 6}, "consecutive_failures": 3,
+        });
+        CelPrograms::new().evaluate(expression, &variables.to_string(), Some(Arc::new(NoHistory)))
+    }
+
+    #[test]
+    fn conditions_compare_what_looks_alike() {
+        for (expression, wanted) in [
+            ("status == 'error'", "true"),
+            ("status in ['unhealthy', 'error']", "true"),
+            ("latency_ms > 500", "true"),
+            ("latency_ms > 500.5", "true"),
+            ("http_status >= 500 && http_status != 501", "true"),
+            ("metrics.certificate_days_left < 7", "true"),
+            ("consecutive_failures == 3", "true"),
+            ("error == null", "true"),
+            ("has(metrics.queue) && metrics.queue > 5", "false"),
+            ("availability('5m') == null", "true"),
+        ] {
+            match evaluate(expression) {
+                Ok(answer) => assert_eq!(answer, wanted, "{expression}"),
+                Err(error) => panic!("{expression}: {error:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_answered_fails_and_does_not_lie() {
+        for expression in ["availability('5m') < 99", "latency('never', 0.5) == null", "metrics.queue > 5"] {
+            assert!(matches!(evaluate(expression), Err(CelError::Failed(_))), "{expression}");
+        }
+    }
+
+    #[test]
+    fn faults_are_found_when_an_expression_is_saved() {
+        let variables = ["status".to_owned(), "latency_ms".to_owned()];
+        let fault = |expression: &str| match CelPrograms::new().check(expression, &variables) {
+            Err(CelError::Invalid(text)) => text,
+            other => panic!("{expression}: {other:?}"),
+        };
+        assert!(fault("stats == 'x'").contains("did you mean `status`?"));
+        assert!(fault("availabilty('5m') < 99").contains("unknown function `availabilty`"));
+        assert!(!fault("status ==").is_empty());
+        assert!(fault(&"(".repeat(5_000)).contains("split it"));
+        assert!(fault(&format!("{}true", "!".repeat(500))).contains("split it"));
+        assert!(CelPrograms::new().check("availability('5m') < 99.5 || latency_ms > 100", &variables).is_ok());
+    }
+}

@@ -107,8 +107,8 @@ fn authorize(
             call.headers.push(header("authorization", format!("Basic {pair}")));
         }
         CredentialKind::Query { parameter, value } => {
-            let mut url = Url::parse(&call.url)
-                .map_err(|error| NetError::Protocol(format!("`{}` is not a URL: {error}", call.url)))?;
+            let mut url =
+                Url::parse(&call.url).map_err(|error| NetError::Protocol(format!("the URL is not one: {error}")))?;
             url.query_pairs_mut().append_pair(parameter, value.expose_secret());
             call.url = url.into();
         }

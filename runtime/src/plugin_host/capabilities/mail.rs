@@ -28,7 +28,7 @@ impl Host for RunState {
             html: message.html,
             id: message.id,
         };
-        let sent = net.mail_send(mail, self.deadline).await;
+        let sent = net.mail_send(mail, self.net_deadline).await;
         self.waited_since(start);
         Ok(sent.map_err(|error| match error {
             MailError::Temporary(text) => GuestError::Temporary(text),

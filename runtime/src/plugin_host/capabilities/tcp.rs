@@ -49,7 +49,7 @@ impl HostConnection for RunState {
     ) -> wasmtime::Result<Result<(), GuestError>> {
         self.host_call()?;
         let start = Instant::now();
-        let deadline = self.deadline;
+        let deadline = self.net_deadline;
         let connection = &mut self.table.get_mut(&connection)?.0;
         connection.set_deadline(deadline);
         let written = connection.write(&bytes).await;
@@ -64,7 +64,7 @@ impl HostConnection for RunState {
     ) -> wasmtime::Result<Result<Vec<u8>, GuestError>> {
         self.host_call()?;
         let start = Instant::now();
-        let deadline = self.deadline;
+        let deadline = self.net_deadline;
         let connection = &mut self.table.get_mut(&connection)?.0;
         connection.set_deadline(deadline);
         let read = connection.read(max.min(READ_BYTES) as usize).await;
