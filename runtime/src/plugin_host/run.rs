@@ -84,7 +84,6 @@ impl Runner {
         let state = RunState {
             label,
             access,
-            deadline,
             net_deadline: deadline - margin(deadline.saturating_duration_since(Instant::now())),
             account: Account::default(),
             memory: MemoryLimiter::default(),

@@ -17,9 +17,7 @@ use crate::net::{Net, NetFailure, Permission};
 pub(super) struct RunState {
     pub(super) label: RunLabel,
     pub(super) access: Access,
-    /// When the run is cut off.
-    pub(super) deadline: Instant,
-    /// When its network calls end: early enough for the guest to say what it found.
+    /// When its network calls end: before the run is cut off, early enough for the guest to say what it found.
     pub(super) net_deadline: Instant,
     pub(super) account: Account,
     pub(super) memory: MemoryLimiter,
