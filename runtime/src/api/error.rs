@@ -4,8 +4,8 @@
 use aide::OperationOutput;
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, Response as DocumentedResponse, SchemaObject};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -35,21 +35,22 @@ pub(super) struct ApiError {
     status: StatusCode,
     name: &'static str,
     title: &'static str,
-    detail: String,
+    detail: Box<str>,
     faults: Vec<Fault>,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// Beside the content type.
+    header: Option<(&'static str, &'static str)>,
     source: Option<anyhow::Error>,
 }
 
 pub(super) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
-    fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<Box<str>>) -> Self {
         Self { status, name, title, detail: detail.into(), faults: Vec::new(), header: None, source: None }
     }
 
-    fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.header = Some((name, value.into()));
+    fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.header = Some((name, value));
         self
     }
 
@@ -98,13 +99,13 @@ impl ApiError {
     pub(super) fn token_missing() -> Self {
         let detail = "this needs a token; send it as `Authorization: Bearer TOKEN`";
         Self::new(StatusCode::UNAUTHORIZED, "token-missing", "Token missing", detail)
-            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            .with_header("www-authenticate", "Bearer")
     }
 
     pub(super) fn token_unknown() -> Self {
         let detail = "the token is not known here, or its session has ended";
         Self::new(StatusCode::UNAUTHORIZED, "token-unknown", "Token unknown", detail)
-            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+            .with_header("www-authenticate", "Bearer error=\"invalid_token\"")
     }
 
     pub(super) fn scope_missing(scope: Scope) -> Self {
@@ -119,13 +120,11 @@ impl ApiError {
 
     pub(super) fn too_many_connections() -> Self {
         let detail = "too many dashboards are live at the moment; reload the page by hand, or come again later";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail)
-            .with_header(RETRY_AFTER, HeaderValue::from_static("30"))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail).with_header("retry-after", "30")
     }
 
-    pub(super) fn busy(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail)
-            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    pub(super) fn busy(detail: impl Into<Box<str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail).with_header("retry-after", "1")
     }
 
     pub(super) fn timed_out(after_s: u64) -> Self {
@@ -252,12 +251,14 @@ impl IntoResponse for ApiError {
             r#type: format!("urn:problem-type:extrack:{}", self.name),
             title: self.title.to_owned(),
             status: self.status.as_u16(),
-            detail: self.detail,
+            detail: self.detail.into(),
             faults: self.faults,
         };
         let mut response = (self.status, axum::Json(problem)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
-        response.headers_mut().extend(self.header);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
         response
     }
 }

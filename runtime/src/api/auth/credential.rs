@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn reads_the_header_or_the_cookie() {
-        let table: &[(&[(HeaderName, &str)], Option<Credential<'_>>)] = &[
+        type Case = (&'static [(HeaderName, &'static str)], Option<Credential<'static>>);
+        let table: &[Case] = &[
             (&[], None),
             (&[(AUTHORIZATION, "Bearer abc")], Some(Credential::Token("abc"))),
             (&[(AUTHORIZATION, "bearer  abc ")], Some(Credential::Token("abc"))),

@@ -27,14 +27,13 @@ pub(super) fn since(ms: UnixMillis) -> Markup {
 
 /// What stands in backticks is set as code, as far as they come in pairs.
 pub(super) fn prose(text: &str) -> Markup {
-    let mut parts = text.split('`').peekable();
-    let mut code = false;
+    let last = text.matches('`').count();
+    let code = |index: usize| index % 2 == 1 && index < last;
     html! {
-        @while let Some(part) = parts.next() {
-            @if code && parts.peek().is_some() { code { (part) } }
-            @else if code { "`" (part) }
+        @for (index, part) in text.split('`').enumerate() {
+            @if code(index) { code { (part) } }
+            @else if index % 2 == 1 { "`" (part) }
             @else { (part) }
-            @let _ = code = !code;
         }
     }
 }
