@@ -201,7 +201,7 @@ impl Scheduler {
             while let Some(due) = schedule.pop(now) {
                 self.start(&catalog, due, &mut runs, &mut busy);
             }
-            let next = schedule.next();
+            let next = schedule.next_due();
             let wait = next
                 .map_or(Duration::from_secs(3_600), |at_ms| Duration::from_millis((at_ms - now_ms()).max(0) as u64));
             tokio::select! {

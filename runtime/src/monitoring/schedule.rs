@@ -72,7 +72,7 @@ impl Schedule {
     }
 
     /// The next moment anything is due.
-    pub fn next(&mut self) -> Option<UnixMillis> {
+    pub fn next_due(&mut self) -> Option<UnixMillis> {
         self.drop_stale();
         self.queue.peek().map(|Reverse((at_ms, _, _))| *at_ms)
     }
@@ -146,16 +146,16 @@ mod tests {
     #[test]
     fn a_late_run_does_not_move_the_ones_after_it() {
         let mut schedule = schedule(1, Duration::from_secs(5), 0);
-        let first = schedule.next().unwrap();
+        let first = schedule.next_due().unwrap();
         let due = schedule.pop(first + 1_700).unwrap();
         assert_eq!((due.at_ms, due.missed_count), (first, 0));
-        assert_eq!(schedule.next(), Some(first + 5_000));
+        assert_eq!(schedule.next_due(), Some(first + 5_000));
     }
 
     #[test]
     fn moments_that_passed_are_missed_runs() {
         let mut schedule = schedule(1, Duration::from_secs(5), 0);
-        let first = schedule.next().unwrap();
+        let first = schedule.next_due().unwrap();
         let due = schedule.pop(first + 17_000).unwrap();
         assert_eq!(due.missed, [first, first + 5_000, first + 10_000]);
         assert_eq!((due.at_ms, due.missed_count), (first + 15_000, 3));
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_pause_of_a_year_is_counted_but_not_kept_whole() {
         let mut schedule = schedule(1, Duration::from_secs(5), 0);
-        let first = schedule.next().unwrap();
+        let first = schedule.next_due().unwrap();
         let due = schedule.pop(first + 365 * 86_400_000).unwrap();
         assert_eq!((due.missed.len(), due.missed_count), (MISSED_KEPT, 365 * 86_400 / 5));
         assert_eq!(due.missed.last(), Some(&(due.at_ms - 5_000)));
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_change_keeps_the_rhythm_of_what_did_not_change() {
         let mut schedule = schedule(2, Duration::from_secs(60), 0);
-        let before = schedule.next().unwrap();
+        let before = schedule.next_due().unwrap();
         let earliest = schedule.pop(before).unwrap().key;
         schedule.replace([(earliest.clone(), Duration::from_secs(60)), (key(7), Duration::from_secs(1))], before);
         let mut seen = Vec::new();
