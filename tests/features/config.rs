@@ -1,6 +1,6 @@
 //! What people write: the seed's files as they stand, and faults that say where they are.
 
-use extrack_tests::{Said, TestRuntime};
+use extrack_tests::{PATIENCE, Said, Silent, TestRuntime, Vendor, wait_for};
 
 /// As the person wrote them whom the project is for.
 const SEED_SERVICES: &str = include_str!("../fixtures/seed/services.yaml");
@@ -55,7 +55,7 @@ async fn a_missing_variable_is_a_fault_with_its_place() {
     assert_eq!(said.code, Some(64), "{said:?}");
     let told = told(&runtime, &said);
     assert_eq!(told.len(), 1, "{said:?}");
-    assert!(told[0].starts_with("alerts.yaml:10:18: alerts[0].notifications[1].webhook:"), "{told:?}");
+    assert!(told[0].starts_with("alerts.yaml:11:18: alerts[0].notifications[1].webhook:"), "{told:?}");
     assert!(told[0].contains("`SLACK_WEBHOOK_URL`"), "{told:?}");
 }
 
@@ -67,7 +67,7 @@ async fn variables_come_from_the_environment_and_from_a_file_beside_the_folder()
         .env("SURNAME", "of the process")
         .prepare();
     let env_file = runtime.config().join("../.env");
-    std::fs::write(env_file, format!("{}={}\nSURNAME=of the file\nNAME=Name\n", HOOK.0, HOOK.1)).unwrap();
+    std::fs::write(env_file, format!("{}={}\nSURNAME=\"of the file\"\nNAME=Name\n", HOOK.0, HOOK.1)).unwrap();
     let mut runtime = runtime;
     runtime.start().await;
     let services = runtime.api().list("/api/v1/services").await;
@@ -76,114 +76,83 @@ async fn variables_come_from_the_environment_and_from_a_file_beside_the_folder()
     assert_eq!(services[0]["baseUrl"], "https://a.example");
 }
 
+/// Services with one fault each, beside good ones, and where it is.
+const BAD_SERVICES: [(&str, &[&str]); 12] = [
+    ("services:", &[]),
+    ("  - {name: good, baseUrl: \"https://a.example\"}", &[]),
+    ("  - {name: a1, baseUrl: \"https://a.example\", colour: red}", &["50: services[1].colour:"]),
+    ("  - {baseUrl: \"https://a.example\"}", &["5: services[2].name:"]),
+    ("  - {name: a2, baseUrl: \"https://a.example\", private: maybe}", &["59: services[3].private:"]),
+    ("  - {name: a3, baseUrl: nowhere}", &["25: services[4].baseUrl:"]),
+    ("  - {name: a4, name: a5, baseUrl: \"https://a.example\"}", &["16: services[5].name:"]),
+    ("  - {name: Good, baseUrl: \"https://a.example\"}", &["12: services[6].name:"]),
+    (
+        "  - {name: a6, baseUrl: \"https://a.example\", monitoring: {interval: 5 minutes}}",
+        &["73: services[7].monitoring.interval:"],
+    ),
+    (
+        "  - {name: a7, baseUrl: \"https://a.example\", monitoring: {probe: pign}}",
+        &["70: services[8].monitoring.probe:"],
+    ),
+    ("  - {nam: a8, baseUrl: 5}", &["5: services[9].name:", "6: services[9].nam:", "24: services[9].baseUrl:"]),
+    ("  - {name: a9, baseUrl: \"https://${NOWHERE}\"}", &["25: services[10].baseUrl:"]),
+];
+
+const BAD_ALERTS: [(&str, &[&str]); 9] = [
+    ("alerts:", &[]),
+    ("  - {name: x0, condition: \"status == 'error'\"}", &[]),
+    ("  - {name: x1, type: avaliability}", &["22: alerts[1].type:"]),
+    ("  - {name: x2}", &["5: alerts[2]:"]),
+    ("  - {name: x3, condition: \"status ==\"}", &["27: alerts[3].condition:"]),
+    ("  - {name: x4, condition: \"true\", severity: fatal}", &["45: alerts[4].severity:"]),
+    (
+        "  - {name: x5, condition: \"true\", notifications: [{channel: pigeon}]}",
+        &["61: alerts[5].notifications[0].channel:"],
+    ),
+    (
+        "  - {name: x6, condition: \"true\", notifications: [{channel: webhook}]}",
+        &["51: alerts[6].notifications[0].url:"],
+    ),
+    ("notification: []", &["1: notification:"]),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_is_told_with_file_line_and_column() {
-    const GOOD: &str = "services: [{name: a, baseUrl: \"https://a.example\"}]\n";
-    // What is in the file, and where the fault has to be found.
-    for (what, services, alerts, wanted) in [
-        ("not YAML", "services: [\n", "", vec!["services.yaml:2:1"]),
-        ("a list where a mapping belongs", "- a\n", "", vec!["services.yaml:1:1"]),
-        ("an unknown key at the top", "service: []\n", "", vec!["services.yaml:1:1: service:"]),
-        (
-            "an unknown key",
-            "services:\n  - name: a\n    baseUrl: https://a.example\n    colour: red\n",
-            "",
-            vec!["services.yaml:4:5: services[0].colour:"],
-        ),
-        (
-            "a missing key",
-            "services:\n  - baseUrl: https://a.example\n",
-            "",
-            vec!["services.yaml:2:5: services[0].name:"],
-        ),
-        (
-            "a wrong type",
-            "services:\n  - name: a\n    baseUrl: https://a.example\n    private: maybe\n",
-            "",
-            vec!["services.yaml:4:14: services[0].private:"],
-        ),
-        (
-            "a bad URL",
-            "services:\n  - name: a\n    baseUrl: nowhere\n",
-            "",
-            vec!["services.yaml:3:14: services[0].baseUrl:"],
-        ),
-        (
-            "a key twice",
-            "services:\n  - name: a\n    name: b\n    baseUrl: https://a.example\n",
-            "",
-            vec!["services.yaml:3:5: services[0].name:"],
-        ),
-        (
-            "a name twice",
-            "services:\n  - {name: a, baseUrl: \"https://a.example\"}\n  - {name: A, baseUrl: \"https://a.example\"}\n",
-            "",
-            vec!["services.yaml:3:12: services[1].name:"],
-        ),
-        (
-            "a bad duration",
-            "services:\n  - name: a\n    baseUrl: https://a.example\n    monitoring: {interval: 5 minutes}\n",
-            "",
-            vec!["services.yaml:4:28: services[0].monitoring.interval:"],
-        ),
-        (
-            "an unknown probe",
-            "services:\n  - name: a\n    baseUrl: https://a.example\n    monitoring: {probe: pign}\n",
-            "",
-            vec!["services.yaml:4:25: services[0].monitoring.probe:"],
-        ),
-        (
-            "an unknown rule",
-            GOOD,
-            "alerts:\n  - {name: x, type: avaliability}\n",
-            vec!["alerts.yaml:2:21: alerts[0].type:"],
-        ),
-        ("a rule that looks for nothing", GOOD, "alerts:\n  - {name: x}\n", vec!["alerts.yaml:2:5: alerts[0]:"]),
-        (
-            "an expression that does not parse",
-            GOOD,
-            "alerts:\n  - name: x\n    condition: \"status ==\"\n",
-            vec!["alerts.yaml:3:16: alerts[0].condition:"],
-        ),
-        (
-            "an unknown severity",
-            GOOD,
-            "alerts:\n  - {name: x, condition: \"true\", severity: fatal}\n",
-            vec!["alerts.yaml:2:45: alerts[0].severity:"],
-        ),
-        (
-            "an unknown channel",
-            GOOD,
-            "alerts:\n  - name: x\n    condition: \"status == 'error'\"\n    notifications:\n      - channel: pigeon\n",
-            vec!["alerts.yaml:5:18: alerts[0].notifications[0].channel:"],
-        ),
-        (
-            "a channel without its address",
-            GOOD,
-            "alerts:\n  - name: x\n    condition: \"status == 'error'\"\n    notifications:\n      - channel: webhook\n",
-            vec!["alerts.yaml:5:9: alerts[0].notifications[0].url:"],
-        ),
-        (
-            "many at once, in both files",
-            "services:\n  - nam: a\n    baseUrl: 5\n",
-            "alerts:\n  - {name: x, condition: \"true\", severity: fatal}\nnotification: []\n",
-            vec![
-                "alerts.yaml:2:45: alerts[0].severity:",
-                "alerts.yaml:3:1: notification:",
-                "services.yaml:2:5: services[0].name:",
-                "services.yaml:2:5: services[0].nam:",
-                "services.yaml:3:14: services[0].baseUrl:",
-            ],
-        ),
+async fn every_fault_is_told_at_once_with_file_line_and_column() {
+    let text = |lines: &[(&str, &[&str])]| lines.iter().map(|(line, _)| format!("{line}\n")).collect::<String>();
+    let wanted = |file: &str, lines: &[(&str, &[&str])]| -> Vec<String> {
+        let numbered = lines.iter().enumerate();
+        numbered
+            .flat_map(|(index, (_, places))| {
+                places.iter().map(move |place| format!("{file}:{}:{place}", index + 1)).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let runtime = TestRuntime::builder().services(text(&BAD_SERVICES)).alerts(text(&BAD_ALERTS)).prepare();
+    let said = runtime.check_config().await;
+    assert_eq!(said.code, Some(64), "{said:?}");
+    let mut missing = [wanted("services.yaml", &BAD_SERVICES), wanted("alerts.yaml", &BAD_ALERTS)].concat();
+    let mut unexpected = Vec::new();
+    for line in told(&runtime, &said) {
+        match missing.iter().position(|place| line.starts_with(place)) {
+            Some(index) => drop(missing.remove(index)),
+            None => unexpected.push(line),
+        }
+    }
+    assert!(missing.is_empty() && unexpected.is_empty(), "not told: {missing:#?}\ntold without need: {unexpected:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_no_configuration_is_a_fault() {
+    for (what, services, wanted) in [
+        ("not YAML", "services: [\n", "services.yaml:2:1:"),
+        ("a list where a mapping belongs", "- a\n", "services.yaml:1:1:"),
+        ("an unknown key at the top", "service: []\n", "services.yaml:1:1: service:"),
     ] {
-        let runtime = TestRuntime::builder().services(services).alerts(alerts).prepare();
+        let runtime = TestRuntime::builder().services(services).prepare();
         let said = runtime.check_config().await;
         assert_eq!(said.code, Some(64), "{what}: {said:?}");
         let told = told(&runtime, &said);
-        assert_eq!(told.len(), wanted.len(), "{what}: {said:#?}");
-        for place in wanted {
-            assert!(told.iter().any(|line| line.starts_with(place)), "{what}: wanted `{place}` in {told:#?}");
-        }
+        assert!(told.len() == 1 && told[0].starts_with(wanted), "{what}: wanted `{wanted}` in {told:#?}");
     }
 }
 
@@ -214,22 +183,26 @@ async fn variables_of_the_seed_without_a_meaning_are_named() {
         assert!(all.contains(name), "{name}: {said:?}");
     }
     assert!(!all.contains("pass-in-url") && !all.contains("my-own-jwt-secret"), "{said:?}");
-    for (name, value) in [
+    let bad = [
         ("HEALTH_CHECK_INTERVAL", "soon"),
         ("HEALTH_CHECK_TIMEOUT", "-1"),
         ("SMTP_PORT", "mail"),
         ("ENCRYPTION_KEY", "short"),
-    ] {
-        let runtime = TestRuntime::builder().services("services: []\n").env(name, value).prepare();
-        let said = runtime.check_config().await;
-        assert_eq!(said.code, Some(64), "{name}: {said:?}");
-        assert!(told(&runtime, &said)[0].starts_with(&format!("environment: {name}:")), "{said:?}");
+    ];
+    let builder = TestRuntime::builder().services("services: []\n");
+    let runtime = bad.iter().fold(builder, |builder, (name, value)| builder.env(name, *value)).prepare();
+    let said = runtime.check_config().await;
+    assert_eq!(said.code, Some(64), "{said:?}");
+    let told = told(&runtime, &said);
+    assert_eq!(told.len(), bad.len(), "{told:?}");
+    for (name, _) in bad {
+        assert!(told.iter().any(|line| line.starts_with(&format!("environment: {name}:"))), "{name}: {told:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_seeds_defaults_count_for_services_that_say_nothing() {
-    let silent = extrack_tests::Silent::start().await;
+    let silent = Silent::start().await;
     let yaml = format!("services: [{{name: a, baseUrl: \"{}\"}}]\n", silent.url());
     let runtime = TestRuntime::builder()
         .services(yaml)
@@ -239,10 +212,61 @@ async fn the_seeds_defaults_count_for_services_that_say_nothing() {
         .await;
     let found = runtime.api().check("a").await;
     assert_eq!([&found["status"], &found["errorKind"]], ["error", "timeout"], "{found}");
-    let took = extrack_tests::wait_for("the run", extrack_tests::PATIENCE, async || {
+    let took = wait_for("the run", PATIENCE, async || {
         let rows = runtime.api().sql("SELECT max(duration_us) FROM plugin_runs WHERE function = 'check'").await;
         rows[0][0].as_i64().ok_or_else(|| format!("{rows:?}"))
     })
     .await;
     assert!((290_000..2_000_000).contains(&took), "{took} µs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_file_counts_at_once_and_one_with_faults_not_at_all() {
+    let vendor = Vendor::start().await;
+    let yaml = |names: &[&str]| {
+        let service = |name: &&str| {
+            format!(
+                "\n  - {{name: {name}, baseUrl: \"{}\", healthEndpoint: /{name}, monitoring: {{interval: 1}}}}",
+                vendor.url()
+            )
+        };
+        format!("services:{}\n", names.iter().map(service).collect::<String>())
+    };
+    let runtime = TestRuntime::builder().services(yaml(&["a", "b"])).start().await;
+    let api = runtime.api();
+    let slugs = async || -> Vec<String> {
+        api.list("/api/v1/services").await.iter().map(|service| service["slug"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(slugs().await, ["a", "b"]);
+
+    let file = runtime.config().join("services.yaml");
+    std::fs::write(&file, yaml(&["b", "c"])).unwrap();
+    wait_for("the change to count", PATIENCE, async || match slugs().await {
+        slugs if slugs == ["b", "c"] => Ok(()),
+        slugs => Err(format!("{slugs:?}")),
+    })
+    .await;
+    wait_for("the new service to be watched", PATIENCE, async || match api.service("c").await {
+        service if service["status"] == "healthy" => Ok(()),
+        service => Err(service.to_string()),
+    })
+    .await;
+    // What went is not asked any more: its neighbours are, several times.
+    let (before, beside) = (vendor.hits("/a"), vendor.hits("/b"));
+    wait_for("runs of the others", PATIENCE, async || match vendor.hits("/b") {
+        hits if hits >= beside + 3 => Ok(()),
+        hits => Err(format!("{hits}")),
+    })
+    .await;
+    assert_eq!(vendor.hits("/a"), before);
+
+    std::fs::write(&file, yaml(&["d"]).replace("interval", "intervall")).unwrap();
+    wait_for("the faults in the log", PATIENCE, async || {
+        let log = runtime.logs();
+        if log.contains("monitoring.intervall") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert_eq!(slugs().await, ["b", "c"]);
+    let missed = api.sql("SELECT * FROM observations WHERE missed OR status <> 'healthy'").await;
+    assert!(missed.is_empty(), "{missed:?}");
 }

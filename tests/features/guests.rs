@@ -24,7 +24,7 @@ const HOSTILE: [Hostile; 8] = [
         error_kind: "plugin",
         says: "panicking on purpose at probe-panics",
     },
-    Hostile { guest: "probe-recurses", interval_s: 1, outcomes: &["trap"], error_kind: "plugin", says: "stack" },
+    Hostile { guest: "probe-recurses", interval_s: 1, outcomes: &["trap"], error_kind: "plugin", says: "trap" },
     Hostile { guest: "probe-loops", interval_s: 2, outcomes: &["timeout", "limit"], error_kind: "plugin", says: "" },
     Hostile { guest: "probe-allocates", interval_s: 1, outcomes: &["limit"], error_kind: "plugin", says: "memory" },
     Hostile {

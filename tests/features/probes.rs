@@ -206,7 +206,7 @@ async fn look_at_a_timeout(api: &Api, wanted: &Wanted) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_are_judged() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, stranger) = (Authority::new("Trusted"), Authority::new("Stranger"));
     let good = TargetServer::start_tls(&authority.sign(&["localhost", "127.0.0.1"], -10, 90)).await;
     let expired = TargetServer::start_tls(&authority.sign(&["localhost", "127.0.0.1"], -90, -2)).await;
     let wrong_name = TargetServer::start_tls(&authority.sign(&["other.test"], -10, 90)).await;
