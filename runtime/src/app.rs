@@ -154,7 +154,15 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         control: control.clone(),
         results: results.clone(),
     };
-    start_faces(&mut tasks, parts, board.subscribe(), &signals, listener, settings.public_url.as_deref())?;
+    start_faces(
+        &mut tasks,
+        parts,
+        board.subscribe(),
+        &signals,
+        host.swaps(),
+        listener,
+        settings.public_url.as_deref(),
+    )?;
     let stop = tasks.stop(Stage::Faces);
     tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
     let stop = tasks.stop(Stage::Faces);
@@ -277,33 +285,31 @@ fn start_faces(
     parts: Parts,
     mut board: broadcast::Receiver<BoardChange>,
     signals: &AlertSignals,
+    mut swaps: watch::Receiver<u64>,
     listener: TcpListener,
     public_url: Option<&str>,
 ) -> Result<()> {
     let live = Live::new();
     let (changes, stop) = (live.changes().clone(), tasks.stop(Stage::Faces));
-    tasks.spawn(Stage::Faces, "live services", async move {
+    let mut alerts = signals.subscribe();
+    tasks.spawn(Stage::Faces, "live changes", async move {
+        use broadcast::error::RecvError;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 change = board.recv() => match change {
                     Ok(BoardChange { service }) if service.is_empty() => changes.services(),
                     Ok(BoardChange { service }) => changes.service(&service),
-                    Err(broadcast::error::RecvError::Lagged(_)) => changes.services(),
-                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                    Err(RecvError::Lagged(_)) => changes.services(),
+                    Err(RecvError::Closed) => return Ok(()),
                 },
-            }
-        }
-    });
-    let mut alerts = signals.subscribe();
-    let (changes, stop) = (live.changes().clone(), tasks.stop(Stage::Faces));
-    tasks.spawn(Stage::Faces, "live alerts", async move {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
                 change = alerts.recv() => match change {
-                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => changes.alerts(),
-                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                    Ok(_) | Err(RecvError::Lagged(_)) => changes.alerts(),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                swapped = swaps.changed() => match swapped {
+                    Ok(()) => changes.plugins(),
+                    Err(_) => return Ok(()),
                 },
             }
         }

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
 use crate::net::Net;
@@ -116,6 +116,8 @@ struct Shared {
     /// One installation at a time.
     installing: tokio::sync::Mutex<()>,
     in_use: ArcSwap<Box<InUse>>,
+    /// Grows with each swap.
+    swaps: watch::Sender<u64>,
     net: Net,
     has_mail: bool,
     log: Arc<dyn ActivationLog>,
@@ -138,6 +140,7 @@ impl PluginHost {
             active: ArcSwap::default(),
             installing: tokio::sync::Mutex::new(()),
             in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
+            swaps: watch::Sender::new(0),
             net: setup.net,
             has_mail: setup.has_mail,
             log: setup.log,
@@ -153,6 +156,11 @@ impl PluginHost {
     /// Called once the registry exists.
     pub fn set_in_use(&self, in_use: Box<InUse>) {
         self.shared.in_use.store(Arc::new(in_use));
+    }
+
+    /// Changes when another version became active, however it came.
+    pub fn swaps(&self) -> watch::Receiver<u64> {
+        self.shared.swaps.subscribe()
     }
 
     /// None: no such plugin of this kind.

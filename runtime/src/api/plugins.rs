@@ -129,7 +129,6 @@ pub(super) async fn install(
     // A service that lacked this plugin may run now.
     state.parts.services.recheck().await;
     audit::note(&state, &principal, "plugin.install", &name).await;
-    state.live.changes().plugins();
     Ok(Json(entry.into()))
 }
 
@@ -151,7 +150,6 @@ pub(super) async fn rollback(
     let rolled_back = rolled_back.map_err(ApiError::from_plugin_host)?;
     let entry = rolled_back.ok_or_else(|| ApiError::no_previous_version(&name))?;
     audit::note(&state, &principal, "plugin.rollback", &name).await;
-    state.live.changes().plugins();
     Ok(Json(entry.into()))
 }
 

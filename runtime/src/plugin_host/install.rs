@@ -78,6 +78,7 @@ impl PluginHost {
             active.insert(name.clone(), candidate.clone());
             active
         });
+        self.shared.swaps.send_modify(|count| *count += 1);
         tracing::info!(
             plugin = name,
             kind = kind.as_str(),

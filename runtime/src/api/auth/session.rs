@@ -53,7 +53,7 @@ pub(in crate::api) fn clear_cookie(state: &ApiState) -> String {
 fn cookie(https: bool, value: &str, lifetime: Duration) -> String {
     let secure = if https { "; Secure" } else { "" };
     let name = cookie_name(https);
-    format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict{secure}", lifetime.as_secs())
+    format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", lifetime.as_secs())
 }
 
 #[cfg(test)]
@@ -64,11 +64,11 @@ mod tests {
     fn cookies_are_out_of_reach_of_scripts_and_other_sites() {
         assert_eq!(
             cookie(false, "id", SESSION_LIFETIME),
-            "extrack_session=id; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict"
+            "extrack_session=id; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax"
         );
         assert_eq!(
             cookie(true, "", Duration::ZERO),
-            "__Host-extrack_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict; Secure"
+            "__Host-extrack_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"
         );
     }
 }
