@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use notify::{RecursiveMode, Watcher};
+use notify::{Event, EventKind, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -53,17 +53,21 @@ impl PluginFolder {
                 change = changes.recv() => if change.is_none() { return Ok(()) },
             }
             while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
-            self.look(false).await;
-            registry.recheck().await;
+            if self.look(false).await {
+                registry.recheck().await;
+            }
         }
     }
 
     fn watch(&self, changed: mpsc::Sender<()>) -> Result<notify::RecommendedWatcher> {
         let folder = || self.folder.display();
         std::fs::create_dir_all(&self.folder).with_context(|| format!("making the folder `{}`", folder()))?;
-        let mut watcher = notify::recommended_watcher(move |_| {
-            // Full: somebody is told already.
-            let _ = changed.try_send(());
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // Reading is no change: our own look at the folder would call for the next one. An error may hide a change.
+            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+                // Full: somebody is told already.
+                let _ = changed.try_send(());
+            }
         })?;
         watcher
             .watch(&self.folder, RecursiveMode::NonRecursive)
@@ -71,7 +75,9 @@ impl PluginFolder {
         Ok(watcher)
     }
 
-    async fn look(&mut self, at_start: bool) {
+    /// True when a version became active.
+    async fn look(&mut self, at_start: bool) -> bool {
+        let mut installed = false;
         let mut files: Vec<PathBuf> = std::fs::read_dir(&self.folder)
             .into_iter()
             .flatten()
@@ -91,22 +97,25 @@ impl PluginFolder {
             let Ok(bytes) = tokio::fs::read(&file).await else { continue };
             let digest: [u8; 32] = Sha256::digest(&bytes).into();
             if self.seen.insert(file.clone(), digest) != Some(digest) {
-                self.install(&file, bytes, digest, at_start).await;
+                installed |= self.install(&file, bytes, digest, at_start).await;
             }
         }
+        installed
     }
 
-    async fn install(&self, file: &Path, bytes: Vec<u8>, digest: [u8; 32], at_start: bool) {
+    async fn install(&self, file: &Path, bytes: Vec<u8>, digest: [u8; 32], at_start: bool) -> bool {
         // A version that was active once and was rolled back stays back over a restart.
         if at_start && self.was_active(&hex::encode(digest)).await {
-            return;
+            return false;
         }
-        match self.host.install(None, bytes.into(), "plugin folder").await {
+        let installed = self.host.install(None, bytes.into(), "plugin folder").await;
+        match &installed {
             Ok(entry) => tracing::info!(
                 file = %file.display(), plugin = entry.name, version = entry.version, "a plugin from the folder is active"
             ),
             Err(error) => tracing::error!(file = %file.display(), %error, "a plugin from the folder is not installed"),
         }
+        installed.is_ok()
     }
 
     async fn was_active(&self, digest: &str) -> bool {
