@@ -61,9 +61,12 @@ impl PluginFolder {
     fn watch(&self, changed: mpsc::Sender<()>) -> Result<notify::RecommendedWatcher> {
         let folder = || self.folder.display();
         std::fs::create_dir_all(&self.folder).with_context(|| format!("making the folder `{}`", folder()))?;
-        let mut watcher = notify::recommended_watcher(move |_| {
-            // Full: somebody is told already.
-            let _ = changed.try_send(());
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading is no change: a look would lead to the next one, for ever.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                // Full: somebody is told already.
+                let _ = changed.try_send(());
+            }
         })?;
         watcher
             .watch(&self.folder, RecursiveMode::NonRecursive)
