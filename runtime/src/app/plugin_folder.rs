@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use notify::{Event, EventKind, RecursiveMode, Watcher};
+use notify::{Event, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -63,8 +63,8 @@ impl PluginFolder {
         let folder = || self.folder.display();
         std::fs::create_dir_all(&self.folder).with_context(|| format!("making the folder `{}`", folder()))?;
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // Reading is no change: our own look at the folder would call for the next one. An error may hide a change.
-            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            // Reading is no change: a look would lead to the next one, for ever.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
                 // Full: somebody is told already.
                 let _ = changed.try_send(());
             }
