@@ -91,6 +91,8 @@ fn expiring() -> Result<rustls::ServerConfig> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     let now = jiff::Timestamp::now().as_second();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "partner.example");
     // rcgen takes days.
     let midnight = |unix_seconds: i64| -> Result<_> {
         let date = jiff::Timestamp::from_second(unix_seconds)?.to_zoned(jiff::tz::TimeZone::UTC).date();
