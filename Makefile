@@ -38,6 +38,7 @@ lint: setup
 	cargo clippy --locked --manifest-path plugins/Cargo.toml --target-dir $(CARGO_TARGET_DIR)/plugins --all-targets -- -D warnings
 
 bench: setup-test
+	cargo build --locked --release
 	cargo bench --locked -p extrack-tests
 
 release: setup

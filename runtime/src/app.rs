@@ -65,7 +65,9 @@ const GRACE: Duration = Duration::from_secs(35);
 
 /// Runs the program until the shutdown. Faults of the configuration come as [`config::Faults`], before a port opens.
 pub async fn run(options: Options, shutdown: CancellationToken, started: impl FnOnce(Started)) -> Result<()> {
-    std::fs::create_dir_all(&options.data)
+    // Nobody else's business, from the first file on; an existing folder keeps what its owner set.
+    std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
+        .create(&options.data)
         .with_context(|| format!("making the data folder `{}`", options.data.display()))?;
     let environment = Environment::read(&options.config);
     let config_dir = options.config.clone();
