@@ -357,3 +357,22 @@ async fn the_rules_of_a_service_look_at_its_history() {
     assert_eq!(down["value"], 0.0, "{down}");
     wait_for_messages(&inbox, "/hook", 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_ends_with_its_service_and_those_who_were_told_are_told() {
+    let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
+    vendor.set_status("/health", 500);
+    let notifications = alerts(&format!("      - {{channel: webhook, url: \"{}\"}}\n", inbox.url("/hook")));
+    let runtime = TestRuntime::builder().services(services(&vendor.url())).alerts(notifications).start().await;
+    let api = runtime.api();
+    wait_for_messages(&inbox, "/hook", 1).await;
+    let listed = runtime.cli(["alerts", "list", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed.out).expect("--json prints JSON");
+    assert_eq!([&listed[0]["service"], &listed[0]["state"]], ["shop-api", "firing"]);
+
+    std::fs::write(runtime.config().join("services.yaml"), "services: []\n").unwrap();
+    wait_for_alert(&api, "resolved").await;
+    wait_for_messages(&inbox, "/hook", 2).await;
+    assert_eq!(inbox.received("/hook")[1].body["status"], "resolved");
+    assert_eq!(api.list("/api/v1/alerts?state=firing").await, Vec::<Value>::new());
+}

@@ -197,3 +197,25 @@ async fn an_observation_has_the_promised_shape() {
     assert_ne!(refused.code, Some(0));
     assert!(refused.err.contains("token"), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_given_token_one_is_made_shown_once_and_kept_hashed() {
+    let mut runtime = TestRuntime::builder().without_token().start().await;
+    let shown = wait_for("the token", PATIENCE, async || {
+        let printed = runtime.printed();
+        let line = printed.iter().find(|line| line.contains("token")).cloned();
+        line.ok_or_else(|| format!("{printed:?}"))
+    })
+    .await;
+    let token = shown.split_whitespace().last().expect("the line ends with the token").to_owned();
+    assert!(token.len() >= 32, "{shown}");
+    let lists = async |url: &str| Api::new(url, Some(&token)).get("/api/v1/services").await.status;
+    assert_eq!(lists(runtime.url()).await, 200);
+    runtime.restart().await;
+    assert_eq!(lists(runtime.url()).await, 200);
+    let told = runtime.printed().iter().filter(|line| line.contains(&token)).count();
+    assert_eq!(told, 1, "{:?}", runtime.printed());
+    assert!(!runtime.logs().contains(&token));
+    runtime.stop().await;
+    assert_eq!(crate::secrets::files_with(&runtime.data(), &token), Vec::<String>::new());
+}

@@ -158,8 +158,7 @@ async fn nothing_committed_is_lost_however_often_the_program_is_killed() {
     // The events in DuckDB are those of the control store, once each.
     let in_control: BTreeSet<i64> = events(&api).await;
     wait_for("the events in DuckDB", Duration::from_secs(30), async || {
-        let rows = api.sql("SELECT event_id FROM alert_events").await;
-        let ids: Vec<i64> = rows.iter().map(|row| row[0].as_i64().unwrap()).collect();
+        let ids = api.sql_numbers("SELECT event_id FROM alert_events ORDER BY event_id").await;
         let distinct: BTreeSet<i64> = ids.iter().copied().collect();
         assert_eq!(distinct.len(), ids.len(), "an event was copied twice");
         if distinct == in_control { Ok(()) } else { Err(format!("{:?}", in_control.symmetric_difference(&distinct))) }
@@ -167,8 +166,7 @@ async fn nothing_committed_is_lost_however_often_the_program_is_killed() {
     .await;
 
     // Every observation that was answered is there, once.
-    let rows = api.sql("SELECT run_id FROM observations").await;
-    let ids: Vec<i64> = rows.iter().map(|row| row[0].as_i64().unwrap()).collect();
+    let ids = api.sql_numbers("SELECT run_id FROM observations ORDER BY run_id").await;
     let stored: BTreeSet<i64> = ids.iter().copied().collect();
     assert_eq!(stored.len(), ids.len(), "a run is stored twice");
     let lost: Vec<&i64> = acknowledged.difference(&stored).collect();

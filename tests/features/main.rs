@@ -5,6 +5,7 @@ mod api;
 mod config;
 mod crash;
 mod dashboard;
+mod demo;
 mod guests;
 mod plugins;
 mod probes;

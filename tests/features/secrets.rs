@@ -11,7 +11,7 @@ const HOOK_SECRET: &str = "T0PS3CR3T-hook-path";
 const ENCRYPTION_KEY: &str = "an encryption key that is long enough";
 
 /// Every file of the data folder that holds the text.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
+pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the folder is ours") {
         let path = entry.expect("the folder is ours").path();

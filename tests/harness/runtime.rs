@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -34,9 +35,23 @@ pub struct Builder {
     alerts: Option<String>,
     files: Vec<(String, Vec<u8>)>,
     env: Vec<(String, String)>,
+    is_demo: bool,
+    has_no_token: bool,
 }
 
 impl Builder {
+    /// `extrack demo` in place of `extrack serve`.
+    pub fn demo(mut self) -> Self {
+        self.is_demo = true;
+        self
+    }
+
+    /// Without `EXTRACK_ADMIN_TOKEN`: the program makes one.
+    pub fn without_token(mut self) -> Self {
+        self.has_no_token = true;
+        self
+    }
+
     /// `services.yaml`
     pub fn services(mut self, yaml: impl Into<String>) -> Self {
         self.services = Some(yaml.into());
@@ -64,7 +79,18 @@ impl Builder {
     pub fn prepare(self) -> TestRuntime {
         let folder =
             tempfile::Builder::new().prefix("extrack-test-").tempdir().expect("a temporary folder can be made");
-        let runtime = TestRuntime { folder, env: self.env, process: None, url: String::new() };
+        let mut env = self.env;
+        if !self.has_no_token {
+            env.insert(0, ("EXTRACK_ADMIN_TOKEN".to_owned(), TOKEN.to_owned()));
+        }
+        let runtime = TestRuntime {
+            folder,
+            env,
+            is_demo: self.is_demo,
+            process: None,
+            url: String::new(),
+            printed: Arc::default(),
+        };
         for folder in [runtime.config(), runtime.data(), runtime.plugins()] {
             std::fs::create_dir(folder).expect("a fresh folder can be filled");
         }
@@ -90,8 +116,10 @@ impl Builder {
 pub struct TestRuntime {
     folder: TempDir,
     env: Vec<(String, String)>,
+    is_demo: bool,
     process: Option<Child>,
     url: String,
+    printed: Arc<Mutex<Vec<String>>>,
 }
 
 impl TestRuntime {
@@ -135,6 +163,11 @@ impl TestRuntime {
         std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
+    /// What it wrote to standard output, over all starts.
+    pub fn printed(&self) -> Vec<String> {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns when it says that it is ready.
     pub async fn start(&mut self) {
         let mut process = self.spawn();
@@ -143,6 +176,7 @@ impl TestRuntime {
         let mut lines = BufReader::new(stdout).lines();
         let url = tokio::time::timeout(START, async {
             while let Some(line) = lines.next_line().await.expect("standard output is text") {
+                keep(&self.printed, &line);
                 if let Some(url) = line.strip_prefix("listening on ") {
                     return Some(url.trim().trim_end_matches('/').to_owned());
                 }
@@ -158,7 +192,12 @@ impl TestRuntime {
             }
         }
         // Nobody may wait because the pipe is full.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let printed = self.printed.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                keep(&printed, &line);
+            }
+        });
     }
 
     /// Without waiting for it to be ready.
@@ -170,15 +209,12 @@ impl TestRuntime {
         assert!(self.process.is_none(), "the program is running already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be written");
         let mut command = self.command();
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(self.config())
-            .arg("--data")
-            .arg(self.data())
-            .arg("--plugins")
-            .arg(self.plugins())
-            .stdout(Stdio::piped())
-            .stderr(log);
+        if self.is_demo {
+            command.arg("demo");
+        } else {
+            command.arg("serve").arg("--config").arg(self.config()).arg("--plugins").arg(self.plugins());
+        }
+        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(self.data()).stdout(Stdio::piped()).stderr(log);
         command.spawn().expect("the program can be started")
     }
 
@@ -192,7 +228,7 @@ impl TestRuntime {
             }
         }
         let log = std::env::var("EXTRACK_LOG").unwrap_or_else(|_| "info".to_owned());
-        command.env("EXTRACK_LOG", log).env("EXTRACK_ADMIN_TOKEN", TOKEN).envs(self.env.iter().cloned());
+        command.env("EXTRACK_LOG", log).envs(self.env.iter().cloned());
         command
     }
 
@@ -236,6 +272,10 @@ impl TestRuntime {
 /// A temporary folder's path is plain text.
 pub fn text(path: &Path) -> &str {
     path.to_str().expect("temporary folders have plain names")
+}
+
+fn keep(printed: &Mutex<Vec<String>>, line: &str) {
+    printed.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
 }
 
 fn tail(log: &str) -> String {
