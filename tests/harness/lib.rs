@@ -15,6 +15,7 @@ pub mod runtime;
 pub mod sockets;
 pub mod vendor;
 pub mod wait;
+mod warm;
 
 pub use api::{Api, Reply};
 pub use certificates::Authority;

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use crate::api::Api;
 use crate::process;
 use crate::program::program;
+use crate::warm;
 
 pub const TOKEN: &str = "test-token-0123456789abcdef0123456789abcdef";
 
@@ -93,6 +94,10 @@ impl Builder {
         };
         for folder in [runtime.config(), runtime.data(), runtime.plugins()] {
             std::fs::create_dir(folder).expect("a fresh folder can be filled");
+        }
+        // The demo shows what a start from nothing is like.
+        if !self.is_demo {
+            warm::warm(&runtime.data());
         }
         for (name, yaml) in [("services.yaml", &self.services), ("alerts.yaml", &self.alerts)] {
             if let Some(yaml) = yaml {
@@ -185,7 +190,10 @@ impl TestRuntime {
         })
         .await;
         match url {
-            Ok(Some(url)) => self.url = url,
+            Ok(Some(url)) => {
+                self.url = url;
+                warm::keep(&self.data());
+            }
             Ok(None) => panic!("the program ended instead of listening; its log:\n{}", tail(&self.logs())),
             Err(_) => {
                 panic!("the program was not ready within {} s; its log:\n{}", START.as_secs(), tail(&self.logs()))
