@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::client::Server;
 use super::print::{cell, json as print_json, table};
+use crate::domain::AlertState;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Alerts {
@@ -29,8 +30,11 @@ impl Alerts {
         let items = match &state {
             Some(state) => client.list(&format!("/alerts?state={state}")).await?,
             None => {
-                let all = client.list("/alerts").await?;
-                all.into_iter().filter(|alert| alert["state"] != "resolved").collect()
+                let mut open = Vec::new();
+                for state in AlertState::ALL.into_iter().filter(|state| state.is_open()) {
+                    open.extend(client.list(&format!("/alerts?state={}", state.as_str())).await?);
+                }
+                open
             }
         };
         if json {

@@ -56,11 +56,13 @@ impl Services {
             }
             Services::Show { slug } => print_json(&client.get(&format!("/services/{slug}")).await?),
             Services::Check { slug, probe, json } => {
-                let body = match probe {
-                    Some(probe) => json!({ "probe": probe }),
-                    None => json!({}),
+                let probe: String = match probe {
+                    Some(probe) => {
+                        format!("?probe={}", url::form_urlencoded::byte_serialize(probe.as_bytes()).collect::<String>())
+                    }
+                    None => String::new(),
                 };
-                let observation = client.post(&format!("/services/{slug}/check"), &body).await?;
+                let observation = client.post(&format!("/services/{slug}/check{probe}"), &json!({})).await?;
                 if json {
                     print_json(&observation);
                 } else {

@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{Store, Trap, UpdateDeadline};
-use wasmtime_wasi::WasiCtx;
 
 use super::capabilities::cel::CelPrograms;
 use super::engine::{PluginEngine, TICK};
@@ -89,7 +88,7 @@ impl Runner {
             memory: MemoryLimiter::default(),
             table,
             cel: self.cel.clone(),
-            wasi: WasiCtx::builder().build(),
+            wasi: None,
         };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);

@@ -23,7 +23,8 @@ pub(super) struct RunState {
     pub(super) memory: MemoryLimiter,
     pub(super) table: ResourceTable,
     pub(super) cel: Arc<CelPrograms>,
-    pub(super) wasi: WasiCtx,
+    /// Made when a guest first asks: most are compiled without WASI.
+    pub(super) wasi: Option<WasiCtx>,
 }
 
 /// For log lines and refusals.
@@ -107,6 +108,7 @@ impl RunState {
 
 impl WasiView for RunState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let ctx = self.wasi.get_or_insert_with(|| WasiCtx::builder().build());
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }
