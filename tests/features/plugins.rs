@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use extrack_tests::{Api, PATIENCE, TargetServer, TestRuntime, components, wait_for};
+use extrack_tests::{Api, PATIENCE, TargetServer, TestRuntime, Vendor, components, wait_for};
 use serde_json::{Value, json};
 
 /// Installing compiles, in a debug build of the compiler.
@@ -220,9 +220,9 @@ async fn a_file_dropped_into_the_watched_folder_is_installed() {
 async fn a_hundred_swaps_under_running_probes_lose_no_run() {
     const SERVICES: usize = 20;
     const SWAPS: usize = 100;
-    let nginx = TargetServer::start().await;
+    let vendor = Vendor::start().await;
     let runtime = TestRuntime::builder()
-        .services(services(&nginx.url(), SERVICES))
+        .services(services(&vendor.url(), SERVICES))
         .plugin("swapped.wasm", components::guest("swapped-one"))
         .start()
         .await;
@@ -235,14 +235,21 @@ async fn a_hundred_swaps_under_running_probes_lose_no_run() {
     for swap in 0..SWAPS {
         let entry = api.plugin_put("swapped", &versions[swap % 2]).await.expect(200);
         assert_eq!(entry["version"], if swap % 2 == 0 { "2.0.0" } else { "1.0.0" });
-        // A swap for each run or so, spread over time: until one more run is stored, by whichever version.
-        let before = api.sql_count("SELECT count(*) FROM observations").await;
-        wait_for("one more run", PATIENCE, async || {
-            let now = api.sql_count("SELECT count(*) FROM observations").await;
-            if now > before { Ok(()) } else { Err(format!("still {now}")) }
+        // Spread over time: five more runs, by whichever version.
+        let before = vendor.hits("/health");
+        wait_for("more runs", PATIENCE, async || match vendor.hits("/health") {
+            hits if hits >= before + 5 => Ok(()),
+            hits => Err(format!("{hits} after {before}")),
         })
         .await;
     }
+    // The last of them are stored a moment later.
+    let answered = vendor.hits("/health") as i64;
+    wait_for("their rows", PATIENCE, async || match api.sql_count("SELECT count(*) FROM observations").await {
+        rows if rows >= answered => Ok(()),
+        rows => Err(format!("{rows} of {answered}")),
+    })
+    .await;
     let bad = api
         .sql("SELECT ts, service, status, error, missed FROM observations WHERE status <> 'healthy' OR missed")
         .await;
