@@ -7,6 +7,7 @@ mod cache;
 mod calls;
 mod capabilities;
 mod convert;
+mod credentials;
 mod engine;
 mod install;
 mod limits;

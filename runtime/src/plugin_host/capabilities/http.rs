@@ -1,18 +1,13 @@
 //! One HTTP request: secrets and credentials are put in here, after the guest and before the policy.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
-use url::Url;
 
 use super::net::{certificate, phases};
-use crate::domain::{Credential, CredentialKind};
 use crate::net::{HttpRequest, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
-use crate::plugin_host::secrets::{host_name, host_of_url};
+use crate::plugin_host::credentials::authorize;
 use crate::plugin_host::state::RunState;
 
 /// Headers that decide where a request goes and where it ends: the host's own.
@@ -73,45 +68,4 @@ impl RunState {
             certificate: response.certificate.map(certificate),
         })
     }
-}
-
-/// Adds the credential, and only towards the service's own host.
-fn authorize(
-    call: &mut HttpRequest,
-    name: &str,
-    credentials: &[Credential],
-    own_host: Option<&str>,
-) -> Result<(), NetFailure> {
-    let Some(credential) = credentials.iter().find(|credential| credential.name == name) else {
-        return Err(NetFailure::denied(format!(
-            "the service has no credential `{name}`; write it under `authentication` of the service"
-        )));
-    };
-    let target = host_of_url(&call.url);
-    if target.as_deref().map(host_name) != own_host.map(host_name) {
-        return Err(NetFailure::denied(format!(
-            "credential `{name}` goes to the service's own host `{}` only",
-            own_host.unwrap_or_default()
-        )));
-    }
-    let header = |name: &str, value: String| (name.to_owned(), value);
-    match &credential.kind {
-        CredentialKind::Header { header: name, value } => {
-            call.headers.push(header(name, value.expose_secret().to_owned()));
-        }
-        CredentialKind::Bearer { token } => {
-            call.headers.push(header("authorization", format!("Bearer {}", token.expose_secret())));
-        }
-        CredentialKind::Basic { username, password } => {
-            let pair = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
-            call.headers.push(header("authorization", format!("Basic {pair}")));
-        }
-        CredentialKind::Query { parameter, value } => {
-            let mut url =
-                Url::parse(&call.url).map_err(|error| NetError::Protocol(format!("the URL is not one: {error}")))?;
-            url.query_pairs_mut().append_pair(parameter, value.expose_secret());
-            call.url = url.into();
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,84 @@
+//! Are these settings good? The schema first, then the plugin's own word.
+
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::end;
+use crate::domain::PluginKind;
+use crate::plugin_host::loader::LoadedPlugin;
+use crate::plugin_host::secrets::SealedSettings;
+use crate::plugin_host::state::Access;
+use crate::plugin_host::{PluginHost, SettingsFault, limits};
+
+impl PluginHost {
+    /// The schema first, then the plugin's own word.
+    pub async fn check_settings(
+        &self,
+        kind: PluginKind,
+        name: &str,
+        settings: &Value,
+    ) -> Result<(), Vec<SettingsFault>> {
+        match self.known(kind, name) {
+            Ok(plugin) => self.check_against(&plugin, settings).await,
+            Err(error) => Err(vec![SettingsFault { path: String::new(), message: error.to_string() }]),
+        }
+    }
+
+    pub(in crate::plugin_host) async fn check_against(
+        &self,
+        plugin: &LoadedPlugin,
+        settings: &Value,
+    ) -> Result<(), Vec<SettingsFault>> {
+        let faults = schema_faults(&plugin.schema, settings);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let sealed = SealedSettings::new(settings, &plugin.info.settings_schema);
+        let text = sealed.settings.to_string();
+        let deadline = Instant::now() + limits::DESCRIBE;
+        let (answer, used) = self
+            .shared
+            .runner
+            .run(&plugin.pre, plugin.label(None), Access::default(), deadline, async |store, instance| {
+                let guest = plugin.description.load(&mut *store, instance)?;
+                guest.external_tracking_plugin_description().call_check_settings(&mut *store, &text).await
+            })
+            .await;
+        let (outcome, error) = end(&answer);
+        self.account(plugin, self.next_run_id(), "check-settings", None, outcome, error, used).await;
+        match answer {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(faults)) => Err(faults
+                .into_iter()
+                .map(|fault| SettingsFault { path: fault.path, message: fault.message })
+                .collect()),
+            Err(broken) => Err(vec![SettingsFault {
+                path: String::new(),
+                message: format!("plugin `{}` could not check them: {}", plugin.name, broken.reason),
+            }]),
+        }
+    }
+}
+
+/// All at once; values are never repeated, they may be secret.
+fn schema_faults(schema: &jsonschema::Validator, settings: &Value) -> Vec<SettingsFault> {
+    let mut faults = Vec::new();
+    for error in schema.iter_errors(settings) {
+        let path = error.instance_path().as_str().to_owned();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                faults.extend(unexpected.iter().map(|name| SettingsFault {
+                    path: format!("{path}/{}", name.replace('~', "~0").replace('/', "~1")),
+                    message: format!("unknown setting `{name}`"),
+                }));
+            }
+            ValidationErrorKind::Required { property } => faults.push(SettingsFault {
+                path,
+                message: format!("setting `{}` is missing", property.as_str().unwrap_or_default()),
+            }),
+            _ => faults.push(SettingsFault { path, message: error.masked().to_string() }),
+        }
+    }
+    faults
+}
