@@ -222,6 +222,38 @@ mod tests {
     }
 
     #[test]
+    fn no_spelling_of_a_host_slips_past_the_rule() {
+        let permission = permission(&["localhost", "127.0.0.1"], true);
+        for (host, wanted) in [
+            ("localhost", Some(true)),
+            ("localhost.", Some(true)),
+            ("LOCALHOST", Some(true)),
+            ("localhost..", Some(true)),
+            ("127.1", Some(true)),
+            ("127.0.0.1.", Some(true)),
+            ("0x7f000001", Some(true)),
+            ("017700000001", Some(true)),
+            ("2130706433", Some(true)),
+            ("127.0.0.1\u{3002}", Some(true)),
+            ("①②⑦.0.0.1", Some(true)),
+            ("127.0.0.1.nip.example", Some(false)),
+            ("a.localhost", Some(false)),
+            ("256.0.0.1", None),
+            ("fe80::1%eth0", None),
+            ("[fe80::1%25eth0]", None),
+            ("::1%1", None),
+            ("127.0.0.1\0.example", None),
+            ("localhost\n", None),
+            ("local host", None),
+            ("localhost/x", None),
+            ("user@localhost", None),
+        ] {
+            let answer = parse_host(host).map(|host| permission.check_host(&host, 80).is_ok());
+            assert_eq!(answer.ok(), wanted, "{host:?}");
+        }
+    }
+
+    #[test]
     fn denials_name_who_asked_and_the_setting() {
         let permission = permission(&["api.example.com"], false);
         let denial = permission.check_host(&Host::Domain("b.example".to_owned()), 443).unwrap_err().to_string();
