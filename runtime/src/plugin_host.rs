@@ -12,6 +12,7 @@ mod engine;
 mod install;
 mod limits;
 mod loader;
+mod local;
 mod run;
 mod run_log;
 mod secrets;
@@ -32,6 +33,7 @@ use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, RuleCall};
 pub use loader::{COMPONENT_BYTES, Refusal};
+pub use local::{LocalError, LocalPlugin, LocalSetup};
 pub use versions::{Activation, ActivationLog, BUNDLED};
 
 use loader::{LoadedPlugin, Loader, Provenance, Source};
@@ -130,6 +132,14 @@ struct Shared {
 impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
+        let host = Self::empty(setup)?;
+        host.load_bundled().await?;
+        host.load_installed().await?;
+        Ok(host)
+    }
+
+    /// Without any plugin.
+    fn empty(setup: Setup) -> Result<Self, SetupError> {
         let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
         let folder = |path: &Path, source| SetupError::Folder { path: path.to_owned(), source };
         let compiled = setup.folder.join("compiled");
@@ -149,10 +159,7 @@ impl PluginHost {
             runs: setup.runs,
             next_run_id: AtomicI64::new(setup.first_run_id),
         };
-        let host = Self { shared: Arc::new(shared) };
-        host.load_bundled().await?;
-        host.load_installed().await?;
-        Ok(host)
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Called once the registry exists.
