@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod channels;
 mod config;
 mod crash;
 mod dashboard;

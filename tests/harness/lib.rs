@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod certificates;
+pub mod chat_apis;
 pub mod components;
 pub mod dns;
 pub mod inbox;

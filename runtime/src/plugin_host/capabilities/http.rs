@@ -9,7 +9,8 @@ use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
-use crate::plugin_host::credentials::authorize;
+use crate::plugin_host::credentials::{authorize, basic};
+use crate::plugin_host::secrets::BodyEncoding;
 use crate::plugin_host::state::{Access, RunState};
 
 /// Headers that decide where a request goes and where it ends: the host's own.
@@ -61,9 +62,22 @@ impl Sender {
                 ("insecure", Value::Boolean(insecure)) => call.insecure = insecure,
                 ("max-body-bytes", Value::Integer(bytes)) => call.max_body_bytes = Some(bytes.max(0) as usize),
                 ("server-name", Value::Text(name)) => call.server_name = Some(name),
+                ("basic-auth", Value::Text(pair)) => {
+                    call.headers.push(("authorization".to_owned(), basic(&secrets.reveal(&pair))));
+                }
+                ("secrets-in-body", Value::Text(encoding)) => {
+                    let Some(encoding) = BodyEncoding::parse(&encoding) else {
+                        return Err(NetError::Protocol(format!(
+                            "request option `secrets-in-body` is `{encoding}`; known: `json`, `form`"
+                        ))
+                        .into());
+                    };
+                    call.body = call.body.map(|body| secrets.reveal_in_body(&body, encoding).into());
+                }
                 (key, _) => {
                     return Err(NetError::Protocol(format!(
-                        "request option `{key}` is unknown or of the wrong type; known: `insecure`, `max-body-bytes`, `server-name`"
+                        "request option `{key}` is unknown or of the wrong type; known: `insecure`, \
+                         `max-body-bytes`, `server-name`, `basic-auth`, `secrets-in-body`"
                     ))
                     .into());
                 }
