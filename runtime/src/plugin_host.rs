@@ -14,6 +14,7 @@ mod install;
 mod limits;
 mod loader;
 mod run;
+mod run_log;
 mod secrets;
 mod shadow;
 mod start;
