@@ -10,6 +10,7 @@ mod changes;
 mod convert;
 mod credentials;
 mod engine;
+mod health;
 mod install;
 mod limits;
 mod loader;
@@ -30,7 +31,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis};
+use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
 use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, RuleCall};
@@ -66,7 +67,7 @@ pub struct PluginEntry {
     pub kind: PluginKind,
     pub version: String,
     pub digest: String,
-    /// `active`.
+    /// `active`, or `failing`.
     pub state: &'static str,
     pub since_ms: UnixMillis,
     /// Who installed it; `bundled` for what came with the binary.
@@ -74,6 +75,7 @@ pub struct PluginEntry {
     pub size: usize,
     pub imports: Vec<String>,
     pub info: Arc<PluginInfo>,
+    pub health: PluginHealth,
     /// The candidate that runs beside it.
     pub shadow: Option<ShadowEntry>,
 }
@@ -144,6 +146,7 @@ struct Shared {
     log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
     next_run_id: AtomicI64,
+    labels: health::Labels,
 }
 
 impl PluginHost {
@@ -178,6 +181,7 @@ impl PluginHost {
             log: setup.log,
             runs: setup.runs,
             next_run_id: AtomicI64::new(setup.first_run_id),
+            labels: health::Labels::default(),
         };
         let host = Self { shared: Arc::new(shared) };
         host.load_installed(&records).await;
@@ -257,12 +261,13 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         kind: plugin.kind,
         version: plugin.info.version.clone(),
         digest: plugin.digest.clone(),
-        state: "active",
+        state: if plugin.health.is_failing() { "failing" } else { "active" },
         since_ms: plugin.since_ms,
         by: plugin.by.clone(),
         size: plugin.size,
         imports: plugin.imports.clone(),
         info: plugin.info.clone(),
+        health: plugin.health.shown(now_ms()),
         shadow: None,
     }
 }
