@@ -12,6 +12,8 @@ mod engine;
 mod install;
 mod limits;
 mod loader;
+mod outgoing;
+mod redaction;
 mod run;
 mod secrets;
 mod state;
@@ -33,6 +35,7 @@ pub use calls::{PluginError, ProbeCall, RuleCall};
 pub use loader::{COMPONENT_BYTES, Refusal};
 pub use versions::{Activation, ActivationLog, BUNDLED};
 
+use credentials::Wallet;
 use loader::{LoadedPlugin, Loader, Provenance, Source};
 use run::Runner;
 use versions::ComponentStore;
@@ -120,6 +123,8 @@ struct Shared {
     /// Grows with each swap.
     swaps: watch::Sender<u64>,
     net: Net,
+    /// Tokens and certificates that runs share.
+    wallet: Arc<Wallet>,
     has_mail: bool,
     log: Arc<dyn ActivationLog>,
     runs: mpsc::Sender<PluginRun>,
@@ -143,6 +148,7 @@ impl PluginHost {
             in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
             swaps: watch::Sender::new(0),
             net: setup.net,
+            wallet: Arc::default(),
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,

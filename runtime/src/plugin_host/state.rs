@@ -8,6 +8,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::capabilities::cel::CelPrograms;
+use super::credentials::Wallet;
 use super::limits::{self, Exceeded, MemoryLimiter};
 use super::secrets::SealedSettings;
 use crate::domain::{Credential, History, Phases};
@@ -41,8 +42,11 @@ pub(super) struct Access {
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
     pub(super) credentials: Vec<Credential>,
-    /// Credentials go to this host and to no other.
+    /// Credentials go to this host, and to those that one names itself.
     pub(super) credential_host: Option<String>,
+    /// Credentials go over TLS only, as the service itself is reached.
+    pub(super) credential_tls: bool,
+    pub(super) wallet: Arc<Wallet>,
 }
 
 pub(super) struct NetAccess {

@@ -7,13 +7,10 @@ use crate::net::{HttpRequest, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
-use crate::plugin_host::credentials::{authorize, basic};
+use crate::plugin_host::credentials::basic;
+use crate::plugin_host::outgoing::{self, Way};
 use crate::plugin_host::secrets::BodyEncoding;
 use crate::plugin_host::state::RunState;
-
-/// Headers that decide where a request goes and where it ends: the host's own.
-const FORBIDDEN: [&str; 6] =
-    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "proxy-authorization"];
 
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
@@ -27,16 +24,10 @@ impl Host for RunState {
 
 impl RunState {
     async fn send_http(&mut self, request: Request) -> Result<Response, NetFailure> {
+        outgoing::check(&request.method, &request.url, &request.headers)?;
         let (net, permission) = self.net()?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
-        if let Some((name, _)) = request
-            .headers
-            .iter()
-            .find(|(name, _)| FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)))
-        {
-            return Err(NetFailure::denied(format!("header `{name}` is set by the host, not by plugins")));
-        }
         let mut call = HttpRequest::new(&request.method, &url, self.call_deadline(request.timeout_ms));
         call.headers = request.headers.into_iter().map(|(name, value)| (name, secrets.reveal(&value))).collect();
         call.body = request.body.map(Into::into);
@@ -44,6 +35,7 @@ impl RunState {
             match (option.key.as_str(), option.value) {
                 ("insecure", Value::Boolean(insecure)) => call.insecure = insecure,
                 ("max-body-bytes", Value::Integer(bytes)) => call.max_body_bytes = Some(bytes.max(0) as usize),
+                ("decompress", Value::Boolean(decompress)) => call.decompress = decompress,
                 ("server-name", Value::Text(name)) => call.server_name = Some(name),
                 ("basic-auth", Value::Text(pair)) => {
                     call.headers.push(("authorization".to_owned(), basic(&secrets.reveal(&pair))));
@@ -60,17 +52,15 @@ impl RunState {
                 (key, _) => {
                     return Err(NetError::Protocol(format!(
                         "request option `{key}` is unknown or of the wrong type; known: `insecure`, \
-                         `max-body-bytes`, `server-name`, `basic-auth`, `secrets-in-body`"
+                         `max-body-bytes`, `decompress`, `server-name`, `basic-auth`, `secrets-in-body`"
                     ))
                     .into());
                 }
             }
         }
-        if let Some(name) = &request.auth {
-            authorize(&mut call, name, &self.access.credentials, self.access.credential_host.as_deref())?;
-        }
-        let response = net.http(&permission, call).await?;
-        self.account.network(&response.phases, response.total_us, response.body.len() as u64);
+        let way = Way { net: &net, permission: &permission, service: self.label.service.as_deref() };
+        let response = outgoing::send(&self.access, way, call, request.auth.as_deref()).await?;
+        self.account.network(&response.phases, response.total_us, response.received_bytes);
         Ok(Response {
             status: response.status,
             version: response.version.to_owned(),
