@@ -40,7 +40,7 @@ use tasks::{Stage, Tasks};
 /// What `extrack serve` was told.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Holds `services.yaml` and `alerts.yaml`.
+    /// Holds `services.yaml`, `alerts.yaml` and `plugins.yaml`.
     pub config: PathBuf,
     /// Holds the stores; nobody else's.
     pub data: PathBuf,
@@ -368,8 +368,8 @@ async fn watch_config(
             () = watch.changed() => {}
         }
         match config::reload(&config_dir, &host, &registry).await {
-            Ok(warnings) => {
-                warn(&warnings);
+            Ok(reloaded) => {
+                warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }
             Err(faults) => tracing::error!("the configuration has faults, the one before stays in use:\n{faults}"),

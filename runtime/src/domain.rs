@@ -6,7 +6,9 @@ pub mod duration;
 pub mod message;
 pub mod observation;
 pub mod plugin;
+pub mod plugin_policy;
 pub mod rule;
+pub mod size;
 pub mod slug;
 
 pub use alert::{
@@ -19,6 +21,7 @@ pub use catalog::{
 pub use message::{DeliveryError, Message, Receipt};
 pub use observation::{ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
+pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
 pub use rule::{Finding, History, Summary, Verdict};
 pub use slug::slug;
 

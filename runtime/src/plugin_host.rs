@@ -15,6 +15,7 @@ mod loader;
 mod outgoing;
 mod redaction;
 mod run;
+mod run_log;
 mod secrets;
 mod state;
 mod versions;

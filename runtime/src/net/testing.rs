@@ -30,6 +30,7 @@ pub(super) fn shortly() -> Instant {
 pub(super) fn permission(hosts: &[&str], allow_private: bool) -> Permission {
     Permission {
         hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
+        public_hosts: Vec::new(),
         allow_private,
         subject: "probe `http` of service `shop`".to_owned(),
         setting: "`baseUrl` of the service".to_owned(),

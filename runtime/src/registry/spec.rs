@@ -2,6 +2,7 @@
 //! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
 
 mod authentication;
+mod plugins;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
+pub use plugins::{BudgetSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, SizeSpec};
 
 use crate::domain::Severity;
 use crate::domain::duration::parse_duration;

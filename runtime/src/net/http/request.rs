@@ -137,11 +137,12 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::net::policy::HostRule;
+    use crate::net::HostRule;
 
     fn head(url: &str, headers: &[(&str, &str)]) -> Result<Head, NetError> {
         let permission = Permission {
             hosts: ["a.example", "b.example", "127.0.0.1"].map(|host| HostRule::parse(host).unwrap()).to_vec(),
+            public_hosts: Vec::new(),
             allow_private: true,
             subject: "a test".to_owned(),
             setting: "nothing".to_owned(),

@@ -83,7 +83,11 @@ impl PluginHost {
         let (outcome, error) = match answer {
             Ok(Ok(found)) => {
                 observation.status = convert::status(found.status);
-                observation.failure = found.failure.map(convert::failure);
+                observation.failure = found.failure.map(convert::failure).or_else(|| {
+                    // A guest whose language hides why a request failed says only that it did.
+                    let unsaid = observation.status == Status::Error;
+                    used.account.last_failure.clone().filter(|_| unsaid)
+                });
                 observation.latency_us = found.latency_us.or(used.account.net_us);
                 observation.http_status = found.http_status;
                 observation.metrics = convert::metrics(found.metrics);
@@ -117,6 +121,7 @@ impl PluginHost {
         let own = own_host.as_deref().and_then(|host| HostRule::new(host_name(host), None).ok());
         let permission = Permission {
             hosts: own.into_iter().chain(hosts.iter().filter_map(|host| HostRule::parse(host).ok())).collect(),
+            public_hosts: Vec::new(),
             allow_private: call.service.allow_private,
             subject: format!("probe `{}` of service `{}`", call.probe.name, call.service.slug),
             setting: "`baseUrl` of the service".into(),
@@ -128,7 +133,7 @@ impl PluginHost {
             credential_host: own_host,
             credential_tls: call.service.base_url.starts_with("https:"),
             wallet: self.shared.wallet.clone(),
-            history: None,
+            ..Access::default()
         }
     }
 }

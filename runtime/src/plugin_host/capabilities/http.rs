@@ -1,34 +1,55 @@
-//! One HTTP request: secrets and credentials are put in here, after the guest and before the policy.
+//! One HTTP request: secrets and credentials are put in here, after the guest and before the policy. `wasi:http` comes here too.
+
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
-use crate::net::{HttpRequest, NetError, NetFailure};
+use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
 use crate::plugin_host::credentials::basic;
 use crate::plugin_host::outgoing::{self, Way};
 use crate::plugin_host::secrets::BodyEncoding;
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::state::{Access, RunLabel, RunState};
 
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
         self.host_call()?;
         let start = Instant::now();
-        let answer = self.send_http(request).await;
+        let deadline = self.call_deadline(request.timeout_ms);
+        let answer = Sender::new(&self.access, &self.label).send(request, deadline).await;
         self.waited_since(start);
-        Ok(answer.map_err(|failure| self.net_failed(failure)))
+        Ok(match answer {
+            Ok(response) => {
+                self.account.network(&response.phases, response.total_us, response.received_bytes);
+                Ok(to_guest(response))
+            }
+            Err(failure) => Err(self.net_failed(failure)),
+        })
     }
 }
 
-impl RunState {
-    async fn send_http(&mut self, request: Request) -> Result<Response, NetFailure> {
+/// Sends for a run: on its store, or beside it.
+#[derive(Clone)]
+pub(super) struct Sender {
+    access: Arc<Access>,
+    label: RunLabel,
+}
+
+impl Sender {
+    pub(super) fn new(access: &Arc<Access>, label: &RunLabel) -> Self {
+        Self { access: access.clone(), label: label.clone() }
+    }
+
+    /// `deadline` takes the place of the request's own time-out.
+    pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
         outgoing::check(&request.method, &request.url, &request.headers)?;
-        let (net, permission) = self.net()?;
+        let (net, permission) = self.access.net(&self.label.plugin)?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
-        let mut call = HttpRequest::new(&request.method, &url, self.call_deadline(request.timeout_ms));
+        let mut call = HttpRequest::new(&request.method, &url, deadline);
         call.headers = request.headers.into_iter().map(|(name, value)| (name, secrets.reveal(&value))).collect();
         call.body = request.body.map(Into::into);
         for option in request.options {
@@ -59,17 +80,19 @@ impl RunState {
             }
         }
         let way = Way { net: &net, permission: &permission, service: self.label.service.as_deref() };
-        let response = outgoing::send(&self.access, way, call, request.auth.as_deref()).await?;
-        self.account.network(&response.phases, response.total_us, response.received_bytes);
-        Ok(Response {
-            status: response.status,
-            version: response.version.to_owned(),
-            headers: response.headers,
-            body: response.body.into(),
-            truncated: response.truncated,
-            phases: phases(&response.phases, response.total_us),
-            peer: response.peer.to_string(),
-            certificate: response.certificate.map(certificate),
-        })
+        outgoing::send(&self.access, way, call, request.auth.as_deref()).await
+    }
+}
+
+fn to_guest(response: HttpResponse) -> Response {
+    Response {
+        status: response.status,
+        version: response.version.to_owned(),
+        headers: response.headers,
+        body: response.body.into(),
+        truncated: response.truncated,
+        phases: phases(&response.phases, response.total_us),
+        peer: response.peer.to_string(),
+        certificate: response.certificate.map(certificate),
     }
 }

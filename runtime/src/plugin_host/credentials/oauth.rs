@@ -125,6 +125,7 @@ impl Login<'_> {
         let host = Url::parse(&self.oauth.token_url).ok().and_then(|url| HostRule::of_url(&url));
         Permission {
             hosts: host.into_iter().collect(),
+            public_hosts: Vec::new(),
             allow_private: self.allow_private,
             subject: format!("credential `{}` of service `{}`", self.name, self.service),
             setting: "`tokenUrl` of the credential".to_owned(),

@@ -97,6 +97,7 @@ fn oauth(address: SocketAddr) -> CredentialKind {
 async fn send(access: &Access, call: HttpRequest, auth: Option<&str>) -> Result<HttpResponse, NetFailure> {
     let permission = Permission {
         hosts: ["127.0.0.1", "localhost"].map(|host| HostRule::parse(host).unwrap()).to_vec(),
+        public_hosts: Vec::new(),
         allow_private: true,
         subject: "a test".to_owned(),
         setting: "nothing".to_owned(),
