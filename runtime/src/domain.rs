@@ -17,7 +17,10 @@ pub mod slug;
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationState, NotificationStatus, Severity,
 };
-pub use catalog::{AlertRule, Catalog, Channel, ChannelId, Credential, CredentialKind, Origin, Probe, Service};
+pub use catalog::{
+    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe,
+    SHORTEST_HIDDEN_BYTES, Service,
+};
 pub use message::{DeliveryError, Message, Receipt};
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};

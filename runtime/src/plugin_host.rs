@@ -14,6 +14,8 @@ mod health;
 mod install;
 mod limits;
 mod loader;
+mod outgoing;
+mod redaction;
 mod run;
 mod run_log;
 mod secrets;
@@ -39,6 +41,7 @@ pub use loader::{COMPONENT_BYTES, Refusal};
 pub use shadow::{ShadowEntry, ShadowRunner};
 pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
+use credentials::Wallet;
 use loader::{LoadedPlugin, Loader, Provenance, Source};
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
@@ -142,6 +145,8 @@ struct Shared {
     rule_swaps: AtomicU64,
     versions_kept: usize,
     net: Net,
+    /// Tokens and certificates that runs share.
+    wallet: Arc<Wallet>,
     has_mail: bool,
     log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
@@ -177,6 +182,7 @@ impl PluginHost {
             rule_swaps: AtomicU64::new(0),
             versions_kept: setup.versions_kept,
             net: setup.net,
+            wallet: Arc::default(),
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,
