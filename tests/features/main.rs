@@ -5,6 +5,7 @@ mod api;
 mod author;
 mod channels;
 mod config;
+mod contract;
 mod crash;
 mod dashboard;
 mod demo;

@@ -3,14 +3,20 @@
 mod bench;
 mod build;
 mod call;
+mod compare;
+mod discard;
 mod inspect;
 mod install;
 mod list;
 mod new;
+mod promote;
+mod remove;
 mod rollback;
 mod run;
+mod shadow;
 mod test;
 mod units;
+mod versions;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -27,7 +33,13 @@ pub(super) enum Plugin {
     Inspect(inspect::Inspect),
     List(list::List),
     Install(install::Install),
+    Versions(versions::Versions),
     Rollback(rollback::Rollback),
+    Remove(remove::Remove),
+    Shadow(shadow::Shadow),
+    Compare(compare::Compare),
+    Promote(promote::Promote),
+    Discard(discard::Discard),
 }
 
 impl Plugin {
@@ -42,7 +54,13 @@ impl Plugin {
             Plugin::Inspect(command) => command.run().await,
             Plugin::List(command) => command.run(server).await,
             Plugin::Install(command) => command.run(server).await,
+            Plugin::Versions(command) => command.run(server).await,
             Plugin::Rollback(command) => command.run(server).await,
+            Plugin::Remove(command) => command.run(server).await,
+            Plugin::Shadow(command) => command.run(server).await,
+            Plugin::Compare(command) => command.run(server).await,
+            Plugin::Promote(command) => command.run(server).await,
+            Plugin::Discard(command) => command.run(server).await,
         };
         done.map(|()| 0)
     }

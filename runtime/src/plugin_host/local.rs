@@ -4,13 +4,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
-use super::versions::{Activation, ActivationLog};
-use super::{Active, PluginEntry, PluginHost, Setup, SetupError, entry};
+use super::versions::NoLog;
+use super::{Active, PluginEntry, PluginHost, Setup, SetupError};
 use crate::domain::{PluginRun, now_ms};
 use crate::net::Net;
 
@@ -51,7 +49,8 @@ impl LocalPlugin {
         let host = PluginHost::empty(Setup {
             folder: setup.folder,
             net: setup.net,
-            log: Arc::new(NothingInstalled),
+            log: Arc::new(NoLog),
+            versions_kept: 1,
             runs: accounts,
             first_run_id: 1,
             has_mail: setup.has_mail,
@@ -62,7 +61,7 @@ impl LocalPlugin {
         if let Err(error) = super::cache::prune(&compiled, CACHE_BYTES) {
             tracing::debug!(%error, "the folder of compiled plugins can't be pruned");
         }
-        let entry = entry(&loaded);
+        let entry = host.entry(&loaded);
         host.shared.active.store(Arc::new(Active::from([(entry.name.clone(), Arc::new(loaded))])));
         Ok(Self { host, entry, runs })
     }
@@ -84,17 +83,5 @@ impl LocalPlugin {
     /// The accounts end when the last of the hosts is dropped.
     pub fn into_parts(self) -> (PluginHost, PluginEntry, mpsc::Receiver<PluginRun>) {
         (self.host, self.entry, self.runs)
-    }
-}
-
-struct NothingInstalled;
-
-impl ActivationLog for NothingInstalled {
-    fn activations(&self, _name: Option<&str>) -> BoxFuture<'_, Result<Vec<Activation>, String>> {
-        async { Ok(Vec::new()) }.boxed()
-    }
-
-    fn activate(&self, _activation: Activation) -> BoxFuture<'_, Result<(), String>> {
-        async { Ok(()) }.boxed()
     }
 }

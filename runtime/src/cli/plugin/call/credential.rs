@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<Credential> {
         }
         _ => bail!(wrong()),
     };
-    Ok(Credential { name: name.to_owned(), kind })
+    Ok(Credential { name: name.to_owned(), kind, hosts: Vec::new() })
 }
 
 /// `$VARIABLE`, `@FILE`, or the secret itself.
@@ -65,6 +65,7 @@ mod tests {
             CredentialKind::Basic { username, password } => (format!("basic {username}"), password),
             CredentialKind::Header { header, value } => (format!("header {header}"), value),
             CredentialKind::Query { parameter, value } => (format!("query {parameter}"), value),
+            other => panic!("`--auth` makes no {other:?}"),
         };
         (credential.name, kind, secret.expose_secret().to_owned())
     }
