@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use extrack_tests::{
-    Inbox, PATIENCE, Project, TargetServer, TestRuntime, Vendor, components, refusing_address, wait_for,
+    Api, Inbox, PATIENCE, Project, TargetServer, TestRuntime, Vendor, components, refusing_address, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -33,6 +33,16 @@ fn services(probe: &str, up: &str) -> String {
         service("gone", &format!("http://{gone}"), "type: own", "{}"),
     ]
     .concat()
+}
+
+/// The accounts of so many checks, which are stored within a second or so.
+async fn runs(api: &Api, plugin: &str, count: usize, columns: &str) -> Vec<Vec<Value>> {
+    let query = format!("SELECT {columns} FROM plugin_runs WHERE plugin = '{plugin}' AND function = 'check'");
+    wait_for(&format!("{count} runs of {plugin}"), PATIENCE, async || {
+        let rows = api.sql(&query).await;
+        if rows.len() >= count { Ok(rows) } else { Err(format!("{rows:?}")) }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,11 +78,7 @@ async fn probes_in_javascript_and_python_see_what_is_there() {
             assert!(found["error"].as_str().is_some_and(|text| text.contains(error)), "{probe} {name}: {found}");
         }
         // What it waits is not its CPU time, and one request is one host call.
-        let runs = api
-            .sql(&format!(
-                "SELECT outcome, host_calls, cpu_us <= duration_us FROM plugin_runs WHERE plugin = '{probe}' AND function = 'check'"
-            ))
-            .await;
+        let runs = runs(&api, probe, 5, "outcome, host_calls, cpu_us <= duration_us").await;
         assert_eq!(runs, vec![vec![json!("ok"), json!(1), json!(true)]; 5], "{probe}");
     }
     // Settings are looked at by the plugin, in its own language.
@@ -236,7 +242,7 @@ async fn wasi_is_all_there_and_grants_nothing() {
     for line in ["a line of standard output", "a line of standard error"] {
         assert!(log.lines().any(|logged| logged.contains(line) && logged.contains("py-trespass")), "{log}");
     }
-    let runs = api.sql("SELECT log_bytes FROM plugin_runs WHERE function = 'check'").await;
+    let runs = runs(&api, "py-trespass", 1, "log_bytes").await;
     assert_eq!(runs, [[json!("a line of standard outputa line of standard error".len())]]);
 }
 
