@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod catalog;
 pub mod duration;
+pub mod event;
 pub mod message;
 pub mod observation;
 pub mod plugin;
@@ -12,7 +13,10 @@ pub mod slug;
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationState, NotificationStatus, Severity,
 };
-pub use catalog::{AlertRule, Catalog, Channel, ChannelId, Credential, CredentialKind, Origin, Probe, Service};
+pub use catalog::{
+    AlertRule, Catalog, Channel, ChannelId, Credential, CredentialKind, Origin, Probe, Service, Webhook,
+};
+pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use message::{DeliveryError, Message, Receipt};
 pub use observation::{ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};

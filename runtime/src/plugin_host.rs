@@ -14,6 +14,7 @@ mod limits;
 mod loader;
 mod run;
 mod secrets;
+mod sent;
 mod state;
 mod versions;
 
@@ -29,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
 use crate::net::Net;
 
-pub use calls::{PluginError, ProbeCall, RuleCall};
+pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, WebhookCall};
 pub use loader::{COMPONENT_BYTES, Refusal};
 pub use versions::{Activation, ActivationLog, BUNDLED};
 

@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::capabilities::cel::CelPrograms;
 use super::limits::{self, Exceeded, MemoryLimiter};
 use super::secrets::SealedSettings;
+use super::sent::SentSecrets;
 use crate::domain::{Credential, History, Phases};
 use crate::net::{Net, NetFailure, Permission};
 
@@ -40,6 +41,8 @@ pub(super) struct Access {
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
+    /// Secrets that a sender sent as they are.
+    pub(super) sent: SentSecrets,
     pub(super) credentials: Vec<Credential>,
     /// Credentials go to this host and to no other.
     pub(super) credential_host: Option<String>,
@@ -65,6 +68,8 @@ pub(super) struct Account {
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
     pub(super) bytes_in: u64,
+    /// A function of `signatures` said yes.
+    pub(super) is_verified: bool,
 }
 
 impl Account {

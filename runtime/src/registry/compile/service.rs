@@ -49,6 +49,7 @@ impl Compiler<'_> {
             credential::credential(authentication, &child(at, "authentication"), &mut self.report)
         });
         let probes = self.probes(spec, at).await;
+        let webhooks = self.webhooks(spec, &probes, at).await;
         let shortest = probes.iter().map(|probe| probe.interval).min();
         let (rules, channels) = self.own_rules(spec, at, shortest).await;
         let service = Service {
@@ -64,6 +65,7 @@ impl Compiler<'_> {
             allow_private: spec.private.unwrap_or(self.origin == Origin::File),
             credentials: credentials.into_iter().collect(),
             probes,
+            webhooks,
         };
         Some(CompiledService { spec: spec.clone(), service: Arc::new(service), rules, channels })
     }

@@ -29,6 +29,7 @@ fn plural(kind: PluginKind) -> &'static str {
         PluginKind::Probe => "Probes",
         PluginKind::Rule => "Rules",
         PluginKind::Notifier => "Notifiers",
+        PluginKind::Webhook => "Webhooks",
     }
 }
 
