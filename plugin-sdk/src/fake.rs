@@ -13,6 +13,7 @@
 //! ```
 
 mod history;
+mod message;
 mod net;
 mod webhook;
 
@@ -30,6 +31,7 @@ use crate::net::NetError;
 use crate::wit::{dns, http, tls};
 
 pub use history::sample;
+pub use message::{notification, resolved};
 pub use net::{Connection, TcpScript, certificate, dns_response, response, tls_session};
 pub use webhook::delivery;
 

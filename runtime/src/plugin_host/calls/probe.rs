@@ -41,7 +41,9 @@ impl PluginHost {
             let failure = Some(Failure::new(ErrorKind::Plugin, message));
             return Observation { failure, ..unanswered(&call, run_id) };
         };
-        let Checked { observation, outcome, error, used } = self.check_with(&plugin, &call, run_id).await;
+        let checked = self.check_with(&plugin, &call, run_id).await;
+        self.offer_check(&plugin, &call, &checked);
+        let Checked { observation, outcome, error, used } = checked;
         self.account(&plugin, run_id, "check", Some(&call.service.slug), outcome, error, used).await;
         observation
     }
@@ -83,7 +85,11 @@ impl PluginHost {
         let (outcome, error) = match answer {
             Ok(Ok(found)) => {
                 observation.status = convert::status(found.status);
-                observation.failure = found.failure.map(convert::failure);
+                observation.failure = found.failure.map(convert::failure).or_else(|| {
+                    // A guest whose language hides why a request failed says only that it did.
+                    let unsaid = observation.status == Status::Error;
+                    used.account.last_failure.clone().filter(|_| unsaid)
+                });
                 observation.latency_us = found.latency_us.or(used.account.net_us);
                 observation.http_status = found.http_status;
                 observation.metrics = convert::metrics(found.metrics);
@@ -117,6 +123,7 @@ impl PluginHost {
         let own = own_host.as_deref().and_then(|host| HostRule::new(host_name(host), None).ok());
         let permission = Permission {
             hosts: own.into_iter().chain(hosts.iter().filter_map(|host| HostRule::parse(host).ok())).collect(),
+            public_hosts: Vec::new(),
             allow_private: call.service.allow_private,
             subject: format!("probe `{}` of service `{}`", call.probe.name, call.service.slug),
             setting: "`baseUrl` of the service".into(),
@@ -127,7 +134,7 @@ impl PluginHost {
             sent: Default::default(),
             credentials: call.service.credentials.clone(),
             credential_host: own_host,
-            history: None,
+            ..Access::default()
         }
     }
 }

@@ -99,6 +99,7 @@ impl PluginHost {
         let own = own_host.as_deref().and_then(|host| HostRule::new(host_name(host), None).ok());
         let permission = Permission {
             hosts: own.into_iter().chain(hosts.iter().filter_map(|host| HostRule::parse(host).ok())).collect(),
+            public_hosts: Vec::new(),
             allow_private: call.service.allow_private,
             subject: format!("webhook `{}` of service `{}`", call.webhook.name, call.service.slug),
             setting: "`baseUrl` of the service".into(),

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::database::Database;
 use super::rows::{self, ServiceRow};
 use super::{Counters, ResultError, ResultSettings};
-use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, UnixMillis};
+use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun, UnixMillis};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
@@ -28,6 +28,7 @@ pub(super) enum Row {
     AlertEvent(Box<(AlertEvent, Alert)>),
     /// Of one delivery, with what it reported.
     Events(Vec<Event>, Vec<Arc<Observation>>),
+    ShadowRun(Box<ShadowRun>),
     Services(Vec<ServiceRow>),
 }
 
@@ -57,6 +58,7 @@ pub(super) struct Batch {
     plugin_runs: Vec<PluginRun>,
     alert_events: Vec<(AlertEvent, Alert)>,
     events: Vec<Event>,
+    shadow_runs: Vec<ShadowRun>,
     /// The last one counts.
     services: Option<Vec<ServiceRow>>,
     /// Commands in it, as counted in the queue.
@@ -224,6 +226,7 @@ impl Batch {
                         self.events.extend(events);
                         self.observations.extend(observations);
                     }
+                    Row::ShadowRun(run) => self.shadow_runs.push(*run),
                     Row::Services(services) => self.services = Some(services),
                 }
             }
@@ -232,7 +235,8 @@ impl Batch {
     }
 
     fn stored_rows(&self) -> u64 {
-        (self.observations.len() + self.plugin_runs.len() + self.alert_events.len() + self.events.len()) as u64
+        let runs = self.observations.len() + self.plugin_runs.len() + self.shadow_runs.len();
+        (runs + self.alert_events.len() + self.events.len()) as u64
     }
 }
 
@@ -248,6 +252,7 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch, retry: bool) -> 
         rows::append_alert_event(appender, event, alert)
     })?;
     append_all(&tx, rows::EVENTS, &batch.events, rows::append_event)?;
+    append_all(&tx, rows::SHADOW_RUNS, &batch.shadow_runs, rows::append_shadow_run)?;
     if let Some(services) = &batch.services {
         tx.execute_batch("DELETE FROM fact.services")?;
         append_all(&tx, rows::SERVICES, services, rows::append_service)?;
@@ -275,6 +280,12 @@ fn is_committed(connection: &Connection, batch: &Batch) -> duckdb::Result<bool> 
     }
     if let Some(row) = batch.events.first() {
         return found("SELECT count(*) > 0 FROM fact.events WHERE id = ?", &[&row.id]);
+    }
+    if let Some(row) = batch.shadow_runs.first() {
+        return found(
+            "SELECT count(*) > 0 FROM fact.shadow_runs WHERE candidate_run_id = ? AND plugin = ?",
+            &[&row.candidate.run_id, &row.plugin],
+        );
     }
     // The services alone: replacing them twice does no harm.
     Ok(false)
