@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod author;
 mod channels;
 mod config;
 mod contract;
