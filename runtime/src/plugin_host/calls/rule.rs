@@ -51,11 +51,7 @@ impl PluginHost {
             settings: call.settings.to_string(),
             now_ms: call.now_ms.max(0) as u64,
         };
-        let access = Access {
-            history: Some(call.history.clone()),
-            frozen_ms: Some(call.now_ms),
-            ..Access::default()
-        };
+        let access = Access { history: Some(call.history.clone()), frozen_ms: Some(call.now_ms), ..Access::default() };
         let deadline = Instant::now() + limits::EVALUATE;
         let (answer, used) = self
             .shared
