@@ -11,10 +11,11 @@ use super::cache::CompiledCache;
 use super::capabilities;
 use super::convert;
 use super::engine::PluginEngine;
+use super::health::Health;
 use super::limits;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
-use crate::domain::{PluginInfo, PluginKind, UnixMillis};
+use crate::domain::{PluginInfo, PluginKind, UnixMillis, now_ms};
 
 const PACKAGE: &str = "external-tracking:plugin/";
 
@@ -51,6 +52,7 @@ pub(super) struct LoadedPlugin {
     pub(super) exports: Exports,
     pub(super) schema: jsonschema::Validator,
     pub(super) name: Arc<str>,
+    pub(super) health: Health,
 }
 
 #[derive(Clone)]
@@ -135,6 +137,7 @@ impl Loader {
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
+            health: Health::new(now_ms()),
             info: Arc::new(info),
             kind,
             digest,

@@ -8,6 +8,7 @@ use wasmtime::component::ResourceTable;
 
 use super::capabilities::cel::CelPrograms;
 use super::capabilities::wasi::Wasi;
+use super::credentials::Wallet;
 use super::limits::{self, Exceeded, MemoryLimiter};
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
@@ -44,8 +45,11 @@ pub(super) struct Access {
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
     pub(super) credentials: Vec<Credential>,
-    /// Credentials go to this host and to no other.
+    /// Credentials go to this host, and to those that one names itself.
     pub(super) credential_host: Option<String>,
+    /// Credentials go over TLS only, as the service itself is reached.
+    pub(super) credential_tls: bool,
+    pub(super) wallet: Arc<Wallet>,
     /// For rules, which have no clock and no chance of their own: what WASI's clocks say and its random numbers start from.
     pub(super) frozen_ms: Option<UnixMillis>,
 }
