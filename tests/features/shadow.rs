@@ -145,7 +145,8 @@ async fn a_candidate_is_compared_and_nobody_acts_on_it() {
     vendor.set_status("/candidate", 200);
     vendor.set_delay("/candidate", Duration::from_secs(30));
     wait_for_runs(&vendor, 8 * SERVICES as u64).await;
-    wait_for_shadow(&api, "swapped", "time-outs", |found| found["disagreements"].to_string().contains("timed out")).await;
+    wait_for_shadow(&api, "swapped", "time-outs", |found| found["disagreements"].to_string().contains("timed out"))
+        .await;
     check_unharmed(&api, &inbox).await;
 
     // It ends.
