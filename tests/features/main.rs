@@ -15,4 +15,6 @@ mod probes;
 mod scheduler;
 mod secrets;
 mod services;
+mod shadow;
 mod sql;
+mod versions;
