@@ -17,4 +17,5 @@ mod secrets;
 mod services;
 mod shadow;
 mod sql;
+mod templates;
 mod versions;
