@@ -15,3 +15,4 @@ mod scheduler;
 mod secrets;
 mod services;
 mod sql;
+mod webhooks;
