@@ -231,6 +231,12 @@ impl Reception {
     }
 }
 
+impl From<Event> for Reception {
+    fn from(event: Event) -> Self {
+        Self { events: vec![event], answer: None }
+    }
+}
+
 /// The delivery is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reject {
@@ -287,7 +293,7 @@ impl Outcome for Reception {
 
 impl Outcome for Event {
     fn into_result(self) -> Result<Reception, Reject> {
-        vec![self].into_result()
+        Ok(self.into())
     }
 }
 

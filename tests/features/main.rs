@@ -19,3 +19,4 @@ mod shadow;
 mod sql;
 mod templates;
 mod versions;
+mod webhooks;

@@ -10,7 +10,6 @@ use aide::openapi::{MediaType, Operation, Response as DocumentedResponse, Schema
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use http_body_util::LengthLimitError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -152,12 +151,12 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "Headers too large", detail)
     }
 
-    pub(super) fn body_unreadable(error: axum::Error, most: usize) -> Self {
-        let is_too_long = std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>());
-        if is_too_long {
-            let detail = format!("the body is larger than {} KiB", most / 1024);
-            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail);
-        }
+    pub(super) fn body_too_large(most: usize) -> Self {
+        let detail = format!("the body is larger than {} KiB", most / 1024);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail)
+    }
+
+    pub(super) fn body_cut_short() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", "the body ended early")
     }
 

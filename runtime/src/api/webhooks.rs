@@ -11,11 +11,12 @@ use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, ReferenceOr, RequestBody};
 use aide::transform::TransformOperation;
 use axum::Json;
-use axum::body::to_bytes;
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, COOKIE};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ use crate::monitoring::{Accepted, ReceiveError};
 
 /// Vendors send some KiB; GitHub stops at 25 MiB, and is the only one to come near a MiB.
 const BODY_BYTES: usize = 1024 * 1024;
+/// Read on and thrown away after that.
+const DISCARDED_BYTES: usize = 4 * 1024 * 1024;
 /// From the last header to the end of the body; a sender that is slower blocks others.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// All names and values together, and how many: ten times what vendors send.
@@ -114,11 +117,8 @@ async fn webhook_request(request: Request) -> ApiResult<WebhookRequest> {
     if headers.len() > HEADERS || header_bytes > HEADER_BYTES {
         return Err(ApiError::headers_too_large());
     }
-    let body = match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, BODY_BYTES)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return Err(ApiError::body_unreadable(error, BODY_BYTES)),
-        Err(_) => return Err(ApiError::body_too_slow(BODY_PATIENCE.as_secs())),
-    };
+    let read = tokio::time::timeout(BODY_PATIENCE, read(body)).await;
+    let body = read.map_err(|_| ApiError::body_too_slow(BODY_PATIENCE.as_secs()))??;
     // A cookie is the dashboard's, never a sender's.
     let passed = headers.iter().filter(|(name, _)| **name != COOKIE);
     Ok(WebhookRequest {
@@ -128,9 +128,26 @@ async fn webhook_request(request: Request) -> ApiResult<WebhookRequest> {
         headers: passed
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
-        body: body.into(),
+        body,
         received_ms: now_ms(),
     })
+}
+
+/// Most senders listen only after they have said all: what is too long is read on for a while, so that they hear why.
+async fn read(mut body: Body) -> ApiResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::body_cut_short())?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= BODY_BYTES {
+            bytes.extend_from_slice(&data);
+        } else if length > BODY_BYTES + DISCARDED_BYTES {
+            break;
+        }
+    }
+    if length > BODY_BYTES { Err(ApiError::body_too_large(BODY_BYTES)) } else { Ok(bytes) }
 }
 
 /// Behind `/webhooks/SERVICE/NAME`.

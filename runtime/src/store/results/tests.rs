@@ -371,7 +371,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
     let tables = running.rows("SHOW TABLES").await;
     assert_eq!(
         json!(tables),
-        json!([["alert_events"], ["observations"], ["plugin_runs"], ["services"], ["shadow_runs"]])
+        json!([["alert_events"], ["events"], ["observations"], ["plugin_runs"], ["services"], ["shadow_runs"]])
     );
     running.stop().await;
 }
