@@ -44,7 +44,7 @@ pub use shadow::{ShadowEntry, ShadowRunner};
 pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
 use credentials::Wallet;
-use loader::{LoadedPlugin, Loader, Provenance, Source};
+use loader::{LoadedPlugin, Loader};
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
 use start::BundledPlugin;
