@@ -124,8 +124,15 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
-    let monitoring =
-        Monitoring::new(host.clone(), results.clone(), to_alerts, registry.watch(), MonitoringSettings::default());
+    let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
+    let monitoring = Monitoring::new(
+        host.clone(),
+        results.clone(),
+        to_alerts,
+        registry.watch(),
+        MonitoringSettings::default(),
+        first_event_id,
+    );
     restore(&monitoring, &results, &registry.catalog()).await?;
     let signals = AlertSignals::default();
     start_alerting(
@@ -163,7 +170,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let face = Face { registry: registry.clone(), board: board.clone(), results: results.clone(), metrics };
     let parts = Parts {
         services: Arc::new(registry.clone()),
-        monitor: Arc::new(monitoring),
+        monitor: Arc::new(monitoring.clone()),
+        webhooks: Arc::new(monitoring),
         plugins: Arc::new(host.clone()),
         program: Arc::new(face),
         control: control.clone(),
@@ -247,6 +255,13 @@ async fn restore(monitoring: &Monitoring, results: &ResultStore, catalog: &Catal
         let rows = (RECENT * service.probes.len().max(1)).min(1_000);
         let mut page = results.observation_page(slug, None, rows).await?;
         page.reverse();
+        // Reports are far between, and count until the next one.
+        for webhook in &service.webhooks {
+            let reports = results.report_history(slug, &webhook.name, RECENT).await?;
+            page.retain(|row| !reports.iter().any(|report| report.run_id == row.run_id));
+            page.extend(reports);
+        }
+        page.sort_by_key(|row| row.run_id);
         monitoring.restore(page);
     }
     Ok(())

@@ -20,6 +20,7 @@ mod redaction;
 mod run;
 mod run_log;
 mod secrets;
+mod sent;
 mod shadow;
 mod start;
 mod state;
@@ -37,7 +38,7 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
 use crate::net::Net;
 
-pub use calls::{PluginError, ProbeCall, RuleCall};
+pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, WebhookCall};
 pub use loader::{COMPONENT_BYTES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
 pub use shadow::{ShadowEntry, ShadowRunner};

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod author;
 mod channels;
 mod config;
 mod contract;
@@ -16,4 +17,6 @@ mod secrets;
 mod services;
 mod shadow;
 mod sql;
+mod templates;
 mod versions;
+mod webhooks;

@@ -160,9 +160,9 @@ async fn the_command_line_installs_lists_inspects_and_rolls_back() {
     let runtime = TestRuntime::builder().start().await;
     let path = |name: &str| components::path(name).to_str().unwrap().to_owned();
 
-    let inspected = runtime.cli(["plugin", "inspect", &path("swapped-one")]).await;
+    let inspected = runtime.cli(["plugin", "inspect", &path("swapped-one"), "--json"]).await;
     assert_eq!(inspected.code, Some(0), "{inspected:?}");
-    let inspected: Value = serde_json::from_str(&inspected.out).expect("inspect prints JSON");
+    let inspected: Value = serde_json::from_str(&inspected.out).expect("--json prints JSON");
     assert_eq!([&inspected["name"], &inspected["kind"], &inspected["version"]], ["swapped", "probe", "1.0.0"]);
     assert!(inspected["imports"].to_string().contains("http"), "{inspected}");
     assert_eq!(inspected["settingsSchema"]["properties"]["path"]["type"], "string", "{inspected}");

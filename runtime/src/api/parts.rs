@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::domain::{Catalog, CurrentStatus, Observation};
-use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
+use crate::domain::{Catalog, CurrentStatus, Observation, WebhookRequest};
+use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{self, PluginEntry, PluginHost, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
@@ -18,6 +18,7 @@ use crate::store::{ControlStore, ResultStore};
 pub struct Parts {
     pub services: Arc<dyn Services>,
     pub monitor: Arc<dyn Monitor>,
+    pub webhooks: Arc<dyn Webhooks>,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
     pub control: ControlStore,
@@ -106,6 +107,33 @@ impl Monitor for Monitoring {
         probe: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<Observation>, CheckError>> {
         self.check_now(slug, probe).boxed()
+    }
+}
+
+/// What takes in deliveries.
+pub trait Webhooks: Send + Sync + 'static {
+    fn has(&self, service: &str, webhook: &str) -> bool;
+    /// The events are committed when this returns.
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>>;
+}
+
+impl Webhooks for Monitoring {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        self.has_webhook(service, webhook)
+    }
+
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        self.receive(service, webhook, request).boxed()
     }
 }
 

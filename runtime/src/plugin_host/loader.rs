@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::bindings::{describe, notifier, probe, rule};
+use super::bindings::{describe, notifier, probe, rule, webhook};
 use super::cache::CompiledCache;
 use super::capabilities;
 use super::convert;
@@ -66,6 +66,7 @@ pub(super) enum Exports {
     Probe(probe::ProbeIndices),
     Rule(rule::RuleIndices),
     Notifier(notifier::NotifierIndices),
+    Webhook(webhook::WebhookIndices),
 }
 
 impl LoadedPlugin {
@@ -121,6 +122,7 @@ impl Loader {
             PluginKind::Probe => Exports::Probe(probe::ProbeIndices::new(&pre).map_err(wrong_world)?),
             PluginKind::Rule => Exports::Rule(rule::RuleIndices::new(&pre).map_err(wrong_world)?),
             PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(&pre).map_err(wrong_world)?),
+            PluginKind::Webhook => Exports::Webhook(webhook::WebhookIndices::new(&pre).map_err(wrong_world)?),
         };
 
         let label = RunLabel { plugin: "new plugin".into(), service: None };
@@ -192,13 +194,18 @@ fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), 
     };
     let exported: Vec<String> = types.exports(engine).filter_map(|(name, _)| interface(name)).collect();
     let has = |name: &str| exported.iter().any(|export| export == name);
-    let kinds = [("probes", PluginKind::Probe), ("rules", PluginKind::Rule), ("notifiers", PluginKind::Notifier)];
+    let kinds = [
+        ("probes", PluginKind::Probe),
+        ("rules", PluginKind::Rule),
+        ("notifiers", PluginKind::Notifier),
+        ("webhooks", PluginKind::Webhook),
+    ];
     let found: Vec<PluginKind> = kinds.into_iter().filter(|(name, _)| has(name)).map(|(_, kind)| kind).collect();
     let [kind] = found[..] else {
         return Err(refuse(
             "world",
             format!(
-                "has to export exactly one of `{PACKAGE}probes`, `rules` or `notifiers`; it exports {}",
+                "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
                 if exported.is_empty() { "none of our interfaces".to_owned() } else { exported.join(", ") }
             ),
         ));

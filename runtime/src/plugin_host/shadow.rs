@@ -114,6 +114,9 @@ impl PluginHost {
             PluginKind::Notifier => {
                 return Err(refuse("shadow", "a notifier can't run beside another: every message would be sent twice"));
             }
+            PluginKind::Webhook => {
+                return Err(refuse("shadow", "a webhook can't run beside another: a delivery is taken by one version"));
+            }
         }
         if candidate.digest == active.digest {
             return Err(refuse("shadow", format!("this is the active version of `{name}` already")));

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
-use crate::monitoring::{CheckError, ProbeStatus, RecentRun, ServiceStatus};
+use crate::monitoring::{Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus};
 use crate::plugin_host::{self, BUNDLED, PluginEntry, ShadowEntry, VersionEntry};
 use crate::registry::{Fault, Refusal, ServiceRecord};
 use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
@@ -68,6 +68,7 @@ impl World {
         Parts {
             services: self.clone(),
             monitor: self.clone(),
+            webhooks: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
             control: self.control.clone(),
@@ -94,6 +95,7 @@ impl World {
             allow_private: false,
             credentials: Vec::new(),
             probes: Vec::new(),
+            webhooks: Vec::new(),
         };
         let mut catalog = self.catalog.lock().unwrap();
         let mut changed = Catalog::clone(&catalog);
@@ -434,6 +436,38 @@ impl Services for World {
 
     fn recheck(&self) -> BoxFuture<'_, ()> {
         now(())
+    }
+}
+
+/// One webhook, `told` of `shop-api`, which does as the body says.
+impl Webhooks for World {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        (service, webhook) == ("shop-api", "told")
+    }
+
+    fn receive<'a>(
+        &'a self,
+        _service: &'a str,
+        _webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        let accepted = Accepted { events: 1, repeated: 0, answer: None };
+        let secret = || "the secret is in /var/secret/path".to_owned();
+        now(match request.body.as_slice() {
+            b"stranger" => Err(ReceiveError::Unauthenticated(secret())),
+            b"malformed" => Err(ReceiveError::Malformed(secret())),
+            b"broken" => Err(ReceiveError::Broken(secret())),
+            b"not stored" => Err(ReceiveError::NotStored(secret())),
+            b"challenge" => {
+                let answer = Answer { content_type: AnswerType::Text, body: b"<b>3eZb</b>".to_vec() };
+                Ok(Accepted { answer: Some(answer), ..accepted })
+            }
+            b"echo" => {
+                let seen = format!("{} {} {} {:?}", request.method, request.path, request.query, request.headers);
+                Ok(Accepted { answer: Some(Answer { content_type: AnswerType::Text, body: seen.into() }), ..accepted })
+            }
+            _ => Ok(accepted),
+        })
     }
 }
 
