@@ -7,6 +7,7 @@ pub mod message;
 pub mod observation;
 pub mod plugin;
 pub mod plugin_policy;
+mod plugin_trust;
 pub mod rule;
 pub mod size;
 pub mod slug;
@@ -22,6 +23,7 @@ pub use message::{DeliveryError, Message, Receipt};
 pub use observation::{ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
 pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
+pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use rule::{Finding, History, Summary, Verdict};
 pub use slug::slug;
 

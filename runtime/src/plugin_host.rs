@@ -18,6 +18,7 @@ mod run;
 mod run_log;
 mod secrets;
 mod state;
+mod trust;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -29,16 +30,18 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
+use crate::domain::{PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms};
 use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, RuleCall};
 pub use loader::{COMPONENT_BYTES, Refusal};
+pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
 pub use versions::{Activation, ActivationLog, BUNDLED};
 
 use credentials::Wallet;
 use loader::{LoadedPlugin, Loader, Provenance, Source};
 use run::Runner;
+use trust::Trust;
 use versions::ComponentStore;
 
 /// Runs accounted but not yet stored; when it is full, the next run waits with its answer.
@@ -69,6 +72,8 @@ pub struct PluginEntry {
     /// Who installed it; `bundled` for what came with the binary.
     pub by: String,
     pub size: usize,
+    /// Id of the operator's key that signed it.
+    pub signed_by: Option<String>,
     pub imports: Vec<String>,
     pub info: Arc<PluginInfo>,
 }
@@ -95,6 +100,7 @@ pub type InUse = dyn Fn(PluginKind, &str) -> Vec<SettingsInUse> + Send + Sync;
 pub struct Setup {
     /// Installed components and compiled code.
     pub folder: PathBuf,
+    pub trust: PluginTrust,
     pub net: Net,
     pub log: Arc<dyn ActivationLog>,
     /// Gets the account of every run.
@@ -116,6 +122,7 @@ struct Shared {
     runner: Runner,
     loader: Loader,
     components: ComponentStore,
+    trust: Arc<Trust>,
     /// Replaced whole: a call in flight keeps the version it began with.
     active: ArcSwap<Active>,
     /// One installation at a time.
@@ -140,10 +147,12 @@ impl PluginHost {
         let compiled = setup.folder.join("compiled");
         let cache = cache::CompiledCache::open(&compiled).map_err(|error| folder(&compiled, error))?;
         let components = ComponentStore::open(&setup.folder).map_err(|error| folder(&setup.folder, error))?;
+        let trust = Arc::new(Trust::new(setup.trust, &setup.folder));
         let shared = Shared {
             runner: Runner::new(&engine),
-            loader: Loader::new(&engine, cache).map_err(SetupError::Engine)?,
+            loader: Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone()),
             components,
+            trust,
             active: ArcSwap::default(),
             installing: tokio::sync::Mutex::new(()),
             in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
@@ -218,10 +227,17 @@ impl PluginHost {
             let provenance = Provenance { source: Source::Bundled(bytes), since_ms: now_ms(), by: BUNDLED.to_owned() };
             let component = bytes::Bytes::from_static(bytes);
             let loaded = self.shared.loader.load(&self.shared.runner, component, provenance).await;
-            let loaded = loaded.map_err(|source| SetupError::Bundled { name, source })?;
-            Ok::<_, SetupError>((loaded.info.name.clone(), Arc::new(loaded)))
+            match loaded {
+                Ok(loaded) => Ok(Some((loaded.info.name.clone(), Arc::new(loaded)))),
+                // The operator's word, not a fault of the plugin.
+                Err(refusal) if refusal.step == "pin" => {
+                    tracing::error!(plugin = name, %refusal, "a bundled plugin is not loaded");
+                    Ok(None)
+                }
+                Err(source) => Err(SetupError::Bundled { name, source }),
+            }
         });
-        let active: Active = futures::future::try_join_all(loads).await?.into_iter().collect();
+        let active: Active = futures::future::try_join_all(loads).await?.into_iter().flatten().collect();
         self.shared.active.store(Arc::new(active));
         Ok(())
     }
@@ -237,6 +253,7 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         since_ms: plugin.since_ms,
         by: plugin.by.clone(),
         size: plugin.size,
+        signed_by: plugin.signed_by.clone(),
         imports: plugin.imports.clone(),
         info: plugin.info.clone(),
     }

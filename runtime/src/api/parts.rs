@@ -117,6 +117,14 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// `oci://…`
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no version to go back to.
@@ -140,9 +148,19 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.install(Some(name), component, actor).boxed()
+        self.install_signed(Some(name), component, signature, actor).boxed()
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.pull(reference, name, actor).boxed()
     }
 
     fn rollback<'a>(

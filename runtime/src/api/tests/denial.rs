@@ -65,7 +65,11 @@ async fn a_reader_may_only_read() {
     let router = router(&world().await);
     for (path, scope) in routes().paths {
         let Some(scope) = scope else { continue };
-        let wanted = if path.ends_with("/check") || path.ends_with("/rollback") || path.ends_with("/sql") {
+        let wanted = if path.ends_with("/check")
+            || path.ends_with("/rollback")
+            || path.ends_with("/pull")
+            || path.ends_with("/sql")
+        {
             Some(Method::POST)
         } else if path == "/logout" || path == "/events" {
             None

@@ -1,9 +1,10 @@
-//! `extrack plugin install FILE`
+//! `extrack plugin install FILE` and `extrack plugin install oci://…`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::json;
 
 use super::described;
 use crate::cli::client::Server;
@@ -11,16 +12,32 @@ use crate::cli::print::{cell, line};
 
 /// Brings a component to the server: verified first, then active at once, without a missed run.
 ///
-/// Example: extrack plugin install target/components/shop-probe.wasm
+/// A signature of minisign goes with it. A component in an OCI registry is fetched by the server.
+///
+/// Examples: extrack plugin install target/components/shop-probe.wasm,
+/// extrack plugin install oci://ghcr.io/acme/shop-probe:1.2.0
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Install {
-    file: PathBuf,
+    /// A component, or `oci://REGISTRY/REPOSITORY:TAG`.
+    component: String,
+    /// Its signature. Default: FILE.minisig, if it is there.
+    #[arg(long)]
+    signature: Option<PathBuf>,
 }
 
 impl Install {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let (bytes, entry) = described(&self.file).await?;
-        let entry = server.connect()?.put_bytes(&format!("/plugins/{}", entry.name), bytes.to_vec()).await?;
+        let entry = if self.component.starts_with("oci://") {
+            if self.signature.is_some() {
+                bail!("the signature of what comes from a registry comes from there too; leave `--signature` out");
+            }
+            server.connect()?.post("/plugins/pull", &json!({ "reference": self.component })).await?
+        } else {
+            let file = Path::new(&self.component);
+            let (bytes, entry) = described(file).await?;
+            let signature = self.signature_of(file)?;
+            server.connect()?.put_component(&format!("/plugins/{}", entry.name), bytes.to_vec(), signature).await?
+        };
         line(&format!(
             "{} {} {} is {}",
             cell(&entry["kind"]),
@@ -29,5 +46,17 @@ impl Install {
             cell(&entry["state"])
         ));
         Ok(())
+    }
+
+    fn signature_of(&self, file: &Path) -> Result<Option<String>> {
+        let path = match &self.signature {
+            Some(path) => path.clone(),
+            None => file.with_added_extension("minisig"),
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if self.signature.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("reading the signature `{}`", path.display())),
+        }
     }
 }
