@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub use environment::Environment;
 pub use fault::{Faults, PlacedFault};
 pub use plugins::PluginsConfig;
-pub use settings::{Settings, SmtpSettings, SmtpTls};
+pub use settings::{PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};
 pub use watch::ConfigWatch;
 
 use schemars::JsonSchema;
@@ -92,6 +92,14 @@ pub async fn reload(config_dir: &Path, plugins: &dyn PluginDirectory, registry: 
     let loaded = load(config_dir, Environment::read(config_dir), plugins).await?;
     registry.reload(loaded.files).await;
     Ok(Reloaded { plugins: loaded.plugins, warnings: loaded.warnings })
+}
+
+/// What the environment says about the program, without any file of the configuration; with a default in place of each
+/// value that is wrong, and the faults.
+pub fn program_settings(environment: &Environment) -> (Settings, Vec<PlacedFault>) {
+    let mut reader = SettingsReader::new(environment);
+    let settings = reader.read();
+    (settings, reader.faults)
 }
 
 /// Reads files, blocking. Never fails: what is wrong is in the draft.

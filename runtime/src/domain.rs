@@ -6,9 +6,12 @@ pub mod duration;
 pub mod message;
 pub mod observation;
 pub mod plugin;
+pub mod plugin_health;
 pub mod plugin_policy;
 mod plugin_trust;
+pub mod plugin_version;
 pub mod rule;
+pub mod shadow;
 pub mod size;
 pub mod slug;
 
@@ -20,11 +23,19 @@ pub use catalog::{
     SHORTEST_HIDDEN_BYTES, Service,
 };
 pub use message::{DeliveryError, Message, Receipt};
-pub use observation::{ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
+pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
+pub use plugin_health::{
+    BrokenRun, DURATION_BUCKETS, DurationQuantiles, Failing, PluginHealth, RUNS_REMEMBERED, RUNS_THAT_DECIDE,
+    RecentRuns, RunFigures, StoredRun, StoredRuns, bucket_middle_us, duration_bucket, is_broken,
+};
 pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
 pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
+pub use plugin_version::{
+    ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
+};
 pub use rule::{Finding, History, Summary, Verdict};
+pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.

@@ -6,41 +6,50 @@ mod bundled;
 mod cache;
 mod calls;
 mod capabilities;
+mod changes;
 mod convert;
 mod credentials;
 mod engine;
+mod health;
 mod install;
 mod limits;
 mod loader;
+mod local;
 mod outgoing;
 mod redaction;
 mod run;
 mod run_log;
 mod secrets;
+mod shadow;
+mod start;
 mod state;
 mod trust;
 mod versions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms};
+use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms};
 use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, RuleCall};
 pub use loader::{COMPONENT_BYTES, Refusal};
+pub use local::{LocalError, LocalPlugin, LocalSetup};
+pub use shadow::{ShadowEntry, ShadowRunner};
 pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
-pub use versions::{Activation, ActivationLog, BUNDLED};
+pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
 use credentials::Wallet;
-use loader::{LoadedPlugin, Loader, Provenance, Source};
+use loader::{LoadedPlugin, Loader};
 use run::Runner;
+use shadow::{QUEUED, Shadows, Work};
+use start::BundledPlugin;
 use trust::Trust;
 use versions::ComponentStore;
 
@@ -54,7 +63,7 @@ pub enum SetupError {
     #[error("opening the plugin folder `{}`", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("reading which plugin versions are active: {0}")]
-    Activations(String),
+    Log(String),
     #[error("the bundled plugin `{name}` does not load")]
     Bundled { name: &'static str, source: Refusal },
 }
@@ -66,7 +75,7 @@ pub struct PluginEntry {
     pub kind: PluginKind,
     pub version: String,
     pub digest: String,
-    /// `active`.
+    /// `active`, or `failing`.
     pub state: &'static str,
     pub since_ms: UnixMillis,
     /// Who installed it; `bundled` for what came with the binary.
@@ -76,6 +85,9 @@ pub struct PluginEntry {
     pub signed_by: Option<String>,
     pub imports: Vec<String>,
     pub info: Arc<PluginInfo>,
+    pub health: PluginHealth,
+    /// The candidate that runs beside it.
+    pub shadow: Option<ShadowEntry>,
 }
 
 /// A setting that a plugin does not take. `path` is a JSON Pointer into the settings.
@@ -102,7 +114,9 @@ pub struct Setup {
     pub folder: PathBuf,
     pub trust: PluginTrust,
     pub net: Net,
-    pub log: Arc<dyn ActivationLog>,
+    pub log: Arc<dyn VersionLog>,
+    /// Installed components kept of each plugin, whether active or not; what may be needed stays beyond it.
+    pub versions_kept: usize,
     /// Gets the account of every run.
     pub runs: mpsc::Sender<PluginRun>,
     /// The first run's id.
@@ -125,49 +139,86 @@ struct Shared {
     trust: Arc<Trust>,
     /// Replaced whole: a call in flight keeps the version it began with.
     active: ArcSwap<Active>,
+    /// By the name of their plugin.
+    shadows: ArcSwap<Shadows>,
+    shadow_work: mpsc::Sender<Work>,
+    /// Until the runner takes it.
+    shadow_inbox: Mutex<Option<mpsc::Receiver<Work>>>,
+    bundled: BTreeMap<String, BundledPlugin>,
     /// One installation at a time.
     installing: tokio::sync::Mutex<()>,
     in_use: ArcSwap<Box<InUse>>,
-    /// Grows with each swap.
+    /// Grows with each swap, and with each change of a candidate.
     swaps: watch::Sender<u64>,
+    /// The same, of rules alone.
+    rule_swaps: AtomicU64,
+    versions_kept: usize,
     net: Net,
     /// Tokens and certificates that runs share.
     wallet: Arc<Wallet>,
     has_mail: bool,
-    log: Arc<dyn ActivationLog>,
+    log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
     next_run_id: AtomicI64,
+    labels: health::Labels,
 }
 
 impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
-        let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
-        let folder = |path: &Path, source| SetupError::Folder { path: path.to_owned(), source };
-        let compiled = setup.folder.join("compiled");
-        let cache = cache::CompiledCache::open(&compiled).map_err(|error| folder(&compiled, error))?;
-        let components = ComponentStore::open(&setup.folder).map_err(|error| folder(&setup.folder, error))?;
-        let trust = Arc::new(Trust::new(setup.trust, &setup.folder));
+        let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
+        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
+        let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
+        let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
+        host.load_installed(&records).await;
+        host.load_shadows(&records).await;
+        host.sweep(&records).await;
+        Ok(host)
+    }
+
+    /// Without any plugin.
+    fn empty(setup: Setup) -> Result<Self, SetupError> {
+        let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
+        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        Self::assemble(setup, loader, runner, trust, Active::new(), BTreeMap::new())
+    }
+
+    fn assemble(
+        setup: Setup,
+        loader: Loader,
+        runner: Runner,
+        trust: Arc<Trust>,
+        active: Active,
+        bundled: BTreeMap<String, BundledPlugin>,
+    ) -> Result<Self, SetupError> {
+        let components = ComponentStore::open(&setup.folder)
+            .map_err(|source| SetupError::Folder { path: setup.folder.clone(), source })?;
+        let (shadow_work, shadow_inbox) = mpsc::channel(QUEUED);
         let shared = Shared {
-            runner: Runner::new(&engine),
-            loader: Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone()),
+            runner,
+            loader,
             components,
             trust,
-            active: ArcSwap::default(),
+            active: ArcSwap::from_pointee(active),
+            shadows: ArcSwap::default(),
+            shadow_work,
+            shadow_inbox: Mutex::new(Some(shadow_inbox)),
+            bundled,
             installing: tokio::sync::Mutex::new(()),
             in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
             swaps: watch::Sender::new(0),
+            rule_swaps: AtomicU64::new(0),
+            versions_kept: setup.versions_kept,
             net: setup.net,
             wallet: Arc::default(),
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,
             next_run_id: AtomicI64::new(setup.first_run_id),
+            labels: health::Labels::default(),
         };
-        let host = Self { shared: Arc::new(shared) };
-        host.load_bundled().await?;
-        host.load_installed().await?;
-        Ok(host)
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Called once the registry exists.
@@ -175,9 +226,14 @@ impl PluginHost {
         self.shared.in_use.store(Arc::new(in_use));
     }
 
-    /// Changes when another version became active, however it came.
+    /// Changes when another version became active, however it came, or something about a candidate did.
     pub fn swaps(&self) -> watch::Receiver<u64> {
         self.shared.swaps.subscribe()
+    }
+
+    /// Grows when another version of a rule became active, or a candidate of one came or went.
+    pub fn rule_swaps(&self) -> u64 {
+        self.shared.rule_swaps.load(Ordering::Relaxed)
     }
 
     /// None: no such plugin of this kind.
@@ -192,16 +248,11 @@ impl PluginHost {
     }
 
     pub fn list(&self) -> Vec<PluginEntry> {
-        self.shared.active.load().values().map(|plugin| entry(plugin)).collect()
+        self.shared.active.load().values().map(|plugin| self.entry(plugin)).collect()
     }
 
     pub fn get(&self, name: &str) -> Option<PluginEntry> {
-        self.shared.active.load().get(name).map(|plugin| entry(plugin))
-    }
-
-    /// All versions that were ever made active, newest first.
-    pub async fn activations(&self) -> Result<Vec<Activation>, String> {
-        self.shared.log.activations(None).await
+        self.shared.active.load().get(name).map(|plugin| self.entry(plugin))
     }
 
     /// Ids of runs grow by one; a run's observation carries the same.
@@ -221,25 +272,17 @@ impl PluginHost {
         self.shared.active.load().get(name).filter(|plugin| plugin.kind == kind).cloned()
     }
 
-    async fn load_bundled(&self) -> Result<(), SetupError> {
-        // At once: the first start compiles them, on as many cores as there are.
-        let loads = bundled::BUNDLED_PLUGINS.iter().map(|(name, bytes)| async move {
-            let provenance = Provenance { source: Source::Bundled(bytes), since_ms: now_ms(), by: BUNDLED.to_owned() };
-            let component = bytes::Bytes::from_static(bytes);
-            let loaded = self.shared.loader.load(&self.shared.runner, component, provenance).await;
-            match loaded {
-                Ok(loaded) => Ok(Some((loaded.info.name.clone(), Arc::new(loaded)))),
-                // The operator's word, not a fault of the plugin.
-                Err(refusal) if refusal.step == "pin" => {
-                    tracing::error!(plugin = name, %refusal, "a bundled plugin is not loaded");
-                    Ok(None)
-                }
-                Err(source) => Err(SetupError::Bundled { name, source }),
-            }
-        });
-        let active: Active = futures::future::try_join_all(loads).await?.into_iter().flatten().collect();
-        self.shared.active.store(Arc::new(active));
-        Ok(())
+    fn entry(&self, plugin: &LoadedPlugin) -> PluginEntry {
+        let shadow = self.shadow(&plugin.info.name).map(|shadow| shadow.entry());
+        PluginEntry { shadow, ..entry(plugin) }
+    }
+
+    /// After a swap, or a change of a candidate.
+    fn changed(&self, kind: PluginKind) {
+        if kind == PluginKind::Rule {
+            self.shared.rule_swaps.fetch_add(1, Ordering::Relaxed);
+        }
+        self.shared.swaps.send_modify(|count| *count += 1);
     }
 }
 
@@ -249,26 +292,25 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         kind: plugin.kind,
         version: plugin.info.version.clone(),
         digest: plugin.digest.clone(),
-        state: "active",
+        state: if plugin.health.is_failing() { "failing" } else { "active" },
         since_ms: plugin.since_ms,
         by: plugin.by.clone(),
         size: plugin.size,
         signed_by: plugin.signed_by.clone(),
         imports: plugin.imports.clone(),
         info: plugin.info.clone(),
+        health: plugin.health.shown(now_ms()),
+        shadow: None,
     }
 }
 
-/// What a component file says of itself, without a server: for `extrack plugin inspect`.
-pub async fn inspect(bytes: bytes::Bytes) -> Result<PluginEntry, Refusal> {
-    let scratch = tempfile::tempdir().map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let engine = engine::PluginEngine::start().map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let cache =
-        cache::CompiledCache::open(scratch.path()).map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let loader = Loader::new(&engine, cache).map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let provenance = Provenance { source: Source::Stored, since_ms: 0, by: String::new() };
-    let loaded = loader.load(&Runner::new(&engine), bytes, provenance).await?;
-    Ok(entry(&loaded))
+/// The engine, with compiled code kept in the folder, for components that are trusted.
+fn compiler(folder: &Path, trust: &Arc<Trust>) -> Result<(Loader, Runner), SetupError> {
+    let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
+    let path = folder.join("compiled");
+    let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
+    let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone());
+    Ok((loader, Runner::new(&engine)))
 }
 
 /// Names of the plugins that are part of this binary.

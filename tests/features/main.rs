@@ -4,6 +4,7 @@ mod alerts;
 mod api;
 mod channels;
 mod config;
+mod contract;
 mod crash;
 mod dashboard;
 mod demo;

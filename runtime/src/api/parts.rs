@@ -8,9 +8,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::domain::{Catalog, Observation, Status};
+use crate::domain::{Catalog, CurrentStatus, Observation};
 use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
-use crate::plugin_host::{self, PluginEntry, PluginHost};
+use crate::plugin_host::{self, PluginEntry, PluginHost, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -81,7 +81,7 @@ impl Services for Registry {
 /// The monitoring engine.
 pub trait Monitor: Send + Sync + 'static {
     /// The current word for a service; none before its first run.
-    fn status(&self, slug: &str) -> Option<Status>;
+    fn status(&self, slug: &str) -> Option<CurrentStatus>;
     fn service_status(&self, slug: &str) -> Option<ServiceStatus>;
     /// Runs a probe now (the first one if none is named). Its observation is committed when this returns.
     fn check_now<'a>(
@@ -92,12 +92,12 @@ pub trait Monitor: Send + Sync + 'static {
 }
 
 impl Monitor for Monitoring {
-    fn status(&self, slug: &str) -> Option<Status> {
+    fn status(&self, slug: &str) -> Option<CurrentStatus> {
         self.board().status(slug)
     }
 
     fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
-        self.board().service(slug)
+        self.service_status(slug)
     }
 
     fn check_now<'a>(
@@ -131,8 +131,38 @@ pub trait Plugins: Send + Sync + 'static {
     fn rollback<'a>(
         &'a self,
         name: &'a str,
+        to: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// What takes its place, if anything does.
+    fn remove<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// None: there is no such plugin.
+    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>>;
+    /// None: there is no such version.
+    fn component<'a>(
+        &'a self,
+        name: &'a str,
+        digest: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>>;
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// None: there is no candidate.
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// False: there is no candidate.
+    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
 }
 
 impl Plugins for PluginHost {
@@ -166,9 +196,52 @@ impl Plugins for PluginHost {
     fn rollback<'a>(
         &'a self,
         name: &'a str,
+        to: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
-        self.rollback(name, actor).boxed()
+        self.rollback(name, to, actor).boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        self.remove(name, actor).boxed()
+    }
+
+    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
+        self.versions(name).boxed()
+    }
+
+    fn component<'a>(
+        &'a self,
+        name: &'a str,
+        digest: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>> {
+        self.component(name, digest).boxed()
+    }
+
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.shadow_start_signed(name, component, signature, actor).boxed()
+    }
+
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        self.promote(name, actor).boxed()
+    }
+
+    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
+        self.discard(name, actor).boxed()
     }
 }
 

@@ -59,6 +59,10 @@ impl Client {
         self.json(request).await
     }
 
+    pub(super) async fn delete(&self, path: &str) -> Result<Value> {
+        self.json(self.request(Method::DELETE, path)).await
+    }
+
     /// All pages of a list.
     pub(super) async fn list(&self, path: &str) -> Result<Vec<Value>> {
         const MOST_PAGES: usize = 10_000;

@@ -51,6 +51,7 @@ pub(super) fn read(document: &Document, config_dir: &Path, structure: &mut Repor
             &mut judged,
         );
     }
+    judged.next_stage();
     let trust = plugin_trust(&specs, AT, &trust, TRUST_AT, &mut judged);
     (PluginsConfig { policies, trust, named: specs.into_keys().collect() }, judged)
 }

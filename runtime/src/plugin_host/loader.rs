@@ -11,11 +11,12 @@ use super::cache::CompiledCache;
 use super::capabilities;
 use super::convert;
 use super::engine::PluginEngine;
+use super::health::Health;
 use super::limits;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
 use super::trust::Trust;
-use crate::domain::{PluginInfo, PluginKind, UnixMillis};
+use crate::domain::{PluginInfo, PluginKind, UnixMillis, now_ms};
 
 const PACKAGE: &str = "external-tracking:plugin/";
 
@@ -27,7 +28,7 @@ pub const COMPONENT_BYTES: usize = 64 << 20;
 #[error("refused at step `{step}`: {reason}")]
 pub struct Refusal {
     /// `pull`, `format`, `signature`, `compile`, `world`, `imports`, `describe`, `schema`, `name`, `pin`, `settings` or
-    /// `store`.
+    /// `store`; `version`, `in-use`, `bundled` or `shadow` when what was asked for makes no sense.
     pub step: &'static str,
     pub reason: String,
 }
@@ -54,6 +55,7 @@ pub(super) struct LoadedPlugin {
     pub(super) exports: Exports,
     pub(super) schema: jsonschema::Validator,
     pub(super) name: Arc<str>,
+    pub(super) health: Health,
 }
 
 #[derive(Clone)]
@@ -149,6 +151,7 @@ impl Loader {
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
+            health: Health::new(now_ms()),
             info: Arc::new(info),
             kind,
             digest,
@@ -163,6 +166,12 @@ impl Loader {
             exports,
             schema,
         })
+    }
+
+    /// Its compiled code is not needed any more.
+    pub(super) async fn forget(&self, digest: &str) {
+        let (cache, digest) = (self.cache.clone(), digest.to_owned());
+        let _ = tokio::task::spawn_blocking(move || cache.forget(&digest)).await;
     }
 
     async fn compile(&self, bytes: bytes::Bytes, digest: String) -> Result<Component, Refusal> {

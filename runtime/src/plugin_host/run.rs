@@ -33,6 +33,13 @@ pub(super) struct Used {
     pub(super) memory_peak: usize,
 }
 
+impl Used {
+    /// Wall clock less the time spent waiting in host calls.
+    pub(super) fn cpu_us(&self) -> u64 {
+        self.duration.saturating_sub(self.account.waited).as_micros() as u64
+    }
+}
+
 pub(super) struct Runner {
     engine: wasmtime::Engine,
     slots: Arc<Semaphore>,

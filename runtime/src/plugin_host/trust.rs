@@ -123,27 +123,41 @@ impl PluginHost {
         signature: Option<String>,
         by: &str,
     ) -> Result<PluginEntry, Refusal> {
+        self.admit(name, &component, signature).await?;
+        self.install(name, component, by).await
+    }
+
+    /// As [`PluginHost::shadow_start`], with the text of a `.minisig` file.
+    pub async fn shadow_start_signed(
+        &self,
+        name: &str,
+        component: Bytes,
+        signature: Option<String>,
+        by: &str,
+    ) -> Result<PluginEntry, Refusal> {
+        self.admit(Some(name), &component, signature).await?;
+        self.shadow_start(name, component, by).await
+    }
+
+    /// Looks at what can be said before a component is compiled, and keeps its signature for the checks to come. One that no
+    /// version needs in the end goes with the next start.
+    async fn admit(&self, name: Option<&str>, component: &Bytes, signature: Option<String>) -> Result<(), Refusal> {
         let trust = &self.shared.trust;
-        let digest = digest(&component);
+        let digest = digest(component);
         if let Some(name) = name {
             trust.check_pin(name, &digest)?;
         }
-        let Some(signature) = signature else { return self.install(name, component, by).await };
+        let Some(signature) = signature else { return Ok(()) };
         if signature.len() > SIGNATURE_BYTES {
             return Err(refuse("signature", format!("the signature is larger than {SIGNATURE_BYTES} bytes")));
         }
         let keys = trust.policy().keys.clone();
-        if keys.is_empty() {
-            // Nobody can say yet whether it is good: it is kept for when keys are named.
-            let entry = self.install(name, component, by).await?;
-            trust.keep(&digest, signature).await?;
-            return Ok(entry);
+        // Without keys nobody can say whether it is good: it is kept for when there are some.
+        if !keys.is_empty() {
+            let verified = signature::verify(&keys, component.clone(), signature.clone()).await;
+            verified.map_err(|reason| refuse("signature", reason))?;
         }
-        signature::verify(&keys, component.clone(), signature.clone())
-            .await
-            .map_err(|reason| refuse("signature", reason))?;
-        trust.keep(&digest, signature).await?;
-        self.install(name, component, by).await
+        trust.keep(&digest, signature).await
     }
 
     /// What holds at the moment.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::described;
+use super::call::load;
 use crate::cli::client::Server;
 use crate::cli::print::{cell, line};
 
@@ -14,7 +14,7 @@ use crate::cli::print::{cell, line};
 ///
 /// A signature of minisign goes with it. A component in an OCI registry is fetched by the server.
 ///
-/// Examples: extrack plugin install target/components/shop-probe.wasm,
+/// Examples: extrack plugin install dist/shop-probe.wasm,
 /// extrack plugin install oci://ghcr.io/acme/shop-probe:1.2.0
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Install {
@@ -34,9 +34,10 @@ impl Install {
             server.connect()?.post("/plugins/pull", &json!({ "reference": self.component })).await?
         } else {
             let file = Path::new(&self.component);
-            let (bytes, entry) = described(file).await?;
-            let signature = self.signature_of(file)?;
-            server.connect()?.put_component(&format!("/plugins/{}", entry.name), bytes.to_vec(), signature).await?
+            let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
+            let name = load(file).await?.entry().name.clone();
+            let signature = signature_of(file, self.signature.as_deref())?;
+            server.connect()?.put_component(&format!("/plugins/{name}"), bytes, signature).await?
         };
         line(&format!(
             "{} {} {} is {}",
@@ -47,16 +48,14 @@ impl Install {
         ));
         Ok(())
     }
+}
 
-    fn signature_of(&self, file: &Path) -> Result<Option<String>> {
-        let path = match &self.signature {
-            Some(path) => path.clone(),
-            None => file.with_added_extension("minisig"),
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if self.signature.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("reading the signature `{}`", path.display())),
-        }
+/// The text of the signature that is named, or lies beside the component.
+pub(super) fn signature_of(file: &Path, named: Option<&Path>) -> Result<Option<String>> {
+    let path = named.map_or_else(|| file.with_added_extension("minisig"), Path::to_owned);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading the signature `{}`", path.display())),
     }
 }

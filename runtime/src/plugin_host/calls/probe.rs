@@ -41,7 +41,9 @@ impl PluginHost {
             let failure = Some(Failure::new(ErrorKind::Plugin, message));
             return Observation { failure, ..unanswered(&call, run_id) };
         };
-        let Checked { observation, outcome, error, used } = self.check_with(&plugin, &call, run_id).await;
+        let checked = self.check_with(&plugin, &call, run_id).await;
+        self.offer_check(&plugin, &call, &checked);
+        let Checked { observation, outcome, error, used } = checked;
         self.account(&plugin, run_id, "check", Some(&call.service.slug), outcome, error, used).await;
         observation
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::oci::{Client, Registry, Resolved};
 use super::reference::Reference;
 use crate::plugin_host::loader::{Refusal, refuse};
-use crate::plugin_host::{PluginEntry, PluginHost, entry};
+use crate::plugin_host::{PluginEntry, PluginHost};
 
 /// All of it: 64 MiB over a slow line.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ impl PluginHost {
             self.shared.trust.check_pin(name, &resolved.component)?;
             let active = self.shared.active.load();
             if let Some(active) = active.get(name).filter(|active| active.digest == resolved.component) {
-                return Ok(entry(active));
+                return Ok(self.entry(active));
             }
         }
         let component = match self.stored(&resolved).await {
@@ -43,7 +43,6 @@ impl PluginHost {
     }
 
     async fn stored(&self, resolved: &Resolved) -> Option<Bytes> {
-        let bytes = tokio::fs::read(self.shared.components.path(&resolved.component)).await.ok()?;
-        (crate::plugin_host::loader::digest(&bytes) == resolved.component).then(|| bytes.into())
+        self.shared.components.read(&resolved.component).await.ok()
     }
 }
