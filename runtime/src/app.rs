@@ -6,6 +6,7 @@ mod bind_plugins;
 mod bind_registry;
 mod local;
 mod plugin_folder;
+mod plugin_sources;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ use crate::alerts::{
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
-use crate::domain::Catalog;
+use crate::domain::{Catalog, PluginTrust};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, SettingsInUse};
@@ -39,6 +40,7 @@ pub use local::{history_of, load_plugin};
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
+use plugin_sources::PluginSources;
 use tasks::{Stage, Tasks};
 
 /// What `extrack serve` was told.
@@ -91,6 +93,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
+        trust: draft.plugins().trust.clone(),
         net: network(&settings)?,
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
@@ -113,6 +116,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let host = PluginHost::start(setup).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
+    let mut sources = PluginSources::default();
+    if draft.is_sound() {
+        sources.pull(&host, &draft.plugins().trust).await;
+    }
 
     let Loaded { files, warnings, .. } = draft.check(&host).await?;
     warn(&warnings);
@@ -189,7 +196,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let stop = tasks.stop(Stage::Faces);
     tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
     let stop = tasks.stop(Stage::Faces);
-    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, stop));
+    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, sources, stop));
 
     tracing::info!(%address, "ready");
     started(Started { address, new_token });
@@ -209,6 +216,8 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
     let drain = tokio::spawn(async move { while accounted.recv().await.is_some() {} });
     let setup = plugin_host::Setup {
         folder: scratch.path().to_owned(),
+        // What would be installed is the server's question.
+        trust: PluginTrust::default(),
         net: Net::new(NetSettings::default())?,
         log: Arc::new(NoLog),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
@@ -376,11 +385,24 @@ async fn keep_services(
     }
 }
 
+/// Before the services are checked, which may name what is pulled here.
+async fn pull_sources(config_dir: &Path, host: &PluginHost, sources: &mut PluginSources) -> Result<()> {
+    let folder = config_dir.to_owned();
+    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder))).await?;
+    if draft.is_sound() {
+        let trust = &draft.plugins().trust;
+        host.set_trust(trust.clone());
+        sources.pull(host, trust).await;
+    }
+    Ok(())
+}
+
 /// All or nothing: a file with faults changes nothing and is told in full.
 async fn watch_config(
     config_dir: PathBuf,
     host: PluginHost,
     registry: Registry,
+    mut sources: PluginSources,
     stop: CancellationToken,
 ) -> Result<()> {
     let mut watch = match ConfigWatch::start(&config_dir) {
@@ -396,12 +418,17 @@ async fn watch_config(
             () = stop.cancelled() => return Ok(()),
             () = watch.changed() => {}
         }
+        let before = host.trust();
+        pull_sources(&config_dir, &host, &mut sources).await?;
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
                 warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }
-            Err(faults) => tracing::error!("the configuration has faults, the one before stays in use:\n{faults}"),
+            Err(faults) => {
+                host.set_trust(before);
+                tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod observation;
 pub mod plugin;
 pub mod plugin_health;
 pub mod plugin_policy;
+mod plugin_trust;
 pub mod plugin_version;
 pub mod rule;
 pub mod shadow;
@@ -31,6 +32,7 @@ pub use plugin_health::{
     RecentRuns, RunFigures, StoredRun, StoredRuns, bucket_middle_us, duration_bucket, is_broken,
 };
 pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
+pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
     ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
 };

@@ -145,6 +145,14 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// `oci://…`
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no version to go back to.
@@ -172,6 +180,7 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no candidate.
@@ -197,9 +206,19 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.install(Some(name), component, actor).boxed()
+        self.install_signed(Some(name), component, signature, actor).boxed()
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.pull(reference, name, actor).boxed()
     }
 
     fn rollback<'a>(
@@ -235,9 +254,10 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.shadow_start(name, component, actor).boxed()
+        self.shadow_start_signed(name, component, signature, actor).boxed()
     }
 
     fn promote<'a>(

@@ -52,6 +52,7 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/plugins", get_with(plugins::list, plugins::list_docs))
         .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))
         .closed_upload(Deploy, "/api/v1/plugins/{name}", put_with(plugins::install, plugins::install_docs))
+        .closed_slow(Deploy, "/api/v1/plugins/pull", post_with(plugins::pull, plugins::pull_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}", delete_with(plugins::remove, plugins::remove_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/rollback", post_with(plugins::rollback, plugins::rollback_docs))
         .closed(Read, "/api/v1/plugins/{name}/versions", get_with(versions::list, versions::list_docs))

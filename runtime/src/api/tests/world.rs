@@ -292,6 +292,7 @@ impl World {
             since_ms: self.now - 3_600_000,
             by: BUNDLED.to_owned(),
             size: 28_672,
+            signed_by: None,
             imports: vec!["external-tracking:plugin/http@0.1.0".to_owned()],
             info: Arc::new(info),
             health: self.health(),
@@ -516,6 +517,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         if !component.starts_with(b"\0asm") {
@@ -523,9 +525,22 @@ impl Plugins for World {
             return now(Err(plugin_host::Refusal { step: "compile", reason }));
         }
         let by = actor.to_owned();
-        let entry = PluginEntry { version: "0.2.0".to_owned(), by, ..self.plugin(PluginKind::Probe, name) };
+        let signed_by = signature.map(|signature| format!("key of {signature}"));
+        let entry = PluginEntry { version: "0.2.0".to_owned(), by, signed_by, ..self.plugin(PluginKind::Probe, name) };
         self.plugins.lock().unwrap().push(entry.clone());
         now(Ok(entry))
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        if !reference.starts_with("oci://") {
+            return now(Err(plugin_host::Refusal { step: "pull", reason: "this is no reference".to_owned() }));
+        }
+        self.install(name.unwrap_or("pulled"), Bytes::from_static(b"\0asm"), None, actor)
     }
 
     /// Only `http` has an earlier version.
@@ -588,6 +603,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         _component: Bytes,
+        _signature: Option<String>,
         _actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         now(match self.get(name) {
