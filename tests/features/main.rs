@@ -15,4 +15,8 @@ mod probes;
 mod scheduler;
 mod secrets;
 mod services;
+mod shadow;
 mod sql;
+mod templates;
+mod versions;
+mod webhooks;

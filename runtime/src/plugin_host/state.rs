@@ -12,6 +12,7 @@ use super::credentials::Wallet;
 use super::limits::{self, Exceeded, MemoryLimiter};
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
+use super::sent::SentSecrets;
 use crate::domain::{Credential, Failure, History, Phases, UnixMillis};
 use crate::net::{Net, NetFailure, Permission};
 
@@ -44,6 +45,8 @@ pub(super) struct Access {
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
+    /// Secrets that a sender sent as they are.
+    pub(super) sent: SentSecrets,
     pub(super) credentials: Vec<Credential>,
     /// Credentials go to this host, and to those that one names itself.
     pub(super) credential_host: Option<String>,
@@ -72,6 +75,8 @@ pub(super) struct Account {
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
     pub(super) bytes_in: u64,
+    /// A function of `signatures` said yes.
+    pub(super) is_verified: bool,
     /// How the last network call failed, without secrets; for guests whose language hides it.
     pub(super) last_failure: Option<Failure>,
 }

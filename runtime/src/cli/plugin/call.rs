@@ -82,6 +82,7 @@ impl Given {
             PluginKind::Probe => self.probe(entry, settings),
             PluginKind::Rule => self.rule(plugin, settings).await,
             PluginKind::Notifier => Ok(self.notifier(entry, settings)),
+            PluginKind::Webhook => bail!("a webhook answers a delivery; try it in a server, or in its own tests"),
         }
     }
 
@@ -140,6 +141,7 @@ impl Given {
             allow_private: true,
             credentials: self.auth.iter().map(|text| credential::parse(text)).collect::<Result<_>>()?,
             probes: vec![probe.clone()],
+            webhooks: Vec::new(),
         };
         Ok(Call::Probe { service, probe })
     }
