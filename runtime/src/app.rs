@@ -104,6 +104,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         }
     });
     let host = PluginHost::start(setup).await?;
+    host.set_file_policies(draft.plugins().policies.clone());
+    bind_plugins::stored_policies(&control, &host).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
 
@@ -369,6 +371,7 @@ async fn watch_config(
         }
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
+                host.set_file_policies(reloaded.plugins.policies);
                 warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }

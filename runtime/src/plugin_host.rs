@@ -6,9 +6,11 @@ mod bundled;
 mod cache;
 mod calls;
 mod capabilities;
+mod check;
 mod convert;
 mod credentials;
 mod engine;
+mod grants;
 mod install;
 mod limits;
 mod loader;
@@ -30,6 +32,8 @@ use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
 use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, RuleCall};
+pub use check::{CheckedStep, ComponentCheck, StepOutcome, check_offline};
+pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, Refusal};
 pub use versions::{Activation, ActivationLog, BUNDLED};
 
@@ -237,14 +241,18 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
 
 /// What a component file says of itself, without a server: for `extrack plugin inspect`.
 pub async fn inspect(bytes: bytes::Bytes) -> Result<PluginEntry, Refusal> {
+    load_alone(bytes).await.map(|loaded| entry(&loaded))
+}
+
+/// Loads a component without a host around it.
+async fn load_alone(bytes: bytes::Bytes) -> Result<LoadedPlugin, Refusal> {
     let scratch = tempfile::tempdir().map_err(|error| loader::refuse("compile", error.to_string()))?;
     let engine = engine::PluginEngine::start().map_err(|error| loader::refuse("compile", error.to_string()))?;
     let cache =
         cache::CompiledCache::open(scratch.path()).map_err(|error| loader::refuse("compile", error.to_string()))?;
     let loader = Loader::new(&engine, cache).map_err(|error| loader::refuse("compile", error.to_string()))?;
     let provenance = Provenance { source: Source::Stored, since_ms: 0, by: String::new() };
-    let loaded = loader.load(&Runner::new(&engine), bytes, provenance).await?;
-    Ok(entry(&loaded))
+    loader.load(&Runner::new(&engine), bytes, provenance).await
 }
 
 /// Names of the plugins that are part of this binary.

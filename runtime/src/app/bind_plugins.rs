@@ -3,8 +3,9 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::plugin_host::{Activation, ActivationLog};
-use crate::store::ControlStore;
+use crate::plugin_host::{Activation, ActivationLog, PluginHost};
+use crate::registry::plugin_policy_read;
+use crate::store::{ControlError, ControlStore};
 
 pub(super) struct ControlLog(pub(super) ControlStore);
 
@@ -60,4 +61,23 @@ impl ActivationLog for NoLog {
     fn activate(&self, _activation: Activation) -> BoxFuture<'_, Result<(), String>> {
         async { Ok(()) }.boxed()
     }
+}
+
+/// What was said over the API about plugins, at the start. What this version can't read grants nothing and is told.
+pub(super) async fn stored_policies(control: &ControlStore, host: &PluginHost) -> Result<(), ControlError> {
+    for stored in control.plugin_policy_list().await? {
+        match plugin_policy_read(&stored.policy) {
+            Ok((_, policy)) => host.set_api_policy(&stored.name, Some(policy)),
+            Err(faults) => {
+                let faults: Vec<String> =
+                    faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
+                tracing::error!(
+                    plugin = stored.name,
+                    faults = faults.join("; "),
+                    "the grants of a plugin can't be read, the defaults hold; say them again with `extrack plugin grants`"
+                );
+            }
+        }
+    }
+    Ok(())
 }

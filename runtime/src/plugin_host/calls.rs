@@ -44,6 +44,10 @@ impl PluginHost {
         let duration_us = used.duration.as_micros() as u64;
         metrics::counter!("extrack_plugin_runs_total", "plugin" => plugin.info.name.clone(), "outcome" => outcome.as_str())
             .increment(1);
+        if used.account.denials > 0 {
+            metrics::counter!("extrack_plugin_denials_total", "plugin" => plugin.info.name.clone())
+                .increment(u64::from(used.account.denials));
+        }
         let run = PluginRun {
             run_id,
             ts_ms: now_ms() - used.duration.as_millis() as i64,
@@ -60,6 +64,10 @@ impl PluginHost {
             memory_bytes: used.memory_peak as u64,
             host_calls: used.account.host_calls,
             log_bytes: used.account.log_bytes,
+            denials: used.account.denials,
+            denied: used.account.denied.map(|denied| Failure::new(ErrorKind::Denied, denied).message),
+            bytes_in: used.account.bytes_in,
+            bytes_out: used.account.bytes_out,
         };
         // Closed only while the program ends, when the row has nowhere to go.
         let _ = self.shared.runs.send(run).await;

@@ -46,23 +46,10 @@ impl PluginHost {
         self.activate(candidate).await.map(Some)
     }
 
-    /// The settings in use first, then the log, then the swap: after a crash the log decides.
+    /// The checks first, then the log, then the swap: after a crash the log decides.
     async fn activate(&self, candidate: LoadedPlugin) -> Result<PluginEntry, Refusal> {
+        self.check_candidate(&candidate).await?;
         let outgoing = self.shared.active.load().get(&candidate.info.name).cloned();
-        if let Some(outgoing) = &outgoing
-            && outgoing.kind != candidate.kind
-        {
-            return Err(refuse(
-                "name",
-                format!(
-                    "`{}` is a {}; the component is a {}, which needs another name",
-                    candidate.info.name,
-                    outgoing.kind.as_str(),
-                    candidate.kind.as_str()
-                ),
-            ));
-        }
-        self.check_in_use(&candidate).await?;
         if let Some(outgoing) = &outgoing
             && let Source::Bundled(bytes) = outgoing.source
         {
@@ -87,6 +74,24 @@ impl PluginHost {
             "plugin version is active"
         );
         Ok(entry(&candidate))
+    }
+
+    /// Whether it may take the place of the version that is active.
+    pub(super) async fn check_candidate(&self, candidate: &LoadedPlugin) -> Result<(), Refusal> {
+        let outgoing = self.shared.active.load().get(&candidate.info.name).cloned();
+        if let Some(outgoing) = outgoing.filter(|outgoing| outgoing.kind != candidate.kind) {
+            return Err(refuse(
+                "name",
+                format!(
+                    "`{}` is a {}; the component is a {}, which needs another name",
+                    candidate.info.name,
+                    outgoing.kind.as_str(),
+                    candidate.kind.as_str()
+                ),
+            ));
+        }
+        self.allowance(candidate).check_imports(&candidate.imports)?;
+        self.check_in_use(candidate).await
     }
 
     async fn check_in_use(&self, candidate: &LoadedPlugin) -> Result<(), Refusal> {

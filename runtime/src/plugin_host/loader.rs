@@ -11,12 +11,13 @@ use super::cache::CompiledCache;
 use super::capabilities;
 use super::convert;
 use super::engine::PluginEngine;
+use super::grants::{Policy, PolicyOrigin, Wants};
 use super::limits;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
-use crate::domain::{PluginInfo, PluginKind, UnixMillis};
+use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis};
 
-const PACKAGE: &str = "external-tracking:plugin/";
+pub(super) const PACKAGE: &str = "external-tracking:plugin/";
 
 /// Largest component accepted; Python's are 18 MB.
 pub const COMPONENT_BYTES: usize = 64 << 20;
@@ -25,7 +26,7 @@ pub const COMPONENT_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("refused at step `{step}`: {reason}")]
 pub struct Refusal {
-    /// `format`, `compile`, `world`, `imports`, `describe`, `schema`, `name`, `settings` or `store`.
+    /// `format`, `compile`, `world`, `imports`, `describe`, `name`, `schema`, `grants`, `settings` or `store`.
     pub step: &'static str,
     pub reason: String,
 }
@@ -50,6 +51,7 @@ pub(super) struct LoadedPlugin {
     pub(super) exports: Exports,
     pub(super) schema: jsonschema::Validator,
     pub(super) name: Arc<str>,
+    pub(super) wants: Arc<Wants>,
 }
 
 #[derive(Clone)]
@@ -67,7 +69,7 @@ pub(super) enum Exports {
 
 impl LoadedPlugin {
     pub(super) fn label(&self, service: Option<&str>) -> RunLabel {
-        RunLabel { plugin: self.name.clone(), service: service.map(str::to_owned) }
+        RunLabel { plugin: self.name.clone(), service: service.map(str::to_owned), wants: self.wants.clone() }
     }
 }
 
@@ -120,12 +122,19 @@ impl Loader {
             PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(&pre).map_err(wrong_world)?),
         };
 
-        let label = RunLabel { plugin: "new plugin".into(), service: None };
+        let label = RunLabel { plugin: "new plugin".into(), service: None, wants: Arc::default() };
         let (described, _) = runner
-            .run(&pre, label, Access::default(), Instant::now() + limits::DESCRIBE, async |store, instance| {
-                let guest = description.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_description().call_describe(&mut *store).await
-            })
+            .run_under(
+                describing(),
+                &pre,
+                label,
+                Access::default(),
+                Instant::now() + limits::DESCRIBE,
+                async |store, instance| {
+                    let guest = description.load(&mut *store, instance)?;
+                    guest.external_tracking_plugin_description().call_describe(&mut *store).await
+                },
+            )
             .await;
         let info = described.map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
         let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
@@ -134,6 +143,7 @@ impl Loader {
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
+            wants: Arc::new(Wants::of(&info)),
             info: Arc::new(info),
             kind,
             digest,
@@ -156,6 +166,12 @@ impl Loader {
             .map_err(|_| refuse("compile", "the compiler gave up on it"))?
             .map_err(|error| refuse("compile", format!("is not a valid component: {error:#}")))
     }
+}
+
+/// Nobody knows yet what it is called, and so what it may use: the memory there is, for what only describes itself.
+fn describing() -> Arc<Policy> {
+    let budget = BudgetChanges { memory_bytes: Some(Budget::MAX_MEMORY_BYTES), ..BudgetChanges::default() };
+    Arc::new(Policy::new(PolicyOrigin::Default, PluginPolicy { budget, ..PluginPolicy::default() }))
 }
 
 fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
@@ -220,6 +236,9 @@ fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), 
     Ok((kind, imports))
 }
 
+/// Words of the API's routes, beside the names of plugins.
+const RESERVED: [&str; 2] = ["check", "pull"];
+
 /// Names become file names, routes and words in SQL.
 fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
     let word = |text: &str, extra: &str| {
@@ -236,6 +255,9 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
                 cut(&info.name)
             ),
         ));
+    }
+    if RESERVED.contains(&info.name.as_str()) {
+        return Err(refuse("name", format!("`{}` can't be the name of a plugin, it is part of the API", info.name)));
     }
     if !word(&info.version.to_lowercase(), "-_.+") {
         return Err(refuse("name", format!("`{}` is not a version; write e.g. `1.0.0`", cut(&info.version))));

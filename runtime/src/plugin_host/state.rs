@@ -8,15 +8,18 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::capabilities::cel::CelPrograms;
-use super::limits::{self, Exceeded, MemoryLimiter};
+use super::grants::{Allowance, Wants};
+use super::limits::MemoryLimiter;
 use super::secrets::SealedSettings;
-use crate::domain::{Credential, History, Phases};
+use crate::domain::{BudgetKey, Capability, Credential, History, Phases};
 use crate::net::{Net, NetFailure, Permission};
 
 /// Everything a call may see; nothing of it outlives the call.
 pub(super) struct RunState {
     pub(super) label: RunLabel,
     pub(super) access: Access,
+    /// What it is held to.
+    pub(super) allowance: Allowance,
     /// When its network calls end: before the run is cut off, early enough for the guest to say what it found.
     pub(super) net_deadline: Instant,
     pub(super) account: Account,
@@ -32,6 +35,7 @@ pub(super) struct RunState {
 pub(super) struct RunLabel {
     pub(super) plugin: Arc<str>,
     pub(super) service: Option<String>,
+    pub(super) wants: Arc<Wants>,
 }
 
 /// What the run may touch. Nothing by default.
@@ -65,6 +69,11 @@ pub(super) struct Account {
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
     pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    /// Calls that were refused for want of a grant.
+    pub(super) denials: u32,
+    /// What the last of them was told.
+    pub(super) denied: Option<String>,
 }
 
 impl Account {
@@ -79,10 +88,39 @@ impl RunState {
     /// Every host call passes here: it is counted, and what it waits is not the guest's CPU time.
     pub(super) fn host_call(&mut self) -> wasmtime::Result<()> {
         self.account.host_calls += 1;
-        if self.account.host_calls > limits::HOST_CALLS {
-            return Err(wasmtime::Error::from(Exceeded::HostCalls));
+        if self.account.host_calls > self.allowance.budget().host_calls {
+            return Err(self.allowance.exceeded(BudgetKey::HostCalls).into());
         }
         Ok(())
+    }
+
+    /// Before anything leaves: what is over the budget does not.
+    pub(super) fn sends(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.account.bytes_out += bytes as u64;
+        if self.account.bytes_out > self.allowance.budget().bytes_out {
+            return Err(self.allowance.exceeded(BudgetKey::BytesOut).into());
+        }
+        Ok(())
+    }
+
+    /// The most that the next call may read: one byte more than is left, so that [`Self::received`] can tell.
+    pub(super) fn may_receive(&self) -> usize {
+        let left = self.allowance.budget().bytes_in.saturating_sub(self.account.bytes_in);
+        usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1)
+    }
+
+    /// After something was received and accounted.
+    pub(super) fn received(&self) -> wasmtime::Result<()> {
+        if self.account.bytes_in > self.allowance.budget().bytes_in {
+            return Err(self.allowance.exceeded(BudgetKey::BytesIn).into());
+        }
+        Ok(())
+    }
+
+    /// A refusal that the guest is told of, which is without secrets.
+    pub(super) fn denied(&mut self, reason: &str) {
+        self.account.denials += 1;
+        self.account.denied = Some(reason.to_owned());
     }
 
     /// The moment a call with its own time-out ends.
@@ -97,8 +135,9 @@ impl RunState {
         self.account.waited += start.elapsed();
     }
 
-    /// The network as far as this run may use it.
-    pub(super) fn net(&self) -> Result<(Net, Permission), NetFailure> {
+    /// The network as far as this run may use it, for this capability.
+    pub(super) fn net(&self, capability: Capability) -> Result<(Net, Permission), NetFailure> {
+        self.allowance.capability(capability)?;
         match &self.access.net {
             Some(access) => Ok((access.net.clone(), access.permission.clone())),
             None => Err(NetFailure::denied(format!("plugin `{}` has no network in this call", self.label.plugin))),

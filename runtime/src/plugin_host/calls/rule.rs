@@ -32,7 +32,7 @@ impl PluginHost {
             now_ms: call.now_ms.max(0) as u64,
         };
         let access = Access { history: Some(call.history), ..Access::default() };
-        let deadline = Instant::now() + limits::EVALUATE;
+        let deadline = Instant::now() + self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::EVALUATE);
         let (answer, used) = self
             .shared
             .runner

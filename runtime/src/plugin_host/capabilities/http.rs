@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
+use crate::domain::Capability;
 use crate::net::{HttpRequest, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
@@ -17,16 +18,21 @@ const FORBIDDEN: [&str; 6] =
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
         self.host_call()?;
+        let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let body = request.body.as_ref().map_or(0, Vec::len);
+        self.sends(request.method.len() + request.url.len() + headers + body)?;
         let start = Instant::now();
         let answer = self.send_http(request).await;
         self.waited_since(start);
+        self.received()?;
         Ok(answer.map_err(|failure| self.net_failed(failure)))
     }
 }
 
 impl RunState {
     async fn send_http(&mut self, request: Request) -> Result<Response, NetFailure> {
-        let (net, permission) = self.net()?;
+        let (net, permission) = self.net(Capability::Http)?;
+        self.allowance.method(&request.method)?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
         if let Some((name, _)) = request
@@ -53,8 +59,10 @@ impl RunState {
             }
         }
         if let Some(name) = &request.auth {
+            self.allowance.credential(name)?;
             authorize(&mut call, name, &self.access.credentials, self.access.credential_host.as_deref())?;
         }
+        call.max_body_bytes = Some(call.max_body_bytes.unwrap_or(usize::MAX).min(self.may_receive()));
         let response = net.http(&permission, call).await?;
         self.account.network(&response.phases, response.total_us, response.body.len() as u64);
         Ok(Response {
