@@ -43,7 +43,7 @@ enum Command {
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
-    /// Plugins: list, install, roll back, inspect.
+    /// Plugins: list, install, roll back, inspect, check, grant.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Alerts.

@@ -1,5 +1,8 @@
 //! Plugins: what is loaded, putting in a new version, going back to the one before.
 
+pub(super) mod check;
+pub(super) mod grants;
+
 use std::sync::Arc;
 
 use aide::OperationInput;

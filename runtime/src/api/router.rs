@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::auth::Scope::{Deploy, Read, Sql, Write};
+use super::auth::Scope::{Admin, Deploy, Read, Sql, Write};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
@@ -44,6 +44,14 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/plugins", get_with(plugins::list, plugins::list_docs))
         .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))
         .closed_upload(Deploy, "/api/v1/plugins/{name}", put_with(plugins::install, plugins::install_docs))
+        .closed(Read, "/api/v1/plugins/{name}/grants", get_with(plugins::grants::get, plugins::grants::get_docs))
+        .closed(Admin, "/api/v1/plugins/{name}/grants", put_with(plugins::grants::put, plugins::grants::put_docs))
+        .closed(
+            Admin,
+            "/api/v1/plugins/{name}/grants",
+            delete_with(plugins::grants::delete, plugins::grants::delete_docs),
+        )
+        .closed_upload(Deploy, "/api/v1/plugins/check", post_with(plugins::check::check, plugins::check::check_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/rollback", post_with(plugins::rollback, plugins::rollback_docs))
         // sql
         .closed_slow(Sql, "/api/v1/sql", post_with(sql::query, sql::query_docs))

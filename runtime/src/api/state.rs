@@ -35,6 +35,8 @@ pub struct Inner {
     pub(super) parts: Parts,
     pub(super) live: Live,
     pub(super) logins: Throttle,
+    /// Held while the policy of a plugin is changed.
+    pub(super) policies: tokio::sync::Mutex<()>,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) live_connections: Arc<Semaphore>,
     /// Ends live connections, which would else keep the server from closing.
@@ -47,6 +49,7 @@ impl ApiState {
             in_flight: Arc::new(Semaphore::new(settings.max_in_flight)),
             live_connections: Arc::new(Semaphore::new(settings.max_live)),
             logins: Throttle::default(),
+            policies: tokio::sync::Mutex::default(),
             settings,
             parts,
             live,

@@ -1,5 +1,7 @@
 //! `extrack plugin …`: one file a subcommand.
 
+mod check;
+mod grants;
 mod inspect;
 mod install;
 mod list;
@@ -19,6 +21,8 @@ pub(super) enum Plugin {
     Install(install::Install),
     Rollback(rollback::Rollback),
     Inspect(inspect::Inspect),
+    Check(check::Check),
+    Grants(grants::Grants),
 }
 
 impl Plugin {
@@ -28,6 +32,8 @@ impl Plugin {
             Plugin::Install(command) => command.run(server).await,
             Plugin::Rollback(command) => command.run(server).await,
             Plugin::Inspect(command) => command.run().await,
+            Plugin::Check(command) => command.run(server).await,
+            Plugin::Grants(command) => command.run(server).await,
         }
     }
 }
