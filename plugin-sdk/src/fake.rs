@@ -13,6 +13,7 @@
 //! ```
 
 mod history;
+mod message;
 mod net;
 
 use std::cell::RefCell;
@@ -29,6 +30,7 @@ use crate::net::NetError;
 use crate::wit::{dns, http, tls};
 
 pub use history::sample;
+pub use message::{notification, resolved};
 pub use net::{Connection, TcpScript, certificate, dns_response, response, tls_session};
 
 thread_local! {

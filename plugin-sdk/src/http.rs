@@ -55,6 +55,28 @@ impl Request {
         self.header("content-type", "application/json").body(value.to_string())
     }
 
+    /// A form body with its content type.
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let pair = |(name, value): &(&str, &str)| format!("{}={}", url::form_encode(name), url::form_encode(value));
+        let body = fields.iter().map(pair).collect::<Vec<_>>().join("&");
+        self.header("content-type", "application/x-www-form-urlencoded").body(body)
+    }
+
+    /// Secrets stand in the JSON body: the host puts them in place of their placeholders.
+    pub fn secrets_in_json(self) -> Self {
+        self.option("secrets-in-body", "json")
+    }
+
+    /// Secrets stand in the form: the host puts them in place of their placeholders.
+    pub fn secrets_in_form(self) -> Self {
+        self.option("secrets-in-body", "form")
+    }
+
+    /// HTTP Basic authentication with a password from the settings.
+    pub fn basic_auth(self, username: &str, password: &crate::settings::Secret) -> Self {
+        self.option("basic-auth", format!("{username}:{}", password.placeholder()))
+    }
+
     /// Shorter than what is left of the run.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.inner.timeout_ms = Some(crate::time::millis(timeout));

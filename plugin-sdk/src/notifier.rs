@@ -21,7 +21,37 @@ impl wit::NotificationStatus {
     }
 }
 
+impl wit::Notification {
+    /// One line for a lock screen: `[FIRING] Shop API: Service Down`, or `[FIRING] 3 alerts: Shop API, Payments`.
+    pub fn title(&self) -> String {
+        let status = self.status.as_str().to_uppercase();
+        match self.alerts.as_slice() {
+            [alert] => format!("[{status}] {}: {}", alert.service_name, alert.name),
+            alerts => {
+                let mut names: Vec<&str> = alerts.iter().map(|alert| alert.service_name.as_str()).collect();
+                names.sort_unstable();
+                names.dedup();
+                let more = if names.len() > 3 { " …" } else { "" };
+                names.truncate(3);
+                format!("[{status}] {} alerts: {}{more}", alerts.len(), names.join(", "))
+            }
+        }
+    }
+
+    /// The most severe of its alerts' severities: `critical`, `warning` or `info`; empty without alerts.
+    pub fn severity(&self) -> &str {
+        let rank = |severity: &str| ["critical", "warning", "info"].iter().position(|known| *known == severity);
+        let severities = self.alerts.iter().map(|alert| alert.severity.as_str());
+        severities.min_by_key(|severity| rank(severity).unwrap_or(usize::MAX)).unwrap_or_default()
+    }
+}
+
 impl wit::Alert {
+    /// How long it lasted, to the second; none while it fires.
+    pub fn lasted(&self) -> Option<Duration> {
+        self.ended_ms.map(|ended_ms| Duration::from_secs(ended_ms.saturating_sub(self.started_ms) / 1_000))
+    }
+
     /// A label by name.
     pub fn label(&self, name: &str) -> Option<&str> {
         self.labels.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -76,7 +106,7 @@ impl Receipt {
     /// Judges an HTTP answer: success is a receipt; a time-out, a limit or a fault of the server is worth another attempt,
     /// after the time in `Retry-After` if it is in seconds; anything else will not get better.
     pub fn from_response(response: &Response) -> Result<Self, NotifyError> {
-        let answer = format!("{} {}", response.status, shorten(&response.text())).trim_end().to_owned();
+        let answer = format!("{} {}", response.status, beginning(&response.text())).trim_end().to_owned();
         match response.status {
             200..=299 => Ok(Receipt::new(answer)),
             408 | 425 | 429 | 500..=599 => {
@@ -88,8 +118,16 @@ impl Receipt {
     }
 }
 
-/// The beginning of a text, cut at a character.
-fn shorten(text: &str) -> &str {
+/// At most so many characters; what is cut off shows as `…`.
+pub fn shorten(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(characters.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// The beginning of an answer, cut at a character.
+fn beginning(text: &str) -> &str {
     let text = text.trim();
     let mut end = text.len().min(ANSWER_BYTES);
     while !text.is_char_boundary(end) {

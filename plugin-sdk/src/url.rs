@@ -17,6 +17,19 @@ pub fn join(base: &str, path: &str) -> String {
     format!("{}/{}{query}", base.trim_end_matches('/'), path.trim_start_matches('/'))
 }
 
+/// A name or value of `application/x-www-form-urlencoded`.
+pub fn form_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => encoded.push(char::from(byte)),
+            b' ' => encoded.push('+'),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
 /// Resolves a reference such as a `Location` header against the URL it came from (RFC 3986, section 5.2).
 pub fn resolve(base: &str, reference: &str) -> String {
     let reference = reference.trim();

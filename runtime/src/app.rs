@@ -27,13 +27,13 @@ use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::Catalog;
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, PluginHost, RUNS_QUEUED, SettingsInUse};
+use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
 use bind_api::{Face, first_token};
-use bind_plugins::{ControlLog, NoLog};
+use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
 use tasks::{Stage, Tasks};
 
@@ -83,11 +83,13 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let writer = writer.start()?;
 
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
+    let (to_compared, mut compared) = mpsc::channel(RUNS_QUEUED);
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
         net: network(&settings)?,
         log: Arc::new(ControlLog(control.clone())),
+        versions_kept: settings.plugin_versions_kept,
         runs,
         first_run_id,
         has_mail: settings.smtp.is_some(),
@@ -99,6 +101,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
             tokio::select! {
                 biased;
                 Some(run) = accounted.recv() => recorder.plugin_run_append(run).await?,
+                Some(run) = compared.recv() => recorder.shadow_run_append(run).await?,
                 () = stop.cancelled() => return Ok(()),
             }
         }
@@ -138,6 +141,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let stop = tasks.stop(Stage::Monitoring);
     tasks.spawn(Stage::Monitoring, "scheduler", async move {
         scheduler.run(stop).await;
+        Ok(())
+    });
+    let shadows = host.shadow_runner().context("the queue of candidates' runs is taken")?;
+    let stop = tasks.stop(Stage::Monitoring);
+    tasks.spawn(Stage::Monitoring, "shadow runner", async move {
+        shadows.run(to_compared, stop).await;
         Ok(())
     });
     let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
@@ -192,6 +201,7 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
         folder: scratch.path().to_owned(),
         net: Net::new(NetSettings::default())?,
         log: Arc::new(NoLog),
+        versions_kept: config::PLUGIN_VERSIONS_KEPT,
         runs,
         first_run_id: 1,
         has_mail: false,

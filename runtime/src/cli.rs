@@ -43,7 +43,7 @@ enum Command {
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
-    /// Plugins: list, install, roll back, inspect, check, grant.
+    /// Plugins: list, install, try beside the active version, roll back, inspect, check, grant.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Alerts.

@@ -2,7 +2,9 @@
 
 mod alerts;
 mod api;
+mod channels;
 mod config;
+mod contract;
 mod crash;
 mod dashboard;
 mod demo;

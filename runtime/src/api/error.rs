@@ -201,9 +201,19 @@ impl ApiError {
     }
 
     pub(super) fn from_plugin_host(refusal: plugin_host::Refusal) -> Self {
-        // The only step that is ours: keeping the component.
-        if refusal.step == "store" {
-            return Self::internal(refusal.into());
+        match refusal.step {
+            // The only step that is ours: keeping the component.
+            "store" => return Self::internal(refusal.into()),
+            "version" => return Self::version_not_found(refusal.reason),
+            "bundled" | "in-use" | "shadow" => {
+                return Self::new(
+                    StatusCode::CONFLICT,
+                    "plugin-conflict",
+                    "Plugin can't be changed so",
+                    refusal.reason,
+                );
+            }
+            _ => {}
         }
         let detail = format!("{} (at step `{}`; the version that was active stays)", refusal.reason, refusal.step);
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-refused", "Plugin refused", detail)
@@ -221,6 +231,17 @@ impl ApiError {
 
     pub(super) fn invalid_policy(faults: Vec<Fault>) -> Self {
         Self::invalid("invalid-grants", "Invalid grants or budget", faults)
+    }
+
+    pub(super) fn version_not_found(detail: impl Into<Box<str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "version-not-found", "Version not found", detail)
+    }
+
+    pub(super) fn no_candidate(name: &str) -> Self {
+        let detail = format!(
+            "no candidate runs beside plugin `{name}`; `PUT /api/v1/plugins/{name}/shadow` or `extrack plugin shadow` starts one"
+        );
+        Self::new(StatusCode::NOT_FOUND, "no-candidate", "No candidate", detail)
     }
 
     pub(super) fn from_sql(error: QueryError) -> Self {

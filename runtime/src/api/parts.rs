@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{Catalog, Observation, PluginPolicy, Status};
 use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
-use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost};
+use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -123,8 +123,37 @@ pub trait Plugins: Send + Sync + 'static {
     fn rollback<'a>(
         &'a self,
         name: &'a str,
+        to: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// What takes its place, if anything does.
+    fn remove<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// None: there is no such plugin.
+    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>>;
+    /// None: there is no such version.
+    fn component<'a>(
+        &'a self,
+        name: &'a str,
+        digest: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>>;
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// None: there is no candidate.
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// False: there is no candidate.
+    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
     /// All the steps of an installation but the last.
     fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck>;
     /// None: there is no such plugin.
@@ -154,9 +183,51 @@ impl Plugins for PluginHost {
     fn rollback<'a>(
         &'a self,
         name: &'a str,
+        to: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
-        self.rollback(name, actor).boxed()
+        self.rollback(name, to, actor).boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        self.remove(name, actor).boxed()
+    }
+
+    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
+        self.versions(name).boxed()
+    }
+
+    fn component<'a>(
+        &'a self,
+        name: &'a str,
+        digest: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>> {
+        self.component(name, digest).boxed()
+    }
+
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.shadow_start(name, component, actor).boxed()
+    }
+
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        self.promote(name, actor).boxed()
+    }
+
+    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
+        self.discard(name, actor).boxed()
     }
 
     fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {

@@ -1,11 +1,17 @@
 //! `extrack plugin …`: one file a subcommand.
 
 mod check;
+mod compare;
+mod discard;
 mod grants;
 mod inspect;
 mod install;
 mod list;
+mod promote;
+mod remove;
 mod rollback;
+mod shadow;
+mod versions;
 
 use std::path::Path;
 
@@ -19,7 +25,13 @@ use crate::plugin_host;
 pub(super) enum Plugin {
     List(list::List),
     Install(install::Install),
+    Versions(versions::Versions),
     Rollback(rollback::Rollback),
+    Remove(remove::Remove),
+    Shadow(shadow::Shadow),
+    Compare(compare::Compare),
+    Promote(promote::Promote),
+    Discard(discard::Discard),
     Inspect(inspect::Inspect),
     Check(check::Check),
     Grants(grants::Grants),
@@ -30,7 +42,13 @@ impl Plugin {
         match self {
             Plugin::List(command) => command.run(server).await,
             Plugin::Install(command) => command.run(server).await,
+            Plugin::Versions(command) => command.run(server).await,
             Plugin::Rollback(command) => command.run(server).await,
+            Plugin::Remove(command) => command.run(server).await,
+            Plugin::Shadow(command) => command.run(server).await,
+            Plugin::Compare(command) => command.run(server).await,
+            Plugin::Promote(command) => command.run(server).await,
+            Plugin::Discard(command) => command.run(server).await,
             Plugin::Inspect(command) => command.run().await,
             Plugin::Check(command) => command.run(server).await,
             Plugin::Grants(command) => command.run(server).await,

@@ -56,6 +56,13 @@ impl Permission {
         self.allow_private && parse_host(host).is_ok_and(|host| self.hosts.iter().any(|rule| rule.matches_name(&host)))
     }
 
+    fn private_remedy(&self, host: &str) -> String {
+        match self.allow_private {
+            true => format!("write `{host}` out: a pattern opens public addresses only"),
+            false => "write the host in a configuration file, or mark the service `private: true`".to_owned(),
+        }
+    }
+
     /// The address rule, on what `host` resolved to.
     pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), NetError> {
         let place = || if host.contains(&address.to_string()) { String::new() } else { format!("`{host}` is ") };
@@ -63,11 +70,10 @@ impl Permission {
             Reach::Public => Ok(()),
             Reach::Private(_) if self.may_be_private(host) => Ok(()),
             Reach::Private(range) => Err(NetError::Denied(format!(
-                "{} may not connect to private addresses, and {}`{address}` ({range}); to allow it, write {} in a \
-                 configuration file, or mark the service `private: true`",
+                "{} may not connect to private addresses, and {}`{address}` ({range}); to allow it, {}",
                 self.subject,
                 place(),
-                self.setting.replace("{host}", host)
+                self.private_remedy(host)
             ))),
             Reach::Never(range) => Err(NetError::Denied(format!(
                 "{} may not connect: {}`{address}` ({range}), which is never allowed",
@@ -222,6 +228,38 @@ mod tests {
     }
 
     #[test]
+    fn no_spelling_of_a_host_slips_past_the_rule() {
+        let permission = permission(&["localhost", "127.0.0.1"], true);
+        for (host, wanted) in [
+            ("localhost", Some(true)),
+            ("localhost.", Some(true)),
+            ("LOCALHOST", Some(true)),
+            ("localhost..", Some(true)),
+            ("127.1", Some(true)),
+            ("127.0.0.1.", Some(true)),
+            ("0x7f000001", Some(true)),
+            ("017700000001", Some(true)),
+            ("2130706433", Some(true)),
+            ("127.0.0.1\u{3002}", Some(true)),
+            ("①②⑦.0.0.1", Some(true)),
+            ("127.0.0.1.nip.example", Some(false)),
+            ("a.localhost", Some(false)),
+            ("256.0.0.1", None),
+            ("fe80::1%eth0", None),
+            ("[fe80::1%25eth0]", None),
+            ("::1%1", None),
+            ("127.0.0.1\0.example", None),
+            ("localhost\n", None),
+            ("local host", None),
+            ("localhost/x", None),
+            ("user@localhost", None),
+        ] {
+            let answer = parse_host(host).map(|host| permission.check_host(&host, 80).is_ok());
+            assert_eq!(answer.ok(), wanted, "{host:?}");
+        }
+    }
+
+    #[test]
     fn denials_name_who_asked_and_the_setting() {
         let permission = permission(&["api.example.com"], false);
         let denial = permission.check_host(&Host::Domain("b.example".to_owned()), 443).unwrap_err().to_string();
@@ -234,8 +272,7 @@ mod tests {
         assert_eq!(
             denial,
             "probe `http` of service `shop` may not connect to private addresses, and `api.example.com` is `10.0.0.1` \
-             (a private range); to allow it, write `baseUrl` of the service in a configuration file, or mark the service \
-             `private: true`"
+             (a private range); to allow it, write the host in a configuration file, or mark the service `private: true`"
         );
     }
 

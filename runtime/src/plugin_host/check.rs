@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::grants::{Allowance, Policies, view};
-use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
+use super::loader::{LoadedPlugin, Refusal};
 use super::{PluginEntry, PluginGrants, PluginHost, entry};
-use crate::domain::{PluginPolicy, now_ms};
+use crate::domain::PluginPolicy;
 
 /// The steps of an installation, in their order.
 const STEPS: [&str; 9] = ["format", "compile", "world", "imports", "describe", "name", "schema", "grants", "settings"];
@@ -61,8 +61,7 @@ impl ComponentCheck {
 impl PluginHost {
     /// Nothing changes, whatever comes of it.
     pub async fn check_component(&self, bytes: bytes::Bytes, by: &str) -> ComponentCheck {
-        let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
-        let candidate = match self.shared.loader.load(&self.shared.runner, bytes, provenance).await {
+        let candidate = match self.verify(None, bytes, by).await {
             Ok(candidate) => candidate,
             Err(refusal) => return ComponentCheck::new(None, Some(&refusal), None),
         };

@@ -37,8 +37,8 @@ pub(super) fn authorize(
             call.headers.push(header("authorization", format!("Bearer {}", token.expose_secret())));
         }
         CredentialKind::Basic { username, password } => {
-            let pair = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
-            call.headers.push(header("authorization", format!("Basic {pair}")));
+            let pair = format!("{username}:{}", password.expose_secret());
+            call.headers.push(header("authorization", basic(&pair)));
         }
         CredentialKind::Query { parameter, value } => {
             let mut url =
@@ -48,4 +48,9 @@ pub(super) fn authorize(
         }
     }
     Ok(())
+}
+
+/// `user:password` as the value of an `Authorization` header (RFC 7617).
+pub(super) fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
 }

@@ -2,17 +2,19 @@
 //! the API, and holds from the next run on; each run keeps the word it began with.
 
 mod policies;
+mod traffic;
 pub(super) mod view;
 
 use std::sync::Arc;
 
 use super::limits::Exceeded;
 use super::loader::{PACKAGE, Refusal, refuse};
-use crate::domain::{Budget, BudgetKey, Capability, PluginInfo, Want};
+use crate::domain::{Budget, BudgetKey, Capability, PluginInfo, PluginPolicy, Want};
 use crate::net::{HostRule, NetFailure, Permission};
 
 pub use policies::PolicyOrigin;
 pub(super) use policies::{Policies, Policy};
+pub(super) use traffic::Traffic;
 pub use view::{Missing, PluginGrants};
 
 /// What a plugin says it wants, read once when it is loaded.
@@ -44,11 +46,18 @@ impl Wants {
 }
 
 /// What one run of a plugin may do.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Allowance {
     plugin: Arc<str>,
     wants: Arc<Wants>,
     policy: Arc<Policy>,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        let policy = Policy::new(PolicyOrigin::Default, PluginPolicy::default());
+        Self::new("".into(), Arc::default(), Arc::new(policy))
+    }
 }
 
 impl Allowance {

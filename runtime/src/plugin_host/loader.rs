@@ -26,7 +26,8 @@ pub const COMPONENT_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("refused at step `{step}`: {reason}")]
 pub struct Refusal {
-    /// `format`, `compile`, `world`, `imports`, `describe`, `name`, `schema`, `grants`, `settings` or `store`.
+    /// `format`, `compile`, `world`, `imports`, `describe`, `name`, `schema`, `grants`, `settings` or `store`; `version`, `in-use`,
+    /// `bundled` or `shadow` when what was asked for makes no sense.
     pub step: &'static str,
     pub reason: String,
 }
@@ -52,6 +53,8 @@ pub(super) struct LoadedPlugin {
     pub(super) schema: jsonschema::Validator,
     pub(super) name: Arc<str>,
     pub(super) wants: Arc<Wants>,
+    /// On trial beside the active version.
+    pub(super) is_candidate: bool,
 }
 
 #[derive(Clone)]
@@ -69,7 +72,12 @@ pub(super) enum Exports {
 
 impl LoadedPlugin {
     pub(super) fn label(&self, service: Option<&str>) -> RunLabel {
-        RunLabel { plugin: self.name.clone(), service: service.map(str::to_owned), wants: self.wants.clone() }
+        RunLabel {
+            plugin: self.name.clone(),
+            service: service.map(str::to_owned),
+            wants: self.wants.clone(),
+            is_candidate: self.is_candidate,
+        }
     }
 }
 
@@ -122,7 +130,7 @@ impl Loader {
             PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(&pre).map_err(wrong_world)?),
         };
 
-        let label = RunLabel { plugin: "new plugin".into(), service: None, wants: Arc::default() };
+        let label = RunLabel::of("new plugin");
         let (described, _) = runner
             .run_under(
                 describing(),
@@ -144,6 +152,7 @@ impl Loader {
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
             wants: Arc::new(Wants::of(&info)),
+            is_candidate: false,
             info: Arc::new(info),
             kind,
             digest,
@@ -157,6 +166,12 @@ impl Loader {
             exports,
             schema,
         })
+    }
+
+    /// Its compiled code is not needed any more.
+    pub(super) async fn forget(&self, digest: &str) {
+        let (cache, digest) = (self.cache.clone(), digest.to_owned());
+        let _ = tokio::task::spawn_blocking(move || cache.forget(&digest)).await;
     }
 
     async fn compile(&self, bytes: bytes::Bytes, digest: String) -> Result<Component, Refusal> {
@@ -218,7 +233,7 @@ fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), 
         .iter()
         .filter(|name| match interface(name) {
             Some(interface) => !allowed.contains(&interface.as_str()),
-            None => !name.starts_with("wasi:"),
+            None => !is_wasi(name),
         })
         .map(String::as_str)
         .collect();
@@ -226,14 +241,35 @@ fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), 
         return Err(refuse(
             "imports",
             format!(
-                "imports `{}`, which a {} is not offered; offered are {} and WASI 0.2",
+                "imports `{}`, which a {} is not offered; offered are {} and WASI 0.2 ({})",
                 unknown.join("`, `"),
                 kind.as_str(),
-                allowed.join(", ")
+                allowed.join(", "),
+                capabilities::wasi::PACKAGES.join(", ")
+            ),
+        ));
+    }
+    if !allowed.contains(&"http")
+        && let Some(http) = imports.iter().find(|name| name.starts_with("wasi:http/"))
+    {
+        return Err(refuse(
+            "imports",
+            format!(
+                "imports `{http}`, and a {} has no network; leave it out when building, e.g. `disableFeatures: [\"http\", \
+                 \"fetch-event\"]` for componentize-js",
+                kind.as_str()
             ),
         ));
     }
     Ok((kind, imports))
+}
+
+/// `wasi:io/streams@0.2.6`: a package that is linked, in any version 0.2.
+fn is_wasi(import: &str) -> bool {
+    let Some((interface, version)) = import.split_once('@') else { return false };
+    let package = interface.split('/').next().unwrap_or(interface);
+    let patch = version.strip_prefix("0.2.").unwrap_or_default();
+    capabilities::wasi::PACKAGES.contains(&package) && patch.parse::<u32>().is_ok()
 }
 
 /// Words of the API's routes, beside the names of plugins.
@@ -267,4 +303,24 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
 
 fn cut(text: &str) -> String {
     text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wasi_is_known_by_package_and_version() {
+        for (import, wanted) in [
+            ("wasi:io/streams@0.2.0", true),
+            ("wasi:http/outgoing-handler@0.2.10", true),
+            ("wasi:cli/environment@0.3.0", false),
+            ("wasi:http/types@0.2.0-rc-2023-11-10", false),
+            ("wasi:keyvalue/store@0.2.0", false),
+            ("wasi:iota/streams@0.2.0", false),
+            ("wasi:io/streams", false),
+        ] {
+            assert_eq!(is_wasi(import), wanted, "{import}");
+        }
+    }
 }

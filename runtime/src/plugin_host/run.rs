@@ -1,5 +1,7 @@
 //! One execution of a plugin: a fresh store and instance, one deadline over everything, and an account of it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +9,13 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 
 use super::capabilities::cel::CelPrograms;
 use super::engine::{PluginEngine, TABLE_ELEMENTS, TICK};
 use super::grants::{Allowance, Policies, Policy};
 use super::limits::{self, Exceeded, MemoryLimiter};
+use super::run_log::RunLog;
 use super::state::{Access, Account, RunLabel, RunState};
 use crate::domain::{BudgetKey, ErrorKind, Failure, RunOutcome};
 
@@ -28,6 +32,13 @@ pub(super) struct Used {
     pub(super) account: Account,
     pub(super) duration: Duration,
     pub(super) memory_peak: usize,
+}
+
+impl Used {
+    /// Wall clock less the time spent waiting in host calls.
+    pub(super) fn cpu_us(&self) -> u64 {
+        self.duration.saturating_sub(self.account.waited).as_micros() as u64
+    }
 }
 
 pub(super) struct Runner {
@@ -73,7 +84,13 @@ impl Runner {
             Some(end) if end < deadline => (end, true),
             _ => (deadline, false),
         };
-        let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline, policy.turns.acquire()).await else {
+        let turn = async {
+            match label.is_candidate {
+                true => Ok(None),
+                false => policy.turns.acquire().await.map(Some),
+            }
+        };
+        let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline, turn).await else {
             return (Err(exceeded(&allowance, BudgetKey::Concurrency)), Used::default());
         };
         let Ok(Ok(_slot)) = tokio::time::timeout_at(deadline, self.slots.acquire()).await else {
@@ -82,36 +99,42 @@ impl Runner {
         if let Some(net) = &mut access.net {
             allowance.extend(&mut net.permission);
         }
+        access.allowance = allowance;
         let start = Instant::now();
-        let mut store = self.store(label, access, allowance, deadline);
-        let ended = tokio::time::timeout_at(deadline, async {
+        let mut store = self.store(label, access, deadline);
+        let mut busy = Duration::ZERO;
+        let work = async {
             let instance = pre.instantiate_async(&mut store).await?;
             call(&mut store, &instance).await
-        })
-        .await;
-        let state = store.into_data();
+        };
+        let ended = tokio::time::timeout_at(deadline, metered(work, &mut busy)).await;
+        let duration = start.elapsed();
+        let mut state = store.into_data();
+        state.finish(duration.saturating_sub(busy));
         let result = match ended {
+            // Where the guest never heard of it, or went on regardless.
+            Ok(Ok(_)) if state.access.exceeded().is_some() => Err(over_budget(&state.access)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(broken(&error, &state)),
-            Err(_) if cut_by_budget => Err(exceeded(&state.allowance, BudgetKey::WallClock)),
+            Err(_) if cut_by_budget => Err(exceeded(&state.access.allowance, BudgetKey::WallClock)),
             Err(_) => Err(timeout(&format!(
                 "no answer within {} ms, of which {} ms in host calls",
-                start.elapsed().as_millis(),
+                duration.as_millis(),
                 state.account.waited.as_millis()
             ))),
         };
-        let used = Used { account: state.account, duration: start.elapsed(), memory_peak: state.memory.peak };
+        let used = Used { account: state.account, duration, memory_peak: state.memory.peak };
         (result, used)
     }
 
-    fn store(&self, label: RunLabel, access: Access, allowance: Allowance, deadline: Instant) -> Store<RunState> {
+    fn store(&self, label: RunLabel, access: Access, deadline: Instant) -> Store<RunState> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCES);
-        let memory = MemoryLimiter::new(allowance.budget().memory_bytes);
+        let memory = MemoryLimiter::new(access.allowance.budget().memory_bytes);
+        let access = Arc::new(access);
         let state = RunState {
-            label,
+            log: Arc::new(RunLog::new(label, access.clone())),
             access,
-            allowance,
             net_deadline: deadline - margin(deadline.saturating_duration_since(Instant::now())),
             account: Account::default(),
             memory,
@@ -126,13 +149,25 @@ impl Runner {
         store.epoch_deadline_callback(|mut context| {
             let state = context.data_mut();
             state.account.cpu_ticks += 1;
-            if TICK * state.account.cpu_ticks > state.allowance.budget().cpu {
-                return Err(wasmtime::Error::from(state.allowance.exceeded(BudgetKey::Cpu)));
+            if TICK * state.account.cpu_ticks > state.access.allowance.budget().cpu {
+                return Err(wasmtime::Error::from(state.access.allowance.exceeded(BudgetKey::Cpu)));
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         store
     }
+}
+
+/// Adds up the time in which the work is at work: the rest of it, it waits.
+async fn metered<T>(work: impl Future<Output = T>, busy: &mut Duration) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let start = Instant::now();
+        let polled = work.as_mut().poll(context);
+        *busy += start.elapsed();
+        polled
+    })
+    .await
 }
 
 /// What is left to a guest after its last network call timed out: a twentieth of the run, 5 to 100 ms.
@@ -148,20 +183,30 @@ fn exceeded(allowance: &Allowance, key: BudgetKey) -> Broken {
     Broken { outcome: RunOutcome::Limit, reason: allowance.exceeded(key).to_string() }
 }
 
+fn over_budget(access: &Access) -> Broken {
+    let reason = access.exceeded().map(|exceeded| exceeded.to_string()).unwrap_or_default();
+    Broken { outcome: RunOutcome::Limit, reason }
+}
+
 fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
     }
     if state.memory.refused {
-        return exceeded(&state.allowance, BudgetKey::Memory);
+        return exceeded(&state.access.allowance, BudgetKey::Memory);
     }
-    let said = || state.account.last_error.as_deref().map(|said| format!("; it said: {said}")).unwrap_or_default();
-    let (outcome, reason) = match error.downcast_ref::<Trap>() {
+    let how = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
+        (Some(trap), _) => Some(format!("trapped: {trap}")),
+        (None, Some(I32Exit(status))) => Some(format!("ended itself with status {status}")),
+        (None, None) => None,
+    };
+    let (outcome, reason) = match (how, state.log.last_error()) {
         _ if state.memory.table_refused => {
             (RunOutcome::Limit, format!("asked for a table of more than {TABLE_ELEMENTS} elements and gave up"))
         }
-        Some(trap) => (RunOutcome::Trap, format!("trapped: {trap}{}", said())),
-        None => (RunOutcome::Trap, format!("{error:#}")),
+        (Some(how), Some(said)) => (RunOutcome::Trap, format!("{how}; it said: {said}")),
+        (Some(how), None) => (RunOutcome::Trap, how),
+        (None, _) => (RunOutcome::Trap, format!("{error:#}")),
     };
     let reason = Failure::new(ErrorKind::Plugin, state.access.secrets.redact(&reason)).message;
     Broken { outcome, reason }

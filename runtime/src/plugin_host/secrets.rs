@@ -31,6 +31,20 @@ impl SealedSettings {
         })
     }
 
+    /// The body with placeholders replaced, for services that take their key there. A secret is escaped as the encoding
+    /// wants it, so that it can't become another field.
+    pub(super) fn reveal_in_body(&self, body: &[u8], encoding: BodyEncoding) -> Vec<u8> {
+        let Ok(text) = std::str::from_utf8(body) else { return body.to_vec() };
+        let revealed = self.secrets.iter().fold(text.to_owned(), |text, (placeholder, secret)| {
+            let placeholder = encoding.escape(placeholder);
+            match text.contains(&placeholder) {
+                true => text.replace(&placeholder, &encoding.escape(secret.expose_secret())),
+                false => text,
+            }
+        });
+        revealed.into_bytes()
+    }
+
     /// The text with secrets taken out: for errors and logs.
     pub(super) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -49,6 +63,35 @@ impl SealedSettings {
     }
 }
 
+/// How a body carries a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyEncoding {
+    /// Inside a JSON string.
+    Json,
+    /// `application/x-www-form-urlencoded`
+    Form,
+}
+
+impl BodyEncoding {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "json" => Some(Self::Json),
+            "form" => Some(Self::Form),
+            _ => None,
+        }
+    }
+
+    fn escape(self, text: &str) -> String {
+        match self {
+            Self::Json => {
+                let quoted = Value::from(text).to_string();
+                quoted[1..quoted.len() - 1].to_owned()
+            }
+            Self::Form => url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+        }
+    }
+}
+
 /// Hosts in settings whose property says `"x-host": true`: the operator's word that they may be reached.
 pub(super) fn granted_hosts(settings: &Value, schema: &Value) -> Vec<String> {
     let mut hosts = Vec::new();
@@ -56,6 +99,16 @@ pub(super) fn granted_hosts(settings: &Value, schema: &Value) -> Vec<String> {
         hosts.extend(host_of(value));
     });
     hosts
+}
+
+/// Hosts that a schema's `default`s name where the settings leave an `x-host` property out. The word of the plugin, not of the
+/// operator: for plugins that are part of this binary.
+pub(super) fn default_hosts(settings: &Value, schema: &Value) -> Vec<String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let marked = properties.into_iter().flatten().filter(|(name, property)| {
+        property.get("x-host") == Some(&Value::Bool(true)) && settings.get(name.as_str()).is_none()
+    });
+    marked.filter_map(|(_, property)| host_of(property.get("default")?.as_str()?)).collect()
 }
 
 /// `https://name:1/path`, `name:1`, `[::1]:1` and `name` all name a host; the answer keeps the port if there is one.
@@ -172,6 +225,15 @@ mod tests {
         assert_eq!(sealed.redact("no route to https://hooks.example/T0/key"), "no route to ***");
         assert_eq!(sealed.hosts().collect::<Vec<_>>(), ["hooks.example:443"]);
         assert_eq!(redacted(&settings, &schema())["url"], "***");
+    }
+
+    #[test]
+    fn a_secret_in_a_body_can_not_become_another_field() {
+        let sealed = SealedSettings::new(&json!({"url": "a\"b&c=d"}), &schema());
+        let revealed =
+            |body: &str, encoding| String::from_utf8(sealed.reveal_in_body(body.as_bytes(), encoding)).unwrap();
+        assert_eq!(revealed(r#"{"key":"{{secret:/url}}"}"#, BodyEncoding::Json), r#"{"key":"a\"b&c=d"}"#);
+        assert_eq!(revealed("k=%7B%7Bsecret%3A%2Furl%7D%7D&x=1", BodyEncoding::Form), "k=a%22b%26c%3Dd&x=1");
     }
 
     #[test]

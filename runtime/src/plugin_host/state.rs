@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::capabilities::cel::CelPrograms;
-use super::grants::{Allowance, Wants};
+use super::capabilities::wasi::Wasi;
+use super::grants::{Allowance, Traffic, Wants};
 use super::limits::MemoryLimiter;
+use super::run_log::RunLog;
 use super::secrets::SealedSettings;
-use crate::domain::{BudgetKey, Capability, Credential, History, Phases};
+use crate::domain::{BudgetKey, Capability, Credential, Failure, History, Phases, UnixMillis};
 use crate::net::{Net, NetFailure, Permission};
 
 /// Everything a call may see; nothing of it outlives the call.
 pub(super) struct RunState {
-    pub(super) label: RunLabel,
-    pub(super) access: Access,
-    /// What it is held to.
-    pub(super) allowance: Allowance,
+    /// Shared with what happens for the run beside its store: requests of `wasi:http`.
+    pub(super) access: Arc<Access>,
+    pub(super) log: Arc<RunLog>,
     /// When its network calls end: before the run is cut off, early enough for the guest to say what it found.
     pub(super) net_deadline: Instant,
     pub(super) account: Account,
@@ -27,7 +27,7 @@ pub(super) struct RunState {
     pub(super) table: ResourceTable,
     pub(super) cel: Arc<CelPrograms>,
     /// Made when a guest first asks: most are compiled without WASI.
-    pub(super) wasi: Option<WasiCtx>,
+    pub(super) wasi: Option<Wasi>,
 }
 
 /// For log lines and refusals.
@@ -36,17 +36,31 @@ pub(super) struct RunLabel {
     pub(super) plugin: Arc<str>,
     pub(super) service: Option<String>,
     pub(super) wants: Arc<Wants>,
+    /// On trial beside the active version, with permits of its own.
+    pub(super) is_candidate: bool,
+}
+
+impl RunLabel {
+    /// Of a plugin that wants nothing, for no service.
+    pub(super) fn of(plugin: &str) -> Self {
+        Self { plugin: plugin.into(), service: None, wants: Arc::default(), is_candidate: false }
+    }
 }
 
 /// What the run may touch. Nothing by default.
 #[derive(Default)]
 pub(super) struct Access {
+    /// What it is held to; the runner says it.
+    pub(super) allowance: Allowance,
+    pub(super) traffic: Traffic,
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
     pub(super) credentials: Vec<Credential>,
     /// Credentials go to this host and to no other.
     pub(super) credential_host: Option<String>,
+    /// For rules, which have no clock and no chance of their own: what WASI's clocks say and its random numbers start from.
+    pub(super) frozen_ms: Option<UnixMillis>,
 }
 
 pub(super) struct NetAccess {
@@ -63,8 +77,6 @@ pub(super) struct Account {
     pub(super) waited: Duration,
     pub(super) cpu_ticks: u32,
     pub(super) log_bytes: u64,
-    /// The last line logged as an error: what a panic said before it trapped.
-    pub(super) last_error: Option<String>,
     pub(super) phases: Phases,
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
@@ -74,6 +86,8 @@ pub(super) struct Account {
     pub(super) denials: u32,
     /// What the last of them was told.
     pub(super) denied: Option<String>,
+    /// How the last network call failed, without secrets; for guests whose language hides it.
+    pub(super) last_failure: Option<Failure>,
 }
 
 impl Account {
@@ -88,33 +102,27 @@ impl RunState {
     /// Every host call passes here: it is counted, and what it waits is not the guest's CPU time.
     pub(super) fn host_call(&mut self) -> wasmtime::Result<()> {
         self.account.host_calls += 1;
-        if self.account.host_calls > self.allowance.budget().host_calls {
-            return Err(self.allowance.exceeded(BudgetKey::HostCalls).into());
+        if self.account.host_calls > self.access.allowance.budget().host_calls {
+            return Err(self.access.allowance.exceeded(BudgetKey::HostCalls).into());
         }
-        Ok(())
+        self.within_budget()
     }
 
-    /// Before anything leaves: what is over the budget does not.
-    pub(super) fn sends(&mut self, bytes: usize) -> wasmtime::Result<()> {
-        self.account.bytes_out += bytes as u64;
-        if self.account.bytes_out > self.allowance.budget().bytes_out {
-            return Err(self.allowance.exceeded(BudgetKey::BytesOut).into());
-        }
-        Ok(())
+    /// Before anything leaves.
+    pub(super) fn sends(&self, bytes: usize) -> wasmtime::Result<()> {
+        let _ = self.access.sends(bytes);
+        self.within_budget()
     }
 
-    /// The most that the next call may read: one byte more than is left, so that [`Self::received`] can tell.
-    pub(super) fn may_receive(&self) -> usize {
-        let left = self.allowance.budget().bytes_in.saturating_sub(self.account.bytes_in);
-        usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1)
+    /// After something was received.
+    pub(super) fn receives(&self, bytes: usize) -> wasmtime::Result<()> {
+        let _ = self.access.receives(bytes);
+        self.within_budget()
     }
 
-    /// After something was received and accounted.
-    pub(super) fn received(&self) -> wasmtime::Result<()> {
-        if self.account.bytes_in > self.allowance.budget().bytes_in {
-            return Err(self.allowance.exceeded(BudgetKey::BytesIn).into());
-        }
-        Ok(())
+    /// Ends the run when a line of its budget is used up.
+    pub(super) fn within_budget(&self) -> wasmtime::Result<()> {
+        self.access.exceeded().map_or(Ok(()), |exceeded| Err(exceeded.into()))
     }
 
     /// A refusal that the guest is told of, which is without secrets.
@@ -137,17 +145,16 @@ impl RunState {
 
     /// The network as far as this run may use it, for this capability.
     pub(super) fn net(&self, capability: Capability) -> Result<(Net, Permission), NetFailure> {
-        self.allowance.capability(capability)?;
-        match &self.access.net {
-            Some(access) => Ok((access.net.clone(), access.permission.clone())),
-            None => Err(NetFailure::denied(format!("plugin `{}` has no network in this call", self.label.plugin))),
-        }
+        self.access.net(capability)
     }
-}
 
-impl WasiView for RunState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| WasiCtx::builder().build());
-        WasiCtxView { ctx, table: &mut self.table }
+    /// Closes the account; `idle` is how long nothing of the run was at work. A guest of WASI waits without a host call of ours.
+    pub(super) fn finish(&mut self, idle: Duration) {
+        self.settle();
+        // Says what is left of its last line.
+        self.wasi = None;
+        self.account.log_bytes = self.log.bytes();
+        self.account.bytes_out = self.access.traffic.sent();
+        self.account.waited = self.account.waited.max(idle);
     }
 }

@@ -20,7 +20,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{Host, response};
+    use extrack_plugin::fake::{Host, notification, response};
 
     use super::*;
 
@@ -29,7 +29,7 @@ mod tests {
         let host = Host::install();
         host.answer_http("POST https://hooks.slack.com/services/T/B/x", response(200, "ok"));
         let settings = Settings::from_json(r#"{"webhook": "https://hooks.slack.com/services/T/B/x"}"#).unwrap();
-        let receipt = notify(&message::tests::notification(1), &settings).unwrap();
+        let receipt = notify(&notification(1), &settings).unwrap();
         assert_eq!(receipt.answer, "200 ok");
         let body: json::Value = json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
         assert_eq!(body["blocks"][0]["type"], "section");
@@ -40,6 +40,6 @@ mod tests {
         let host = Host::install();
         host.answer_http("POST https://hooks.slack.com/services/T/B/x", response(404, "no_service"));
         let settings = Settings::from_json(r#"{"webhook": "https://hooks.slack.com/services/T/B/x"}"#).unwrap();
-        assert_eq!(notify(&message::tests::notification(1), &settings), Err(NotifyError::permanent("404 no_service")));
+        assert_eq!(notify(&notification(1), &settings), Err(NotifyError::permanent("404 no_service")));
     }
 }

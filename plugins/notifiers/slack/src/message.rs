@@ -1,7 +1,7 @@
 //! Slack's JSON: <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/>
 
 use extrack_plugin::json::{Value, json};
-use extrack_plugin::notifier::{Alert, Notification, NotificationStatus};
+use extrack_plugin::notifier::{Alert, Notification, NotificationStatus, shorten};
 use extrack_plugin::time::{format, rfc3339};
 
 /// Slack takes 50 blocks of 3,000 characters; a message that long is not read anyway.
@@ -36,7 +36,12 @@ fn section(alert: &Alert) -> String {
         NotificationStatus::Firing => ":red_circle:",
         NotificationStatus::Resolved => ":large_green_circle:",
     };
-    format!("{icon} *{}* · {}\n{}", escape(&alert.name), escape(&alert.service_name), escape(&shorten(&alert.summary)))
+    format!(
+        "{icon} *{}* · {}\n{}",
+        escape(&alert.name),
+        escape(&alert.service_name),
+        escape(&shorten(&alert.summary, MOST_SUMMARY_CHARACTERS))
+    )
 }
 
 fn context(alert: &Alert) -> String {
@@ -45,24 +50,19 @@ fn context(alert: &Alert) -> String {
         escape(&alert.severity),
         format!("since {}", &rfc3339(alert.started_ms)[..19].replace('T', " ")),
     ];
-    if let Some(ended_ms) = alert.ended_ms {
-        let seconds = ended_ms.saturating_sub(alert.started_ms) / 1_000;
-        parts.push(format!("for {}", format(std::time::Duration::from_secs(seconds))));
+    if let Some(lasted) = alert.lasted() {
+        parts.push(format!("for {}", format(lasted)));
     }
     parts.join(" · ")
 }
 
 /// What a phone shows on its lock screen.
 fn fallback(notification: &Notification, mention: Option<&str>) -> String {
-    let status = notification.status.as_str().to_uppercase();
-    let mut text = match notification.alerts.as_slice() {
-        [alert] => format!("[{status}] {}: {}", escape(&alert.service_name), escape(&alert.name)),
-        alerts => format!("[{status}] {} alerts", alerts.len()),
-    };
-    if let Some(mention) = mention {
-        text = format!("{mention} {text}");
+    let text = escape(&notification.title());
+    match mention {
+        Some(mention) => format!("{mention} {text}"),
+        None => text,
     }
-    text
 }
 
 /// The three characters that mean something to Slack.
@@ -70,43 +70,11 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(MOST_SUMMARY_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
+mod tests {
+    use extrack_plugin::fake::{notification, resolved};
 
-    pub(crate) fn notification(alerts: usize) -> Notification {
-        let alert = Alert {
-            id: "7".to_owned(),
-            name: "Service Down".to_owned(),
-            service: "shop-api".to_owned(),
-            service_name: "Shop & <API>".to_owned(),
-            severity: "critical".to_owned(),
-            status: NotificationStatus::Firing,
-            summary: "latency is 900 ms > 800 ms".to_owned(),
-            started_ms: 1_767_225_600_000,
-            ended_ms: None,
-            labels: Vec::new(),
-            annotations: Vec::new(),
-        };
-        Notification {
-            id: "n-1".to_owned(),
-            status: NotificationStatus::Firing,
-            group_key: "shop-api".to_owned(),
-            group_labels: Vec::new(),
-            receiver: "ops".to_owned(),
-            external_url: String::new(),
-            alerts: vec![alert; alerts],
-            attempt: 1,
-            attributes: Vec::new(),
-        }
-    }
+    use super::*;
 
     #[test]
     fn shows_what_happened_and_escapes_it() {
@@ -125,11 +93,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_resolved_alert_says_how_long_it_lasted() {
-        let mut resolved = notification(1);
-        resolved.status = NotificationStatus::Resolved;
-        resolved.alerts[0].status = NotificationStatus::Resolved;
-        resolved.alerts[0].ended_ms = Some(1_767_225_600_000 + 120_000);
-        let body = message(&resolved, Some("<!channel>"));
+        let body = message(&resolved(1), Some("<!channel>"));
         assert_eq!(body["text"], "[RESOLVED] Shop &amp; &lt;API&gt;: Service Down");
         assert_eq!(
             body["blocks"][1]["elements"][0]["text"],

@@ -4,6 +4,7 @@ use axum::http::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::*;
+use crate::store::control::AuditFilter;
 
 #[track_caller]
 fn assert_problem(answer: &Answer, status: u16, name: &str, part: &str) {
@@ -174,7 +175,7 @@ async fn grants_are_said_changed_and_taken_back() {
     assert_eq!((&found["origin"], &found["policy"]), (&json!("api"), &said));
     let stored = world.control.plugin_policy_list().await.unwrap();
     assert_eq!((stored[0].name.as_str(), &stored[0].policy, stored[0].updated_by.as_str()), ("http", &said, "admin"));
-    let audited = world.control.audit_list(None, 10).await.unwrap();
+    let audited = world.control.audit_list(&AuditFilter::default(), 10).await.unwrap();
     assert_eq!((audited[0].action.as_str(), &audited[0].detail), ("plugin.grant", &said));
 
     let wrong = json!({"grants": {"hosts": ["a b"]}, "budget": {"cpu": 0}});

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::domain::{Channel, DeliveryError, Message, Origin, PluginKind, Receipt, RunOutcome};
 use crate::net::{HostRule, Permission};
 use crate::plugin_host::bindings::notifier::exports::external_tracking::plugin::notifiers::Context;
-use crate::plugin_host::loader::Exports;
+use crate::plugin_host::loader::{Exports, Source};
 use crate::plugin_host::secrets::{self, SealedSettings};
 use crate::plugin_host::state::{Access, NetAccess};
 use crate::plugin_host::{PluginHost, convert, limits};
@@ -23,6 +23,9 @@ impl PluginHost {
         let notification = convert::notification(message);
         let mut hosts = secrets::granted_hosts(&channel.settings, &plugin.info.settings_schema);
         hosts.extend(sealed.hosts());
+        if matches!(plugin.source, Source::Bundled(_)) {
+            hosts.extend(secrets::default_hosts(&channel.settings, &plugin.info.settings_schema));
+        }
         let permission = Permission {
             hosts: hosts.iter().filter_map(|host| HostRule::parse(host).ok()).collect(),
             public_hosts: Vec::new(),

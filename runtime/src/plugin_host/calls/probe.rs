@@ -42,7 +42,9 @@ impl PluginHost {
             let failure = Some(Failure::new(ErrorKind::Plugin, message));
             return Observation { failure, ..unanswered(&call, run_id) };
         };
-        let Checked { observation, outcome, error, used } = self.check_with(&plugin, &call, run_id).await;
+        let checked = self.check_with(&plugin, &call, run_id).await;
+        self.offer_check(&plugin, &call, &checked);
+        let Checked { observation, outcome, error, used } = checked;
         self.account(&plugin, run_id, "check", Some(&call.service.slug), outcome, error, used).await;
         observation
     }
@@ -88,7 +90,11 @@ impl PluginHost {
         let (outcome, error) = match answer {
             Ok(Ok(found)) => {
                 observation.status = convert::status(found.status);
-                observation.failure = found.failure.map(convert::failure);
+                observation.failure = found.failure.map(convert::failure).or_else(|| {
+                    // A guest whose language hides why a request failed says only that it did.
+                    let unsaid = observation.status == Status::Error;
+                    used.account.last_failure.clone().filter(|_| unsaid)
+                });
                 observation.latency_us = found.latency_us.or(used.account.net_us);
                 observation.http_status = found.http_status;
                 observation.metrics = convert::metrics(found.metrics);
@@ -132,7 +138,7 @@ impl PluginHost {
             secrets: sealed,
             credentials: call.service.credentials.clone(),
             credential_host: own_host,
-            history: None,
+            ..Access::default()
         }
     }
 }

@@ -1,48 +1,63 @@
-//! One HTTP request: secrets and credentials are put in here, after the guest and before the policy.
+//! One HTTP request: secrets and credentials are put in here, after the guest and before the policy. `wasi:http` comes here too.
+
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
 use crate::domain::Capability;
-use crate::net::{HttpRequest, NetError, NetFailure};
+use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
-use crate::plugin_host::credentials::authorize;
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::credentials::{authorize, basic};
+use crate::plugin_host::secrets::BodyEncoding;
+use crate::plugin_host::state::{Access, RunState};
 
 /// Headers that decide where a request goes and where it ends: the host's own.
-const FORBIDDEN: [&str; 6] =
+pub(super) const FORBIDDEN: [&str; 6] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "proxy-authorization"];
 
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
         self.host_call()?;
-        let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        let body = request.body.as_ref().map_or(0, Vec::len);
-        self.sends(request.method.len() + request.url.len() + headers + body)?;
         let start = Instant::now();
-        let answer = self.send_http(request).await;
+        let deadline = self.call_deadline(request.timeout_ms);
+        let answer = Sender::new(&self.access).send(request, deadline).await;
         self.waited_since(start);
-        self.received()?;
-        Ok(answer.map_err(|failure| self.net_failed(failure)))
+        self.within_budget()?;
+        Ok(match answer {
+            Ok(response) => {
+                self.account.network(&response.phases, response.total_us, response.body.len() as u64);
+                Ok(to_guest(response))
+            }
+            Err(failure) => Err(self.net_failed(failure)),
+        })
     }
 }
 
-impl RunState {
-    async fn send_http(&mut self, request: Request) -> Result<Response, NetFailure> {
-        let (net, permission) = self.net(Capability::Http)?;
-        self.allowance.method(&request.method)?;
+/// Sends for a run: on its store, or beside it.
+#[derive(Clone)]
+pub(super) struct Sender {
+    access: Arc<Access>,
+}
+
+impl Sender {
+    pub(super) fn new(access: &Arc<Access>) -> Self {
+        Self { access: access.clone() }
+    }
+
+    /// `deadline` takes the place of the request's own time-out.
+    pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
+        let (net, permission) = self.access.net(Capability::Http)?;
+        self.access.allowance.method(&request.method)?;
+        self.access.sends(size(&request))?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
-        if let Some((name, _)) = request
-            .headers
-            .iter()
-            .find(|(name, _)| FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)))
-        {
+        if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_forbidden(name)) {
             return Err(NetFailure::denied(format!("header `{name}` is set by the host, not by plugins")));
         }
-        let mut call = HttpRequest::new(&request.method, &url, self.call_deadline(request.timeout_ms));
+        let mut call = HttpRequest::new(&request.method, &url, deadline);
         call.headers = request.headers.into_iter().map(|(name, value)| (name, secrets.reveal(&value))).collect();
         call.body = request.body.map(Into::into);
         for option in request.options {
@@ -50,30 +65,58 @@ impl RunState {
                 ("insecure", Value::Boolean(insecure)) => call.insecure = insecure,
                 ("max-body-bytes", Value::Integer(bytes)) => call.max_body_bytes = Some(bytes.max(0) as usize),
                 ("server-name", Value::Text(name)) => call.server_name = Some(name),
+                ("basic-auth", Value::Text(pair)) => {
+                    call.headers.push(("authorization".to_owned(), basic(&secrets.reveal(&pair))));
+                }
+                ("secrets-in-body", Value::Text(encoding)) => {
+                    let Some(encoding) = BodyEncoding::parse(&encoding) else {
+                        return Err(NetError::Protocol(format!(
+                            "request option `secrets-in-body` is `{encoding}`; known: `json`, `form`"
+                        ))
+                        .into());
+                    };
+                    call.body = call.body.map(|body| secrets.reveal_in_body(&body, encoding).into());
+                }
                 (key, _) => {
                     return Err(NetError::Protocol(format!(
-                        "request option `{key}` is unknown or of the wrong type; known: `insecure`, `max-body-bytes`, `server-name`"
+                        "request option `{key}` is unknown or of the wrong type; known: `insecure`, \
+                         `max-body-bytes`, `server-name`, `basic-auth`, `secrets-in-body`"
                     ))
                     .into());
                 }
             }
         }
         if let Some(name) = &request.auth {
-            self.allowance.credential(name)?;
+            self.access.allowance.credential(name)?;
             authorize(&mut call, name, &self.access.credentials, self.access.credential_host.as_deref())?;
         }
-        call.max_body_bytes = Some(call.max_body_bytes.unwrap_or(usize::MAX).min(self.may_receive()));
+        let most = call.max_body_bytes.unwrap_or(usize::MAX).min(self.access.may_receive());
+        call.max_body_bytes = Some(most);
         let response = net.http(&permission, call).await?;
-        self.account.network(&response.phases, response.total_us, response.body.len() as u64);
-        Ok(Response {
-            status: response.status,
-            version: response.version.to_owned(),
-            headers: response.headers,
-            body: response.body.into(),
-            truncated: response.truncated,
-            phases: phases(&response.phases, response.total_us),
-            peer: response.peer.to_string(),
-            certificate: response.certificate.map(certificate),
-        })
+        self.access.receives(response.body.len())?;
+        Ok(response)
+    }
+}
+
+/// As the guest hands it over, which is what it can carry out.
+fn size(request: &Request) -> usize {
+    let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    request.method.len() + request.url.len() + headers + request.body.as_ref().map_or(0, Vec::len)
+}
+
+pub(super) fn is_forbidden(name: &str) -> bool {
+    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
+fn to_guest(response: HttpResponse) -> Response {
+    Response {
+        status: response.status,
+        version: response.version.to_owned(),
+        headers: response.headers,
+        body: response.body.into(),
+        truncated: response.truncated,
+        phases: phases(&response.phases, response.total_us),
+        peer: response.peer.to_string(),
+        certificate: response.certificate.map(certificate),
     }
 }

@@ -13,7 +13,7 @@ impl Host for RunState {
         let html = message.html.as_ref().map_or(0, String::len);
         let to = message.to.iter().map(String::len).sum::<usize>();
         self.sends(message.subject.len() + message.text.len() + html + to)?;
-        if let Err(failure) = self.allowance.capability(Capability::Mail) {
+        if let Err(failure) = self.access.allowance.capability(Capability::Mail) {
             let reason = failure.to_string();
             self.denied(&reason);
             return Ok(Err(GuestError::Denied(reason)));

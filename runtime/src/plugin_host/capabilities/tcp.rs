@@ -65,7 +65,7 @@ impl HostConnection for RunState {
     ) -> wasmtime::Result<Result<Vec<u8>, GuestError>> {
         self.host_call()?;
         let start = Instant::now();
-        let (deadline, most) = (self.net_deadline, (max.min(READ_BYTES) as usize).min(self.may_receive()));
+        let (deadline, most) = (self.net_deadline, (max.min(READ_BYTES) as usize).min(self.access.may_receive()));
         let connection = &mut self.table.get_mut(&connection)?.0;
         connection.set_deadline(deadline);
         let read = connection.read(most).await;
@@ -75,7 +75,7 @@ impl HostConnection for RunState {
             Ok(bytes) => {
                 let phases = Phases { body_us: Some(waited), ..Phases::default() };
                 self.account.network(&phases, waited, bytes.len() as u64);
-                self.received()?;
+                self.receives(bytes.len())?;
                 Ok(Ok(bytes))
             }
             Err(failure) => Ok(Err(self.exchange_failed(failure, start))),

@@ -1,0 +1,76 @@
+//! The notifier `discord`: one message to a channel's webhook, an embed for each alert.
+
+mod message;
+
+use extrack_plugin::prelude::*;
+
+#[derive(Settings)]
+struct Settings {
+    /// URL of the channel's webhook.
+    webhook: Secret,
+    /// Put in front of a message that fires, e.g. `@here` or `<@&ROLE_ID>`.
+    mention: Option<String>,
+    /// Name the message comes from, in place of the webhook's.
+    username: Option<String>,
+}
+
+#[notifier]
+fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, NotifyError> {
+    let body = message::message(notification, settings.mention.as_deref(), settings.username.as_deref());
+    // With `wait` Discord answers with the message, or with what is wrong with it.
+    let response = http::post(format!("{}?wait=true", settings.webhook.placeholder())).json(&body).send()?;
+    let receipt = Receipt::from_response(&response).map_err(|error| with_delay(error, &response))?;
+    Ok(match response.json().ok().and_then(|answer| answer["id"].as_str().map(str::to_owned)) {
+        Some(id) => receipt.reference(id),
+        None => receipt,
+    })
+}
+
+/// Discord says in the body, in fractions of a second, when to come back.
+fn with_delay(error: NotifyError, response: &http::Response) -> NotifyError {
+    match error {
+        NotifyError::Retryable { message, after: None } => {
+            let seconds = response.json().ok().and_then(|answer| answer["retry_after"].as_f64());
+            let after = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            NotifyError::Retryable { message, after }
+        }
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use extrack_plugin::fake::{Host, notification, response};
+
+    use super::*;
+
+    const EXECUTE: &str = "POST https://discord.com/api/webhooks/1/token?wait=true";
+
+    fn settings() -> Settings {
+        Settings::from_json(r#"{"webhook": "https://discord.com/api/webhooks/1/token"}"#).unwrap()
+    }
+
+    #[test]
+    fn posts_and_keeps_the_messages_id() {
+        let host = Host::install();
+        host.answer_http(EXECUTE, response(200, r#"{"id": "811"}"#));
+        assert_eq!(notify(&notification(1), &settings()).unwrap().reference.as_deref(), Some("811"));
+    }
+
+    #[test]
+    fn comes_back_when_discord_says() {
+        let host = Host::install();
+        host.answer_http(EXECUTE, response(429, r#"{"message": "You are being rate limited.", "retry_after": 1.5}"#));
+        let Err(NotifyError::Retryable { after, .. }) = notify(&notification(1), &settings()) else {
+            panic!("a limit is worth another attempt");
+        };
+        assert_eq!(after, Some(Duration::from_millis(1_500)));
+    }
+
+    #[test]
+    fn a_deleted_webhook_is_permanent() {
+        let host = Host::install();
+        host.answer_http(EXECUTE, response(404, r#"{"message": "Unknown Webhook", "code": 10015}"#));
+        assert!(matches!(notify(&notification(1), &settings()), Err(NotifyError::Permanent(_))));
+    }
+}

@@ -1,0 +1,71 @@
+//! The text, in the HTML that Telegram takes: <https://core.telegram.org/bots/api#html-style>
+
+use extrack_plugin::notifier::{Alert, Notification, NotificationStatus, shorten};
+use extrack_plugin::time::{format, rfc3339};
+
+/// Telegram takes 4,096 characters; ten alerts of these stay below, with their markup.
+const MOST_ALERTS: usize = 10;
+const MOST_SUMMARY_CHARACTERS: usize = 200;
+const MOST_NAME_CHARACTERS: usize = 60;
+
+pub(crate) fn text(notification: &Notification) -> String {
+    let mut paragraphs: Vec<String> = notification.alerts.iter().take(MOST_ALERTS).map(paragraph).collect();
+    if notification.alerts.len() > MOST_ALERTS {
+        paragraphs.push(format!("and {} more", notification.alerts.len() - MOST_ALERTS));
+    }
+    if !notification.external_url.is_empty() {
+        paragraphs.push(format!("<a href=\"{}\">open External Tracking</a>", escape(&notification.external_url)));
+    }
+    paragraphs.join("\n\n")
+}
+
+fn paragraph(alert: &Alert) -> String {
+    let icon = match alert.status {
+        NotificationStatus::Firing => "🔴",
+        NotificationStatus::Resolved => "🟢",
+    };
+    let name = |text: &str| escape(&shorten(text, MOST_NAME_CHARACTERS));
+    let since = &rfc3339(alert.started_ms)[..19].replace('T', " ");
+    let lasted = alert.lasted().map(|lasted| format!(", for {}", format(lasted))).unwrap_or_default();
+    format!(
+        "{icon} <b>{}: {}</b>\n{}\n<i>{} · {} · since {since}{lasted}</i>",
+        name(&alert.service_name),
+        name(&alert.name),
+        escape(&shorten(&alert.summary, MOST_SUMMARY_CHARACTERS)),
+        alert.status.as_str(),
+        name(&alert.severity),
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use extrack_plugin::fake::{notification, resolved};
+
+    use super::*;
+
+    #[test]
+    fn shows_what_happened_and_escapes_it() {
+        assert_eq!(
+            text(&notification(1)),
+            "🔴 <b>Shop &amp; &lt;API&gt;: Service Down</b>\nlatency is 900 ms &gt; 800 ms\n\
+             <i>firing · critical · since 2026-01-01 00:00:00</i>"
+        );
+        assert!(text(&resolved(1)).ends_with("since 2026-01-01 00:00:00, for 2m</i>"), "{}", text(&resolved(1)));
+    }
+
+    #[test]
+    fn stays_inside_the_limit() {
+        let mut long = notification(30);
+        for alert in &mut long.alerts {
+            alert.summary = "x".repeat(9_000);
+            alert.name = "n".repeat(900);
+            alert.service_name = "s".repeat(900);
+        }
+        assert!(text(&long).chars().count() <= 4_096, "{}", text(&long).chars().count());
+        assert!(text(&long).contains("and 20 more"));
+    }
+}
