@@ -4,6 +4,7 @@ mod bind_alerts;
 mod bind_api;
 mod bind_plugins;
 mod bind_registry;
+mod local;
 mod plugin_folder;
 mod tasks;
 
@@ -32,6 +33,9 @@ use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
+
+pub use local::{check_plugin, history_of, load_plugin};
+
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;

@@ -93,6 +93,14 @@ pub async fn reload(config_dir: &Path, plugins: &dyn PluginDirectory, registry: 
     Ok(Reloaded { plugins: loaded.plugins, warnings: loaded.warnings })
 }
 
+/// What the environment says about the program, without any file of the configuration; with a default in place of each
+/// value that is wrong, and the faults.
+pub fn program_settings(environment: &Environment) -> (Settings, Vec<PlacedFault>) {
+    let mut reader = SettingsReader::new(environment);
+    let settings = reader.read();
+    (settings, reader.faults)
+}
+
 /// Reads files, blocking. Never fails: what is wrong is in the draft.
 pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     let mut reader = SettingsReader::new(environment);

@@ -12,9 +12,13 @@ mod convert;
 mod credentials;
 mod engine;
 mod grants;
+mod health;
 mod install;
 mod limits;
 mod loader;
+mod local;
+mod outgoing;
+mod redaction;
 mod run;
 mod run_log;
 mod secrets;
@@ -32,17 +36,19 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis};
+use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
 use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, RuleCall};
-pub use check::{CheckedStep, ComponentCheck, StepOutcome, check_offline};
+pub use check::{CheckedStep, ComponentCheck, StepOutcome};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, Refusal};
+pub use local::{LocalError, LocalPlugin, LocalSetup};
 pub use shadow::{ShadowEntry, ShadowRunner};
 pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
-use loader::{LoadedPlugin, Loader, Provenance, Source};
+use credentials::Wallet;
+use loader::{LoadedPlugin, Loader};
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
 use start::BundledPlugin;
@@ -70,7 +76,7 @@ pub struct PluginEntry {
     pub kind: PluginKind,
     pub version: String,
     pub digest: String,
-    /// `active`.
+    /// `active`, or `failing`.
     pub state: &'static str,
     pub since_ms: UnixMillis,
     /// Who installed it; `bundled` for what came with the binary.
@@ -78,6 +84,7 @@ pub struct PluginEntry {
     pub size: usize,
     pub imports: Vec<String>,
     pub info: Arc<PluginInfo>,
+    pub health: PluginHealth,
     /// The candidate that runs beside it.
     pub shadow: Option<ShadowEntry>,
 }
@@ -144,24 +151,43 @@ struct Shared {
     rule_swaps: AtomicU64,
     versions_kept: usize,
     net: Net,
+    /// Tokens and certificates that runs share.
+    wallet: Arc<Wallet>,
     has_mail: bool,
     log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
     next_run_id: AtomicI64,
+    labels: health::Labels,
 }
 
 impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
-        let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
-        let folder = |path: &Path, source| SetupError::Folder { path: path.to_owned(), source };
-        let compiled = setup.folder.join("compiled");
-        let cache = cache::CompiledCache::open(&compiled).map_err(|error| folder(&compiled, error))?;
-        let components = ComponentStore::open(&setup.folder).map_err(|error| folder(&setup.folder, error))?;
-        let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?;
-        let runner = Runner::new(&engine);
+        let (loader, runner) = compiler(&setup.folder)?;
         let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
         let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
+        let host = Self::assemble(setup, loader, runner, active, bundled)?;
+        host.load_installed(&records).await;
+        host.load_shadows(&records).await;
+        host.sweep(&records).await;
+        Ok(host)
+    }
+
+    /// Without any plugin.
+    fn empty(setup: Setup) -> Result<Self, SetupError> {
+        let (loader, runner) = compiler(&setup.folder)?;
+        Self::assemble(setup, loader, runner, Active::new(), BTreeMap::new())
+    }
+
+    fn assemble(
+        setup: Setup,
+        loader: Loader,
+        runner: Runner,
+        active: Active,
+        bundled: BTreeMap<String, BundledPlugin>,
+    ) -> Result<Self, SetupError> {
+        let components = ComponentStore::open(&setup.folder)
+            .map_err(|source| SetupError::Folder { path: setup.folder.clone(), source })?;
         let (shadow_work, shadow_inbox) = mpsc::channel(QUEUED);
         let shared = Shared {
             runner,
@@ -178,16 +204,14 @@ impl PluginHost {
             rule_swaps: AtomicU64::new(0),
             versions_kept: setup.versions_kept,
             net: setup.net,
+            wallet: Arc::default(),
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,
             next_run_id: AtomicI64::new(setup.first_run_id),
+            labels: health::Labels::default(),
         };
-        let host = Self { shared: Arc::new(shared) };
-        host.load_installed(&records).await;
-        host.load_shadows(&records).await;
-        host.sweep(&records).await;
-        Ok(host)
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Called once the registry exists.
@@ -261,30 +285,24 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         kind: plugin.kind,
         version: plugin.info.version.clone(),
         digest: plugin.digest.clone(),
-        state: "active",
+        state: if plugin.health.is_failing() { "failing" } else { "active" },
         since_ms: plugin.since_ms,
         by: plugin.by.clone(),
         size: plugin.size,
         imports: plugin.imports.clone(),
         info: plugin.info.clone(),
+        health: plugin.health.shown(now_ms()),
         shadow: None,
     }
 }
 
-/// What a component file says of itself, without a server: for `extrack plugin inspect`.
-pub async fn inspect(bytes: bytes::Bytes) -> Result<PluginEntry, Refusal> {
-    load_alone(bytes).await.map(|loaded| entry(&loaded))
-}
-
-/// Loads a component without a host around it.
-async fn load_alone(bytes: bytes::Bytes) -> Result<LoadedPlugin, Refusal> {
-    let scratch = tempfile::tempdir().map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let engine = engine::PluginEngine::start().map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let cache =
-        cache::CompiledCache::open(scratch.path()).map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let loader = Loader::new(&engine, cache).map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let provenance = Provenance { source: Source::Stored, since_ms: 0, by: String::new() };
-    loader.load(&Runner::new(&engine), bytes, provenance).await
+/// The engine, with compiled code kept in the folder.
+fn compiler(folder: &Path) -> Result<(Loader, Runner), SetupError> {
+    let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
+    let path = folder.join("compiled");
+    let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
+    let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?;
+    Ok((loader, Runner::new(&engine)))
 }
 
 /// Names of the plugins that are part of this binary.

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::domain::{Catalog, Observation, PluginPolicy, Status};
+use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy};
 use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
 use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
@@ -81,7 +81,7 @@ impl Services for Registry {
 /// The monitoring engine.
 pub trait Monitor: Send + Sync + 'static {
     /// The current word for a service; none before its first run.
-    fn status(&self, slug: &str) -> Option<Status>;
+    fn status(&self, slug: &str) -> Option<CurrentStatus>;
     fn service_status(&self, slug: &str) -> Option<ServiceStatus>;
     /// Runs a probe now (the first one if none is named). Its observation is committed when this returns.
     fn check_now<'a>(
@@ -92,12 +92,12 @@ pub trait Monitor: Send + Sync + 'static {
 }
 
 impl Monitor for Monitoring {
-    fn status(&self, slug: &str) -> Option<Status> {
+    fn status(&self, slug: &str) -> Option<CurrentStatus> {
         self.board().status(slug)
     }
 
     fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
-        self.board().service(slug)
+        self.service_status(slug)
     }
 
     fn check_now<'a>(

@@ -1,5 +1,6 @@
 //! Plugins: what is loaded, putting in a new version, going back to an earlier one, taking it away.
 
+mod health;
 pub(super) mod shadow;
 pub(super) mod versions;
 
@@ -27,6 +28,7 @@ use super::page::Page;
 use super::state::ApiState;
 use crate::domain::{PluginKind, Want};
 use crate::plugin_host::{PluginEntry, ShadowEntry};
+use health::HealthBody;
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -36,7 +38,7 @@ pub(super) struct PluginBody {
     version: String,
     /// sha256 of the component, in hex.
     digest: String,
-    /// `active`, or what is wrong with it.
+    /// `active`, or `failing`: its last runs broke; `health` says why.
     state: &'static str,
     /// Since when this version is the active one, RFC 3339.
     since: String,
@@ -51,6 +53,7 @@ pub(super) struct PluginBody {
     wants: Vec<Want>,
     /// JSON Schema.
     settings_schema: Value,
+    health: HealthBody,
     /// The candidate that runs beside it, null without one.
     shadow: Option<CandidateBody>,
 }
@@ -82,7 +85,8 @@ impl From<ShadowEntry> for CandidateBody {
 
 impl From<PluginEntry> for PluginBody {
     fn from(entry: PluginEntry) -> Self {
-        let PluginEntry { name, kind, version, digest, state, since_ms, by, size, imports, info, shadow } = entry;
+        let PluginEntry { name, kind, version, digest, state, since_ms, by, size, imports, info, health, shadow } =
+            entry;
         let info = Arc::unwrap_or_clone(info);
         Self {
             name,
@@ -97,6 +101,7 @@ impl From<PluginEntry> for PluginBody {
             summary: info.summary,
             wants: info.wants,
             settings_schema: info.settings_schema,
+            health: health.into(),
             shadow: shadow.map(CandidateBody::from),
         }
     }

@@ -1,5 +1,8 @@
 //! `extrack plugin …`: one file a subcommand.
 
+mod bench;
+mod build;
+mod call;
 mod check;
 mod compare;
 mod discard;
@@ -7,22 +10,30 @@ mod grants;
 mod inspect;
 mod install;
 mod list;
+mod new;
 mod promote;
 mod remove;
 mod rollback;
+mod run;
 mod shadow;
+mod test;
+mod units;
 mod versions;
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Subcommand;
 
 use super::client::Server;
-use crate::plugin_host;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Plugin {
+    New(new::New),
+    Build(build::Build),
+    Test(test::Test),
+    Run(run::Run),
+    Bench(bench::Bench),
+    Inspect(inspect::Inspect),
+    Check(check::Check),
     List(list::List),
     Install(install::Install),
     Versions(versions::Versions),
@@ -32,14 +43,20 @@ pub(super) enum Plugin {
     Compare(compare::Compare),
     Promote(promote::Promote),
     Discard(discard::Discard),
-    Inspect(inspect::Inspect),
-    Check(check::Check),
     Grants(grants::Grants),
 }
 
 impl Plugin {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        match self {
+    /// The exit code.
+    pub(super) async fn run(self, server: &Server) -> Result<u8> {
+        let done = match self {
+            Plugin::New(command) => command.run().await,
+            Plugin::Build(command) => command.run().await,
+            Plugin::Test(command) => command.run().await,
+            Plugin::Run(command) => return command.run().await,
+            Plugin::Bench(command) => command.run().await,
+            Plugin::Inspect(command) => command.run().await,
+            Plugin::Check(command) => return command.run(server).await,
             Plugin::List(command) => command.run(server).await,
             Plugin::Install(command) => command.run(server).await,
             Plugin::Versions(command) => command.run(server).await,
@@ -49,17 +66,8 @@ impl Plugin {
             Plugin::Compare(command) => command.run(server).await,
             Plugin::Promote(command) => command.run(server).await,
             Plugin::Discard(command) => command.run(server).await,
-            Plugin::Inspect(command) => command.run().await,
-            Plugin::Check(command) => command.run(server).await,
             Plugin::Grants(command) => command.run(server).await,
-        }
+        };
+        done.map(|()| 0)
     }
-}
-
-/// A component file, and what it says of itself.
-async fn described(file: &Path) -> Result<(bytes::Bytes, plugin_host::PluginEntry)> {
-    let bytes = bytes::Bytes::from(std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?);
-    let entry =
-        plugin_host::inspect(bytes.clone()).await.with_context(|| format!("`{}` is not a plugin", file.display()))?;
-    Ok((bytes, entry))
 }

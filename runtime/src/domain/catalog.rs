@@ -38,12 +38,17 @@ pub struct Service {
     pub probes: Vec<Probe>,
 }
 
+/// Shorter secrets are not taken out of answers, logs and errors: they would take words and numbers out with them.
+pub const SHORTEST_HIDDEN_BYTES: usize = 6;
+
 /// How the host proves who we are. Never seen by a plugin.
 #[derive(Debug, Clone)]
 pub struct Credential {
     /// `default` for the service's `authentication`.
     pub name: String,
     pub kind: CredentialKind,
+    /// Where it goes beside the service's own host: `name` or `name:port`, in lower case.
+    pub hosts: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +69,35 @@ pub enum CredentialKind {
         parameter: String,
         value: SecretString,
     },
+    /// A token that is asked for, used until it ends, and asked for again.
+    OAuth2(OAuth2),
+    /// A certificate of ours, shown in the TLS handshake.
+    Mtls {
+        /// PEM; ours first.
+        certificate: String,
+        /// PEM
+        key: SecretString,
+    },
+}
+
+/// The client credentials grant (RFC 6749, 4.4).
+#[derive(Debug, Clone)]
+pub struct OAuth2 {
+    pub token_url: String,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    pub scopes: Vec<String>,
+    pub audience: Option<String>,
+    pub client_auth: ClientAuth,
+}
+
+/// How the token endpoint is told who asks (RFC 6749, 2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// In the `Authorization` header.
+    Basic,
+    /// In the form.
+    Post,
 }
 
 /// One scheduled check of one service.

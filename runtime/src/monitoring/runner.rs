@@ -10,9 +10,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::board::StatusBoard;
+use super::board::{ServiceStatus, StatusBoard};
 use super::schedule::{Due, ProbeKey, Schedule};
-use crate::domain::{Catalog, ErrorKind, Failure, LOCAL, Observation, Probe, Service, Status, UnixMillis, now_ms};
+use crate::domain::{
+    Catalog, CurrentStatus, ErrorKind, Failure, LOCAL, Observation, Probe, Service, Status, UnixMillis, now_ms,
+};
 use crate::plugin_host::{PluginHost, ProbeCall};
 use crate::store::ResultStore;
 
@@ -84,6 +86,20 @@ impl Monitoring {
 
     pub fn board(&self) -> Arc<StatusBoard> {
         self.shared.board.clone()
+    }
+
+    /// None: no such service.
+    pub fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
+        let mut status = self.shared.board.service(slug)?;
+        if status.status == Some(CurrentStatus::Unknown) {
+            let broken = status.probes.iter().filter_map(|probe| probe.latest.as_ref());
+            let failing = broken.filter(|latest| latest.is_check_broken()).find_map(|latest| {
+                let failing = self.shared.host.health(&latest.plugin)?.failing?;
+                Some(format!("plugin `{}` is failing: {}", latest.plugin, failing.reason))
+            });
+            status.reason = failing.or(status.reason);
+        }
+        Some(status)
     }
 
     /// What was seen before the program stopped; oldest first.

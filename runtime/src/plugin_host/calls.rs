@@ -44,13 +44,14 @@ impl PluginHost {
         error: Option<String>,
         used: Used,
     ) {
-        metrics::counter!("extrack_plugin_runs_total", "plugin" => plugin.info.name.clone(), "outcome" => outcome.as_str())
-            .increment(1);
-        if used.account.denials > 0 {
-            metrics::counter!("extrack_plugin_denials_total", "plugin" => plugin.info.name.clone())
-                .increment(u64::from(used.account.denials));
+        let run = run_of(plugin, run_id, function, service, outcome, error, used);
+        self.note_health(plugin, &run);
+        if run.denials > 0 {
+            metrics::counter!("extrack_plugin_denials_total", "plugin" => run.plugin.clone())
+                .increment(u64::from(run.denials));
         }
-        self.write_down(plugin, run_id, function, service, outcome, error, used).await;
+        // Closed only while the program ends, when the row has nowhere to go.
+        let _ = self.shared.runs.send(run).await;
     }
 
     /// The row alone: what a candidate does is no news of the plugin.
@@ -65,29 +66,40 @@ impl PluginHost {
         error: Option<String>,
         used: Used,
     ) {
-        let run = PluginRun {
-            run_id,
-            ts_ms: now_ms() - used.duration.as_millis() as i64,
-            plugin: plugin.info.name.clone(),
-            kind: plugin.kind,
-            version: plugin.info.version.clone(),
-            digest: plugin.digest.clone(),
-            function,
-            service: service.map(str::to_owned),
-            outcome,
-            error: error.map(|error| Failure::new(ErrorKind::Plugin, error).message),
-            duration_us: used.duration.as_micros() as u64,
-            cpu_us: used.cpu_us(),
-            memory_bytes: used.memory_peak as u64,
-            host_calls: used.account.host_calls,
-            log_bytes: used.account.log_bytes,
-            denials: used.account.denials,
-            denied: used.account.denied.map(|denied| Failure::new(ErrorKind::Denied, denied).message),
-            bytes_in: used.account.bytes_in,
-            bytes_out: used.account.bytes_out,
-        };
-        // Closed only while the program ends, when the row has nowhere to go.
-        let _ = self.shared.runs.send(run).await;
+        // As above.
+        let _ = self.shared.runs.send(run_of(plugin, run_id, function, service, outcome, error, used)).await;
+    }
+}
+
+fn run_of(
+    plugin: &LoadedPlugin,
+    run_id: i64,
+    function: &'static str,
+    service: Option<&str>,
+    outcome: RunOutcome,
+    error: Option<String>,
+    used: Used,
+) -> PluginRun {
+    PluginRun {
+        run_id,
+        ts_ms: now_ms() - used.duration.as_millis() as i64,
+        plugin: plugin.info.name.clone(),
+        kind: plugin.kind,
+        version: plugin.info.version.clone(),
+        digest: plugin.digest.clone(),
+        function,
+        service: service.map(str::to_owned),
+        outcome,
+        error: error.map(|error| Failure::new(ErrorKind::Plugin, error).message),
+        duration_us: used.duration.as_micros() as u64,
+        cpu_us: used.cpu_us(),
+        memory_bytes: used.memory_peak as u64,
+        host_calls: used.account.host_calls,
+        log_bytes: used.account.log_bytes,
+        denials: used.account.denials,
+        denied: used.account.denied.map(|denied| Failure::new(ErrorKind::Denied, denied).message),
+        bytes_in: used.account.bytes_in,
+        bytes_out: used.account.bytes_out,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::grants::{Allowance, Policies, view};
+use super::grants::{Allowance, view};
 use super::loader::{LoadedPlugin, Refusal};
-use super::{PluginEntry, PluginGrants, PluginHost, entry};
+use super::{LocalError, LocalPlugin, LocalSetup, PluginEntry, PluginGrants, PluginHost, SetupError, entry};
 use crate::domain::PluginPolicy;
 
 /// The steps of an installation, in their order.
@@ -70,15 +70,24 @@ impl PluginHost {
     }
 }
 
-/// Without a server: against these policies, and no settings in use.
-pub async fn check_offline(bytes: bytes::Bytes, policies: BTreeMap<String, PluginPolicy>) -> ComponentCheck {
-    let candidate = match super::load_alone(bytes).await {
-        Ok(candidate) => candidate,
-        Err(refusal) => return ComponentCheck::new(None, Some(&refusal), None),
-    };
-    let known = Policies::default();
-    known.set_file(policies);
-    let allowance = Allowance::new(candidate.name.clone(), candidate.wants.clone(), known.of(&candidate.name));
-    let refusal = allowance.check_imports(&candidate.imports).err();
-    ComponentCheck::new(Some("grants"), refusal.as_ref(), Some((&candidate, &allowance)))
+impl LocalPlugin {
+    /// Without a server: against these policies, and no settings in use.
+    pub async fn check(
+        setup: LocalSetup,
+        component: bytes::Bytes,
+        policies: BTreeMap<String, PluginPolicy>,
+    ) -> Result<ComponentCheck, SetupError> {
+        let plugin = match LocalPlugin::load(setup, component).await {
+            Ok(plugin) => plugin,
+            Err(LocalError::Refused(refusal)) => return Ok(ComponentCheck::new(None, Some(&refusal), None)),
+            Err(LocalError::Setup(error)) => return Err(error),
+        };
+        let host = plugin.host();
+        host.set_file_policies(policies);
+        let candidate = host.shared.active.load().get(&plugin.entry().name).cloned();
+        let candidate = candidate.expect("it was just loaded");
+        let allowance = host.allowance(&candidate);
+        let refusal = allowance.check_imports(&candidate.imports).err();
+        Ok(ComponentCheck::new(Some("grants"), refusal.as_ref(), Some((&candidate, &allowance))))
+    }
 }

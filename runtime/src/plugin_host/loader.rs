@@ -12,10 +12,11 @@ use super::capabilities;
 use super::convert;
 use super::engine::PluginEngine;
 use super::grants::{Policy, PolicyOrigin, Wants};
+use super::health::Health;
 use super::limits;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
-use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis};
+use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, now_ms};
 
 pub(super) const PACKAGE: &str = "external-tracking:plugin/";
 
@@ -55,6 +56,7 @@ pub(super) struct LoadedPlugin {
     pub(super) wants: Arc<Wants>,
     /// On trial beside the active version.
     pub(super) is_candidate: bool,
+    pub(super) health: Health,
 }
 
 #[derive(Clone)]
@@ -153,6 +155,7 @@ impl Loader {
             name: info.name.as_str().into(),
             wants: Arc::new(Wants::of(&info)),
             is_candidate: false,
+            health: Health::new(now_ms()),
             info: Arc::new(info),
             kind,
             digest,

@@ -133,7 +133,8 @@ impl Runner {
         let memory = MemoryLimiter::new(access.allowance.budget().memory_bytes);
         let access = Arc::new(access);
         let state = RunState {
-            log: Arc::new(RunLog::new(label, access.clone())),
+            log: Arc::new(RunLog::new(label.clone(), access.clone())),
+            label,
             access,
             net_deadline: deadline - margin(deadline.saturating_duration_since(Instant::now())),
             account: Account::default(),

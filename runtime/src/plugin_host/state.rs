@@ -8,6 +8,7 @@ use wasmtime::component::ResourceTable;
 
 use super::capabilities::cel::CelPrograms;
 use super::capabilities::wasi::Wasi;
+use super::credentials::Wallet;
 use super::grants::{Allowance, Traffic, Wants};
 use super::limits::MemoryLimiter;
 use super::run_log::RunLog;
@@ -17,6 +18,7 @@ use crate::net::{Net, NetFailure, Permission};
 
 /// Everything a call may see; nothing of it outlives the call.
 pub(super) struct RunState {
+    pub(super) label: RunLabel,
     /// Shared with what happens for the run beside its store: requests of `wasi:http`.
     pub(super) access: Arc<Access>,
     pub(super) log: Arc<RunLog>,
@@ -57,8 +59,11 @@ pub(super) struct Access {
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
     pub(super) credentials: Vec<Credential>,
-    /// Credentials go to this host and to no other.
+    /// Credentials go to this host, and to those that one names itself.
     pub(super) credential_host: Option<String>,
+    /// Credentials go over TLS only, as the service itself is reached.
+    pub(super) credential_tls: bool,
+    pub(super) wallet: Arc<Wallet>,
     /// For rules, which have no clock and no chance of their own: what WASI's clocks say and its random numbers start from.
     pub(super) frozen_ms: Option<UnixMillis>,
 }

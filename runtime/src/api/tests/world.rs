@@ -140,6 +140,7 @@ impl World {
         let mut statuses = self.statuses.lock().unwrap();
         let status = statuses.entry(observation.service.clone()).or_insert_with(|| ServiceStatus {
             status: None,
+            reason: None,
             since_ms: None,
             probes: Vec::new(),
         });
@@ -156,13 +157,17 @@ impl World {
             status: observation.status,
             latency_us: observation.latency_us,
             missed: observation.missed,
+            broken: observation.is_check_broken(),
         });
         if probe.recent.len() > 40 {
             probe.recent.remove(0);
         }
         probe.latest = Some(Arc::new(observation.clone()));
-        let worst =
-            status.probes.iter().filter_map(|probe| Some(probe.latest.as_ref()?.status)).max_by_key(|s| *s as u8);
+        let worst = status
+            .probes
+            .iter()
+            .filter_map(|probe| Some(CurrentStatus::of(probe.latest.as_ref()?)))
+            .max_by_key(|s| *s as u8);
         if status.status != worst {
             status.status = worst;
             status.since_ms = Some(observation.ts_ms);
@@ -292,7 +297,34 @@ impl World {
             size: 28_672,
             imports: vec!["external-tracking:plugin/http@0.1.0".to_owned()],
             info: Arc::new(info),
+            health: self.health(),
             shadow: (name == "http").then(|| self.candidate()),
+        }
+    }
+
+    fn health(&self) -> PluginHealth {
+        let duration = DurationQuantiles { p50_us: 1_900, p95_us: 5_400, p99_us: 9_000, max_us: 12_345 };
+        let last_hour = RunFigures {
+            runs: 120,
+            ok: 118,
+            traps: 2,
+            cpu_us: 60_000,
+            memory_bytes: 1_179_648,
+            duration: Some(duration),
+            ..RunFigures::default()
+        };
+        PluginHealth {
+            since_ms: self.now - 3_600_000,
+            total: last_hour.clone(),
+            last_hour,
+            recent: RecentRuns { runs: 20, broken: 2, broken_in_a_row: 0 },
+            failing: None,
+            last_broken: Some(BrokenRun {
+                ts_ms: self.now - 60_000,
+                function: "check".to_owned(),
+                outcome: RunOutcome::Trap,
+                reason: "trapped: wasm `unreachable` instruction executed".to_owned(),
+            }),
         }
     }
 
@@ -411,7 +443,7 @@ impl Services for World {
 }
 
 impl Monitor for World {
-    fn status(&self, slug: &str) -> Option<Status> {
+    fn status(&self, slug: &str) -> Option<CurrentStatus> {
         self.statuses.lock().unwrap().get(slug)?.status
     }
 

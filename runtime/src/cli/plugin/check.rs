@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::grants;
+use crate::app;
 use crate::cli::client::{NoAnswer, Server};
 use crate::cli::print::{cell, json as print_json, line, table};
 use crate::config::{self, Environment};
@@ -33,7 +34,8 @@ pub(in crate::cli) struct Check {
 }
 
 impl Check {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    /// The exit code.
+    pub(super) async fn run(self, server: &Server) -> Result<u8> {
         let bytes = std::fs::read(&self.file).with_context(|| format!("reading `{}`", self.file.display()))?;
         let (checked, server_less) = if self.offline || self.config.is_some() {
             (self.offline(bytes).await?, None)
@@ -51,10 +53,7 @@ impl Check {
         } else {
             print(&checked, server_less.as_deref());
         }
-        if checked["accepted"] != true {
-            bail!("`{}` would be refused", self.file.display());
-        }
-        Ok(())
+        Ok(u8::from(checked["accepted"] != true))
     }
 
     async fn offline(&self, bytes: Vec<u8>) -> Result<Value> {
@@ -62,7 +61,7 @@ impl Check {
             Some(folder) => policies(folder).await?,
             None => BTreeMap::new(),
         };
-        Ok(shown(plugin_host::check_offline(bytes.into(), policies).await))
+        Ok(shown(app::check_plugin(bytes.into(), policies).await?))
     }
 }
 

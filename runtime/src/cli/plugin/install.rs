@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
-use super::described;
+use super::call::load;
 use crate::cli::client::Server;
 use crate::cli::print::{cell, line};
 
 /// Brings a component to the server: verified first, then active at once, without a missed run.
 ///
-/// Example: extrack plugin install target/components/shop-probe.wasm
+/// Example: extrack plugin install dist/shop-probe.wasm
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Install {
     file: PathBuf,
@@ -19,8 +19,9 @@ pub(in crate::cli) struct Install {
 
 impl Install {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let (bytes, entry) = described(&self.file).await?;
-        let entry = server.connect()?.put_bytes(&format!("/plugins/{}", entry.name), bytes.to_vec()).await?;
+        let bytes = std::fs::read(&self.file).with_context(|| format!("reading `{}`", self.file.display()))?;
+        let name = load(&self.file).await?.entry().name.clone();
+        let entry = server.connect()?.put_bytes(&format!("/plugins/{name}"), bytes).await?;
         line(&format!(
             "{} {} {} is {}",
             cell(&entry["kind"]),

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
-use super::described;
+use super::call::load;
 use crate::cli::client::Server;
 use crate::cli::print::{cell, line};
 
@@ -22,9 +22,9 @@ pub(in crate::cli) struct Shadow {
 
 impl Shadow {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let (bytes, candidate) = described(&self.file).await?;
-        let path = format!("/plugins/{}/shadow", candidate.name);
-        let entry = server.connect()?.put_bytes(&path, bytes.to_vec()).await?;
+        let bytes = std::fs::read(&self.file).with_context(|| format!("reading `{}`", self.file.display()))?;
+        let path = format!("/plugins/{}/shadow", load(&self.file).await?.entry().name);
+        let entry = server.connect()?.put_bytes(&path, bytes).await?;
         let (name, active) = (cell(&entry["name"]), cell(&entry["version"]));
         line(&format!("{name} {} runs beside {active}, which stays active", cell(&entry["shadow"]["version"])));
         line(&format!("its requests are real; `extrack plugin compare {name}` shows how it does"));

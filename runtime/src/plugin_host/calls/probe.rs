@@ -138,6 +138,8 @@ impl PluginHost {
             secrets: sealed,
             credentials: call.service.credentials.clone(),
             credential_host: own_host,
+            credential_tls: call.service.base_url.starts_with("https:"),
+            wallet: self.shared.wallet.clone(),
             ..Access::default()
         }
     }

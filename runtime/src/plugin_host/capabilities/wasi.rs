@@ -50,7 +50,7 @@ impl RunState {
             let mut http = WasiHttpCtx::new();
             http.set_field_size_limit(FIELD_BYTES);
             let context = context(&self.log, self.access.frozen_ms);
-            Wasi { context, http, requests: Requests::new(&self.access, &self.log, self.net_deadline) }
+            Wasi { context, http, requests: Requests::new(&self.access, &self.label, &self.log, self.net_deadline) }
         });
         (wasi, &mut self.table)
     }
