@@ -17,7 +17,9 @@ pub mod slug;
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationState, NotificationStatus, Severity,
 };
-pub use catalog::{AlertRule, Catalog, Channel, ChannelId, Credential, CredentialKind, Origin, Probe, Service};
+pub use catalog::{
+    AlertRule, Catalog, Channel, ChannelId, Credential, CredentialKind, Origin, Probe, Service, plugin_subject,
+};
 pub use message::{DeliveryError, Message, Receipt};
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};

@@ -3,6 +3,7 @@
 
 mod database;
 mod gate;
+mod health;
 mod query;
 mod read;
 mod rows;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use health::{StoredSpan, VersionKey};
 pub use query::{QueryError, QueryLimits, SqlAnswer, SqlColumn};
 pub use rows::ServiceRow;
 pub use writer::Writer;
