@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod author;
 mod channels;
 mod config;
 mod contract;
@@ -14,4 +15,8 @@ mod probes;
 mod scheduler;
 mod secrets;
 mod services;
+mod shadow;
 mod sql;
+mod templates;
+mod versions;
+mod webhooks;

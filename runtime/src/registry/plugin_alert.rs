@@ -64,6 +64,7 @@ pub(super) fn plugins_in_use(catalog: &Catalog) -> BTreeSet<String> {
     let probes = catalog.services.values().flat_map(|service| &service.probes).map(|probe| &probe.plugin);
     let rules = catalog.rules.values().flatten().map(|rule| &rule.plugin);
     let notifiers = catalog.channels.values().map(|channel| &channel.plugin);
-    let names: BTreeSet<&String> = probes.chain(rules).chain(notifiers).collect();
+    let webhooks = catalog.services.values().flat_map(|service| &service.webhooks).map(|webhook| &webhook.plugin);
+    let names: BTreeSet<&String> = probes.chain(rules).chain(notifiers).chain(webhooks).collect();
     names.into_iter().cloned().collect()
 }

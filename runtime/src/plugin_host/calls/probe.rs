@@ -131,8 +131,11 @@ impl PluginHost {
         Access {
             net: Some(NetAccess { net: self.shared.net.clone(), permission, mail: false }),
             secrets: sealed,
+            sent: Default::default(),
             credentials: call.service.credentials.clone(),
             credential_host: own_host,
+            credential_tls: call.service.base_url.starts_with("https:"),
+            wallet: self.shared.wallet.clone(),
             ..Access::default()
         }
     }

@@ -11,12 +11,13 @@ use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::http::{Sender, is_forbidden};
+use super::http::Sender;
 use crate::domain::{Failure, Phases};
 use crate::net::{HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::Request;
 use crate::plugin_host::bindings::imports::log::Level;
 use crate::plugin_host::limits;
+use crate::plugin_host::outgoing::is_forbidden;
 use crate::plugin_host::run_log::RunLog;
 use crate::plugin_host::state::{Access, Account, RunLabel};
 
@@ -48,7 +49,7 @@ struct Ended {
 impl Requests {
     pub(super) fn new(access: &Arc<Access>, label: &RunLabel, log: &Arc<RunLog>, deadline: Instant) -> Self {
         Self {
-            sender: Sender::new(access, &label.plugin),
+            sender: Sender::new(access, label),
             access: access.clone(),
             log: log.clone(),
             deadline,
@@ -113,7 +114,7 @@ impl WasiHttpHooks for Requests {
                     Ended {
                         phases: response.phases,
                         total_us: response.total_us,
-                        bytes_in: response.body.len() as u64,
+                        bytes_in: response.received_bytes,
                         failure: None,
                     },
                     to_response(response),
