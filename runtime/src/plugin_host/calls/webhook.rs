@@ -39,10 +39,11 @@ impl PluginHost {
         let service = call.service.slug.clone();
         let is_unsigned = call.webhook.unsigned;
         let sealed = SealedSettings::new(&call.webhook.settings, &plugin.info.settings_schema);
+        let patience = self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::RECEIVE);
         let context = Context {
             service: service.clone(),
             settings: sealed.settings.to_string(),
-            timeout_ms: limits::RECEIVE.as_millis() as u64,
+            timeout_ms: patience.as_millis() as u64,
             attributes: Vec::new(),
         };
         let mut access = self.webhook_access(&call, &plugin, sealed);
@@ -50,7 +51,7 @@ impl PluginHost {
         access.sent = SentSecrets::take_out(&mut request, &access.secrets);
         let redact = access.secrets.clone();
         let request = convert::webhook_request(request);
-        let deadline = Instant::now() + limits::RECEIVE;
+        let deadline = Instant::now() + patience;
         let (answer, used) = self
             .shared
             .runner
