@@ -13,6 +13,7 @@ mod install;
 mod limits;
 mod loader;
 mod run;
+mod run_log;
 mod secrets;
 mod state;
 mod versions;

@@ -12,6 +12,8 @@ mod net;
 mod random;
 pub(super) mod tcp;
 mod tls;
+pub(super) mod wasi;
+mod wasi_http;
 
 use wasmtime::component::{HasSelf, Linker};
 
@@ -32,7 +34,7 @@ pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
 /// What a kind may import is checked when a plugin is loaded.
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     super::bindings::host::Host_::add_to_linker::<_, HasSelf<RunState>>(linker, |state| state)?;
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasi::link(linker)
 }
 
 impl imports::types::Host for RunState {}

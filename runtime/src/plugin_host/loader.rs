@@ -202,7 +202,7 @@ fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), 
         .iter()
         .filter(|name| match interface(name) {
             Some(interface) => !allowed.contains(&interface.as_str()),
-            None => !name.starts_with("wasi:"),
+            None => !is_wasi(name),
         })
         .map(String::as_str)
         .collect();
@@ -210,14 +210,35 @@ fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), 
         return Err(refuse(
             "imports",
             format!(
-                "imports `{}`, which a {} is not offered; offered are {} and WASI 0.2",
+                "imports `{}`, which a {} is not offered; offered are {} and WASI 0.2 ({})",
                 unknown.join("`, `"),
                 kind.as_str(),
-                allowed.join(", ")
+                allowed.join(", "),
+                capabilities::wasi::PACKAGES.join(", ")
+            ),
+        ));
+    }
+    if !allowed.contains(&"http")
+        && let Some(http) = imports.iter().find(|name| name.starts_with("wasi:http/"))
+    {
+        return Err(refuse(
+            "imports",
+            format!(
+                "imports `{http}`, and a {} has no network; leave it out when building, e.g. `disableFeatures: [\"http\", \
+                 \"fetch-event\"]` for componentize-js",
+                kind.as_str()
             ),
         ));
     }
     Ok((kind, imports))
+}
+
+/// `wasi:io/streams@0.2.6`: a package that is linked, in any version 0.2.
+fn is_wasi(import: &str) -> bool {
+    let Some((interface, version)) = import.split_once('@') else { return false };
+    let package = interface.split('/').next().unwrap_or(interface);
+    let patch = version.strip_prefix("0.2.").unwrap_or_default();
+    capabilities::wasi::PACKAGES.contains(&package) && patch.parse::<u32>().is_ok()
 }
 
 /// Names become file names, routes and words in SQL.
@@ -245,4 +266,24 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
 
 fn cut(text: &str) -> String {
     text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wasi_is_known_by_package_and_version() {
+        for (import, wanted) in [
+            ("wasi:io/streams@0.2.0", true),
+            ("wasi:http/outgoing-handler@0.2.10", true),
+            ("wasi:cli/environment@0.3.0", false),
+            ("wasi:http/types@0.2.0-rc-2023-11-10", false),
+            ("wasi:keyvalue/store@0.2.0", false),
+            ("wasi:iota/streams@0.2.0", false),
+            ("wasi:io/streams", false),
+        ] {
+            assert_eq!(is_wasi(import), wanted, "{import}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! One execution of a plugin: a fresh store and instance, one deadline over everything, and an account of it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +9,12 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 
 use super::capabilities::cel::CelPrograms;
 use super::engine::{PluginEngine, TICK};
 use super::limits::{self, Exceeded, MemoryLimiter};
+use super::run_log::RunLog;
 use super::state::{Access, Account, RunLabel, RunState};
 use crate::domain::{ErrorKind, Failure, RunOutcome};
 
@@ -56,17 +60,20 @@ impl Runner {
         };
         let start = Instant::now();
         let mut store = self.store(label, access, deadline);
-        let ended = tokio::time::timeout_at(deadline, async {
+        let mut busy = Duration::ZERO;
+        let work = async {
             let instance = pre.instantiate_async(&mut store).await?;
             call(&mut store, &instance).await
-        })
-        .await;
-        let state = store.into_data();
-        let used = Used { account: state.account, duration: start.elapsed(), memory_peak: state.memory.peak };
+        };
+        let ended = tokio::time::timeout_at(deadline, metered(work, &mut busy)).await;
+        let duration = start.elapsed();
+        let mut state = store.into_data();
+        state.finish(duration.saturating_sub(busy));
+        let used = Used { account: state.account, duration, memory_peak: state.memory.peak };
         let result = match ended {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                Err(broken(&error, state.memory.refused, &state.access, used.account.last_error.as_deref()))
+                Err(broken(&error, state.memory.refused, &state.access, state.log.last_error().as_deref()))
             }
             Err(_) => Err(timeout(&format!(
                 "no answer within {} ms, of which {} ms in host calls",
@@ -80,7 +87,9 @@ impl Runner {
     fn store(&self, label: RunLabel, access: Access, deadline: Instant) -> Store<RunState> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCES);
+        let access = Arc::new(access);
         let state = RunState {
+            log: Arc::new(RunLog::new(label.clone(), access.clone(), limits::LOG_BYTES)),
             label,
             access,
             net_deadline: deadline - margin(deadline.saturating_duration_since(Instant::now())),
@@ -106,6 +115,18 @@ impl Runner {
     }
 }
 
+/// Adds up the time in which the work is at work: the rest of it, it waits.
+async fn metered<T>(work: impl Future<Output = T>, busy: &mut Duration) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let start = Instant::now();
+        let polled = work.as_mut().poll(context);
+        *busy += start.elapsed();
+        polled
+    })
+    .await
+}
+
 /// What is left to a guest after its last network call timed out: a twentieth of the run, 5 to 100 ms.
 fn margin(run: Duration) -> Duration {
     (run / 20).clamp(Duration::from_millis(5), Duration::from_millis(100)).min(run / 2)
@@ -119,13 +140,18 @@ fn broken(error: &wasmtime::Error, memory_refused: bool, access: &Access, last_e
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
     }
-    let reason = match error.downcast_ref::<Trap>() {
-        Some(_) if memory_refused => "asked for more memory than a plugin may have (64 MiB) and gave up".to_owned(),
-        Some(trap) => match last_error {
-            Some(said) => format!("trapped: {trap}; it said: {said}"),
-            None => format!("trapped: {trap}"),
-        },
-        None => format!("{error:#}"),
+    let how = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
+        (Some(trap), _) => Some(format!("trapped: {trap}")),
+        (None, Some(I32Exit(status))) => Some(format!("ended itself with status {status}")),
+        (None, None) => None,
+    };
+    let reason = match (how, last_error) {
+        (Some(_), _) if memory_refused => {
+            "asked for more memory than a plugin may have (64 MiB) and gave up".to_owned()
+        }
+        (Some(how), Some(said)) => format!("{how}; it said: {said}"),
+        (Some(how), None) => how,
+        (None, _) => format!("{error:#}"),
     };
     let outcome = if memory_refused { RunOutcome::Limit } else { RunOutcome::Trap };
     let reason = Failure::new(ErrorKind::Plugin, access.secrets.redact(&reason)).message;

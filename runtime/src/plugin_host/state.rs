@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::capabilities::cel::CelPrograms;
+use super::capabilities::wasi::Wasi;
 use super::limits::{self, Exceeded, MemoryLimiter};
+use super::run_log::RunLog;
 use super::secrets::SealedSettings;
-use crate::domain::{Credential, History, Phases};
+use crate::domain::{Credential, Failure, History, Phases, UnixMillis};
 use crate::net::{Net, NetFailure, Permission};
 
 /// Everything a call may see; nothing of it outlives the call.
 pub(super) struct RunState {
     pub(super) label: RunLabel,
-    pub(super) access: Access,
+    /// Shared with what happens for the run beside its store: requests of `wasi:http`.
+    pub(super) access: Arc<Access>,
+    pub(super) log: Arc<RunLog>,
     /// When its network calls end: before the run is cut off, early enough for the guest to say what it found.
     pub(super) net_deadline: Instant,
     pub(super) account: Account,
@@ -24,7 +27,7 @@ pub(super) struct RunState {
     pub(super) table: ResourceTable,
     pub(super) cel: Arc<CelPrograms>,
     /// Made when a guest first asks: most are compiled without WASI.
-    pub(super) wasi: Option<WasiCtx>,
+    pub(super) wasi: Option<Wasi>,
 }
 
 /// For log lines and refusals.
@@ -43,6 +46,8 @@ pub(super) struct Access {
     pub(super) credentials: Vec<Credential>,
     /// Credentials go to this host and to no other.
     pub(super) credential_host: Option<String>,
+    /// For rules, which have no clock and no chance of their own: what WASI's clocks say and its random numbers start from.
+    pub(super) frozen_ms: Option<UnixMillis>,
 }
 
 pub(super) struct NetAccess {
@@ -59,12 +64,12 @@ pub(super) struct Account {
     pub(super) waited: Duration,
     pub(super) cpu_ticks: u32,
     pub(super) log_bytes: u64,
-    /// The last line logged as an error: what a panic said before it trapped.
-    pub(super) last_error: Option<String>,
     pub(super) phases: Phases,
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
     pub(super) bytes_in: u64,
+    /// How the last network call failed, without secrets; for guests whose language hides it.
+    pub(super) last_failure: Option<Failure>,
 }
 
 impl Account {
@@ -99,16 +104,24 @@ impl RunState {
 
     /// The network as far as this run may use it.
     pub(super) fn net(&self) -> Result<(Net, Permission), NetFailure> {
-        match &self.access.net {
-            Some(access) => Ok((access.net.clone(), access.permission.clone())),
-            None => Err(NetFailure::denied(format!("plugin `{}` has no network in this call", self.label.plugin))),
-        }
+        self.access.net(&self.label.plugin)
+    }
+
+    /// Closes the account; `idle` is how long nothing of the run was at work. A guest of WASI waits without a host call of ours.
+    pub(super) fn finish(&mut self, idle: Duration) {
+        self.settle();
+        // Says what is left of its last line.
+        self.wasi = None;
+        self.account.log_bytes = self.log.bytes();
+        self.account.waited = self.account.waited.max(idle);
     }
 }
 
-impl WasiView for RunState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| WasiCtx::builder().build());
-        WasiCtxView { ctx, table: &mut self.table }
+impl Access {
+    pub(super) fn net(&self, plugin: &str) -> Result<(Net, Permission), NetFailure> {
+        match &self.net {
+            Some(access) => Ok((access.net.clone(), access.permission.clone())),
+            None => Err(NetFailure::denied(format!("plugin `{plugin}` has no network in this call"))),
+        }
     }
 }

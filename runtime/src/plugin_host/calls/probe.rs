@@ -83,7 +83,11 @@ impl PluginHost {
         let (outcome, error) = match answer {
             Ok(Ok(found)) => {
                 observation.status = convert::status(found.status);
-                observation.failure = found.failure.map(convert::failure);
+                observation.failure = found.failure.map(convert::failure).or_else(|| {
+                    // A guest whose language hides why a request failed says only that it did.
+                    let unsaid = observation.status == Status::Error;
+                    used.account.last_failure.clone().filter(|_| unsaid)
+                });
                 observation.latency_us = found.latency_us.or(used.account.net_us);
                 observation.http_status = found.http_status;
                 observation.metrics = convert::metrics(found.metrics);
@@ -126,7 +130,7 @@ impl PluginHost {
             secrets: sealed,
             credentials: call.service.credentials.clone(),
             credential_host: own_host,
-            history: None,
+            ..Access::default()
         }
     }
 }

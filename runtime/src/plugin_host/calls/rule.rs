@@ -31,7 +31,7 @@ impl PluginHost {
             settings: call.settings.to_string(),
             now_ms: call.now_ms.max(0) as u64,
         };
-        let access = Access { history: Some(call.history), ..Access::default() };
+        let access = Access { history: Some(call.history), frozen_ms: Some(call.now_ms), ..Access::default() };
         let deadline = Instant::now() + limits::EVALUATE;
         let (answer, used) = self
             .shared
@@ -64,10 +64,11 @@ impl PluginHost {
         let plugin = self.known(PluginKind::Rule, name)?;
         let settings = settings.to_string();
         let deadline = Instant::now() + limits::DESCRIBE;
+        let access = Access { frozen_ms: Some(0), ..Access::default() };
         let (answer, used) = self
             .shared
             .runner
-            .run(&plugin.pre, plugin.label(None), Access::default(), deadline, async |store, instance| {
+            .run(&plugin.pre, plugin.label(None), access, deadline, async |store, instance| {
                 let Exports::Rule(exports) = &plugin.exports else { unreachable!("looked up as a rule") };
                 let guest = exports.load(&mut *store, instance)?;
                 guest.external_tracking_plugin_rules().call_look_back(&mut *store, &settings).await

@@ -1,5 +1,6 @@
 //! What the capabilities for HTTP, TCP, TLS and DNS share: errors, phases and certificates as guests see them.
 
+use crate::domain::Failure;
 use crate::net::{Certificate, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::net as wit;
 use crate::plugin_host::state::RunState;
@@ -34,6 +35,7 @@ impl RunState {
     pub(super) fn net_failed(&mut self, failure: NetFailure) -> wit::NetError {
         self.account.network(&failure.phases, failure.total_us, 0);
         let redact = |text: String| self.access.secrets.redact(&text);
+        self.account.last_failure = Some(Failure::new(failure.error.kind(), redact(failure.error.to_string())));
         match failure.error {
             NetError::Dns(text) => wit::NetError::Dns(redact(text)),
             NetError::Connect(text) => wit::NetError::Connect(redact(text)),

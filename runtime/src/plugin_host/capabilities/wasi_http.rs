@@ -1,0 +1,267 @@
+//! `wasi:http`, which is `fetch` in JavaScript: the same road as our own `http`. A request runs beside the guest, which may go
+//! on meanwhile; what it came to is settled into the run's account afterwards.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use futures::stream;
+use http::uri::Uri;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use tokio::time::{Instant, timeout_at};
+use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+
+use super::http::{Sender, is_forbidden};
+use crate::domain::{Failure, Phases};
+use crate::net::{HttpResponse, NetError, NetFailure};
+use crate::plugin_host::bindings::imports::http::Request;
+use crate::plugin_host::bindings::imports::log::Level;
+use crate::plugin_host::limits;
+use crate::plugin_host::run_log::RunLog;
+use crate::plugin_host::state::{Access, Account, RunLabel};
+
+/// Names a credential of the service; the host takes it out and puts the credential in.
+const AUTH: &str = "x-extrack-auth";
+
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+/// The requests of one run.
+pub(super) struct Requests {
+    sender: Sender,
+    access: Arc<Access>,
+    log: Arc<RunLog>,
+    deadline: Instant,
+    /// Of the run, without those counted here.
+    pub(super) host_calls_before: u32,
+    started: u32,
+    ended: Arc<Mutex<Vec<Ended>>>,
+}
+
+/// What one request came to.
+struct Ended {
+    phases: Phases,
+    total_us: u64,
+    bytes_in: u64,
+    failure: Option<Failure>,
+}
+
+impl Requests {
+    pub(super) fn new(access: &Arc<Access>, label: &RunLabel, log: &Arc<RunLog>, deadline: Instant) -> Self {
+        Self {
+            sender: Sender::new(access, &label.plugin),
+            access: access.clone(),
+            log: log.clone(),
+            deadline,
+            host_calls_before: 0,
+            started: 0,
+            ended: Arc::default(),
+        }
+    }
+
+    pub(super) fn settle(&mut self, account: &mut Account) {
+        account.host_calls += std::mem::take(&mut self.started);
+        for ended in self.ended.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            account.network(&ended.phases, ended.total_us, ended.bytes_in);
+            if ended.failure.is_some() {
+                account.last_failure = ended.failure;
+            }
+        }
+    }
+
+    /// The moment a request ends: its three time-outs together, if it has them all, and the run's in any case.
+    fn deadline(&self, options: Option<RequestOptions>) -> Instant {
+        let own = options.and_then(|options| {
+            Some(options.connect_timeout? + options.first_byte_timeout? + options.between_bytes_timeout?)
+        });
+        match own.and_then(|own| Instant::now().checked_add(own)) {
+            Some(own) => own.min(self.deadline),
+            None => self.deadline,
+        }
+    }
+}
+
+impl WasiHttpHooks for Requests {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        // The length follows from the body; languages set it all the same.
+        Arc::new(|name| *name != http::header::CONTENT_LENGTH && is_forbidden(name.as_str()))
+    }
+
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        self.started += 1;
+        if self.host_calls_before + self.started > limits::HOST_CALLS {
+            self.log.write(Level::Warn, &format!("more than {} host calls in one run", limits::HOST_CALLS));
+            return Box::new(async { Err(Error::HttpRequestDenied) });
+        }
+        let (sender, access, log, ended) =
+            (self.sender.clone(), self.access.clone(), self.log.clone(), self.ended.clone());
+        let deadline = self.deadline(options);
+        Box::new(async move {
+            let request =
+                timeout_at(deadline, to_request(request)).await.map_err(|_| Error::ConnectionWriteTimeout)??;
+            let answer = sender.send(request, deadline).await;
+            let (end, answer) = match answer {
+                Ok(response) => (
+                    Ended {
+                        phases: response.phases,
+                        total_us: response.total_us,
+                        bytes_in: response.body.len() as u64,
+                        failure: None,
+                    },
+                    to_response(response),
+                ),
+                Err(NetFailure { error, phases, total_us }) => {
+                    // Most languages make one and the same error of all of these: here the reason can be read.
+                    let text = access.secrets.redact(&error.to_string());
+                    log.write(Level::Warn, &text);
+                    let failure = Some(Failure::new(error.kind(), text));
+                    (Ended { phases, total_us, bytes_in: 0, failure }, Err(to_error(&error)))
+                }
+            };
+            ended.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+            let nothing_left: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
+            answer.map(|response| (response, nothing_left))
+        })
+    }
+}
+
+/// As a guest of ours would have asked.
+async fn to_request(request: http::Request<WasiBody>) -> Result<Request, Error> {
+    let (parts, body) = request.into_parts();
+    let mut headers = Vec::with_capacity(parts.headers.len());
+    let mut auth = None;
+    for (name, value) in &parts.headers {
+        let value = value
+            .to_str()
+            .map_err(|_| Error::HttpRequestHeaderSize { field_name: Some(name.to_string()), field_size: None })?;
+        match name.as_str() {
+            AUTH => auth = Some(value.to_owned()),
+            "content-length" | "host" => {}
+            name => headers.push((name.to_owned(), value.to_owned())),
+        }
+    }
+    let body = whole(body).await?;
+    Ok(Request {
+        method: parts.method.as_str().to_owned(),
+        url: with_placeholders(&parts.uri),
+        headers,
+        body: (!body.is_empty()).then(|| body.into()),
+        timeout_ms: None,
+        auth,
+        options: Vec::new(),
+    })
+}
+
+/// URL parsers write the braces of a placeholder as `%7B`; here they are braces again.
+fn with_placeholders(uri: &Uri) -> String {
+    let url = uri.to_string();
+    if !url.contains("%7B%7Bsecret:") {
+        return url;
+    }
+    url.replace("%7B%7B", "{{").replace("%7D%7D", "}}")
+}
+
+/// What the guest writes until it says that this was all.
+async fn whole(body: WasiBody) -> Result<Bytes, Error> {
+    let mut body = Pin::from(Box::new(body));
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if bytes.len() + data.len() > limits::TRANSFER_BYTES {
+            return Err(Error::HttpRequestBodySize(Some(limits::TRANSFER_BYTES as u64)));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+/// A body that was cut ends with an error, so that nobody takes it for the whole.
+fn to_response(response: HttpResponse) -> Result<http::Response<WasiBody>, Error> {
+    let mut headers = HeaderMap::with_capacity(response.headers.len());
+    for (name, value) in &response.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    }
+    let length = response.body.len() as u64;
+    let mut frames = vec![Ok(Frame::data(response.body))];
+    if response.truncated {
+        frames.push(Err(Error::HttpResponseBodySize(Some(length))));
+    }
+    let mut answer = http::Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
+    *answer.status_mut() = http::StatusCode::from_u16(response.status).map_err(|_| Error::HttpProtocolError)?;
+    *answer.headers_mut() = headers;
+    Ok(answer)
+}
+
+fn to_error(error: &NetError) -> Error {
+    match error {
+        NetError::Dns(_) => Error::DnsError { rcode: None, info_code: None },
+        NetError::Connect(_) => Error::ConnectionRefused,
+        NetError::Tls(_) => Error::TlsCertificateError,
+        NetError::Timeout(_) => Error::ConnectionTimeout,
+        NetError::Protocol(_) => Error::HttpProtocolError,
+        NetError::Denied(_) => Error::HttpRequestDenied,
+        NetError::TooLarge(_) => Error::HttpResponseHeaderSectionSize(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    fn body(text: &'static str) -> WasiBody {
+        Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync()
+    }
+
+    #[tokio::test]
+    async fn the_credential_is_named_by_a_header_that_does_not_leave() {
+        let request = http::Request::post("https://api.example.com/v1?x=1")
+            .header("X-Extrack-Auth", "default")
+            .header("Content-Length", "4")
+            .header("Accept", "text/plain")
+            .body(body("body"))
+            .unwrap();
+        let request = to_request(request).await.unwrap();
+        assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://api.example.com/v1?x=1"));
+        assert_eq!(request.auth.as_deref(), Some("default"));
+        assert_eq!(request.headers, [("accept".to_owned(), "text/plain".to_owned())]);
+        assert_eq!(request.body.as_deref(), Some(&b"body"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_request_without_body_has_none() {
+        let request = to_request(http::Request::get("http://a.example/").body(body("")).unwrap()).await.unwrap();
+        assert_eq!((request.body, request.auth), (None, None));
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_cap_is_an_error() {
+        let large = Full::new(Bytes::from(vec![0; limits::TRANSFER_BYTES + 1])).map_err(|never| match never {});
+        let request = http::Request::post("http://a.example/").body(large.boxed_unsync()).unwrap();
+        assert!(matches!(to_request(request).await, Err(Error::HttpRequestBodySize(_))));
+    }
+
+    #[test]
+    fn placeholders_survive_url_parsers() {
+        for (url, wanted) in [
+            ("https://a.example/%7B%7Bsecret:/token%7D%7D/x", "https://a.example/{{secret:/token}}/x"),
+            ("https://a.example/{{secret:/token}}", "https://a.example/{{secret:/token}}"),
+            ("https://a.example/%7B%7Bother%7D%7D", "https://a.example/%7B%7Bother%7D%7D"),
+        ] {
+            assert_eq!(with_placeholders(&url.parse().unwrap()), wanted);
+        }
+    }
+}
