@@ -27,7 +27,7 @@ use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::Catalog;
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, PluginHost, RUNS_QUEUED, SettingsInUse};
+use crate::plugin_host::{self, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
@@ -84,11 +84,16 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
 
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
+    let folder = options.data.join("recordings");
+    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
+        .await?
+        .context("opening the folder `recordings` in the data folder")?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
         net: network(&settings)?,
         log: Arc::new(ControlLog(control.clone())),
         runs,
+        recordings,
         first_run_id,
         has_mail: settings.smtp.is_some(),
     };
@@ -102,6 +107,11 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
                 () = stop.cancelled() => return Ok(()),
             }
         }
+    });
+    let stop = tasks.stop(Stage::Recording);
+    tasks.spawn(Stage::Recording, "recordings", async move {
+        recording_writer.run(stop).await;
+        Ok(())
     });
     let host = PluginHost::start(setup).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
@@ -191,6 +201,7 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
         net: Net::new(NetSettings::default())?,
         log: Arc::new(NoLog),
         runs,
+        recordings: Recordings::none(),
         first_run_id: 1,
         has_mail: false,
     };

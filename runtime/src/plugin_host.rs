@@ -12,6 +12,10 @@ mod engine;
 mod install;
 mod limits;
 mod loader;
+mod recorder;
+mod recording;
+mod recordings;
+mod replay;
 mod run;
 mod run_log;
 mod secrets;
@@ -32,6 +36,9 @@ use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, RuleCall};
 pub use loader::{COMPONENT_BYTES, Refusal};
+pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
+pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
+pub use replay::{Asked, Difference, ReplayError, Replayed, replay};
 pub use versions::{Activation, ActivationLog, BUNDLED};
 
 use loader::{LoadedPlugin, Loader, Provenance, Source};
@@ -96,6 +103,8 @@ pub struct Setup {
     pub log: Arc<dyn ActivationLog>,
     /// Gets the account of every run.
     pub runs: mpsc::Sender<PluginRun>,
+    /// Keeps what is worth keeping of the runs.
+    pub recordings: Recordings,
     /// The first run's id.
     pub first_run_id: i64,
     /// An SMTP server is configured.
@@ -124,6 +133,7 @@ struct Shared {
     has_mail: bool,
     log: Arc<dyn ActivationLog>,
     runs: mpsc::Sender<PluginRun>,
+    recordings: Recordings,
     next_run_id: AtomicI64,
 }
 
@@ -147,6 +157,7 @@ impl PluginHost {
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,
+            recordings: setup.recordings,
             next_run_id: AtomicI64::new(setup.first_run_id),
         };
         let host = Self { shared: Arc::new(shared) };
@@ -187,6 +198,11 @@ impl PluginHost {
     /// All versions that were ever made active, newest first.
     pub async fn activations(&self) -> Result<Vec<Activation>, String> {
         self.shared.log.activations(None).await
+    }
+
+    /// What is kept of runs.
+    pub fn recordings(&self) -> &Recordings {
+        &self.shared.recordings
     }
 
     /// Ids of runs grow by one; a run's observation carries the same.
@@ -238,14 +254,14 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
 
 /// What a component file says of itself, without a server: for `extrack plugin inspect`.
 pub async fn inspect(bytes: bytes::Bytes) -> Result<PluginEntry, Refusal> {
-    let scratch = tempfile::tempdir().map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let engine = engine::PluginEngine::start().map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let cache =
-        cache::CompiledCache::open(scratch.path()).map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let loader = Loader::new(&engine, cache).map_err(|error| loader::refuse("compile", error.to_string()))?;
-    let provenance = Provenance { source: Source::Stored, since_ms: 0, by: String::new() };
-    let loaded = loader.load(&Runner::new(&engine), bytes, provenance).await?;
+    let (_, loaded) = loader::load_alone(bytes).await?;
     Ok(entry(&loaded))
+}
+
+/// The component of this digest, if it is part of this binary.
+pub fn bundled_component(digest: &str) -> Option<bytes::Bytes> {
+    let mut components = bundled::BUNDLED_PLUGINS.iter().map(|(_, bytes)| *bytes);
+    components.find(|bytes| loader::digest(bytes) == digest).map(bytes::Bytes::from_static)
 }
 
 /// Names of the plugins that are part of this binary.

@@ -1,4 +1,5 @@
-//! Types and traits generated from `wit/`. They stop at this module's parent: `convert.rs` turns them into domain types.
+//! Types and traits generated from `wit/`. They stop at this module's parent: `convert.rs` turns them into domain types, and
+//! recordings hold them as JSON.
 
 use wasmtime::component::bindgen;
 
@@ -34,6 +35,7 @@ pub(super) mod host {
         with: {
             "external-tracking:plugin/tcp.connection": crate::plugin_host::capabilities::tcp::Connection,
         },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -56,6 +58,7 @@ pub(super) mod probe {
         inline: "package extrack:host; world probe { export external-tracking:plugin/probes@0.1.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -65,6 +68,7 @@ pub(super) mod rule {
         inline: "package extrack:host; world rule { export external-tracking:plugin/rules@0.1.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -74,5 +78,6 @@ pub(super) mod notifier {
         inline: "package extrack:host; world notifier { export external-tracking:plugin/notifiers@0.1.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }

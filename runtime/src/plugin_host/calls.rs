@@ -1,5 +1,6 @@
 //! The calls other parts make: check a service, evaluate a rule, send a message, look at settings. One file each.
 
+mod keep;
 mod notifier;
 mod probe;
 mod rule;
@@ -10,10 +11,14 @@ use std::sync::Arc;
 use super::PluginHost;
 use super::loader::LoadedPlugin;
 use super::run::{Broken, Used};
-use crate::domain::{ErrorKind, Failure, PluginKind, PluginRun, RunOutcome, now_ms};
+use crate::domain::{PluginKind, PluginRun, RunOutcome, now_ms};
 
+pub(super) use keep::cut;
+pub(super) use notifier::delivered;
 pub use probe::ProbeCall;
+pub(super) use probe::{Checked, observed, unanswered};
 pub use rule::RuleCall;
+pub(super) use rule::judged;
 
 /// A plugin gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +59,7 @@ impl PluginHost {
             function,
             service: service.map(str::to_owned),
             outcome,
-            error: error.map(|error| Failure::new(ErrorKind::Plugin, error).message),
+            error: error.map(keep::cut),
             duration_us,
             cpu_us: duration_us.saturating_sub(used.account.waited.as_micros() as u64),
             memory_bytes: used.memory_peak as u64,

@@ -84,6 +84,19 @@ pub(super) struct Loader {
     cache: Arc<CompiledCache>,
 }
 
+/// Loads one component without a server: an engine of its own, and nothing kept on disk.
+pub(super) async fn load_alone(bytes: bytes::Bytes) -> Result<(Runner, LoadedPlugin), Refusal> {
+    let failed = |error: &dyn std::fmt::Display| refuse("compile", error.to_string());
+    let scratch = tempfile::tempdir().map_err(|error| failed(&error))?;
+    let engine = PluginEngine::start().map_err(|error| failed(&error))?;
+    let cache = CompiledCache::open(scratch.path()).map_err(|error| failed(&error))?;
+    let loader = Loader::new(&engine, cache).map_err(|error| failed(&error))?;
+    let provenance = Provenance { source: Source::Stored, since_ms: 0, by: String::new() };
+    let runner = Runner::new(&engine);
+    let loaded = loader.load(&runner, bytes, provenance).await?;
+    Ok((runner, loaded))
+}
+
 pub(super) fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

@@ -14,6 +14,9 @@ use wasmtime_wasi::I32Exit;
 use super::capabilities::cel::CelPrograms;
 use super::engine::{PluginEngine, TICK};
 use super::limits::{self, Exceeded, MemoryLimiter};
+use super::recorder::Tape;
+use super::recording::RunCost;
+use super::replay::ReplayStop;
 use super::run_log::RunLog;
 use super::state::{Access, Account, RunLabel, RunState};
 use crate::domain::{ErrorKind, Failure, RunOutcome};
@@ -26,11 +29,26 @@ pub(super) struct Broken {
 }
 
 /// What a run used, whatever its end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Used {
     pub(super) account: Account,
     pub(super) duration: Duration,
     pub(super) memory_peak: usize,
+    /// What it asked the host, if that was to be kept.
+    pub(super) tape: Option<Tape>,
+}
+
+impl Used {
+    pub(super) fn cost(&self) -> RunCost {
+        let duration_us = self.duration.as_micros() as u64;
+        RunCost {
+            duration_us,
+            cpu_us: duration_us.saturating_sub(self.account.waited.as_micros() as u64),
+            memory_bytes: self.memory_peak as u64,
+            host_calls: self.account.host_calls,
+            log_bytes: self.account.log_bytes,
+        }
+    }
 }
 
 pub(super) struct Runner {
@@ -69,7 +87,8 @@ impl Runner {
         let duration = start.elapsed();
         let mut state = store.into_data();
         state.finish(duration.saturating_sub(busy));
-        let used = Used { account: state.account, duration, memory_peak: state.memory.peak };
+        let tape = state.access.recorder.take_tape();
+        let used = Used { account: state.account, duration, memory_peak: state.memory.peak, tape };
         let result = match ended {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -139,6 +158,9 @@ fn timeout(reason: &str) -> Broken {
 fn broken(error: &wasmtime::Error, memory_refused: bool, access: &Access, last_error: Option<&str>) -> Broken {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
+    }
+    if let Some(stop) = error.downcast_ref::<ReplayStop>() {
+        return Broken { outcome: RunOutcome::Error, reason: stop.to_string() };
     }
     let how = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
         (Some(trap), _) => Some(format!("trapped: {trap}")),

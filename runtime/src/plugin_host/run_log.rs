@@ -77,6 +77,7 @@ impl RunLog {
         }
         let cut = message.floor_char_boundary(LINE_BYTES.min(message.len()));
         let message = self.access.secrets.redact(&message[..cut]);
+        self.access.recorder.log(level, &message);
         let (plugin, service) = (&*self.label.plugin, self.label.service.as_deref());
         match level {
             Level::Debug => tracing::debug!(target: "extrack::plugin", plugin, service, "{message}"),

@@ -57,6 +57,10 @@ impl SealedSettings {
         text
     }
 
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.secrets.iter().map(|(_, secret)| secret)
+    }
+
     /// Hosts of secrets that are URLs: what the operator wrote there may be reached.
     pub(super) fn hosts(&self) -> impl Iterator<Item = String> + '_ {
         self.secrets.iter().filter_map(|(_, secret)| host_of_url(secret.expose_secret()))

@@ -6,10 +6,17 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::keep::Told;
 use super::{PluginError, end};
 use crate::domain::{History, PluginKind, RunOutcome, UnixMillis, Verdict};
-use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::{Context, RuleError};
+use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::{
+    Context, RuleError, Verdict as Given,
+};
 use crate::plugin_host::loader::Exports;
+use crate::plugin_host::recording::Subject;
+use crate::plugin_host::recordings::Secrets;
+use crate::plugin_host::run::Broken;
+use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
 use crate::plugin_host::{PluginHost, convert, limits};
 
@@ -31,9 +38,14 @@ impl PluginHost {
             settings: call.settings.to_string(),
             now_ms: call.now_ms.max(0) as u64,
         };
-        let access = Access { history: Some(call.history), frozen_ms: Some(call.now_ms), ..Access::default() };
+        let access = Access {
+            history: Some(call.history),
+            frozen_ms: Some(call.now_ms),
+            recorder: self.recorder(),
+            ..Access::default()
+        };
         let deadline = Instant::now() + limits::EVALUATE;
-        let (answer, used) = self
+        let (answer, mut used) = self
             .shared
             .runner
             .run(&plugin.pre, plugin.label(Some(call.service)), access, deadline, async |store, instance| {
@@ -42,19 +54,25 @@ impl PluginHost {
                 guest.external_tracking_plugin_rules().call_evaluate(&mut *store, &context).await
             })
             .await;
-        let (outcome, result) = match answer {
-            Ok(Ok(verdict)) => (RunOutcome::Ok, Ok(convert::verdict(verdict))),
-            Ok(Err(error)) => {
-                let reason = match error {
-                    RuleError::Settings(message) => format!("settings: {message}"),
-                    RuleError::Internal(message) => message,
-                };
-                (RunOutcome::Error, Err(reason))
-            }
-            Err(broken) => (broken.outcome, Err(broken.reason)),
-        };
+        let (outcome, result) = judged(answer);
         let error = result.as_ref().err().cloned();
         let id = self.next_run_id();
+        // Good ones come by the thousand, and can be had again from the history.
+        if outcome != RunOutcome::Ok {
+            self.keep(&plugin, &mut used, true, || Told {
+                run_id: id,
+                ts_ms: call.now_ms,
+                function: "evaluate",
+                subject: Subject { service: Some(call.service.to_owned()), ..Subject::default() },
+                status: None,
+                outcome,
+                error: error.clone(),
+                timeout: limits::EVALUATE,
+                arguments: vec![Box::new(context)],
+                result: Box::new(()),
+                secrets: Secrets::of(&SealedSettings::new(call.settings, &plugin.info.settings_schema), &[]),
+            });
+        }
         self.account(&plugin, id, "evaluate", Some(call.service), outcome, error, used).await;
         result.map_err(|reason| PluginError::Broken { plugin: call.plugin.to_owned(), outcome, reason })
     }
@@ -81,5 +99,17 @@ impl PluginHost {
             outcome,
             reason: broken.reason,
         })
+    }
+}
+
+/// How an evaluation ended: with a verdict, or with the reason why there is none.
+pub(in crate::plugin_host) fn judged(
+    answer: Result<Result<Given, RuleError>, Broken>,
+) -> (RunOutcome, Result<Verdict, String>) {
+    match answer {
+        Ok(Ok(verdict)) => (RunOutcome::Ok, Ok(convert::verdict(verdict))),
+        Ok(Err(RuleError::Settings(message))) => (RunOutcome::Error, Err(format!("settings: {message}"))),
+        Ok(Err(RuleError::Internal(message))) => (RunOutcome::Error, Err(message)),
+        Err(broken) => (broken.outcome, Err(broken.reason)),
     }
 }

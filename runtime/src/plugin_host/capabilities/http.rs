@@ -10,6 +10,9 @@ use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
 use crate::plugin_host::credentials::{authorize, basic};
+use crate::plugin_host::recorder::Step;
+use crate::plugin_host::recording::CallCost;
+use crate::plugin_host::replay::ReplayStop;
 use crate::plugin_host::secrets::BodyEncoding;
 use crate::plugin_host::state::{Access, RunState};
 
@@ -20,18 +23,17 @@ pub(super) const FORBIDDEN: [&str; 6] =
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
         self.host_call()?;
-        let start = Instant::now();
         let deadline = self.call_deadline(request.timeout_ms);
-        let answer = Sender::new(&self.access, &self.label.plugin).send(request, deadline).await;
-        self.waited_since(start);
-        Ok(match answer {
-            Ok(response) => {
-                self.account.network(&response.phases, response.total_us, response.body.len() as u64);
-                Ok(to_guest(response))
-            }
-            Err(failure) => Err(self.net_failed(failure)),
-        })
+        let sent = Sender::new(&self.access, &self.label.plugin).send(request, deadline).await?;
+        self.account.charge(&sent.cost);
+        Ok(sent.answer)
     }
+}
+
+/// What a request came to, as the guest sees it.
+pub(super) struct Sent {
+    pub(super) answer: Result<Response, GuestError>,
+    pub(super) cost: CallCost,
 }
 
 /// Sends for a run: on its store, or beside it.
@@ -46,8 +48,36 @@ impl Sender {
         Self { access: access.clone(), plugin: plugin.clone() }
     }
 
-    /// `deadline` takes the place of the request's own time-out.
-    pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
+    /// Sends and records it, or answers from a recording. `deadline` takes the place of the request's own time-out.
+    pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<Sent, ReplayStop> {
+        let recorder = &self.access.recorder;
+        let call = match recorder.begin("http.send", &request, request_weight(&request))? {
+            Step::Perform(call) => call,
+            Step::Answered(answer, cost) => return Ok(Sent { answer, cost }),
+        };
+        let start = Instant::now();
+        let (answer, mut cost) = match self.perform(request, deadline).await {
+            Ok(response) => {
+                let cost = CallCost {
+                    net_us: Some(response.total_us),
+                    phases: response.phases,
+                    bytes_in: response.body.len() as u64,
+                    ..CallCost::default()
+                };
+                (Ok(to_guest(response)), cost)
+            }
+            Err(failure) => {
+                let (error, cost) = self.access.net_failed(failure);
+                (Err(error), cost)
+            }
+        };
+        cost.waited_us = start.elapsed().as_micros() as u64;
+        let weight = answer.as_ref().map_or(0, response_weight);
+        recorder.finish(call, &answer, weight, cost.clone());
+        Ok(Sent { answer, cost })
+    }
+
+    async fn perform(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
         let (net, permission) = self.access.net(&self.plugin)?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
@@ -92,6 +122,18 @@ impl Sender {
 
 pub(super) fn is_forbidden(name: &str) -> bool {
     FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
+fn request_weight(request: &Request) -> usize {
+    request.url.len() + headers_weight(&request.headers) + request.body.as_ref().map_or(0, Vec::len)
+}
+
+fn response_weight(response: &Response) -> usize {
+    size_of::<Response>() + headers_weight(&response.headers) + response.body.len()
+}
+
+fn headers_weight(headers: &[(String, String)]) -> usize {
+    headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len()).sum()
 }
 
 fn to_guest(response: HttpResponse) -> Response {

@@ -1,0 +1,220 @@
+//! Runs a recorded run again, offline: the same arguments, host calls answered from the recording, nothing performed. Against
+//! the recorded version of the plugin, what comes out is the same to the byte; against another, the difference is shown.
+
+mod player;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::calls::{self, Checked};
+use super::loader::{self, Exports, LoadedPlugin, Refusal};
+use super::recorder::Recorder;
+use super::recording::json::{from_value, to_value};
+use super::recording::{LogLine, RecordedRun, Recording, RunCost};
+use super::run::{Broken, Runner, Used};
+use super::state::Access;
+use crate::domain::{PluginKind, RunOutcome};
+
+pub use player::{Asked, Difference};
+pub(super) use player::{Played, Player, ReplayStop};
+
+/// What a replay came to.
+#[derive(Debug, Clone)]
+pub struct Replayed {
+    pub version: String,
+    /// sha256 of the component, hex.
+    pub digest: String,
+    pub outcome: RunOutcome,
+    pub error: Option<String>,
+    /// An observation, a verdict, a receipt, or null; in the shape of [`Recording::result`].
+    pub result: Value,
+    /// Host calls made.
+    pub calls: usize,
+    /// The first call that was not as recorded.
+    pub difference: Option<Difference>,
+    pub log: Vec<LogLine>,
+    /// Of the replay itself, which waits for nobody.
+    pub cost: RunCost,
+}
+
+impl Replayed {
+    /// The same answer as recorded, but for the version that gave it.
+    pub fn same_result(&self, recording: &Recording) -> bool {
+        let plain = |result: &Value, is_other: bool| {
+            let mut result = result.clone();
+            if let (true, Some(fields)) = (is_other, result.as_object_mut()) {
+                fields.remove("pluginVersion");
+            }
+            result
+        };
+        let is_other = self.digest != recording.run.digest;
+        self.outcome == recording.run.outcome
+            && self.error == recording.run.error
+            && plain(&self.result, is_other) == plain(&recording.result, is_other)
+    }
+
+    /// Asked the same, and answered the same.
+    pub fn same(&self, recording: &Recording) -> bool {
+        self.difference.is_none() && self.same_result(recording)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Component(#[from] Refusal),
+    #[error("the component is a {found}, the recording is of a {recorded}", found = found.as_str(), recorded = recorded.as_str())]
+    Kind { found: PluginKind, recorded: PluginKind },
+    #[error("this program can't replay a run of `{0}`")]
+    Function(String),
+    #[error("argument {position} of the recording can't be read: {source}")]
+    Argument { position: usize, source: serde_json::Error },
+}
+
+/// Replays against this component.
+pub async fn replay(recording: &Recording, component: bytes::Bytes) -> Result<Replayed, ReplayError> {
+    let (runner, plugin) = loader::load_alone(component).await?;
+    if plugin.kind != recording.run.kind {
+        return Err(ReplayError::Kind { found: plugin.kind, recorded: recording.run.kind });
+    }
+    let stage = Stage { recording, runner, plugin };
+    match recording.run.function.as_str() {
+        "check" => stage.check().await,
+        "evaluate" => stage.evaluate().await,
+        "notify" => stage.notify().await,
+        other => Err(ReplayError::Function(other.to_owned())),
+    }
+}
+
+struct Stage<'a> {
+    recording: &'a Recording,
+    runner: Runner,
+    plugin: LoadedPlugin,
+}
+
+impl Stage<'_> {
+    async fn check(&self) -> Result<Replayed, ReplayError> {
+        let context = self.argument(0)?;
+        let (answer, used, played) = self
+            .run(async |store, instance| {
+                let Exports::Probe(exports) = &self.plugin.exports else { unreachable!("its kind was compared") };
+                let guest = exports.load(&mut *store, instance)?;
+                guest.external_tracking_plugin_probes().call_check(&mut *store, &context).await
+            })
+            .await;
+        let run = &self.recording.run;
+        let service = run.subject.service.as_deref().unwrap_or_default();
+        let probe = run.subject.probe.as_deref().unwrap_or_default();
+        let blank = calls::unanswered(run.ts_ms, service, probe, &run.plugin, run.run_id);
+        let Checked { observation, outcome, error, used } = calls::observed(blank, &self.plugin, answer, used);
+        Ok(self.replayed(outcome, error, shown(&observation), &used, played))
+    }
+
+    async fn evaluate(&self) -> Result<Replayed, ReplayError> {
+        let context = self.argument(0)?;
+        let (answer, used, played) = self
+            .run(async |store, instance| {
+                let Exports::Rule(exports) = &self.plugin.exports else { unreachable!("its kind was compared") };
+                let guest = exports.load(&mut *store, instance)?;
+                guest.external_tracking_plugin_rules().call_evaluate(&mut *store, &context).await
+            })
+            .await;
+        let (outcome, verdict) = calls::judged(answer);
+        let result = verdict.as_ref().map(shown).unwrap_or_default();
+        Ok(self.replayed(outcome, verdict.err(), result, &used, played))
+    }
+
+    async fn notify(&self) -> Result<Replayed, ReplayError> {
+        let (context, notification) = (self.argument(0)?, self.argument(1)?);
+        let (answer, used, played) = self
+            .run(async |store, instance| {
+                let Exports::Notifier(exports) = &self.plugin.exports else { unreachable!("its kind was compared") };
+                let guest = exports.load(&mut *store, instance)?;
+                guest.external_tracking_plugin_notifiers().call_notify(&mut *store, &context, &notification).await
+            })
+            .await;
+        let (outcome, receipt) = calls::delivered(&self.plugin, answer);
+        let error = receipt.as_ref().err().map(ToString::to_string);
+        let result = receipt.as_ref().map(shown).unwrap_or_default();
+        Ok(self.replayed(outcome, error, result, &used, played))
+    }
+
+    /// With nothing to reach: what the recording does not answer is not answered.
+    async fn run<T>(
+        &self,
+        call: impl AsyncFnOnce(
+            &mut wasmtime::Store<super::state::RunState>,
+            &wasmtime::component::Instance,
+        ) -> wasmtime::Result<T>,
+    ) -> (Result<T, Broken>, Used, Played) {
+        let run = &self.recording.run;
+        let player = Arc::new(Mutex::new(Player::new(self.recording.calls.clone())));
+        let access =
+            Access { recorder: Recorder::Replay(player.clone()), frozen_ms: Some(run.ts_ms), ..Access::default() };
+        let label = self.plugin.label(run.subject.service.as_deref());
+        let deadline = Instant::now() + Duration::from_millis(run.timeout_ms);
+        let (answer, mut used) = self.runner.run(&self.plugin.pre, label, access, deadline, call).await;
+        let player =
+            std::mem::replace(&mut *player.lock().unwrap_or_else(PoisonError::into_inner), Player::new(Vec::new()));
+        let played = player.end();
+        let answer = match &played.stop {
+            None => answer.map_err(|broken| self.as_recorded(broken, &mut used)),
+            // Whatever the guest made of it.
+            Some(ReplayStop::CutOff { .. }) => Err(self.as_recorded(cut_off(), &mut used)),
+            Some(stop) => Err(Broken { outcome: RunOutcome::Error, reason: stop.to_string() }),
+        };
+        (answer, used, played)
+    }
+
+    /// Two runs that were cut off at their deadline ended alike: the time is the recorded one, which a replay can't repeat.
+    fn as_recorded(&self, broken: Broken, used: &mut Used) -> Broken {
+        let RecordedRun { outcome, error, cost, .. } = &self.recording.run;
+        match error {
+            Some(reason) if (broken.outcome, *outcome) == (RunOutcome::Timeout, RunOutcome::Timeout) => {
+                used.duration = Duration::from_micros(cost.duration_us);
+                used.account.waited = Duration::from_micros(cost.duration_us - cost.cpu_us.min(cost.duration_us));
+                Broken { outcome: RunOutcome::Timeout, reason: reason.clone() }
+            }
+            _ => broken,
+        }
+    }
+
+    fn argument<T: DeserializeOwned>(&self, index: usize) -> Result<T, ReplayError> {
+        let argument = self.recording.arguments.get(index).cloned().unwrap_or_default();
+        from_value(argument).map_err(|source| ReplayError::Argument { position: index + 1, source })
+    }
+
+    fn replayed(
+        &self,
+        outcome: RunOutcome,
+        error: Option<String>,
+        result: Value,
+        used: &Used,
+        played: Played,
+    ) -> Replayed {
+        Replayed {
+            version: self.plugin.info.version.clone(),
+            digest: self.plugin.digest.clone(),
+            outcome,
+            error: error.map(calls::cut),
+            result,
+            calls: played.calls,
+            difference: played.difference,
+            log: played.log,
+            cost: used.cost(),
+        }
+    }
+}
+
+fn cut_off() -> Broken {
+    Broken { outcome: RunOutcome::Timeout, reason: "was cut off".to_owned() }
+}
+
+/// As a recording has it.
+fn shown<T: serde::Serialize + Send + Sync>(result: &T) -> Value {
+    to_value(&result).unwrap_or_else(|error| json!(error.to_string()))
+}
