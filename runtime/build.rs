@@ -1,5 +1,8 @@
-//! Compiles the bundled plugins and writes the list that `plugin_host::bundled` includes; tells the linker where the
-//! DuckDB library lies.
+//! Compiles the bundled plugins and writes the list that `plugin_host::bundled` includes; lists what a new plugin project is
+//! made of; tells the linker where the DuckDB library lies.
+
+#[path = "build/project_files.rs"]
+mod project_files;
 
 use std::env;
 use std::fmt::Write as _;
@@ -27,7 +30,8 @@ fn main() -> Result<()> {
     }
     list.push_str("];\n");
     fs::write(out.join("bundled.rs"), list)?;
-    for folder in ["plugins", "plugin-sdk", "wit"] {
+    project_files::write(&workspace, &out.join("project_files.rs"))?;
+    for folder in ["plugins", "plugin-sdk", "wit", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(folder).display());
     }
     println!("cargo::rerun-if-changed=build.rs");

@@ -12,6 +12,7 @@ mod notifications;
 mod observations;
 mod openapi;
 mod plugins;
+mod recordings;
 mod services;
 mod sql;
 

@@ -27,20 +27,20 @@ use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::Catalog;
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
+use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
 use bind_api::{Face, first_token};
-use bind_plugins::{ControlLog, NoLog};
+use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
 use tasks::{Stage, Tasks};
 
 /// What `extrack serve` was told.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Holds `services.yaml` and `alerts.yaml`.
+    /// Holds `services.yaml`, `alerts.yaml` and `plugins.yaml`.
     pub config: PathBuf,
     /// Holds the stores; nobody else's.
     pub data: PathBuf,
@@ -83,6 +83,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let writer = writer.start()?;
 
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
+    let (to_compared, mut compared) = mpsc::channel(RUNS_QUEUED);
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
     let folder = options.data.join("recordings");
     let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
@@ -92,6 +93,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         folder: options.data.join("plugins"),
         net: network(&settings)?,
         log: Arc::new(ControlLog(control.clone())),
+        versions_kept: settings.plugin_versions_kept,
         runs,
         recordings,
         first_run_id,
@@ -104,6 +106,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
             tokio::select! {
                 biased;
                 Some(run) = accounted.recv() => recorder.plugin_run_append(run).await?,
+                Some(run) = compared.recv() => recorder.shadow_run_append(run).await?,
                 () = stop.cancelled() => return Ok(()),
             }
         }
@@ -148,6 +151,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         scheduler.run(stop).await;
         Ok(())
     });
+    let shadows = host.shadow_runner().context("the queue of candidates' runs is taken")?;
+    let stop = tasks.stop(Stage::Monitoring);
+    tasks.spawn(Stage::Monitoring, "shadow runner", async move {
+        shadows.run(to_compared, stop).await;
+        Ok(())
+    });
     let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
     tasks.spawn(Stage::Monitoring, "services dimension", keep_services(catalog, recorder, stop));
 
@@ -165,6 +174,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         program: Arc::new(face),
         control: control.clone(),
         results: results.clone(),
+        recordings: host.recordings().clone(),
     };
     start_faces(
         &mut tasks,
@@ -200,6 +210,7 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
         folder: scratch.path().to_owned(),
         net: Net::new(NetSettings::default())?,
         log: Arc::new(NoLog),
+        versions_kept: config::PLUGIN_VERSIONS_KEPT,
         runs,
         recordings: Recordings::none(),
         first_run_id: 1,
@@ -379,8 +390,8 @@ async fn watch_config(
             () = watch.changed() => {}
         }
         match config::reload(&config_dir, &host, &registry).await {
-            Ok(warnings) => {
-                warn(&warnings);
+            Ok(reloaded) => {
+                warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }
             Err(faults) => tracing::error!("the configuration has faults, the one before stays in use:\n{faults}"),

@@ -43,7 +43,7 @@ enum Command {
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
-    /// Plugins: list, install, roll back, inspect.
+    /// Plugins: list, install, try beside the active version, roll back, inspect.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Alerts.
@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
             Command::CheckConfig(check) => check.run().await,
             Command::Sql(sql) => sql.run(&server).await.map(|()| 0),
             Command::Services(services) => services.run(&server).await,
-            Command::Plugin(plugin) => plugin.run(&server).await.map(|()| 0),
+            Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
         }
     });

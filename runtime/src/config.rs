@@ -1,10 +1,11 @@
-//! The configuration: `services.yaml`, `alerts.yaml`, the environment and `.env`. Everything is checked before anything
+//! The configuration: `services.yaml`, `alerts.yaml`, `plugins.yaml`, the environment and `.env`. Everything is checked before anything
 //! starts, and all faults are told at once, each with file, line, column and key.
 
 mod document;
 mod environment;
 mod fault;
 mod interpolate;
+mod plugins;
 mod secret_file;
 mod settings;
 #[cfg(test)]
@@ -16,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use fault::{Faults, PlacedFault};
-pub use settings::{Settings, SmtpSettings, SmtpTls};
+pub use plugins::PluginsConfig;
+pub use settings::{PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};
 pub use watch::ConfigWatch;
 
 use schemars::JsonSchema;
@@ -25,7 +27,7 @@ use serde_json::Value;
 
 use crate::registry::fault::child;
 use crate::registry::schema::Schema;
-use crate::registry::spec::{AlertsFile, NotificationSpec, ServicesFile};
+use crate::registry::spec::{AlertsFile, NotificationSpec, PluginsFile, ServicesFile};
 use crate::registry::{
     CheckedFiles, Fault, FileEntries, PluginDirectory, Registry, Report, check_files, prune_and_parse,
 };
@@ -35,6 +37,7 @@ use settings::SettingsReader;
 
 const SERVICES: &str = "services.yaml";
 const ALERTS: &str = "alerts.yaml";
+const PLUGINS: &str = "plugins.yaml";
 
 /// A configuration without faults.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub struct Loaded {
     pub settings: Settings,
     /// For [`Registry::open`] or [`Registry::reload`].
     pub files: CheckedFiles,
+    pub plugins: PluginsConfig,
     /// What works, but was hardly meant so.
     pub warnings: Vec<PlacedFault>,
 }
@@ -51,7 +55,9 @@ pub struct Draft {
     settings: Settings,
     services: Document,
     alerts: Document,
+    plugins_document: Document,
     entries: FileEntries,
+    plugins: PluginsConfig,
     /// Holds the faults of the documents too, to tell no consequences of them.
     report: Report,
     /// How many of the report's faults are placed already.
@@ -71,16 +77,20 @@ pub async fn load(
     draft.expect("reading the configuration does not panic").check(plugins).await
 }
 
+/// What a reload leaves to the caller.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// For the plugin host.
+    pub plugins: PluginsConfig,
+    pub warnings: Vec<PlacedFault>,
+}
+
 /// Reads everything again and puts services and alerts in place of the old ones, if there is no fault. Settings of the
-/// program itself ([`Settings`]) take effect at its next start. Answers with the warnings.
-pub async fn reload(
-    config_dir: &Path,
-    plugins: &dyn PluginDirectory,
-    registry: &Registry,
-) -> Result<Vec<PlacedFault>, Faults> {
+/// program itself ([`Settings`]) take effect at its next start.
+pub async fn reload(config_dir: &Path, plugins: &dyn PluginDirectory, registry: &Registry) -> Result<Reloaded, Faults> {
     let loaded = load(config_dir, Environment::read(config_dir), plugins).await?;
     registry.reload(loaded.files).await;
-    Ok(loaded.warnings)
+    Ok(Reloaded { plugins: loaded.plugins, warnings: loaded.warnings })
 }
 
 /// Reads files, blocking. Never fails: what is wrong is in the draft.
@@ -91,6 +101,7 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     folder_check(config_dir, &mut faults, &mut warnings);
     let services = document(config_dir, SERVICES, environment, &mut faults);
     let alerts = document(config_dir, ALERTS, environment, &mut faults);
+    let plugins_document = document(config_dir, PLUGINS, environment, &mut faults);
     let mut report = Report::default();
     let mut entries = FileEntries::default();
     let mut services_report = structure_check::<ServicesFile>(&services, &mut faults);
@@ -98,7 +109,11 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     entries.services = parse(&services, "services", &mut services_report);
     entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
-    for part in [services_report, alerts_report] {
+    let mut plugins_report = structure_check::<PluginsFile>(&plugins_document, &mut faults);
+    let (plugins, judged) = plugins::read(&plugins_document, &mut plugins_report);
+    faults.extend(judged.faults.iter().map(|fault| plugins_document.place(fault)));
+    warnings.extend(judged.warnings.iter().map(|warning| plugins_document.place(warning)));
+    for part in [services_report, alerts_report, plugins_report] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
     }
@@ -107,7 +122,7 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     for (index, spec) in &mut entries.services {
         secret_file::resolve(spec, &child("/services", *index), config_dir, &mut report);
     }
-    Draft { settings, services, alerts, entries, report, placed, faults, warnings }
+    Draft { settings, services, alerts, plugins_document, entries, plugins, report, placed, faults, warnings }
 }
 
 impl Draft {
@@ -116,9 +131,16 @@ impl Draft {
         &self.settings
     }
 
-    pub async fn check(self, plugins: &dyn PluginDirectory) -> Result<Loaded, Faults> {
-        let Self { settings, services, alerts, entries, report, placed, mut faults, mut warnings } = self;
-        let (files, mut report) = check_files(&entries, settings.defaults, plugins, report).await;
+    /// What `plugins.yaml` says: needed before the plugins are loaded. Without what is wrong in it.
+    pub fn plugins(&self) -> &PluginsConfig {
+        &self.plugins
+    }
+
+    pub async fn check(self, directory: &dyn PluginDirectory) -> Result<Loaded, Faults> {
+        let Self { settings, services, alerts, plugins_document, entries, plugins, report, placed, .. } = self;
+        let (mut faults, mut warnings) = (self.faults, self.warnings);
+        let (files, mut report) = check_files(&entries, settings.defaults, directory, report).await;
+        warnings.extend(plugins.unknown(directory).map(|fault| plugins_document.place(&fault)));
         if settings.smtp.is_none()
             && let Some(place) = first_email(&entries)
         {
@@ -134,7 +156,7 @@ impl Draft {
         }
         warnings.extend(report.warnings.iter().map(place));
         fault::sort(&mut warnings);
-        Ok(Loaded { settings, files, warnings })
+        Ok(Loaded { settings, files, plugins, warnings })
     }
 }
 
@@ -157,8 +179,8 @@ fn folder_check(config_dir: &Path, faults: &mut Vec<PlacedFault>, warnings: &mut
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name == SERVICES || name == ALERTS {
             found += 1;
-        } else if name.ends_with(".yaml") || name.ends_with(".yml") {
-            warnings.push(placed(&path, "is not read: only `services.yaml` and `alerts.yaml` are"));
+        } else if name != PLUGINS && (name.ends_with(".yaml") || name.ends_with(".yml")) {
+            warnings.push(placed(&path, "is not read: only `services.yaml`, `alerts.yaml` and `plugins.yaml` are"));
         }
     }
     if found == 0 {

@@ -6,6 +6,7 @@ mod bundled;
 mod cache;
 mod calls;
 mod capabilities;
+mod changes;
 mod convert;
 mod credentials;
 mod engine;
@@ -19,19 +20,21 @@ mod replay;
 mod run;
 mod run_log;
 mod secrets;
+mod shadow;
+mod start;
 mod state;
 mod versions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
+use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis};
 use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, RuleCall};
@@ -39,10 +42,13 @@ pub use loader::{COMPONENT_BYTES, Refusal};
 pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
 pub use replay::{Asked, Difference, ReplayError, Replayed, replay};
-pub use versions::{Activation, ActivationLog, BUNDLED};
+pub use shadow::{ShadowEntry, ShadowRunner};
+pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
-use loader::{LoadedPlugin, Loader, Provenance, Source};
+use loader::{LoadedPlugin, Loader};
 use run::Runner;
+use shadow::{QUEUED, Shadows, Work};
+use start::BundledPlugin;
 use versions::ComponentStore;
 
 /// Runs accounted but not yet stored; when it is full, the next run waits with its answer.
@@ -55,7 +61,7 @@ pub enum SetupError {
     #[error("opening the plugin folder `{}`", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("reading which plugin versions are active: {0}")]
-    Activations(String),
+    Log(String),
     #[error("the bundled plugin `{name}` does not load")]
     Bundled { name: &'static str, source: Refusal },
 }
@@ -75,6 +81,8 @@ pub struct PluginEntry {
     pub size: usize,
     pub imports: Vec<String>,
     pub info: Arc<PluginInfo>,
+    /// The candidate that runs beside it.
+    pub shadow: Option<ShadowEntry>,
 }
 
 /// A setting that a plugin does not take. `path` is a JSON Pointer into the settings.
@@ -100,7 +108,9 @@ pub struct Setup {
     /// Installed components and compiled code.
     pub folder: PathBuf,
     pub net: Net,
-    pub log: Arc<dyn ActivationLog>,
+    pub log: Arc<dyn VersionLog>,
+    /// Installed components kept of each plugin, whether active or not; what may be needed stays beyond it.
+    pub versions_kept: usize,
     /// Gets the account of every run.
     pub runs: mpsc::Sender<PluginRun>,
     /// Keeps what is worth keeping of the runs.
@@ -124,14 +134,23 @@ struct Shared {
     components: ComponentStore,
     /// Replaced whole: a call in flight keeps the version it began with.
     active: ArcSwap<Active>,
+    /// By the name of their plugin.
+    shadows: ArcSwap<Shadows>,
+    shadow_work: mpsc::Sender<Work>,
+    /// Until the runner takes it.
+    shadow_inbox: Mutex<Option<mpsc::Receiver<Work>>>,
+    bundled: BTreeMap<String, BundledPlugin>,
     /// One installation at a time.
     installing: tokio::sync::Mutex<()>,
     in_use: ArcSwap<Box<InUse>>,
-    /// Grows with each swap.
+    /// Grows with each swap, and with each change of a candidate.
     swaps: watch::Sender<u64>,
+    /// The same, of rules alone.
+    rule_swaps: AtomicU64,
+    versions_kept: usize,
     net: Net,
     has_mail: bool,
-    log: Arc<dyn ActivationLog>,
+    log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
     recordings: Recordings,
     next_run_id: AtomicI64,
@@ -145,14 +164,25 @@ impl PluginHost {
         let compiled = setup.folder.join("compiled");
         let cache = cache::CompiledCache::open(&compiled).map_err(|error| folder(&compiled, error))?;
         let components = ComponentStore::open(&setup.folder).map_err(|error| folder(&setup.folder, error))?;
+        let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?;
+        let runner = Runner::new(&engine);
+        let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
+        let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
+        let (shadow_work, shadow_inbox) = mpsc::channel(QUEUED);
         let shared = Shared {
-            runner: Runner::new(&engine),
-            loader: Loader::new(&engine, cache).map_err(SetupError::Engine)?,
+            runner,
+            loader,
             components,
-            active: ArcSwap::default(),
+            active: ArcSwap::from_pointee(active),
+            shadows: ArcSwap::default(),
+            shadow_work,
+            shadow_inbox: Mutex::new(Some(shadow_inbox)),
+            bundled,
             installing: tokio::sync::Mutex::new(()),
             in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
             swaps: watch::Sender::new(0),
+            rule_swaps: AtomicU64::new(0),
+            versions_kept: setup.versions_kept,
             net: setup.net,
             has_mail: setup.has_mail,
             log: setup.log,
@@ -161,8 +191,9 @@ impl PluginHost {
             next_run_id: AtomicI64::new(setup.first_run_id),
         };
         let host = Self { shared: Arc::new(shared) };
-        host.load_bundled().await?;
-        host.load_installed().await?;
+        host.load_installed(&records).await;
+        host.load_shadows(&records).await;
+        host.sweep(&records).await;
         Ok(host)
     }
 
@@ -171,9 +202,14 @@ impl PluginHost {
         self.shared.in_use.store(Arc::new(in_use));
     }
 
-    /// Changes when another version became active, however it came.
+    /// Changes when another version became active, however it came, or something about a candidate did.
     pub fn swaps(&self) -> watch::Receiver<u64> {
         self.shared.swaps.subscribe()
+    }
+
+    /// Grows when another version of a rule became active, or a candidate of one came or went.
+    pub fn rule_swaps(&self) -> u64 {
+        self.shared.rule_swaps.load(Ordering::Relaxed)
     }
 
     /// None: no such plugin of this kind.
@@ -188,16 +224,11 @@ impl PluginHost {
     }
 
     pub fn list(&self) -> Vec<PluginEntry> {
-        self.shared.active.load().values().map(|plugin| entry(plugin)).collect()
+        self.shared.active.load().values().map(|plugin| self.entry(plugin)).collect()
     }
 
     pub fn get(&self, name: &str) -> Option<PluginEntry> {
-        self.shared.active.load().get(name).map(|plugin| entry(plugin))
-    }
-
-    /// All versions that were ever made active, newest first.
-    pub async fn activations(&self) -> Result<Vec<Activation>, String> {
-        self.shared.log.activations(None).await
+        self.shared.active.load().get(name).map(|plugin| self.entry(plugin))
     }
 
     /// What is kept of runs.
@@ -222,18 +253,17 @@ impl PluginHost {
         self.shared.active.load().get(name).filter(|plugin| plugin.kind == kind).cloned()
     }
 
-    async fn load_bundled(&self) -> Result<(), SetupError> {
-        // At once: the first start compiles them, on as many cores as there are.
-        let loads = bundled::BUNDLED_PLUGINS.iter().map(|(name, bytes)| async move {
-            let provenance = Provenance { source: Source::Bundled(bytes), since_ms: now_ms(), by: BUNDLED.to_owned() };
-            let component = bytes::Bytes::from_static(bytes);
-            let loaded = self.shared.loader.load(&self.shared.runner, component, provenance).await;
-            let loaded = loaded.map_err(|source| SetupError::Bundled { name, source })?;
-            Ok::<_, SetupError>((loaded.info.name.clone(), Arc::new(loaded)))
-        });
-        let active: Active = futures::future::try_join_all(loads).await?.into_iter().collect();
-        self.shared.active.store(Arc::new(active));
-        Ok(())
+    fn entry(&self, plugin: &LoadedPlugin) -> PluginEntry {
+        let shadow = self.shadow(&plugin.info.name).map(|shadow| shadow.entry());
+        PluginEntry { shadow, ..entry(plugin) }
+    }
+
+    /// After a swap, or a change of a candidate.
+    fn changed(&self, kind: PluginKind) {
+        if kind == PluginKind::Rule {
+            self.shared.rule_swaps.fetch_add(1, Ordering::Relaxed);
+        }
+        self.shared.swaps.send_modify(|count| *count += 1);
     }
 }
 
@@ -249,6 +279,7 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         size: plugin.size,
         imports: plugin.imports.clone(),
         info: plugin.info.clone(),
+        shadow: None,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod api;
 pub mod certificates;
 pub mod chat_apis;
 pub mod components;
+pub mod contract;
 pub mod dns;
 pub mod inbox;
 pub mod mailbox;

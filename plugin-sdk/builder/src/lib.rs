@@ -1,8 +1,10 @@
 //! Builds plugins: finds a Rust toolchain that can compile to WebAssembly, compiles, and turns the modules into components.
-//! Used by build scripts for the bundled plugins, and by the command line for everyone else's. Knows nothing of the host.
+//! Used by build scripts for the bundled plugins, and by the command line for everyone else's, in any language
+//! ([`Project`]). Knows nothing of the host.
 
 mod compile;
 mod component;
+mod project;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 pub use component::encode;
+pub use project::{Language, Project};
 pub use toolchain::Toolchain;
 
 /// The only target plugins are compiled to: without an operating system, a component imports our own interfaces alone.

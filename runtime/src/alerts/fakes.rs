@@ -352,17 +352,30 @@ impl AlertStore for FakeStore {
 pub(super) struct FakeRules {
     /// Service, run id and the number of runs in the last ten minutes.
     seen: Arc<Mutex<Vec<(String, i64, u64)>>>,
+    /// The look-back of each version that took over, whatever the settings say.
+    swapped: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl FakeRules {
+    /// Another version takes over, which looks back so far.
+    pub(super) fn swap(&self, look_back: Duration) {
+        lock(&self.swapped).push(look_back);
+    }
+
     pub(super) fn seen(&self) -> Vec<(String, i64, u64)> {
         lock(&self.seen).clone()
     }
 }
 
 impl RuleRunner for FakeRules {
+    fn swaps(&self) -> u64 {
+        lock(&self.swapped).len() as u64
+    }
+
     fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>> {
-        async { Ok(Duration::from_secs(rule.settings["lookBackS"].as_u64().unwrap_or(600))) }.boxed()
+        let first = Duration::from_secs(rule.settings["lookBackS"].as_u64().unwrap_or(600));
+        let look_back = lock(&self.swapped).last().copied().unwrap_or(first);
+        async move { Ok(look_back) }.boxed()
     }
 
     fn evaluate<'a>(

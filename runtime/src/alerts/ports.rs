@@ -76,6 +76,8 @@ pub trait AlertStore: Send + Sync + 'static {
 
 /// Runs rule plugins.
 pub trait RuleRunner: Send + Sync + 'static {
+    /// Grows when another version of some rule took over: it may look back further than the one before.
+    fn swaps(&self) -> u64;
     /// How much history the rule looks at.
     fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>>;
     fn evaluate<'a>(

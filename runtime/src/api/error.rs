@@ -74,6 +74,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "plugin-not-found", "Plugin not found", detail)
     }
 
+    pub(super) fn recording_not_found(run_id: i64) -> Self {
+        let detail =
+            format!("there is no recording of run {run_id}, or not any more; `GET /api/v1/recordings` lists them");
+        Self::new(StatusCode::NOT_FOUND, "recording-not-found", "Recording not found", detail)
+    }
+
     pub(super) fn path_not_found(path: &str) -> Self {
         let detail = format!("there is nothing at `{path}`; `GET /api/v1/openapi.json` describes what there is");
         Self::new(StatusCode::NOT_FOUND, "path-not-found", "Path not found", detail)
@@ -197,9 +203,19 @@ impl ApiError {
     }
 
     pub(super) fn from_plugin_host(refusal: plugin_host::Refusal) -> Self {
-        // The only step that is ours: keeping the component.
-        if refusal.step == "store" {
-            return Self::internal(refusal.into());
+        match refusal.step {
+            // The only step that is ours: keeping the component.
+            "store" => return Self::internal(refusal.into()),
+            "version" => return Self::version_not_found(refusal.reason),
+            "bundled" | "in-use" | "shadow" => {
+                return Self::new(
+                    StatusCode::CONFLICT,
+                    "plugin-conflict",
+                    "Plugin can't be changed so",
+                    refusal.reason,
+                );
+            }
+            _ => {}
         }
         let detail = format!("{} (at step `{}`; the version that was active stays)", refusal.reason, refusal.step);
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-refused", "Plugin refused", detail)
@@ -208,6 +224,17 @@ impl ApiError {
     pub(super) fn no_previous_version(name: &str) -> Self {
         let detail = format!("plugin `{name}` has no earlier version to go back to");
         Self::new(StatusCode::CONFLICT, "no-previous-version", "No previous version", detail)
+    }
+
+    pub(super) fn version_not_found(detail: impl Into<Box<str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "version-not-found", "Version not found", detail)
+    }
+
+    pub(super) fn no_candidate(name: &str) -> Self {
+        let detail = format!(
+            "no candidate runs beside plugin `{name}`; `PUT /api/v1/plugins/{name}/shadow` or `extrack plugin shadow` starts one"
+        );
+        Self::new(StatusCode::NOT_FOUND, "no-candidate", "No candidate", detail)
     }
 
     pub(super) fn from_sql(error: QueryError) -> Self {

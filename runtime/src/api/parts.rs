@@ -1,4 +1,4 @@
-//! The parts behind the HTTP face: the stores as they are; the engines and the plugin host by narrow traits, which they
+//! The parts behind the HTTP face: the stores and the recordings as they are; the engines and the plugin host by narrow traits, which they
 //! fulfil here, and which the tests fulfil from memory.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{Catalog, Observation, Status};
 use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
-use crate::plugin_host::{self, PluginEntry, PluginHost};
+use crate::plugin_host::{self, PluginEntry, PluginHost, Recordings, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -22,6 +22,7 @@ pub struct Parts {
     pub program: Arc<dyn Program>,
     pub control: ControlStore,
     pub results: ResultStore,
+    pub recordings: Recordings,
 }
 
 /// The registry.
@@ -123,8 +124,37 @@ pub trait Plugins: Send + Sync + 'static {
     fn rollback<'a>(
         &'a self,
         name: &'a str,
+        to: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// What takes its place, if anything does.
+    fn remove<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// None: there is no such plugin.
+    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>>;
+    /// None: there is no such version.
+    fn component<'a>(
+        &'a self,
+        name: &'a str,
+        digest: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>>;
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// None: there is no candidate.
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
+    /// False: there is no candidate.
+    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
 }
 
 impl Plugins for PluginHost {
@@ -148,9 +178,51 @@ impl Plugins for PluginHost {
     fn rollback<'a>(
         &'a self,
         name: &'a str,
+        to: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
-        self.rollback(name, actor).boxed()
+        self.rollback(name, to, actor).boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        self.remove(name, actor).boxed()
+    }
+
+    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
+        self.versions(name).boxed()
+    }
+
+    fn component<'a>(
+        &'a self,
+        name: &'a str,
+        digest: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>> {
+        self.component(name, digest).boxed()
+    }
+
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.shadow_start(name, component, actor).boxed()
+    }
+
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        self.promote(name, actor).boxed()
+    }
+
+    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
+        self.discard(name, actor).boxed()
     }
 }
 

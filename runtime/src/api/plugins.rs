@@ -1,4 +1,7 @@
-//! Plugins: what is loaded, putting in a new version, going back to the one before.
+//! Plugins: what is loaded, putting in a new version, going back to an earlier one, taking it away.
+
+pub(super) mod shadow;
+pub(super) mod versions;
 
 use std::sync::Arc;
 
@@ -7,21 +10,20 @@ use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, RequestBody};
 use aide::transform::TransformOperation;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::response::Response;
 use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::audit;
 use super::auth::Principal;
 use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::page::Page;
 use super::state::ApiState;
 use crate::domain::{PluginKind, Want};
-use crate::plugin_host::PluginEntry;
+use crate::plugin_host::{PluginEntry, ShadowEntry};
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -46,11 +48,38 @@ pub(super) struct PluginBody {
     wants: Vec<Want>,
     /// JSON Schema.
     settings_schema: Value,
+    /// The candidate that runs beside it, null without one.
+    shadow: Option<CandidateBody>,
+}
+
+/// A candidate version that runs beside the active one.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CandidateBody {
+    version: String,
+    /// sha256 of the component, in hex.
+    digest: String,
+    /// `comparing`, or `failing` when its last runs all broke.
+    state: &'static str,
+    /// RFC 3339.
+    since: String,
+    started_by: String,
+    /// Calls of the active version that it did not get because it was too slow, since the program started.
+    skipped: u64,
+    /// Why it broke last, since the program started.
+    last_error: Option<String>,
+}
+
+impl From<ShadowEntry> for CandidateBody {
+    fn from(entry: ShadowEntry) -> Self {
+        let ShadowEntry { version, digest, state, since_ms, by, skipped, last_error } = entry;
+        Self { version, digest, state, since: rfc3339(since_ms), started_by: by, skipped, last_error }
+    }
 }
 
 impl From<PluginEntry> for PluginBody {
     fn from(entry: PluginEntry) -> Self {
-        let PluginEntry { name, kind, version, digest, state, since_ms, by, size, imports, info } = entry;
+        let PluginEntry { name, kind, version, digest, state, since_ms, by, size, imports, info, shadow } = entry;
         let info = Arc::unwrap_or_clone(info);
         Self {
             name,
@@ -65,6 +94,7 @@ impl From<PluginEntry> for PluginBody {
             summary: info.summary,
             wants: info.wants,
             settings_schema: info.settings_schema,
+            shadow: shadow.map(CandidateBody::from),
         }
     }
 }
@@ -128,7 +158,6 @@ pub(super) async fn install(
     let entry = installed.map_err(ApiError::from_plugin_host)?;
     // A service that lacked this plugin may run now.
     state.parts.services.recheck().await;
-    audit::note(&state, &principal, "plugin.install", &name).await;
     Ok(Json(entry.into()))
 }
 
@@ -140,19 +169,49 @@ pub(super) fn install_docs(operation: TransformOperation<'_>) -> TransformOperat
         .description("A component that fails any step is refused with the reason, and the version before stays.")
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RollbackQuery {
+    /// A version, or the first 8 or more digits of a digest; the version that was active before this one if not given.
+    to: Option<String>,
+}
+
 pub(super) async fn rollback(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
+    Query(RollbackQuery { to }): Query<RollbackQuery>,
 ) -> ApiResult<Json<PluginBody>> {
     state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
-    let rolled_back = state.parts.plugins.rollback(&name, &principal.name).await;
+    let rolled_back = state.parts.plugins.rollback(&name, to.as_deref(), &principal.name).await;
     let rolled_back = rolled_back.map_err(ApiError::from_plugin_host)?;
     let entry = rolled_back.ok_or_else(|| ApiError::no_previous_version(&name))?;
-    audit::note(&state, &principal, "plugin.rollback", &name).await;
     Ok(Json(entry.into()))
 }
 
 pub(super) fn rollback_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("pluginRollback").tag("plugins").summary("Go back to the version before")
+    operation
+        .id("pluginRollback")
+        .tag("plugins")
+        .summary("Go back to the version before, or to another one that is kept")
+        .description("Verified like an installation. Twice without `to` is forth again.")
+}
+
+pub(super) async fn remove(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(PluginPath { name }): Path<PluginPath>,
+) -> ApiResult<Json<Option<PluginBody>>> {
+    state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
+    let removed = state.parts.plugins.remove(&name, &principal.name).await;
+    let successor = removed.map_err(ApiError::from_plugin_host)?;
+    state.parts.services.recheck().await;
+    Ok(Json(successor.map(PluginBody::from)))
+}
+
+pub(super) fn remove_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("pluginRemove").tag("plugins").summary("Take away an installed plugin").description(
+        "The version that came with the program takes its place and is answered; without one the answer is null, and \
+             nothing may use the plugin any more.",
+    )
 }

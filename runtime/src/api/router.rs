@@ -7,11 +7,13 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::auth::Scope::{Deploy, Read, Sql, Write};
+use super::auth::Scope::{Admin, Deploy, Read, Sql, Write};
+use super::plugins::{shadow, versions};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    alerts, auth, dashboard, guard, health, metrics, notifications, observations, openapi, plugins, services, sql,
+    alerts, audit, auth, dashboard, guard, health, metrics, notifications, observations, openapi, plugins, recordings,
+    services, sql,
 };
 
 pub(super) fn routes() -> Routes {
@@ -28,6 +30,7 @@ pub(super) fn routes() -> Routes {
         // the program
         .closed(Read, "/metrics", get_with(metrics::get, metrics::get_docs))
         .closed(Read, "/api/v1/openapi.json", get_with(openapi::get, openapi::get_docs))
+        .closed(Admin, "/api/v1/audit", get_with(audit::list, audit::list_docs))
         // services
         .closed(Read, "/api/v1/services", get_with(services::list, services::list_docs))
         .closed(Write, "/api/v1/services", post_with(services::create, services::create_docs))
@@ -44,7 +47,21 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/plugins", get_with(plugins::list, plugins::list_docs))
         .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))
         .closed_upload(Deploy, "/api/v1/plugins/{name}", put_with(plugins::install, plugins::install_docs))
+        .closed_slow(Deploy, "/api/v1/plugins/{name}", delete_with(plugins::remove, plugins::remove_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/rollback", post_with(plugins::rollback, plugins::rollback_docs))
+        .closed(Read, "/api/v1/plugins/{name}/versions", get_with(versions::list, versions::list_docs))
+        .closed(
+            Deploy,
+            "/api/v1/plugins/{name}/versions/{digest}/component",
+            get_with(versions::component, versions::component_docs),
+        )
+        .closed(Read, "/api/v1/plugins/{name}/shadow", get_with(shadow::get, shadow::get_docs))
+        .closed_upload(Deploy, "/api/v1/plugins/{name}/shadow", put_with(shadow::start, shadow::start_docs))
+        .closed_slow(Deploy, "/api/v1/plugins/{name}/promote", post_with(shadow::promote, shadow::promote_docs))
+        .closed_slow(Deploy, "/api/v1/plugins/{name}/discard", post_with(shadow::discard, shadow::discard_docs))
+        // recordings
+        .closed(Read, "/api/v1/recordings", get_with(recordings::list, recordings::list_docs))
+        .closed(Read, "/api/v1/recordings/{runId}", get_with(recordings::get, recordings::get_docs))
         // sql
         .closed_slow(Sql, "/api/v1/sql", post_with(sql::query, sql::query_docs))
 }

@@ -16,6 +16,10 @@ fn port(error: PluginError) -> PortError {
 }
 
 impl RuleRunner for PluginHost {
+    fn swaps(&self) -> u64 {
+        self.rule_swaps()
+    }
+
     fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>> {
         async move { PluginHost::look_back(self, &rule.plugin, &rule.settings).await.map_err(port) }.boxed()
     }

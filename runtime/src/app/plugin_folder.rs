@@ -119,8 +119,8 @@ impl PluginFolder {
     }
 
     async fn was_active(&self, digest: &str) -> bool {
-        match self.host.activations().await {
-            Ok(activations) => activations.iter().any(|activation| activation.digest == digest),
+        match self.host.was_active(digest).await {
+            Ok(was_active) => was_active,
             Err(error) => {
                 tracing::error!(error, "can't read which plugin versions were active");
                 false

@@ -39,6 +39,11 @@ impl Client {
         self.json(self.request(Method::GET, path)).await
     }
 
+    /// A file.
+    pub(super) async fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
+        Ok(self.answer(self.request(Method::GET, path)).await?.bytes().await?.to_vec())
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.json(self.request(Method::POST, path).json(body)).await
     }
@@ -51,6 +56,10 @@ impl Client {
     pub(super) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
         let request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
         self.json(request).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<Value> {
+        self.json(self.request(Method::DELETE, path)).await
     }
 
     /// All pages of a list.

@@ -45,3 +45,8 @@ pub(super) fn cell(value: &Value) -> String {
     };
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
+
+/// Enough of a digest to name a version by.
+pub(super) fn short_digest(digest: &Value) -> String {
+    cell(digest).chars().take(12).collect()
+}

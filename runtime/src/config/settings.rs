@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::fault::PlacedFault;
 use crate::registry::Defaults;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// `HEALTH_CHECK_INTERVAL` (seconds, 60) and `HEALTH_CHECK_TIMEOUT` (milliseconds, 5000).
     pub defaults: Defaults,
@@ -21,7 +21,12 @@ pub struct Settings {
     pub admin_token: Option<SecretString>,
     /// `EXTRACK_PUBLIC_URL`: where people reach the dashboard. Without a slash at the end.
     pub public_url: Option<String>,
+    /// `EXTRACK_PLUGIN_VERSIONS_KEPT` (10): installed components kept of each plugin, for roll-backs.
+    pub plugin_versions_kept: usize,
 }
+
+/// [`Settings::plugin_versions_kept`] when nobody says.
+pub const PLUGIN_VERSIONS_KEPT: usize = 10;
 
 #[derive(Debug, Clone)]
 pub struct SmtpSettings {
@@ -86,6 +91,7 @@ impl<'a> SettingsReader<'a> {
             encryption_key: self.encryption_key(),
             admin_token: self.admin_token(),
             public_url: self.public_url(),
+            plugin_versions_kept: self.plugin_versions_kept(),
         }
     }
 
@@ -173,6 +179,14 @@ impl<'a> SettingsReader<'a> {
             self.warn("EXTRACK_ADMIN_TOKEN", "is short enough to be guessed; `openssl rand -hex 32` makes a good one");
         }
         Some(SecretString::from(token))
+    }
+
+    fn plugin_versions_kept(&mut self) -> usize {
+        let kept = self.parsed("EXTRACK_PLUGIN_VERSIONS_KEPT", |text| match text.parse::<usize>() {
+            Ok(kept @ 1..=1_000) => Ok(kept),
+            _ => Err("must be a whole number between 1 and 1000".to_owned()),
+        });
+        kept.unwrap_or(PLUGIN_VERSIONS_KEPT)
     }
 
     fn public_url(&mut self) -> Option<String> {
@@ -273,6 +287,7 @@ mod tests {
         let (settings, faults, warnings) = read(&[("SMTP_HOST", ""), ("HEALTH_CHECK_INTERVAL", " ")]);
         assert_eq!((faults.len(), warnings.len()), (0, 0));
         assert_eq!(settings.defaults, Defaults::default());
+        assert_eq!(settings.plugin_versions_kept, 10);
         assert!(settings.smtp.is_none() && settings.encryption_key.is_none() && settings.admin_token.is_none());
     }
 
@@ -287,6 +302,7 @@ mod tests {
             ("SMTP_USERNAME", "u", "`SMTP_USERNAME` and `SMTP_PASSWORD` belong together; set both or neither"),
             ("ENCRYPTION_KEY", "short", "must have at least 16 characters; `openssl rand -base64 32` makes a good one"),
             ("EXTRACK_PUBLIC_URL", "example.com", "must be a URL such as `https://extrack.example.com`"),
+            ("EXTRACK_PLUGIN_VERSIONS_KEPT", "0", "must be a whole number between 1 and 1000"),
             ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
         ] {
             assert_eq!(read(&[(name, value)]).1, [format!("environment: {name}: {wanted}")]);

@@ -223,11 +223,70 @@ async fn a_folder_that_is_missing_or_odd_is_told() {
     let loaded = folder.load(&[]).await.unwrap();
     assert_eq!(
         folder.told(&loaded.warnings),
-        ["config/service.yml: is not read: only `services.yaml` and `alerts.yaml` are"]
+        ["config/service.yml: is not read: only `services.yaml`, `alerts.yaml` and `plugins.yaml` are"]
     );
     let gone = folder.0.path().join("gone");
     let faults = load(&gone, Environment::default(), &FakePlugins::bundled()).await.unwrap_err();
     assert!(faults.to_string().ends_with("name another one with `--config`"), "{faults}");
+}
+
+#[tokio::test]
+async fn plugins_yaml_says_what_plugins_may_do() {
+    let folder = Folder::with("", "");
+    let path = folder.config().join(PLUGINS);
+    std::fs::write(
+        &path,
+        "\
+plugins:
+  http:
+    grants: {hosts: [\"${HOST:-api.example.com}\", \"*.example.org\"], methods: [GET]}
+    budget: {wallClock: 10s, memory: 32MiB}
+  gone:
+    budget:
+  newer: {grants: {hosts: [\"*\"]}}
+",
+    )
+    .unwrap();
+    let loaded = folder.load(&[]).await.unwrap();
+    assert_eq!(
+        folder.told(&loaded.warnings),
+        [
+            "config/plugins.yaml:5:3: plugins.gone: there is no plugin of this name yet",
+            "config/plugins.yaml:7:3: plugins.newer: there is no plugin of this name yet",
+            "config/plugins.yaml:7:28: plugins.newer.grants.hosts[0]: allows every host there is that the plugin asks for",
+        ]
+    );
+    let policies = loaded.plugins.policies;
+    assert_eq!(policies.keys().collect::<Vec<_>>(), ["http", "newer"]);
+    assert_eq!(policies["http"].grants.hosts, ["api.example.com", "*.example.org"]);
+    assert_eq!(policies["http"].budget.memory_bytes, Some(32 << 20));
+
+    std::fs::write(
+        &path,
+        "\
+plugins:
+  http:
+    grant: {}
+    budget: {wallClock: fast, cpu: 3, concurrency: many, memory: 1TiB}
+  Http: {}
+trusted: 1
+",
+    )
+    .unwrap();
+    let faults = folder.load(&[]).await.unwrap_err();
+    assert_eq!(
+        folder.told(&faults.faults),
+        [
+            "config/plugins.yaml:3:5: plugins.http.grant: is not a known key; did you mean `grants`?",
+            "config/plugins.yaml:4:25: plugins.http.budget.wallClock: `fast` is not a duration; write a number and a unit, as \
+         in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "config/plugins.yaml:4:52: plugins.http.budget.concurrency: must be a whole number, not text",
+            "config/plugins.yaml:4:66: plugins.http.budget.memory: `1TiB` is not a size; write a number of bytes, or a number \
+         and a unit, as in `64KiB`, `8MiB` or `1GiB`",
+            "config/plugins.yaml:5:3: plugins.Http: is not a plugin name: lower case letters, digits, `-` and `_`, at most 64",
+            "config/plugins.yaml:6:1: trusted: is not a known key; known: `plugins`",
+        ]
+    );
 }
 
 #[tokio::test]

@@ -66,6 +66,13 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
+    pub const ALL: [RunOutcome; 5] =
+        [RunOutcome::Ok, RunOutcome::Error, RunOutcome::Trap, RunOutcome::Timeout, RunOutcome::Limit];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             RunOutcome::Ok => "ok",

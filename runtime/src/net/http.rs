@@ -1,6 +1,7 @@
 //! One HTTP request over a connection of its own, with its phases measured. Redirects are answers, and bodies come as
-//! they are: no compression is asked for.
+//! they are: compression is only asked for, and taken off, for those who want it.
 
+mod encoding;
 mod exchange;
 mod request;
 
@@ -13,11 +14,14 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use url::Url;
 
+pub use self::request::is_connection_header;
+
 use self::exchange::{Exchange, FirstRead, hyper_error};
 use super::Net;
 use super::certificate::Certificate;
 use super::connect::connect;
 use super::failure::{NetError, NetFailure, Phase, Trace};
+use super::identity::ClientIdentity;
 use super::policy::Permission;
 use super::tls::Handshake;
 use crate::domain::Phases;
@@ -39,6 +43,12 @@ pub struct HttpRequest {
     pub insecure: bool,
     /// At most, and never more than the setting; none: the setting.
     pub max_body_bytes: Option<usize>,
+    /// In place of the setting, for what the program itself fetches.
+    pub own_max_body_bytes: Option<usize>,
+    /// Ask for a compressed body, and answer with it decompressed. Either size over the cap is [`NetError::TooLarge`].
+    pub decompress: bool,
+    /// Shown to a server that asks who we are.
+    pub identity: Option<ClientIdentity>,
     /// The name asked for and checked by TLS, in place of the URL's host.
     pub server_name: Option<String>,
 }
@@ -53,6 +63,9 @@ impl HttpRequest {
             deadline,
             insecure: false,
             max_body_bytes: None,
+            own_max_body_bytes: None,
+            decompress: false,
+            identity: None,
             server_name: None,
         }
     }
@@ -68,6 +81,8 @@ pub struct HttpResponse {
     pub body: Bytes,
     /// The body was longer than the cap; what is beyond it was not read.
     pub truncated: bool,
+    /// Bytes of the body as it came: fewer than those of `body` when that was decompressed.
+    pub received_bytes: u64,
     pub phases: Phases,
     pub total_us: u64,
     /// Address and port that answered.
@@ -91,7 +106,8 @@ async fn send_traced(
     let url = parse_url(&request.url)?;
     let (host, port) = permission.check_url(&url)?;
     let head = request::Head::new(&request, &url, permission)?;
-    let cap = request.max_body_bytes.unwrap_or(usize::MAX).min(net.inner.max_body_bytes);
+    let most = request.own_max_body_bytes.unwrap_or(net.inner.max_body_bytes);
+    let cap = request.max_body_bytes.unwrap_or(usize::MAX).min(most);
 
     let connected = connect(trace, permission, &host, port).await?;
     let peer = connected.peer;
@@ -101,6 +117,7 @@ async fn send_traced(
             server_name: request.server_name.as_deref(),
             alpn: &[b"h2", b"http/1.1"],
             accept_any: request.insecure,
+            identity: request.identity.as_ref(),
         };
         let secured = net.inner.tls.handshake(trace, connected, &host, how).await?;
         let certificate = secured.leaf();
@@ -117,13 +134,13 @@ async fn send_traced(
     };
 
     let sent = Instant::now();
-    let request = head.into_request(exchange.is_http2(), request.body.unwrap_or_default())?;
+    let message = head.into_request(exchange.is_http2(), request.body.unwrap_or_default())?;
     let answer = trace.until(
         || match first_read.get() {
             Some(_) => format!("reading the headers from `{peer}`"),
             None => format!("waiting for the first byte from `{peer}`"),
         },
-        exchange.send(request),
+        exchange.send(message),
     );
     let answer = answer.await;
     // Over HTTP/2 the first bytes are not the answer's; there the headers count as its first byte.
@@ -139,15 +156,27 @@ async fn send_traced(
         trace.until(|| format!("reading the body from `{peer}`"), read(&mut exchange, body, cap)).await?;
     trace.note(Phase::Body, first_byte.unwrap_or(sent).elapsed());
 
-    let headers = parts.headers.iter();
+    let mut headers = parts.headers;
+    let received_bytes = body.len() as u64;
+    let coding = if request.decompress && !body.is_empty() { encoding::coding(&headers)? } else { None };
+    let body = match coding {
+        Some(_) if truncated => return Err(encoding::too_large(cap)),
+        Some(coding) => {
+            encoding::strip(&mut headers);
+            coding.decode(&body, cap)?
+        }
+        None => body,
+    };
     Ok(HttpResponse {
         status: parts.status.as_u16(),
         version: version_text(parts.version),
         headers: headers
+            .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
         body,
         truncated,
+        received_bytes,
         phases: trace.phases,
         total_us: trace.total_us(),
         peer,

@@ -17,7 +17,8 @@ use url::Host;
 use self::wire::Wire;
 use super::connect::{Connected, connect};
 use super::failure::{NetError, Trace};
-use super::policy::{HostRule, Permission, parse_host};
+use super::host_rule::HostRule;
+use super::policy::{Permission, parse_host};
 use super::tls::{Handshake, Roots, Tls};
 use super::{Net, NetSetupError};
 
@@ -91,6 +92,7 @@ impl Mailer {
         let rule = HostRule::new(&settings.host, Some(settings.port)).map_err(|error| wrong(error.to_string()))?;
         let permission = Permission {
             hosts: vec![rule],
+            public_hosts: Vec::new(),
             allow_private: settings.allow_private,
             subject: format!("the SMTP server `{}:{}`", settings.host, settings.port),
             setting: "`SMTP_HOST`".to_owned(),

@@ -7,79 +7,53 @@ use url::{Host, Url};
 
 use super::address::{Reach, reach};
 use super::failure::NetError;
-
-/// One host that may be reached: exact, in any spelling, on one port or on all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostRule {
-    host: Host,
-    port: Option<u16>,
-}
-
-impl HostRule {
-    /// `host` is a name or an address; IPv6 with or without brackets.
-    pub fn new(host: &str, port: Option<u16>) -> Result<Self, NetError> {
-        Ok(Self { host: parse_host(host)?, port })
-    }
-
-    /// `host`, `host:port`, `[::1]:port`.
-    pub fn parse(text: &str) -> Result<Self, NetError> {
-        let (host, port) = split_port(text)?;
-        Self::new(host, port)
-    }
-
-    /// Host and port of a URL whose scheme has a port.
-    pub fn of_url(url: &Url) -> Option<Self> {
-        Some(Self { host: canonical(url.host()?.to_owned()), port: Some(url.port_or_known_default()?) })
-    }
-
-    fn matches(&self, host: &Host, port: u16) -> bool {
-        self.host == *host && self.port.is_none_or(|wanted| wanted == port)
-    }
-}
-
-impl std::fmt::Display for HostRule {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.port {
-            Some(port) => write!(f, "{}:{port}", self.host),
-            None => write!(f, "{}", self.host),
-        }
-    }
-}
+use super::host_rule::HostRule;
 
 /// What one caller may reach.
 #[derive(Debug, Clone)]
 pub struct Permission {
     pub hosts: Vec<HostRule>,
+    /// Hosts that may be reached at public addresses only, whatever `allow_private` says: whoever answers for a name that was
+    /// not written out could point it anywhere.
+    pub public_hosts: Vec<HostRule>,
     /// Loopback and private addresses may be reached.
     pub allow_private: bool,
     /// Who is asking, for denials: ``probe `http` of service `shop-api` ``.
     pub subject: String,
-    /// Where the operator names what may be reached, for denials: `` `baseUrl` of the service ``.
+    /// Where the operator names what may be reached, for denials: `` `baseUrl` of the service ``. `{host}` in it stands for
+    /// the host that was asked for.
     pub setting: String,
 }
 
 impl Permission {
     /// The host rule, before anything is resolved.
     pub fn check_host(&self, host: &Host, port: u16) -> Result<(), NetError> {
-        if self.hosts.iter().any(|rule| rule.matches(host, port)) {
+        if self.rules().any(|rule| rule.matches(host, port)) {
             return Ok(());
         }
-        Err(self.denial(format_args!("{host}:{port}")))
+        Err(self.denial(&format!("{host}:{port}"), host))
     }
 
     /// The host rule where the port is not known.
     pub(super) fn check_name(&self, host: &Host) -> Result<(), NetError> {
-        match self.hosts.iter().any(|rule| rule.host == *host) {
+        match self.rules().any(|rule| rule.matches_name(host)) {
             true => Ok(()),
-            false => Err(self.denial(format_args!("{host}"))),
+            false => Err(self.denial(&host.to_string(), host)),
         }
     }
 
-    fn denial(&self, target: std::fmt::Arguments<'_>) -> NetError {
-        NetError::Denied(format!(
-            "{} may not connect to `{target}`; to allow it, name it in {}",
-            self.subject, self.setting
-        ))
+    fn rules(&self) -> impl Iterator<Item = &HostRule> {
+        self.hosts.iter().chain(&self.public_hosts)
+    }
+
+    fn denial(&self, target: &str, host: &Host) -> NetError {
+        let setting = self.setting.replace("{host}", &host.to_string());
+        NetError::Denied(format!("{} may not connect to `{target}`; to allow it, name it in {setting}", self.subject))
+    }
+
+    /// Private addresses are open to what was written out.
+    fn may_be_private(&self, host: &str) -> bool {
+        self.allow_private && parse_host(host).is_ok_and(|host| self.hosts.iter().any(|rule| rule.matches_name(&host)))
     }
 
     /// The address rule, on what `host` resolved to.
@@ -87,13 +61,13 @@ impl Permission {
         let place = || if host.contains(&address.to_string()) { String::new() } else { format!("`{host}` is ") };
         match reach(address) {
             Reach::Public => Ok(()),
-            Reach::Private(_) if self.allow_private => Ok(()),
+            Reach::Private(_) if self.may_be_private(host) => Ok(()),
             Reach::Private(range) => Err(NetError::Denied(format!(
                 "{} may not connect to private addresses, and {}`{address}` ({range}); to allow it, write {} in a \
                  configuration file, or mark the service `private: true`",
                 self.subject,
                 place(),
-                self.setting
+                self.setting.replace("{host}", host)
             ))),
             Reach::Never(range) => Err(NetError::Denied(format!(
                 "{} may not connect: {}`{address}` ({range}), which is never allowed",
@@ -156,7 +130,7 @@ pub(super) fn parse_host(text: &str) -> Result<Host, NetError> {
 }
 
 /// Without the dot at the end, which changes nothing but would miss the rules.
-fn canonical(host: Host) -> Host {
+pub(super) fn canonical(host: Host) -> Host {
     match host {
         Host::Domain(name) if name.ends_with('.') && name.len() > 1 => {
             Host::Domain(name.trim_end_matches('.').to_owned())
@@ -191,6 +165,7 @@ mod tests {
     fn permission(hosts: &[&str], allow_private: bool) -> Permission {
         Permission {
             hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
+            public_hosts: Vec::new(),
             allow_private,
             subject: "probe `http` of service `shop`".to_owned(),
             setting: "`baseUrl` of the service".to_owned(),
@@ -225,6 +200,56 @@ mod tests {
                 assert!(matches!(error, NetError::Denied(_)), "{url}: {error:?}");
                 assert!(!error.to_string().contains("secret"), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn what_a_pattern_allows_stays_public() {
+        let mut permission = permission(&["written.example"], true);
+        permission.public_hosts = vec![HostRule::pattern("*.example").unwrap()];
+        permission.setting = "`hosts`, as `{host}`".to_owned();
+        for (host, address, wanted) in [
+            ("written.example", [10, 0, 0, 1], true),
+            ("any.example", [10, 0, 0, 1], false),
+            ("any.example", [93, 184, 216, 34], true),
+            ("any.example", [169, 254, 169, 254], false),
+        ] {
+            permission.check_host(&Host::Domain(host.to_owned()), 443).unwrap();
+            assert_eq!(permission.check_address(host, address.into()).is_ok(), wanted, "{host} {address:?}");
+        }
+        let denial = permission.check_host(&Host::Domain("b.test".to_owned()), 443).unwrap_err().to_string();
+        assert!(denial.ends_with("name it in `hosts`, as `b.test`"), "{denial}");
+    }
+
+    #[test]
+    fn no_spelling_of_a_host_slips_past_the_rule() {
+        let permission = permission(&["localhost", "127.0.0.1"], true);
+        for (host, wanted) in [
+            ("localhost", Some(true)),
+            ("localhost.", Some(true)),
+            ("LOCALHOST", Some(true)),
+            ("localhost..", Some(true)),
+            ("127.1", Some(true)),
+            ("127.0.0.1.", Some(true)),
+            ("0x7f000001", Some(true)),
+            ("017700000001", Some(true)),
+            ("2130706433", Some(true)),
+            ("127.0.0.1\u{3002}", Some(true)),
+            ("①②⑦.0.0.1", Some(true)),
+            ("127.0.0.1.nip.example", Some(false)),
+            ("a.localhost", Some(false)),
+            ("256.0.0.1", None),
+            ("fe80::1%eth0", None),
+            ("[fe80::1%25eth0]", None),
+            ("::1%1", None),
+            ("127.0.0.1\0.example", None),
+            ("localhost\n", None),
+            ("local host", None),
+            ("localhost/x", None),
+            ("user@localhost", None),
+        ] {
+            let answer = parse_host(host).map(|host| permission.check_host(&host, 80).is_ok());
+            assert_eq!(answer.ok(), wanted, "{host:?}");
         }
     }
 

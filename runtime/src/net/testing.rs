@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::tls::Roots;
-use super::{HostRule, Net, NetSettings, Permission};
+use super::{ClientIdentity, HostRule, Net, NetSettings, Permission};
 
 /// Long enough for anything that is to succeed.
 pub(super) fn soon() -> Instant {
@@ -30,6 +30,7 @@ pub(super) fn shortly() -> Instant {
 pub(super) fn permission(hosts: &[&str], allow_private: bool) -> Permission {
     Permission {
         hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
+        public_hosts: Vec::new(),
         allow_private,
         subject: "probe `http` of service `shop`".to_owned(),
         setting: "`baseUrl` of the service".to_owned(),
@@ -121,7 +122,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), root }
     }
 
-    pub(super) fn acceptor(&self, leaf: &Leaf, alpn: &[&[u8]]) -> TlsAcceptor {
+    fn signed(&self, leaf: &Leaf) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let mut params =
             CertificateParams::new(leaf.names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, "Test Server");
@@ -130,14 +131,39 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
+        (vec![certificate.der().clone()], key)
+    }
+
+    pub(super) fn acceptor(&self, leaf: &Leaf, alpn: &[&[u8]]) -> TlsAcceptor {
+        let (chain, key) = self.signed(leaf);
+        let mut config = server_config().with_no_client_auth().with_single_cert(chain, key).unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// A client's certificate and key.
+    pub(super) fn identity(&self, name: &str) -> ClientIdentity {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        ClientIdentity::from_pem(&certificate.pem(), &key.serialize_pem()).unwrap()
+    }
+
+    /// Serves TLS to those who show a certificate of this authority.
+    pub(super) async fn serve_mutual<F, A>(&self, leaf: &Leaf, answer: F) -> SocketAddr
+    where
+        F: Fn(TlsStream<TcpStream>) -> A + Send + Sync + 'static,
+        A: Future<Output = ()> + Send,
+    {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.root.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let (chain, key) = self.signed(leaf);
+        let config = server_config().with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
+        serve_tls(TlsAcceptor::from(Arc::new(config)), answer).await
     }
 
     /// Serves TLS; a failed handshake is the client's to report.
@@ -146,16 +172,29 @@ impl Authority {
         F: Fn(TlsStream<TcpStream>) -> A + Send + Sync + 'static,
         A: Future<Output = ()> + Send,
     {
-        let acceptor = self.acceptor(leaf, alpn);
-        let answer = Arc::new(answer);
-        serve(move |stream| {
-            let (acceptor, answer) = (acceptor.clone(), answer.clone());
-            async move {
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    answer(stream).await;
-                }
-            }
-        })
-        .await
+        serve_tls(self.acceptor(leaf, alpn), answer).await
     }
+}
+
+fn server_config() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+}
+
+async fn serve_tls<F, A>(acceptor: TlsAcceptor, answer: F) -> SocketAddr
+where
+    F: Fn(TlsStream<TcpStream>) -> A + Send + Sync + 'static,
+    A: Future<Output = ()> + Send,
+{
+    let answer = Arc::new(answer);
+    serve(move |stream| {
+        let (acceptor, answer) = (acceptor.clone(), answer.clone());
+        async move {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                answer(stream).await;
+            }
+        }
+    })
+    .await
 }

@@ -17,6 +17,7 @@ use url::Host;
 use super::certificate::Certificate;
 use super::connect::Connected;
 use super::failure::{NetError, Phase, Trace, chain, io_text};
+use super::identity::ClientIdentity;
 use super::policy::parse_host;
 use crate::domain::Phases;
 
@@ -82,6 +83,8 @@ pub(super) struct Handshake<'a> {
     pub(super) alpn: &'a [&'a [u8]],
     /// Go on with a certificate that is not trusted.
     pub(super) accept_any: bool,
+    /// Ours, for a server that asks for one.
+    pub(super) identity: Option<&'a ClientIdentity>,
 }
 
 #[derive(Debug)]
@@ -159,6 +162,9 @@ impl Tls {
             Arc::new(Inspector { inner: self.verifier.clone(), accept_any: how.accept_any, fault: Mutex::new(None) });
         let mut config = self.config.clone();
         config.dangerous().set_certificate_verifier(inspector.clone());
+        if let Some(identity) = how.identity {
+            config.client_auth_cert_resolver = identity.resolver();
+        }
         config.alpn_protocols = how.alpn.iter().map(|name| name.to_vec()).collect();
         let peer = connected.peer;
         let connect = async {

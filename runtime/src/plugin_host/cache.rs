@@ -42,6 +42,15 @@ impl CompiledCache {
         Ok(component)
     }
 
+    /// For every engine; what can't be deleted is made again or never looked at.
+    pub(super) fn forget(&self, digest: &str) {
+        for file in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if file.file_name().to_string_lossy().starts_with(digest) {
+                let _ = fs::remove_file(file.path());
+            }
+        }
+    }
+
     fn load(&self, engine: &Engine, path: &Path) -> Option<Component> {
         let file = fs::read(path).ok()?;
         let (digest, compiled) = file.split_at_checked(32)?;

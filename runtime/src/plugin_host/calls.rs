@@ -18,7 +18,7 @@ pub(super) use notifier::delivered;
 pub use probe::ProbeCall;
 pub(super) use probe::{Checked, observed, unanswered};
 pub use rule::RuleCall;
-pub(super) use rule::judged;
+pub(super) use rule::{Evaluated, judged};
 
 /// A plugin gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +46,23 @@ impl PluginHost {
         error: Option<String>,
         used: Used,
     ) {
-        let duration_us = used.duration.as_micros() as u64;
         metrics::counter!("extrack_plugin_runs_total", "plugin" => plugin.info.name.clone(), "outcome" => outcome.as_str())
             .increment(1);
+        self.write_down(plugin, run_id, function, service, outcome, error, used).await;
+    }
+
+    /// The row alone: what a candidate does is no news of the plugin.
+    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
+    pub(super) async fn write_down(
+        &self,
+        plugin: &LoadedPlugin,
+        run_id: i64,
+        function: &'static str,
+        service: Option<&str>,
+        outcome: RunOutcome,
+        error: Option<String>,
+        used: Used,
+    ) {
         let run = PluginRun {
             run_id,
             ts_ms: now_ms() - used.duration.as_millis() as i64,
@@ -60,8 +74,8 @@ impl PluginHost {
             service: service.map(str::to_owned),
             outcome,
             error: error.map(keep::cut),
-            duration_us,
-            cpu_us: duration_us.saturating_sub(used.account.waited.as_micros() as u64),
+            duration_us: used.duration.as_micros() as u64,
+            cpu_us: used.cpu_us(),
             memory_bytes: used.memory_peak as u64,
             host_calls: used.account.host_calls,
             log_bytes: used.account.log_bytes,

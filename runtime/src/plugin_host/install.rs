@@ -2,94 +2,167 @@
 
 use std::sync::Arc;
 
-use super::loader::{LoadedPlugin, Provenance, Refusal, Source, digest, refuse};
-use super::versions::{Activation, BUNDLED};
-use super::{Active, PluginEntry, PluginHost, SetupError, entry};
-use crate::domain::now_ms;
+use bytes::Bytes;
+
+use super::loader::{LoadedPlugin, Provenance, Refusal, Source, refuse};
+use super::versions::version_of;
+use super::{Active, PluginEntry, PluginHost};
+use crate::domain::{ActivationReason, PluginStep, now_ms};
+
+/// Users of a plugin that a refusal names.
+const USERS_NAMED: usize = 5;
 
 impl PluginHost {
-    /// `name`, where given, has to be what the component says of itself. Installing the active version again changes
-    /// nothing.
-    pub async fn install(&self, name: Option<&str>, bytes: bytes::Bytes, by: &str) -> Result<PluginEntry, Refusal> {
-        let _one_at_a_time = self.shared.installing.lock().await;
+    pub(super) async fn install_now(&self, name: Option<&str>, bytes: Bytes, by: &str) -> Result<PluginEntry, Refusal> {
+        let candidate = self.verify(name, bytes.clone(), by).await?;
+        if let Some(active) = self.shared.active.load().get(&candidate.info.name)
+            && active.digest == candidate.digest
+        {
+            return Ok(self.entry(active));
+        }
+        self.activate(candidate, Some(bytes), ActivationReason::Install).await
+    }
+
+    pub(super) async fn rollback_now(
+        &self,
+        name: &str,
+        to: Option<&str>,
+        by: &str,
+    ) -> Result<Option<PluginEntry>, Refusal> {
+        let active = self.active(name)?;
+        let record = self.record(name).await?;
+        let target = match to {
+            None => self.previous(&record, &active.digest),
+            Some(to) => Some(self.named(&record, to)?),
+        };
+        let Some(target) = target else { return Ok(None) };
+        if target == active.digest {
+            return Ok(Some(self.entry(&active)));
+        }
+        let candidate = self.load_version(name, &target, by).await?;
+        self.activate(candidate, None, ActivationReason::Rollback).await.map(Some)
+    }
+
+    pub(super) async fn remove_now(&self, name: &str, by: &str) -> Result<Option<PluginEntry>, Refusal> {
+        let active = self.active(name)?;
+        match self.shared.bundled.get(name).map(|bundled| bundled.digest.clone()) {
+            Some(digest) if digest == active.digest => {
+                Err(refuse("bundled", format!("`{name}` is part of the program and can't be removed")))
+            }
+            Some(digest) => {
+                let bundled = self.load_version(name, &digest, by).await?;
+                self.activate(bundled, None, ActivationReason::Remove).await.map(Some)
+            }
+            None => {
+                let users = (self.shared.in_use.load())(active.kind, name);
+                if !users.is_empty() {
+                    let owners = users.into_iter().map(|user| user.owner).collect();
+                    return Err(refuse("in-use", format!("`{name}` is used by {}", listed(owners, ", "))));
+                }
+                self.commit(name, by, Some(active.digest.clone()), PluginStep::Deactivate).await?;
+                self.shared.active.rcu(|active| {
+                    let mut active = Active::clone(active);
+                    active.remove(name);
+                    active
+                });
+                self.end_shadow(name);
+                self.changed(active.kind);
+                tracing::info!(plugin = name, by, "plugin is removed");
+                self.prune(name).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Compiles it, looks at its imports and asks what it is.
+    pub(super) async fn verify(&self, name: Option<&str>, bytes: Bytes, by: &str) -> Result<LoadedPlugin, Refusal> {
         let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
-        let candidate = self.shared.loader.load(&self.shared.runner, bytes.clone(), provenance).await?;
+        let mut candidate = self.shared.loader.load(&self.shared.runner, bytes, provenance).await?;
         if let Some(name) = name
             && name != candidate.info.name
         {
             return Err(refuse("name", format!("the component calls itself `{}`, not `{name}`", candidate.info.name)));
         }
-        if let Some(active) = self.shared.active.load().get(&candidate.info.name)
-            && active.digest == candidate.digest
+        if let Some(bundled) = self.shared.bundled.get(&candidate.info.name)
+            && bundled.digest == candidate.digest
         {
-            return Ok(entry(active));
+            candidate.source = Source::Bundled(bundled.bytes);
         }
-        self.shared.components.put(&candidate.digest, bytes).await?;
-        self.activate(candidate).await
+        Ok(candidate)
     }
 
-    /// Back to the version that was active before this one; twice is forth again. None: there is no earlier one.
-    pub async fn rollback(&self, name: &str, by: &str) -> Result<Option<PluginEntry>, Refusal> {
-        let _one_at_a_time = self.shared.installing.lock().await;
-        let Some(active) = self.shared.active.load().get(name).cloned() else {
-            return Err(refuse("name", format!("there is no plugin `{name}`")));
-        };
-        let log = self.shared.log.activations(Some(name)).await.map_err(|error| refuse("store", error))?;
-        let earlier = log.into_iter().find(|activation| activation.digest != active.digest);
-        let Some(earlier) = earlier else { return Ok(None) };
-        let path = self.shared.components.path(&earlier.digest);
-        let bytes = tokio::fs::read(&path).await.map_err(|error| {
-            refuse("store", format!("can't read the earlier version `{}`: {error}", path.display()))
-        })?;
-        let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
-        let candidate = self.shared.loader.load(&self.shared.runner, bytes.into(), provenance).await?;
-        self.activate(candidate).await.map(Some)
+    pub(super) fn active(&self, name: &str) -> Result<Arc<LoadedPlugin>, Refusal> {
+        let active = self.shared.active.load().get(name).cloned();
+        active.ok_or_else(|| refuse("name", format!("there is no plugin `{name}`")))
     }
 
-    /// The settings in use first, then the log, then the swap: after a crash the log decides.
-    async fn activate(&self, candidate: LoadedPlugin) -> Result<PluginEntry, Refusal> {
+    /// The settings in use first, then the component, then the log, then the swap: after a crash the log decides.
+    pub(super) async fn activate(
+        &self,
+        candidate: LoadedPlugin,
+        bytes: Option<Bytes>,
+        why: ActivationReason,
+    ) -> Result<PluginEntry, Refusal> {
         let outgoing = self.shared.active.load().get(&candidate.info.name).cloned();
-        if let Some(outgoing) = &outgoing
-            && outgoing.kind != candidate.kind
-        {
-            return Err(refuse(
-                "name",
-                format!(
-                    "`{}` is a {}; the component is a {}, which needs another name",
-                    candidate.info.name,
-                    outgoing.kind.as_str(),
-                    candidate.kind.as_str()
-                ),
-            ));
+        if let Some(outgoing) = &outgoing {
+            check_kind(&candidate, outgoing)?;
         }
         self.check_in_use(&candidate).await?;
+        let mut bundled_before = None;
         if let Some(outgoing) = &outgoing
             && let Source::Bundled(bytes) = outgoing.source
         {
-            // So that there is something to go back to, even after the binary was replaced.
-            self.shared.components.put(&outgoing.digest, bytes::Bytes::from_static(bytes)).await?;
-            self.log(outgoing).await?;
+            // So that there is something to go back to, even after the program was replaced.
+            self.shared.components.put(&outgoing.digest, Bytes::from_static(bytes)).await?;
+            bundled_before =
+                self.shared.bundled.get(&outgoing.info.name).map(|bundled| bundled.version(&outgoing.name));
         }
-        self.log(&candidate).await?;
-        let (name, kind, version) = (candidate.info.name.clone(), candidate.kind, candidate.info.version.clone());
-        let candidate = Arc::new(candidate);
-        self.shared.active.rcu(|active| {
-            let mut active = Active::clone(active);
-            active.insert(name.clone(), candidate.clone());
-            active
-        });
-        self.shared.swaps.send_modify(|count| *count += 1);
-        tracing::info!(
-            plugin = name,
-            kind = kind.as_str(),
-            version,
-            digest = candidate.digest,
-            "plugin version is active"
-        );
-        Ok(entry(&candidate))
+        let is_bundled = match (&candidate.source, bytes) {
+            (Source::Bundled(bytes), _) => {
+                self.shared.components.put(&candidate.digest, Bytes::from_static(bytes)).await?;
+                true
+            }
+            (Source::Stored, Some(bytes)) => {
+                self.shared.components.put(&candidate.digest, bytes).await?;
+                false
+            }
+            (Source::Stored, None) => false,
+        };
+        let name = candidate.info.name.clone();
+        let ends_shadow = self.shadow(&name).is_some_and(|shadow| shadow.plugin.digest == candidate.digest);
+        let version = version_of(&candidate);
+        let step = PluginStep::Activate { why, version, is_bundled, bundled_before, ends_shadow };
+        let from = outgoing.map(|outgoing| outgoing.digest.clone());
+        self.commit(&name, &candidate.by, from, step).await?;
+        let entry = self.swap(candidate, ends_shadow);
+        self.prune(&name).await;
+        Ok(entry)
     }
 
-    async fn check_in_use(&self, candidate: &LoadedPlugin) -> Result<(), Refusal> {
+    fn swap(&self, candidate: LoadedPlugin, ends_shadow: bool) -> PluginEntry {
+        let candidate = Arc::new(candidate);
+        let name = candidate.info.name.as_str();
+        self.shared.active.rcu(|active| {
+            let mut active = Active::clone(active);
+            active.insert(name.to_owned(), candidate.clone());
+            active
+        });
+        if ends_shadow {
+            self.end_shadow(name);
+        }
+        self.changed(candidate.kind);
+        tracing::info!(
+            plugin = name,
+            kind = candidate.kind.as_str(),
+            version = candidate.info.version,
+            digest = candidate.digest,
+            by = candidate.by,
+            "plugin version is active"
+        );
+        self.entry(&candidate)
+    }
+
+    pub(super) async fn check_in_use(&self, candidate: &LoadedPlugin) -> Result<(), Refusal> {
         let in_use = (self.shared.in_use.load())(candidate.kind, &candidate.info.name);
         let mut refused = Vec::new();
         for user in &in_use {
@@ -102,55 +175,24 @@ impl PluginHost {
         if refused.is_empty() {
             return Ok(());
         }
-        let more = refused.len().saturating_sub(5);
-        refused.truncate(5);
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        Err(refuse("settings", format!("does not accept settings that are in use: {}{more}", refused.join("; "))))
+        Err(refuse("settings", format!("does not accept settings that are in use: {}", listed(refused, "; "))))
     }
+}
 
-    async fn log(&self, plugin: &LoadedPlugin) -> Result<(), Refusal> {
-        let activation = Activation {
-            name: plugin.info.name.clone(),
-            kind: plugin.kind,
-            version: plugin.info.version.clone(),
-            digest: plugin.digest.clone(),
-            by: plugin.by.clone(),
-            ts_ms: plugin.since_ms,
-        };
-        self.shared.log.activate(activation).await.map_err(|error| refuse("store", error))
+pub(super) fn check_kind(candidate: &LoadedPlugin, active: &LoadedPlugin) -> Result<(), Refusal> {
+    if active.kind == candidate.kind {
+        return Ok(());
     }
+    let (name, is, other) = (&candidate.info.name, active.kind.as_str(), candidate.kind.as_str());
+    Err(refuse("name", format!("`{name}` is a {is}; the component is a {other}, which needs another name")))
+}
 
-    /// At the start: what was installed over the bundled plugins, or beside them. One that does not load any more leaves
-    /// the bundled version active and says so.
-    pub(super) async fn load_installed(&self) -> Result<(), SetupError> {
-        let log = self.shared.log.activations(None).await.map_err(SetupError::Activations)?;
-        let mut active = Active::clone(&self.shared.active.load());
-        let mut seen = std::collections::HashSet::new();
-        for activation in log {
-            if !seen.insert(activation.name.clone()) || activation.by == BUNDLED {
-                continue;
-            }
-            let path = self.shared.components.path(&activation.digest);
-            let loaded = match tokio::fs::read(&path).await {
-                Ok(bytes) if digest(&bytes) == activation.digest => {
-                    let provenance =
-                        Provenance { source: Source::Stored, since_ms: activation.ts_ms, by: activation.by.clone() };
-                    self.shared.loader.load(&self.shared.runner, bytes.into(), provenance).await
-                }
-                Ok(_) => Err(refuse("store", format!("`{}` is not what was installed", path.display()))),
-                Err(error) => Err(refuse("store", format!("can't read `{}`: {error}", path.display()))),
-            };
-            match loaded {
-                Ok(loaded) => {
-                    active.insert(loaded.info.name.clone(), Arc::new(loaded));
-                }
-                Err(error) => tracing::error!(
-                    plugin = activation.name, version = activation.version, digest = activation.digest, %error,
-                    "an installed plugin does not load; the bundled version, if there is one, is active instead"
-                ),
-            }
-        }
-        self.shared.active.store(Arc::new(active));
-        Ok(())
+/// The first few.
+fn listed(mut texts: Vec<String>, between: &str) -> String {
+    let more = texts.len().saturating_sub(USERS_NAMED);
+    texts.truncate(USERS_NAMED);
+    if more > 0 {
+        texts.push(format!("and {more} more"));
     }
+    texts.join(between)
 }

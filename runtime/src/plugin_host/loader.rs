@@ -25,7 +25,8 @@ pub const COMPONENT_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("refused at step `{step}`: {reason}")]
 pub struct Refusal {
-    /// `format`, `compile`, `world`, `imports`, `describe`, `schema`, `name`, `settings` or `store`.
+    /// `format`, `compile`, `world`, `imports`, `describe`, `schema`, `name`, `settings` or `store`; `version`, `in-use`, `bundled` or
+    /// `shadow` when what was asked for makes no sense.
     pub step: &'static str,
     pub reason: String,
 }
@@ -160,6 +161,12 @@ impl Loader {
             exports,
             schema,
         })
+    }
+
+    /// Its compiled code is not needed any more.
+    pub(super) async fn forget(&self, digest: &str) {
+        let (cache, digest) = (self.cache.clone(), digest.to_owned());
+        let _ = tokio::task::spawn_blocking(move || cache.forget(&digest)).await;
     }
 
     async fn compile(&self, bytes: bytes::Bytes, digest: String) -> Result<Component, Refusal> {

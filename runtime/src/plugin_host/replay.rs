@@ -110,7 +110,7 @@ impl Stage<'_> {
         let service = run.subject.service.as_deref().unwrap_or_default();
         let probe = run.subject.probe.as_deref().unwrap_or_default();
         let blank = calls::unanswered(run.ts_ms, service, probe, &run.plugin, run.run_id);
-        let Checked { observation, outcome, error, used } = calls::observed(blank, &self.plugin, answer, used);
+        let Checked { observation, outcome, error, used, .. } = calls::observed(blank, &self.plugin, answer, used);
         Ok(self.replayed(outcome, error, shown(&observation), &used, played))
     }
 
@@ -152,32 +152,37 @@ impl Stage<'_> {
         ) -> wasmtime::Result<T>,
     ) -> (Result<T, Broken>, Used, Played) {
         let run = &self.recording.run;
-        let player = Arc::new(Mutex::new(Player::new(self.recording.calls.clone())));
+        let was_cut_off = is_cut_off(run.outcome);
+        let player = Arc::new(Mutex::new(Player::new(self.recording.calls.clone(), was_cut_off)));
         let access =
             Access { recorder: Recorder::Replay(player.clone()), frozen_ms: Some(run.ts_ms), ..Access::default() };
         let label = self.plugin.label(run.subject.service.as_deref());
         let deadline = Instant::now() + Duration::from_millis(run.timeout_ms);
         let (answer, mut used) = self.runner.run(&self.plugin.pre, label, access, deadline, call).await;
-        let player =
-            std::mem::replace(&mut *player.lock().unwrap_or_else(PoisonError::into_inner), Player::new(Vec::new()));
+        let player = std::mem::replace(
+            &mut *player.lock().unwrap_or_else(PoisonError::into_inner),
+            Player::new(Vec::new(), false),
+        );
         let played = player.end();
         let answer = match &played.stop {
             None => answer.map_err(|broken| self.as_recorded(broken, &mut used)),
             // Whatever the guest made of it.
-            Some(ReplayStop::CutOff { .. }) => Err(self.as_recorded(cut_off(), &mut used)),
+            Some(ReplayStop::CutOff { .. }) => {
+                Err(self.as_recorded(Broken { outcome: run.outcome, reason: "was cut off".to_owned() }, &mut used))
+            }
             Some(stop) => Err(Broken { outcome: RunOutcome::Error, reason: stop.to_string() }),
         };
         (answer, used, played)
     }
 
-    /// Two runs that were cut off at their deadline ended alike: the time is the recorded one, which a replay can't repeat.
+    /// Two runs that were cut off ended alike: how long it took is as recorded, which a replay can't repeat.
     fn as_recorded(&self, broken: Broken, used: &mut Used) -> Broken {
         let RecordedRun { outcome, error, cost, .. } = &self.recording.run;
         match error {
-            Some(reason) if (broken.outcome, *outcome) == (RunOutcome::Timeout, RunOutcome::Timeout) => {
+            Some(reason) if broken.outcome == *outcome && is_cut_off(*outcome) => {
                 used.duration = Duration::from_micros(cost.duration_us);
-                used.account.waited = Duration::from_micros(cost.duration_us - cost.cpu_us.min(cost.duration_us));
-                Broken { outcome: RunOutcome::Timeout, reason: reason.clone() }
+                used.account.waited = Duration::from_micros(cost.duration_us.saturating_sub(cost.cpu_us));
+                Broken { outcome: *outcome, reason: reason.clone() }
             }
             _ => broken,
         }
@@ -210,8 +215,8 @@ impl Stage<'_> {
     }
 }
 
-fn cut_off() -> Broken {
-    Broken { outcome: RunOutcome::Timeout, reason: "was cut off".to_owned() }
+fn is_cut_off(outcome: RunOutcome) -> bool {
+    matches!(outcome, RunOutcome::Timeout | RunOutcome::Limit)
 }
 
 /// As a recording has it.

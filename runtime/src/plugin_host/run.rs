@@ -39,11 +39,15 @@ pub(super) struct Used {
 }
 
 impl Used {
+    /// Wall clock less the time spent waiting in host calls.
+    pub(super) fn cpu_us(&self) -> u64 {
+        self.duration.saturating_sub(self.account.waited).as_micros() as u64
+    }
+
     pub(super) fn cost(&self) -> RunCost {
-        let duration_us = self.duration.as_micros() as u64;
         RunCost {
-            duration_us,
-            cpu_us: duration_us.saturating_sub(self.account.waited.as_micros() as u64),
+            duration_us: self.duration.as_micros() as u64,
+            cpu_us: self.cpu_us(),
             memory_bytes: self.memory_peak as u64,
             host_calls: self.account.host_calls,
             log_bytes: self.account.log_bytes,

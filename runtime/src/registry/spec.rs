@@ -1,12 +1,16 @@
 //! What people write, the same in YAML and over the API: the seed's keys, with what grew out of them. The doc comments are
 //! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
 
+mod plugins;
+
 use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
+
+pub use plugins::{BudgetSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, SizeSpec};
 
 use crate::domain::Severity;
 use crate::domain::duration::parse_duration;

@@ -21,10 +21,9 @@ use sqlx::sqlite::{
 };
 
 pub use alerts::AlertFilter;
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, AuditFilter};
 pub use keyring::{KeyError, Keyring};
 pub use notifications::{Attempt, AttemptOutcome, NotificationFilter};
-pub use plugins::{PluginActivation, PluginVersion, StoredPlugin};
 pub use services::StoredService;
 pub use tokens::{Session, Token, TokenHash};
 pub use transition::{AlertDraft, EventDraft, NotificationDraft, Transition};
@@ -38,8 +37,8 @@ const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Waiting this long for a connection means that the disk hangs.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// No list is longer, whatever was asked for.
-pub const MAX_PAGE: u32 = 1_000;
+/// No list is longer, whatever was asked for: the API's longest page, and the row that says that there is more.
+pub const MAX_PAGE: u32 = 1_001;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {

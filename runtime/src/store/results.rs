@@ -7,6 +7,7 @@ mod query;
 mod read;
 mod rows;
 mod schema;
+mod shadow;
 mod value;
 mod writer;
 
@@ -22,7 +23,7 @@ pub use rows::ServiceRow;
 pub use writer::Writer;
 
 use super::lock::{DataLock, LockError};
-use crate::domain::{Alert, AlertEvent, Observation, PluginRun, now_ms};
+use crate::domain::{Alert, AlertEvent, Observation, PluginRun, ShadowRun, now_ms};
 use database::Database;
 use gate::Gate;
 use writer::{Command, Row};
@@ -141,6 +142,10 @@ impl ResultStore {
 
     pub async fn plugin_run_append(&self, run: PluginRun) -> Result<(), ResultError> {
         self.append(Row::PluginRun(Box::new(run)), None).await
+    }
+
+    pub async fn shadow_run_append(&self, run: ShadowRun) -> Result<(), ResultError> {
+        self.append(Row::ShadowRun(Box::new(run)), None).await
     }
 
     /// Each event once: [`Self::alert_event_last_id`] says how far the copy got.

@@ -37,6 +37,8 @@ pub(super) struct Lane {
     rules: Vec<RuleSlot>,
     /// Version of the catalog that `rules` is from.
     version: u64,
+    /// Swaps of rules up to which `rules` were asked how far they look back.
+    swaps: u64,
     history: Option<Arc<ServiceHistory>>,
     /// By the key of its rule: what still has to be made of the alert.
     unsettled: BTreeMap<String, Unsettled>,
@@ -62,6 +64,7 @@ impl Lane {
             alerts: BTreeMap::new(),
             rules: Vec::new(),
             version: 0,
+            swaps: 0,
             history: None,
             unsettled: BTreeMap::new(),
             stale: false,
@@ -92,6 +95,7 @@ impl Lane {
             self.read_alerts(core).await;
         }
         self.follow(&turn.catalog);
+        self.follow_swaps(core);
         // First what is left from before: a breach that could not be committed is not forgotten because it is over.
         let left: Vec<String> = self.unsettled.keys().cloned().collect();
         for key in left {
@@ -124,6 +128,15 @@ impl Lane {
         });
         for key in self.alerts.keys().filter(|key| !ruled.contains(key.as_str())) {
             self.unsettled.insert(key.clone(), Unsettled::Removed);
+        }
+    }
+
+    /// Another version may look back further: all are asked again when they are needed next.
+    fn follow_swaps(&mut self, core: &Core) {
+        let swaps = core.deps.rules.swaps();
+        if self.swaps != swaps {
+            self.swaps = swaps;
+            self.rules.iter_mut().for_each(|slot| slot.look_back = None);
         }
     }
 

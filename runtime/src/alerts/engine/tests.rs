@@ -348,6 +348,26 @@ async fn history_is_read_back_before_the_first_evaluation_and_counts_no_run_twic
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_of_a_rule_that_looks_back_further_sees_as_far_at_once() {
+    let mut looks_back_a_minute = rule("shop-api", "Down");
+    looks_back_a_minute.settings = serde_json::json!({"lookBackS": 60});
+    let mut world = World::new(&[looks_back_a_minute]).await;
+    pass(3_600).await;
+    let now_ms = world.clock.now_ms();
+    let recorded = (0..100).map(|n| Observation {
+        run_id: n - 99,
+        ..observation("shop-api", now_ms - (100 - n) * 30_000, Status::Healthy)
+    });
+    world.history.recorded.lock().unwrap().extend(recorded);
+    world.observe("shop-api", Status::Healthy).await;
+    let narrow = world.rules.seen()[0].2;
+    assert!(narrow < 15, "{narrow} runs: more than it asked for");
+    world.rules.swap(Duration::from_secs(600));
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.rules.seen()[1].2, 19 + 2, "those of the ten minutes before, and its own two");
+}
+
+#[tokio::test(start_paused = true)]
 async fn rules_are_judged_without_a_history_that_can_not_be_read() {
     let mut world = World::new(&[]).await;
     world.stop().await;

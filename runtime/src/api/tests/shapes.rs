@@ -43,10 +43,27 @@ async fn lists_are_filtered() {
         ("/api/v1/alerts?state=pending", 0),
         ("/api/v1/notifications?state=waiting&alert=2", 1),
         ("/api/v1/notifications?state=dead", 0),
+        ("/api/v1/recordings?service=shop-api&plugin=http&outcome=ok&status=unhealthy", 1),
+        ("/api/v1/recordings?service=mail", 0),
+        ("/api/v1/recordings?outcome=trap", 0),
+        ("/api/v1/recordings?cursor=7", 0),
     ] {
         let answer = get(&router, path).await.json();
         assert_eq!(answer["items"].as_array().unwrap().len(), wanted, "{path}");
     }
+}
+
+#[tokio::test]
+async fn recordings() {
+    let router = router(&world().await);
+    assert_json_snapshot!("recordings", get(&router, "/api/v1/recordings").await.json());
+    let file = get(&router, "/api/v1/recordings/7").await;
+    assert_eq!(file.status, StatusCode::OK);
+    assert_eq!(file.header("content-type"), Some("application/json"));
+    assert_eq!(file.header("content-disposition"), Some("attachment; filename=\"recording-7.json\""));
+    assert_eq!(file.body, super::world::RECORDING);
+    let missing = get(&router, "/api/v1/recordings/8").await;
+    assert_eq!((missing.status, &missing.json()["title"]), (StatusCode::NOT_FOUND, &json!("Recording not found")));
 }
 
 #[tokio::test]
@@ -76,6 +93,75 @@ async fn plugins() {
     assert_eq!((answer.status, &answer.json()["version"]), (StatusCode::OK, &json!("0.2.0")));
     let answer = send_json(&router, Method::POST, "/api/v1/plugins/http/rollback", json!({})).await;
     assert_eq!((answer.status, &answer.json()["version"]), (StatusCode::OK, &json!("0.1.0")));
+}
+
+#[tokio::test]
+async fn versions_and_candidates_of_a_plugin() {
+    let world = world().await;
+    let router = router(&world);
+    assert_json_snapshot!("versions", get(&router, "/api/v1/plugins/http/versions").await.json());
+    assert_eq!(get(&router, "/api/v1/plugins/none/versions").await.status, StatusCode::NOT_FOUND);
+    let component =
+        get(&router, &format!("/api/v1/plugins/http/versions/{}/component", "9f86d081884c7d65".repeat(4))).await;
+    assert_eq!(component.header("content-type"), Some("application/wasm"));
+    assert!(component.header("content-disposition").unwrap().starts_with("attachment; filename=\"http-9f86"));
+    let answer = get(&router, "/api/v1/plugins/http/versions/00/component").await;
+    assert_eq!(
+        (answer.status, &answer.json()["type"]),
+        (StatusCode::NOT_FOUND, &json!("urn:problem-type:extrack:version-not-found"))
+    );
+
+    world.compared(101, Status::Healthy, Status::Healthy).await;
+    world.compared(103, Status::Healthy, Status::Unhealthy).await;
+    world.compared(105, Status::Error, Status::Error).await;
+    assert_json_snapshot!("shadow", get(&router, "/api/v1/plugins/http/shadow").await.json());
+    assert_eq!(get(&router, "/api/v1/plugins/slack/shadow").await.status, StatusCode::NOT_FOUND);
+    for (method, path, status) in [
+        (Method::POST, "/api/v1/plugins/http/rollback?to=0.1.0", StatusCode::OK),
+        (Method::POST, "/api/v1/plugins/http/rollback?to=9.9.9", StatusCode::NOT_FOUND),
+        (Method::POST, "/api/v1/plugins/http/rollback?two=0.1.0", StatusCode::BAD_REQUEST),
+        (Method::PUT, "/api/v1/plugins/http/shadow", StatusCode::OK),
+        (Method::PUT, "/api/v1/plugins/slack/shadow", StatusCode::CONFLICT),
+        (Method::POST, "/api/v1/plugins/http/promote", StatusCode::OK),
+        (Method::POST, "/api/v1/plugins/slack/promote", StatusCode::NOT_FOUND),
+        (Method::POST, "/api/v1/plugins/http/discard", StatusCode::OK),
+        (Method::POST, "/api/v1/plugins/slack/discard", StatusCode::NOT_FOUND),
+        (Method::DELETE, "/api/v1/plugins/http", StatusCode::CONFLICT),
+        (Method::DELETE, "/api/v1/plugins/slack", StatusCode::OK),
+        (Method::DELETE, "/api/v1/plugins/none", StatusCode::NOT_FOUND),
+    ] {
+        let answer = send(&router, as_admin(method.clone(), path).body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_is_read_by_subject_and_actor() {
+    let world = world().await;
+    let router = router(&world);
+    let detail = json!({"from": "aa", "to": "bb"});
+    for (actor, action, subject) in
+        [("ci", "plugin.install", "http"), ("ci", "service.create", "http"), ("eve", "plugin.rollback", "slack")]
+    {
+        world.control.audit_append(actor, action, subject, &detail).await.unwrap();
+    }
+    for (query, wanted) in [
+        ("", vec!["plugin:slack", "service:http", "plugin:http"]),
+        ("?subject=plugin:http", vec!["plugin:http"]),
+        ("?subject=plugin:", vec!["plugin:slack", "plugin:http"]),
+        ("?actor=ci", vec!["service:http", "plugin:http"]),
+        ("?actor=eve&subject=plugin:http", vec![]),
+    ] {
+        let answer = get(&router, &format!("/api/v1/audit{query}")).await.json();
+        let subjects: Vec<&str> =
+            answer["items"].as_array().unwrap().iter().map(|entry| entry["subject"].as_str().unwrap()).collect();
+        assert_eq!(subjects, wanted, "{query}");
+    }
+    let first = get(&router, "/api/v1/audit?limit=1").await.json();
+    assert_eq!((&first["items"][0]["detail"], &first["items"][0]["action"]), (&detail, &json!("plugin.rollback")));
+    let next = format!("/api/v1/audit?limit=1&cursor={}", first["next"].as_str().unwrap());
+    assert_eq!(get(&router, &next).await.json()["items"][0]["action"], "service.create");
+    assert_eq!(get(&router, "/api/v1/audit?subject=http").await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
 use crate::monitoring::{CheckError, ProbeStatus, RecentRun, ServiceStatus};
-use crate::plugin_host::{self, BUNDLED, PluginEntry};
+use crate::plugin_host::{self, BUNDLED, PluginEntry, Recordings, ShadowEntry, VersionEntry};
 use crate::registry::{Fault, Refusal, ServiceRecord};
 use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
@@ -24,6 +24,14 @@ use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 pub(crate) const NOW: UnixMillis = 1_795_419_800_000;
 pub(crate) const ADMIN: &str = "admin-token-of-the-tests";
 pub(crate) const READER: &str = "reader-token-of-the-tests";
+
+/// As the plugin host writes it.
+pub(crate) const RECORDING: &str = r#"{"format":1,"run":{"runId":7,"tsMs":1795419800000,"plugin":"http","kind":"probe","version":"0.1.0","digest":"ab","function":"check","service":"shop-api","probe":"http","channel":null,"status":"unhealthy","outcome":"ok","error":null,"timeoutMs":5000,"cost":{"durationUs":20300,"cpuUs":300,"memoryBytes":1048576,"hostCalls":1,"logBytes":0},"truncated":null},
+"arguments":[{"settings":"{}"}],
+"calls":[],
+"log":[],
+"result":null}
+"#;
 
 pub(crate) struct World {
     pub(crate) now: UnixMillis,
@@ -34,6 +42,7 @@ pub(crate) struct World {
     pub(crate) unready: Mutex<Vec<String>>,
     pub(crate) control: ControlStore,
     results: ResultStore,
+    recordings: Recordings,
     _data: TempDir,
 }
 
@@ -51,6 +60,10 @@ impl World {
         }
         let (results, writer) = ResultStore::open(data.path(), ResultSettings::default()).unwrap();
         writer.start().unwrap();
+        let recordings = data.path().join("recordings");
+        std::fs::create_dir(&recordings).unwrap();
+        std::fs::write(recordings.join("7.json"), RECORDING).unwrap();
+        let (recordings, _) = Recordings::open(recordings).unwrap();
         Arc::new(Self {
             now,
             catalog: Mutex::default(),
@@ -60,6 +73,7 @@ impl World {
             unready: Mutex::default(),
             control,
             results,
+            recordings,
             _data: data,
         })
     }
@@ -72,6 +86,7 @@ impl World {
             program: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 
@@ -280,16 +295,63 @@ impl World {
             name: name.to_owned(),
             kind,
             version: "0.1.0".to_owned(),
-            digest: "9f86d081884c7d65".repeat(4),
+            digest: ACTIVE.repeat(4),
             state: "active",
             since_ms: self.now - 3_600_000,
             by: BUNDLED.to_owned(),
             size: 28_672,
             imports: vec!["external-tracking:plugin/http@0.1.0".to_owned()],
             info: Arc::new(info),
+            shadow: (name == "http").then(|| self.candidate()),
         }
     }
+
+    /// Runs beside `http`.
+    fn candidate(&self) -> ShadowEntry {
+        ShadowEntry {
+            version: "0.3.0".to_owned(),
+            digest: CANDIDATE.repeat(4),
+            state: "comparing",
+            since_ms: self.now - 1_800_000,
+            by: "ci".to_owned(),
+            skipped: 2,
+            last_error: None,
+        }
+    }
+
+    /// One call that both versions of `http` got.
+    pub(crate) async fn compared(&self, run_id: i64, active: Status, candidate: Status) {
+        let side = |run_id, version: &str, digest: &str, status: Status| ShadowSide {
+            run_id,
+            version: version.to_owned(),
+            digest: digest.repeat(4),
+            status: status.as_str().to_owned(),
+            latency_us: Some(1_000 * run_id.unsigned_abs()),
+            cpu_us: 40,
+            memory_bytes: 1_114_112,
+        };
+        let run = ShadowRun {
+            ts_ms: self.now - 60_000 + run_id,
+            plugin: "http".to_owned(),
+            kind: PluginKind::Probe,
+            service: "shop-api".to_owned(),
+            probe: Some("http".to_owned()),
+            active: side(run_id, "0.1.0", ACTIVE, active),
+            candidate: side(run_id + 1, "0.3.0", CANDIDATE, candidate),
+            outcome: RunOutcome::Ok,
+            is_agreed: active == candidate,
+            difference: (active != candidate).then(|| format!("{} → {}", active.as_str(), candidate.as_str())),
+        };
+        self.results.shadow_run_append(run).await.unwrap();
+        // A commit of its own, which takes the row before with it.
+        let flush = self.observation("nobody", "http", run_id + 1_000, Status::Healthy);
+        self.results.observation_append_durable(Arc::new(flush)).await.unwrap();
+    }
 }
+
+/// Quarters of digests.
+const ACTIVE: &str = "9f86d081884c7d65";
+const CANDIDATE: &str = "3fdba35f04dc8c46";
 
 fn now<'a, T: Send + 'a>(answer: T) -> BoxFuture<'a, T> {
     std::future::ready(answer).boxed()
@@ -419,9 +481,80 @@ impl Plugins for World {
     fn rollback<'a>(
         &'a self,
         name: &'a str,
+        to: Option<&'a str>,
         _actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
-        now(Ok((name == "http").then(|| self.plugin(PluginKind::Probe, name))))
+        now(match to {
+            None | Some("0.1.0") => Ok((name == "http").then(|| self.plugin(PluginKind::Probe, name))),
+            Some(to) => {
+                Err(plugin_host::Refusal { step: "version", reason: format!("plugin `{name}` has no version `{to}`") })
+            }
+        })
+    }
+
+    /// Only `slack` is not in use.
+    fn remove<'a>(
+        &'a self,
+        name: &'a str,
+        _actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        now(match name {
+            "slack" => Ok(None),
+            _ => Err(plugin_host::Refusal { step: "in-use", reason: format!("`{name}` is used by a test") }),
+        })
+    }
+
+    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
+        let version = |version: &str, digest: &str, state, is_bundled: bool, until| VersionEntry {
+            version: version.to_owned(),
+            digest: digest.repeat(4),
+            state,
+            is_bundled,
+            size: 28_672,
+            installed_ms: self.now - 7_200_000,
+            installed_by: if is_bundled { BUNDLED } else { "ci" }.to_owned(),
+            active_since_ms: Some(self.now - 3_600_000),
+            active_until_ms: until,
+            activated_by: Some("ci".to_owned()),
+        };
+        now(Ok(self.get(name).map(|_| {
+            vec![
+                version("0.2.0", ACTIVE, "active", false, None),
+                version("0.1.0", CANDIDATE, "previous", true, Some(self.now - 1_800_000)),
+            ]
+        })))
+    }
+
+    fn component<'a>(
+        &'a self,
+        _name: &'a str,
+        digest: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>> {
+        now(Ok((digest == ACTIVE.repeat(4)).then(|| Bytes::from_static(b"\0asm\x0d\0\x01\0"))))
+    }
+
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        _component: Bytes,
+        _actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        now(match self.get(name) {
+            Some(entry) if entry.kind != PluginKind::Notifier => Ok(entry),
+            _ => Err(plugin_host::Refusal { step: "shadow", reason: "a notifier can't run beside another".to_owned() }),
+        })
+    }
+
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        _actor: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+        now(Ok(self.get(name).filter(|entry| entry.shadow.is_some())))
+    }
+
+    fn discard<'a>(&'a self, name: &'a str, _actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
+        now(Ok(self.get(name).is_some_and(|entry| entry.shadow.is_some())))
     }
 }
 

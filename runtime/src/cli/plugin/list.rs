@@ -5,9 +5,9 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::cli::client::Server;
-use crate::cli::print::{cell, json as print_json, table};
+use crate::cli::print::{cell, json as print_json, short_digest, table};
 
-/// All plugins of the server with their active version.
+/// All plugins of the server: which version is active since when and by whom, and which candidate runs beside it.
 ///
 /// Example: extrack plugin list
 #[derive(Debug, Args)]
@@ -25,18 +25,23 @@ impl List {
             return Ok(());
         }
         let row = |item: &Value| {
-            let digest = cell(&item["digest"]);
+            let shadow = match &item["shadow"] {
+                Value::Null => "-".to_owned(),
+                shadow => format!("{} ({})", cell(&shadow["version"]), cell(&shadow["state"])),
+            };
             vec![
                 cell(&item["name"]),
                 cell(&item["kind"]),
                 cell(&item["version"]),
-                digest.chars().take(12).collect(),
+                short_digest(&item["digest"]),
                 cell(&item["state"]),
                 cell(&item["since"]),
+                cell(&item["installedBy"]),
+                shadow,
             ]
         };
         let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-        table(&["PLUGIN", "KIND", "VERSION", "DIGEST", "STATE", "SINCE"], &rows);
+        table(&["PLUGIN", "KIND", "VERSION", "DIGEST", "STATE", "SINCE", "BY", "SHADOW"], &rows);
         Ok(())
     }
 }

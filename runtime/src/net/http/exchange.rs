@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::{MAX_HEADER_BYTES, MAX_HEADERS, too_many_headers};
 use crate::net::failure::{NetError, chain, io_text};
+use crate::net::tls::rustls_error;
 
 type Body = Full<Bytes>;
 
@@ -174,6 +175,10 @@ pub(super) fn hyper_error(what: &str, error: &hyper::Error) -> NetError {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
     if error.is_incomplete_message() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof) {
         return NetError::Protocol(format!("the server closed the connection before {what} was complete"));
+    }
+    if let Some(rustls::Error::AlertReceived(alert)) = cause.and_then(rustls_error) {
+        // Since TLS 1.3 a server's word on our certificate, or on the lack of one, comes after the handshake.
+        return NetError::Tls(format!("the server ended the connection: alert {alert:?}"));
     }
     let text = match cause {
         Some(error) => io_text(error),

@@ -6,15 +6,32 @@ use http::{Method, Request, Uri};
 use http_body_util::Full;
 use url::{Host, Url};
 
-use super::{HttpRequest, MAX_HEADERS};
+use super::{HttpRequest, MAX_HEADERS, encoding};
 use crate::net::failure::NetError;
 use crate::net::policy::{Permission, parse_host, split_port};
 
 const AGENT: &str = concat!("extrack/", env!("CARGO_PKG_VERSION"));
 
-/// Headers about the connection: it is the host's.
-const OURS: [&str; 8] =
-    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"];
+/// Headers about the connection and about how the message is carried over it (RFC 9110, 7.6.1): it is ours. In lower case.
+const CONNECTION: [&str; 12] = [
+    "connection",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// True for headers that no caller may set, in any case; `Host` and `Content-Length` are judged apart.
+pub fn is_connection_header(name: &str) -> bool {
+    CONNECTION.iter().any(|header| name.eq_ignore_ascii_case(header))
+}
 
 #[derive(Debug)]
 pub(super) struct Head {
@@ -37,7 +54,7 @@ impl Head {
         let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
         for (name, value) in &request.headers {
             let (name, value) = header(name, value)?;
-            if OURS.contains(&name.as_str()) {
+            if is_connection_header(name.as_str()) {
                 return Err(NetError::Protocol(format!("header `{name}` belongs to the connection; leave it out")));
             }
             match name {
@@ -51,6 +68,9 @@ impl Head {
                     headers.append(name, value);
                 }
             }
+        }
+        if request.decompress {
+            encoding::accept(&mut headers);
         }
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         Ok(Self { method, url: url.clone(), headers })
@@ -117,11 +137,12 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::net::policy::HostRule;
+    use crate::net::HostRule;
 
     fn head(url: &str, headers: &[(&str, &str)]) -> Result<Head, NetError> {
         let permission = Permission {
             hosts: ["a.example", "b.example", "127.0.0.1"].map(|host| HostRule::parse(host).unwrap()).to_vec(),
+            public_hosts: Vec::new(),
             allow_private: true,
             subject: "a test".to_owned(),
             setting: "nothing".to_owned(),
@@ -160,6 +181,15 @@ mod tests {
             ("Connection", "close", false),
             ("Transfer-Encoding", "chunked", false),
             ("Te", "trailers", false),
+            ("TRAILER", "X-Key", false),
+            ("Expect", "100-continue", false),
+            ("Proxy-Authorization", "Basic eDp5", false),
+            ("keep-alive", "timeout=5", false),
+            ("Upgrade", "h2c", false),
+            ("X-Key", "v\0", false),
+            ("X-Key\r\nX-Other", "v", false),
+            ("X-Key:", "v", false),
+            ("", "v", false),
             ("X Key", "v", false),
             ("X-Key", "v\r\nX-Other: w", false),
         ] {

@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::convert::Infallible;
 use std::time::Duration;
 

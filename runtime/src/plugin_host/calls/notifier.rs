@@ -33,6 +33,7 @@ impl PluginHost {
         }
         let permission = Permission {
             hosts: hosts.iter().filter_map(|host| HostRule::parse(host).ok()).collect(),
+            public_hosts: Vec::new(),
             allow_private: channel.origin == Origin::File,
             subject: format!("notifier `{}` of channel `{}`", plugin.name, channel.name),
             setting: "the settings of the channel".into(),

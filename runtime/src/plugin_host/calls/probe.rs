@@ -35,12 +35,14 @@ pub(in crate::plugin_host) struct Checked {
     pub(in crate::plugin_host) outcome: RunOutcome,
     pub(in crate::plugin_host) error: Option<String>,
     pub(in crate::plugin_host) used: Used,
+    /// None in a replay.
+    given: Option<Given>,
 }
 
 /// What the guest was given, and what it was not.
-pub(in crate::plugin_host) struct Given {
-    pub(in crate::plugin_host) context: Context,
-    pub(in crate::plugin_host) secrets: Secrets,
+struct Given {
+    context: Context,
+    secrets: Secrets,
 }
 
 impl ProbeCall<'_> {
@@ -58,26 +60,10 @@ impl PluginHost {
             let failure = Some(Failure::new(ErrorKind::Plugin, message));
             return Observation { failure, ..call.unanswered(run_id) };
         };
-        let (checked, given) = self.check_with(&plugin, &call, run_id).await;
-        let Checked { observation, outcome, error, mut used } = checked;
-        let failed = outcome != RunOutcome::Ok || !observation.status.is_available();
-        self.keep(&plugin, &mut used, failed, || Told {
-            run_id,
-            ts_ms: call.ts_ms,
-            function: "check",
-            subject: Subject {
-                service: Some(call.service.slug.clone()),
-                probe: Some(call.probe.name.clone()),
-                channel: None,
-            },
-            status: Some(observation.status),
-            outcome,
-            error: error.clone(),
-            timeout: call.probe.timeout,
-            arguments: vec![Box::new(given.context)],
-            result: Box::new(observation.clone()),
-            secrets: given.secrets,
-        });
+        let mut checked = self.check_with(&plugin, &call, run_id).await;
+        self.offer_check(&plugin, &call, &checked);
+        self.keep_check(&plugin, &call, run_id, &mut checked, true);
+        let Checked { observation, outcome, error, used, .. } = checked;
         self.account(&plugin, run_id, "check", Some(&call.service.slug), outcome, error, used).await;
         observation
     }
@@ -88,7 +74,7 @@ impl PluginHost {
         plugin: &LoadedPlugin,
         call: &ProbeCall<'_>,
         run_id: i64,
-    ) -> (Checked, Given) {
+    ) -> Checked {
         let sealed = SealedSettings::new(&call.probe.settings, &plugin.info.settings_schema);
         let context = Context {
             service: convert::service(call.service),
@@ -111,7 +97,38 @@ impl PluginHost {
             .await;
 
         let blank = call.unanswered(run_id);
-        (observed(blank, plugin, answer, used), Given { context, secrets })
+        Checked { given: Some(Given { context, secrets }), ..observed(blank, plugin, answer, used) }
+    }
+
+    /// For a candidate beside the active version, runs that went well are not kept.
+    pub(in crate::plugin_host) fn keep_check(
+        &self,
+        plugin: &LoadedPlugin,
+        call: &ProbeCall<'_>,
+        run_id: i64,
+        checked: &mut Checked,
+        is_active: bool,
+    ) {
+        let Checked { observation, outcome, error, used, given } = checked;
+        let failed = *outcome != RunOutcome::Ok || !observation.status.is_available();
+        let Some(given) = given.take().filter(|_| failed || is_active) else { return };
+        self.keep(plugin, used, failed, || Told {
+            run_id,
+            ts_ms: call.ts_ms,
+            function: "check",
+            subject: Subject {
+                service: Some(call.service.slug.clone()),
+                probe: Some(call.probe.name.clone()),
+                channel: None,
+            },
+            status: Some(observation.status),
+            outcome: *outcome,
+            error: error.clone(),
+            timeout: call.probe.timeout,
+            arguments: vec![Box::new(given.context)],
+            result: Box::new(observation.clone()),
+            secrets: given.secrets,
+        });
     }
 
     /// A probe reaches its own service's host, and what the operator named in settings marked as hosts.
@@ -123,6 +140,7 @@ impl PluginHost {
         let own = own_host.as_deref().and_then(|host| HostRule::new(host_name(host), None).ok());
         let permission = Permission {
             hosts: own.into_iter().chain(hosts.iter().filter_map(|host| HostRule::parse(host).ok())).collect(),
+            public_hosts: Vec::new(),
             allow_private: call.service.allow_private,
             subject: format!("probe `{}` of service `{}`", call.probe.name, call.service.slug),
             setting: "`baseUrl` of the service".into(),
@@ -181,7 +199,7 @@ pub(in crate::plugin_host) fn observed(
             (outcome, Some(reason))
         }
     };
-    Checked { observation, outcome, error, used }
+    Checked { observation, outcome, error, used, given: None }
 }
 
 /// The observation before anything is known.

@@ -12,10 +12,10 @@ use crate::domain::{History, PluginKind, RunOutcome, UnixMillis, Verdict};
 use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::{
     Context, RuleError, Verdict as Given,
 };
-use crate::plugin_host::loader::Exports;
+use crate::plugin_host::loader::{Exports, LoadedPlugin};
 use crate::plugin_host::recording::Subject;
 use crate::plugin_host::recordings::Secrets;
-use crate::plugin_host::run::Broken;
+use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
 use crate::plugin_host::{PluginHost, convert, limits};
@@ -29,23 +29,45 @@ pub struct RuleCall<'a> {
     pub history: Arc<dyn History>,
 }
 
+/// What one evaluation came to.
+pub(in crate::plugin_host) struct Evaluated {
+    /// Or why there is none.
+    pub(in crate::plugin_host) verdict: Result<Verdict, String>,
+    pub(in crate::plugin_host) outcome: RunOutcome,
+    pub(in crate::plugin_host) used: Used,
+    /// What the guest was given.
+    context: Option<Context>,
+}
+
 impl PluginHost {
     /// A rule that breaks has said nothing.
     pub async fn evaluate(&self, call: RuleCall<'_>) -> Result<Verdict, PluginError> {
         let plugin = self.known(PluginKind::Rule, call.plugin)?;
+        let run_id = self.next_run_id();
+        let mut evaluated = self.evaluate_with(&plugin, &call).await;
+        self.offer_evaluation(&plugin, &call, &evaluated, run_id);
+        self.keep_evaluation(&plugin, &call, run_id, &mut evaluated);
+        let Evaluated { verdict, outcome, used, .. } = evaluated;
+        let error = verdict.as_ref().err().cloned();
+        self.account(&plugin, run_id, "evaluate", Some(call.service), outcome, error, used).await;
+        verdict.map_err(|reason| PluginError::Broken { plugin: call.plugin.to_owned(), outcome, reason })
+    }
+
+    /// Evaluates with this version of the rule, whichever is active.
+    pub(in crate::plugin_host) async fn evaluate_with(&self, plugin: &LoadedPlugin, call: &RuleCall<'_>) -> Evaluated {
         let context = Context {
             service: call.service.to_owned(),
             settings: call.settings.to_string(),
             now_ms: call.now_ms.max(0) as u64,
         };
         let access = Access {
-            history: Some(call.history),
+            history: Some(call.history.clone()),
             frozen_ms: Some(call.now_ms),
             recorder: self.recorder(),
             ..Access::default()
         };
         let deadline = Instant::now() + limits::EVALUATE;
-        let (answer, mut used) = self
+        let (answer, used) = self
             .shared
             .runner
             .run(&plugin.pre, plugin.label(Some(call.service)), access, deadline, async |store, instance| {
@@ -54,32 +76,47 @@ impl PluginHost {
                 guest.external_tracking_plugin_rules().call_evaluate(&mut *store, &context).await
             })
             .await;
-        let (outcome, result) = judged(answer);
-        let error = result.as_ref().err().cloned();
-        let id = self.next_run_id();
-        // Good ones come by the thousand, and can be had again from the history.
-        if outcome != RunOutcome::Ok {
-            self.keep(&plugin, &mut used, true, || Told {
-                run_id: id,
-                ts_ms: call.now_ms,
-                function: "evaluate",
-                subject: Subject { service: Some(call.service.to_owned()), ..Subject::default() },
-                status: None,
-                outcome,
-                error: error.clone(),
-                timeout: limits::EVALUATE,
-                arguments: vec![Box::new(context)],
-                result: Box::new(()),
-                secrets: Secrets::of(&SealedSettings::new(call.settings, &plugin.info.settings_schema), &[]),
-            });
-        }
-        self.account(&plugin, id, "evaluate", Some(call.service), outcome, error, used).await;
-        result.map_err(|reason| PluginError::Broken { plugin: call.plugin.to_owned(), outcome, reason })
+        let (outcome, verdict) = judged(answer);
+        Evaluated { verdict, outcome, used, context: Some(context) }
     }
 
-    /// How much history a rule needs with these settings.
+    /// Those that went well come by the thousand, and can be had again from the history.
+    pub(in crate::plugin_host) fn keep_evaluation(
+        &self,
+        plugin: &LoadedPlugin,
+        call: &RuleCall<'_>,
+        run_id: i64,
+        evaluated: &mut Evaluated,
+    ) {
+        let Evaluated { verdict, outcome, used, context } = evaluated;
+        let (Err(error), Some(context)) = (&*verdict, context.take()) else { return };
+        self.keep(plugin, used, true, || Told {
+            run_id,
+            ts_ms: call.now_ms,
+            function: "evaluate",
+            subject: Subject { service: Some(call.service.to_owned()), ..Subject::default() },
+            status: None,
+            outcome: *outcome,
+            error: Some(error.clone()),
+            timeout: limits::EVALUATE,
+            arguments: vec![Box::new(context)],
+            result: Box::new(()),
+            secrets: Secrets::of(&SealedSettings::new(call.settings, &plugin.info.settings_schema), &[]),
+        });
+    }
+
+    /// How much history a rule needs with these settings, and its candidate, if there is one, with those it was tried with.
     pub async fn look_back(&self, name: &str, settings: &Value) -> Result<Duration, PluginError> {
         let plugin = self.known(PluginKind::Rule, name)?;
+        let look_back = self.look_back_of(&plugin, settings).await?;
+        Ok(look_back.max(self.shadow_look_back(name)))
+    }
+
+    pub(in crate::plugin_host) async fn look_back_of(
+        &self,
+        plugin: &LoadedPlugin,
+        settings: &Value,
+    ) -> Result<Duration, PluginError> {
         let settings = settings.to_string();
         let deadline = Instant::now() + limits::DESCRIBE;
         let access = Access { frozen_ms: Some(0), ..Access::default() };
@@ -93,9 +130,9 @@ impl PluginHost {
             })
             .await;
         let (outcome, error) = end(&answer);
-        self.account(&plugin, self.next_run_id(), "look-back", None, outcome, error, used).await;
+        self.account(plugin, self.next_run_id(), "look-back", None, outcome, error, used).await;
         answer.map(Duration::from_millis).map_err(|broken| PluginError::Broken {
-            plugin: name.to_owned(),
+            plugin: plugin.info.name.clone(),
             outcome,
             reason: broken.reason,
         })

@@ -5,11 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use futures::stream;
 use http::uri::Uri;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -169,12 +167,10 @@ fn to_response(response: Response) -> Result<http::Response<WasiBody>, Error> {
             headers.append(name, value);
         }
     }
-    let length = response.body.len() as u64;
-    let mut frames = vec![Ok(Frame::data(Bytes::from(response.body)))];
-    if response.truncated {
-        frames.push(Err(Error::HttpResponseBodySize(Some(length))));
-    }
-    let mut answer = http::Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
+    let cut = response.truncated.then(|| Error::HttpResponseBodySize(Some(response.body.len() as u64)));
+    let body = Full::new(Bytes::from(response.body));
+    let body = body.map_err(|never| match never {}).with_trailers(async { cut.map(Err) });
+    let mut answer = http::Response::new(body.boxed_unsync());
     *answer.status_mut() = http::StatusCode::from_u16(response.status).map_err(|_| Error::HttpProtocolError)?;
     *answer.headers_mut() = headers;
     Ok(answer)
@@ -206,8 +202,6 @@ fn text(error: &GuestError) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::Full;
-
     use super::*;
 
     fn body(text: &'static str) -> WasiBody {

@@ -157,7 +157,7 @@ mod tests {
         for (function, answer) in [("dns.resolve", Some("yes")), ("http.send", None)] {
             let call = tape.begin(function, &json!({"name": "a"}), 1).unwrap();
             if let Some(answer) = answer {
-                tape.finish(call, answer.len(), cost, || answer.to_owned());
+                tape.finish(call, answer.len(), cost.clone(), || answer.to_owned());
             }
         }
         tape.log(Level::Warn, "slow");

@@ -49,6 +49,8 @@ const PURE: [&str; 5] = ["cel.check", "cel.evaluate", "clock.now-ms", "clock.mon
 pub(in crate::plugin_host) struct Player {
     /// Not asked for yet, in order; with their cost.
     left: VecDeque<RecordedCall>,
+    /// The recorded run was cut off: where its calls end, it ended.
+    was_cut_off: bool,
     made: usize,
     difference: Option<Difference>,
     stop: Option<ReplayStop>,
@@ -56,8 +58,8 @@ pub(in crate::plugin_host) struct Player {
 }
 
 impl Player {
-    pub(in crate::plugin_host) fn new(calls: Vec<RecordedCall>) -> Self {
-        Self { left: calls.into(), made: 0, difference: None, stop: None, log: Vec::new() }
+    pub(in crate::plugin_host) fn new(calls: Vec<RecordedCall>, was_cut_off: bool) -> Self {
+        Self { left: calls.into(), was_cut_off, made: 0, difference: None, stop: None, log: Vec::new() }
     }
 
     /// None: the host does it for real. The next recorded call if it is the same; else the difference is noted, and the
@@ -83,6 +85,9 @@ impl Player {
         function: &'static str,
         request: &dyn Json,
     ) -> Result<Option<(A, CallCost)>, ReplayStop> {
+        if self.left.is_empty() && self.was_cut_off && self.difference.is_none() {
+            return Err(ReplayStop::CutOff { function });
+        }
         self.made += 1;
         let unreadable = |error: serde_json::Error| ReplayStop::Unreadable { function, reason: error.to_string() };
         let request = to_value(request).map_err(unreadable)?;
@@ -138,7 +143,7 @@ mod tests {
     use super::*;
 
     fn player(calls: Value) -> Player {
-        Player::new(serde_json::from_value(calls).unwrap())
+        Player::new(serde_json::from_value(calls).unwrap(), false)
     }
 
     fn answer(player: &mut Player, function: &'static str, request: Value) -> Result<Option<String>, ReplayStop> {
@@ -191,6 +196,16 @@ mod tests {
         answer(&mut player, "dns.resolve", json!({"name": "a"})).unwrap();
         let difference = player.end().difference.unwrap();
         assert_eq!((difference.position, difference.replayed), (2, None));
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_ends_where_its_calls_end() {
+        let calls = json!([{"function": "http.send", "request": 1, "answer": "1"}]);
+        let mut player = Player::new(serde_json::from_value(calls).unwrap(), true);
+        assert_eq!(answer(&mut player, "http.send", json!(1)), Ok(Some("1".into())));
+        assert_eq!(answer(&mut player, "http.send", json!(1)), Err(ReplayStop::CutOff { function: "http.send" }));
+        let played = player.end();
+        assert_eq!((played.calls, played.difference), (1, None));
     }
 
     #[test]

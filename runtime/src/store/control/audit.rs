@@ -1,7 +1,7 @@
 //! Who changed what. Appended to, never changed.
 
 use serde_json::Value;
-use sqlx::Row;
+use sqlx::{Executor, Row, Sqlite};
 
 use super::{ControlStore, Result, page};
 use crate::domain::{UnixMillis, now_ms};
@@ -11,32 +11,61 @@ pub struct AuditEntry {
     pub id: i64,
     pub ts_ms: UnixMillis,
     pub actor: String,
-    /// E.g. `service.update`.
+    /// What was changed and how, e.g. `service.update`.
     pub action: String,
     pub subject: String,
     pub detail: Value,
 }
 
+/// Which entries; all by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// What the subject is: the first word of the action, e.g. `plugin`.
+    pub kind: Option<String>,
+    pub subject: Option<String>,
+    pub actor: Option<String>,
+    /// Only those before this id.
+    pub before: Option<i64>,
+}
+
+/// For those who have a transaction to write it in.
+pub(super) async fn append(
+    executor: impl Executor<'_, Database = Sqlite>,
+    ts_ms: UnixMillis,
+    actor: &str,
+    action: &str,
+    subject: &str,
+    detail: &Value,
+) -> Result<()> {
+    sqlx::query("INSERT INTO audit_log (ts_ms, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)")
+        .bind(ts_ms)
+        .bind(actor)
+        .bind(action)
+        .bind(subject)
+        .bind(detail.to_string())
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
 impl ControlStore {
     /// The detail must hold no secret: it is stored as it is.
     pub async fn audit_append(&self, actor: &str, action: &str, subject: &str, detail: &Value) -> Result<()> {
-        sqlx::query("INSERT INTO audit_log (ts_ms, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)")
-            .bind(now_ms())
-            .bind(actor)
-            .bind(action)
-            .bind(subject)
-            .bind(detail.to_string())
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+        append(&self.writer, now_ms(), actor, action, subject, detail).await
     }
 
     /// Newest first.
-    pub async fn audit_list(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>> {
+    pub async fn audit_list(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>> {
         let rows = sqlx::query(
-            "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $2",
+            "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log
+             WHERE id < $1 AND ($2 IS NULL OR substr(action, 1, length($2) + 1) = $2 || '.')
+             AND ($3 IS NULL OR subject = $3) AND ($4 IS NULL OR actor = $4)
+             ORDER BY id DESC LIMIT $5",
         )
-        .bind(before.unwrap_or(i64::MAX))
+        .bind(filter.before.unwrap_or(i64::MAX))
+        .bind(&filter.kind)
+        .bind(&filter.subject)
+        .bind(&filter.actor)
         .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;

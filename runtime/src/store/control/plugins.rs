@@ -1,157 +1,200 @@
-//! Which versions of a plugin were installed, and which one is active. The components themselves lie in files, by digest.
+//! Which versions of a plugin were installed, which one is active, which one is tried beside it. The components themselves
+//! lie in files, by digest. Each decision is one transaction, with its line in the audit log.
 
-use sqlx::Row;
+use std::collections::BTreeMap;
+
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
 
-use super::{ControlError, ControlStore, Result, word};
-use crate::domain::{PluginKind, UnixMillis, now_ms};
+use super::{ControlError, ControlStore, Result, audit, word};
+use crate::domain::{
+    PluginActivation, PluginChange, PluginKind, PluginRecord, PluginShadow, PluginStep, PluginVersion,
+};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginVersion {
-    pub name: String,
-    pub kind: PluginKind,
-    pub version: String,
-    /// sha256 of the component, in hex.
-    pub digest: String,
-    pub installed_ms: UnixMillis,
-    pub installed_by: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginActivation {
-    /// None: back to the bundled version, or to nothing.
-    pub digest: Option<String>,
-    pub activated_ms: UnixMillis,
-    pub activated_by: String,
-}
-
-/// Everything that is known of one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredPlugin {
-    pub name: String,
-    pub active: Option<PluginVersion>,
-    /// Newest first.
-    pub versions: Vec<PluginVersion>,
-    /// Newest first; the first one counts.
-    pub activations: Vec<PluginActivation>,
-}
+/// Activations read of one name: more than that many steps back nobody goes.
+const ACTIVATIONS_READ: i64 = 1_000;
 
 impl ControlStore {
-    /// Installing the same component again changes nothing.
-    pub async fn plugin_version_insert(
-        &self,
-        name: &str,
-        kind: PluginKind,
-        version: &str,
-        digest: &str,
-        installed_by: &str,
-    ) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO plugin_versions (name, digest, kind, version, installed_ms, installed_by)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name, digest) DO NOTHING",
-        )
-        .bind(name)
-        .bind(digest)
-        .bind(kind.as_str())
-        .bind(version)
-        .bind(now_ms())
-        .bind(installed_by)
-        .execute(&self.writer)
-        .await?;
-        Ok(())
-    }
-
-    pub async fn plugin_activate(&self, name: &str, digest: &str, by: &str) -> Result<()> {
-        self.activation_insert(name, Some(digest), by).await
-    }
-
-    /// Back to the bundled version, or to nothing.
-    pub async fn plugin_deactivate(&self, name: &str, by: &str) -> Result<()> {
-        self.activation_insert(name, None, by).await
-    }
-
-    async fn activation_insert(&self, name: &str, digest: Option<&str>, by: &str) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO plugin_activations (name, digest, activated_ms, activated_by) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(name)
-        .bind(digest)
-        .bind(now_ms())
-        .bind(by)
-        .execute(&self.writer)
-        .await
-        .map_err(|source| match source.as_database_error() {
-            Some(error) if error.is_foreign_key_violation() => ControlError::NotFound {
-                what: "plugin version",
-                name: format!("{name} {}", digest.unwrap_or_default()),
-            },
-            _ => ControlError::Database { doing: "write", source },
-        })?;
-        Ok(())
-    }
-
-    /// By name.
-    pub async fn plugin_list(&self) -> Result<Vec<StoredPlugin>> {
+    /// By name; of one plugin, or of all.
+    pub async fn plugin_list(&self, name: Option<&str>) -> Result<Vec<PluginRecord>> {
         let mut tx = self.reader.begin().await?;
         let versions = sqlx::query(
-            "SELECT name, kind, version, digest, installed_ms, installed_by FROM plugin_versions
-             ORDER BY name, installed_ms DESC, digest",
+            "SELECT name, kind, version, digest, installed_ms, installed_by, removed_ms FROM plugin_versions
+             WHERE $1 IS NULL OR name = $1 ORDER BY name, installed_ms DESC, digest",
         )
+        .bind(name)
         .fetch_all(&mut *tx)
         .await?;
         let activations = sqlx::query(
-            "SELECT name, digest, activated_ms, activated_by FROM plugin_activations ORDER BY name, id DESC",
+            "SELECT name, digest, bundled, activated_ms, activated_by FROM (
+                 SELECT *, row_number() OVER (PARTITION BY name ORDER BY id DESC) AS nth FROM plugin_activations
+                 WHERE $1 IS NULL OR name = $1
+             ) AS latest WHERE nth <= $2 ORDER BY name, nth",
         )
+        .bind(name)
+        .bind(ACTIVATIONS_READ)
         .fetch_all(&mut *tx)
         .await?;
-        let mut plugins = std::collections::BTreeMap::<String, StoredPlugin>::new();
+        let shadows = sqlx::query(
+            "SELECT name, digest, started_ms, started_by FROM plugin_shadows WHERE $1 IS NULL OR name = $1",
+        )
+        .bind(name)
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut plugins = BTreeMap::new();
         for row in &versions {
             let version = read(row)?;
-            entry(&mut plugins, &version.name).versions.push(version);
+            record(&mut plugins, &version.name).versions.push(version);
         }
         for row in &activations {
-            let name: String = row.try_get("name")?;
-            entry(&mut plugins, &name).activations.push(PluginActivation {
+            record(&mut plugins, row.try_get("name")?).activations.push(PluginActivation {
                 digest: row.try_get("digest")?,
+                is_bundled: row.try_get("bundled")?,
                 activated_ms: row.try_get("activated_ms")?,
                 activated_by: row.try_get("activated_by")?,
             });
         }
-        for plugin in plugins.values_mut() {
-            let active = plugin.activations.first().and_then(|activation| activation.digest.as_deref());
-            plugin.active = plugin.versions.iter().find(|version| Some(version.digest.as_str()) == active).cloned();
+        for row in &shadows {
+            record(&mut plugins, row.try_get("name")?).shadow = Some(PluginShadow {
+                digest: row.try_get("digest")?,
+                started_ms: row.try_get("started_ms")?,
+                started_by: row.try_get("started_by")?,
+            });
         }
         Ok(plugins.into_values().collect())
     }
 
-    /// What was active before the version that is active now: where a roll-back goes.
-    pub async fn plugin_previous(&self, name: &str) -> Result<Option<PluginVersion>> {
-        let digests: Vec<Option<String>> =
-            sqlx::query_scalar("SELECT digest FROM plugin_activations WHERE name = $1 ORDER BY id DESC LIMIT 100")
+    /// All of it or nothing; on the disk when it returns.
+    pub async fn plugin_change(&self, change: &PluginChange) -> Result<()> {
+        let mut tx = self.writer.begin().await?;
+        let PluginChange { name, by, ts_ms, from, step } = change;
+        let mut detail = json!({ "from": from });
+        match step {
+            PluginStep::Activate { version, is_bundled, bundled_before, ends_shadow, .. } => {
+                if let Some(before) = bundled_before {
+                    put(&mut tx, before).await?;
+                    activate_before(&mut tx, before).await?;
+                }
+                put(&mut tx, version).await?;
+                activate(&mut tx, change, Some(&version.digest), *is_bundled).await?;
+                if *ends_shadow {
+                    end_shadow(&mut tx, name).await?;
+                    detail["shadowEnded"] = true.into();
+                }
+                detail["to"] = version.digest.as_str().into();
+                detail["version"] = version.version.as_str().into();
+                detail["bundled"] = (*is_bundled).into();
+            }
+            PluginStep::Deactivate => {
+                activate(&mut tx, change, None, false).await?;
+                end_shadow(&mut tx, name).await?;
+            }
+            PluginStep::Shadow { candidate } => {
+                put(&mut tx, candidate).await?;
+                end_shadow(&mut tx, name).await?;
+                sqlx::query(
+                    "INSERT INTO plugin_shadows (name, digest, started_ms, started_by) VALUES ($1, $2, $3, $4)",
+                )
                 .bind(name)
-                .fetch_all(&self.reader)
+                .bind(&candidate.digest)
+                .bind(ts_ms)
+                .bind(by)
+                .execute(&mut *tx)
                 .await?;
-        let Some(current) = digests.first() else { return Ok(None) };
-        let Some(Some(previous)) = digests.iter().find(|digest| *digest != current) else { return Ok(None) };
-        sqlx::query(
-            "SELECT name, kind, version, digest, installed_ms, installed_by FROM plugin_versions
-             WHERE name = $1 AND digest = $2",
-        )
-        .bind(name)
-        .bind(previous)
-        .fetch_optional(&self.reader)
-        .await?
-        .map(|row| read(&row))
-        .transpose()
+                detail["candidate"] = candidate.digest.as_str().into();
+                detail["version"] = candidate.version.as_str().into();
+            }
+            PluginStep::Discard { digest } => {
+                end_shadow(&mut tx, name).await?;
+                detail["candidate"] = digest.as_str().into();
+            }
+            PluginStep::Forget { digests } => {
+                for digest in digests {
+                    sqlx::query("UPDATE plugin_versions SET removed_ms = $3 WHERE name = $1 AND digest = $2")
+                        .bind(name)
+                        .bind(digest)
+                        .bind(ts_ms)
+                        .execute(&mut *tx)
+                        .await?;
+                }
+                detail["digests"] = digests.clone().into();
+            }
+        }
+        audit::append(&mut *tx, *ts_ms, by, &format!("plugin.{}", step.as_str()), name, &detail).await?;
+        tx.commit().await.map_err(|source| ControlError::Database { doing: "write", source })
     }
 }
 
-fn entry<'a>(plugins: &'a mut std::collections::BTreeMap<String, StoredPlugin>, name: &str) -> &'a mut StoredPlugin {
-    plugins.entry(name.to_owned()).or_insert_with(|| StoredPlugin {
+/// Installing the same component again changes nothing, unless its file was deleted meanwhile.
+async fn put(tx: &mut Transaction<'_, Sqlite>, version: &PluginVersion) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO plugin_versions (name, digest, kind, version, installed_ms, installed_by)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (name, digest) DO UPDATE
+         SET removed_ms = NULL, installed_ms = excluded.installed_ms, installed_by = excluded.installed_by
+         WHERE plugin_versions.removed_ms IS NOT NULL",
+    )
+    .bind(&version.name)
+    .bind(&version.digest)
+    .bind(version.kind.as_str())
+    .bind(&version.version)
+    .bind(version.installed_ms)
+    .bind(&version.installed_by)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn activate(
+    tx: &mut Transaction<'_, Sqlite>,
+    change: &PluginChange,
+    digest: Option<&str>,
+    is_bundled: bool,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO plugin_activations (name, digest, bundled, activated_ms, activated_by)
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(&change.name)
+    .bind(digest)
+    .bind(is_bundled)
+    .bind(change.ts_ms)
+    .bind(&change.by)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// What came with the program was active without anybody's decision: written down when it first gives way.
+async fn activate_before(tx: &mut Transaction<'_, Sqlite>, before: &PluginVersion) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO plugin_activations (name, digest, bundled, activated_ms, activated_by)
+         SELECT $1, $2, TRUE, $3, $4 WHERE NOT EXISTS (
+             SELECT 1 FROM plugin_activations AS newest WHERE newest.name = $1 AND newest.digest = $2
+             AND newest.id = (SELECT max(id) FROM plugin_activations WHERE name = $1)
+         )",
+    )
+    .bind(&before.name)
+    .bind(&before.digest)
+    .bind(before.installed_ms)
+    .bind(&before.installed_by)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn end_shadow(tx: &mut Transaction<'_, Sqlite>, name: &str) -> Result<()> {
+    sqlx::query("DELETE FROM plugin_shadows WHERE name = $1").bind(name).execute(&mut **tx).await?;
+    Ok(())
+}
+
+fn record<'a>(plugins: &'a mut BTreeMap<String, PluginRecord>, name: &str) -> &'a mut PluginRecord {
+    plugins.entry(name.to_owned()).or_insert_with(|| PluginRecord {
         name: name.to_owned(),
-        active: None,
         versions: Vec::new(),
         activations: Vec::new(),
+        shadow: None,
     })
 }
 
@@ -163,6 +206,7 @@ fn read(row: &SqliteRow) -> Result<PluginVersion> {
         digest: row.try_get("digest")?,
         installed_ms: row.try_get("installed_ms")?,
         installed_by: row.try_get("installed_by")?,
+        is_kept: row.try_get::<Option<i64>, _>("removed_ms")?.is_none(),
         name,
     })
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::{
-    AlertState, Channel, ChannelId, NotificationState, NotificationStatus, Origin, PluginKind, Severity,
+    ActivationReason, AlertState, Channel, ChannelId, NotificationState, NotificationStatus, Origin, PluginChange,
+    PluginKind, PluginStep, PluginVersion, Severity,
 };
 
 const SECRET: &str = "hunter2-is-the-credential";
@@ -350,24 +351,125 @@ async fn tokens_are_found_by_hash_and_take_their_sessions_along() {
     assert_eq!(store.session_find(&[1; 32], far - 1).await.unwrap(), None);
 }
 
+fn version(version: &str, digest: &str) -> PluginVersion {
+    PluginVersion {
+        name: "http".to_owned(),
+        kind: PluginKind::Probe,
+        version: version.to_owned(),
+        digest: digest.to_owned(),
+        installed_ms: 1_000,
+        installed_by: "cli".to_owned(),
+        is_kept: true,
+    }
+}
+
+fn change(ts_ms: i64, step: PluginStep) -> PluginChange {
+    PluginChange { name: "http".to_owned(), by: "cli".to_owned(), ts_ms, from: Some("00".to_owned()), step }
+}
+
+fn activation(digest: &str, bundled_before: Option<&str>, ends_shadow: bool) -> PluginStep {
+    PluginStep::Activate {
+        why: ActivationReason::Install,
+        version: version("1.0.0", digest),
+        is_bundled: false,
+        bundled_before: bundled_before.map(|digest| version("0.1.0", digest)),
+        ends_shadow,
+    }
+}
+
 #[tokio::test]
 async fn the_last_activation_of_a_plugin_counts() {
     let store = Folder::new();
     let store = store.open().await;
-    for (version, digest) in [("1.0.0", "aa"), ("1.1.0", "bb"), ("1.1.0", "bb")] {
-        store.plugin_version_insert("http", PluginKind::Probe, version, digest, "cli").await.unwrap();
-        store.plugin_activate("http", digest, "cli").await.unwrap();
+    let back = PluginStep::Activate {
+        why: ActivationReason::Rollback,
+        version: version("0.1.0", "00"),
+        is_bundled: true,
+        bundled_before: None,
+        ends_shadow: false,
+    };
+    for (ts_ms, step) in
+        [(2_000, activation("aa", Some("00"), false)), (3_000, back), (4_000, activation("bb", Some("00"), false))]
+    {
+        store.plugin_change(&change(ts_ms, step)).await.unwrap();
     }
-    let plugins = store.plugin_list().await.unwrap();
-    assert_eq!(plugins.len(), 1);
-    assert_eq!((plugins[0].versions.len(), plugins[0].activations.len()), (2, 3));
-    assert_eq!(plugins[0].active.as_ref().unwrap().digest, "bb");
-    assert_eq!(store.plugin_previous("http").await.unwrap().unwrap().digest, "aa");
-    assert_eq!(store.plugin_previous("none").await.unwrap(), None);
-    let unknown = store.plugin_activate("http", "cc", "cli").await;
-    assert!(matches!(unknown, Err(ControlError::NotFound { .. })));
-    store.plugin_deactivate("http", "cli").await.unwrap();
-    assert_eq!(store.plugin_list().await.unwrap()[0].active, None);
+    let [plugin] = &store.plugin_list(Some("http")).await.unwrap()[..] else { panic!("one plugin") };
+    assert_eq!(plugin.versions.len(), 3, "{plugin:?}");
+    let active: Vec<_> = plugin
+        .activations
+        .iter()
+        .map(|activation| (activation.digest.as_deref().unwrap(), activation.activated_ms, activation.is_bundled))
+        .collect();
+    // What came with the program is written down once, with the first version that replaced it.
+    assert_eq!(active, [("bb", 4_000, false), ("00", 3_000, true), ("aa", 2_000, false), ("00", 1_000, true)]);
+    store.plugin_change(&change(5_000, PluginStep::Deactivate)).await.unwrap();
+    assert_eq!(store.plugin_list(None).await.unwrap()[0].activations[0].digest, None);
+    assert_eq!(store.plugin_list(Some("none")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_candidate_ends_with_the_activation_that_takes_it_over() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let shadow = async || store.plugin_list(None).await.unwrap()[0].shadow.clone().map(|shadow| shadow.digest);
+    store.plugin_change(&change(2_000, activation("aa", None, false))).await.unwrap();
+    for digest in ["bb", "cc"] {
+        let candidate = version("2.0.0", digest);
+        store.plugin_change(&change(3_000, PluginStep::Shadow { candidate })).await.unwrap();
+        assert_eq!(shadow().await.as_deref(), Some(digest), "one at a time");
+    }
+    store.plugin_change(&change(4_000, activation("dd", None, false))).await.unwrap();
+    assert_eq!(shadow().await.as_deref(), Some("cc"), "another version does not end it");
+    store.plugin_change(&change(5_000, activation("cc", None, true))).await.unwrap();
+    assert_eq!(shadow().await, None);
+    let candidate = version("2.0.0", "bb");
+    store.plugin_change(&change(6_000, PluginStep::Shadow { candidate })).await.unwrap();
+    store.plugin_change(&change(7_000, PluginStep::Discard { digest: "bb".to_owned() })).await.unwrap();
+    assert_eq!(shadow().await, None);
+    let log = store.audit_list(&AuditFilter { kind: Some("plugin".to_owned()), ..AuditFilter::default() }, 3).await;
+    let told: Vec<_> = log.unwrap().into_iter().map(|entry| (entry.ts_ms, entry.action, entry.detail)).collect();
+    assert_eq!(
+        told,
+        [
+            (7_000, "plugin.discard".to_owned(), json!({"from": "00", "candidate": "bb"})),
+            (6_000, "plugin.shadow".to_owned(), json!({"from": "00", "candidate": "bb", "version": "2.0.0"})),
+            (
+                5_000,
+                "plugin.install".to_owned(),
+                json!({"from": "00", "to": "cc", "version": "1.0.0", "bundled": false, "shadowEnded": true})
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_change_that_fails_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.plugin_change(&change(2_000, activation("aa", None, false))).await.unwrap();
+    let before = store.plugin_list(None).await.unwrap();
+    sqlx::query("CREATE TRIGGER no_audit BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    store.plugin_change(&change(3_000, activation("bb", Some("00"), true))).await.unwrap_err();
+    store.plugin_change(&change(3_000, PluginStep::Forget { digests: vec!["aa".to_owned()] })).await.unwrap_err();
+    assert_eq!(store.plugin_list(None).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_forgotten_version_stays_in_the_log_and_comes_back_when_it_is_installed_again() {
+    let store = Folder::new();
+    let store = store.open().await;
+    store.plugin_change(&change(2_000, activation("aa", None, false))).await.unwrap();
+    store.plugin_change(&change(3_000, PluginStep::Forget { digests: vec!["aa".to_owned()] })).await.unwrap();
+    let plugin = &store.plugin_list(None).await.unwrap()[0];
+    assert!(!plugin.versions[0].is_kept);
+    assert_eq!(plugin.activations[0].digest.as_deref(), Some("aa"));
+    let again = PluginVersion { installed_ms: 4_000, ..version("1.0.0", "aa") };
+    store.plugin_change(&change(4_000, PluginStep::Shadow { candidate: again })).await.unwrap();
+    let plugin = &store.plugin_list(None).await.unwrap()[0];
+    assert_eq!((plugin.versions[0].is_kept, plugin.versions[0].installed_ms), (true, 4_000));
 }
 
 #[tokio::test]
@@ -377,7 +479,7 @@ async fn the_audit_log_is_read_newest_first() {
     for action in ["service.create", "service.delete"] {
         store.audit_append("cli", action, "shop-api", &json!({"n": 1})).await.unwrap();
     }
-    let entries = store.audit_list(None, 10).await.unwrap();
+    let entries = store.audit_list(&AuditFilter::default(), 10).await.unwrap();
     assert_eq!(
         entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(),
         ["service.delete", "service.create"]

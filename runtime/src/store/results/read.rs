@@ -93,7 +93,7 @@ impl ResultStore {
     }
 }
 
-fn reading(source: duckdb::Error) -> ResultError {
+pub(super) fn reading(source: duckdb::Error) -> ResultError {
     ResultError::Database { doing: "read", source }
 }
 

@@ -4,7 +4,7 @@
 use duckdb::types::{TimeUnit, Value};
 use duckdb::{Appender, ToSql, params};
 
-use crate::domain::{Alert, AlertEvent, Metric, MetricValue, Observation, PluginRun, UnixMillis};
+use crate::domain::{Alert, AlertEvent, Metric, MetricValue, Observation, PluginRun, ShadowRun, UnixMillis};
 
 /// One service as SQL users see it. `base` is the address without user information and query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,7 @@ fn without_secrets(base_url: &str) -> String {
 pub(super) const OBSERVATIONS: &str = "observations";
 pub(super) const PLUGIN_RUNS: &str = "plugin_runs";
 pub(super) const ALERT_EVENTS: &str = "alert_events";
+pub(super) const SHADOW_RUNS: &str = "shadow_runs";
 pub(super) const SERVICES: &str = "services";
 pub(super) const SCHEMA: &str = "fact";
 
@@ -106,6 +107,34 @@ pub(super) fn append_alert_event(appender: &mut Appender<'_>, event: &AlertEvent
         event.to.as_str(),
         text(&event.actor),
         text(&event.reason),
+    ])
+}
+
+pub(super) fn append_shadow_run(appender: &mut Appender<'_>, row: &ShadowRun) -> duckdb::Result<()> {
+    let (active, candidate) = (&row.active, &row.candidate);
+    appender.append_row(params![
+        timestamp(row.ts_ms),
+        text(&row.plugin),
+        row.kind.as_str(),
+        text(&row.service),
+        row.probe.as_deref().map(text),
+        row.is_agreed,
+        row.difference.as_deref().map(text),
+        row.outcome.as_str(),
+        active.run_id,
+        text(&active.version),
+        text(&active.digest),
+        text(&active.status),
+        active.latency_us.map(micros),
+        micros(active.cpu_us),
+        active.memory_bytes,
+        candidate.run_id,
+        text(&candidate.version),
+        text(&candidate.digest),
+        text(&candidate.status),
+        candidate.latency_us.map(micros),
+        micros(candidate.cpu_us),
+        candidate.memory_bytes,
     ])
 }
 

@@ -8,7 +8,10 @@ use duckdb::Connection;
 use super::ResultError;
 
 /// Every migration, oldest first. Files are added, never changed.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/results/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/results/0001_initial.sql"),
+    include_str!("../../../migrations/results/0003_shadow_runs.sql"),
+];
 
 /// One statement each; the position of the last one applied is the schema's version.
 fn steps() -> Vec<&'static str> {

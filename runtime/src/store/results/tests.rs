@@ -331,7 +331,10 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         assert_eq!(running.rows(sql).await, [wanted.as_array().unwrap().clone()], "{sql}");
     }
     let tables = running.rows("SHOW TABLES").await;
-    assert_eq!(json!(tables), json!([["alert_events"], ["observations"], ["plugin_runs"], ["services"]]));
+    assert_eq!(
+        json!(tables),
+        json!([["alert_events"], ["observations"], ["plugin_runs"], ["services"], ["shadow_runs"]])
+    );
     running.stop().await;
 }
 

@@ -37,8 +37,19 @@ fn item(plugin: &PluginEntry) -> Markup {
     html! {
         li title=(plugin.info.summary) {
             span.name { (plugin.name) }
-            span.version { (plugin.version) @if plugin.by != BUNDLED { " · installed" } }
+            span.version { (plugin.version) @if plugin.by != BUNDLED { " · installed" } (candidate(plugin)) }
             (pill(class, plugin.state))
+        }
+    }
+}
+
+fn candidate(plugin: &PluginEntry) -> Markup {
+    html! {
+        @if let Some(candidate) = &plugin.shadow {
+            " · "
+            span title={ "a candidate runs beside it, " (candidate.state) } {
+                "shadow " (candidate.version) @if candidate.state == "failing" { ", failing" }
+            }
         }
     }
 }

@@ -1,0 +1,45 @@
+//! `plugins.yaml`: what each plugin may do. The file is optional, and so is everything in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::document::Document;
+use crate::domain::{PluginKind, PluginPolicy};
+use crate::registry::fault::child;
+use crate::registry::spec::PluginSpec;
+use crate::registry::{Fault, PluginDirectory, Report, plugin_policies, prune_and_parse};
+
+const AT: &str = "/plugins";
+
+/// What `plugins.yaml` says, by the names of the plugins.
+#[derive(Debug, Clone, Default)]
+pub struct PluginsConfig {
+    /// Of those whose grants or budget the file has a word on.
+    pub policies: BTreeMap<String, PluginPolicy>,
+    /// All that have an entry.
+    named: BTreeSet<String>,
+}
+
+/// `structure` holds the faults of keys and types, which the entries are pruned by. Answers with those of the values.
+pub(super) fn read(document: &Document, structure: &mut Report) -> (PluginsConfig, Report) {
+    let entries = document.value.get("plugins").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut specs: BTreeMap<String, PluginSpec> = BTreeMap::new();
+    for (name, entry) in entries {
+        if let Some(spec) = prune_and_parse(entry, &child(AT, &name), structure) {
+            specs.insert(name, spec);
+        }
+    }
+    let mut judged = Report::default();
+    let policies = plugin_policies(&specs, AT, &mut judged);
+    (PluginsConfig { policies, named: specs.into_keys().collect() }, judged)
+}
+
+impl PluginsConfig {
+    /// Entries for plugins that are not there: they may come later.
+    pub(super) fn unknown(&self, directory: &dyn PluginDirectory) -> impl Iterator<Item = Fault> {
+        let known = |name: &str| PluginKind::ALL.into_iter().any(|kind| directory.info(kind, name).is_some());
+        let missing = self.named.iter().filter(move |name| !known(name));
+        missing.map(|name| Fault::at_key(child(AT, name), "there is no plugin of this name yet"))
+    }
+}

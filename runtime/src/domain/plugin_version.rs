@@ -1,0 +1,113 @@
+//! The versions of a plugin, and each decision about them: what the control store keeps and the plugin host acts on.
+
+use super::{PluginKind, UnixMillis};
+
+/// A component that was installed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginVersion {
+    pub name: String,
+    pub kind: PluginKind,
+    pub version: String,
+    /// sha256 of the component, in hex.
+    pub digest: String,
+    pub installed_ms: UnixMillis,
+    pub installed_by: String,
+    /// Its component is still there.
+    pub is_kept: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginActivation {
+    /// None: the plugin was removed.
+    pub digest: Option<String>,
+    /// What came with the program of that time. A newer program brings its own in its place.
+    pub is_bundled: bool,
+    pub activated_ms: UnixMillis,
+    pub activated_by: String,
+}
+
+/// The candidate that runs beside the active version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginShadow {
+    pub digest: String,
+    pub started_ms: UnixMillis,
+    pub started_by: String,
+}
+
+/// Everything that is known of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginRecord {
+    pub name: String,
+    /// Newest first.
+    pub versions: Vec<PluginVersion>,
+    /// Newest first; the first one counts.
+    pub activations: Vec<PluginActivation>,
+    pub shadow: Option<PluginShadow>,
+}
+
+impl PluginRecord {
+    pub fn version(&self, digest: &str) -> Option<&PluginVersion> {
+        self.versions.iter().find(|version| version.digest == digest)
+    }
+}
+
+/// One decision. It is kept whole, together with its line in the audit log, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginChange {
+    pub name: String,
+    pub by: String,
+    pub ts_ms: UnixMillis,
+    /// Digest of the version that was active before.
+    pub from: Option<String>,
+    pub step: PluginStep,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginStep {
+    Activate {
+        why: ActivationReason,
+        version: PluginVersion,
+        is_bundled: bool,
+        /// The version that gives way, if it came with the program: written down with the first one that replaces it, so
+        /// that there is something to go back to.
+        bundled_before: Option<PluginVersion>,
+        /// The candidate became the active version.
+        ends_shadow: bool,
+    },
+    /// Nothing of that name is active any more; its candidate goes with it.
+    Deactivate,
+    Shadow {
+        candidate: PluginVersion,
+    },
+    Discard {
+        digest: String,
+    },
+    /// Their components are deleted next.
+    Forget {
+        digests: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActivationReason {
+    Install,
+    Rollback,
+    Promote,
+    /// An installed version was removed, the one of the program takes its place.
+    Remove,
+}
+
+impl PluginStep {
+    /// Its word in the audit log, after `plugin.`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            PluginStep::Activate { why: ActivationReason::Install, .. } => "install",
+            PluginStep::Activate { why: ActivationReason::Rollback, .. } => "rollback",
+            PluginStep::Activate { why: ActivationReason::Promote, .. } => "promote",
+            PluginStep::Activate { why: ActivationReason::Remove, .. } | PluginStep::Deactivate => "remove",
+            PluginStep::Shadow { .. } => "shadow",
+            PluginStep::Discard { .. } => "discard",
+            PluginStep::Forget { .. } => "forget",
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Installed components on disk, by digest.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::plugin_host::loader::{Refusal, digest, refuse};
+
+/// The folder is the server's own: whatever lies in it and is not named by the log is left over from a crash.
+pub(in crate::plugin_host) struct ComponentStore {
+    folder: PathBuf,
+}
+
+impl ComponentStore {
+    pub(in crate::plugin_host) fn open(folder: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}.wasm"))
+    }
+
+    /// Beside, synced, renamed; nothing to do when it is there.
+    pub(in crate::plugin_host) async fn put(&self, digest: &str, bytes: Bytes) -> Result<(), Refusal> {
+        let path = self.path(digest);
+        let (folder, target) = (self.folder.clone(), path.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            use std::io::Write;
+            if target.exists() {
+                return Ok(());
+            }
+            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+            file.write_all(&bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(&target)?;
+            std::fs::File::open(&folder)?.sync_all()
+        })
+        .await;
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(refuse("store", format!("can't write `{}`: {error}", path.display()))),
+            Err(error) => Err(refuse("store", error.to_string())),
+        }
+    }
+
+    /// Whole by its digest.
+    pub(in crate::plugin_host) async fn read(&self, wanted: &str) -> Result<Bytes, Refusal> {
+        let path = self.path(wanted);
+        match tokio::fs::read(&path).await {
+            Ok(bytes) if digest(&bytes) == wanted => Ok(bytes.into()),
+            Ok(_) => Err(refuse("store", format!("`{}` is not what was installed", path.display()))),
+            Err(error) => Err(refuse("store", format!("can't read `{}`: {error}", path.display()))),
+        }
+    }
+
+    /// Bytes; 0 for what is not there.
+    pub(in crate::plugin_host) async fn size(&self, digest: &str) -> u64 {
+        tokio::fs::metadata(self.path(digest)).await.map_or(0, |metadata| metadata.len())
+    }
+
+    /// What can't be deleted now is left over, and goes with the next start.
+    pub(in crate::plugin_host) async fn delete(&self, digest: &str) {
+        if let Err(error) = tokio::fs::remove_file(self.path(digest)).await {
+            tracing::warn!(digest, %error, "an old component can't be deleted");
+        }
+    }
+
+    /// Deletes what the log does not name: written before a crash that came before the log's line, or half written.
+    pub(in crate::plugin_host) async fn sweep(&self, kept: HashSet<String>) {
+        let folder = self.folder.clone();
+        let swept = tokio::task::spawn_blocking(move || {
+            for file in std::fs::read_dir(&folder)?.flatten().filter(|file| file.path().is_file()) {
+                let name = file.file_name().to_string_lossy().into_owned();
+                let stem = name.split('.').next().unwrap_or_default();
+                let is_component = stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
+                if (is_component && !kept.contains(stem)) || name.starts_with(".tmp") {
+                    std::fs::remove_file(file.path())?;
+                    tracing::info!(file = name, "a component that no version needs is deleted");
+                }
+            }
+            std::io::Result::Ok(())
+        });
+        if let Ok(Err(error)) = swept.await {
+            tracing::warn!(%error, folder = %self.folder.display(), "components that no version needs can't be deleted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_the_log_names_survives_the_sweep() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ComponentStore::open(folder.path()).unwrap();
+        let (kept, orphan) = (digest(b"kept"), digest(b"orphan"));
+        store.put(&kept, Bytes::from_static(b"kept")).await.unwrap();
+        store.put(&orphan, Bytes::from_static(b"orphan")).await.unwrap();
+        std::fs::write(folder.path().join(".tmpAbCdEf"), "half").unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "not ours").unwrap();
+        std::fs::create_dir(folder.path().join("compiled")).unwrap();
+        store.sweep([kept.clone()].into()).await;
+        let mut left: Vec<String> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|file| file.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        let mut wanted = [format!("{kept}.wasm"), "compiled".to_owned(), "notes.txt".to_owned()];
+        wanted.sort();
+        assert_eq!(left, wanted);
+    }
+
+    #[tokio::test]
+    async fn a_component_that_is_not_what_was_installed_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ComponentStore::open(folder.path()).unwrap();
+        let name = digest(b"component");
+        store.put(&name, Bytes::from_static(b"component")).await.unwrap();
+        assert_eq!(store.read(&name).await.unwrap(), "component");
+        std::fs::write(store.path(&name), "changed").unwrap();
+        assert!(store.read(&name).await.unwrap_err().reason.contains("not what was installed"));
+        store.delete(&name).await;
+        assert_eq!((store.size(&name).await, store.read(&name).await.is_err()), (0, true));
+    }
+}
