@@ -6,6 +6,7 @@ mod routes;
 
 mod alerts;
 mod audit;
+mod events;
 mod health;
 mod metrics;
 mod notifications;
@@ -15,6 +16,7 @@ mod plugins;
 mod recordings;
 mod services;
 mod sql;
+mod webhooks;
 
 mod auth;
 mod dashboard;

@@ -43,7 +43,7 @@ enum Command {
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
-    /// Plugins: list, install, try beside the active version, roll back, inspect.
+    /// Plugins: make, build, test and try one; install it, run it beside the active version, roll back.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Alerts.

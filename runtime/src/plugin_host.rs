@@ -10,19 +10,25 @@ mod changes;
 mod convert;
 mod credentials;
 mod engine;
+mod health;
 mod install;
 mod limits;
 mod loader;
+mod local;
+mod outgoing;
 mod recorder;
 mod recording;
 mod recordings;
+mod redaction;
 mod replay;
 mod run;
 mod run_log;
 mod secrets;
+mod sent;
 mod shadow;
 mod start;
 mod state;
+mod trust;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -34,21 +40,25 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{PluginInfo, PluginKind, PluginRun, UnixMillis};
+use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms};
 use crate::net::Net;
 
-pub use calls::{PluginError, ProbeCall, RuleCall};
+pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, WebhookCall};
 pub use loader::{COMPONENT_BYTES, Refusal};
+pub use local::{LocalError, LocalPlugin, LocalSetup};
 pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
-pub use replay::{Asked, Difference, ReplayError, Replayed, replay};
+pub use replay::{Asked, Difference, ReplayError, Replayed};
 pub use shadow::{ShadowEntry, ShadowRunner};
+pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
 pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
+use credentials::Wallet;
 use loader::{LoadedPlugin, Loader};
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
 use start::BundledPlugin;
+use trust::Trust;
 use versions::ComponentStore;
 
 /// Runs accounted but not yet stored; when it is full, the next run waits with its answer.
@@ -73,14 +83,17 @@ pub struct PluginEntry {
     pub kind: PluginKind,
     pub version: String,
     pub digest: String,
-    /// `active`.
+    /// `active`, or `failing`.
     pub state: &'static str,
     pub since_ms: UnixMillis,
     /// Who installed it; `bundled` for what came with the binary.
     pub by: String,
     pub size: usize,
+    /// Id of the operator's key that signed it.
+    pub signed_by: Option<String>,
     pub imports: Vec<String>,
     pub info: Arc<PluginInfo>,
+    pub health: PluginHealth,
     /// The candidate that runs beside it.
     pub shadow: Option<ShadowEntry>,
 }
@@ -107,6 +120,7 @@ pub type InUse = dyn Fn(PluginKind, &str) -> Vec<SettingsInUse> + Send + Sync;
 pub struct Setup {
     /// Installed components and compiled code.
     pub folder: PathBuf,
+    pub trust: PluginTrust,
     pub net: Net,
     pub log: Arc<dyn VersionLog>,
     /// Installed components kept of each plugin, whether active or not; what may be needed stays beyond it.
@@ -132,6 +146,7 @@ struct Shared {
     runner: Runner,
     loader: Loader,
     components: ComponentStore,
+    trust: Arc<Trust>,
     /// Replaced whole: a call in flight keeps the version it began with.
     active: ArcSwap<Active>,
     /// By the name of their plugin.
@@ -149,30 +164,53 @@ struct Shared {
     rule_swaps: AtomicU64,
     versions_kept: usize,
     net: Net,
+    /// Tokens and certificates that runs share.
+    wallet: Arc<Wallet>,
     has_mail: bool,
     log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
     recordings: Recordings,
     next_run_id: AtomicI64,
+    labels: health::Labels,
 }
 
 impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
-        let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
-        let folder = |path: &Path, source| SetupError::Folder { path: path.to_owned(), source };
-        let compiled = setup.folder.join("compiled");
-        let cache = cache::CompiledCache::open(&compiled).map_err(|error| folder(&compiled, error))?;
-        let components = ComponentStore::open(&setup.folder).map_err(|error| folder(&setup.folder, error))?;
-        let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?;
-        let runner = Runner::new(&engine);
+        let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
+        let (loader, runner) = compiler(&setup.folder, &trust)?;
         let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
         let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
+        let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
+        host.load_installed(&records).await;
+        host.load_shadows(&records).await;
+        host.sweep(&records).await;
+        Ok(host)
+    }
+
+    /// Without any plugin.
+    fn empty(setup: Setup) -> Result<Self, SetupError> {
+        let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
+        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        Self::assemble(setup, loader, runner, trust, Active::new(), BTreeMap::new())
+    }
+
+    fn assemble(
+        setup: Setup,
+        loader: Loader,
+        runner: Runner,
+        trust: Arc<Trust>,
+        active: Active,
+        bundled: BTreeMap<String, BundledPlugin>,
+    ) -> Result<Self, SetupError> {
+        let components = ComponentStore::open(&setup.folder)
+            .map_err(|source| SetupError::Folder { path: setup.folder.clone(), source })?;
         let (shadow_work, shadow_inbox) = mpsc::channel(QUEUED);
         let shared = Shared {
             runner,
             loader,
             components,
+            trust,
             active: ArcSwap::from_pointee(active),
             shadows: ArcSwap::default(),
             shadow_work,
@@ -184,17 +222,15 @@ impl PluginHost {
             rule_swaps: AtomicU64::new(0),
             versions_kept: setup.versions_kept,
             net: setup.net,
+            wallet: Arc::default(),
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,
             recordings: setup.recordings,
             next_run_id: AtomicI64::new(setup.first_run_id),
+            labels: health::Labels::default(),
         };
-        let host = Self { shared: Arc::new(shared) };
-        host.load_installed(&records).await;
-        host.load_shadows(&records).await;
-        host.sweep(&records).await;
-        Ok(host)
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Called once the registry exists.
@@ -273,20 +309,25 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         kind: plugin.kind,
         version: plugin.info.version.clone(),
         digest: plugin.digest.clone(),
-        state: "active",
+        state: if plugin.health.is_failing() { "failing" } else { "active" },
         since_ms: plugin.since_ms,
         by: plugin.by.clone(),
         size: plugin.size,
+        signed_by: plugin.signed_by.clone(),
         imports: plugin.imports.clone(),
         info: plugin.info.clone(),
+        health: plugin.health.shown(now_ms()),
         shadow: None,
     }
 }
 
-/// What a component file says of itself, without a server: for `extrack plugin inspect`.
-pub async fn inspect(bytes: bytes::Bytes) -> Result<PluginEntry, Refusal> {
-    let (_, loaded) = loader::load_alone(bytes).await?;
-    Ok(entry(&loaded))
+/// The engine, with compiled code kept in the folder, for components that are trusted.
+fn compiler(folder: &Path, trust: &Arc<Trust>) -> Result<(Loader, Runner), SetupError> {
+    let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
+    let path = folder.join("compiled");
+    let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
+    let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone());
+    Ok((loader, Runner::new(&engine)))
 }
 
 /// The component of this digest, if it is part of this binary.

@@ -186,8 +186,8 @@ impl AlertEngine {
     }
 
     fn accept(&mut self, observation: Arc<Observation>, catalog: &Catalog) {
-        // A run that did not take place is no news of the service.
-        if observation.missed {
+        // A run that did not take place, or whose check broke, is no news of the service: its alerts stay as they are.
+        if observation.is_check_broken() {
             return;
         }
         let slug = observation.service.clone();

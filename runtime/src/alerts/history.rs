@@ -109,10 +109,11 @@ impl ServiceHistory {
         self.reach = reach;
     }
 
-    /// Takes in one run and moves the evaluation to its moment. A missed run says nothing about the service and is left
-    /// out; so is a run that is already there.
+    /// Takes in one run and moves the evaluation to its moment. A run that was missed or whose check broke says nothing about
+    /// the service and is left out, so that it counts neither for nor against it and covers no time; so is a run that is
+    /// already there.
     pub fn push(&mut self, observation: Arc<Observation>) {
-        if observation.missed || self.holds(&observation) {
+        if observation.is_check_broken() || self.holds(&observation) {
             return;
         }
         let behind_ms = self.now_ms.saturating_sub(observation.ts_ms);
@@ -242,6 +243,7 @@ mod tests {
 
     use super::*;
     use crate::alerts::fakes::observation;
+    use crate::domain::{ErrorKind, Failure};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -293,10 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn missed_and_repeated_runs_are_left_out() {
+    fn missed_broken_and_repeated_runs_are_left_out() {
         let mut history = filled(reach(MINUTE), &[(0, Status::Healthy, None), (30, Status::Error, None)]);
         history.push(Arc::new(Observation { missed: true, run_id: 5, ..observation("a", 60_000, Status::Error) }));
         history.push(Arc::new(Observation { run_id: 1, ..observation("a", 30_000, Status::Error) }));
+        let failure = Some(Failure::new(ErrorKind::Plugin, "trapped"));
+        history.push(Arc::new(Observation { failure, run_id: 6, ..observation("a", 90_000, Status::Error) }));
         assert_eq!(history.summary(MINUTE).count, 2);
         assert_eq!(history.consecutive_failures(), 1);
         assert_eq!(history.now_ms(), 30_000);

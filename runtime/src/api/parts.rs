@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::domain::{Catalog, Observation, Status};
-use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
+use crate::domain::{Catalog, CurrentStatus, Observation, WebhookRequest};
+use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{self, PluginEntry, PluginHost, Recordings, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
@@ -18,6 +18,7 @@ use crate::store::{ControlStore, ResultStore};
 pub struct Parts {
     pub services: Arc<dyn Services>,
     pub monitor: Arc<dyn Monitor>,
+    pub webhooks: Arc<dyn Webhooks>,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
     pub control: ControlStore,
@@ -82,7 +83,7 @@ impl Services for Registry {
 /// The monitoring engine.
 pub trait Monitor: Send + Sync + 'static {
     /// The current word for a service; none before its first run.
-    fn status(&self, slug: &str) -> Option<Status>;
+    fn status(&self, slug: &str) -> Option<CurrentStatus>;
     fn service_status(&self, slug: &str) -> Option<ServiceStatus>;
     /// Runs a probe now (the first one if none is named). Its observation is committed when this returns.
     fn check_now<'a>(
@@ -93,12 +94,12 @@ pub trait Monitor: Send + Sync + 'static {
 }
 
 impl Monitor for Monitoring {
-    fn status(&self, slug: &str) -> Option<Status> {
+    fn status(&self, slug: &str) -> Option<CurrentStatus> {
         self.board().status(slug)
     }
 
     fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
-        self.board().service(slug)
+        self.service_status(slug)
     }
 
     fn check_now<'a>(
@@ -110,6 +111,33 @@ impl Monitor for Monitoring {
     }
 }
 
+/// What takes in deliveries.
+pub trait Webhooks: Send + Sync + 'static {
+    fn has(&self, service: &str, webhook: &str) -> bool;
+    /// The events are committed when this returns.
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>>;
+}
+
+impl Webhooks for Monitoring {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        self.has_webhook(service, webhook)
+    }
+
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        self.receive(service, webhook, request).boxed()
+    }
+}
+
 /// The plugin host.
 pub trait Plugins: Send + Sync + 'static {
     fn list(&self) -> Vec<PluginEntry>;
@@ -118,6 +146,14 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// `oci://…`
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no version to go back to.
@@ -145,6 +181,7 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no candidate.
@@ -170,9 +207,19 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.install(Some(name), component, actor).boxed()
+        self.install_signed(Some(name), component, signature, actor).boxed()
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.pull(reference, name, actor).boxed()
     }
 
     fn rollback<'a>(
@@ -208,9 +255,10 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.shadow_start(name, component, actor).boxed()
+        self.shadow_start_signed(name, component, signature, actor).boxed()
     }
 
     fn promote<'a>(

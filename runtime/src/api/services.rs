@@ -17,7 +17,7 @@ use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::page::{self, Page};
 use super::state::ApiState;
-use crate::domain::{Origin, Status};
+use crate::domain::{CurrentStatus, Origin};
 use crate::registry::{Fault, ServiceRecord};
 
 /// A service: the keys it was described with (secrets as `***`), and how it is.
@@ -25,8 +25,10 @@ use crate::registry::{Fault, ServiceRecord};
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServiceBody {
     slug: String,
-    /// Null before the first run.
-    status: Option<Status>,
+    /// Null before the first run; `unknown` while the latest check broke, which says nothing of the service.
+    status: Option<CurrentStatus>,
+    /// Why the status is `unknown`; null when it is another.
+    status_reason: Option<String>,
     /// Since when it has had that status, RFC 3339.
     status_since: Option<String>,
     /// What comes from a `file` can't be changed over the API.
@@ -53,6 +55,7 @@ impl ServiceBody {
         Self {
             slug,
             status: status.as_ref().and_then(|status| status.status),
+            status_reason: status.as_ref().and_then(|status| status.reason.clone()),
             status_since: status.and_then(|status| status.since_ms).map(rfc3339),
             origin,
             revision,
@@ -83,7 +86,7 @@ pub(super) struct ServiceQuery {
     /// 1 to 1000; 100 if not given.
     limit: Option<u32>,
     /// Only services with that status.
-    #[schemars(with = "Option<Status>")]
+    #[schemars(with = "Option<CurrentStatus>")]
     status: Option<String>,
     /// Only services with that tag.
     tag: Option<String>,
@@ -95,7 +98,12 @@ pub(super) async fn list(
     Query(query): Query<ServiceQuery>,
 ) -> ApiResult<Json<Page<ServiceBody>>> {
     let limit = page::limit(query.limit)?;
-    let status = page::word("status", query.status.as_deref(), Status::parse, &Status::ALL.map(Status::as_str))?;
+    let status = page::word(
+        "status",
+        query.status.as_deref(),
+        CurrentStatus::parse,
+        &CurrentStatus::ALL.map(CurrentStatus::as_str),
+    )?;
     let after = query.cursor.as_deref();
     let slugs = state.parts.services.slugs();
     let slugs = slugs.iter().filter(|slug| after.is_none_or(|after| slug.as_str() > after));

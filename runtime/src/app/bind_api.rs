@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::api::parts::Program;
 use crate::api::token_hash;
-use crate::domain::Status;
+use crate::domain::CurrentStatus;
 use crate::monitoring::StatusBoard;
 use crate::registry::Registry;
 use crate::store::{ControlError, ControlStore, ResultStore};
@@ -40,7 +40,7 @@ impl Program for Face {
         metrics::counter!("extrack_results_commits_total").absolute(stats.commits);
         let catalog = self.registry.catalog();
         metrics::gauge!("extrack_services").set(catalog.services.len() as f64);
-        for status in Status::ALL {
+        for status in CurrentStatus::ALL {
             let count = catalog.services.keys().filter(|slug| self.board.status(slug) == Some(status)).count();
             metrics::gauge!("extrack_services_by_status", "status" => status.as_str()).set(count as f64);
         }

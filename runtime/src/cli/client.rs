@@ -1,6 +1,8 @@
 //! Talks to a running server for the subcommands that need one.
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -53,8 +55,12 @@ impl Client {
         Ok(response.text().await?)
     }
 
-    pub(super) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
-        let request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
+    /// With the text of its `.minisig` file.
+    pub(super) async fn put_component(&self, path: &str, bytes: Vec<u8>, signature: Option<String>) -> Result<Value> {
+        let mut request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
+        if let Some(signature) = signature {
+            request = request.header("x-extrack-signature", STANDARD.encode(signature));
+        }
         self.json(request).await
     }
 

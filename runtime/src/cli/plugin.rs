@@ -1,28 +1,38 @@
 //! `extrack plugin …`: one file a subcommand.
 
+mod bench;
+mod build;
+mod call;
 mod compare;
 mod discard;
 mod inspect;
 mod install;
 mod list;
+mod new;
 mod promote;
 mod recordings;
 mod remove;
 mod replay;
 mod rollback;
+mod run;
 mod shadow;
+mod test;
+mod units;
 mod versions;
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Subcommand;
 
 use super::client::Server;
-use crate::plugin_host;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Plugin {
+    New(new::New),
+    Build(build::Build),
+    Test(test::Test),
+    Run(run::Run),
+    Bench(bench::Bench),
+    Inspect(inspect::Inspect),
     List(list::List),
     Install(install::Install),
     Versions(versions::Versions),
@@ -32,7 +42,6 @@ pub(super) enum Plugin {
     Compare(compare::Compare),
     Promote(promote::Promote),
     Discard(discard::Discard),
-    Inspect(inspect::Inspect),
     Recordings(recordings::Recordings),
     Replay(replay::Replay),
 }
@@ -41,6 +50,12 @@ impl Plugin {
     /// The exit code.
     pub(super) async fn run(self, server: &Server) -> Result<u8> {
         let done = match self {
+            Plugin::New(command) => command.run().await,
+            Plugin::Build(command) => command.run().await,
+            Plugin::Test(command) => command.run().await,
+            Plugin::Run(command) => return command.run().await,
+            Plugin::Bench(command) => command.run().await,
+            Plugin::Inspect(command) => command.run().await,
             Plugin::List(command) => command.run(server).await,
             Plugin::Install(command) => command.run(server).await,
             Plugin::Versions(command) => command.run(server).await,
@@ -50,18 +65,9 @@ impl Plugin {
             Plugin::Compare(command) => command.run(server).await,
             Plugin::Promote(command) => command.run(server).await,
             Plugin::Discard(command) => command.run(server).await,
-            Plugin::Inspect(command) => command.run().await,
             Plugin::Recordings(command) => command.run(server).await,
             Plugin::Replay(command) => return command.run(server).await,
         };
         done.map(|()| 0)
     }
-}
-
-/// A component file, and what it says of itself.
-async fn described(file: &Path) -> Result<(bytes::Bytes, plugin_host::PluginEntry)> {
-    let bytes = bytes::Bytes::from(std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?);
-    let entry =
-        plugin_host::inspect(bytes.clone()).await.with_context(|| format!("`{}` is not a plugin", file.display()))?;
-    Ok((bytes, entry))
 }

@@ -1,11 +1,16 @@
 //! What subcommands print: tables for people, JSON for programs. The only place besides `demo` and `serve` that writes to
 //! standard output.
-#![expect(clippy::print_stdout, reason = "printing is what this module is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this module is for")]
 
 use serde_json::Value;
 
 pub(super) fn line(text: &str) {
     println!("{text}");
+}
+
+/// A step under way; on standard error, so that results can be piped.
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
 }
 
 pub(super) fn json(value: &Value) {

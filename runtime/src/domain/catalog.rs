@@ -36,7 +36,11 @@ pub struct Service {
     pub allow_private: bool,
     pub credentials: Vec<Credential>,
     pub probes: Vec<Probe>,
+    pub webhooks: Vec<Webhook>,
 }
+
+/// Shorter secrets are not taken out of answers, logs and errors: they would take words and numbers out with them.
+pub const SHORTEST_HIDDEN_BYTES: usize = 6;
 
 /// How the host proves who we are. Never seen by a plugin.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Credential {
     /// `default` for the service's `authentication`.
     pub name: String,
     pub kind: CredentialKind,
+    /// Where it goes beside the service's own host: `name` or `name:port`, in lower case.
+    pub hosts: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +70,35 @@ pub enum CredentialKind {
         parameter: String,
         value: SecretString,
     },
+    /// A token that is asked for, used until it ends, and asked for again.
+    OAuth2(OAuth2),
+    /// A certificate of ours, shown in the TLS handshake.
+    Mtls {
+        /// PEM; ours first.
+        certificate: String,
+        /// PEM
+        key: SecretString,
+    },
+}
+
+/// The client credentials grant (RFC 6749, 4.4).
+#[derive(Debug, Clone)]
+pub struct OAuth2 {
+    pub token_url: String,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    pub scopes: Vec<String>,
+    pub audience: Option<String>,
+    pub client_auth: ClientAuth,
+}
+
+/// How the token endpoint is told who asks (RFC 6749, 2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// In the `Authorization` header.
+    Basic,
+    /// In the form.
+    Post,
 }
 
 /// One scheduled check of one service.
@@ -76,6 +111,25 @@ pub struct Probe {
     pub settings: Value,
     pub interval: Duration,
     pub timeout: Duration,
+}
+
+/// Where a service tells us something: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed as `***`.
+#[derive(Clone, PartialEq)]
+pub struct Webhook {
+    /// Unique among the webhooks and probes of its service, and as it stands in the URL.
+    pub name: String,
+    pub plugin: String,
+    /// JSON object that the plugin has accepted.
+    pub settings: Value,
+    /// The operator takes deliveries of which the plugin has checked no signature.
+    pub unsigned: bool,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, plugin, unsigned, settings: _ } = self;
+        f.debug_struct("Webhook").field("name", name).field("plugin", plugin).field("unsigned", unsigned).finish()
+    }
 }
 
 /// One rule for one service.

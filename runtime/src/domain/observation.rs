@@ -41,6 +41,54 @@ impl Status {
     }
 }
 
+/// What is known of a service now: the word of its latest runs, or that they could not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CurrentStatus {
+    Healthy,
+    /// The latest check broke: nothing is known of the service, good or bad.
+    Unknown,
+    Degraded,
+    Unhealthy,
+    Error,
+}
+
+impl CurrentStatus {
+    /// From the least to the most in need of a look: not to know is worse than to know that all is well.
+    pub const ALL: [CurrentStatus; 5] = [
+        CurrentStatus::Healthy,
+        CurrentStatus::Unknown,
+        CurrentStatus::Degraded,
+        CurrentStatus::Unhealthy,
+        CurrentStatus::Error,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CurrentStatus::Healthy => "healthy",
+            CurrentStatus::Unknown => "unknown",
+            CurrentStatus::Degraded => "degraded",
+            CurrentStatus::Unhealthy => "unhealthy",
+            CurrentStatus::Error => "error",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// What one run says of its service.
+    pub fn of(observation: &Observation) -> Self {
+        match observation.status {
+            _ if observation.is_check_broken() => CurrentStatus::Unknown,
+            Status::Healthy => CurrentStatus::Healthy,
+            Status::Degraded => CurrentStatus::Degraded,
+            Status::Unhealthy => CurrentStatus::Unhealthy,
+            Status::Error => CurrentStatus::Error,
+        }
+    }
+}
+
 /// Why a run found something other than healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -173,6 +221,14 @@ pub struct Observation {
     pub metrics: Vec<Metric>,
     /// The run did not take place: it was due while the one before was still going, or while the program was too busy.
     pub missed: bool,
+}
+
+impl Observation {
+    /// The check itself broke, or did not take place: it says nothing of the service, and counts neither for nor against it.
+    pub fn is_check_broken(&self) -> bool {
+        let blames_itself = self.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Plugin);
+        self.missed || (blames_itself && !self.status.is_available())
+    }
 }
 
 /// The location of everything that runs in this process.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Metric, Observation};
 
-/// Counts of the runs in a window. Missed runs are not in it: they say nothing about the service.
+/// Counts of the runs in a window. Missed runs, and those whose check broke, are not in it: they say nothing about the service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     pub count: u64,
@@ -31,7 +31,8 @@ impl Summary {
     }
 }
 
-/// The history of one service as it stood when one observation arrived. Missed runs are left out.
+/// The history of one service as it stood when one observation arrived. Missed runs, and those whose check broke, are left
+/// out.
 pub trait History: Send + Sync {
     /// The observation being judged.
     fn latest(&self) -> Option<Arc<Observation>>;

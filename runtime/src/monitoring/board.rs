@@ -1,11 +1,11 @@
 //! The current state of every service, in memory: pages and the API never ask the database for it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
 
-use crate::domain::{Catalog, Observation, Service, Status, UnixMillis};
+use crate::domain::{Catalog, CurrentStatus, Observation, Service, Status, UnixMillis, WEBHOOK};
 
 /// Runs kept for the strip on the page.
 pub const RECENT: usize = 40;
@@ -22,7 +22,9 @@ pub struct BoardChange {
 #[derive(Debug, Clone, Default)]
 pub struct ServiceStatus {
     /// The worst of its probes; none before the first run.
-    pub status: Option<Status>,
+    pub status: Option<CurrentStatus>,
+    /// Why it is not known how the service is, when that is so.
+    pub reason: Option<String>,
     /// Since when it has this status.
     pub since_ms: Option<UnixMillis>,
     pub probes: Vec<ProbeStatus>,
@@ -43,6 +45,8 @@ pub struct RecentRun {
     pub status: Status,
     pub latency_us: Option<u64>,
     pub missed: bool,
+    /// The check broke: no word of the service.
+    pub broken: bool,
 }
 
 #[derive(Debug)]
@@ -53,15 +57,25 @@ pub struct StatusBoard {
 
 #[derive(Debug, Default)]
 struct Row {
-    status: Option<Status>,
+    status: Option<CurrentStatus>,
     since_ms: Option<UnixMillis>,
+    /// Webhooks too, from their first report on.
     probes: BTreeMap<String, ProbeRow>,
+    webhooks: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
 struct ProbeRow {
     latest: Option<Arc<Observation>>,
     recent: VecDeque<RecentRun>,
+}
+
+impl Row {
+    /// The first probe whose latest run broke, while nothing worse is known.
+    fn broken(&self) -> Option<(&String, &Observation)> {
+        let latest = self.probes.iter().filter_map(|(name, probe)| Some((name, probe.latest.as_deref()?)));
+        latest.filter(|_| self.status == Some(CurrentStatus::Unknown)).find(|(_, latest)| latest.is_check_broken())
+    }
 }
 
 impl Default for StatusBoard {
@@ -72,7 +86,7 @@ impl Default for StatusBoard {
 
 impl StatusBoard {
     /// None: no such service, or no run yet.
-    pub fn status(&self, slug: &str) -> Option<Status> {
+    pub fn status(&self, slug: &str) -> Option<CurrentStatus> {
         self.services.read().unwrap_or_else(PoisonError::into_inner).get(slug)?.status
     }
 
@@ -81,6 +95,10 @@ impl StatusBoard {
         let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
         services.get(slug).map(|row| ServiceStatus {
             status: row.status,
+            reason: row.broken().map(|(name, broken)| {
+                let message = broken.failure.as_ref().map_or("", |failure| failure.message.as_str());
+                format!("the check `{name}` broke: {message}")
+            }),
             since_ms: row.since_ms,
             probes: row
                 .probes
@@ -106,6 +124,9 @@ impl StatusBoard {
     pub(super) fn record(&self, observation: &Arc<Observation>) {
         let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
         let Some(row) = services.get_mut(&observation.service) else { return };
+        if observation.location == WEBHOOK && row.webhooks.contains(&observation.probe) {
+            row.probes.entry(observation.probe.clone()).or_default();
+        }
         let Some(probe) = row.probes.get_mut(&observation.probe) else { return };
         if probe.recent.len() == RECENT {
             probe.recent.pop_front();
@@ -115,12 +136,13 @@ impl StatusBoard {
             status: observation.status,
             latency_us: observation.latency_us,
             missed: observation.missed,
+            broken: observation.is_check_broken(),
         });
         if !observation.missed {
             probe.latest = Some(observation.clone());
         }
-        let worst =
-            row.probes.values().filter_map(|probe| probe.latest.as_ref()).map(|latest| latest.status).max_by_key(rank);
+        let latest = row.probes.values().filter_map(|probe| probe.latest.as_deref());
+        let worst = latest.map(CurrentStatus::of).max_by_key(|status| *status as u8);
         if worst != row.status {
             row.status = worst;
             row.since_ms = Some(observation.ts_ms);
@@ -144,17 +166,10 @@ impl StatusBoard {
 }
 
 fn keep_probes(row: &mut Row, service: &Service) {
-    row.probes.retain(|name, _| service.probes.iter().any(|probe| probe.name == *name));
+    row.webhooks = service.webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+    let webhooks = &row.webhooks;
+    row.probes.retain(|name, _| webhooks.contains(name) || service.probes.iter().any(|probe| probe.name == *name));
     for probe in &service.probes {
         row.probes.entry(probe.name.clone()).or_default();
-    }
-}
-
-fn rank(status: &Status) -> u8 {
-    match status {
-        Status::Healthy => 0,
-        Status::Degraded => 1,
-        Status::Unhealthy => 2,
-        Status::Error => 3,
     }
 }

@@ -10,9 +10,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::board::StatusBoard;
+use super::board::{ServiceStatus, StatusBoard};
 use super::schedule::{Due, ProbeKey, Schedule};
-use crate::domain::{Catalog, ErrorKind, Failure, LOCAL, Observation, Probe, Service, Status, UnixMillis, now_ms};
+use super::webhooks::Intake;
+use crate::domain::{
+    Catalog, CurrentStatus, ErrorKind, Failure, LOCAL, Observation, Probe, Service, Status, UnixMillis, now_ms,
+};
 use crate::plugin_host::{PluginHost, ProbeCall};
 use crate::store::ResultStore;
 
@@ -45,15 +48,16 @@ pub enum CheckError {
 /// For those who ask about services or want one checked now.
 #[derive(Clone)]
 pub struct Monitoring {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    host: PluginHost,
-    results: ResultStore,
+pub(super) struct Shared {
+    pub(super) host: PluginHost,
+    pub(super) results: ResultStore,
     alerts: mpsc::Sender<Arc<Observation>>,
     board: Arc<StatusBoard>,
-    catalog: watch::Receiver<Arc<Catalog>>,
+    pub(super) catalog: watch::Receiver<Arc<Catalog>>,
+    pub(super) intake: Intake,
     in_flight: Arc<Semaphore>,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
     settings: MonitoringSettings,
@@ -66,6 +70,7 @@ impl Monitoring {
         alerts: mpsc::Sender<Arc<Observation>>,
         catalog: watch::Receiver<Arc<Catalog>>,
         settings: MonitoringSettings,
+        first_event_id: i64,
     ) -> Self {
         let board = Arc::new(StatusBoard::default());
         board.follow(&catalog.borrow());
@@ -75,6 +80,7 @@ impl Monitoring {
             alerts,
             board,
             catalog,
+            intake: Intake::new(first_event_id),
             in_flight: Arc::new(Semaphore::new(settings.in_flight)),
             hosts: Mutex::default(),
             settings,
@@ -84,6 +90,20 @@ impl Monitoring {
 
     pub fn board(&self) -> Arc<StatusBoard> {
         self.shared.board.clone()
+    }
+
+    /// None: no such service.
+    pub fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
+        let mut status = self.shared.board.service(slug)?;
+        if status.status == Some(CurrentStatus::Unknown) {
+            let broken = status.probes.iter().filter_map(|probe| probe.latest.as_ref());
+            let failing = broken.filter(|latest| latest.is_check_broken()).find_map(|latest| {
+                let failing = self.shared.host.health(&latest.plugin)?.failing?;
+                Some(format!("plugin `{}` is failing: {}", latest.plugin, failing.reason))
+            });
+            status.reason = failing.or(status.reason);
+        }
+        Some(status)
     }
 
     /// What was seen before the program stopped; oldest first.
@@ -133,7 +153,7 @@ impl Shared {
     }
 
     /// Board and alert engine at once.
-    async fn judge(&self, observation: Observation) -> Arc<Observation> {
+    pub(super) async fn judge(&self, observation: Observation) -> Arc<Observation> {
         metrics::counter!(
             "extrack_observations_total", "status" => observation.status.as_str(), "missed" => if observation.missed { "true" } else { "false" }
         )
@@ -216,6 +236,7 @@ impl Scheduler {
                     schedule.replace(probes(&catalog), now_ms());
                     self.shared.board.follow(&catalog);
                     self.shared.forget_hosts(&catalog);
+                    self.shared.intake.follow(&catalog);
                 }
             }
             while let Some(ended) = runs.try_join_next() {

@@ -77,3 +77,45 @@ fn write(path: &Path, compiled: &[u8]) -> std::io::Result<()> {
     file.persist(path)?;
     Ok(())
 }
+
+/// Removes the oldest files until the rest fits.
+pub(super) fn prune(folder: &Path, most_bytes: u64) -> std::io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if entry.path().extension().is_some_and(|extension| extension == "cwasm") {
+            files.push((metadata.modified()?, metadata.len(), entry.path()));
+        }
+    }
+    files.sort();
+    let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+    for (_, size, path) in files {
+        if total <= most_bytes {
+            break;
+        }
+        fs::remove_file(path)?;
+        total -= size;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pruning_takes_the_oldest_compiled_code_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = std::time::SystemTime::now();
+        for (name, age_s) in [("old.cwasm", 30), ("older.cwasm", 60), ("new.cwasm", 0), ("ancient.txt", 90)] {
+            fs::write(folder.path().join(name), [0; 100]).unwrap();
+            let file = fs::File::options().append(true).open(folder.path().join(name)).unwrap();
+            file.set_modified(now - std::time::Duration::from_secs(age_s)).unwrap();
+        }
+        prune(folder.path(), 200).unwrap();
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["ancient.txt", "new.cwasm", "old.cwasm"]);
+    }
+}

@@ -1,10 +1,12 @@
-//! The calls other parts make: check a service, evaluate a rule, send a message, look at settings. One file each.
+//! The calls other parts make: check a service, evaluate a rule, send a message, take in a delivery, look at
+//! settings. One file each.
 
 mod keep;
 mod notifier;
 mod probe;
 mod rule;
 mod settings;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ pub use probe::ProbeCall;
 pub(super) use probe::{Checked, observed, unanswered};
 pub use rule::RuleCall;
 pub(super) use rule::{Evaluated, judged};
+pub(super) use webhook::{Given, received};
+pub use webhook::{ReceiveError, WebhookCall};
 
 /// A plugin gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +50,10 @@ impl PluginHost {
         error: Option<String>,
         used: Used,
     ) {
-        metrics::counter!("extrack_plugin_runs_total", "plugin" => plugin.info.name.clone(), "outcome" => outcome.as_str())
-            .increment(1);
-        self.write_down(plugin, run_id, function, service, outcome, error, used).await;
+        let run = run_of(plugin, run_id, function, service, outcome, error, used);
+        self.note_health(plugin, &run);
+        // Closed only while the program ends, when the row has nowhere to go.
+        let _ = self.shared.runs.send(run).await;
     }
 
     /// The row alone: what a candidate does is no news of the plugin.
@@ -63,25 +68,36 @@ impl PluginHost {
         error: Option<String>,
         used: Used,
     ) {
-        let run = PluginRun {
-            run_id,
-            ts_ms: now_ms() - used.duration.as_millis() as i64,
-            plugin: plugin.info.name.clone(),
-            kind: plugin.kind,
-            version: plugin.info.version.clone(),
-            digest: plugin.digest.clone(),
-            function,
-            service: service.map(str::to_owned),
-            outcome,
-            error: error.map(keep::cut),
-            duration_us: used.duration.as_micros() as u64,
-            cpu_us: used.cpu_us(),
-            memory_bytes: used.memory_peak as u64,
-            host_calls: used.account.host_calls,
-            log_bytes: used.account.log_bytes,
-        };
-        // Closed only while the program ends, when the row has nowhere to go.
-        let _ = self.shared.runs.send(run).await;
+        // As above.
+        let _ = self.shared.runs.send(run_of(plugin, run_id, function, service, outcome, error, used)).await;
+    }
+}
+
+fn run_of(
+    plugin: &LoadedPlugin,
+    run_id: i64,
+    function: &'static str,
+    service: Option<&str>,
+    outcome: RunOutcome,
+    error: Option<String>,
+    used: Used,
+) -> PluginRun {
+    PluginRun {
+        run_id,
+        ts_ms: now_ms() - used.duration.as_millis() as i64,
+        plugin: plugin.info.name.clone(),
+        kind: plugin.kind,
+        version: plugin.info.version.clone(),
+        digest: plugin.digest.clone(),
+        function,
+        service: service.map(str::to_owned),
+        outcome,
+        error: error.map(keep::cut),
+        duration_us: used.duration.as_micros() as u64,
+        cpu_us: used.cpu_us(),
+        memory_bytes: used.memory_peak as u64,
+        host_calls: used.account.host_calls,
+        log_bytes: used.account.log_bytes,
     }
 }
 

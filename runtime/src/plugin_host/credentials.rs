@@ -1,52 +1,106 @@
 //! Credentials are put into a request here, after the guest and before the policy: no plugin can read one.
 
+mod oauth;
+mod wallet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 use url::Url;
 
+pub(super) use oauth::Login;
+pub(super) use wallet::Wallet;
+
 use super::secrets::{host_name, host_of_url};
+use super::state::Access;
 use crate::domain::{Credential, CredentialKind};
 use crate::net::{HttpRequest, NetError, NetFailure};
 
-/// Adds the credential, and only towards the service's own host.
-pub(super) fn authorize(
-    call: &mut HttpRequest,
-    name: &str,
-    credentials: &[Credential],
-    own_host: Option<&str>,
-) -> Result<(), NetFailure> {
-    let Some(credential) = credentials.iter().find(|credential| credential.name == name) else {
+/// The credential of that name, if it may go to where the request goes.
+pub(super) fn choose<'a>(access: &'a Access, name: &str, url: &str) -> Result<&'a Credential, NetFailure> {
+    let Some(credential) = access.credentials.iter().find(|credential| credential.name == name) else {
+        let key = if name == "default" { "authentication" } else { "credentials" };
         return Err(NetFailure::denied(format!(
-            "the service has no credential `{name}`; write it under `authentication` of the service"
+            "the service has no credential `{name}`; write it under `{key}` of the service"
         )));
     };
-    let target = host_of_url(&call.url);
-    if target.as_deref().map(host_name) != own_host.map(host_name) {
+    let own = access.credential_host.as_deref();
+    let target = host_of_url(url);
+    let is_listed = |target: &str| credential.hosts.iter().any(|host| host == target || host == host_name(target));
+    let goes_there = target
+        .as_deref()
+        .is_some_and(|target| own.is_some_and(|own| host_name(own) == host_name(target)) || is_listed(target));
+    if !goes_there {
         return Err(NetFailure::denied(format!(
-            "credential `{name}` goes to the service's own host `{}` only",
-            own_host.unwrap_or_default()
+            "credential `{name}` goes to the service's own host `{}` only; to send it elsewhere, name the host in its `hosts`",
+            own.unwrap_or_default()
         )));
     }
-    let header = |name: &str, value: String| (name.to_owned(), value);
+    if (access.credential_tls || matches!(credential.kind, CredentialKind::Mtls { .. })) && !url.starts_with("https:") {
+        return Err(NetFailure::denied(format!(
+            "credential `{name}` goes over `https` only, as the service's `baseUrl` does"
+        )));
+    }
+    Ok(credential)
+}
+
+/// Puts it in, and has it taken out of the answer. For [`CredentialKind::OAuth2`] see [`bearer`].
+pub(super) fn inject(call: &mut HttpRequest, credential: &Credential, access: &Access) -> Result<(), NetFailure> {
+    let name = &credential.name;
+    let protect = |secret: &str| access.secrets.protect(secret);
     match &credential.kind {
-        CredentialKind::Header { header: name, value } => {
-            call.headers.push(header(name, value.expose_secret().to_owned()));
+        CredentialKind::Header { header, value } => {
+            protect(value.expose_secret());
+            set_header(call, name, header, value.expose_secret().to_owned())
         }
-        CredentialKind::Bearer { token } => {
-            call.headers.push(header("authorization", format!("Bearer {}", token.expose_secret())));
-        }
+        CredentialKind::Bearer { token } => bearer(call, name, token.expose_secret(), access),
         CredentialKind::Basic { username, password } => {
-            let pair = format!("{username}:{}", password.expose_secret());
-            call.headers.push(header("authorization", basic(&pair)));
+            let value = basic(&format!("{username}:{}", password.expose_secret()));
+            protect(password.expose_secret());
+            protect(value.trim_start_matches("Basic "));
+            set_header(call, name, "authorization", value)
         }
         CredentialKind::Query { parameter, value } => {
-            let mut url =
-                Url::parse(&call.url).map_err(|error| NetError::Protocol(format!("the URL is not one: {error}")))?;
-            url.query_pairs_mut().append_pair(parameter, value.expose_secret());
-            call.url = url.into();
+            protect(value.expose_secret());
+            set_parameter(call, name, parameter, value.expose_secret())
         }
+        CredentialKind::Mtls { certificate, key } => {
+            let identity = access
+                .wallet
+                .identity(certificate, key)
+                .map_err(|fault| NetError::Protocol(format!("credential `{name}` can't be used: {fault}")))?;
+            call.identity = Some(identity);
+            Ok(())
+        }
+        CredentialKind::OAuth2(_) => unreachable!("its token is asked for first, by the caller"),
     }
+}
+
+pub(super) fn bearer(call: &mut HttpRequest, name: &str, token: &str, access: &Access) -> Result<(), NetFailure> {
+    access.secrets.protect(token);
+    set_header(call, name, "authorization", format!("Bearer {token}"))
+}
+
+/// Two headers of one name are read differently by different servers: a plugin must not choose which of them counts.
+fn set_header(call: &mut HttpRequest, credential: &str, header: &str, value: String) -> Result<(), NetFailure> {
+    if call.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(header)) {
+        return Err(NetFailure::denied(format!(
+            "header `{header}` is set by credential `{credential}`, not by plugins"
+        )));
+    }
+    call.headers.push((header.to_owned(), value));
+    Ok(())
+}
+
+fn set_parameter(call: &mut HttpRequest, credential: &str, parameter: &str, value: &str) -> Result<(), NetFailure> {
+    let mut url = Url::parse(&call.url).map_err(|error| NetError::Protocol(format!("the URL is not one: {error}")))?;
+    if url.query_pairs().any(|(name, _)| name == parameter) {
+        return Err(NetFailure::denied(format!(
+            "query parameter `{parameter}` is set by credential `{credential}`, not by plugins"
+        )));
+    }
+    url.query_pairs_mut().append_pair(parameter, value);
+    call.url = url.into();
     Ok(())
 }
 
@@ -54,3 +108,6 @@ pub(super) fn authorize(
 pub(super) fn basic(pair: &str) -> String {
     format!("Basic {}", STANDARD.encode(pair))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ pub struct Recording {
     pub calls: Vec<RecordedCall>,
     #[serde(default)]
     pub log: Vec<LogLine>,
-    /// What came out: an observation, a verdict, a receipt, or null.
+    /// What came out: an observation, a verdict, a receipt, events, or null.
     #[serde(default)]
     pub result: Value,
 }
@@ -84,8 +84,10 @@ pub struct RecordedRun {
 pub struct Subject {
     /// Slug.
     pub service: Option<String>,
-    /// Of the service: its probe or its webhook.
+    /// Of the service.
     pub probe: Option<String>,
+    /// Of the service.
+    pub webhook: Option<String>,
     /// Name of the channel a message went to.
     pub channel: Option<String>,
 }

@@ -7,7 +7,7 @@ mod draft;
 mod files;
 mod index;
 mod recent;
-mod secrets;
+mod redact;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,6 @@ use super::recording::RecordedRun;
 use crate::domain::{RunOutcome, Status};
 
 pub(super) use draft::Draft;
-pub(super) use secrets::Secrets;
 
 use files::Files;
 use index::Index;
@@ -63,7 +62,8 @@ impl RecordingFilter {
 pub struct Recordings(Option<Arc<Shared>>);
 
 struct Shared {
-    files: Files,
+    /// None: all runs stay in memory.
+    files: Option<Files>,
     index: Mutex<Index>,
     recent: Mutex<Recent>,
     queue: mpsc::Sender<Draft>,
@@ -71,9 +71,15 @@ struct Shared {
 }
 
 impl Recordings {
-    /// Keeps nothing: for programs that are no server.
+    /// Keeps nothing.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// Keeps the last runs of all kinds, and no files: for whoever tries a plugin without a server.
+    pub fn in_memory() -> Self {
+        let (queue, _) = mpsc::channel(1);
+        Self::new(None, Index::default(), queue)
     }
 
     /// Lists what the folder holds; blocks meanwhile. The writer has to run for failed runs to be kept.
@@ -84,24 +90,33 @@ impl Recordings {
             files.remove(&index.insert(entry));
         }
         let (queue, drafts) = mpsc::channel(QUEUED);
-        let shared = Arc::new(Shared {
+        let recordings = Self::new(Some(files), index, queue);
+        Ok((recordings.clone(), RecordingWriter { recordings, drafts }))
+    }
+
+    fn new(files: Option<Files>, index: Index, queue: mpsc::Sender<Draft>) -> Self {
+        Self(Some(Arc::new(Shared {
             files,
             index: Mutex::new(index),
             recent: Mutex::default(),
             queue,
             queued_bytes: AtomicUsize::new(0),
-        });
-        Ok((Self(Some(shared.clone())), RecordingWriter { shared, drafts }))
+        })))
     }
 
     pub(super) fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
+    /// Also what comes by the thousand and goes well.
+    pub(super) fn keeps_all(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.files.is_none())
+    }
+
     /// Returns at once.
     pub(super) fn keep(&self, draft: Draft, failed: bool) {
         let Some(shared) = &self.0 else { return };
-        if !failed {
+        if !failed || shared.files.is_none() {
             // Dropped outside the lock.
             let _replaced = lock(&shared.recent).insert(draft);
             return;
@@ -134,7 +149,7 @@ impl Recordings {
         let recent = lock(&shared.recent).get(run_id);
         let read = tokio::task::spawn_blocking(move || match recent {
             Some(draft) => Ok(Some(draft.file()?)),
-            None => shared.files.read(run_id),
+            None => shared.files.as_ref().map_or(Ok(None), |files| files.read(run_id)),
         });
         read.await.map_err(std::io::Error::other)?
     }
@@ -142,7 +157,7 @@ impl Recordings {
 
 /// The one task that writes.
 pub struct RecordingWriter {
-    shared: Arc<Shared>,
+    recordings: Recordings,
     drafts: mpsc::Receiver<Draft>,
 }
 
@@ -163,7 +178,7 @@ impl RecordingWriter {
 
     /// The runs before it that went well first.
     async fn write(&self, draft: Draft) {
-        let shared = self.shared.clone();
+        let Some(shared) = self.recordings.0.clone() else { return };
         let written = tokio::task::spawn_blocking(move || {
             let weight = draft.weight();
             let before = lock(&shared.recent).of(&draft.run.subject);
@@ -184,11 +199,12 @@ impl Shared {
     /// A recording that can't be written is said and let go.
     fn write(&self, draft: &Draft) {
         let run_id = draft.run.run_id;
-        match draft.file().map_err(Into::into).and_then(|file| self.files.write(run_id, &file)) {
+        let Some(files) = &self.files else { return };
+        match draft.file().map_err(Into::into).and_then(|file| files.write(run_id, &file)) {
             Ok(size) => {
                 let entry = RecordingEntry { run: draft.run.clone(), size: Some(size) };
                 let over = lock(&self.index).insert(entry);
-                self.files.remove(&over);
+                files.remove(&over);
                 metrics::counter!("extrack_recordings_written_total").increment(1);
             }
             Err(error) => {

@@ -10,12 +10,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::calls::{self, Checked};
-use super::loader::{self, Exports, LoadedPlugin, Refusal};
+use super::PluginHost;
+use super::calls::{self, Checked, Given};
+use super::loader::{Exports, LoadedPlugin};
 use super::recorder::Recorder;
 use super::recording::json::{from_value, to_value};
 use super::recording::{LogLine, RecordedRun, Recording, RunCost};
 use super::run::{Broken, Runner, Used};
+use super::secrets::SealedSettings;
 use super::state::Access;
 use crate::domain::{PluginKind, RunOutcome};
 
@@ -65,8 +67,8 @@ impl Replayed {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    #[error(transparent)]
-    Component(#[from] Refusal),
+    #[error("there is no plugin `{0}`")]
+    Plugin(String),
     #[error("the component is a {found}, the recording is of a {recorded}", found = found.as_str(), recorded = recorded.as_str())]
     Kind { found: PluginKind, recorded: PluginKind },
     #[error("this program can't replay a run of `{0}`")]
@@ -75,25 +77,30 @@ pub enum ReplayError {
     Argument { position: usize, source: serde_json::Error },
 }
 
-/// Replays against this component.
-pub async fn replay(recording: &Recording, component: bytes::Bytes) -> Result<Replayed, ReplayError> {
-    let (runner, plugin) = loader::load_alone(component).await?;
-    if plugin.kind != recording.run.kind {
-        return Err(ReplayError::Kind { found: plugin.kind, recorded: recording.run.kind });
-    }
-    let stage = Stage { recording, runner, plugin };
-    match recording.run.function.as_str() {
-        "check" => stage.check().await,
-        "evaluate" => stage.evaluate().await,
-        "notify" => stage.notify().await,
-        other => Err(ReplayError::Function(other.to_owned())),
+impl PluginHost {
+    /// Replays against the version of the plugin that is active here. No network, no mail, no history: what the recording does
+    /// not answer is not answered.
+    pub async fn replay(&self, plugin: &str, recording: &Recording) -> Result<Replayed, ReplayError> {
+        let plugin = self.shared.active.load().get(plugin).cloned();
+        let plugin = plugin.ok_or_else(|| ReplayError::Plugin(recording.run.plugin.clone()))?;
+        if plugin.kind != recording.run.kind {
+            return Err(ReplayError::Kind { found: plugin.kind, recorded: recording.run.kind });
+        }
+        let stage = Stage { recording, runner: &self.shared.runner, plugin: &plugin };
+        match recording.run.function.as_str() {
+            "check" => stage.check().await,
+            "evaluate" => stage.evaluate().await,
+            "notify" => stage.notify().await,
+            "receive" => stage.receive().await,
+            other => Err(ReplayError::Function(other.to_owned())),
+        }
     }
 }
 
 struct Stage<'a> {
     recording: &'a Recording,
-    runner: Runner,
-    plugin: LoadedPlugin,
+    runner: &'a Runner,
+    plugin: &'a LoadedPlugin,
 }
 
 impl Stage<'_> {
@@ -110,7 +117,7 @@ impl Stage<'_> {
         let service = run.subject.service.as_deref().unwrap_or_default();
         let probe = run.subject.probe.as_deref().unwrap_or_default();
         let blank = calls::unanswered(run.ts_ms, service, probe, &run.plugin, run.run_id);
-        let Checked { observation, outcome, error, used, .. } = calls::observed(blank, &self.plugin, answer, used);
+        let Checked { observation, outcome, error, used, .. } = calls::observed(blank, self.plugin, answer, used);
         Ok(self.replayed(outcome, error, shown(&observation), &used, played))
     }
 
@@ -137,9 +144,26 @@ impl Stage<'_> {
                 guest.external_tracking_plugin_notifiers().call_notify(&mut *store, &context, &notification).await
             })
             .await;
-        let (outcome, receipt) = calls::delivered(&self.plugin, answer);
+        let (outcome, receipt) = calls::delivered(self.plugin, answer);
         let error = receipt.as_ref().err().map(ToString::to_string);
         let result = receipt.as_ref().map(shown).unwrap_or_default();
+        Ok(self.replayed(outcome, error, result, &used, played))
+    }
+
+    async fn receive(&self) -> Result<Replayed, ReplayError> {
+        let (context, request, given) = (self.argument(0)?, self.argument(1)?, self.argument::<Given>(2)?);
+        let (answer, used, played) = self
+            .run(async |store, instance| {
+                let Exports::Webhook(exports) = &self.plugin.exports else { unreachable!("its kind was compared") };
+                let guest = exports.load(&mut *store, instance)?;
+                guest.external_tracking_plugin_webhooks().call_receive(&mut *store, &context, &request).await
+            })
+            .await;
+        let run_id = self.recording.run.run_id;
+        let no_secrets = SealedSettings::default();
+        let (outcome, reception) = calls::received(self.plugin, answer, &used, given.unsigned, run_id, &no_secrets);
+        let error = reception.as_ref().err().map(ToString::to_string);
+        let result = reception.as_ref().map(shown).unwrap_or_default();
         Ok(self.replayed(outcome, error, result, &used, played))
     }
 

@@ -4,20 +4,25 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::redaction::Redactor;
+
 /// The settings a guest gets, and what its placeholders stand for.
 #[derive(Debug, Default, Clone)]
 pub(super) struct SealedSettings {
     pub(super) settings: Value,
     secrets: Vec<(String, SecretString)>,
+    /// Knows these secrets, and those of the run that were never settings.
+    redactor: Redactor,
 }
 
 impl SealedSettings {
     /// Replaces every string under a secret property.
     pub(super) fn new(settings: &Value, schema: &Value) -> Self {
-        let mut sealed = Self { settings: settings.clone(), secrets: Vec::new() };
+        let mut sealed = Self { settings: settings.clone(), ..Self::default() };
         let mut settings = std::mem::take(&mut sealed.settings);
         walk(&mut settings, schema, schema, false, &mut String::new(), &mut |pointer, value| {
             let placeholder = format!("{{{{secret:{pointer}}}}}");
+            sealed.redactor.add(value);
             sealed.secrets.push((placeholder.clone(), SecretString::from(std::mem::replace(value, placeholder))));
         });
         sealed.settings = settings;
@@ -45,20 +50,34 @@ impl SealedSettings {
         revealed.into_bytes()
     }
 
-    /// The text with secrets taken out: for errors and logs.
-    pub(super) fn redact(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (_, secret) in &self.secrets {
-            let secret = secret.expose_secret();
-            if !secret.is_empty() {
-                text = text.replace(secret, "***");
-            }
-        }
-        text
+    /// One more that has to be taken out: a credential, or a token that was got with it.
+    pub(super) fn protect(&self, secret: &str) {
+        self.redactor.add(secret);
     }
 
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+    /// The text with secrets taken out: for headers, errors and logs.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.redactor.text(text)
+    }
+
+    /// The same for a body; one that was cut off loses its end if a secret may begin there.
+    pub(super) fn redact_body(&self, body: bytes::Bytes, is_cut_off: bool) -> bytes::Bytes {
+        self.redactor.body(body, is_cut_off)
+    }
+
+    /// What a placeholder stands for.
+    pub(super) fn find(&self, placeholder: &str) -> Option<&SecretString> {
+        self.secrets.iter().find(|(found, _)| found == placeholder).map(|(_, secret)| secret)
+    }
+
+    /// All of them, in the order of the settings.
+    pub(super) fn values(&self) -> impl Iterator<Item = &SecretString> {
         self.secrets.iter().map(|(_, secret)| secret)
+    }
+
+    /// Takes out what this run must not tell, also later.
+    pub(super) fn redactor(&self) -> Redactor {
+        self.redactor.clone()
     }
 
     /// Hosts of secrets that are URLs: what the operator wrote there may be reached.

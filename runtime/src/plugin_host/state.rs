@@ -8,11 +8,13 @@ use wasmtime::component::ResourceTable;
 
 use super::capabilities::cel::CelPrograms;
 use super::capabilities::wasi::Wasi;
+use super::credentials::Wallet;
 use super::limits::{self, Exceeded, MemoryLimiter};
 use super::recorder::Recorder;
 use super::recording::CallCost;
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
+use super::sent::SentSecrets;
 use crate::domain::{Credential, Failure, History, Phases, UnixMillis};
 use crate::net::{Net, NetFailure, Permission};
 
@@ -45,10 +47,16 @@ pub(super) struct Access {
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
+    /// Secrets that a sender sent as they are.
+    pub(super) sent: SentSecrets,
     pub(super) credentials: Vec<Credential>,
-    /// Credentials go to this host and to no other.
+    /// Credentials go to this host, and to those that one names itself.
     pub(super) credential_host: Option<String>,
-    /// For rules, which have no clock and no chance of their own, and for replays: what WASI's clocks say and its random numbers start from.
+    /// Credentials go over TLS only, as the service itself is reached.
+    pub(super) credential_tls: bool,
+    pub(super) wallet: Arc<Wallet>,
+    /// For rules, which have no clock and no chance of their own, and for replays: what WASI's clocks say and its random
+    /// numbers start from.
     pub(super) frozen_ms: Option<UnixMillis>,
     /// What becomes of its host calls.
     pub(super) recorder: Recorder,
@@ -76,6 +84,8 @@ pub(super) struct Account {
     pub(super) call: CallCost,
     /// TCP connections opened.
     pub(super) connections: u32,
+    /// A function of `signatures` said yes.
+    pub(super) is_verified: bool,
     /// How the last network call failed, without secrets; for guests whose language hides it.
     pub(super) last_failure: Option<Failure>,
 }

@@ -15,11 +15,9 @@ pub fn prune_and_parse<T: DeserializeOwned>(mut entry: Value, prefix: &str, repo
         if let Some(pointer) =
             fault.pointer.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
         {
-            // An authentication of no type has nothing to say.
-            remove(
-                &mut entry,
-                pointer.strip_suffix("/type").filter(|parent| *parent == "/authentication").unwrap_or(pointer),
-            );
+            // A credential of no type has nothing to say.
+            let is_credential = |parent: &&str| *parent == "/authentication" || parent.starts_with("/credentials/");
+            remove(&mut entry, pointer.strip_suffix("/type").filter(is_credential).unwrap_or(pointer));
             pruned = true;
         }
     }

@@ -263,7 +263,7 @@ mod tests {
             (
                 service(json!({"authentication": {"type": "apikey"}})),
                 vec![
-                    "/services/0/authentication/type: must be one of `none`, `api_key`, `bearer`, `basic`, `query`; \
+                    "/services/0/authentication/type: must be one of `none`, `api_key`, `bearer`, `basic`, `query`, `oauth2`, `mtls`; \
                  did you mean `api_key`?",
                 ],
             ),

@@ -10,7 +10,7 @@ use crate::domain::PluginKind;
 
 pub const MASK: &str = "***";
 
-const AUTHENTICATION_SECRETS: [&str; 3] = ["value", "password", "token"];
+const AUTHENTICATION_SECRETS: [&str; 5] = ["value", "password", "token", "clientSecret", "key"];
 /// Keys of the entry itself, the rest being the plugin's settings.
 const ALERT_KEYS: [&str; 5] = ["type", "name", "severity", "duration", "notifications"];
 const NOTIFICATION_KEYS: [&str; 2] = ["channel", "name"];
@@ -60,6 +60,11 @@ fn places(spec: &Value) -> Vec<Place> {
         let plugin = text(probe, "plugin").unwrap_or_default();
         places.push(Place { pointer, kind: PluginKind::Probe, plugin, own_keys: &[] });
     }
+    for (index, webhook) in list(spec, "webhooks").iter().enumerate() {
+        let pointer = format!("/webhooks/{index}/settings");
+        let plugin = text(webhook, "plugin").unwrap_or_default();
+        places.push(Place { pointer, kind: PluginKind::Webhook, plugin, own_keys: &[] });
+    }
     for (index, alert) in list(spec, "alerts").iter().enumerate() {
         let pointer = format!("/alerts/{index}");
         for (index, notification) in list(alert, "notifications").iter().enumerate() {
@@ -79,9 +84,10 @@ fn places(spec: &Value) -> Vec<Place> {
 /// The spec with every secret masked.
 pub(super) fn redact(spec: &Value, plugins: &dyn PluginDirectory) -> Value {
     let mut shown = spec.clone();
-    if let Some(authentication) = shown.get_mut("authentication").and_then(Value::as_object_mut) {
+    for pointer in credentials(spec) {
+        let Some(credential) = shown.pointer_mut(&pointer).and_then(Value::as_object_mut) else { continue };
         for key in AUTHENTICATION_SECRETS {
-            if let Some(value) = authentication.get_mut(key).filter(|value| value.as_str() != Some("")) {
+            if let Some(value) = credential.get_mut(key).filter(|value| value.as_str() != Some("")) {
                 hide(value);
             }
         }
@@ -98,7 +104,9 @@ pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirector
     let mut faults = Vec::new();
     let base_url = |spec: &Value| spec.get("baseUrl").and_then(Value::as_str).and_then(authority);
     let same_target = base_url(new).is_some() && base_url(new) == base_url(old);
-    restore_authentication(new, old, same_target, &mut faults);
+    for pointer in credentials(new) {
+        restore_credential(new, old, &pointer, same_target, &mut faults);
+    }
     let (new_places, old_places) = (places(new), places(old));
     for place in new_places {
         let settings = place.settings(new);
@@ -112,7 +120,8 @@ pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirector
             ));
             continue;
         }
-        if place.kind == PluginKind::Probe && !same_target {
+        // A webhook's plugin, too, may send requests to its own service.
+        if matches!(place.kind, PluginKind::Probe | PluginKind::Webhook) && !same_target {
             faults.push(Fault::new(place.pointer, target_changed()));
             continue;
         }
@@ -149,23 +158,46 @@ fn target_changed() -> &'static str {
     "`***` keeps an old value only while `baseUrl` has the same scheme, host and port; write the value out"
 }
 
-fn restore_authentication(new: &mut Value, old: &Value, same_target: bool, faults: &mut Vec<Fault>) {
-    let old = old.get("authentication").cloned().unwrap_or_default();
-    let Some(new) = new.get_mut("authentication").and_then(Value::as_object_mut) else { return };
+/// Where credentials stand in a service's spec.
+fn credentials(spec: &Value) -> Vec<String> {
+    let named = spec.get("credentials").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    std::iter::once("/authentication".to_owned()).chain(named.map(|name| child("/credentials", name))).collect()
+}
+
+fn restore_credential(new: &mut Value, old: &Value, pointer: &str, same_target: bool, faults: &mut Vec<Fault>) {
+    let old = old.pointer(pointer).cloned().unwrap_or_default();
+    let Some(new) = new.pointer_mut(pointer).and_then(Value::as_object_mut) else { return };
     let same_type = new.get("type") == old.get("type");
+    let message = match leads_elsewhere(new, &old) {
+        _ if !same_target => Some(target_changed().to_owned()),
+        Some(key) => {
+            Some(format!("`***` keeps an old value only while `{key}` leads nowhere else; write the value out"))
+        }
+        None => None,
+    };
     for key in AUTHENTICATION_SECRETS {
         if new.get(key).and_then(Value::as_str) != Some(MASK) {
             continue;
         }
-        match old.get(key) {
-            Some(value) if same_target && same_type => {
+        match (old.get(key), &message) {
+            (Some(value), None) if same_type => {
                 new.insert(key.to_owned(), value.clone());
             }
-            Some(_) if same_type => faults.push(Fault::new(child("/authentication", key), target_changed())),
+            (Some(_), Some(message)) if same_type => faults.push(Fault::new(child(pointer, key), message.as_str())),
             // Nothing to keep: the check of the credential says so.
             _ => {}
         }
     }
+}
+
+/// The key by which a credential would now go to somebody else.
+fn leads_elsewhere(new: &Map<String, Value>, old: &Value) -> Option<&'static str> {
+    if new.get("tokenUrl") != old.get("tokenUrl") {
+        return Some("tokenUrl");
+    }
+    let old = old.get("hosts").and_then(Value::as_array);
+    let added = |host: &Value| !old.is_some_and(|old| old.contains(host));
+    new.get("hosts").and_then(Value::as_array).into_iter().flatten().any(added).then_some("hosts")
 }
 
 /// Without the plugin's schema nobody knows what is secret, so everything is.
@@ -279,6 +311,21 @@ mod tests {
     }
 
     #[test]
+    fn secrets_of_webhooks_are_masked_and_stay_with_their_service() {
+        let plugins = FakePlugins::bundled();
+        let webhook = |secret: Value| json!({"plugin": "github", "settings": {"secret": secret}});
+        let old = json!({"name": "a", "baseUrl": "https://a", "webhooks": [webhook(json!(["new", "old"]))]});
+        let shown = redact(&old, &plugins);
+        assert_eq!(shown["webhooks"][0]["settings"], json!({"secret": ["***", "***"]}));
+        let mut sent = shown.clone();
+        assert_eq!(restore(&mut sent, &old, &plugins), []);
+        assert_eq!(sent, old);
+        let mut elsewhere = shown;
+        elsewhere["baseUrl"] = json!("https://b");
+        assert_eq!(restore(&mut elsewhere, &old, &plugins).len(), 1);
+    }
+
+    #[test]
     fn settings_of_a_plugin_that_is_gone_are_masked_whole() {
         let spec = json!({"name": "a", "baseUrl": "https://a", "probes": [{"plugin": "gone", "settings": {"x": [1]}}]});
         assert_eq!(redact(&spec, &FakePlugins::bundled())["probes"][0]["settings"], json!({"x": ["***"]}));
@@ -307,6 +354,51 @@ mod tests {
         let places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
         assert_eq!(places, ["/authentication/value", "/alerts/0/notifications/1"]);
         assert!(!sent.to_string().contains("k3y") && !sent.to_string().contains("t0ken"));
+    }
+
+    #[test]
+    fn every_credential_is_masked_and_kept_only_while_it_goes_where_it_went() {
+        let plugins = FakePlugins::bundled();
+        let old = json!({
+            "name": "a", "baseUrl": "https://a.example",
+            "credentials": {
+                "login": {
+                    "type": "oauth2", "tokenUrl": "https://login.example/token", "clientId": "id",
+                    "clientSecret": "0auth-s3cret", "hosts": ["b.example"],
+                },
+                "client": {"type": "mtls", "certificate": "PEM", "key": "pr1vate"},
+            },
+        });
+        let shown = redact(&old, &plugins);
+        assert_eq!(shown["credentials"]["login"]["clientSecret"], "***");
+        assert_eq!(shown["credentials"]["login"]["clientId"], "id");
+        assert_eq!(shown["credentials"]["client"], json!({"type": "mtls", "certificate": "PEM", "key": "***"}));
+
+        let changed = |change: &dyn Fn(&mut Value)| {
+            let mut sent = shown.clone();
+            change(&mut sent);
+            let faults = restore(&mut sent, &old, &plugins);
+            (sent, faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>())
+        };
+        assert_eq!(changed(&|_| ()), (old.clone(), vec![]));
+        let (sent, faults) = changed(&|sent| sent["credentials"]["login"]["hosts"] = json!([]));
+        assert_eq!((&sent["credentials"]["login"]["clientSecret"], faults.len()), (&json!("0auth-s3cret"), 0));
+        type Change = fn(&mut Value);
+        let login: &[&str] = &["/credentials/login/clientSecret"];
+        let changes: [(Change, &[&str]); 3] = [
+            (|sent| sent["credentials"]["login"]["tokenUrl"] = json!("https://evil.example/token"), login),
+            (|sent| sent["credentials"]["login"]["hosts"] = json!(["b.example", "evil.example"]), login),
+            (
+                |sent| sent["baseUrl"] = json!("https://evil.example"),
+                &["/credentials/client/key", "/credentials/login/clientSecret"],
+            ),
+        ];
+        for (change, wanted) in changes {
+            let (sent, mut faults) = changed(&change);
+            faults.sort();
+            assert_eq!(faults, wanted);
+            assert!(!sent.to_string().contains("0auth-s3cret"), "{sent}");
+        }
     }
 
     #[test]

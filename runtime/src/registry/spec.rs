@@ -1,8 +1,10 @@
 //! What people write, the same in YAML and over the API: the seed's keys, with what grew out of them. The doc comments are
 //! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
 
+mod authentication;
 mod plugins;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -10,7 +12,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-pub use plugins::{BudgetSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, SizeSpec};
+pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
+pub use plugins::{
+    BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
+};
 
 use crate::domain::Severity;
 use crate::domain::duration::parse_duration;
@@ -56,12 +61,18 @@ pub struct ServiceSpec {
     /// How to prove who we are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<AuthenticationSpec>,
+    /// Further ways to prove it, by name; a probe names the one it uses. The one in `authentication` is named `default`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<String, AuthenticationSpec>,
     /// The main probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<MonitoringSpec>,
     /// Probes beside the one of `monitoring`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<ProbeSpec>,
+    /// Where it tells us something: `POST /webhooks/SLUG/NAME`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<WebhookSpec>,
     /// Rules for this service alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<ServiceAlertSpec>,
@@ -81,69 +92,6 @@ pub struct ServiceSpec {
 
 fn default_kind() -> String {
     "REST".to_owned()
-}
-
-/// How we prove who we are. The host adds it to requests; no plugin sees it.
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AuthenticationSpec {
-    /// `none`, `api_key` (`header` or `parameter`, `value`), `bearer` (`token`), `basic` (`username`, `password`) or
-    /// `query` (`parameter`, `value`).
-    #[serde(rename = "type")]
-    pub kind: AuthenticationKind,
-    /// Where an API key goes. Default: `query` with a `parameter`, else `header`.
-    #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<AuthenticationPlace>,
-    /// Name of the header. Default: `X-API-Key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<String>,
-    /// Name of the query parameter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameter: Option<String>,
-    /// The API key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// File that holds the API key. In configuration files only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_file: Option<String>,
-    /// User name of `basic`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
-    /// Password of `basic`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<String>,
-    /// File that holds the password. In configuration files only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_file: Option<String>,
-    /// Token of `bearer`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
-    /// File that holds the token. In configuration files only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_file: Option<String>,
-}
-
-impl fmt::Debug for AuthenticationSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthenticationSpec").field("kind", &self.kind).finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthenticationKind {
-    None,
-    ApiKey,
-    Bearer,
-    Basic,
-    Query,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthenticationPlace {
-    Header,
-    Query,
 }
 
 /// The main probe of a service.
@@ -185,6 +133,24 @@ pub struct ProbeSpec {
     /// Milliseconds, or text such as `5s`. Default: that of `monitoring`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationSpec>,
+    /// Settings of the plugin.
+    #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
+    pub settings: PluginSettings,
+}
+
+/// Where a service tells us something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookSpec {
+    /// Last part of its URL, unique among the webhooks and probes of the service: lower case, words joined by `-`. Default: its
+    /// plugin's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Webhook plugin, e.g. `github`.
+    pub plugin: String,
+    /// Deliveries are taken although nothing proves who sent them. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<bool>,
     /// Settings of the plugin.
     #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
     pub settings: PluginSettings,

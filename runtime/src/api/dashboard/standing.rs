@@ -1,6 +1,6 @@
 //! How a service stands, with a word for those that have not run yet.
 
-use crate::domain::Status;
+use crate::domain::{CurrentStatus, Status};
 
 /// Worst first: the order of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -8,14 +8,22 @@ pub(super) enum Standing {
     Error,
     Unhealthy,
     Degraded,
+    /// The latest check broke.
+    Unknown,
     /// No run yet.
     Waiting,
     Healthy,
 }
 
 impl Standing {
-    pub(super) const ALL: [Standing; 5] =
-        [Standing::Error, Standing::Unhealthy, Standing::Degraded, Standing::Waiting, Standing::Healthy];
+    pub(super) const ALL: [Standing; 6] = [
+        Standing::Error,
+        Standing::Unhealthy,
+        Standing::Degraded,
+        Standing::Unknown,
+        Standing::Waiting,
+        Standing::Healthy,
+    ];
 
     /// The word on the page, in `?status=` and in class names.
     pub(super) fn word(self) -> &'static str {
@@ -23,6 +31,7 @@ impl Standing {
             Standing::Error => Status::Error.as_str(),
             Standing::Unhealthy => Status::Unhealthy.as_str(),
             Standing::Degraded => Status::Degraded.as_str(),
+            Standing::Unknown => CurrentStatus::Unknown.as_str(),
             Standing::Waiting => "waiting",
             Standing::Healthy => Status::Healthy.as_str(),
         }
@@ -33,6 +42,7 @@ impl Standing {
             Standing::Error => "Error",
             Standing::Unhealthy => "Unhealthy",
             Standing::Degraded => "Degraded",
+            Standing::Unknown => "Unknown",
             Standing::Waiting => "Waiting",
             Standing::Healthy => "Healthy",
         }
@@ -43,6 +53,7 @@ impl Standing {
             Standing::Error => "no answer",
             Standing::Unhealthy => "answered, wrongly",
             Standing::Degraded => "slow, or with a warning",
+            Standing::Unknown => "the check is broken",
             Standing::Waiting => "not checked yet",
             Standing::Healthy => "answered as wanted",
         }
@@ -53,21 +64,27 @@ impl Standing {
     }
 }
 
-impl From<Option<Status>> for Standing {
-    fn from(status: Option<Status>) -> Self {
+impl From<Option<CurrentStatus>> for Standing {
+    fn from(status: Option<CurrentStatus>) -> Self {
         match status {
             None => Standing::Waiting,
-            Some(Status::Healthy) => Standing::Healthy,
-            Some(Status::Degraded) => Standing::Degraded,
-            Some(Status::Unhealthy) => Standing::Unhealthy,
-            Some(Status::Error) => Standing::Error,
+            Some(CurrentStatus::Healthy) => Standing::Healthy,
+            Some(CurrentStatus::Unknown) => Standing::Unknown,
+            Some(CurrentStatus::Degraded) => Standing::Degraded,
+            Some(CurrentStatus::Unhealthy) => Standing::Unhealthy,
+            Some(CurrentStatus::Error) => Standing::Error,
         }
     }
 }
 
 impl From<Status> for Standing {
     fn from(status: Status) -> Self {
-        Some(status).into()
+        match status {
+            Status::Healthy => Standing::Healthy,
+            Status::Degraded => Standing::Degraded,
+            Status::Unhealthy => Standing::Unhealthy,
+            Status::Error => Standing::Error,
+        }
     }
 }
 
@@ -90,6 +107,7 @@ impl Counts {
 
     /// Neither healthy nor waiting.
     pub(super) fn in_trouble(&self) -> usize {
-        [Standing::Error, Standing::Unhealthy, Standing::Degraded].into_iter().map(|standing| self.of(standing)).sum()
+        let trouble = [Standing::Error, Standing::Unhealthy, Standing::Degraded, Standing::Unknown];
+        trouble.into_iter().map(|standing| self.of(standing)).sum()
     }
 }

@@ -29,11 +29,20 @@ pub(super) fn strip(runs: &[RecentRun]) -> Markup {
                 }
             }
             @for (run, slot) in bars.filter(|(run, _)| !good(run)) {
-                path class=(if run.missed { "missed" } else { Standing::from(run.status).word() }) d=(lines([slot])) {
+                path class=(word(run)) d=(lines([slot])) {
                     title { (title(run)) }
                 }
             }
         }
+    }
+}
+
+/// What the run says of the service, if anything.
+fn word(run: &RecentRun) -> &'static str {
+    match run {
+        _ if run.missed => "missed",
+        _ if run.broken => Standing::Unknown.word(),
+        _ => Standing::from(run.status).word(),
     }
 }
 
@@ -48,7 +57,7 @@ fn lines(slots: impl IntoIterator<Item = usize>) -> String {
 fn title(run: &RecentRun) -> String {
     let mut text = clock(run.ts_ms);
     text.push_str(" · ");
-    text.push_str(if run.missed { "missed" } else { Standing::from(run.status).word() });
+    text.push_str(word(run));
     if let Some(us) = run.latency_us {
         let _ = write!(text, " · {}", latency(us));
     }
@@ -79,8 +88,7 @@ fn label(runs: &[RecentRun]) -> String {
         1 => "last run: ".to_owned(),
         count => format!("last {count} runs: "),
     };
-    let word = |run: &RecentRun| if run.missed { "missed" } else { Standing::from(run.status).word() };
-    let words = ["healthy", "degraded", "unhealthy", "error", "missed"];
+    let words = ["healthy", "degraded", "unhealthy", "error", "unknown", "missed"];
     let counted = words.map(|wanted| (wanted, runs.iter().filter(|run| word(run) == wanted).count()));
     let parts: Vec<String> =
         counted.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
@@ -94,7 +102,7 @@ mod tests {
     use crate::domain::Status;
 
     fn run(status: Status, missed: bool) -> RecentRun {
-        RecentRun { ts_ms: 1_795_419_803_120, status, latency_us: (!missed).then_some(84_000), missed }
+        RecentRun { ts_ms: 1_795_419_803_120, status, latency_us: (!missed).then_some(84_000), missed, broken: missed }
     }
 
     #[test]
@@ -111,6 +119,12 @@ mod tests {
         assert!(svg.contains("<title>07:43:23 UTC · missed</title>"), "{svg}");
         assert!(svg.contains("last 4 runs: 2 healthy, 1 unhealthy, 1 missed"), "{svg}");
         assert!(svg.contains(r#"class="healthy" d="M182.5 2v16M197.5 2v16""#), "{svg}");
+    }
+
+    #[test]
+    fn a_run_that_broke_is_no_outage() {
+        let svg = strip(&[RecentRun { broken: true, ..run(Status::Error, false) }]).into_string();
+        assert!(svg.contains("last run: 1 unknown") && svg.contains(r#"class="unknown""#), "{svg}");
     }
 
     #[test]

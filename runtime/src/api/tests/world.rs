@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
-use crate::monitoring::{CheckError, ProbeStatus, RecentRun, ServiceStatus};
+use crate::monitoring::{Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus};
 use crate::plugin_host::{self, BUNDLED, PluginEntry, Recordings, ShadowEntry, VersionEntry};
 use crate::registry::{Fault, Refusal, ServiceRecord};
 use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
@@ -82,6 +82,7 @@ impl World {
         Parts {
             services: self.clone(),
             monitor: self.clone(),
+            webhooks: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
             control: self.control.clone(),
@@ -109,6 +110,7 @@ impl World {
             allow_private: false,
             credentials: Vec::new(),
             probes: Vec::new(),
+            webhooks: Vec::new(),
         };
         let mut catalog = self.catalog.lock().unwrap();
         let mut changed = Catalog::clone(&catalog);
@@ -150,6 +152,7 @@ impl World {
         let mut statuses = self.statuses.lock().unwrap();
         let status = statuses.entry(observation.service.clone()).or_insert_with(|| ServiceStatus {
             status: None,
+            reason: None,
             since_ms: None,
             probes: Vec::new(),
         });
@@ -166,13 +169,17 @@ impl World {
             status: observation.status,
             latency_us: observation.latency_us,
             missed: observation.missed,
+            broken: observation.is_check_broken(),
         });
         if probe.recent.len() > 40 {
             probe.recent.remove(0);
         }
         probe.latest = Some(Arc::new(observation.clone()));
-        let worst =
-            status.probes.iter().filter_map(|probe| Some(probe.latest.as_ref()?.status)).max_by_key(|s| *s as u8);
+        let worst = status
+            .probes
+            .iter()
+            .filter_map(|probe| Some(CurrentStatus::of(probe.latest.as_ref()?)))
+            .max_by_key(|s| *s as u8);
         if status.status != worst {
             status.status = worst;
             status.since_ms = Some(observation.ts_ms);
@@ -300,9 +307,37 @@ impl World {
             since_ms: self.now - 3_600_000,
             by: BUNDLED.to_owned(),
             size: 28_672,
+            signed_by: None,
             imports: vec!["external-tracking:plugin/http@0.1.0".to_owned()],
             info: Arc::new(info),
+            health: self.health(),
             shadow: (name == "http").then(|| self.candidate()),
+        }
+    }
+
+    fn health(&self) -> PluginHealth {
+        let duration = DurationQuantiles { p50_us: 1_900, p95_us: 5_400, p99_us: 9_000, max_us: 12_345 };
+        let last_hour = RunFigures {
+            runs: 120,
+            ok: 118,
+            traps: 2,
+            cpu_us: 60_000,
+            memory_bytes: 1_179_648,
+            duration: Some(duration),
+            ..RunFigures::default()
+        };
+        PluginHealth {
+            since_ms: self.now - 3_600_000,
+            total: last_hour.clone(),
+            last_hour,
+            recent: RecentRuns { runs: 20, broken: 2, broken_in_a_row: 0 },
+            failing: None,
+            last_broken: Some(BrokenRun {
+                ts_ms: self.now - 60_000,
+                function: "check".to_owned(),
+                outcome: RunOutcome::Trap,
+                reason: "trapped: wasm `unreachable` instruction executed".to_owned(),
+            }),
         }
     }
 
@@ -420,8 +455,40 @@ impl Services for World {
     }
 }
 
+/// One webhook, `told` of `shop-api`, which does as the body says.
+impl Webhooks for World {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        (service, webhook) == ("shop-api", "told")
+    }
+
+    fn receive<'a>(
+        &'a self,
+        _service: &'a str,
+        _webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        let accepted = Accepted { events: 1, repeated: 0, answer: None };
+        let secret = || "the secret is in /var/secret/path".to_owned();
+        now(match request.body.as_slice() {
+            b"stranger" => Err(ReceiveError::Unauthenticated(secret())),
+            b"malformed" => Err(ReceiveError::Malformed(secret())),
+            b"broken" => Err(ReceiveError::Broken(secret())),
+            b"not stored" => Err(ReceiveError::NotStored(secret())),
+            b"challenge" => {
+                let answer = Answer { content_type: AnswerType::Text, body: b"<b>3eZb</b>".to_vec() };
+                Ok(Accepted { answer: Some(answer), ..accepted })
+            }
+            b"echo" => {
+                let seen = format!("{} {} {} {:?}", request.method, request.path, request.query, request.headers);
+                Ok(Accepted { answer: Some(Answer { content_type: AnswerType::Text, body: seen.into() }), ..accepted })
+            }
+            _ => Ok(accepted),
+        })
+    }
+}
+
 impl Monitor for World {
-    fn status(&self, slug: &str) -> Option<Status> {
+    fn status(&self, slug: &str) -> Option<CurrentStatus> {
         self.statuses.lock().unwrap().get(slug)?.status
     }
 
@@ -465,6 +532,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         if !component.starts_with(b"\0asm") {
@@ -472,9 +540,22 @@ impl Plugins for World {
             return now(Err(plugin_host::Refusal { step: "compile", reason }));
         }
         let by = actor.to_owned();
-        let entry = PluginEntry { version: "0.2.0".to_owned(), by, ..self.plugin(PluginKind::Probe, name) };
+        let signed_by = signature.map(|signature| format!("key of {signature}"));
+        let entry = PluginEntry { version: "0.2.0".to_owned(), by, signed_by, ..self.plugin(PluginKind::Probe, name) };
         self.plugins.lock().unwrap().push(entry.clone());
         now(Ok(entry))
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        if !reference.starts_with("oci://") {
+            return now(Err(plugin_host::Refusal { step: "pull", reason: "this is no reference".to_owned() }));
+        }
+        self.install(name.unwrap_or("pulled"), Bytes::from_static(b"\0asm"), None, actor)
     }
 
     /// Only `http` has an earlier version.
@@ -537,6 +618,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         _component: Bytes,
+        _signature: Option<String>,
         _actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         now(match self.get(name) {

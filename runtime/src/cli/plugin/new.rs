@@ -95,12 +95,15 @@ fn next_run(kind: &str, name: &str) -> String {
 /// Stricter than what the host takes: it names a package too, in every language.
 fn check_name(name: &str) -> Result<()> {
     /// Cargo refuses packages of these names, or they hide what every crate uses.
-    const TAKEN: [&str; 10] = ["test", "core", "std", "alloc", "proc-macro", "proc_macro", "extrack-plugin", "self", "crate", "build"];
+    const TAKEN: [&str; 10] =
+        ["test", "core", "std", "alloc", "proc-macro", "proc_macro", "extrack-plugin", "self", "crate", "build"];
     let is_word = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= 64
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     if !is_word {
-        bail!("`{name}` can't be a plugin's name; begin with a lower case letter, go on with those, digits, `-` and `_`, at most 64");
+        bail!(
+            "`{name}` can't be a plugin's name; begin with a lower case letter, go on with those, digits, `-` and `_`, at most 64"
+        );
     }
     if TAKEN.contains(&name) {
         bail!("`{name}` can't be a plugin's name: packages of that name mean something else");
@@ -126,7 +129,8 @@ fn use_sdk(files: &mut BTreeMap<String, String>, sdk: &Path) -> Result<()> {
 
 /// All files or none.
 fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
-    let there: Vec<&str> = files.keys().map(String::as_str).filter(|path| folder.join(path).symlink_metadata().is_ok()).collect();
+    let there: Vec<&str> =
+        files.keys().map(String::as_str).filter(|path| folder.join(path).symlink_metadata().is_ok()).collect();
     if let Some(first) = there.first() {
         let more = if there.len() > 1 { format!(" and {} more", there.len() - 1) } else { String::new() };
         bail!(

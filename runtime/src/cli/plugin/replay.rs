@@ -7,6 +7,7 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::app;
 use crate::cli::client::Server;
 use crate::cli::print::{json as print_json, line};
 use crate::plugin_host::{self, Asked, Difference, Recording, Replayed};
@@ -59,7 +60,8 @@ impl Replay {
         let file = self.file(server).await?;
         let recording = Recording::parse(&file).map_err(|error| anyhow!("`{}` {error}", self.recording))?;
         let component = self.component(&recording, server).await?;
-        let replayed = plugin_host::replay(&recording, component).await?;
+        let plugin = app::load_plugin(component).await?;
+        let replayed = plugin.host().replay(&plugin.entry().name, &recording).await?;
         Ok((recording, replayed))
     }
 
@@ -126,8 +128,7 @@ fn print(recording: &Recording, replayed: &Replayed) {
     let run = &recording.run;
     let what = match (&run.subject.service, &run.subject.channel) {
         (Some(service), _) => format!("service `{service}`"),
-        (None, Some(channel)) => format!("channel `{channel}`"),
-        (None, None) => "nobody".to_owned(),
+        (None, channel) => format!("channel `{}`", channel.as_deref().unwrap_or_default()),
     };
     line(&format!("run {} of `{}` {} for {what}: `{}`", run.run_id, run.plugin, run.version, run.function));
     if let Some(truncated) = &run.truncated {

@@ -8,7 +8,8 @@ use crate::plugin_host::loader::LoadedPlugin;
 use crate::plugin_host::recorder::Recorder;
 use crate::plugin_host::recording::json::Json;
 use crate::plugin_host::recording::{RecordedRun, Subject};
-use crate::plugin_host::recordings::{Draft, Secrets};
+use crate::plugin_host::recordings::Draft;
+use crate::plugin_host::redaction::Redactor;
 use crate::plugin_host::run::Used;
 
 /// What a recording tells of a run beside its calls and its account.
@@ -27,7 +28,7 @@ pub(super) struct Told {
     /// What came out.
     pub(super) result: Box<dyn Json>,
     /// Taken out of the recording wherever they still stand.
-    pub(super) secrets: Secrets,
+    pub(super) secrets: Redactor,
 }
 
 impl PluginHost {

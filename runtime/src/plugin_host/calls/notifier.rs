@@ -10,7 +10,6 @@ use crate::plugin_host::bindings::notifier::exports::external_tracking::plugin::
 };
 use crate::plugin_host::loader::{Exports, LoadedPlugin, Source};
 use crate::plugin_host::recording::Subject;
-use crate::plugin_host::recordings::Secrets;
 use crate::plugin_host::run::Broken;
 use crate::plugin_host::secrets::{self, SealedSettings};
 use crate::plugin_host::state::{Access, NetAccess};
@@ -74,7 +73,7 @@ impl PluginHost {
                 Ok(receipt) => Box::new(receipt.clone()),
                 Err(_) => Box::new(()),
             },
-            secrets: Secrets::of(&redact, &[]),
+            secrets: redact.redactor(),
         });
         self.account(&plugin, run_id, "notify", None, outcome, error, used).await;
         result

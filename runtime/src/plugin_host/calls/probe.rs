@@ -14,7 +14,7 @@ use crate::plugin_host::bindings::probe::exports::external_tracking::plugin::pro
 };
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
 use crate::plugin_host::recording::Subject;
-use crate::plugin_host::recordings::Secrets;
+use crate::plugin_host::redaction::Redactor;
 use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::{self, SealedSettings, host_name};
 use crate::plugin_host::state::{Access, NetAccess};
@@ -42,7 +42,7 @@ pub(in crate::plugin_host) struct Checked {
 /// What the guest was given, and what it was not.
 struct Given {
     context: Context,
-    secrets: Secrets,
+    secrets: Redactor,
 }
 
 impl ProbeCall<'_> {
@@ -83,7 +83,7 @@ impl PluginHost {
             previous: call.previous.as_deref().map(convert::previous),
             credentials: call.service.credentials.iter().map(|credential| credential.name.clone()).collect(),
         };
-        let secrets = Secrets::of(&sealed, &call.service.credentials);
+        let secrets = sealed.redactor();
         let access = self.probe_access(call, plugin, sealed);
         let deadline = Instant::now() + call.probe.timeout;
         let (answer, used) = self
@@ -119,7 +119,7 @@ impl PluginHost {
             subject: Subject {
                 service: Some(call.service.slug.clone()),
                 probe: Some(call.probe.name.clone()),
-                channel: None,
+                ..Subject::default()
             },
             status: Some(observation.status),
             outcome: *outcome,
@@ -148,8 +148,11 @@ impl PluginHost {
         Access {
             net: Some(NetAccess { net: self.shared.net.clone(), permission, mail: false }),
             secrets: sealed,
+            sent: Default::default(),
             credentials: call.service.credentials.clone(),
             credential_host: own_host,
+            credential_tls: call.service.base_url.starts_with("https:"),
+            wallet: self.shared.wallet.clone(),
             recorder: self.recorder(),
             ..Access::default()
         }

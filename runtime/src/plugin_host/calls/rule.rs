@@ -14,7 +14,6 @@ use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rule
 };
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
 use crate::plugin_host::recording::Subject;
-use crate::plugin_host::recordings::Secrets;
 use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
@@ -89,19 +88,25 @@ impl PluginHost {
         evaluated: &mut Evaluated,
     ) {
         let Evaluated { verdict, outcome, used, context } = evaluated;
-        let (Err(error), Some(context)) = (&*verdict, context.take()) else { return };
-        self.keep(plugin, used, true, || Told {
+        let Some(context) = context.take() else { return };
+        if verdict.is_ok() && !self.recordings().keeps_all() {
+            return;
+        }
+        self.keep(plugin, used, verdict.is_err(), || Told {
             run_id,
             ts_ms: call.now_ms,
             function: "evaluate",
             subject: Subject { service: Some(call.service.to_owned()), ..Subject::default() },
             status: None,
             outcome: *outcome,
-            error: Some(error.clone()),
+            error: verdict.as_ref().err().cloned(),
             timeout: limits::EVALUATE,
             arguments: vec![Box::new(context)],
-            result: Box::new(()),
-            secrets: Secrets::of(&SealedSettings::new(call.settings, &plugin.info.settings_schema), &[]),
+            result: match &*verdict {
+                Ok(verdict) => Box::new(verdict.clone()),
+                Err(_) => Box::new(()),
+            },
+            secrets: SealedSettings::new(call.settings, &plugin.info.settings_schema).redactor(),
         });
     }
 

@@ -9,22 +9,19 @@ use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
-use crate::plugin_host::credentials::{authorize, basic};
+use crate::plugin_host::credentials::basic;
+use crate::plugin_host::outgoing::{self, Way};
 use crate::plugin_host::recorder::Step;
 use crate::plugin_host::recording::CallCost;
 use crate::plugin_host::replay::ReplayStop;
 use crate::plugin_host::secrets::BodyEncoding;
-use crate::plugin_host::state::{Access, RunState};
-
-/// Headers that decide where a request goes and where it ends: the host's own.
-pub(super) const FORBIDDEN: [&str; 6] =
-    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "proxy-authorization"];
+use crate::plugin_host::state::{Access, RunLabel, RunState};
 
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
         self.host_call()?;
         let deadline = self.call_deadline(request.timeout_ms);
-        let sent = Sender::new(&self.access, &self.label.plugin).send(request, deadline).await?;
+        let sent = Sender::new(&self.access, &self.label).send(request, deadline).await?;
         self.account.charge(&sent.cost);
         Ok(sent.answer)
     }
@@ -40,12 +37,12 @@ pub(super) struct Sent {
 #[derive(Clone)]
 pub(super) struct Sender {
     access: Arc<Access>,
-    plugin: Arc<str>,
+    label: RunLabel,
 }
 
 impl Sender {
-    pub(super) fn new(access: &Arc<Access>, plugin: &Arc<str>) -> Self {
-        Self { access: access.clone(), plugin: plugin.clone() }
+    pub(super) fn new(access: &Arc<Access>, label: &RunLabel) -> Self {
+        Self { access: access.clone(), label: label.clone() }
     }
 
     /// Sends and records it, or answers from a recording. `deadline` takes the place of the request's own time-out.
@@ -61,7 +58,7 @@ impl Sender {
                 let cost = CallCost {
                     net_us: Some(response.total_us),
                     phases: response.phases,
-                    bytes_in: response.body.len() as u64,
+                    bytes_in: response.received_bytes,
                     ..CallCost::default()
                 };
                 (Ok(to_guest(response)), cost)
@@ -78,12 +75,10 @@ impl Sender {
     }
 
     async fn perform(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
-        let (net, permission) = self.access.net(&self.plugin)?;
+        outgoing::check(&request.method, &request.url, &request.headers)?;
+        let (net, permission) = self.access.net(&self.label.plugin)?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
-        if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_forbidden(name)) {
-            return Err(NetFailure::denied(format!("header `{name}` is set by the host, not by plugins")));
-        }
         let mut call = HttpRequest::new(&request.method, &url, deadline);
         call.headers = request.headers.into_iter().map(|(name, value)| (name, secrets.reveal(&value))).collect();
         call.body = request.body.map(Into::into);
@@ -91,6 +86,7 @@ impl Sender {
             match (option.key.as_str(), option.value) {
                 ("insecure", Value::Boolean(insecure)) => call.insecure = insecure,
                 ("max-body-bytes", Value::Integer(bytes)) => call.max_body_bytes = Some(bytes.max(0) as usize),
+                ("decompress", Value::Boolean(decompress)) => call.decompress = decompress,
                 ("server-name", Value::Text(name)) => call.server_name = Some(name),
                 ("basic-auth", Value::Text(pair)) => {
                     call.headers.push(("authorization".to_owned(), basic(&secrets.reveal(&pair))));
@@ -107,21 +103,15 @@ impl Sender {
                 (key, _) => {
                     return Err(NetError::Protocol(format!(
                         "request option `{key}` is unknown or of the wrong type; known: `insecure`, \
-                         `max-body-bytes`, `server-name`, `basic-auth`, `secrets-in-body`"
+                         `max-body-bytes`, `decompress`, `server-name`, `basic-auth`, `secrets-in-body`"
                     ))
                     .into());
                 }
             }
         }
-        if let Some(name) = &request.auth {
-            authorize(&mut call, name, &self.access.credentials, self.access.credential_host.as_deref())?;
-        }
-        net.http(&permission, call).await
+        let way = Way { net: &net, permission: &permission, service: self.label.service.as_deref() };
+        outgoing::send(&self.access, way, call, request.auth.as_deref()).await
     }
-}
-
-pub(super) fn is_forbidden(name: &str) -> bool {
-    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }
 
 fn request_weight(request: &Request) -> usize {

@@ -11,11 +11,12 @@ use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::http::{Sender, is_forbidden};
+use super::http::Sender;
 use crate::plugin_host::bindings::imports::http::{Request, Response};
 use crate::plugin_host::bindings::imports::log::Level;
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::limits;
+use crate::plugin_host::outgoing::is_forbidden;
 use crate::plugin_host::recording::CallCost;
 use crate::plugin_host::run_log::RunLog;
 use crate::plugin_host::state::{Access, Account, RunLabel};
@@ -40,7 +41,7 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn new(access: &Arc<Access>, label: &RunLabel, log: &Arc<RunLog>, deadline: Instant) -> Self {
         Self {
-            sender: Sender::new(access, &label.plugin),
+            sender: Sender::new(access, label),
             log: log.clone(),
             deadline,
             host_calls_before: 0,

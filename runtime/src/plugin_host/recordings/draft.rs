@@ -1,9 +1,10 @@
 //! A run that may become a file: everything as it was in memory, serialised when it is wanted.
 
-use super::Secrets;
+use super::redact::redacted;
 use crate::plugin_host::recorder::Tape;
 use crate::plugin_host::recording::json::Json;
 use crate::plugin_host::recording::{FORMAT, RecordedRun};
+use crate::plugin_host::redaction::Redactor;
 
 /// What a draft takes beside its tape: names, context, observation.
 const DRAFT_BYTES: usize = 2 << 10;
@@ -13,7 +14,7 @@ pub(in crate::plugin_host) struct Draft {
     pub(in crate::plugin_host) arguments: Vec<Box<dyn Json>>,
     pub(in crate::plugin_host) tape: Tape,
     pub(in crate::plugin_host) result: Box<dyn Json>,
-    pub(in crate::plugin_host) secrets: Secrets,
+    pub(in crate::plugin_host) secrets: Redactor,
 }
 
 impl Draft {
@@ -38,6 +39,6 @@ impl Draft {
         out.extend_from_slice(b",\n\"result\":");
         self.result.write(&mut out)?;
         out.extend_from_slice(b"}\n");
-        self.secrets.taken_out(out)
+        redacted(out, &self.secrets)
     }
 }

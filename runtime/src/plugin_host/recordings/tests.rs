@@ -22,7 +22,7 @@ fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
         version: "0.1.0".into(),
         digest: "ab".into(),
         function: "check".into(),
-        subject: Subject { service: Some(service.into()), probe: Some("http".into()), channel: None },
+        subject: Subject { service: Some(service.into()), probe: Some("http".into()), ..Subject::default() },
         status: Some(status),
         outcome: RunOutcome::Ok,
         error: None,
@@ -31,7 +31,7 @@ fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
         truncated: None,
     };
     let tape = recorder.take_tape().unwrap();
-    Draft { run, arguments: vec![Box::new(json!({"a": 1}))], tape, result: Box::new(()), secrets: Secrets::default() }
+    Draft { run, arguments: vec![Box::new(json!({"a": 1}))], tape, result: Box::new(()), secrets: Default::default() }
 }
 
 struct Kept {

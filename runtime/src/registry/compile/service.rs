@@ -45,10 +45,9 @@ impl Compiler<'_> {
             self.report.fault(child(at, "healthEndpoint"), message);
         }
         self.texts_check(spec, at);
-        let credentials = spec.authentication.as_ref().and_then(|authentication| {
-            credential::credential(authentication, &child(at, "authentication"), &mut self.report)
-        });
+        let credentials = credential::credentials(spec, at, &mut self.report);
         let probes = self.probes(spec, at).await;
+        let webhooks = self.webhooks(spec, &probes, at).await;
         let shortest = probes.iter().map(|probe| probe.interval).min();
         let (rules, channels) = self.own_rules(spec, at, shortest).await;
         let service = Service {
@@ -62,8 +61,9 @@ impl Compiler<'_> {
             description: spec.description.clone(),
             origin: self.origin,
             allow_private: spec.private.unwrap_or(self.origin == Origin::File),
-            credentials: credentials.into_iter().collect(),
+            credentials,
             probes,
+            webhooks,
         };
         Some(CompiledService { spec: spec.clone(), service: Arc::new(service), rules, channels })
     }

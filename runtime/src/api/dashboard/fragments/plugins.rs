@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::pill;
+use crate::api::moment::clock;
 use crate::api::parts::Parts;
 use crate::domain::PluginKind;
 use crate::plugin_host::{BUNDLED, PluginEntry};
@@ -29,13 +30,14 @@ fn plural(kind: PluginKind) -> &'static str {
         PluginKind::Probe => "Probes",
         PluginKind::Rule => "Rules",
         PluginKind::Notifier => "Notifiers",
+        PluginKind::Webhook => "Webhooks",
     }
 }
 
 fn item(plugin: &PluginEntry) -> Markup {
     let class = if plugin.state == "active" { "healthy" } else { "unhealthy" };
     html! {
-        li title=(plugin.info.summary) {
+        li title=(title(plugin)) {
             span.name { (plugin.name) }
             span.version { (plugin.version) @if plugin.by != BUNDLED { " · installed" } (candidate(plugin)) }
             (pill(class, plugin.state))
@@ -51,5 +53,13 @@ fn candidate(plugin: &PluginEntry) -> Markup {
                 "shadow " (candidate.version) @if candidate.state == "failing" { ", failing" }
             }
         }
+    }
+}
+
+/// What it is for, or what is wrong with it.
+fn title(plugin: &PluginEntry) -> String {
+    match &plugin.health.failing {
+        Some(failing) => format!("failing since {}: {}", clock(failing.since_ms), failing.reason),
+        None => plugin.info.summary.clone(),
     }
 }

@@ -24,7 +24,8 @@ pub(super) fn has(language: &str, kind: &str) -> bool {
 /// Path in the project, and text.
 pub(super) fn project(language: &str, kind: &str, name: &str) -> Result<BTreeMap<String, String>> {
     if !has(language, kind) {
-        let there: Vec<String> = templates().into_iter().map(|(language, kind)| format!("{kind} in {language}")).collect();
+        let there: Vec<String> =
+            templates().into_iter().map(|(language, kind)| format!("{kind} in {language}")).collect();
         bail!("there is no template for a {kind} in {language}; there are: {}", there.join(", "));
     }
     let mut files = BTreeMap::new();
@@ -103,7 +104,10 @@ fn workspace(ours: &str, members: &[&str], manifests: &str) -> String {
             "[workspace.package]" => true,
             "[workspace.dependencies]" => {
                 let name = line.split(['=', '.']).next().unwrap_or_default().trim();
-                line == table || manifests.lines().any(|other| other.starts_with(&format!("{name}.workspace")) && !name.is_empty())
+                line == table
+                    || manifests
+                        .lines()
+                        .any(|other| other.starts_with(&format!("{name}.workspace")) && !name.is_empty())
             }
             _ => table.starts_with("[workspace.lints."),
         };
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn there_is_a_template_for_every_kind_in_rust() {
-        for kind in ["probe", "rule", "notifier"] {
+        for kind in ["probe", "rule", "notifier", "webhook"] {
             let files = project("rust", kind, "quota").unwrap();
             assert!(files["Cargo.toml"].contains("name = \"quota\""), "{kind}");
             for needed in ["src/lib.rs", "README.md", ".gitignore", "Cargo.lock", ".extrack/wit/worlds.wit"] {
@@ -158,7 +162,9 @@ mod tests {
     fn the_copy_of_the_sdk_is_whole_and_names_what_it_needs() {
         let files = sdk();
         let manifest = &files[".extrack/Cargo.toml"];
-        for needed in ["\"plugin-sdk\"", "\"plugin-sdk/macros\"", "\nwit-bindgen = ", "\nserde_json = ", "\nsyn = ", "edition = "] {
+        for needed in
+            ["\"plugin-sdk\"", "\"plugin-sdk/macros\"", "\nwit-bindgen = ", "\nserde_json = ", "\nsyn = ", "edition = "]
+        {
             assert!(manifest.contains(needed), "{needed} is not in {manifest}");
         }
         for foreign in ["wasmtime", "duckdb", "axum", "runtime\"", "[profile"] {

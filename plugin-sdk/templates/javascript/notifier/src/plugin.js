@@ -1,0 +1,37 @@
+// What the host calls. The message itself is made in `notify.js`, which knows nothing of WebAssembly and is tested as it stands.
+
+import http from "external-tracking:plugin/http";
+import { notify, settingsSchema } from "./notify.js";
+
+export const description = {
+  describe: () => ({
+    name: "plugin-name",
+    version: "1.0.0",
+    summary: "Posts one line of JSON",
+    settingsSchema: JSON.stringify(settingsSchema),
+    wants: [],
+  }),
+
+  // The schema says it all.
+  checkSettings() {},
+};
+
+/** What the host says of a failed request comes as the `payload` of an error. */
+function send(request) {
+  try {
+    return http.send(request);
+  } catch (error) {
+    throw error.payload ?? error;
+  }
+}
+
+export const notifiers = {
+  notify(context, notification) {
+    try {
+      return notify(JSON.parse(context.settings), notification, send);
+    } catch (error) {
+      if (error?.tag === "retryable" || error?.tag === "permanent") throw error;
+      throw { tag: "permanent", val: `${error.message ?? error}\n${error.stack ?? ""}` };
+    }
+  },
+};

@@ -1,0 +1,35 @@
+// The same check with `fetch`, for code and packages that want it.
+
+import { checkSettings, judge, settingsSchema, url } from "./check.js";
+
+export const description = {
+  describe: () => ({
+    name: "plugin-name",
+    version: "1.0.0",
+    summary: "Checks a JSON health endpoint",
+    settingsSchema: JSON.stringify(settingsSchema),
+    wants: [],
+  }),
+
+  checkSettings(settings) {
+    const faults = checkSettings(JSON.parse(settings));
+    if (faults.length > 0) throw faults;
+  },
+};
+
+export const probes = {
+  async check(context) {
+    const settings = JSON.parse(context.settings);
+    const headers = { accept: "application/json" };
+    // Names a credential of the service: the host takes the header out and puts the credential in.
+    if (context.credentials.includes("default")) headers["x-extrack-auth"] = "default";
+    let response;
+    try {
+      response = await fetch(url(context.service, settings), { headers });
+    } catch {
+      // `fetch` does not say why. The host knows: it fills in the failure that is left out here.
+      return { status: "error", metrics: [] };
+    }
+    return judge(response.status, await response.text(), settings);
+  },
+};

@@ -1,0 +1,29 @@
+// What the host calls. The rule itself is in `evaluate.js`, which knows nothing of WebAssembly and is tested as it stands.
+
+import history from "external-tracking:plugin/history";
+import { evaluate, lookBackMs, settingsSchema } from "./evaluate.js";
+
+export const description = {
+  describe: () => ({
+    name: "plugin-name",
+    version: "1.0.0",
+    summary: "Most answers came quickly enough",
+    settingsSchema: JSON.stringify(settingsSchema),
+    wants: [],
+  }),
+
+  // The schema says it all.
+  checkSettings() {},
+};
+
+export const rules = {
+  lookBack: (settings) => lookBackMs(JSON.parse(settings)),
+
+  evaluate(context) {
+    try {
+      return evaluate(JSON.parse(context.settings), history, context);
+    } catch (error) {
+      throw { tag: "internal", val: `${error.message ?? error}\n${error.stack ?? ""}` };
+    }
+  },
+};

@@ -1,0 +1,54 @@
+//! A plugin without a server, on what the server would give it: the same engine, the same network, the operator's mail server.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::network;
+use crate::alerts::history::{MAX_WHOLE, Reach, ServiceHistory};
+use crate::config::{self, Environment};
+use crate::domain::{History, Observation, UnixMillis};
+use crate::plugin_host::{LocalPlugin, LocalSetup};
+
+/// Names the folder for compiled code; `EXTRACK_CACHE` in place of `extrack` in the user's cache folder.
+const CACHE: &str = "EXTRACK_CACHE";
+
+/// Loads a component. Variables of the process and of `.env` in the working folder may name a mail server, as for `serve`.
+pub async fn load_plugin(component: bytes::Bytes) -> Result<LocalPlugin> {
+    let environment = Environment::read(Path::new("."));
+    let (settings, faults) = config::program_settings(&environment);
+    for fault in &faults {
+        tracing::warn!("{fault}");
+    }
+    let scratch = tempfile::tempdir().context("making a temporary folder")?;
+    let folder = cache_folder().unwrap_or_else(|| scratch.path().to_owned());
+    let setup = LocalSetup { folder, net: network(&settings)?, has_mail: settings.smtp.is_some() };
+    Ok(LocalPlugin::load(setup, component).await?)
+}
+
+/// A service's history as the alert engine would hand it to a rule that looks back this far, and the moment of the evaluation:
+/// when the last run was due. `interval` is the time between two runs.
+pub fn history_of(
+    observations: Vec<Observation>,
+    look_back: Duration,
+    interval: Duration,
+) -> (Arc<dyn History>, UnixMillis) {
+    let mut history = ServiceHistory::new(Reach { look_back, interval });
+    // Asked for before they come, so that they are kept.
+    history.samples(MAX_WHOLE);
+    for observation in observations {
+        history.push(Arc::new(observation));
+    }
+    let now_ms = history.now_ms();
+    (Arc::new(history), now_ms)
+}
+
+fn cache_folder() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let users = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    let folder = variable(CACHE).or_else(|| Some(users()?.join("extrack")))?;
+    // Where the user has no folder that can be written, everything works, only more slowly.
+    std::fs::create_dir_all(&folder).ok().map(|()| folder)
+}

@@ -1,0 +1,216 @@
+//! One call of a plugin as its author asks for it on the command line, without a server: what `run` does once and `bench` as
+//! often as it can.
+
+mod credential;
+mod history;
+mod sample;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::app;
+use crate::domain::duration::parse_duration;
+use crate::domain::{
+    Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt, Service, Status,
+    UnixMillis, Verdict, now_ms, slug,
+};
+use crate::plugin_host::{LocalPlugin, PluginEntry, PluginError, PluginHost, ProbeCall, RuleCall};
+
+/// What the call is given.
+#[derive(Debug, Args)]
+pub(super) struct Given {
+    /// Settings as JSON, or `@FILE` with them. Default: `{}`.
+    #[arg(long, value_name = "JSON")]
+    settings: Option<String>,
+    /// Probe: base URL of the service to check. What is named here may be reached, private addresses too.
+    #[arg(long)]
+    pub(super) url: Option<String>,
+    /// Probe: a credential of the service, `[NAME=]bearer:TOKEN`, `[NAME=]basic:USER:PASSWORD`, `[NAME=]header:HEADER:VALUE`
+    /// or `[NAME=]query:PARAMETER:VALUE`; NAME is `default` if not given. The secret itself as `$VARIABLE` or `@FILE`, in single
+    /// quotes, so that it stays out of the shell's history.
+    #[arg(long, value_name = "CREDENTIAL")]
+    auth: Vec<String>,
+    /// Probe: the run is cut off after this.
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    timeout: Duration,
+    /// Rule: the service's history, a JSON file: a list of runs, or what the API's `/services/SLUG/observations` answers.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// Rule: time between two runs of the history.
+    #[arg(long, default_value = "60s", value_parser = parse_duration)]
+    interval: Duration,
+    /// Notifier: send a sample message for real, without asking.
+    #[arg(long)]
+    pub(super) send: bool,
+    /// Notifier: the message that all is well again, in place of the one that something is wrong.
+    #[arg(long)]
+    resolved: bool,
+}
+
+/// Ready to be made, as often as one likes.
+pub(super) enum Call {
+    Probe { service: Service, probe: Probe },
+    Rule { settings: Value, history: Arc<dyn History>, now_ms: UnixMillis },
+    Notifier { channel: Channel, message: Message },
+}
+
+pub(super) enum Answer {
+    Probe(Box<Observation>),
+    Rule(Result<Verdict, PluginError>),
+    Notifier(Result<Receipt, DeliveryError>),
+}
+
+/// A component file, loaded as the server loads it.
+pub(super) async fn load(file: &Path) -> Result<LocalPlugin> {
+    let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
+    app::load_plugin(bytes.into()).await.with_context(|| format!("`{}` is not a plugin", file.display()))
+}
+
+impl Given {
+    /// Fails when the settings are refused, or when something is given that the plugin's kind has no use for.
+    pub(super) async fn call(&self, plugin: &LocalPlugin) -> Result<Call> {
+        let entry = plugin.entry();
+        self.check_fits(entry.kind)?;
+        let settings = self.settings()?;
+        check_settings(plugin.host(), entry, &settings).await?;
+        match entry.kind {
+            PluginKind::Probe => self.probe(entry, settings),
+            PluginKind::Rule => self.rule(plugin, settings).await,
+            PluginKind::Notifier => Ok(self.notifier(entry, settings)),
+            PluginKind::Webhook => bail!("a webhook answers a delivery; try it in a server, or in its own tests"),
+        }
+    }
+
+    fn check_fits(&self, kind: PluginKind) -> Result<()> {
+        let given = [
+            ("--url", self.url.is_some(), PluginKind::Probe),
+            ("--auth", !self.auth.is_empty(), PluginKind::Probe),
+            ("--history", self.history.is_some(), PluginKind::Rule),
+            ("--send", self.send, PluginKind::Notifier),
+            ("--resolved", self.resolved, PluginKind::Notifier),
+        ];
+        match given.iter().find(|(_, is_given, of)| *is_given && *of != kind) {
+            Some((name, _, of)) => bail!("`{name}` is for a {}; this is a {}", of.as_str(), kind.as_str()),
+            None => Ok(()),
+        }
+    }
+
+    fn settings(&self) -> Result<Value> {
+        let Some(given) = &self.settings else { return Ok(json!({})) };
+        let (text, place) = match given.strip_prefix('@') {
+            Some(file) => (std::fs::read_to_string(file).with_context(|| format!("reading `{file}`"))?, file),
+            None => (given.clone(), "--settings"),
+        };
+        let settings: Value = serde_json::from_str(&text)
+            .with_context(|| format!("`{place}` is not JSON; write e.g. '{{\"path\": \"/\"}}'"))?;
+        if !settings.is_object() {
+            bail!("`{place}` is no JSON object; settings are written {{\"name\": value}}");
+        }
+        Ok(settings)
+    }
+
+    fn probe(&self, entry: &PluginEntry, settings: Value) -> Result<Call> {
+        let Some(base_url) = self.url.clone() else {
+            bail!("a probe needs something to check: `--url https://api.example.com`, or `--url host:port`");
+        };
+        let host = url::Url::parse(&base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let name = host.unwrap_or_else(|| base_url.clone());
+        let probe = Probe {
+            name: entry.name.clone(),
+            plugin: entry.name.clone(),
+            settings,
+            interval: self.interval,
+            timeout: self.timeout,
+        };
+        let service = Service {
+            slug: slug(&name),
+            name,
+            kind: "own".to_owned(),
+            base_url,
+            health_endpoint: None,
+            tags: Vec::new(),
+            owner: None,
+            description: None,
+            origin: Origin::File,
+            // Whoever typed the address means it.
+            allow_private: true,
+            credentials: self.auth.iter().map(|text| credential::parse(text)).collect::<Result<_>>()?,
+            probes: vec![probe.clone()],
+            webhooks: Vec::new(),
+        };
+        Ok(Call::Probe { service, probe })
+    }
+
+    async fn rule(&self, plugin: &LocalPlugin, settings: Value) -> Result<Call> {
+        let look_back = plugin.host().look_back(&plugin.entry().name, &settings).await?;
+        let observations = match &self.history {
+            Some(file) => history::read(file, self.interval)?,
+            None => bail!(
+                "a rule needs a history to judge: `--history runs.json`, e.g. \
+                 '[{{\"status\": \"healthy\", \"latencyMs\": 80}}, {{\"status\": \"error\"}}]'"
+            ),
+        };
+        let (history, now_ms) = app::history_of(observations, look_back, self.interval);
+        Ok(Call::Rule { settings, history, now_ms })
+    }
+
+    fn notifier(&self, entry: &PluginEntry, settings: Value) -> Call {
+        Call::Notifier { channel: sample::channel(entry, settings), message: sample::message(self.resolved) }
+    }
+}
+
+impl Call {
+    pub(super) async fn make(&self, host: &PluginHost, plugin: &str) -> Answer {
+        match self {
+            Call::Probe { service, probe } => {
+                let call = ProbeCall { service, probe, ts_ms: now_ms(), previous: None };
+                Answer::Probe(Box::new(host.check(call).await))
+            }
+            Call::Rule { settings, history, now_ms } => {
+                let history = history.clone();
+                let call = RuleCall { plugin, service: history::SERVICE, settings, now_ms: *now_ms, history };
+                Answer::Rule(host.evaluate(call).await)
+            }
+            Call::Notifier { channel, message } => Answer::Notifier(host.notify(channel, message).await),
+        }
+    }
+
+    /// How long a run may take.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        match self {
+            Call::Probe { probe, .. } => Some(probe.timeout),
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    /// The service is well, the rule is not breached, the message has left.
+    pub(super) fn is_good(&self) -> bool {
+        match self {
+            Answer::Probe(observation) => matches!(observation.status, Status::Healthy | Status::Degraded),
+            Answer::Rule(verdict) => matches!(verdict, Ok(Verdict::Ok(_) | Verdict::NoOpinion(_))),
+            Answer::Notifier(receipt) => receipt.is_ok(),
+        }
+    }
+}
+
+/// All faults at once.
+async fn check_settings(host: &PluginHost, entry: &PluginEntry, settings: &Value) -> Result<()> {
+    let Err(faults) = host.check_settings(entry.kind, &entry.name, settings).await else { return Ok(()) };
+    let faults: Vec<String> = faults.iter().map(|fault| format!("  {}", told(fault))).collect();
+    bail!("`{}` does not accept these settings:\n{}", entry.name, faults.join("\n"))
+}
+
+/// The place and what is wrong there.
+pub(super) fn told(fault: &crate::plugin_host::SettingsFault) -> String {
+    match fault.path.as_str() {
+        "" => fault.message.clone(),
+        path => format!("{path}: {}", fault.message),
+    }
+}

@@ -1,0 +1,202 @@
+//! What one run came to: for people as text, for programs as JSON.
+
+use serde_json::{Map, Value, json};
+
+use super::super::call::Answer;
+use super::super::units::{bar, bytes, micros};
+use super::calls;
+use crate::cli::print::{cell, line, table};
+use crate::domain::{DeliveryError, ErrorKind, Finding, Observation, PluginRun, Verdict};
+use crate::plugin_host::{PluginEntry, RecordedCall};
+
+/// Characters of the longest bar.
+const BAR: usize = 32;
+
+pub(super) struct Report<'a> {
+    pub(super) entry: &'a PluginEntry,
+    pub(super) answer: &'a Answer,
+    pub(super) account: Option<&'a PluginRun>,
+    /// What it asked the host.
+    pub(super) calls: &'a [RecordedCall],
+}
+
+impl Report<'_> {
+    pub(super) fn json(&self) -> Value {
+        let cost = self.account.map(|account| {
+            json!({
+                "outcome": account.outcome.as_str(),
+                "error": account.error,
+                "durationUs": account.duration_us,
+                "cpuUs": account.cpu_us,
+                "memoryBytes": account.memory_bytes,
+                "hostCalls": account.host_calls,
+                "logBytes": account.log_bytes,
+            })
+        });
+        let mut report = json!({
+            "plugin": {
+                "name": self.entry.name,
+                "kind": self.entry.kind,
+                "version": self.entry.version,
+                "digest": self.entry.digest,
+            },
+            "run": cost,
+            "calls": calls::json(self.calls),
+        });
+        let (key, value) = match self.answer {
+            Answer::Probe(observation) => ("observation", observation_json(observation)),
+            Answer::Rule(verdict) => ("verdict", verdict_json(verdict)),
+            Answer::Notifier(receipt) => (
+                "receipt",
+                match receipt {
+                    Ok(receipt) => json!({ "reference": receipt.reference, "answer": receipt.answer }),
+                    Err(error) => json!({ "error": error.to_string(), "isRetryable": is_retryable(error) }),
+                },
+            ),
+        };
+        report[key] = value;
+        report
+    }
+
+    pub(super) fn print(&self) {
+        line(&format!("{} {} {}", self.entry.kind.as_str(), self.entry.name, self.entry.version));
+        match self.answer {
+            Answer::Probe(observation) => print_observation(observation),
+            Answer::Rule(verdict) => print_verdict(verdict),
+            Answer::Notifier(Ok(receipt)) => {
+                field("sent", &receipt.answer);
+                receipt.reference.iter().for_each(|reference| field("reference", reference));
+            }
+            Answer::Notifier(Err(error)) => {
+                let again = if is_retryable(error) { "worth another attempt" } else { "not worth another attempt" };
+                field("not sent", &format!("{error} ({again})"));
+            }
+        }
+        calls::print(self.calls);
+        if let Some(account) = self.account {
+            print_cost(account);
+        }
+    }
+}
+
+fn print_observation(observation: &Observation) {
+    field("status", observation.status.as_str());
+    if let Some(failure) = &observation.failure {
+        field("error", &format!("{} ({})", failure.message, failure.kind.as_str()));
+    }
+    observation.http_status.iter().for_each(|status| field("http status", &status.to_string()));
+    observation.latency_us.iter().for_each(|us| field("latency", &micros(*us)));
+    print_phases(observation);
+    for metric in &observation.metrics {
+        field(&metric.name, &cell(&serde_json::to_value(&metric.value).unwrap_or_default()));
+    }
+    if observation.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Denied) {
+        line("");
+        line(
+            "The policy said no. A probe may reach the host of `--url` and hosts that its settings name; the plugin has to ask",
+        );
+        line("for any other one in its `wants`, and the operator to allow it.");
+    }
+}
+
+/// One under the other, each beginning where the one before ended.
+fn print_phases(observation: &Observation) {
+    let phases = &observation.phases;
+    let phases = [
+        ("dns", phases.dns_us),
+        ("connect", phases.connect_us),
+        ("tls", phases.tls_us),
+        ("first byte", phases.first_byte_us),
+        ("body", phases.body_us),
+    ];
+    let total: u64 = phases.iter().filter_map(|(_, us)| *us).sum();
+    let mut before = 0;
+    for (name, us) in phases {
+        let Some(us) = us else { continue };
+        let offset = (before as f64 / total.max(1) as f64 * BAR as f64) as usize;
+        field(&format!("  {name}"), &format!("{:>9}  {}{}", micros(us), " ".repeat(offset), bar(us, total, BAR)));
+        before += us;
+    }
+}
+
+fn print_verdict(verdict: &Result<Verdict, crate::plugin_host::PluginError>) {
+    let finding = |word: &str, finding: &Finding| {
+        field("verdict", word);
+        field("summary", &finding.summary);
+        finding.value.iter().for_each(|value| field("found", &value.to_string()));
+        finding.wanted.iter().for_each(|wanted| field("wanted", &wanted.to_string()));
+        for detail in &finding.details {
+            field(&detail.name, &cell(&serde_json::to_value(&detail.value).unwrap_or_default()));
+        }
+    };
+    match verdict {
+        Ok(Verdict::Ok(found)) => finding("ok", found),
+        Ok(Verdict::Breached(found)) => finding("breached", found),
+        Ok(Verdict::NoOpinion(why)) => {
+            field("verdict", "no opinion");
+            field("summary", why);
+        }
+        Err(error) => field("broken", &error.to_string()),
+    }
+}
+
+fn print_cost(account: &PluginRun) {
+    line("");
+    let rows = [
+        ("wall clock", micros(account.duration_us)),
+        ("cpu", micros(account.cpu_us)),
+        ("memory", bytes(account.memory_bytes)),
+        ("host calls", account.host_calls.to_string()),
+        ("log", bytes(account.log_bytes)),
+    ];
+    table(&["COST", ""], &rows.map(|(name, value)| vec![name.to_owned(), value]));
+}
+
+/// The name in a column of its own; the value may come from outside.
+fn field(name: &str, value: &str) {
+    line(&format!("{name:<14}{}", cell(&Value::from(value))));
+}
+
+fn is_retryable(error: &DeliveryError) -> bool {
+    matches!(error, DeliveryError::Retryable { .. })
+}
+
+/// As the API has it.
+fn observation_json(observation: &Observation) -> Value {
+    let failure = observation.failure.as_ref();
+    let metrics: Map<String, Value> = observation
+        .metrics
+        .iter()
+        .map(|metric| (metric.name.clone(), serde_json::to_value(&metric.value).unwrap_or_default()))
+        .collect();
+    json!({
+        "service": observation.service,
+        "status": observation.status,
+        "latencyUs": observation.latency_us,
+        "phases": observation.phases,
+        "httpStatus": observation.http_status,
+        "errorKind": failure.map(|failure| failure.kind),
+        "error": failure.map(|failure| &failure.message),
+        "bytes": observation.bytes,
+        "metrics": metrics,
+    })
+}
+
+fn verdict_json(verdict: &Result<Verdict, crate::plugin_host::PluginError>) -> Value {
+    let finding = |word: &str, finding: &Finding| {
+        let details: Map<String, Value> = finding
+            .details
+            .iter()
+            .map(|detail| (detail.name.clone(), serde_json::to_value(&detail.value).unwrap_or_default()))
+            .collect();
+        json!({
+            "verdict": word, "summary": finding.summary, "value": finding.value, "wanted": finding.wanted, "details": details,
+        })
+    };
+    match verdict {
+        Ok(Verdict::Ok(found)) => finding("ok", found),
+        Ok(Verdict::Breached(found)) => finding("breached", found),
+        Ok(Verdict::NoOpinion(why)) => json!({ "verdict": "no-opinion", "summary": why }),
+        Err(error) => json!({ "verdict": Value::Null, "error": error.to_string() }),
+    }
+}

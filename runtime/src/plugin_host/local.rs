@@ -1,0 +1,96 @@
+//! One component in an engine of its own, without a server: for whoever writes it. Loaded, called and accounted by the same
+//! code as in the server; nothing is stored but compiled code.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
+use super::versions::NoLog;
+use super::{Active, PluginEntry, PluginHost, RecordingFilter, Recordings, Setup, SetupError};
+use crate::domain::{PluginRun, PluginTrust, now_ms};
+use crate::net::Net;
+
+/// What it runs on.
+pub struct LocalSetup {
+    /// Keeps compiled code from call to call, at most a gigabyte; nobody else's folder.
+    pub folder: PathBuf,
+    pub net: Net,
+    /// An SMTP server is configured.
+    pub has_mail: bool,
+}
+
+/// An author builds often, and each build leaves its compiled code: 50 plugins in Python, thousands in Rust.
+const CACHE_BYTES: u64 = 1 << 30;
+
+/// Accounts nobody has taken yet; a benchmark takes them as it goes.
+const RUNS_QUEUED: usize = 1_024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+pub struct LocalPlugin {
+    host: PluginHost,
+    entry: PluginEntry,
+    runs: mpsc::Receiver<PluginRun>,
+}
+
+impl LocalPlugin {
+    /// All the steps of an installation but those that need a server: what is in use, and what was active before.
+    pub async fn load(setup: LocalSetup, component: bytes::Bytes) -> Result<Self, LocalError> {
+        let (accounts, runs) = mpsc::channel(RUNS_QUEUED);
+        let compiled = setup.folder.join("compiled");
+        let host = PluginHost::empty(Setup {
+            folder: setup.folder,
+            // Whoever runs it here has chosen it.
+            trust: PluginTrust::default(),
+            net: setup.net,
+            log: Arc::new(NoLog),
+            versions_kept: 1,
+            runs: accounts,
+            recordings: Recordings::in_memory(),
+            first_run_id: 1,
+            has_mail: setup.has_mail,
+        })?;
+        let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: "local".to_owned() };
+        let loaded: LoadedPlugin = host.shared.loader.load(&host.shared.runner, component, provenance).await?;
+        // What is in the way of the disk is only slower to make again.
+        if let Err(error) = super::cache::prune(&compiled, CACHE_BYTES) {
+            tracing::debug!(%error, "the folder of compiled plugins can't be pruned");
+        }
+        let entry = host.entry(&loaded);
+        host.shared.active.store(Arc::new(Active::from([(entry.name.clone(), Arc::new(loaded))])));
+        Ok(Self { host, entry, runs })
+    }
+
+    /// Has this plugin and no other.
+    pub fn host(&self) -> &PluginHost {
+        &self.host
+    }
+
+    pub fn entry(&self) -> &PluginEntry {
+        &self.entry
+    }
+
+    /// The account of a run that has ended, oldest first; has to be taken, or further runs wait with their answers.
+    pub fn account(&mut self) -> Option<PluginRun> {
+        self.runs.try_recv().ok()
+    }
+
+    /// The last run that was recorded: all of `check`, `evaluate`, `notify` and `receive` are.
+    pub async fn recording(&self) -> Option<Vec<u8>> {
+        let last = self.host.recordings().page(&RecordingFilter::default(), None, 1).pop()?;
+        self.host.recordings().read(last.run.run_id).await.ok().flatten()
+    }
+
+    /// The accounts end when the last of the hosts is dropped.
+    pub fn into_parts(self) -> (PluginHost, PluginEntry, mpsc::Receiver<PluginRun>) {
+        (self.host, self.entry, self.runs)
+    }
+}
