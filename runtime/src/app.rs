@@ -35,7 +35,7 @@ use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
 
-pub use local::{history_of, load_plugin};
+pub use local::{check_plugin, history_of, load_plugin};
 
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
@@ -124,6 +124,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         Ok(())
     });
     let host = PluginHost::start(setup).await?;
+    host.set_file_policies(draft.plugins().policies.clone());
+    bind_plugins::stored_policies(&control, &host).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
     let mut sources = PluginSources::default();
@@ -434,6 +436,7 @@ async fn watch_config(
         pull_sources(&config_dir, &host, &mut sources).await?;
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
+                host.set_file_policies(reloaded.plugins.policies);
                 warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }

@@ -7,9 +7,11 @@ mod cache;
 mod calls;
 mod capabilities;
 mod changes;
+mod check;
 mod convert;
 mod credentials;
 mod engine;
+mod grants;
 mod health;
 mod install;
 mod limits;
@@ -44,6 +46,8 @@ use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, PluginTrust
 use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, WebhookCall};
+pub use check::{CheckedStep, ComponentCheck, StepOutcome};
+pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
 pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};

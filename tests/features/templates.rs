@@ -6,7 +6,10 @@ use std::time::Duration;
 use extrack_tests::{
     Api, Inbox, PATIENCE, Project, TargetServer, TestRuntime, Vendor, components, refusing_address, wait_for,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::webhooks::sender;
 
 /// What nginx wants to hear at `/locked/status`.
 const API_KEY: &str = "s3cret-k3y";
@@ -264,4 +267,45 @@ async fn what_no_host_offers_is_refused_with_the_reason() {
             assert!(detail.contains(reason), "{package} {version}: `{reason}` is not in: {detail}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_in_javascript_and_python_tell_the_sender_from_strangers() {
+    let vendor = Vendor::start().await;
+    let services = format!(
+        "services:\n  - name: Shop\n    baseUrl: \"{}\"\n    monitoring: {{interval: 86400}}\n    webhooks: [{}]\n",
+        vendor.url(),
+        ["js-webhook", "py-webhook"]
+            .map(|plugin| format!("{{plugin: {plugin}, settings: {{secret: \"${{STANDARD_SECRET}}\"}}}}"))
+            .join(", ")
+    );
+    let runtime = TestRuntime::builder()
+        .services(services)
+        .env("STANDARD_SECRET", sender::secret("STANDARD_SECRET"))
+        .plugin("js-webhook.wasm", Project::new("javascript", "webhook", "js-webhook").build().await)
+        .plugin("py-webhook.wasm", Project::new("python", "webhook", "py-webhook").build().await)
+        .start()
+        .await;
+    let (api, anyone) = (runtime.api(), runtime.api().anonymous());
+    let post = async |plugin: &str, headers: &[(&str, String)], body: &str| {
+        let mut request = anyone.request(Method::POST, &format!("/webhooks/shop/{plugin}"));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        anyone.send(request.body(body.to_owned())).await
+    };
+    for plugin in ["js-webhook", "py-webhook"] {
+        let outage = format!(r#"{{"type": "outage.started", "data": {{"by": "{plugin}"}}}}"#);
+        let signed = sender::standard("STANDARD_SECRET", plugin, &outage, sender::now_s());
+        assert_eq!(post(plugin, &signed, &outage).await.expect(200)["events"], 1);
+        // Changed on its way, and signed but of no use.
+        post(plugin, &signed, &outage.replace("started", "ended")).await.expect_problem(401);
+        let empty = sender::standard("STANDARD_SECRET", "empty", "{}", sender::now_s());
+        post(plugin, &empty, "{}").await.expect_problem(400);
+    }
+    let events = api.list("/api/v1/services/shop/events").await;
+    let mut told: Vec<(Value, Value)> =
+        events.iter().map(|event| (event["plugin"].clone(), event["payload"]["by"].clone())).collect();
+    told.sort_by_key(|(plugin, _)| plugin.to_string());
+    assert_eq!(told, ["js-webhook", "py-webhook"].map(|plugin| (json!(plugin), json!(plugin))), "{events:?}");
 }

@@ -96,11 +96,15 @@ impl ApiError {
     }
 
     pub(super) fn invalid_service(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-service", "Invalid service", faults)
+    }
+
+    fn invalid(name: &'static str, title: &'static str, faults: Vec<Fault>) -> Self {
         let detail = match faults.as_slice() {
             [fault] => format!("`{}`: {}", fault.pointer, fault.message),
             faults => format!("{} faults were found; `faults` lists them", faults.len()),
         };
-        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-service", "Invalid service", detail);
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, name, title, detail);
         error.faults = faults;
         error
     }
@@ -278,6 +282,15 @@ impl ApiError {
     pub(super) fn no_previous_version(name: &str) -> Self {
         let detail = format!("plugin `{name}` has no earlier version to go back to");
         Self::new(StatusCode::CONFLICT, "no-previous-version", "No previous version", detail)
+    }
+
+    pub(super) fn policy_owned_by_file(name: &str) -> Self {
+        let detail = format!("what plugin `{name}` may do is said in plugins.yaml; change it there");
+        Self::new(StatusCode::CONFLICT, "owned-by-file", "Grants come from a file", detail)
+    }
+
+    pub(super) fn invalid_policy(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-grants", "Invalid grants or budget", faults)
     }
 
     pub(super) fn version_not_found(detail: impl Into<Box<str>>) -> Self {

@@ -8,9 +8,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::domain::{Catalog, CurrentStatus, Observation, WebhookRequest};
+use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
-use crate::plugin_host::{self, PluginEntry, PluginHost, Recordings, VersionEntry};
+use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -192,6 +192,12 @@ pub trait Plugins: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
     /// False: there is no candidate.
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
+    /// All the steps of an installation but the last.
+    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck>;
+    /// None: there is no such plugin.
+    fn grants(&self, name: &str) -> Option<PluginGrants>;
+    /// What was said over the API; None: nothing any more.
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>);
 }
 
 impl Plugins for PluginHost {
@@ -271,6 +277,18 @@ impl Plugins for PluginHost {
 
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
         self.discard(name, actor).boxed()
+    }
+
+    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
+        self.check_component(component, actor).boxed()
+    }
+
+    fn grants(&self, name: &str) -> Option<PluginGrants> {
+        self.grants(name)
+    }
+
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>) {
+        self.set_api_policy(name, policy);
     }
 }
 

@@ -53,6 +53,14 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))
         .closed_upload(Deploy, "/api/v1/plugins/{name}", put_with(plugins::install, plugins::install_docs))
         .closed_slow(Deploy, "/api/v1/plugins/pull", post_with(plugins::pull, plugins::pull_docs))
+        .closed(Read, "/api/v1/plugins/{name}/grants", get_with(plugins::grants::get, plugins::grants::get_docs))
+        .closed(Admin, "/api/v1/plugins/{name}/grants", put_with(plugins::grants::put, plugins::grants::put_docs))
+        .closed(
+            Admin,
+            "/api/v1/plugins/{name}/grants",
+            delete_with(plugins::grants::delete, plugins::grants::delete_docs),
+        )
+        .closed_upload(Deploy, "/api/v1/plugins/check", post_with(plugins::check::check, plugins::check::check_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}", delete_with(plugins::remove, plugins::remove_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/rollback", post_with(plugins::rollback, plugins::rollback_docs))
         .closed(Read, "/api/v1/plugins/{name}/versions", get_with(versions::list, versions::list_docs))

@@ -52,6 +52,10 @@ impl PluginHost {
     ) {
         let run = run_of(plugin, run_id, function, service, outcome, error, used);
         self.note_health(plugin, &run);
+        if run.denials > 0 {
+            metrics::counter!("extrack_plugin_denials_total", "plugin" => run.plugin.clone())
+                .increment(u64::from(run.denials));
+        }
         // Closed only while the program ends, when the row has nowhere to go.
         let _ = self.shared.runs.send(run).await;
     }
@@ -98,6 +102,10 @@ fn run_of(
         memory_bytes: used.memory_peak as u64,
         host_calls: used.account.host_calls,
         log_bytes: used.account.log_bytes,
+        denials: used.account.denials,
+        denied: used.account.denied.map(keep::cut),
+        bytes_in: used.account.bytes_in,
+        bytes_out: used.account.bytes_out,
     }
 }
 

@@ -3,11 +3,13 @@
 
 pub(super) mod json;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bindings::imports::log::Level;
-use crate::domain::{Failure, Phases, PluginKind, RunOutcome, Status, UnixMillis};
+use crate::domain::{Budget, BudgetChanges, Failure, Phases, PluginKind, PluginPolicy, RunOutcome, Status, UnixMillis};
 
 /// Of [`Recording::format`]; another number is another shape.
 pub(super) const FORMAT: u32 = 1;
@@ -73,6 +75,7 @@ pub struct RecordedRun {
     /// Why it did not end well.
     pub error: Option<String>,
     pub timeout_ms: u64,
+    pub budget: RunBudget,
     pub cost: RunCost,
     /// What is missing from the recording, because it was too much to keep.
     pub truncated: Option<String>,
@@ -90,6 +93,42 @@ pub struct Subject {
     pub webhook: Option<String>,
     /// Name of the channel a message went to.
     pub channel: Option<String>,
+}
+
+/// What the run was held to, as far as a replay can hold to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunBudget {
+    pub wall_clock_ms: Option<u64>,
+    pub cpu_ms: u64,
+    pub memory_bytes: u64,
+    pub host_calls: u32,
+    pub log_bytes: u64,
+}
+
+impl RunBudget {
+    pub(super) fn of(budget: &Budget) -> Self {
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        Self {
+            wall_clock_ms: budget.wall_clock.map(ms),
+            cpu_ms: ms(budget.cpu),
+            memory_bytes: budget.memory_bytes,
+            host_calls: budget.host_calls,
+            log_bytes: budget.log_bytes,
+        }
+    }
+
+    pub(super) fn policy(&self) -> PluginPolicy {
+        let budget = BudgetChanges {
+            wall_clock: self.wall_clock_ms.map(Duration::from_millis),
+            cpu: Some(Duration::from_millis(self.cpu_ms)),
+            memory_bytes: Some(self.memory_bytes.min(Budget::MAX_MEMORY_BYTES)),
+            host_calls: Some(self.host_calls),
+            log_bytes: Some(self.log_bytes),
+            ..BudgetChanges::default()
+        };
+        PluginPolicy { budget, ..PluginPolicy::default() }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::PluginHost;
 use super::calls::{self, Checked, Given};
+use super::grants::{Policy, PolicyOrigin};
 use super::loader::{Exports, LoadedPlugin};
 use super::recorder::Recorder;
 use super::recording::json::{from_value, to_value};
@@ -180,9 +181,10 @@ impl Stage<'_> {
         let player = Arc::new(Mutex::new(Player::new(self.recording.calls.clone(), was_cut_off)));
         let access =
             Access { recorder: Recorder::Replay(player.clone()), frozen_ms: Some(run.ts_ms), ..Access::default() };
+        let policy = Arc::new(Policy::new(PolicyOrigin::Default, run.budget.policy()));
         let label = self.plugin.label(run.subject.service.as_deref());
         let deadline = Instant::now() + Duration::from_millis(run.timeout_ms);
-        let (answer, mut used) = self.runner.run(&self.plugin.pre, label, access, deadline, call).await;
+        let (answer, mut used) = self.runner.run_under(policy, &self.plugin.pre, label, access, deadline, call).await;
         let player = std::mem::replace(
             &mut *player.lock().unwrap_or_else(PoisonError::into_inner),
             Player::new(Vec::new(), false),

@@ -7,7 +7,7 @@ use crate::plugin_host::PluginHost;
 use crate::plugin_host::loader::LoadedPlugin;
 use crate::plugin_host::recorder::Recorder;
 use crate::plugin_host::recording::json::Json;
-use crate::plugin_host::recording::{RecordedRun, Subject};
+use crate::plugin_host::recording::{RecordedRun, RunBudget, Subject};
 use crate::plugin_host::recordings::Draft;
 use crate::plugin_host::redaction::Redactor;
 use crate::plugin_host::run::Used;
@@ -56,6 +56,7 @@ impl PluginHost {
             outcome,
             error: error.map(cut),
             timeout_ms: timeout.as_millis() as u64,
+            budget: RunBudget::of(self.allowance(plugin).budget()),
             cost: used.cost(),
             truncated: tape.truncated(),
         };

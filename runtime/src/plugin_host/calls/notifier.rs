@@ -23,7 +23,8 @@ impl PluginHost {
             after: None,
         })?;
         let sealed = SealedSettings::new(&channel.settings, &plugin.info.settings_schema);
-        let context = Context { settings: sealed.settings.to_string(), timeout_ms: limits::NOTIFY.as_millis() as u64 };
+        let patience = self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::NOTIFY);
+        let context = Context { settings: sealed.settings.to_string(), timeout_ms: patience.as_millis() as u64 };
         let notification = convert::notification(message);
         let mut hosts = secrets::granted_hosts(&channel.settings, &plugin.info.settings_schema);
         hosts.extend(sealed.hosts());
@@ -40,7 +41,7 @@ impl PluginHost {
         let net = NetAccess { net: self.shared.net.clone(), permission, mail: self.shared.has_mail };
         let access = Access { net: Some(net), secrets: sealed, recorder: self.recorder(), ..Access::default() };
         let redact = access.secrets.clone();
-        let (ts_ms, deadline) = (now_ms(), Instant::now() + limits::NOTIFY);
+        let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
         let (answer, mut used) = self
             .shared
             .runner
@@ -67,7 +68,7 @@ impl PluginHost {
             status: None,
             outcome,
             error: error.clone(),
-            timeout: limits::NOTIFY,
+            timeout: patience,
             arguments: vec![Box::new(context), Box::new(notification)],
             result: match &result {
                 Ok(receipt) => Box::new(receipt.clone()),

@@ -65,7 +65,7 @@ impl PluginHost {
             recorder: self.recorder(),
             ..Access::default()
         };
-        let deadline = Instant::now() + limits::EVALUATE;
+        let deadline = Instant::now() + self.patience(plugin);
         let (answer, used) = self
             .shared
             .runner
@@ -77,6 +77,10 @@ impl PluginHost {
             .await;
         let (outcome, verdict) = judged(answer);
         Evaluated { verdict, outcome, used, context: Some(context) }
+    }
+
+    fn patience(&self, plugin: &LoadedPlugin) -> Duration {
+        self.allowance(plugin).budget().wall_clock.unwrap_or(limits::EVALUATE)
     }
 
     /// Those that went well come by the thousand, and can be had again from the history.
@@ -100,7 +104,7 @@ impl PluginHost {
             status: None,
             outcome: *outcome,
             error: verdict.as_ref().err().cloned(),
-            timeout: limits::EVALUATE,
+            timeout: self.patience(plugin),
             arguments: vec![Box::new(context)],
             result: match &*verdict {
                 Ok(verdict) => Box::new(verdict.clone()),

@@ -45,10 +45,11 @@ impl PluginHost {
         let service = call.service.slug.clone();
         let is_unsigned = call.webhook.unsigned;
         let sealed = SealedSettings::new(&call.webhook.settings, &plugin.info.settings_schema);
+        let patience = self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::RECEIVE);
         let context = Context {
             service: service.clone(),
             settings: sealed.settings.to_string(),
-            timeout_ms: limits::RECEIVE.as_millis() as u64,
+            timeout_ms: patience.as_millis() as u64,
             attributes: Vec::new(),
         };
         let mut access = self.webhook_access(&call, &plugin, sealed);
@@ -56,7 +57,7 @@ impl PluginHost {
         access.sent = SentSecrets::take_out(&mut request, &access.secrets);
         let redact = access.secrets.clone();
         let request = convert::webhook_request(request);
-        let (ts_ms, deadline) = (now_ms(), Instant::now() + limits::RECEIVE);
+        let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
         let (answer, mut used) = self
             .shared
             .runner
@@ -82,7 +83,7 @@ impl PluginHost {
                 status: None,
                 outcome,
                 error: error.clone(),
-                timeout: limits::RECEIVE,
+                timeout: patience,
                 arguments: vec![Box::new(context), Box::new(request), Box::new(Given { unsigned: is_unsigned })],
                 result: match &result {
                     Ok(reception) => Box::new(reception.clone()),

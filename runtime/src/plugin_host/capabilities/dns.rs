@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::domain::Phases;
+use crate::domain::{Capability, Phases};
 use crate::net::{DnsQuery, NetFailure};
 use crate::plugin_host::bindings::imports::dns::{Answer, Host, Query, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
@@ -12,6 +12,8 @@ use crate::plugin_host::state::RunState;
 impl Host for RunState {
     async fn resolve(&mut self, query: Query) -> wasmtime::Result<Result<Response, GuestError>> {
         let call = begin!(self, "dns.resolve", &query, query.name.len());
+        // A name can carry data out.
+        self.sends(query.name.len())?;
         let start = Instant::now();
         let answer = self.resolve_dns(query).await;
         self.waited_since(start);
@@ -29,7 +31,7 @@ impl RunState {
             server: query.server,
             deadline: self.call_deadline(query.timeout_ms),
         };
-        let (net, permission) = self.net()?;
+        let (net, permission) = self.net(Capability::Dns)?;
         let answer = net.dns_query(&permission, asked).await?;
         let phases = Phases { dns_us: Some(answer.total_us), ..Phases::default() };
         self.account.network(&phases, answer.total_us, 0);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
+use crate::domain::Capability;
 use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
@@ -23,6 +24,7 @@ impl Host for RunState {
         let deadline = self.call_deadline(request.timeout_ms);
         let sent = Sender::new(&self.access, &self.label).send(request, deadline).await?;
         self.account.charge(&sent.cost);
+        self.within_budget()?;
         Ok(sent.answer)
     }
 }
@@ -48,7 +50,7 @@ impl Sender {
     /// Sends and records it, or answers from a recording. `deadline` takes the place of the request's own time-out.
     pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<Sent, ReplayStop> {
         let recorder = &self.access.recorder;
-        let call = match recorder.begin("http.send", &request, request_weight(&request))? {
+        let call = match recorder.begin("http.send", &request, size(&request))? {
             Step::Perform(call) => call,
             Step::Answered(answer, cost) => return Ok(Sent { answer, cost }),
         };
@@ -69,14 +71,18 @@ impl Sender {
             }
         };
         cost.waited_us = start.elapsed().as_micros() as u64;
-        let weight = answer.as_ref().map_or(0, response_weight);
-        recorder.finish(call, &answer, weight, cost.clone());
+        // Over its budget the run ends here, and the guest never gets to see it.
+        if self.access.exceeded().is_none() {
+            recorder.finish(call, &answer, answer.as_ref().map_or(0, response_weight), cost.clone());
+        }
         Ok(Sent { answer, cost })
     }
 
     async fn perform(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
         outgoing::check(&request.method, &request.url, &request.headers)?;
-        let (net, permission) = self.access.net(&self.label.plugin)?;
+        let (net, permission) = self.access.net(Capability::Http)?;
+        self.access.allowance.method(&request.method)?;
+        self.access.sends(size(&request))?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
         let mut call = HttpRequest::new(&request.method, &url, deadline);
@@ -109,21 +115,27 @@ impl Sender {
                 }
             }
         }
+        if let Some(name) = &request.auth {
+            self.access.allowance.credential(name)?;
+        }
+        let most = call.max_body_bytes.unwrap_or(usize::MAX).min(self.access.may_receive());
+        call.max_body_bytes = Some(most);
         let way = Way { net: &net, permission: &permission, service: self.label.service.as_deref() };
-        outgoing::send(&self.access, way, call, request.auth.as_deref()).await
+        let response = outgoing::send(&self.access, way, call, request.auth.as_deref()).await?;
+        self.access.receives(response.body.len())?;
+        Ok(response)
     }
 }
 
-fn request_weight(request: &Request) -> usize {
-    request.url.len() + headers_weight(&request.headers) + request.body.as_ref().map_or(0, Vec::len)
+/// As the guest hands it over, which is what it can carry out.
+fn size(request: &Request) -> usize {
+    let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    request.method.len() + request.url.len() + headers + request.body.as_ref().map_or(0, Vec::len)
 }
 
 fn response_weight(response: &Response) -> usize {
-    size_of::<Response>() + headers_weight(&response.headers) + response.body.len()
-}
-
-fn headers_weight(headers: &[(String, String)]) -> usize {
-    headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len()).sum()
+    let headers = response.headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
+    size_of::<Response>() + headers.sum::<usize>() + response.body.len()
 }
 
 fn to_guest(response: HttpResponse) -> Response {

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use crate::domain::Capability;
 use crate::net::{MailError, MailMessage};
 use crate::plugin_host::bindings::imports::mail::{Host, MailError as GuestError, Message};
 use crate::plugin_host::recorder::begin;
@@ -9,11 +10,17 @@ use crate::plugin_host::state::RunState;
 
 impl Host for RunState {
     async fn send(&mut self, message: Message) -> wasmtime::Result<Result<String, GuestError>> {
-        let weight = message.subject.len() + message.text.len() + message.html.as_ref().map_or(0, String::len);
-        let call = begin!(self, "mail.send", &message, weight);
+        let html = message.html.as_ref().map_or(0, String::len);
+        let to = message.to.iter().map(String::len).sum::<usize>();
+        let size = message.subject.len() + message.text.len() + html + to;
+        let call = begin!(self, "mail.send", &message, size);
+        self.sends(size)?;
         let start = Instant::now();
         let answer = self.send_mail(message).await;
         self.waited_since(start);
+        if let Err(GuestError::Denied(reason)) = &answer {
+            self.denied(reason);
+        }
         let weight = answer.as_ref().map_or(0, String::len);
         Ok(self.answered(call, answer, weight))
     }
@@ -21,6 +28,8 @@ impl Host for RunState {
 
 impl RunState {
     async fn send_mail(&mut self, message: Message) -> Result<String, GuestError> {
+        let granted = self.access.allowance.capability(Capability::Mail);
+        granted.map_err(|failure| GuestError::Denied(failure.to_string()))?;
         let net = match &self.access.net {
             Some(access) if access.mail => access.net.clone(),
             Some(_) => {

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use wasmtime::component::Resource;
 
 use super::net::phases;
-use crate::domain::Phases;
+use crate::domain::{Capability, Phases};
 use crate::net::{NetFailure, TcpConnection};
 use crate::plugin_host::bindings::imports::net::{NetError as GuestError, Phases as GuestPhases};
 use crate::plugin_host::bindings::imports::tcp::{Host, HostConnection};
@@ -89,6 +89,7 @@ impl HostConnection for RunState {
     ) -> wasmtime::Result<Result<(), GuestError>> {
         let asked = Write { connection: self.number(&connection)?, bytes };
         let call = begin!(self, "tcp.write", &asked, asked.bytes.len());
+        self.sends(asked.bytes.len())?;
         let start = Instant::now();
         let deadline = self.net_deadline;
         let link = self.table.get_mut(&connection)?.link()?;
@@ -106,16 +107,17 @@ impl HostConnection for RunState {
     ) -> wasmtime::Result<Result<Vec<u8>, GuestError>> {
         let call = begin!(self, "tcp.read", &Read { connection: self.number(&connection)?, max }, 0);
         let start = Instant::now();
-        let deadline = self.net_deadline;
+        let (deadline, most) = (self.net_deadline, (max.min(READ_BYTES) as usize).min(self.access.may_receive()));
         let link = self.table.get_mut(&connection)?.link()?;
         link.set_deadline(deadline);
-        let read = link.read(max.min(READ_BYTES) as usize).await;
+        let read = link.read(most).await;
         self.waited_since(start);
         let waited = start.elapsed().as_micros() as u64;
         let read = match read {
             Ok(bytes) => {
                 let phases = Phases { body_us: Some(waited), ..Phases::default() };
                 self.account.network(&phases, waited, bytes.len() as u64);
+                self.receives(bytes.len())?;
                 Ok(bytes)
             }
             Err(failure) => Err(self.exchange_failed(failure, start)),
@@ -146,7 +148,7 @@ impl HostConnection for RunState {
 impl RunState {
     async fn open_tcp(&mut self, asked: Open) -> Result<TcpConnection, NetFailure> {
         let deadline = self.call_deadline(asked.timeout_ms);
-        let (net, permission) = self.net()?;
+        let (net, permission) = self.net(Capability::Tcp)?;
         let connection = net.tcp_open(&permission, &asked.host, asked.port, deadline).await?;
         self.account.network(&connection.phases(), connection.total_us(), 0);
         Ok(connection)

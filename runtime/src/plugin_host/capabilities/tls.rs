@@ -4,6 +4,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
+use crate::domain::Capability;
 use crate::net::NetFailure;
 use crate::plugin_host::bindings::imports::net::{Certificate, NetError as GuestError};
 use crate::plugin_host::bindings::imports::tls::{Host, Session};
@@ -41,7 +42,7 @@ impl RunState {
     async fn shake_hands(&mut self, asked: Handshake) -> Result<Session, NetFailure> {
         let Handshake { host, port, server_name, timeout_ms } = asked;
         let deadline = self.call_deadline(timeout_ms);
-        let (net, permission) = self.net()?;
+        let (net, permission) = self.net(Capability::Tls)?;
         let session = net.tls_handshake(&permission, &host, port, server_name.as_deref(), deadline).await?;
         self.account.network(&session.phases, session.total_us, 0);
         Ok(Session {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http::Sender;
+use crate::domain::BudgetKey;
 use crate::plugin_host::bindings::imports::http::{Request, Response};
 use crate::plugin_host::bindings::imports::log::Level;
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
@@ -29,6 +30,7 @@ type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(),
 /// The requests of one run.
 pub(super) struct Requests {
     sender: Sender,
+    access: Arc<Access>,
     log: Arc<RunLog>,
     deadline: Instant,
     /// Of the run, without those counted here.
@@ -42,6 +44,7 @@ impl Requests {
     pub(super) fn new(access: &Arc<Access>, label: &RunLabel, log: &Arc<RunLog>, deadline: Instant) -> Self {
         Self {
             sender: Sender::new(access, label),
+            access: access.clone(),
             log: log.clone(),
             deadline,
             host_calls_before: 0,
@@ -87,8 +90,9 @@ impl WasiHttpHooks for Requests {
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         self.started += 1;
-        if self.host_calls_before + self.started > limits::HOST_CALLS {
-            self.log.write(Level::Warn, &format!("more than {} host calls in one run", limits::HOST_CALLS));
+        if self.host_calls_before + self.started > self.access.allowance.budget().host_calls {
+            let failure = self.access.exceed(BudgetKey::HostCalls);
+            self.log.write(Level::Warn, &failure.to_string());
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
         let (sender, log, ended) = (self.sender.clone(), self.log.clone(), self.ended.clone());

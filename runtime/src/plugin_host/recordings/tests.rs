@@ -3,9 +3,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::PluginKind;
+use crate::domain::{Budget, PluginKind};
 use crate::plugin_host::recorder::{Recorder, Step};
-use crate::plugin_host::recording::{CallCost, Recording, RunCost, Subject};
+use crate::plugin_host::recording::{CallCost, Recording, RunBudget, RunCost, Subject};
 
 /// A run of probe `http` of a service, whose answer is so long.
 fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
@@ -27,6 +27,7 @@ fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
         outcome: RunOutcome::Ok,
         error: None,
         timeout_ms: 5_000,
+        budget: RunBudget::of(&Budget::default()),
         cost: RunCost::default(),
         truncated: None,
     };

@@ -274,6 +274,10 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         memory_bytes: 65_536,
         host_calls: 2,
         log_bytes: 0,
+        denials: 2,
+        denied: Some("name it in `plugins.http.grants.hosts`".to_owned()),
+        bytes_in: 12,
+        bytes_out: 34,
     };
     running.store.plugin_run_append(run).await.unwrap();
     let event = AlertEvent {
@@ -355,6 +359,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
                  WHERE id = 4",
             json!(["deploy", 1_500, "ü", "true", null]),
         ),
+        ("SELECT denials, denied[:7], bytes_in, bytes_out FROM plugin_runs", json!([2, "name it", 12, 34])),
         ("SELECT alert, severity, from_state, to_state FROM alert_events", json!(["Down", "critical", null, "firing"])),
         (
             "SELECT name, type, base, tags FROM services",
