@@ -77,6 +77,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "plugin-not-found", "Plugin not found", detail)
     }
 
+    pub(super) fn recording_not_found(run_id: i64) -> Self {
+        let detail =
+            format!("there is no recording of run {run_id}, or not any more; `GET /api/v1/recordings` lists them");
+        Self::new(StatusCode::NOT_FOUND, "recording-not-found", "Recording not found", detail)
+    }
+
     pub(super) fn path_not_found(path: &str) -> Self {
         let detail = format!("there is nothing at `{path}`; `GET /api/v1/openapi.json` describes what there is");
         Self::new(StatusCode::NOT_FOUND, "path-not-found", "Path not found", detail)
