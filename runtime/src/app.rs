@@ -27,15 +27,15 @@ use crate::alerts::{
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::{Catalog, PluginTrust};
-use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
+use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, SettingsInUse};
+use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
 
-pub use local::{history_of, load_plugin};
+pub use local::{check_plugin, history_of, load_plugin};
 
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
@@ -91,6 +91,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
     let (to_compared, mut compared) = mpsc::channel(RUNS_QUEUED);
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
+    let folder = options.data.join("recordings");
+    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
+        .await?
+        .context("opening the folder `recordings` in the data folder")?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
         trust: draft.plugins().trust.clone(),
@@ -98,6 +102,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
         runs,
+        recordings,
         first_run_id,
         has_mail: settings.smtp.is_some(),
     };
@@ -113,7 +118,14 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
             }
         }
     });
+    let stop = tasks.stop(Stage::Recording);
+    tasks.spawn(Stage::Recording, "recordings", async move {
+        recording_writer.run(stop).await;
+        Ok(())
+    });
     let host = PluginHost::start(setup).await?;
+    host.set_file_policies(draft.plugins().policies.clone());
+    bind_plugins::stored_policies(&control, &host).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
     let mut sources = PluginSources::default();
@@ -131,6 +143,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
+    let watch = PluginWatch::new(host.clone(), results.clone(), to_alerts.clone(), first_run_id);
+    let stop = tasks.stop(Stage::Monitoring);
+    tasks.spawn(Stage::Monitoring, "plugin watch", async move {
+        watch.run(stop).await;
+        Ok(())
+    });
     let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
     let monitoring = Monitoring::new(
         host.clone(),
@@ -183,6 +201,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         program: Arc::new(face),
         control: control.clone(),
         results: results.clone(),
+        recordings: host.recordings().clone(),
     };
     start_faces(
         &mut tasks,
@@ -222,6 +241,7 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
         log: Arc::new(NoLog),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
         runs,
+        recordings: Recordings::none(),
         first_run_id: 1,
         has_mail: false,
     };
@@ -422,6 +442,7 @@ async fn watch_config(
         pull_sources(&config_dir, &host, &mut sources).await?;
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
+                host.set_file_policies(reloaded.plugins.policies);
                 warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }
