@@ -545,6 +545,10 @@ fn plugin_run(run_id: i64, ts_ms: i64, function: &'static str, outcome: RunOutco
         memory_bytes: duration_us,
         host_calls: 1,
         log_bytes: 0,
+        denials: 0,
+        denied: None,
+        bytes_in: 0,
+        bytes_out: 0,
     }
 }
 
