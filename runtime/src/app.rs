@@ -6,6 +6,7 @@ mod bind_plugins;
 mod bind_registry;
 mod local;
 mod plugin_folder;
+mod plugin_sources;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -25,20 +26,21 @@ use crate::alerts::{
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
-use crate::domain::Catalog;
-use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
+use crate::domain::{Catalog, PluginTrust};
+use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, SettingsInUse};
+use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
 
-pub use local::{history_of, load_plugin};
+pub use local::{check_plugin, history_of, load_plugin};
 
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
+use plugin_sources::PluginSources;
 use tasks::{Stage, Tasks};
 
 /// What `extrack serve` was told.
@@ -89,12 +91,18 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
     let (to_compared, mut compared) = mpsc::channel(RUNS_QUEUED);
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
+    let folder = options.data.join("recordings");
+    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
+        .await?
+        .context("opening the folder `recordings` in the data folder")?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
+        trust: draft.plugins().trust.clone(),
         net: network(&settings)?,
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
         runs,
+        recordings,
         first_run_id,
         has_mail: settings.smtp.is_some(),
     };
@@ -110,9 +118,20 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
             }
         }
     });
+    let stop = tasks.stop(Stage::Recording);
+    tasks.spawn(Stage::Recording, "recordings", async move {
+        recording_writer.run(stop).await;
+        Ok(())
+    });
     let host = PluginHost::start(setup).await?;
+    host.set_file_policies(draft.plugins().policies.clone());
+    bind_plugins::stored_policies(&control, &host).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
+    let mut sources = PluginSources::default();
+    if draft.is_sound() {
+        sources.pull(&host, &draft.plugins().trust).await;
+    }
 
     let Loaded { files, warnings, .. } = draft.check(&host).await?;
     warn(&warnings);
@@ -124,6 +143,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
+    let watch = PluginWatch::new(host.clone(), results.clone(), to_alerts.clone(), first_run_id);
+    let stop = tasks.stop(Stage::Monitoring);
+    tasks.spawn(Stage::Monitoring, "plugin watch", async move {
+        watch.run(stop).await;
+        Ok(())
+    });
     let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
     let monitoring = Monitoring::new(
         host.clone(),
@@ -176,6 +201,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         program: Arc::new(face),
         control: control.clone(),
         results: results.clone(),
+        recordings: host.recordings().clone(),
     };
     start_faces(
         &mut tasks,
@@ -189,7 +215,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let stop = tasks.stop(Stage::Faces);
     tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
     let stop = tasks.stop(Stage::Faces);
-    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, stop));
+    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, sources, stop));
 
     tracing::info!(%address, "ready");
     started(Started { address, new_token });
@@ -209,10 +235,13 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
     let drain = tokio::spawn(async move { while accounted.recv().await.is_some() {} });
     let setup = plugin_host::Setup {
         folder: scratch.path().to_owned(),
+        // What would be installed is the server's question.
+        trust: PluginTrust::default(),
         net: Net::new(NetSettings::default())?,
         log: Arc::new(NoLog),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
         runs,
+        recordings: Recordings::none(),
         first_run_id: 1,
         has_mail: false,
     };
@@ -376,11 +405,24 @@ async fn keep_services(
     }
 }
 
+/// Before the services are checked, which may name what is pulled here.
+async fn pull_sources(config_dir: &Path, host: &PluginHost, sources: &mut PluginSources) -> Result<()> {
+    let folder = config_dir.to_owned();
+    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder))).await?;
+    if draft.is_sound() {
+        let trust = &draft.plugins().trust;
+        host.set_trust(trust.clone());
+        sources.pull(host, trust).await;
+    }
+    Ok(())
+}
+
 /// All or nothing: a file with faults changes nothing and is told in full.
 async fn watch_config(
     config_dir: PathBuf,
     host: PluginHost,
     registry: Registry,
+    mut sources: PluginSources,
     stop: CancellationToken,
 ) -> Result<()> {
     let mut watch = match ConfigWatch::start(&config_dir) {
@@ -396,12 +438,18 @@ async fn watch_config(
             () = stop.cancelled() => return Ok(()),
             () = watch.changed() => {}
         }
+        let before = host.trust();
+        pull_sources(&config_dir, &host, &mut sources).await?;
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
+                host.set_file_policies(reloaded.plugins.policies);
                 warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }
-            Err(faults) => tracing::error!("the configuration has faults, the one before stays in use:\n{faults}"),
+            Err(faults) => {
+                host.set_trust(before);
+                tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
+            }
         }
     }
 }

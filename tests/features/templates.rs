@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use extrack_tests::{
-    Inbox, PATIENCE, Project, TargetServer, TestRuntime, Vendor, components, refusing_address, wait_for,
+    Api, Inbox, PATIENCE, Project, Silent, TargetServer, TestRuntime, Vendor, components, refusing_address, wait_for,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::webhooks::sender;
 
 /// What nginx wants to hear at `/locked/status`.
 const API_KEY: &str = "s3cret-k3y";
@@ -15,14 +18,15 @@ fn fetch(name: &'static str) -> Project {
     Project::new("javascript", "probe", name).blocks(&[2])
 }
 
-/// Five services that use the probe, each in another state.
-fn services(probe: &str, up: &str) -> String {
+/// Six services that use the probe, each in another state.
+fn services(probe: &str, up: &str, silent: &str) -> String {
     let gone = refusing_address();
     let key = format!("authentication: {{type: api_key, header: X-API-Key, value: \"{API_KEY}\"}}");
     let service = |name: &str, url: &str, more: &str, settings: &str| {
+        let timeout = if name == "silent" { 1_000 } else { 10_000 };
         format!(
             "\n  - {{name: \"{probe} {name}\", baseUrl: \"{url}\", {more}, \
-             monitoring: {{probe: {probe}, interval: 86400, timeout: 10000, settings: {settings}}}}}"
+             monitoring: {{probe: {probe}, interval: 86400, timeout: {timeout}, settings: {settings}}}}}"
         )
     };
     [
@@ -31,16 +35,27 @@ fn services(probe: &str, up: &str) -> String {
         service("shut", up, "type: own", "{path: /locked/status}"),
         service("wrong", up, "type: own", "{path: /status, wanted: up}"),
         service("gone", &format!("http://{gone}"), "type: own", "{}"),
+        service("silent", silent, "type: own", "{}"),
     ]
     .concat()
 }
 
+/// The accounts of so many checks, which are stored within a second or so.
+async fn runs(api: &Api, plugin: &str, count: usize, columns: &str) -> Vec<Vec<Value>> {
+    let query = format!("SELECT {columns} FROM plugin_runs WHERE plugin = '{plugin}' AND function = 'check'");
+    wait_for(&format!("{count} runs of {plugin}"), PATIENCE, async || {
+        let rows = api.sql(&query).await;
+        if rows.len() >= count { Ok(rows) } else { Err(format!("{rows:?}")) }
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_in_javascript_and_python_see_what_is_there() {
-    let nginx = TargetServer::start().await;
+    let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
     let probes = ["js-probe", "js-fetch", "py-probe"];
     let mut builder = TestRuntime::builder()
-        .services(format!("services:{}\n", probes.map(|probe| services(probe, &nginx.url())).concat()))
+        .services(format!("services:{}\n", probes.map(|probe| services(probe, &nginx.url(), &silent.url())).concat()))
         .plugin("js-probe.wasm", Project::new("javascript", "probe", "js-probe").build().await)
         .plugin("js-fetch.wasm", fetch("js-fetch").build().await);
     builder = builder.plugin("py-probe.wasm", Project::new("python", "probe", "py-probe").build().await);
@@ -62,18 +77,15 @@ async fn probes_in_javascript_and_python_see_what_is_there() {
             ("shut", "unhealthy", "assertion", "status is 401, wanted 2xx"),
             ("wrong", "unhealthy", "assertion", "`status` is \"ok\", wanted \"up\""),
             ("gone", "error", "connect", "connection refused"),
+            ("silent", "error", "timeout", "waiting for the first byte"),
         ] {
             let found = api.check(&format!("{probe}-{name}")).await;
             assert_eq!([&found["status"], &found["errorKind"]], [status, kind], "{probe} {name}: {found}");
             assert!(found["error"].as_str().is_some_and(|text| text.contains(error)), "{probe} {name}: {found}");
         }
         // What it waits is not its CPU time, and one request is one host call.
-        let runs = api
-            .sql(&format!(
-                "SELECT outcome, host_calls, cpu_us <= duration_us FROM plugin_runs WHERE plugin = '{probe}' AND function = 'check'"
-            ))
-            .await;
-        assert_eq!(runs, vec![vec![json!("ok"), json!(1), json!(true)]; 5], "{probe}");
+        let runs = runs(&api, probe, 6, "outcome, host_calls, cpu_us < 700000").await;
+        assert_eq!(runs, vec![vec![json!("ok"), json!(1), json!(true)]; 6], "{probe}");
     }
     // Settings are looked at by the plugin, in its own language.
     for probe in probes {
@@ -233,11 +245,11 @@ async fn wasi_is_all_there_and_grants_nothing() {
         assert_eq!(metrics[name], true, "{name}: {found}");
     }
     let log = runtime.logs();
-    for line in ["a line of standard output", "a line of standard error"] {
+    for line in ["a line of standard output", "a line of standard error, without an end"] {
         assert!(log.lines().any(|logged| logged.contains(line) && logged.contains("py-trespass")), "{log}");
     }
-    let runs = api.sql("SELECT log_bytes FROM plugin_runs WHERE function = 'check'").await;
-    assert_eq!(runs, [[json!("a line of standard outputa line of standard error".len())]]);
+    let runs = runs(&api, "py-trespass", 1, "log_bytes").await;
+    assert_eq!(runs, [[json!("a line of standard outputa line of standard error, without an end".len())]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -258,4 +270,45 @@ async fn what_no_host_offers_is_refused_with_the_reason() {
             assert!(detail.contains(reason), "{package} {version}: `{reason}` is not in: {detail}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_in_javascript_and_python_tell_the_sender_from_strangers() {
+    let vendor = Vendor::start().await;
+    let services = format!(
+        "services:\n  - name: Shop\n    baseUrl: \"{}\"\n    monitoring: {{interval: 86400}}\n    webhooks: [{}]\n",
+        vendor.url(),
+        ["js-webhook", "py-webhook"]
+            .map(|plugin| format!("{{plugin: {plugin}, settings: {{secret: \"${{STANDARD_SECRET}}\"}}}}"))
+            .join(", ")
+    );
+    let runtime = TestRuntime::builder()
+        .services(services)
+        .env("STANDARD_SECRET", sender::secret("STANDARD_SECRET"))
+        .plugin("js-webhook.wasm", Project::new("javascript", "webhook", "js-webhook").build().await)
+        .plugin("py-webhook.wasm", Project::new("python", "webhook", "py-webhook").build().await)
+        .start()
+        .await;
+    let (api, anyone) = (runtime.api(), runtime.api().anonymous());
+    let post = async |plugin: &str, headers: &[(&str, String)], body: &str| {
+        let mut request = anyone.request(Method::POST, &format!("/webhooks/shop/{plugin}"));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        anyone.send(request.body(body.to_owned())).await
+    };
+    for plugin in ["js-webhook", "py-webhook"] {
+        let outage = format!(r#"{{"type": "outage.started", "data": {{"by": "{plugin}"}}}}"#);
+        let signed = sender::standard("STANDARD_SECRET", plugin, &outage, sender::now_s());
+        assert_eq!(post(plugin, &signed, &outage).await.expect(200)["events"], 1);
+        // Changed on its way, and signed but of no use.
+        post(plugin, &signed, &outage.replace("started", "ended")).await.expect_problem(401);
+        let empty = sender::standard("STANDARD_SECRET", "empty", "{}", sender::now_s());
+        post(plugin, &empty, "{}").await.expect_problem(400);
+    }
+    let events = api.list("/api/v1/services/shop/events").await;
+    let mut told: Vec<(Value, Value)> =
+        events.iter().map(|event| (event["plugin"].clone(), event["payload"]["by"].clone())).collect();
+    told.sort_by_key(|(plugin, _)| plugin.to_string());
+    assert_eq!(told, ["js-webhook", "py-webhook"].map(|plugin| (json!(plugin), json!(plugin))), "{events:?}");
 }

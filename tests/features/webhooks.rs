@@ -1,7 +1,7 @@
 //! What services tell us: signed by the vendors' rules, kept before it is confirmed, and of no use to strangers.
 
 mod durable;
-mod sender;
+pub(crate) mod sender;
 
 use extrack_tests::{Api, Inbox, PATIENCE, Reply, TestRuntime, Vendor, components, wait_for};
 use reqwest::Method;

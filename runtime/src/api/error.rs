@@ -41,7 +41,7 @@ pub(super) struct ApiError {
     detail: Box<str>,
     faults: Vec<Fault>,
     /// Beside the content type.
-    header: Option<(&'static str, Cow<'static, str>)>,
+    header: Option<Box<(&'static str, Cow<'static, str>)>>,
     source: Option<anyhow::Error>,
 }
 
@@ -53,7 +53,7 @@ impl ApiError {
     }
 
     fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.header = Some((name, value.into()));
+        self.header = Some(Box::new((name, value.into())));
         self
     }
 
@@ -77,6 +77,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "plugin-not-found", "Plugin not found", detail)
     }
 
+    pub(super) fn recording_not_found(run_id: i64) -> Self {
+        let detail =
+            format!("there is no recording of run {run_id}, or not any more; `GET /api/v1/recordings` lists them");
+        Self::new(StatusCode::NOT_FOUND, "recording-not-found", "Recording not found", detail)
+    }
+
     pub(super) fn path_not_found(path: &str) -> Self {
         let detail = format!("there is nothing at `{path}`; `GET /api/v1/openapi.json` describes what there is");
         Self::new(StatusCode::NOT_FOUND, "path-not-found", "Path not found", detail)
@@ -90,11 +96,15 @@ impl ApiError {
     }
 
     pub(super) fn invalid_service(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-service", "Invalid service", faults)
+    }
+
+    fn invalid(name: &'static str, title: &'static str, faults: Vec<Fault>) -> Self {
         let detail = match faults.as_slice() {
             [fault] => format!("`{}`: {}", fault.pointer, fault.message),
             faults => format!("{} faults were found; `faults` lists them", faults.len()),
         };
-        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-service", "Invalid service", detail);
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, name, title, detail);
         error.faults = faults;
         error
     }
@@ -274,6 +284,15 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "no-previous-version", "No previous version", detail)
     }
 
+    pub(super) fn policy_owned_by_file(name: &str) -> Self {
+        let detail = format!("what plugin `{name}` may do is said in plugins.yaml; change it there");
+        Self::new(StatusCode::CONFLICT, "owned-by-file", "Grants come from a file", detail)
+    }
+
+    pub(super) fn invalid_policy(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-grants", "Invalid grants or budget", faults)
+    }
+
     pub(super) fn version_not_found(detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "version-not-found", "Version not found", detail)
     }
@@ -331,7 +350,7 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.status, axum::Json(problem)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
-        if let Some((name, value)) = self.header
+        if let Some((name, value)) = self.header.map(|header| *header)
             && let Ok(value) = HeaderValue::from_str(&value)
         {
             response.headers_mut().insert(name, value);

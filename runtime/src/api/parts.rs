@@ -1,4 +1,4 @@
-//! The parts behind the HTTP face: the stores as they are; the engines and the plugin host by narrow traits, which they
+//! The parts behind the HTTP face: the stores and the recordings as they are; the engines and the plugin host by narrow traits, which they
 //! fulfil here, and which the tests fulfil from memory.
 
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::domain::{Catalog, CurrentStatus, Observation, WebhookRequest};
+use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
-use crate::plugin_host::{self, PluginEntry, PluginHost, VersionEntry};
+use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -23,6 +23,7 @@ pub struct Parts {
     pub program: Arc<dyn Program>,
     pub control: ControlStore,
     pub results: ResultStore,
+    pub recordings: Recordings,
 }
 
 /// The registry.
@@ -145,6 +146,14 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// `oci://…`
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no version to go back to.
@@ -172,6 +181,7 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no candidate.
@@ -182,6 +192,12 @@ pub trait Plugins: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
     /// False: there is no candidate.
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
+    /// All the steps of an installation but the last.
+    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck>;
+    /// None: there is no such plugin.
+    fn grants(&self, name: &str) -> Option<PluginGrants>;
+    /// What was said over the API; None: nothing any more.
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>);
 }
 
 impl Plugins for PluginHost {
@@ -197,9 +213,19 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.install(Some(name), component, actor).boxed()
+        self.install_signed(Some(name), component, signature, actor).boxed()
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.pull(reference, name, actor).boxed()
     }
 
     fn rollback<'a>(
@@ -235,9 +261,10 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.shadow_start(name, component, actor).boxed()
+        self.shadow_start_signed(name, component, signature, actor).boxed()
     }
 
     fn promote<'a>(
@@ -250,6 +277,18 @@ impl Plugins for PluginHost {
 
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
         self.discard(name, actor).boxed()
+    }
+
+    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
+        self.check_component(component, actor).boxed()
+    }
+
+    fn grants(&self, name: &str) -> Option<PluginGrants> {
+        self.grants(name)
+    }
+
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>) {
+        self.set_api_policy(name, policy);
     }
 }
 

@@ -13,7 +13,7 @@ use super::routes::Routes;
 use super::state::ApiState;
 use super::{
     alerts, audit, auth, dashboard, events, guard, health, metrics, notifications, observations, openapi, plugins,
-    services, sql, webhooks,
+    recordings, services, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -52,6 +52,15 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/plugins", get_with(plugins::list, plugins::list_docs))
         .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))
         .closed_upload(Deploy, "/api/v1/plugins/{name}", put_with(plugins::install, plugins::install_docs))
+        .closed_slow(Deploy, "/api/v1/plugins/pull", post_with(plugins::pull, plugins::pull_docs))
+        .closed(Read, "/api/v1/plugins/{name}/grants", get_with(plugins::grants::get, plugins::grants::get_docs))
+        .closed(Admin, "/api/v1/plugins/{name}/grants", put_with(plugins::grants::put, plugins::grants::put_docs))
+        .closed(
+            Admin,
+            "/api/v1/plugins/{name}/grants",
+            delete_with(plugins::grants::delete, plugins::grants::delete_docs),
+        )
+        .closed_upload(Deploy, "/api/v1/plugins/check", post_with(plugins::check::check, plugins::check::check_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}", delete_with(plugins::remove, plugins::remove_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/rollback", post_with(plugins::rollback, plugins::rollback_docs))
         .closed(Read, "/api/v1/plugins/{name}/versions", get_with(versions::list, versions::list_docs))
@@ -64,6 +73,9 @@ pub(super) fn routes() -> Routes {
         .closed_upload(Deploy, "/api/v1/plugins/{name}/shadow", put_with(shadow::start, shadow::start_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/promote", post_with(shadow::promote, shadow::promote_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/discard", post_with(shadow::discard, shadow::discard_docs))
+        // recordings
+        .closed(Read, "/api/v1/recordings", get_with(recordings::list, recordings::list_docs))
+        .closed(Read, "/api/v1/recordings/{runId}", get_with(recordings::get, recordings::get_docs))
         // sql
         .closed_slow(Sql, "/api/v1/sql", post_with(sql::query, sql::query_docs))
 }

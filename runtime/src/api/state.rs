@@ -37,6 +37,8 @@ pub struct Inner {
     pub(super) live: Live,
     pub(super) logins: Throttle,
     pub(super) flood: Flood,
+    /// Held while the policy of a plugin is changed.
+    pub(super) policies: tokio::sync::Mutex<()>,
     pub(super) in_flight: Arc<Semaphore>,
     /// Deliveries of webhooks among them.
     pub(super) deliveries: Semaphore,
@@ -53,6 +55,7 @@ impl ApiState {
             deliveries: Semaphore::new((settings.max_in_flight / 4).max(1)),
             logins: Throttle::default(),
             flood: Flood::default(),
+            policies: tokio::sync::Mutex::default(),
             settings,
             parts,
             live,

@@ -1,6 +1,8 @@
 //! Talks to a running server for the subcommands that need one.
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -23,6 +25,13 @@ pub(super) struct Client {
     http: reqwest::Client,
 }
 
+/// Nobody is there.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from `{server}`; is the server running? `--server` or `EXTRACK_SERVER` names another")]
+pub(super) struct NoAnswer {
+    server: String,
+}
+
 impl Server {
     pub(super) fn connect(&self) -> Result<Client> {
         let token = self.token.clone().or_else(|| std::env::var("EXTRACK_ADMIN_TOKEN").ok());
@@ -39,6 +48,11 @@ impl Client {
         self.json(self.request(Method::GET, path)).await
     }
 
+    /// A file.
+    pub(super) async fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
+        Ok(self.answer(self.request(Method::GET, path)).await?.bytes().await?.to_vec())
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.json(self.request(Method::POST, path).json(body)).await
     }
@@ -48,9 +62,22 @@ impl Client {
         Ok(response.text().await?)
     }
 
-    pub(super) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
-        let request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
+    /// With the text of its `.minisig` file.
+    pub(super) async fn put_component(&self, path: &str, bytes: Vec<u8>, signature: Option<String>) -> Result<Value> {
+        let mut request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
+        if let Some(signature) = signature {
+            request = request.header("x-extrack-signature", STANDARD.encode(signature));
+        }
         self.json(request).await
+    }
+
+    pub(super) async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
+        let request = self.request(Method::POST, path).header("content-type", "application/wasm").body(bytes);
+        self.json(request).await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.json(self.request(Method::PUT, path).json(body)).await
     }
 
     pub(super) async fn delete(&self, path: &str) -> Result<Value> {
@@ -90,12 +117,7 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response> {
-        let response = request.send().await.with_context(|| {
-            format!(
-                "no answer from `{}`; is the server running? `--server` or `EXTRACK_SERVER` names another",
-                self.base
-            )
-        })?;
+        let response = request.send().await.with_context(|| NoAnswer { server: self.base.clone() })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

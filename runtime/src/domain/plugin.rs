@@ -111,4 +111,12 @@ pub struct PluginRun {
     pub memory_bytes: u64,
     pub host_calls: u32,
     pub log_bytes: u64,
+    /// Calls that were refused for want of a grant.
+    pub denials: u32,
+    /// What the last of them was told: it names the setting that would allow it.
+    pub denied: Option<String>,
+    /// Bodies of answers, and reads.
+    pub bytes_in: u64,
+    /// Requests, writes and mail.
+    pub bytes_out: u64,
 }

@@ -4,17 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::Budget;
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often a running guest is looked at: the most CPU time it takes from others in one go.
 pub(super) const TICK: Duration = Duration::from_millis(2);
 
-/// Linear memory of one instance.
-pub(super) const MEMORY_BYTES: usize = 64 << 20;
+/// Largest linear memory; what a plugin gets of it is in its budget.
+const MEMORY_BYTES: usize = Budget::MAX_MEMORY_BYTES as usize;
 
 /// Instances at the same time. Each reserves address space (4 GiB a memory), not memory: 1,000 waiting runs take about 48 MiB.
-pub(super) const INSTANCES: u32 = 1_000;
+pub(super) const INSTANCES: u32 = Budget::MAX_CONCURRENCY;
 
 /// What one component may consist of. A core instance costs the pool nothing, a memory 4 GiB of address space, a table 160 KiB.
 const CORE_INSTANCES: u32 = 64;

@@ -11,13 +11,15 @@ use super::cache::CompiledCache;
 use super::capabilities;
 use super::convert;
 use super::engine::PluginEngine;
+use super::grants::{Policy, PolicyOrigin, Wants};
 use super::health::Health;
 use super::limits;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
-use crate::domain::{PluginInfo, PluginKind, UnixMillis, now_ms};
+use super::trust::Trust;
+use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, now_ms};
 
-const PACKAGE: &str = "external-tracking:plugin/";
+pub(super) const PACKAGE: &str = "external-tracking:plugin/";
 
 /// Largest component accepted; Python's are 18 MB.
 pub const COMPONENT_BYTES: usize = 64 << 20;
@@ -26,8 +28,8 @@ pub const COMPONENT_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("refused at step `{step}`: {reason}")]
 pub struct Refusal {
-    /// `format`, `compile`, `world`, `imports`, `describe`, `schema`, `name`, `settings` or `store`; `version`, `in-use`, `bundled` or
-    /// `shadow` when what was asked for makes no sense.
+    /// `pull`, `format`, `signature`, `compile`, `world`, `imports`, `describe`, `name`, `schema`, `grants`, `pin`, `settings` or
+    /// `store`; `version`, `in-use`, `bundled` or `shadow` when what was asked for makes no sense.
     pub step: &'static str,
     pub reason: String,
 }
@@ -47,11 +49,16 @@ pub(super) struct LoadedPlugin {
     pub(super) source: Source,
     pub(super) since_ms: UnixMillis,
     pub(super) by: String,
+    /// Id of the operator's key that signed it.
+    pub(super) signed_by: Option<String>,
     pub(super) pre: InstancePre<RunState>,
     pub(super) description: describe::DescribeIndices,
     pub(super) exports: Exports,
     pub(super) schema: jsonschema::Validator,
     pub(super) name: Arc<str>,
+    pub(super) wants: Arc<Wants>,
+    /// On trial beside the active version.
+    pub(super) is_candidate: bool,
     pub(super) health: Health,
 }
 
@@ -71,7 +78,12 @@ pub(super) enum Exports {
 
 impl LoadedPlugin {
     pub(super) fn label(&self, service: Option<&str>) -> RunLabel {
-        RunLabel { plugin: self.name.clone(), service: service.map(str::to_owned) }
+        RunLabel {
+            plugin: self.name.clone(),
+            service: service.map(str::to_owned),
+            wants: self.wants.clone(),
+            is_candidate: self.is_candidate,
+        }
     }
 }
 
@@ -86,6 +98,7 @@ pub(super) struct Loader {
     pub(super) engine: wasmtime::Engine,
     linker: Linker<RunState>,
     cache: Arc<CompiledCache>,
+    trust: Arc<Trust>,
 }
 
 pub(super) fn digest(bytes: &[u8]) -> String {
@@ -96,7 +109,12 @@ impl Loader {
     pub(super) fn new(engine: &PluginEngine, cache: CompiledCache) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&engine.engine);
         capabilities::link(&mut linker)?;
-        Ok(Self { engine: engine.engine.clone(), linker, cache: Arc::new(cache) })
+        Ok(Self { engine: engine.engine.clone(), linker, cache: Arc::new(cache), trust: Arc::default() })
+    }
+
+    /// Without this, any component will do.
+    pub(super) fn with_trust(self, trust: Arc<Trust>) -> Self {
+        Self { trust, ..self }
     }
 
     /// Compiles, checks what it exports and imports, and asks it to describe itself.
@@ -109,6 +127,10 @@ impl Loader {
         check_format(&bytes)?;
         let digest = digest(&bytes);
         let size = bytes.len();
+        let signed_by = match provenance.source {
+            Source::Bundled(_) => None,
+            Source::Stored => self.trust.check_signature(&bytes, &digest).await?,
+        };
         let component = self.compile(bytes, digest.clone()).await?;
         let (kind, imports) = kind_and_imports(&component)?;
         let pre = self
@@ -125,20 +147,30 @@ impl Loader {
             PluginKind::Webhook => Exports::Webhook(webhook::WebhookIndices::new(&pre).map_err(wrong_world)?),
         };
 
-        let label = RunLabel { plugin: "new plugin".into(), service: None };
+        let label = RunLabel::of("new plugin");
         let (described, _) = runner
-            .run(&pre, label, Access::default(), Instant::now() + limits::DESCRIBE, async |store, instance| {
-                let guest = description.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_description().call_describe(&mut *store).await
-            })
+            .run_under(
+                describing(),
+                &pre,
+                label,
+                Access::default(),
+                Instant::now() + limits::DESCRIBE,
+                async |store, instance| {
+                    let guest = description.load(&mut *store, instance)?;
+                    guest.external_tracking_plugin_description().call_describe(&mut *store).await
+                },
+            )
             .await;
         let info = described.map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
         let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
         check_name(&info)?;
+        self.trust.check_pin(&info.name, &digest)?;
         let schema = jsonschema::validator_for(&info.settings_schema)
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
+            wants: Arc::new(Wants::of(&info)),
+            is_candidate: false,
             health: Health::new(now_ms()),
             info: Arc::new(info),
             kind,
@@ -148,6 +180,7 @@ impl Loader {
             source: provenance.source,
             since_ms: provenance.since_ms,
             by: provenance.by,
+            signed_by,
             pre,
             description,
             exports,
@@ -168,6 +201,12 @@ impl Loader {
             .map_err(|_| refuse("compile", "the compiler gave up on it"))?
             .map_err(|error| refuse("compile", format!("is not a valid component: {error:#}")))
     }
+}
+
+/// Nobody knows yet what it is called, and so what it may use: the memory there is, for what only describes itself.
+fn describing() -> Arc<Policy> {
+    let budget = BudgetChanges { memory_bytes: Some(Budget::MAX_MEMORY_BYTES), ..BudgetChanges::default() };
+    Arc::new(Policy::new(PolicyOrigin::Default, PluginPolicy { budget, ..PluginPolicy::default() }))
 }
 
 fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
@@ -258,6 +297,9 @@ fn is_wasi(import: &str) -> bool {
     capabilities::wasi::PACKAGES.contains(&package) && patch.parse::<u32>().is_ok()
 }
 
+/// Words of the API's routes, beside the names of plugins.
+const RESERVED: [&str; 2] = ["check", "pull"];
+
 /// Names become file names, routes and words in SQL.
 fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
     let word = |text: &str, extra: &str| {
@@ -266,6 +308,11 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(c))
     };
+    /// Routes of the API that stand where a plugin's name does.
+    const ROUTES: [&str; 2] = ["pull", "check"];
+    if ROUTES.contains(&info.name.as_str()) {
+        return Err(refuse("name", format!("`{}` can't be the name of a plugin; take another", info.name)));
+    }
     if !word(&info.name, "-_") {
         return Err(refuse(
             "name",
@@ -274,6 +321,9 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
                 cut(&info.name)
             ),
         ));
+    }
+    if RESERVED.contains(&info.name.as_str()) {
+        return Err(refuse("name", format!("`{}` can't be the name of a plugin, it is part of the API", info.name)));
     }
     if !word(&info.version.to_lowercase(), "-_.+") {
         return Err(refuse("name", format!("`{}` is not a version; write e.g. `1.0.0`", cut(&info.version))));

@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 
 use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
 use super::versions::NoLog;
-use super::{Active, PluginEntry, PluginHost, Setup, SetupError};
-use crate::domain::{PluginRun, now_ms};
-use crate::net::Net;
+use super::{Active, PluginEntry, PluginHost, RecordingFilter, Recordings, Setup, SetupError};
+use crate::domain::{Grants, PluginPolicy, PluginRun, PluginTrust, now_ms};
+use crate::net::{HostRule, Net, NetError};
 
 /// What it runs on.
 pub struct LocalSetup {
@@ -48,10 +48,13 @@ impl LocalPlugin {
         let compiled = setup.folder.join("compiled");
         let host = PluginHost::empty(Setup {
             folder: setup.folder,
+            // Whoever runs it here has chosen it.
+            trust: PluginTrust::default(),
             net: setup.net,
             log: Arc::new(NoLog),
             versions_kept: 1,
             runs: accounts,
+            recordings: Recordings::in_memory(),
             first_run_id: 1,
             has_mail: setup.has_mail,
         })?;
@@ -75,9 +78,24 @@ impl LocalPlugin {
         &self.entry
     }
 
+    /// Grants these hosts, as far as the plugin wants them. An error names the first that is none.
+    pub fn allow_hosts(&self, hosts: &[String]) -> Result<(), NetError> {
+        hosts.iter().try_for_each(|host| HostRule::pattern(host).map(drop))?;
+        let grants = Grants { hosts: hosts.to_vec(), ..Grants::default() };
+        let policy = PluginPolicy { grants, ..PluginPolicy::default() };
+        self.host.set_file_policies([(self.entry.name.clone(), policy)].into());
+        Ok(())
+    }
+
     /// The account of a run that has ended, oldest first; has to be taken, or further runs wait with their answers.
     pub fn account(&mut self) -> Option<PluginRun> {
         self.runs.try_recv().ok()
+    }
+
+    /// The last run that was recorded: all of `check`, `evaluate`, `notify` and `receive` are.
+    pub async fn recording(&self) -> Option<Vec<u8>> {
+        let last = self.host.recordings().page(&RecordingFilter::default(), None, 1).pop()?;
+        self.host.recordings().read(last.run.run_id).await.ok().flatten()
     }
 
     /// The accounts end when the last of the hosts is dropped.

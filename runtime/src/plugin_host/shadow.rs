@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::install::check_kind;
 use super::loader::{LoadedPlugin, Refusal, refuse};
 use super::versions::version_of;
 use super::{PluginEntry, PluginHost};
@@ -62,7 +61,7 @@ pub struct ShadowEntry {
 impl Shadow {
     pub(super) fn new(plugin: LoadedPlugin) -> Self {
         Self {
-            plugin,
+            plugin: LoadedPlugin { is_candidate: true, ..plugin },
             look_back: Mutex::default(),
             places: Arc::new(Semaphore::new(WAITING)),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
@@ -108,7 +107,6 @@ impl PluginHost {
         let active = self.active(name).map_err(|_| {
             refuse("shadow", format!("there is no active version of `{name}` to run beside; install this one instead"))
         })?;
-        check_kind(&candidate, &active)?;
         match candidate.kind {
             PluginKind::Probe | PluginKind::Rule => {}
             PluginKind::Notifier => {
@@ -126,7 +124,7 @@ impl PluginHost {
         {
             return Ok(self.entry(&active));
         }
-        self.check_in_use(&candidate).await?;
+        self.check_candidate(&candidate).await?;
         let look_back = match candidate.kind {
             PluginKind::Rule => self.look_back_in_use(&candidate).await?,
             _ => Duration::ZERO,

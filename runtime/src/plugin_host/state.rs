@@ -9,11 +9,14 @@ use wasmtime::component::ResourceTable;
 use super::capabilities::cel::CelPrograms;
 use super::capabilities::wasi::Wasi;
 use super::credentials::Wallet;
-use super::limits::{self, Exceeded, MemoryLimiter};
+use super::grants::{Allowance, Traffic, Wants};
+use super::limits::MemoryLimiter;
+use super::recorder::Recorder;
+use super::recording::CallCost;
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
 use super::sent::SentSecrets;
-use crate::domain::{Credential, Failure, History, Phases, UnixMillis};
+use crate::domain::{BudgetKey, Capability, Credential, ErrorKind, Failure, History, Phases, UnixMillis};
 use crate::net::{Net, NetFailure, Permission};
 
 /// Everything a call may see; nothing of it outlives the call.
@@ -37,11 +40,24 @@ pub(super) struct RunState {
 pub(super) struct RunLabel {
     pub(super) plugin: Arc<str>,
     pub(super) service: Option<String>,
+    pub(super) wants: Arc<Wants>,
+    /// On trial beside the active version, with permits of its own.
+    pub(super) is_candidate: bool,
+}
+
+impl RunLabel {
+    /// Of a plugin that wants nothing, for no service.
+    pub(super) fn of(plugin: &str) -> Self {
+        Self { plugin: plugin.into(), service: None, wants: Arc::default(), is_candidate: false }
+    }
 }
 
 /// What the run may touch. Nothing by default.
 #[derive(Default)]
 pub(super) struct Access {
+    /// What it is held to; the runner says it.
+    pub(super) allowance: Allowance,
+    pub(super) traffic: Traffic,
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
@@ -53,8 +69,11 @@ pub(super) struct Access {
     /// Credentials go over TLS only, as the service itself is reached.
     pub(super) credential_tls: bool,
     pub(super) wallet: Arc<Wallet>,
-    /// For rules, which have no clock and no chance of their own: what WASI's clocks say and its random numbers start from.
+    /// For rules, which have no clock and no chance of their own, and for replays: what WASI's clocks say and its random
+    /// numbers start from.
     pub(super) frozen_ms: Option<UnixMillis>,
+    /// What becomes of its host calls.
+    pub(super) recorder: Recorder,
 }
 
 pub(super) struct NetAccess {
@@ -75,28 +94,79 @@ pub(super) struct Account {
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
     pub(super) bytes_in: u64,
+    /// Of the host call under way.
+    pub(super) call: CallCost,
+    /// TCP connections opened.
+    pub(super) connections: u32,
     /// A function of `signatures` said yes.
     pub(super) is_verified: bool,
+    pub(super) bytes_out: u64,
+    /// Calls that were refused for want of a grant.
+    pub(super) denials: u32,
+    /// What the last of them was told.
+    pub(super) denied: Option<String>,
     /// How the last network call failed, without secrets; for guests whose language hides it.
     pub(super) last_failure: Option<Failure>,
 }
 
 impl Account {
     pub(super) fn network(&mut self, phases: &Phases, total_us: u64, bytes_in: u64) {
-        self.phases.add(phases);
-        self.net_us = Some(self.net_us.unwrap_or(0) + total_us);
-        self.bytes_in += bytes_in;
+        self.charge(&CallCost { net_us: Some(total_us), phases: *phases, bytes_in, ..CallCost::default() });
+    }
+
+    pub(super) fn charge(&mut self, cost: &CallCost) {
+        for (phases, net_us, bytes_in) in [
+            (&mut self.phases, &mut self.net_us, &mut self.bytes_in),
+            (&mut self.call.phases, &mut self.call.net_us, &mut self.call.bytes_in),
+        ] {
+            phases.add(&cost.phases);
+            *net_us = cost.net_us.map(|us| us + net_us.unwrap_or(0)).or(*net_us);
+            *bytes_in += cost.bytes_in;
+        }
+        self.waited += Duration::from_micros(cost.waited_us);
+        self.call.waited_us += cost.waited_us;
+        if let Some(failure) = &cost.failure {
+            if failure.kind == ErrorKind::Denied {
+                self.denials += 1;
+                self.denied = Some(failure.message.clone());
+            }
+            self.last_failure = Some(failure.clone());
+            self.call.failure = Some(failure.clone());
+        }
     }
 }
 
 impl RunState {
-    /// Every host call passes here: it is counted, and what it waits is not the guest's CPU time.
+    /// Counts a host call; what it waits is not the guest's CPU time.
     pub(super) fn host_call(&mut self) -> wasmtime::Result<()> {
         self.account.host_calls += 1;
-        if self.account.host_calls > limits::HOST_CALLS {
-            return Err(wasmtime::Error::from(Exceeded::HostCalls));
+        if self.account.host_calls > self.access.allowance.budget().host_calls {
+            return Err(self.access.allowance.exceeded(BudgetKey::HostCalls).into());
         }
-        Ok(())
+        self.within_budget()
+    }
+
+    /// Before anything leaves.
+    pub(super) fn sends(&self, bytes: usize) -> wasmtime::Result<()> {
+        let _ = self.access.sends(bytes);
+        self.within_budget()
+    }
+
+    /// After something was received.
+    pub(super) fn receives(&self, bytes: usize) -> wasmtime::Result<()> {
+        let _ = self.access.receives(bytes);
+        self.within_budget()
+    }
+
+    /// Ends the run when a line of its budget is used up.
+    pub(super) fn within_budget(&self) -> wasmtime::Result<()> {
+        self.access.exceeded().map_or(Ok(()), |exceeded| Err(exceeded.into()))
+    }
+
+    /// A refusal that the guest is told of, which is without secrets.
+    pub(super) fn denied(&mut self, reason: &str) {
+        self.account.denials += 1;
+        self.account.denied = Some(reason.to_owned());
     }
 
     /// The moment a call with its own time-out ends.
@@ -108,29 +178,24 @@ impl RunState {
     }
 
     pub(super) fn waited_since(&mut self, start: Instant) {
-        self.account.waited += start.elapsed();
+        let waited = start.elapsed();
+        self.account.waited += waited;
+        self.account.call.waited_us += waited.as_micros() as u64;
     }
 
-    /// The network as far as this run may use it.
-    pub(super) fn net(&self) -> Result<(Net, Permission), NetFailure> {
-        self.access.net(&self.label.plugin)
+    /// The network as far as this run may use it, for this capability.
+    pub(super) fn net(&self, capability: Capability) -> Result<(Net, Permission), NetFailure> {
+        self.access.net(capability)
     }
 
     /// Closes the account; `idle` is how long nothing of the run was at work. A guest of WASI waits without a host call of ours.
     pub(super) fn finish(&mut self, idle: Duration) {
         self.settle();
-        // Says what is left of its last line.
+        // Streams of standard output say what is left of their last line when they go.
         self.wasi = None;
+        self.table = ResourceTable::new();
         self.account.log_bytes = self.log.bytes();
+        self.account.bytes_out = self.access.traffic.sent();
         self.account.waited = self.account.waited.max(idle);
-    }
-}
-
-impl Access {
-    pub(super) fn net(&self, plugin: &str) -> Result<(Net, Permission), NetFailure> {
-        match &self.net {
-            Some(access) => Ok((access.net.clone(), access.permission.clone())),
-            None => Err(NetFailure::denied(format!("plugin `{plugin}` has no network in this call"))),
-        }
     }
 }

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
-pub use plugins::{BudgetSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, SizeSpec};
+pub use plugins::{
+    BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
+};
 
 use crate::domain::Severity;
 use crate::domain::duration::parse_duration;
@@ -201,6 +203,9 @@ pub struct AlertSpec {
     /// Who is told. Default: the `notifications` at the top of `alerts.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Vec<NotificationSpec>>,
+    /// Checked, and not in force. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     #[serde(flatten)]
     pub settings: PluginSettings,
 }

@@ -15,7 +15,10 @@ use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
 use crate::monitoring::{Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus};
-use crate::plugin_host::{self, BUNDLED, PluginEntry, ShadowEntry, VersionEntry};
+use crate::plugin_host::{
+    self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin, Recordings, ShadowEntry,
+    StepOutcome, VersionEntry,
+};
 use crate::registry::{Fault, Refusal, ServiceRecord};
 use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
@@ -25,15 +28,25 @@ pub(crate) const NOW: UnixMillis = 1_795_419_800_000;
 pub(crate) const ADMIN: &str = "admin-token-of-the-tests";
 pub(crate) const READER: &str = "reader-token-of-the-tests";
 
+/// As the plugin host writes it.
+pub(crate) const RECORDING: &str = r#"{"format":1,"run":{"runId":7,"tsMs":1795419800000,"plugin":"http","kind":"probe","version":"0.1.0","digest":"ab","function":"check","service":"shop-api","probe":"http","channel":null,"status":"unhealthy","outcome":"ok","error":null,"timeoutMs":5000,"budget":{"wallClockMs":null,"cpuMs":1000,"memoryBytes":67108864,"hostCalls":10000,"logBytes":65536},"cost":{"durationUs":20300,"cpuUs":300,"memoryBytes":1048576,"hostCalls":1,"logBytes":0},"truncated":null},
+"arguments":[{"settings":"{}"}],
+"calls":[],
+"log":[],
+"result":null}
+"#;
+
 pub(crate) struct World {
     pub(crate) now: UnixMillis,
     catalog: Mutex<Arc<Catalog>>,
     specs: Mutex<BTreeMap<String, ServiceRecord>>,
     statuses: Mutex<BTreeMap<String, ServiceStatus>>,
     pub(crate) plugins: Mutex<Vec<PluginEntry>>,
+    policies: Mutex<BTreeMap<String, PluginPolicy>>,
     pub(crate) unready: Mutex<Vec<String>>,
     pub(crate) control: ControlStore,
     results: ResultStore,
+    recordings: Recordings,
     _data: TempDir,
 }
 
@@ -51,15 +64,21 @@ impl World {
         }
         let (results, writer) = ResultStore::open(data.path(), ResultSettings::default()).unwrap();
         writer.start().unwrap();
+        let recordings = data.path().join("recordings");
+        std::fs::create_dir(&recordings).unwrap();
+        std::fs::write(recordings.join("7.json"), RECORDING).unwrap();
+        let (recordings, _) = Recordings::open(recordings).unwrap();
         Arc::new(Self {
             now,
             catalog: Mutex::default(),
             specs: Mutex::default(),
             statuses: Mutex::default(),
             plugins: Mutex::default(),
+            policies: Mutex::default(),
             unready: Mutex::default(),
             control,
             results,
+            recordings,
             _data: data,
         })
     }
@@ -73,6 +92,7 @@ impl World {
             program: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 
@@ -292,6 +312,7 @@ impl World {
             since_ms: self.now - 3_600_000,
             by: BUNDLED.to_owned(),
             size: 28_672,
+            signed_by: None,
             imports: vec!["external-tracking:plugin/http@0.1.0".to_owned()],
             info: Arc::new(info),
             health: self.health(),
@@ -516,6 +537,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         if !component.starts_with(b"\0asm") {
@@ -523,9 +545,22 @@ impl Plugins for World {
             return now(Err(plugin_host::Refusal { step: "compile", reason }));
         }
         let by = actor.to_owned();
-        let entry = PluginEntry { version: "0.2.0".to_owned(), by, ..self.plugin(PluginKind::Probe, name) };
+        let signed_by = signature.map(|signature| format!("key of {signature}"));
+        let entry = PluginEntry { version: "0.2.0".to_owned(), by, signed_by, ..self.plugin(PluginKind::Probe, name) };
         self.plugins.lock().unwrap().push(entry.clone());
         now(Ok(entry))
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        if !reference.starts_with("oci://") {
+            return now(Err(plugin_host::Refusal { step: "pull", reason: "this is no reference".to_owned() }));
+        }
+        self.install(name.unwrap_or("pulled"), Bytes::from_static(b"\0asm"), None, actor)
     }
 
     /// Only `http` has an earlier version.
@@ -588,6 +623,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         _component: Bytes,
+        _signature: Option<String>,
         _actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         now(match self.get(name) {
@@ -606,6 +642,48 @@ impl Plugins for World {
 
     fn discard<'a>(&'a self, name: &'a str, _actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
         now(Ok(self.get(name).is_some_and(|entry| entry.shadow.is_some())))
+    }
+
+    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
+        let outcome = match component.starts_with(b"\0asm") {
+            true => StepOutcome::Passed,
+            false => StepOutcome::Failed(format!("`{actor}` sent no component")),
+        };
+        now(ComponentCheck { steps: vec![CheckedStep { step: "format", outcome }], plugin: None, grants: None })
+    }
+
+    /// The file owns those of `slack`.
+    fn grants(&self, name: &str) -> Option<PluginGrants> {
+        let plugin = Plugins::get(self, name)?;
+        let policy = self.policies.lock().unwrap().get(name).cloned();
+        let origin = match &policy {
+            _ if name == "slack" => PolicyOrigin::File,
+            Some(_) => PolicyOrigin::Api,
+            None => PolicyOrigin::Default,
+        };
+        let policy = policy.unwrap_or_default();
+        Some(PluginGrants {
+            name: plugin.name,
+            kind: plugin.kind,
+            origin,
+            wants: plugin.info.wants.clone(),
+            imports: vec![Capability::Http],
+            hosts: policy.grants.hosts.clone(),
+            credentials: None,
+            methods: policy.grants.methods.clone(),
+            capabilities: vec![Capability::Http],
+            budget: Budget::of(&policy.budget),
+            missing: Vec::new(),
+            policy,
+        })
+    }
+
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>) {
+        let mut policies = self.policies.lock().unwrap();
+        match policy {
+            Some(policy) => policies.insert(name.to_owned(), policy),
+            None => policies.remove(name),
+        };
     }
 }
 

@@ -92,6 +92,10 @@ pub(super) fn append_plugin_run(appender: &mut Appender<'_>, row: &PluginRun) ->
         row.memory_bytes,
         row.host_calls,
         row.log_bytes,
+        row.denials,
+        row.denied.as_deref().map(text),
+        row.bytes_in,
+        row.bytes_out,
     ])
 }
 
