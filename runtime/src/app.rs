@@ -35,7 +35,7 @@ use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
 
-pub use local::{history_of, load_plugin};
+pub use local::{check_plugin, history_of, load_plugin};
 
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
@@ -114,6 +114,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         }
     });
     let host = PluginHost::start(setup).await?;
+    host.set_file_policies(draft.plugins().policies.clone());
+    bind_plugins::stored_policies(&control, &host).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
     let mut sources = PluginSources::default();
@@ -131,8 +133,15 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
-    let monitoring =
-        Monitoring::new(host.clone(), results.clone(), to_alerts, registry.watch(), MonitoringSettings::default());
+    let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
+    let monitoring = Monitoring::new(
+        host.clone(),
+        results.clone(),
+        to_alerts,
+        registry.watch(),
+        MonitoringSettings::default(),
+        first_event_id,
+    );
     restore(&monitoring, &results, &registry.catalog()).await?;
     let signals = AlertSignals::default();
     start_alerting(
@@ -170,7 +179,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let face = Face { registry: registry.clone(), board: board.clone(), results: results.clone(), metrics };
     let parts = Parts {
         services: Arc::new(registry.clone()),
-        monitor: Arc::new(monitoring),
+        monitor: Arc::new(monitoring.clone()),
+        webhooks: Arc::new(monitoring),
         plugins: Arc::new(host.clone()),
         program: Arc::new(face),
         control: control.clone(),
@@ -256,6 +266,13 @@ async fn restore(monitoring: &Monitoring, results: &ResultStore, catalog: &Catal
         let rows = (RECENT * service.probes.len().max(1)).min(1_000);
         let mut page = results.observation_page(slug, None, rows).await?;
         page.reverse();
+        // Reports are far between, and count until the next one.
+        for webhook in &service.webhooks {
+            let reports = results.report_history(slug, &webhook.name, RECENT).await?;
+            page.retain(|row| !reports.iter().any(|report| report.run_id == row.run_id));
+            page.extend(reports);
+        }
+        page.sort_by_key(|row| row.run_id);
         monitoring.restore(page);
     }
     Ok(())
@@ -422,6 +439,7 @@ async fn watch_config(
         };
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
+                host.set_file_policies(reloaded.plugins.policies);
                 warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }

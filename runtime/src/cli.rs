@@ -43,7 +43,7 @@ enum Command {
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
-    /// Plugins: make, build, test and try one; install it, run it beside the active version, roll back.
+    /// Plugins: make, build, test, try and check one; install it, run it beside the active version, roll back; say what it may do.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Alerts.

@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod catalog;
 pub mod duration;
+pub mod event;
 pub mod message;
 pub mod observation;
 pub mod plugin;
@@ -20,8 +21,9 @@ pub use alert::{
 };
 pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe,
-    SHORTEST_HIDDEN_BYTES, Service,
+    SHORTEST_HIDDEN_BYTES, Service, Webhook,
 };
+pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use message::{DeliveryError, Message, Receipt};
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};

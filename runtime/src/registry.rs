@@ -246,6 +246,12 @@ impl Registry {
                 add(&probe.plugin, owner, PluginKind::Probe, &probe.settings);
             }
         }
+        for service in catalog.services.values() {
+            for webhook in &service.webhooks {
+                let owner = format!("webhook `{}` of service `{}`", webhook.name, service.slug);
+                add(&webhook.plugin, owner, PluginKind::Webhook, &webhook.settings);
+            }
+        }
         for rule in catalog.rules.values().flatten() {
             let owner = format!("alert `{}` of service `{}`", rule.name, rule.service);
             add(&rule.plugin, owner, PluginKind::Rule, &rule.settings);

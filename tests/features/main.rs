@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod author;
 mod channels;
 mod config;
 mod contract;
@@ -15,5 +16,9 @@ mod probes;
 mod scheduler;
 mod secrets;
 mod services;
+mod shadow;
 mod sql;
+mod templates;
 mod trust;
+mod versions;
+mod webhooks;

@@ -8,9 +8,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::domain::{Catalog, CurrentStatus, Observation};
-use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
-use crate::plugin_host::{self, PluginEntry, PluginHost, VersionEntry};
+use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
+use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
+use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -18,6 +18,7 @@ use crate::store::{ControlStore, ResultStore};
 pub struct Parts {
     pub services: Arc<dyn Services>,
     pub monitor: Arc<dyn Monitor>,
+    pub webhooks: Arc<dyn Webhooks>,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
     pub control: ControlStore,
@@ -109,6 +110,33 @@ impl Monitor for Monitoring {
     }
 }
 
+/// What takes in deliveries.
+pub trait Webhooks: Send + Sync + 'static {
+    fn has(&self, service: &str, webhook: &str) -> bool;
+    /// The events are committed when this returns.
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>>;
+}
+
+impl Webhooks for Monitoring {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        self.has_webhook(service, webhook)
+    }
+
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        self.receive(service, webhook, request).boxed()
+    }
+}
+
 /// The plugin host.
 pub trait Plugins: Send + Sync + 'static {
     fn list(&self) -> Vec<PluginEntry>;
@@ -163,6 +191,12 @@ pub trait Plugins: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
     /// False: there is no candidate.
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
+    /// All the steps of an installation but the last.
+    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck>;
+    /// None: there is no such plugin.
+    fn grants(&self, name: &str) -> Option<PluginGrants>;
+    /// What was said over the API; None: nothing any more.
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>);
 }
 
 impl Plugins for PluginHost {
@@ -242,6 +276,18 @@ impl Plugins for PluginHost {
 
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
         self.discard(name, actor).boxed()
+    }
+
+    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
+        self.check_component(component, actor).boxed()
+    }
+
+    fn grants(&self, name: &str) -> Option<PluginGrants> {
+        self.grants(name)
+    }
+
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>) {
+        self.set_api_policy(name, policy);
     }
 }
 

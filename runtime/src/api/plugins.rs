@@ -5,6 +5,9 @@ mod pull;
 pub(super) mod shadow;
 pub(super) mod versions;
 
+pub(super) mod check;
+pub(super) mod grants;
+
 use std::sync::Arc;
 
 use aide::OperationInput;

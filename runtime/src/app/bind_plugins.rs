@@ -4,8 +4,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{PluginChange, PluginRecord};
-use crate::plugin_host::VersionLog;
-use crate::store::ControlStore;
+use crate::plugin_host::{PluginHost, VersionLog};
+use crate::registry::plugin_policy_read;
+use crate::store::{ControlError, ControlStore};
 
 pub(super) struct ControlLog(pub(super) ControlStore);
 
@@ -18,4 +19,23 @@ impl VersionLog for ControlLog {
     fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), String>> {
         async move { self.0.plugin_change(&change).await.map_err(|error| error.to_string()) }.boxed()
     }
+}
+
+/// What was said over the API about plugins, at the start. What this version can't read grants nothing and is told.
+pub(super) async fn stored_policies(control: &ControlStore, host: &PluginHost) -> Result<(), ControlError> {
+    for stored in control.plugin_policy_list().await? {
+        match plugin_policy_read(&stored.policy) {
+            Ok((_, policy)) => host.set_api_policy(&stored.name, Some(policy)),
+            Err(faults) => {
+                let faults: Vec<String> =
+                    faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
+                tracing::error!(
+                    plugin = stored.name,
+                    faults = faults.join("; "),
+                    "the grants of a plugin can't be read, the defaults hold; say them again with `extrack plugin grants`"
+                );
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! A plugin without a server, on what the server would give it: the same engine, the same network, the operator's mail server.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,23 @@ use anyhow::{Context, Result};
 use super::network;
 use crate::alerts::history::{MAX_WHOLE, Reach, ServiceHistory};
 use crate::config::{self, Environment};
-use crate::domain::{History, Observation, UnixMillis};
-use crate::plugin_host::{LocalPlugin, LocalSetup};
+use crate::domain::{History, Observation, PluginPolicy, UnixMillis};
+use crate::plugin_host::{ComponentCheck, LocalPlugin, LocalSetup};
 
 /// Names the folder for compiled code; `EXTRACK_CACHE` in place of `extrack` in the user's cache folder.
 const CACHE: &str = "EXTRACK_CACHE";
 
 /// Loads a component. Variables of the process and of `.env` in the working folder may name a mail server, as for `serve`.
 pub async fn load_plugin(component: bytes::Bytes) -> Result<LocalPlugin> {
+    with_setup(async |setup| Ok(LocalPlugin::load(setup, component).await?)).await
+}
+
+/// Whether a server with these policies would accept a component, as far as that can be said without one.
+pub async fn check_plugin(component: bytes::Bytes, policies: BTreeMap<String, PluginPolicy>) -> Result<ComponentCheck> {
+    with_setup(async |setup| Ok(LocalPlugin::check(setup, component, policies).await?)).await
+}
+
+async fn with_setup<T>(work: impl AsyncFnOnce(LocalSetup) -> Result<T>) -> Result<T> {
     let environment = Environment::read(Path::new("."));
     let (settings, faults) = config::program_settings(&environment);
     for fault in &faults {
@@ -24,8 +34,7 @@ pub async fn load_plugin(component: bytes::Bytes) -> Result<LocalPlugin> {
     }
     let scratch = tempfile::tempdir().context("making a temporary folder")?;
     let folder = cache_folder().unwrap_or_else(|| scratch.path().to_owned());
-    let setup = LocalSetup { folder, net: network(&settings)?, has_mail: settings.smtp.is_some() };
-    Ok(LocalPlugin::load(setup, component).await?)
+    work(LocalSetup { folder, net: network(&settings)?, has_mail: settings.smtp.is_some() }).await
 }
 
 /// A service's history as the alert engine would hand it to a rule that looks back this far, and the moment of the evaluation:

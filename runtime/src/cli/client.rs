@@ -25,6 +25,13 @@ pub(super) struct Client {
     http: reqwest::Client,
 }
 
+/// Nobody is there.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from `{server}`; is the server running? `--server` or `EXTRACK_SERVER` names another")]
+pub(super) struct NoAnswer {
+    server: String,
+}
+
 impl Server {
     pub(super) fn connect(&self) -> Result<Client> {
         let token = self.token.clone().or_else(|| std::env::var("EXTRACK_ADMIN_TOKEN").ok());
@@ -57,6 +64,15 @@ impl Client {
             request = request.header("x-extrack-signature", STANDARD.encode(signature));
         }
         self.json(request).await
+    }
+
+    pub(super) async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
+        let request = self.request(Method::POST, path).header("content-type", "application/wasm").body(bytes);
+        self.json(request).await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.json(self.request(Method::PUT, path).json(body)).await
     }
 
     pub(super) async fn delete(&self, path: &str) -> Result<Value> {
@@ -96,12 +112,7 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response> {
-        let response = request.send().await.with_context(|| {
-            format!(
-                "no answer from `{}`; is the server running? `--server` or `EXTRACK_SERVER` names another",
-                self.base
-            )
-        })?;
+        let response = request.send().await.with_context(|| NoAnswer { server: self.base.clone() })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

@@ -3,8 +3,10 @@
 mod bench;
 mod build;
 mod call;
+mod check;
 mod compare;
 mod discard;
+mod grants;
 mod inspect;
 mod install;
 mod list;
@@ -31,6 +33,7 @@ pub(super) enum Plugin {
     Run(run::Run),
     Bench(bench::Bench),
     Inspect(inspect::Inspect),
+    Check(check::Check),
     List(list::List),
     Install(install::Install),
     Versions(versions::Versions),
@@ -40,6 +43,7 @@ pub(super) enum Plugin {
     Compare(compare::Compare),
     Promote(promote::Promote),
     Discard(discard::Discard),
+    Grants(grants::Grants),
 }
 
 impl Plugin {
@@ -52,6 +56,7 @@ impl Plugin {
             Plugin::Run(command) => return command.run().await,
             Plugin::Bench(command) => command.run().await,
             Plugin::Inspect(command) => command.run().await,
+            Plugin::Check(command) => return command.run(server).await,
             Plugin::List(command) => command.run(server).await,
             Plugin::Install(command) => command.run(server).await,
             Plugin::Versions(command) => command.run(server).await,
@@ -61,6 +66,7 @@ impl Plugin {
             Plugin::Compare(command) => command.run(server).await,
             Plugin::Promote(command) => command.run(server).await,
             Plugin::Discard(command) => command.run(server).await,
+            Plugin::Grants(command) => command.run(server).await,
         };
         done.map(|()| 0)
     }

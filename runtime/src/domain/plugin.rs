@@ -11,16 +11,18 @@ pub enum PluginKind {
     Probe,
     Rule,
     Notifier,
+    Webhook,
 }
 
 impl PluginKind {
-    pub const ALL: [PluginKind; 3] = [PluginKind::Probe, PluginKind::Rule, PluginKind::Notifier];
+    pub const ALL: [PluginKind; 4] = [PluginKind::Probe, PluginKind::Rule, PluginKind::Notifier, PluginKind::Webhook];
 
     pub fn as_str(self) -> &'static str {
         match self {
             PluginKind::Probe => "probe",
             PluginKind::Rule => "rule",
             PluginKind::Notifier => "notifier",
+            PluginKind::Webhook => "webhook",
         }
     }
 
@@ -109,4 +111,12 @@ pub struct PluginRun {
     pub memory_bytes: u64,
     pub host_calls: u32,
     pub log_bytes: u64,
+    /// Calls that were refused for want of a grant.
+    pub denials: u32,
+    /// What the last of them was told: it names the setting that would allow it.
+    pub denied: Option<String>,
+    /// Bodies of answers, and reads.
+    pub bytes_in: u64,
+    /// Requests, writes and mail.
+    pub bytes_out: u64,
 }

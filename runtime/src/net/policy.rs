@@ -56,6 +56,13 @@ impl Permission {
         self.allow_private && parse_host(host).is_ok_and(|host| self.hosts.iter().any(|rule| rule.matches_name(&host)))
     }
 
+    fn private_remedy(&self, host: &str) -> String {
+        match self.allow_private {
+            true => format!("write `{host}` out: a pattern opens public addresses only"),
+            false => "write the host in a configuration file, or mark the service `private: true`".to_owned(),
+        }
+    }
+
     /// The address rule, on what `host` resolved to.
     pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), NetError> {
         let place = || if host.contains(&address.to_string()) { String::new() } else { format!("`{host}` is ") };
@@ -63,11 +70,10 @@ impl Permission {
             Reach::Public => Ok(()),
             Reach::Private(_) if self.may_be_private(host) => Ok(()),
             Reach::Private(range) => Err(NetError::Denied(format!(
-                "{} may not connect to private addresses, and {}`{address}` ({range}); to allow it, write {} in a \
-                 configuration file, or mark the service `private: true`",
+                "{} may not connect to private addresses, and {}`{address}` ({range}); to allow it, {}",
                 self.subject,
                 place(),
-                self.setting.replace("{host}", host)
+                self.private_remedy(host)
             ))),
             Reach::Never(range) => Err(NetError::Denied(format!(
                 "{} may not connect: {}`{address}` ({range}), which is never allowed",
@@ -266,8 +272,7 @@ mod tests {
         assert_eq!(
             denial,
             "probe `http` of service `shop` may not connect to private addresses, and `api.example.com` is `10.0.0.1` \
-             (a private range); to allow it, write `baseUrl` of the service in a configuration file, or mark the service \
-             `private: true`"
+             (a private range); to allow it, write the host in a configuration file, or mark the service `private: true`"
         );
     }
 

@@ -1,9 +1,11 @@
-//! The calls other parts make: check a service, evaluate a rule, send a message, look at settings. One file each.
+//! The calls other parts make: check a service, evaluate a rule, send a message, take in a delivery, look at
+//! settings. One file each.
 
 mod notifier;
 mod probe;
 mod rule;
 mod settings;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::domain::{ErrorKind, Failure, PluginKind, PluginRun, RunOutcome, now_m
 
 pub use probe::ProbeCall;
 pub use rule::RuleCall;
+pub use webhook::{ReceiveError, WebhookCall};
 
 pub(super) use probe::Checked;
 pub(super) use rule::Evaluated;
@@ -46,6 +49,10 @@ impl PluginHost {
     ) {
         let run = run_of(plugin, run_id, function, service, outcome, error, used);
         self.note_health(plugin, &run);
+        if run.denials > 0 {
+            metrics::counter!("extrack_plugin_denials_total", "plugin" => run.plugin.clone())
+                .increment(u64::from(run.denials));
+        }
         // Closed only while the program ends, when the row has nowhere to go.
         let _ = self.shared.runs.send(run).await;
     }
@@ -92,6 +99,10 @@ fn run_of(
         memory_bytes: used.memory_peak as u64,
         host_calls: used.account.host_calls,
         log_bytes: used.account.log_bytes,
+        denials: used.account.denials,
+        denied: used.account.denied.map(|denied| Failure::new(ErrorKind::Denied, denied).message),
+        bytes_in: used.account.bytes_in,
+        bytes_out: used.account.bytes_out,
     }
 }
 

@@ -96,18 +96,15 @@ impl PluginHost {
         active.ok_or_else(|| refuse("name", format!("there is no plugin `{name}`")))
     }
 
-    /// The settings in use first, then the component, then the log, then the swap: after a crash the log decides.
+    /// The checks first, then the component, then the log, then the swap: after a crash the log decides.
     pub(super) async fn activate(
         &self,
-        candidate: LoadedPlugin,
+        mut candidate: LoadedPlugin,
         bytes: Option<Bytes>,
         why: ActivationReason,
     ) -> Result<PluginEntry, Refusal> {
+        self.check_candidate(&candidate).await?;
         let outgoing = self.shared.active.load().get(&candidate.info.name).cloned();
-        if let Some(outgoing) = &outgoing {
-            check_kind(&candidate, outgoing)?;
-        }
-        self.check_in_use(&candidate).await?;
         let mut bundled_before = None;
         if let Some(outgoing) = &outgoing
             && let Source::Bundled(bytes) = outgoing.source
@@ -130,6 +127,7 @@ impl PluginHost {
         };
         let name = candidate.info.name.clone();
         let ends_shadow = self.shadow(&name).is_some_and(|shadow| shadow.plugin.digest == candidate.digest);
+        candidate.since_ms = now_ms();
         let version = version_of(&candidate);
         let step = PluginStep::Activate { why, version, is_bundled, bundled_before, ends_shadow };
         let from = outgoing.map(|outgoing| outgoing.digest.clone());
@@ -162,6 +160,15 @@ impl PluginHost {
         self.entry(&candidate)
     }
 
+    /// Whether it may take the place of the version that is active, or run beside it.
+    pub(super) async fn check_candidate(&self, candidate: &LoadedPlugin) -> Result<(), Refusal> {
+        if let Some(outgoing) = self.shared.active.load().get(&candidate.info.name) {
+            check_kind(candidate, outgoing)?;
+        }
+        self.allowance(candidate).check_imports(&candidate.imports)?;
+        self.check_in_use(candidate).await
+    }
+
     pub(super) async fn check_in_use(&self, candidate: &LoadedPlugin) -> Result<(), Refusal> {
         let in_use = (self.shared.in_use.load())(candidate.kind, &candidate.info.name);
         let mut refused = Vec::new();
@@ -179,7 +186,7 @@ impl PluginHost {
     }
 }
 
-pub(super) fn check_kind(candidate: &LoadedPlugin, active: &LoadedPlugin) -> Result<(), Refusal> {
+fn check_kind(candidate: &LoadedPlugin, active: &LoadedPlugin) -> Result<(), Refusal> {
     if active.kind == candidate.kind {
         return Ok(());
     }

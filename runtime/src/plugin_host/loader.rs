@@ -6,19 +6,20 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::bindings::{describe, notifier, probe, rule};
+use super::bindings::{describe, notifier, probe, rule, webhook};
 use super::cache::CompiledCache;
 use super::capabilities;
 use super::convert;
 use super::engine::PluginEngine;
+use super::grants::{Policy, PolicyOrigin, Wants};
 use super::health::Health;
 use super::limits;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
 use super::trust::Trust;
-use crate::domain::{PluginInfo, PluginKind, UnixMillis, now_ms};
+use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, now_ms};
 
-const PACKAGE: &str = "external-tracking:plugin/";
+pub(super) const PACKAGE: &str = "external-tracking:plugin/";
 
 /// Largest component accepted; Python's are 18 MB.
 pub const COMPONENT_BYTES: usize = 64 << 20;
@@ -27,7 +28,7 @@ pub const COMPONENT_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("refused at step `{step}`: {reason}")]
 pub struct Refusal {
-    /// `pull`, `format`, `signature`, `compile`, `world`, `imports`, `describe`, `schema`, `name`, `pin`, `settings` or
+    /// `pull`, `format`, `signature`, `compile`, `world`, `imports`, `describe`, `name`, `schema`, `grants`, `pin`, `settings` or
     /// `store`; `version`, `in-use`, `bundled` or `shadow` when what was asked for makes no sense.
     pub step: &'static str,
     pub reason: String,
@@ -55,6 +56,9 @@ pub(super) struct LoadedPlugin {
     pub(super) exports: Exports,
     pub(super) schema: jsonschema::Validator,
     pub(super) name: Arc<str>,
+    pub(super) wants: Arc<Wants>,
+    /// On trial beside the active version.
+    pub(super) is_candidate: bool,
     pub(super) health: Health,
 }
 
@@ -69,11 +73,17 @@ pub(super) enum Exports {
     Probe(probe::ProbeIndices),
     Rule(rule::RuleIndices),
     Notifier(notifier::NotifierIndices),
+    Webhook(webhook::WebhookIndices),
 }
 
 impl LoadedPlugin {
     pub(super) fn label(&self, service: Option<&str>) -> RunLabel {
-        RunLabel { plugin: self.name.clone(), service: service.map(str::to_owned) }
+        RunLabel {
+            plugin: self.name.clone(),
+            service: service.map(str::to_owned),
+            wants: self.wants.clone(),
+            is_candidate: self.is_candidate,
+        }
     }
 }
 
@@ -134,14 +144,22 @@ impl Loader {
             PluginKind::Probe => Exports::Probe(probe::ProbeIndices::new(&pre).map_err(wrong_world)?),
             PluginKind::Rule => Exports::Rule(rule::RuleIndices::new(&pre).map_err(wrong_world)?),
             PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(&pre).map_err(wrong_world)?),
+            PluginKind::Webhook => Exports::Webhook(webhook::WebhookIndices::new(&pre).map_err(wrong_world)?),
         };
 
-        let label = RunLabel { plugin: "new plugin".into(), service: None };
+        let label = RunLabel::of("new plugin");
         let (described, _) = runner
-            .run(&pre, label, Access::default(), Instant::now() + limits::DESCRIBE, async |store, instance| {
-                let guest = description.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_description().call_describe(&mut *store).await
-            })
+            .run_under(
+                describing(),
+                &pre,
+                label,
+                Access::default(),
+                Instant::now() + limits::DESCRIBE,
+                async |store, instance| {
+                    let guest = description.load(&mut *store, instance)?;
+                    guest.external_tracking_plugin_description().call_describe(&mut *store).await
+                },
+            )
             .await;
         let info = described.map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
         let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
@@ -151,6 +169,8 @@ impl Loader {
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
+            wants: Arc::new(Wants::of(&info)),
+            is_candidate: false,
             health: Health::new(now_ms()),
             info: Arc::new(info),
             kind,
@@ -183,6 +203,12 @@ impl Loader {
     }
 }
 
+/// Nobody knows yet what it is called, and so what it may use: the memory there is, for what only describes itself.
+fn describing() -> Arc<Policy> {
+    let budget = BudgetChanges { memory_bytes: Some(Budget::MAX_MEMORY_BYTES), ..BudgetChanges::default() };
+    Arc::new(Policy::new(PolicyOrigin::Default, PluginPolicy { budget, ..PluginPolicy::default() }))
+}
+
 fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
     if bytes.len() > COMPONENT_BYTES {
         return Err(refuse("format", format!("is larger than {} MiB", COMPONENT_BYTES >> 20)));
@@ -207,13 +233,18 @@ fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), 
     };
     let exported: Vec<String> = types.exports(engine).filter_map(|(name, _)| interface(name)).collect();
     let has = |name: &str| exported.iter().any(|export| export == name);
-    let kinds = [("probes", PluginKind::Probe), ("rules", PluginKind::Rule), ("notifiers", PluginKind::Notifier)];
+    let kinds = [
+        ("probes", PluginKind::Probe),
+        ("rules", PluginKind::Rule),
+        ("notifiers", PluginKind::Notifier),
+        ("webhooks", PluginKind::Webhook),
+    ];
     let found: Vec<PluginKind> = kinds.into_iter().filter(|(name, _)| has(name)).map(|(_, kind)| kind).collect();
     let [kind] = found[..] else {
         return Err(refuse(
             "world",
             format!(
-                "has to export exactly one of `{PACKAGE}probes`, `rules` or `notifiers`; it exports {}",
+                "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
                 if exported.is_empty() { "none of our interfaces".to_owned() } else { exported.join(", ") }
             ),
         ));
@@ -266,6 +297,9 @@ fn is_wasi(import: &str) -> bool {
     capabilities::wasi::PACKAGES.contains(&package) && patch.parse::<u32>().is_ok()
 }
 
+/// Words of the API's routes, beside the names of plugins.
+const RESERVED: [&str; 2] = ["check", "pull"];
+
 /// Names become file names, routes and words in SQL.
 fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
     let word = |text: &str, extra: &str| {
@@ -287,6 +321,9 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
                 cut(&info.name)
             ),
         ));
+    }
+    if RESERVED.contains(&info.name.as_str()) {
+        return Err(refuse("name", format!("`{}` can't be the name of a plugin, it is part of the API", info.name)));
     }
     if !word(&info.version.to_lowercase(), "-_.+") {
         return Err(refuse("name", format!("`{}` is not a version; write e.g. `1.0.0`", cut(&info.version))));

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
 use super::versions::NoLog;
 use super::{Active, PluginEntry, PluginHost, Setup, SetupError};
-use crate::domain::{PluginRun, PluginTrust, now_ms};
-use crate::net::Net;
+use crate::domain::{Grants, PluginPolicy, PluginRun, PluginTrust, now_ms};
+use crate::net::{HostRule, Net, NetError};
 
 /// What it runs on.
 pub struct LocalSetup {
@@ -75,6 +75,15 @@ impl LocalPlugin {
 
     pub fn entry(&self) -> &PluginEntry {
         &self.entry
+    }
+
+    /// Grants these hosts, as far as the plugin wants them. An error names the first that is none.
+    pub fn allow_hosts(&self, hosts: &[String]) -> Result<(), NetError> {
+        hosts.iter().try_for_each(|host| HostRule::pattern(host).map(drop))?;
+        let grants = Grants { hosts: hosts.to_vec(), ..Grants::default() };
+        let policy = PluginPolicy { grants, ..PluginPolicy::default() };
+        self.host.set_file_policies([(self.entry.name.clone(), policy)].into());
+        Ok(())
     }
 
     /// The account of a run that has ended, oldest first; has to be taken, or further runs wait with their answers.

@@ -12,11 +12,12 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use super::capabilities::cel::CelPrograms;
-use super::engine::{PluginEngine, TICK};
+use super::engine::{PluginEngine, TABLE_ELEMENTS, TICK};
+use super::grants::{Allowance, Policies, Policy};
 use super::limits::{self, Exceeded, MemoryLimiter};
 use super::run_log::RunLog;
 use super::state::{Access, Account, RunLabel, RunState};
-use crate::domain::{ErrorKind, Failure, RunOutcome};
+use crate::domain::{BudgetKey, ErrorKind, Failure, RunOutcome};
 
 /// How a run ended, when it did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,15 +45,17 @@ pub(super) struct Runner {
     engine: wasmtime::Engine,
     slots: Arc<Semaphore>,
     cel: Arc<CelPrograms>,
+    pub(super) policies: Policies,
 }
 
 impl Runner {
     pub(super) fn new(engine: &PluginEngine) -> Self {
-        Self { engine: engine.engine.clone(), slots: engine.slots.clone(), cel: Arc::new(CelPrograms::new()) }
+        let (engine, slots) = (engine.engine.clone(), engine.slots.clone());
+        Self { engine, slots, cel: Arc::new(CelPrograms::new()), policies: Policies::default() }
     }
 
     /// Instantiates and calls, both inside `deadline`, then drops the store: no state survives, and whatever the guest
-    /// left half done goes with it.
+    /// left half done goes with it. Held to what the operator allows the plugin of this label.
     pub(super) async fn run<T>(
         &self,
         pre: &InstancePre<RunState>,
@@ -61,10 +64,42 @@ impl Runner {
         deadline: Instant,
         call: impl AsyncFnOnce(&mut Store<RunState>, &Instance) -> wasmtime::Result<T>,
     ) -> (Result<T, Broken>, Used) {
-        let _slot = match tokio::time::timeout_at(deadline, self.slots.acquire()).await {
-            Ok(Ok(slot)) => slot,
-            _ => return (Err(timeout("no free plugin instance before the deadline")), Used::default()),
+        let policy = self.policies.of(&label.plugin);
+        self.run_under(policy, pre, label, access, deadline, call).await
+    }
+
+    /// The same, held to this policy.
+    pub(super) async fn run_under<T>(
+        &self,
+        policy: Arc<Policy>,
+        pre: &InstancePre<RunState>,
+        label: RunLabel,
+        mut access: Access,
+        deadline: Instant,
+        call: impl AsyncFnOnce(&mut Store<RunState>, &Instance) -> wasmtime::Result<T>,
+    ) -> (Result<T, Broken>, Used) {
+        let allowance = Allowance::new(label.plugin.clone(), label.wants.clone(), policy.clone());
+        // The sooner of the two, and which one it is.
+        let (deadline, cut_by_budget) = match policy.budget.wall_clock.map(|most| Instant::now() + most) {
+            Some(end) if end < deadline => (end, true),
+            _ => (deadline, false),
         };
+        let turn = async {
+            match label.is_candidate {
+                true => Ok(None),
+                false => policy.turns.acquire().await.map(Some),
+            }
+        };
+        let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline, turn).await else {
+            return (Err(exceeded(&allowance, BudgetKey::Concurrency)), Used::default());
+        };
+        let Ok(Ok(_slot)) = tokio::time::timeout_at(deadline, self.slots.acquire()).await else {
+            return (Err(timeout("no free plugin instance before the deadline")), Used::default());
+        };
+        if let Some(net) = &mut access.net {
+            allowance.extend(&mut net.permission);
+        }
+        access.allowance = allowance;
         let start = Instant::now();
         let mut store = self.store(label, access, deadline);
         let mut busy = Duration::ZERO;
@@ -76,32 +111,34 @@ impl Runner {
         let duration = start.elapsed();
         let mut state = store.into_data();
         state.finish(duration.saturating_sub(busy));
-        let used = Used { account: state.account, duration, memory_peak: state.memory.peak };
         let result = match ended {
+            // Where the guest never heard of it, or went on regardless.
+            Ok(Ok(_)) if state.access.exceeded().is_some() => Err(over_budget(&state.access)),
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                Err(broken(&error, state.memory.refused, &state.access, state.log.last_error().as_deref()))
-            }
+            Ok(Err(error)) => Err(broken(&error, &state)),
+            Err(_) if cut_by_budget => Err(exceeded(&state.access.allowance, BudgetKey::WallClock)),
             Err(_) => Err(timeout(&format!(
                 "no answer within {} ms, of which {} ms in host calls",
-                used.duration.as_millis(),
-                used.account.waited.as_millis()
+                duration.as_millis(),
+                state.account.waited.as_millis()
             ))),
         };
+        let used = Used { account: state.account, duration, memory_peak: state.memory.peak };
         (result, used)
     }
 
     fn store(&self, label: RunLabel, access: Access, deadline: Instant) -> Store<RunState> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCES);
+        let memory = MemoryLimiter::new(access.allowance.budget().memory_bytes);
         let access = Arc::new(access);
         let state = RunState {
-            log: Arc::new(RunLog::new(label.clone(), access.clone(), limits::LOG_BYTES)),
+            log: Arc::new(RunLog::new(label.clone(), access.clone())),
             label,
             access,
             net_deadline: deadline - margin(deadline.saturating_duration_since(Instant::now())),
             account: Account::default(),
-            memory: MemoryLimiter::default(),
+            memory,
             table,
             cel: self.cel.clone(),
             wasi: None,
@@ -111,10 +148,10 @@ impl Runner {
         store.set_hostcall_fuel(limits::TRANSFER_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
-            let account = &mut context.data_mut().account;
-            account.cpu_ticks += 1;
-            if TICK * account.cpu_ticks > limits::CPU {
-                return Err(wasmtime::Error::from(Exceeded::Cpu));
+            let state = context.data_mut();
+            state.account.cpu_ticks += 1;
+            if TICK * state.account.cpu_ticks > state.access.allowance.budget().cpu {
+                return Err(wasmtime::Error::from(state.access.allowance.exceeded(BudgetKey::Cpu)));
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
@@ -143,24 +180,35 @@ fn timeout(reason: &str) -> Broken {
     Broken { outcome: RunOutcome::Timeout, reason: reason.to_owned() }
 }
 
-fn broken(error: &wasmtime::Error, memory_refused: bool, access: &Access, last_error: Option<&str>) -> Broken {
+fn exceeded(allowance: &Allowance, key: BudgetKey) -> Broken {
+    Broken { outcome: RunOutcome::Limit, reason: allowance.exceeded(key).to_string() }
+}
+
+fn over_budget(access: &Access) -> Broken {
+    let reason = access.exceeded().map(|exceeded| exceeded.to_string()).unwrap_or_default();
+    Broken { outcome: RunOutcome::Limit, reason }
+}
+
+fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
+    }
+    if state.memory.refused {
+        return exceeded(&state.access.allowance, BudgetKey::Memory);
     }
     let how = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
         (Some(trap), _) => Some(format!("trapped: {trap}")),
         (None, Some(I32Exit(status))) => Some(format!("ended itself with status {status}")),
         (None, None) => None,
     };
-    let reason = match (how, last_error) {
-        (Some(_), _) if memory_refused => {
-            "asked for more memory than a plugin may have (64 MiB) and gave up".to_owned()
+    let (outcome, reason) = match (how, state.log.last_error()) {
+        _ if state.memory.table_refused => {
+            (RunOutcome::Limit, format!("asked for a table of more than {TABLE_ELEMENTS} elements and gave up"))
         }
-        (Some(how), Some(said)) => format!("{how}; it said: {said}"),
-        (Some(how), None) => how,
-        (None, _) => format!("{error:#}"),
+        (Some(how), Some(said)) => (RunOutcome::Trap, format!("{how}; it said: {said}")),
+        (Some(how), None) => (RunOutcome::Trap, how),
+        (None, _) => (RunOutcome::Trap, format!("{error:#}")),
     };
-    let outcome = if memory_refused { RunOutcome::Limit } else { RunOutcome::Trap };
-    let reason = Failure::new(ErrorKind::Plugin, access.secrets.redact(&reason)).message;
+    let reason = Failure::new(ErrorKind::Plugin, state.access.secrets.redact(&reason)).message;
     Broken { outcome, reason }
 }

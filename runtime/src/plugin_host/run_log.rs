@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bindings::imports::log::Level;
 use super::state::{Access, RunLabel};
+use crate::domain::BudgetKey;
 
 /// One line.
 const LINE_BYTES: usize = 4 << 10;
@@ -16,8 +17,6 @@ pub(super) struct RunLog {
     label: RunLabel,
     /// Knows the secrets that are taken out.
     access: Arc<Access>,
-    /// What is over is counted and dropped.
-    cap: u64,
     written: Mutex<Written>,
 }
 
@@ -31,8 +30,9 @@ struct Written {
 }
 
 impl RunLog {
-    pub(super) fn new(label: RunLabel, access: Arc<Access>, cap: u64) -> Self {
-        Self { label, access, cap, written: Mutex::default() }
+    /// What is over the budget of the run is counted and dropped.
+    pub(super) fn new(label: RunLabel, access: Arc<Access>) -> Self {
+        Self { label, access, written: Mutex::default() }
     }
 
     pub(super) fn write(&self, level: Level, message: &str) {
@@ -72,12 +72,17 @@ impl RunLog {
             *bytes += message.len() as u64;
             *bytes - message.len() as u64
         };
-        if before > self.cap {
+        let most = self.access.allowance.budget().log_bytes;
+        if before > most {
             return None;
+        }
+        let (plugin, service) = (&*self.label.plugin, self.label.service.as_deref());
+        if before + message.len() as u64 > most {
+            let exceeded = self.access.allowance.exceeded(BudgetKey::LogBytes);
+            tracing::warn!(target: "extrack::plugin", plugin, service, "{exceeded}; what follows is dropped");
         }
         let cut = message.floor_char_boundary(LINE_BYTES.min(message.len()));
         let message = self.access.secrets.redact(&message[..cut]);
-        let (plugin, service) = (&*self.label.plugin, self.label.service.as_deref());
         match level {
             Level::Debug => tracing::debug!(target: "extrack::plugin", plugin, service, "{message}"),
             Level::Info => tracing::info!(target: "extrack::plugin", plugin, service, "{message}"),
@@ -95,10 +100,15 @@ impl RunLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{BudgetChanges, PluginPolicy};
+    use crate::plugin_host::grants::{Allowance, Policy, PolicyOrigin};
 
     fn log(cap: u64) -> RunLog {
-        let label = RunLabel { plugin: "p".into(), service: None };
-        RunLog::new(label, Arc::default(), cap)
+        let budget = BudgetChanges { log_bytes: Some(cap), ..BudgetChanges::default() };
+        let policy = Policy::new(PolicyOrigin::File, PluginPolicy { budget, ..PluginPolicy::default() });
+        let allowance = Allowance::new("p".into(), Arc::default(), policy.into());
+        let access = Access { allowance, ..Access::default() };
+        RunLog::new(RunLabel::of("p"), Arc::new(access))
     }
 
     #[test]

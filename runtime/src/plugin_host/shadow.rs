@@ -12,11 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::install::check_kind;
 use super::loader::{LoadedPlugin, Refusal, refuse};
 use super::versions::version_of;
 use super::{PluginEntry, PluginHost};
-use crate::domain::{ActivationReason, PluginKind, PluginStep, UnixMillis};
+use crate::domain::{ActivationReason, PluginKind, PluginStep, UnixMillis, now_ms};
 
 pub use run::ShadowRunner;
 pub(super) use run::{QUEUED, Work};
@@ -62,7 +61,7 @@ pub struct ShadowEntry {
 impl Shadow {
     pub(super) fn new(plugin: LoadedPlugin) -> Self {
         Self {
-            plugin,
+            plugin: LoadedPlugin { is_candidate: true, ..plugin },
             look_back: Mutex::default(),
             places: Arc::new(Semaphore::new(WAITING)),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
@@ -104,15 +103,17 @@ impl Shadow {
 
 impl PluginHost {
     pub(super) async fn shadow_now(&self, name: &str, bytes: Bytes, by: &str) -> Result<PluginEntry, Refusal> {
-        let candidate = self.verify(Some(name), bytes.clone(), by).await?;
+        let mut candidate = self.verify(Some(name), bytes.clone(), by).await?;
         let active = self.active(name).map_err(|_| {
             refuse("shadow", format!("there is no active version of `{name}` to run beside; install this one instead"))
         })?;
-        check_kind(&candidate, &active)?;
         match candidate.kind {
             PluginKind::Probe | PluginKind::Rule => {}
             PluginKind::Notifier => {
                 return Err(refuse("shadow", "a notifier can't run beside another: every message would be sent twice"));
+            }
+            PluginKind::Webhook => {
+                return Err(refuse("shadow", "a webhook can't run beside another: a delivery is taken by one version"));
             }
         }
         if candidate.digest == active.digest {
@@ -123,12 +124,13 @@ impl PluginHost {
         {
             return Ok(self.entry(&active));
         }
-        self.check_in_use(&candidate).await?;
+        self.check_candidate(&candidate).await?;
         let look_back = match candidate.kind {
             PluginKind::Rule => self.look_back_in_use(&candidate).await?,
             _ => Duration::ZERO,
         };
         self.shared.components.put(&candidate.digest, bytes).await?;
+        candidate.since_ms = now_ms();
         let step = PluginStep::Shadow { candidate: version_of(&candidate) };
         self.commit(name, by, Some(active.digest.clone()), step).await?;
         tracing::info!(

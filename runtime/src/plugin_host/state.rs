@@ -9,10 +9,12 @@ use wasmtime::component::ResourceTable;
 use super::capabilities::cel::CelPrograms;
 use super::capabilities::wasi::Wasi;
 use super::credentials::Wallet;
-use super::limits::{self, Exceeded, MemoryLimiter};
+use super::grants::{Allowance, Traffic, Wants};
+use super::limits::MemoryLimiter;
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
-use crate::domain::{Credential, Failure, History, Phases, UnixMillis};
+use super::sent::SentSecrets;
+use crate::domain::{BudgetKey, Capability, Credential, Failure, History, Phases, UnixMillis};
 use crate::net::{Net, NetFailure, Permission};
 
 /// Everything a call may see; nothing of it outlives the call.
@@ -36,14 +38,29 @@ pub(super) struct RunState {
 pub(super) struct RunLabel {
     pub(super) plugin: Arc<str>,
     pub(super) service: Option<String>,
+    pub(super) wants: Arc<Wants>,
+    /// On trial beside the active version, with permits of its own.
+    pub(super) is_candidate: bool,
+}
+
+impl RunLabel {
+    /// Of a plugin that wants nothing, for no service.
+    pub(super) fn of(plugin: &str) -> Self {
+        Self { plugin: plugin.into(), service: None, wants: Arc::default(), is_candidate: false }
+    }
 }
 
 /// What the run may touch. Nothing by default.
 #[derive(Default)]
 pub(super) struct Access {
+    /// What it is held to; the runner says it.
+    pub(super) allowance: Allowance,
+    pub(super) traffic: Traffic,
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
+    /// Secrets that a sender sent as they are.
+    pub(super) sent: SentSecrets,
     pub(super) credentials: Vec<Credential>,
     /// Credentials go to this host, and to those that one names itself.
     pub(super) credential_host: Option<String>,
@@ -72,6 +89,13 @@ pub(super) struct Account {
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
     pub(super) bytes_in: u64,
+    /// A function of `signatures` said yes.
+    pub(super) is_verified: bool,
+    pub(super) bytes_out: u64,
+    /// Calls that were refused for want of a grant.
+    pub(super) denials: u32,
+    /// What the last of them was told.
+    pub(super) denied: Option<String>,
     /// How the last network call failed, without secrets; for guests whose language hides it.
     pub(super) last_failure: Option<Failure>,
 }
@@ -88,10 +112,33 @@ impl RunState {
     /// Every host call passes here: it is counted, and what it waits is not the guest's CPU time.
     pub(super) fn host_call(&mut self) -> wasmtime::Result<()> {
         self.account.host_calls += 1;
-        if self.account.host_calls > limits::HOST_CALLS {
-            return Err(wasmtime::Error::from(Exceeded::HostCalls));
+        if self.account.host_calls > self.access.allowance.budget().host_calls {
+            return Err(self.access.allowance.exceeded(BudgetKey::HostCalls).into());
         }
-        Ok(())
+        self.within_budget()
+    }
+
+    /// Before anything leaves.
+    pub(super) fn sends(&self, bytes: usize) -> wasmtime::Result<()> {
+        let _ = self.access.sends(bytes);
+        self.within_budget()
+    }
+
+    /// After something was received.
+    pub(super) fn receives(&self, bytes: usize) -> wasmtime::Result<()> {
+        let _ = self.access.receives(bytes);
+        self.within_budget()
+    }
+
+    /// Ends the run when a line of its budget is used up.
+    pub(super) fn within_budget(&self) -> wasmtime::Result<()> {
+        self.access.exceeded().map_or(Ok(()), |exceeded| Err(exceeded.into()))
+    }
+
+    /// A refusal that the guest is told of, which is without secrets.
+    pub(super) fn denied(&mut self, reason: &str) {
+        self.account.denials += 1;
+        self.account.denied = Some(reason.to_owned());
     }
 
     /// The moment a call with its own time-out ends.
@@ -106,9 +153,9 @@ impl RunState {
         self.account.waited += start.elapsed();
     }
 
-    /// The network as far as this run may use it.
-    pub(super) fn net(&self) -> Result<(Net, Permission), NetFailure> {
-        self.access.net(&self.label.plugin)
+    /// The network as far as this run may use it, for this capability.
+    pub(super) fn net(&self, capability: Capability) -> Result<(Net, Permission), NetFailure> {
+        self.access.net(capability)
     }
 
     /// Closes the account; `idle` is how long nothing of the run was at work. A guest of WASI waits without a host call of ours.
@@ -117,15 +164,7 @@ impl RunState {
         // Says what is left of its last line.
         self.wasi = None;
         self.account.log_bytes = self.log.bytes();
+        self.account.bytes_out = self.access.traffic.sent();
         self.account.waited = self.account.waited.max(idle);
-    }
-}
-
-impl Access {
-    pub(super) fn net(&self, plugin: &str) -> Result<(Net, Permission), NetFailure> {
-        match &self.net {
-            Some(access) => Ok((access.net.clone(), access.permission.clone())),
-            None => Err(NetFailure::denied(format!("plugin `{plugin}` has no network in this call"))),
-        }
     }
 }

@@ -4,6 +4,7 @@ use axum::http::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::*;
+use crate::store::control::AuditFilter;
 
 #[track_caller]
 fn assert_problem(answer: &Answer, status: u16, name: &str, part: &str) {
@@ -158,4 +159,44 @@ async fn every_answer_carries_the_security_headers() {
         ApiSettings { public_url: Some("https://watch.example.com".parse().unwrap()), ..ApiSettings::default() };
     let router = crate::api::router(world().await.state(settings, Live::new()));
     assert!(get(&router, "/").await.header("strict-transport-security").is_some());
+}
+
+#[tokio::test]
+async fn grants_are_said_changed_and_taken_back() {
+    let world = world().await;
+    let router = router(&world);
+    let path = "/api/v1/plugins/http/grants";
+    let found = get(&router, path).await.json();
+    assert_eq!((&found["origin"], &found["policy"]), (&json!("default"), &json!({"grants": {}, "budget": {}})));
+    assert_eq!((&found["budget"]["memory"], &found["effective"]["methods"]), (&json!("64MiB"), &json!(null)));
+
+    let said = json!({"grants": {"hosts": ["api.example.com"]}, "budget": {"memory": "32MiB"}});
+    let found = send_json(&router, Method::PUT, path, said.clone()).await.json();
+    assert_eq!((&found["origin"], &found["policy"]), (&json!("api"), &said));
+    let stored = world.control.plugin_policy_list().await.unwrap();
+    assert_eq!((stored[0].name.as_str(), &stored[0].policy, stored[0].updated_by.as_str()), ("http", &said, "admin"));
+    let audited = world.control.audit_list(&AuditFilter::default(), 10).await.unwrap();
+    assert_eq!((audited[0].action.as_str(), &audited[0].detail), ("plugin.grant", &said));
+
+    let wrong = json!({"grants": {"hosts": ["a b"]}, "budget": {"cpu": 0}});
+    let answer = send_json(&router, Method::PUT, path, wrong).await;
+    assert_problem(&answer, 422, "invalid-grants", "2 faults");
+    assert_eq!(answer.json()["faults"][1]["pointer"], "/budget/cpu");
+    let answer = send_json(&router, Method::PUT, "/api/v1/plugins/slack/grants", json!({})).await;
+    assert_problem(&answer, 409, "owned-by-file", "plugins.yaml");
+    let answer = send_json(&router, Method::PUT, "/api/v1/plugins/nope/grants", json!({})).await;
+    assert_problem(&answer, 404, "plugin-not-found", "`nope`");
+
+    let request = as_admin(Method::DELETE, path).body(Body::empty()).unwrap();
+    assert_eq!(send(&router, request).await.json()["origin"], "default");
+    assert!(world.control.plugin_policy_list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_component_is_checked_without_being_installed() {
+    let router = router(&world().await);
+    let check = |body: &'static [u8]| as_admin(Method::POST, "/api/v1/plugins/check").body(Body::from(body)).unwrap();
+    assert_eq!(send(&router, check(b"\0asm")).await.json()["accepted"], true);
+    let found = send(&router, check(b"text")).await.json();
+    assert_eq!((&found["accepted"], &found["steps"][0]["outcome"]), (&json!(false), &json!("failed")));
 }

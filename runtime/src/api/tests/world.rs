@@ -14,8 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
-use crate::monitoring::{CheckError, ProbeStatus, RecentRun, ServiceStatus};
-use crate::plugin_host::{self, BUNDLED, PluginEntry, ShadowEntry, VersionEntry};
+use crate::monitoring::{Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus};
+use crate::plugin_host::{
+    self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin, ShadowEntry, StepOutcome,
+    VersionEntry,
+};
 use crate::registry::{Fault, Refusal, ServiceRecord};
 use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
@@ -31,6 +34,7 @@ pub(crate) struct World {
     specs: Mutex<BTreeMap<String, ServiceRecord>>,
     statuses: Mutex<BTreeMap<String, ServiceStatus>>,
     pub(crate) plugins: Mutex<Vec<PluginEntry>>,
+    policies: Mutex<BTreeMap<String, PluginPolicy>>,
     pub(crate) unready: Mutex<Vec<String>>,
     pub(crate) control: ControlStore,
     results: ResultStore,
@@ -57,6 +61,7 @@ impl World {
             specs: Mutex::default(),
             statuses: Mutex::default(),
             plugins: Mutex::default(),
+            policies: Mutex::default(),
             unready: Mutex::default(),
             control,
             results,
@@ -68,6 +73,7 @@ impl World {
         Parts {
             services: self.clone(),
             monitor: self.clone(),
+            webhooks: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
             control: self.control.clone(),
@@ -94,6 +100,7 @@ impl World {
             allow_private: false,
             credentials: Vec::new(),
             probes: Vec::new(),
+            webhooks: Vec::new(),
         };
         let mut catalog = self.catalog.lock().unwrap();
         let mut changed = Catalog::clone(&catalog);
@@ -438,6 +445,38 @@ impl Services for World {
     }
 }
 
+/// One webhook, `told` of `shop-api`, which does as the body says.
+impl Webhooks for World {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        (service, webhook) == ("shop-api", "told")
+    }
+
+    fn receive<'a>(
+        &'a self,
+        _service: &'a str,
+        _webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        let accepted = Accepted { events: 1, repeated: 0, answer: None };
+        let secret = || "the secret is in /var/secret/path".to_owned();
+        now(match request.body.as_slice() {
+            b"stranger" => Err(ReceiveError::Unauthenticated(secret())),
+            b"malformed" => Err(ReceiveError::Malformed(secret())),
+            b"broken" => Err(ReceiveError::Broken(secret())),
+            b"not stored" => Err(ReceiveError::NotStored(secret())),
+            b"challenge" => {
+                let answer = Answer { content_type: AnswerType::Text, body: b"<b>3eZb</b>".to_vec() };
+                Ok(Accepted { answer: Some(answer), ..accepted })
+            }
+            b"echo" => {
+                let seen = format!("{} {} {} {:?}", request.method, request.path, request.query, request.headers);
+                Ok(Accepted { answer: Some(Answer { content_type: AnswerType::Text, body: seen.into() }), ..accepted })
+            }
+            _ => Ok(accepted),
+        })
+    }
+}
+
 impl Monitor for World {
     fn status(&self, slug: &str) -> Option<CurrentStatus> {
         self.statuses.lock().unwrap().get(slug)?.status
@@ -588,6 +627,48 @@ impl Plugins for World {
 
     fn discard<'a>(&'a self, name: &'a str, _actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
         now(Ok(self.get(name).is_some_and(|entry| entry.shadow.is_some())))
+    }
+
+    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
+        let outcome = match component.starts_with(b"\0asm") {
+            true => StepOutcome::Passed,
+            false => StepOutcome::Failed(format!("`{actor}` sent no component")),
+        };
+        now(ComponentCheck { steps: vec![CheckedStep { step: "format", outcome }], plugin: None, grants: None })
+    }
+
+    /// The file owns those of `slack`.
+    fn grants(&self, name: &str) -> Option<PluginGrants> {
+        let plugin = Plugins::get(self, name)?;
+        let policy = self.policies.lock().unwrap().get(name).cloned();
+        let origin = match &policy {
+            _ if name == "slack" => PolicyOrigin::File,
+            Some(_) => PolicyOrigin::Api,
+            None => PolicyOrigin::Default,
+        };
+        let policy = policy.unwrap_or_default();
+        Some(PluginGrants {
+            name: plugin.name,
+            kind: plugin.kind,
+            origin,
+            wants: plugin.info.wants.clone(),
+            imports: vec![Capability::Http],
+            hosts: policy.grants.hosts.clone(),
+            credentials: None,
+            methods: policy.grants.methods.clone(),
+            capabilities: vec![Capability::Http],
+            budget: Budget::of(&policy.budget),
+            missing: Vec::new(),
+            policy,
+        })
+    }
+
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>) {
+        let mut policies = self.policies.lock().unwrap();
+        match policy {
+            Some(policy) => policies.insert(name.to_owned(), policy),
+            None => policies.remove(name),
+        };
     }
 }
 

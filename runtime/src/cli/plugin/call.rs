@@ -35,6 +35,9 @@ pub(super) struct Given {
     /// quotes, so that it stays out of the shell's history.
     #[arg(long, value_name = "CREDENTIAL")]
     auth: Vec<String>,
+    /// Probe: another host that it may reach, if it wants it: `name`, `name:port`, `*.name`.
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
     /// Probe: the run is cut off after this.
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
@@ -76,12 +79,14 @@ impl Given {
     pub(super) async fn call(&self, plugin: &LocalPlugin) -> Result<Call> {
         let entry = plugin.entry();
         self.check_fits(entry.kind)?;
+        plugin.allow_hosts(&self.allow_host).context("reading `--allow-host`")?;
         let settings = self.settings()?;
         check_settings(plugin.host(), entry, &settings).await?;
         match entry.kind {
             PluginKind::Probe => self.probe(entry, settings),
             PluginKind::Rule => self.rule(plugin, settings).await,
             PluginKind::Notifier => Ok(self.notifier(entry, settings)),
+            PluginKind::Webhook => bail!("a webhook answers a delivery; try it in a server, or in its own tests"),
         }
     }
 
@@ -89,6 +94,7 @@ impl Given {
         let given = [
             ("--url", self.url.is_some(), PluginKind::Probe),
             ("--auth", !self.auth.is_empty(), PluginKind::Probe),
+            ("--allow-host", !self.allow_host.is_empty(), PluginKind::Probe),
             ("--history", self.history.is_some(), PluginKind::Rule),
             ("--send", self.send, PluginKind::Notifier),
             ("--resolved", self.resolved, PluginKind::Notifier),
@@ -140,6 +146,7 @@ impl Given {
             allow_private: true,
             credentials: self.auth.iter().map(|text| credential::parse(text)).collect::<Result<_>>()?,
             probes: vec![probe.clone()],
+            webhooks: Vec::new(),
         };
         Ok(Call::Probe { service, probe })
     }

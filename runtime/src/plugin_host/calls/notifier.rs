@@ -18,7 +18,8 @@ impl PluginHost {
             after: None,
         })?;
         let sealed = SealedSettings::new(&channel.settings, &plugin.info.settings_schema);
-        let context = Context { settings: sealed.settings.to_string(), timeout_ms: limits::NOTIFY.as_millis() as u64 };
+        let patience = self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::NOTIFY);
+        let context = Context { settings: sealed.settings.to_string(), timeout_ms: patience.as_millis() as u64 };
         let notification = convert::notification(message);
         let mut hosts = secrets::granted_hosts(&channel.settings, &plugin.info.settings_schema);
         hosts.extend(sealed.hosts());
@@ -35,7 +36,7 @@ impl PluginHost {
         let net = NetAccess { net: self.shared.net.clone(), permission, mail: self.shared.has_mail };
         let access = Access { net: Some(net), secrets: sealed, ..Access::default() };
         let redact = access.secrets.clone();
-        let deadline = Instant::now() + limits::NOTIFY;
+        let deadline = Instant::now() + patience;
         let (answer, used) = self
             .shared
             .runner

@@ -1,6 +1,7 @@
 //! One run of a probe: what it may touch, and how its answer or its failure becomes an observation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -56,12 +57,16 @@ impl PluginHost {
         run_id: i64,
     ) -> Checked {
         let sealed = SealedSettings::new(&call.probe.settings, &plugin.info.settings_schema);
+        let allowance = self.allowance(plugin);
+        let most = allowance.budget().wall_clock.unwrap_or(Duration::MAX);
+        let timeout = call.probe.timeout.min(most);
+        let names = call.service.credentials.iter().map(|credential| &credential.name);
         let context = Context {
             service: convert::service(call.service),
             settings: sealed.settings.to_string(),
-            timeout_ms: call.probe.timeout.as_millis() as u64,
+            timeout_ms: timeout.as_millis() as u64,
             previous: call.previous.as_deref().map(convert::previous),
-            credentials: call.service.credentials.iter().map(|credential| credential.name.clone()).collect(),
+            credentials: names.filter(|name| allowance.credential(name).is_ok()).cloned().collect(),
         };
         let access = self.probe_access(call, plugin, sealed);
         let deadline = Instant::now() + call.probe.timeout;
@@ -131,6 +136,7 @@ impl PluginHost {
         Access {
             net: Some(NetAccess { net: self.shared.net.clone(), permission, mail: false }),
             secrets: sealed,
+            sent: Default::default(),
             credentials: call.service.credentials.clone(),
             credential_host: own_host,
             credential_tls: call.service.base_url.starts_with("https:"),

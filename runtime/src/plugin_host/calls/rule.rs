@@ -52,7 +52,8 @@ impl PluginHost {
             now_ms: call.now_ms.max(0) as u64,
         };
         let access = Access { history: Some(call.history.clone()), frozen_ms: Some(call.now_ms), ..Access::default() };
-        let deadline = Instant::now() + limits::EVALUATE;
+        let patience = self.allowance(plugin).budget().wall_clock.unwrap_or(limits::EVALUATE);
+        let deadline = Instant::now() + patience;
         let (answer, used) = self
             .shared
             .runner

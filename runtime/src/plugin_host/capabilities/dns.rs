@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::domain::Phases;
+use crate::domain::{Capability, Phases};
 use crate::net::DnsQuery;
 use crate::plugin_host::bindings::imports::dns::{Answer, Host, Query, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
@@ -11,6 +11,8 @@ use crate::plugin_host::state::RunState;
 impl Host for RunState {
     async fn resolve(&mut self, query: Query) -> wasmtime::Result<Result<Response, GuestError>> {
         self.host_call()?;
+        // A name can carry data out.
+        self.sends(query.name.len())?;
         let start = Instant::now();
         let asked = DnsQuery {
             name: query.name,
@@ -18,7 +20,7 @@ impl Host for RunState {
             server: query.server,
             deadline: self.call_deadline(query.timeout_ms),
         };
-        let answer = match self.net() {
+        let answer = match self.net(Capability::Dns) {
             Ok((net, permission)) => net.dns_query(&permission, asked).await,
             Err(failure) => Err(failure),
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
+use crate::domain::Capability;
 use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
@@ -21,6 +22,7 @@ impl Host for RunState {
         let deadline = self.call_deadline(request.timeout_ms);
         let answer = Sender::new(&self.access, &self.label).send(request, deadline).await;
         self.waited_since(start);
+        self.within_budget()?;
         Ok(match answer {
             Ok(response) => {
                 self.account.network(&response.phases, response.total_us, response.received_bytes);
@@ -46,7 +48,9 @@ impl Sender {
     /// `deadline` takes the place of the request's own time-out.
     pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
         outgoing::check(&request.method, &request.url, &request.headers)?;
-        let (net, permission) = self.access.net(&self.label.plugin)?;
+        let (net, permission) = self.access.net(Capability::Http)?;
+        self.access.allowance.method(&request.method)?;
+        self.access.sends(size(&request))?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
         let mut call = HttpRequest::new(&request.method, &url, deadline);
@@ -79,9 +83,22 @@ impl Sender {
                 }
             }
         }
+        if let Some(name) = &request.auth {
+            self.access.allowance.credential(name)?;
+        }
+        let most = call.max_body_bytes.unwrap_or(usize::MAX).min(self.access.may_receive());
+        call.max_body_bytes = Some(most);
         let way = Way { net: &net, permission: &permission, service: self.label.service.as_deref() };
-        outgoing::send(&self.access, way, call, request.auth.as_deref()).await
+        let response = outgoing::send(&self.access, way, call, request.auth.as_deref()).await?;
+        self.access.receives(response.body.len())?;
+        Ok(response)
     }
+}
+
+/// As the guest hands it over, which is what it can carry out.
+fn size(request: &Request) -> usize {
+    let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    request.method.len() + request.url.len() + headers + request.body.as_ref().map_or(0, Vec::len)
 }
 
 fn to_guest(response: HttpResponse) -> Response {

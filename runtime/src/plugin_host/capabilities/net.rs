@@ -34,6 +34,10 @@ impl RunState {
     /// Accounts a failed network call and says it to the guest, without secrets.
     pub(super) fn net_failed(&mut self, failure: NetFailure) -> wit::NetError {
         self.account.network(&failure.phases, failure.total_us, 0);
+        if let NetError::Denied(reason) = &failure.error {
+            let reason = self.access.secrets.redact(reason);
+            self.denied(&reason);
+        }
         let redact = |text: String| self.access.secrets.redact(&text);
         self.account.last_failure = Some(Failure::new(failure.error.kind(), redact(failure.error.to_string())));
         match failure.error {

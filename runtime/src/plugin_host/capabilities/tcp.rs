@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use wasmtime::component::Resource;
 
 use super::net::phases;
-use crate::domain::Phases;
+use crate::domain::{Capability, Phases};
 use crate::net::{NetFailure, TcpConnection};
 use crate::plugin_host::bindings::imports::net::{NetError as GuestError, Phases as GuestPhases};
 use crate::plugin_host::bindings::imports::tcp::{Host, HostConnection};
@@ -28,7 +28,7 @@ impl HostConnection for RunState {
         self.host_call()?;
         let start = Instant::now();
         let deadline = self.call_deadline(timeout_ms);
-        let opened = match self.net() {
+        let opened = match self.net(Capability::Tcp) {
             Ok((net, permission)) => net.tcp_open(&permission, &host, port, deadline).await,
             Err(failure) => Err(failure),
         };
@@ -48,6 +48,7 @@ impl HostConnection for RunState {
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), GuestError>> {
         self.host_call()?;
+        self.sends(bytes.len())?;
         let start = Instant::now();
         let deadline = self.net_deadline;
         let connection = &mut self.table.get_mut(&connection)?.0;
@@ -64,16 +65,17 @@ impl HostConnection for RunState {
     ) -> wasmtime::Result<Result<Vec<u8>, GuestError>> {
         self.host_call()?;
         let start = Instant::now();
-        let deadline = self.net_deadline;
+        let (deadline, most) = (self.net_deadline, (max.min(READ_BYTES) as usize).min(self.access.may_receive()));
         let connection = &mut self.table.get_mut(&connection)?.0;
         connection.set_deadline(deadline);
-        let read = connection.read(max.min(READ_BYTES) as usize).await;
+        let read = connection.read(most).await;
         self.waited_since(start);
         let waited = start.elapsed().as_micros() as u64;
         match read {
             Ok(bytes) => {
                 let phases = Phases { body_us: Some(waited), ..Phases::default() };
                 self.account.network(&phases, waited, bytes.len() as u64);
+                self.receives(bytes.len())?;
                 Ok(Ok(bytes))
             }
             Err(failure) => Ok(Err(self.exchange_failed(failure, start))),

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
+use crate::domain::Capability;
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::tls::{Host, Session};
 use crate::plugin_host::state::RunState;
@@ -18,7 +19,7 @@ impl Host for RunState {
         self.host_call()?;
         let start = Instant::now();
         let deadline = self.call_deadline(timeout_ms);
-        let session = match self.net() {
+        let session = match self.net(Capability::Tls) {
             Ok((net, permission)) => {
                 net.tls_handshake(&permission, &host, port, server_name.as_deref(), deadline).await
             }

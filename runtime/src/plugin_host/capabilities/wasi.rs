@@ -227,8 +227,7 @@ mod tests {
 
     #[test]
     fn lines_are_logged_when_they_end_and_the_last_one_at_the_end_of_the_run() {
-        let label = RunLabel { plugin: "p".into(), service: None };
-        let log = Arc::new(RunLog::new(label, Arc::default(), 1 << 10));
+        let log = Arc::new(RunLog::new(RunLabel::of("p"), Arc::default()));
         let mut output = Output::new(&log, Stream::Error);
         output.write(Bytes::from_static(b"first\r\nsec")).unwrap();
         assert_eq!(log.last_error().as_deref(), Some("first"));
@@ -241,8 +240,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_cut() {
-        let label = RunLabel { plugin: "p".into(), service: None };
-        let log = Arc::new(RunLog::new(label, Arc::default(), 1 << 20));
+        let log = Arc::new(RunLog::new(RunLabel::of("p"), Arc::default()));
         let mut output = Output::new(&log, Stream::Output);
         for _ in 0..10 {
             output.write(Bytes::from(vec![b'x'; OUTPUT_BYTES])).unwrap();

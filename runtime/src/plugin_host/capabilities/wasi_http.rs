@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http::Sender;
-use crate::domain::{Failure, Phases};
+use crate::domain::{BudgetKey, ErrorKind, Failure, Phases};
 use crate::net::{HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::Request;
 use crate::plugin_host::bindings::imports::log::Level;
@@ -63,8 +63,12 @@ impl Requests {
         account.host_calls += std::mem::take(&mut self.started);
         for ended in self.ended.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             account.network(&ended.phases, ended.total_us, ended.bytes_in);
-            if ended.failure.is_some() {
-                account.last_failure = ended.failure;
+            if let Some(failure) = ended.failure {
+                if failure.kind == ErrorKind::Denied {
+                    account.denials += 1;
+                    account.denied = Some(failure.message.clone());
+                }
+                account.last_failure = Some(failure);
             }
         }
     }
@@ -98,8 +102,9 @@ impl WasiHttpHooks for Requests {
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         self.started += 1;
-        if self.host_calls_before + self.started > limits::HOST_CALLS {
-            self.log.write(Level::Warn, &format!("more than {} host calls in one run", limits::HOST_CALLS));
+        if self.host_calls_before + self.started > self.access.allowance.budget().host_calls {
+            let failure = self.access.exceed(BudgetKey::HostCalls);
+            self.log.write(Level::Warn, &failure.to_string());
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
         let (sender, access, log, ended) =

@@ -22,6 +22,10 @@ fn run(ts_ms: UnixMillis, outcome: RunOutcome, duration_us: u64) -> PluginRun {
         memory_bytes: duration_us * 10,
         host_calls: 0,
         log_bytes: 0,
+        denials: 0,
+        denied: None,
+        bytes_in: 0,
+        bytes_out: 0,
     }
 }
 

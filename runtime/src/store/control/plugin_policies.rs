@@ -1,0 +1,64 @@
+//! What was said over the API about what plugins may do.
+
+use serde_json::Value;
+use sqlx::Row;
+
+use super::{ControlError, ControlStore, Result};
+use crate::domain::{UnixMillis, now_ms};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredPolicy {
+    /// Of the plugin.
+    pub name: String,
+    /// As it was written.
+    pub policy: Value,
+    pub updated_ms: UnixMillis,
+    pub updated_by: String,
+}
+
+impl ControlStore {
+    /// In place of the one before. It must hold no secret: it is stored as it is.
+    pub async fn plugin_policy_put(&self, name: &str, policy: &Value, by: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO plugin_policies (name, policy, updated_ms, updated_by) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (name) DO UPDATE SET policy = excluded.policy, updated_ms = excluded.updated_ms,
+             updated_by = excluded.updated_by",
+        )
+        .bind(name)
+        .bind(policy.to_string())
+        .bind(now_ms())
+        .bind(by)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// False: there was none.
+    pub async fn plugin_policy_delete(&self, name: &str) -> Result<bool> {
+        let deleted =
+            sqlx::query("DELETE FROM plugin_policies WHERE name = $1").bind(name).execute(&self.writer).await?;
+        Ok(deleted.rows_affected() > 0)
+    }
+
+    /// By name.
+    pub async fn plugin_policy_list(&self) -> Result<Vec<StoredPolicy>> {
+        let rows = sqlx::query("SELECT name, policy, updated_ms, updated_by FROM plugin_policies ORDER BY name")
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let (name, policy): (String, String) = (row.try_get("name")?, row.try_get("policy")?);
+                let Ok(value) = serde_json::from_str(&policy) else {
+                    return Err(ControlError::Unreadable {
+                        what: "policy of plugin",
+                        name,
+                        column: "policy",
+                        found: policy,
+                    });
+                };
+                let (updated_ms, updated_by) = (row.try_get("updated_ms")?, row.try_get("updated_by")?);
+                Ok(StoredPolicy { name, policy: value, updated_ms, updated_by })
+            })
+            .collect()
+    }
+}
