@@ -13,6 +13,7 @@ mod demo;
 mod guests;
 mod plugins;
 mod probes;
+mod recordings;
 mod scheduler;
 mod secrets;
 mod services;

@@ -42,6 +42,11 @@ impl Redactor {
         }
     }
 
+    /// In any spelling.
+    pub(super) fn finds_any(&self, text: &[u8]) -> bool {
+        self.finders().iter().any(|finder| finder.find(text).is_some())
+    }
+
     pub(super) fn text(&self, text: &str) -> String {
         replaced_text(&self.finders(), text).unwrap_or_else(|| text.to_owned())
     }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use extrack::domain::{Observation, Origin, Probe, Service};
+use extrack::domain::{Observation, Origin, PluginTrust, Probe, Service};
 use extrack::net::{Net, NetSettings};
 use extrack::plugin_host::{NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Setup};
 
@@ -16,6 +16,7 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
     let net = Net::new(NetSettings::default()).expect("the network can be set up");
     let setup = Setup {
         folder: folder.into(),
+        trust: PluginTrust::default(),
         net,
         log: Arc::new(NoLog),
         versions_kept: 10,
