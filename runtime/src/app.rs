@@ -443,8 +443,9 @@ async fn watch_config(
     let trust = host.trust();
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        true = sources.pull(&host, &trust) => registry.recheck().await,
-        else => {}
+        changed = sources.pull(&host, &trust) => if changed {
+            registry.recheck().await;
+        },
     }
     loop {
         tokio::select! {
