@@ -130,7 +130,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     folder.look_at_start().await;
     let mut sources = PluginSources::default();
     if draft.is_sound() {
-        sources.pull(&host, &draft.plugins().trust).await;
+        sources.pull_missing(&host, &draft.plugins().trust).await;
     }
 
     let Loaded { files, warnings, .. } = draft.check(&host).await?;
@@ -405,16 +405,23 @@ async fn keep_services(
     }
 }
 
-/// Before the services are checked, which may name what is pulled here.
-async fn pull_sources(config_dir: &Path, host: &PluginHost, sources: &mut PluginSources) -> Result<()> {
+/// Before the services are checked, which may name what is pulled here. Answers with the trust that held before, unless the
+/// files have faults that change nothing.
+async fn pull_sources(
+    config_dir: &Path,
+    host: &PluginHost,
+    sources: &mut PluginSources,
+) -> Result<Option<PluginTrust>> {
     let folder = config_dir.to_owned();
     let draft = tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder))).await?;
-    if draft.is_sound() {
-        let trust = &draft.plugins().trust;
-        host.set_trust(trust.clone());
-        sources.pull(host, trust).await;
+    if !draft.is_sound() {
+        return Ok(None);
     }
-    Ok(())
+    let before = host.trust();
+    let trust = &draft.plugins().trust;
+    host.set_trust(trust.clone());
+    sources.pull(host, trust).await;
+    Ok(Some(before))
 }
 
 /// All or nothing: a file with faults changes nothing and is told in full.
@@ -433,13 +440,22 @@ async fn watch_config(
             return Ok(());
         }
     };
+    let trust = host.trust();
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        changed = sources.pull(&host, &trust) => if changed {
+            registry.recheck().await;
+        },
+    }
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = watch.changed() => {}
         }
-        let before = host.trust();
-        pull_sources(&config_dir, &host, &mut sources).await?;
+        let before = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            before = pull_sources(&config_dir, &host, &mut sources) => before?,
+        };
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
                 host.set_file_policies(reloaded.plugins.policies);
@@ -447,7 +463,9 @@ async fn watch_config(
                 tracing::info!("the configuration was read again");
             }
             Err(faults) => {
-                host.set_trust(before);
+                if let Some(before) = before {
+                    host.set_trust(before);
+                }
                 tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
             }
         }

@@ -34,6 +34,7 @@ pub struct Said {
 pub struct Builder {
     services: Option<String>,
     alerts: Option<String>,
+    plugins_yaml: Option<String>,
     files: Vec<(String, Vec<u8>)>,
     env: Vec<(String, String)>,
     is_demo: bool,
@@ -62,6 +63,12 @@ impl Builder {
     /// `alerts.yaml`
     pub fn alerts(mut self, yaml: impl Into<String>) -> Self {
         self.alerts = Some(yaml.into());
+        self
+    }
+
+    /// `plugins.yaml`
+    pub fn plugins_yaml(mut self, yaml: impl Into<String>) -> Self {
+        self.plugins_yaml = Some(yaml.into());
         self
     }
 
@@ -99,7 +106,9 @@ impl Builder {
         if !self.is_demo {
             warm::warm(&runtime.data());
         }
-        for (name, yaml) in [("services.yaml", &self.services), ("alerts.yaml", &self.alerts)] {
+        for (name, yaml) in
+            [("services.yaml", &self.services), ("alerts.yaml", &self.alerts), ("plugins.yaml", &self.plugins_yaml)]
+        {
             if let Some(yaml) = yaml {
                 std::fs::write(runtime.config().join(name), yaml).expect("a fresh folder can be filled");
             }

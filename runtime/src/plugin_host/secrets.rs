@@ -55,9 +55,14 @@ impl SealedSettings {
         self.redactor.add(secret);
     }
 
-    /// The text with secrets taken out: for headers, errors and logs.
+    /// The text with secrets taken out: for errors and logs.
     pub(super) fn redact(&self, text: &str) -> String {
         self.redactor.text(text)
+    }
+
+    /// The same for many texts: the headers of an answer.
+    pub(super) fn redact_all<'a>(&self, texts: impl IntoIterator<Item = &'a mut String>) {
+        self.redactor.texts(texts);
     }
 
     /// The same for a body; one that was cut off loses its end if a secret may begin there.
