@@ -12,6 +12,7 @@ mod demo;
 mod guests;
 mod plugins;
 mod probes;
+mod recordings;
 mod scheduler;
 mod secrets;
 mod services;

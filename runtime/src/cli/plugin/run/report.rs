@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::super::call::Answer;
 use super::super::units::{bar, bytes, micros};
+use super::calls;
 use crate::cli::print::{cell, line, table};
 use crate::domain::{DeliveryError, Finding, Metric, Observation, PluginRun, ReceivedEvent, Reception, Verdict};
-use crate::plugin_host::{PluginEntry, PluginError, ReceiveError};
+use crate::plugin_host::{PluginEntry, PluginError, ReceiveError, RecordedCall};
 
 /// Characters of the longest bar.
 const BAR: usize = 32;
@@ -15,6 +16,8 @@ pub(super) struct Report<'a> {
     pub(super) entry: &'a PluginEntry,
     pub(super) answer: &'a Answer,
     pub(super) account: Option<&'a PluginRun>,
+    /// What it asked the host.
+    pub(super) calls: &'a [RecordedCall],
 }
 
 impl Report<'_> {
@@ -42,6 +45,7 @@ impl Report<'_> {
                 "digest": self.entry.digest,
             },
             "run": cost,
+            "calls": calls::json(self.calls),
         });
         let (key, value) = match self.answer {
             Answer::Probe(observation) => ("observation", observation_json(observation)),
@@ -75,6 +79,7 @@ impl Report<'_> {
             Answer::Webhook(Ok(reception)) => print_reception(reception),
             Answer::Webhook(Err(error)) => field("turned away", &error.to_string()),
         }
+        calls::print(self.calls);
         if let Some(account) = self.account {
             print_cost(account);
         }
