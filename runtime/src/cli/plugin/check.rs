@@ -18,7 +18,7 @@ use crate::plugin_host::{self, ComponentCheck, PluginGrants, PolicyOrigin, StepO
 ///
 /// Without a server, what needs one is left out. Exit code 1 if it would be refused.
 ///
-/// Example: extrack plugin check target/components/shop-probe.wasm
+/// Example: extrack plugin check dist/shop-probe.wasm
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Check {
     file: PathBuf,

@@ -19,7 +19,7 @@ use crate::plugin_host::{self, Asked, Difference, Recording, Replayed};
 ///
 /// Examples:
 ///   extrack plugin replay 4711                                    the recorded version, from the server
-///   extrack plugin replay 4711 --plugin target/components/shop-probe.wasm
+///   extrack plugin replay 4711 --plugin dist/shop-probe.wasm
 ///   extrack plugin replay recording-4711.json                     without a server
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]

@@ -14,7 +14,8 @@ use crate::plugin_host::Recording;
 use crate::telemetry;
 
 /// Runs a plugin once, for real, in the engine the server has; no server is needed. Prints what it found, what the host did
-/// for it and what it cost. Exit code 1 unless the service is healthy or degraded, the rule not breached, the message sent.
+/// for it and what it cost. Exit code 1 unless the service is healthy or degraded, the rule not breached, the message sent, the
+/// delivery taken.
 ///
 /// Examples:
 ///   extrack plugin run dist/quota.wasm --url https://api.example.com --auth 'bearer:$TOKEN'
@@ -22,6 +23,7 @@ use crate::telemetry;
 ///   extrack plugin run dist/quota.wasm --url https://api.example.com --record recordings/quota-exceeded.json
 ///   extrack plugin run dist/error_share.wasm --history runs.json --settings @tests/example.json
 ///   extrack plugin run dist/pager.wasm --settings @settings.json --send
+///   extrack plugin run dist/forge.wasm --settings '{"secret": "s"}' --body @push.json --sign github:s
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Run {
