@@ -8,6 +8,7 @@ mod contract;
 mod crash;
 mod dashboard;
 mod demo;
+mod grants;
 mod guests;
 mod plugins;
 mod probes;
