@@ -13,7 +13,7 @@ FEATURES = $(if $(BUNDLED),--features extrack-runtime/bundled)
 NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 DEMO_ARGS ?=
 
-.PHONY: run build test lint bench release setup setup-test
+.PHONY: run build test lint bench release setup setup-test setup-bench
 
 run: build
 	$(CARGO_TARGET_DIR)/debug/extrack demo $(DEMO_ARGS)
@@ -37,7 +37,7 @@ lint: setup
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check
 	cargo clippy --locked --manifest-path plugins/Cargo.toml --target-dir $(CARGO_TARGET_DIR)/plugins --all-targets -- -D warnings
 
-bench: setup-test
+bench: setup-bench
 	cargo build --locked --release
 	cargo bench --locked -p extrack-tests
 
@@ -49,3 +49,6 @@ setup:
 
 setup-test:
 	@./runtime/setup.sh test
+
+setup-bench:
+	@./runtime/setup.sh bench

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a build needs and this machine lacks. Called by `make`; safe to run again.
 #   setup.sh build   a target for WebAssembly, the DuckDB library
-#   setup.sh test    also the servers that the end-to-end tests watch
+#   setup.sh test    also the servers that the end-to-end tests watch, and the tools of the plugin templates
+#   setup.sh bench   also what the benchmarks compare with
 set -euo pipefail
 what=${1:-build}
 
@@ -62,8 +63,18 @@ if [ ! -e "$folder/libduckdb.so" ]; then
 fi
 
 # --- servers for the end-to-end tests
-if [ "$what" = test ]; then
+if [ "$what" != build ]; then
   have nginx || [ -x /usr/sbin/nginx ] || apt_install nginx-light || fail "the tests need nginx"
   have dnsmasq || [ -x /usr/sbin/dnsmasq ] || apt_install dnsmasq-base || fail "the tests need dnsmasq"
   /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || apt_install python3-aiosmtpd || fail "the tests need Python's aiosmtpd"
+  # The templates for JavaScript and Python fetch the rest from their package registries.
+  node_is_new() { have npm && node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null; }
+  node_is_new || { apt_install nodejs npm && node_is_new; } || fail "the tests of the JavaScript templates need Node.js 18 or newer, with npm"
+  python_has_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+  python_has_venv || { apt_install python3 python3-venv && python_has_venv; } || fail "the tests of the Python templates need Python 3.11 or newer, with venv"
+fi
+
+if [ "$what" = bench ]; then
+  have check_http || [ -x /usr/lib/nagios/plugins/check_http ] || apt_install monitoring-plugins-basic ||
+    say "without Debian's monitoring-plugins-basic the benchmarks leave out the comparison with check_http"
 fi

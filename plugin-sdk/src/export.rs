@@ -8,6 +8,7 @@ use crate::probe::{Check, Observation, Stop};
 use crate::rule::{Evaluation, RuleError, Verdict};
 use crate::settings::{Fault, Setting, parse};
 use crate::time::millis;
+use crate::webhook::{Delivery, Reception, Reject};
 use crate::wit::description;
 use crate::wit::types::PluginInfo;
 pub use crate::wit::types::Want;
@@ -38,6 +39,10 @@ pub trait Rule: Plugin {
 
 pub trait Notifier: Plugin {
     fn notify(notification: &Notification, settings: &Self::Settings) -> Result<Receipt, NotifyError>;
+}
+
+pub trait Webhook: Plugin {
+    fn receive(delivery: &Delivery, settings: &Self::Settings) -> Result<Reception, Reject>;
 }
 
 pub fn describe<P: Plugin>() -> PluginInfo {
@@ -145,6 +150,23 @@ pub mod notifiers {
             install_panic_hook();
             let settings = parse(&context.settings).map_err(|faults| wit::NotifyError::Permanent(together(&faults)))?;
             Ok(P::notify(&notification, &settings)?.into())
+        }
+    }
+}
+
+/// Exports of the world `webhook` for a plugin.
+pub mod webhooks {
+    use super::*;
+    use crate::wit::webhook::exports::external_tracking::plugin::webhooks as wit;
+
+    pub struct Adapter<P>(std::marker::PhantomData<P>);
+    describes!(Webhook);
+
+    impl<P: Webhook> wit::Guest for Adapter<P> {
+        fn receive(context: wit::Context, request: wit::Request) -> Result<wit::Reception, wit::Reject> {
+            install_panic_hook();
+            let settings = parse(&context.settings).map_err(|faults| wit::Reject::Settings(together(&faults)))?;
+            Ok(P::receive(&Delivery::new(context, request), &settings)?.into())
         }
     }
 }

@@ -15,6 +15,7 @@
 mod history;
 mod message;
 mod net;
+mod webhook;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,10 @@ use crate::wit::{dns, http, tls};
 pub use history::sample;
 pub use message::{notification, resolved};
 pub use net::{Connection, TcpScript, certificate, dns_response, response, tls_session};
+pub use webhook::delivery;
+
+/// 2026-01-01T00:00:00Z
+const START_MS: u64 = 1_767_225_600_000;
 
 thread_local! {
     static INSTALLED: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
@@ -78,7 +83,7 @@ impl Host {
             samples: Vec::new(),
             cel: None,
             logs: Vec::new(),
-            now_ms: 1_767_225_600_000,
+            now_ms: START_MS,
             monotonic_us: 0,
             random: 0,
         }));

@@ -1,5 +1,5 @@
 //! Write plugins for External Tracking: probes that check a service, rules that judge its history, notifiers that tell
-//! people. One function with an attribute and one struct of settings make a plugin:
+//! people, webhooks that take in what a service says of itself. One function with an attribute and one struct of settings make a plugin:
 //!
 //! ```
 //! use extrack_plugin::prelude::*;
@@ -50,13 +50,15 @@ pub mod probe;
 pub mod random;
 pub mod rule;
 pub mod settings;
+pub mod signatures;
 pub mod tcp;
 pub mod time;
 pub mod tls;
 pub mod url;
 pub mod value;
+pub mod webhook;
 
-pub use extrack_plugin_macros::{Settings, notifier, probe, rule};
+pub use extrack_plugin_macros::{Settings, notifier, probe, rule, webhook};
 pub use serde;
 pub use serde_json as json;
 
@@ -73,9 +75,11 @@ pub mod prelude {
     pub use crate::notifier::{Alert, Notification, NotifyError, Receipt};
     pub use crate::probe::{Check, ErrorKind, Observation, Status, Stop};
     pub use crate::rule::{Evaluation, Finding, Verdict};
-    pub use crate::settings::{Fault, NoSettings, Secret, Setting};
+    pub use crate::settings::{Fault, NoSettings, Secret, Secrets, Setting};
+    pub use crate::signatures::{Algorithm, Scheme};
     pub use crate::value::Value;
-    pub use crate::{Settings, notifier, probe, rule};
+    pub use crate::webhook::{Delivery, Event, Reception, Reject, Report};
+    pub use crate::{Settings, notifier, probe, rule, webhook};
     pub use crate::{cel, clock, dns, history, http, json, jsonpath, log, mail, random, tcp, time, tls};
 }
 

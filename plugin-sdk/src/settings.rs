@@ -93,6 +93,43 @@ impl Setting for Secret {
     }
 }
 
+/// One or several texts that never enter the plugin. Several while a sender changes its secret: the new one and the old one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secrets(Vec<Secret>);
+
+impl AsRef<[Secret]> for Secrets {
+    fn as_ref(&self) -> &[Secret] {
+        &self.0
+    }
+}
+
+impl AsRef<[Secret]> for Secret {
+    fn as_ref(&self) -> &[Secret] {
+        std::slice::from_ref(self)
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Setting for Secrets {
+    fn schema() -> String {
+        r#"{"anyOf":[{"type":"string","minLength":1},{"type":"array","items":{"type":"string","minLength":1},"minItems":1,"maxItems":8}],"x-secret":true}"#.to_owned()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        let secrets = match value {
+            Value::Array(_) => Vec::read(value, place, faults)?,
+            _ => vec![Secret::read(value, place, faults)?],
+        };
+        let some = (!secrets.is_empty()).then_some(Secrets(secrets));
+        faults.expect(some, value, place, "one secret or several")
+    }
+}
+
 impl Setting for String {
     fn schema() -> String {
         r#"{"type":"string"}"#.to_owned()

@@ -35,6 +35,63 @@ pub fn rfc3339(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
+/// Milliseconds since 1970 of a moment such as `2026-11-23T07:45:00.123+01:00`; none before 1970 or for anything else.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.get(range)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten()
+    };
+    let is = |position: usize, wanted: &[u8]| text.as_bytes().get(position).is_some_and(|byte| wanted.contains(byte));
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    let is_shaped = is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":");
+    let days = days_of(year, month, day)?;
+    if !is_shaped || civil(days) != (year, month, day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let rest = text.get(19..)?;
+    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let fraction = rest[..rest.len() - zone.len()].strip_prefix('.').unwrap_or_default();
+    let ms = format!("{fraction:0<3}").get(..3)?.parse::<u64>().ok()?;
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+    let (sign, offset) = match zone.as_bytes() {
+        [b'Z' | b'z'] => (1, 0),
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let (hours, minutes) = (zone[1..3].parse::<i64>().ok()?, zone[4..6].parse::<i64>().ok()?);
+            (if *sign == b'+' { -1 } else { 1 }, hours * 3_600 + minutes * 60)
+        }
+        _ => return None,
+    };
+    u64::try_from(i64::try_from(seconds).ok()? + sign * offset).ok()?.checked_mul(1_000)?.checked_add(ms)
+}
+
+/// A moment as senders write it: RFC 3339, or a number of seconds or milliseconds since 1970, also as text.
+pub fn moment_of(value: &serde_json::Value) -> Option<u64> {
+    // Seconds reach this far in the year 5138, milliseconds passed it in 1973.
+    const MILLISECONDS: f64 = 1e11;
+    let number = match value {
+        serde_json::Value::Number(number) => number.as_f64()?,
+        serde_json::Value::String(text) => match text.parse::<f64>() {
+            Ok(number) => number,
+            Err(_) => return parse_rfc3339(text),
+        },
+        _ => return None,
+    };
+    let ms = if number < MILLISECONDS { number * 1_000.0 } else { number };
+    (1.0..1e15).contains(&ms).then_some(ms.round() as u64)
+}
+
+/// The reverse of [`civil`].
+fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1..=12).contains(&month) || day == 0 {
+        return None;
+    }
+    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    (era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year).checked_sub(719_468)
+}
+
 /// Date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are counted from March, so that the
 /// leap day comes last, in eras of 400 years.
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -63,6 +120,51 @@ mod tests {
         }
         for text in ["", "5", "m", "-5m", "1.5h", "5 m", "99999999999999999999d"] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_moments() {
+        for (text, ms) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T00:00:00.000Z", 951_782_400_000),
+            ("2024-12-31t23:59:59.9999z", 1_735_689_599_999),
+            ("2026-11-23 09:00:00.1+01:00", 1_795_420_800_100),
+            ("2026-11-23T02:30:00-05:30", 1_795_420_800_000),
+        ] {
+            assert_eq!(parse_rfc3339(text), Some(ms), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-23",
+            "2026-13-01T00:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "2026-11-23T00:00:00",
+            "2026-11-23T24:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "2026-11-23T00:00:00+1:00",
+            "x026-11-23T00:00:00Z",
+            "2026-11-23T00:00:00.Zä",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_moments_as_senders_write_them() {
+        use serde_json::json;
+        for (value, ms) in [
+            (json!(1_767_225_600), Some(1_767_225_600_000)),
+            (json!(1_767_225_600.25), Some(1_767_225_600_250)),
+            (json!(1_767_225_600_250_u64), Some(1_767_225_600_250)),
+            (json!("1767225600"), Some(1_767_225_600_000)),
+            (json!("2026-01-01T00:00:00Z"), Some(1_767_225_600_000)),
+            (json!("yesterday"), None),
+            (json!(-1), None),
+            (json!(1e300), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(moment_of(&value), ms, "{value}");
         }
     }
 

@@ -23,6 +23,7 @@ pub mod host {
                 import external-tracking:plugin/log@0.1.0;
                 import external-tracking:plugin/clock@0.1.0;
                 import external-tracking:plugin/random@0.1.0;
+                import external-tracking:plugin/signatures@0.1.0;
             }
         ",
         world: "host",
@@ -31,7 +32,9 @@ pub mod host {
     });
 }
 
-pub use host::external_tracking::plugin::{cel, clock, dns, history, http, log, mail, net, random, tcp, tls, types};
+pub use host::external_tracking::plugin::{
+    cel, clock, dns, history, http, log, mail, net, random, signatures, tcp, tls, types,
+};
 
 macro_rules! export {
     ($module:ident, $macro_name:literal, $inline:literal) => {
@@ -67,4 +70,9 @@ export!(
     notifier,
     "export_notifier",
     "package external-tracking:sdk; world notifying { export external-tracking:plugin/notifiers@0.1.0; }"
+);
+export!(
+    webhook,
+    "export_webhook",
+    "package external-tracking:sdk; world receiving { export external-tracking:plugin/webhooks@0.1.0; }"
 );

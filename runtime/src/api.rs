@@ -6,6 +6,7 @@ mod routes;
 
 mod alerts;
 mod audit;
+mod events;
 mod health;
 mod metrics;
 mod notifications;
@@ -14,6 +15,7 @@ mod openapi;
 mod plugins;
 mod services;
 mod sql;
+mod webhooks;
 
 mod auth;
 mod dashboard;

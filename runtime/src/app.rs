@@ -6,6 +6,7 @@ mod bind_plugins;
 mod bind_registry;
 mod local;
 mod plugin_folder;
+mod plugin_sources;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ use crate::alerts::{
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
-use crate::domain::Catalog;
+use crate::domain::{Catalog, PluginTrust};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, SettingsInUse};
@@ -39,6 +40,7 @@ pub use local::{check_plugin, history_of, load_plugin};
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
+use plugin_sources::PluginSources;
 use tasks::{Stage, Tasks};
 
 /// What `extrack serve` was told.
@@ -91,6 +93,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
+        trust: draft.plugins().trust.clone(),
         net: network(&settings)?,
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
@@ -115,6 +118,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     bind_plugins::stored_policies(&control, &host).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
+    let mut sources = PluginSources::default();
+    if draft.is_sound() {
+        sources.pull(&host, &draft.plugins().trust).await;
+    }
 
     let Loaded { files, warnings, .. } = draft.check(&host).await?;
     warn(&warnings);
@@ -126,8 +133,15 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
-    let monitoring =
-        Monitoring::new(host.clone(), results.clone(), to_alerts, registry.watch(), MonitoringSettings::default());
+    let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
+    let monitoring = Monitoring::new(
+        host.clone(),
+        results.clone(),
+        to_alerts,
+        registry.watch(),
+        MonitoringSettings::default(),
+        first_event_id,
+    );
     restore(&monitoring, &results, &registry.catalog()).await?;
     let signals = AlertSignals::default();
     start_alerting(
@@ -165,7 +179,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let face = Face { registry: registry.clone(), board: board.clone(), results: results.clone(), metrics };
     let parts = Parts {
         services: Arc::new(registry.clone()),
-        monitor: Arc::new(monitoring),
+        monitor: Arc::new(monitoring.clone()),
+        webhooks: Arc::new(monitoring),
         plugins: Arc::new(host.clone()),
         program: Arc::new(face),
         control: control.clone(),
@@ -183,7 +198,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let stop = tasks.stop(Stage::Faces);
     tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
     let stop = tasks.stop(Stage::Faces);
-    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, stop));
+    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, sources, stop));
 
     tracing::info!(%address, "ready");
     started(Started { address, new_token });
@@ -203,6 +218,8 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
     let drain = tokio::spawn(async move { while accounted.recv().await.is_some() {} });
     let setup = plugin_host::Setup {
         folder: scratch.path().to_owned(),
+        // What would be installed is the server's question.
+        trust: PluginTrust::default(),
         net: Net::new(NetSettings::default())?,
         log: Arc::new(NoLog),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
@@ -249,6 +266,13 @@ async fn restore(monitoring: &Monitoring, results: &ResultStore, catalog: &Catal
         let rows = (RECENT * service.probes.len().max(1)).min(1_000);
         let mut page = results.observation_page(slug, None, rows).await?;
         page.reverse();
+        // Reports are far between, and count until the next one.
+        for webhook in &service.webhooks {
+            let reports = results.report_history(slug, &webhook.name, RECENT).await?;
+            page.retain(|row| !reports.iter().any(|report| report.run_id == row.run_id));
+            page.extend(reports);
+        }
+        page.sort_by_key(|row| row.run_id);
         monitoring.restore(page);
     }
     Ok(())
@@ -363,11 +387,24 @@ async fn keep_services(
     }
 }
 
+/// Before the services are checked, which may name what is pulled here.
+async fn pull_sources(config_dir: &Path, host: &PluginHost, sources: &mut PluginSources) -> Result<()> {
+    let folder = config_dir.to_owned();
+    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder))).await?;
+    if draft.is_sound() {
+        let trust = &draft.plugins().trust;
+        host.set_trust(trust.clone());
+        sources.pull(host, trust).await;
+    }
+    Ok(())
+}
+
 /// All or nothing: a file with faults changes nothing and is told in full.
 async fn watch_config(
     config_dir: PathBuf,
     host: PluginHost,
     registry: Registry,
+    mut sources: PluginSources,
     stop: CancellationToken,
 ) -> Result<()> {
     let mut watch = match ConfigWatch::start(&config_dir) {
@@ -383,13 +420,18 @@ async fn watch_config(
             () = stop.cancelled() => return Ok(()),
             () = watch.changed() => {}
         }
+        let before = host.trust();
+        pull_sources(&config_dir, &host, &mut sources).await?;
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
                 host.set_file_policies(reloaded.plugins.policies);
                 warn(&reloaded.warnings);
                 tracing::info!("the configuration was read again");
             }
-            Err(faults) => tracing::error!("the configuration has faults, the one before stays in use:\n{faults}"),
+            Err(faults) => {
+                host.set_trust(before);
+                tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::domain::PluginTrust;
 use crate::registry::fault::child;
 use crate::registry::schema::Schema;
 use crate::registry::spec::{AlertsFile, NotificationSpec, PluginsFile, ServicesFile};
@@ -109,7 +110,15 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     folder_check(config_dir, &mut faults, &mut warnings);
     let services = document(config_dir, SERVICES, environment, &mut faults);
     let alerts = document(config_dir, ALERTS, environment, &mut faults);
+    let faults_elsewhere = faults.len();
     let plugins_document = document(config_dir, PLUGINS, environment, &mut faults);
+    let mut plugins_report = structure_check::<PluginsFile>(&plugins_document, &mut faults);
+    let (mut plugins, judged) = plugins::read(&plugins_document, config_dir, &mut plugins_report);
+    faults.extend(judged.faults.iter().map(|fault| plugins_document.place(fault)));
+    warnings.extend(judged.warnings.iter().map(|warning| plugins_document.place(warning)));
+    if faults.len() > faults_elsewhere {
+        plugins.trust = PluginTrust::closed();
+    }
     let mut report = Report::default();
     let mut entries = FileEntries::default();
     let mut services_report = structure_check::<ServicesFile>(&services, &mut faults);
@@ -117,10 +126,6 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     entries.services = parse(&services, "services", &mut services_report);
     entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
-    let mut plugins_report = structure_check::<PluginsFile>(&plugins_document, &mut faults);
-    let (plugins, judged) = plugins::read(&plugins_document, &mut plugins_report);
-    faults.extend(judged.faults.iter().map(|fault| plugins_document.place(fault)));
-    warnings.extend(judged.warnings.iter().map(|warning| plugins_document.place(warning)));
     for part in [services_report, alerts_report, plugins_report] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
@@ -142,6 +147,11 @@ impl Draft {
     /// What `plugins.yaml` says: needed before the plugins are loaded. Without what is wrong in it.
     pub fn plugins(&self) -> &PluginsConfig {
         &self.plugins
+    }
+
+    /// Nothing is wrong so far.
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty() && self.report.faults.is_empty() && self.report.left_out == 0
     }
 
     pub async fn check(self, directory: &dyn PluginDirectory) -> Result<Loaded, Faults> {

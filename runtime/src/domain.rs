@@ -3,11 +3,13 @@
 pub mod alert;
 pub mod catalog;
 pub mod duration;
+pub mod event;
 pub mod message;
 pub mod observation;
 pub mod plugin;
 pub mod plugin_health;
 pub mod plugin_policy;
+mod plugin_trust;
 pub mod plugin_version;
 pub mod rule;
 pub mod shadow;
@@ -19,8 +21,9 @@ pub use alert::{
 };
 pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe,
-    SHORTEST_HIDDEN_BYTES, Service,
+    SHORTEST_HIDDEN_BYTES, Service, Webhook,
 };
+pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use message::{DeliveryError, Message, Receipt};
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
@@ -29,6 +32,7 @@ pub use plugin_health::{
     RecentRuns, RunFigures, StoredRun, StoredRuns, bucket_middle_us, duration_bucket, is_broken,
 };
 pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
+pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
     ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
 };

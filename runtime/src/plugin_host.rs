@@ -22,9 +22,11 @@ mod redaction;
 mod run;
 mod run_log;
 mod secrets;
+mod sent;
 mod shadow;
 mod start;
 mod state;
+mod trust;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -36,15 +38,16 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, UnixMillis, now_ms};
+use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms};
 use crate::net::Net;
 
-pub use calls::{PluginError, ProbeCall, RuleCall};
+pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, WebhookCall};
 pub use check::{CheckedStep, ComponentCheck, StepOutcome};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
 pub use shadow::{ShadowEntry, ShadowRunner};
+pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
 pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
 use credentials::Wallet;
@@ -52,6 +55,7 @@ use loader::{LoadedPlugin, Loader};
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
 use start::BundledPlugin;
+use trust::Trust;
 use versions::ComponentStore;
 
 /// Runs accounted but not yet stored; when it is full, the next run waits with its answer.
@@ -82,6 +86,8 @@ pub struct PluginEntry {
     /// Who installed it; `bundled` for what came with the binary.
     pub by: String,
     pub size: usize,
+    /// Id of the operator's key that signed it.
+    pub signed_by: Option<String>,
     pub imports: Vec<String>,
     pub info: Arc<PluginInfo>,
     pub health: PluginHealth,
@@ -111,6 +117,7 @@ pub type InUse = dyn Fn(PluginKind, &str) -> Vec<SettingsInUse> + Send + Sync;
 pub struct Setup {
     /// Installed components and compiled code.
     pub folder: PathBuf,
+    pub trust: PluginTrust,
     pub net: Net,
     pub log: Arc<dyn VersionLog>,
     /// Installed components kept of each plugin, whether active or not; what may be needed stays beyond it.
@@ -134,6 +141,7 @@ struct Shared {
     runner: Runner,
     loader: Loader,
     components: ComponentStore,
+    trust: Arc<Trust>,
     /// Replaced whole: a call in flight keeps the version it began with.
     active: ArcSwap<Active>,
     /// By the name of their plugin.
@@ -163,10 +171,11 @@ struct Shared {
 impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
-        let (loader, runner) = compiler(&setup.folder)?;
+        let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
+        let (loader, runner) = compiler(&setup.folder, &trust)?;
         let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
         let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
-        let host = Self::assemble(setup, loader, runner, active, bundled)?;
+        let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
         host.load_installed(&records).await;
         host.load_shadows(&records).await;
         host.sweep(&records).await;
@@ -175,14 +184,16 @@ impl PluginHost {
 
     /// Without any plugin.
     fn empty(setup: Setup) -> Result<Self, SetupError> {
-        let (loader, runner) = compiler(&setup.folder)?;
-        Self::assemble(setup, loader, runner, Active::new(), BTreeMap::new())
+        let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
+        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        Self::assemble(setup, loader, runner, trust, Active::new(), BTreeMap::new())
     }
 
     fn assemble(
         setup: Setup,
         loader: Loader,
         runner: Runner,
+        trust: Arc<Trust>,
         active: Active,
         bundled: BTreeMap<String, BundledPlugin>,
     ) -> Result<Self, SetupError> {
@@ -193,6 +204,7 @@ impl PluginHost {
             runner,
             loader,
             components,
+            trust,
             active: ArcSwap::from_pointee(active),
             shadows: ArcSwap::default(),
             shadow_work,
@@ -289,6 +301,7 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         since_ms: plugin.since_ms,
         by: plugin.by.clone(),
         size: plugin.size,
+        signed_by: plugin.signed_by.clone(),
         imports: plugin.imports.clone(),
         info: plugin.info.clone(),
         health: plugin.health.shown(now_ms()),
@@ -296,12 +309,12 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
     }
 }
 
-/// The engine, with compiled code kept in the folder.
-fn compiler(folder: &Path) -> Result<(Loader, Runner), SetupError> {
+/// The engine, with compiled code kept in the folder, for components that are trusted.
+fn compiler(folder: &Path, trust: &Arc<Trust>) -> Result<(Loader, Runner), SetupError> {
     let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
     let path = folder.join("compiled");
     let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
-    let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?;
+    let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone());
     Ok((loader, Runner::new(&engine)))
 }
 

@@ -9,6 +9,7 @@ mod catalog;
 mod compile;
 mod files;
 mod plugin_policy;
+mod plugin_trust;
 mod plugins;
 mod prune;
 mod record;
@@ -30,6 +31,7 @@ pub use compile::Defaults;
 pub use fault::{Fault, Report};
 pub use files::{CheckedFiles, FileEntries, check_files};
 pub use plugin_policy::{plugin_policies, plugin_policy_read};
+pub use plugin_trust::plugin_trust;
 pub use plugins::PluginDirectory;
 pub use prune::prune_and_parse;
 pub use record::ServiceRecord;
@@ -242,6 +244,12 @@ impl Registry {
             for probe in &service.probes {
                 let owner = format!("probe `{}` of service `{}`", probe.name, service.slug);
                 add(&probe.plugin, owner, PluginKind::Probe, &probe.settings);
+            }
+        }
+        for service in catalog.services.values() {
+            for webhook in &service.webhooks {
+                let owner = format!("webhook `{}` of service `{}`", webhook.name, service.slug);
+                add(&webhook.plugin, owner, PluginKind::Webhook, &webhook.settings);
             }
         }
         for rule in catalog.rules.values().flatten() {

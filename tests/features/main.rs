@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod author;
 mod channels;
 mod config;
 mod contract;
@@ -15,4 +16,8 @@ mod probes;
 mod scheduler;
 mod secrets;
 mod services;
+mod shadow;
 mod sql;
+mod templates;
+mod versions;
+mod webhooks;

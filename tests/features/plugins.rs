@@ -47,8 +47,13 @@ async fn the_bundled_plugins_are_there() {
     assert_eq!(
         names,
         [
+            "notifier discord",
             "notifier email",
+            "notifier pagerduty",
             "notifier slack",
+            "notifier sms",
+            "notifier teams",
+            "notifier telegram",
             "notifier webhook",
             "probe dns",
             "probe http",
@@ -155,9 +160,9 @@ async fn the_command_line_installs_lists_inspects_and_rolls_back() {
     let runtime = TestRuntime::builder().start().await;
     let path = |name: &str| components::path(name).to_str().unwrap().to_owned();
 
-    let inspected = runtime.cli(["plugin", "inspect", &path("swapped-one")]).await;
+    let inspected = runtime.cli(["plugin", "inspect", &path("swapped-one"), "--json"]).await;
     assert_eq!(inspected.code, Some(0), "{inspected:?}");
-    let inspected: Value = serde_json::from_str(&inspected.out).expect("inspect prints JSON");
+    let inspected: Value = serde_json::from_str(&inspected.out).expect("--json prints JSON");
     assert_eq!([&inspected["name"], &inspected["kind"], &inspected["version"]], ["swapped", "probe", "1.0.0"]);
     assert!(inspected["imports"].to_string().contains("http"), "{inspected}");
     assert_eq!(inspected["settingsSchema"]["properties"]["path"]["type"], "string", "{inspected}");
@@ -217,39 +222,61 @@ async fn a_file_dropped_into_the_watched_folder_is_installed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_swaps_under_running_probes_lose_no_run() {
-    const SERVICES: usize = 20;
-    const SWAPS: usize = 100;
+async fn two_hundred_swaps_roll_backs_and_promotions_under_running_probes_lose_no_run() {
+    const SERVICES: usize = 40;
+    /// Of four swaps.
+    const ROUNDS: usize = 50;
     let vendor = Vendor::start().await;
-    let runtime = TestRuntime::builder()
-        .services(services(&vendor.url(), SERVICES))
-        .plugin("swapped.wasm", components::guest("swapped-one"))
-        .start()
-        .await;
+    let (one, two) = (components::guest("swapped-one"), components::guest("swapped-two"));
+    let runtime =
+        TestRuntime::builder().services(services(&vendor.url(), SERVICES)).plugin("swapped.wasm", one).start().await;
     let api = runtime.api();
-    let versions = [components::guest("swapped-two"), components::guest("swapped-one")];
     // Compiled once, so that what follows is the swap alone.
-    for component in &versions {
-        api.plugin_put("swapped", component).await.expect(200);
-    }
-    for swap in 0..SWAPS {
-        let entry = api.plugin_put("swapped", &versions[swap % 2]).await.expect(200);
-        assert_eq!(entry["version"], if swap % 2 == 0 { "2.0.0" } else { "1.0.0" });
-        // Spread over time: five more runs, by whichever version.
+    api.plugin_put("swapped", &two).await.expect(200);
+    api.rollback("swapped").await.expect(200);
+    // Spread over time: a tenth of the services each.
+    let more_runs = async || {
         let before = vendor.hits("/health");
         wait_for("more runs", PATIENCE, async || match vendor.hits("/health") {
-            hits if hits >= before + 5 => Ok(()),
+            hits if hits >= before + SERVICES as u64 / 10 => Ok(()),
             hits => Err(format!("{hits} after {before}")),
         })
         .await;
+    };
+    for _ in 0..ROUNDS {
+        assert_eq!(api.plugin_put("swapped", &two).await.expect(200)["version"], "2.0.0");
+        more_runs().await;
+        assert_eq!(api.rollback("swapped").await.expect(200)["version"], "1.0.0");
+        more_runs().await;
+        assert_eq!(api.shadow_put("swapped", &two).await.expect(200)["version"], "1.0.0");
+        assert_eq!(api.promote("swapped").await.expect(200)["version"], "2.0.0");
+        more_runs().await;
+        assert_eq!(api.rollback("swapped").await.expect(200)["version"], "1.0.0");
+        more_runs().await;
     }
     // The last of them are stored a moment later.
     let answered = vendor.hits("/health") as i64;
-    wait_for("their rows", PATIENCE, async || match api.sql_count("SELECT count(*) FROM observations").await {
-        rows if rows >= answered => Ok(()),
-        rows => Err(format!("{rows} of {answered}")),
+    wait_for("their rows", PATIENCE, async || {
+        let rows = api
+            .sql_count(
+                "SELECT (SELECT count(*) FROM observations) + \
+                 (SELECT count(*) FROM plugin_runs WHERE function = 'shadow-check')",
+            )
+            .await;
+        // A candidate's run that was under way when it was promoted has no row.
+        let cut_off = ROUNDS as i64 * SERVICES as i64;
+        if rows >= answered - cut_off { Ok(()) } else { Err(format!("{rows} of {answered}")) }
     })
     .await;
+    let swaps = api.sql_count("SELECT count(*) FROM plugin_runs WHERE plugin = 'swapped' AND function = 'check'").await;
+    assert!(swaps as usize >= 4 * ROUNDS, "{swaps} runs are too few to tell");
+    let audited = api.list("/api/v1/audit?subject=plugin:swapped").await;
+    let count = |action: &str| audited.iter().filter(|entry| entry["action"] == action).count();
+    assert_eq!(
+        ["plugin.install", "plugin.rollback", "plugin.promote"].map(count),
+        [ROUNDS + 2, 2 * ROUNDS + 1, ROUNDS],
+        "swaps that took place"
+    );
     let bad = api
         .sql("SELECT ts, service, status, error, missed FROM observations WHERE status <> 'healthy' OR missed")
         .await;

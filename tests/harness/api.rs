@@ -82,6 +82,20 @@ impl Api {
         self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/rollback"))).await
     }
 
+    /// A candidate beside the active version.
+    pub async fn shadow_put(&self, name: &str, component: &[u8]) -> Reply {
+        let request = self.request(Method::PUT, &format!("/api/v1/plugins/{name}/shadow"));
+        self.send(request.header(CONTENT_TYPE, "application/wasm").body(component.to_vec())).await
+    }
+
+    pub async fn promote(&self, name: &str) -> Reply {
+        self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/promote"))).await
+    }
+
+    pub async fn discard(&self, name: &str) -> Reply {
+        self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/discard"))).await
+    }
+
     /// All pages of a list.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let joint = if path.contains('?') { '&' } else { '?' };

@@ -39,11 +39,25 @@ pub fn with_import_of_another_kind() -> Vec<u8> {
     of_world("curious", "include external-tracking:plugin/probe@0.1.0; import external-tracking:plugin/history@0.1.0;")
 }
 
+/// A plugin of that kind that imports an interface of another package too: `with_import("rule", "wasi:http", "types", "0.2.0")`.
+pub fn with_import(kind: &str, package: &str, interface: &str, version: &str) -> Vec<u8> {
+    let text = format!("package {package}@{version};\ninterface {interface} {{ ask: func() -> u32; }}\n");
+    let items = format!("include external-tracking:plugin/{kind}@0.1.0; import {package}/{interface}@{version};");
+    of_world_with("curious", &items, Some(&text))
+}
+
 /// A component of that world, in which every function traps.
 fn of_world(name: &str, items: &str) -> Vec<u8> {
+    of_world_with(name, items, None)
+}
+
+fn of_world_with(name: &str, items: &str, package: Option<&str>) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
     resolve.push_path(wit).expect("our own contract is good");
+    if let Some(text) = package {
+        resolve.push_str("package.wit", text).expect("the test's package is good");
+    }
     let text = format!("package test:{name};\nworld {name} {{ {items} }}\n");
     let package = resolve.push_str(format!("{name}.wit"), &text).expect("the test's world is good");
     let world = resolve.select_world(&[package], Some(name)).expect("it was just defined");

@@ -16,13 +16,18 @@ use crate::wait::{PATIENCE, wait_for};
 const STOP: Duration = Duration::from_secs(10);
 
 /// Answers `/health` with 200 and `all good`, `/missing` with 404, `/broken` with 500, `/locked` with 200 to those who send
-/// the header `x-api-key: s3cret-k3y` and with 401 to others.
+/// the header `x-api-key: s3cret-k3y` and with 401 to others. `/status` and `/locked/status` are the same in JSON.
 const LOCATIONS: &str = r#"
     location = /health { return 200 "all good\n"; }
     location = /broken { return 500 "out of order\n"; }
     location = /locked {
         if ($http_x_api_key != "s3cret-k3y") { return 401 "who are you?\n"; }
         return 200 "welcome\n";
+    }
+    location = /status { return 200 '{"status": "ok"}'; }
+    location = /locked/status {
+        if ($http_x_api_key != "s3cret-k3y") { return 401 '{"status": "who are you?"}'; }
+        return 200 '{"status": "ok"}';
     }
     location / { return 404 "nothing here\n"; }
 "#;

@@ -33,6 +33,12 @@ pub fn notifier(arguments: TokenStream, item: TokenStream) -> TokenStream {
     plugin::expand(Kind::Notifier, arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
+/// Makes a webhook of a function `fn(&Delivery, &Settings) -> impl webhook::Outcome`. The rest is as for [`macro@probe`].
+#[proc_macro_attribute]
+pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    plugin::expand(Kind::Webhook, arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
 /// Reads a struct with named fields, or an enum of bare names, from settings, and writes its JSON Schema.
 ///
 /// A doc comment is a description. Names become `camelCase`. On a field, `#[setting(..)]` takes `default = LITERAL` (read

@@ -1,4 +1,4 @@
-//! `#[probe]`, `#[rule]` and `#[notifier]`: the function stays as it is; beside it a type implements the kind's trait, and on
+//! `#[probe]`, `#[rule]`, `#[notifier]` and `#[webhook]`: the function stays as it is; beside it a type implements the kind's trait, and on
 //! WebAssembly is exported.
 
 use proc_macro2::TokenStream;
@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     Probe,
     Rule,
     Notifier,
+    Webhook,
 }
 
 impl Kind {
@@ -21,6 +22,7 @@ impl Kind {
             Kind::Probe => "&Check",
             Kind::Rule => "&Evaluation",
             Kind::Notifier => "&Notification",
+            Kind::Webhook => "&Delivery",
         }
     }
 }
@@ -105,6 +107,7 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> R
         Kind::Probe => ("probes", "probe::export_probe"),
         Kind::Rule => ("rules", "rule::export_rule"),
         Kind::Notifier => ("notifiers", "notifier::export_notifier"),
+        Kind::Webhook => ("webhooks", "webhook::export_webhook"),
     };
     let exports = format_ident!("{exports}");
     let export: Path = syn::parse_str(&format!("::extrack_plugin::wit::{export}"))?;
@@ -114,6 +117,7 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> R
             Kind::Probe => "probe",
             Kind::Rule => "rule",
             Kind::Notifier => "notifier",
+            Kind::Webhook => "webhook",
         }
     ))?;
     Ok(quote! {
@@ -207,6 +211,17 @@ fn implementation(kind: Kind, function: &Ident, has_settings: bool, arguments: &
                 }
             }
         }
+        Kind::Webhook => quote! {
+            impl ::extrack_plugin::export::Webhook for ExtrackPlugin {
+                fn receive(
+                    subject: &::extrack_plugin::webhook::Delivery,
+                    settings: &<Self as ::extrack_plugin::export::Plugin>::Settings,
+                ) -> ::std::result::Result<::extrack_plugin::webhook::Reception, ::extrack_plugin::webhook::Reject> {
+                    let _ = settings;
+                    ::extrack_plugin::webhook::Outcome::into_result(#call)
+                }
+            }
+        },
         Kind::Notifier => quote! {
             impl ::extrack_plugin::export::Notifier for ExtrackPlugin {
                 fn notify(

@@ -153,3 +153,69 @@ mod a_notifier {
         assert!(matches!(answer, Err(Answer::Retryable(retry)) if retry.after_ms == Some(2_000)));
     }
 }
+
+mod a_webhook {
+    use super::*;
+    use crate::wit::webhook::exports::external_tracking::plugin::webhooks as wit;
+
+    #[derive(Settings)]
+    struct Settings {
+        secret: Secrets,
+    }
+
+    #[webhook]
+    fn receive(delivery: &Delivery, settings: &Settings) -> Result<Option<Event>, Reject> {
+        delivery.verify_header("x-key", &settings.secret)?;
+        let body = delivery.json()?;
+        Ok(body["kind"].as_str().map(|kind| {
+            let event = Event::new(kind, "told").id("1").payload(body.clone()).attribute("n", 1);
+            event.report(Report::degraded("slow").metric("queue", 7))
+        }))
+    }
+
+    type Exported = crate::export::webhooks::Adapter<ExtrackPlugin>;
+
+    fn received(settings: &str, key: &str, body: &str) -> Result<wit::Reception, wit::Reject> {
+        use wit::Guest;
+        let _host = Host::install();
+        let context = wit::Context {
+            service: "s".to_owned(),
+            settings: settings.to_owned(),
+            timeout_ms: 10_000,
+            attributes: Vec::new(),
+        };
+        let request = wit::Request {
+            method: "POST".to_owned(),
+            path: String::new(),
+            query: String::new(),
+            headers: vec![("x-key".to_owned(), key.to_owned())],
+            body: body.as_bytes().to_vec(),
+            received_ms: 0,
+        };
+        Exported::receive(context, request)
+    }
+
+    #[test]
+    fn a_webhook_answers_events_or_why_not() {
+        let settings = r#"{"secret": ["new", "old"]}"#;
+        let reception = received(settings, "old", r#"{"kind": "deploy"}"#).unwrap();
+        let [event] = &reception.events[..] else { panic!("{reception:?}") };
+        assert_eq!((event.kind.as_str(), event.payload.as_str()), ("deploy", r#"{"kind":"deploy"}"#));
+        assert_eq!(event.report.as_ref().map(|report| report.status), Some(Status::Degraded));
+        assert!(received(settings, "Bearer new", "{}").unwrap().events.is_empty());
+        assert!(matches!(received(settings, "guess", "{}"), Err(wit::Reject::Unauthenticated(_))));
+        assert!(matches!(received(settings, "old", "{"), Err(wit::Reject::Malformed(_))));
+        assert!(matches!(received("{}", "old", "{}"), Err(wit::Reject::Settings(text)) if text.contains("/secret")));
+    }
+
+    #[test]
+    fn one_secret_or_several_never_enter_the_plugin() {
+        let schema: json::Value = json::from_str(&<Settings as Setting>::schema()).unwrap();
+        assert_eq!(schema["properties"]["secret"]["x-secret"], true);
+        for (secrets, is_taken) in [(r#""a""#, true), (r#"["a", "b"]"#, true), ("[]", false), ("1", false)] {
+            let read = Settings::from_json(&format!(r#"{{"secret": {secrets}}}"#));
+            assert_eq!(read.is_ok(), is_taken, "{secrets}");
+            assert!(!read.is_ok_and(|settings| format!("{:?}", settings.secret) != "***"));
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! The one error of the API: RFC 9457 `application/problem+json`, made by named constructors. What is our own fault is logged
 //! whole and says nothing internal.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use aide::OperationOutput;
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, Response as DocumentedResponse, SchemaObject};
@@ -11,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Scope;
-use crate::monitoring::CheckError;
+use crate::monitoring::{CheckError, ReceiveError};
 use crate::plugin_host;
 use crate::registry::{self, Fault, ServiceStoreError};
 use crate::store::{ControlError, QueryError, ResultError};
@@ -38,7 +41,7 @@ pub(super) struct ApiError {
     detail: Box<str>,
     faults: Vec<Fault>,
     /// Beside the content type.
-    header: Option<(&'static str, &'static str)>,
+    header: Option<(&'static str, Cow<'static, str>)>,
     source: Option<anyhow::Error>,
 }
 
@@ -49,8 +52,8 @@ impl ApiError {
         Self { status, name, title, detail: detail.into(), faults: Vec::new(), header: None, source: None }
     }
 
-    fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.header = Some((name, value));
+    fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.header = Some((name, value.into()));
         self
     }
 
@@ -134,6 +137,57 @@ impl ApiError {
     pub(super) fn timed_out(after_s: u64) -> Self {
         let detail = format!("the request was given up after {after_s} s");
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timed-out", "Timed out", detail)
+    }
+
+    /// The same whether it is the service or the webhook that there is not.
+    pub(super) fn webhook_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "webhook-not-found", "Webhook not found", "there is no such webhook")
+    }
+
+    pub(super) fn too_many_deliveries(wait: Duration) -> Self {
+        let detail = "too many deliveries in a short time; come again";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-deliveries", "Too many deliveries", detail)
+            .with_header("retry-after", (wait.as_secs() + 1).to_string())
+    }
+
+    pub(super) fn headers_too_large() -> Self {
+        let detail = "the headers are larger than a delivery's may be";
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "Headers too large", detail)
+    }
+
+    pub(super) fn body_too_large(most: usize) -> Self {
+        let detail = format!("the body is larger than {} KiB", most / 1024);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail)
+    }
+
+    pub(super) fn body_cut_short() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", "the body ended early")
+    }
+
+    pub(super) fn body_too_slow(after_s: u64) -> Self {
+        let detail = format!("the body was not there after {after_s} s");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "Too slow", detail)
+    }
+
+    /// What the plugin says is for the operator: a sender need not be who it says.
+    pub(super) fn from_webhook(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::Unknown => Self::webhook_not_found(),
+            ReceiveError::Unauthenticated(_) => {
+                let detail = "nothing proves who sent this";
+                Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Unauthenticated", detail)
+            }
+            ReceiveError::Malformed(_) => {
+                let detail = "this is not what the webhook takes";
+                Self::new(StatusCode::BAD_REQUEST, "malformed-delivery", "Malformed delivery", detail)
+            }
+            ReceiveError::Busy => Self::busy("too many deliveries at once; come again"),
+            ReceiveError::Broken(_) | ReceiveError::NotStored(_) => {
+                let detail = "the delivery could not be taken; repeat it later";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-taken", "Not taken", detail)
+                    .with_header("retry-after", "30")
+            }
+        }
     }
 
     pub(super) fn internal(source: anyhow::Error) -> Self {
@@ -290,8 +344,10 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.status, axum::Json(problem)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
-        if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        if let Some((name, value)) = self.header
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
+            response.headers_mut().insert(name, value);
         }
         response
     }

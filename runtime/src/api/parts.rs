@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy};
-use crate::monitoring::{CheckError, Monitoring, ServiceStatus};
+use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
+use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
@@ -18,6 +18,7 @@ use crate::store::{ControlStore, ResultStore};
 pub struct Parts {
     pub services: Arc<dyn Services>,
     pub monitor: Arc<dyn Monitor>,
+    pub webhooks: Arc<dyn Webhooks>,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
     pub control: ControlStore,
@@ -109,6 +110,33 @@ impl Monitor for Monitoring {
     }
 }
 
+/// What takes in deliveries.
+pub trait Webhooks: Send + Sync + 'static {
+    fn has(&self, service: &str, webhook: &str) -> bool;
+    /// The events are committed when this returns.
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>>;
+}
+
+impl Webhooks for Monitoring {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        self.has_webhook(service, webhook)
+    }
+
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        self.receive(service, webhook, request).boxed()
+    }
+}
+
 /// The plugin host.
 pub trait Plugins: Send + Sync + 'static {
     fn list(&self) -> Vec<PluginEntry>;
@@ -117,6 +145,14 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
+    /// `oci://…`
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no version to go back to.
@@ -144,6 +180,7 @@ pub trait Plugins: Send + Sync + 'static {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>>;
     /// None: there is no candidate.
@@ -155,7 +192,12 @@ pub trait Plugins: Send + Sync + 'static {
     /// False: there is no candidate.
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
     /// All the steps of an installation but the last.
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck>;
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck>;
     /// None: there is no such plugin.
     fn grants(&self, name: &str) -> Option<PluginGrants>;
     /// What was said over the API; None: nothing any more.
@@ -175,9 +217,19 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.install(Some(name), component, actor).boxed()
+        self.install_signed(Some(name), component, signature, actor).boxed()
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        self.pull(reference, name, actor).boxed()
     }
 
     fn rollback<'a>(
@@ -213,9 +265,10 @@ impl Plugins for PluginHost {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.shadow_start(name, component, actor).boxed()
+        self.shadow_start_signed(name, component, signature, actor).boxed()
     }
 
     fn promote<'a>(
@@ -230,8 +283,13 @@ impl Plugins for PluginHost {
         self.discard(name, actor).boxed()
     }
 
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
-        self.check_component(component, actor).boxed()
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck> {
+        self.check_component(component, signature, actor).boxed()
     }
 
     fn grants(&self, name: &str) -> Option<PluginGrants> {

@@ -1,6 +1,7 @@
 //! Plugins: what is loaded, putting in a new version, going back to an earlier one, taking it away.
 
 mod health;
+mod pull;
 pub(super) mod shadow;
 pub(super) mod versions;
 
@@ -15,8 +16,11 @@ use aide::openapi::{MediaType, Operation, RequestBody};
 use aide::transform::TransformOperation;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::{Extension, Json};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +33,11 @@ use super::state::ApiState;
 use crate::domain::{PluginKind, Want};
 use crate::plugin_host::{PluginEntry, ShadowEntry};
 use health::HealthBody;
+
+pub(super) use pull::{pull, pull_docs};
+
+/// Header with a component's signature.
+const SIGNATURE: &str = "x-extrack-signature";
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -46,6 +55,9 @@ pub(super) struct PluginBody {
     installed_by: String,
     /// Bytes of the component.
     size: usize,
+    /// Id of the minisign key that signed it, if the server knows the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<String>,
     /// Interfaces of the host that it calls.
     imports: Vec<String>,
     summary: String,
@@ -85,8 +97,21 @@ impl From<ShadowEntry> for CandidateBody {
 
 impl From<PluginEntry> for PluginBody {
     fn from(entry: PluginEntry) -> Self {
-        let PluginEntry { name, kind, version, digest, state, since_ms, by, size, imports, info, health, shadow } =
-            entry;
+        let PluginEntry {
+            name,
+            kind,
+            version,
+            digest,
+            state,
+            since_ms,
+            by,
+            size,
+            signed_by,
+            imports,
+            info,
+            health,
+            shadow,
+        } = entry;
         let info = Arc::unwrap_or_clone(info);
         Self {
             name,
@@ -97,6 +122,7 @@ impl From<PluginEntry> for PluginBody {
             since: rfc3339(since_ms),
             installed_by: by,
             size,
+            signed_by,
             imports,
             summary: info.summary,
             wants: info.wants,
@@ -160,9 +186,11 @@ pub(super) async fn install(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
+    headers: HeaderMap,
     Component(component): Component,
 ) -> ApiResult<Json<PluginBody>> {
-    let installed = state.parts.plugins.install(&name, component, &principal.name).await;
+    let signature = signature(&headers)?;
+    let installed = state.parts.plugins.install(&name, component, signature, &principal.name).await;
     let entry = installed.map_err(ApiError::from_plugin_host)?;
     // A service that lacked this plugin may run now.
     state.parts.services.recheck().await;
@@ -174,7 +202,18 @@ pub(super) fn install_docs(operation: TransformOperation<'_>) -> TransformOperat
         .id("pluginInstall")
         .tag("plugins")
         .summary("Verify a component and make it the active version")
-        .description("A component that fails any step is refused with the reason, and the version before stays.")
+        .description(
+            "A component that fails any step is refused with the reason, and the version before stays. A signature of \
+             minisign comes in the header `x-extrack-signature`: the text of the `.minisig` file in base64.",
+        )
+}
+
+/// The text of a `.minisig` file, which has several lines and therefore comes in base64.
+fn signature(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    let Some(value) = headers.get(SIGNATURE) else { return Ok(None) };
+    let text = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let detail = "is not the text of a `.minisig` file in base64";
+    text.map(Some).ok_or_else(|| ApiError::bad_parameter(SIGNATURE, detail))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -1,6 +1,6 @@
 //! Every route, as one flat list, and the layers around them.
 
-use aide::axum::routing::{delete_with, get_with, post_with, put_with};
+use aide::axum::routing::{ApiMethodRouter, delete_with, get_with, post_with, put_with};
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
@@ -12,8 +12,8 @@ use super::plugins::{shadow, versions};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    alerts, audit, auth, dashboard, guard, health, metrics, notifications, observations, openapi, plugins, services,
-    sql,
+    alerts, audit, auth, dashboard, events, guard, health, metrics, notifications, observations, openapi, plugins,
+    services, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -23,6 +23,8 @@ pub(super) fn routes() -> Routes {
         .open("/readyz", get_with(health::ready, health::ready_docs))
         .open_page("/login", get(dashboard::login::page).post(dashboard::login::submit))
         .open_page("/assets/{file}", get(dashboard::assets::get))
+        .open("/webhooks/{service}/{webhook}", webhook())
+        .open_page("/webhooks/{service}/{webhook}/{*rest}", webhook().into())
         // pages
         .closed_page(Read, "/", get(dashboard::overview::page))
         .closed_page(Read, "/events", get(dashboard::live::stream))
@@ -39,6 +41,9 @@ pub(super) fn routes() -> Routes {
         .closed(Write, "/api/v1/services/{slug}", delete_with(services::delete, services::delete_docs))
         .closed_slow(Write, "/api/v1/services/{slug}/check", post_with(services::check, services::check_docs))
         .closed(Read, "/api/v1/services/{slug}/observations", get_with(observations::list, observations::list_docs))
+        .closed(Read, "/api/v1/services/{slug}/events", get_with(events::of_service, events::of_service_docs))
+        // events
+        .closed(Read, "/api/v1/events", get_with(events::list, events::list_docs))
         // alerts
         .closed(Read, "/api/v1/alerts", get_with(alerts::list, alerts::list_docs))
         .closed(Read, "/api/v1/alerts/{id}", get_with(alerts::get, alerts::get_docs))
@@ -47,6 +52,7 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/plugins", get_with(plugins::list, plugins::list_docs))
         .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))
         .closed_upload(Deploy, "/api/v1/plugins/{name}", put_with(plugins::install, plugins::install_docs))
+        .closed_slow(Deploy, "/api/v1/plugins/pull", post_with(plugins::pull, plugins::pull_docs))
         .closed(Read, "/api/v1/plugins/{name}/grants", get_with(plugins::grants::get, plugins::grants::get_docs))
         .closed(Admin, "/api/v1/plugins/{name}/grants", put_with(plugins::grants::put, plugins::grants::put_docs))
         .closed(
@@ -69,6 +75,13 @@ pub(super) fn routes() -> Routes {
         .closed_slow(Deploy, "/api/v1/plugins/{name}/discard", post_with(shadow::discard, shadow::discard_docs))
         // sql
         .closed_slow(Sql, "/api/v1/sql", post_with(sql::query, sql::query_docs))
+}
+
+/// The methods that senders use: some ask for a challenge by `GET` first.
+fn webhook() -> ApiMethodRouter<ApiState> {
+    post_with(webhooks::receive, webhooks::post_docs)
+        .put_with(webhooks::receive, webhooks::put_docs)
+        .get_with(webhooks::receive, webhooks::get_docs)
 }
 
 /// The whole face. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that failed logins are counted by

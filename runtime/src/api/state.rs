@@ -9,6 +9,7 @@ use url::Url;
 use super::auth::Throttle;
 use super::dashboard::Live;
 use super::parts::Parts;
+use super::webhooks::Flood;
 
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
@@ -35,9 +36,12 @@ pub struct Inner {
     pub(super) parts: Parts,
     pub(super) live: Live,
     pub(super) logins: Throttle,
+    pub(super) flood: Flood,
     /// Held while the policy of a plugin is changed.
     pub(super) policies: tokio::sync::Mutex<()>,
     pub(super) in_flight: Arc<Semaphore>,
+    /// Deliveries of webhooks among them.
+    pub(super) deliveries: Semaphore,
     pub(super) live_connections: Arc<Semaphore>,
     /// Ends live connections, which would else keep the server from closing.
     pub(super) shutdown: CancellationToken,
@@ -48,7 +52,9 @@ impl ApiState {
         Self(Arc::new(Inner {
             in_flight: Arc::new(Semaphore::new(settings.max_in_flight)),
             live_connections: Arc::new(Semaphore::new(settings.max_live)),
+            deliveries: Semaphore::new((settings.max_in_flight / 4).max(1)),
             logins: Throttle::default(),
+            flood: Flood::default(),
             policies: tokio::sync::Mutex::default(),
             settings,
             parts,

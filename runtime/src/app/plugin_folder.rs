@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::plugin_host::{COMPONENT_BYTES, PluginHost};
+use crate::plugin_host::{COMPONENT_BYTES, PluginHost, SIGNATURE_BYTES};
 use crate::registry::Registry;
 
 /// Quiet for this long: whoever writes the file has finished.
@@ -20,7 +20,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 pub(super) struct PluginFolder {
     folder: PathBuf,
     host: PluginHost,
-    /// What each file held when it was last looked at.
+    /// What each file and its signature held when they were last looked at.
     seen: HashMap<PathBuf, [u8; 32]>,
 }
 
@@ -95,20 +95,30 @@ impl PluginFolder {
                 Err(_) => continue,
             }
             let Ok(bytes) = tokio::fs::read(&file).await else { continue };
+            let signature = signature_beside(&file).await;
             let digest: [u8; 32] = Sha256::digest(&bytes).into();
-            if self.seen.insert(file.clone(), digest) != Some(digest) {
-                installed |= self.install(&file, bytes, digest, at_start).await;
+            let both = Sha256::new_with_prefix(digest).chain_update(signature.as_deref().unwrap_or_default());
+            let both: [u8; 32] = both.finalize().into();
+            if self.seen.insert(file.clone(), both) != Some(both) {
+                installed |= self.install(&file, bytes, signature, digest, at_start).await;
             }
         }
         installed
     }
 
-    async fn install(&self, file: &Path, bytes: Vec<u8>, digest: [u8; 32], at_start: bool) -> bool {
+    async fn install(
+        &self,
+        file: &Path,
+        bytes: Vec<u8>,
+        signature: Option<String>,
+        digest: [u8; 32],
+        at_start: bool,
+    ) -> bool {
         // A version that was active once and was rolled back stays back over a restart.
         if at_start && self.was_active(&hex::encode(digest)).await {
             return false;
         }
-        let installed = self.host.install(None, bytes.into(), "plugin folder").await;
+        let installed = self.host.install_signed(None, bytes.into(), signature, "plugin folder").await;
         match &installed {
             Ok(entry) => tracing::info!(
                 file = %file.display(), plugin = entry.name, version = entry.version, "a plugin from the folder is active"
@@ -127,4 +137,15 @@ impl PluginFolder {
             }
         }
     }
+}
+
+/// `NAME.wasm.minisig` beside `NAME.wasm`.
+async fn signature_beside(file: &Path) -> Option<String> {
+    let path = file.with_added_extension("minisig");
+    let metadata = tokio::fs::metadata(&path).await.ok()?;
+    if metadata.len() > SIGNATURE_BYTES as u64 {
+        tracing::error!(file = %path.display(), "a signature is too large and is not read");
+        return None;
+    }
+    tokio::fs::read_to_string(&path).await.ok()
 }

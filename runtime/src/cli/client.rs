@@ -1,6 +1,8 @@
 //! Talks to a running server for the subcommands that need one.
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -55,14 +57,27 @@ impl Client {
         Ok(response.text().await?)
     }
 
-    pub(super) async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
-        let request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
+    /// With the text of its `.minisig` file.
+    pub(super) async fn put_component(&self, path: &str, bytes: Vec<u8>, signature: Option<String>) -> Result<Value> {
+        self.send_component(Method::PUT, path, bytes, signature).await
+    }
+
+    async fn send_component(
+        &self,
+        method: Method,
+        path: &str,
+        bytes: Vec<u8>,
+        signature: Option<String>,
+    ) -> Result<Value> {
+        let mut request = self.request(method, path).header("content-type", "application/wasm").body(bytes);
+        if let Some(signature) = signature {
+            request = request.header("x-extrack-signature", STANDARD.encode(signature));
+        }
         self.json(request).await
     }
 
-    pub(super) async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
-        let request = self.request(Method::POST, path).header("content-type", "application/wasm").body(bytes);
-        self.json(request).await
+    pub(super) async fn post_component(&self, path: &str, bytes: Vec<u8>, signature: Option<String>) -> Result<Value> {
+        self.send_component(Method::POST, path, bytes, signature).await
     }
 
     pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value> {

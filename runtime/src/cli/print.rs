@@ -1,11 +1,23 @@
 //! What subcommands print: tables for people, JSON for programs. The only place besides `demo` and `serve` that writes to
 //! standard output.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this module is for")]
+#![expect(clippy::print_stderr, reason = "printing is what this module is for")]
+
+use std::io::{ErrorKind, Write};
 
 use serde_json::Value;
 
+/// `EX_IOERR`: what was asked for can't be written, e.g. because the disk is full.
+const EXIT_IO: i32 = 74;
+
+/// Whoever reads may have seen enough, as `head` does: the command goes on without saying more.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: can't write to standard output: {error}");
+            std::process::exit(EXIT_IO);
+        }
+        _ => {}
+    }
 }
 
 /// A step under way; on standard error, so that results can be piped.
@@ -14,7 +26,7 @@ pub(super) fn note(text: &str) {
 }
 
 pub(super) fn json(value: &Value) {
-    println!("{}", serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()));
+    line(&serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()));
 }
 
 /// Columns as wide as their widest cell; the last one is not padded.
@@ -26,14 +38,14 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
         }
     }
     let print = |cells: &[&str]| {
-        let mut line = String::new();
+        let mut text = String::new();
         for (index, (cell, width)) in cells.iter().zip(&widths).enumerate() {
-            line.push_str(cell);
+            text.push_str(cell);
             if index + 1 < cells.len() {
-                line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+                text.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
             }
         }
-        println!("{}", line.trim_end());
+        line(text.trim_end());
     };
     print(header);
     for row in rows {

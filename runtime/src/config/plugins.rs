@@ -1,28 +1,32 @@
 //! `plugins.yaml`: what each plugin may do. The file is optional, and so is everything in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::document::Document;
-use crate::domain::{PluginKind, PluginPolicy};
+use super::secret_file;
+use crate::domain::{PluginKind, PluginPolicy, PluginTrust};
 use crate::registry::fault::child;
-use crate::registry::spec::PluginSpec;
-use crate::registry::{Fault, PluginDirectory, Report, plugin_policies, prune_and_parse};
+use crate::registry::spec::{PluginSpec, TrustSpec};
+use crate::registry::{Fault, PluginDirectory, Report, plugin_policies, plugin_trust, prune_and_parse};
 
 const AT: &str = "/plugins";
+const TRUST_AT: &str = "/trust";
 
 /// What `plugins.yaml` says, by the names of the plugins.
 #[derive(Debug, Clone, Default)]
 pub struct PluginsConfig {
     /// Of those whose grants or budget the file has a word on.
     pub policies: BTreeMap<String, PluginPolicy>,
+    pub trust: PluginTrust,
     /// All that have an entry.
     named: BTreeSet<String>,
 }
 
 /// `structure` holds the faults of keys and types, which the entries are pruned by. Answers with those of the values.
-pub(super) fn read(document: &Document, structure: &mut Report) -> (PluginsConfig, Report) {
+pub(super) fn read(document: &Document, config_dir: &Path, structure: &mut Report) -> (PluginsConfig, Report) {
     let entries = document.value.get("plugins").and_then(Value::as_object).cloned().unwrap_or_default();
     let mut specs: BTreeMap<String, PluginSpec> = BTreeMap::new();
     for (name, entry) in entries {
@@ -32,7 +36,24 @@ pub(super) fn read(document: &Document, structure: &mut Report) -> (PluginsConfi
     }
     let mut judged = Report::default();
     let policies = plugin_policies(&specs, AT, &mut judged);
-    (PluginsConfig { policies, named: specs.into_keys().collect() }, judged)
+    let mut trust: TrustSpec = match document.value.get("trust") {
+        Some(value) => prune_and_parse(value.clone(), TRUST_AT, structure).unwrap_or_default(),
+        None => TrustSpec::default(),
+    };
+    for (host, registry) in &mut trust.registries {
+        let at = child(&child(TRUST_AT, "registries"), host);
+        secret_file::read_one(
+            "password",
+            &mut registry.password,
+            &mut registry.password_file,
+            &at,
+            config_dir,
+            &mut judged,
+        );
+    }
+    judged.next_stage();
+    let trust = plugin_trust(&specs, AT, &trust, TRUST_AT, &mut judged);
+    (PluginsConfig { policies, trust, named: specs.into_keys().collect() }, judged)
 }
 
 impl PluginsConfig {

@@ -26,15 +26,26 @@ fn read(spec: &mut AuthenticationSpec, at: &str, config_dir: &Path, report: &mut
         ("certificate", &mut spec.certificate, &mut spec.certificate_file),
         ("key", &mut spec.key, &mut spec.key_file),
     ] {
-        let Some(path) = file.take() else { continue };
-        let place = child(at, format!("{key}File"));
-        if secret.is_some() {
-            report.fault(place, format!("is given beside `{key}`; remove one"));
-            continue;
-        }
-        match read_secret(&config_dir.join(&path)) {
-            Ok(text) => *secret = Some(text),
-            Err(reason) => report.fault(place, format!("`{path}` {reason}")),
-        }
+        read_one(key, secret, file, at, config_dir, report);
+    }
+}
+
+/// The secret that stands in the file, in the place of `secret`.
+pub(super) fn read_one(
+    key: &str,
+    secret: &mut Option<String>,
+    file: &mut Option<String>,
+    at: &str,
+    config_dir: &Path,
+    report: &mut Report,
+) {
+    let Some(path) = file.take() else { return };
+    let place = child(at, format!("{key}File"));
+    if secret.is_some() {
+        return report.fault(place, format!("is given beside `{key}`; remove one"));
+    }
+    match read_secret(&config_dir.join(&path)) {
+        Ok(text) => *secret = Some(text),
+        Err(reason) => report.fault(place, format!("`{path}` {reason}")),
     }
 }

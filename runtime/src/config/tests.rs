@@ -284,9 +284,52 @@ trusted: 1
             "config/plugins.yaml:4:66: plugins.http.budget.memory: `1TiB` is not a size; write a number of bytes, or a number \
          and a unit, as in `64KiB`, `8MiB` or `1GiB`",
             "config/plugins.yaml:5:3: plugins.Http: is not a plugin name: lower case letters, digits, `-` and `_`, at most 64",
-            "config/plugins.yaml:6:1: trusted: is not a known key; known: `plugins`",
+            "config/plugins.yaml:6:1: trusted: is not a known key; did you mean `trust`?",
         ]
     );
+}
+
+#[tokio::test]
+async fn plugins_yaml_says_what_is_trusted_and_nothing_is_while_it_has_faults() {
+    let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    let folder = Folder::with("", "");
+    let write = |plugins: &str, trust: &str| {
+        let text = format!("plugins:\n  http: {plugins}\ntrust:\n  keys: [\"{key}\"]\n  {trust}\n");
+        std::fs::write(folder.config().join(PLUGINS), text).unwrap();
+    };
+    std::fs::write(folder.config().join("robot"), "r0bots-s3cret\n").unwrap();
+    let hash = "ab".repeat(32);
+    write(
+        &format!("{{sha256: {hash}, source: \"oci://r.example/http:1\"}}"),
+        "registries: {r.example: {username: robot, passwordFile: robot}}",
+    );
+    let trust = folder.load(&[]).await.unwrap().plugins.trust;
+    assert_eq!(
+        (trust.pins["http"].as_slice(), trust.sources["http"].as_str()),
+        (&[hash][..], "oci://r.example/http:1")
+    );
+    assert_eq!((trust.keys.as_slice(), trust.require_signatures), (&[key.to_owned()][..], false));
+    let login = trust.registries["r.example"].login.as_ref().unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&login.password), "r0bots-s3cret");
+
+    for (plugins, trust, wanted) in [
+        ("{sha256: abc}", "", "plugins.yaml:2:18: plugins.http.sha256: `abc` is not a sha256"),
+        ("{}", "requireSignature: true", "plugins.yaml:5:3: trust.requireSignature: is not a known key; did you mean"),
+        ("{}", "requireSignatures: \"yes\"", "trust.requireSignatures: must be `true` or `false`, not text"),
+        (
+            "{}",
+            "registries: {r: {username: u, passwordFile: gone}}",
+            "trust.registries.r.passwordFile: `gone` does not",
+        ),
+        ("{}", "- nonsense", "plugins.yaml"),
+    ] {
+        write(plugins, trust);
+        let faults = folder.load(&[]).await.unwrap_err();
+        assert!(folder.told(&faults.faults)[0].contains(wanted), "{wanted:?} in {faults}");
+        let draft = read(&folder.config(), &Environment::default());
+        let trust = &draft.plugins().trust;
+        assert!(!draft.is_sound() && trust.require_signatures && trust.keys.is_empty(), "{wanted}");
+    }
 }
 
 #[tokio::test]

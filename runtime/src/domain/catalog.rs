@@ -36,6 +36,7 @@ pub struct Service {
     pub allow_private: bool,
     pub credentials: Vec<Credential>,
     pub probes: Vec<Probe>,
+    pub webhooks: Vec<Webhook>,
 }
 
 /// Shorter secrets are not taken out of answers, logs and errors: they would take words and numbers out with them.
@@ -110,6 +111,25 @@ pub struct Probe {
     pub settings: Value,
     pub interval: Duration,
     pub timeout: Duration,
+}
+
+/// Where a service tells us something: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed as `***`.
+#[derive(Clone, PartialEq)]
+pub struct Webhook {
+    /// Unique among the webhooks and probes of its service, and as it stands in the URL.
+    pub name: String,
+    pub plugin: String,
+    /// JSON object that the plugin has accepted.
+    pub settings: Value,
+    /// The operator takes deliveries of which the plugin has checked no signature.
+    pub unsigned: bool,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, plugin, unsigned, settings: _ } = self;
+        f.debug_struct("Webhook").field("name", name).field("plugin", plugin).field("unsigned", unsigned).finish()
+    }
 }
 
 /// One rule for one service.

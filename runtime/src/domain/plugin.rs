@@ -11,16 +11,18 @@ pub enum PluginKind {
     Probe,
     Rule,
     Notifier,
+    Webhook,
 }
 
 impl PluginKind {
-    pub const ALL: [PluginKind; 3] = [PluginKind::Probe, PluginKind::Rule, PluginKind::Notifier];
+    pub const ALL: [PluginKind; 4] = [PluginKind::Probe, PluginKind::Rule, PluginKind::Notifier, PluginKind::Webhook];
 
     pub fn as_str(self) -> &'static str {
         match self {
             PluginKind::Probe => "probe",
             PluginKind::Rule => "rule",
             PluginKind::Notifier => "notifier",
+            PluginKind::Webhook => "webhook",
         }
     }
 

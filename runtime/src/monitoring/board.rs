@@ -1,11 +1,11 @@
 //! The current state of every service, in memory: pages and the API never ask the database for it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
 
-use crate::domain::{Catalog, CurrentStatus, Observation, Service, Status, UnixMillis};
+use crate::domain::{Catalog, CurrentStatus, Observation, Service, Status, UnixMillis, WEBHOOK};
 
 /// Runs kept for the strip on the page.
 pub const RECENT: usize = 40;
@@ -59,7 +59,9 @@ pub struct StatusBoard {
 struct Row {
     status: Option<CurrentStatus>,
     since_ms: Option<UnixMillis>,
+    /// Webhooks too, from their first report on.
     probes: BTreeMap<String, ProbeRow>,
+    webhooks: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +124,9 @@ impl StatusBoard {
     pub(super) fn record(&self, observation: &Arc<Observation>) {
         let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
         let Some(row) = services.get_mut(&observation.service) else { return };
+        if observation.location == WEBHOOK && row.webhooks.contains(&observation.probe) {
+            row.probes.entry(observation.probe.clone()).or_default();
+        }
         let Some(probe) = row.probes.get_mut(&observation.probe) else { return };
         if probe.recent.len() == RECENT {
             probe.recent.pop_front();
@@ -161,7 +166,9 @@ impl StatusBoard {
 }
 
 fn keep_probes(row: &mut Row, service: &Service) {
-    row.probes.retain(|name, _| service.probes.iter().any(|probe| probe.name == *name));
+    row.webhooks = service.webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+    let webhooks = &row.webhooks;
+    row.probes.retain(|name, _| webhooks.contains(name) || service.probes.iter().any(|probe| probe.name == *name));
     for probe in &service.probes {
         row.probes.entry(probe.name.clone()).or_default();
     }

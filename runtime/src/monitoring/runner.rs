@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::{ServiceStatus, StatusBoard};
 use super::schedule::{Due, ProbeKey, Schedule};
+use super::webhooks::Intake;
 use crate::domain::{
     Catalog, CurrentStatus, ErrorKind, Failure, LOCAL, Observation, Probe, Service, Status, UnixMillis, now_ms,
 };
@@ -47,15 +48,16 @@ pub enum CheckError {
 /// For those who ask about services or want one checked now.
 #[derive(Clone)]
 pub struct Monitoring {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    host: PluginHost,
-    results: ResultStore,
+pub(super) struct Shared {
+    pub(super) host: PluginHost,
+    pub(super) results: ResultStore,
     alerts: mpsc::Sender<Arc<Observation>>,
     board: Arc<StatusBoard>,
-    catalog: watch::Receiver<Arc<Catalog>>,
+    pub(super) catalog: watch::Receiver<Arc<Catalog>>,
+    pub(super) intake: Intake,
     in_flight: Arc<Semaphore>,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
     settings: MonitoringSettings,
@@ -68,6 +70,7 @@ impl Monitoring {
         alerts: mpsc::Sender<Arc<Observation>>,
         catalog: watch::Receiver<Arc<Catalog>>,
         settings: MonitoringSettings,
+        first_event_id: i64,
     ) -> Self {
         let board = Arc::new(StatusBoard::default());
         board.follow(&catalog.borrow());
@@ -77,6 +80,7 @@ impl Monitoring {
             alerts,
             board,
             catalog,
+            intake: Intake::new(first_event_id),
             in_flight: Arc::new(Semaphore::new(settings.in_flight)),
             hosts: Mutex::default(),
             settings,
@@ -149,7 +153,7 @@ impl Shared {
     }
 
     /// Board and alert engine at once.
-    async fn judge(&self, observation: Observation) -> Arc<Observation> {
+    pub(super) async fn judge(&self, observation: Observation) -> Arc<Observation> {
         metrics::counter!(
             "extrack_observations_total", "status" => observation.status.as_str(), "missed" => if observation.missed { "true" } else { "false" }
         )
@@ -232,6 +236,7 @@ impl Scheduler {
                     schedule.replace(probes(&catalog), now_ms());
                     self.shared.board.follow(&catalog);
                     self.shared.forget_hosts(&catalog);
+                    self.shared.intake.follow(&catalog);
                 }
             }
             while let Some(ended) = runs.try_join_next() {

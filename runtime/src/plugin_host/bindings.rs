@@ -21,6 +21,7 @@ pub(super) mod host {
                 import external-tracking:plugin/log@0.1.0;
                 import external-tracking:plugin/clock@0.1.0;
                 import external-tracking:plugin/random@0.1.0;
+                import external-tracking:plugin/signatures@0.1.0;
             }
         ",
         imports: {
@@ -72,6 +73,15 @@ pub(super) mod notifier {
     wasmtime::component::bindgen!({
         path: "../wit",
         inline: "package extrack:host; world notifier { export external-tracking:plugin/notifiers@0.1.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+    });
+}
+
+pub(super) mod webhook {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world webhook { export external-tracking:plugin/webhooks@0.1.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
     });

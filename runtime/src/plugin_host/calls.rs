@@ -1,9 +1,11 @@
-//! The calls other parts make: check a service, evaluate a rule, send a message, look at settings. One file each.
+//! The calls other parts make: check a service, evaluate a rule, send a message, take in a delivery, look at
+//! settings. One file each.
 
 mod notifier;
 mod probe;
 mod rule;
 mod settings;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::domain::{ErrorKind, Failure, PluginKind, PluginRun, RunOutcome, now_m
 
 pub use probe::ProbeCall;
 pub use rule::RuleCall;
+pub use webhook::{ReceiveError, WebhookCall};
 
 pub(super) use probe::Checked;
 pub(super) use rule::Evaluated;

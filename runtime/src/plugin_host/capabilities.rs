@@ -10,6 +10,7 @@ mod log;
 mod mail;
 mod net;
 mod random;
+mod signatures;
 pub(super) mod tcp;
 mod tls;
 pub(super) mod wasi;
@@ -27,6 +28,7 @@ pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
         PluginKind::Probe => &["types", "net", "http", "tcp", "dns", "tls", "cel", "log", "clock", "random"],
         PluginKind::Rule => &["types", "history", "cel", "log"],
         PluginKind::Notifier => &["types", "net", "http", "mail", "log", "clock", "random"],
+        PluginKind::Webhook => &["types", "net", "signatures", "http", "cel", "log", "clock", "random"],
     }
 }
 

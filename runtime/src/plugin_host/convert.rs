@@ -2,16 +2,18 @@
 
 use super::bindings::imports::history::Sample;
 use super::bindings::imports::types as wit;
-use super::bindings::{notifier, probe, rule};
+use super::bindings::{notifier, probe, rule, webhook};
 use super::limits;
+use super::secrets::SealedSettings;
 use crate::domain::{
-    DeliveryError, ErrorKind, Failure, Finding, Message, Metric, MetricValue, NotificationStatus, Observation,
-    PluginInfo, Receipt, Service, Status, Verdict, Want,
+    Answer, AnswerType, DeliveryError, ErrorKind, Failure, Finding, Message, Metric, MetricValue, NotificationStatus,
+    Observation, PluginInfo, Receipt, ReceivedEvent, Reception, Report, Service, Status, Verdict, Want, WebhookRequest,
 };
 
 use notifier::exports::external_tracking::plugin::notifiers;
 use probe::exports::external_tracking::plugin::probes;
 use rule::exports::external_tracking::plugin::rules;
+use webhook::exports::external_tracking::plugin::webhooks;
 
 pub(super) fn plugin_info(info: wit::PluginInfo) -> Result<PluginInfo, String> {
     let settings_schema: serde_json::Value = serde_json::from_str(&info.settings_schema)
@@ -81,10 +83,7 @@ fn to_failure(failure: &Failure) -> wit::Failure {
 
 /// At most [`limits::METRICS`], with names and texts cut to [`limits::METRIC_BYTES`].
 pub(super) fn metrics(entries: Vec<wit::Entry>) -> Vec<Metric> {
-    let cut = |mut text: String| {
-        text.truncate(text.floor_char_boundary(limits::METRIC_BYTES.min(text.len())));
-        text
-    };
+    let cut = |text| cut(text, limits::METRIC_BYTES);
     let metric = |entry: wit::Entry| Metric {
         name: cut(entry.key),
         value: match entry.value {
@@ -206,4 +205,72 @@ pub(super) fn delivery_error(error: notifiers::NotifyError) -> DeliveryError {
         },
         notifiers::NotifyError::Permanent(message) => DeliveryError::Permanent(message),
     }
+}
+
+pub(super) fn webhook_request(request: WebhookRequest) -> webhooks::Request {
+    let WebhookRequest { method, path, query, headers, body, received_ms } = request;
+    webhooks::Request { method, path, query, headers, body, received_ms: received_ms.max(0) as u64 }
+}
+
+/// Err: the plugin made something of the delivery that can't be kept.
+pub(super) fn reception(
+    reception: webhooks::Reception,
+    run_id: i64,
+    plugin_version: &str,
+    secrets: &SealedSettings,
+) -> Result<Reception, String> {
+    if reception.events.len() > limits::EVENTS {
+        return Err(format!("answered {} events, at the most {} are kept", reception.events.len(), limits::EVENTS));
+    }
+    let events = reception.events.into_iter().map(|event| received_event(event, secrets)).collect::<Result<_, _>>()?;
+    let answer = reception.answer.map(answer).transpose()?;
+    Ok(Reception { run_id, plugin_version: plugin_version.to_owned(), events, answer })
+}
+
+fn received_event(event: webhooks::Event, secrets: &SealedSettings) -> Result<ReceivedEvent, String> {
+    // Two long ids must not become one by being cut.
+    if event.id.as_ref().is_some_and(|id| id.len() > limits::METRIC_BYTES) {
+        return Err(format!("answered an event whose id is longer than {} bytes", limits::METRIC_BYTES));
+    }
+    let line = |text: String| Failure::new(ErrorKind::Plugin, secrets.redact(&text)).message.replace(['\n', '\r'], " ");
+    let payload = match event.payload.len() {
+        bytes if bytes > limits::PAYLOAD_BYTES => format!(r#"{{"leftOut":"{bytes} bytes"}}"#),
+        _ => secrets.redact(&event.payload),
+    };
+    serde_json::from_str::<serde::de::IgnoredAny>(&payload)
+        .map_err(|error| format!("answered an event whose payload is not JSON: {error}"))?;
+    let report = event.report.map(|report| Report {
+        status: status(report.status),
+        failure: report.failure.map(|found| {
+            let found = failure(found);
+            Failure::new(found.kind, secrets.redact(&found.message))
+        }),
+        metrics: metrics(report.metrics),
+    });
+    Ok(ReceivedEvent {
+        id: event.id.filter(|id| !id.is_empty()).map(|id| secrets.redact(&id)),
+        kind: cut(line(event.kind), limits::METRIC_BYTES),
+        ts_ms: event.ts_ms.and_then(|ms| i64::try_from(ms).ok()),
+        summary: line(event.summary),
+        payload,
+        attributes: metrics(event.attributes),
+        report,
+    })
+}
+
+fn answer(answer: webhooks::Answer) -> Result<Answer, String> {
+    let content_type = match answer.content_type.as_str() {
+        "text/plain" => AnswerType::Text,
+        "application/json" => AnswerType::Json,
+        _ => return Err("answered the sender with another type than `text/plain` and `application/json`".into()),
+    };
+    if answer.body.len() > limits::ANSWER_BYTES {
+        return Err(format!("answered the sender with more than {} bytes", limits::ANSWER_BYTES));
+    }
+    Ok(Answer { content_type, body: answer.body })
+}
+
+fn cut(mut text: String, bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes.min(text.len())));
+    text
 }

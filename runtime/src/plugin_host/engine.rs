@@ -17,7 +17,12 @@ const MEMORY_BYTES: usize = Budget::MAX_MEMORY_BYTES as usize;
 /// Instances at the same time. Each reserves address space (4 GiB a memory), not memory: 1,000 waiting runs take about 48 MiB.
 pub(super) const INSTANCES: u32 = Budget::MAX_CONCURRENCY;
 
-/// Elements of one table; a bundled plugin has a few hundred.
+/// What one component may consist of. A core instance costs the pool nothing, a memory 4 GiB of address space, a table 160 KiB.
+const CORE_INSTANCES: u32 = 64;
+const MEMORIES: u32 = 4;
+const TABLES: u32 = 8;
+
+/// Elements of one table; a bundled plugin has a few hundred, SpiderMonkey 7,702.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 
 pub(super) struct PluginEngine {
@@ -47,15 +52,16 @@ fn config(pooled: bool) -> Config {
     config.wasm_component_model(true).epoch_interruption(true);
     if pooled {
         let mut pool = PoolingAllocationConfig::new();
-        // Components made from JavaScript or Python consist of many core instances with several memories.
+        // For each instance as much as one may have, so that the permits in front of the pool are the only limit. Components made
+        // from JavaScript or Python consist of 9 to 14 core instances with up to 3 memories and as many tables.
         pool.total_component_instances(INSTANCES)
-            .total_core_instances(INSTANCES * 8)
-            .total_memories(INSTANCES * 3)
-            .total_tables(INSTANCES * 4)
+            .max_core_instances_per_component(CORE_INSTANCES)
+            .total_core_instances(INSTANCES * CORE_INSTANCES)
+            .max_memories_per_component(MEMORIES)
+            .total_memories(INSTANCES * MEMORIES)
+            .max_tables_per_component(TABLES)
+            .total_tables(INSTANCES * TABLES)
             .total_stacks(INSTANCES)
-            .max_core_instances_per_component(64)
-            .max_memories_per_component(8)
-            .max_tables_per_component(32)
             .max_memory_size(MEMORY_BYTES)
             .table_elements(TABLE_ELEMENTS)
             .linear_memory_keep_resident(2 << 20)

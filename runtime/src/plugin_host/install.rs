@@ -99,7 +99,7 @@ impl PluginHost {
     /// The checks first, then the component, then the log, then the swap: after a crash the log decides.
     pub(super) async fn activate(
         &self,
-        candidate: LoadedPlugin,
+        mut candidate: LoadedPlugin,
         bytes: Option<Bytes>,
         why: ActivationReason,
     ) -> Result<PluginEntry, Refusal> {
@@ -127,6 +127,7 @@ impl PluginHost {
         };
         let name = candidate.info.name.clone();
         let ends_shadow = self.shadow(&name).is_some_and(|shadow| shadow.plugin.digest == candidate.digest);
+        candidate.since_ms = now_ms();
         let version = version_of(&candidate);
         let step = PluginStep::Activate { why, version, is_bundled, bundled_before, ends_shadow };
         let from = outgoing.map(|outgoing| outgoing.digest.clone());

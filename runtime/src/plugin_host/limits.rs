@@ -29,6 +29,18 @@ pub(super) const EVALUATE: Duration = Duration::from_secs(2);
 /// A notification that has not left by then is tried again later. Unless the budget says otherwise.
 pub(super) const NOTIFY: Duration = Duration::from_secs(30);
 
+/// Senders wait 3 s (Slack), 10 s (GitHub), 20 s (Stripe); turning a body into events takes milliseconds.
+pub(super) const RECEIVE: Duration = Duration::from_secs(10);
+
+/// Events of one delivery: senders that send many at once send some hundreds.
+pub(super) const EVENTS: usize = 1_000;
+
+/// JSON kept of one event.
+pub(super) const PAYLOAD_BYTES: usize = 256 << 10;
+
+/// What a sender may be answered: a challenge is a line.
+pub(super) const ANSWER_BYTES: usize = 4 << 10;
+
 /// Why a run was cut off: a line of its budget was used up. Travels as the error of a trap.
 #[derive(Debug, Clone)]
 pub(super) struct Exceeded {

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::bindings::{describe, notifier, probe, rule};
+use super::bindings::{describe, notifier, probe, rule, webhook};
 use super::cache::CompiledCache;
 use super::capabilities;
 use super::convert;
@@ -16,6 +16,7 @@ use super::health::Health;
 use super::limits;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
+use super::trust::Trust;
 use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, now_ms};
 
 pub(super) const PACKAGE: &str = "external-tracking:plugin/";
@@ -27,8 +28,8 @@ pub const COMPONENT_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("refused at step `{step}`: {reason}")]
 pub struct Refusal {
-    /// `format`, `compile`, `world`, `imports`, `describe`, `name`, `schema`, `grants`, `settings` or `store`; `version`, `in-use`,
-    /// `bundled` or `shadow` when what was asked for makes no sense.
+    /// `pull`, `format`, `signature`, `compile`, `world`, `imports`, `describe`, `name`, `schema`, `grants`, `pin`, `settings` or
+    /// `store`; `version`, `in-use`, `bundled` or `shadow` when what was asked for makes no sense.
     pub step: &'static str,
     pub reason: String,
 }
@@ -48,6 +49,8 @@ pub(super) struct LoadedPlugin {
     pub(super) source: Source,
     pub(super) since_ms: UnixMillis,
     pub(super) by: String,
+    /// Id of the operator's key that signed it.
+    pub(super) signed_by: Option<String>,
     pub(super) pre: InstancePre<RunState>,
     pub(super) description: describe::DescribeIndices,
     pub(super) exports: Exports,
@@ -70,6 +73,7 @@ pub(super) enum Exports {
     Probe(probe::ProbeIndices),
     Rule(rule::RuleIndices),
     Notifier(notifier::NotifierIndices),
+    Webhook(webhook::WebhookIndices),
 }
 
 impl LoadedPlugin {
@@ -94,6 +98,7 @@ pub(super) struct Loader {
     pub(super) engine: wasmtime::Engine,
     linker: Linker<RunState>,
     cache: Arc<CompiledCache>,
+    trust: Arc<Trust>,
 }
 
 pub(super) fn digest(bytes: &[u8]) -> String {
@@ -104,7 +109,12 @@ impl Loader {
     pub(super) fn new(engine: &PluginEngine, cache: CompiledCache) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&engine.engine);
         capabilities::link(&mut linker)?;
-        Ok(Self { engine: engine.engine.clone(), linker, cache: Arc::new(cache) })
+        Ok(Self { engine: engine.engine.clone(), linker, cache: Arc::new(cache), trust: Arc::default() })
+    }
+
+    /// Without this, any component will do.
+    pub(super) fn with_trust(self, trust: Arc<Trust>) -> Self {
+        Self { trust, ..self }
     }
 
     /// Compiles, checks what it exports and imports, and asks it to describe itself.
@@ -117,6 +127,10 @@ impl Loader {
         check_format(&bytes)?;
         let digest = digest(&bytes);
         let size = bytes.len();
+        let signed_by = match provenance.source {
+            Source::Bundled(_) => None,
+            Source::Stored => self.trust.check_signature(&bytes, &digest).await?,
+        };
         let component = self.compile(bytes, digest.clone()).await?;
         let (kind, imports) = kind_and_imports(&component)?;
         let pre = self
@@ -130,6 +144,7 @@ impl Loader {
             PluginKind::Probe => Exports::Probe(probe::ProbeIndices::new(&pre).map_err(wrong_world)?),
             PluginKind::Rule => Exports::Rule(rule::RuleIndices::new(&pre).map_err(wrong_world)?),
             PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(&pre).map_err(wrong_world)?),
+            PluginKind::Webhook => Exports::Webhook(webhook::WebhookIndices::new(&pre).map_err(wrong_world)?),
         };
 
         let label = RunLabel::of("new plugin");
@@ -149,6 +164,7 @@ impl Loader {
         let info = described.map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
         let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
         check_name(&info)?;
+        self.trust.check_pin(&info.name, &digest)?;
         let schema = jsonschema::validator_for(&info.settings_schema)
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
         Ok(LoadedPlugin {
@@ -164,6 +180,7 @@ impl Loader {
             source: provenance.source,
             since_ms: provenance.since_ms,
             by: provenance.by,
+            signed_by,
             pre,
             description,
             exports,
@@ -216,13 +233,18 @@ fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), 
     };
     let exported: Vec<String> = types.exports(engine).filter_map(|(name, _)| interface(name)).collect();
     let has = |name: &str| exported.iter().any(|export| export == name);
-    let kinds = [("probes", PluginKind::Probe), ("rules", PluginKind::Rule), ("notifiers", PluginKind::Notifier)];
+    let kinds = [
+        ("probes", PluginKind::Probe),
+        ("rules", PluginKind::Rule),
+        ("notifiers", PluginKind::Notifier),
+        ("webhooks", PluginKind::Webhook),
+    ];
     let found: Vec<PluginKind> = kinds.into_iter().filter(|(name, _)| has(name)).map(|(_, kind)| kind).collect();
     let [kind] = found[..] else {
         return Err(refuse(
             "world",
             format!(
-                "has to export exactly one of `{PACKAGE}probes`, `rules` or `notifiers`; it exports {}",
+                "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
                 if exported.is_empty() { "none of our interfaces".to_owned() } else { exported.join(", ") }
             ),
         ));
@@ -286,6 +308,11 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(c))
     };
+    /// Routes of the API that stand where a plugin's name does.
+    const ROUTES: [&str; 2] = ["pull", "check"];
+    if ROUTES.contains(&info.name.as_str()) {
+        return Err(refuse("name", format!("`{}` can't be the name of a plugin; take another", info.name)));
+    }
     if !word(&info.name, "-_") {
         return Err(refuse(
             "name",

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
 use super::versions::NoLog;
 use super::{Active, PluginEntry, PluginHost, Setup, SetupError};
-use crate::domain::{Grants, PluginPolicy, PluginRun, now_ms};
+use crate::domain::{Grants, PluginPolicy, PluginRun, PluginTrust, now_ms};
 use crate::net::{HostRule, Net, NetError};
 
 /// What it runs on.
@@ -48,6 +48,8 @@ impl LocalPlugin {
         let compiled = setup.folder.join("compiled");
         let host = PluginHost::empty(Setup {
             folder: setup.folder,
+            // Whoever runs it here has chosen it.
+            trust: PluginTrust::default(),
             net: setup.net,
             log: Arc::new(NoLog),
             versions_kept: 1,

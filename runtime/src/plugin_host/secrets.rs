@@ -65,6 +65,16 @@ impl SealedSettings {
         self.redactor.body(body, is_cut_off)
     }
 
+    /// What a placeholder stands for.
+    pub(super) fn find(&self, placeholder: &str) -> Option<&SecretString> {
+        self.secrets.iter().find(|(found, _)| found == placeholder).map(|(_, secret)| secret)
+    }
+
+    /// All of them, in the order of the settings.
+    pub(super) fn values(&self) -> impl Iterator<Item = &SecretString> {
+        self.secrets.iter().map(|(_, secret)| secret)
+    }
+
     /// Hosts of secrets that are URLs: what the operator wrote there may be reached.
     pub(super) fn hosts(&self) -> impl Iterator<Item = String> + '_ {
         self.secrets.iter().filter_map(|(_, secret)| host_of_url(secret.expose_secret()))

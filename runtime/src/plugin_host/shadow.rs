@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::loader::{LoadedPlugin, Refusal, refuse};
 use super::versions::version_of;
 use super::{PluginEntry, PluginHost};
-use crate::domain::{ActivationReason, PluginKind, PluginStep, UnixMillis};
+use crate::domain::{ActivationReason, PluginKind, PluginStep, UnixMillis, now_ms};
 
 pub use run::ShadowRunner;
 pub(super) use run::{QUEUED, Work};
@@ -103,7 +103,7 @@ impl Shadow {
 
 impl PluginHost {
     pub(super) async fn shadow_now(&self, name: &str, bytes: Bytes, by: &str) -> Result<PluginEntry, Refusal> {
-        let candidate = self.verify(Some(name), bytes.clone(), by).await?;
+        let mut candidate = self.verify(Some(name), bytes.clone(), by).await?;
         let active = self.active(name).map_err(|_| {
             refuse("shadow", format!("there is no active version of `{name}` to run beside; install this one instead"))
         })?;
@@ -111,6 +111,9 @@ impl PluginHost {
             PluginKind::Probe | PluginKind::Rule => {}
             PluginKind::Notifier => {
                 return Err(refuse("shadow", "a notifier can't run beside another: every message would be sent twice"));
+            }
+            PluginKind::Webhook => {
+                return Err(refuse("shadow", "a webhook can't run beside another: a delivery is taken by one version"));
             }
         }
         if candidate.digest == active.digest {
@@ -127,6 +130,7 @@ impl PluginHost {
             _ => Duration::ZERO,
         };
         self.shared.components.put(&candidate.digest, bytes).await?;
+        candidate.since_ms = now_ms();
         let step = PluginStep::Shadow { candidate: version_of(&candidate) };
         self.commit(name, by, Some(active.digest.clone()), step).await?;
         tracing::info!(

@@ -34,12 +34,19 @@ pub(super) async fn load_bundled(
         let (since_ms, by) = made_active(records, &digest(bytes)).unwrap_or((started_ms, BUNDLED.to_owned()));
         let provenance = Provenance { source: Source::Bundled(bytes), since_ms, by };
         let loaded = loader.load(runner, Bytes::from_static(bytes), provenance).await;
-        let loaded = loaded.map_err(|source| SetupError::Bundled { name, source })?;
-        Ok::<_, SetupError>((*bytes, loaded))
+        match loaded {
+            Ok(loaded) => Ok(Some((*bytes, loaded))),
+            // The operator's word, not a fault of the plugin.
+            Err(refusal) if refusal.step == "pin" => {
+                tracing::error!(plugin = name, %refusal, "a plugin that is part of the program is not loaded");
+                Ok(None)
+            }
+            Err(source) => Err(SetupError::Bundled { name, source }),
+        }
     });
     let loaded = futures::future::try_join_all(loads).await?;
     let (mut active, mut bundled) = (Active::new(), BTreeMap::new());
-    for (bytes, plugin) in loaded {
+    for (bytes, plugin) in loaded.into_iter().flatten() {
         let name = plugin.info.name.clone();
         bundled.insert(
             name.clone(),

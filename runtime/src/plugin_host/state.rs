@@ -13,6 +13,7 @@ use super::grants::{Allowance, Traffic, Wants};
 use super::limits::MemoryLimiter;
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
+use super::sent::SentSecrets;
 use crate::domain::{BudgetKey, Capability, Credential, Failure, History, Phases, UnixMillis};
 use crate::net::{Net, NetFailure, Permission};
 
@@ -58,6 +59,8 @@ pub(super) struct Access {
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
+    /// Secrets that a sender sent as they are.
+    pub(super) sent: SentSecrets,
     pub(super) credentials: Vec<Credential>,
     /// Credentials go to this host, and to those that one names itself.
     pub(super) credential_host: Option<String>,
@@ -86,6 +89,8 @@ pub(super) struct Account {
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
     pub(super) bytes_in: u64,
+    /// A function of `signatures` said yes.
+    pub(super) is_verified: bool,
     pub(super) bytes_out: u64,
     /// Calls that were refused for want of a grant.
     pub(super) denials: u32,

@@ -238,18 +238,20 @@ impl PluginHost {
         .into_iter()
         .flatten()
         .collect();
-        let mut versions: Vec<(UnixMillis, &str)> = record
+        let mut versions: Vec<(bool, UnixMillis, &str)> = record
             .versions
             .iter()
             .filter(|version| version.is_kept)
             .map(|version| {
                 let active_ms = last_spell(record, &version.digest).map_or(0, |spell| spell.since_ms);
-                (active_ms.max(version.installed_ms), version.digest.as_str())
+                let digest = version.digest.as_str();
+                (needed.contains(digest), active_ms.max(version.installed_ms), digest)
             })
             .collect();
+        // What is needed counts first, then what was used last.
         versions.sort_unstable_by(|a, b| b.cmp(a));
-        let old = versions.into_iter().skip(kept).map(|(_, digest)| digest);
-        old.filter(|digest| !needed.contains(*digest)).map(str::to_owned).collect()
+        let old = versions.into_iter().skip(kept).filter(|(is_needed, ..)| !is_needed);
+        old.map(|(.., digest)| digest.to_owned()).collect()
     }
 
     pub(super) async fn commit(
@@ -259,7 +261,13 @@ impl PluginHost {
         from: Option<String>,
         step: PluginStep,
     ) -> Result<(), Refusal> {
-        let change = PluginChange { name: name.to_owned(), by: by.to_owned(), ts_ms: now_ms(), from, step };
+        let ts_ms = match &step {
+            // The very moment that the version itself carries from now on.
+            PluginStep::Activate { version, .. } => version.installed_ms,
+            PluginStep::Shadow { candidate } => candidate.installed_ms,
+            _ => now_ms(),
+        };
+        let change = PluginChange { name: name.to_owned(), by: by.to_owned(), ts_ms, from, step };
         self.shared.log.commit(change).await.map_err(|error| refuse("store", error))
     }
 }

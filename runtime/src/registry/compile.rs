@@ -5,6 +5,7 @@ mod alert;
 mod credential;
 mod service;
 mod target;
+mod webhook;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -60,6 +60,11 @@ fn places(spec: &Value) -> Vec<Place> {
         let plugin = text(probe, "plugin").unwrap_or_default();
         places.push(Place { pointer, kind: PluginKind::Probe, plugin, own_keys: &[] });
     }
+    for (index, webhook) in list(spec, "webhooks").iter().enumerate() {
+        let pointer = format!("/webhooks/{index}/settings");
+        let plugin = text(webhook, "plugin").unwrap_or_default();
+        places.push(Place { pointer, kind: PluginKind::Webhook, plugin, own_keys: &[] });
+    }
     for (index, alert) in list(spec, "alerts").iter().enumerate() {
         let pointer = format!("/alerts/{index}");
         for (index, notification) in list(alert, "notifications").iter().enumerate() {
@@ -115,7 +120,8 @@ pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirector
             ));
             continue;
         }
-        if place.kind == PluginKind::Probe && !same_target {
+        // A webhook's plugin, too, may send requests to its own service.
+        if matches!(place.kind, PluginKind::Probe | PluginKind::Webhook) && !same_target {
             faults.push(Fault::new(place.pointer, target_changed()));
             continue;
         }
@@ -302,6 +308,21 @@ mod tests {
                 ]}],
             })
         );
+    }
+
+    #[test]
+    fn secrets_of_webhooks_are_masked_and_stay_with_their_service() {
+        let plugins = FakePlugins::bundled();
+        let webhook = |secret: Value| json!({"plugin": "github", "settings": {"secret": secret}});
+        let old = json!({"name": "a", "baseUrl": "https://a", "webhooks": [webhook(json!(["new", "old"]))]});
+        let shown = redact(&old, &plugins);
+        assert_eq!(shown["webhooks"][0]["settings"], json!({"secret": ["***", "***"]}));
+        let mut sent = shown.clone();
+        assert_eq!(restore(&mut sent, &old, &plugins), []);
+        assert_eq!(sent, old);
+        let mut elsewhere = shown;
+        elsewhere["baseUrl"] = json!("https://b");
+        assert_eq!(restore(&mut elsewhere, &old, &plugins).len(), 1);
     }
 
     #[test]

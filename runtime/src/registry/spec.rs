@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
-pub use plugins::{BudgetSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, SizeSpec};
+pub use plugins::{
+    BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
+};
 
 use crate::domain::Severity;
 use crate::domain::duration::parse_duration;
@@ -68,6 +70,9 @@ pub struct ServiceSpec {
     /// Probes beside the one of `monitoring`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<ProbeSpec>,
+    /// Where it tells us something: `POST /webhooks/SLUG/NAME`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<WebhookSpec>,
     /// Rules for this service alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<ServiceAlertSpec>,
@@ -128,6 +133,24 @@ pub struct ProbeSpec {
     /// Milliseconds, or text such as `5s`. Default: that of `monitoring`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationSpec>,
+    /// Settings of the plugin.
+    #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
+    pub settings: PluginSettings,
+}
+
+/// Where a service tells us something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookSpec {
+    /// Last part of its URL, unique among the webhooks and probes of the service: lower case, words joined by `-`. Default: its
+    /// plugin's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Webhook plugin, e.g. `github`.
+    pub plugin: String,
+    /// Deliveries are taken although nothing proves who sent them. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<bool>,
     /// Settings of the plugin.
     #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
     pub settings: PluginSettings,

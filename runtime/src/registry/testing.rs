@@ -37,6 +37,7 @@ impl FakePlugins {
         plugins.add(PluginKind::Notifier, "slack", &["webhook"], json!({"webhook": secret}));
         let headers = json!({"type": "object", "additionalProperties": secret});
         plugins.add(PluginKind::Notifier, "webhook", &["url"], json!({"url": {"type": "string"}, "headers": headers}));
+        plugins.add(PluginKind::Webhook, "github", &["secret"], json!({"secret": {"x-secret": true}}));
         plugins
     }
 

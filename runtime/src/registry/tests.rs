@@ -254,3 +254,46 @@ async fn warns_of_what_works_but_was_hardly_meant() {
         ]
     );
 }
+
+#[tokio::test]
+async fn webhooks_are_checked_like_probes() {
+    let services = json!([{"name": "A", "baseUrl": "https://a", "probes": [{"plugin": "tcp", "name": "github"}], "webhooks": [
+        {"plugin": "github", "settings": {"secret": "s"}},
+        {"plugin": "github", "name": "Second One", "settings": {"secret": "s"}},
+        {"plugin": "githup", "name": "x"},
+        {"plugin": "slack", "name": "y"},
+        {"plugin": "github", "name": "open", "unsigned": true, "settings": {"secrets": "s"}},
+        {"plugin": "github", "name": "open", "settings": {"secret": "s"}},
+    ]}]);
+    let (_, report) = checked(&entries(services, json!([]), json!([]))).await;
+    assert_eq!(
+        told(&report.faults),
+        [
+            "/services/0/webhooks/0/name: a probe of this service is named `github`; give this one another `name`",
+            "/services/0/webhooks/1/name: must be of lower case letters, digits, `-` and `_`, at most 64; write `second-one`",
+            "/services/0/webhooks/2/plugin: there is no webhook plugin `githup`; did you mean `github`?",
+            "/services/0/webhooks/3/plugin: `slack` is a notifier plugin, not a webhook plugin; known: `github`",
+            "/services/0/webhooks/4/settings/secrets: is not a known key; did you mean `secret`?",
+            "/services/0/webhooks/4/settings/secret: is missing",
+            "/services/0/webhooks/5/name: a webhook of this service is named `open`; give this one another `name`",
+        ]
+    );
+    let warnings = told(&report.warnings);
+    assert!(warnings.iter().any(|warning| warning.starts_with("/services/0/webhooks/4/unsigned: ")), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn webhooks_are_in_the_catalog_and_their_settings_are_in_use() {
+    let mut spec = shop();
+    spec["webhooks"] = json!([{"plugin": "github", "settings": {"secret": ["new", "old"]}}]);
+    let registry = registry(FileEntries::default(), Arc::default()).await;
+    let record = registry.create(spec).await.unwrap();
+    assert_eq!(record.spec["webhooks"][0]["settings"]["secret"], json!(["***", "***"]));
+    let catalog = registry.catalog();
+    let [webhook] = &catalog.services["shop-api"].webhooks[..] else { panic!() };
+    assert_eq!((webhook.name.as_str(), webhook.unsigned), ("github", false));
+    assert!(!format!("{webhook:?}").contains("old"));
+    let uses = registry.settings_using("github");
+    assert_eq!(uses.len(), 1);
+    assert_eq!((uses[0].kind, uses[0].owner.as_str()), (PluginKind::Webhook, "webhook `github` of service `shop-api`"));
+}

@@ -2,6 +2,7 @@
 //! users write in SQL passes a gate first. Secrets never come here.
 
 mod database;
+mod events;
 mod gate;
 mod query;
 mod read;
@@ -18,12 +19,13 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use events::EventFilter;
 pub use query::{QueryError, QueryLimits, SqlAnswer, SqlColumn};
 pub use rows::ServiceRow;
 pub use writer::Writer;
 
 use super::lock::{DataLock, LockError};
-use crate::domain::{Alert, AlertEvent, Observation, PluginRun, ShadowRun, now_ms};
+use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun, now_ms};
 use database::Database;
 use gate::Gate;
 use writer::{Command, Row};
@@ -151,6 +153,18 @@ impl ResultStore {
     /// Each event once: [`Self::alert_event_last_id`] says how far the copy got.
     pub async fn alert_event_append(&self, event: AlertEvent, alert: Alert) -> Result<(), ResultError> {
         self.append(Row::AlertEvent(Box::new((event, alert))), None).await
+    }
+
+    /// What one delivery brought, and what it reported: together or not at all. Returns after the commit, which happens at
+    /// once. An error says that it is not committed *yet*: see [`ResultError::NotCommitted`].
+    pub async fn event_append_durable(
+        &self,
+        events: Vec<Event>,
+        reports: Vec<Arc<Observation>>,
+    ) -> Result<(), ResultError> {
+        let (done, answer) = oneshot::channel();
+        self.append(Row::Events(events, reports), Some(done)).await?;
+        answer.await.map_err(|_| ResultError::Closed)?
     }
 
     /// Replaces the dimension table. Returns after the commit.

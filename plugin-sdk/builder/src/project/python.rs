@@ -8,7 +8,7 @@ use super::tools::Tool;
 
 const PYTHON: Tool = Tool {
     program: "python3",
-    remedy: "a Python plugin needs Python 3.10 or newer with venv: https://python.org, or on Debian `apt-get install python3-venv`",
+    remedy: "a Python plugin needs Python 3.11 or newer with venv: https://python.org, or on Debian `apt-get install python3-venv`",
 };
 
 /// Relative to the project.

@@ -2,11 +2,12 @@
 
 use aide::transform::TransformOperation;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{CandidateBody, Component, PluginBody, PluginPath};
+use super::{CandidateBody, Component, PluginBody, PluginPath, signature};
 use crate::api::auth::Principal;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::moment::rfc3339;
@@ -125,9 +126,11 @@ pub(in crate::api) async fn start(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
+    headers: HeaderMap,
     Component(component): Component,
 ) -> ApiResult<Json<PluginBody>> {
-    let started = state.parts.plugins.shadow_start(&name, component, &principal.name).await;
+    let signature = signature(&headers)?;
+    let started = state.parts.plugins.shadow_start(&name, component, signature, &principal.name).await;
     Ok(Json(started.map_err(ApiError::from_plugin_host)?.into()))
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
-use crate::monitoring::{CheckError, ProbeStatus, RecentRun, ServiceStatus};
+use crate::monitoring::{Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus};
 use crate::plugin_host::{
     self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin, ShadowEntry, StepOutcome,
     VersionEntry,
@@ -73,6 +73,7 @@ impl World {
         Parts {
             services: self.clone(),
             monitor: self.clone(),
+            webhooks: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
             control: self.control.clone(),
@@ -99,6 +100,7 @@ impl World {
             allow_private: false,
             credentials: Vec::new(),
             probes: Vec::new(),
+            webhooks: Vec::new(),
         };
         let mut catalog = self.catalog.lock().unwrap();
         let mut changed = Catalog::clone(&catalog);
@@ -295,6 +297,7 @@ impl World {
             since_ms: self.now - 3_600_000,
             by: BUNDLED.to_owned(),
             size: 28_672,
+            signed_by: None,
             imports: vec!["external-tracking:plugin/http@0.1.0".to_owned()],
             info: Arc::new(info),
             health: self.health(),
@@ -442,6 +445,38 @@ impl Services for World {
     }
 }
 
+/// One webhook, `told` of `shop-api`, which does as the body says.
+impl Webhooks for World {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        (service, webhook) == ("shop-api", "told")
+    }
+
+    fn receive<'a>(
+        &'a self,
+        _service: &'a str,
+        _webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        let accepted = Accepted { events: 1, repeated: 0, answer: None };
+        let secret = || "the secret is in /var/secret/path".to_owned();
+        now(match request.body.as_slice() {
+            b"stranger" => Err(ReceiveError::Unauthenticated(secret())),
+            b"malformed" => Err(ReceiveError::Malformed(secret())),
+            b"broken" => Err(ReceiveError::Broken(secret())),
+            b"not stored" => Err(ReceiveError::NotStored(secret())),
+            b"challenge" => {
+                let answer = Answer { content_type: AnswerType::Text, body: b"<b>3eZb</b>".to_vec() };
+                Ok(Accepted { answer: Some(answer), ..accepted })
+            }
+            b"echo" => {
+                let seen = format!("{} {} {} {:?}", request.method, request.path, request.query, request.headers);
+                Ok(Accepted { answer: Some(Answer { content_type: AnswerType::Text, body: seen.into() }), ..accepted })
+            }
+            _ => Ok(accepted),
+        })
+    }
+}
+
 impl Monitor for World {
     fn status(&self, slug: &str) -> Option<CurrentStatus> {
         self.statuses.lock().unwrap().get(slug)?.status
@@ -487,6 +522,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         component: Bytes,
+        signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         if !component.starts_with(b"\0asm") {
@@ -494,9 +530,22 @@ impl Plugins for World {
             return now(Err(plugin_host::Refusal { step: "compile", reason }));
         }
         let by = actor.to_owned();
-        let entry = PluginEntry { version: "0.2.0".to_owned(), by, ..self.plugin(PluginKind::Probe, name) };
+        let signed_by = signature.map(|signature| format!("key of {signature}"));
+        let entry = PluginEntry { version: "0.2.0".to_owned(), by, signed_by, ..self.plugin(PluginKind::Probe, name) };
         self.plugins.lock().unwrap().push(entry.clone());
         now(Ok(entry))
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+        if !reference.starts_with("oci://") {
+            return now(Err(plugin_host::Refusal { step: "pull", reason: "this is no reference".to_owned() }));
+        }
+        self.install(name.unwrap_or("pulled"), Bytes::from_static(b"\0asm"), None, actor)
     }
 
     /// Only `http` has an earlier version.
@@ -559,6 +608,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         _component: Bytes,
+        _signature: Option<String>,
         _actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         now(match self.get(name) {
@@ -579,7 +629,12 @@ impl Plugins for World {
         now(Ok(self.get(name).is_some_and(|entry| entry.shadow.is_some())))
     }
 
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        _signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck> {
         let outcome = match component.starts_with(b"\0asm") {
             true => StepOutcome::Passed,
             false => StepOutcome::Failed(format!("`{actor}` sent no component")),

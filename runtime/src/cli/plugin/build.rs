@@ -35,10 +35,12 @@ impl Build {
     }
 }
 
-/// The components, in the order of their names.
+/// The components, in the order of their names; below the working folder without it, to be typed.
 pub(super) async fn build(project: Project) -> Result<Vec<PathBuf>> {
     let what = format!("building the {} project `{}`", project.language().as_str(), project.folder().display());
-    tokio::task::spawn_blocking(move || project.build(note)).await?.context(what)
+    let components = tokio::task::spawn_blocking(move || project.build(note)).await?.context(what)?;
+    let working = std::env::current_dir().and_then(|folder| folder.canonicalize()).unwrap_or_default();
+    Ok(components.into_iter().map(|path| path.strip_prefix(&working).map(Path::to_owned).unwrap_or(path)).collect())
 }
 
 /// One line.

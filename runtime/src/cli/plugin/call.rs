@@ -86,6 +86,7 @@ impl Given {
             PluginKind::Probe => self.probe(entry, settings),
             PluginKind::Rule => self.rule(plugin, settings).await,
             PluginKind::Notifier => Ok(self.notifier(entry, settings)),
+            PluginKind::Webhook => bail!("a webhook answers a delivery; try it in a server, or in its own tests"),
         }
     }
 
@@ -145,6 +146,7 @@ impl Given {
             allow_private: true,
             credentials: self.auth.iter().map(|text| credential::parse(text)).collect::<Result<_>>()?,
             probes: vec![probe.clone()],
+            webhooks: Vec::new(),
         };
         Ok(Call::Probe { service, probe })
     }

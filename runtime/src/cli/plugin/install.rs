@@ -1,9 +1,10 @@
-//! `extrack plugin install FILE`
+//! `extrack plugin install FILE` and `extrack plugin install oci://…`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::json;
 
 use super::call::load;
 use crate::cli::client::Server;
@@ -11,17 +12,33 @@ use crate::cli::print::{cell, line};
 
 /// Brings a component to the server: verified first, then active at once, without a missed run.
 ///
-/// Example: extrack plugin install dist/shop-probe.wasm
+/// A signature of minisign goes with it. A component in an OCI registry is fetched by the server.
+///
+/// Examples: extrack plugin install dist/shop-probe.wasm,
+/// extrack plugin install oci://ghcr.io/acme/shop-probe:1.2.0
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Install {
-    file: PathBuf,
+    /// A component, or `oci://REGISTRY/REPOSITORY:TAG`.
+    component: String,
+    /// Its signature. Default: FILE.minisig, if it is there.
+    #[arg(long)]
+    signature: Option<PathBuf>,
 }
 
 impl Install {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let bytes = std::fs::read(&self.file).with_context(|| format!("reading `{}`", self.file.display()))?;
-        let name = load(&self.file).await?.entry().name.clone();
-        let entry = server.connect()?.put_bytes(&format!("/plugins/{name}"), bytes).await?;
+        let entry = if self.component.starts_with("oci://") {
+            if self.signature.is_some() {
+                bail!("the signature of what comes from a registry comes from there too; leave `--signature` out");
+            }
+            server.connect()?.post("/plugins/pull", &json!({ "reference": self.component })).await?
+        } else {
+            let file = Path::new(&self.component);
+            let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
+            let name = load(file).await?.entry().name.clone();
+            let signature = signature_of(file, self.signature.as_deref())?;
+            server.connect()?.put_component(&format!("/plugins/{name}"), bytes, signature).await?
+        };
         line(&format!(
             "{} {} {} is {}",
             cell(&entry["kind"]),
@@ -30,5 +47,15 @@ impl Install {
             cell(&entry["state"])
         ));
         Ok(())
+    }
+}
+
+/// The text of the signature that is named, or lies beside the component.
+pub(super) fn signature_of(file: &Path, named: Option<&Path>) -> Result<Option<String>> {
+    let path = named.map_or_else(|| file.with_added_extension("minisig"), Path::to_owned);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading the signature `{}`", path.display())),
     }
 }

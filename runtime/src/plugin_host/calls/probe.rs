@@ -136,6 +136,7 @@ impl PluginHost {
         Access {
             net: Some(NetAccess { net: self.shared.net.clone(), permission, mail: false }),
             secrets: sealed,
+            sent: Default::default(),
             credentials: call.service.credentials.clone(),
             credential_host: own_host,
             credential_tls: call.service.base_url.starts_with("https:"),

@@ -76,6 +76,7 @@ pub(in crate::plugin_host) fn grants(plugin: &LoadedPlugin, allowance: &Allowanc
         PluginKind::Probe => None,
         PluginKind::Rule => Some(limits::EVALUATE),
         PluginKind::Notifier => Some(limits::NOTIFY),
+        PluginKind::Webhook => Some(limits::RECEIVE),
     });
     PluginGrants {
         name: plugin.info.name.clone(),

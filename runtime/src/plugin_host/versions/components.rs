@@ -65,6 +65,8 @@ impl ComponentStore {
         if let Err(error) = tokio::fs::remove_file(self.path(digest)).await {
             tracing::warn!(digest, %error, "an old component can't be deleted");
         }
+        // Most have none.
+        let _ = tokio::fs::remove_file(self.path(digest).with_extension("minisig")).await;
     }
 
     /// Deletes what the log does not name: written before a crash that came before the log's line, or half written.

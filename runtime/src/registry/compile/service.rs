@@ -47,6 +47,7 @@ impl Compiler<'_> {
         self.texts_check(spec, at);
         let credentials = credential::credentials(spec, at, &mut self.report);
         let probes = self.probes(spec, at).await;
+        let webhooks = self.webhooks(spec, &probes, at).await;
         let shortest = probes.iter().map(|probe| probe.interval).min();
         let (rules, channels) = self.own_rules(spec, at, shortest).await;
         let service = Service {
@@ -62,6 +63,7 @@ impl Compiler<'_> {
             allow_private: spec.private.unwrap_or(self.origin == Origin::File),
             credentials,
             probes,
+            webhooks,
         };
         Some(CompiledService { spec: spec.clone(), service: Arc::new(service), rules, channels })
     }

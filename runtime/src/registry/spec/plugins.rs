@@ -16,6 +16,82 @@ pub struct PluginsFile {
     /// What each plugin may do, by its name.
     #[serde(default)]
     pub plugins: BTreeMap<String, PluginSpec>,
+    /// Who may make plugins, and where they are pulled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustSpec>,
+}
+
+/// Who may make plugins, and where they are pulled from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrustSpec {
+    /// Public keys of minisign: the second line of `minisign.pub`. A signature of any of them counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Refuse what is not signed by one of `keys`; what is part of the program needs no signature. Default: false.
+    #[serde(default)]
+    pub require_signatures: bool,
+    /// OCI registries with a login, or with a loopback or private address; by `host` or `host:port`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub registries: BTreeMap<String, RegistrySpec>,
+}
+
+/// One OCI registry.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistrySpec {
+    /// With `password`. Default: none asked for, none given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password or token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// File that holds the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<String>,
+    /// Host that gives tokens for this registry, if it is another one: the login goes there too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_host: Option<String>,
+    /// Speak `http`. For a registry on the same machine.
+    #[serde(default)]
+    pub plain_http: bool,
+}
+
+impl std::fmt::Debug for RegistrySpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistrySpec").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// One digest, or several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum DigestsSpec {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl DigestsSpec {
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(digest) => std::slice::from_ref(digest),
+            Self::Several(digests) => digests,
+        }
+    }
+}
+
+impl JsonSchema for DigestsSpec {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Digests".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 })
+    }
 }
 
 /// One plugin in `plugins.yaml`.
@@ -28,12 +104,19 @@ pub struct PluginSpec {
     /// The most that one run of it may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetSpec>,
+    /// The only component it may be: sha256 in hex, or a list of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<DigestsSpec>,
+    /// Where it is kept: `oci://REGISTRY/REPOSITORY:TAG` or `oci://REGISTRY/REPOSITORY@sha256:DIGEST`. Pulled at the start and
+    /// when this changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl PluginSpec {
     /// None when the file says nothing on what it may do: that is left to the API.
     pub fn policy(&self) -> Option<PolicySpec> {
-        let Self { grants, budget } = self.clone();
+        let Self { grants, budget, .. } = self.clone();
         (grants.is_some() || budget.is_some())
             .then(|| PolicySpec { grants: grants.unwrap_or_default(), budget: budget.unwrap_or_default() })
     }
@@ -74,7 +157,8 @@ pub struct GrantsSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BudgetSpec {
-    /// Milliseconds, or text such as `10s`. Default: the probe's timeout, 2 s for a rule, 30 s for a notifier.
+    /// Milliseconds, or text such as `10s`. Default: the probe's timeout, 2 s for a rule, 30 s for a notifier,
+    /// 10 s for a webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_clock: Option<DurationSpec>,
     /// Milliseconds, or text such as `500ms`. Default: 1 s.

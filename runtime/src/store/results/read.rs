@@ -4,10 +4,10 @@ use duckdb::{Connection, Params, Row, params};
 
 use super::rows::metrics_from_json;
 use super::{ResultError, ResultStore};
-use crate::domain::{ErrorKind, Failure, Observation, Phases, Status, UnixMillis};
+use crate::domain::{ErrorKind, Failure, Observation, Phases, Status, UnixMillis, WEBHOOK};
 
 /// No list is longer, whatever was asked for.
-const MAX_ROWS: usize = 100_000;
+pub(super) const MAX_ROWS: usize = 100_000;
 
 macro_rules! select_observations {
     ($rest:literal) => {
@@ -27,7 +27,7 @@ impl ResultStore {
             connection
                 .query_row(
                     "SELECT greatest((SELECT max(run_id) FROM fact.observations),
-                         (SELECT max(run_id) FROM fact.plugin_runs))",
+                         (SELECT max(run_id) FROM fact.plugin_runs), (SELECT max(run_id) FROM fact.events))",
                     [],
                     |row| row.get(0),
                 )
@@ -79,6 +79,27 @@ impl ResultStore {
                 select_observations!("WHERE service = ? AND run_id < ? ORDER BY run_id DESC LIMIT ?"),
                 params![service, before_run_id.unwrap_or(i64::MAX), limit.min(MAX_ROWS) as i64],
             )
+        })
+        .await
+    }
+
+    /// The last reports of a webhook that were committed, oldest first. They are far between: a page of the service's
+    /// observations need not hold them.
+    pub async fn report_history(
+        &self,
+        service: &str,
+        webhook: &str,
+        limit: usize,
+    ) -> Result<Vec<Observation>, ResultError> {
+        let (service, webhook) = (service.to_owned(), webhook.to_owned());
+        self.read(move |connection| {
+            let mut found = observations(
+                connection,
+                select_observations!("WHERE service = ? AND probe = ? AND location = ? ORDER BY run_id DESC LIMIT ?"),
+                params![service, webhook, WEBHOOK, limit.min(MAX_ROWS) as i64],
+            )?;
+            found.reverse();
+            Ok(found)
         })
         .await
     }

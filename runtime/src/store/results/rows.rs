@@ -4,7 +4,7 @@
 use duckdb::types::{TimeUnit, Value};
 use duckdb::{Appender, ToSql, params};
 
-use crate::domain::{Alert, AlertEvent, Metric, MetricValue, Observation, PluginRun, ShadowRun, UnixMillis};
+use crate::domain::{Alert, AlertEvent, Event, Metric, MetricValue, Observation, PluginRun, ShadowRun, UnixMillis};
 
 /// One service as SQL users see it. `base` is the address without user information and query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,7 @@ fn without_secrets(base_url: &str) -> String {
 pub(super) const OBSERVATIONS: &str = "observations";
 pub(super) const PLUGIN_RUNS: &str = "plugin_runs";
 pub(super) const ALERT_EVENTS: &str = "alert_events";
+pub(super) const EVENTS: &str = "events";
 pub(super) const SHADOW_RUNS: &str = "shadow_runs";
 pub(super) const SERVICES: &str = "services";
 pub(super) const SCHEMA: &str = "fact";
@@ -111,6 +112,24 @@ pub(super) fn append_alert_event(appender: &mut Appender<'_>, event: &AlertEvent
         event.to.as_str(),
         text(&event.actor),
         text(&event.reason),
+    ])
+}
+
+pub(super) fn append_event(appender: &mut Appender<'_>, row: &Event) -> duckdb::Result<()> {
+    appender.append_row(params![
+        timestamp(row.received_ms),
+        timestamp(row.ts_ms),
+        row.id,
+        text(&row.service),
+        text(&row.webhook),
+        text(&row.plugin),
+        text(&row.plugin_version),
+        row.run_id,
+        row.event_id.as_deref().map(text),
+        text(&row.kind),
+        text(&row.summary),
+        text(&row.payload),
+        metrics_json(&row.attributes),
     ])
 }
 

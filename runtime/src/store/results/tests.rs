@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::{
     AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RunOutcome, Severity,
-    Status,
+    Status, WEBHOOK,
 };
 
 const MINUTE: i64 = 60_000;
@@ -305,6 +305,25 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         updated_ms: START,
     };
     running.store.alert_event_append(event, alert).await.unwrap();
+    let told = Event {
+        id: 4,
+        ts_ms: START,
+        received_ms: START + 1_500,
+        service: "shop-api".to_owned(),
+        webhook: "told".to_owned(),
+        plugin: "generic".to_owned(),
+        plugin_version: "0.1.0".to_owned(),
+        run_id: 11,
+        event_id: None,
+        kind: "deploy".to_owned(),
+        summary: "deployed".to_owned(),
+        payload: r#"{"a":[1,"ü"]}"#.to_owned(),
+        attributes: vec![Metric { name: "live".to_owned(), value: MetricValue::Boolean(true) }],
+    };
+    let again = Event { id: 5, event_id: Some("evt_1".to_owned()), kind: "rollback".to_owned(), ..told.clone() };
+    let other = Event { id: 6, webhook: "other".to_owned(), event_id: Some("evt_2".to_owned()), ..told.clone() };
+    let report = Observation { location: WEBHOOK.to_owned(), probe: "told".to_owned(), ..observation(11) };
+    running.store.event_append_durable(vec![told.clone(), again, other], vec![Arc::new(report)]).await.unwrap();
     let service = |name: &str| ServiceRow {
         slug: "shop-api".to_owned(),
         name: name.to_owned(),
@@ -318,9 +337,28 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
     running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
 
     assert_eq!(running.store.alert_event_last_id().await.unwrap(), Some(7));
-    assert_eq!(running.store.observation_last_run_id().await.unwrap(), Some(9), "plugin runs share the numbers");
+    assert_eq!(running.store.observation_last_run_id().await.unwrap(), Some(11), "all runs share the numbers");
+    assert_eq!(running.store.event_last_id().await.unwrap(), Some(6));
+    let page = |filter: EventFilter, before| running.store.event_page(filter, before, 10);
+    let of = |kind: &str| EventFilter {
+        kind: Some(kind.to_owned()),
+        webhook: Some("told".to_owned()),
+        ..Default::default()
+    };
+    assert_eq!(page(of("deploy"), None).await.unwrap(), [told]);
+    let ids: Vec<i64> = page(EventFilter::default(), Some(6)).await.unwrap().iter().map(|event| event.id).collect();
+    assert_eq!(ids, [5, 4]);
+    let elsewhere = EventFilter { service: Some("other".to_owned()), ..Default::default() };
+    assert_eq!(page(elsewhere, None).await.unwrap(), []);
+    assert_eq!(running.store.event_sender_ids("shop-api", "told", 10).await.unwrap(), ["evt_1"]);
+    assert_eq!(running.store.report_history("shop-api", "told", 10).await.unwrap().len(), 1);
     for (sql, wanted) in [
         ("SELECT plugin, outcome, duration_ms, cpu_us FROM plugin_runs", json!(["http", "trap", 1.5, u32::MAX])),
+        (
+            "SELECT kind, epoch_ms(received_ts) - epoch_ms(ts), payload->'$.a[1]', attributes->>'live', event_id FROM events
+                 WHERE id = 4",
+            json!(["deploy", 1_500, "ü", "true", null]),
+        ),
         ("SELECT denials, denied[:7], bytes_in, bytes_out FROM plugin_runs", json!([2, "name it", 12, 34])),
         ("SELECT alert, severity, from_state, to_state FROM alert_events", json!(["Down", "critical", null, "firing"])),
         (
@@ -328,17 +366,17 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             json!(["Shop API", "REST", "https://shop.example.com/", ["a", "b"]]),
         ),
         (
-            "SELECT ts, status, latency_ms, dns_ms, tls_us, metrics, metrics->>'$.days' FROM observations",
+            "SELECT ts, status, latency_ms, dns_ms, tls_us, metrics, metrics->>'$.days' FROM observations WHERE probe = 'http'",
             json!(["2026-11-23T00:01:00Z", "healthy", 12.5, 0.1, null, {"days": 30}, "30"]),
         ),
-        ("SELECT ts > utc_now() - INTERVAL 100 YEAR, typeof(utc_now()) FROM observations", json!([true, "TIMESTAMP"])),
+        ("SELECT ts > utc_now() - INTERVAL 100 YEAR, typeof(utc_now()) FROM observations WHERE probe = 'http'", json!([true, "TIMESTAMP"])),
     ] {
         assert_eq!(running.rows(sql).await, [wanted.as_array().unwrap().clone()], "{sql}");
     }
     let tables = running.rows("SHOW TABLES").await;
     assert_eq!(
         json!(tables),
-        json!([["alert_events"], ["observations"], ["plugin_runs"], ["services"], ["shadow_runs"]])
+        json!([["alert_events"], ["events"], ["observations"], ["plugin_runs"], ["services"], ["shadow_runs"]])
     );
     running.stop().await;
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::database::Database;
 use super::rows::{self, ServiceRow};
 use super::{Counters, ResultError, ResultSettings};
-use crate::domain::{Alert, AlertEvent, Observation, PluginRun, ShadowRun, UnixMillis};
+use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun, UnixMillis};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
@@ -26,6 +26,8 @@ pub(super) enum Row {
     Observation(Arc<Observation>),
     PluginRun(Box<PluginRun>),
     AlertEvent(Box<(AlertEvent, Alert)>),
+    /// Of one delivery, with what it reported.
+    Events(Vec<Event>, Vec<Arc<Observation>>),
     ShadowRun(Box<ShadowRun>),
     Services(Vec<ServiceRow>),
 }
@@ -55,6 +57,7 @@ pub(super) struct Batch {
     observations: Vec<Arc<Observation>>,
     plugin_runs: Vec<PluginRun>,
     alert_events: Vec<(AlertEvent, Alert)>,
+    events: Vec<Event>,
     shadow_runs: Vec<ShadowRun>,
     /// The last one counts.
     services: Option<Vec<ServiceRow>>,
@@ -219,6 +222,10 @@ impl Batch {
                     Row::Observation(observation) => self.observations.push(observation),
                     Row::PluginRun(run) => self.plugin_runs.push(*run),
                     Row::AlertEvent(event) => self.alert_events.push(*event),
+                    Row::Events(events, observations) => {
+                        self.events.extend(events);
+                        self.observations.extend(observations);
+                    }
                     Row::ShadowRun(run) => self.shadow_runs.push(*run),
                     Row::Services(services) => self.services = Some(services),
                 }
@@ -228,7 +235,8 @@ impl Batch {
     }
 
     fn stored_rows(&self) -> u64 {
-        (self.observations.len() + self.plugin_runs.len() + self.alert_events.len() + self.shadow_runs.len()) as u64
+        let runs = self.observations.len() + self.plugin_runs.len() + self.shadow_runs.len();
+        (runs + self.alert_events.len() + self.events.len()) as u64
     }
 }
 
@@ -243,6 +251,7 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch, retry: bool) -> 
     append_all(&tx, rows::ALERT_EVENTS, &batch.alert_events, |appender, (event, alert)| {
         rows::append_alert_event(appender, event, alert)
     })?;
+    append_all(&tx, rows::EVENTS, &batch.events, rows::append_event)?;
     append_all(&tx, rows::SHADOW_RUNS, &batch.shadow_runs, rows::append_shadow_run)?;
     if let Some(services) = &batch.services {
         tx.execute_batch("DELETE FROM fact.services")?;
@@ -268,6 +277,9 @@ fn is_committed(connection: &Connection, batch: &Batch) -> duckdb::Result<bool> 
     }
     if let Some((event, _)) = batch.alert_events.first() {
         return found("SELECT count(*) > 0 FROM fact.alert_events WHERE event_id = ?", &[&event.id]);
+    }
+    if let Some(row) = batch.events.first() {
+        return found("SELECT count(*) > 0 FROM fact.events WHERE id = ?", &[&row.id]);
     }
     if let Some(row) = batch.shadow_runs.first() {
         return found(

@@ -16,10 +16,19 @@ export const description = {
   checkSettings() {},
 };
 
+/** What the host says of a failed request comes as the `payload` of an error. */
+function send(request) {
+  try {
+    return http.send(request);
+  } catch (error) {
+    throw error.payload ?? error;
+  }
+}
+
 export const notifiers = {
   notify(context, notification) {
     try {
-      return notify(JSON.parse(context.settings), notification, (request) => http.send(request));
+      return notify(JSON.parse(context.settings), notification, send);
     } catch (error) {
       if (error?.tag === "retryable" || error?.tag === "permanent") throw error;
       throw { tag: "permanent", val: `${error.message ?? error}\n${error.stack ?? ""}` };

@@ -18,10 +18,19 @@ export const description = {
   },
 };
 
+/** What the host says of a failed request comes as the `payload` of an error. */
+function send(request) {
+  try {
+    return http.send(request);
+  } catch (error) {
+    throw error.payload ?? error;
+  }
+}
+
 export const probes = {
   check(context) {
     try {
-      return check(context, JSON.parse(context.settings), (request) => http.send(request));
+      return check(context, JSON.parse(context.settings), send);
     } catch (error) {
       // A fault of the plugin, not of the service.
       throw { tag: "internal", val: `${error.message ?? error}\n${error.stack ?? ""}` };

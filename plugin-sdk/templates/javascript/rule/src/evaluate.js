@@ -18,7 +18,7 @@ const defaults = { share: 20, runs: 20, window: 3600 };
 /** How much history the rule needs. */
 export const lookBackMs = (settings) => ({ ...defaults, ...settings }).window * 1000;
 
-/** `history` is the host's. */
+/** `history` is the host's. A third argument is the context: `nowMs` is the moment of the evaluation. */
 export function evaluate(settings, history) {
   const { slowMs, share, runs } = { ...defaults, ...settings };
   const measured = history.samples(runs).filter(({ latencyUs }) => latencyUs !== null);

@@ -21,7 +21,7 @@ export const rules = {
 
   evaluate(context) {
     try {
-      return evaluate(JSON.parse(context.settings), history);
+      return evaluate(JSON.parse(context.settings), history, context);
     } catch (error) {
       throw { tag: "internal", val: `${error.message ?? error}\n${error.stack ?? ""}` };
     }

@@ -30,6 +30,7 @@ fn plural(kind: PluginKind) -> &'static str {
         PluginKind::Probe => "Probes",
         PluginKind::Rule => "Rules",
         PluginKind::Notifier => "Notifiers",
+        PluginKind::Webhook => "Webhooks",
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) fn read(path: &Path, interval: Duration) -> Result<Vec<Observation>> 
 
 fn parse(text: &str, interval: Duration, now_ms: UnixMillis) -> Result<Vec<Observation>> {
     let mut value: Value = serde_json::from_str(text)?;
-    let list = if value.is_array() { value } else { value["items"].take() };
+    let items = value.get_mut("items").map(Value::take);
+    let list = items.unwrap_or(value);
     if !list.is_array() {
         bail!("wanted a list of runs, or an object with one in `items`");
     }

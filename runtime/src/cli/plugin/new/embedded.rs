@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn there_is_a_template_for_every_kind_in_rust() {
-        for kind in ["probe", "rule", "notifier"] {
+        for kind in ["probe", "rule", "notifier", "webhook"] {
             let files = project("rust", kind, "quota").unwrap();
             assert!(files["Cargo.toml"].contains("name = \"quota\""), "{kind}");
             for needed in ["src/lib.rs", "README.md", ".gitignore", "Cargo.lock", ".extrack/wit/worlds.wit"] {

@@ -1,0 +1,77 @@
+"""Takes in JSON that its sender has signed, and makes an event of it."""
+
+import json
+
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.exports import webhooks
+from wit_world.exports.webhooks import Event, Reception, Reject_Malformed, Reject_Unauthenticated, Report
+from wit_world.imports import signatures
+from wit_world.imports.types import ErrorKind, Failure, PluginInfo, Status
+
+# JSON Schema of the settings. What is marked `x-secret` never comes here: a placeholder does, which the host knows.
+SETTINGS_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["secret"],
+    "properties": {
+        "secret": {"type": "string", "minLength": 1, "x-secret": True, "description": "Shared with the sender."},
+    },
+}
+
+
+class Description(exports.Description):
+    def describe(self) -> PluginInfo:
+        return PluginInfo(
+            name="plugin-name",
+            version="1.0.0",
+            summary="Takes in signed JSON",
+            settings_schema=json.dumps(SETTINGS_SCHEMA),
+            wants=[],
+        )
+
+    def check_settings(self, settings: str) -> None:
+        """The schema says it all."""
+
+
+class Webhooks(exports.Webhooks):
+    def receive(self, ctx: webhooks.Context, request: webhooks.Request) -> Reception:
+        secret = json.loads(ctx.settings)["secret"]
+        # First of all: until this said yes, the delivery may be anybody's. The host holds the secret and compares.
+        try:
+            signatures.verify("standard-webhooks", secret, request.headers, request.body, None)
+        except Err as error:
+            raise Err(Reject_Unauthenticated(why(error.value)))
+        try:
+            body = json.loads(request.body)
+            kind = body["type"]
+        except ValueError:
+            raise Err(Reject_Malformed("the body is not JSON"))
+        except (KeyError, TypeError):
+            raise Err(Reject_Malformed("there is no `type`"))
+        event = Event(
+            # What is sent again has the same id, and is kept once.
+            id=dict(request.headers).get("webhook-id"),
+            kind=str(kind),
+            ts_ms=None,
+            summary=f"{kind} of {ctx.service}",
+            payload=json.dumps(body.get("data")),
+            attributes=[],
+            report=report(kind),
+        )
+        return Reception(events=[event], answer=None)
+
+
+def why(error: signatures.SignatureError) -> str:
+    if isinstance(error, signatures.SignatureError_Mismatch):
+        return "another secret, or changed on its way"
+    return error.value
+
+
+def report(kind: str) -> Report | None:
+    """What the service says of its own health becomes its status."""
+    if kind == "outage.started":
+        return Report(Status.UNHEALTHY, Failure(ErrorKind.ASSERTION, "the service says that it is down"), [])
+    if kind == "outage.ended":
+        return Report(Status.HEALTHY, None, [])
+    return None

@@ -1,0 +1,223 @@
+//! Takes in deliveries: a plugin makes events of them, those that are known already are left out, the others are committed
+//! before the sender hears that all is well. Reports go the way of every observation.
+
+mod seen;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::runner::{Monitoring, Shared};
+use crate::domain::{
+    Answer, Catalog, Event, Observation, ReceivedEvent, Reception, Report, Service, UnixMillis, WEBHOOK, Webhook,
+    WebhookRequest,
+};
+use crate::plugin_host::{self, WebhookCall};
+use seen::Seen;
+
+/// Deliveries looked at by plugins at the same time, of all webhooks together: strangers may send them, and probes need
+/// instances as well.
+const AT_ONCE: usize = 32;
+
+/// A delivery that was taken; its events are committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Events kept.
+    pub events: usize,
+    /// Events that had been kept before.
+    pub repeated: usize,
+    pub answer: Option<Answer>,
+}
+
+/// Why a delivery was not taken. The texts are for the operator, not for the sender.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    #[error("there is no such webhook")]
+    Unknown,
+    #[error("{0}")]
+    Unauthenticated(String),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("{0}")]
+    Broken(String),
+    #[error("too many deliveries are being looked at")]
+    Busy,
+    #[error("the events could not be stored: {0}")]
+    NotStored(String),
+}
+
+/// What webhooks share.
+pub(super) struct Intake {
+    permits: Semaphore,
+    next_event_id: AtomicI64,
+    /// By service and webhook.
+    doors: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<Seen>>>>,
+}
+
+impl Intake {
+    pub(super) fn new(first_event_id: i64) -> Self {
+        Self {
+            permits: Semaphore::new(AT_ONCE),
+            next_event_id: AtomicI64::new(first_event_id),
+            doors: Mutex::default(),
+        }
+    }
+
+    /// One delivery of a webhook is kept at a time, so that two copies of an event never both look new.
+    fn door(&self, service: &str, webhook: &str) -> Arc<tokio::sync::Mutex<Seen>> {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.entry((service.to_owned(), webhook.to_owned())).or_default().clone()
+    }
+
+    pub(super) fn follow(&self, catalog: &Catalog) {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.retain(|(service, webhook), _| find(catalog, service, webhook).is_some());
+    }
+}
+
+fn find<'a>(catalog: &'a Catalog, service: &str, webhook: &str) -> Option<(&'a Arc<Service>, &'a Webhook)> {
+    let service = catalog.services.get(service)?;
+    Some((service, service.webhooks.iter().find(|found| found.name == webhook)?))
+}
+
+impl Monitoring {
+    pub fn has_webhook(&self, service: &str, webhook: &str) -> bool {
+        find(&self.shared.catalog.borrow(), service, webhook).is_some()
+    }
+
+    /// The events are committed when this returns.
+    pub async fn receive(
+        &self,
+        service: &str,
+        webhook: &str,
+        request: WebhookRequest,
+    ) -> Result<Accepted, ReceiveError> {
+        let taken = self.shared.receive(service, webhook, request).await;
+        let outcome = match &taken {
+            Ok(_) => "taken",
+            Err(ReceiveError::Unknown) => "unknown",
+            Err(ReceiveError::Unauthenticated(_)) => "unauthenticated",
+            Err(ReceiveError::Malformed(_)) => "malformed",
+            Err(ReceiveError::Broken(_)) => "broken",
+            Err(ReceiveError::Busy) => "busy",
+            Err(ReceiveError::NotStored(_)) => "not_stored",
+        };
+        metrics::counter!("extrack_webhook_deliveries_total", "outcome" => outcome).increment(1);
+        taken
+    }
+}
+
+impl Shared {
+    async fn receive(&self, service: &str, webhook: &str, request: WebhookRequest) -> Result<Accepted, ReceiveError> {
+        let catalog = self.catalog.borrow().clone();
+        let (service, webhook) = find(&catalog, service, webhook).ok_or(ReceiveError::Unknown)?;
+        let _permit = self.intake.permits.try_acquire().map_err(|_| ReceiveError::Busy)?;
+        // Rows of an earlier delivery wait for the disk: whether this one repeats it can't be said.
+        if self.results.stats().failing {
+            return Err(ReceiveError::NotStored("the results store does not commit at the moment".to_owned()));
+        }
+        let received_ms = request.received_ms;
+        let call = WebhookCall { service, webhook, request };
+        let reception = self.host.receive(call).await.map_err(|error| match error {
+            plugin_host::ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(text),
+            plugin_host::ReceiveError::Malformed(text) => ReceiveError::Malformed(text),
+            plugin_host::ReceiveError::Broken(text) => ReceiveError::Broken(text),
+        })?;
+        self.keep(service, webhook, reception, received_ms).await
+    }
+
+    async fn keep(
+        &self,
+        service: &Service,
+        webhook: &Webhook,
+        reception: Reception,
+        received_ms: UnixMillis,
+    ) -> Result<Accepted, ReceiveError> {
+        let not_stored = |error: crate::store::ResultError| ReceiveError::NotStored(error.to_string());
+        let door = self.intake.door(&service.slug, &webhook.name);
+        let mut seen = door.lock().await;
+        if !seen.is_whole() {
+            let ids = self.results.event_sender_ids(&service.slug, &webhook.name, seen::IDS).await;
+            *seen = Seen::of(ids.map_err(not_stored)?);
+        }
+        let Reception { run_id, plugin_version, events, answer } = reception;
+        let total = events.len();
+        let fresh = seen.fresh(events);
+        let accepted = Accepted { events: fresh.len(), repeated: total - fresh.len(), answer };
+        if fresh.is_empty() {
+            return Ok(accepted);
+        }
+        let ids: Vec<String> = fresh.iter().filter_map(|event| event.id.clone()).collect();
+        let mut kept = Vec::new();
+        let mut reports = Vec::new();
+        for mut event in fresh {
+            let report = event.report.take();
+            let event = self.event(service, webhook, run_id, &plugin_version, event, received_ms);
+            if let Some(report) = report {
+                // Each observation is a run of its own, the first one that of the plugin.
+                let run_id = if reports.is_empty() { run_id } else { self.host.next_run_id() };
+                reports.push(self.judge(observation(&event, report, run_id)).await);
+            }
+            kept.push(event);
+        }
+        // Until the commit is certain, only the store can say what is kept: whoever gives up waiting leaves that behind.
+        let mut known = std::mem::take(&mut *seen);
+        let count = kept.len() as u64;
+        self.results.event_append_durable(kept, reports).await.map_err(not_stored)?;
+        metrics::counter!("extrack_events_total").increment(count);
+        known.remember(ids);
+        *seen = known;
+        Ok(accepted)
+    }
+
+    fn event(
+        &self,
+        service: &Service,
+        webhook: &Webhook,
+        run_id: i64,
+        plugin_version: &str,
+        event: ReceivedEvent,
+        received_ms: UnixMillis,
+    ) -> Event {
+        let ReceivedEvent { id, kind, ts_ms, summary, payload, attributes, report: _ } = event;
+        Event {
+            id: self.intake.next_event_id.fetch_add(1, Ordering::Relaxed),
+            ts_ms: ts_ms.unwrap_or(received_ms),
+            received_ms,
+            service: service.slug.clone(),
+            webhook: webhook.name.clone(),
+            plugin: webhook.plugin.clone(),
+            plugin_version: plugin_version.to_owned(),
+            run_id,
+            event_id: id,
+            kind,
+            summary,
+            payload,
+            attributes,
+        }
+    }
+}
+
+/// By our clock: history is in the order in which we knew.
+fn observation(event: &Event, report: Report, run_id: i64) -> Observation {
+    let Report { status, failure, metrics } = report;
+    Observation {
+        ts_ms: event.received_ms,
+        service: event.service.clone(),
+        probe: event.webhook.clone(),
+        location: WEBHOOK.to_owned(),
+        status,
+        latency_us: None,
+        phases: Default::default(),
+        http_status: None,
+        failure,
+        bytes: 0,
+        plugin: event.plugin.clone(),
+        plugin_version: event.plugin_version.clone(),
+        run_id,
+        metrics,
+        missed: false,
+    }
+}

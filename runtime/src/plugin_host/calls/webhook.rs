@@ -1,0 +1,111 @@
+//! One delivery: what the plugin may see of it, and what its answer counts.
+
+use tokio::time::Instant;
+
+use crate::domain::{PluginKind, Reception, RunOutcome, Service, Webhook, WebhookRequest};
+use crate::net::{HostRule, Permission};
+use crate::plugin_host::bindings::webhook::exports::external_tracking::plugin::webhooks::{Context, Reject};
+use crate::plugin_host::loader::{Exports, LoadedPlugin};
+use crate::plugin_host::secrets::{self, SealedSettings, host_name};
+use crate::plugin_host::sent::SentSecrets;
+use crate::plugin_host::state::{Access, NetAccess};
+use crate::plugin_host::{PluginHost, convert, limits};
+
+/// One delivery for a webhook.
+pub struct WebhookCall<'a> {
+    pub service: &'a Service,
+    pub webhook: &'a Webhook,
+    pub request: WebhookRequest,
+}
+
+/// A delivery of which there are no events. The texts are for the operator: a sender need not be who it says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    #[error("unauthenticated: {0}")]
+    Unauthenticated(String),
+    #[error("malformed: {0}")]
+    Malformed(String),
+    /// The sender is not to blame, and may come again.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl PluginHost {
+    /// Whatever goes wrong inside is [`ReceiveError::Broken`].
+    pub async fn receive(&self, call: WebhookCall<'_>) -> Result<Reception, ReceiveError> {
+        let plugin = self.known(PluginKind::Webhook, &call.webhook.plugin);
+        let plugin = plugin.map_err(|error| ReceiveError::Broken(error.to_string()))?;
+        let run_id = self.next_run_id();
+        let service = call.service.slug.clone();
+        let is_unsigned = call.webhook.unsigned;
+        let sealed = SealedSettings::new(&call.webhook.settings, &plugin.info.settings_schema);
+        let patience = self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::RECEIVE);
+        let context = Context {
+            service: service.clone(),
+            settings: sealed.settings.to_string(),
+            timeout_ms: patience.as_millis() as u64,
+            attributes: Vec::new(),
+        };
+        let mut access = self.webhook_access(&call, &plugin, sealed);
+        let mut request = call.request;
+        access.sent = SentSecrets::take_out(&mut request, &access.secrets);
+        let redact = access.secrets.clone();
+        let request = convert::webhook_request(request);
+        let deadline = Instant::now() + patience;
+        let (answer, used) = self
+            .shared
+            .runner
+            .run(&plugin.pre, plugin.label(Some(&service)), access, deadline, async |store, instance| {
+                let Exports::Webhook(exports) = &plugin.exports else { unreachable!("looked up as a webhook") };
+                let guest = exports.load(&mut *store, instance)?;
+                guest.external_tracking_plugin_webhooks().call_receive(&mut *store, &context, &request).await
+            })
+            .await;
+        // A plugin that turns a stranger away has done its work: that is no fault of its own.
+        let (outcome, result) = match answer {
+            Ok(Ok(_)) if !used.account.is_verified && !is_unsigned => {
+                let reason = "the plugin answered without a signature having been right; `unsigned: true` in the \
+                              webhook takes such deliveries";
+                (RunOutcome::Error, Err(ReceiveError::Unauthenticated(reason.to_owned())))
+            }
+            Ok(Ok(reception)) => match convert::reception(reception, run_id, &plugin.info.version, &redact) {
+                Ok(reception) => (RunOutcome::Ok, Ok(reception)),
+                Err(reason) => (RunOutcome::Limit, Err(ReceiveError::Broken(reason))),
+            },
+            Ok(Err(Reject::Unauthenticated(text))) => (RunOutcome::Ok, Err(ReceiveError::Unauthenticated(text))),
+            Ok(Err(Reject::Malformed(text))) => (RunOutcome::Ok, Err(ReceiveError::Malformed(text))),
+            Ok(Err(Reject::Settings(text))) => {
+                (RunOutcome::Error, Err(ReceiveError::Broken(format!("settings: {text}"))))
+            }
+            Ok(Err(Reject::Internal(text))) => (RunOutcome::Error, Err(ReceiveError::Broken(text))),
+            Err(broken) => {
+                (broken.outcome, Err(ReceiveError::Broken(format!("plugin `{}` {}", plugin.name, broken.reason))))
+            }
+        };
+        let result = result.map_err(|error| match error {
+            ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(redact.redact(&text)),
+            ReceiveError::Malformed(text) => ReceiveError::Malformed(redact.redact(&text)),
+            ReceiveError::Broken(text) => ReceiveError::Broken(redact.redact(&text)),
+        });
+        let error = result.as_ref().err().map(ToString::to_string);
+        self.account(&plugin, run_id, "receive", Some(&service), outcome, error, used).await;
+        result
+    }
+
+    /// Its own service's host, to ask whether a delivery is true, and what the operator named in settings marked as hosts.
+    fn webhook_access(&self, call: &WebhookCall<'_>, plugin: &LoadedPlugin, sealed: SealedSettings) -> Access {
+        let own_host = secrets::host_of(&call.service.base_url);
+        let mut hosts = secrets::granted_hosts(&call.webhook.settings, &plugin.info.settings_schema);
+        hosts.extend(sealed.hosts());
+        let own = own_host.as_deref().and_then(|host| HostRule::new(host_name(host), None).ok());
+        let permission = Permission {
+            hosts: own.into_iter().chain(hosts.iter().filter_map(|host| HostRule::parse(host).ok())).collect(),
+            public_hosts: Vec::new(),
+            allow_private: call.service.allow_private,
+            subject: format!("webhook `{}` of service `{}`", call.webhook.name, call.service.slug),
+            setting: "`baseUrl` of the service".into(),
+        };
+        let net = NetAccess { net: self.shared.net.clone(), permission, mail: false };
+        Access { net: Some(net), secrets: sealed, ..Access::default() }
+    }
+}

@@ -1,0 +1,77 @@
+//! Signatures of webhooks: the secret stays here, and the run is marked once one was right.
+
+use std::time::Duration;
+
+use extrack_signatures::{Algorithm, Scheme, SignatureError, TOLERANCE, same, verify, verify_mac};
+use secrecy::ExposeSecret;
+
+use crate::domain::now_ms;
+use crate::plugin_host::bindings::imports::signatures::{Host, SignatureError as GuestError};
+use crate::plugin_host::state::RunState;
+
+type Verified = Result<(), GuestError>;
+
+impl Host for RunState {
+    fn verify(
+        &mut self,
+        scheme: String,
+        secret: String,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+        tolerance_seconds: Option<u32>,
+    ) -> wasmtime::Result<Verified> {
+        self.verified(&secret, |secret| {
+            let scheme = Scheme::parse(&scheme)
+                .ok_or_else(|| unsupported("scheme", &scheme, &Scheme::ALL.map(Scheme::as_str)))?;
+            let tolerance = tolerance_seconds.map_or(TOLERANCE, |seconds| Duration::from_secs(seconds.into()));
+            Ok(verify(scheme, secret, &headers, &body, now_ms().max(0) as u64, tolerance)?)
+        })
+    }
+
+    fn verify_hmac(
+        &mut self,
+        algorithm: String,
+        secret: String,
+        message: Vec<u8>,
+        signature: Vec<u8>,
+    ) -> wasmtime::Result<Verified> {
+        self.verified(&secret, |secret| {
+            let algorithm = Algorithm::parse(&algorithm)
+                .ok_or_else(|| unsupported("algorithm", &algorithm, &Algorithm::ALL.map(Algorithm::as_str)))?;
+            Ok(verify_mac(algorithm, secret.as_bytes(), &message, &signature)?)
+        })
+    }
+
+    fn verify_secret(&mut self, secret: String, sent: String) -> wasmtime::Result<Verified> {
+        let sent = self.access.sent.reveal(&sent).to_owned();
+        self.verified(&secret, |secret| Ok(same(secret.as_bytes(), sent.as_bytes())?))
+    }
+}
+
+impl RunState {
+    fn verified(&mut self, placeholder: &str, check: impl FnOnce(&str) -> Verified) -> wasmtime::Result<Verified> {
+        self.host_call()?;
+        let verified = match self.access.secrets.find(placeholder).map(ExposeSecret::expose_secret) {
+            // A signature with an empty key is anybody's.
+            None | Some("") => Err(GuestError::NoSecret("the placeholder stands for no secret of the settings".into())),
+            Some(secret) => check(secret),
+        };
+        self.account.is_verified |= verified.is_ok();
+        Ok(verified)
+    }
+}
+
+fn unsupported(what: &str, found: &str, known: &[&str]) -> GuestError {
+    GuestError::Unsupported(format!("there is no {what} `{found}` here; there are `{}`", known.join("`, `")))
+}
+
+impl From<SignatureError> for GuestError {
+    fn from(error: SignatureError) -> Self {
+        match error {
+            SignatureError::Malformed(text) => GuestError::Malformed(text),
+            SignatureError::Expired(text) => GuestError::Expired(text),
+            SignatureError::Mismatch => GuestError::Mismatch,
+            SignatureError::NoSecret(text) => GuestError::NoSecret(text),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! From a reference to an installed plugin.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::oci::{Client, Registry, Resolved};
+use super::reference::Reference;
+use crate::plugin_host::loader::{Refusal, refuse};
+use crate::plugin_host::{PluginEntry, PluginHost};
+
+/// All of it: 64 MiB over a slow line.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl PluginHost {
+    /// Pulls a component and its signature from an OCI registry and installs it. What is active already, or was installed
+    /// before, is not downloaded again.
+    pub async fn pull(&self, reference: &str, name: Option<&str>, by: &str) -> Result<PluginEntry, Refusal> {
+        let failed = |reason: String| refuse("pull", format!("`{reference}`: {reason}"));
+        let parsed = Reference::parse(reference).map_err(|reason| refuse("pull", reason))?;
+        let policy = self.shared.trust.policy();
+        let registry = Registry {
+            net: &self.shared.net,
+            access: policy.registries.get(&parsed.registry),
+            deadline: Instant::now() + PATIENCE,
+        };
+        let mut client = Client::new(registry, &parsed);
+        let resolved = client.resolve().await.map_err(failed)?;
+        if let Some(name) = name {
+            self.shared.trust.check_pin(name, &resolved.component)?;
+            let active = self.shared.active.load();
+            if let Some(active) = active.get(name).filter(|active| active.digest == resolved.component) {
+                return Ok(self.entry(active));
+            }
+        }
+        let component = match self.stored(&resolved).await {
+            Some(component) => component,
+            None => client.component(&resolved).await.map_err(failed)?,
+        };
+        let signature = client.signature(&resolved).await.map_err(failed)?;
+        self.install_signed(name, component, signature, by).await
+    }
+
+    async fn stored(&self, resolved: &Resolved) -> Option<Bytes> {
+        self.shared.components.read(&resolved.component).await.ok()
+    }
+}

@@ -1,0 +1,105 @@
+//! Questions to the events: pages for people, ids against repetition.
+
+use duckdb::{Connection, Row, ToSql};
+
+use super::read::{MAX_ROWS, reading};
+use super::rows::metrics_from_json;
+use super::{ResultError, ResultStore};
+use crate::domain::Event;
+
+/// Which events; nothing set means all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Slug.
+    pub service: Option<String>,
+    pub webhook: Option<String>,
+    pub kind: Option<String>,
+}
+
+impl ResultStore {
+    /// The highest committed id: numbering goes on from here.
+    pub async fn event_last_id(&self) -> Result<Option<i64>, ResultError> {
+        self.read(|connection| {
+            connection.query_row("SELECT max(id) FROM fact.events", [], |row| row.get(0)).map_err(reading)
+        })
+        .await
+    }
+
+    /// Newest first; the cursor is the id of the last one of the page before.
+    pub async fn event_page(
+        &self,
+        filter: EventFilter,
+        before_id: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Event>, ResultError> {
+        self.read(move |connection| page(connection, &filter, before_id.unwrap_or(i64::MAX), limit)).await
+    }
+
+    /// The senders' ids of the last events of a webhook, newest first.
+    pub async fn event_sender_ids(
+        &self,
+        service: &str,
+        webhook: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, ResultError> {
+        let (service, webhook) = (service.to_owned(), webhook.to_owned());
+        self.read(move |connection| {
+            let sql = "SELECT event_id FROM fact.events
+                 WHERE service = ? AND webhook = ? AND event_id IS NOT NULL ORDER BY id DESC LIMIT ?";
+            let mut statement = connection.prepare(sql).map_err(reading)?;
+            let limit = limit.min(MAX_ROWS) as i64;
+            let ids =
+                statement.query_map(duckdb::params![service, webhook, limit], |row| row.get(0)).map_err(reading)?;
+            ids.collect::<Result<Vec<String>, _>>().map_err(reading)
+        })
+        .await
+    }
+}
+
+fn page(
+    connection: &Connection,
+    filter: &EventFilter,
+    before_id: i64,
+    limit: usize,
+) -> Result<Vec<Event>, ResultError> {
+    let mut conditions = vec!["id < ?"];
+    let mut params: Vec<&dyn ToSql> = vec![&before_id];
+    for (condition, value) in
+        [("service = ?", &filter.service), ("webhook = ?", &filter.webhook), ("kind = ?", &filter.kind)]
+    {
+        if let Some(value) = value {
+            conditions.push(condition);
+            params.push(value);
+        }
+    }
+    let limit = limit.min(MAX_ROWS) as i64;
+    params.push(&limit);
+    let sql = format!(
+        "SELECT id, epoch_ms(ts), epoch_ms(received_ts), service, webhook, plugin, plugin_version, run_id, event_id, kind,
+             summary, payload, attributes
+         FROM fact.events WHERE {} ORDER BY id DESC LIMIT ?",
+        conditions.join(" AND ")
+    );
+    let mut statement = connection.prepare(&sql).map_err(reading)?;
+    let rows = statement.query_map(params.as_slice(), event_from).map_err(reading)?;
+    rows.collect::<Result<_, _>>().map_err(reading)
+}
+
+fn event_from(row: &Row<'_>) -> duckdb::Result<Event> {
+    let attributes: Option<String> = row.get(12)?;
+    Ok(Event {
+        id: row.get(0)?,
+        ts_ms: row.get(1)?,
+        received_ms: row.get(2)?,
+        service: row.get(3)?,
+        webhook: row.get(4)?,
+        plugin: row.get(5)?,
+        plugin_version: row.get(6)?,
+        run_id: row.get(7)?,
+        event_id: row.get(8)?,
+        kind: row.get(9)?,
+        summary: row.get(10)?,
+        payload: row.get(11)?,
+        attributes: attributes.as_deref().map(metrics_from_json).unwrap_or_default(),
+    })
+}
