@@ -88,7 +88,7 @@ async fn what_is_wanted_needs_a_grant() {
     runtime.restart().await;
     let api = runtime.api();
     assert_eq!(api.check("other").await["status"], "healthy", "a grant outlives a restart");
-    let audited = api.list("/api/v1/audit?subject=probe-tries").await;
+    let audited = api.list("/api/v1/audit?subject=plugin:probe-tries").await;
     assert!(audited.iter().any(|entry| entry["action"] == "plugin.grant"), "{audited:?}");
 
     // Said in the file, which goes before the API and can't be changed there.
