@@ -27,9 +27,9 @@ use crate::alerts::{
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::{Catalog, PluginTrust};
-use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
+use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, SettingsInUse};
+use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
@@ -91,6 +91,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
     let (to_compared, mut compared) = mpsc::channel(RUNS_QUEUED);
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
+    let folder = options.data.join("recordings");
+    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
+        .await?
+        .context("opening the folder `recordings` in the data folder")?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
         trust: draft.plugins().trust.clone(),
@@ -98,6 +102,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
         runs,
+        recordings,
         first_run_id,
         has_mail: settings.smtp.is_some(),
     };
@@ -112,6 +117,11 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
                 () = stop.cancelled() => return Ok(()),
             }
         }
+    });
+    let stop = tasks.stop(Stage::Recording);
+    tasks.spawn(Stage::Recording, "recordings", async move {
+        recording_writer.run(stop).await;
+        Ok(())
     });
     let host = PluginHost::start(setup).await?;
     host.set_file_policies(draft.plugins().policies.clone());
@@ -133,6 +143,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
+    let watch = PluginWatch::new(host.clone(), results.clone(), to_alerts.clone(), first_run_id);
+    let stop = tasks.stop(Stage::Monitoring);
+    tasks.spawn(Stage::Monitoring, "plugin watch", async move {
+        watch.run(stop).await;
+        Ok(())
+    });
     let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
     let monitoring = Monitoring::new(
         host.clone(),
@@ -185,6 +201,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         program: Arc::new(face),
         control: control.clone(),
         results: results.clone(),
+        recordings: host.recordings().clone(),
     };
     start_faces(
         &mut tasks,
@@ -224,6 +241,7 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
         log: Arc::new(NoLog),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
         runs,
+        recordings: Recordings::none(),
         first_run_id: 1,
         has_mail: false,
     };

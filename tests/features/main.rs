@@ -13,6 +13,7 @@ mod grants;
 mod guests;
 mod plugins;
 mod probes;
+mod recordings;
 mod scheduler;
 mod secrets;
 mod services;

@@ -1,4 +1,4 @@
-//! The parts behind the HTTP face: the stores as they are; the engines and the plugin host by narrow traits, which they
+//! The parts behind the HTTP face: the stores and the recordings as they are; the engines and the plugin host by narrow traits, which they
 //! fulfil here, and which the tests fulfil from memory.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
-use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, VersionEntry};
+use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -23,6 +23,7 @@ pub struct Parts {
     pub program: Arc<dyn Program>,
     pub control: ControlStore,
     pub results: ResultStore,
+    pub recordings: Recordings,
 }
 
 /// The registry.

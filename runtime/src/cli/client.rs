@@ -48,6 +48,11 @@ impl Client {
         self.json(self.request(Method::GET, path)).await
     }
 
+    /// A file.
+    pub(super) async fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
+        Ok(self.answer(self.request(Method::GET, path)).await?.bytes().await?.to_vec())
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.json(self.request(Method::POST, path).json(body)).await
     }

@@ -42,6 +42,11 @@ impl Redactor {
         }
     }
 
+    /// In any spelling.
+    pub(super) fn finds_any(&self, text: &[u8]) -> bool {
+        self.finders().iter().any(|finder| finder.find(text).is_some())
+    }
+
     pub(super) fn text(&self, text: &str) -> String {
         match replaced(text.as_bytes(), &find(&self.finders(), text.as_bytes())) {
             // What is taken out is whole text, so that what is left is too.

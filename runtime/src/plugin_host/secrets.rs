@@ -75,6 +75,11 @@ impl SealedSettings {
         self.secrets.iter().map(|(_, secret)| secret)
     }
 
+    /// Takes out what this run must not tell, also later.
+    pub(super) fn redactor(&self) -> Redactor {
+        self.redactor.clone()
+    }
+
     /// Hosts of secrets that are URLs: what the operator wrote there may be reached.
     pub(super) fn hosts(&self) -> impl Iterator<Item = String> + '_ {
         self.secrets.iter().filter_map(|(_, secret)| host_of_url(secret.expose_secret()))

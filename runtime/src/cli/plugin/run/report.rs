@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::super::call::Answer;
 use super::super::units::{bar, bytes, micros};
+use super::calls;
 use crate::cli::print::{cell, line, table};
 use crate::domain::{DeliveryError, ErrorKind, Finding, Observation, PluginRun, Verdict};
-use crate::plugin_host::PluginEntry;
+use crate::plugin_host::{PluginEntry, RecordedCall};
 
 /// Characters of the longest bar.
 const BAR: usize = 32;
@@ -15,6 +16,8 @@ pub(super) struct Report<'a> {
     pub(super) entry: &'a PluginEntry,
     pub(super) answer: &'a Answer,
     pub(super) account: Option<&'a PluginRun>,
+    /// What it asked the host.
+    pub(super) calls: &'a [RecordedCall],
 }
 
 impl Report<'_> {
@@ -38,6 +41,7 @@ impl Report<'_> {
                 "digest": self.entry.digest,
             },
             "run": cost,
+            "calls": calls::json(self.calls),
         });
         let (key, value) = match self.answer {
             Answer::Probe(observation) => ("observation", observation_json(observation)),
@@ -68,6 +72,7 @@ impl Report<'_> {
                 field("not sent", &format!("{error} ({again})"));
             }
         }
+        calls::print(self.calls);
         if let Some(account) = self.account {
             print_cost(account);
         }
