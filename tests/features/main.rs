@@ -10,6 +10,7 @@ mod crash;
 mod credentials;
 mod dashboard;
 mod demo;
+mod grants;
 mod guests;
 mod plugins;
 mod probes;

@@ -193,7 +193,12 @@ pub trait Plugins: Send + Sync + 'static {
     /// False: there is no candidate.
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
     /// All the steps of an installation but the last.
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck>;
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck>;
     /// None: there is no such plugin.
     fn grants(&self, name: &str) -> Option<PluginGrants>;
     /// What was said over the API; None: nothing any more.
@@ -279,8 +284,13 @@ impl Plugins for PluginHost {
         self.discard(name, actor).boxed()
     }
 
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
-        self.check_component(component, actor).boxed()
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck> {
+        self.check_component(component, signature, actor).boxed()
     }
 
     fn grants(&self, name: &str) -> Option<PluginGrants> {

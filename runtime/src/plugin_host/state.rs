@@ -101,7 +101,7 @@ pub(super) struct Account {
     /// A function of `signatures` said yes.
     pub(super) is_verified: bool,
     pub(super) bytes_out: u64,
-    /// Calls that were refused for want of a grant.
+    /// Calls that the policy refused, for want of a grant or for good.
     pub(super) denials: u32,
     /// What the last of them was told.
     pub(super) denied: Option<String>,

@@ -644,7 +644,12 @@ impl Plugins for World {
         now(Ok(self.get(name).is_some_and(|entry| entry.shadow.is_some())))
     }
 
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        _signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck> {
         let outcome = match component.starts_with(b"\0asm") {
             true => StepOutcome::Passed,
             false => StepOutcome::Failed(format!("`{actor}` sent no component")),
