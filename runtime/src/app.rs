@@ -27,7 +27,7 @@ use crate::alerts::{
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::{Catalog, PluginTrust};
-use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, RECENT};
+use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
@@ -143,6 +143,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
+    let watch = PluginWatch::new(host.clone(), results.clone(), to_alerts.clone(), first_run_id);
+    let stop = tasks.stop(Stage::Monitoring);
+    tasks.spawn(Stage::Monitoring, "plugin watch", async move {
+        watch.run(stop).await;
+        Ok(())
+    });
     let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
     let monitoring = Monitoring::new(
         host.clone(),

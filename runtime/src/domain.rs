@@ -21,7 +21,7 @@ pub use alert::{
 };
 pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe,
-    SHORTEST_HIDDEN_BYTES, Service, Webhook,
+    SHORTEST_HIDDEN_BYTES, Service, Webhook, plugin_subject,
 };
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use message::{DeliveryError, Message, Receipt};

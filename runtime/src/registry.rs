@@ -8,6 +8,7 @@ pub mod spec;
 mod catalog;
 mod compile;
 mod files;
+mod plugin_alert;
 mod plugin_policy;
 mod plugin_trust;
 mod plugins;

@@ -169,6 +169,11 @@ impl std::fmt::Debug for Channel {
     }
 }
 
+/// What alerts about a plugin itself name in the place of a service; no slug has a `:`.
+pub fn plugin_subject(plugin: &str) -> String {
+    format!("plugin:{plugin}")
+}
+
 /// Everything that is configured, at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -176,7 +181,7 @@ pub struct Catalog {
     pub version: u64,
     /// By slug.
     pub services: BTreeMap<String, Arc<Service>>,
-    /// By service slug.
+    /// By service slug, or by [`plugin_subject`].
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
 }

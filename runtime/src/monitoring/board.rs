@@ -173,3 +173,61 @@ fn keep_probes(row: &mut Row, service: &Service) {
         row.probes.entry(probe.name.clone()).or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ErrorKind, Failure, LOCAL};
+
+    fn observation(probe: &str, status: Status, kind: Option<ErrorKind>, missed: bool) -> Arc<Observation> {
+        Arc::new(Observation {
+            ts_ms: 1,
+            service: "shop".to_owned(),
+            probe: probe.to_owned(),
+            location: LOCAL.to_owned(),
+            status,
+            latency_us: None,
+            phases: Default::default(),
+            http_status: None,
+            failure: kind.map(|kind| Failure::new(kind, "why")),
+            bytes: 0,
+            plugin: probe.to_owned(),
+            plugin_version: String::new(),
+            run_id: 1,
+            metrics: Vec::new(),
+            missed,
+        })
+    }
+
+    #[test]
+    fn a_broken_check_leaves_the_status_unknown_and_says_why() {
+        use Status::{Degraded, Error, Healthy};
+        let broke = Some(ErrorKind::Plugin);
+        let down = Some(ErrorKind::Connect);
+        for (what, runs, wanted, reason) in [
+            ("all well", vec![("a", Healthy, None), ("b", Healthy, None)], CurrentStatus::Healthy, None),
+            ("broken", vec![("a", Error, broke)], CurrentStatus::Unknown, Some("the check `a` broke: why")),
+            (
+                "the other is well",
+                vec![("a", Healthy, None), ("b", Error, broke)],
+                CurrentStatus::Unknown,
+                Some("the check `b` broke: why"),
+            ),
+            ("the other knows worse", vec![("a", Error, broke), ("b", Degraded, None)], CurrentStatus::Degraded, None),
+            ("down is down", vec![("a", Error, down), ("b", Error, broke)], CurrentStatus::Error, None),
+            ("works again", vec![("a", Error, broke), ("a", Healthy, None)], CurrentStatus::Healthy, None),
+        ] {
+            let board = StatusBoard::default();
+            let row =
+                Row { probes: ["a", "b"].map(|name| (name.to_owned(), ProbeRow::default())).into(), ..Row::default() };
+            board.services.write().unwrap().insert("shop".to_owned(), row);
+            for (probe, status, kind) in runs {
+                board.record(&observation(probe, status, kind, false));
+            }
+            // A missed run is no word of the service, nor of the check.
+            board.record(&observation("a", Error, broke, true));
+            let shown = board.service("shop").unwrap();
+            assert_eq!((shown.status, shown.reason.as_deref()), (Some(wanted), reason), "{what}");
+        }
+    }
+}

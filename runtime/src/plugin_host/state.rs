@@ -191,8 +191,9 @@ impl RunState {
     /// Closes the account; `idle` is how long nothing of the run was at work. A guest of WASI waits without a host call of ours.
     pub(super) fn finish(&mut self, idle: Duration) {
         self.settle();
-        // Says what is left of its last line.
+        // Streams of standard output say what is left of their last line when they go.
         self.wasi = None;
+        self.table = ResourceTable::new();
         self.account.log_bytes = self.log.bytes();
         self.account.bytes_out = self.access.traffic.sent();
         self.account.waited = self.account.waited.max(idle);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::compile::{CompiledService, RuleDraft};
 use super::files::CheckedFiles;
-use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Origin};
+use super::plugin_alert::plugins_in_use;
+use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Origin, plugin_subject};
 
 /// Where a slug is in both, the file's service counts.
 pub(super) fn build<'a>(
@@ -26,6 +27,13 @@ pub(super) fn build<'a>(
         }
         catalog.rules.insert(slug.clone(), rules(compiled, files));
         catalog.services.insert(slug.clone(), compiled.service.clone());
+    }
+    if let Some(draft) = &files.plugin_alert.draft {
+        for plugin in plugins_in_use(&catalog) {
+            let subject = plugin_subject(&plugin);
+            let rule = Arc::new(rule(draft, &subject, files));
+            catalog.rules.insert(subject, vec![rule]);
+        }
     }
     catalog
 }

@@ -1,11 +1,12 @@
 //! What the configuration files say, checked as a whole: names are unique, selectors select, plugins accept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use super::compile::{CompiledService, Compiler, Defaults, SharedRule};
 use super::fault::{Report, child, suggest};
+use super::plugin_alert::{self, PluginAlert};
 use super::plugins::PluginDirectory;
 use super::spec::{AlertSpec, NotificationSpec, ServiceSpec};
 use crate::domain::{Channel, Origin};
@@ -30,6 +31,7 @@ pub struct CheckedFiles {
     pub(super) defaults: Defaults,
     pub(super) services: BTreeMap<String, Arc<CompiledService>>,
     pub(super) rules: Vec<SharedRule>,
+    pub(super) plugin_alert: PluginAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
 }
 
@@ -48,7 +50,7 @@ impl CheckedFiles {
     pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         let own = self.services.values().flat_map(|service| &service.channels);
         let shared = self.rules.iter().flat_map(|rule| &rule.channels);
-        own.chain(shared).chain(&self.default_channels)
+        own.chain(shared).chain(&self.plugin_alert.channels).chain(&self.default_channels)
     }
 }
 
@@ -71,8 +73,8 @@ pub async fn check_files(
     let default_channels =
         compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
     let services = services(&mut compiler, entries).await;
-    let rules = shared_rules(&mut compiler, entries, &services).await;
-    (CheckedFiles { defaults, services, rules, default_channels }, compiler.report)
+    let (rules, plugin_alert) = shared_rules(&mut compiler, entries, &services).await;
+    (CheckedFiles { defaults, services, rules, plugin_alert, default_channels }, compiler.report)
 }
 
 async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMap<String, Arc<CompiledService>> {
@@ -91,8 +93,10 @@ async fn shared_rules(
     compiler: &mut Compiler<'_>,
     entries: &FileEntries,
     services: &BTreeMap<String, Arc<CompiledService>>,
-) -> Vec<SharedRule> {
+) -> (Vec<SharedRule>, PluginAlert) {
     let mut rules: Vec<SharedRule> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
+    let mut plugin_alert = PluginAlert::built_in();
     for (index, spec) in entries.alerts.iter().take(MAX_SHARED_ALERTS) {
         let at = child("/alerts", index);
         for (position, slug) in spec.services.iter().flatten().enumerate() {
@@ -103,10 +107,17 @@ async fn shared_rules(
                 compiler.report.warn(child(&child(&at, "services"), position), message);
             }
         }
-        let Some(rule) = compiler.shared_rule(spec, &at).await else { continue };
-        if rules.iter().any(|other| other.draft.name == rule.draft.name) {
+        if !names.insert(&spec.name) {
             let message = format!("another alert is named `{}`; give this one another name", spec.name);
             compiler.report.fault(child(&at, "name"), message);
+        }
+        if spec.name == plugin_alert::NAME {
+            plugin_alert = PluginAlert::compile(compiler, spec, &at).await.unwrap_or_default();
+            continue;
+        }
+        let Some(rule) = compiler.shared_rule(spec, &at).await else { continue };
+        if spec.disabled {
+            continue;
         }
         let selected = services.values().map(|compiled| &compiled.service).filter(|service| rule.selects(service));
         let rarest = selected
@@ -117,5 +128,5 @@ async fn shared_rules(
         }
         rules.push(rule);
     }
-    rules
+    (rules, plugin_alert)
 }

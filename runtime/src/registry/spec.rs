@@ -203,6 +203,9 @@ pub struct AlertSpec {
     /// Who is told. Default: the `notifications` at the top of `alerts.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Vec<NotificationSpec>>,
+    /// Checked, and not in force. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     #[serde(flatten)]
     pub settings: PluginSettings,
 }

@@ -255,6 +255,83 @@ async fn warns_of_what_works_but_was_hardly_meant() {
     );
 }
 
+fn plugin_alerts(registry: &Registry) -> Vec<(String, Vec<String>)> {
+    let catalog = registry.catalog();
+    let rules = catalog.rules.iter().filter(|(subject, _)| subject.starts_with("plugin:"));
+    rules
+        .map(|(subject, rules)| {
+            let told = |rule: &Arc<crate::domain::AlertRule>| {
+                let channels: Vec<&str> =
+                    rule.channels.iter().map(|id| id.0.split('-').next().unwrap_or_default()).collect();
+                let (severity, condition) = (rule.severity.as_str(), &rule.settings["condition"]);
+                format!("{} {severity} {condition} {}", rule.key, channels.join(" "))
+            };
+            (subject.clone(), rules.iter().map(told).collect())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_plugin_in_use_has_an_alert_of_its_own() {
+    let services =
+        json!([{"name": "A", "baseUrl": "https://a", "probes": [{"plugin": "tls", "settings": {"days": 3}}]}]);
+    let channels = json!([{"channel": "email", "recipients": ["ops@a"]}]);
+    let entries = entries(services, json!([{"name": "Down", "condition": "status == 'error'"}]), channels);
+    let registry = registry(entries, Arc::default()).await;
+    let alerts = plugin_alerts(&registry);
+    let subjects: Vec<&str> = alerts.iter().map(|(subject, _)| subject.as_str()).collect();
+    assert_eq!(subjects, ["plugin:condition", "plugin:email", "plugin:http", "plugin:tls"]);
+    assert_eq!(alerts[2].1, ["plugin:http/Plugin failing warning \"error != null\" email"]);
+    let uses = registry.settings_using("condition");
+    assert!(uses.iter().any(|usage| usage.owner.contains("plugin:http")), "a new version has to take them: {uses:?}");
+}
+
+#[tokio::test]
+async fn an_entry_of_its_name_takes_the_place_of_the_built_in_alert() {
+    let services = || json!([{"name": "A", "baseUrl": "https://a"}]);
+    for (entry, wanted) in [
+        (
+            json!({"name": "Plugin failing", "severity": "critical", "notifications": [{"channel": "slack", "webhook": "https://s"}]}),
+            vec!["plugin:http/Plugin failing critical \"error != null\" slack"],
+        ),
+        (
+            json!({"name": "Plugin failing", "condition": "metrics.broken_in_a_row > 50"}),
+            vec!["plugin:http/Plugin failing warning \"metrics.broken_in_a_row > 50\" "],
+        ),
+        (json!({"name": "Plugin failing", "disabled": true}), vec![]),
+    ] {
+        let registry = registry(entries(services(), json!([entry]), json!([])), Arc::default()).await;
+        let alerts = plugin_alerts(&registry);
+        let http: Vec<&String> =
+            alerts.iter().filter(|(subject, _)| subject == "plugin:http").flat_map(|(_, rules)| rules).collect();
+        assert_eq!(http, wanted);
+        assert!(registry.catalog().rules["a"].is_empty(), "it is no alert about services");
+    }
+    let wrong = json!([
+        {"name": "Plugin failing", "services": ["a"], "colour": "red"},
+        {"name": "Plugin failing"},
+        {"name": "Off", "disabled": true, "type": "availability"},
+    ]);
+    let (_, report) = checked(&entries(services(), wrong, json!([]))).await;
+    assert_eq!(
+        told(&report.faults),
+        [
+            "/alerts/0/services: `Plugin failing` looks at plugins, not at services; leave this out",
+            "/alerts/0/colour: is not a known key; known: `condition`, `disabled`, `duration`, `name`, `notifications`, `services`, `severity`, `tags`, `type`",
+            "/alerts/1/name: another alert is named `Plugin failing`; give this one another name",
+            "/alerts/2/threshold: is missing",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_disabled_alert_is_checked_and_not_in_force() {
+    let alerts = json!([{"name": "Down", "condition": "status == 'error'", "disabled": true}]);
+    let services = json!([{"name": "A", "baseUrl": "https://a"}]);
+    let registry = registry(entries(services, alerts, json!([])), Arc::default()).await;
+    assert!(registry.catalog().rules["a"].is_empty());
+}
+
 #[tokio::test]
 async fn webhooks_are_checked_like_probes() {
     let services = json!([{"name": "A", "baseUrl": "https://a", "probes": [{"plugin": "tcp", "name": "github"}], "webhooks": [

@@ -4,6 +4,7 @@
 mod database;
 mod events;
 mod gate;
+mod health;
 mod query;
 mod read;
 mod rows;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use events::EventFilter;
+pub use health::{StoredSpan, VersionKey};
 pub use query::{QueryError, QueryLimits, SqlAnswer, SqlColumn};
 pub use rows::ServiceRow;
 pub use writer::Writer;

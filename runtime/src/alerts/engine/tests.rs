@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::alerts::fakes::{self, *};
-use crate::domain::{AlertRule, AlertState, NotificationState, NotificationStatus, Status};
+use crate::domain::{AlertRule, AlertState, ErrorKind, Failure, NotificationState, NotificationStatus, Status};
 
 /// Stores that outlive crashes, and an engine that does not.
 struct World {
@@ -379,13 +379,32 @@ async fn rules_are_judged_without_a_history_that_can_not_be_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn missed_runs_and_services_without_rules_are_not_judged() {
+async fn missed_and_broken_runs_and_services_without_rules_are_not_judged() {
     let mut world = World::new(&[rule("shop-api", "Down")]).await;
     world.observe("other", Status::Unhealthy).await;
     let missed = Observation { missed: true, ..observation("shop-api", world.clock.now_ms(), Status::Error) };
-    world.engine.as_ref().unwrap().0.send(Arc::new(missed)).await.unwrap();
+    let failure = Some(Failure::new(ErrorKind::Plugin, "trapped"));
+    let broken = Observation { failure, missed: false, ..missed.clone() };
+    for run in [missed, broken.clone()] {
+        world.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+    }
     settle().await;
     assert!(world.rules.seen().is_empty());
+    // An open alert stays as it is while the check is broken.
+    world.observe("shop-api", Status::Unhealthy).await;
+    world.engine.as_ref().unwrap().0.send(Arc::new(broken)).await.unwrap();
+    settle().await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_about_a_plugin_lives_as_any_other() {
+    let mut world = World::new(&[rule("plugin:http", "Plugin failing")]).await;
+    world.observe("plugin:http", Status::Unhealthy).await;
+    world.crash().await;
+    world.observe("plugin:http", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+    assert_eq!(world.outbox(), ["slack-1:firing", "slack-1:resolved"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,7 +36,7 @@ async fn parameters_that_make_no_sense() {
     let router = router(&world().await);
     for (path, part) in [
         ("/api/v1/services?limit=0", "from 1 to 1000"),
-        ("/api/v1/services?status=fine", "`healthy`, `degraded`, `unhealthy`, `error`"),
+        ("/api/v1/services?status=fine", "`healthy`, `unknown`, `degraded`, `unhealthy`, `error`"),
         ("/api/v1/alerts?cursor=abc", "`abc` is not a cursor"),
         ("/api/v1/alerts?state=open", "`pending`, `firing`"),
         ("/api/v1/notifications?state=sent", "`waiting`, `delivered`, `dead`"),

@@ -68,7 +68,7 @@ impl Compiler<'_> {
                 self.report.fault(child(at, key), message);
             }
         }
-        let (draft, channels) = self.rule(parts, at, &["services", "tags"]).await?;
+        let (draft, channels) = self.rule(parts, at, &["services", "tags", "disabled"]).await?;
         Some(SharedRule { draft, channels, services: spec.services.clone(), tags: spec.tags.clone() })
     }
 

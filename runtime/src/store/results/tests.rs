@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::{
     AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RunOutcome, Severity,
-    Status, WEBHOOK,
+    Status, StoredRuns, WEBHOOK, duration_bucket,
 };
 
 const MINUTE: i64 = 60_000;
@@ -376,7 +376,15 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
     let tables = running.rows("SHOW TABLES").await;
     assert_eq!(
         json!(tables),
-        json!([["alert_events"], ["events"], ["observations"], ["plugin_runs"], ["services"], ["shadow_runs"]])
+        json!([
+            ["alert_events"],
+            ["events"],
+            ["observations"],
+            ["plugin_health"],
+            ["plugin_runs"],
+            ["services"],
+            ["shadow_runs"]
+        ])
     );
     running.stop().await;
 }
@@ -517,5 +525,73 @@ async fn queries_that_the_gate_admits_run() {
             panic!("{sql}: {error}");
         }
     }
+    running.stop().await;
+}
+
+fn plugin_run(run_id: i64, ts_ms: i64, function: &'static str, outcome: RunOutcome, duration_us: u64) -> PluginRun {
+    PluginRun {
+        run_id,
+        ts_ms,
+        plugin: "http".to_owned(),
+        kind: PluginKind::Probe,
+        version: "0.1.0".to_owned(),
+        digest: "ab".to_owned(),
+        function,
+        service: None,
+        outcome,
+        error: (outcome != RunOutcome::Ok).then(|| format!("run {run_id}")),
+        duration_us,
+        cpu_us: duration_us / 2,
+        memory_bytes: duration_us,
+        host_calls: 1,
+        log_bytes: 0,
+    }
+}
+
+#[tokio::test]
+async fn runs_of_plugins_are_read_back_in_groups_and_shown_by_version() {
+    let running = Running::start();
+    // The begin of a slot.
+    let slot_ms = START - START.rem_euclid(300_000);
+    for run in [
+        plugin_run(1, slot_ms - 86_400_000, "check", RunOutcome::Ok, 9),
+        plugin_run(2, slot_ms - 7_200_000, "check", RunOutcome::Ok, 100),
+        plugin_run(3, slot_ms - 7_200_001, "check", RunOutcome::Ok, 101),
+        plugin_run(4, slot_ms + 1, "check", RunOutcome::Trap, 2_000),
+        plugin_run(5, slot_ms + 299_999, "check", RunOutcome::Trap, 2_010),
+        plugin_run(6, slot_ms + 5, "shadow-check", RunOutcome::Trap, 2_000),
+        plugin_run(7, slot_ms + 6, "check", RunOutcome::Ok, 5),
+    ] {
+        running.store.plugin_run_append(run).await.unwrap();
+    }
+    running.store.observation_append_durable(Arc::new(observation(1_000))).await.unwrap();
+    let span = StoredSpan { since_ms: slot_ms - 80_000_000, slots_since_ms: slot_ms - 3_600_000, before_run_id: 7 };
+    let mut groups = running.store.plugin_run_groups(span).await.unwrap();
+    let mut groups = groups.remove(&("http".to_owned(), "ab".to_owned())).unwrap();
+    groups.sort_by_key(|group| group.slot_ms);
+    let group = |slot_ms, outcome, durations: [u64; 2]| StoredRuns {
+        slot_ms,
+        outcome,
+        bucket: duration_bucket(durations[0]),
+        runs: 2,
+        cpu_us: durations[0] / 2 + durations[1] / 2,
+        memory_bytes: durations[1],
+        max_duration_us: durations[1],
+    };
+    assert_eq!(groups, [group(0, RunOutcome::Ok, [100, 101]), group(slot_ms, RunOutcome::Trap, [2_000, 2_010])]);
+
+    let last = running.store.plugin_run_last("http", "ab", span, 2).await.unwrap();
+    let errors: Vec<_> = last.iter().map(|run| (run.ts_ms - slot_ms, run.error.clone().unwrap())).collect();
+    assert_eq!(errors, [(1, "run 4".to_owned()), (299_999, "run 5".to_owned())]);
+
+    let health = running
+        .rows(
+            "SELECT plugin, version, runs, ok, traps, memory_max_bytes, duration_max_ms, last_error FROM plugin_health",
+        )
+        .await;
+    assert_eq!(
+        health,
+        [[json!("http"), json!("0.1.0"), json!(7), json!(4), json!(3), json!(2_010), json!(2.01), json!("run 6")]]
+    );
     running.stop().await;
 }

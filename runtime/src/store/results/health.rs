@@ -1,0 +1,105 @@
+//! What plugins' runs before this start came to, so that their health goes on from there.
+
+use std::collections::HashMap;
+
+use duckdb::params;
+
+use super::read::reading;
+use super::{ResultError, ResultStore};
+use crate::domain::{DURATION_BUCKETS, RunOutcome, StoredRun, StoredRuns, UnixMillis};
+
+/// Plugin and digest.
+pub type VersionKey = (String, String);
+
+/// Which runs are read back.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredSpan {
+    pub since_ms: UnixMillis,
+    /// Runs since then are told by the five minutes they fall into, those before all together.
+    pub slots_since_ms: UnixMillis,
+    /// Those of this start are known already.
+    pub before_run_id: i64,
+}
+
+impl ResultStore {
+    /// Runs of the active versions in groups, by version; a candidate's runs are not those of an active version.
+    pub async fn plugin_run_groups(
+        &self,
+        span: StoredSpan,
+    ) -> Result<HashMap<VersionKey, Vec<StoredRuns>>, ResultError> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT plugin, digest, outcome, \
+                     if(ts >= make_timestamp(? * 1000), epoch_ms(time_bucket(INTERVAL 5 MINUTE, ts)), 0) AS slot_ms, \
+                     least(floor(log2(greatest(duration_us, 1)) * 4)::INTEGER, {}) AS bucket, \
+                     count(*), sum(cpu_us)::BIGINT, max(memory_bytes), max(duration_us) \
+                 FROM fact.plugin_runs \
+                 WHERE ts >= make_timestamp(? * 1000) AND run_id < ? AND function NOT LIKE 'shadow-%' \
+                 GROUP BY ALL",
+                DURATION_BUCKETS - 1
+            );
+            let mut statement = connection.prepare(&sql).map_err(reading)?;
+            let span = params![span.slots_since_ms, span.since_ms, span.before_run_id];
+            let mut rows = statement.query(span).map_err(reading)?;
+            let mut groups: HashMap<VersionKey, Vec<StoredRuns>> = HashMap::new();
+            while let Some(row) = rows.next().map_err(reading)? {
+                let outcome: String = row.get(2).map_err(reading)?;
+                // Of a later version of the program: it counts for nobody here.
+                let Some(outcome) = RunOutcome::parse(&outcome) else { continue };
+                let count = |index| row.get::<_, i64>(index).map(i64::unsigned_abs).map_err(reading);
+                let group = StoredRuns {
+                    slot_ms: row.get(3).map_err(reading)?,
+                    outcome,
+                    bucket: row.get::<_, i32>(4).map_err(reading)?.unsigned_abs() as usize,
+                    runs: count(5)?,
+                    cpu_us: count(6)?,
+                    memory_bytes: row.get(7).map_err(reading)?,
+                    max_duration_us: count(8)?,
+                };
+                let key = (row.get(0).map_err(reading)?, row.get(1).map_err(reading)?);
+                groups.entry(key).or_default().push(group);
+            }
+            Ok(groups)
+        })
+        .await
+    }
+
+    /// The last runs of one version, oldest first.
+    pub async fn plugin_run_last(
+        &self,
+        plugin: &str,
+        digest: &str,
+        span: StoredSpan,
+        limit: u32,
+    ) -> Result<Vec<StoredRun>, ResultError> {
+        let (plugin, digest) = (plugin.to_owned(), digest.to_owned());
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare(
+                    "SELECT epoch_ms(ts), function, outcome, error, duration_us, cpu_us FROM fact.plugin_runs \
+                     WHERE plugin = ? AND digest = ? AND ts >= make_timestamp(? * 1000) AND run_id < ? \
+                         AND function NOT LIKE 'shadow-%' \
+                     ORDER BY run_id DESC LIMIT ?",
+                )
+                .map_err(reading)?;
+            let wanted = params![plugin, digest, span.since_ms, span.before_run_id, limit];
+            let mut rows = statement.query(wanted).map_err(reading)?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next().map_err(reading)? {
+                let outcome: String = row.get(2).map_err(reading)?;
+                let Some(outcome) = RunOutcome::parse(&outcome) else { continue };
+                found.push(StoredRun {
+                    ts_ms: row.get(0).map_err(reading)?,
+                    function: row.get(1).map_err(reading)?,
+                    outcome,
+                    error: row.get(3).map_err(reading)?,
+                    duration_us: row.get::<_, u32>(4).map_err(reading)?.into(),
+                    cpu_us: row.get::<_, u32>(5).map_err(reading)?.into(),
+                });
+            }
+            found.reverse();
+            Ok(found)
+        })
+        .await
+    }
+}
