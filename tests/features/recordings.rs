@@ -110,7 +110,7 @@ services:
     let component = components::path("reader-one");
     let run_id = found["runId"].to_string();
     let offline = [text(&file), "--plugin", text(&component)];
-    for arguments in [&offline[..], &[&run_id]] {
+    for arguments in [&offline[..], &[run_id.as_str()]] {
         let arguments = ["plugin", "replay", "--json"].iter().chain(arguments).copied();
         let said = runtime.cli(arguments).await;
         let replay = answer(&said);

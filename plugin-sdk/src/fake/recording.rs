@@ -12,6 +12,7 @@ use crate::cel::CelError;
 use crate::notifier::Notification;
 use crate::probe::Check;
 use crate::rule::Evaluation;
+use crate::webhook::Delivery;
 use crate::wit::{cel, notifier, probe, rule};
 
 use notifier::exports::external_tracking::plugin::notifiers;
@@ -62,6 +63,11 @@ impl Host {
     /// The message that the recorded run of a notifier was given.
     pub fn recorded_notification(&self) -> Notification {
         self.argument::<notifiers::Notification>(1)
+    }
+
+    /// The delivery that the recorded run of a webhook was given.
+    pub fn recorded_delivery(&self) -> Delivery {
+        Delivery::new(self.argument(0), self.argument(1))
     }
 
     /// The settings of the recorded run; secrets are placeholders, as always.

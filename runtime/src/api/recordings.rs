@@ -33,6 +33,7 @@ pub(super) struct RecordingBody {
     /// Slug.
     service: Option<String>,
     probe: Option<String>,
+    webhook: Option<String>,
     /// Name of the channel, for messages.
     channel: Option<String>,
     /// Of the observation.
@@ -60,6 +61,7 @@ impl From<RecordingEntry> for RecordingBody {
             function: run.function,
             service: run.subject.service,
             probe: run.subject.probe,
+            webhook: run.subject.webhook,
             channel: run.subject.channel,
             status: run.status,
             outcome: run.outcome,

@@ -29,7 +29,7 @@ pub(crate) const ADMIN: &str = "admin-token-of-the-tests";
 pub(crate) const READER: &str = "reader-token-of-the-tests";
 
 /// As the plugin host writes it.
-pub(crate) const RECORDING: &str = r#"{"format":1,"run":{"runId":7,"tsMs":1795419800000,"plugin":"http","kind":"probe","version":"0.1.0","digest":"ab","function":"check","service":"shop-api","probe":"http","channel":null,"status":"unhealthy","outcome":"ok","error":null,"timeoutMs":5000,"budget":{"wallClockMs":null,"cpuMs":1000,"memoryBytes":67108864,"hostCalls":10000,"logBytes":65536},"cost":{"durationUs":20300,"cpuUs":300,"memoryBytes":1048576,"hostCalls":1,"logBytes":0},"truncated":null},
+pub(crate) const RECORDING: &str = r#"{"format":1,"run":{"runId":7,"tsMs":1795419800000,"plugin":"http","kind":"probe","version":"0.1.0","digest":"ab","function":"check","service":"shop-api","probe":"http","webhook":null,"channel":null,"status":"unhealthy","outcome":"ok","error":null,"timeoutMs":5000,"budget":{"wallClockMs":null,"cpuMs":1000,"memoryBytes":67108864,"hostCalls":10000,"logBytes":65536},"cost":{"durationUs":20300,"cpuUs":300,"memoryBytes":1048576,"hostCalls":1,"logBytes":0},"truncated":null},
 "arguments":[{"settings":"{}"}],
 "calls":[],
 "log":[],
