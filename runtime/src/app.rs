@@ -26,7 +26,7 @@ use crate::alerts::{
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
-use crate::domain::{Catalog, PluginTrust};
+use crate::domain::{Catalog, PluginTrust, WEBHOOK};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
@@ -158,7 +158,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         MonitoringSettings::default(),
         first_event_id,
     );
-    restore(&monitoring, &results, &registry.catalog()).await?;
+    let unheard = restore(&monitoring, &results, &registry.catalog()).await?;
     let signals = AlertSignals::default();
     start_alerting(
         &mut tasks,
@@ -171,6 +171,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         settings.public_url.clone(),
     );
 
+    monitoring.judge_again(unheard).await;
     let scheduler = monitoring.scheduler(GRACE);
     let stop = tasks.stop(Stage::Monitoring);
     tasks.spawn(Stage::Monitoring, "scheduler", async move {
@@ -278,8 +279,14 @@ fn warn(warnings: &[PlacedFault]) {
     }
 }
 
-/// The board as it was before the stop.
-async fn restore(monitoring: &Monitoring, results: &ResultStore, catalog: &Catalog) -> Result<()> {
+/// The board as it was before the stop. Answers with reports after which nothing came: a probe runs again, but what was
+/// confirmed to a sender does not come again, and it may not have been judged before a crash.
+async fn restore(
+    monitoring: &Monitoring,
+    results: &ResultStore,
+    catalog: &Catalog,
+) -> Result<Vec<Arc<crate::domain::Observation>>> {
+    let mut unheard = Vec::new();
     for (slug, service) in &catalog.services {
         let rows = (RECENT * service.probes.len().max(1)).min(1_000);
         let mut page = results.observation_page(slug, None, rows).await?;
@@ -291,9 +298,10 @@ async fn restore(monitoring: &Monitoring, results: &ResultStore, catalog: &Catal
             page.extend(reports);
         }
         page.sort_by_key(|row| row.run_id);
+        unheard.extend(page.last().filter(|last| last.location == WEBHOOK).cloned().map(Arc::new));
         monitoring.restore(page);
     }
-    Ok(())
+    Ok(unheard)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts that alerting stands on")]

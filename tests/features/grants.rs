@@ -83,7 +83,9 @@ async fn what_is_wanted_needs_a_grant() {
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.contains("localhost") && !said.out.contains("not granted"), "{said:?}");
     assert_eq!(api.check("other").await["status"], "healthy");
-    let traffic = api.sql("SELECT max(bytes_in), min(bytes_out) > 20 FROM plugin_runs WHERE function = 'check' AND denials = 0").await;
+    let traffic = api
+        .sql("SELECT max(bytes_in), min(bytes_out) > 20 FROM plugin_runs WHERE function = 'check' AND denials = 0")
+        .await;
     assert_eq!(traffic, [vec![json!(9), json!(true)]]);
     runtime.restart().await;
     let api = runtime.api();
@@ -145,10 +147,10 @@ async fn a_component_is_checked_against_its_grants_before_it_runs() {
     let checked = api.send(request).await.expect(200);
     let outcomes: Vec<_> =
         checked["steps"].as_array().unwrap().iter().map(|step| (&step["step"], &step["outcome"])).collect();
-    assert_eq!(outcomes[outcomes.len() - 2..], [
-        (&json!("grants"), &json!("failed")),
-        (&json!("settings"), &json!("not-reached"))
-    ]);
+    assert_eq!(
+        outcomes[outcomes.len() - 2..],
+        [(&json!("grants"), &json!("failed")), (&json!("settings"), &json!("not-reached"))]
+    );
     assert!(outcomes[..outcomes.len() - 2].iter().all(|(_, outcome)| **outcome == "passed"), "{checked}");
     assert_eq!(checked["grants"]["missing"].as_array().unwrap().len(), 2, "{checked}");
     api.get("/api/v1/plugins/probe-tries").await.expect_problem(404);
@@ -209,7 +211,8 @@ async fn each_line_of_a_budget_ends_the_run_and_is_named() {
         assert!(error.contains(&format!("`plugins.{plugin}.budget.{line}` in plugins.yaml")), "{line}: {error}");
     }
     wait_for("all runs to be stored", PATIENCE, async || {
-        let ended = api.sql("SELECT outcome, count(*) FROM plugin_runs WHERE function = 'check' GROUP BY outcome").await;
+        let ended =
+            api.sql("SELECT outcome, count(*) FROM plugin_runs WHERE function = 'check' GROUP BY outcome").await;
         if ended == [vec![json!("limit"), json!(6)]] { Ok(()) } else { Err(format!("{ended:?}")) }
     })
     .await;

@@ -230,7 +230,8 @@ async fn a_report_is_the_status_of_the_service_and_raises_an_alert() {
         r#"
 alerts:
   - name: "Vendor says down"
-    condition: "status == 'unhealthy' && location == 'webhook'"
+    condition: "status == 'unhealthy'"
+    probes: [statuspage]
     notifications: [{{channel: webhook, url: "{}"}}]
 "#,
         inbox.url("/ops")
@@ -262,10 +263,15 @@ alerts:
     })
     .await;
 
+    // What we measure ourselves does not take back what the vendor says.
+    assert_eq!(api.check("shop").await["status"], "healthy");
+    assert_eq!(api.service("shop").await["status"], "unhealthy");
+
     // The vendor's word counts until the next one, over a restart too.
     runtime.restart().await;
     let api = runtime.api();
     assert_eq!(api.service("shop").await["status"], "unhealthy");
+    assert_eq!(api.list("/api/v1/alerts?state=firing").await.len(), 1);
     assert_eq!(post(&api, &path, &[], update("u1", "major_outage")).await.expect(200), kept(0, 1));
     assert_eq!(post(&api, &path, &[], update("u2", "operational")).await.expect(200), kept(1, 0));
     assert_eq!(api.service("shop").await["status"], "healthy");

@@ -35,6 +35,7 @@ pub(super) fn rule(service: &str, name: &str) -> AlertRule {
         service: service.to_owned(),
         plugin: "fake".to_owned(),
         settings: json!({}),
+        probes: None,
         duration: Duration::ZERO,
         severity: Severity::Critical,
         channels: vec![ChannelId("slack-1".to_owned())],

@@ -36,13 +36,15 @@ struct Sample {
     ts_ms: UnixMillis,
     /// Cut at 71 minutes.
     latency_us: u32,
+    /// Position in [`ServiceHistory::probes`].
+    probe: u16,
     status: Status,
 }
 
 impl Sample {
-    fn of(observation: &Observation) -> Self {
+    fn of(observation: &Observation, probe: u16) -> Self {
         let latency_us = observation.latency_us.map_or(NO_LATENCY, |us| us.min(u64::from(NO_LATENCY) - 1) as u32);
-        Self { ts_ms: observation.ts_ms, latency_us, status: observation.status }
+        Self { ts_ms: observation.ts_ms, latency_us, probe, status: observation.status }
     }
 }
 
@@ -68,32 +70,29 @@ impl Reach {
 }
 
 /// In the order in which the runs ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServiceHistory {
     reach: Reach,
     /// The moment of the evaluation: windows end here.
     now_ms: UnixMillis,
     samples: VecDeque<Sample>,
     whole: VecDeque<Arc<Observation>>,
+    /// Names of probes and webhooks, as they came; a service has few.
+    probes: Vec<String>,
     /// The most observations a rule has asked for so far.
-    asked: AtomicUsize,
-}
-
-impl Clone for ServiceHistory {
-    fn clone(&self) -> Self {
-        Self {
-            reach: self.reach,
-            now_ms: self.now_ms,
-            samples: self.samples.clone(),
-            whole: self.whole.clone(),
-            asked: AtomicUsize::new(self.asked.load(Ordering::Relaxed)),
-        }
-    }
+    asked: Arc<AtomicUsize>,
 }
 
 impl ServiceHistory {
     pub fn new(reach: Reach) -> Self {
-        Self { reach, now_ms: 0, samples: VecDeque::new(), whole: VecDeque::new(), asked: AtomicUsize::new(0) }
+        Self {
+            reach,
+            now_ms: 0,
+            samples: VecDeque::new(),
+            whole: VecDeque::new(),
+            probes: Vec::new(),
+            asked: Arc::default(),
+        }
     }
 
     pub fn now_ms(&self) -> UnixMillis {
@@ -120,9 +119,35 @@ impl ServiceHistory {
         if !(0..=REORDER_MS).contains(&behind_ms) {
             self.now_ms = observation.ts_ms;
         }
-        self.samples.push_back(Sample::of(&observation));
+        let probe = self.position_of(&observation.probe);
+        self.samples.push_back(Sample::of(&observation, probe));
         self.whole.push_back(observation);
         self.trim();
+    }
+
+    /// The same with the observations of some probes and webhooks alone, at the same moment.
+    pub fn of_probes(&self, names: &[String]) -> Self {
+        let is_one = |name: &String| names.contains(name);
+        let positions: Vec<bool> = self.probes.iter().map(is_one).collect();
+        let is_wanted = |sample: &&Sample| positions.get(usize::from(sample.probe)).copied().unwrap_or_default();
+        Self {
+            reach: self.reach,
+            now_ms: self.now_ms,
+            samples: self.samples.iter().filter(is_wanted).copied().collect(),
+            whole: self.whole.iter().filter(|observation| is_one(&observation.probe)).cloned().collect(),
+            probes: self.probes.clone(),
+            asked: self.asked.clone(),
+        }
+    }
+
+    /// Names that came and went are few: they change with the configuration.
+    fn position_of(&mut self, probe: &str) -> u16 {
+        let known = self.probes.iter().position(|name| name == probe);
+        let position = known.unwrap_or_else(|| {
+            self.probes.push(probe.to_owned());
+            self.probes.len() - 1
+        });
+        u16::try_from(position).unwrap_or(u16::MAX)
     }
 
     /// Only the last few can be there already: a run is read back from the results and handed over again within seconds.
@@ -276,6 +301,35 @@ mod tests {
         assert_eq!(summary.unhealthy, 0, "a run at the very beginning belongs to the window before");
         assert_eq!(history.summary(Duration::ZERO), Summary::default());
         assert_eq!(history.consecutive_failures(), 1);
+    }
+
+    #[test]
+    fn some_probes_alone_are_a_history_of_their_own() {
+        let mut history = ServiceHistory::new(reach(5 * MINUTE));
+        for (second, probe, status) in [
+            (0, "http", Status::Healthy),
+            (30, "statuspage", Status::Unhealthy),
+            (60, "http", Status::Healthy),
+            (90, "tls", Status::Error),
+        ] {
+            let run = observation("shop-api", second * 1_000, status);
+            history.push(Arc::new(Observation { probe: probe.to_owned(), ..run }));
+        }
+        for (names, count, failures, latest) in [
+            (vec!["statuspage"], 1, 1, Some(Status::Unhealthy)),
+            (vec!["http"], 2, 0, Some(Status::Healthy)),
+            (vec!["tls", "http", "none"], 3, 1, Some(Status::Error)),
+            (vec!["none"], 0, 0, None),
+        ] {
+            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            let some = history.of_probes(&names);
+            assert_eq!(some.summary(5 * MINUTE).count, count, "{names:?}");
+            assert_eq!((some.consecutive_failures(), some.samples(9).len() as u64), (failures, count), "{names:?}");
+            assert_eq!(some.latest().map(|run| run.status), latest, "{names:?}");
+            assert_eq!(some.now_ms(), history.now_ms());
+            // What a rule asks of it is kept by the whole.
+            assert_eq!(history.asked.load(Ordering::Relaxed), 9);
+        }
     }
 
     #[test]

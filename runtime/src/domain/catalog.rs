@@ -141,10 +141,18 @@ pub struct AlertRule {
     pub service: String,
     pub plugin: String,
     pub settings: Value,
+    /// Names of the probes and webhooks it looks at; none: all of them.
+    pub probes: Option<Vec<String>>,
     /// How long the breach has to last before the alert fires.
     pub duration: Duration,
     pub severity: Severity,
     pub channels: Vec<ChannelId>,
+}
+
+impl AlertRule {
+    pub fn looks_at(&self, probe: &str) -> bool {
+        self.probes.as_ref().is_none_or(|probes| probes.iter().any(|name| name == probe))
+    }
 }
 
 /// `PLUGIN-DIGEST`: two entries with the same settings are one channel.

@@ -113,6 +113,14 @@ impl Monitoring {
         }
     }
 
+    /// Has the rules look at what they may have missed. To judge the same twice changes nothing.
+    pub async fn judge_again(&self, observations: Vec<Arc<Observation>>) {
+        for observation in observations {
+            // Closed only while the program ends.
+            let _ = self.shared.alerts.send(observation).await;
+        }
+    }
+
     /// Runs a probe outside its schedule; stored for good when this returns. Without a name, the service's first probe.
     pub async fn check_now(&self, service: &str, probe: Option<&str>) -> Result<Arc<Observation>, CheckError> {
         let catalog = self.shared.catalog.borrow().clone();

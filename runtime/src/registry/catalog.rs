@@ -63,6 +63,7 @@ fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> AlertRule {
         service: slug.to_owned(),
         plugin: draft.plugin.clone(),
         settings: draft.settings.clone(),
+        probes: draft.probes.clone(),
         duration: draft.duration,
         severity: draft.severity,
         channels: draft.channels.clone().unwrap_or_else(defaults),

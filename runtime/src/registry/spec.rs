@@ -172,6 +172,9 @@ pub struct ServiceAlertSpec {
     /// How long the breach lasts before anyone is told: seconds, or text such as `2m`. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationSpec>,
+    /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Vec<String>>,
     /// Who is told. Default: the `notifications` at the top of `alerts.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Vec<NotificationSpec>>,
@@ -200,6 +203,9 @@ pub struct AlertSpec {
     /// Looks at services that have one of these tags. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Vec<String>>,
     /// Who is told. Default: the `notifications` at the top of `alerts.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Vec<NotificationSpec>>,

@@ -360,6 +360,31 @@ async fn webhooks_are_checked_like_probes() {
 }
 
 #[tokio::test]
+async fn alerts_name_the_probes_and_webhooks_they_look_at() {
+    let webhooks = json!([{"plugin": "github", "name": "told", "settings": {"secret": "s"}}]);
+    let alert = |name: &str, probes: Value| json!({"name": name, "condition": "true", "probes": probes});
+    let services = json!([{"name": "A", "baseUrl": "https://a", "webhooks": webhooks, "alerts": [
+        alert("good", json!(["told", "http"])), alert("none", json!([])), alert("unknown", json!(["htp", "told"])),
+    ]}]);
+    let (_, report) = checked(&entries(services, json!([]), json!([]))).await;
+    assert_eq!(
+        told(&report.faults),
+        [
+            "/services/0/alerts/1/probes: selects nothing to look at; leave it out to select all",
+            "/services/0/alerts/2/probes/0: the service has no probe or webhook `htp`; did you mean `http`?",
+        ]
+    );
+    let mut spec = shop();
+    spec["webhooks"] = webhooks;
+    let shared = json!([alert("Vendor", json!(["told"]))]);
+    let registry = registry(entries(json!([]), shared, json!([])), Arc::default()).await;
+    registry.create(spec).await.unwrap();
+    let rule = &registry.catalog().rules["shop-api"][0];
+    assert!(rule.looks_at("told") && !rule.looks_at("http"));
+    assert_eq!(rule.settings, json!({"condition": "true"}), "the plugin does not see it");
+}
+
+#[tokio::test]
 async fn webhooks_are_in_the_catalog_and_their_settings_are_in_use() {
     let mut spec = shop();
     spec["webhooks"] = json!([{"plugin": "github", "settings": {"secret": ["new", "old"]}}]);

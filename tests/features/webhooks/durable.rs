@@ -79,3 +79,26 @@ async fn a_confirmed_event_survives_kill_9() {
     let sent: BTreeSet<String> = confirmed.union(&unconfirmed).cloned().collect();
     assert_eq!(stored, sent);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_confirmed_report_is_judged_even_if_the_program_dies_at_once() {
+    let alerts = "alerts:\n  - {name: Vendor, condition: \"status == 'unhealthy'\", probes: [statuspage]}\n";
+    let (mut runtime, _vendor) = started(WEBHOOKS, alerts).await;
+    let path = format!("/webhooks/shop/statuspage?token={}", super::sender::secret("STATUSPAGE_SECRET"));
+    for round in 0..6 {
+        let (status, open) = if round % 2 == 0 { ("major_outage", 1) } else { ("operational", 0) };
+        let update = json!({
+            "component": {"id": "c1", "name": "API"},
+            "component_update": {"id": format!("u{round}"), "old_status": "x", "new_status": status},
+        });
+        assert_eq!(post(&runtime.api(), &path, &[], update.to_string()).await.expect(200), kept(1, 0));
+        runtime.kill().await;
+        runtime.start().await;
+        let api = runtime.api();
+        wait_for("the alert to follow the report", PATIENCE, async || {
+            let alerts = api.list("/api/v1/alerts?state=firing").await;
+            if alerts.len() == open { Ok(()) } else { Err(format!("{status}: {alerts:?}")) }
+        })
+        .await;
+    }
+}

@@ -147,12 +147,17 @@ impl Lane {
         }
         let now_ms = history.now_ms();
         self.history = Some(Arc::clone(&history));
-        if turn.judged.is_none() {
-            return;
-        }
+        let Some(judged) = &turn.judged else { return };
         for index in 0..self.rules.len() {
             let rule = Arc::clone(&self.rules[index].rule);
-            let verdict = evaluate(core, &rule, Arc::clone(&history) as Arc<dyn History>, now_ms).await;
+            if !rule.looks_at(&judged.probe) {
+                continue;
+            }
+            let seen: Arc<dyn History> = match &rule.probes {
+                Some(probes) => Arc::new(history.of_probes(probes)),
+                None => Arc::clone(&history) as Arc<dyn History>,
+            };
+            let verdict = evaluate(core, &rule, seen, now_ms).await;
             self.note_health(index, verdict.as_ref().err());
             if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict {
                 self.unsettled.insert(rule.key.clone(), Unsettled::Judged { verdict, now_ms });

@@ -72,6 +72,14 @@ impl World {
         self.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
     }
 
+    async fn observe_probe(&mut self, probe: &str, status: Status) {
+        self.runs += 1;
+        let run = observation("shop-api", self.clock.now_ms(), status);
+        let run = Observation { run_id: self.runs, probe: probe.to_owned(), ..run };
+        self.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+        settle().await;
+    }
+
     async fn observe(&mut self, service: &str, status: Status) {
         self.send(service, status).await;
         settle().await;
@@ -291,6 +299,28 @@ async fn resolved_goes_to_exactly_those_who_were_told_firing() {
     let keys: HashSet<String> =
         world.store.state().notifications.iter().map(|row| row.idempotency_key.clone()).collect();
     assert_eq!(keys.len(), wanted.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_for_one_probe_does_not_hear_of_the_others() {
+    let only = AlertRule { probes: Some(vec!["statuspage".to_owned()]), ..rule("shop-api", "Vendor") };
+    let mut world = World::new(&[only, rule("shop-api", "Any")]).await;
+    for (probe, status) in [
+        ("http", Status::Healthy),
+        ("statuspage", Status::Unhealthy),
+        ("http", Status::Healthy),
+        ("http", Status::Unhealthy),
+        ("statuspage", Status::Healthy),
+    ] {
+        world.observe_probe(probe, status).await;
+        pass(1).await;
+    }
+    let seen: Vec<(i64, u64)> = world.rules.seen().into_iter().map(|(_, run, count)| (run, count)).collect();
+    // Run and samples: the first rule sees its own probe alone, the other one all.
+    assert_eq!(seen, [(1, 1), (2, 1), (2, 2), (3, 3), (4, 4), (5, 2), (5, 5)]);
+    // What a probe finds does not take back what the vendor said.
+    let wanted = ["1:firing", "2:firing", "2:resolved", "3:firing", "1:resolved", "3:resolved"];
+    assert_eq!(world.store.story(), wanted);
 }
 
 #[tokio::test(start_paused = true)]

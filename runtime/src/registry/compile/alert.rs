@@ -21,6 +21,7 @@ pub(crate) struct RuleDraft {
     pub(crate) name: String,
     pub(crate) plugin: String,
     pub(crate) settings: Value,
+    pub(crate) probes: Option<Vec<String>>,
     pub(crate) duration: Duration,
     pub(crate) severity: Severity,
     /// `None`: the default channels.
@@ -46,6 +47,7 @@ impl SharedRule {
 pub(super) struct RuleParts<'s> {
     pub(super) name: Option<&'s str>,
     pub(super) plugin: Option<&'s str>,
+    pub(super) probes: Option<&'s [String]>,
     pub(super) severity: Option<Severity>,
     pub(super) duration: Option<&'s DurationSpec>,
     pub(super) notifications: Option<&'s [NotificationSpec]>,
@@ -57,6 +59,7 @@ impl Compiler<'_> {
         let parts = RuleParts {
             name: Some(&spec.name),
             plugin: spec.plugin.as_deref(),
+            probes: spec.probes.as_deref(),
             severity: spec.severity,
             duration: spec.duration.as_ref(),
             notifications: spec.notifications.as_deref(),
@@ -78,6 +81,9 @@ impl Compiler<'_> {
         at: &str,
         more_keys: &[&str],
     ) -> Option<(RuleDraft, Vec<Arc<Channel>>)> {
+        if parts.probes.is_some_and(<[_]>::is_empty) {
+            self.report.fault(child(at, "probes"), "selects nothing to look at; leave it out to select all");
+        }
         let duration = self.duration(parts.duration, 1_000, &child(at, "duration"));
         let channels = match parts.notifications {
             Some(notifications) => {
@@ -114,7 +120,7 @@ impl Compiler<'_> {
             return None;
         }
         let settings = Value::Object(parts.settings.0.clone());
-        let mut keys = vec!["name", "type", "severity", "duration", "notifications"];
+        let mut keys = vec!["name", "type", "severity", "duration", "probes", "notifications"];
         keys.extend(more_keys);
         let locate = |pointer: &str| format!("{at}{pointer}");
         let mut look_back = None;
@@ -126,6 +132,7 @@ impl Compiler<'_> {
             name: name.to_owned(),
             plugin: plugin.to_owned(),
             settings,
+            probes: parts.probes.map(<[String]>::to_vec),
             duration: duration.unwrap_or_default(),
             severity: parts.severity.unwrap_or(Severity::Warning),
             channels: channels.as_ref().map(|channels| channels.iter().map(|channel| channel.id.clone()).collect()),

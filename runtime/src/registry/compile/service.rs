@@ -49,7 +49,10 @@ impl Compiler<'_> {
         let probes = self.probes(spec, at).await;
         let webhooks = self.webhooks(spec, &probes, at).await;
         let shortest = probes.iter().map(|probe| probe.interval).min();
-        let (rules, channels) = self.own_rules(spec, at, shortest).await;
+        let names =
+            probes.iter().map(|probe| probe.name.as_str()).chain(webhooks.iter().map(|webhook| webhook.name.as_str()));
+        let names: Vec<&str> = names.collect();
+        let (rules, channels) = self.own_rules(spec, at, shortest, &names).await;
         let service = Service {
             slug: slug?,
             name: spec.name.clone(),
@@ -242,6 +245,7 @@ impl Compiler<'_> {
         spec: &ServiceSpec,
         at: &str,
         shortest_interval: Option<Duration>,
+        known_probes: &[&str],
     ) -> (Vec<RuleDraft>, Vec<Arc<Channel>>) {
         let (mut rules, mut channels, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
         let alerts_at = child(at, "alerts");
@@ -253,12 +257,20 @@ impl Compiler<'_> {
             let parts = RuleParts {
                 name: alert.name.as_deref(),
                 plugin: alert.plugin.as_deref(),
+                probes: alert.probes.as_deref(),
                 severity: alert.severity,
                 duration: alert.duration.as_ref(),
                 notifications: alert.notifications.as_deref(),
                 settings: &alert.settings,
             };
             let Some((draft, mut own)) = self.rule(parts, &alert_at, &[]).await else { continue };
+            for (index, name) in draft.probes.iter().flatten().enumerate() {
+                if !known_probes.contains(&name.as_str()) {
+                    let nearest = suggest(name, known_probes.iter().copied());
+                    let message = format!("the service has no probe or webhook `{name}`{nearest}");
+                    self.report.fault(child(&child(&alert_at, "probes"), index), message);
+                }
+            }
             if !names.insert(draft.name.clone()) {
                 let message =
                     format!("another alert of this service is named `{}`; give this one a `name`", draft.name);
