@@ -545,6 +545,10 @@ fn plugin_run(run_id: i64, ts_ms: i64, function: &'static str, outcome: RunOutco
         memory_bytes: duration_us,
         host_calls: 1,
         log_bytes: 0,
+        denials: 1,
+        denied: None,
+        bytes_in: 0,
+        bytes_out: 0,
     }
 }
 
@@ -574,6 +578,7 @@ async fn runs_of_plugins_are_read_back_in_groups_and_shown_by_version() {
         outcome,
         bucket: duration_bucket(durations[0]),
         runs: 2,
+        denials: 2,
         cpu_us: durations[0] / 2 + durations[1] / 2,
         memory_bytes: durations[1],
         max_duration_us: durations[1],
