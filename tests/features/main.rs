@@ -10,6 +10,7 @@ mod crash;
 mod dashboard;
 mod demo;
 mod guests;
+mod health;
 mod plugins;
 mod probes;
 mod scheduler;
