@@ -99,6 +99,12 @@ impl Request {
         self.option("max-body-bytes", bytes)
     }
 
+    /// Asks for a compressed body; the response has it decompressed. One that becomes larger than the cap is
+    /// [`NetError::TooLarge`].
+    pub fn decompress(self) -> Self {
+        self.option("decompress", true)
+    }
+
     /// Name asked for in the TLS handshake, when it is not the URL's host.
     pub fn server_name(self, name: impl Into<String>) -> Self {
         self.option("server-name", name.into())

@@ -28,7 +28,7 @@ pub mod host {
         ",
         world: "host",
         generate_all,
-        additional_derives: [PartialEq],
+        additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -43,7 +43,7 @@ macro_rules! export {
                 path: "../wit",
                 inline: $inline,
                 with: { "external-tracking:plugin/types@0.1.0": super::types },
-                additional_derives: [PartialEq],
+                additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
                 pub_export_macro: true,
                 export_macro_name: $macro_name,
             });

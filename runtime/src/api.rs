@@ -13,6 +13,7 @@ mod notifications;
 mod observations;
 mod openapi;
 mod plugins;
+mod recordings;
 mod services;
 mod sql;
 mod webhooks;

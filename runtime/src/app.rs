@@ -29,7 +29,7 @@ use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::{Catalog, PluginTrust};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, SettingsInUse};
+use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
@@ -91,6 +91,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
     let (to_compared, mut compared) = mpsc::channel(RUNS_QUEUED);
     let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
+    let folder = options.data.join("recordings");
+    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
+        .await?
+        .context("opening the folder `recordings` in the data folder")?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
         trust: draft.plugins().trust.clone(),
@@ -98,6 +102,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
         runs,
+        recordings,
         first_run_id,
         has_mail: settings.smtp.is_some(),
     };
@@ -113,6 +118,11 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
             }
         }
     });
+    let stop = tasks.stop(Stage::Recording);
+    tasks.spawn(Stage::Recording, "recordings", async move {
+        recording_writer.run(stop).await;
+        Ok(())
+    });
     let host = PluginHost::start(setup).await?;
     host.set_file_policies(draft.plugins().policies.clone());
     bind_plugins::stored_policies(&control, &host).await?;
@@ -120,7 +130,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     folder.look_at_start().await;
     let mut sources = PluginSources::default();
     if draft.is_sound() {
-        sources.pull(&host, &draft.plugins().trust).await;
+        sources.pull_missing(&host, &draft.plugins().trust).await;
     }
 
     let Loaded { files, warnings, .. } = draft.check(&host).await?;
@@ -191,6 +201,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         program: Arc::new(face),
         control: control.clone(),
         results: results.clone(),
+        recordings: host.recordings().clone(),
     };
     start_faces(
         &mut tasks,
@@ -230,6 +241,7 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
         log: Arc::new(NoLog),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
         runs,
+        recordings: Recordings::none(),
         first_run_id: 1,
         has_mail: false,
     };
@@ -393,16 +405,23 @@ async fn keep_services(
     }
 }
 
-/// Before the services are checked, which may name what is pulled here.
-async fn pull_sources(config_dir: &Path, host: &PluginHost, sources: &mut PluginSources) -> Result<()> {
+/// Before the services are checked, which may name what is pulled here. Answers with the trust that held before, unless the
+/// files have faults that change nothing.
+async fn pull_sources(
+    config_dir: &Path,
+    host: &PluginHost,
+    sources: &mut PluginSources,
+) -> Result<Option<PluginTrust>> {
     let folder = config_dir.to_owned();
     let draft = tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder))).await?;
-    if draft.is_sound() {
-        let trust = &draft.plugins().trust;
-        host.set_trust(trust.clone());
-        sources.pull(host, trust).await;
+    if !draft.is_sound() {
+        return Ok(None);
     }
-    Ok(())
+    let before = host.trust();
+    let trust = &draft.plugins().trust;
+    host.set_trust(trust.clone());
+    sources.pull(host, trust).await;
+    Ok(Some(before))
 }
 
 /// All or nothing: a file with faults changes nothing and is told in full.
@@ -421,13 +440,22 @@ async fn watch_config(
             return Ok(());
         }
     };
+    let trust = host.trust();
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        changed = sources.pull(&host, &trust) => if changed {
+            registry.recheck().await;
+        },
+    }
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = watch.changed() => {}
         }
-        let before = host.trust();
-        pull_sources(&config_dir, &host, &mut sources).await?;
+        let before = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            before = pull_sources(&config_dir, &host, &mut sources) => before?,
+        };
         match config::reload(&config_dir, &host, &registry).await {
             Ok(reloaded) => {
                 host.set_file_policies(reloaded.plugins.policies);
@@ -435,7 +463,9 @@ async fn watch_config(
                 tracing::info!("the configuration was read again");
             }
             Err(faults) => {
-                host.set_trust(before);
+                if let Some(before) = before {
+                    host.set_trust(before);
+                }
                 tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
             }
         }

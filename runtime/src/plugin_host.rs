@@ -18,7 +18,11 @@ mod limits;
 mod loader;
 mod local;
 mod outgoing;
+mod recorder;
+mod recording;
+mod recordings;
 mod redaction;
+mod replay;
 mod run;
 mod run_log;
 mod secrets;
@@ -46,6 +50,9 @@ pub use check::{CheckedStep, ComponentCheck, StepOutcome};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
+pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
+pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
+pub use replay::{Asked, Difference, ReplayError, Replayed};
 pub use shadow::{ShadowEntry, ShadowRunner};
 pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
 pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
@@ -124,6 +131,8 @@ pub struct Setup {
     pub versions_kept: usize,
     /// Gets the account of every run.
     pub runs: mpsc::Sender<PluginRun>,
+    /// Keeps what is worth keeping of the runs.
+    pub recordings: Recordings,
     /// The first run's id.
     pub first_run_id: i64,
     /// An SMTP server is configured.
@@ -164,6 +173,7 @@ struct Shared {
     has_mail: bool,
     log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
+    recordings: Recordings,
     next_run_id: AtomicI64,
     labels: health::Labels,
 }
@@ -220,6 +230,7 @@ impl PluginHost {
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,
+            recordings: setup.recordings,
             next_run_id: AtomicI64::new(setup.first_run_id),
             labels: health::Labels::default(),
         };
@@ -258,6 +269,11 @@ impl PluginHost {
 
     pub fn get(&self, name: &str) -> Option<PluginEntry> {
         self.shared.active.load().get(name).map(|plugin| self.entry(plugin))
+    }
+
+    /// What is kept of runs.
+    pub fn recordings(&self) -> &Recordings {
+        &self.shared.recordings
     }
 
     /// Ids of runs grow by one; a run's observation carries the same.
@@ -316,6 +332,12 @@ fn compiler(folder: &Path, trust: &Arc<Trust>) -> Result<(Loader, Runner), Setup
     let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
     let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone());
     Ok((loader, Runner::new(&engine)))
+}
+
+/// The component of this digest, if it is part of this binary.
+pub fn bundled_component(digest: &str) -> Option<bytes::Bytes> {
+    let mut components = bundled::BUNDLED_PLUGINS.iter().map(|(_, bytes)| *bytes);
+    components.find(|bytes| loader::digest(bytes) == digest).map(bytes::Bytes::from_static)
 }
 
 /// Names of the plugins that are part of this binary.

@@ -67,7 +67,9 @@ async fn empty_probes(nginx: &TargetServer) {
         }
         if round == 0 {
             // The first round warms up.
-            calls.each_mut().map(Vec::clear);
+            for calls in &mut calls {
+                calls.clear();
+            }
             starts.clear();
             checks.clear();
         }

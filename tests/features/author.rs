@@ -175,6 +175,25 @@ async fn a_new_notifier_sends_a_sample_only_when_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_webhook_takes_in_what_is_signed_and_turns_away_the_rest() {
+    let folder = workshop("webhook");
+    has(&plugin(&folder, &["new", "forge", "--kind", "webhook"]).await, 0, &["made the webhook"]);
+    let project = folder.join("forge");
+    has(&plugin(&project, &["test", "--component-only"]).await, 0, &["webhook forge 0.1.0", "3 of 3 passed"]);
+
+    let body = r#"{"type": "outage.started", "data": {"region": "eu"}}"#;
+    let run = ["run", "dist/forge.wasm", "--settings", "@tests/example.json", "--body", body];
+    let signed = plugin(&project, &[&run[..], &["--sign", "standard-webhooks:whsec_c2VjcmV0"]].concat()).await;
+    has(&signed, 0, &["outage.started", "reports       unhealthy", r#"{"region":"eu"}"#]);
+    let forged = plugin(&project, &[&run[..], &["--sign", "standard-webhooks:whsec_b3RoZXI="]].concat()).await;
+    has(&forged, 1, &["turned away", "unauthenticated"]);
+    let unsigned = plugin(&project, &[&run[..], &["--json"]].concat()).await;
+    assert_eq!(unsigned.code, Some(1), "{unsigned:?}");
+    assert!(json(&unsigned)["reception"]["error"].as_str().unwrap().contains("unauthenticated"), "{unsigned:?}");
+    has(&plugin(&project, &["run", "dist/forge.wasm", "--settings", "@tests/example.json"]).await, 1, &["`--body"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_credential_is_put_in_and_never_shown() {
     let nginx = TargetServer::start().await;
     let folder = workshop("credential");
@@ -204,7 +223,7 @@ async fn a_plugin_that_breaks_or_trespasses_is_told_as_the_server_would() {
     has(&plugin(&folder, &["run", &loops, "--url", &nginx.url(), "--timeout", "500ms"]).await, 1, &["(plugin)"]);
     // It reports nothing amiss, because every attempt was denied; its log says why.
     let trespasses = plugin(&folder, &["run", &guest("probe-trespasses"), "--url", "http://192.0.2.1"]).await;
-    has(&trespasses, 0, &["status        healthy", "may not connect to `169.254.169.254:80`"]);
+    has(&trespasses, 0, &["status        healthy", "may not connect to `169.254.169.254:80`", "--allow-host HOST"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

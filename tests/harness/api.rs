@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -76,6 +78,13 @@ impl Api {
     pub async fn plugin_put(&self, name: &str, component: &[u8]) -> Reply {
         let request = self.request(Method::PUT, &format!("/api/v1/plugins/{name}"));
         self.send(request.header(CONTENT_TYPE, "application/wasm").body(component.to_vec())).await
+    }
+
+    /// With the text of its `.minisig` file.
+    pub async fn plugin_put_signed(&self, name: &str, component: &[u8], signature: &str) -> Reply {
+        let request = self.request(Method::PUT, &format!("/api/v1/plugins/{name}"));
+        let signature = STANDARD.encode(signature);
+        self.send(request.header("x-extrack-signature", signature).body(component.to_vec())).await
     }
 
     pub async fn rollback(&self, name: &str) -> Reply {

@@ -139,7 +139,7 @@ async fn discord(
         characters(&embed["title"]) > 256
             || characters(&embed["description"]) > 4_096
             || embed["fields"].as_array().is_some_and(|fields| fields.len() > 25)
-            || !embed["color"].as_u64().is_some_and(|color| color <= 0xff_ff_ff)
+            || embed["color"].as_u64().is_none_or(|color| color > 0xff_ff_ff)
     };
     if embeds.iter().any(is_wrong) {
         return refuse("embed");

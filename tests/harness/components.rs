@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve};
 
@@ -14,6 +15,11 @@ pub fn path(name: &str) -> PathBuf {
 
 pub fn guest(name: &str) -> Vec<u8> {
     std::fs::read(path(name)).expect("it was there a moment ago")
+}
+
+/// Hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// Fits the world `probe`, and traps whatever is called, `describe` first.

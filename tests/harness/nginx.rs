@@ -55,6 +55,22 @@ impl TargetServer {
         .await
     }
 
+    /// Over TLS, for those who show a certificate of that authority.
+    pub async fn start_mutual(identity: &Identity, authority: &str) -> Self {
+        let settings = "ssl_certificate certificate.pem; ssl_certificate_key key.pem; \
+                        ssl_client_certificate authority.pem; ssl_verify_client on;";
+        Self::start_with(settings, true, |folder| {
+            for (name, pem) in [
+                ("certificate.pem", identity.certificate.as_str()),
+                ("key.pem", &identity.key),
+                ("authority.pem", authority),
+            ] {
+                std::fs::write(folder.join(name), pem).expect("a fresh folder can be filled");
+            }
+        })
+        .await
+    }
+
     async fn start_with(settings: &str, is_tls: bool, fill: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         fill(folder.path());

@@ -35,6 +35,7 @@ pub struct Said {
 pub struct Builder {
     services: Option<String>,
     alerts: Option<String>,
+    plugins_yaml: Option<String>,
     files: Vec<(String, Vec<u8>)>,
     env: Vec<(String, String)>,
     is_demo: bool,
@@ -73,6 +74,12 @@ impl Builder {
         self
     }
 
+    /// `plugins.yaml`
+    pub fn plugins_yaml(mut self, yaml: impl Into<String>) -> Self {
+        self.plugins_yaml = Some(yaml.into());
+        self
+    }
+
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.to_owned(), value.into()));
         self
@@ -108,7 +115,9 @@ impl Builder {
         if !self.is_demo {
             warm::warm(&runtime.data());
         }
-        for (name, yaml) in [("services.yaml", &self.services), ("alerts.yaml", &self.alerts)] {
+        for (name, yaml) in
+            [("services.yaml", &self.services), ("alerts.yaml", &self.alerts), ("plugins.yaml", &self.plugins_yaml)]
+        {
             if let Some(yaml) = yaml {
                 std::fs::write(runtime.config().join(name), yaml).expect("a fresh folder can be filled");
             }

@@ -9,9 +9,12 @@ const SLACK_BODY: &str = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_
                           response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F\
                           96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
 
-/// Scheme, secret, headers, body, seconds: the values that the vendors publish for testing. For Stripe, who publish none, from
+/// Scheme, secret, headers, body, seconds.
+type Published = (Scheme, &'static str, Vec<(String, String)>, &'static str, u64);
+
+/// The values that the vendors publish for testing. For Stripe, who publish none, from
 /// `openssl dgst -sha256 -hmac`.
-fn published() -> Vec<(Scheme, &'static str, Vec<(String, String)>, &'static str, u64)> {
+fn published() -> Vec<Published> {
     vec![
         (
             Scheme::Github,

@@ -1,5 +1,7 @@
 //! A history made of samples, counted as the real host counts.
 
+use serde_json::json;
+
 use super::State;
 use crate::history::{Sample, WindowSummary};
 use crate::probe::Status;
@@ -29,15 +31,24 @@ impl State {
     }
 
     pub(crate) fn history_latest(&mut self) -> Option<Sample> {
-        self.samples.last().cloned()
+        match self.recorded("history.latest", &()) {
+            Some(latest) => latest,
+            None => self.samples.last().cloned(),
+        }
     }
 
     pub(crate) fn history_samples(&mut self, last: u32) -> Vec<Sample> {
+        if let Some(samples) = self.recorded("history.samples", &json!({"last": last})) {
+            return samples;
+        }
         let skipped = self.samples.len().saturating_sub(last.min(1_000) as usize);
         self.samples[skipped..].to_vec()
     }
 
     pub(crate) fn history_summary(&mut self, window_ms: u64) -> WindowSummary {
+        if let Some(summary) = self.recorded("history.summary", &json!({"window_ms": window_ms})) {
+            return summary;
+        }
         let mut summary = WindowSummary { count: 0, healthy: 0, degraded: 0, unhealthy: 0, errors: 0, covered_ms: 0 };
         let mut first_ms = None;
         for sample in self.window(window_ms) {
@@ -56,6 +67,10 @@ impl State {
 
     /// Of available runs; nearest rank.
     pub(crate) fn history_latency(&mut self, window_ms: u64, quantile: f64) -> Option<u64> {
+        let asked = json!({"window_ms": window_ms, "quantile": quantile});
+        if let Some(latency) = self.recorded("history.latency", &asked) {
+            return latency;
+        }
         let mut latencies: Vec<u64> = self
             .window(window_ms)
             .filter(|sample| is_available(sample))
@@ -67,6 +82,9 @@ impl State {
     }
 
     pub(crate) fn history_consecutive_failures(&mut self) -> u32 {
+        if let Some(failures) = self.recorded("history.consecutive-failures", &()) {
+            return failures;
+        }
         let failures = self.samples.iter().rev().take_while(|sample| !is_available(sample)).count();
         u32::try_from(failures).unwrap_or(u32::MAX)
     }

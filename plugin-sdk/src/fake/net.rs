@@ -4,9 +4,16 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::recording::Tape;
 use super::{State, next};
 use crate::net::{Certificate, NetError, Phases};
-use crate::wit::{dns, http, tls};
+use crate::wit::{dns, http, net, tls};
+
+/// As the contract has it.
+type Recorded<T> = Result<T, net::NetError>;
 
 /// An HTTP answer that took 20 ms.
 pub fn response(status: u16, body: impl Into<Vec<u8>>) -> http::Response {
@@ -97,23 +104,46 @@ pub struct Connection {
     reads: RefCell<VecDeque<Vec<u8>>>,
     written: Rc<RefCell<Vec<u8>>>,
     peer: String,
+    /// In a recording, from 1.
+    number: Option<u32>,
 }
 
 impl Connection {
-    pub(crate) fn open(host: &str, port: u16, _timeout_ms: Option<u64>) -> Result<Self, NetError> {
+    pub(crate) fn open(host: &str, port: u16, timeout_ms: Option<u64>) -> Result<Self, NetError> {
         super::with(|state| {
             let target = format!("{host}:{port}");
-            let script = next(&mut state.tcp, &target, "answer_tcp")?;
-            Ok(Self { reads: RefCell::new(script.reads.into()), written: Rc::clone(&state.written), peer: target })
+            let asked = json!({"host": host, "port": port, "timeout_ms": timeout_ms});
+            let (script, number) = match state.recorded::<Recorded<()>>("tcp.open", &asked) {
+                Some(answer) => {
+                    answer.map_err(NetError::from)?;
+                    (TcpScript::default(), state.tape.as_mut().map(Tape::next_connection))
+                }
+                None => (next(&mut state.tcp, &target, "answer_tcp")?, None),
+            };
+            let (reads, written) = (RefCell::new(script.reads.into()), Rc::clone(&state.written));
+            Ok(Self { reads, written, peer: target, number })
         })
+    }
+
+    /// None: this connection plays a script.
+    fn recorded<A: DeserializeOwned>(&self, function: &str, asked: Value) -> Option<A> {
+        let mut asked = asked;
+        asked["connection"] = self.number?.into();
+        super::with(|state| state.recorded(function, &asked))
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), NetError> {
         self.written.borrow_mut().extend_from_slice(bytes);
-        Ok(())
+        match self.recorded::<Recorded<()>>("tcp.write", json!({"bytes": bytes})) {
+            Some(answer) => answer.map_err(NetError::from),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn read(&self, max: u32) -> Result<Vec<u8>, NetError> {
+        if let Some(answer) = self.recorded::<Recorded<Vec<u8>>>("tcp.read", json!({"max": max})) {
+            return answer.map_err(NetError::from);
+        }
         let mut reads = self.reads.borrow_mut();
         let Some(mut piece) = reads.pop_front() else { return Ok(Vec::new()) };
         if piece.len() > max as usize {
@@ -123,21 +153,28 @@ impl Connection {
     }
 
     pub(crate) fn phases(&self) -> Phases {
-        Phases { connect_us: Some(1_000), total_us: 1_000, ..NO_PHASES }
+        let scripted = Phases { connect_us: Some(1_000), total_us: 1_000, ..NO_PHASES };
+        self.recorded("tcp.phases", json!({})).unwrap_or(scripted)
     }
 
     pub(crate) fn peer(&self) -> String {
-        self.peer.clone()
+        self.recorded("tcp.peer", json!({})).unwrap_or_else(|| self.peer.clone())
     }
 }
 
 impl State {
     pub(crate) fn http(&mut self, request: &http::Request) -> Result<http::Response, NetError> {
         self.http_requests.push(request.clone());
+        if let Some(answer) = self.recorded::<Recorded<http::Response>>("http.send", request) {
+            return answer.map_err(NetError::from);
+        }
         next(&mut self.http, &format!("{} {}", request.method, request.url), "answer_http")
     }
 
     pub(crate) fn dns(&mut self, query: &dns::Query) -> Result<dns::Response, NetError> {
+        if let Some(answer) = self.recorded::<Recorded<dns::Response>>("dns.resolve", query) {
+            return answer.map_err(NetError::from);
+        }
         next(&mut self.dns, &format!("{} {}", query.record_type, query.name), "answer_dns")
     }
 
@@ -145,9 +182,13 @@ impl State {
         &mut self,
         host: &str,
         port: u16,
-        _: Option<&str>,
-        _: Option<u64>,
+        server_name: Option<&str>,
+        timeout_ms: Option<u64>,
     ) -> Result<tls::Session, NetError> {
+        let asked = json!({"host": host, "port": port, "server_name": server_name, "timeout_ms": timeout_ms});
+        if let Some(answer) = self.recorded::<Recorded<tls::Session>>("tls.handshake", &asked) {
+            return answer.map_err(NetError::from);
+        }
         next(&mut self.tls, &format!("{host}:{port}"), "answer_tls")
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use extrack_signatures as real;
+use serde_json::json;
 
 use super::{Host, State};
 use crate::signatures::Scheme;
@@ -63,6 +64,12 @@ impl State {
         body: &[u8],
         tolerance_seconds: Option<u32>,
     ) -> Result<(), SignatureError> {
+        let asked = json!({
+            "scheme": scheme, "secret": secret, "headers": headers, "body": body, "tolerance_seconds": tolerance_seconds,
+        });
+        if let Some(verified) = self.recorded("signatures.verify", &asked) {
+            return verified;
+        }
         let scheme = real::Scheme::parse(scheme).ok_or_else(|| SignatureError::Unsupported(scheme.to_owned()))?;
         let tolerance = tolerance_seconds.map_or(real::TOLERANCE, |seconds| Duration::from_secs(seconds.into()));
         real::verify(scheme, secret, headers, body, self.now_ms, tolerance).map_err(guest)
@@ -75,12 +82,19 @@ impl State {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
+        let asked = json!({"algorithm": algorithm, "secret": secret, "message": message, "signature": signature});
+        if let Some(verified) = self.recorded("signatures.verify-hmac", &asked) {
+            return verified;
+        }
         let algorithm =
             real::Algorithm::parse(algorithm).ok_or_else(|| SignatureError::Unsupported(algorithm.to_owned()))?;
         real::verify_mac(algorithm, secret.as_bytes(), message, signature).map_err(guest)
     }
 
     pub(crate) fn verify_secret(&mut self, secret: &str, sent: &str) -> Result<(), SignatureError> {
+        if let Some(verified) = self.recorded("signatures.verify-secret", &json!({"secret": secret, "sent": sent})) {
+            return verified;
+        }
         real::same(secret.as_bytes(), sent.as_bytes()).map_err(guest)
     }
 }

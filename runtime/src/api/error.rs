@@ -41,7 +41,7 @@ pub(super) struct ApiError {
     detail: Box<str>,
     faults: Vec<Fault>,
     /// Beside the content type.
-    header: Option<(&'static str, Cow<'static, str>)>,
+    header: Option<Box<(&'static str, Cow<'static, str>)>>,
     source: Option<anyhow::Error>,
 }
 
@@ -53,7 +53,7 @@ impl ApiError {
     }
 
     fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.header = Some((name, value.into()));
+        self.header = Some(Box::new((name, value.into())));
         self
     }
 
@@ -75,6 +75,12 @@ impl ApiError {
     pub(super) fn plugin_not_found(name: &str) -> Self {
         let detail = format!("there is no plugin `{name}`; `GET /api/v1/plugins` lists them");
         Self::new(StatusCode::NOT_FOUND, "plugin-not-found", "Plugin not found", detail)
+    }
+
+    pub(super) fn recording_not_found(run_id: i64) -> Self {
+        let detail =
+            format!("there is no recording of run {run_id}, or not any more; `GET /api/v1/recordings` lists them");
+        Self::new(StatusCode::NOT_FOUND, "recording-not-found", "Recording not found", detail)
     }
 
     pub(super) fn path_not_found(path: &str) -> Self {
@@ -344,7 +350,7 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.status, axum::Json(problem)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
-        if let Some((name, value)) = self.header
+        if let Some((name, value)) = self.header.map(|header| *header)
             && let Ok(value) = HeaderValue::from_str(&value)
         {
             response.headers_mut().insert(name, value);

@@ -1,4 +1,4 @@
-//! The parts behind the HTTP face: the stores as they are; the engines and the plugin host by narrow traits, which they
+//! The parts behind the HTTP face: the stores and the recordings as they are; the engines and the plugin host by narrow traits, which they
 //! fulfil here, and which the tests fulfil from memory.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
-use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, VersionEntry};
+use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -23,6 +23,7 @@ pub struct Parts {
     pub program: Arc<dyn Program>,
     pub control: ControlStore,
     pub results: ResultStore,
+    pub recordings: Recordings,
 }
 
 /// The registry.
@@ -192,7 +193,12 @@ pub trait Plugins: Send + Sync + 'static {
     /// False: there is no candidate.
     fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
     /// All the steps of an installation but the last.
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck>;
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck>;
     /// None: there is no such plugin.
     fn grants(&self, name: &str) -> Option<PluginGrants>;
     /// What was said over the API; None: nothing any more.
@@ -278,8 +284,13 @@ impl Plugins for PluginHost {
         self.discard(name, actor).boxed()
     }
 
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
-        self.check_component(component, actor).boxed()
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck> {
+        self.check_component(component, signature, actor).boxed()
     }
 
     fn grants(&self, name: &str) -> Option<PluginGrants> {

@@ -13,7 +13,7 @@ use super::routes::Routes;
 use super::state::ApiState;
 use super::{
     alerts, audit, auth, dashboard, events, guard, health, metrics, notifications, observations, openapi, plugins,
-    services, sql, webhooks,
+    recordings, services, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -73,6 +73,9 @@ pub(super) fn routes() -> Routes {
         .closed_upload(Deploy, "/api/v1/plugins/{name}/shadow", put_with(shadow::start, shadow::start_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/promote", post_with(shadow::promote, shadow::promote_docs))
         .closed_slow(Deploy, "/api/v1/plugins/{name}/discard", post_with(shadow::discard, shadow::discard_docs))
+        // recordings
+        .closed(Read, "/api/v1/recordings", get_with(recordings::list, recordings::list_docs))
+        .closed(Read, "/api/v1/recordings/{runId}", get_with(recordings::get, recordings::get_docs))
         // sql
         .closed_slow(Sql, "/api/v1/sql", post_with(sql::query, sql::query_docs))
 }

@@ -22,15 +22,23 @@ pub(super) struct PluginSources {
 }
 
 impl PluginSources {
+    /// Before the services are checked, which may name one: those of which there is no version at all. A start waits for
+    /// nothing else, as a registry may be down.
+    pub(super) async fn pull_missing(&mut self, host: &PluginHost, trust: &PluginTrust) {
+        let missing = trust.sources.iter().filter(|(name, _)| host.get(name).is_none());
+        let missing = missing.map(|(name, source)| (name.clone(), source.clone())).collect();
+        self.pull_all(host, missing).await;
+    }
+
     /// What is not yet as the file says; a tag is asked for once. True when a version may have become active.
     pub(super) async fn pull(&mut self, host: &PluginHost, trust: &PluginTrust) -> bool {
         self.pulled.retain(|name, _| trust.sources.contains_key(name));
-        let wanted: Vec<(String, String)> = trust
-            .sources
-            .iter()
-            .filter(|(name, source)| self.pulled.get(*name) != Some(*source))
-            .map(|(name, source)| (name.clone(), source.clone()))
-            .collect();
+        let changed = trust.sources.iter().filter(|(name, source)| self.pulled.get(*name) != Some(*source));
+        let changed = changed.map(|(name, source)| (name.clone(), source.clone())).collect();
+        self.pull_all(host, changed).await
+    }
+
+    async fn pull_all(&mut self, host: &PluginHost, wanted: Vec<(String, String)>) -> bool {
         let pulls = wanted.into_iter().map(|(name, source)| async move {
             let answer = host.pull(&source, Some(&name), BY).await;
             (name, source, answer)

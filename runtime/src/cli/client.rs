@@ -48,6 +48,11 @@ impl Client {
         self.json(self.request(Method::GET, path)).await
     }
 
+    /// A file.
+    pub(super) async fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
+        Ok(self.answer(self.request(Method::GET, path)).await?.bytes().await?.to_vec())
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.json(self.request(Method::POST, path).json(body)).await
     }
@@ -59,16 +64,25 @@ impl Client {
 
     /// With the text of its `.minisig` file.
     pub(super) async fn put_component(&self, path: &str, bytes: Vec<u8>, signature: Option<String>) -> Result<Value> {
-        let mut request = self.request(Method::PUT, path).header("content-type", "application/wasm").body(bytes);
+        self.send_component(Method::PUT, path, bytes, signature).await
+    }
+
+    async fn send_component(
+        &self,
+        method: Method,
+        path: &str,
+        bytes: Vec<u8>,
+        signature: Option<String>,
+    ) -> Result<Value> {
+        let mut request = self.request(method, path).header("content-type", "application/wasm").body(bytes);
         if let Some(signature) = signature {
             request = request.header("x-extrack-signature", STANDARD.encode(signature));
         }
         self.json(request).await
     }
 
-    pub(super) async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value> {
-        let request = self.request(Method::POST, path).header("content-type", "application/wasm").body(bytes);
-        self.json(request).await
+    pub(super) async fn post_component(&self, path: &str, bytes: Vec<u8>, signature: Option<String>) -> Result<Value> {
+        self.send_component(Method::POST, path, bytes, signature).await
     }
 
     pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value> {

@@ -12,7 +12,9 @@ mod install;
 mod list;
 mod new;
 mod promote;
+mod recordings;
 mod remove;
+mod replay;
 mod rollback;
 mod run;
 mod shadow;
@@ -44,6 +46,8 @@ pub(super) enum Plugin {
     Promote(promote::Promote),
     Discard(discard::Discard),
     Grants(grants::Grants),
+    Recordings(recordings::Recordings),
+    Replay(replay::Replay),
 }
 
 impl Plugin {
@@ -67,6 +71,8 @@ impl Plugin {
             Plugin::Promote(command) => command.run(server).await,
             Plugin::Discard(command) => command.run(server).await,
             Plugin::Grants(command) => command.run(server).await,
+            Plugin::Recordings(command) => command.run(server).await,
+            Plugin::Replay(command) => return command.run(server).await,
         };
         done.map(|()| 0)
     }

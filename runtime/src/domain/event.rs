@@ -1,5 +1,7 @@
 //! What a service tells us through a webhook: the delivery as it came, and the events a plugin made of it.
 
+use serde::Serialize;
+
 use super::{Failure, Metric, Status, UnixMillis};
 
 /// Location of the observations that services report of themselves.
@@ -30,7 +32,8 @@ impl std::fmt::Debug for WebhookRequest {
 }
 
 /// What a plugin made of a delivery.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reception {
     pub run_id: i64,
     pub plugin_version: String,
@@ -40,21 +43,24 @@ pub struct Reception {
 }
 
 /// What the sender is answered, where it wants more than a success.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Answer {
     pub content_type: AnswerType,
     pub body: Vec<u8>,
 }
 
 /// A plugin can't choose another: an answer is not a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum AnswerType {
     Text,
     Json,
 }
 
 /// One event before it is kept.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ReceivedEvent {
     /// The sender's id; an event whose id is known is not kept again.
     pub id: Option<String>,
@@ -69,7 +75,8 @@ pub struct ReceivedEvent {
 }
 
 /// What a service says of its own health.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     pub status: Status,
     pub failure: Option<Failure>,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{Alert, NotificationStatus};
 
 /// One message about a group of alerts, ready to be sent.
@@ -22,7 +24,8 @@ pub struct Message {
     pub attempt: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Receipt {
     /// What the other side calls the message.
     pub reference: Option<String>,

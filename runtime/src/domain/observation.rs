@@ -200,7 +200,8 @@ pub struct Metric {
 
 /// One run of a probe, as it is stored, judged and shown. Missed runs are observations too: status `error`, kind `plugin`,
 /// `missed` set, so that a gap never reads as availability.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Observation {
     /// When the run was due.
     pub ts_ms: UnixMillis,

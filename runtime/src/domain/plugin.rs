@@ -111,7 +111,7 @@ pub struct PluginRun {
     pub memory_bytes: u64,
     pub host_calls: u32,
     pub log_bytes: u64,
-    /// Calls that were refused for want of a grant.
+    /// Calls that the policy refused, for want of a grant or for good.
     pub denials: u32,
     /// What the last of them was told: it names the setting that would allow it.
     pub denied: Option<String>,

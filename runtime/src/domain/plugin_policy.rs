@@ -72,7 +72,7 @@ pub struct BudgetChanges {
 /// The most that one run of a plugin may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
-    /// From its turn to its end, waiting included. None: the probe's own timeout, 2 s for a rule, 30 s for a notifier.
+    /// From its turn to its end, waiting included. None: the probe's own timeout, 2 s for a rule, 30 s for a notifier, 10 s for a webhook.
     pub wall_clock: Option<Duration>,
     /// A thousand times what a bundled plugin takes.
     pub cpu: Duration,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{Metric, Observation};
 
 /// Counts of the runs in a window. Missed runs, and those whose check broke, are not in it: they say nothing about the service.
@@ -44,7 +46,8 @@ pub trait History: Send + Sync {
     fn consecutive_failures(&self) -> u32;
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// For people: the value found beside the value wanted.
     pub summary: String,
@@ -53,7 +56,8 @@ pub struct Finding {
     pub details: Vec<Metric>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Verdict {
     Ok(Finding),
     Breached(Finding),

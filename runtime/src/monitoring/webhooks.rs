@@ -53,8 +53,11 @@ pub(super) struct Intake {
     permits: Semaphore,
     next_event_id: AtomicI64,
     /// By service and webhook.
-    doors: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<Seen>>>>,
+    doors: Mutex<HashMap<(String, String), Door>>,
 }
+
+/// One delivery of a webhook at a time looks at what came before it.
+type Door = Arc<tokio::sync::Mutex<Seen>>;
 
 impl Intake {
     pub(super) fn new(first_event_id: i64) -> Self {

@@ -1,4 +1,5 @@
-//! Types and traits generated from `wit/`. They stop at this module's parent: `convert.rs` turns them into domain types.
+//! Types and traits generated from `wit/`. They stop at this module's parent: `convert.rs` turns them into domain types, and
+//! recordings hold them as JSON.
 
 use wasmtime::component::bindgen;
 
@@ -35,6 +36,7 @@ pub(super) mod host {
         with: {
             "external-tracking:plugin/tcp.connection": crate::plugin_host::capabilities::tcp::Connection,
         },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -57,6 +59,7 @@ pub(super) mod probe {
         inline: "package extrack:host; world probe { export external-tracking:plugin/probes@0.1.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -66,6 +69,7 @@ pub(super) mod rule {
         inline: "package extrack:host; world rule { export external-tracking:plugin/rules@0.1.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -75,6 +79,7 @@ pub(super) mod notifier {
         inline: "package extrack:host; world notifier { export external-tracking:plugin/notifiers@0.1.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -84,5 +89,6 @@ pub(super) mod webhook {
         inline: "package extrack:host; world webhook { export external-tracking:plugin/webhooks@0.1.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }

@@ -1,6 +1,7 @@
 //! The calls other parts make: check a service, evaluate a rule, send a message, take in a delivery, look at
 //! settings. One file each.
 
+mod keep;
 mod notifier;
 mod probe;
 mod rule;
@@ -12,14 +13,16 @@ use std::sync::Arc;
 use super::PluginHost;
 use super::loader::LoadedPlugin;
 use super::run::{Broken, Used};
-use crate::domain::{ErrorKind, Failure, PluginKind, PluginRun, RunOutcome, now_ms};
+use crate::domain::{PluginKind, PluginRun, RunOutcome, now_ms};
 
+pub(super) use keep::cut;
+pub(super) use notifier::delivered;
 pub use probe::ProbeCall;
+pub(super) use probe::{Checked, observed, unanswered};
 pub use rule::RuleCall;
+pub(super) use rule::{Evaluated, judged};
+pub(super) use webhook::{Given, received};
 pub use webhook::{ReceiveError, WebhookCall};
-
-pub(super) use probe::Checked;
-pub(super) use rule::Evaluated;
 
 /// A plugin gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,14 +96,14 @@ fn run_of(
         function,
         service: service.map(str::to_owned),
         outcome,
-        error: error.map(|error| Failure::new(ErrorKind::Plugin, error).message),
+        error: error.map(keep::cut),
         duration_us: used.duration.as_micros() as u64,
         cpu_us: used.cpu_us(),
         memory_bytes: used.memory_peak as u64,
         host_calls: used.account.host_calls,
         log_bytes: used.account.log_bytes,
         denials: used.account.denials,
-        denied: used.account.denied.map(|denied| Failure::new(ErrorKind::Denied, denied).message),
+        denied: used.account.denied.map(keep::cut),
         bytes_in: used.account.bytes_in,
         bytes_out: used.account.bytes_out,
     }

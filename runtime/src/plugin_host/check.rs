@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::grants::{Allowance, view};
 use super::loader::{LoadedPlugin, Refusal};
 use super::{LocalError, LocalPlugin, LocalSetup, PluginEntry, PluginGrants, PluginHost, SetupError, entry};
 use crate::domain::PluginPolicy;
 
 /// The steps of an installation, in their order.
-const STEPS: [&str; 9] = ["format", "compile", "world", "imports", "describe", "name", "schema", "grants", "settings"];
+const STEPS: [&str; 11] =
+    ["format", "signature", "compile", "world", "imports", "describe", "name", "pin", "schema", "grants", "settings"];
+
+/// Those that a server alone can take.
+const OF_A_SERVER: [&str; 3] = ["signature", "pin", "settings"];
 
 /// What came of it.
 #[derive(Debug, Clone)]
@@ -38,20 +44,26 @@ impl ComponentCheck {
         !self.steps.iter().any(|step| matches!(step.outcome, StepOutcome::Failed(_)))
     }
 
-    fn new(last: Option<&str>, refusal: Option<&Refusal>, loaded: Option<(&LoadedPlugin, &Allowance)>) -> Self {
-        let end = refusal.map(|refusal| refusal.step).or(last);
-        let mut reached = true;
-        let steps = STEPS.map(|step| {
+    fn new(skipped: &[&str], refusal: Option<&Refusal>, loaded: Option<(&LoadedPlugin, &Allowance)>) -> Self {
+        let mut steps = Vec::with_capacity(STEPS.len() + 1);
+        let mut failed = false;
+        for step in STEPS {
             let outcome = match refusal {
-                _ if !reached => StepOutcome::NotReached,
-                Some(refusal) if refusal.step == step => StepOutcome::Failed(refusal.reason.clone()),
+                Some(refusal) if refusal.step == step => {
+                    failed = true;
+                    StepOutcome::Failed(refusal.reason.clone())
+                }
+                _ if failed || skipped.contains(&step) => StepOutcome::NotReached,
                 _ => StepOutcome::Passed,
             };
-            reached &= Some(step) != end;
-            CheckedStep { step, outcome }
-        });
+            steps.push(CheckedStep { step, outcome });
+        }
+        if let (false, Some(refusal)) = (failed, refusal) {
+            // Not one of the component's: the server is in trouble.
+            steps.push(CheckedStep { step: refusal.step, outcome: StepOutcome::Failed(refusal.reason.clone()) });
+        }
         Self {
-            steps: steps.into(),
+            steps,
             plugin: loaded.map(|(plugin, _)| entry(plugin)),
             grants: loaded.map(|(plugin, allowance)| view::grants(plugin, allowance)),
         }
@@ -59,14 +71,18 @@ impl ComponentCheck {
 }
 
 impl PluginHost {
-    /// Nothing changes, whatever comes of it.
-    pub async fn check_component(&self, bytes: bytes::Bytes, by: &str) -> ComponentCheck {
+    /// No version changes, whatever comes of it. `signature` is the text of a `.minisig` file.
+    pub async fn check_component(&self, bytes: Bytes, signature: Option<String>, by: &str) -> ComponentCheck {
+        // Kept for the checks to come, and gone with the next start if the component is not installed.
+        if let Err(refusal) = self.admit(None, &bytes, signature).await {
+            return ComponentCheck::new(&[], Some(&refusal), None);
+        }
         let candidate = match self.verify(None, bytes, by).await {
             Ok(candidate) => candidate,
-            Err(refusal) => return ComponentCheck::new(None, Some(&refusal), None),
+            Err(refusal) => return ComponentCheck::new(&[], Some(&refusal), None),
         };
         let refusal = self.check_candidate(&candidate).await.err();
-        ComponentCheck::new(None, refusal.as_ref(), Some((&candidate, &self.allowance(&candidate))))
+        ComponentCheck::new(&[], refusal.as_ref(), Some((&candidate, &self.allowance(&candidate))))
     }
 }
 
@@ -74,12 +90,14 @@ impl LocalPlugin {
     /// Without a server: against these policies, and no settings in use.
     pub async fn check(
         setup: LocalSetup,
-        component: bytes::Bytes,
+        component: Bytes,
         policies: BTreeMap<String, PluginPolicy>,
     ) -> Result<ComponentCheck, SetupError> {
         let plugin = match LocalPlugin::load(setup, component).await {
             Ok(plugin) => plugin,
-            Err(LocalError::Refused(refusal)) => return Ok(ComponentCheck::new(None, Some(&refusal), None)),
+            Err(LocalError::Refused(refusal)) => {
+                return Ok(ComponentCheck::new(&OF_A_SERVER, Some(&refusal), None));
+            }
             Err(LocalError::Setup(error)) => return Err(error),
         };
         let host = plugin.host();
@@ -88,6 +106,6 @@ impl LocalPlugin {
         let candidate = candidate.expect("it was just loaded");
         let allowance = host.allowance(&candidate);
         let refusal = allowance.check_imports(&candidate.imports).err();
-        Ok(ComponentCheck::new(Some("grants"), refusal.as_ref(), Some((&candidate, &allowance))))
+        Ok(ComponentCheck::new(&OF_A_SERVER, refusal.as_ref(), Some((&candidate, &allowance))))
     }
 }

@@ -89,7 +89,9 @@ pub(super) fn metrics(entries: Vec<wit::Entry>) -> Vec<Metric> {
         value: match entry.value {
             wit::Value::Text(text) => MetricValue::Text(cut(text)),
             wit::Value::Integer(value) => MetricValue::Integer(value),
-            wit::Value::Number(value) => MetricValue::Number(value),
+            wit::Value::Number(value) if value.is_finite() => MetricValue::Number(value),
+            // JSON has no such numbers.
+            wit::Value::Number(value) => MetricValue::Text(value.to_string()),
             wit::Value::Boolean(value) => MetricValue::Boolean(value),
         },
     };

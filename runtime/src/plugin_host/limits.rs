@@ -13,8 +13,8 @@ use crate::domain::BudgetKey;
 /// What a guest may hand the host in one call or answer.
 pub(super) const TRANSFER_BYTES: usize = 8 << 20;
 
-/// Open connections and the like of one run.
-pub(super) const RESOURCES: usize = 64;
+/// Open connections and the like of one run. For WASI a request is three or four of them: some thirty at a time.
+pub(super) const RESOURCES: usize = 128;
 
 /// Metrics of one observation, and the length of their names and texts.
 pub(super) const METRICS: usize = 64;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
 use super::versions::NoLog;
-use super::{Active, PluginEntry, PluginHost, Setup, SetupError};
+use super::{Active, PluginEntry, PluginHost, RecordingFilter, Recordings, Setup, SetupError};
 use crate::domain::{Grants, PluginPolicy, PluginRun, PluginTrust, now_ms};
 use crate::net::{HostRule, Net, NetError};
 
@@ -54,6 +54,7 @@ impl LocalPlugin {
             log: Arc::new(NoLog),
             versions_kept: 1,
             runs: accounts,
+            recordings: Recordings::in_memory(),
             first_run_id: 1,
             has_mail: setup.has_mail,
         })?;
@@ -89,6 +90,12 @@ impl LocalPlugin {
     /// The account of a run that has ended, oldest first; has to be taken, or further runs wait with their answers.
     pub fn account(&mut self) -> Option<PluginRun> {
         self.runs.try_recv().ok()
+    }
+
+    /// The last run that was recorded: all of `check`, `evaluate`, `notify` and `receive` are.
+    pub async fn recording(&self) -> Option<Vec<u8>> {
+        let last = self.host.recordings().page(&RecordingFilter::default(), None, 1).pop()?;
+        self.host.recordings().read(last.run.run_id).await.ok().flatten()
     }
 
     /// The accounts end when the last of the hosts is dropped.

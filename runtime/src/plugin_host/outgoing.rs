@@ -101,9 +101,7 @@ async fn send_with(
 
 /// What the guest gets, and what it is told about its length.
 fn redact(secrets: &SealedSettings, answer: &mut HttpResponse) {
-    for (_, value) in &mut answer.headers {
-        *value = secrets.redact(value);
-    }
+    secrets.redact_all(answer.headers.iter_mut().map(|(_, value)| value));
     let length = answer.body.len();
     answer.body = secrets.redact_body(std::mem::take(&mut answer.body), answer.truncated);
     // The length of a body that was cut off is the whole one's.

@@ -42,11 +42,22 @@ impl Redactor {
         }
     }
 
+    /// In any spelling.
+    pub(super) fn finds_any(&self, text: &[u8]) -> bool {
+        self.finders().iter().any(|finder| finder.find(text).is_some())
+    }
+
     pub(super) fn text(&self, text: &str) -> String {
-        match replaced(text.as_bytes(), &find(&self.finders(), text.as_bytes())) {
-            // What is taken out is whole text, so that what is left is too.
-            Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            None => text.to_owned(),
+        replaced_text(&self.finders(), text).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// Of many, most have nothing to take out.
+    pub(super) fn texts<'a>(&self, texts: impl IntoIterator<Item = &'a mut String>) {
+        let finders = self.finders();
+        for text in texts {
+            if let Some(replaced) = replaced_text(&finders, text) {
+                *text = replaced;
+            }
         }
     }
 
@@ -93,6 +104,13 @@ fn find(finders: &[Finder<'static>], text: &[u8]) -> Vec<Range<usize>> {
         }
     }
     merged
+}
+
+/// None when there is nothing to replace.
+fn replaced_text(finders: &[Finder<'static>], text: &str) -> Option<String> {
+    let bytes = replaced(text.as_bytes(), &find(finders, text.as_bytes()))?;
+    // What is taken out is whole text, so that what is left is too.
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// None when there is nothing to replace.

@@ -15,6 +15,9 @@ use super::capabilities::cel::CelPrograms;
 use super::engine::{PluginEngine, TABLE_ELEMENTS, TICK};
 use super::grants::{Allowance, Policies, Policy};
 use super::limits::{self, Exceeded, MemoryLimiter};
+use super::recorder::Tape;
+use super::recording::RunCost;
+use super::replay::ReplayStop;
 use super::run_log::RunLog;
 use super::state::{Access, Account, RunLabel, RunState};
 use crate::domain::{BudgetKey, ErrorKind, Failure, RunOutcome};
@@ -27,17 +30,29 @@ pub(super) struct Broken {
 }
 
 /// What a run used, whatever its end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Used {
     pub(super) account: Account,
     pub(super) duration: Duration,
     pub(super) memory_peak: usize,
+    /// What it asked the host, if that was to be kept.
+    pub(super) tape: Option<Tape>,
 }
 
 impl Used {
     /// Wall clock less the time spent waiting in host calls.
     pub(super) fn cpu_us(&self) -> u64 {
         self.duration.saturating_sub(self.account.waited).as_micros() as u64
+    }
+
+    pub(super) fn cost(&self) -> RunCost {
+        RunCost {
+            duration_us: self.duration.as_micros() as u64,
+            cpu_us: self.cpu_us(),
+            memory_bytes: self.memory_peak as u64,
+            host_calls: self.account.host_calls,
+            log_bytes: self.account.log_bytes,
+        }
     }
 }
 
@@ -111,6 +126,7 @@ impl Runner {
         let duration = start.elapsed();
         let mut state = store.into_data();
         state.finish(duration.saturating_sub(busy));
+        let tape = state.access.recorder.take_tape();
         let result = match ended {
             // Where the guest never heard of it, or went on regardless.
             Ok(Ok(_)) if state.access.exceeded().is_some() => Err(over_budget(&state.access)),
@@ -123,7 +139,7 @@ impl Runner {
                 state.account.waited.as_millis()
             ))),
         };
-        let used = Used { account: state.account, duration, memory_peak: state.memory.peak };
+        let used = Used { account: state.account, duration, memory_peak: state.memory.peak, tape };
         (result, used)
     }
 
@@ -192,6 +208,9 @@ fn over_budget(access: &Access) -> Broken {
 fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
+    }
+    if let Some(stop) = error.downcast_ref::<ReplayStop>() {
+        return Broken { outcome: RunOutcome::Error, reason: stop.to_string() };
     }
     if state.memory.refused {
         return exceeded(&state.access.allowance, BudgetKey::Memory);

@@ -83,6 +83,7 @@ impl RunLog {
         }
         let cut = message.floor_char_boundary(LINE_BYTES.min(message.len()));
         let message = self.access.secrets.redact(&message[..cut]);
+        self.access.recorder.log(level, &message);
         match level {
             Level::Debug => tracing::debug!(target: "extrack::plugin", plugin, service, "{message}"),
             Level::Info => tracing::info!(target: "extrack::plugin", plugin, service, "{message}"),

@@ -55,9 +55,14 @@ impl SealedSettings {
         self.redactor.add(secret);
     }
 
-    /// The text with secrets taken out: for headers, errors and logs.
+    /// The text with secrets taken out: for errors and logs.
     pub(super) fn redact(&self, text: &str) -> String {
         self.redactor.text(text)
+    }
+
+    /// The same for many texts: the headers of an answer.
+    pub(super) fn redact_all<'a>(&self, texts: impl IntoIterator<Item = &'a mut String>) {
+        self.redactor.texts(texts);
     }
 
     /// The same for a body; one that was cut off loses its end if a secret may begin there.
@@ -73,6 +78,11 @@ impl SealedSettings {
     /// All of them, in the order of the settings.
     pub(super) fn values(&self) -> impl Iterator<Item = &SecretString> {
         self.secrets.iter().map(|(_, secret)| secret)
+    }
+
+    /// Takes out what this run must not tell, also later.
+    pub(super) fn redactor(&self) -> Redactor {
+        self.redactor.clone()
     }
 
     /// Hosts of secrets that are URLs: what the operator wrote there may be reached.

@@ -26,7 +26,7 @@ impl SentSecrets {
         for (_, value) in &mut request.headers {
             // `Authorization: Bearer SECRET` and `Authorization: SECRET`.
             let start = value.rfind(' ').map_or(0, |space| space + 1);
-            if let Some(placeholder) = sent.placeholder(value[start..].as_bytes()) {
+            if let Some(placeholder) = sent.placeholder(&value.as_bytes()[start..]) {
                 value.replace_range(start.., placeholder);
             } else if let Some(placeholder) = sent.placeholder(value.as_bytes()) {
                 *value = placeholder.to_owned();

@@ -11,10 +11,12 @@ use super::capabilities::wasi::Wasi;
 use super::credentials::Wallet;
 use super::grants::{Allowance, Traffic, Wants};
 use super::limits::MemoryLimiter;
+use super::recorder::Recorder;
+use super::recording::CallCost;
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
 use super::sent::SentSecrets;
-use crate::domain::{BudgetKey, Capability, Credential, Failure, History, Phases, UnixMillis};
+use crate::domain::{BudgetKey, Capability, Credential, ErrorKind, Failure, History, Phases, UnixMillis};
 use crate::net::{Net, NetFailure, Permission};
 
 /// Everything a call may see; nothing of it outlives the call.
@@ -67,8 +69,11 @@ pub(super) struct Access {
     /// Credentials go over TLS only, as the service itself is reached.
     pub(super) credential_tls: bool,
     pub(super) wallet: Arc<Wallet>,
-    /// For rules, which have no clock and no chance of their own: what WASI's clocks say and its random numbers start from.
+    /// For rules, which have no clock and no chance of their own, and for replays: what WASI's clocks say and its random
+    /// numbers start from.
     pub(super) frozen_ms: Option<UnixMillis>,
+    /// What becomes of its host calls.
+    pub(super) recorder: Recorder,
 }
 
 pub(super) struct NetAccess {
@@ -89,10 +94,14 @@ pub(super) struct Account {
     /// Sum of the network calls' durations; none without one.
     pub(super) net_us: Option<u64>,
     pub(super) bytes_in: u64,
+    /// Of the host call under way.
+    pub(super) call: CallCost,
+    /// TCP connections opened.
+    pub(super) connections: u32,
     /// A function of `signatures` said yes.
     pub(super) is_verified: bool,
     pub(super) bytes_out: u64,
-    /// Calls that were refused for want of a grant.
+    /// Calls that the policy refused, for want of a grant or for good.
     pub(super) denials: u32,
     /// What the last of them was told.
     pub(super) denied: Option<String>,
@@ -102,14 +111,33 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn network(&mut self, phases: &Phases, total_us: u64, bytes_in: u64) {
-        self.phases.add(phases);
-        self.net_us = Some(self.net_us.unwrap_or(0) + total_us);
-        self.bytes_in += bytes_in;
+        self.charge(&CallCost { net_us: Some(total_us), phases: *phases, bytes_in, ..CallCost::default() });
+    }
+
+    pub(super) fn charge(&mut self, cost: &CallCost) {
+        for (phases, net_us, bytes_in) in [
+            (&mut self.phases, &mut self.net_us, &mut self.bytes_in),
+            (&mut self.call.phases, &mut self.call.net_us, &mut self.call.bytes_in),
+        ] {
+            phases.add(&cost.phases);
+            *net_us = cost.net_us.map(|us| us + net_us.unwrap_or(0)).or(*net_us);
+            *bytes_in += cost.bytes_in;
+        }
+        self.waited += Duration::from_micros(cost.waited_us);
+        self.call.waited_us += cost.waited_us;
+        if let Some(failure) = &cost.failure {
+            if failure.kind == ErrorKind::Denied {
+                self.denials += 1;
+                self.denied = Some(failure.message.clone());
+            }
+            self.last_failure = Some(failure.clone());
+            self.call.failure = Some(failure.clone());
+        }
     }
 }
 
 impl RunState {
-    /// Every host call passes here: it is counted, and what it waits is not the guest's CPU time.
+    /// Counts a host call; what it waits is not the guest's CPU time.
     pub(super) fn host_call(&mut self) -> wasmtime::Result<()> {
         self.account.host_calls += 1;
         if self.account.host_calls > self.access.allowance.budget().host_calls {
@@ -150,7 +178,9 @@ impl RunState {
     }
 
     pub(super) fn waited_since(&mut self, start: Instant) {
-        self.account.waited += start.elapsed();
+        let waited = start.elapsed();
+        self.account.waited += waited;
+        self.account.call.waited_us += waited.as_micros() as u64;
     }
 
     /// The network as far as this run may use it, for this capability.
@@ -161,8 +191,9 @@ impl RunState {
     /// Closes the account; `idle` is how long nothing of the run was at work. A guest of WASI waits without a host call of ours.
     pub(super) fn finish(&mut self, idle: Duration) {
         self.settle();
-        // Says what is left of its last line.
+        // Streams of standard output say what is left of their last line when they go.
         self.wasi = None;
+        self.table = ResourceTable::new();
         self.account.log_bytes = self.log.bytes();
         self.account.bytes_out = self.access.traffic.sent();
         self.account.waited = self.account.waited.max(idle);

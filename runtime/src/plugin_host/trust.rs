@@ -141,7 +141,12 @@ impl PluginHost {
 
     /// Looks at what can be said before a component is compiled, and keeps its signature for the checks to come. One that no
     /// version needs in the end goes with the next start.
-    async fn admit(&self, name: Option<&str>, component: &Bytes, signature: Option<String>) -> Result<(), Refusal> {
+    pub(super) async fn admit(
+        &self,
+        name: Option<&str>,
+        component: &Bytes,
+        signature: Option<String>,
+    ) -> Result<(), Refusal> {
         let trust = &self.shared.trust;
         let digest = digest(component);
         if let Some(name) = name {

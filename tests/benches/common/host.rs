@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use extrack::domain::{Observation, Origin, Probe, Service};
+use extrack::domain::{Observation, Origin, PluginTrust, Probe, Service};
 use extrack::net::{Net, NetSettings};
-use extrack::plugin_host::{NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Setup};
+use extrack::plugin_host::{NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup};
 
 /// What is compiled is kept in the folder, what is installed is not.
 pub(crate) async fn start_host(folder: &Path) -> PluginHost {
@@ -16,10 +16,12 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
     let net = Net::new(NetSettings::default()).expect("the network can be set up");
     let setup = Setup {
         folder: folder.into(),
+        trust: PluginTrust::default(),
         net,
         log: Arc::new(NoLog),
         versions_kept: 10,
         runs,
+        recordings: Recordings::in_memory(),
         first_run_id: 1,
         has_mail: false,
     };
@@ -54,6 +56,7 @@ impl Subject {
             allow_private: true,
             credentials: Vec::new(),
             probes: vec![probe.clone()],
+            webhooks: Vec::new(),
         };
         Self { service, probe }
     }

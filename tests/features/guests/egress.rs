@@ -4,7 +4,7 @@
 use extrack_tests::{Api, Names, Tap, TestRuntime, components};
 use serde_json::{Value, json};
 
-const GUEST: &str = "probe-tries";
+const GUEST: &str = "probe-attempts";
 
 /// Spellings of the metadata address of clouds, and of others that are never reached.
 const METADATA: [&str; 18] = [

@@ -2,13 +2,15 @@
 
 use aide::transform::TransformOperation;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::grants::PluginGrantsBody;
-use super::{Component, PluginBody};
+use super::{Component, PluginBody, signature};
 use crate::api::auth::Principal;
+use crate::api::error::ApiResult;
 use crate::api::state::ApiState;
 use crate::plugin_host::{CheckedStep, ComponentCheck, StepOutcome};
 
@@ -58,9 +60,11 @@ impl From<ComponentCheck> for PluginCheckBody {
 pub(in crate::api) async fn check(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
+    headers: HeaderMap,
     Component(component): Component,
-) -> Json<PluginCheckBody> {
-    Json(state.parts.plugins.check(component, &principal.name).await.into())
+) -> ApiResult<Json<PluginCheckBody>> {
+    let signature = signature(&headers)?;
+    Ok(Json(state.parts.plugins.check(component, signature, &principal.name).await.into()))
 }
 
 pub(in crate::api) fn check_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

@@ -14,7 +14,7 @@ fn concrete(route: &str) -> String {
     let digest = "9f86d081884c7d65".repeat(4);
     let route = route.replace("{service}", "shop-api").replace("{webhook}", "told").replace("{*rest}", "rest");
     let route = route.replace("{slug}", "shop-api").replace("{id}", "2").replace("{name}", "http");
-    route.replace("{file}", "app.css").replace("{digest}", &digest)
+    route.replace("{file}", "app.css").replace("{runId}", "7").replace("{digest}", &digest)
 }
 
 #[test]

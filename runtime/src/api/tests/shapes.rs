@@ -43,10 +43,27 @@ async fn lists_are_filtered() {
         ("/api/v1/alerts?state=pending", 0),
         ("/api/v1/notifications?state=waiting&alert=2", 1),
         ("/api/v1/notifications?state=dead", 0),
+        ("/api/v1/recordings?service=shop-api&plugin=http&outcome=ok&status=unhealthy", 1),
+        ("/api/v1/recordings?service=mail", 0),
+        ("/api/v1/recordings?outcome=trap", 0),
+        ("/api/v1/recordings?cursor=7", 0),
     ] {
         let answer = get(&router, path).await.json();
         assert_eq!(answer["items"].as_array().unwrap().len(), wanted, "{path}");
     }
+}
+
+#[tokio::test]
+async fn recordings() {
+    let router = router(&world().await);
+    assert_json_snapshot!("recordings", get(&router, "/api/v1/recordings").await.json());
+    let file = get(&router, "/api/v1/recordings/7").await;
+    assert_eq!(file.status, StatusCode::OK);
+    assert_eq!(file.header("content-type"), Some("application/json"));
+    assert_eq!(file.header("content-disposition"), Some("attachment; filename=\"recording-7.json\""));
+    assert_eq!(file.body, super::world::RECORDING);
+    let missing = get(&router, "/api/v1/recordings/8").await;
+    assert_eq!((missing.status, &missing.json()["title"]), (StatusCode::NOT_FOUND, &json!("Recording not found")));
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
 use crate::monitoring::{Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus};
 use crate::plugin_host::{
-    self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin, ShadowEntry, StepOutcome,
-    VersionEntry,
+    self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin, Recordings, ShadowEntry,
+    StepOutcome, VersionEntry,
 };
 use crate::registry::{Fault, Refusal, ServiceRecord};
 use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
@@ -27,6 +27,14 @@ use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 pub(crate) const NOW: UnixMillis = 1_795_419_800_000;
 pub(crate) const ADMIN: &str = "admin-token-of-the-tests";
 pub(crate) const READER: &str = "reader-token-of-the-tests";
+
+/// As the plugin host writes it.
+pub(crate) const RECORDING: &str = r#"{"format":1,"run":{"runId":7,"tsMs":1795419800000,"plugin":"http","kind":"probe","version":"0.1.0","digest":"ab","function":"check","service":"shop-api","probe":"http","webhook":null,"channel":null,"status":"unhealthy","outcome":"ok","error":null,"timeoutMs":5000,"budget":{"wallClockMs":null,"cpuMs":1000,"memoryBytes":67108864,"hostCalls":10000,"logBytes":65536},"cost":{"durationUs":20300,"cpuUs":300,"memoryBytes":1048576,"hostCalls":1,"logBytes":0},"truncated":null},
+"arguments":[{"settings":"{}"}],
+"calls":[],
+"log":[],
+"result":null}
+"#;
 
 pub(crate) struct World {
     pub(crate) now: UnixMillis,
@@ -38,6 +46,7 @@ pub(crate) struct World {
     pub(crate) unready: Mutex<Vec<String>>,
     pub(crate) control: ControlStore,
     results: ResultStore,
+    recordings: Recordings,
     _data: TempDir,
 }
 
@@ -55,6 +64,10 @@ impl World {
         }
         let (results, writer) = ResultStore::open(data.path(), ResultSettings::default()).unwrap();
         writer.start().unwrap();
+        let recordings = data.path().join("recordings");
+        std::fs::create_dir(&recordings).unwrap();
+        std::fs::write(recordings.join("7.json"), RECORDING).unwrap();
+        let (recordings, _) = Recordings::open(recordings).unwrap();
         Arc::new(Self {
             now,
             catalog: Mutex::default(),
@@ -65,6 +78,7 @@ impl World {
             unready: Mutex::default(),
             control,
             results,
+            recordings,
             _data: data,
         })
     }
@@ -78,6 +92,7 @@ impl World {
             program: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 
@@ -629,7 +644,12 @@ impl Plugins for World {
         now(Ok(self.get(name).is_some_and(|entry| entry.shadow.is_some())))
     }
 
-    fn check<'a>(&'a self, component: Bytes, actor: &'a str) -> BoxFuture<'a, ComponentCheck> {
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        _signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck> {
         let outcome = match component.starts_with(b"\0asm") {
             true => StepOutcome::Passed,
             false => StepOutcome::Failed(format!("`{actor}` sent no component")),

@@ -58,7 +58,7 @@ impl Bench {
         let (host, entry, accounts) = plugin.into_parts();
         let call = Arc::new(call);
         // The first call reads pages and warms caches; a plugin that is broken says so at once.
-        if let Call::Rule { .. } | Call::Probe { .. } = &*call {
+        if !matches!(&*call, Call::Notifier { .. }) {
             call.make(&host, &entry.name).await;
         }
         note(&format!("calling {} for {} s", entry.name, self.seconds));
@@ -128,6 +128,8 @@ struct Worst {
     memory_bytes: u64,
     host_calls: u64,
     log_bytes: u64,
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 async fn count(mut accounts: mpsc::Receiver<PluginRun>) -> UsedByAll {
@@ -135,7 +137,7 @@ async fn count(mut accounts: mpsc::Receiver<PluginRun>) -> UsedByAll {
     let mut used = UsedByAll::default();
     while let Some(run) = accounts.recv().await {
         // The settings were looked at once, before.
-        if !matches!(run.function, "check" | "evaluate" | "notify") {
+        if !matches!(run.function, "check" | "evaluate" | "notify" | "receive") {
             continue;
         }
         used.runs += 1;
@@ -145,6 +147,8 @@ async fn count(mut accounts: mpsc::Receiver<PluginRun>) -> UsedByAll {
         worst.memory_bytes = worst.memory_bytes.max(run.memory_bytes);
         worst.host_calls = worst.host_calls.max(run.host_calls.into());
         worst.log_bytes = worst.log_bytes.max(run.log_bytes);
+        worst.bytes_in = worst.bytes_in.max(run.bytes_in);
+        worst.bytes_out = worst.bytes_out.max(run.bytes_out);
         if !matches!(run.outcome, RunOutcome::Ok | RunOutcome::Error) {
             used.broken_runs += 1;
             if used.broken.len() < REASONS {

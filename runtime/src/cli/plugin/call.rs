@@ -2,6 +2,7 @@
 //! often as it can.
 
 mod credential;
+mod delivery;
 mod history;
 mod sample;
 
@@ -16,10 +17,12 @@ use serde_json::{Value, json};
 use crate::app;
 use crate::domain::duration::parse_duration;
 use crate::domain::{
-    Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt, Service, Status,
-    UnixMillis, Verdict, now_ms, slug,
+    Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt, Reception, Service,
+    Status, UnixMillis, Verdict, Webhook, WebhookRequest, now_ms, slug,
 };
-use crate::plugin_host::{LocalPlugin, PluginEntry, PluginError, PluginHost, ProbeCall, RuleCall};
+use crate::plugin_host::{
+    LocalPlugin, PluginEntry, PluginError, PluginHost, ProbeCall, ReceiveError, RuleCall, WebhookCall,
+};
 
 /// What the call is given.
 #[derive(Debug, Args)]
@@ -47,6 +50,8 @@ pub(super) struct Given {
     /// Rule: time between two runs of the history.
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
     interval: Duration,
+    #[command(flatten)]
+    delivery: delivery::GivenDelivery,
     /// Notifier: send a sample message for real, without asking.
     #[arg(long)]
     pub(super) send: bool,
@@ -60,12 +65,14 @@ pub(super) enum Call {
     Probe { service: Service, probe: Probe },
     Rule { settings: Value, history: Arc<dyn History>, now_ms: UnixMillis },
     Notifier { channel: Channel, message: Message },
+    Webhook { service: Service, webhook: Webhook, request: WebhookRequest },
 }
 
 pub(super) enum Answer {
     Probe(Box<Observation>),
     Rule(Result<Verdict, PluginError>),
     Notifier(Result<Receipt, DeliveryError>),
+    Webhook(Result<Reception, ReceiveError>),
 }
 
 /// A component file, loaded as the server loads it.
@@ -86,7 +93,7 @@ impl Given {
             PluginKind::Probe => self.probe(entry, settings),
             PluginKind::Rule => self.rule(plugin, settings).await,
             PluginKind::Notifier => Ok(self.notifier(entry, settings)),
-            PluginKind::Webhook => bail!("a webhook answers a delivery; try it in a server, or in its own tests"),
+            PluginKind::Webhook => self.webhook(entry, settings),
         }
     }
 
@@ -95,12 +102,13 @@ impl Given {
             ("--url", self.url.is_some(), PluginKind::Probe),
             ("--auth", !self.auth.is_empty(), PluginKind::Probe),
             ("--allow-host", !self.allow_host.is_empty(), PluginKind::Probe),
+            ("--body, --header, --query, --sign, --unsigned", self.delivery.is_given(), PluginKind::Webhook),
             ("--history", self.history.is_some(), PluginKind::Rule),
             ("--send", self.send, PluginKind::Notifier),
             ("--resolved", self.resolved, PluginKind::Notifier),
         ];
         match given.iter().find(|(_, is_given, of)| *is_given && *of != kind) {
-            Some((name, _, of)) => bail!("`{name}` is for a {}; this is a {}", of.as_str(), kind.as_str()),
+            Some((name, _, of)) => bail!("`{name}` is for a {}, and this is a {}", of.as_str(), kind.as_str()),
             None => Ok(()),
         }
     }
@@ -123,8 +131,6 @@ impl Given {
         let Some(base_url) = self.url.clone() else {
             bail!("a probe needs something to check: `--url https://api.example.com`, or `--url host:port`");
         };
-        let host = url::Url::parse(&base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-        let name = host.unwrap_or_else(|| base_url.clone());
         let probe = Probe {
             name: entry.name.clone(),
             plugin: entry.name.clone(),
@@ -132,22 +138,8 @@ impl Given {
             interval: self.interval,
             timeout: self.timeout,
         };
-        let service = Service {
-            slug: slug(&name),
-            name,
-            kind: "own".to_owned(),
-            base_url,
-            health_endpoint: None,
-            tags: Vec::new(),
-            owner: None,
-            description: None,
-            origin: Origin::File,
-            // Whoever typed the address means it.
-            allow_private: true,
-            credentials: self.auth.iter().map(|text| credential::parse(text)).collect::<Result<_>>()?,
-            probes: vec![probe.clone()],
-            webhooks: Vec::new(),
-        };
+        let credentials = self.auth.iter().map(|text| credential::parse(text)).collect::<Result<_>>()?;
+        let service = Service { credentials, probes: vec![probe.clone()], ..service(base_url) };
         Ok(Call::Probe { service, probe })
     }
 
@@ -162,6 +154,18 @@ impl Given {
         };
         let (history, now_ms) = app::history_of(observations, look_back, self.interval);
         Ok(Call::Rule { settings, history, now_ms })
+    }
+
+    fn webhook(&self, entry: &PluginEntry, settings: Value) -> Result<Call> {
+        let webhook = Webhook {
+            name: entry.name.clone(),
+            plugin: entry.name.clone(),
+            settings,
+            unsigned: self.delivery.unsigned,
+        };
+        let service =
+            Service { webhooks: vec![webhook.clone()], ..service("https://sample-service.invalid".to_owned()) };
+        Ok(Call::Webhook { service, webhook, request: self.delivery.request()? })
     }
 
     fn notifier(&self, entry: &PluginEntry, settings: Value) -> Call {
@@ -182,6 +186,10 @@ impl Call {
                 Answer::Rule(host.evaluate(call).await)
             }
             Call::Notifier { channel, message } => Answer::Notifier(host.notify(channel, message).await),
+            Call::Webhook { service, webhook, request } => {
+                let call = WebhookCall { service, webhook, request: request.clone() };
+                Answer::Webhook(host.receive(call).await)
+            }
         }
     }
 
@@ -201,7 +209,30 @@ impl Answer {
             Answer::Probe(observation) => matches!(observation.status, Status::Healthy | Status::Degraded),
             Answer::Rule(verdict) => matches!(verdict, Ok(Verdict::Ok(_) | Verdict::NoOpinion(_))),
             Answer::Notifier(receipt) => receipt.is_ok(),
+            Answer::Webhook(reception) => reception.is_ok(),
         }
+    }
+}
+
+/// One that only the command line knows.
+fn service(base_url: String) -> Service {
+    let host = url::Url::parse(&base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let name = host.unwrap_or_else(|| base_url.clone());
+    Service {
+        slug: slug(&name),
+        name,
+        kind: "own".to_owned(),
+        base_url,
+        health_endpoint: None,
+        tags: Vec::new(),
+        owner: None,
+        description: None,
+        origin: Origin::File,
+        // Whoever typed the address means it.
+        allow_private: true,
+        credentials: Vec::new(),
+        probes: Vec::new(),
+        webhooks: Vec::new(),
     }
 }
 

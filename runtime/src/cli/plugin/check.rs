@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::grants;
+use super::install::signature_of;
 use crate::app;
 use crate::cli::client::{NoAnswer, Server};
 use crate::cli::print::{cell, json as print_json, line, table};
@@ -18,10 +19,13 @@ use crate::plugin_host::{self, ComponentCheck, PluginGrants, PolicyOrigin, StepO
 ///
 /// Without a server, what needs one is left out. Exit code 1 if it would be refused.
 ///
-/// Example: extrack plugin check target/components/shop-probe.wasm
+/// Example: extrack plugin check dist/shop-probe.wasm
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Check {
     file: PathBuf,
+    /// Its signature. Default: FILE.minisig, if it is there.
+    #[arg(long)]
+    signature: Option<PathBuf>,
     /// Ask no server, even if there is one.
     #[arg(long)]
     offline: bool,
@@ -37,10 +41,11 @@ impl Check {
     /// The exit code.
     pub(super) async fn run(self, server: &Server) -> Result<u8> {
         let bytes = std::fs::read(&self.file).with_context(|| format!("reading `{}`", self.file.display()))?;
+        let signature = signature_of(&self.file, self.signature.as_deref())?;
         let (checked, server_less) = if self.offline || self.config.is_some() {
             (self.offline(bytes).await?, None)
         } else {
-            match server.connect()?.post_bytes("/plugins/check", bytes.clone()).await {
+            match server.connect()?.post_component("/plugins/check", bytes.clone(), signature).await {
                 Ok(checked) => (checked, None),
                 Err(error) => match error.downcast_ref::<NoAnswer>() {
                     Some(no_answer) => (self.offline(bytes).await?, Some(no_answer.to_string())),

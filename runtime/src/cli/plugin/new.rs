@@ -86,9 +86,11 @@ fn next_run(kind: &str, name: &str) -> String {
     let file = format!("dist/{name}.wasm");
     match kind {
         "probe" => format!("extrack plugin run {file} --url https://api.example.com"),
-        "rule" => format!("extrack plugin run {file} --settings @tests/example.json"),
+        "rule" => format!("extrack plugin run {file} --settings @tests/example.json --history runs.json"),
         "notifier" => format!("extrack plugin run {file} --settings @tests/example.json --send"),
-        _ => format!("extrack plugin inspect {file}"),
+        _ => format!(
+            "extrack plugin run {file} --settings @tests/example.json --body @delivery.json --sign SCHEME:SECRET"
+        ),
     }
 }
 

@@ -1,24 +1,29 @@
 //! `extrack plugin run FILE`
 
+mod calls;
 mod report;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::call::{Call, Given, load};
 use crate::cli::print::json as print_json;
+use crate::plugin_host::Recording;
 use crate::telemetry;
 
 /// Runs a plugin once, for real, in the engine the server has; no server is needed. Prints what it found, what the host did
-/// for it and what it cost. Exit code 1 unless the service is healthy or degraded, the rule not breached, the message sent.
+/// for it and what it cost. Exit code 1 unless the service is healthy or degraded, the rule not breached, the message sent, the
+/// delivery taken.
 ///
 /// Examples:
 ///   extrack plugin run dist/quota.wasm --url https://api.example.com --auth 'bearer:$TOKEN'
 ///   extrack plugin run dist/quota.wasm --url https://api.example.com --settings '{"warnBelow": 500}' --json
+///   extrack plugin run dist/quota.wasm --url https://api.example.com --record recordings/quota-exceeded.json
 ///   extrack plugin run dist/error_share.wasm --history runs.json --settings @tests/example.json
 ///   extrack plugin run dist/pager.wasm --settings @settings.json --send
+///   extrack plugin run dist/forge.wasm --settings '{"secret": "s"}' --body @push.json --sign github:s
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Run {
@@ -26,6 +31,9 @@ pub(in crate::cli) struct Run {
     file: PathBuf,
     #[command(flatten)]
     given: Given,
+    /// Keeps the recording of the run in this file, for `extrack plugin replay` and for tests.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// JSON instead of text.
     #[arg(long)]
     json: bool,
@@ -47,7 +55,13 @@ impl Run {
         let name = plugin.entry().name.clone();
         let answer = call.make(plugin.host(), &name).await;
         let account = plugin.account();
-        let report = report::Report { entry: plugin.entry(), answer: &answer, account: account.as_ref() };
+        let recording = plugin.recording().await.unwrap_or_default();
+        if let Some(file) = &self.record {
+            std::fs::write(file, &recording).with_context(|| format!("writing `{}`", file.display()))?;
+        }
+        let calls = Recording::parse(&recording).map(|recording| recording.calls).unwrap_or_default();
+        let report =
+            report::Report { entry: plugin.entry(), answer: &answer, account: account.as_ref(), calls: &calls };
         if self.json {
             print_json(&report.json());
         } else {

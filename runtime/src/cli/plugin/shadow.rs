@@ -15,7 +15,7 @@ use crate::cli::print::{cell, line};
 ///
 /// Its requests are real: a probe that changes something at its service changes it twice.
 ///
-/// Example: extrack plugin shadow target/components/shop-probe.wasm
+/// Example: extrack plugin shadow dist/shop-probe.wasm
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Shadow {
     file: PathBuf,

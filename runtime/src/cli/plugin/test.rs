@@ -11,13 +11,14 @@ use super::build::{build, told};
 use super::call::{self, load};
 use crate::cli::print::{cell, line, note};
 use crate::domain::RunOutcome;
-use crate::plugin_host::LocalPlugin;
+use crate::plugin_host::{LocalPlugin, Recording};
 
 /// Ends the name of a file with settings that have to be refused.
 const REFUSED: &str = ".refused.json";
 
 /// Tests a plugin project: its own tests, a build, the component in the engine the server has with all steps of an
-/// installation, and the settings in `tests/*.json`, which it has to accept (`tests/*.refused.json`: refuse).
+/// installation, the settings in `tests/*.json`, which it has to accept (`tests/*.refused.json`: refuse), and the recordings in
+/// `recordings/*.json`, which it has to replay to the same answer.
 ///
 /// Examples:
 ///   extrack plugin test
@@ -55,6 +56,7 @@ impl Test {
                 Ok(mut plugin) => {
                     tally.step(&told(&component, plugin.entry()), Ok(()));
                     settings(&mut plugin, &folder, &mut tally).await?;
+                    recordings(&plugin, &folder, &mut tally).await?;
                 }
                 Err(error) => tally.step(&component.display().to_string(), Err(format!("{:#}", error.root_cause()))),
             }
@@ -118,6 +120,38 @@ async fn settings(plugin: &mut LocalPlugin, folder: &Path, tally: &mut Tally) ->
     Ok(())
 }
 
+/// Of this plugin: a project may hold several.
+async fn recordings(plugin: &LocalPlugin, folder: &Path, tally: &mut Tally) -> Result<()> {
+    for path in json_files(&folder.join("recordings")) {
+        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        let file = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+        let recording = match Recording::parse(&file) {
+            Ok(recording) if recording.run.plugin != plugin.entry().name => continue,
+            Ok(recording) => recording,
+            Err(error) => {
+                tally.step(&name, Err(error.to_string()));
+                continue;
+            }
+        };
+        let replayed = plugin.host().replay(&plugin.entry().name, &recording).await;
+        let result = match replayed {
+            Ok(replayed) if replayed.same_result(&recording) => Ok(()),
+            Ok(replayed) => Err(format!(
+                "recorded: {}\nreplayed: {}\n`extrack plugin replay {name} --plugin FILE` shows more",
+                came_out(&recording.run.error, &recording.result),
+                came_out(&replayed.error, &replayed.result)
+            )),
+            Err(error) => Err(error.to_string()),
+        };
+        tally.step(&format!("{name} replays to the same answer"), result);
+    }
+    Ok(())
+}
+
+fn came_out(error: &Option<String>, result: &Value) -> String {
+    error.clone().unwrap_or_else(|| result.to_string())
+}
+
 async fn check(plugin: &mut LocalPlugin, settings: &Value) -> Checked {
     let entry = plugin.entry();
     let checked = plugin.host().check_settings(entry.kind, &entry.name, settings).await;
@@ -133,21 +167,25 @@ async fn check(plugin: &mut LocalPlugin, settings: &Value) -> Checked {
     }
 }
 
-/// In the order of their names.
-fn examples(folder: &Path) -> Result<Vec<(PathBuf, Value)>> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
+/// In the order of their names; none where there is no such folder.
+fn json_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
-        .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     paths.sort();
+    paths
+}
+
+/// In the order of their names.
+fn examples(folder: &Path) -> Result<Vec<(PathBuf, Value)>> {
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).with_context(|| format!("reading `{}`", path.display()))?;
         let settings = serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", path.display()))?;
         Ok((path, settings))
     };
-    paths.into_iter().map(read).collect()
+    json_files(folder).into_iter().map(read).collect()
 }
 
 #[cfg(test)]

@@ -2,10 +2,15 @@
 
 use tokio::time::Instant;
 
-use crate::domain::{Channel, DeliveryError, Message, Origin, PluginKind, Receipt, RunOutcome};
+use super::keep::Told;
+use crate::domain::{Channel, DeliveryError, Message, Origin, PluginKind, Receipt, RunOutcome, now_ms};
 use crate::net::{HostRule, Permission};
-use crate::plugin_host::bindings::notifier::exports::external_tracking::plugin::notifiers::Context;
-use crate::plugin_host::loader::{Exports, Source};
+use crate::plugin_host::bindings::notifier::exports::external_tracking::plugin::notifiers::{
+    Context, NotifyError, Receipt as Given,
+};
+use crate::plugin_host::loader::{Exports, LoadedPlugin, Source};
+use crate::plugin_host::recording::Subject;
+use crate::plugin_host::run::Broken;
 use crate::plugin_host::secrets::{self, SealedSettings};
 use crate::plugin_host::state::{Access, NetAccess};
 use crate::plugin_host::{PluginHost, convert, limits};
@@ -34,10 +39,10 @@ impl PluginHost {
             setting: "the settings of the channel".into(),
         };
         let net = NetAccess { net: self.shared.net.clone(), permission, mail: self.shared.has_mail };
-        let access = Access { net: Some(net), secrets: sealed, ..Access::default() };
+        let access = Access { net: Some(net), secrets: sealed, recorder: self.recorder(), ..Access::default() };
         let redact = access.secrets.clone();
-        let deadline = Instant::now() + patience;
-        let (answer, used) = self
+        let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
+        let (answer, mut used) = self
             .shared
             .runner
             .run(&plugin.pre, plugin.label(None), access, deadline, async |store, instance| {
@@ -46,14 +51,7 @@ impl PluginHost {
                 guest.external_tracking_plugin_notifiers().call_notify(&mut *store, &context, &notification).await
             })
             .await;
-        let (outcome, result) = match answer {
-            Ok(Ok(receipt)) => (RunOutcome::Ok, Ok(convert::receipt(receipt))),
-            Ok(Err(error)) => (RunOutcome::Error, Err(convert::delivery_error(error))),
-            Err(broken) => {
-                let message = format!("plugin `{}` {}", plugin.name, broken.reason);
-                (broken.outcome, Err(DeliveryError::Retryable { message, after: None }))
-            }
-        };
+        let (outcome, result) = delivered(&plugin, answer);
         let result = result.map_err(|error| match error {
             DeliveryError::Retryable { message, after } => {
                 DeliveryError::Retryable { message: redact.redact(&message), after }
@@ -61,7 +59,39 @@ impl PluginHost {
             DeliveryError::Permanent(message) => DeliveryError::Permanent(redact.redact(&message)),
         });
         let error = result.as_ref().err().map(ToString::to_string);
-        self.account(&plugin, self.next_run_id(), "notify", None, outcome, error, used).await;
+        let run_id = self.next_run_id();
+        self.keep(&plugin, &mut used, error.is_some(), || Told {
+            run_id,
+            ts_ms,
+            function: "notify",
+            subject: Subject { channel: Some(channel.name.clone()), ..Subject::default() },
+            status: None,
+            outcome,
+            error: error.clone(),
+            timeout: patience,
+            arguments: vec![Box::new(context), Box::new(notification)],
+            result: match &result {
+                Ok(receipt) => Box::new(receipt.clone()),
+                Err(_) => Box::new(()),
+            },
+            secrets: redact.redactor(),
+        });
+        self.account(&plugin, run_id, "notify", None, outcome, error, used).await;
         result
+    }
+}
+
+/// How an attempt ended. A plugin that breaks is worth another attempt.
+pub(in crate::plugin_host) fn delivered(
+    plugin: &LoadedPlugin,
+    answer: Result<Result<Given, NotifyError>, Broken>,
+) -> (RunOutcome, Result<Receipt, DeliveryError>) {
+    match answer {
+        Ok(Ok(receipt)) => (RunOutcome::Ok, Ok(convert::receipt(receipt))),
+        Ok(Err(error)) => (RunOutcome::Error, Err(convert::delivery_error(error))),
+        Err(broken) => {
+            let message = format!("plugin `{}` {}", plugin.name, broken.reason);
+            (broken.outcome, Err(DeliveryError::Retryable { message, after: None }))
+        }
     }
 }

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::keep::Told;
 use crate::domain::{
     ErrorKind, Failure, LOCAL, Observation, PluginKind, Probe, RunOutcome, Service, Status, UnixMillis,
 };
 use crate::net::{HostRule, Permission};
-use crate::plugin_host::bindings::probe::exports::external_tracking::plugin::probes::{Context, ProbeError};
+use crate::plugin_host::bindings::probe::exports::external_tracking::plugin::probes::{
+    Context, Observation as Found, ProbeError,
+};
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
+use crate::plugin_host::recording::Subject;
+use crate::plugin_host::redaction::Redactor;
 use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::{self, SealedSettings, host_name};
 use crate::plugin_host::state::{Access, NetAccess};
@@ -31,6 +36,20 @@ pub(in crate::plugin_host) struct Checked {
     pub(in crate::plugin_host) outcome: RunOutcome,
     pub(in crate::plugin_host) error: Option<String>,
     pub(in crate::plugin_host) used: Used,
+    /// None in a replay.
+    given: Option<Given>,
+}
+
+/// What the guest was given, and what it was not.
+struct Given {
+    context: Context,
+    secrets: Redactor,
+}
+
+impl ProbeCall<'_> {
+    fn unanswered(&self, run_id: i64) -> Observation {
+        unanswered(self.ts_ms, &self.service.slug, &self.probe.name, &self.probe.plugin, run_id)
+    }
 }
 
 impl PluginHost {
@@ -40,11 +59,12 @@ impl PluginHost {
         let Some(plugin) = self.plugin(PluginKind::Probe, &call.probe.plugin) else {
             let message = format!("there is no probe plugin `{}`", call.probe.plugin);
             let failure = Some(Failure::new(ErrorKind::Plugin, message));
-            return Observation { failure, ..unanswered(&call, run_id) };
+            return Observation { failure, ..call.unanswered(run_id) };
         };
-        let checked = self.check_with(&plugin, &call, run_id).await;
+        let mut checked = self.check_with(&plugin, &call, run_id).await;
         self.offer_check(&plugin, &call, &checked);
-        let Checked { observation, outcome, error, used } = checked;
+        self.keep_check(&plugin, &call, run_id, &mut checked, true);
+        let Checked { observation, outcome, error, used, .. } = checked;
         self.account(&plugin, run_id, "check", Some(&call.service.slug), outcome, error, used).await;
         observation
     }
@@ -68,6 +88,7 @@ impl PluginHost {
             previous: call.previous.as_deref().map(convert::previous),
             credentials: names.filter(|name| allowance.credential(name).is_ok()).cloned().collect(),
         };
+        let secrets = sealed.redactor();
         let access = self.probe_access(call, plugin, sealed);
         let deadline = Instant::now() + call.probe.timeout;
         let (answer, used) = self
@@ -80,43 +101,39 @@ impl PluginHost {
             })
             .await;
 
-        let mut observation = Observation {
-            phases: used.account.phases,
-            bytes: used.account.bytes_in,
-            latency_us: used.account.net_us,
-            plugin_version: plugin.info.version.clone(),
-            ..unanswered(call, run_id)
-        };
-        let (outcome, error) = match answer {
-            Ok(Ok(found)) => {
-                observation.status = convert::status(found.status);
-                observation.failure = found.failure.map(convert::failure).or_else(|| {
-                    // A guest whose language hides why a request failed says only that it did.
-                    let unsaid = observation.status == Status::Error;
-                    used.account.last_failure.clone().filter(|_| unsaid)
-                });
-                observation.latency_us = found.latency_us.or(used.account.net_us);
-                observation.http_status = found.http_status;
-                observation.metrics = convert::metrics(found.metrics);
-                (RunOutcome::Ok, None)
-            }
-            Ok(Err(error)) => {
-                let message = match error {
-                    ProbeError::Settings(message) => format!("settings: {message}"),
-                    ProbeError::Internal(message) => message,
-                };
-                observation.failure = Some(Failure::new(ErrorKind::Plugin, message.clone()));
-                (RunOutcome::Error, Some(message))
-            }
-            Err(Broken { outcome, reason }) => {
-                // Waiting for the service until the end is the service's time-out, not the plugin's.
-                let waited = outcome == RunOutcome::Timeout && used.account.waited * 2 > used.duration;
-                let kind = if waited { ErrorKind::Timeout } else { ErrorKind::Plugin };
-                observation.failure = Some(Failure::new(kind, format!("plugin `{}` {reason}", plugin.name)));
-                (outcome, Some(reason))
-            }
-        };
-        Checked { observation, outcome, error, used }
+        let blank = call.unanswered(run_id);
+        Checked { given: Some(Given { context, secrets }), ..observed(blank, plugin, answer, used) }
+    }
+
+    /// For a candidate beside the active version, runs that went well are not kept.
+    pub(in crate::plugin_host) fn keep_check(
+        &self,
+        plugin: &LoadedPlugin,
+        call: &ProbeCall<'_>,
+        run_id: i64,
+        checked: &mut Checked,
+        is_active: bool,
+    ) {
+        let Checked { observation, outcome, error, used, given } = checked;
+        let failed = *outcome != RunOutcome::Ok || !observation.status.is_available();
+        let Some(given) = given.take().filter(|_| failed || is_active) else { return };
+        self.keep(plugin, used, failed, || Told {
+            run_id,
+            ts_ms: call.ts_ms,
+            function: "check",
+            subject: Subject {
+                service: Some(call.service.slug.clone()),
+                probe: Some(call.probe.name.clone()),
+                ..Subject::default()
+            },
+            status: Some(observation.status),
+            outcome: *outcome,
+            error: error.clone(),
+            timeout: call.probe.timeout,
+            arguments: vec![Box::new(given.context)],
+            result: Box::new(observation.clone()),
+            secrets: given.secrets,
+        });
     }
 
     /// A probe reaches its own service's host, and what the operator named in settings marked as hosts.
@@ -141,17 +158,70 @@ impl PluginHost {
             credential_host: own_host,
             credential_tls: call.service.base_url.starts_with("https:"),
             wallet: self.shared.wallet.clone(),
+            recorder: self.recorder(),
             ..Access::default()
         }
     }
 }
 
+/// What the guest's answer, or its failure, says of the service.
+pub(in crate::plugin_host) fn observed(
+    blank: Observation,
+    plugin: &LoadedPlugin,
+    answer: Result<Result<Found, ProbeError>, Broken>,
+    used: Used,
+) -> Checked {
+    let mut observation = Observation {
+        phases: used.account.phases,
+        bytes: used.account.bytes_in,
+        latency_us: used.account.net_us,
+        plugin_version: plugin.info.version.clone(),
+        ..blank
+    };
+    let (outcome, error) = match answer {
+        Ok(Ok(found)) => {
+            observation.status = convert::status(found.status);
+            observation.failure = found.failure.map(convert::failure).or_else(|| {
+                // A guest whose language hides why a request failed says only that it did.
+                let unsaid = observation.status == Status::Error;
+                used.account.last_failure.clone().filter(|_| unsaid)
+            });
+            observation.latency_us = found.latency_us.or(used.account.net_us);
+            observation.http_status = found.http_status;
+            observation.metrics = convert::metrics(found.metrics);
+            (RunOutcome::Ok, None)
+        }
+        Ok(Err(error)) => {
+            let message = match error {
+                ProbeError::Settings(message) => format!("settings: {message}"),
+                ProbeError::Internal(message) => message,
+            };
+            observation.failure = Some(Failure::new(ErrorKind::Plugin, message.clone()));
+            (RunOutcome::Error, Some(message))
+        }
+        Err(Broken { outcome, reason }) => {
+            // Waiting for the service until the end is the service's time-out, not the plugin's.
+            let waited = outcome == RunOutcome::Timeout && used.account.waited * 2 > used.duration;
+            let kind = if waited { ErrorKind::Timeout } else { ErrorKind::Plugin };
+            observation.failure = Some(Failure::new(kind, format!("plugin `{}` {reason}", plugin.name)));
+            (outcome, Some(reason))
+        }
+    };
+    Checked { observation, outcome, error, used, given: None }
+}
+
 /// The observation before anything is known.
-fn unanswered(call: &ProbeCall<'_>, run_id: i64) -> Observation {
+pub(in crate::plugin_host) fn unanswered(
+    ts_ms: UnixMillis,
+    service: &str,
+    probe: &str,
+    plugin: &str,
+    run_id: i64,
+) -> Observation {
     Observation {
-        ts_ms: call.ts_ms,
-        service: call.service.slug.clone(),
-        probe: call.probe.name.clone(),
+        ts_ms,
+        service: service.to_owned(),
+        probe: probe.to_owned(),
         location: LOCAL.into(),
         status: Status::Error,
         latency_us: None,
@@ -159,7 +229,7 @@ fn unanswered(call: &ProbeCall<'_>, run_id: i64) -> Observation {
         http_status: None,
         failure: None,
         bytes: 0,
-        plugin: call.probe.plugin.clone(),
+        plugin: plugin.to_owned(),
         plugin_version: String::new(),
         run_id,
         metrics: Vec::new(),

@@ -6,11 +6,16 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::keep::Told;
 use super::{PluginError, end};
 use crate::domain::{History, PluginKind, RunOutcome, UnixMillis, Verdict};
-use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::{Context, RuleError};
+use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::{
+    Context, RuleError, Verdict as Given,
+};
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
-use crate::plugin_host::run::Used;
+use crate::plugin_host::recording::Subject;
+use crate::plugin_host::run::{Broken, Used};
+use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
 use crate::plugin_host::{PluginHost, convert, limits};
 
@@ -29,6 +34,8 @@ pub(in crate::plugin_host) struct Evaluated {
     pub(in crate::plugin_host) verdict: Result<Verdict, String>,
     pub(in crate::plugin_host) outcome: RunOutcome,
     pub(in crate::plugin_host) used: Used,
+    /// What the guest was given.
+    context: Option<Context>,
 }
 
 impl PluginHost {
@@ -36,9 +43,10 @@ impl PluginHost {
     pub async fn evaluate(&self, call: RuleCall<'_>) -> Result<Verdict, PluginError> {
         let plugin = self.known(PluginKind::Rule, call.plugin)?;
         let run_id = self.next_run_id();
-        let evaluated = self.evaluate_with(&plugin, &call).await;
+        let mut evaluated = self.evaluate_with(&plugin, &call).await;
         self.offer_evaluation(&plugin, &call, &evaluated, run_id);
-        let Evaluated { verdict, outcome, used } = evaluated;
+        self.keep_evaluation(&plugin, &call, run_id, &mut evaluated);
+        let Evaluated { verdict, outcome, used, .. } = evaluated;
         let error = verdict.as_ref().err().cloned();
         self.account(&plugin, run_id, "evaluate", Some(call.service), outcome, error, used).await;
         verdict.map_err(|reason| PluginError::Broken { plugin: call.plugin.to_owned(), outcome, reason })
@@ -51,9 +59,13 @@ impl PluginHost {
             settings: call.settings.to_string(),
             now_ms: call.now_ms.max(0) as u64,
         };
-        let access = Access { history: Some(call.history.clone()), frozen_ms: Some(call.now_ms), ..Access::default() };
-        let patience = self.allowance(plugin).budget().wall_clock.unwrap_or(limits::EVALUATE);
-        let deadline = Instant::now() + patience;
+        let access = Access {
+            history: Some(call.history.clone()),
+            frozen_ms: Some(call.now_ms),
+            recorder: self.recorder(),
+            ..Access::default()
+        };
+        let deadline = Instant::now() + self.patience(plugin);
         let (answer, used) = self
             .shared
             .runner
@@ -63,18 +75,43 @@ impl PluginHost {
                 guest.external_tracking_plugin_rules().call_evaluate(&mut *store, &context).await
             })
             .await;
-        let (outcome, verdict) = match answer {
-            Ok(Ok(verdict)) => (RunOutcome::Ok, Ok(convert::verdict(verdict))),
-            Ok(Err(error)) => {
-                let reason = match error {
-                    RuleError::Settings(message) => format!("settings: {message}"),
-                    RuleError::Internal(message) => message,
-                };
-                (RunOutcome::Error, Err(reason))
-            }
-            Err(broken) => (broken.outcome, Err(broken.reason)),
-        };
-        Evaluated { verdict, outcome, used }
+        let (outcome, verdict) = judged(answer);
+        Evaluated { verdict, outcome, used, context: Some(context) }
+    }
+
+    fn patience(&self, plugin: &LoadedPlugin) -> Duration {
+        self.allowance(plugin).budget().wall_clock.unwrap_or(limits::EVALUATE)
+    }
+
+    /// Those that went well come by the thousand, and can be had again from the history.
+    pub(in crate::plugin_host) fn keep_evaluation(
+        &self,
+        plugin: &LoadedPlugin,
+        call: &RuleCall<'_>,
+        run_id: i64,
+        evaluated: &mut Evaluated,
+    ) {
+        let Evaluated { verdict, outcome, used, context } = evaluated;
+        let Some(context) = context.take() else { return };
+        if verdict.is_ok() && !self.recordings().keeps_all() {
+            return;
+        }
+        self.keep(plugin, used, verdict.is_err(), || Told {
+            run_id,
+            ts_ms: call.now_ms,
+            function: "evaluate",
+            subject: Subject { service: Some(call.service.to_owned()), ..Subject::default() },
+            status: None,
+            outcome: *outcome,
+            error: verdict.as_ref().err().cloned(),
+            timeout: self.patience(plugin),
+            arguments: vec![Box::new(context)],
+            result: match &*verdict {
+                Ok(verdict) => Box::new(verdict.clone()),
+                Err(_) => Box::new(()),
+            },
+            secrets: SealedSettings::new(call.settings, &plugin.info.settings_schema).redactor(),
+        });
     }
 
     /// How much history a rule needs with these settings, and its candidate, if there is one, with those it was tried with.
@@ -108,5 +145,17 @@ impl PluginHost {
             outcome,
             reason: broken.reason,
         })
+    }
+}
+
+/// How an evaluation ended: with a verdict, or with the reason why there is none.
+pub(in crate::plugin_host) fn judged(
+    answer: Result<Result<Given, RuleError>, Broken>,
+) -> (RunOutcome, Result<Verdict, String>) {
+    match answer {
+        Ok(Ok(verdict)) => (RunOutcome::Ok, Ok(convert::verdict(verdict))),
+        Ok(Err(RuleError::Settings(message))) => (RunOutcome::Error, Err(format!("settings: {message}"))),
+        Ok(Err(RuleError::Internal(message))) => (RunOutcome::Error, Err(message)),
+        Err(broken) => (broken.outcome, Err(broken.reason)),
     }
 }

@@ -1,11 +1,17 @@
 //! One delivery: what the plugin may see of it, and what its answer counts.
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::domain::{PluginKind, Reception, RunOutcome, Service, Webhook, WebhookRequest};
+use super::keep::Told;
+use crate::domain::{PluginKind, Reception, RunOutcome, Service, Webhook, WebhookRequest, now_ms};
 use crate::net::{HostRule, Permission};
-use crate::plugin_host::bindings::webhook::exports::external_tracking::plugin::webhooks::{Context, Reject};
+use crate::plugin_host::bindings::webhook::exports::external_tracking::plugin::webhooks::{
+    Context, Reception as Answered, Reject,
+};
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
+use crate::plugin_host::recording::Subject;
+use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::{self, SealedSettings, host_name};
 use crate::plugin_host::sent::SentSecrets;
 use crate::plugin_host::state::{Access, NetAccess};
@@ -51,8 +57,8 @@ impl PluginHost {
         access.sent = SentSecrets::take_out(&mut request, &access.secrets);
         let redact = access.secrets.clone();
         let request = convert::webhook_request(request);
-        let deadline = Instant::now() + patience;
-        let (answer, used) = self
+        let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
+        let (answer, mut used) = self
             .shared
             .runner
             .run(&plugin.pre, plugin.label(Some(&service)), access, deadline, async |store, instance| {
@@ -61,33 +67,31 @@ impl PluginHost {
                 guest.external_tracking_plugin_webhooks().call_receive(&mut *store, &context, &request).await
             })
             .await;
-        // A plugin that turns a stranger away has done its work: that is no fault of its own.
-        let (outcome, result) = match answer {
-            Ok(Ok(_)) if !used.account.is_verified && !is_unsigned => {
-                let reason = "the plugin answered without a signature having been right; `unsigned: true` in the \
-                              webhook takes such deliveries";
-                (RunOutcome::Error, Err(ReceiveError::Unauthenticated(reason.to_owned())))
-            }
-            Ok(Ok(reception)) => match convert::reception(reception, run_id, &plugin.info.version, &redact) {
-                Ok(reception) => (RunOutcome::Ok, Ok(reception)),
-                Err(reason) => (RunOutcome::Limit, Err(ReceiveError::Broken(reason))),
-            },
-            Ok(Err(Reject::Unauthenticated(text))) => (RunOutcome::Ok, Err(ReceiveError::Unauthenticated(text))),
-            Ok(Err(Reject::Malformed(text))) => (RunOutcome::Ok, Err(ReceiveError::Malformed(text))),
-            Ok(Err(Reject::Settings(text))) => {
-                (RunOutcome::Error, Err(ReceiveError::Broken(format!("settings: {text}"))))
-            }
-            Ok(Err(Reject::Internal(text))) => (RunOutcome::Error, Err(ReceiveError::Broken(text))),
-            Err(broken) => {
-                (broken.outcome, Err(ReceiveError::Broken(format!("plugin `{}` {}", plugin.name, broken.reason))))
-            }
-        };
-        let result = result.map_err(|error| match error {
-            ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(redact.redact(&text)),
-            ReceiveError::Malformed(text) => ReceiveError::Malformed(redact.redact(&text)),
-            ReceiveError::Broken(text) => ReceiveError::Broken(redact.redact(&text)),
-        });
+        let (outcome, result) = received(&plugin, answer, &used, is_unsigned, run_id, &redact);
         let error = result.as_ref().err().map(ToString::to_string);
+        // Anybody can be turned away, as often as he likes: that would push out what is worth keeping.
+        if !matches!(result, Err(ReceiveError::Unauthenticated(_))) {
+            self.keep(&plugin, &mut used, result.is_err(), || Told {
+                run_id,
+                ts_ms,
+                function: "receive",
+                subject: Subject {
+                    service: Some(service.clone()),
+                    webhook: Some(call.webhook.name.clone()),
+                    ..Subject::default()
+                },
+                status: None,
+                outcome,
+                error: error.clone(),
+                timeout: patience,
+                arguments: vec![Box::new(context), Box::new(request), Box::new(Given { unsigned: is_unsigned })],
+                result: match &result {
+                    Ok(reception) => Box::new(reception.clone()),
+                    Err(_) => Box::new(()),
+                },
+                secrets: redact.redactor(),
+            });
+        }
         self.account(&plugin, run_id, "receive", Some(&service), outcome, error, used).await;
         result
     }
@@ -106,6 +110,48 @@ impl PluginHost {
             setting: "`baseUrl` of the service".into(),
         };
         let net = NetAccess { net: self.shared.net.clone(), permission, mail: false };
-        Access { net: Some(net), secrets: sealed, ..Access::default() }
+        Access { net: Some(net), secrets: sealed, recorder: self.recorder(), ..Access::default() }
     }
+}
+
+/// What decides beside the guest; the third argument of a recording.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(in crate::plugin_host) struct Given {
+    /// Deliveries need no signature.
+    pub(in crate::plugin_host) unsigned: bool,
+}
+
+/// What the guest's answer counts. A plugin that turns a stranger away has done its work: that is no fault of its own.
+pub(in crate::plugin_host) fn received(
+    plugin: &LoadedPlugin,
+    answer: Result<Result<Answered, Reject>, Broken>,
+    used: &Used,
+    is_unsigned: bool,
+    run_id: i64,
+    secrets: &SealedSettings,
+) -> (RunOutcome, Result<Reception, ReceiveError>) {
+    let (outcome, result) = match answer {
+        Ok(Ok(_)) if !used.account.is_verified && !is_unsigned => {
+            let reason = "the plugin answered without a signature having been right; `unsigned: true` in the \
+                          webhook takes such deliveries";
+            (RunOutcome::Error, Err(ReceiveError::Unauthenticated(reason.to_owned())))
+        }
+        Ok(Ok(reception)) => match convert::reception(reception, run_id, &plugin.info.version, secrets) {
+            Ok(reception) => (RunOutcome::Ok, Ok(reception)),
+            Err(reason) => (RunOutcome::Limit, Err(ReceiveError::Broken(reason))),
+        },
+        Ok(Err(Reject::Unauthenticated(text))) => (RunOutcome::Ok, Err(ReceiveError::Unauthenticated(text))),
+        Ok(Err(Reject::Malformed(text))) => (RunOutcome::Ok, Err(ReceiveError::Malformed(text))),
+        Ok(Err(Reject::Settings(text))) => (RunOutcome::Error, Err(ReceiveError::Broken(format!("settings: {text}")))),
+        Ok(Err(Reject::Internal(text))) => (RunOutcome::Error, Err(ReceiveError::Broken(text))),
+        Err(broken) => {
+            (broken.outcome, Err(ReceiveError::Broken(format!("plugin `{}` {}", plugin.name, broken.reason))))
+        }
+    };
+    let result = result.map_err(|error| match error {
+        ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(secrets.redact(&text)),
+        ReceiveError::Malformed(text) => ReceiveError::Malformed(secrets.redact(&text)),
+        ReceiveError::Broken(text) => ReceiveError::Broken(secrets.redact(&text)),
+    });
+    (outcome, result)
 }

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cel::{Context, Env, ExecutionError, Program};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::duration::parse_duration;
 use crate::domain::{History, Observation, Summary};
 use crate::plugin_host::bindings::imports::cel::{CelError, Host};
+use crate::plugin_host::recorder::begin;
 use crate::plugin_host::state::RunState;
 
 /// Programs kept; over it the whole cache is dropped, which costs one parse each.
@@ -200,15 +202,34 @@ fn number(value: Option<f64>) -> cel::Value {
     value.map_or(cel::Value::Null, cel::Value::Float)
 }
 
+#[derive(Clone, Serialize)]
+struct Check {
+    expression: String,
+    variables: Vec<String>,
+}
+
+#[derive(Clone, Serialize)]
+struct Evaluate {
+    expression: String,
+    variables: String,
+}
+
 impl Host for RunState {
     fn check(&mut self, expression: String, variables: Vec<String>) -> wasmtime::Result<Result<(), CelError>> {
-        self.host_call()?;
-        Ok(self.cel.check(&expression, &variables))
+        let weight = expression.len() + variables.iter().map(String::len).sum::<usize>();
+        let asked = Check { expression, variables };
+        let call = begin!(self, "cel.check", &asked, weight);
+        let answer = self.cel.check(&asked.expression, &asked.variables);
+        Ok(self.answered(call, answer, 0))
     }
 
     fn evaluate(&mut self, expression: String, variables: String) -> wasmtime::Result<Result<String, CelError>> {
-        self.host_call()?;
-        Ok(self.cel.evaluate(&expression, &variables, self.access.history.clone()))
+        let weight = expression.len() + variables.len();
+        let asked = Evaluate { expression, variables };
+        let call = begin!(self, "cel.evaluate", &asked, weight);
+        let answer = self.cel.evaluate(&asked.expression, &asked.variables, self.access.history.clone());
+        let weight = answer.as_ref().map_or(0, String::len);
+        Ok(self.answered(call, answer, weight))
     }
 }
 

@@ -5,18 +5,20 @@ use std::time::Instant;
 
 use crate::domain::now_ms;
 use crate::plugin_host::bindings::imports::clock::Host;
+use crate::plugin_host::recorder::begin;
 use crate::plugin_host::state::RunState;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Host for RunState {
     fn now_ms(&mut self) -> wasmtime::Result<u64> {
-        self.host_call()?;
-        Ok(now_ms().max(0) as u64)
+        let call = begin!(self, "clock.now-ms", &(), 0);
+        let now_ms = self.access.frozen_ms.unwrap_or_else(now_ms).max(0) as u64;
+        Ok(self.answered(call, now_ms, 0))
     }
 
     fn monotonic_us(&mut self) -> wasmtime::Result<u64> {
-        self.host_call()?;
-        Ok(START.elapsed().as_micros() as u64)
+        let call = begin!(self, "clock.monotonic-us", &(), 0);
+        Ok(self.answered(call, START.elapsed().as_micros() as u64, 0))
     }
 }

@@ -3,46 +3,53 @@
 use tokio::time::Instant;
 
 use crate::domain::{Capability, Phases};
-use crate::net::DnsQuery;
+use crate::net::{DnsQuery, NetFailure};
 use crate::plugin_host::bindings::imports::dns::{Answer, Host, Query, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
+use crate::plugin_host::recorder::begin;
 use crate::plugin_host::state::RunState;
 
 impl Host for RunState {
     async fn resolve(&mut self, query: Query) -> wasmtime::Result<Result<Response, GuestError>> {
-        self.host_call()?;
+        let call = begin!(self, "dns.resolve", &query, query.name.len());
         // A name can carry data out.
         self.sends(query.name.len())?;
         let start = Instant::now();
+        let answer = self.resolve_dns(query).await;
+        self.waited_since(start);
+        let answer = answer.map_err(|failure| self.net_failed(failure));
+        let weight = answer.as_ref().map_or(0, weight);
+        Ok(self.answered(call, answer, weight))
+    }
+}
+
+impl RunState {
+    async fn resolve_dns(&mut self, query: Query) -> Result<Response, NetFailure> {
         let asked = DnsQuery {
             name: query.name,
             record_type: query.record_type,
             server: query.server,
             deadline: self.call_deadline(query.timeout_ms),
         };
-        let answer = match self.net(Capability::Dns) {
-            Ok((net, permission)) => net.dns_query(&permission, asked).await,
-            Err(failure) => Err(failure),
-        };
-        self.waited_since(start);
-        match answer {
-            Ok(answer) => {
-                let phases = Phases { dns_us: Some(answer.total_us), ..Phases::default() };
-                self.account.network(&phases, answer.total_us, 0);
-                let answers = answer.answers.into_iter().map(|record| Answer {
-                    name: record.name,
-                    record_type: record.record_type,
-                    ttl: record.ttl,
-                    data: record.data,
-                });
-                Ok(Ok(Response {
-                    rcode: answer.rcode,
-                    answers: answers.collect(),
-                    server: answer.server.to_string(),
-                    total_us: answer.total_us,
-                }))
-            }
-            Err(failure) => Ok(Err(self.net_failed(failure))),
-        }
+        let (net, permission) = self.net(Capability::Dns)?;
+        let answer = net.dns_query(&permission, asked).await?;
+        let phases = Phases { dns_us: Some(answer.total_us), ..Phases::default() };
+        self.account.network(&phases, answer.total_us, 0);
+        let answers = answer.answers.into_iter().map(|record| Answer {
+            name: record.name,
+            record_type: record.record_type,
+            ttl: record.ttl,
+            data: record.data,
+        });
+        Ok(Response {
+            rcode: answer.rcode,
+            answers: answers.collect(),
+            server: answer.server.to_string(),
+            total_us: answer.total_us,
+        })
     }
+}
+
+fn weight(response: &Response) -> usize {
+    response.answers.iter().map(|answer| size_of::<Answer>() + answer.name.len() + answer.data.len()).sum()
 }

@@ -12,25 +12,27 @@ use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
 use crate::plugin_host::credentials::basic;
 use crate::plugin_host::outgoing::{self, Way};
+use crate::plugin_host::recorder::Step;
+use crate::plugin_host::recording::CallCost;
+use crate::plugin_host::replay::ReplayStop;
 use crate::plugin_host::secrets::BodyEncoding;
 use crate::plugin_host::state::{Access, RunLabel, RunState};
 
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
         self.host_call()?;
-        let start = Instant::now();
         let deadline = self.call_deadline(request.timeout_ms);
-        let answer = Sender::new(&self.access, &self.label).send(request, deadline).await;
-        self.waited_since(start);
+        let sent = Sender::new(&self.access, &self.label).send(request, deadline).await?;
+        self.account.charge(&sent.cost);
         self.within_budget()?;
-        Ok(match answer {
-            Ok(response) => {
-                self.account.network(&response.phases, response.total_us, response.received_bytes);
-                Ok(to_guest(response))
-            }
-            Err(failure) => Err(self.net_failed(failure)),
-        })
+        Ok(sent.answer)
     }
+}
+
+/// What a request came to, as the guest sees it.
+pub(super) struct Sent {
+    pub(super) answer: Result<Response, GuestError>,
+    pub(super) cost: CallCost,
 }
 
 /// Sends for a run: on its store, or beside it.
@@ -45,8 +47,38 @@ impl Sender {
         Self { access: access.clone(), label: label.clone() }
     }
 
-    /// `deadline` takes the place of the request's own time-out.
-    pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
+    /// Sends and records it, or answers from a recording. `deadline` takes the place of the request's own time-out.
+    pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<Sent, ReplayStop> {
+        let recorder = &self.access.recorder;
+        let call = match recorder.begin("http.send", &request, size(&request))? {
+            Step::Perform(call) => call,
+            Step::Answered(answer, cost) => return Ok(Sent { answer, cost }),
+        };
+        let start = Instant::now();
+        let (answer, mut cost) = match self.perform(request, deadline).await {
+            Ok(response) => {
+                let cost = CallCost {
+                    net_us: Some(response.total_us),
+                    phases: response.phases,
+                    bytes_in: response.received_bytes,
+                    ..CallCost::default()
+                };
+                (Ok(to_guest(response)), cost)
+            }
+            Err(failure) => {
+                let (error, cost) = self.access.net_failed(failure);
+                (Err(error), cost)
+            }
+        };
+        cost.waited_us = start.elapsed().as_micros() as u64;
+        // Over its budget the run ends here, and the guest never gets to see it.
+        if self.access.exceeded().is_none() {
+            recorder.finish(call, &answer, answer.as_ref().map_or(0, response_weight), cost.clone());
+        }
+        Ok(Sent { answer, cost })
+    }
+
+    async fn perform(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
         outgoing::check(&request.method, &request.url, &request.headers)?;
         let (net, permission) = self.access.net(Capability::Http)?;
         self.access.allowance.method(&request.method)?;
@@ -99,6 +131,11 @@ impl Sender {
 fn size(request: &Request) -> usize {
     let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     request.method.len() + request.url.len() + headers + request.body.as_ref().map_or(0, Vec::len)
+}
+
+fn response_weight(response: &Response) -> usize {
+    let headers = response.headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
+    size_of::<Response>() + headers.sum::<usize>() + response.body.len()
 }
 
 fn to_guest(response: HttpResponse) -> Response {

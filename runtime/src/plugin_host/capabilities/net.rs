@@ -3,7 +3,8 @@
 use crate::domain::Failure;
 use crate::net::{Certificate, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::net as wit;
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::recording::CallCost;
+use crate::plugin_host::state::{Access, RunState};
 
 impl wit::Host for RunState {}
 
@@ -33,21 +34,32 @@ pub(super) fn certificate(certificate: Certificate) -> wit::Certificate {
 impl RunState {
     /// Accounts a failed network call and says it to the guest, without secrets.
     pub(super) fn net_failed(&mut self, failure: NetFailure) -> wit::NetError {
-        self.account.network(&failure.phases, failure.total_us, 0);
-        if let NetError::Denied(reason) = &failure.error {
-            let reason = self.access.secrets.redact(reason);
-            self.denied(&reason);
-        }
-        let redact = |text: String| self.access.secrets.redact(&text);
-        self.account.last_failure = Some(Failure::new(failure.error.kind(), redact(failure.error.to_string())));
-        match failure.error {
-            NetError::Dns(text) => wit::NetError::Dns(redact(text)),
-            NetError::Connect(text) => wit::NetError::Connect(redact(text)),
-            NetError::Tls(text) => wit::NetError::Tls(redact(text)),
-            NetError::Timeout(text) => wit::NetError::Timeout(redact(text)),
-            NetError::Protocol(text) => wit::NetError::Protocol(redact(text)),
-            NetError::Denied(text) => wit::NetError::Denied(redact(text)),
-            NetError::TooLarge(text) => wit::NetError::TooLarge(redact(text)),
-        }
+        let (error, cost) = self.access.net_failed(failure);
+        self.account.charge(&cost);
+        error
+    }
+}
+
+impl Access {
+    /// A failed network call as the guest sees it, and what it cost.
+    pub(super) fn net_failed(&self, failure: NetFailure) -> (wit::NetError, CallCost) {
+        let NetFailure { error, phases, total_us } = failure;
+        let text = self.secrets.redact(&error.to_string());
+        let cost = CallCost {
+            net_us: Some(total_us),
+            phases,
+            failure: Some(Failure::new(error.kind(), text.clone())),
+            ..CallCost::default()
+        };
+        let error = match error {
+            NetError::Dns(_) => wit::NetError::Dns(text),
+            NetError::Connect(_) => wit::NetError::Connect(text),
+            NetError::Tls(_) => wit::NetError::Tls(text),
+            NetError::Timeout(_) => wit::NetError::Timeout(text),
+            NetError::Protocol(_) => wit::NetError::Protocol(text),
+            NetError::Denied(_) => wit::NetError::Denied(text),
+            NetError::TooLarge(_) => wit::NetError::TooLarge(text),
+        };
+        (error, cost)
     }
 }

@@ -1,17 +1,25 @@
 //! Bytes from the operating system's generator.
 
 use rand::RngCore;
+use serde::Serialize;
 
 use crate::plugin_host::bindings::imports::random::Host;
+use crate::plugin_host::recorder::begin;
 use crate::plugin_host::state::RunState;
 
 const MOST: u32 = 4_096;
 
+#[derive(Clone, Serialize)]
+struct Asked {
+    count: u32,
+}
+
 impl Host for RunState {
     fn bytes(&mut self, count: u32) -> wasmtime::Result<Vec<u8>> {
-        self.host_call()?;
+        let call = begin!(self, "random.bytes", &Asked { count }, 0);
         let mut bytes = vec![0; count.min(MOST) as usize];
         rand::rng().fill_bytes(&mut bytes);
-        Ok(bytes)
+        let weight = bytes.len();
+        Ok(self.answered(call, bytes, weight))
     }
 }

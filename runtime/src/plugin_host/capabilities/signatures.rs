@@ -4,12 +4,37 @@ use std::time::Duration;
 
 use extrack_signatures::{Algorithm, Scheme, SignatureError, TOLERANCE, same, verify, verify_mac};
 use secrecy::ExposeSecret;
+use serde::Serialize;
 
 use crate::domain::now_ms;
 use crate::plugin_host::bindings::imports::signatures::{Host, SignatureError as GuestError};
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::recorder::Begun;
+use crate::plugin_host::state::{Access, RunState};
 
 type Verified = Result<(), GuestError>;
+
+#[derive(Clone, Serialize)]
+struct Verify {
+    scheme: String,
+    secret: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    tolerance_seconds: Option<u32>,
+}
+
+#[derive(Clone, Serialize)]
+struct VerifyHmac {
+    algorithm: String,
+    secret: String,
+    message: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+#[derive(Clone, Serialize)]
+struct VerifySecret {
+    secret: String,
+    sent: String,
+}
 
 impl Host for RunState {
     fn verify(
@@ -20,11 +45,15 @@ impl Host for RunState {
         body: Vec<u8>,
         tolerance_seconds: Option<u32>,
     ) -> wasmtime::Result<Verified> {
-        self.verified(&secret, |secret| {
-            let scheme = Scheme::parse(&scheme)
-                .ok_or_else(|| unsupported("scheme", &scheme, &Scheme::ALL.map(Scheme::as_str)))?;
+        let asked = Verify { scheme, secret, headers, body, tolerance_seconds };
+        let headers = asked.headers.iter().map(|(name, value)| name.len() + value.len());
+        let weight = asked.body.len() + headers.sum::<usize>();
+        self.verified("signatures.verify", &asked, weight, &asked.secret, |_, secret| {
+            let Verify { scheme, headers, body, tolerance_seconds, .. } = &asked;
+            let scheme =
+                Scheme::parse(scheme).ok_or_else(|| unsupported("scheme", scheme, &Scheme::ALL.map(Scheme::as_str)))?;
             let tolerance = tolerance_seconds.map_or(TOLERANCE, |seconds| Duration::from_secs(seconds.into()));
-            Ok(verify(scheme, secret, &headers, &body, now_ms().max(0) as u64, tolerance)?)
+            Ok(verify(scheme, secret, headers, body, now_ms().max(0) as u64, tolerance)?)
         })
     }
 
@@ -35,26 +64,46 @@ impl Host for RunState {
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<Verified> {
-        self.verified(&secret, |secret| {
-            let algorithm = Algorithm::parse(&algorithm)
-                .ok_or_else(|| unsupported("algorithm", &algorithm, &Algorithm::ALL.map(Algorithm::as_str)))?;
-            Ok(verify_mac(algorithm, secret.as_bytes(), &message, &signature)?)
+        let asked = VerifyHmac { algorithm, secret, message, signature };
+        let weight = asked.message.len() + asked.signature.len();
+        self.verified("signatures.verify-hmac", &asked, weight, &asked.secret, |_, secret| {
+            let VerifyHmac { algorithm, message, signature, .. } = &asked;
+            let algorithm = Algorithm::parse(algorithm)
+                .ok_or_else(|| unsupported("algorithm", algorithm, &Algorithm::ALL.map(Algorithm::as_str)))?;
+            Ok(verify_mac(algorithm, secret.as_bytes(), message, signature)?)
         })
     }
 
     fn verify_secret(&mut self, secret: String, sent: String) -> wasmtime::Result<Verified> {
-        let sent = self.access.sent.reveal(&sent).to_owned();
-        self.verified(&secret, |secret| Ok(same(secret.as_bytes(), sent.as_bytes())?))
+        let asked = VerifySecret { secret, sent };
+        self.verified("signatures.verify-secret", &asked, asked.sent.len(), &asked.secret, |access, secret| {
+            Ok(same(secret.as_bytes(), access.sent.reveal(&asked.sent).as_bytes())?)
+        })
     }
 }
 
 impl RunState {
-    fn verified(&mut self, placeholder: &str, check: impl FnOnce(&str) -> Verified) -> wasmtime::Result<Verified> {
-        self.host_call()?;
-        let verified = match self.access.secrets.find(placeholder).map(ExposeSecret::expose_secret) {
-            // A signature with an empty key is anybody's.
-            None | Some("") => Err(GuestError::NoSecret("the placeholder stands for no secret of the settings".into())),
-            Some(secret) => check(secret),
+    fn verified<Q: Clone + Serialize + Send + Sync + 'static>(
+        &mut self,
+        function: &'static str,
+        asked: &Q,
+        weight: usize,
+        placeholder: &str,
+        check: impl FnOnce(&Access, &str) -> Verified,
+    ) -> wasmtime::Result<Verified> {
+        let verified = match self.begin(function, asked, weight)? {
+            Begun::Answered(verified) => verified,
+            Begun::Perform(call) => {
+                let access = &self.access;
+                let verified = match access.secrets.find(placeholder).map(ExposeSecret::expose_secret) {
+                    // A signature with an empty key is anybody's.
+                    None | Some("") => {
+                        Err(GuestError::NoSecret("the placeholder stands for no secret of the settings".into()))
+                    }
+                    Some(secret) => check(access, secret),
+                };
+                self.answered(call, verified, 0)
+            }
         };
         self.account.is_verified |= verified.is_ok();
         Ok(verified)

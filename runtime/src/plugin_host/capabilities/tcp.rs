@@ -1,5 +1,6 @@
 //! A TCP connection that a guest holds for the length of its run.
 
+use serde::Serialize;
 use tokio::time::Instant;
 use wasmtime::component::Resource;
 
@@ -8,13 +9,50 @@ use crate::domain::{Capability, Phases};
 use crate::net::{NetFailure, TcpConnection};
 use crate::plugin_host::bindings::imports::net::{NetError as GuestError, Phases as GuestPhases};
 use crate::plugin_host::bindings::imports::tcp::{Host, HostConnection};
+use crate::plugin_host::recorder::{Begun, begin};
 use crate::plugin_host::state::RunState;
 
 /// Largest answer to one `read`.
 const READ_BYTES: u32 = 1 << 20;
 
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct Connection(TcpConnection);
+pub struct Connection {
+    /// In the order of opening, from 1: what recordings call it.
+    number: u32,
+    /// None in a replay.
+    link: Option<TcpConnection>,
+}
+
+impl Connection {
+    /// A replay answers before anybody asks for it.
+    fn link(&mut self) -> wasmtime::Result<&mut TcpConnection> {
+        self.link.as_mut().ok_or_else(|| wasmtime::Error::msg("a recorded connection leads nowhere"))
+    }
+}
+
+#[derive(Clone, Serialize)]
+struct Open {
+    host: String,
+    port: u16,
+    timeout_ms: Option<u64>,
+}
+
+#[derive(Clone, Serialize)]
+struct Write {
+    connection: u32,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Serialize)]
+struct Read {
+    connection: u32,
+    max: u32,
+}
+
+#[derive(Clone, Serialize)]
+struct Of {
+    connection: u32,
+}
 
 impl Host for RunState {}
 
@@ -25,20 +63,22 @@ impl HostConnection for RunState {
         port: u16,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<Resource<Connection>, GuestError>> {
-        self.host_call()?;
-        let start = Instant::now();
-        let deadline = self.call_deadline(timeout_ms);
-        let opened = match self.net(Capability::Tcp) {
-            Ok((net, permission)) => net.tcp_open(&permission, &host, port, deadline).await,
-            Err(failure) => Err(failure),
+        let asked = Open { host, port, timeout_ms };
+        let call = match self.begin("tcp.open", &asked, asked.host.len())? {
+            Begun::Perform(call) => call,
+            Begun::Answered(Ok(())) => return self.connected(None).map(Ok),
+            Begun::Answered(Err(error)) => return Ok(Err(error)),
         };
+        let start = Instant::now();
+        let opened = self.open_tcp(asked).await;
         self.waited_since(start);
-        match opened {
-            Ok(connection) => {
-                self.account.network(&connection.phases(), connection.total_us(), 0);
-                Ok(Ok(self.table.push(Connection(connection))?))
-            }
-            Err(failure) => Ok(Err(self.net_failed(failure))),
+        let (link, opened) = match opened {
+            Ok(connection) => (Some(connection), Ok(())),
+            Err(failure) => (None, Err(self.net_failed(failure))),
+        };
+        match self.answered(call, opened, 0) {
+            Ok(()) => self.connected(link).map(Ok),
+            Err(error) => Ok(Err(error)),
         }
     }
 
@@ -47,15 +87,17 @@ impl HostConnection for RunState {
         connection: Resource<Connection>,
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), GuestError>> {
-        self.host_call()?;
-        self.sends(bytes.len())?;
+        let asked = Write { connection: self.number(&connection)?, bytes };
+        let call = begin!(self, "tcp.write", &asked, asked.bytes.len());
+        self.sends(asked.bytes.len())?;
         let start = Instant::now();
         let deadline = self.net_deadline;
-        let connection = &mut self.table.get_mut(&connection)?.0;
-        connection.set_deadline(deadline);
-        let written = connection.write(&bytes).await;
+        let link = self.table.get_mut(&connection)?.link()?;
+        link.set_deadline(deadline);
+        let written = link.write(&asked.bytes).await;
         self.waited_since(start);
-        Ok(written.map_err(|failure| self.exchange_failed(failure, start)))
+        let written = written.map_err(|failure| self.exchange_failed(failure, start));
+        Ok(self.answered(call, written, 0))
     }
 
     async fn read(
@@ -63,34 +105,38 @@ impl HostConnection for RunState {
         connection: Resource<Connection>,
         max: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, GuestError>> {
-        self.host_call()?;
+        let call = begin!(self, "tcp.read", &Read { connection: self.number(&connection)?, max }, 0);
         let start = Instant::now();
         let (deadline, most) = (self.net_deadline, (max.min(READ_BYTES) as usize).min(self.access.may_receive()));
-        let connection = &mut self.table.get_mut(&connection)?.0;
-        connection.set_deadline(deadline);
-        let read = connection.read(most).await;
+        let link = self.table.get_mut(&connection)?.link()?;
+        link.set_deadline(deadline);
+        let read = link.read(most).await;
         self.waited_since(start);
         let waited = start.elapsed().as_micros() as u64;
-        match read {
+        let read = match read {
             Ok(bytes) => {
                 let phases = Phases { body_us: Some(waited), ..Phases::default() };
                 self.account.network(&phases, waited, bytes.len() as u64);
                 self.receives(bytes.len())?;
-                Ok(Ok(bytes))
+                Ok(bytes)
             }
-            Err(failure) => Ok(Err(self.exchange_failed(failure, start))),
-        }
+            Err(failure) => Err(self.exchange_failed(failure, start)),
+        };
+        let weight = read.as_ref().map_or(0, Vec::len);
+        Ok(self.answered(call, read, weight))
     }
 
     async fn phases(&mut self, connection: Resource<Connection>) -> wasmtime::Result<GuestPhases> {
-        self.host_call()?;
-        let connection = &self.table.get(&connection)?.0;
-        Ok(phases(&connection.phases(), connection.total_us()))
+        let call = begin!(self, "tcp.phases", &Of { connection: self.number(&connection)? }, 0);
+        let link = self.table.get_mut(&connection)?.link()?;
+        let phases = phases(&link.phases(), link.total_us());
+        Ok(self.answered(call, phases, 0))
     }
 
     async fn peer(&mut self, connection: Resource<Connection>) -> wasmtime::Result<String> {
-        self.host_call()?;
-        Ok(self.table.get(&connection)?.0.peer().to_string())
+        let call = begin!(self, "tcp.peer", &Of { connection: self.number(&connection)? }, 0);
+        let peer = self.table.get_mut(&connection)?.link()?.peer().to_string();
+        Ok(self.answered(call, peer, 0))
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
@@ -100,6 +146,23 @@ impl HostConnection for RunState {
 }
 
 impl RunState {
+    async fn open_tcp(&mut self, asked: Open) -> Result<TcpConnection, NetFailure> {
+        let deadline = self.call_deadline(asked.timeout_ms);
+        let (net, permission) = self.net(Capability::Tcp)?;
+        let connection = net.tcp_open(&permission, &asked.host, asked.port, deadline).await?;
+        self.account.network(&connection.phases(), connection.total_us(), 0);
+        Ok(connection)
+    }
+
+    fn connected(&mut self, link: Option<TcpConnection>) -> wasmtime::Result<Resource<Connection>> {
+        self.account.connections += 1;
+        Ok(self.table.push(Connection { number: self.account.connections, link })?)
+    }
+
+    fn number(&self, connection: &Resource<Connection>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(connection)?.number)
+    }
+
     /// The connection's own phases were accounted when it opened: only the wait counts here.
     fn exchange_failed(&mut self, failure: NetFailure, start: Instant) -> GuestError {
         let total_us = start.elapsed().as_micros() as u64;

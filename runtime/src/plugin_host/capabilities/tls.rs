@@ -1,12 +1,23 @@
 //! A TLS handshake whose certificates may be looked at, trusted or not.
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
 use crate::domain::Capability;
-use crate::plugin_host::bindings::imports::net::NetError as GuestError;
+use crate::net::NetFailure;
+use crate::plugin_host::bindings::imports::net::{Certificate, NetError as GuestError};
 use crate::plugin_host::bindings::imports::tls::{Host, Session};
+use crate::plugin_host::recorder::begin;
 use crate::plugin_host::state::RunState;
+
+#[derive(Clone, Serialize)]
+struct Handshake {
+    host: String,
+    port: u16,
+    server_name: Option<String>,
+    timeout_ms: Option<u64>,
+}
 
 impl Host for RunState {
     async fn handshake(
@@ -16,29 +27,39 @@ impl Host for RunState {
         server_name: Option<String>,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<Session, GuestError>> {
-        self.host_call()?;
+        let asked = Handshake { host, port, server_name, timeout_ms };
+        let call = begin!(self, "tls.handshake", &asked, asked.host.len());
         let start = Instant::now();
-        let deadline = self.call_deadline(timeout_ms);
-        let session = match self.net(Capability::Tls) {
-            Ok((net, permission)) => {
-                net.tls_handshake(&permission, &host, port, server_name.as_deref(), deadline).await
-            }
-            Err(failure) => Err(failure),
-        };
+        let session = self.shake_hands(asked).await;
         self.waited_since(start);
-        match session {
-            Ok(session) => {
-                self.account.network(&session.phases, session.total_us, 0);
-                Ok(Ok(Session {
-                    protocol: session.protocol,
-                    cipher: session.cipher,
-                    chain: session.chain.into_iter().map(certificate).collect(),
-                    untrusted: session.untrusted,
-                    phases: phases(&session.phases, session.total_us),
-                    peer: session.peer.to_string(),
-                }))
-            }
-            Err(failure) => Ok(Err(self.net_failed(failure))),
-        }
+        let session = session.map_err(|failure| self.net_failed(failure));
+        let weight = session.as_ref().map_or(0, |session| session.chain.iter().map(weight).sum());
+        Ok(self.answered(call, session, weight))
     }
+}
+
+impl RunState {
+    async fn shake_hands(&mut self, asked: Handshake) -> Result<Session, NetFailure> {
+        let Handshake { host, port, server_name, timeout_ms } = asked;
+        let deadline = self.call_deadline(timeout_ms);
+        let (net, permission) = self.net(Capability::Tls)?;
+        let session = net.tls_handshake(&permission, &host, port, server_name.as_deref(), deadline).await?;
+        self.account.network(&session.phases, session.total_us, 0);
+        Ok(Session {
+            protocol: session.protocol,
+            cipher: session.cipher,
+            chain: session.chain.into_iter().map(certificate).collect(),
+            untrusted: session.untrusted,
+            phases: phases(&session.phases, session.total_us),
+            peer: session.peer.to_string(),
+        })
+    }
+}
+
+/// Of a certificate: its names are most of it.
+fn weight(certificate: &Certificate) -> usize {
+    size_of::<Certificate>()
+        + certificate.subject.len()
+        + certificate.issuer.len()
+        + certificate.names.iter().map(|name| size_of::<String>() + name.len()).sum::<usize>()
 }

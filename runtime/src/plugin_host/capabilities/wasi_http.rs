@@ -12,12 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http::Sender;
-use crate::domain::{BudgetKey, ErrorKind, Failure, Phases};
-use crate::net::{HttpResponse, NetError, NetFailure};
-use crate::plugin_host::bindings::imports::http::Request;
+use crate::domain::BudgetKey;
+use crate::plugin_host::bindings::imports::http::{Request, Response};
 use crate::plugin_host::bindings::imports::log::Level;
+use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::limits;
 use crate::plugin_host::outgoing::is_forbidden;
+use crate::plugin_host::recording::CallCost;
 use crate::plugin_host::run_log::RunLog;
 use crate::plugin_host::state::{Access, Account, RunLabel};
 
@@ -35,15 +36,8 @@ pub(super) struct Requests {
     /// Of the run, without those counted here.
     pub(super) host_calls_before: u32,
     started: u32,
-    ended: Arc<Mutex<Vec<Ended>>>,
-}
-
-/// What one request came to.
-struct Ended {
-    phases: Phases,
-    total_us: u64,
-    bytes_in: u64,
-    failure: Option<Failure>,
+    /// What requests cost.
+    ended: Arc<Mutex<Vec<CallCost>>>,
 }
 
 impl Requests {
@@ -61,15 +55,9 @@ impl Requests {
 
     pub(super) fn settle(&mut self, account: &mut Account) {
         account.host_calls += std::mem::take(&mut self.started);
-        for ended in self.ended.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            account.network(&ended.phases, ended.total_us, ended.bytes_in);
-            if let Some(failure) = ended.failure {
-                if failure.kind == ErrorKind::Denied {
-                    account.denials += 1;
-                    account.denied = Some(failure.message.clone());
-                }
-                account.last_failure = Some(failure);
-            }
+        for cost in self.ended.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Several may have waited at once: what the run waited is known from its idleness.
+            account.charge(&CallCost { waited_us: 0, ..cost });
         }
     }
 
@@ -107,32 +95,19 @@ impl WasiHttpHooks for Requests {
             self.log.write(Level::Warn, &failure.to_string());
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
-        let (sender, access, log, ended) =
-            (self.sender.clone(), self.access.clone(), self.log.clone(), self.ended.clone());
+        let (sender, log, ended) = (self.sender.clone(), self.log.clone(), self.ended.clone());
         let deadline = self.deadline(options);
         Box::new(async move {
             let request =
                 timeout_at(deadline, to_request(request)).await.map_err(|_| Error::ConnectionWriteTimeout)??;
-            let answer = sender.send(request, deadline).await;
-            let (end, answer) = match answer {
-                Ok(response) => (
-                    Ended {
-                        phases: response.phases,
-                        total_us: response.total_us,
-                        bytes_in: response.received_bytes,
-                        failure: None,
-                    },
-                    to_response(response),
-                ),
-                Err(NetFailure { error, phases, total_us }) => {
-                    // Most languages make one and the same error of all of these: here the reason can be read.
-                    let text = access.secrets.redact(&error.to_string());
-                    log.write(Level::Warn, &text);
-                    let failure = Some(Failure::new(error.kind(), text));
-                    (Ended { phases, total_us, bytes_in: 0, failure }, Err(to_error(&error)))
-                }
-            };
-            ended.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+            // A replay that can't go on says so when the run is over.
+            let sent = sender.send(request, deadline).await.map_err(|_| Error::HttpRequestDenied)?;
+            if let Err(error) = &sent.answer {
+                // Most languages make one and the same error of all of these: here the reason can be read.
+                log.write(Level::Warn, text(error));
+            }
+            ended.lock().unwrap_or_else(PoisonError::into_inner).push(sent.cost);
+            let answer = sent.answer.map_err(|error| to_error(&error)).and_then(to_response);
             let nothing_left: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
             answer.map(|response| (response, nothing_left))
         })
@@ -190,7 +165,7 @@ async fn whole(body: WasiBody) -> Result<Bytes, Error> {
 }
 
 /// A body that was cut ends with an error, so that nobody takes it for the whole.
-fn to_response(response: HttpResponse) -> Result<http::Response<WasiBody>, Error> {
+fn to_response(response: Response) -> Result<http::Response<WasiBody>, Error> {
     let mut headers = HeaderMap::with_capacity(response.headers.len());
     for (name, value) in &response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -198,22 +173,35 @@ fn to_response(response: HttpResponse) -> Result<http::Response<WasiBody>, Error
         }
     }
     let cut = response.truncated.then(|| Error::HttpResponseBodySize(Some(response.body.len() as u64)));
-    let body = Full::new(response.body).map_err(|never| match never {}).with_trailers(async { cut.map(Err) });
+    let body = Full::new(Bytes::from(response.body));
+    let body = body.map_err(|never| match never {}).with_trailers(async { cut.map(Err) });
     let mut answer = http::Response::new(body.boxed_unsync());
     *answer.status_mut() = http::StatusCode::from_u16(response.status).map_err(|_| Error::HttpProtocolError)?;
     *answer.headers_mut() = headers;
     Ok(answer)
 }
 
-fn to_error(error: &NetError) -> Error {
+fn to_error(error: &GuestError) -> Error {
     match error {
-        NetError::Dns(_) => Error::DnsError { rcode: None, info_code: None },
-        NetError::Connect(_) => Error::ConnectionRefused,
-        NetError::Tls(_) => Error::TlsCertificateError,
-        NetError::Timeout(_) => Error::ConnectionTimeout,
-        NetError::Protocol(_) => Error::HttpProtocolError,
-        NetError::Denied(_) => Error::HttpRequestDenied,
-        NetError::TooLarge(_) => Error::HttpResponseHeaderSectionSize(None),
+        GuestError::Dns(_) => Error::DnsError { rcode: None, info_code: None },
+        GuestError::Connect(_) => Error::ConnectionRefused,
+        GuestError::Tls(_) => Error::TlsCertificateError,
+        GuestError::Timeout(_) => Error::ConnectionTimeout,
+        GuestError::Protocol(_) => Error::HttpProtocolError,
+        GuestError::Denied(_) => Error::HttpRequestDenied,
+        GuestError::TooLarge(_) => Error::HttpResponseHeaderSectionSize(None),
+    }
+}
+
+fn text(error: &GuestError) -> &str {
+    match error {
+        GuestError::Dns(text)
+        | GuestError::Connect(text)
+        | GuestError::Tls(text)
+        | GuestError::Timeout(text)
+        | GuestError::Protocol(text)
+        | GuestError::Denied(text)
+        | GuestError::TooLarge(text) => text,
     }
 }
 

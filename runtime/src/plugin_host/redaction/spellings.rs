@@ -14,7 +14,10 @@ pub(super) fn of(secrets: &[String]) -> BTreeSet<Vec<u8>> {
     for secret in secrets {
         spell(secret, &mut spellings);
         // As it stands in a query or a form: an echo codes it once more.
-        spell(&url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>(), &mut spellings);
+        let coded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        if coded != *secret {
+            spell(&coded, &mut spellings);
+        }
         // Of a secret URL, a server sees and says what follows its own name.
         if let Ok(url) = Url::parse(secret)
             && url.has_host()

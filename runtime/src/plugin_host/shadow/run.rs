@@ -171,7 +171,9 @@ impl PluginHost {
         let (service, probe, candidate, outcome, broken, Compared { is_agreed, difference }) = match call {
             Call::Check { service, probe, ts_ms, previous, said } => {
                 let call = ProbeCall { service: &service, probe: &probe, ts_ms, previous };
-                let Checked { observation, outcome, error, used } = self.check_with(plugin, &call, run_id).await;
+                let mut checked = self.check_with(plugin, &call, run_id).await;
+                self.keep_check(plugin, &call, run_id, &mut checked, false);
+                let Checked { observation, outcome, error, used, .. } = checked;
                 let broke = compare::is_broken(outcome, &observation);
                 let compared = compare::observations(&said, &observation, broke);
                 let candidate = side(plugin, run_id, observation.status.as_str(), observation.latency_us, &used);
@@ -182,7 +184,9 @@ impl PluginHost {
             Call::Evaluate { service, settings, now_ms, history, said } => {
                 let call =
                     RuleCall { plugin: &plugin.info.name, service: &service, settings: &settings, now_ms, history };
-                let Evaluated { verdict, outcome, used } = self.evaluate_with(plugin, &call).await;
+                let mut evaluated = self.evaluate_with(plugin, &call).await;
+                self.keep_evaluation(plugin, &call, run_id, &mut evaluated);
+                let Evaluated { verdict, outcome, used, .. } = evaluated;
                 let compared = compare::verdicts(&said, &verdict);
                 let duration_us = used.duration.as_micros() as u64;
                 let candidate = side(plugin, run_id, compare::word(&verdict), Some(duration_us), &used);

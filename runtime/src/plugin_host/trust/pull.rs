@@ -10,6 +10,9 @@ use super::reference::Reference;
 use crate::plugin_host::loader::{Refusal, refuse};
 use crate::plugin_host::{PluginEntry, PluginHost};
 
+/// What the reference stands for: a few small answers.
+const RESOLVE: Duration = Duration::from_secs(20);
+
 /// All of it: 64 MiB over a slow line.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -26,7 +29,9 @@ impl PluginHost {
             deadline: Instant::now() + PATIENCE,
         };
         let mut client = Client::new(registry, &parsed);
-        let resolved = client.resolve().await.map_err(failed)?;
+        let resolved = tokio::time::timeout(RESOLVE, client.resolve());
+        let resolved = resolved.await.map_err(|_| failed(format!("no answer within {} s", RESOLVE.as_secs())))?;
+        let resolved = resolved.map_err(failed)?;
         if let Some(name) = name {
             self.shared.trust.check_pin(name, &resolved.component)?;
             let active = self.shared.active.load();

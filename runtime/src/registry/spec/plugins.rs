@@ -157,7 +157,8 @@ pub struct GrantsSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BudgetSpec {
-    /// Milliseconds, or text such as `10s`. Default: the probe's timeout, 2 s for a rule, 30 s for a notifier.
+    /// Milliseconds, or text such as `10s`. Default: the probe's timeout, 2 s for a rule, 30 s for a notifier,
+    /// 10 s for a webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_clock: Option<DurationSpec>,
     /// Milliseconds, or text such as `500ms`. Default: 1 s.

@@ -54,6 +54,8 @@ impl Report<'_> {
         push(BudgetKey::Cpu, self.used.cpu_us.max(), budget.cpu.as_micros() as u64, micros);
         push(BudgetKey::Memory, worst.memory_bytes, budget.memory_bytes, bytes);
         push(BudgetKey::HostCalls, worst.host_calls, budget.host_calls.into(), |count| count.to_string());
+        push(BudgetKey::BytesOut, worst.bytes_out, budget.bytes_out, bytes);
+        push(BudgetKey::BytesIn, worst.bytes_in, budget.bytes_in, bytes);
         push(BudgetKey::LogBytes, worst.log_bytes, budget.log_bytes, bytes);
         shares
     }

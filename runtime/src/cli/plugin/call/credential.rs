@@ -5,6 +5,7 @@ use secrecy::SecretString;
 
 use crate::domain::{Credential, CredentialKind};
 
+const OPTION: &str = "--auth";
 const SHAPES: &str = "`[NAME=]bearer:TOKEN`, `[NAME=]basic:USER:PASSWORD`, `[NAME=]header:HEADER:VALUE` or `[NAME=]query:PARAMETER:VALUE`";
 
 /// Errors never repeat the text: it may hold the secret.
@@ -14,18 +15,18 @@ pub(super) fn parse(text: &str) -> Result<Credential> {
     let (name, kind) = head.split_once('=').unwrap_or(("default", head));
     let pair = || rest.split_once(':').with_context(wrong);
     let kind = match kind {
-        "bearer" => CredentialKind::Bearer { token: secret(rest)? },
+        "bearer" => CredentialKind::Bearer { token: secret(OPTION, rest)? },
         "basic" => {
             let (username, password) = pair()?;
-            CredentialKind::Basic { username: username.to_owned(), password: secret(password)? }
+            CredentialKind::Basic { username: username.to_owned(), password: secret(OPTION, password)? }
         }
         "header" => {
             let (header, value) = pair()?;
-            CredentialKind::Header { header: header.to_owned(), value: secret(value)? }
+            CredentialKind::Header { header: header.to_owned(), value: secret(OPTION, value)? }
         }
         "query" => {
             let (parameter, value) = pair()?;
-            CredentialKind::Query { parameter: parameter.to_owned(), value: secret(value)? }
+            CredentialKind::Query { parameter: parameter.to_owned(), value: secret(OPTION, value)? }
         }
         _ => bail!(wrong()),
     };
@@ -33,12 +34,12 @@ pub(super) fn parse(text: &str) -> Result<Credential> {
 }
 
 /// `$VARIABLE`, `@FILE`, or the secret itself.
-fn secret(text: &str) -> Result<SecretString> {
+pub(super) fn secret(option: &str, text: &str) -> Result<SecretString> {
     let value = match (text.strip_prefix('$'), text.strip_prefix('@')) {
         (Some(variable), _) => std::env::var(variable)
-            .with_context(|| format!("`--auth` names the variable `{variable}`, which is not set"))?,
+            .with_context(|| format!("`{option}` names the variable `{variable}`, which is not set"))?,
         (_, Some(file)) => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("`--auth` names the file `{file}`"))?;
+            let text = std::fs::read_to_string(file).with_context(|| format!("`{option}` names the file `{file}`"))?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
         _ => text.to_owned(),

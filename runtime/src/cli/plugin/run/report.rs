@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::super::call::Answer;
 use super::super::units::{bar, bytes, micros};
+use super::calls;
 use crate::cli::print::{cell, line, table};
-use crate::domain::{DeliveryError, ErrorKind, Finding, Observation, PluginRun, Verdict};
-use crate::plugin_host::PluginEntry;
+use crate::domain::{DeliveryError, Finding, Metric, Observation, PluginRun, ReceivedEvent, Reception, Verdict};
+use crate::plugin_host::{PluginEntry, PluginError, ReceiveError, RecordedCall};
 
 /// Characters of the longest bar.
 const BAR: usize = 32;
@@ -15,6 +16,8 @@ pub(super) struct Report<'a> {
     pub(super) entry: &'a PluginEntry,
     pub(super) answer: &'a Answer,
     pub(super) account: Option<&'a PluginRun>,
+    /// What it asked the host.
+    pub(super) calls: &'a [RecordedCall],
 }
 
 impl Report<'_> {
@@ -28,6 +31,10 @@ impl Report<'_> {
                 "memoryBytes": account.memory_bytes,
                 "hostCalls": account.host_calls,
                 "logBytes": account.log_bytes,
+                "bytesIn": account.bytes_in,
+                "bytesOut": account.bytes_out,
+                "denials": account.denials,
+                "denied": account.denied,
             })
         });
         let mut report = json!({
@@ -38,6 +45,7 @@ impl Report<'_> {
                 "digest": self.entry.digest,
             },
             "run": cost,
+            "calls": calls::json(self.calls),
         });
         let (key, value) = match self.answer {
             Answer::Probe(observation) => ("observation", observation_json(observation)),
@@ -49,6 +57,7 @@ impl Report<'_> {
                     Err(error) => json!({ "error": error.to_string(), "isRetryable": is_retryable(error) }),
                 },
             ),
+            Answer::Webhook(reception) => ("reception", reception_json(reception)),
         };
         report[key] = value;
         report
@@ -67,7 +76,10 @@ impl Report<'_> {
                 let again = if is_retryable(error) { "worth another attempt" } else { "not worth another attempt" };
                 field("not sent", &format!("{error} ({again})"));
             }
+            Answer::Webhook(Ok(reception)) => print_reception(reception),
+            Answer::Webhook(Err(error)) => field("turned away", &error.to_string()),
         }
+        calls::print(self.calls);
         if let Some(account) = self.account {
             print_cost(account);
         }
@@ -84,13 +96,6 @@ fn print_observation(observation: &Observation) {
     print_phases(observation);
     for metric in &observation.metrics {
         field(&metric.name, &cell(&serde_json::to_value(&metric.value).unwrap_or_default()));
-    }
-    if observation.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Denied) {
-        line("");
-        line(
-            "The policy said no. A probe may reach the host of `--url` and hosts that its settings name; the plugin has to ask",
-        );
-        line("for any other one in its `wants`, and the operator to allow it.");
     }
 }
 
@@ -114,7 +119,7 @@ fn print_phases(observation: &Observation) {
     }
 }
 
-fn print_verdict(verdict: &Result<Verdict, crate::plugin_host::PluginError>) {
+fn print_verdict(verdict: &Result<Verdict, PluginError>) {
     let finding = |word: &str, finding: &Finding| {
         field("verdict", word);
         field("summary", &finding.summary);
@@ -135,13 +140,73 @@ fn print_verdict(verdict: &Result<Verdict, crate::plugin_host::PluginError>) {
     }
 }
 
+fn print_reception(reception: &Reception) {
+    field("events", &reception.events.len().to_string());
+    for event in &reception.events {
+        line("");
+        field("kind", &event.kind);
+        field("summary", &event.summary);
+        event.id.iter().for_each(|id| field("id", id));
+        if let Some(report) = &event.report {
+            let failure = report.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+            field("reports", &format!("{}{failure}", report.status.as_str()));
+        }
+        field("payload", &event.payload);
+    }
+    if let Some(answer) = &reception.answer {
+        field("answers", &String::from_utf8_lossy(&answer.body));
+    }
+}
+
+fn reception_json(reception: &Result<Reception, ReceiveError>) -> Value {
+    let event = |event: &ReceivedEvent| {
+        json!({
+            "id": event.id,
+            "kind": event.kind,
+            "tsMs": event.ts_ms,
+            "summary": event.summary,
+            // As text where it should be none.
+            "payload": serde_json::from_str(&event.payload).unwrap_or_else(|_| Value::from(event.payload.clone())),
+            "attributes": metrics(&event.attributes),
+            "report": event.report.as_ref().map(|report| json!({
+                "status": report.status,
+                "errorKind": report.failure.as_ref().map(|failure| failure.kind),
+                "error": report.failure.as_ref().map(|failure| &failure.message),
+                "metrics": metrics(&report.metrics),
+            })),
+        })
+    };
+    match reception {
+        Ok(reception) => json!({
+            "events": reception.events.iter().map(event).collect::<Vec<_>>(),
+            "answer": reception.answer.as_ref().map(|answer| String::from_utf8_lossy(&answer.body)),
+        }),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
+fn metrics(metrics: &[Metric]) -> Map<String, Value> {
+    metrics
+        .iter()
+        .map(|metric| (metric.name.clone(), serde_json::to_value(&metric.value).unwrap_or_default()))
+        .collect()
+}
+
 fn print_cost(account: &PluginRun) {
+    if let Some(denied) = &account.denied {
+        line("");
+        field("denials", &account.denials.to_string());
+        line(&cell(&Value::from(denied.as_str())));
+        line("To try it here: `--allow-host HOST`, for hosts that the plugin names in its `wants`.");
+    }
     line("");
     let rows = [
         ("wall clock", micros(account.duration_us)),
         ("cpu", micros(account.cpu_us)),
         ("memory", bytes(account.memory_bytes)),
         ("host calls", account.host_calls.to_string()),
+        ("bytes out", bytes(account.bytes_out)),
+        ("bytes in", bytes(account.bytes_in)),
         ("log", bytes(account.log_bytes)),
     ];
     table(&["COST", ""], &rows.map(|(name, value)| vec![name.to_owned(), value]));
@@ -159,11 +224,6 @@ fn is_retryable(error: &DeliveryError) -> bool {
 /// As the API has it.
 fn observation_json(observation: &Observation) -> Value {
     let failure = observation.failure.as_ref();
-    let metrics: Map<String, Value> = observation
-        .metrics
-        .iter()
-        .map(|metric| (metric.name.clone(), serde_json::to_value(&metric.value).unwrap_or_default()))
-        .collect();
     json!({
         "service": observation.service,
         "status": observation.status,
@@ -173,19 +233,14 @@ fn observation_json(observation: &Observation) -> Value {
         "errorKind": failure.map(|failure| failure.kind),
         "error": failure.map(|failure| &failure.message),
         "bytes": observation.bytes,
-        "metrics": metrics,
+        "metrics": metrics(&observation.metrics),
     })
 }
 
-fn verdict_json(verdict: &Result<Verdict, crate::plugin_host::PluginError>) -> Value {
+fn verdict_json(verdict: &Result<Verdict, PluginError>) -> Value {
     let finding = |word: &str, finding: &Finding| {
-        let details: Map<String, Value> = finding
-            .details
-            .iter()
-            .map(|detail| (detail.name.clone(), serde_json::to_value(&detail.value).unwrap_or_default()))
-            .collect();
         json!({
-            "verdict": word, "summary": finding.summary, "value": finding.value, "wanted": finding.wanted, "details": details,
+            "verdict": word, "summary": finding.summary, "value": finding.value, "wanted": finding.wanted, "details": metrics(&finding.details),
         })
     };
     match verdict {

@@ -1,0 +1,227 @@
+//! A recording of a real run in place of written answers: download one from a server (`GET /api/v1/recordings/RUN_ID`, or
+//! `extrack plugin recordings`), keep it beside the tests, and the run happens again.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{Host, State};
+use crate::cel::CelError;
+use crate::notifier::Notification;
+use crate::probe::Check;
+use crate::rule::Evaluation;
+use crate::webhook::Delivery;
+use crate::wit::{cel, notifier, probe, rule};
+
+use notifier::exports::external_tracking::plugin::notifiers;
+use probe::exports::external_tracking::plugin::probes;
+use rule::exports::external_tracking::plugin::rules;
+
+/// The format that this version of the crate reads.
+const FORMAT: u64 = 1;
+
+impl Host {
+    /// Puts a host in place that answers as it did in a recorded run. A request that was not made then fails the test.
+    ///
+    /// ```no_run
+    /// # use extrack_plugin::prelude::*;
+    /// # use extrack_plugin::fake;
+    /// # #[derive(Settings)] struct Settings {}
+    /// # fn check(_: &Check, _: &Settings) -> Result<Observation, Stop> { Ok(Observation::healthy()) }
+    /// let host = fake::Host::replay(&std::fs::read_to_string("tests/recording-4711.json").unwrap());
+    /// let observation = check(&host.recorded_check(), &host.recorded_settings()).unwrap();
+    /// assert_eq!(observation.status, Status::Healthy);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the text is not a recording, or one of another format.
+    pub fn replay(recording: &str) -> Self {
+        let tape = Tape::read(recording).unwrap_or_else(|reason| panic!("this is not a recording of a run: {reason}"));
+        let host = Self::install();
+        {
+            let mut state = host.0.borrow_mut();
+            state.now_ms = tape.ts_ms;
+            state.tape = Some(tape);
+        }
+        host
+    }
+
+    /// What the recorded run of a probe was given.
+    pub fn recorded_check(&self) -> Check {
+        self.argument::<probes::Context>(0).into()
+    }
+
+    /// What the recorded evaluation of a rule was given.
+    pub fn recorded_evaluation(&self) -> Evaluation {
+        let context: rules::Context = self.argument(0);
+        Evaluation { service: context.service, now_ms: context.now_ms }
+    }
+
+    /// The message that the recorded run of a notifier was given.
+    pub fn recorded_notification(&self) -> Notification {
+        self.argument::<notifiers::Notification>(1)
+    }
+
+    /// The delivery that the recorded run of a webhook was given.
+    pub fn recorded_delivery(&self) -> Delivery {
+        Delivery::new(self.argument(0), self.argument(1))
+    }
+
+    /// The settings of the recorded run; secrets are placeholders, as always.
+    pub fn recorded_settings<S: crate::settings::Setting>(&self) -> S {
+        let settings = self.with_tape(|tape| tape.arguments[0]["settings"].as_str().map(str::to_owned));
+        let settings = settings.expect("every kind of plugin is given settings");
+        S::from_json(&settings).unwrap_or_else(|faults| panic!("the recorded settings have faults: {faults:?}"))
+    }
+
+    fn argument<T: DeserializeOwned>(&self, index: usize) -> T {
+        let argument = self.with_tape(|tape| tape.arguments.get(index).cloned());
+        let argument = argument.unwrap_or_else(|| panic!("the recorded run had no argument {}", index + 1));
+        serde_json::from_value(argument).unwrap_or_else(|error| panic!("a run of another kind was recorded: {error}"))
+    }
+
+    fn with_tape<T>(&self, ask: impl FnOnce(&Tape) -> T) -> T {
+        let state = self.0.borrow();
+        ask(state.tape.as_ref().expect("this host was not made with `Host::replay`"))
+    }
+}
+
+/// What is left of a recording.
+pub(crate) struct Tape {
+    ts_ms: u64,
+    arguments: Vec<Value>,
+    calls: VecDeque<Map<String, Value>>,
+    connections: u32,
+}
+
+impl Tape {
+    fn read(text: &str) -> Result<Self, String> {
+        let mut recording: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if recording["format"] != FORMAT {
+            return Err(format!("its format is {}, this version reads {FORMAT}", recording["format"]));
+        }
+        spell_out(&mut recording["calls"]);
+        spell_out(&mut recording["arguments"]);
+        let list = |name: &str| recording[name].as_array().cloned().ok_or_else(|| format!("it has no `{name}`"));
+        let calls = list("calls")?.into_iter().map(|call| match call {
+            Value::Object(call) => Ok(call),
+            _ => Err("a call is not an object".to_owned()),
+        });
+        Ok(Self {
+            ts_ms: recording["run"]["tsMs"].as_u64().unwrap_or_default(),
+            arguments: list("arguments")?,
+            calls: calls.collect::<Result<_, _>>()?,
+            connections: 0,
+        })
+    }
+
+    /// The recorded answer to the next call that is the same.
+    fn find<A: DeserializeOwned>(&mut self, function: &str, request: &Value) -> Option<A> {
+        let same = |call: &Map<String, Value>| {
+            call.get("function").is_some_and(|name| name == function)
+                && call.get("request").unwrap_or(&Value::Null) == request
+        };
+        let index = self.calls.iter().position(same)?;
+        let mut call = self.calls.remove(index)?;
+        if let Some(missing) = call.get("missing").filter(|missing| !missing.is_null()) {
+            panic!("the recording has no answer to `{function}` {request}: {missing}");
+        }
+        let answer = call.remove("answer").unwrap_or_default();
+        let answer = serde_json::from_value(answer);
+        Some(answer.unwrap_or_else(|error| panic!("the recorded answer to `{function}` can't be read: {error}")))
+    }
+
+    /// Of the connection that the recorded run opened next, from 1.
+    pub(crate) fn next_connection(&mut self) -> u32 {
+        self.connections += 1;
+        self.connections
+    }
+}
+
+impl State {
+    /// None: this host plays no recording.
+    pub(crate) fn recorded<A: DeserializeOwned>(&mut self, function: &str, request: &impl Serialize) -> Option<A> {
+        let request = serde_json::to_value(request).expect("what a plugin asks is plain data");
+        let tape = self.tape.as_mut()?;
+        let found = tape.find(function, &request);
+        Some(found.unwrap_or_else(|| {
+            let left: Vec<String> = tape.calls.iter().map(|call| Value::from(call.clone()).to_string()).collect();
+            panic!(
+                "the recorded run did not ask `{function}` {request}; what it asked and was not asked again:\n{}",
+                left.join("\n")
+            )
+        }))
+    }
+
+    /// The variables travel as text, in whichever order.
+    pub(crate) fn recorded_cel(&mut self, expression: &str, variables: &Value) -> Option<Result<Value, CelError>> {
+        let tape = self.tape.as_mut()?;
+        let index = tape.calls.iter().position(|call| {
+            let Some(request) = call.get("request") else { return false };
+            let text = request["variables"].as_str().unwrap_or_default();
+            call.get("function").is_some_and(|name| name == "cel.evaluate")
+                && request["expression"] == expression
+                && serde_json::from_str::<Value>(text).is_ok_and(|recorded| recorded == *variables)
+        })?;
+        let request = tape.calls[index].get("request").cloned()?;
+        let answer: Result<String, cel::CelError> = tape.find("cel.evaluate", &request)?;
+        Some(match answer {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| CelError::Failed(error.to_string())),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// For what the fake host can do by itself. None too if the recorded run did not ask.
+    pub(crate) fn recorded_or<A: DeserializeOwned>(&mut self, function: &str, request: &impl Serialize) -> Option<A> {
+        let request = serde_json::to_value(request).expect("what a plugin asks is plain data");
+        self.tape.as_mut()?.find(function, &request)
+    }
+}
+
+/// Recordings write bytes as `{"utf8": …}` or `{"base64": …}`; here they are lists of numbers.
+fn spell_out(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(spell_out),
+        Value::Object(fields) => {
+            let bytes = match (fields.len(), fields.iter().next()) {
+                (1, Some((name, Value::String(text)))) if name == "utf8" => Some(text.as_bytes().to_vec()),
+                (1, Some((name, Value::String(text)))) if name == "base64" => base64(text),
+                _ => None,
+            };
+            match bytes {
+                Some(bytes) => *value = Value::from(bytes),
+                None => fields.values_mut().for_each(spell_out),
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The standard alphabet (RFC 4648), padded.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text.trim_end_matches('=').bytes() {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(six);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Every host call of a run passes here. A tape keeps what the guest asked and was answered, as it saw them, until it is known
+//! whether the run is worth keeping; a replay answers from a recording and performs nothing.
+//!
+//! A capability calls `begin` with the request, performs it unless it was answered, and passes its answer through `answered`.
+
+mod tape;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::bindings::imports::log::Level;
+use super::recording::CallCost;
+use super::replay::{Player, ReplayStop};
+use super::state::RunState;
+
+pub(super) use tape::Tape;
+
+/// Shared by everything that makes calls for one run. Off unless somebody wants the recording.
+#[derive(Clone, Default)]
+pub(super) enum Recorder {
+    #[default]
+    Off,
+    Tape(Arc<Mutex<Tape>>),
+    Replay(Arc<Mutex<Player>>),
+}
+
+/// What becomes of a call.
+pub(super) enum Step<A> {
+    /// The host does it, and hands the answer to `finish`.
+    Perform(CallId),
+    /// It was answered from a recording; the cost is the recorded one.
+    Answered(A, CallCost),
+}
+
+/// Where the answer belongs; none: it is not kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallId(Option<usize>);
+
+impl Recorder {
+    pub(super) fn tape() -> Self {
+        Recorder::Tape(Arc::default())
+    }
+
+    /// `weight`: about how many bytes of text the request holds.
+    pub(super) fn begin<Q, A>(&self, function: &'static str, request: &Q, weight: usize) -> Result<Step<A>, ReplayStop>
+    where
+        Q: Serialize + Clone + Send + Sync + 'static,
+        A: DeserializeOwned,
+    {
+        match self {
+            Recorder::Off => Ok(Step::Perform(CallId(None))),
+            Recorder::Tape(tape) => Ok(Step::Perform(CallId(lock(tape).begin(function, request, weight)))),
+            Recorder::Replay(player) => match lock(player).answer(function, request)? {
+                Some((answer, cost)) => Ok(Step::Answered(answer, cost)),
+                None => Ok(Step::Perform(CallId(None))),
+            },
+        }
+    }
+
+    pub(super) fn finish<A>(&self, call: CallId, answer: &A, weight: usize, cost: CallCost)
+    where
+        A: Serialize + Clone + Send + Sync + 'static,
+    {
+        self.finish_later(call, weight, cost, || answer.clone());
+    }
+
+    /// For answers that can be computed from something that does not change, if they are wanted at all.
+    pub(super) fn finish_later<A>(&self, call: CallId, weight: usize, cost: CallCost, answer: impl FnOnce() -> A)
+    where
+        A: Serialize + Send + Sync + 'static,
+    {
+        if let (Recorder::Tape(tape), CallId(Some(call))) = (self, call) {
+            lock(tape).finish(call, weight, cost, answer);
+        }
+    }
+
+    pub(super) fn log(&self, level: Level, message: &str) {
+        match self {
+            Recorder::Off => {}
+            Recorder::Tape(tape) => lock(tape).log(level, message),
+            Recorder::Replay(player) => lock(player).log(level, message),
+        }
+    }
+
+    /// What was taped; the run is over.
+    pub(super) fn take_tape(&self) -> Option<Tape> {
+        match self {
+            Recorder::Tape(tape) => Some(std::mem::take(&mut lock(tape))),
+            _ => None,
+        }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a call of a guest goes on: see [`Step`], with the account settled.
+pub(super) enum Begun<A> {
+    Perform(CallId),
+    Answered(A),
+}
+
+impl RunState {
+    /// Begins a host call: it is counted, and put on the tape or answered from a recording.
+    pub(super) fn begin<Q, A>(
+        &mut self,
+        function: &'static str,
+        request: &Q,
+        weight: usize,
+    ) -> wasmtime::Result<Begun<A>>
+    where
+        Q: Serialize + Clone + Send + Sync + 'static,
+        A: DeserializeOwned,
+    {
+        self.host_call()?;
+        match self.access.recorder.begin(function, request, weight).map_err(wasmtime::Error::from)? {
+            Step::Perform(call) => {
+                self.account.call = CallCost::default();
+                Ok(Begun::Perform(call))
+            }
+            Step::Answered(answer, cost) => {
+                self.account.charge(&cost);
+                Ok(Begun::Answered(answer))
+            }
+        }
+    }
+
+    /// Ends it, at the cost that the account was charged with meanwhile.
+    pub(super) fn answered<A>(&mut self, call: CallId, answer: A, weight: usize) -> A
+    where
+        A: Serialize + Clone + Send + Sync + 'static,
+    {
+        let cost = std::mem::take(&mut self.account.call);
+        self.access.recorder.finish(call, &answer, weight, cost);
+        answer
+    }
+}
+
+/// Begins a host call in a function of the contract, and returns from it when the call was answered from a recording.
+macro_rules! begin {
+    ($state:expr, $function:literal, $request:expr, $weight:expr) => {
+        match $state.begin($function, $request, $weight)? {
+            $crate::plugin_host::recorder::Begun::Perform(call) => call,
+            $crate::plugin_host::recorder::Begun::Answered(answer) => return Ok(answer),
+        }
+    };
+}
+pub(super) use begin;
