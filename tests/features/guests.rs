@@ -1,5 +1,10 @@
 //! Guests that misbehave: each costs its own run, is recorded as what it did, and nobody else notices.
 
+mod abi;
+mod bytes;
+mod egress;
+mod isolation;
+
 use extrack_tests::{Api, Inbox, PATIENCE, Silent, TargetServer, TestRuntime, Vendor, components, wait_for};
 use serde_json::{Value, json};
 
@@ -47,6 +52,9 @@ const HOSTILE: [Hostile; 8] = [
 /// Runs of each guest that are looked at.
 const RUNS: i64 = 8;
 
+/// Good services beside them: a thousand runs in the time that takes.
+const BESIDE: usize = 60;
+
 fn service(slug: &str, probe: &str, base_url: &str, interval_s: u32) -> String {
     format!(
         "\n  - {{name: \"{slug}\", type: own, baseUrl: \"{base_url}\", \
@@ -54,25 +62,47 @@ fn service(slug: &str, probe: &str, base_url: &str, interval_s: u32) -> String {
     )
 }
 
-fn beside(nginx: &TargetServer) -> String {
-    format!(
-        "services:\n  - {{name: beside, baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 1, timeout: 900}}}}",
-        nginx.url()
-    )
+/// So many good services, each every second.
+fn beside(nginx: &TargetServer, count: usize) -> String {
+    let url = nginx.url();
+    let service = |index: usize| {
+        format!(
+            "\n  - {{name: \"beside {index}\", baseUrl: \"{url}\", healthEndpoint: /health, \
+             monitoring: {{interval: 1, timeout: 900}}}}"
+        )
+    };
+    format!("services:{}", (0..count).map(service).collect::<String>())
 }
 
-/// Every second has its run, and every run went well.
+/// Every second of every good service has its run, and every run went well.
 async fn assert_unharmed(api: &Api) {
-    let harmed = api.sql("SELECT ts, status, error, missed FROM observations WHERE service = 'beside' AND (missed OR status <> 'healthy')").await;
+    let harmed = api
+        .sql(
+            "SELECT service, ts, status, error, missed FROM observations \
+             WHERE service LIKE 'beside-%' AND (missed OR status <> 'healthy')",
+        )
+        .await;
     assert!(harmed.is_empty(), "{harmed:?}");
     let gaps = api
         .sql(
-            "SELECT ts, gap_ms FROM (SELECT ts, epoch_ms(ts) - epoch_ms(lag(ts) OVER (ORDER BY ts)) AS gap_ms \
-             FROM observations WHERE service = 'beside') WHERE gap_ms <> 1000",
+            "SELECT service, ts, gap_ms FROM (SELECT service, ts, \
+             epoch_ms(ts) - epoch_ms(lag(ts) OVER (PARTITION BY service ORDER BY ts)) AS gap_ms \
+             FROM observations WHERE service LIKE 'beside-%') WHERE gap_ms <> 1000",
         )
         .await;
     assert!(gaps.is_empty(), "{gaps:?}");
     assert_eq!(api.get("/readyz").await.status, 200);
+}
+
+/// Of a hundred runs, how many began within that many seconds of their moment; as a bound of the metric says it.
+async fn began_within(api: &Api, seconds: &str) -> f64 {
+    let metrics = api.metrics().await;
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+        line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a metric has a value")
+    };
+    let within = value(&format!("extrack_probe_start_lag_seconds_bucket{{le=\"{seconds}\"}}"));
+    within * 100.0 / value("extrack_probe_start_lag_seconds_count")
 }
 
 async fn wait_for_runs(api: &Api, guest: &str, function: &str, wanted: i64) {
@@ -90,7 +120,7 @@ async fn each_costs_its_own_run_only_and_is_recorded_as_such() {
     let hostile = |hostile: &Hostile| service(hostile.guest, hostile.guest, &silent.url(), hostile.interval_s);
     let mut builder = TestRuntime::builder().services(format!(
         "{}{}\n",
-        beside(&nginx),
+        beside(&nginx, BESIDE),
         HOSTILE.iter().map(hostile).collect::<String>()
     ));
     for hostile in &HOSTILE {
@@ -135,7 +165,14 @@ async fn each_costs_its_own_run_only_and_is_recorded_as_such() {
         )
         .await;
     assert!(strangers.is_empty(), "{strangers:?}");
+    wait_for("a thousand runs beside them", PATIENCE, async || {
+        let runs = api.sql_count("SELECT count(*) FROM observations WHERE service LIKE 'beside-%'").await;
+        if runs >= 1_000 { Ok(()) } else { Err(format!("{runs} runs")) }
+    })
+    .await;
     assert_unharmed(&api).await;
+    let on_time = began_within(&api, "0.25").await;
+    assert!(on_time >= 99.0, "{on_time} % of the runs began within 250 ms of their moment");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,7 +180,7 @@ async fn garbage_is_stored_within_bounds() {
     let nginx = TargetServer::start().await;
     let guests = ["probe-answers-hugely", "probe-answers-oddly"];
     let services: String = guests.iter().map(|guest| service(guest, guest, &nginx.url(), 1)).collect();
-    let mut builder = TestRuntime::builder().services(format!("{}{services}\n", beside(&nginx)));
+    let mut builder = TestRuntime::builder().services(format!("{}{services}\n", beside(&nginx, 1)));
     for guest in guests {
         builder = builder.plugin(&format!("{guest}.wasm"), components::guest(guest));
     }
@@ -247,4 +284,29 @@ services:
     assert_eq!(inbox.received("/hook").len(), 1);
     let missed = api.sql("SELECT ts, error FROM observations WHERE missed").await;
     assert!(missed.is_empty(), "{missed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_traps_when_asked_is_told_where_it_was_asked() {
+    let nginx = TargetServer::start().await;
+    let runtime = TestRuntime::builder().services(beside(&nginx, 1)).start().await;
+    let api = runtime.api();
+    for guest in ["probe-settings-traps", "rule-look-back-traps"] {
+        api.plugin_put(guest, &components::guest(guest)).await.expect(200);
+    }
+    let monitoring = json!({"probe": "probe-settings-traps", "interval": 86400});
+    let service = json!({"name": "Shop", "type": "own", "baseUrl": nginx.url(), "private": true, "monitoring": monitoring});
+    let refused = api.post("/api/v1/services", &service).await.expect_problem(422);
+    assert!(refused.to_string().contains("settings are beneath me"), "{refused}");
+    let service = json!({
+        "name": "Shop", "baseUrl": nginx.url(), "private": true, "alerts": [{"type": "rule-look-back-traps"}],
+    });
+    let refused = api.post("/api/v1/services", &service).await.expect_problem(422);
+    assert!(refused.to_string().contains("I never look back"), "{refused}");
+    for (guest, function) in [("probe-settings-traps", "check-settings"), ("rule-look-back-traps", "look-back")] {
+        wait_for_runs(&api, guest, function, 1).await;
+        let query = format!("SELECT DISTINCT outcome FROM plugin_runs WHERE plugin = '{guest}' AND function = '{function}'");
+        assert_eq!(api.sql(&query).await, [[Value::from("trap")]], "{guest}");
+    }
+    assert_unharmed(&api).await;
 }

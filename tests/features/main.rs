@@ -12,6 +12,7 @@ mod dashboard;
 mod demo;
 mod grants;
 mod guests;
+mod health;
 mod plugins;
 mod probes;
 mod recordings;

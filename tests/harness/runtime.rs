@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::api::Api;
+use crate::names::Names;
 use crate::process;
 use crate::program::program;
 use crate::warm;
@@ -39,9 +40,16 @@ pub struct Builder {
     env: Vec<(String, String)>,
     is_demo: bool,
     has_no_token: bool,
+    names: Option<PathBuf>,
 }
 
 impl Builder {
+    /// The program asks these names, and no other name server.
+    pub fn names(mut self, names: &Names) -> Self {
+        self.names = Some(names.folder());
+        self
+    }
+
     /// `extrack demo` in place of `extrack serve`.
     pub fn demo(mut self) -> Self {
         self.is_demo = true;
@@ -95,6 +103,7 @@ impl Builder {
             folder,
             env,
             is_demo: self.is_demo,
+            names: self.names,
             process: None,
             url: String::new(),
             printed: Arc::default(),
@@ -131,6 +140,7 @@ pub struct TestRuntime {
     folder: TempDir,
     env: Vec<(String, String)>,
     is_demo: bool,
+    names: Option<PathBuf>,
     process: Option<Child>,
     url: String,
     printed: Arc<Mutex<Vec<String>>>,
@@ -225,7 +235,10 @@ impl TestRuntime {
     fn spawn(&self) -> Child {
         assert!(self.process.is_none(), "the program is running already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be written");
-        let mut command = self.command();
+        let mut command = self.command_of(match &self.names {
+            Some(folder) => with_names(folder),
+            None => Command::new(program()),
+        });
         if self.is_demo {
             command.arg("demo");
         } else {
@@ -237,7 +250,10 @@ impl TestRuntime {
 
     /// A clean environment: what the test says, and nothing of the caller's that could mean something.
     fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        self.command_of(Command::new(program()))
+    }
+
+    fn command_of(&self, mut command: Command) -> Command {
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true).current_dir(self.folder.path());
         for kept in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(kept) {
@@ -284,6 +300,19 @@ impl TestRuntime {
         let config = self.config();
         self.cli(["check-config", "--config", text(&config)]).await
     }
+}
+
+/// The program in a mount namespace of its own, where files of `folder` lie over those of `/etc`.
+fn with_names(folder: &Path) -> Command {
+    use std::os::unix::fs::MetadataExt;
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0);
+    let mut command = Command::new("unshare");
+    if !is_root {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let script = "for file in resolv.conf nsswitch.conf; do mount --bind \"$0/$file\" /etc/$file || exit 1; done; exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(folder).arg(program());
+    command
 }
 
 /// A temporary folder's path is plain text.

@@ -17,6 +17,8 @@ pub struct RunFigures {
     pub traps: u64,
     pub timeouts: u64,
     pub limits: u64,
+    /// Calls that were refused for want of a grant.
+    pub denials: u64,
     /// Of all runs together.
     pub cpu_us: u64,
     /// High-water mark over all runs.
@@ -102,6 +104,7 @@ pub struct StoredRuns {
     /// [`duration_bucket`]
     pub bucket: usize,
     pub runs: u64,
+    pub denials: u64,
     pub cpu_us: u64,
     pub memory_bytes: u64,
     pub max_duration_us: u64,

@@ -35,6 +35,8 @@ struct FiguresBody {
     timeouts: u64,
     /// It was cut off at a cap.
     limits: u64,
+    /// Calls that were refused for want of a grant.
+    denials: u64,
     /// Of all runs together.
     cpu_us: u64,
     /// High-water mark of linear memory, bytes.
@@ -102,13 +104,13 @@ impl From<PluginHealth> for HealthBody {
 
 impl From<RunFigures> for FiguresBody {
     fn from(figures: RunFigures) -> Self {
-        let RunFigures { runs, ok, errors, traps, timeouts, limits, cpu_us, memory_bytes, duration } = figures;
+        let RunFigures { runs, ok, errors, traps, timeouts, limits, denials, cpu_us, memory_bytes, duration } = figures;
         let duration = duration.map(|DurationQuantiles { p50_us, p95_us, p99_us, max_us }| DurationBody {
             p50_us,
             p95_us,
             p99_us,
             max_us,
         });
-        Self { runs, ok, errors, traps, timeouts, limits, cpu_us, memory_bytes, duration }
+        Self { runs, ok, errors, traps, timeouts, limits, denials, cpu_us, memory_bytes, duration }
     }
 }

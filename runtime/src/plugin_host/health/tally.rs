@@ -26,6 +26,7 @@ impl Tally {
             outcome: run.outcome,
             bucket: duration_bucket(run.duration_us),
             runs: 1,
+            denials: run.denials.into(),
             cpu_us: run.cpu_us,
             memory_bytes: run.memory_bytes,
             max_duration_us: run.duration_us,
@@ -42,6 +43,7 @@ impl Tally {
             RunOutcome::Timeout => &mut figures.timeouts,
             RunOutcome::Limit => &mut figures.limits,
         } += group.runs;
+        figures.denials += group.denials;
         figures.cpu_us += group.cpu_us;
         figures.memory_bytes = figures.memory_bytes.max(group.memory_bytes);
         let bucket = &mut self.durations[group.bucket.min(DURATION_BUCKETS - 1)];
@@ -57,6 +59,7 @@ impl Tally {
         mine.traps += theirs.traps;
         mine.timeouts += theirs.timeouts;
         mine.limits += theirs.limits;
+        mine.denials += theirs.denials;
         mine.cpu_us += theirs.cpu_us;
         mine.memory_bytes = mine.memory_bytes.max(theirs.memory_bytes);
         for (mine, theirs) in self.durations.iter_mut().zip(other.durations.iter()) {

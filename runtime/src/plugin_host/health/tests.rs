@@ -22,6 +22,10 @@ fn run(ts_ms: UnixMillis, outcome: RunOutcome, duration_us: u64) -> PluginRun {
         memory_bytes: duration_us * 10,
         host_calls: 0,
         log_bytes: 0,
+        denials: u32::from(outcome == RunOutcome::Error) * 2,
+        denied: None,
+        bytes_in: 0,
+        bytes_out: 0,
         denials: 0,
         denied: None,
         bytes_in: 0,
@@ -46,7 +50,7 @@ fn counts_outcomes_and_costs() {
     assert_eq!(shown.since_ms, NOON_MS);
     let total = &shown.total;
     assert_eq!((total.runs, total.ok, total.errors, total.traps, total.timeouts, total.limits), (7, 3, 1, 1, 1, 1));
-    assert_eq!((total.cpu_us, total.memory_bytes), (14_000, 70_000));
+    assert_eq!((total.denials, total.cpu_us, total.memory_bytes), (2, 14_000, 70_000));
     let duration = total.duration.unwrap();
     assert!((3_600..=4_400).contains(&duration.p50_us), "{duration:?}");
     assert_eq!([duration.p99_us, duration.max_us], [7_000, 7_000], "no quantile is above the longest");
@@ -95,6 +99,7 @@ fn goes_on_after_a_start_with_what_was_stored() {
         outcome,
         bucket: duration_bucket(2_000),
         runs,
+        denials: 0,
         cpu_us: runs,
         memory_bytes: 5,
         max_duration_us: 2_100,

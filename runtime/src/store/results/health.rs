@@ -32,7 +32,7 @@ impl ResultStore {
                 "SELECT plugin, digest, outcome, \
                      if(ts >= make_timestamp(? * 1000), epoch_ms(time_bucket(INTERVAL 5 MINUTE, ts)), 0) AS slot_ms, \
                      least(floor(log2(greatest(duration_us, 1)) * 4)::INTEGER, {}) AS bucket, \
-                     count(*), sum(cpu_us)::BIGINT, max(memory_bytes), max(duration_us) \
+                     count(*), sum(cpu_us)::BIGINT, max(memory_bytes), max(duration_us), sum(denials)::BIGINT \
                  FROM fact.plugin_runs \
                  WHERE ts >= make_timestamp(? * 1000) AND run_id < ? AND function NOT LIKE 'shadow-%' \
                  GROUP BY ALL",
@@ -52,6 +52,7 @@ impl ResultStore {
                     outcome,
                     bucket: row.get::<_, i32>(4).map_err(reading)?.unsigned_abs() as usize,
                     runs: count(5)?,
+                    denials: count(9)?,
                     cpu_us: count(6)?,
                     memory_bytes: row.get(7).map_err(reading)?,
                     max_duration_us: count(8)?,
