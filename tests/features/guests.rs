@@ -295,7 +295,8 @@ async fn one_that_traps_when_asked_is_told_where_it_was_asked() {
         api.plugin_put(guest, &components::guest(guest)).await.expect(200);
     }
     let monitoring = json!({"probe": "probe-settings-traps", "interval": 86400});
-    let service = json!({"name": "Shop", "type": "own", "baseUrl": nginx.url(), "private": true, "monitoring": monitoring});
+    let service =
+        json!({"name": "Shop", "type": "own", "baseUrl": nginx.url(), "private": true, "monitoring": monitoring});
     let refused = api.post("/api/v1/services", &service).await.expect_problem(422);
     assert!(refused.to_string().contains("settings are beneath me"), "{refused}");
     let service = json!({
@@ -305,7 +306,8 @@ async fn one_that_traps_when_asked_is_told_where_it_was_asked() {
     assert!(refused.to_string().contains("I never look back"), "{refused}");
     for (guest, function) in [("probe-settings-traps", "check-settings"), ("rule-look-back-traps", "look-back")] {
         wait_for_runs(&api, guest, function, 1).await;
-        let query = format!("SELECT DISTINCT outcome FROM plugin_runs WHERE plugin = '{guest}' AND function = '{function}'");
+        let query =
+            format!("SELECT DISTINCT outcome FROM plugin_runs WHERE plugin = '{guest}' AND function = '{function}'");
         assert_eq!(api.sql(&query).await, [[Value::from("trap")]], "{guest}");
     }
     assert_unharmed(&api).await;

@@ -7,7 +7,9 @@ const GUEST: &str = "probe-moody";
 
 fn services(url: &str) -> String {
     let service = |name: &str| {
-        format!("\n  - {{name: {name}, type: own, baseUrl: \"{url}\", monitoring: {{probe: {GUEST}, interval: 1, timeout: 900}}}}")
+        format!(
+            "\n  - {{name: {name}, type: own, baseUrl: \"{url}\", monitoring: {{probe: {GUEST}, interval: 1, timeout: 900}}}}"
+        )
     };
     format!("services:{}{}\n", service("one"), service("two"))
 }
@@ -130,7 +132,9 @@ async fn a_plugin_that_keeps_trapping_is_told_once_and_is_no_outage_of_its_servi
     assert_eq!(alerts[0]["state"], "resolved");
     assert_eq!(inbox.received("/hook").len(), 2);
     let health = api
-        .sql(&format!("SELECT runs, ok, traps, runs - ok - traps, last_error FROM plugin_health WHERE plugin = '{GUEST}'"))
+        .sql(&format!(
+            "SELECT runs, ok, traps, runs - ok - traps, last_error FROM plugin_health WHERE plugin = '{GUEST}'"
+        ))
         .await;
     let figures = [&health[0][0], &health[0][1], &health[0][2]].map(|figure| figure.as_i64().unwrap());
     assert!(figures[0] == figures[1] + figures[2] && figures[2] >= 14, "{health:?}");

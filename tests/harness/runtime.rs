@@ -310,7 +310,8 @@ fn with_names(folder: &Path) -> Command {
     if !is_root {
         command.args(["--user", "--map-root-user"]);
     }
-    let script = "for file in resolv.conf nsswitch.conf; do mount --bind \"$0/$file\" /etc/$file || exit 1; done; exec \"$@\"";
+    let script =
+        "for file in resolv.conf nsswitch.conf; do mount --bind \"$0/$file\" /etc/$file || exit 1; done; exec \"$@\"";
     command.args(["--mount", "sh", "-c", script]).arg(folder).arg(program());
     command
 }

@@ -33,6 +33,7 @@ impl PluginAlert {
             name: NAME.to_owned(),
             plugin: RULE.to_owned(),
             settings: json!({ RULE: CONDITION }),
+            probes: None,
             duration: Duration::ZERO,
             severity: Severity::Warning,
             channels: None,
@@ -43,7 +44,9 @@ impl PluginAlert {
 
     /// As an entry of `alerts.yaml` wants it; what it leaves open stays as built in.
     pub(super) async fn compile(compiler: &mut Compiler<'_>, spec: &AlertSpec, at: &str) -> Option<Self> {
-        for (key, is_given) in [("services", spec.services.is_some()), ("tags", spec.tags.is_some())] {
+        for (key, is_given) in
+            [("services", spec.services.is_some()), ("tags", spec.tags.is_some()), ("probes", spec.probes.is_some())]
+        {
             if is_given {
                 let message = format!("`{NAME}` looks at plugins, not at services; leave this out");
                 compiler.report.fault(child(at, key), message);

@@ -49,7 +49,10 @@ fn refused() -> Vec<(Hostile, &'static str, &'static str)> {
             "",
         ),
         (
-            Hostile { describe: "(i32.store8 (i32.const 40) (i32.const 0xff)) global.get $info", ..new("describe-no-text") },
+            Hostile {
+                describe: "(i32.store8 (i32.const 40) (i32.const 0xff)) global.get $info",
+                ..new("describe-no-text")
+            },
             "describe",
             "",
         ),
@@ -83,7 +86,10 @@ fn broken() -> Vec<(Hostile, &'static [&'static str], &'static str)> {
         (Hostile { check: "i32.const -8", ..new("answers-outside") }, trap, ""),
         (Hostile { check: "i32.const 3", ..new("answers-unaligned") }, trap, ""),
         (
-            Hostile { check: "(i32.store8 (i32.const 520) (i32.const 250)) global.get $healthy", ..new("no-such-status") },
+            Hostile {
+                check: "(i32.store8 (i32.const 520) (i32.const 250)) global.get $healthy",
+                ..new("no-such-status")
+            },
             trap,
             "",
         ),

@@ -90,7 +90,8 @@ async fn no_spelling_of_an_address_gets_a_guest_there() {
         let ended = attempts(&api, &format!("own-{index}")).await;
         assert!(ended[0].starts_with("denied: "), "{url} ended as {ended:?}");
     }
-    let denials = api.sql_count(&format!("SELECT sum(denials)::BIGINT FROM plugin_runs WHERE plugin = '{GUEST}'")).await;
+    let denials =
+        api.sql_count(&format!("SELECT sum(denials)::BIGINT FROM plugin_runs WHERE plugin = '{GUEST}'")).await;
     assert!(denials > 30, "each is counted: {denials}");
 }
 

@@ -26,10 +26,6 @@ fn run(ts_ms: UnixMillis, outcome: RunOutcome, duration_us: u64) -> PluginRun {
         denied: None,
         bytes_in: 0,
         bytes_out: 0,
-        denials: 0,
-        denied: None,
-        bytes_in: 0,
-        bytes_out: 0,
     }
 }
 
