@@ -45,7 +45,7 @@ enum Command {
     Services(services::Services),
     /// Plugins: make, build, test, try and check one; install it, run it beside the active version, roll back; say what it may do.
     #[command(subcommand)]
-    Plugin(plugin::Plugin),
+    Plugin(Box<plugin::Plugin>),
     /// Alerts.
     #[command(subcommand)]
     Alerts(alerts::Alerts),

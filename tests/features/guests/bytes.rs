@@ -96,7 +96,8 @@ async fn compiled_code_is_taken_from_our_own_folder_only_and_only_whole() {
     assert_refused(&api, "in disguise", "swapped", &disguised, "compile").await;
 
     // One that was changed on disk is compiled again from the component, whatever was changed.
-    let changes: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(&str, Change); 4] = [
         ("one bit of the code", |bytes| {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
