@@ -94,6 +94,7 @@ impl Mailer {
             hosts: vec![rule],
             public_hosts: Vec::new(),
             allow_private: settings.allow_private,
+            private_remedy: Permission::OPEN_IN_FILES,
             subject: format!("the SMTP server `{}:{}`", settings.host, settings.port),
             setting: "`SMTP_HOST`".to_owned(),
         };

@@ -18,6 +18,8 @@ pub struct Permission {
     pub public_hosts: Vec<HostRule>,
     /// Loopback and private addresses may be reached.
     pub allow_private: bool,
+    /// How the operator opens them, for denials.
+    pub private_remedy: &'static str,
     /// Who is asking, for denials: ``probe `http` of service `shop-api` ``.
     pub subject: String,
     /// Where the operator names what may be reached, for denials: `` `baseUrl` of the service ``. `{host}` in it stands for
@@ -26,6 +28,9 @@ pub struct Permission {
 }
 
 impl Permission {
+    /// [`Self::private_remedy`] of whatever belongs to a service or a channel.
+    pub const OPEN_IN_FILES: &str = "write the host in a configuration file, or mark the service `private: true`";
+
     /// The host rule, before anything is resolved.
     pub fn check_host(&self, host: &Host, port: u16) -> Result<(), NetError> {
         if self.rules().any(|rule| rule.matches(host, port)) {
@@ -59,7 +64,7 @@ impl Permission {
     fn private_remedy(&self, host: &str) -> String {
         match self.allow_private {
             true => format!("write `{host}` out: a pattern opens public addresses only"),
-            false => "write the host in a configuration file, or mark the service `private: true`".to_owned(),
+            false => self.private_remedy.to_owned(),
         }
     }
 
@@ -173,6 +178,7 @@ mod tests {
             hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
             public_hosts: Vec::new(),
             allow_private,
+            private_remedy: Permission::OPEN_IN_FILES,
             subject: "probe `http` of service `shop`".to_owned(),
             setting: "`baseUrl` of the service".to_owned(),
         }

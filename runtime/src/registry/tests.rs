@@ -317,7 +317,7 @@ async fn an_entry_of_its_name_takes_the_place_of_the_built_in_alert() {
         told(&report.faults),
         [
             "/alerts/0/services: `Plugin failing` looks at plugins, not at services; leave this out",
-            "/alerts/0/colour: is not a known key; known: `condition`, `disabled`, `duration`, `name`, `notifications`, `services`, `severity`, `tags`, `type`",
+            "/alerts/0/colour: is not a known key; known: `condition`, `disabled`, `duration`, `name`, `notifications`, `probes`, `services`, `severity`, `tags`, `type`",
             "/alerts/1/name: another alert is named `Plugin failing`; give this one another name",
             "/alerts/2/threshold: is missing",
         ]

@@ -144,6 +144,7 @@ mod tests {
             hosts: ["a.example", "b.example", "127.0.0.1"].map(|host| HostRule::parse(host).unwrap()).to_vec(),
             public_hosts: Vec::new(),
             allow_private: true,
+            private_remedy: Permission::OPEN_IN_FILES,
             subject: "a test".to_owned(),
             setting: "nothing".to_owned(),
         };

@@ -35,6 +35,7 @@ impl PluginHost {
             hosts: hosts.iter().filter_map(|host| HostRule::parse(host).ok()).collect(),
             public_hosts: Vec::new(),
             allow_private: channel.origin == Origin::File,
+            private_remedy: Permission::OPEN_IN_FILES,
             subject: format!("notifier `{}` of channel `{}`", plugin.name, channel.name),
             setting: "the settings of the channel".into(),
         };

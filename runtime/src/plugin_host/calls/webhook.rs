@@ -106,6 +106,7 @@ impl PluginHost {
             hosts: own.into_iter().chain(hosts.iter().filter_map(|host| HostRule::parse(host).ok())).collect(),
             public_hosts: Vec::new(),
             allow_private: call.service.allow_private,
+            private_remedy: Permission::OPEN_IN_FILES,
             subject: format!("webhook `{}` of service `{}`", call.webhook.name, call.service.slug),
             setting: "`baseUrl` of the service".into(),
         };

@@ -127,6 +127,7 @@ impl Login<'_> {
             hosts: host.into_iter().collect(),
             public_hosts: Vec::new(),
             allow_private: self.allow_private,
+            private_remedy: Permission::OPEN_IN_FILES,
             subject: format!("credential `{}` of service `{}`", self.name, self.service),
             setting: "`tokenUrl` of the credential".to_owned(),
         }

@@ -99,6 +99,7 @@ async fn send(access: &Access, call: HttpRequest, auth: Option<&str>) -> Result<
         hosts: ["127.0.0.1", "localhost"].map(|host| HostRule::parse(host).unwrap()).to_vec(),
         public_hosts: Vec::new(),
         allow_private: true,
+        private_remedy: Permission::OPEN_IN_FILES,
         subject: "a test".to_owned(),
         setting: "nothing".to_owned(),
     };
