@@ -7,12 +7,18 @@
 pub mod clock;
 pub mod delivery;
 pub mod engine;
+pub mod escalation;
 pub mod event_copy;
+pub mod flapping;
 pub mod history;
+pub mod labels;
 pub mod lifecycle;
+pub mod matcher;
 pub mod ports;
+pub mod routing;
 pub mod signals;
 mod stores;
+pub mod suppression;
 
 #[cfg(test)]
 mod fakes;

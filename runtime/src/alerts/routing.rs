@@ -1,0 +1,220 @@
+//! Who is told of an alert, together with which others, and how often: Alertmanager's routing tree.
+
+mod group;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::labels::Labels;
+use super::matcher::{Matcher, all_match};
+use crate::domain::ChannelId;
+
+pub use group::{Flush, GroupState, Member, flush};
+
+/// How long a group collects before its first message, before the next one when something changed, and when nothing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    pub wait: Duration,
+    pub interval: Duration,
+    pub repeat: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(30),
+            interval: Duration::from_secs(300),
+            repeat: Duration::from_secs(4 * 3_600),
+        }
+    }
+}
+
+/// One node. What a node leaves out it has from its parent, down to the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Route {
+    /// All have to match; the root's are empty.
+    pub matchers: Vec<Matcher>,
+    pub channels: Option<Vec<ChannelId>>,
+    pub group_by: Option<GroupBy>,
+    pub group_wait: Option<Duration>,
+    pub group_interval: Option<Duration>,
+    pub repeat_interval: Option<Duration>,
+    /// After a match the siblings that follow are looked at as well.
+    pub continues: bool,
+    pub routes: Vec<Route>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupBy {
+    /// Labels; no labels at all put everything into one group.
+    Labels(Vec<String>),
+    /// `...`: each alert is a group of its own.
+    Each,
+}
+
+/// Where an alert goes: one match of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Place in the tree: `0` is the root, `0.2` its third child.
+    pub path: String,
+    pub channels: Vec<ChannelId>,
+    pub group_by: GroupBy,
+    pub timing: Timing,
+}
+
+impl Route {
+    /// The deepest matching nodes, in order. Empty only if the root itself does not match.
+    pub fn destinations(&self, labels: &Labels) -> Vec<Destination> {
+        let inherited = Destination {
+            path: "0".to_owned(),
+            channels: Vec::new(),
+            group_by: GroupBy::Labels(Vec::new()),
+            timing: Timing::default(),
+        };
+        self.descend(labels, &inherited)
+    }
+
+    fn descend(&self, labels: &Labels, inherited: &Destination) -> Vec<Destination> {
+        if !all_match(&self.matchers, labels) {
+            return Vec::new();
+        }
+        let own = Destination {
+            path: inherited.path.clone(),
+            channels: self.channels.clone().unwrap_or_else(|| inherited.channels.clone()),
+            group_by: self.group_by.clone().unwrap_or_else(|| inherited.group_by.clone()),
+            timing: Timing {
+                wait: self.group_wait.unwrap_or(inherited.timing.wait),
+                interval: self.group_interval.unwrap_or(inherited.timing.interval),
+                repeat: self.repeat_interval.unwrap_or(inherited.timing.repeat),
+            },
+        };
+        let mut found = Vec::new();
+        for (index, child) in self.routes.iter().enumerate() {
+            let place = Destination { path: format!("{}.{index}", own.path), ..own.clone() };
+            let matched = child.descend(labels, &place);
+            let is_last = !matched.is_empty() && !child.continues;
+            found.extend(matched);
+            if is_last {
+                break;
+            }
+        }
+        if found.is_empty() { vec![own] } else { found }
+    }
+}
+
+impl Destination {
+    /// The labels a group is named by; `alert` keeps each alert apart where the route says so.
+    pub fn group_labels(&self, labels: &Labels, alert: i64) -> BTreeMap<String, String> {
+        match &self.group_by {
+            GroupBy::Labels(names) => names.iter().map(|name| (name.clone(), labels.joined(name))).collect(),
+            GroupBy::Each => BTreeMap::from([("alert".to_owned(), alert.to_string())]),
+        }
+    }
+
+    /// The same for all alerts of a group, and for no other: `0.1:{service="shop-api"}`.
+    pub fn group_key(&self, labels: &Labels, alert: i64) -> String {
+        let pairs: Vec<String> =
+            self.group_labels(labels, alert).iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        format!("{}:{{{}}}", self.path, pairs.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channels(names: &[&str]) -> Option<Vec<ChannelId>> {
+        Some(names.iter().map(|name| ChannelId((*name).to_owned())).collect())
+    }
+
+    fn matchers(texts: &[&str]) -> Vec<Matcher> {
+        texts.iter().map(|text| Matcher::parse(text).unwrap()).collect()
+    }
+
+    /// The example that Alertmanager's documentation is built around, in our words.
+    fn tree() -> Route {
+        Route {
+            channels: channels(&["default"]),
+            group_by: Some(GroupBy::Labels(vec!["service".to_owned()])),
+            group_wait: Some(Duration::from_secs(10)),
+            routes: vec![
+                Route {
+                    matchers: matchers(&["severity=critical"]),
+                    channels: channels(&["pager"]),
+                    continues: true,
+                    repeat_interval: Some(Duration::from_secs(600)),
+                    ..Route::default()
+                },
+                Route {
+                    matchers: matchers(&["owner=~\"db-.*\""]),
+                    channels: channels(&["database"]),
+                    group_by: Some(GroupBy::Labels(vec!["alertname".to_owned()])),
+                    routes: vec![Route {
+                        matchers: matchers(&["tag=postgres"]),
+                        channels: channels(&["postgres"]),
+                        ..Route::default()
+                    }],
+                    ..Route::default()
+                },
+                Route { matchers: matchers(&["owner=web"]), group_by: Some(GroupBy::Each), ..Route::default() },
+            ],
+            ..Route::default()
+        }
+    }
+
+    fn told(labels: &Labels) -> Vec<(String, String)> {
+        tree()
+            .destinations(labels)
+            .into_iter()
+            .map(|found| {
+                (found.path, found.channels.iter().map(|channel| channel.0.clone()).collect::<Vec<_>>().join("+"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_deepest_match_wins_and_siblings_follow_only_after_continue() {
+        for (labels, wanted) in [
+            (Labels::from([("severity", "info")]), vec![("0", "default")]),
+            (Labels::from([("severity", "critical")]), vec![("0.0", "pager")]),
+            (Labels::from([("severity", "critical"), ("owner", "db-eu")]), vec![("0.0", "pager"), ("0.1", "database")]),
+            (Labels::from([("owner", "db-eu"), ("tag", "postgres")]), vec![("0.1.0", "postgres")]),
+            (Labels::from([("owner", "web")]), vec![("0.2", "default")]),
+        ] {
+            let wanted: Vec<_> = wanted.into_iter().map(|(path, name)| (path.to_owned(), name.to_owned())).collect();
+            assert_eq!(told(&labels), wanted, "{labels:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_leaves_out_it_has_from_its_parent() {
+        let labels = Labels::from([("severity", "critical"), ("owner", "db-eu"), ("tag", "postgres")]);
+        let found = tree().destinations(&labels);
+        assert_eq!(found[0].timing.repeat, Duration::from_secs(600));
+        assert_eq!(found[0].timing.wait, Duration::from_secs(10));
+        assert_eq!(found[0].timing.interval, Timing::default().interval);
+        assert_eq!(found[1].group_by, GroupBy::Labels(vec!["alertname".to_owned()]));
+        assert_eq!(found[1].timing.repeat, Timing::default().repeat);
+    }
+
+    #[test]
+    fn a_group_has_one_key_and_no_other_has_it() {
+        let labels = Labels::from([("service", "a"), ("alertname", "Down")]);
+        let by = |group_by: GroupBy| Destination {
+            path: "0".to_owned(),
+            channels: Vec::new(),
+            group_by,
+            timing: Timing::default(),
+        };
+        let names = |names: &[&str]| GroupBy::Labels(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(by(names(&["service"])).group_key(&labels, 1), r#"0:{service="a"}"#);
+        assert_eq!(by(names(&["service"])).group_key(&labels, 2), r#"0:{service="a"}"#);
+        assert_eq!(by(names(&[])).group_key(&labels, 1), "0:{}");
+        assert_ne!(by(GroupBy::Each).group_key(&labels, 1), by(GroupBy::Each).group_key(&labels, 2));
+        let odd = Labels::from([("service", "a\",alertname=\"b")]);
+        assert_ne!(
+            by(names(&["service"])).group_key(&odd, 1),
+            by(names(&["alertname", "service"])).group_key(&labels, 1)
+        );
+    }
+}

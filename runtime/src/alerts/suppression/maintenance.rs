@@ -1,0 +1,184 @@
+//! Maintenance windows: planned work during which some alerts need not be told of, once or again and again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeZone, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+
+use crate::alerts::labels::Labels;
+use crate::alerts::matcher::{Matcher, all_match};
+use crate::domain::UnixMillis;
+
+/// A window that comes again has to end before this, so that looking for the one that is open stays short.
+const LONGEST: Duration = Duration::from_secs(31 * 86_400);
+
+#[derive(Debug, Clone)]
+pub struct Maintenance {
+    /// For people, unique.
+    pub name: String,
+    /// All have to match; none match every alert.
+    pub matchers: Vec<Matcher>,
+    pub recurrence: Recurrence,
+}
+
+#[derive(Debug, Clone)]
+pub enum Recurrence {
+    Once {
+        starts_ms: UnixMillis,
+        ends_ms: UnixMillis,
+    },
+    /// Begins whenever the schedule says, by the clocks of a time zone, and lasts for so long.
+    Cron {
+        schedule: Box<Cron>,
+        zone: Tz,
+        duration: Duration,
+    },
+}
+
+/// What is wrong with a window, and in which key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowFault {
+    pub key: &'static str,
+    pub message: String,
+}
+
+impl Recurrence {
+    pub fn once(starts_ms: UnixMillis, ends_ms: UnixMillis) -> Result<Self, WindowFault> {
+        match ends_ms > starts_ms {
+            true => Ok(Self::Once { starts_ms, ends_ms }),
+            false => Err(WindowFault { key: "end", message: "is not after `start`".to_owned() }),
+        }
+    }
+
+    /// `schedule` has five fields: minute, hour, day of the month, month, day of the week. `zone` is a name such as
+    /// `Europe/Berlin`.
+    pub fn cron(schedule: &str, zone: &str, duration: Duration) -> Result<Self, WindowFault> {
+        let fault = |key, message| Err(WindowFault { key, message });
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let parsed = match parser.parse(schedule) {
+            Ok(parsed) => Box::new(parsed),
+            Err(error) => {
+                return fault("cron", format!("`{schedule}` is not a schedule: {error}; write e.g. `0 2 * * SUN`"));
+            }
+        };
+        let Ok(zone) = zone.parse::<Tz>() else {
+            return fault("timezone", format!("`{zone}` is not a time zone; write e.g. `UTC` or `Europe/Berlin`"));
+        };
+        if duration.is_zero() || duration > LONGEST {
+            return fault("duration", "has to be more than nothing and at most 31 days".to_owned());
+        }
+        if parsed.find_next_occurrence(&zone.from_utc_datetime(&DateTime::UNIX_EPOCH.naive_utc()), true).is_err() {
+            return fault("cron", format!("`{schedule}` names a day that never comes"));
+        }
+        Ok(Self::Cron { schedule: parsed, zone, duration })
+    }
+
+    /// Start and end of the window that is open at a moment.
+    pub fn open_at(&self, now_ms: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
+        match self {
+            Self::Once { starts_ms, ends_ms } => {
+                (*starts_ms <= now_ms && now_ms < *ends_ms).then_some((*starts_ms, *ends_ms))
+            }
+            Self::Cron { schedule, zone, duration } => {
+                let now = moment(*zone, now_ms)?;
+                let start_ms = schedule.find_previous_occurrence(&now, true).ok()?.timestamp_millis();
+                let end_ms = start_ms.saturating_add(duration.as_millis() as i64);
+                (now_ms < end_ms).then_some((start_ms, end_ms))
+            }
+        }
+    }
+
+    /// Start and end of the next window that begins after a moment.
+    pub fn next_after(&self, now_ms: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
+        match self {
+            Self::Once { starts_ms, ends_ms } => (*starts_ms > now_ms).then_some((*starts_ms, *ends_ms)),
+            Self::Cron { schedule, zone, duration } => {
+                let start = schedule.find_next_occurrence(&moment(*zone, now_ms)?, false).ok()?;
+                let start_ms = start.timestamp_millis();
+                Some((start_ms, start_ms.saturating_add(duration.as_millis() as i64)))
+            }
+        }
+    }
+}
+
+impl Maintenance {
+    pub fn mutes(&self, labels: &Labels, now_ms: UnixMillis) -> bool {
+        all_match(&self.matchers, labels) && self.recurrence.open_at(now_ms).is_some()
+    }
+}
+
+fn moment(zone: Tz, ms: UnixMillis) -> Option<DateTime<Tz>> {
+    Some(zone.from_utc_datetime(&Utc.timestamp_millis_opt(ms).single()?.naive_utc()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(text: &str) -> UnixMillis {
+        DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis()
+    }
+
+    #[test]
+    fn a_window_is_open_by_the_clocks_of_its_zone() {
+        let sunday = Recurrence::cron("0 2 * * SUN", "Europe/Berlin", Duration::from_secs(7_200)).unwrap();
+        for (now, wanted) in [
+            ("2026-11-22T00:59:59Z", None),
+            ("2026-11-22T01:00:00Z", Some(("2026-11-22T01:00:00Z", "2026-11-22T03:00:00Z"))),
+            ("2026-11-22T02:59:59Z", Some(("2026-11-22T01:00:00Z", "2026-11-22T03:00:00Z"))),
+            ("2026-11-22T03:00:00Z", None),
+            ("2026-11-23T01:30:00Z", None),
+            // in summer Berlin is two hours ahead
+            ("2026-07-05T00:00:00Z", Some(("2026-07-05T00:00:00Z", "2026-07-05T02:00:00Z"))),
+        ] {
+            assert_eq!(sunday.open_at(ms(now)), wanted.map(|(start, end)| (ms(start), ms(end))), "{now}");
+        }
+        assert_eq!(sunday.next_after(ms("2026-11-22T01:00:00Z")).unwrap().0, ms("2026-11-29T01:00:00Z"));
+    }
+
+    #[test]
+    fn a_window_over_midnight_stays_open() {
+        let nightly = Recurrence::cron("30 22 * * *", "UTC", Duration::from_secs(4 * 3_600)).unwrap();
+        assert!(nightly.open_at(ms("2026-11-23T02:00:00Z")).is_some());
+        assert!(nightly.open_at(ms("2026-11-23T03:00:00Z")).is_none());
+    }
+
+    #[test]
+    fn a_window_that_comes_once_is_not_next_when_it_has_begun() {
+        let once = Recurrence::once(1_000, 2_000).unwrap();
+        assert_eq!((once.open_at(999), once.open_at(1_000), once.open_at(2_000)), (None, Some((1_000, 2_000)), None));
+        assert_eq!((once.next_after(999), once.next_after(1_000)), (Some((1_000, 2_000)), None));
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let hour = Duration::from_secs(3_600);
+        for (schedule, zone, duration, key) in [
+            ("61 2 * * *", "UTC", hour, "cron"),
+            ("* * * * * *", "UTC", hour, "cron"),
+            ("sometimes", "UTC", hour, "cron"),
+            ("0 2 30 2 *", "UTC", hour, "cron"),
+            ("0 2 * * *", "Berlin", hour, "timezone"),
+            ("0 2 * * *", "UTC", Duration::ZERO, "duration"),
+            ("0 2 * * *", "UTC", 1_000 * hour, "duration"),
+        ] {
+            assert_eq!(Recurrence::cron(schedule, zone, duration).unwrap_err().key, key, "{schedule} {zone}");
+        }
+        assert_eq!(Recurrence::once(5, 5).unwrap_err().key, "end");
+    }
+
+    #[test]
+    fn mutes_what_matches_while_it_is_open() {
+        let window = Maintenance {
+            name: "upgrade".to_owned(),
+            matchers: vec![Matcher::parse("service=shop").unwrap()],
+            recurrence: Recurrence::once(1_000, 2_000).unwrap(),
+        };
+        let (shop, mail) = (Labels::from([("service", "shop")]), Labels::from([("service", "mail")]));
+        assert!(window.mutes(&shop, 1_500));
+        assert!(!window.mutes(&mail, 1_500));
+        assert!(!window.mutes(&shop, 2_500));
+    }
+}
