@@ -33,6 +33,9 @@ const ROUTES: [(&str, &str); 20] = [
 
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
+/// Its senders have no token: the plugin asks for their signature.
+const SIGNED: &str = "/webhooks/{service}/{webhook}";
+
 fn filled(path: &str) -> String {
     path.replace("{slug}", "shop").replace("{id}", "1").replace("{name}", "http")
 }
@@ -48,7 +51,7 @@ async fn nothing_but_health_is_answered_without_a_token() {
         routes.extend(methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
     }
     let wrong = Api::new(runtime.url(), Some("not-the-token-0123456789abcdef"));
-    for (method, path) in routes.iter().filter(|(_, path)| !OPEN.contains(&path.as_str())) {
+    for (method, path) in routes.iter().filter(|(_, path)| !OPEN.contains(&path.as_str()) && path != SIGNED) {
         for (caller, what) in [(runtime.api().anonymous(), "no token"), (wrong.clone(), "a wrong token")] {
             let request = caller.request(method.parse::<Method>().unwrap(), &filled(path));
             let reply = caller.send(request.header("content-type", "application/json").body("{}")).await;

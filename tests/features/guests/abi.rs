@@ -184,17 +184,20 @@ async fn a_guest_that_breaks_the_rules_costs_its_own_run_only() {
     let before_kib = peak_kib(runtime.pid());
     for (guest, outcomes, says) in &all {
         let name = guest.name;
+        let mut function = "check";
         if guest.realloc != Hostile::new("").realloc {
             // It has broken already, when it was asked about its settings.
             let services = api.get(&format!("/api/v1/services/{name}")).await;
             assert_eq!(services.status, 404, "{name}: {}", services.text);
+            function = "check-settings";
         } else {
             let observation = api.check(name).await;
             let wanted = if outcomes.contains(&"ok") { "healthy" } else { "error" };
             assert_eq!(observation["status"], wanted, "{name}: {observation}");
         }
         let query = format!(
-            "SELECT outcome, coalesce(error, ''), memory_bytes FROM plugin_runs WHERE plugin = '{name}' ORDER BY run_id DESC LIMIT 1"
+            "SELECT outcome, coalesce(error, ''), memory_bytes FROM plugin_runs WHERE plugin = '{name}' \
+             AND function = '{function}' ORDER BY run_id DESC LIMIT 1"
         );
         let run = extrack_tests::wait_for(&format!("the account of {name}"), extrack_tests::PATIENCE, async || {
             api.sql(&query).await.pop().ok_or_else(|| "no row".to_owned())
