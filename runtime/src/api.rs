@@ -8,13 +8,16 @@ mod alerts;
 mod audit;
 mod events;
 mod health;
+mod maintenance;
 mod metrics;
 mod notifications;
 mod observations;
 mod openapi;
 mod plugins;
 mod recordings;
+mod routing;
 mod services;
+mod silences;
 mod sql;
 mod webhooks;
 

@@ -4,10 +4,13 @@ mod alerts;
 mod check_config;
 mod client;
 mod demo;
+mod maintenance;
 mod plugin;
 mod print;
+mod routes;
 mod serve;
 mod services;
+mod silences;
 mod sql;
 
 use std::process::ExitCode;
@@ -49,6 +52,15 @@ enum Command {
     /// Alerts.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Silences: mute alerts for a while.
+    #[command(subcommand)]
+    Silences(silences::Silences),
+    /// Maintenance windows: planned work during which alerts are muted.
+    #[command(subcommand)]
+    Maintenance(maintenance::Maintenance),
+    /// Who is told of which alerts.
+    #[command(subcommand)]
+    Routes(routes::Routes),
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
@@ -70,6 +82,9 @@ pub fn main() -> ExitCode {
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
+            Command::Silences(silences) => silences.run(&server).await.map(|()| 0),
+            Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
+            Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

@@ -13,6 +13,7 @@ mod tests;
 mod watch;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
@@ -30,7 +31,7 @@ use crate::registry::fault::child;
 use crate::registry::schema::Schema;
 use crate::registry::spec::{AlertsFile, NotificationSpec, PluginsFile, ServicesFile};
 use crate::registry::{
-    CheckedFiles, Fault, FileEntries, PluginDirectory, Registry, Report, check_files, prune_and_parse,
+    CheckedFiles, Fault, FileEntries, PluginDirectory, Registry, Report, RoutingEntries, check_files, prune_and_parse,
 };
 use document::{Document, MAX_FILE_BYTES};
 use environment::read_limited;
@@ -126,6 +127,13 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     entries.services = parse(&services, "services", &mut services_report);
     entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
+    entries.routing = RoutingEntries {
+        channels: parse_named(&alerts, "channels", &mut alerts_report),
+        route: parse_one(&alerts, "route", &mut alerts_report),
+        mute_times: parse_named(&alerts, "muteTimes", &mut alerts_report),
+        inhibit: parse(&alerts, "inhibit", &mut alerts_report),
+        maintenance: parse(&alerts, "maintenance", &mut alerts_report),
+    };
     for part in [services_report, alerts_report, plugins_report] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
@@ -252,6 +260,19 @@ fn parse<T: DeserializeOwned>(document: &Document, list: &str, report: &mut Repo
     parsed.collect()
 }
 
+fn parse_one<T: DeserializeOwned>(document: &Document, key: &str, report: &mut Report) -> Option<T> {
+    prune_and_parse(document.value.get(key)?.clone(), &child("", key), report)
+}
+
+fn parse_named<T: DeserializeOwned>(document: &Document, key: &str, report: &mut Report) -> BTreeMap<String, T> {
+    let at = child("", key);
+    let entries = document.value.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+    let parsed = entries
+        .into_iter()
+        .filter_map(|(name, entry)| Some((name.clone(), prune_and_parse(entry, &child(&at, &name), report)?)));
+    parsed.collect()
+}
+
 fn first_email(entries: &FileEntries) -> Option<String> {
     let find = |notifications: &[NotificationSpec], at: String| {
         let index = notifications.iter().position(|notification| notification.channel == "email")?;
@@ -269,5 +290,10 @@ fn first_email(entries: &FileEntries) -> Option<String> {
             alerts.find_map(|(index, alert)| find(alert.notifications.as_deref()?, child(&at, index)))
         })
     };
-    defaults.map(|(index, _)| child("/notifications", index)).or_else(shared).or_else(own)
+    let named = || {
+        let (name, _) = entries.routing.channels.iter().find(|(_, spec)| spec.channel == "email")?;
+        Some(child("/channels", name))
+    };
+    let defaults = defaults.map(|(index, _)| child("/notifications", index));
+    defaults.or_else(named).or_else(shared).or_else(own)
 }

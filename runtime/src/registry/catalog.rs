@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::compile::{CompiledService, RuleDraft};
 use super::files::CheckedFiles;
 use super::plugin_alert::plugins_in_use;
-use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Origin, plugin_subject};
+use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Dependencies, Origin, plugin_subject};
 
 /// Where a slug is in both, the file's service counts.
 pub(super) fn build<'a>(
@@ -28,6 +28,12 @@ pub(super) fn build<'a>(
         catalog.rules.insert(slug.clone(), rules(compiled, files));
         catalog.services.insert(slug.clone(), compiled.service.clone());
     }
+    catalog.route.clone_from(&files.routing.route);
+    catalog.mute_times = Arc::clone(&files.routing.mute_times);
+    catalog.inhibitions = Arc::clone(&files.routing.inhibitions);
+    catalog.maintenance.clone_from(&files.routing.maintenance);
+    let on = catalog.services.values().map(|service| (service.slug.clone(), service.depends_on.clone()));
+    catalog.dependencies = Arc::new(Dependencies::new(on));
     if let Some(draft) = &files.plugin_alert.draft {
         for plugin in plugins_in_use(&catalog) {
             let subject = plugin_subject(&plugin);
@@ -67,5 +73,6 @@ fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> AlertRule {
         duration: draft.duration,
         severity: draft.severity,
         channels: draft.channels.clone().unwrap_or_else(defaults),
+        is_routed: draft.channels.is_none() && files.routing.route.is_some(),
     }
 }

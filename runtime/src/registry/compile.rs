@@ -3,6 +3,7 @@
 
 mod alert;
 mod credential;
+mod routing;
 mod service;
 mod target;
 mod webhook;
@@ -14,6 +15,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub(super) use alert::{RuleDraft, SharedRule};
+pub(super) use routing::Routing;
+pub use routing::{RoutingEntries, maintenance_compile, matchers};
 pub(super) use service::CompiledService;
 pub(super) use target::{authority, default_probe};
 
@@ -41,7 +44,7 @@ pub(super) struct Compiler<'a> {
     pub(super) plugins: &'a dyn PluginDirectory,
     pub(super) origin: Origin,
     pub(super) report: Report,
-    /// `alerts.yaml` names someone for alerts that name nobody.
+    /// `alerts.yaml` names someone for alerts that name nobody, at its top or by its routing tree.
     pub(super) has_default_channels: bool,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Most services have the same few settings: each is checked once.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::AlertSignals;
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
@@ -90,6 +91,7 @@ impl World {
             webhooks: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
+            signals: AlertSignals::default(),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
@@ -109,6 +111,8 @@ impl World {
             base_url: base_url.to_owned(),
             health_endpoint: Some("/health".to_owned()),
             tags: Vec::new(),
+            labels: Default::default(),
+            depends_on: Vec::new(),
             owner: None,
             description: None,
             origin,
