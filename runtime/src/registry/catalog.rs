@@ -40,7 +40,7 @@ pub(super) fn build<'a>(
         for plugin in plugins_in_use(&catalog) {
             let subject = plugin_subject(&plugin);
             let mut rule = rule(draft, &subject, files);
-            if draft.channels.is_none() && rule.channels.is_empty() {
+            if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
                 rule.channels = everybody.iter().cloned().collect();
             }
             catalog.rules.insert(subject, vec![Arc::new(rule)]);
