@@ -17,6 +17,7 @@ pub mod matcher;
 pub mod ports;
 pub mod routing;
 pub mod signals;
+pub mod standing;
 mod stores;
 pub mod suppression;
 
@@ -28,7 +29,8 @@ pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};
 pub use engine::{AlertEngine, EngineDeps, EngineSettings};
 pub use event_copy::EventCopy;
 pub use ports::{
-    AlertDraft, AlertStore, Attempt, AttemptOutcome, Committed, EventDraft, EventSink, HistoryLoader,
+    AlertDraft, AlertStore, Attempt, AttemptOutcome, CommitError, Committed, EventDraft, EventSink, HistoryLoader,
     NotificationDraft, Notifier, PortError, RuleRunner, Transition,
 };
 pub use signals::{AlertChange, AlertSignals};
+pub use standing::{RuleStanding, RuleStandings};

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod catalog;
 pub mod duration;
 pub mod event;
+pub mod life;
 pub mod message;
 pub mod observation;
 pub mod plugin;
@@ -20,10 +21,11 @@ pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationState, NotificationStatus, Severity,
 };
 pub use catalog::{
-    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe,
+    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
     SHORTEST_HIDDEN_BYTES, Service, Webhook, plugin_subject,
 };
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
+pub use life::{Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory};
 pub use message::{DeliveryError, Message, Receipt};
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};

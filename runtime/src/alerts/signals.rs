@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, broadcast};
 
+use super::standing::RuleStandings;
 use crate::domain::{Alert, AlertEvent};
 
 /// Changes a slow listener may fall behind by before it has to read the store again.
@@ -23,6 +24,9 @@ pub struct AlertSignals {
     outbox: Arc<Notify>,
     /// Wakes the copying of events.
     events: Arc<Notify>,
+    /// Wakes whoever watches over acknowledgements.
+    acknowledged: Arc<Notify>,
+    standings: RuleStandings,
 }
 
 impl Default for AlertSignals {
@@ -31,6 +35,8 @@ impl Default for AlertSignals {
             changes: broadcast::channel(CHANGES_KEPT).0,
             outbox: Arc::new(Notify::new()),
             events: Arc::new(Notify::new()),
+            acknowledged: Arc::new(Notify::new()),
+            standings: RuleStandings::default(),
         }
     }
 }
@@ -48,6 +54,11 @@ impl AlertSignals {
         let _ = self.changes.send(AlertChange { alert: Arc::new(alert.clone()), event: Arc::new(event.clone()) });
     }
 
+    /// How each rule stands.
+    pub fn standings(&self) -> &RuleStandings {
+        &self.standings
+    }
+
     /// Has the outbox looked at now, for instance after a dead letter was put back.
     pub fn wake_delivery(&self) {
         self.outbox.notify_one();
@@ -56,6 +67,11 @@ impl AlertSignals {
     pub(super) fn wake_all(&self) {
         self.events.notify_one();
         self.outbox.notify_one();
+        self.acknowledged.notify_one();
+    }
+
+    pub(super) async fn acknowledged_woken(&self) {
+        self.acknowledged.notified().await;
     }
 
     pub(super) async fn outbox_woken(&self) {

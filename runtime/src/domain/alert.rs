@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelId, UnixMillis};
+use super::{AlertMarks, ChannelId, UnixMillis};
 
 /// Row id of an alert in the control store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +95,8 @@ pub struct Alert {
     pub fired_ms: Option<UnixMillis>,
     pub resolved_ms: Option<UnixMillis>,
     pub updated_ms: UnixMillis,
+    #[serde(default)]
+    pub marks: AlertMarks,
 }
 
 /// One change in an alert's life.

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Severity;
+use super::{Life, Severity};
 
 /// Who owns a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +111,15 @@ pub struct Probe {
     pub settings: Value,
     pub interval: Duration,
     pub timeout: Duration,
+    /// None: a run that fails is not repeated before its time.
+    pub retry: Option<Retry>,
+}
+
+/// A run that fails is repeated, before a rule may suspect anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    pub times: u32,
+    pub every: Duration,
 }
 
 /// Where a service tells us something: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed as `***`.
@@ -145,6 +154,7 @@ pub struct AlertRule {
     pub probes: Option<Vec<String>>,
     /// How long the breach has to last before the alert fires.
     pub duration: Duration,
+    pub life: Life,
     pub severity: Severity,
     pub channels: Vec<ChannelId>,
 }

@@ -65,6 +65,7 @@ fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> AlertRule {
         settings: draft.settings.clone(),
         probes: draft.probes.clone(),
         duration: draft.duration,
+        life: draft.life,
         severity: draft.severity,
         channels: draft.channels.clone().unwrap_or_else(defaults),
     }

@@ -3,6 +3,7 @@
 
 mod alert;
 mod credential;
+mod lifecycle;
 mod service;
 mod target;
 mod webhook;

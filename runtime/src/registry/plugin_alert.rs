@@ -10,7 +10,7 @@ use serde_json::json;
 use super::compile::{Compiler, RuleDraft, SharedRule};
 use super::fault::child;
 use super::spec::AlertSpec;
-use crate::domain::{Catalog, Channel, Severity};
+use crate::domain::{Catalog, Channel, Life, Severity};
 
 pub(super) const NAME: &str = "Plugin failing";
 
@@ -35,6 +35,8 @@ impl PluginAlert {
             settings: json!({ RULE: CONDITION }),
             probes: None,
             duration: Duration::ZERO,
+            // A plugin that fails now and then fails.
+            life: Life::default(),
             severity: Severity::Warning,
             channels: None,
             look_back: None,

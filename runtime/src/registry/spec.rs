@@ -2,6 +2,7 @@
 //! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
 
 mod authentication;
+mod lifecycle;
 mod plugins;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
+pub use lifecycle::{FailuresSpec, FlappingSpec, FlappingThresholdsSpec, LifecycleSpec};
 pub use plugins::{
     BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
 };
@@ -104,6 +106,12 @@ pub struct MonitoringSpec {
     /// Milliseconds, or text such as `5s`. Default: `HEALTH_CHECK_TIMEOUT`, else 5000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationSpec>,
+    /// How often a run that fails is repeated before a rule may suspect anything. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval. Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_interval: Option<DurationSpec>,
     /// HTTP status of a healthy answer, in the form the probe's plugin takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_status: Option<Value>,
@@ -133,6 +141,12 @@ pub struct ProbeSpec {
     /// Milliseconds, or text such as `5s`. Default: that of `monitoring`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationSpec>,
+    /// How often a run that fails is repeated before a rule may suspect anything. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval. Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_interval: Option<DurationSpec>,
     /// Settings of the plugin.
     #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
     pub settings: PluginSettings,
@@ -172,6 +186,8 @@ pub struct ServiceAlertSpec {
     /// How long the breach lasts before anyone is told: seconds, or text such as `2m`. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationSpec>,
+    #[serde(flatten)]
+    pub lifecycle: LifecycleSpec,
     /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<String>>,
@@ -197,6 +213,8 @@ pub struct AlertSpec {
     /// How long the breach lasts before anyone is told: seconds, or text such as `2m`. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationSpec>,
+    #[serde(flatten)]
+    pub lifecycle: LifecycleSpec,
     /// Slugs of the services it looks at. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,

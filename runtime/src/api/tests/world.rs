@@ -247,6 +247,7 @@ impl World {
             fired_ms: (state != AlertState::Pending).then_some(self.now - 60_000),
             resolved_ms: (state == AlertState::Resolved).then_some(self.now),
             updated_ms: self.now,
+            marks: Default::default(),
         }
     }
 
@@ -265,6 +266,7 @@ impl World {
             fired_ms: draft.fired_ms,
             resolved_ms: draft.resolved_ms,
             updated_ms: draft.updated_ms,
+            marks: Default::default(),
         };
         let notification = NotificationDraft {
             channel: ChannelId("slack-1a2b".to_owned()),
@@ -280,7 +282,7 @@ impl World {
             reason: "breached".to_owned(),
         };
         let notifications = message.then_some(notification).into_iter().collect();
-        let transition = Transition { alert: draft, event, notifications };
+        let transition = Transition { alert: draft, event, notifications, memory: None };
         self.control.transition_commit(transition).await.unwrap().0
     }
 

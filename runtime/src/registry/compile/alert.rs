@@ -7,9 +7,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Compiler, canonical};
-use crate::domain::{Channel, ChannelId, PluginKind, Service, Severity};
+use crate::domain::{Channel, ChannelId, Life, PluginKind, Service, Severity};
 use crate::registry::fault::{child, list};
-use crate::registry::spec::{AlertSpec, DurationSpec, NotificationSpec, PluginSettings};
+use crate::registry::spec::{AlertSpec, DurationSpec, LifecycleSpec, NotificationSpec, PluginSettings};
 
 /// The rule plugin that an alert with a `condition` and without a `type` means.
 const CONDITION: &str = "condition";
@@ -23,6 +23,7 @@ pub(crate) struct RuleDraft {
     pub(crate) settings: Value,
     pub(crate) probes: Option<Vec<String>>,
     pub(crate) duration: Duration,
+    pub(crate) life: Life,
     pub(crate) severity: Severity,
     /// `None`: the default channels.
     pub(crate) channels: Option<Vec<ChannelId>>,
@@ -50,6 +51,7 @@ pub(super) struct RuleParts<'s> {
     pub(super) probes: Option<&'s [String]>,
     pub(super) severity: Option<Severity>,
     pub(super) duration: Option<&'s DurationSpec>,
+    pub(super) lifecycle: &'s LifecycleSpec,
     pub(super) notifications: Option<&'s [NotificationSpec]>,
     pub(super) settings: &'s PluginSettings,
 }
@@ -62,6 +64,7 @@ impl Compiler<'_> {
             probes: spec.probes.as_deref(),
             severity: spec.severity,
             duration: spec.duration.as_ref(),
+            lifecycle: &spec.lifecycle,
             notifications: spec.notifications.as_deref(),
             settings: &spec.settings,
         };
@@ -84,7 +87,7 @@ impl Compiler<'_> {
         if parts.probes.is_some_and(<[_]>::is_empty) {
             self.report.fault(child(at, "probes"), "selects nothing to look at; leave it out to select all");
         }
-        let duration = self.duration(parts.duration, 1_000, &child(at, "duration"));
+        let (duration, life) = self.life(parts.lifecycle, parts.duration, at);
         let channels = match parts.notifications {
             Some(notifications) => {
                 Some(self.channels(notifications.iter().enumerate(), &child(at, "notifications")).await)
@@ -121,6 +124,7 @@ impl Compiler<'_> {
         }
         let settings = Value::Object(parts.settings.0.clone());
         let mut keys = vec!["name", "type", "severity", "duration", "probes", "notifications"];
+        keys.extend(LifecycleSpec::KEYS);
         keys.extend(more_keys);
         let locate = |pointer: &str| format!("{at}{pointer}");
         let mut look_back = None;
@@ -133,7 +137,8 @@ impl Compiler<'_> {
             plugin: plugin.to_owned(),
             settings,
             probes: parts.probes.map(<[String]>::to_vec),
-            duration: duration.unwrap_or_default(),
+            duration,
+            life,
             severity: parts.severity.unwrap_or(Severity::Warning),
             channels: channels.as_ref().map(|channels| channels.iter().map(|channel| channel.id.clone()).collect()),
             look_back,

@@ -190,7 +190,8 @@ impl Compiler<'_> {
         };
         self.settings_check(PluginKind::Probe, &plugin, &settings, &[], locate).await;
         let name = monitoring.name.clone().unwrap_or_else(|| plugin.clone());
-        Some(Probe { name, plugin, settings, interval, timeout })
+        let retry = self.retry(monitoring.retries, monitoring.retry_interval.as_ref(), interval, &main_at);
+        Some(Probe { name, plugin, settings, interval, timeout, retry })
     }
 
     async fn more_probe(&mut self, spec: &ProbeSpec, at: &str, interval: Duration, timeout: Duration) -> Option<Probe> {
@@ -201,7 +202,8 @@ impl Compiler<'_> {
         let locate = |pointer: &str| format!("{at}/settings{pointer}");
         self.settings_check(PluginKind::Probe, &spec.plugin, &settings, &[], locate).await;
         let name = spec.name.clone().unwrap_or_else(|| spec.plugin.clone());
-        Some(Probe { name, plugin: spec.plugin.clone(), settings, interval, timeout })
+        let retry = self.retry(spec.retries, spec.retry_interval.as_ref(), interval, at);
+        Some(Probe { name, plugin: spec.plugin.clone(), settings, interval, timeout, retry })
     }
 
     fn interval(&mut self, spec: Option<&DurationSpec>, default: Duration, at: &str) -> Duration {
@@ -260,6 +262,7 @@ impl Compiler<'_> {
                 probes: alert.probes.as_deref(),
                 severity: alert.severity,
                 duration: alert.duration.as_ref(),
+                lifecycle: &alert.lifecycle,
                 notifications: alert.notifications.as_deref(),
                 settings: &alert.settings,
             };

@@ -54,6 +54,7 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, key
         fired_ms: Some(2_000),
         resolved_ms: (to == AlertState::Resolved).then_some(3_000),
         updated_ms: 3_000,
+        marks: Default::default(),
     };
     let status = if to == AlertState::Resolved { NotificationStatus::Resolved } else { NotificationStatus::Firing };
     let snapshot = Alert {
@@ -70,6 +71,7 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, key
         fired_ms: Some(2_000),
         resolved_ms: None,
         updated_ms: 3_000,
+        marks: Default::default(),
     };
     let draft = |key: &&str| NotificationDraft {
         channel: ChannelId("slack-1".to_owned()),
@@ -78,7 +80,7 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, key
         alert_snapshot: snapshot.clone(),
     };
     let event = EventDraft { ts_ms: 3_000, from, to, actor: "engine".to_owned(), reason: "breached".to_owned() };
-    Transition { alert, event, notifications: keys.iter().map(draft).collect() }
+    Transition { alert, event, notifications: keys.iter().map(draft).collect(), memory: None }
 }
 
 use crate::domain::{Alert, AlertId};

@@ -2,10 +2,11 @@
 
 use sqlx::SqliteConnection;
 
+use super::rule_memory::{self, MemoryChange};
 use super::{ControlError, ControlStore, Result, exists};
 use crate::domain::{
-    Alert, AlertEvent, AlertId, AlertState, ChannelId, Notification, NotificationState, NotificationStatus, Severity,
-    UnixMillis,
+    Alert, AlertEvent, AlertId, AlertMarks, AlertState, ChannelId, Notification, NotificationState, NotificationStatus,
+    Severity, UnixMillis,
 };
 
 /// The alert as it shall be. Without an id it is a new one.
@@ -24,10 +25,11 @@ pub struct AlertDraft {
     pub fired_ms: Option<UnixMillis>,
     pub resolved_ms: Option<UnixMillis>,
     pub updated_ms: UnixMillis,
+    pub marks: AlertMarks,
 }
 
 impl AlertDraft {
-    fn into_alert(self, id: AlertId) -> Alert {
+    pub fn into_alert(self, id: AlertId) -> Alert {
         Alert {
             id,
             name: self.name,
@@ -42,6 +44,7 @@ impl AlertDraft {
             fired_ms: self.fired_ms,
             resolved_ms: self.resolved_ms,
             updated_ms: self.updated_ms,
+            marks: self.marks,
         }
     }
 }
@@ -71,18 +74,23 @@ pub struct Transition {
     pub alert: AlertDraft,
     pub event: EventDraft,
     pub notifications: Vec<NotificationDraft>,
+    /// What is to be remembered of the rule from here on.
+    pub memory: Option<MemoryChange>,
 }
 
 impl ControlStore {
     /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
     /// `Exists` when the rule has an open alert already or an idempotency key was used before.
     pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent, Vec<Notification>)> {
-        let Transition { alert, event, notifications } = transition;
+        let Transition { alert, event, notifications, memory } = transition;
         let mut tx = self.writer.begin().await?;
         let alert = match alert.id {
             None => insert(&mut tx, alert).await?,
             Some(id) => update(&mut tx, alert, id, event.from).await?,
         };
+        if let Some(memory) = memory {
+            rule_memory::put(&mut tx, &alert.rule, &alert.service, memory).await?;
+        }
         let event = append_event(&mut tx, alert.id, event).await?;
         let mut queued = Vec::with_capacity(notifications.len());
         for draft in notifications {
@@ -96,8 +104,8 @@ impl ControlStore {
 async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO alerts (name, rule, service, severity, state, summary, value, wanted, started_ms, fired_ms,
-             resolved_ms, updated_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+             resolved_ms, updated_ms, flapping, no_data)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
     )
     .bind(&draft.name)
     .bind(&draft.rule)
@@ -111,6 +119,8 @@ async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
     .bind(draft.fired_ms)
     .bind(draft.resolved_ms)
     .bind(draft.updated_ms)
+    .bind(draft.marks.flapping)
+    .bind(draft.marks.no_data)
     .fetch_one(tx)
     .await
     .map_err(|source| exists(source, "open alert of rule", &draft.rule))?;
@@ -127,10 +137,12 @@ async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, from:
         let found = format!("state `{found}`");
         return Err(ControlError::Conflict { what: "alert", name: id.0.to_string(), expected, found });
     }
+    let acknowledged = draft.marks.acknowledged.as_ref();
     let row = sqlx::query(
         "UPDATE alerts SET severity = $1, state = $2, summary = $3, value = $4, wanted = $5, fired_ms = $6,
-             resolved_ms = $7, updated_ms = $8
-         WHERE id = $9 RETURNING *",
+             resolved_ms = $7, updated_ms = $8, flapping = $9, no_data = $10, ack_by = $11, ack_ms = $12,
+             ack_until_ms = $13, ack_note = $14
+         WHERE id = $15 RETURNING *",
     )
     .bind(draft.severity.as_str())
     .bind(draft.state.as_str())
@@ -140,6 +152,12 @@ async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, from:
     .bind(draft.fired_ms)
     .bind(draft.resolved_ms)
     .bind(draft.updated_ms)
+    .bind(draft.marks.flapping)
+    .bind(draft.marks.no_data)
+    .bind(acknowledged.map(|acknowledged| acknowledged.by.as_str()))
+    .bind(acknowledged.map(|acknowledged| acknowledged.at_ms))
+    .bind(acknowledged.and_then(|acknowledged| acknowledged.until_ms))
+    .bind(acknowledged.map(|acknowledged| acknowledged.note.as_str()))
     .bind(id.0)
     .fetch_one(tx)
     .await

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::{
-    Alert, AlertId, AlertState, Channel, ChannelId, Message, NotificationStatus, Origin, Severity, now_ms,
+    Alert, AlertId, AlertMarks, AlertState, Channel, ChannelId, Message, NotificationStatus, Origin, Severity, now_ms,
 };
 use crate::plugin_host::PluginEntry;
 
@@ -42,6 +42,7 @@ pub(super) fn message(is_resolved: bool) -> Message {
         fired_ms: Some(started_ms),
         resolved_ms: is_resolved.then_some(now_ms),
         updated_ms: now_ms,
+        marks: AlertMarks::default(),
     };
     Message {
         // Another one each time, or a receiver that knows the message would drop it.
