@@ -87,7 +87,8 @@ mod tests {
         let rule = crate::alerts::fakes::rule("shop-api", &name);
         let judged = lifecycle::judge(None, &Default::default(), &crate::alerts::fakes::breached(), &rule, 0);
         let change = judged.change.expect("must fire");
-        let transition = Transition { alert: change.alert, event: change.event, notifications: vec![], memory: None };
+        let (alert, event) = (change.alert, change.event);
+        let transition = Transition { alert, event, groups: vec![], is_news: false, memory: None };
         store.transition_commit(transition).await.unwrap();
     }
 
