@@ -14,6 +14,7 @@ mod observations;
 mod openapi;
 mod plugins;
 mod recordings;
+mod rules;
 mod services;
 mod sql;
 mod webhooks;

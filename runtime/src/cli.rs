@@ -6,6 +6,7 @@ mod client;
 mod demo;
 mod plugin;
 mod print;
+mod rules;
 mod serve;
 mod services;
 mod sql;
@@ -46,9 +47,12 @@ enum Command {
     /// Plugins: make, build, test, try and check one; install it, run it beside the active version, roll back; say what it may do.
     #[command(subcommand)]
     Plugin(Box<plugin::Plugin>),
-    /// Alerts.
+    /// Alerts: list, show, acknowledge, resolve.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Rules and escalations.
+    #[command(subcommand)]
+    Rules(rules::Rules),
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
+            Command::Rules(rules) => rules.run(&server).await.map(|()| 0),
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

@@ -126,6 +126,11 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     entries.services = parse(&services, "services", &mut services_report);
     entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
+    entries.escalations = parse_named(&alerts, "escalations", &mut alerts_report);
+    entries.alert_templates = parse_named(&alerts, "alertTemplates", &mut alerts_report);
+    if let Some(watchdog) = alerts.value.get("watchdog") {
+        entries.watchdog = prune_and_parse(watchdog.clone(), "/watchdog", &mut alerts_report);
+    }
     for part in [services_report, alerts_report, plugins_report] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
@@ -249,6 +254,16 @@ fn parse<T: DeserializeOwned>(document: &Document, list: &str, report: &mut Repo
         .into_iter()
         .enumerate()
         .filter_map(|(index, item)| Some((index, prune_and_parse(item, &child(&at, index), report)?)));
+    parsed.collect()
+}
+
+fn parse_named<T: DeserializeOwned>(document: &Document, map: &str, report: &mut Report) -> Vec<(String, T)> {
+    let at = child("", map);
+    let members = document.value.get(map).and_then(Value::as_object).cloned().unwrap_or_default();
+    let parsed = members.into_iter().filter_map(|(name, item)| {
+        let parsed = prune_and_parse(item, &child(&at, &name), report)?;
+        Some((name, parsed))
+    });
     parsed.collect()
 }
 

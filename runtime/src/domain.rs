@@ -4,6 +4,7 @@ pub mod alert;
 pub mod alert_group;
 pub mod catalog;
 pub mod duration;
+pub mod escalation;
 pub mod event;
 pub mod life;
 pub mod message;
@@ -25,8 +26,9 @@ pub use alert::{
 pub use alert_group::{AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, NotificationDraft, Timing, Told};
 pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
-    SHORTEST_HIDDEN_BYTES, Service, Webhook, plugin_subject,
+    SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
+pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use life::{Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory};
 pub use message::{DeliveryError, Message, Receipt};

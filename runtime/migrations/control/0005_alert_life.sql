@@ -19,3 +19,17 @@ CREATE TABLE rule_memory (
     clear_since_ms BIGINT,
     is_held BOOLEAN NOT NULL
 );
+
+-- Where the escalation of an alert that has fired stands. Deleted when the alert ends.
+CREATE TABLE escalations (
+    alert_id BIGINT NOT NULL PRIMARY KEY REFERENCES alerts (id),
+    policy TEXT NOT NULL,
+    step BIGINT NOT NULL,
+    taken BIGINT NOT NULL,
+    -- None: paused, or at its end.
+    due_ms BIGINT,
+    -- What the step that is next waits when it goes on after a pause; -1: there is none.
+    wait_ms BIGINT NOT NULL,
+    started_ms BIGINT NOT NULL
+);
+CREATE INDEX escalations_due ON escalations (due_ms, alert_id) WHERE due_ms IS NOT NULL;

@@ -245,6 +245,7 @@ impl AlertEngine {
     /// Rules that have said nothing for too long.
     fn overdue_due(&mut self) {
         let now_ms = self.core.deps.clock.now_ms();
+        self.core.deps.signals.beat(now_ms);
         let is_overdue = |stall: &Stall| stall.lane.as_ref().is_some_and(|lane| lane.is_overdue(now_ms));
         let overdue = self.stalls.iter().filter(|(_, stall)| is_overdue(stall));
         let slugs: Vec<String> = overdue.map(|(slug, _)| slug.clone()).collect();

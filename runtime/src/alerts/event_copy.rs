@@ -88,7 +88,7 @@ mod tests {
         let judged = lifecycle::judge(None, &Default::default(), &crate::alerts::fakes::breached(), &rule, 0);
         let change = judged.change.expect("must fire");
         let (alert, event) = (change.alert, change.event);
-        let transition = Transition { alert, event, groups: vec![], is_news: false, memory: None };
+        let transition = Transition { alert, event, groups: vec![], is_news: false, memory: None, escalation: None };
         store.transition_commit(transition).await.unwrap();
     }
 

@@ -40,6 +40,7 @@ pub(super) fn rule(service: &str, name: &str) -> AlertRule {
         life: Life::default(),
         severity: Severity::Critical,
         channels: vec![ChannelId("slack-1".to_owned())],
+        escalation: None,
     }
 }
 
@@ -215,7 +216,7 @@ impl StoreState {
     }
 
     fn commit(&mut self, transition: Transition) -> Result<Committed, CommitError> {
-        let Transition { alert, event, groups, is_news, memory } = transition;
+        let Transition { alert, event, groups, is_news, memory, escalation: _ } = transition;
         if self.failing_commits > 0 {
             self.failing_commits -= 1;
             return Ok(broken()?);

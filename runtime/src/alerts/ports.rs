@@ -10,7 +10,9 @@ use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, AlertRule, Channel, ChannelId, DeliveryError, GroupFlush, History, Message,
     Notification, NotificationState, Observation, Receipt, RuleMemory, UnixMillis, Verdict,
 };
-pub use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, MemoryChange, Transition};
+pub use crate::store::control::{
+    AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, Transition,
+};
 
 /// Why something outside could not be done, for people. Everything here is worth another attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Life, Severity};
+use super::{EscalationPolicy, Life, Severity};
 
 /// Who owns a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -157,6 +157,8 @@ pub struct AlertRule {
     pub life: Life,
     pub severity: Severity,
     pub channels: Vec<ChannelId>,
+    /// Name of the policy by which others are told if nobody comes.
+    pub escalation: Option<String>,
 }
 
 impl AlertRule {
@@ -202,4 +204,14 @@ pub struct Catalog {
     /// By service slug, or by [`plugin_subject`].
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
+    /// By name.
+    pub escalations: BTreeMap<String, Arc<EscalationPolicy>>,
+    pub watchdog: Option<Watchdog>,
+}
+
+/// A sign of life to somebody outside, who calls when it stays away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watchdog {
+    pub channel: ChannelId,
+    pub interval: Duration,
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::compile::{CompiledService, Compiler, Defaults, SharedRule};
+use super::compile::{CompiledService, Compiler, Defaults, Escalations, SharedRule, Templates};
 use super::fault::{Report, child, suggest};
 use super::plugin_alert::{self, PluginAlert};
 use super::plugins::PluginDirectory;
-use super::spec::{AlertSpec, NotificationSpec, ServiceSpec};
-use crate::domain::{Channel, Origin};
+use super::spec::{AlertSpec, AlertTemplateSpec, EscalationSpec, NotificationSpec, ServiceSpec, WatchdogSpec};
+use crate::domain::{Channel, Origin, Watchdog};
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
 const MAX_SERVICES: usize = 50_000;
@@ -23,6 +23,10 @@ pub struct FileEntries {
     pub alerts: Vec<(usize, AlertSpec)>,
     /// Channels of alerts that name none.
     pub notifications: Vec<(usize, NotificationSpec)>,
+    /// By name.
+    pub escalations: Vec<(String, EscalationSpec)>,
+    pub alert_templates: Vec<(String, AlertTemplateSpec)>,
+    pub watchdog: Option<WatchdogSpec>,
 }
 
 /// What the registry takes over from files.
@@ -33,6 +37,9 @@ pub struct CheckedFiles {
     pub(super) rules: Vec<SharedRule>,
     pub(super) plugin_alert: PluginAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
+    pub(super) escalations: Escalations,
+    pub(super) templates: Arc<Templates>,
+    pub(super) watchdog: Option<(Watchdog, Arc<Channel>)>,
 }
 
 impl fmt::Debug for CheckedFiles {
@@ -50,7 +57,8 @@ impl CheckedFiles {
     pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         let own = self.services.values().flat_map(|service| &service.channels);
         let shared = self.rules.iter().flat_map(|rule| &rule.channels);
-        own.chain(shared).chain(&self.plugin_alert.channels).chain(&self.default_channels)
+        let escalated = self.escalations.channels.iter().chain(self.watchdog.as_ref().map(|(_, channel)| channel));
+        own.chain(shared).chain(&self.plugin_alert.channels).chain(&self.default_channels).chain(escalated)
     }
 }
 
@@ -72,9 +80,21 @@ pub async fn check_files(
     }
     let default_channels =
         compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
+    compiler.named_channels = default_channels.iter().map(|channel| (channel.name.clone(), channel.clone())).collect();
+    let escalations = compiler.escalations(&entries.escalations, "/escalations").await;
+    compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
+    let templates: Arc<Templates> = Arc::new(entries.alert_templates.iter().cloned().collect());
+    compiler.templates_check(&templates, "/alertTemplates");
+    compiler.templates = templates.clone();
+    let watchdog = match &entries.watchdog {
+        Some(spec) => compiler.watchdog(spec, "/watchdog").await,
+        None => None,
+    };
     let services = services(&mut compiler, entries).await;
     let (rules, plugin_alert) = shared_rules(&mut compiler, entries, &services).await;
-    (CheckedFiles { defaults, services, rules, plugin_alert, default_channels }, compiler.report)
+    let files =
+        CheckedFiles { defaults, services, rules, plugin_alert, default_channels, escalations, templates, watchdog };
+    (files, compiler.report)
 }
 
 async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMap<String, Arc<CompiledService>> {
@@ -118,6 +138,15 @@ async fn shared_rules(
         let Some(rule) = compiler.shared_rule(spec, &at).await else { continue };
         if spec.disabled {
             continue;
+        }
+        if let Some(filter) = &rule.filter {
+            let failing = services
+                .values()
+                .find_map(|compiled| Some((compiled.service.name.as_str(), filter.selects(&compiled.service).err()?)));
+            if let Some((name, error)) = failing {
+                let message = format!("can't be told of `{name}`, which is not selected: {error}");
+                compiler.report.warn(child(&at, "where"), message);
+            }
         }
         let selected = services.values().map(|compiled| &compiled.service).filter(|service| rule.selects(service));
         let rarest = selected

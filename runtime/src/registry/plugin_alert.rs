@@ -37,6 +37,7 @@ impl PluginAlert {
             duration: Duration::ZERO,
             // A plugin that fails now and then fails.
             life: Life::default(),
+            escalation: None,
             severity: Severity::Warning,
             channels: None,
             look_back: None,
@@ -46,16 +47,20 @@ impl PluginAlert {
 
     /// As an entry of `alerts.yaml` wants it; what it leaves open stays as built in.
     pub(super) async fn compile(compiler: &mut Compiler<'_>, spec: &AlertSpec, at: &str) -> Option<Self> {
-        for (key, is_given) in
-            [("services", spec.services.is_some()), ("tags", spec.tags.is_some()), ("probes", spec.probes.is_some())]
-        {
+        for (key, is_given) in [
+            ("services", spec.services.is_some()),
+            ("tags", spec.tags.is_some()),
+            ("types", spec.types.is_some()),
+            ("where", spec.filter.is_some()),
+            ("probes", spec.probes.is_some()),
+        ] {
             if is_given {
                 let message = format!("`{NAME}` looks at plugins, not at services; leave this out");
                 compiler.report.fault(child(at, key), message);
             }
         }
         let mut spec = spec.clone();
-        if spec.plugin.is_none() && !spec.settings.0.contains_key(RULE) {
+        if spec.plugin.is_none() && spec.template.template.is_none() && !spec.settings.0.contains_key(RULE) {
             spec.settings.0.insert(RULE.to_owned(), CONDITION.into());
         }
         let disabled = spec.disabled;

@@ -2,8 +2,10 @@
 //! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
 
 mod authentication;
+mod escalation;
 mod lifecycle;
 mod plugins;
+mod template;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,10 +16,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
+pub use escalation::{EscalationSpec, EscalationStepSpec, NotifySpec, StepHoursSpec, StepRepeatSpec, WatchdogSpec};
 pub use lifecycle::{FailuresSpec, FlappingSpec, FlappingThresholdsSpec, LifecycleSpec};
 pub use plugins::{
     BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
 };
+
+pub use template::{AlertTemplateSpec, ParameterSpec, TemplateUseSpec};
 
 use crate::domain::Severity;
 use crate::domain::duration::parse_duration;
@@ -41,6 +46,15 @@ pub struct AlertsFile {
     /// Who is told of alerts that name nobody.
     #[serde(default)]
     pub notifications: Vec<NotificationSpec>,
+    /// Who is told when nobody comes, by name.
+    #[serde(default)]
+    pub escalations: BTreeMap<String, EscalationSpec>,
+    /// Alerts that are written once and used many times, by name.
+    #[serde(default)]
+    pub alert_templates: BTreeMap<String, AlertTemplateSpec>,
+    /// An alert that always fires, for somebody outside who calls when it stays away.
+    #[serde(default)]
+    pub watchdog: Option<WatchdogSpec>,
 }
 
 /// Something we depend on and do not run.
@@ -188,6 +202,8 @@ pub struct ServiceAlertSpec {
     pub duration: Option<DurationSpec>,
     #[serde(flatten)]
     pub lifecycle: LifecycleSpec,
+    #[serde(flatten)]
+    pub template: TemplateUseSpec,
     /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<String>>,
@@ -215,12 +231,20 @@ pub struct AlertSpec {
     pub duration: Option<DurationSpec>,
     #[serde(flatten)]
     pub lifecycle: LifecycleSpec,
+    #[serde(flatten)]
+    pub template: TemplateUseSpec,
     /// Slugs of the services it looks at. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,
     /// Looks at services that have one of these tags. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// Looks at services of one of these types, e.g. `REST`. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// Looks at services for which this is true, in CEL, e.g. `'prod' in service.tags && service.type == 'REST'`. Default: all.
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<String>>,

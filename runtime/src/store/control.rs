@@ -5,8 +5,10 @@ mod alert_groups;
 mod alerts;
 mod audit;
 mod channels;
+mod escalations;
 mod keyring;
 mod notifications;
+mod overdue;
 mod plugin_policies;
 mod plugins;
 mod rule_memory;
@@ -25,8 +27,10 @@ use sqlx::sqlite::{
 
 pub use alerts::AlertFilter;
 pub use audit::{AuditEntry, AuditFilter};
+pub use escalations::{Escalation, EscalationDraft, StepTaken};
 pub use keyring::{KeyError, Keyring};
 pub use notifications::{Attempt, AttemptOutcome, NotificationFilter};
+pub use overdue::{Overdue, OverdueKind};
 pub use plugin_policies::StoredPolicy;
 pub use rule_memory::MemoryChange;
 pub use services::StoredService;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Judgement};
-use crate::alerts::ports::{AlertDraft, CommitError, MemoryChange, PortError, PortResult, Transition};
+use crate::alerts::ports::{AlertDraft, CommitError, EscalationDraft, MemoryChange, PortError, PortResult, Transition};
 use crate::alerts::routing::first_flush_ms;
 use crate::domain::{
     Alert, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, NotificationStatus, Observation,
@@ -430,7 +430,12 @@ async fn commit(
         false => Vec::new(),
     };
     let is_news = is_firing && was_told;
-    let transition = Transition { alert: change.alert, event: change.event, groups, is_news, memory: Some(memory) };
+    let escalation = match is_firing && !was_told {
+        true => escalation(catalog, rule, &change.alert),
+        false => None,
+    };
+    let (alert, event, memory) = (change.alert, change.event, Some(memory));
+    let transition = Transition { alert, event, groups, is_news, memory, escalation };
     let committed = core.deps.store.transition_commit(transition).await?;
     metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str()).increment(1);
     let (alert, reason) = (&committed.alert, committed.event.reason.as_str());
@@ -438,6 +443,14 @@ async fn commit(
     tracing::info!(service, rule, state, alert = alert.id.0, reason, "alert is {state}");
     core.deps.signals.committed(&committed.alert, &committed.event);
     Ok(committed.alert)
+}
+
+/// By which others are told if nobody comes.
+fn escalation(catalog: &Catalog, rule: Option<&AlertRule>, alert: &AlertDraft) -> Option<EscalationDraft> {
+    let policy = catalog.escalations.get(rule?.escalation.as_ref()?)?;
+    let progress = policy.begin(alert.fired_ms.unwrap_or(alert.updated_ms))?;
+    let wait_ms = policy.wait(progress)?.as_millis() as i64;
+    Some(EscalationDraft { policy: policy.name.clone(), progress, wait_ms })
 }
 
 /// Where an alert that fires is told of: a group of its own for each of the rule's channels.

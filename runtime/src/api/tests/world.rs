@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::{AlertActions, AlertSignals, SystemClock};
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
@@ -90,6 +91,7 @@ impl World {
             webhooks: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
+            actions: AlertActions::new(Arc::new(self.control.clone()), Arc::new(SystemClock), AlertSignals::default()),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
@@ -259,7 +261,8 @@ impl World {
             actor: "engine".to_owned(),
             reason: "breached".to_owned(),
         };
-        let transition = Transition { alert: draft, event, groups: Vec::new(), is_news: false, memory: None };
+        let transition =
+            Transition { alert: draft, event, groups: Vec::new(), is_news: false, memory: None, escalation: None };
         let (alert, event) = self.control.transition_commit(transition).await.unwrap();
         if message {
             let draft = NotificationDraft {

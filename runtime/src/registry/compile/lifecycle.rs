@@ -52,8 +52,8 @@ impl Compiler<'_> {
 
     fn flapping(&mut self, spec: Option<&FlappingSpec>, at: &str) -> Option<FlappingThresholds> {
         match spec {
-            None | Some(FlappingSpec::Switch(true)) => Some(FlappingThresholds::default()),
-            Some(FlappingSpec::Switch(false)) => None,
+            None | Some(FlappingSpec::Switch(false)) => None,
+            Some(FlappingSpec::Switch(true)) => Some(FlappingThresholds::default()),
             Some(FlappingSpec::Thresholds(thresholds)) => {
                 let (high, low) = (thresholds.high, thresholds.low);
                 if !(0.0 < high && high < 99.0) {

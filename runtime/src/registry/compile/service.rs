@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::alert::{RuleDraft, RuleParts};
+use super::alert::RuleDraft;
 use super::{Compiler, credential, target};
 use crate::domain::duration::format_duration;
 use crate::domain::{Channel, Origin, PluginKind, Probe, Service, slug};
@@ -256,17 +256,7 @@ impl Compiler<'_> {
         }
         for (index, alert) in spec.alerts.iter().take(MAX_ALERTS).enumerate() {
             let alert_at = child(&alerts_at, index);
-            let parts = RuleParts {
-                name: alert.name.as_deref(),
-                plugin: alert.plugin.as_deref(),
-                probes: alert.probes.as_deref(),
-                severity: alert.severity,
-                duration: alert.duration.as_ref(),
-                lifecycle: &alert.lifecycle,
-                notifications: alert.notifications.as_deref(),
-                settings: &alert.settings,
-            };
-            let Some((draft, mut own)) = self.rule(parts, &alert_at, &[]).await else { continue };
+            let Some((draft, mut own)) = self.own_rule(alert, &alert_at).await else { continue };
             for (index, name) in draft.probes.iter().flatten().enumerate() {
                 if !known_probes.contains(&name.as_str()) {
                     let nearest = suggest(name, known_probes.iter().copied());

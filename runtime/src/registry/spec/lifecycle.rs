@@ -19,9 +19,13 @@ pub struct LifecycleSpec {
     /// How many of the last judgements have to be breaches. Default: the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<FailuresSpec>,
-    /// When an alert counts as flapping; `false`: never. Default: from 30 percent of change down to 25.
+    /// When an alert counts as flapping: `true` for above 30 percent of change until 25, or thresholds of its own. Default:
+    /// `false`, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flapping: Option<FlappingSpec>,
+    /// Name of one of `escalations`: who else is told if nobody acknowledges it. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<String>,
     /// What it counts as when the rule can't be judged for long: `ok`, `alert`, or `keep` for neither. Default: `keep`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data: Option<NoData>,
@@ -32,7 +36,8 @@ pub struct LifecycleSpec {
 }
 
 impl LifecycleSpec {
-    pub const KEYS: [&'static str; 6] = ["for", "keepFiringFor", "failures", "flapping", "noData", "noDataAfter"];
+    pub const KEYS: [&'static str; 7] =
+        ["for", "keepFiringFor", "failures", "flapping", "escalation", "noData", "noDataAfter"];
 }
 
 /// `count` of the last `of` judgements.

@@ -65,7 +65,14 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, cha
         timing: Timing::AT_ONCE,
         flush_at_ms: 3_000,
     };
-    Transition { alert, event, groups: channels.iter().map(group).collect(), is_news: false, memory: None }
+    Transition {
+        alert,
+        event,
+        groups: channels.iter().map(group).collect(),
+        is_news: false,
+        memory: None,
+        escalation: None,
+    }
 }
 
 /// What the dispatcher does with a group that is due, without its deciding.

@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 
+use super::escalations::{self, EscalationDraft};
 use super::rule_memory::{self, MemoryChange};
 use super::{ControlError, ControlStore, Result, alert_groups, exists};
 use crate::domain::{Alert, AlertEvent, AlertId, AlertMarks, AlertState, GroupDraft, Severity, UnixMillis};
@@ -66,24 +67,30 @@ pub struct Transition {
     pub is_news: bool,
     /// What is to be remembered of the rule from here on.
     pub memory: Option<MemoryChange>,
+    /// Begins with an alert that fires.
+    pub escalation: Option<EscalationDraft>,
 }
 
 impl ControlStore {
     /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
     /// `Exists` when the rule has an open alert already.
     pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent)> {
-        let Transition { alert, event, groups, is_news, memory } = transition;
+        let Transition { alert, event, groups, is_news, memory, escalation } = transition;
         let mut tx = self.writer.begin().await?;
         let alert = match alert.id {
             None => insert(&mut tx, alert).await?,
             Some(id) => {
                 let alert = update(&mut tx, alert, id, event.from).await?;
                 alert_groups::note_change(&mut tx, id, &event, is_news).await?;
+                escalations::note_change(&mut tx, id, &event).await?;
                 alert
             }
         };
         if let Some(memory) = memory {
             rule_memory::put(&mut tx, &alert.rule, &alert.service, memory).await?;
+        }
+        if let Some(escalation) = &escalation {
+            escalations::begin(&mut tx, alert.id, escalation, event.ts_ms).await?;
         }
         for group in &groups {
             alert_groups::join(&mut tx, group, &alert).await?;
@@ -158,7 +165,7 @@ async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, from:
     super::alerts::alert_from(&row)
 }
 
-async fn append_event(tx: &mut SqliteConnection, alert: AlertId, draft: EventDraft) -> Result<AlertEvent> {
+pub(super) async fn append_event(tx: &mut SqliteConnection, alert: AlertId, draft: EventDraft) -> Result<AlertEvent> {
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO alert_events (alert_id, ts_ms, from_state, to_state, actor, reason)
          VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",

@@ -103,7 +103,8 @@ fn reason(core: &Core, key: &str) -> String {
     }
 }
 
-/// To the second, below it nobody cares.
+/// To the minute, or to the second where it is shorter.
 fn rounded(silence: Duration) -> String {
-    format_duration(Duration::from_secs(silence.as_secs()))
+    let seconds = silence.as_secs();
+    format_duration(Duration::from_secs(if seconds < 120 { seconds } else { seconds - seconds % 60 }))
 }
