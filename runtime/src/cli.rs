@@ -8,6 +8,7 @@ mod maintenance;
 mod plugin;
 mod print;
 mod routes;
+mod rules;
 mod serve;
 mod services;
 mod silences;
@@ -49,7 +50,7 @@ enum Command {
     /// Plugins: make, build, test, try and check one; install it, run it beside the active version, roll back; say what it may do.
     #[command(subcommand)]
     Plugin(Box<plugin::Plugin>),
-    /// Alerts.
+    /// Alerts: list, show, acknowledge, resolve.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
     /// Silences: mute alerts for a while.
@@ -61,6 +62,9 @@ enum Command {
     /// Who is told of which alerts.
     #[command(subcommand)]
     Routes(routes::Routes),
+    /// Rules and escalations.
+    #[command(subcommand)]
+    Rules(rules::Rules),
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
             Command::Silences(silences) => silences.run(&server).await.map(|()| 0),
             Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
             Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
+            Command::Rules(rules) => rules.run(&server).await.map(|()| 0),
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

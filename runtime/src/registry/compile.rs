@@ -3,27 +3,33 @@
 
 mod alert;
 mod credential;
+mod escalation;
+mod lifecycle;
 mod routing;
+mod scope;
 mod service;
 mod target;
+mod template;
 mod webhook;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 pub(super) use alert::{RuleDraft, SharedRule};
+pub(super) use escalation::Escalations;
 pub(super) use routing::Routing;
 pub use routing::{RoutingEntries, maintenance_compile, matchers};
 pub(super) use service::CompiledService;
 pub(super) use target::{authority, default_probe};
+pub(super) use template::Templates;
 
 use super::fault::{Fault, Report, list, suggest};
 use super::plugins::PluginDirectory;
 use super::schema::Schema;
-use crate::domain::{Origin, PluginKind};
+use crate::domain::{Channel, Origin, PluginKind};
 
 /// What a service gets that does not say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +52,10 @@ pub(super) struct Compiler<'a> {
     pub(super) report: Report,
     /// `alerts.yaml` names someone for alerts that name nobody, at its top or by its routing tree.
     pub(super) has_default_channels: bool,
+    /// Channels that others may name.
+    pub(super) named_channels: BTreeMap<String, Arc<Channel>>,
+    pub(super) escalation_names: BTreeSet<String>,
+    pub(super) templates: Arc<Templates>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Most services have the same few settings: each is checked once.
     judged: HashMap<(PluginKind, String, String), Arc<Vec<Fault>>>,
@@ -54,7 +64,18 @@ pub(super) struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     pub(super) fn new(defaults: Defaults, plugins: &'a dyn PluginDirectory, origin: Origin) -> Self {
         let (schemas, judged) = (HashMap::new(), HashMap::new());
-        Self { defaults, plugins, origin, report: Report::default(), has_default_channels: false, schemas, judged }
+        Self {
+            defaults,
+            plugins,
+            origin,
+            report: Report::default(),
+            has_default_channels: false,
+            named_channels: BTreeMap::new(),
+            escalation_names: BTreeSet::new(),
+            templates: Arc::default(),
+            schemas,
+            judged,
+        }
     }
 
     /// Adds a fault at `at` and answers false when there is no such plugin.

@@ -86,14 +86,26 @@ async fn a_reader_may_only_read() {
     let router = router(&world);
     for (path, scope) in routes().paths {
         let Some(scope) = scope else { continue };
-        let wanted =
-            if ["/check", "/rollback", "/promote", "/discard", "/pull", "/sql"].iter().any(|end| path.ends_with(end)) {
-                Some(Method::POST)
-            } else if path == "/logout" || path == "/events" || path.ends_with("/preview") {
-                None
-            } else {
-                Some(if scope == Scope::Read { Method::GET } else { Method::PUT })
-            };
+        let wanted = if [
+            "/check",
+            "/acknowledge",
+            "/unacknowledge",
+            "/resolve",
+            "/rollback",
+            "/promote",
+            "/discard",
+            "/pull",
+            "/sql",
+        ]
+        .iter()
+        .any(|end| path.ends_with(end))
+        {
+            Some(Method::POST)
+        } else if path == "/logout" || path == "/events" || path.ends_with("/preview") {
+            None
+        } else {
+            Some(if scope == Scope::Read { Method::GET } else { Method::PUT })
+        };
         let Some(method) = wanted else { continue };
         let request = request(method.clone(), &concrete(path)).header("authorization", format!("Bearer {READER}"));
         let answer = send(&router, request.body(Body::empty()).unwrap()).await;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::AlertSignals;
+use crate::alerts::{AlertActions, AlertSignals, SystemClock};
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
@@ -92,6 +92,7 @@ impl World {
             plugins: self.clone(),
             program: self.clone(),
             signals: AlertSignals::default(),
+            actions: AlertActions::new(Arc::new(self.control.clone()), Arc::new(SystemClock), AlertSignals::default()),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
@@ -251,6 +252,7 @@ impl World {
             fired_ms: (state != AlertState::Pending).then_some(self.now - 60_000),
             resolved_ms: (state == AlertState::Resolved).then_some(self.now),
             updated_ms: self.now,
+            marks: Default::default(),
         }
     }
 
@@ -262,7 +264,8 @@ impl World {
             actor: "engine".to_owned(),
             reason: "breached".to_owned(),
         };
-        let transition = Transition { alert: draft, event, groups: Vec::new(), is_news: false };
+        let transition =
+            Transition { alert: draft, event, groups: Vec::new(), is_news: false, memory: None, escalation: None };
         let (alert, event) = self.control.transition_commit(transition).await.unwrap();
         if message {
             let draft = NotificationDraft {

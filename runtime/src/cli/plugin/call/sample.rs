@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::{
-    Alert, AlertId, AlertState, Channel, ChannelId, Message, NotificationStatus, Origin, Severity, now_ms,
+    Alert, AlertId, AlertMarks, AlertState, Channel, ChannelId, Message, NotificationStatus, Origin, Severity, now_ms,
 };
 use crate::plugin_host::PluginEntry;
 
@@ -43,6 +43,7 @@ pub(super) fn message(is_resolved: bool) -> Message {
         resolved_ms: is_resolved.then_some(now_ms),
         updated_ms: now_ms,
         suppressed_by: None,
+        marks: AlertMarks::default(),
     };
     Message {
         // Another one each time, or a receiver that knows the message would drop it.
