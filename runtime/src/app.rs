@@ -200,6 +200,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         webhooks: Arc::new(monitoring),
         plugins: Arc::new(host.clone()),
         program: Arc::new(face),
+        notifier: Arc::new(host.clone()),
         control: control.clone(),
         results: results.clone(),
         recordings: host.recordings().clone(),

@@ -1,6 +1,7 @@
 //! The command line, one file per subcommand.
 
 mod alerts;
+mod channels;
 mod check_config;
 mod client;
 mod demo;
@@ -49,6 +50,9 @@ enum Command {
     /// Alerts.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Channels: list, preview a message, send a test.
+    #[command(subcommand)]
+    Channels(channels::Channels),
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
+            Command::Channels(channels) => channels.run(&server).await,
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

@@ -13,6 +13,7 @@ mod tests;
 mod watch;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
@@ -126,6 +127,7 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     entries.services = parse(&services, "services", &mut services_report);
     entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
+    entries.message_templates = parse_named(&alerts, "messageTemplates", &mut alerts_report);
     for part in [services_report, alerts_report, plugins_report] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
@@ -249,6 +251,16 @@ fn parse<T: DeserializeOwned>(document: &Document, list: &str, report: &mut Repo
         .into_iter()
         .enumerate()
         .filter_map(|(index, item)| Some((index, prune_and_parse(item, &child(&at, index), report)?)));
+    parsed.collect()
+}
+
+fn parse_named<T: DeserializeOwned>(document: &Document, map: &str, report: &mut Report) -> BTreeMap<String, T> {
+    let at = child("", map);
+    let members = document.value.get(map).and_then(Value::as_object).cloned().unwrap_or_default();
+    let parsed = members.into_iter().filter_map(|(name, value)| {
+        let parsed = prune_and_parse(value, &child(&at, &name), report)?;
+        Some((name, parsed))
+    });
     parsed.collect()
 }
 

@@ -2,9 +2,11 @@
 
 pub mod alert;
 pub mod catalog;
+mod channel_options;
 pub mod duration;
 pub mod event;
 pub mod message;
+mod message_template;
 pub mod observation;
 pub mod plugin;
 pub mod plugin_health;
@@ -23,8 +25,10 @@ pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe,
     SHORTEST_HIDDEN_BYTES, Service, Webhook, plugin_subject,
 };
+pub use channel_options::{ChannelOptions, Fallback, RateLimit};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use message::{DeliveryError, Message, Receipt};
+pub use message_template::{MessageTemplate, MessageTexts, TemplateFault};
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
 pub use plugin_health::{

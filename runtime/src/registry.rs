@@ -330,6 +330,7 @@ impl Registry {
     fn compiler(&self, files: &CheckedFiles) -> Compiler<'_> {
         let mut compiler = Compiler::new(files.defaults, self.shared.plugins.as_ref(), Origin::Api);
         compiler.has_default_channels = !files.default_channels.is_empty();
+        compiler.templates = files.templates.clone();
         compiler
     }
 

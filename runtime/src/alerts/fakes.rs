@@ -69,6 +69,7 @@ pub(super) fn channel(id: &str) -> Channel {
         plugin: "fake".to_owned(),
         settings: json!({}),
         origin: Origin::File,
+        options: Default::default(),
     }
 }
 

@@ -72,6 +72,20 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "alert-not-found", "Alert not found", detail)
     }
 
+    pub(super) fn channel_not_found(name: &str) -> Self {
+        let detail = format!("there is no channel `{name}`; `GET /api/v1/channels` lists them");
+        Self::new(StatusCode::NOT_FOUND, "channel-not-found", "Channel not found", detail)
+    }
+
+    pub(super) fn channel_ambiguous(name: &str, ids: &[&str]) -> Self {
+        let detail = format!("several channels are named `{name}`; use an id: {}", ids.join(", "));
+        Self::new(StatusCode::CONFLICT, "channel-ambiguous", "Several channels have that name", detail)
+    }
+
+    pub(super) fn invalid_template(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-template", "Invalid message template", faults)
+    }
+
     pub(super) fn plugin_not_found(name: &str) -> Self {
         let detail = format!("there is no plugin `{name}`; `GET /api/v1/plugins` lists them");
         Self::new(StatusCode::NOT_FOUND, "plugin-not-found", "Plugin not found", detail)

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
+use crate::alerts::Notifier;
 use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
@@ -21,6 +22,8 @@ pub struct Parts {
     pub webhooks: Arc<dyn Webhooks>,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
+    /// For test messages.
+    pub notifier: Arc<dyn Notifier>,
     pub control: ControlStore,
     pub results: ResultStore,
     pub recordings: Recordings,

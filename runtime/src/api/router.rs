@@ -12,8 +12,8 @@ use super::plugins::{shadow, versions};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    alerts, audit, auth, dashboard, events, guard, health, metrics, notifications, observations, openapi, plugins,
-    recordings, services, sql, webhooks,
+    alerts, audit, auth, channels, dashboard, events, guard, health, metrics, notifications, observations, openapi,
+    plugins, recordings, services, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -48,6 +48,10 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/alerts", get_with(alerts::list, alerts::list_docs))
         .closed(Read, "/api/v1/alerts/{id}", get_with(alerts::get, alerts::get_docs))
         .closed(Read, "/api/v1/notifications", get_with(notifications::list, notifications::list_docs))
+        // channels
+        .closed(Read, "/api/v1/channels", get_with(channels::list, channels::list_docs))
+        .closed(Write, "/api/v1/channels/{name}/preview", post_with(channels::preview, channels::preview_docs))
+        .closed_slow(Write, "/api/v1/channels/{name}/test", post_with(channels::test, channels::test_docs))
         // plugins
         .closed(Read, "/api/v1/plugins", get_with(plugins::list, plugins::list_docs))
         .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Severity;
+use super::{ChannelOptions, Severity};
 
 /// Who owns a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -169,6 +169,8 @@ pub struct Channel {
     pub settings: Value,
     /// Written in a configuration file, so private addresses in it are meant.
     pub origin: Origin,
+    /// Kept in the configuration alone: without them once it left there.
+    pub options: ChannelOptions,
 }
 
 impl std::fmt::Debug for Channel {

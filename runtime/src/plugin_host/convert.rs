@@ -191,8 +191,19 @@ pub(super) fn notification(message: &Message) -> notifiers::Notification {
         external_url: message.external_url.clone(),
         alerts: alerts.collect(),
         attempt: message.attempt,
-        attributes: Vec::new(),
+        attributes: attributes(message),
     }
+}
+
+/// What the contract has no field for.
+fn attributes(message: &Message) -> Vec<wit::Entry> {
+    let texts = &message.texts;
+    let named =
+        [("title", &texts.title), ("text", &texts.text), ("html", &texts.html), ("reference", &message.reference)];
+    let entry = |(key, value): (&str, &Option<String>)| {
+        Some(wit::Entry { key: key.to_owned(), value: wit::Value::Text(value.clone()?) })
+    };
+    named.into_iter().filter_map(entry).collect()
 }
 
 pub(super) fn receipt(receipt: notifiers::Receipt) -> Receipt {

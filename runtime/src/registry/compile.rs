@@ -2,6 +2,7 @@
 //! settings, and all faults are reported together.
 
 mod alert;
+mod channel_options;
 mod credential;
 mod service;
 mod target;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub(super) use alert::{RuleDraft, SharedRule};
+pub(super) use channel_options::MessageTemplates;
 pub(super) use service::CompiledService;
 pub(super) use target::{authority, default_probe};
 
@@ -43,6 +45,8 @@ pub(super) struct Compiler<'a> {
     pub(super) report: Report,
     /// `alerts.yaml` names someone for alerts that name nobody.
     pub(super) has_default_channels: bool,
+    /// Of `alerts.yaml`.
+    pub(super) templates: Arc<MessageTemplates>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Most services have the same few settings: each is checked once.
     judged: HashMap<(PluginKind, String, String), Arc<Vec<Fault>>>,
@@ -51,7 +55,16 @@ pub(super) struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     pub(super) fn new(defaults: Defaults, plugins: &'a dyn PluginDirectory, origin: Origin) -> Self {
         let (schemas, judged) = (HashMap::new(), HashMap::new());
-        Self { defaults, plugins, origin, report: Report::default(), has_default_channels: false, schemas, judged }
+        Self {
+            defaults,
+            plugins,
+            origin,
+            report: Report::default(),
+            has_default_channels: false,
+            templates: Arc::default(),
+            schemas,
+            judged,
+        }
     }
 
     /// Adds a fault at `at` and answers false when there is no such plugin.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::compile::{CompiledService, Compiler, Defaults, SharedRule};
+use super::compile::{CompiledService, Compiler, Defaults, MessageTemplates, SharedRule};
 use super::fault::{Report, child, suggest};
 use super::plugin_alert::{self, PluginAlert};
 use super::plugins::PluginDirectory;
-use super::spec::{AlertSpec, NotificationSpec, ServiceSpec};
+use super::spec::{AlertSpec, MessageTemplateSpec, NotificationSpec, ServiceSpec};
 use crate::domain::{Channel, Origin};
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
@@ -23,6 +23,7 @@ pub struct FileEntries {
     pub alerts: Vec<(usize, AlertSpec)>,
     /// Channels of alerts that name none.
     pub notifications: Vec<(usize, NotificationSpec)>,
+    pub message_templates: BTreeMap<String, MessageTemplateSpec>,
 }
 
 /// What the registry takes over from files.
@@ -33,6 +34,7 @@ pub struct CheckedFiles {
     pub(super) rules: Vec<SharedRule>,
     pub(super) plugin_alert: PluginAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
+    pub(super) templates: Arc<MessageTemplates>,
 }
 
 impl fmt::Debug for CheckedFiles {
@@ -70,11 +72,13 @@ pub async fn check_files(
     if entries.alerts.len() > MAX_SHARED_ALERTS {
         compiler.report.fault("/alerts", format!("must have at most {MAX_SHARED_ALERTS} entries"));
     }
+    compiler.message_templates(&entries.message_templates);
     let default_channels =
         compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
     let services = services(&mut compiler, entries).await;
     let (rules, plugin_alert) = shared_rules(&mut compiler, entries, &services).await;
-    (CheckedFiles { defaults, services, rules, plugin_alert, default_channels }, compiler.report)
+    let templates = compiler.templates.clone();
+    (CheckedFiles { defaults, services, rules, plugin_alert, default_channels, templates }, compiler.report)
 }
 
 async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMap<String, Arc<CompiledService>> {

@@ -2,6 +2,7 @@
 //! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
 
 mod authentication;
+mod message_template;
 mod plugins;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
+pub use message_template::{MessageTemplateSpec, RateLimitSpec};
 pub use plugins::{
     BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
 };
@@ -39,6 +41,9 @@ pub struct AlertsFile {
     /// Who is told of alerts that name nobody.
     #[serde(default)]
     pub notifications: Vec<NotificationSpec>,
+    /// Messages in your own words, by name; a channel names the one it uses.
+    #[serde(default)]
+    pub message_templates: BTreeMap<String, MessageTemplateSpec>,
 }
 
 /// Something we depend on and do not run.
@@ -225,6 +230,18 @@ pub struct NotificationSpec {
     /// Name for people. Default: the plugin's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Name of an entry of `messageTemplates`. Default: the notifier's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimitSpec>,
+    /// Name of the channel that gets the messages as well that this one does not take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+    /// How long a message fails before the fallback gets it: seconds, or text such as `10m`. Default: 15 minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_after: Option<DurationSpec>,
     #[serde(flatten)]
     pub settings: PluginSettings,
 }

@@ -44,6 +44,9 @@ fn dedup_key(notification: &Notification) -> String {
 }
 
 fn summary(notification: &Notification) -> String {
+    if let Some(title) = notification.attribute("title") {
+        return title.to_owned();
+    }
     match notification.alerts.as_slice() {
         [alert] => format!("{}: {} ({})", alert.service_name, alert.name, alert.summary),
         _ => notification.title(),
@@ -75,6 +78,7 @@ fn details(notification: &Notification) -> Value {
         })
     };
     json!({
+        "text": notification.text().map(|text| shorten(text, 10 * MOST_SUMMARY_CHARACTERS)),
         "alerts": notification.alerts.iter().take(MOST_ALERTS).map(line).collect::<Vec<_>>(),
         "omitted": notification.alerts.len().saturating_sub(MOST_ALERTS),
     })

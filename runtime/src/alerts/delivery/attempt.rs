@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::ports::{Attempt, AttemptOutcome};
-use crate::domain::{Catalog, Channel, DeliveryError, Message, Notification, NotificationState, Receipt, UnixMillis};
+use crate::domain::{
+    Catalog, Channel, DeliveryError, Message, MessageTexts, Notification, NotificationState, Receipt, UnixMillis,
+};
 
 use super::{DeliveryDeps, backoff};
 
@@ -70,7 +72,7 @@ impl Sender {
         let service = catalog.services.get(&alert.service);
         let service_name = service.map_or_else(|| alert.service.clone(), |service| service.name.clone());
         let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        Message {
+        let mut message = Message {
             id: notification.idempotency_key.clone(),
             status: notification.status,
             group_key: format!("{}:{}", alert.name, alert.service),
@@ -83,7 +85,11 @@ impl Sender {
             external_url: self.deps.settings.public_url.clone(),
             alerts: vec![(alert.clone(), service_name)],
             attempt: notification.attempts + 1,
-        }
+            texts: MessageTexts::default(),
+            reference: None,
+        };
+        message.texts = texts(channel, &message);
+        message
     }
 
     /// What came of it, and when the next attempt is due.
@@ -156,6 +162,17 @@ impl Sender {
             tokio::time::sleep(RECORD_RETRY).await;
         }
     }
+}
+
+/// A template that fails keeps no message back: the notifier writes it then.
+fn texts(channel: &Channel, message: &Message) -> MessageTexts {
+    let Some(template) = &channel.options.template else { return MessageTexts::default() };
+    template.render(message).unwrap_or_else(|fault| {
+        metrics::counter!("extrack_message_template_failures_total", "template" => template.name.clone()).increment(1);
+        let (template, field) = (template.name.as_str(), fault.field);
+        tracing::error!(template, field, channel = channel.name, %fault, "the message leaves in the notifier's own words");
+        MessageTexts::default()
+    })
 }
 
 fn state_after(outcome: AttemptOutcome) -> NotificationState {

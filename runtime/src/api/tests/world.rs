@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Notifier;
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
@@ -90,6 +91,7 @@ impl World {
             webhooks: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
+            notifier: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
@@ -98,6 +100,13 @@ impl World {
 
     pub(crate) fn state(self: &Arc<Self>, settings: ApiSettings, live: Live) -> ApiState {
         ApiState::new(settings, self.parts(), live, CancellationToken::new())
+    }
+
+    pub(crate) fn channel_add(&self, channel: Channel) {
+        let mut catalog = self.catalog.lock().unwrap();
+        let mut changed = Catalog::clone(&catalog);
+        changed.channels.insert(channel.id.clone(), Arc::new(channel));
+        *catalog = Arc::new(changed);
     }
 
     pub(crate) fn service_add(&self, name: &str, kind: &str, base_url: &str, origin: Origin) -> String {
@@ -704,3 +713,19 @@ impl Program for World {
 
 /// Longest that a test waits for something that is coming.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
+
+/// Takes every message that its title or template does not call refused.
+impl Notifier for World {
+    fn notify<'a>(
+        &'a self,
+        channel: &'a Channel,
+        message: &'a Message,
+    ) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
+        let title = message.texts.title.clone().unwrap_or_else(|| message.title());
+        let answer = match channel.plugin.as_str() {
+            "refuses" => Err(DeliveryError::Permanent(format!("404 {title}"))),
+            _ => Ok(Receipt { reference: Some("m-1".to_owned()), answer: format!("200 {title}") }),
+        };
+        futures::future::ready(answer).boxed()
+    }
+}

@@ -137,6 +137,7 @@ async fn nothing_secret_is_readable_on_the_disk() {
         plugin: "slack".to_owned(),
         settings: json!({"webhook": SECRET}),
         origin: Origin::File,
+        options: Default::default(),
     };
     store.channel_put(&channel).await.unwrap();
     let bytes = folder.bytes();
@@ -198,6 +199,7 @@ async fn channels_are_replaced_only_when_they_changed() {
         plugin: "email".to_owned(),
         settings: json!({"to": "a@example.com"}),
         origin: Origin::Api,
+        options: Default::default(),
     };
     let revision =
         async || -> i64 { sqlx::query_scalar("SELECT revision FROM channels").fetch_one(&store.reader).await.unwrap() };
