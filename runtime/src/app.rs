@@ -21,8 +21,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{
-    AlertEngine, AlertSignals, Delivery, DeliveryDeps, DeliverySettings, EngineDeps, EngineSettings, EventCopy,
-    SystemClock,
+    AlertEngine, AlertSignals, Delivery, DeliveryDeps, DeliverySettings, DispatchDeps, Dispatcher, EngineDeps,
+    EngineSettings, EventCopy, SystemClock,
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
@@ -327,6 +327,16 @@ fn start_alerting(
     let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Alerting));
     tasks.spawn(Stage::Alerting, "alert engine", async move {
         engine.run(observations, catalog, stop).await;
+        Ok(())
+    });
+    let dispatcher = Dispatcher::new(DispatchDeps {
+        store: Arc::new(control.clone()),
+        clock: Arc::new(SystemClock),
+        signals: signals.clone(),
+    });
+    let stop = tasks.stop(Stage::Delivery);
+    tasks.spawn(Stage::Delivery, "dispatcher", async move {
+        dispatcher.run(stop).await;
         Ok(())
     });
     let delivery = Delivery::new(DeliveryDeps {

@@ -1,6 +1,7 @@
 //! Plain types and pure functions: what travels between the parts. Knows no other module.
 
 pub mod alert;
+pub mod alert_group;
 pub mod catalog;
 mod channel_options;
 pub mod duration;
@@ -19,8 +20,10 @@ pub mod size;
 pub mod slug;
 
 pub use alert::{
-    Alert, AlertEvent, AlertId, AlertState, Notification, NotificationState, NotificationStatus, Severity,
+    Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState, NotificationStatus,
+    Severity,
 };
+pub use alert_group::{AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, NotificationDraft, Timing, Told};
 pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe,
     SHORTEST_HIDDEN_BYTES, Service, Webhook, plugin_subject,

@@ -1,4 +1,4 @@
-//! Brings notifications to their channels: at least once, in order per alert and channel, over restarts.
+//! Brings notifications to their channels: at least once, in order per group and channel, over restarts.
 //!
 //! It lives from the outbox in the control store alone. Whatever happens to an attempt, its notification stays there
 //! until the attempt was recorded, so that an attempt cut off by a crash is made again, with the same key.
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{AlertId, Catalog, ChannelId, Notification, UnixMillis};
+use crate::domain::{Catalog, ChannelId, Notification, UnixMillis};
 
 use super::clock::Clock;
 use super::ports::{AlertStore, Notifier};
@@ -90,7 +90,7 @@ pub struct Delivery {
 struct Place {
     notification: i64,
     channel: ChannelId,
-    alert: AlertId,
+    group_key: String,
 }
 
 impl Delivery {
@@ -157,7 +157,7 @@ impl Delivery {
                 let place = Place {
                     notification: notification.id,
                     channel: notification.channel.clone(),
-                    alert: notification.alert,
+                    group_key: notification.group_key.clone(),
                 };
                 let sender = Arc::clone(sender);
                 let id = self.sends.spawn(async move { sender.send(notification).await }).id();
@@ -170,12 +170,12 @@ impl Delivery {
 
     fn may_start(&self, notification: &Notification) -> bool {
         let on_channel = self.under_way.values().filter(|place| place.channel == notification.channel);
-        let (mut count, mut same_alert) = (0, false);
+        let (mut count, mut same_group) = (0, false);
         for place in on_channel {
             count += 1;
-            same_alert |= place.alert == notification.alert;
+            same_group |= place.group_key == notification.group_key;
         }
-        !same_alert && count < self.deps.settings.at_once_per_channel
+        !same_group && count < self.deps.settings.at_once_per_channel
     }
 
     fn release(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {

@@ -88,7 +88,7 @@ mod tests {
         let Decision::Change(change) = lifecycle::decide(None, &crate::alerts::fakes::breached(), &rule, 0) else {
             panic!("must fire")
         };
-        let transition = Transition { alert: change.alert, event: change.event, notifications: vec![] };
+        let transition = Transition { alert: change.alert, event: change.event, groups: vec![], is_news: false };
         store.transition_commit(transition).await.unwrap();
     }
 

@@ -95,8 +95,10 @@ pub(super) fn notification(created_ms: UnixMillis) -> Notification {
     Notification {
         id: 1,
         idempotency_key: "key-1".to_owned(),
-        alert: AlertId(1),
+        group_key: "Down:shop-api".to_owned(),
+        group_labels: vec![("service".to_owned(), "shop-api".to_owned())],
         channel: ChannelId("slack-1".to_owned()),
+        reason: NotificationReason::Transition,
         status: NotificationStatus::Firing,
         state: NotificationState::Waiting,
         attempts: 0,
@@ -104,7 +106,7 @@ pub(super) fn notification(created_ms: UnixMillis) -> Notification {
         next_attempt_ms: created_ms,
         delivered_ms: None,
         last_error: None,
-        alert_snapshot: alert(1, "shop-api"),
+        alerts: vec![alert(1, "shop-api")],
     }
 }
 
@@ -165,6 +167,8 @@ fn broken<T>() -> PortResult<T> {
 pub(super) struct StoreState {
     pub(super) alerts: BTreeMap<i64, Alert>,
     pub(super) events: Vec<AlertEvent>,
+    /// Of their members, the alerts as they are now are in `alerts`.
+    pub(super) groups: Vec<AlertGroup>,
     pub(super) notifications: Vec<Notification>,
     pub(super) attempts: Vec<(i64, Attempt)>,
     pub(super) channels: HashMap<ChannelId, Channel>,
@@ -198,7 +202,7 @@ impl FakeStore {
 
 impl StoreState {
     fn commit(&mut self, transition: Transition) -> PortResult<Committed> {
-        let Transition { alert, event, notifications } = transition;
+        let Transition { alert, event, groups, is_news } = transition;
         if self.failing_commits > 0 {
             self.failing_commits -= 1;
             return broken();
@@ -221,17 +225,10 @@ impl StoreState {
         let EventDraft { from, to, actor, reason, ts_ms } = event;
         let event = AlertEvent { id: self.events.len() as i64 + 1, alert: id, ts_ms, from, to, actor, reason };
         self.events.push(event.clone());
-        for draft in notifications {
+        self.note_change(&event, is_news);
+        for draft in groups {
             assert!(self.channels.contains_key(&draft.channel), "the channel is not in the store");
-            self.notifications.push(Notification {
-                id: self.notifications.len() as i64 + 1,
-                idempotency_key: draft.idempotency_key,
-                alert: id,
-                channel: draft.channel,
-                status: draft.status,
-                alert_snapshot: alert.clone(),
-                ..notification(ts_ms)
-            });
+            self.join(draft, &alert);
         }
         if self.doubtful_commits > 0 {
             self.doubtful_commits -= 1;
@@ -240,11 +237,96 @@ impl StoreState {
         Ok(Committed { alert, event })
     }
 
+    fn note_change(&mut self, event: &AlertEvent, is_news: bool) {
+        let was_muted = matches!(event.from, Some(AlertState::Suppressed | AlertState::Acknowledged));
+        for group in &mut self.groups {
+            let Some(member) = group.members.iter_mut().find(|member| member.alert.id == event.alert) else { continue };
+            member.told = match member.told {
+                Told::Firing if is_news => Told::Again,
+                Told::Nothing if was_muted && event.to == AlertState::Resolved => Told::Held,
+                told => told,
+            };
+            group.revision += 1;
+            if group.timing.is_at_once() {
+                group.flush_at_ms = Some(group.flush_at_ms.map_or(event.ts_ms, |at| at.min(event.ts_ms)));
+            }
+        }
+    }
+
+    fn join(&mut self, draft: GroupDraft, alert: &Alert) {
+        let index = self.groups.iter().position(|group| group.key == draft.key && group.channel == draft.channel);
+        let index = index.unwrap_or_else(|| {
+            let id = self.groups.last().map_or(1, |group| group.id + 1);
+            let GroupDraft { key, channel, labels, timing, .. } = draft.clone();
+            let (flush_at_ms, told_ms, members) = (None, None, Vec::new());
+            self.groups.push(AlertGroup {
+                id,
+                key,
+                channel,
+                labels,
+                timing,
+                flush_at_ms,
+                told_ms,
+                revision: 0,
+                members,
+            });
+            self.groups.len() - 1
+        });
+        let group = &mut self.groups[index];
+        group.timing = draft.timing;
+        group.revision += 1;
+        group.flush_at_ms = Some(match group.flush_at_ms {
+            Some(at) if draft.timing.is_at_once() => at.min(draft.flush_at_ms),
+            Some(at) => at,
+            None => draft.flush_at_ms,
+        });
+        let (alert, fired, told) = (alert.clone(), alert.clone(), Told::Nothing);
+        group.members.push(GroupMember { alert, fired, told });
+    }
+
+    fn due(&self, now_ms: UnixMillis) -> Vec<AlertGroup> {
+        let is_due = |group: &&AlertGroup| group.flush_at_ms.is_some_and(|at| at <= now_ms);
+        let mut due: Vec<AlertGroup> = self.groups.iter().filter(is_due).cloned().collect();
+        for member in due.iter_mut().flat_map(|group| &mut group.members) {
+            member.alert = self.alerts[&member.alert.id.0].clone();
+        }
+        due.sort_by_key(|group| (group.flush_at_ms, group.id));
+        due
+    }
+
+    fn flush(&mut self, flush: GroupFlush, now_ms: UnixMillis) -> usize {
+        let wanted = |group: &&mut AlertGroup| group.id == flush.group && group.revision == flush.revision;
+        let Some(group) = self.groups.iter_mut().find(wanted) else { return 0 };
+        (group.flush_at_ms, group.told_ms) = (flush.flush_at_ms, flush.told_ms);
+        group.revision += 1;
+        for (alert, told) in &flush.told {
+            group.members.iter_mut().find(|member| member.alert.id == *alert).unwrap().told = *told;
+        }
+        group.members.retain(|member| !flush.leave.contains(&member.alert.id));
+        self.groups.retain(|group| !group.members.is_empty());
+        for draft in &flush.notifications {
+            let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts } =
+                draft.clone();
+            self.notifications.push(Notification {
+                id: self.notifications.len() as i64 + 1,
+                idempotency_key,
+                group_key,
+                group_labels,
+                channel,
+                reason,
+                status,
+                alerts,
+                ..notification(now_ms)
+            });
+        }
+        flush.notifications.len()
+    }
+
     fn first_in_line(&self) -> Vec<Notification> {
         let mut seen = HashSet::new();
         let waits = |notification: &&Notification| {
             notification.state == NotificationState::Waiting
-                && seen.insert((notification.alert, notification.channel.clone()))
+                && seen.insert((notification.group_key.clone(), notification.channel.clone()))
         };
         let mut first: Vec<Notification> = self.notifications.iter().filter(waits).cloned().collect();
         first.sort_by_key(|notification| (notification.next_attempt_ms, notification.id));
@@ -261,6 +343,16 @@ impl StoreState {
         notification.attempts += 1;
         notification.state = state;
         notification.next_attempt_ms = next_ms;
+        let is_refused = state == NotificationState::Dead && notification.attempts == 1;
+        if is_refused && notification.status == NotificationStatus::Firing {
+            let (key, channel) = (&notification.group_key, &notification.channel);
+            let group = self.groups.iter_mut().find(|group| group.key == *key && group.channel == *channel);
+            let told = |member: &&mut GroupMember| {
+                member.told == Told::Firing && notification.alerts.iter().any(|alert| alert.id == member.alert.id)
+            };
+            let members = group.into_iter().flat_map(|group| &mut group.members);
+            members.filter(told).for_each(|member| member.told = Told::Refused);
+        }
         self.attempts.push((id, attempt));
         Ok(())
     }
@@ -296,9 +388,24 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn alert_notifications(&self, alert: AlertId) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
+    fn group_due(&self, now_ms: UnixMillis, limit: u32) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>> {
         async move {
-            Ok(self.state().notifications.iter().filter(|notification| notification.alert == alert).cloned().collect())
+            let mut due = self.state().due(now_ms);
+            due.truncate(limit as usize);
+            Ok(due)
+        }
+        .boxed()
+    }
+
+    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        async { Ok(self.state().groups.iter().filter_map(|group| group.flush_at_ms).min()) }.boxed()
+    }
+
+    fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
+        async move {
+            tokio::task::yield_now().await;
+            let mut state = self.state();
+            Ok(flushes.into_iter().map(|flush| state.flush(flush, now_ms)).sum())
         }
         .boxed()
     }

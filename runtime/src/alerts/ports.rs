@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use crate::domain::{
-    Alert, AlertEvent, AlertId, AlertRule, Channel, ChannelId, DeliveryError, History, Message, Notification,
-    NotificationState, Observation, Receipt, UnixMillis, Verdict,
+    Alert, AlertEvent, AlertGroup, AlertRule, Channel, ChannelId, DeliveryError, GroupFlush, History, Message,
+    Notification, NotificationState, Observation, Receipt, UnixMillis, Verdict,
 };
-pub use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
+pub use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
 
 /// Why something outside could not be done, for people. Everything here is worth another attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,19 +42,25 @@ pub struct Committed {
 pub trait AlertStore: Send + Sync + 'static {
     /// Every alert that is not resolved.
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>>;
-    /// In one transaction: the alert, its event, its notifications.
+    /// In one transaction: the alert, its event, its place in its groups.
     fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, PortResult<Committed>>;
     /// Events after this id, oldest first, each with its alert as it is now.
     fn alert_event_after(&self, id: i64, limit: u32) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>>;
-    /// All notifications about one alert.
-    fn alert_notifications(&self, alert: AlertId) -> BoxFuture<'_, PortResult<Vec<Notification>>>;
+
+    /// Groups whose moment has come, longest due first, with all their alerts.
+    fn group_due(&self, now_ms: UnixMillis, limit: u32) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>>;
+    /// When the next group is due.
+    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
+    /// In one transaction: messages and what is left of the groups. Groups to which something happened since they were read
+    /// stay as they are. Answers how many messages were made.
+    fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>>;
 
     /// Keeps a channel, so that it can be told even after it left the configuration.
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>>;
     fn channel_get(&self, id: ChannelId) -> BoxFuture<'_, PortResult<Option<Channel>>>;
 
     /// Waiting notifications whose moment has come, longest overdue first, a page of them: those behind one that was next
-    /// due at a moment and has an id. Never one behind which an earlier one of the same alert and channel still waits.
+    /// due at a moment and has an id. Never one before which another one of the same group and channel still waits.
     fn notification_due_after(
         &self,
         now_ms: UnixMillis,

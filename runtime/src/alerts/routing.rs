@@ -9,25 +9,8 @@ use super::labels::Labels;
 use super::matcher::{Matcher, all_match};
 use crate::domain::ChannelId;
 
-pub use group::{Flush, GroupState, Member, flush};
-
-/// How long a group collects before its first message, before the next one when something changed, and when nothing did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    pub wait: Duration,
-    pub interval: Duration,
-    pub repeat: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            wait: Duration::from_secs(30),
-            interval: Duration::from_secs(300),
-            repeat: Duration::from_secs(4 * 3_600),
-        }
-    }
-}
+pub use crate::domain::Timing;
+pub use group::{Flush, Member, Message, first_flush_ms, flush};
 
 /// One node. What a node leaves out it has from its parent, down to the defaults.
 #[derive(Debug, Clone, Default)]

@@ -19,6 +19,8 @@ pub struct AlertChange {
 #[derive(Debug, Clone)]
 pub struct AlertSignals {
     changes: broadcast::Sender<AlertChange>,
+    /// Wakes the dispatcher.
+    groups: Arc<Notify>,
     /// Wakes the delivery loop.
     outbox: Arc<Notify>,
     /// Wakes the copying of events.
@@ -29,6 +31,7 @@ impl Default for AlertSignals {
     fn default() -> Self {
         Self {
             changes: broadcast::channel(CHANGES_KEPT).0,
+            groups: Arc::new(Notify::new()),
             outbox: Arc::new(Notify::new()),
             events: Arc::new(Notify::new()),
         }
@@ -55,7 +58,12 @@ impl AlertSignals {
 
     pub(super) fn wake_all(&self) {
         self.events.notify_one();
+        self.groups.notify_one();
         self.outbox.notify_one();
+    }
+
+    pub(super) async fn groups_woken(&self) {
+        self.groups.notified().await;
     }
 
     pub(super) async fn outbox_woken(&self) {

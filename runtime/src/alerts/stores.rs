@@ -6,9 +6,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{
-    Alert, AlertEvent, AlertId, Channel, ChannelId, Notification, NotificationState, Observation, UnixMillis,
+    Alert, AlertEvent, AlertGroup, Channel, ChannelId, GroupFlush, Notification, NotificationState, Observation,
+    UnixMillis,
 };
-use crate::store::control::{Attempt, MAX_PAGE, NotificationFilter, Transition};
+use crate::store::control::{Attempt, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
 use super::ports::{AlertStore, Committed, EventSink, HistoryLoader, PortError, PortResult};
@@ -20,7 +21,7 @@ impl AlertStore for ControlStore {
 
     fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, PortResult<Committed>> {
         async move {
-            let (alert, event, _) = self.transition_commit(transition).await.map_err(PortError::of)?;
+            let (alert, event) = self.transition_commit(transition).await.map_err(PortError::of)?;
             Ok(Committed { alert, event })
         }
         .boxed()
@@ -30,22 +31,16 @@ impl AlertStore for ControlStore {
         self.alert_event_after(id, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
-    fn alert_notifications(&self, alert: AlertId) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
-        async move {
-            let mut filter = NotificationFilter { alert: Some(alert), limit: MAX_PAGE, ..Default::default() };
-            let mut found = Vec::new();
-            loop {
-                let page = self.notification_list(&filter).await.map_err(PortError::of)?;
-                let is_last = page.len() < MAX_PAGE as usize;
-                filter.before = page.last().map(|notification| notification.id);
-                found.extend(page);
-                if is_last {
-                    found.reverse();
-                    return Ok(found);
-                }
-            }
-        }
-        .boxed()
+    fn group_due(&self, now_ms: UnixMillis, limit: u32) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>> {
+        self.group_due(now_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        self.group_next_due().map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
+        async move { self.group_flush(&flushes, now_ms).await.map_err(PortError::of) }.boxed()
     }
 
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>> {
@@ -130,7 +125,7 @@ mod tests {
 
     struct Program {
         observations: mpsc::Sender<Arc<Observation>>,
-        tasks: [tokio::task::JoinHandle<()>; 2],
+        tasks: [tokio::task::JoinHandle<()>; 3],
         _catalog: watch::Sender<Arc<Catalog>>,
     }
 
@@ -146,6 +141,11 @@ mod tests {
             signals: signals.clone(),
             settings: EngineSettings::default(),
         });
+        let dispatcher = Dispatcher::new(DispatchDeps {
+            store: Arc::new(store.clone()),
+            clock: clock.clone(),
+            signals: signals.clone(),
+        });
         let delivery = Delivery::new(DeliveryDeps {
             store: Arc::new(store.clone()),
             notifier: Arc::new(notifier.clone()),
@@ -157,6 +157,7 @@ mod tests {
         let shutdown = CancellationToken::new();
         let tasks = [
             tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone())),
+            tokio::spawn(dispatcher.run(shutdown.clone())),
             tokio::spawn(delivery.run(catalog.subscribe(), shutdown)),
         ];
         Program { observations, tasks, _catalog: catalog }
@@ -209,12 +210,13 @@ mod tests {
         let filter = NotificationFilter { limit: 10, ..NotificationFilter::default() };
         let sent = until(async || {
             let sent = store.notification_list(&filter).await.unwrap();
-            sent.iter().all(|row| row.state == NotificationState::Delivered).then_some(sent)
+            let all = sent.len() == 2 && sent.iter().all(|row| row.state == NotificationState::Delivered);
+            all.then_some(sent)
         })
         .await;
         assert_eq!(notifier.inbox(), ["slack-1:firing:shop-api", "slack-1:resolved:shop-api"]);
         assert_eq!(sent.len(), 2);
-        assert!(sent.iter().all(|row| row.alert_snapshot.id == AlertId(1)));
+        assert!(sent.iter().all(|row| row.alerts[0].id == AlertId(1)));
         let attempts = store.notification_attempts(sent[0].id).await.unwrap();
         assert_eq!(attempts.last().unwrap().outcome, AttemptOutcome::Delivered);
         let (_, events) = store.alert_get(AlertId(1)).await.unwrap().unwrap();

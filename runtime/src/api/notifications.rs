@@ -10,7 +10,9 @@ use super::error::ApiResult;
 use super::moment::rfc3339;
 use super::page::{self, Page};
 use super::state::ApiState;
-use crate::domain::{AlertId, Notification, NotificationState, NotificationStatus};
+use crate::domain::{
+    Alert, AlertId, AlertState, Notification, NotificationReason, NotificationState, NotificationStatus, Severity,
+};
 use crate::store::control::{Attempt, AttemptOutcome, NotificationFilter};
 
 /// One message to one channel.
@@ -20,10 +22,10 @@ pub(super) struct NotificationBody {
     id: i64,
     /// The same for every attempt.
     idempotency_key: String,
-    alert: i64,
-    /// Slug.
-    service: String,
+    /// Messages of one group arrive at their channel in the order of their ids.
+    group_key: String,
     channel: String,
+    reason: NotificationReason,
     status: NotificationStatus,
     state: NotificationState,
     created_at: String,
@@ -31,8 +33,30 @@ pub(super) struct NotificationBody {
     next_attempt_at: Option<String>,
     delivered_at: Option<String>,
     last_error: Option<String>,
+    /// As they were when the message was decided on, firing ones first.
+    alerts: Vec<NotifiedAlertBody>,
     /// Oldest first.
     attempts: Vec<AttemptBody>,
+}
+
+/// An alert as a message names it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NotifiedAlertBody {
+    id: i64,
+    name: String,
+    /// Slug.
+    service: String,
+    severity: Severity,
+    state: AlertState,
+    summary: String,
+}
+
+impl From<Alert> for NotifiedAlertBody {
+    fn from(alert: Alert) -> Self {
+        let Alert { id, name, service, severity, state, summary, .. } = alert;
+        Self { id: id.0, name, service, severity, state, summary }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -62,15 +86,16 @@ impl NotificationBody {
         Ok(Self {
             id: notification.id,
             idempotency_key: notification.idempotency_key,
-            alert: notification.alert.0,
-            service: notification.alert_snapshot.service,
+            group_key: notification.group_key,
             channel: notification.channel.0,
+            reason: notification.reason,
             status: notification.status,
             state: notification.state,
             created_at: rfc3339(notification.created_ms),
             next_attempt_at: waiting.then(|| rfc3339(notification.next_attempt_ms)),
             delivered_at: notification.delivered_ms.map(rfc3339),
             last_error: notification.last_error,
+            alerts: notification.alerts.into_iter().map(NotifiedAlertBody::from).collect(),
             attempts: attempts.into_iter().map(AttemptBody::from).collect(),
         })
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelId, UnixMillis};
+use super::{ChannelId, LabelPairs, UnixMillis};
 
 /// Row id of an alert in the control store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -157,6 +157,50 @@ impl NotificationState {
     }
 }
 
+/// Why a message was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NotificationReason {
+    /// An alert fired, ended, or is heard again.
+    Transition,
+    /// Nothing changed for long, and it still fires.
+    Repeat,
+    /// Nobody has taken care of it.
+    Escalation,
+    /// What was held back by a channel's rate limit.
+    Digest,
+    /// A person tries the channel.
+    Test,
+    /// A sign of life.
+    Watchdog,
+}
+
+impl NotificationReason {
+    pub const ALL: [NotificationReason; 6] = [
+        NotificationReason::Transition,
+        NotificationReason::Repeat,
+        NotificationReason::Escalation,
+        NotificationReason::Digest,
+        NotificationReason::Test,
+        NotificationReason::Watchdog,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NotificationReason::Transition => "transition",
+            NotificationReason::Repeat => "repeat",
+            NotificationReason::Escalation => "escalation",
+            NotificationReason::Digest => "digest",
+            NotificationReason::Test => "test",
+            NotificationReason::Watchdog => "watchdog",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
+
 /// One message to one channel: a durable row before it is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -164,8 +208,11 @@ pub struct Notification {
     pub id: i64,
     /// Same for every attempt.
     pub idempotency_key: String,
-    pub alert: AlertId,
+    /// Messages with the same key arrive at their channel in the order of their ids.
+    pub group_key: String,
+    pub group_labels: LabelPairs,
     pub channel: ChannelId,
+    pub reason: NotificationReason,
     pub status: NotificationStatus,
     pub state: NotificationState,
     /// Attempts made so far.
@@ -174,6 +221,6 @@ pub struct Notification {
     pub next_attempt_ms: UnixMillis,
     pub delivered_ms: Option<UnixMillis>,
     pub last_error: Option<String>,
-    /// The alert as it was when the message was decided on: what is sent.
-    pub alert_snapshot: Alert,
+    /// The alerts as they were when the message was decided on: what is sent. Firing ones first.
+    pub alerts: Vec<Alert>,
 }

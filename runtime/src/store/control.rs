@@ -1,6 +1,7 @@
 //! State, in SQLite: services, channels, tokens, alerts, the outbox, plugins, the audit log. Secrets exist only here,
 //! sealed. One connection writes, a few read; a commit is on the disk when it returns.
 
+mod alert_groups;
 mod alerts;
 mod audit;
 mod channels;
@@ -28,7 +29,7 @@ pub use notifications::{Attempt, AttemptOutcome, NotificationFilter};
 pub use plugin_policies::StoredPolicy;
 pub use services::StoredService;
 pub use tokens::{Session, Token, TokenHash};
-pub use transition::{AlertDraft, EventDraft, NotificationDraft, Transition};
+pub use transition::{AlertDraft, EventDraft, Transition};
 
 use super::lock::{DataLock, LockError};
 use keyring::Place;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::ports::{Attempt, AttemptOutcome};
 use crate::domain::{
-    Catalog, Channel, DeliveryError, Message, MessageTexts, Notification, NotificationState, Receipt, UnixMillis,
+    Alert, Catalog, Channel, DeliveryError, Message, MessageTexts, Notification, NotificationState, Receipt, UnixMillis,
 };
 
 use super::{DeliveryDeps, backoff};
@@ -66,24 +66,20 @@ impl Sender {
         }
     }
 
-    /// A group of one alert, as it was when the message was decided on.
+    /// The alerts as they were when the message was decided on.
     fn message(&self, catalog: &Catalog, channel: &Channel, notification: &Notification) -> Message {
-        let alert = &notification.alert_snapshot;
-        let service = catalog.services.get(&alert.service);
-        let service_name = service.map_or_else(|| alert.service.clone(), |service| service.name.clone());
-        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let named = |alert: &Alert| {
+            let service = catalog.services.get(&alert.service);
+            (alert.clone(), service.map_or_else(|| alert.service.clone(), |service| service.name.clone()))
+        };
         let mut message = Message {
             id: notification.idempotency_key.clone(),
             status: notification.status,
-            group_key: format!("{}:{}", alert.name, alert.service),
-            group_labels: vec![
-                label("alertname", &alert.name),
-                label("service", &alert.service),
-                label("severity", alert.severity.as_str()),
-            ],
+            group_key: notification.group_key.clone(),
+            group_labels: notification.group_labels.clone(),
             receiver: channel.name.clone(),
             external_url: self.deps.settings.public_url.clone(),
-            alerts: vec![(alert.clone(), service_name)],
+            alerts: notification.alerts.iter().map(named).collect(),
             attempt: notification.attempts + 1,
             texts: MessageTexts::default(),
             reference: None,
@@ -120,16 +116,16 @@ impl Sender {
     fn report(&self, notification: &Notification, attempt: &Attempt) {
         metrics::counter!("extrack_notification_attempts_total", "outcome" => attempt.outcome.as_str()).increment(1);
         let (id, channel) = (notification.id, notification.channel.0.as_str());
-        let (alert, status) = (notification.alert.0, notification.status.as_str());
+        let (group, status) = (notification.group_key.as_str(), notification.status.as_str());
         let (number, answer) = (notification.attempts + 1, attempt.answer.as_str());
         match attempt.outcome {
             AttemptOutcome::Delivered => {
-                tracing::info!(notification = id, channel, alert, status, attempt = number, "notification delivered");
+                tracing::info!(notification = id, channel, group, status, attempt = number, "notification delivered");
             }
             AttemptOutcome::Retry => tracing::warn!(
                 notification = id,
                 channel,
-                alert,
+                group,
                 status,
                 attempt = number,
                 error = answer,
@@ -138,7 +134,7 @@ impl Sender {
             AttemptOutcome::Dead => tracing::error!(
                 notification = id,
                 channel,
-                alert,
+                group,
                 status,
                 attempt = number,
                 error = answer,

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::alerts::dispatch::{DispatchDeps, Dispatcher};
 use crate::alerts::engine::{AlertEngine, EngineDeps, EngineSettings};
 use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::AttemptOutcome;
@@ -58,10 +59,10 @@ impl Outbox {
         state.notifications.push(Notification {
             id,
             idempotency_key: format!("key-{id}"),
-            alert: AlertId(alert_id),
+            group_key: format!("Down:s{alert_id}"),
             channel: ChannelId(channel.to_owned()),
             status,
-            alert_snapshot: alert(alert_id, &format!("s{alert_id}")),
+            alerts: vec![alert(alert_id, &format!("s{alert_id}"))],
             ..notification(now_ms)
         });
         drop(state);
@@ -86,8 +87,7 @@ async fn sends_at_once_and_says_what_people_need() {
     assert_eq!(message.group_key, "Down:s1");
     assert_eq!(message.receiver, "slack-1");
     assert_eq!(message.attempt, 1);
-    let labels: Vec<String> = message.group_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    assert_eq!(labels, ["alertname=Down", "service=s1", "severity=critical"]);
+    assert_eq!(message.group_labels, [("service".to_owned(), "shop-api".to_owned())]);
     assert_eq!(message.alerts[0].0.summary, "found 90, wanted 99.5");
     assert_eq!(outbox.states(), [NotificationState::Delivered]);
 }
@@ -268,7 +268,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..80)
 }
 
-type Engine = (tokio::sync::mpsc::Sender<Arc<Observation>>, JoinHandle<()>);
+type Engine = (tokio::sync::mpsc::Sender<Arc<Observation>>, JoinHandle<()>, JoinHandle<()>);
 
 fn start_engine(outbox: &Outbox) -> Engine {
     let engine = AlertEngine::new(EngineDeps {
@@ -280,7 +280,13 @@ fn start_engine(outbox: &Outbox) -> Engine {
         settings: EngineSettings::default(),
     });
     let (sender, receiver) = tokio::sync::mpsc::channel(64);
-    (sender, tokio::spawn(engine.run(receiver, outbox.catalog.subscribe(), CancellationToken::new())))
+    let dispatcher = Dispatcher::new(DispatchDeps {
+        store: Arc::new(outbox.store.clone()),
+        clock: Arc::new(outbox.clock),
+        signals: outbox.signals.clone(),
+    });
+    let engine = tokio::spawn(engine.run(receiver, outbox.catalog.subscribe(), CancellationToken::new()));
+    (sender, engine, tokio::spawn(dispatcher.run(CancellationToken::new())))
 }
 
 async fn live_through(steps: Vec<Step>) -> Outbox {
@@ -307,8 +313,10 @@ async fn live_through(steps: Vec<Step>) -> Outbox {
             }
             Step::Pass(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
             Step::Crash => {
-                engine.1.abort();
-                let _ = engine.1.await;
+                for task in [engine.1, engine.2] {
+                    task.abort();
+                    let _ = task.await;
+                }
                 outbox.crash().await;
                 engine = start_engine(&outbox);
                 outbox.start().await;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Decision};
-use crate::alerts::ports::{NotificationDraft, PortError, PortResult, Transition};
+use crate::alerts::ports::{AlertDraft, PortError, PortResult, Transition};
+use crate::alerts::routing::first_flush_ms;
 use crate::domain::{
-    Alert, AlertId, AlertRule, Catalog, ChannelId, History, Notification, NotificationState, NotificationStatus,
-    Observation, UnixMillis, Verdict,
+    Alert, AlertRule, Catalog, ChannelId, GroupDraft, History, NotificationStatus, Observation, Timing, UnixMillis,
+    Verdict,
 };
 
 use super::Core;
@@ -309,28 +310,14 @@ async fn within<T>(deadline: Duration, work: impl Future<Output = PortResult<T>>
     tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(PortError("no answer in time".to_owned())))
 }
 
-/// Commits one change with the notifications that belong to it, then says so.
+/// Commits one change together with the groups whose channels are to be told of it, then says so.
 async fn commit(core: &Core, catalog: &Catalog, rule: Option<&AlertRule>, change: Change) -> PortResult<Alert> {
-    let channels = match change.notify {
-        None => Vec::new(),
-        Some(NotificationStatus::Firing) => told_now(core, catalog, rule).await?,
-        Some(NotificationStatus::Resolved) => match change.alert.id {
-            Some(id) => told_before(&core.deps.store.alert_notifications(id).await?),
-            None => Vec::new(),
-        },
+    let groups = match change.notify {
+        Some(NotificationStatus::Firing) => groups(core, catalog, rule, &change.alert).await?,
+        // Whoever is in a group with it is told of its end.
+        Some(NotificationStatus::Resolved) | None => Vec::new(),
     };
-    let notifications = change.notify.map_or_else(Vec::new, |status| {
-        // The store sets the id of a new alert.
-        let alert_snapshot = lifecycle::alert_of(&change.alert, change.alert.id.unwrap_or(AlertId(0)));
-        let draft = |channel| NotificationDraft {
-            channel,
-            status,
-            idempotency_key: idempotency_key(),
-            alert_snapshot: alert_snapshot.clone(),
-        };
-        channels.into_iter().map(draft).collect()
-    });
-    let transition = Transition { alert: change.alert, event: change.event, notifications };
+    let transition = Transition { alert: change.alert, event: change.event, groups, is_news: false };
     let committed = core.deps.store.transition_commit(transition).await?;
     metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str()).increment(1);
     let (alert, reason) = (&committed.alert, committed.event.reason.as_str());
@@ -340,41 +327,48 @@ async fn commit(core: &Core, catalog: &Catalog, rule: Option<&AlertRule>, change
     Ok(committed.alert)
 }
 
-/// The rule's channels, each kept in the store first, so that it can be told of the end as well.
-async fn told_now(core: &Core, catalog: &Catalog, rule: Option<&AlertRule>) -> PortResult<Vec<ChannelId>> {
-    let mut told = Vec::new();
-    for id in rule.into_iter().flat_map(|rule| &rule.channels) {
-        if told.contains(id) {
+/// Where an alert that fires is told of: a group of its own for each of the rule's channels.
+async fn groups(
+    core: &Core,
+    catalog: &Catalog,
+    rule: Option<&AlertRule>,
+    alert: &AlertDraft,
+) -> PortResult<Vec<GroupDraft>> {
+    let now_ms = core.deps.clock.now_ms();
+    let fired_ms = alert.fired_ms.unwrap_or(now_ms);
+    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut groups: Vec<GroupDraft> = Vec::new();
+    for channel in rule.into_iter().flat_map(|rule| &rule.channels) {
+        if groups.iter().any(|group| group.channel == *channel) || !keep_channel(core, catalog, channel).await? {
             continue;
         }
-        let Some(channel) = catalog.channels.get(id) else {
-            metrics::counter!("extrack_alert_channels_unknown_total").increment(1);
-            tracing::error!(channel = id.0, "a rule names a channel that is not in the catalog, it is not told");
-            continue;
-        };
-        if !core.kept_channels.lock().is_ok_and(|kept| kept.contains(id)) {
-            core.deps.store.channel_put(Arc::clone(channel)).await?;
-            if let Ok(mut kept) = core.kept_channels.lock() {
-                kept.insert(id.clone());
-            }
-        }
-        told.push(id.clone());
+        groups.push(GroupDraft {
+            key: format!("{}:{}", alert.name, alert.service),
+            channel: channel.clone(),
+            labels: vec![
+                label("alertname", &alert.name),
+                label("service", &alert.service),
+                label("severity", alert.severity.as_str()),
+            ],
+            timing: Timing::AT_ONCE,
+            flush_at_ms: first_flush_ms(&Timing::AT_ONCE, fired_ms, now_ms),
+        });
     }
-    Ok(told)
+    Ok(groups)
 }
 
-/// The channels that heard of the alert, or may have: one that refused the message for good at the first attempt has not.
-pub(super) fn told_before(notifications: &[Notification]) -> Vec<ChannelId> {
-    let mut told: Vec<ChannelId> = Vec::new();
-    for notification in notifications {
-        let refused = notification.state == NotificationState::Dead && notification.attempts <= 1;
-        if notification.status == NotificationStatus::Firing && !refused && !told.contains(&notification.channel) {
-            told.push(notification.channel.clone());
+/// Keeps a channel in the store first, so that it can be told of the end as well. False where there is none of that id.
+async fn keep_channel(core: &Core, catalog: &Catalog, id: &ChannelId) -> PortResult<bool> {
+    let Some(channel) = catalog.channels.get(id) else {
+        metrics::counter!("extrack_alert_channels_unknown_total").increment(1);
+        tracing::error!(channel = id.0, "a rule names a channel that is not in the catalog, it is not told");
+        return Ok(false);
+    };
+    if !core.kept_channels.lock().is_ok_and(|kept| kept.contains(id)) {
+        core.deps.store.channel_put(Arc::clone(channel)).await?;
+        if let Ok(mut kept) = core.kept_channels.lock() {
+            kept.insert(id.clone());
         }
     }
-    told
-}
-
-fn idempotency_key() -> String {
-    format!("{:032x}", rand::random::<u128>())
+    Ok(true)
 }

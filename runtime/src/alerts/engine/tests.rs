@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use super::*;
+use crate::alerts::dispatch::{DispatchDeps, Dispatcher};
 use crate::alerts::fakes::{self, *};
-use crate::domain::{AlertRule, AlertState, ErrorKind, Failure, NotificationState, NotificationStatus, Status};
+use crate::alerts::ports::{Attempt, AttemptOutcome};
+use crate::domain::{
+    AlertRule, AlertState, ChannelId, ErrorKind, Failure, NotificationState, NotificationStatus, Status,
+};
 
 /// Stores that outlive crashes, and an engine that does not.
 struct World {
@@ -17,6 +21,7 @@ struct World {
     catalog: watch::Sender<Arc<Catalog>>,
     runs: i64,
     engine: Option<(mpsc::Sender<Arc<Observation>>, CancellationToken, tokio::task::JoinHandle<()>)>,
+    dispatcher: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl World {
@@ -31,6 +36,7 @@ impl World {
             catalog: watch::channel(Arc::new(fakes::catalog(rules))).0,
             runs: 0,
             engine: None,
+            dispatcher: None,
         };
         world.start().await;
         world
@@ -48,15 +54,23 @@ impl World {
         let (sender, receiver) = mpsc::channel(4_096);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(engine.run(receiver, self.catalog.subscribe(), shutdown.clone()));
-        self.engine = Some((sender, shutdown, task));
+        self.engine = Some((sender, shutdown.clone(), task));
+        let dispatcher = Dispatcher::new(DispatchDeps {
+            store: Arc::new(self.store.clone()),
+            clock: Arc::new(self.clock),
+            signals: self.signals.clone(),
+        });
+        self.dispatcher = Some(tokio::spawn(dispatcher.run(shutdown)));
         settle().await;
     }
 
     /// As by `kill -9`.
     async fn crash(&mut self) {
         let (_, _, task) = self.engine.take().unwrap();
-        task.abort();
-        let _ = task.await;
+        for task in [task, self.dispatcher.take().unwrap()] {
+            task.abort();
+            let _ = task.await;
+        }
         self.start().await;
     }
 
@@ -64,6 +78,7 @@ impl World {
         let (_, shutdown, task) = self.engine.take().unwrap();
         shutdown.cancel();
         task.await.unwrap();
+        self.dispatcher.take().unwrap().await.unwrap();
     }
 
     async fn send(&mut self, service: &str, status: Status) {
@@ -89,6 +104,17 @@ impl World {
         let version = self.catalog.borrow().version + 1;
         self.catalog.send_replace(Arc::new(Catalog { version, ..fakes::catalog(rules) }));
         settle().await;
+    }
+
+    async fn end_in_dead_letter(&self, channel: &str, attempts: u32) {
+        let row = {
+            let mut state = self.store.state();
+            let row = state.notifications.iter_mut().find(|row| row.channel.0 == channel).unwrap();
+            row.attempts = attempts - 1;
+            row.id
+        };
+        let attempt = Attempt { started_ms: 0, duration_ms: 0, outcome: AttemptOutcome::Dead, answer: String::new() };
+        self.store.notification_attempt(row, attempt, NotificationState::Dead, 0).await.unwrap();
     }
 
     fn outbox(&self) -> Vec<String> {
@@ -284,14 +310,9 @@ async fn resolved_goes_to_exactly_those_who_were_told_firing() {
     };
     let mut world = World::new(&[to(&["email-1", "slack-1", "pager-1", "email-1"])]).await;
     world.observe("shop-api", Status::Unhealthy).await;
-    for row in &mut world.store.state().notifications {
-        match row.channel.0.as_str() {
-            // Refused at once: not told. Given up after a while: it may have arrived.
-            "slack-1" => (row.state, row.attempts) = (NotificationState::Dead, 1),
-            "pager-1" => (row.state, row.attempts) = (NotificationState::Dead, 150),
-            _ => {}
-        }
-    }
+    // Refused at once: not told. Given up after a while: it may have arrived.
+    world.end_in_dead_letter("slack-1", 1).await;
+    world.end_in_dead_letter("pager-1", 150).await;
     world.publish(&[to(&["teams-1"])]).await;
     world.observe("shop-api", Status::Healthy).await;
     let wanted = ["email-1:firing", "slack-1:firing", "pager-1:firing", "email-1:resolved", "pager-1:resolved"];
@@ -457,5 +478,5 @@ async fn pages_hear_of_each_transition() {
     assert_eq!((change.alert.state, change.event.to), (AlertState::Firing, AlertState::Firing));
     let state = world.store.state();
     assert_eq!(state.notifications[0].status, NotificationStatus::Firing);
-    assert_eq!(state.notifications[0].alert_snapshot, *change.alert);
+    assert_eq!(state.notifications[0].alerts, [(*change.alert).clone()]);
 }

@@ -3,13 +3,13 @@
 //! Two things differ, both so that nobody is left thinking that something is still broken: an alert that people were told of
 //! is told of again when it ends, even if it is muted by then; and a message of a repeat holds what is muted by nothing.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::Timing;
-use crate::domain::{AlertId, UnixMillis};
+use crate::domain::{AlertId, Told, UnixMillis};
 
-/// One rule's alert in a group. A rule that is breached again before anyone was told of its end goes on as if it had never
-/// ended, with its new alert in the place of the old one.
+/// One alert in a group. A rule that is breached again before anyone was told of its end goes on as if it had never ended,
+/// with its new alert in the place of the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Key of the rule: `SERVICE/NAME`.
@@ -18,77 +18,86 @@ pub struct Member {
     pub is_firing: bool,
     /// Silenced, inhibited, in maintenance, acknowledged or flapping: nobody is told that it fires.
     pub is_muted: bool,
+    pub told: Told,
 }
 
-/// What has to be kept of a group from one message to the next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupState {
-    pub next_flush_ms: UnixMillis,
-    /// When the last message was decided on; none before the first.
-    pub told_ms: Option<UnixMillis>,
-    /// Keys of the rules that the last message called firing, and those that are muted since.
-    pub told_firing: BTreeSet<String>,
-}
-
-impl GroupState {
-    /// A group begins with its first alert. One that has waited for long already, say while the program was off, waits no
-    /// longer.
-    pub fn begin(timing: &Timing, fired_ms: UnixMillis, now_ms: UnixMillis) -> Self {
-        let wait_ms = timing.wait.as_millis() as i64;
-        Self {
-            next_flush_ms: (fired_ms + wait_ms).clamp(now_ms, now_ms + wait_ms),
-            told_ms: None,
-            told_firing: BTreeSet::new(),
-        }
-    }
+/// When a group that begins with an alert is looked at first. An alert that has waited for long already, say while the program
+/// was off, waits no longer.
+pub fn first_flush_ms(timing: &Timing, fired_ms: UnixMillis, now_ms: UnixMillis) -> UnixMillis {
+    let wait_ms = timing.wait.as_millis() as i64;
+    (fired_ms + wait_ms).clamp(now_ms, now_ms + wait_ms)
 }
 
 /// What comes of a look at a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flush {
-    /// The alerts of the message, firing ones first; none: nobody is told.
+    /// None: nobody is told.
     pub message: Option<Message>,
+    /// What the channel knows from now on, where that changes.
+    pub told: Vec<(AlertId, Told)>,
+    /// Alerts that ended and have been told of, or need not be, or have another one in their place.
+    pub leave: Vec<AlertId>,
     /// None: the group has ended.
-    pub state: Option<GroupState>,
-    /// Rules whose alerts ended and have been told of, or need not be.
-    pub leave: Vec<String>,
+    pub next_flush_ms: Option<UnixMillis>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     pub firing: Vec<AlertId>,
     pub resolved: Vec<AlertId>,
+    /// Nothing is new in it.
+    pub is_repeat: bool,
 }
 
-/// Called when the group's moment has come. `members` are in the order in which they came.
-pub fn flush(state: &GroupState, members: &[Member], timing: &Timing, now_ms: UnixMillis) -> Flush {
-    let was_told = |member: &&Member| state.told_firing.contains(&member.rule);
-    let firing: Vec<&Member> = members.iter().filter(|member| member.is_firing && !member.is_muted).collect();
-    let ended: Vec<&Member> = members.iter().filter(|member| !member.is_firing).collect();
-    let resolved: Vec<&Member> = ended.iter().copied().filter(was_told).collect();
-    let muted = members.iter().filter(|member| member.is_firing && member.is_muted).filter(was_told);
+/// Called when the group's moment has come. `members` are in the order in which they came, `told_ms` is the moment of the last
+/// message.
+pub fn flush(members: &[Member], told_ms: Option<UnixMillis>, timing: &Timing, now_ms: UnixMillis) -> Flush {
+    let (current, mut leave) = newest_of_each_rule(members);
+    let firing: Vec<&Member> = current.iter().filter(|member| member.is_firing && !member.is_muted).collect();
+    let resolved: Vec<&Member> = current.iter().filter(|member| !member.is_firing && member.told.knows()).collect();
 
-    let is_new = firing.iter().any(|member| !was_told(member));
-    let is_repeat = !firing.is_empty()
-        && state.told_ms.is_some_and(|told_ms| now_ms.saturating_sub(told_ms) >= timing.repeat.as_millis() as i64);
-    let tells = is_new || !resolved.is_empty() || is_repeat;
+    let is_new = firing.iter().any(|member| member.told.is_owed());
+    let is_due_again = !firing.is_empty()
+        && told_ms.is_some_and(|told_ms| now_ms.saturating_sub(told_ms) >= timing.repeat.as_millis() as i64);
+    let has_news = is_new || !resolved.is_empty();
+    let tells = has_news || is_due_again;
 
-    // A muted alert that people were told of stays in mind: its end is told of.
-    let told_firing: BTreeSet<String> = match tells {
-        true => firing.iter().copied().chain(muted).map(|member| member.rule.clone()).collect(),
-        false => {
-            let gone = |rule: &String| ended.iter().any(|member| member.rule == *rule);
-            state.told_firing.iter().filter(|rule| !gone(rule)).cloned().collect()
+    let before = |id: AlertId| members.iter().find(|member| member.alert == id).map(|member| member.told);
+    let mut told = Vec::new();
+    for member in current.iter().filter(|member| member.is_firing) {
+        // A muted alert that people were told of stays in mind: its end is told of.
+        let now = if tells && !member.is_muted { Told::Firing } else { member.told };
+        if before(member.alert) != Some(now) {
+            told.push((member.alert, now));
         }
-    };
-    let is_over = members.len() == ended.len();
-    let next_flush_ms = now_ms + timing.interval.as_millis().max(1) as i64;
-    let told_ms = if tells { Some(now_ms) } else { state.told_ms };
-    Flush {
-        message: tells.then(|| Message { firing: ids(&firing), resolved: ids(&resolved) }),
-        state: (!is_over).then_some(GroupState { next_flush_ms, told_ms, told_firing }),
-        leave: ended.iter().map(|member| member.rule.clone()).collect(),
     }
+    leave.extend(current.iter().filter(|member| !member.is_firing).map(|member| member.alert));
+    let is_over = current.iter().all(|member| !member.is_firing);
+    let next_ms = now_ms + timing.interval.as_millis().max(1) as i64;
+    let message = tells.then(|| Message { firing: ids(&firing), resolved: ids(&resolved), is_repeat: !has_news });
+    Flush { message, told, leave, next_flush_ms: (!is_over).then_some(next_ms) }
+}
+
+/// The newest alert of each rule, which takes over what people know of the ones before, and the ids of those.
+fn newest_of_each_rule(members: &[Member]) -> (Vec<Member>, Vec<AlertId>) {
+    let mut newest: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut current: Vec<Member> = Vec::new();
+    let mut replaced = Vec::new();
+    for member in members {
+        match newest.get(member.rule.as_str()) {
+            None => {
+                newest.insert(&member.rule, current.len());
+                current.push(member.clone());
+            }
+            Some(index) => {
+                let before = &mut current[*index];
+                replaced.push(before.alert);
+                let told = if member.told == Told::Nothing && before.told.knows() { before.told } else { member.told };
+                *before = Member { told, ..member.clone() };
+            }
+        }
+    }
+    (current, replaced)
 }
 
 fn ids(members: &[&Member]) -> Vec<AlertId> {
@@ -118,39 +127,53 @@ mod tests {
     }
     use Act::*;
 
-    /// Plays a timeline of one group and notes each message as `second: firing/resolved`.
+    /// Plays a timeline of one group and notes each message as `second: firing/resolved`. An alert that fires again is another
+    /// one of the same rule.
     fn play(acts: &[(i64, i64, Act)], until_s: i64) -> Vec<String> {
         let mut members: BTreeMap<i64, Member> = BTreeMap::new();
-        let mut state: Option<GroupState> = None;
-        let mut told = Vec::new();
+        let (mut next_flush_ms, mut told_ms) = (None, None);
+        let mut log = Vec::new();
         for second in 0..=until_s {
-            for (_, alert, act) in acts.iter().filter(|(at, ..)| *at == second) {
-                let member = members.entry(*alert).or_insert(Member {
-                    rule: alert.to_string(),
-                    alert: AlertId(*alert),
-                    is_firing: true,
-                    is_muted: false,
-                });
-                match act {
-                    Fire => member.is_firing = true,
-                    End => member.is_firing = false,
-                    Mute => member.is_muted = true,
-                    Unmute => member.is_muted = false,
+            let now_ms = second * 1_000;
+            for (_, rule, act) in acts.iter().filter(|(at, ..)| *at == second) {
+                let latest = members.values_mut().rev().find(|member| member.rule == rule.to_string());
+                match (act, latest) {
+                    (Fire, _) => {
+                        let id = now_ms + rule;
+                        let (rule, told) = (rule.to_string(), Told::Nothing);
+                        let member = Member { rule, alert: AlertId(id), is_firing: true, is_muted: false, told };
+                        members.insert(id, member);
+                        next_flush_ms.get_or_insert_with(|| first_flush_ms(&TIMING, now_ms, now_ms));
+                    }
+                    (End, Some(member)) => member.is_firing = false,
+                    (Mute, Some(member)) => member.is_muted = true,
+                    (Unmute, Some(member)) => member.is_muted = false,
+                    (_, None) => panic!("nothing fires"),
                 }
-                state.get_or_insert_with(|| GroupState::begin(&TIMING, second * 1_000, second * 1_000));
             }
-            let Some(current) = state.clone().filter(|state| state.next_flush_ms <= second * 1_000) else { continue };
+            if next_flush_ms.is_none_or(|next_ms| next_ms > now_ms) {
+                continue;
+            }
             let present: Vec<Member> = members.values().cloned().collect();
-            let flushed = flush(&current, &present, &TIMING, second * 1_000);
-            flushed.leave.iter().for_each(|alert: &String| drop(members.remove(&alert.parse().unwrap())));
-            state = flushed.state;
-            if let Some(Message { firing, resolved }) = flushed.message {
-                let ids =
-                    |alerts: &[AlertId]| alerts.iter().map(|alert| alert.0.to_string()).collect::<Vec<_>>().join("+");
-                told.push(format!("{second}: {}/{}", ids(&firing), ids(&resolved)));
+            let flushed = flush(&present, told_ms, &TIMING, now_ms);
+            for (alert, told) in flushed.told {
+                members.get_mut(&alert.0).unwrap().told = told;
+            }
+            if let Some(Message { firing, resolved, .. }) = flushed.message {
+                let names = |alerts: &[AlertId]| {
+                    alerts.iter().map(|alert| members[&alert.0].rule.clone()).collect::<Vec<_>>().join("+")
+                };
+                log.push(format!("{second}: {}/{}", names(&firing), names(&resolved)));
+                told_ms = Some(now_ms);
+            }
+            flushed.leave.iter().for_each(|alert| drop(members.remove(&alert.0)));
+            next_flush_ms = flushed.next_flush_ms;
+            if next_flush_ms.is_none() {
+                assert!(members.is_empty());
+                told_ms = None;
             }
         }
-        told
+        log
     }
 
     #[test]
@@ -238,8 +261,21 @@ mod tests {
 
     #[test]
     fn an_alert_that_has_waited_already_waits_no_longer() {
-        assert_eq!(GroupState::begin(&TIMING, 0, 20_000).next_flush_ms, 30_000);
-        assert_eq!(GroupState::begin(&TIMING, 0, 90_000).next_flush_ms, 90_000);
-        assert_eq!(GroupState::begin(&TIMING, 500_000, 90_000).next_flush_ms, 120_000, "a clock that was set back");
+        assert_eq!(first_flush_ms(&TIMING, 0, 20_000), 30_000);
+        assert_eq!(first_flush_ms(&TIMING, 0, 90_000), 90_000);
+        assert_eq!(first_flush_ms(&TIMING, 500_000, 90_000), 120_000, "a clock that was set back");
+    }
+
+    #[test]
+    fn what_was_refused_is_not_new_and_its_end_is_not_told() {
+        let member =
+            |told, is_firing| Member { rule: "a".to_owned(), alert: AlertId(1), is_firing, is_muted: false, told };
+        assert_eq!(flush(&[member(Told::Refused, true)], Some(0), &TIMING, 1_000).message, None);
+        assert_eq!(flush(&[member(Told::Refused, false)], Some(0), &TIMING, 1_000).message, None);
+        let again = flush(&[member(Told::Again, true)], Some(0), &TIMING, 1_000);
+        assert_eq!(again.message.map(|message| message.is_repeat), Some(false));
+        assert_eq!(again.told, [(AlertId(1), Told::Firing)]);
+        let repeat = flush(&[member(Told::Refused, true)], Some(0), &TIMING, 3_600_000);
+        assert_eq!(repeat.message.map(|message| message.is_repeat), Some(true));
     }
 }

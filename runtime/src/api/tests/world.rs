@@ -21,7 +21,7 @@ use crate::plugin_host::{
     StepOutcome, VersionEntry,
 };
 use crate::registry::{Fault, Refusal, ServiceRecord};
-use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
+use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
 /// 2026-11-23T07:43:20Z
@@ -260,27 +260,6 @@ impl World {
     }
 
     pub(crate) async fn alert(&self, draft: AlertDraft, from: Option<AlertState>, message: bool) -> Alert {
-        let snapshot = Alert {
-            id: draft.id.unwrap_or(AlertId(0)),
-            name: draft.name.clone(),
-            rule: draft.rule.clone(),
-            service: draft.service.clone(),
-            severity: draft.severity,
-            state: draft.state,
-            summary: draft.summary.clone(),
-            value: draft.value,
-            wanted: draft.wanted,
-            started_ms: draft.started_ms,
-            fired_ms: draft.fired_ms,
-            resolved_ms: draft.resolved_ms,
-            updated_ms: draft.updated_ms,
-        };
-        let notification = NotificationDraft {
-            channel: ChannelId("slack-1a2b".to_owned()),
-            status: NotificationStatus::Firing,
-            idempotency_key: format!("{}-firing-slack-1a2b", draft.rule),
-            alert_snapshot: snapshot,
-        };
         let event = EventDraft {
             ts_ms: draft.fired_ms.unwrap_or(draft.started_ms),
             from,
@@ -288,9 +267,21 @@ impl World {
             actor: "engine".to_owned(),
             reason: "breached".to_owned(),
         };
-        let notifications = message.then_some(notification).into_iter().collect();
-        let transition = Transition { alert: draft, event, notifications };
-        self.control.transition_commit(transition).await.unwrap().0
+        let transition = Transition { alert: draft, event, groups: Vec::new(), is_news: false };
+        let (alert, event) = self.control.transition_commit(transition).await.unwrap();
+        if message {
+            let draft = NotificationDraft {
+                group_key: format!("{}:{}", alert.name, alert.service),
+                group_labels: vec![("service".to_owned(), alert.service.clone())],
+                channel: ChannelId("slack-1a2b".to_owned()),
+                reason: NotificationReason::Transition,
+                status: NotificationStatus::Firing,
+                idempotency_key: format!("{}-firing-slack-1a2b", alert.rule),
+                alerts: vec![alert.clone()],
+            };
+            self.control.notification_queue(draft, event.ts_ms).await.unwrap();
+        }
+        alert
     }
 
     pub(crate) async fn attempt(&self, id: i64) {

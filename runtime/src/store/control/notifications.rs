@@ -1,12 +1,15 @@
-//! The outbox: notifications and the attempts to deliver them. A message waits for every earlier one of the same alert and
+//! The outbox: notifications and the attempts to deliver them. A message waits for every earlier one of the same group and
 //! channel, so nobody reads "resolved" before "firing".
 
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::{ControlError, ControlStore, Result, page, word};
-use crate::domain::{AlertId, ChannelId, Notification, NotificationState, NotificationStatus, UnixMillis};
+use super::{ControlError, ControlStore, Result, alert_groups, exists, page, word};
+use crate::domain::{
+    AlertId, ChannelId, Notification, NotificationDraft, NotificationReason, NotificationState, NotificationStatus,
+    UnixMillis,
+};
 
 /// An answer of the other side is kept up to here.
 const MAX_ANSWER_BYTES: usize = 2_048;
@@ -59,16 +62,25 @@ pub struct Attempt {
     pub answer: String,
 }
 
-/// The first waiting one of its alert and channel.
+/// The first waiting one of its group and channel.
 macro_rules! first_in_line {
     () => {
         "n.state = 'waiting' AND NOT EXISTS (
              SELECT 1 FROM notifications e
-             WHERE e.alert_id = n.alert_id AND e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id)"
+             WHERE e.group_key = n.group_key AND e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id)"
     };
 }
 
 impl ControlStore {
+    /// A message that no group asked for: an escalation, a test, a sign of life. Due at once. `Exists` when its idempotency
+    /// key was used before.
+    pub async fn notification_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
+        let mut tx = self.writer.begin().await?;
+        let notification = queue(&mut tx, now_ms, draft).await?;
+        tx.commit().await?;
+        Ok(notification)
+    }
+
     /// What may be attempted now, longest due first.
     pub async fn notification_due(&self, now_ms: UnixMillis, limit: u32) -> Result<Vec<Notification>> {
         self.notification_due_after(now_ms, (UnixMillis::MIN, 0), limit).await
@@ -143,6 +155,11 @@ impl ControlStore {
             });
         };
         let notification = notification_from(&row)?;
+        let is_refused = state == NotificationState::Dead && notification.attempts <= 1;
+        if is_refused && notification.status == NotificationStatus::Firing {
+            let (key, channel) = (&notification.group_key, &notification.channel);
+            alert_groups::note_refusal(&mut tx, key, channel, &notification.alerts).await?;
+        }
         sqlx::query(
             "INSERT INTO notification_attempts (notification_id, number, started_ms, duration_ms, outcome, answer)
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -162,9 +179,11 @@ impl ControlStore {
     /// Newest first.
     pub async fn notification_list(&self, filter: &NotificationFilter) -> Result<Vec<Notification>> {
         let rows = sqlx::query(
-            "SELECT n.* FROM notifications n JOIN alerts a ON a.id = n.alert_id
-             WHERE ($1 IS NULL OR n.state = $1) AND ($2 IS NULL OR n.alert_id = $2)
-                 AND ($3 IS NULL OR a.service = $3) AND n.id < $4
+            "SELECT n.* FROM notifications n
+             WHERE ($1 IS NULL OR n.state = $1) AND n.id < $4
+                 AND (($2 IS NULL AND $3 IS NULL) OR EXISTS (
+                     SELECT 1 FROM notification_alerts l JOIN alerts a ON a.id = l.alert_id
+                     WHERE l.notification_id = n.id AND ($2 IS NULL OR a.id = $2) AND ($3 IS NULL OR a.service = $3)))
              ORDER BY n.id DESC LIMIT $5",
         )
         .bind(filter.state.map(NotificationState::as_str))
@@ -199,6 +218,56 @@ impl ControlStore {
     }
 }
 
+pub(super) async fn queue(
+    tx: &mut SqliteConnection,
+    now_ms: UnixMillis,
+    draft: NotificationDraft,
+) -> Result<Notification> {
+    let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts } = draft;
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO notifications (idempotency_key, group_key, group_labels, channel, reason, status, state, attempts,
+             created_ms, next_attempt_ms, alerts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $9) RETURNING id",
+    )
+    .bind(&idempotency_key)
+    .bind(&group_key)
+    .bind(serde_json::to_string(&group_labels).expect("pairs of texts"))
+    .bind(&channel.0)
+    .bind(reason.as_str())
+    .bind(status.as_str())
+    .bind(NotificationState::Waiting.as_str())
+    .bind(now_ms)
+    .bind(serde_json::to_string(&alerts).expect("an alert has only plain fields"))
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(|source| exists(source, "notification", &idempotency_key))?;
+    for alert in &alerts {
+        sqlx::query(
+            "INSERT INTO notification_alerts (notification_id, alert_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        )
+        .bind(id)
+        .bind(alert.id.0)
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(Notification {
+        id,
+        idempotency_key,
+        group_key,
+        group_labels,
+        channel,
+        reason,
+        status,
+        state: NotificationState::Waiting,
+        attempts: 0,
+        created_ms: now_ms,
+        next_attempt_ms: now_ms,
+        delivered_ms: None,
+        last_error: None,
+        alerts,
+    })
+}
+
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_ANSWER_BYTES)]
 }
@@ -209,8 +278,10 @@ fn notification_from(row: &SqliteRow) -> Result<Notification> {
     Ok(Notification {
         id,
         idempotency_key: row.try_get("idempotency_key")?,
-        alert: AlertId(row.try_get("alert_id")?),
+        group_key: row.try_get("group_key")?,
+        group_labels: word(row, "group_labels", WHAT, id, |text| serde_json::from_str(text).ok())?,
         channel: ChannelId(row.try_get("channel")?),
+        reason: word(row, "reason", WHAT, id, NotificationReason::parse)?,
         status: word(row, "status", WHAT, id, NotificationStatus::parse)?,
         state: word(row, "state", WHAT, id, NotificationState::parse)?,
         attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
@@ -218,6 +289,6 @@ fn notification_from(row: &SqliteRow) -> Result<Notification> {
         next_attempt_ms: row.try_get("next_attempt_ms")?,
         delivered_ms: row.try_get("delivered_ms")?,
         last_error: row.try_get("last_error")?,
-        alert_snapshot: word(row, "alert_snapshot", WHAT, id, |text| serde_json::from_str(text).ok())?,
+        alerts: word(row, "alerts", WHAT, id, |text| serde_json::from_str(text).ok())?,
     })
 }

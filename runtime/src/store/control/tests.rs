@@ -39,7 +39,8 @@ impl Folder {
     }
 }
 
-fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, keys: &[&str]) -> Transition {
+/// One that fires belongs to the groups of these channels.
+fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, channels: &[&str]) -> Transition {
     let alert = AlertDraft {
         id,
         name: "Service Down".to_owned(),
@@ -55,33 +56,48 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, key
         resolved_ms: (to == AlertState::Resolved).then_some(3_000),
         updated_ms: 3_000,
     };
-    let status = if to == AlertState::Resolved { NotificationStatus::Resolved } else { NotificationStatus::Firing };
-    let snapshot = Alert {
-        id: AlertId(0),
-        name: alert.name.clone(),
-        rule: alert.rule.clone(),
-        service: alert.service.clone(),
-        severity: alert.severity,
-        state: to,
-        summary: alert.summary.clone(),
-        value: alert.value,
-        wanted: None,
-        started_ms: 1_000,
-        fired_ms: Some(2_000),
-        resolved_ms: None,
-        updated_ms: 3_000,
-    };
-    let draft = |key: &&str| NotificationDraft {
-        channel: ChannelId("slack-1".to_owned()),
-        status,
-        idempotency_key: (*key).to_owned(),
-        alert_snapshot: snapshot.clone(),
-    };
     let event = EventDraft { ts_ms: 3_000, from, to, actor: "engine".to_owned(), reason: "breached".to_owned() };
-    Transition { alert, event, notifications: keys.iter().map(draft).collect() }
+    let group = |channel: &&str| GroupDraft {
+        key: "Service Down:shop-api".to_owned(),
+        channel: ChannelId((*channel).to_owned()),
+        labels: vec![("service".to_owned(), "shop-api".to_owned())],
+        timing: Timing::AT_ONCE,
+        flush_at_ms: 3_000,
+    };
+    Transition { alert, event, groups: channels.iter().map(group).collect(), is_news: false }
 }
 
-use crate::domain::{Alert, AlertId};
+/// What the dispatcher does with a group that is due, without its deciding.
+fn told(group: &AlertGroup, key: &str) -> GroupFlush {
+    let alert = group.members[0].alert.clone();
+    let is_over = alert.state == AlertState::Resolved;
+    GroupFlush {
+        group: group.id,
+        revision: group.revision,
+        notifications: vec![message(key, vec![alert.clone()])],
+        told: if is_over { vec![] } else { vec![(alert.id, Told::Firing)] },
+        leave: if is_over { vec![alert.id] } else { vec![] },
+        flush_at_ms: None,
+        told_ms: Some(3_000),
+    }
+}
+
+fn message(key: &str, alerts: Vec<Alert>) -> NotificationDraft {
+    let is_over = alerts.iter().all(|alert| alert.state == AlertState::Resolved);
+    NotificationDraft {
+        group_key: "Service Down:shop-api".to_owned(),
+        group_labels: vec![("service".to_owned(), "shop-api".to_owned())],
+        channel: ChannelId("slack-1".to_owned()),
+        reason: NotificationReason::Transition,
+        status: if is_over { NotificationStatus::Resolved } else { NotificationStatus::Firing },
+        idempotency_key: key.to_owned(),
+        alerts,
+    }
+}
+
+use crate::domain::{
+    Alert, AlertGroup, AlertId, GroupDraft, GroupFlush, NotificationDraft, NotificationReason, Timing, Told,
+};
 
 fn attempt(outcome: AttemptOutcome) -> Attempt {
     Attempt { started_ms: 10_000, duration_ms: 25, outcome, answer: "503 busy".to_owned() }
@@ -221,18 +237,24 @@ async fn channels_are_replaced_only_when_they_changed() {
 async fn a_transition_is_all_or_nothing() {
     let store = Folder::new();
     let store = store.open().await;
-    let (alert, event, queued) =
-        store.transition_commit(transition(None, None, AlertState::Firing, &["k1"])).await.unwrap();
-    assert_eq!((event.alert, queued[0].alert, queued[0].alert_snapshot.id), (alert.id, alert.id, alert.id));
+    let (alert, event) =
+        store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1", "slack-2"])).await.unwrap();
+    assert_eq!(event.alert, alert.id);
+    assert_eq!((count(&store, "alert_groups").await, count(&store, "alert_group_members").await), (2, 2));
 
+    sqlx::query("CREATE TRIGGER full BEFORE INSERT ON alert_events BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .execute(&store.writer)
+        .await
+        .unwrap();
     let from = Some(AlertState::Firing);
-    let again = transition(Some(alert.id), from, AlertState::Resolved, &["k2", "k1"]);
-    assert!(matches!(store.transition_commit(again).await, Err(ControlError::Exists { .. })));
+    let resolve = || transition(Some(alert.id), from, AlertState::Resolved, &[]);
+    let groups = store.group_list(10).await.unwrap();
+    store.transition_commit(resolve()).await.unwrap_err();
     assert_eq!(store.alert_open_list().await.unwrap(), std::slice::from_ref(&alert), "still firing");
-    assert_eq!((count(&store, "alert_events").await, count(&store, "notifications").await), (1, 1));
+    assert_eq!(store.group_list(10).await.unwrap(), groups);
 
-    let (resolved, ..) =
-        store.transition_commit(transition(Some(alert.id), from, AlertState::Resolved, &["k2"])).await.unwrap();
+    sqlx::query("DROP TRIGGER full").execute(&store.writer).await.unwrap();
+    let (resolved, _) = store.transition_commit(resolve()).await.unwrap();
     assert_eq!(resolved.state, AlertState::Resolved);
     assert!(store.alert_open_list().await.unwrap().is_empty());
     let (found, events) = store.alert_get(alert.id).await.unwrap().unwrap();
@@ -240,11 +262,129 @@ async fn a_transition_is_all_or_nothing() {
     assert_eq!(events.iter().map(|event| event.to).collect::<Vec<_>>(), [AlertState::Firing, AlertState::Resolved]);
 }
 
+/// The store as the version before groups left it, with one open and one ended alert and a message that waits.
+#[tokio::test]
+async fn what_was_told_before_there_were_groups_is_known_afterwards() {
+    let folder = Folder::new();
+    let all = sqlx::migrate!("migrations/control");
+    let old = sqlx::migrate::Migrator {
+        migrations: all.migrations.iter().filter(|migration| migration.version < 4).cloned().collect(),
+        ..sqlx::migrate::Migrator::DEFAULT
+    };
+    let options = SqliteConnectOptions::new().filename(folder.path()).create_if_missing(true).foreign_keys(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    old.run(&pool).await.unwrap();
+    let snapshot = |id: i64| {
+        format!(
+            r#"{{"id":{id},"name":"Down","rule":"s{id}/Down","service":"s{id}","severity":"critical","state":"firing","summary":"s","value":null,"wanted":null,"startedMs":1,"firedMs":2,"resolvedMs":null,"updatedMs":2}}"#
+        )
+    };
+    for (id, state) in [(1, "resolved"), (2, "firing")] {
+        sqlx::query(
+            "INSERT INTO alerts (id, name, rule, service, severity, state, summary, started_ms, fired_ms, updated_ms)
+             VALUES ($1, 'Down', $2, $3, 'critical', $4, 's', 1, 2, 2)",
+        )
+        .bind(id)
+        .bind(format!("s{id}/Down"))
+        .bind(format!("s{id}"))
+        .bind(state)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    let rows = [
+        (1, "a-1", "firing", "delivered", 1),
+        (1, "a-1", "resolved", "waiting", 0),
+        (2, "a-1", "firing", "delivered", 2),
+        (2, "b-1", "firing", "dead", 1),
+    ];
+    for (index, (alert, channel, status, state, attempts)) in rows.into_iter().enumerate() {
+        sqlx::query(
+            "INSERT INTO notifications (idempotency_key, alert_id, channel, status, state, attempts, created_ms,
+                 next_attempt_ms, alert_snapshot)
+             VALUES ($1, $2, $3, $4, $5, $6, 10, 10, $7)",
+        )
+        .bind(format!("k{index}"))
+        .bind(alert)
+        .bind(channel)
+        .bind(status)
+        .bind(state)
+        .bind(attempts)
+        .bind(snapshot(alert))
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    sqlx::query(
+        "INSERT INTO notification_attempts (notification_id, number, started_ms, duration_ms, outcome, answer)
+         VALUES (1, 1, 10, 5, 'delivered', '200')",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+
+    let store = folder.open().await;
+    let due = store.notification_due(10, 10).await.unwrap();
+    assert_eq!(due.iter().map(|row| (row.id, row.group_key.as_str())).collect::<Vec<_>>(), [(2, "Down:s1")]);
+    assert_eq!((due[0].alerts[0].id, &due[0].group_labels[1].1), (AlertId(1), &"s1".to_owned()));
+    assert_eq!(store.notification_attempts(1).await.unwrap().len(), 1);
+    let filter = NotificationFilter { service: Some("s2".to_owned()), limit: 10, ..NotificationFilter::default() };
+    assert_eq!(store.notification_list(&filter).await.unwrap().len(), 2);
+    let groups = store.group_list(10).await.unwrap();
+    let told: Vec<_> =
+        groups.iter().map(|group| (group.key.as_str(), group.channel.0.as_str(), group.members[0].told)).collect();
+    assert_eq!(told, [("Down:s2", "a-1", Told::Firing), ("Down:s2", "b-1", Told::Refused)]);
+    let broken: Vec<SqliteRow> = sqlx::query("PRAGMA foreign_key_check").fetch_all(&store.writer).await.unwrap();
+    assert!(broken.is_empty());
+}
+
+#[tokio::test]
+async fn a_decision_on_what_has_changed_meanwhile_is_not_taken() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let (alert, _) = store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
+    assert_eq!(store.group_due(2_999, 10).await.unwrap(), []);
+    let [before] = &store.group_due(3_000, 10).await.unwrap()[..] else { panic!("one group") };
+    assert_eq!((before.members[0].told, &before.members[0].fired), (Told::Nothing, &alert));
+    let resolve = transition(Some(alert.id), Some(AlertState::Firing), AlertState::Resolved, &[]);
+    store.transition_commit(resolve).await.unwrap();
+    assert_eq!(store.group_flush(&[told(before, "k1")], 3_000).await.unwrap(), 0);
+    assert_eq!(count(&store, "notifications").await, 0);
+
+    let [now] = &store.group_due(3_000, 10).await.unwrap()[..] else { panic!("still due") };
+    assert_eq!((now.members[0].alert.state, now.members[0].fired.state), (AlertState::Resolved, AlertState::Firing));
+    assert_eq!(store.group_flush(&[told(now, "k1")], 3_000).await.unwrap(), 1);
+    assert_eq!(store.group_next_due().await.unwrap(), None);
+    assert_eq!(count(&store, "alert_groups").await, 0, "a group ends with its last alert");
+}
+
+#[tokio::test]
+async fn what_ends_while_it_is_muted_is_held_and_what_is_news_is_told_again() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let (alert, _) = store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
+    let told_now = async || store.group_list(10).await.unwrap()[0].members[0].told;
+    let step = |from, to| transition(Some(alert.id), Some(from), to, &[]);
+    store.transition_commit(step(AlertState::Firing, AlertState::Suppressed)).await.unwrap();
+    assert_eq!(told_now().await, Told::Nothing);
+    store.transition_commit(step(AlertState::Suppressed, AlertState::Resolved)).await.unwrap();
+    assert_eq!(told_now().await, Told::Held);
+
+    let (alert, _) = store.transition_commit(transition(None, None, AlertState::Firing, &["slack-2"])).await.unwrap();
+    let group = &store.group_list(10).await.unwrap()[1];
+    store.group_flush(&[told(group, "k1")], 3_000).await.unwrap();
+    let news = Transition { is_news: true, ..transition(Some(alert.id), None, AlertState::Firing, &[]) };
+    store.transition_commit(news).await.unwrap();
+    let group = &store.group_list(10).await.unwrap()[1];
+    assert_eq!((group.members[0].told, group.flush_at_ms), (Told::Again, Some(3_000)));
+}
+
 #[tokio::test]
 async fn a_rule_has_one_open_alert_and_a_stale_transition_is_refused() {
     let store = Folder::new();
     let store = store.open().await;
-    let (alert, ..) = store.transition_commit(transition(None, None, AlertState::Pending, &[])).await.unwrap();
+    let (alert, _) = store.transition_commit(transition(None, None, AlertState::Pending, &[])).await.unwrap();
     let second = store.transition_commit(transition(None, None, AlertState::Pending, &[])).await;
     assert!(matches!(second, Err(ControlError::Exists { .. })));
     let stale = transition(Some(alert.id), Some(AlertState::Firing), AlertState::Resolved, &[]);
@@ -259,35 +399,42 @@ async fn resolved_waits_until_firing_is_out_of_the_way() {
     for end in [NotificationState::Delivered, NotificationState::Dead] {
         let folder = Folder::new();
         let store = folder.open().await;
-        let (alert, _, firing) =
-            store.transition_commit(transition(None, None, AlertState::Firing, &["k1"])).await.unwrap();
-        let resolve = transition(Some(alert.id), Some(AlertState::Firing), AlertState::Resolved, &["k2"]);
-        let (.., resolved) = store.transition_commit(resolve).await.unwrap();
+        let fire = transition(None, None, AlertState::Firing, &["slack-1"]);
+        let (alert, _) = store.transition_commit(fire).await.unwrap();
+        store.group_flush(&[told(&store.group_due(3_000, 1).await.unwrap()[0], "k1")], 3_000).await.unwrap();
+        let resolve = transition(Some(alert.id), Some(AlertState::Firing), AlertState::Resolved, &[]);
+        let (over, _) = store.transition_commit(resolve).await.unwrap();
+        store.group_flush(&[told(&store.group_due(3_000, 1).await.unwrap()[0], "k2")], 3_000).await.unwrap();
+        // Another group of the same channel does not wait.
+        let other = NotificationDraft { group_key: "other".to_owned(), ..message("k3", vec![over]) };
+        let other = store.notification_queue(other, 70_000).await.unwrap();
+        let (firing, resolved) = ([1], [2]);
         let due = async |now| {
             let due = store.notification_due(now, 10).await.unwrap();
             due.into_iter().map(|notification| notification.id).collect::<Vec<_>>()
         };
-        assert_eq!(due(3_000).await, [firing[0].id]);
+        assert_eq!(due(3_000).await, [firing[0]]);
         assert_eq!(due(2_999).await, [] as [i64; 0]);
 
         let waiting = NotificationState::Waiting;
         let retried =
-            store.notification_attempt(firing[0].id, &attempt(AttemptOutcome::Retry), waiting, 60_000).await.unwrap();
+            store.notification_attempt(firing[0], &attempt(AttemptOutcome::Retry), waiting, 60_000).await.unwrap();
         assert_eq!((retried.attempts, retried.last_error.as_deref()), (1, Some("503 busy")));
         assert_eq!(due(59_999).await, [] as [i64; 0], "resolved must not overtake");
+        assert_eq!(due(70_000).await, [firing[0], other.id]);
         assert_eq!(store.notification_next_due().await.unwrap(), Some(60_000));
 
         let outcome = if end == NotificationState::Dead { AttemptOutcome::Dead } else { AttemptOutcome::Delivered };
-        let ended = store.notification_attempt(firing[0].id, &attempt(outcome), end, 0).await.unwrap();
+        let ended = store.notification_attempt(firing[0], &attempt(outcome), end, 0).await.unwrap();
         assert_eq!(ended.delivered_ms, (end == NotificationState::Delivered).then_some(10_025));
-        assert_eq!(due(59_999).await, [resolved[0].id]);
-        let attempts = store.notification_attempts(firing[0].id).await.unwrap();
+        assert_eq!(due(59_999).await, [resolved[0]]);
+        let attempts = store.notification_attempts(firing[0]).await.unwrap();
         assert_eq!(
             attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(),
             [AttemptOutcome::Retry, outcome]
         );
 
-        let late = store.notification_attempt(firing[0].id, &attempt(AttemptOutcome::Retry), waiting, 1).await;
+        let late = store.notification_attempt(firing[0], &attempt(AttemptOutcome::Retry), waiting, 1).await;
         assert!(matches!(late, Err(ControlError::Conflict { .. })));
     }
 }
@@ -296,9 +443,25 @@ async fn resolved_waits_until_firing_is_out_of_the_way() {
 async fn the_outbox_survives_a_restart() {
     let folder = Folder::new();
     let store = folder.open().await;
-    let (.., queued) = store.transition_commit(transition(None, None, AlertState::Firing, &["k1"])).await.unwrap();
+    store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
+    let groups = store.group_due(3_000, 10).await.unwrap();
     drop(store);
-    assert_eq!(folder.open().await.notification_due(3_000, 10).await.unwrap(), queued);
+    let store = folder.open().await;
+    assert_eq!(store.group_due(3_000, 10).await.unwrap(), groups);
+    let queued =
+        store.notification_queue(message("k1", vec![groups[0].members[0].alert.clone()]), 3_000).await.unwrap();
+    drop(store);
+    assert_eq!(folder.open().await.notification_due(3_000, 10).await.unwrap(), [queued]);
+}
+
+#[tokio::test]
+async fn a_message_refused_at_the_first_attempt_is_not_followed_by_its_end() {
+    let store = Folder::new();
+    let store = store.open().await;
+    store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
+    store.group_flush(&[told(&store.group_due(3_000, 1).await.unwrap()[0], "k1")], 3_000).await.unwrap();
+    store.notification_attempt(1, &attempt(AttemptOutcome::Dead), NotificationState::Dead, 0).await.unwrap();
+    assert_eq!(store.group_list(1).await.unwrap()[0].members[0].told, Told::Refused);
 }
 
 #[tokio::test]
@@ -308,7 +471,8 @@ async fn lists_are_filtered_and_paged_newest_first() {
     let mut ids = Vec::new();
     for number in 0..3 {
         let key = format!("k{number}");
-        let (alert, ..) = store.transition_commit(transition(None, None, AlertState::Firing, &[&key])).await.unwrap();
+        let (alert, _) = store.transition_commit(transition(None, None, AlertState::Firing, &[])).await.unwrap();
+        store.notification_queue(message(&key, vec![alert.clone()]), 3_000).await.unwrap();
         let from = Some(AlertState::Firing);
         store.transition_commit(transition(Some(alert.id), from, AlertState::Resolved, &[])).await.unwrap();
         ids.push(alert.id);

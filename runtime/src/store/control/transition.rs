@@ -1,12 +1,9 @@
-//! One step in an alert's life: the alert, its event and its notifications, all in one transaction or not at all.
+//! One step in an alert's life: the alert, its event and its place in its groups, all in one transaction or not at all.
 
 use sqlx::SqliteConnection;
 
-use super::{ControlError, ControlStore, Result, exists};
-use crate::domain::{
-    Alert, AlertEvent, AlertId, AlertState, ChannelId, Notification, NotificationState, NotificationStatus, Severity,
-    UnixMillis,
-};
+use super::{ControlError, ControlStore, Result, alert_groups, exists};
+use crate::domain::{Alert, AlertEvent, AlertId, AlertState, GroupDraft, Severity, UnixMillis};
 
 /// The alert as it shall be. Without an id it is a new one.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,39 +54,35 @@ pub struct EventDraft {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct NotificationDraft {
-    pub channel: ChannelId,
-    pub status: NotificationStatus,
-    /// Unique for ever; the same for every attempt.
-    pub idempotency_key: String,
-    /// What is sent. Its id is set here, since a new alert has none before.
-    pub alert_snapshot: Alert,
-}
-
-#[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
     pub alert: AlertDraft,
     pub event: EventDraft,
-    pub notifications: Vec<NotificationDraft>,
+    /// The groups that the alert belongs to from now on: those whose channels have to be told that it fires.
+    pub groups: Vec<GroupDraft>,
+    /// Whoever was told that it fires is told once more.
+    pub is_news: bool,
 }
 
 impl ControlStore {
     /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
-    /// `Exists` when the rule has an open alert already or an idempotency key was used before.
-    pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent, Vec<Notification>)> {
-        let Transition { alert, event, notifications } = transition;
+    /// `Exists` when the rule has an open alert already.
+    pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent)> {
+        let Transition { alert, event, groups, is_news } = transition;
         let mut tx = self.writer.begin().await?;
         let alert = match alert.id {
             None => insert(&mut tx, alert).await?,
-            Some(id) => update(&mut tx, alert, id, event.from).await?,
+            Some(id) => {
+                let alert = update(&mut tx, alert, id, event.from).await?;
+                alert_groups::note_change(&mut tx, id, &event, is_news).await?;
+                alert
+            }
         };
-        let event = append_event(&mut tx, alert.id, event).await?;
-        let mut queued = Vec::with_capacity(notifications.len());
-        for draft in notifications {
-            queued.push(queue(&mut tx, alert.id, event.ts_ms, draft).await?);
+        for group in &groups {
+            alert_groups::join(&mut tx, group, &alert).await?;
         }
+        let event = append_event(&mut tx, alert.id, event).await?;
         tx.commit().await?;
-        Ok((alert, event, queued))
+        Ok((alert, event))
     }
 }
 
@@ -162,44 +155,4 @@ async fn append_event(tx: &mut SqliteConnection, alert: AlertId, draft: EventDra
     .await?;
     let EventDraft { ts_ms, from, to, actor, reason } = draft;
     Ok(AlertEvent { id, alert, ts_ms, from, to, actor, reason })
-}
-
-async fn queue(
-    tx: &mut SqliteConnection,
-    alert: AlertId,
-    now: UnixMillis,
-    draft: NotificationDraft,
-) -> Result<Notification> {
-    let mut alert_snapshot = draft.alert_snapshot;
-    alert_snapshot.id = alert;
-    let snapshot = serde_json::to_string(&alert_snapshot).expect("an alert has only plain fields");
-    let id: i64 = sqlx::query_scalar(
-        "INSERT INTO notifications (idempotency_key, alert_id, channel, status, state, attempts, created_ms,
-             next_attempt_ms, alert_snapshot)
-         VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $7) RETURNING id",
-    )
-    .bind(&draft.idempotency_key)
-    .bind(alert.0)
-    .bind(&draft.channel.0)
-    .bind(draft.status.as_str())
-    .bind(NotificationState::Waiting.as_str())
-    .bind(now)
-    .bind(snapshot)
-    .fetch_one(tx)
-    .await
-    .map_err(|source| exists(source, "notification", &draft.idempotency_key))?;
-    Ok(Notification {
-        id,
-        idempotency_key: draft.idempotency_key,
-        alert,
-        channel: draft.channel,
-        status: draft.status,
-        state: NotificationState::Waiting,
-        attempts: 0,
-        created_ms: now,
-        next_attempt_ms: now,
-        delivered_ms: None,
-        last_error: None,
-        alert_snapshot,
-    })
 }

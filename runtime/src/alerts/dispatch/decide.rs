@@ -1,0 +1,116 @@
+//! What a look at one group comes to. Pure.
+
+use crate::alerts::routing::{self, Member};
+use crate::domain::{
+    Alert, AlertGroup, AlertId, AlertState, GroupFlush, NotificationDraft, NotificationReason, NotificationStatus,
+    Told, UnixMillis,
+};
+
+/// Alerts in one message, about half a kilobyte each; no channel shows as many. Firing ones come first.
+const MAX_ALERTS: usize = 500;
+
+pub fn decide(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
+    match group.timing.is_at_once() {
+        true => tell_each(group, now_ms),
+        false => tell_together(group, now_ms),
+    }
+}
+
+/// One message for each transition, in their order.
+fn tell_each(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
+    let mut flush = unchanged(group);
+    let reason = NotificationReason::Transition;
+    for member in &group.members {
+        let alert = &member.alert;
+        let is_over = !alert.state.is_open();
+        let mut told = member.told;
+        if told.is_owed() && !is_muted(alert) {
+            // What is sent is what was found then, even if it is over by now.
+            let shown = if told == Told::Again && !is_over { alert } else { &member.fired };
+            flush.notifications.push(draft(group, reason, NotificationStatus::Firing, vec![shown.clone()]));
+            told = Told::Firing;
+        }
+        if is_over {
+            if told.knows() {
+                flush.notifications.push(draft(group, reason, NotificationStatus::Resolved, vec![alert.clone()]));
+            }
+            flush.leave.push(alert.id);
+        } else if told != member.told {
+            flush.told.push((alert.id, told));
+        }
+    }
+    flush.flush_at_ms = None;
+    if !flush.notifications.is_empty() {
+        flush.told_ms = Some(now_ms);
+    }
+    flush
+}
+
+/// One message for all, when something is new, when something ended, and again after a while.
+fn tell_together(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
+    let members: Vec<Member> = group
+        .members
+        .iter()
+        .map(|member| Member {
+            rule: member.alert.rule.clone(),
+            alert: member.alert.id,
+            is_firing: member.alert.state.is_open(),
+            is_muted: is_muted(&member.alert),
+            told: member.told,
+        })
+        .collect();
+    let flushed = routing::flush(&members, group.told_ms, &group.timing, now_ms);
+    let mut flush = unchanged(group);
+    flush.flush_at_ms = flushed.next_flush_ms;
+    flush.told = flushed.told;
+    flush.leave = flushed.leave;
+    if let Some(message) = flushed.message {
+        let status = match message.firing.is_empty() {
+            true => NotificationStatus::Resolved,
+            false => NotificationStatus::Firing,
+        };
+        let reason = if message.is_repeat { NotificationReason::Repeat } else { NotificationReason::Transition };
+        let named = message.firing.iter().chain(&message.resolved).take(MAX_ALERTS);
+        let alerts = named.filter_map(|id| find(group, *id)).cloned().collect();
+        flush.notifications.push(draft(group, reason, status, alerts));
+        flush.told_ms = Some(now_ms);
+    }
+    flush
+}
+
+fn unchanged(group: &AlertGroup) -> GroupFlush {
+    GroupFlush {
+        group: group.id,
+        revision: group.revision,
+        notifications: Vec::new(),
+        told: Vec::new(),
+        leave: Vec::new(),
+        flush_at_ms: group.flush_at_ms,
+        told_ms: group.told_ms,
+    }
+}
+
+fn find(group: &AlertGroup, id: AlertId) -> Option<&Alert> {
+    group.members.iter().map(|member| &member.alert).find(|alert| alert.id == id)
+}
+
+fn is_muted(alert: &Alert) -> bool {
+    matches!(alert.state, AlertState::Suppressed | AlertState::Acknowledged)
+}
+
+fn draft(
+    group: &AlertGroup,
+    reason: NotificationReason,
+    status: NotificationStatus,
+    alerts: Vec<Alert>,
+) -> NotificationDraft {
+    NotificationDraft {
+        group_key: group.key.clone(),
+        group_labels: group.labels.clone(),
+        channel: group.channel.clone(),
+        reason,
+        status,
+        idempotency_key: format!("{:032x}", rand::random::<u128>()),
+        alerts,
+    }
+}
