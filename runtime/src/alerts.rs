@@ -4,6 +4,7 @@
 //! brings the messages to their channels, `event_copy` carries alert events to the results. They meet in the control store, never in memory.
 //! Everything they need from outside is a trait in `ports`; time comes from a clock they are given.
 
+pub mod backtest;
 pub mod clock;
 pub mod delivery;
 pub mod dispatch;

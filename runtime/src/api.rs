@@ -6,6 +6,7 @@ mod routes;
 
 mod alerts;
 mod audit;
+mod backtest;
 mod channels;
 mod events;
 mod health;

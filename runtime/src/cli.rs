@@ -5,8 +5,10 @@ mod channels;
 mod check_config;
 mod client;
 mod demo;
+mod notifications;
 mod plugin;
 mod print;
+mod rule;
 mod serve;
 mod services;
 mod sql;
@@ -50,6 +52,12 @@ enum Command {
     /// Alerts.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Rules: play one over the stored history.
+    #[command(subcommand)]
+    Rule(rule::Rule),
+    /// Messages: list, show, send again.
+    #[command(subcommand)]
+    Notifications(notifications::Notifications),
     /// Channels: list, preview a message, send a test.
     #[command(subcommand)]
     Channels(channels::Channels),
@@ -74,6 +82,8 @@ pub fn main() -> ExitCode {
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
+            Command::Notifications(notifications) => notifications.run(&server).await.map(|()| 0),
+            Command::Rule(rule) => rule.run(&server).await.map(|()| 0),
             Command::Channels(channels) => channels.run(&server).await,
         }
     });

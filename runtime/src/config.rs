@@ -103,6 +103,19 @@ pub fn program_settings(environment: &Environment) -> (Settings, Vec<PlacedFault
     (settings, reader.faults)
 }
 
+/// One YAML or JSON file that is no part of the configuration, with its variables put in. Faults have places.
+pub fn read_value(path: &Path) -> Result<Value, Faults> {
+    let shown = path.display().to_string();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed =
+        |message: String| Faults::new(vec![Document::absent(shown.clone()).place(&Fault::new("", message))], 0);
+    let text = read_limited(path, MAX_FILE_BYTES).map_err(failed)?;
+    let text = text.ok_or_else(|| failed("there is no such file".to_owned()))?;
+    let document = Document::parse(shown.clone(), &text, &Environment::read(folder));
+    let faults: Vec<PlacedFault> = document.own_faults().collect();
+    if faults.is_empty() { Ok(document.value) } else { Err(Faults::new(faults, 0)) }
+}
+
 /// Reads files, blocking. Never fails: what is wrong is in the draft.
 pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     let mut reader = SettingsReader::new(environment);

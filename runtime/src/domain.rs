@@ -4,6 +4,7 @@ pub mod alert;
 pub mod alert_group;
 pub mod catalog;
 mod channel_options;
+mod digest;
 pub mod duration;
 pub mod event;
 pub mod message;
@@ -29,6 +30,7 @@ pub use catalog::{
     SHORTEST_HIDDEN_BYTES, Service, Webhook, plugin_subject,
 };
 pub use channel_options::{ChannelOptions, Fallback, RateLimit};
+pub use digest::digest;
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use message::{DeliveryError, Message, Receipt};
 pub use message_template::{MessageTemplate, MessageTexts, TemplateFault};

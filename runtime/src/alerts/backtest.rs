@@ -2,6 +2,7 @@
 //! observations' own time for a clock. Writes nothing and tells nobody.
 
 mod compare;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use super::lifecycle::{self, Decision};
 use super::ports::PortResult;
 
 pub use compare::{Compared, compare};
+pub use report::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest, RuleChoice, ServiceBacktest};
 
 /// Observations read at once: a few megabytes, and the next ones are read while these are judged.
 const PAGE: usize = 10_000;

@@ -3,9 +3,7 @@
 //! none → pending → firing → resolved; `acknowledged` and `suppressed` are firing alerts that make no noise, and end as
 //! a firing one does. A pending alert that clears is resolved without a word to anyone.
 
-#[cfg(test)]
-use crate::domain::AlertId;
-use crate::domain::{Alert, AlertRule, AlertState, Finding, NotificationStatus, UnixMillis, Verdict};
+use crate::domain::{Alert, AlertId, AlertRule, AlertState, Finding, NotificationStatus, UnixMillis, Verdict};
 
 use super::ports::{AlertDraft, EventDraft};
 
@@ -137,7 +135,6 @@ fn draft_of(alert: &Alert) -> AlertDraft {
 }
 
 /// The draft as an alert with an id.
-#[cfg(test)]
 pub(super) fn alert_of(draft: &AlertDraft, id: AlertId) -> Alert {
     let AlertDraft { name, rule, service, summary, .. } = draft.clone();
     Alert {

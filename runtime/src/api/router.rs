@@ -12,8 +12,8 @@ use super::plugins::{shadow, versions};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    alerts, audit, auth, channels, dashboard, events, guard, health, metrics, notifications, observations, openapi,
-    plugins, recordings, services, sql, webhooks,
+    alerts, audit, auth, backtest, channels, dashboard, events, guard, health, metrics, notifications, observations,
+    openapi, plugins, recordings, services, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -48,6 +48,13 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/alerts", get_with(alerts::list, alerts::list_docs))
         .closed(Read, "/api/v1/alerts/{id}", get_with(alerts::get, alerts::get_docs))
         .closed(Read, "/api/v1/notifications", get_with(notifications::list, notifications::list_docs))
+        .closed(Read, "/api/v1/notifications/{id}", get_with(notifications::get, notifications::get_docs))
+        .closed(
+            Write,
+            "/api/v1/notifications/{id}/resend",
+            post_with(notifications::resend, notifications::resend_docs),
+        )
+        .closed_upload(Write, "/api/v1/rules/backtest", post_with(backtest::backtest, backtest::backtest_docs))
         // channels
         .closed(Read, "/api/v1/channels", get_with(channels::list, channels::list_docs))
         .closed(Write, "/api/v1/channels/{name}/preview", post_with(channels::preview, channels::preview_docs))

@@ -13,12 +13,14 @@ pub struct ChannelOptions {
     pub fallback: Option<Fallback>,
 }
 
-/// What comes beyond it is held back, and told in one message.
+/// What comes beyond it is held back, and told in one message if that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     /// At least 1.
     pub messages: u32,
     pub per: Duration,
+    /// Otherwise what is held back leaves one by one.
+    pub digest: bool,
 }
 
 /// Where a message goes as well that this channel does not take.

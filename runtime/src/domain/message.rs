@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Alert, MessageTexts, NotificationStatus};
+use super::{Alert, AlertState, MessageTexts, NotificationReason, NotificationStatus};
 
 /// One message about a group of alerts, ready to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// Idempotency key: the same for every attempt.
     pub id: String,
+    pub reason: NotificationReason,
     pub status: NotificationStatus,
     pub group_key: String,
     pub group_labels: Vec<(String, String)>,
@@ -33,7 +34,10 @@ pub struct Message {
 impl Message {
     /// One line: `[FIRING] Shop API: Service Down`, or `[FIRING] 3 alerts: Shop API, Payments`.
     pub fn title(&self) -> String {
-        let status = self.status.as_str().to_uppercase();
+        let status = match self.reason {
+            NotificationReason::Digest => "DIGEST".to_owned(),
+            _ => self.status.as_str().to_uppercase(),
+        };
         if let [(alert, service_name)] = self.alerts.as_slice() {
             return format!("[{status}] {service_name}: {}", alert.name);
         }
@@ -43,7 +47,12 @@ impl Message {
         names.dedup();
         let more = if names.len() > MOST_NAMES { " …" } else { "" };
         names.truncate(MOST_NAMES);
-        format!("[{status}] {} alerts: {}{more}", self.alerts.len(), names.join(", "))
+        let resolved = self.alerts.iter().filter(|(alert, _)| alert.state == AlertState::Resolved).count();
+        let count = match self.reason {
+            NotificationReason::Digest => format!("{} firing, {resolved} resolved", self.alerts.len() - resolved),
+            _ => format!("{} alerts", self.alerts.len()),
+        };
+        format!("[{status}] {count}: {}{more}", names.join(", "))
     }
 }
 

@@ -7,6 +7,7 @@ mod audit;
 mod channels;
 mod keyring;
 mod notifications;
+mod outbox;
 mod plugin_policies;
 mod plugins;
 mod services;
@@ -25,7 +26,7 @@ use sqlx::sqlite::{
 pub use alerts::AlertFilter;
 pub use audit::{AuditEntry, AuditFilter};
 pub use keyring::{KeyError, Keyring};
-pub use notifications::{Attempt, AttemptOutcome, NotificationFilter};
+pub use notifications::{AfterAttempt, Attempt, AttemptOutcome, NotificationFilter};
 pub use plugin_policies::StoredPolicy;
 pub use services::StoredService;
 pub use tokens::{Session, Token, TokenHash};

@@ -103,6 +103,7 @@ mod tests {
         );
         let end = with_attribute(resolved(1), "reference", "77");
         assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("77"));
+        let host = Host::install();
         host.answer_http(
             "PATCH https://discord.com/api/webhooks/1/token/messages/77",
             response(404, "Unknown Message"),

@@ -149,6 +149,7 @@ mod tests {
         assert_eq!(notify(&end, &bot()).unwrap().reference.as_deref(), Some("C1/2.0"));
         assert_eq!(notify(&end, &bot()), Err(NotifyError::retryable("chat.update: ratelimited")));
         // New alerts of the group are news, whatever was said before.
+        let host = Host::install();
         host.answer_http(POST, response(200, r#"{"ok": false, "error": "channel_not_found"}"#));
         let more = with_attribute(notification(2), "reference", "C1/1.0");
         assert_eq!(notify(&more, &bot()), Err(NotifyError::permanent("chat.postMessage: channel_not_found")));

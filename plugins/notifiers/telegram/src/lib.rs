@@ -106,6 +106,7 @@ mod tests {
         assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("42"));
         let body: json::Value = json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
         assert_eq!((&body["message_id"], &body["chat_id"]), (&42.into(), &"-100200".into()));
+        let host = Host::install();
         host.answer_http(EDIT, response(400, r#"{"ok":false,"description":"Bad Request: message to edit not found"}"#));
         host.answer_http(SEND, response(200, r#"{"ok":true,"result":{"message_id":43}}"#));
         assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("43"));

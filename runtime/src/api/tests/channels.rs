@@ -79,5 +79,8 @@ async fn a_test_is_sent_and_says_what_came_of_it() {
     assert_eq!((&refused["delivered"], &refused["retryable"]), (&false.into(), &false.into()));
     assert!(refused["answer"].as_str().unwrap().starts_with("404"), "{refused}");
     let audit = get(&router, "/api/v1/audit").await.json();
-    assert_eq!((&audit["items"][1]["action"], &audit["items"][1]["subject"]), (&"channel.test".into(), &"channel:ops".into()));
+    assert_eq!(
+        (&audit["items"][1]["action"], &audit["items"][1]["subject"]),
+        (&"channel.test".into(), &"channel:ops".into())
+    );
 }

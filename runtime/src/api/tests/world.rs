@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::Notifier;
+use crate::alerts::backtest::*;
+use crate::alerts::{AlertSignals, Notifier};
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
@@ -21,7 +22,7 @@ use crate::plugin_host::{
     StepOutcome, VersionEntry,
 };
 use crate::registry::{Fault, Refusal, ServiceRecord};
-use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
+use crate::store::control::{AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
 /// 2026-11-23T07:43:20Z
@@ -92,6 +93,8 @@ impl World {
             plugins: self.clone(),
             program: self.clone(),
             notifier: self.clone(),
+            signals: AlertSignals::default(),
+            backtests: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
@@ -291,8 +294,8 @@ impl World {
             outcome: AttemptOutcome::Retry,
             answer: "answered 502".to_owned(),
         };
-        let state = NotificationState::Waiting;
-        self.control.notification_attempt(id, &attempt, state, self.now + 30_000).await.unwrap();
+        let after = AfterAttempt::new(NotificationState::Waiting, self.now + 30_000);
+        self.control.notification_attempt(id, &attempt, after).await.unwrap();
     }
 
     pub(crate) fn plugin(&self, kind: PluginKind, name: &str) -> PluginEntry {
@@ -718,5 +721,51 @@ impl Notifier for World {
             _ => Ok(Receipt { reference: Some("m-1".to_owned()), answer: format!("200 {title}") }),
         };
         futures::future::ready(answer).boxed()
+    }
+}
+
+/// Knows one rule, which never fired.
+impl Backtests for World {
+    fn backtest<'a>(
+        &'a self,
+        request: BacktestRequest,
+        progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestRefusal>> {
+        async move {
+            let rule = match request.rule {
+                RuleChoice::Named(name) if name == "Service Down" => name,
+                RuleChoice::Named(name) => return Err(BacktestRefusal::UnknownRule(name)),
+                RuleChoice::Spec(_) => {
+                    let fault = ("/type".to_owned(), "there is no rule plugin `x`".to_owned());
+                    return Err(BacktestRefusal::Invalid(vec![fault]));
+                }
+            };
+            progress(BacktestProgress { observations: 5, of_observations: 10 });
+            tokio::task::yield_now().await;
+            let episode =
+                Episode { started_ms: 0, fired_ms: 1_000, resolved_ms: Some(3_500), summary: "503".to_owned() };
+            let outcome =
+                BacktestOutcome { evaluations: 10, episodes: vec![episode.clone()], ..BacktestOutcome::default() };
+            let service = ServiceBacktest {
+                service: "shop-api".to_owned(),
+                outcome,
+                really: vec![episode],
+                with_really: Compared { both: vec![(0, 0)], ..Compared::default() },
+                current: None,
+                with_current: None,
+            };
+            Ok(BacktestReport {
+                rule,
+                plugin: "condition".to_owned(),
+                plugin_version: "0.1.0".to_owned(),
+                digest: "ab".to_owned(),
+                since_ms: request.since_ms,
+                until_ms: request.until_ms,
+                services: vec![service],
+                messages: BTreeMap::from([("ops".to_owned(), 2)]),
+                took: Duration::from_millis(1),
+            })
+        }
+        .boxed()
     }
 }

@@ -1,7 +1,7 @@
 //! Messages about nothing, to try templates and channels with.
 
 use super::Message;
-use crate::domain::{Alert, AlertId, AlertState, NotificationStatus, Severity, UnixMillis, now_ms};
+use crate::domain::{Alert, AlertId, AlertState, NotificationReason, NotificationStatus, Severity, UnixMillis, now_ms};
 
 /// How long the sample alerts have lasted.
 const LASTED_MS: i64 = 5 * 60 * 1_000;
@@ -14,6 +14,7 @@ impl Message {
         Self {
             // Another one each time, or a receiver that knows the message would drop it.
             id: format!("sample-{now_ms}"),
+            reason: NotificationReason::Test,
             status: if firing > 0 { NotificationStatus::Firing } else { NotificationStatus::Resolved },
             group_key: "sample".to_owned(),
             group_labels: vec![("alertname".to_owned(), "Service Down".to_owned())],

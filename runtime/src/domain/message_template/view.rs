@@ -16,6 +16,8 @@ use crate::domain::{Alert, AlertState, Message, UnixMillis};
 pub(super) struct View {
     /// `firing` or `resolved`.
     status: &'static str,
+    /// Why there is a message: `transition`, `repeat`, `escalation`, `digest`, `test` or `watchdog`.
+    reason: &'static str,
     /// The line that notifiers write themselves.
     title: String,
     /// The most severe one's.
@@ -67,6 +69,7 @@ impl View {
         let severest = message.alerts.iter().map(|(alert, _)| alert.severity).max();
         Self {
             status: message.status.as_str(),
+            reason: message.reason.as_str(),
             title: message.title(),
             severity: severest.map_or("", |severity| severity.as_str()),
             counts: Counts { firing: firing.len(), resolved: resolved.len(), total: alerts.len() },

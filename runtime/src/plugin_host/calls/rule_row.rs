@@ -48,7 +48,8 @@ impl PluginHost {
         self.admit(None, &component, None).await?;
         let candidate = self.verify(None, component, by).await?;
         if candidate.kind != PluginKind::Rule {
-            let reason = format!("`{}` is a {} plugin, not a rule plugin", candidate.info.name, candidate.kind.as_str());
+            let reason =
+                format!("`{}` is a {} plugin, not a rule plugin", candidate.info.name, candidate.kind.as_str());
             return Err(Refusal { step: "describe", reason });
         }
         Ok(RuleVersion(Arc::new(candidate)))
@@ -151,7 +152,7 @@ impl RuleRow {
         verdict.map_err(drop)
     }
 
-    async fn fresh(&self, history: Arc<dyn History>, now_ms: UnixMillis) -> Result<Verdict, PluginError> {
+    async fn fresh(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> Result<Verdict, PluginError> {
         let plugin = self.plugin.info.name.as_str();
         let call = RuleCall { plugin, service: &self.service, settings: &self.settings, now_ms, history };
         let evaluated = self.host.evaluate_with(&self.plugin, &call).await;

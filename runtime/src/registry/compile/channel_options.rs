@@ -20,6 +20,9 @@ const FALLBACK_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Beyond it a digest would come too late to be of use.
 const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
+/// The notifier whose messages open and close incidents by the key of their group.
+const INCIDENTS: &str = "pagerduty";
+
 pub(crate) type MessageTemplates = BTreeMap<String, Arc<MessageTemplate>>;
 
 impl Compiler<'_> {
@@ -57,13 +60,18 @@ impl Compiler<'_> {
             found
         });
         let rate_limit = spec.rate_limit.as_ref().and_then(|limit| {
-            let at = child(&child(at, "rateLimit"), "per");
+            let at_limit = child(at, "rateLimit");
+            let at = child(&at_limit, "per");
             let per = self.duration(Some(&limit.per), 1_000, &at)?;
             if per.is_zero() || per > LONGEST_LIMIT {
                 self.report.fault(at, "has to be between 1 ms and a day");
                 return None;
             }
-            Some(RateLimit { messages: limit.messages.max(1), per })
+            if limit.digest && spec.channel == INCIDENTS {
+                let message = "a digest opens an incident that no alert's end closes; write `digest: false`";
+                self.report.warn(child(&at_limit, "digest"), message);
+            }
+            Some(RateLimit { messages: limit.messages.max(1), per, digest: limit.digest })
         });
         let after = self.duration(spec.fallback_after.as_ref(), 1_000, &child(at, "fallbackAfter"));
         if spec.fallback_after.is_some() && spec.fallback.is_none() {
@@ -82,7 +90,7 @@ impl Compiler<'_> {
 /// What makes it another channel than one with the same settings; null without options, as ids were before there were any.
 pub(super) fn identity(spec: &NotificationSpec) -> Value {
     let text = |duration: &DurationSpec| serde_json::to_value(duration).unwrap_or_default();
-    let limit = spec.rate_limit.as_ref().map(|limit| json!([limit.messages, text(&limit.per)]));
+    let limit = spec.rate_limit.as_ref().map(|limit| json!([limit.messages, text(&limit.per), limit.digest]));
     match (&spec.template, &limit, &spec.fallback) {
         (None, None, None) => Value::Null,
         _ => json!([spec.template, limit, spec.fallback, spec.fallback_after.as_ref().map(text)]),

@@ -29,4 +29,11 @@ pub struct RateLimitSpec {
     pub messages: u32,
     /// Seconds, or text such as `1m`.
     pub per: DurationSpec,
+    /// Tells what was held back in one message. Default: true. Otherwise it leaves one by one, as the limit allows.
+    #[serde(default = "digest_default")]
+    pub digest: bool,
+}
+
+fn digest_default() -> bool {
+    true
 }
