@@ -13,21 +13,17 @@ pub mod escalation;
 pub mod event_copy;
 pub mod flapping;
 pub mod history;
-pub mod labels;
 pub mod lifecycle;
-pub mod matcher;
 pub mod ports;
-pub mod routing;
 pub mod signals;
 mod stores;
-pub mod suppression;
 
 #[cfg(test)]
 mod fakes;
 
 pub use clock::{Clock, SystemClock};
 pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};
-pub use dispatch::{DispatchDeps, Dispatcher};
+pub use dispatch::{DispatchDeps, Dispatcher, labelled, mutes_of};
 pub use engine::{AlertEngine, EngineDeps, EngineSettings};
 pub use event_copy::EventCopy;
 pub use ports::{

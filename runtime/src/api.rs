@@ -10,13 +10,16 @@ mod backtest;
 mod channels;
 mod events;
 mod health;
+mod maintenance;
 mod metrics;
 mod notifications;
 mod observations;
 mod openapi;
 mod plugins;
 mod recordings;
+mod routing;
 mod services;
+mod silences;
 mod sql;
 mod webhooks;
 

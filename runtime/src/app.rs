@@ -338,9 +338,9 @@ fn start_alerting(
         clock: Arc::new(SystemClock),
         signals: signals.clone(),
     });
-    let stop = tasks.stop(Stage::Delivery);
+    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));
     tasks.spawn(Stage::Delivery, "dispatcher", async move {
-        dispatcher.run(stop).await;
+        dispatcher.run(catalog, stop).await;
         Ok(())
     });
     let delivery = Delivery::new(DeliveryDeps {

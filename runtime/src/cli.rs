@@ -5,12 +5,15 @@ mod channels;
 mod check_config;
 mod client;
 mod demo;
+mod maintenance;
 mod notifications;
 mod plugin;
 mod print;
+mod routes;
 mod rule;
 mod serve;
 mod services;
+mod silences;
 mod sql;
 
 use std::process::ExitCode;
@@ -61,6 +64,15 @@ enum Command {
     /// Channels: list, preview a message, send a test.
     #[command(subcommand)]
     Channels(channels::Channels),
+    /// Silences: mute alerts for a while.
+    #[command(subcommand)]
+    Silences(silences::Silences),
+    /// Maintenance windows: planned work during which alerts are muted.
+    #[command(subcommand)]
+    Maintenance(maintenance::Maintenance),
+    /// Who is told of which alerts.
+    #[command(subcommand)]
+    Routes(routes::Routes),
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
@@ -85,6 +97,9 @@ pub fn main() -> ExitCode {
             Command::Notifications(notifications) => notifications.run(&server).await.map(|()| 0),
             Command::Rule(rule) => rule.run(&server).await.map(|()| 0),
             Command::Channels(channels) => channels.run(&server).await,
+            Command::Silences(silences) => silences.run(&server).await.map(|()| 0),
+            Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
+            Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

@@ -87,6 +87,7 @@ fn rule(plugin: &str, settings: Value) -> AlertRule {
         duration: Duration::from_secs(60),
         severity: Severity::Critical,
         channels: Vec::new(),
+        is_routed: false,
     }
 }
 

@@ -151,6 +151,7 @@ pub(super) fn alert_of(draft: &AlertDraft, id: AlertId) -> Alert {
         fired_ms: draft.fired_ms,
         resolved_ms: draft.resolved_ms,
         updated_ms: draft.updated_ms,
+        suppressed_by: None,
     }
 }
 

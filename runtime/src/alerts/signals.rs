@@ -62,6 +62,16 @@ impl AlertSignals {
         self.outbox.notify_one();
     }
 
+    /// Has the groups looked at now, for instance after a silence was made.
+    pub fn wake_dispatcher(&self) {
+        self.groups.notify_one();
+    }
+
+    /// Has new events copied to the results.
+    pub(super) fn wake_events(&self) {
+        self.events.notify_one();
+    }
+
     pub(super) async fn groups_woken(&self) {
         self.groups.notified().await;
     }

@@ -35,6 +35,8 @@ pub(super) struct AlertBody {
     fired_at: Option<String>,
     resolved_at: Option<String>,
     updated_at: String,
+    /// What mutes it, while it is suppressed: e.g. `silence 3`.
+    suppressed_by: Option<String>,
 }
 
 impl From<Alert> for AlertBody {
@@ -53,6 +55,7 @@ impl From<Alert> for AlertBody {
             fired_at: alert.fired_ms.map(rfc3339),
             resolved_at: alert.resolved_ms.map(rfc3339),
             updated_at: rfc3339(alert.updated_ms),
+            suppressed_by: alert.suppressed_by,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::alerts::backtest::{
 };
 use crate::alerts::ports::{PortError, PortResult};
 use crate::api::parts::Backtests;
-use crate::domain::{AlertRule, Catalog, History, UnixMillis, Verdict};
+use crate::domain::{AlertRule, Catalog, ChannelId, History, Labels, UnixMillis, Verdict};
 use crate::plugin_host::{self, PluginHost, RuleVersion};
 use crate::registry::Registry;
 use crate::store::{ControlStore, ResultStore};
@@ -214,12 +214,20 @@ fn messages(catalog: &Catalog, rules: &[Arc<AlertRule>], services: &[ServiceBack
     for (rule, service) in rules.iter().zip(services) {
         let episodes = &service.outcome.episodes;
         let ended = episodes.iter().filter(|episode| episode.resolved_ms.is_some()).count();
-        for id in &rule.channels {
+        for id in &told(catalog, rule) {
             let name = catalog.channels.get(id).map_or_else(|| id.0.clone(), |channel| channel.name.clone());
             *messages.entry(name).or_default() += (episodes.len() + ended) as u64;
         }
     }
     messages
+}
+
+/// Where an alert of the rule goes: by the routing tree, or as it says itself.
+fn told(catalog: &Catalog, rule: &AlertRule) -> Vec<ChannelId> {
+    let Some(route) = catalog.route.as_ref().filter(|_| rule.is_routed) else { return rule.channels.clone() };
+    let service = catalog.services.get(&rule.service).map(Arc::as_ref);
+    let labels = Labels::of(&rule.name, &rule.service, rule.severity, service);
+    route.destinations(&labels).into_iter().flat_map(|destination| destination.channels).collect()
 }
 
 struct Row(plugin_host::RuleRow);

@@ -4,6 +4,7 @@
 mod alert;
 mod channel_options;
 mod credential;
+mod routing;
 mod service;
 mod target;
 mod webhook;
@@ -16,6 +17,8 @@ use serde_json::{Map, Value};
 
 pub(super) use alert::{RuleDraft, SharedRule};
 pub(super) use channel_options::MessageTemplates;
+pub(super) use routing::Routing;
+pub use routing::{RoutingEntries, maintenance_compile, matchers};
 pub(super) use service::CompiledService;
 pub(super) use target::{authority, default_probe};
 
@@ -43,7 +46,7 @@ pub(super) struct Compiler<'a> {
     pub(super) plugins: &'a dyn PluginDirectory,
     pub(super) origin: Origin,
     pub(super) report: Report,
-    /// `alerts.yaml` names someone for alerts that name nobody.
+    /// `alerts.yaml` names someone for alerts that name nobody, at its top or by its routing tree.
     pub(super) has_default_channels: bool,
     /// Of `alerts.yaml`.
     pub(super) templates: Arc<MessageTemplates>,

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::compile::{CompiledService, Compiler, Defaults, MessageTemplates, SharedRule};
-use super::fault::{Report, child, suggest};
+use super::compile::{CompiledService, Compiler, Defaults, MessageTemplates, Routing, RoutingEntries, SharedRule};
+use super::fault::{Report, child, list, suggest};
 use super::plugin_alert::{self, PluginAlert};
 use super::plugins::PluginDirectory;
 use super::spec::{AlertSpec, MessageTemplateSpec, NotificationSpec, ServiceSpec};
-use crate::domain::{Channel, Origin};
+use crate::domain::{Channel, Dependencies, Origin};
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
 const MAX_SERVICES: usize = 50_000;
@@ -24,6 +24,7 @@ pub struct FileEntries {
     /// Channels of alerts that name none.
     pub notifications: Vec<(usize, NotificationSpec)>,
     pub message_templates: BTreeMap<String, MessageTemplateSpec>,
+    pub routing: RoutingEntries,
 }
 
 /// What the registry takes over from files.
@@ -35,6 +36,7 @@ pub struct CheckedFiles {
     pub(super) plugin_alert: PluginAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
     pub(super) templates: Arc<MessageTemplates>,
+    pub(super) routing: Routing,
 }
 
 impl fmt::Debug for CheckedFiles {
@@ -52,7 +54,8 @@ impl CheckedFiles {
     pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         let own = self.services.values().flat_map(|service| &service.channels);
         let shared = self.rules.iter().flat_map(|rule| &rule.channels);
-        own.chain(shared).chain(&self.plugin_alert.channels).chain(&self.default_channels)
+        let named = self.routing.channels.values();
+        own.chain(shared).chain(&self.plugin_alert.channels).chain(&self.default_channels).chain(named)
     }
 }
 
@@ -65,7 +68,7 @@ pub async fn check_files(
 ) -> (CheckedFiles, Report) {
     let mut compiler = Compiler::new(defaults, plugins, Origin::File);
     compiler.report = report;
-    compiler.has_default_channels = !entries.notifications.is_empty();
+    compiler.has_default_channels = !entries.notifications.is_empty() || entries.routing.route.is_some();
     if entries.services.len() > MAX_SERVICES {
         compiler.report.fault("/services", format!("must have at most {MAX_SERVICES} entries"));
     }
@@ -75,10 +78,13 @@ pub async fn check_files(
     compiler.message_templates(&entries.message_templates);
     let default_channels =
         compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
+    let routing = compiler.routing(&entries.routing, &default_channels).await;
     let services = services(&mut compiler, entries).await;
+    dependencies_check(&mut compiler, entries, &services);
     let (rules, plugin_alert) = shared_rules(&mut compiler, entries, &services).await;
     let templates = compiler.templates.clone();
-    (CheckedFiles { defaults, services, rules, plugin_alert, default_channels, templates }, compiler.report)
+    let files = CheckedFiles { defaults, services, rules, plugin_alert, default_channels, routing, templates };
+    (files, compiler.report)
 }
 
 async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMap<String, Arc<CompiledService>> {
@@ -91,6 +97,37 @@ async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMa
         services.entry(slug).or_insert_with(|| Arc::new(compiled));
     }
     services
+}
+
+/// A circle would leave nobody to tell of.
+fn dependencies_check(
+    compiler: &mut Compiler<'_>,
+    entries: &FileEntries,
+    services: &BTreeMap<String, Arc<CompiledService>>,
+) {
+    let all = services.values().map(|compiled| (compiled.service.slug.clone(), compiled.service.depends_on.clone()));
+    let dependencies = Dependencies::new(all);
+    let place = |slug: &str| {
+        let is_it = |spec: &ServiceSpec| spec.slug.clone().unwrap_or_else(|| crate::domain::slug(&spec.name)) == slug;
+        let index = entries.services.iter().find(|(_, spec)| is_it(spec)).map(|(index, _)| *index);
+        child(&child("/services", index.unwrap_or_default()), "dependsOn")
+    };
+    for circle in dependencies.circles() {
+        let Some(first) = circle.first() else { continue };
+        let way = list(circle.iter().chain([first]).copied());
+        let message = format!("depends on itself: {way}; leave one of them out");
+        compiler.report.fault(place(first), message);
+    }
+    for (slug, compiled) in services {
+        for (index, on) in compiled.service.depends_on.iter().enumerate() {
+            if !services.contains_key(on) {
+                let meant = suggest(on, services.keys().map(String::as_str));
+                let hint = if meant.contains("did you mean") { meant.as_str() } else { "" };
+                let message = format!("services.yaml has no service with the slug `{on}`{hint}");
+                compiler.report.warn(child(&place(slug), index), message);
+            }
+        }
+    }
 }
 
 async fn shared_rules(

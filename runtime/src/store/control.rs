@@ -6,11 +6,14 @@ mod alerts;
 mod audit;
 mod channels;
 mod keyring;
+mod maintenance;
+mod mutes;
 mod notifications;
 mod outbox;
 mod plugin_policies;
 mod plugins;
 mod services;
+mod silences;
 mod tokens;
 mod transition;
 
@@ -26,9 +29,11 @@ use sqlx::sqlite::{
 pub use alerts::AlertFilter;
 pub use audit::{AuditEntry, AuditFilter};
 pub use keyring::{KeyError, Keyring};
+pub use maintenance::{MaintenanceDraft, StoredMaintenance, WindowText};
 pub use notifications::{AfterAttempt, Attempt, AttemptOutcome, NotificationFilter};
 pub use plugin_policies::StoredPolicy;
 pub use services::StoredService;
+pub use silences::{SilenceDraft, StoredSilence};
 pub use tokens::{Session, Token, TokenHash};
 pub use transition::{AlertDraft, EventDraft, Transition};
 

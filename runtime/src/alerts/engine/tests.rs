@@ -61,7 +61,7 @@ impl World {
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
         });
-        self.dispatcher = Some(tokio::spawn(dispatcher.run(shutdown)));
+        self.dispatcher = Some(tokio::spawn(dispatcher.run(self.catalog.subscribe(), shutdown)));
         settle().await;
     }
 

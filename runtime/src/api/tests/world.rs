@@ -121,6 +121,8 @@ impl World {
             base_url: base_url.to_owned(),
             health_endpoint: Some("/health".to_owned()),
             tags: Vec::new(),
+            labels: Default::default(),
+            depends_on: Vec::new(),
             owner: None,
             description: None,
             origin,

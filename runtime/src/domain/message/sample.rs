@@ -48,5 +48,6 @@ fn alert(number: usize, is_resolved: bool, now_ms: UnixMillis) -> Alert {
         fired_ms: Some(now_ms - LASTED_MS),
         resolved_ms: is_resolved.then_some(now_ms),
         updated_ms: now_ms,
+        suppressed_by: None,
     }
 }

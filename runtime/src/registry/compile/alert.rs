@@ -162,6 +162,10 @@ impl Compiler<'_> {
                            write `status in ['unhealthy', 'error']` to be told of both";
             self.report.warn(child(at, CONDITION), message);
         }
+        if text.contains("error_kind=='plugin'") || text.contains("'plugin'==error_kind") {
+            let message = "never holds: rules don't see runs whose check broke; the built-in alert `Plugin failing` tells of them";
+            self.report.warn(child(at, CONDITION), message);
+        }
     }
 
     /// With the index of each in its list.
@@ -176,27 +180,32 @@ impl Compiler<'_> {
         let mut channels: Vec<Arc<Channel>> = Vec::new();
         for (index, spec) in specs.take(MAX_NOTIFICATIONS) {
             let at = child(at, index);
-            if let Some(name) = &spec.name {
-                self.name_check(name, &child(&at, "name"));
-            }
-            if !self.plugin_exists(PluginKind::Notifier, &spec.channel, &child(&at, "channel")) {
-                continue;
-            }
-            let settings = Value::Object(spec.settings.0.clone());
-            let locate = |pointer: &str| format!("{at}{pointer}");
-            let keys = ["channel", "name", "template", "rateLimit", "fallback", "fallbackAfter"];
-            self.settings_check(PluginKind::Notifier, &spec.channel, &settings, &keys, locate).await;
-            let options = self.channel_options(spec, &at);
-            let id = channel_id(&spec.channel, &settings, &channel_options::identity(spec));
-            if channels.iter().any(|other| other.id == id) {
+            let Some(channel) = self.channel(spec, &at).await else { continue };
+            if channels.iter().any(|other| other.id == channel.id) {
                 self.report.warn(&at, "is the same channel as one before, and gets one message, not two");
                 continue;
             }
-            let name = spec.name.clone().unwrap_or_else(|| spec.channel.clone());
-            let plugin = spec.channel.clone();
-            channels.push(Arc::new(Channel { id, name, plugin, settings, origin: self.origin, options }));
+            channels.push(channel);
         }
         channels
+    }
+
+    pub(super) async fn channel(&mut self, spec: &NotificationSpec, at: &str) -> Option<Arc<Channel>> {
+        if let Some(name) = &spec.name {
+            self.name_check(name, &child(at, "name"));
+        }
+        if !self.plugin_exists(PluginKind::Notifier, &spec.channel, &child(at, "channel")) {
+            return None;
+        }
+        let settings = Value::Object(spec.settings.0.clone());
+        let locate = |pointer: &str| format!("{at}{pointer}");
+        let keys = ["channel", "name", "template", "rateLimit", "fallback", "fallbackAfter"];
+        self.settings_check(PluginKind::Notifier, &spec.channel, &settings, &keys, locate).await;
+        let options = self.channel_options(spec, at);
+        let id = channel_id(&spec.channel, &settings, &channel_options::identity(spec));
+        let name = spec.name.clone().unwrap_or_else(|| spec.channel.clone());
+        let plugin = spec.channel.clone();
+        Some(Arc::new(Channel { id, name, plugin, settings, origin: self.origin, options }))
     }
 }
 
