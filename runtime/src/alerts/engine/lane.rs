@@ -400,9 +400,7 @@ impl RuleSlot {
 fn is_retrying(catalog: &Catalog, history: &ServiceHistory, judged: &Observation) -> bool {
     let service = catalog.services.get(&judged.service);
     let probe = service.and_then(|service| service.probes.iter().find(|probe| probe.name == judged.probe));
-    let Some(retry) = probe.and_then(|probe| probe.retry) else { return false };
-    !judged.status.is_available()
-        && history.of_probes(std::slice::from_ref(&judged.probe)).consecutive_failures() <= retry.times
+    probe.and_then(|probe| probe.retry).is_some_and(|retry| history.is_retried(judged, retry.times))
 }
 
 async fn evaluate(core: &Core, rule: &AlertRule, history: Arc<dyn History>, now_ms: UnixMillis) -> PortResult<Verdict> {
