@@ -50,6 +50,8 @@ pub(super) struct Compiler<'a> {
     pub(super) has_default_channels: bool,
     /// Of `alerts.yaml`.
     pub(super) templates: Arc<MessageTemplates>,
+    /// Names of channels that have to be there in the end, each with the place that names it.
+    pub(super) fallbacks: Vec<(String, String)>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Most services have the same few settings: each is checked once.
     judged: HashMap<(PluginKind, String, String), Arc<Vec<Fault>>>,
@@ -65,6 +67,7 @@ impl<'a> Compiler<'a> {
             report: Report::default(),
             has_default_channels: false,
             templates: Arc::default(),
+            fallbacks: Vec::new(),
             schemas,
             judged,
         }

@@ -577,7 +577,10 @@ async fn fallbacks_that_go_in_circles_come_to_an_end() {
 async fn writes_in_the_words_of_the_channels_template_and_in_its_own_where_that_fails() {
     let mut outbox = Outbox::new(&[]);
     let texts = |text: &str| MessageTexts { text: Some(text.to_owned()), ..MessageTexts::default() };
-    for (id, text) in [("slack-1", "{{ alerts[0].summary }}"), ("slack-2", "{% if alerts[0].id == 7 %}{{ alerts[0].nothing }}{% endif %}")] {
+    for (id, text) in [
+        ("slack-1", "{{ alerts[0].summary }}"),
+        ("slack-2", "{% if alerts[0].id == 7 %}{{ alerts[0].nothing }}{% endif %}"),
+    ] {
         let template = Some(Arc::new(MessageTemplate::new(id, texts(text)).unwrap()));
         configured(&outbox, id, ChannelOptions { template, ..ChannelOptions::default() });
     }
