@@ -234,9 +234,6 @@ impl Delivery {
             }
             let room = self.limiter.room(&channel, limit, now_ms);
             let starts = if count > room && limit.digest { room.saturating_sub(1) } else { room };
-            if count > room {
-                metrics::counter!("extrack_notifications_held_back_total").increment((count - starts) as u64);
-            }
             if count > room && room > 0 && limit.digest {
                 let first = due.iter().filter(|notification| notification.channel == channel).take(starts);
                 self.make_digest(&channel, first.map(|notification| notification.id).collect(), now_ms).await;
@@ -262,6 +259,7 @@ impl Delivery {
         let key = format!("{:032x}", rand::random::<u128>());
         match self.deps.store.notification_digest(channel.clone(), except, key, now_ms).await {
             Ok(Some(digest)) => {
+                metrics::counter!("extrack_notification_digests_total").increment(1);
                 let (alerts, notification) = (digest.alerts.len(), digest.id);
                 tracing::warn!(
                     channel = channel.0,

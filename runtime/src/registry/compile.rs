@@ -60,6 +60,8 @@ pub(super) struct Compiler<'a> {
     pub(super) templates: Arc<Templates>,
     /// Of `alerts.yaml`.
     pub(super) message_templates: Arc<MessageTemplates>,
+    /// Names of channels that have to be there in the end, each with the place that names it.
+    pub(super) fallbacks: Vec<(String, String)>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Most services have the same few settings: each is checked once.
     judged: HashMap<(PluginKind, String, String), Arc<Vec<Fault>>>,
@@ -78,6 +80,7 @@ impl<'a> Compiler<'a> {
             escalation_names: BTreeSet::new(),
             templates: Arc::default(),
             message_templates: Arc::default(),
+            fallbacks: Vec::new(),
             schemas,
             judged,
         }

@@ -119,7 +119,19 @@ pub async fn check_files(
         message_templates,
         watchdog,
     };
+    fallbacks_check(&mut compiler, &files);
     (files, compiler.report)
+}
+
+/// A message that goes nowhere else is found out too late.
+fn fallbacks_check(compiler: &mut Compiler<'_>, files: &CheckedFiles) {
+    for (at, name) in std::mem::take(&mut compiler.fallbacks) {
+        let names = || files.channels().map(|channel| channel.name.as_str());
+        if !names().any(|known| known == name) {
+            let hint = suggest(&name, names());
+            compiler.report.fault(at, format!("there is no channel with the name `{name}`{hint}"));
+        }
+    }
 }
 
 async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMap<String, Arc<CompiledService>> {

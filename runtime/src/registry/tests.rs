@@ -429,7 +429,7 @@ async fn channels_take_templates_limits_and_fallbacks_and_their_faults_have_plac
     let notifications = json!([
         {"channel": "slack", "name": "ops", "webhook": "https://a", "template": "short",
             "rateLimit": {"messages": 3, "per": "1m"}, "fallback": "mail"},
-        {"channel": "slack", "name": "plain", "webhook": "https://a"},
+        {"channel": "slack", "name": "plain", "webhook": "https://a", "fallback": "mial"},
         {"channel": "slack", "name": "odd", "webhook": "https://b", "template": "shrt", "fallback": "odd"},
         {"channel": "slack", "name": "mail", "webhook": "https://c", "rateLimit": {"messages": 1, "per": 0}, "fallbackAfter": "1m"},
     ]);
@@ -445,6 +445,7 @@ async fn channels_take_templates_limits_and_fallbacks_and_their_faults_have_plac
             "/notifications/2/fallback: is the channel itself; name another one",
             "/notifications/3/rateLimit/per: has to be between 1 ms and a day",
             "/notifications/3/fallbackAfter: there is no `fallback` to go to; name a channel",
+            "/notifications/1/fallback: there is no channel with the name `mial`; did you mean `mail`?",
         ]
     );
     let channels: Vec<_> = files.channels().collect();

@@ -81,6 +81,7 @@ impl Compiler<'_> {
             if spec.name.as_ref().unwrap_or(&spec.channel) == &channel {
                 self.report.fault(child(at, "fallback"), "is the channel itself; name another one");
             }
+            self.fallbacks.push((child(at, "fallback"), channel.clone()));
             Fallback { channel, after: after.unwrap_or(FALLBACK_AFTER) }
         });
         ChannelOptions { template, rate_limit, fallback }

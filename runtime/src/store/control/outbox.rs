@@ -124,3 +124,131 @@ impl ControlStore {
         Ok(notification)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::NotificationDraft;
+    use crate::store::Keyring;
+    use crate::store::control::{AfterAttempt, Attempt, AttemptOutcome};
+
+    async fn open(folder: &std::path::Path) -> ControlStore {
+        let keyring = Keyring::load(None, folder).unwrap();
+        ControlStore::open(&folder.join("control.sqlite"), keyring).await.unwrap()
+    }
+
+    fn draft(key: &str, group: &str, channel: &str, status: NotificationStatus) -> NotificationDraft {
+        NotificationDraft {
+            group_key: group.to_owned(),
+            group_labels: Vec::new(),
+            channel: ChannelId(channel.to_owned()),
+            reason: NotificationReason::Transition,
+            status,
+            idempotency_key: key.to_owned(),
+            alerts: Vec::new(),
+        }
+    }
+
+    async fn attempt(store: &ControlStore, id: i64, outcome: AttemptOutcome, after: AfterAttempt) {
+        let attempt = Attempt { started_ms: 1_000 * id, duration_ms: 5, outcome, answer: "so".to_owned() };
+        store.notification_attempt(id, &attempt, after).await.unwrap();
+    }
+
+    fn delivered(reference: &str) -> AfterAttempt {
+        AfterAttempt { reference: Some(reference.to_owned()), ..AfterAttempt::new(NotificationState::Delivered, 0) }
+    }
+
+    async fn due(store: &ControlStore) -> Vec<i64> {
+        store.notification_due(10_000, 100).await.unwrap().iter().map(|row| row.id).collect()
+    }
+
+    use NotificationStatus::{Firing, Resolved};
+
+    #[tokio::test]
+    async fn a_digest_stands_between_what_was_before_and_what_comes_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).await;
+        let channel = ChannelId("chat".to_owned());
+        for (index, (group, channel)) in
+            [("a", "chat"), ("b", "chat"), ("b", "chat"), ("c", "chat"), ("a", "mail")].into_iter().enumerate()
+        {
+            store.notification_queue(draft(&format!("k{index}"), group, channel, Firing), 0).await.unwrap();
+        }
+        let watchdog = NotificationDraft { reason: NotificationReason::Watchdog, ..draft("w", "w", "chat", Firing) };
+        store.notification_queue(watchdog, 0).await.unwrap();
+        let made = store.notification_digest(&channel, &[1], "digest".to_owned(), 9_000).await.unwrap().unwrap();
+        assert_eq!((made.id, made.reason), (7, NotificationReason::Digest));
+        let held: Vec<(i64, NotificationState, Option<i64>)> = {
+            let mut held = Vec::new();
+            for id in 1..=6 {
+                let row = store.notification_get(id).await.unwrap().unwrap();
+                held.push((id, row.state, row.digest));
+            }
+            held
+        };
+        let (waiting, digested) = (NotificationState::Waiting, NotificationState::Digested);
+        assert_eq!(
+            held,
+            [
+                (1, waiting, None),
+                (2, digested, Some(7)),
+                (3, digested, Some(7)),
+                (4, digested, Some(7)),
+                (5, waiting, None),
+                (6, waiting, None)
+            ]
+        );
+        store.notification_queue(draft("later", "a", "chat", Resolved), 0).await.unwrap();
+        store.notification_queue(draft("other", "z", "chat", Resolved), 0).await.unwrap();
+        assert_eq!(due(&store).await, [1, 5, 6], "the digest waits for what is before it");
+        for id in [1, 5, 6] {
+            attempt(&store, id, AttemptOutcome::Delivered, AfterAttempt::new(NotificationState::Delivered, 0)).await;
+        }
+        assert_eq!(due(&store).await, [7], "and everything behind waits for the digest");
+        attempt(&store, 7, AttemptOutcome::Delivered, AfterAttempt::new(NotificationState::Delivered, 0)).await;
+        assert_eq!(due(&store).await, [8, 9]);
+        assert_eq!(store.notification_attempts_since(&channel, 1_000).await.unwrap(), [6_000, 7_000]);
+        let one = store.notification_digest(&channel, &[8], "another".to_owned(), 9_000).await.unwrap();
+        assert_eq!(one, None, "one message is no digest");
+    }
+
+    #[tokio::test]
+    async fn the_reference_is_that_of_the_outage_that_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).await;
+        for (index, (group, status)) in
+            [("a", Firing), ("b", Firing), ("a", Firing), ("a", Resolved), ("a", Firing), ("a", Resolved)]
+                .into_iter()
+                .enumerate()
+        {
+            store.notification_queue(draft(&format!("k{index}"), group, "chat", status), 0).await.unwrap();
+        }
+        let reference = async |id| store.notification_reference(id).await.unwrap();
+        attempt(&store, 1, AttemptOutcome::Delivered, delivered("first")).await;
+        assert_eq!((reference(1).await, reference(4).await.as_deref()), (None, Some("first")));
+        attempt(&store, 3, AttemptOutcome::Delivered, delivered("second")).await;
+        assert_eq!(reference(4).await.as_deref(), Some("second"));
+        attempt(&store, 4, AttemptOutcome::Delivered, delivered("second")).await;
+        assert_eq!((reference(5).await, reference(6).await), (None, None), "a new outage is a new message");
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_goes_to_its_fallback_once_and_can_be_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).await;
+        store.notification_queue(draft("k", "a", "chat", Firing), 0).await.unwrap();
+        let refused = store.notification_resend(1, 5_000).await.unwrap_err();
+        assert!(matches!(&refused, ControlError::Conflict { found, .. } if found.contains("waiting")), "{refused}");
+        let fallback = Some(draft("k/fallback", "a", "mail", Firing));
+        let after = AfterAttempt { fallback, ..AfterAttempt::new(NotificationState::Dead, 0) };
+        attempt(&store, 1, AttemptOutcome::Dead, after.clone()).await;
+        let back = store.notification_resend(1, 5_000).await.unwrap();
+        assert_eq!((back.state, back.resent_ms, back.attempts), (NotificationState::Waiting, Some(5_000), 1));
+        assert_eq!(back.idempotency_key, "k");
+        assert_eq!(due(&store).await, [2, 1], "the fallback is due since the first attempt ended");
+        attempt(&store, 1, AttemptOutcome::Dead, after).await;
+        assert_eq!(due(&store).await, [2], "the fallback is told once");
+        assert_eq!(store.notification_attempts(1).await.unwrap().len(), 2);
+        assert!(matches!(store.notification_resend(99, 0).await, Err(ControlError::NotFound { .. })));
+    }
+}
