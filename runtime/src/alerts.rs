@@ -2,32 +2,44 @@
 //!
 //! `engine` turns observations into committed transitions, `dispatch` decides when whom is told of them together, `delivery`
 //! brings the messages to their channels, `event_copy` carries alert events to the results. They meet in the control store, never in memory.
-//! Everything they need from outside is a trait in `ports`; time comes from a clock they are given.
+//! `escalator` tells others if nobody comes, `acknowledgements` ends what people said they would do, `auditor` looks for what should have
+//! happened and did not, `watchdog` lets the outside know that all of this works. Everything the first three need from outside is a trait in `ports`; time comes from a clock they are given.
 
+mod acknowledgements;
+pub mod actions;
+pub mod auditor;
 pub mod backtest;
 pub mod clock;
 pub mod delivery;
 pub mod dispatch;
 pub mod engine;
-pub mod escalation;
+pub mod escalator;
 pub mod event_copy;
 pub mod flapping;
 pub mod history;
 pub mod lifecycle;
 pub mod ports;
 pub mod signals;
+pub mod standing;
 mod stores;
+pub mod watchdog;
 
 #[cfg(test)]
 mod fakes;
 
+pub use acknowledgements::AcknowledgementWatch;
+pub use actions::{ActionError, AlertActions};
+pub use auditor::Auditor;
 pub use clock::{Clock, SystemClock};
 pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};
 pub use dispatch::{DispatchDeps, Dispatcher, labelled, mutes_of};
 pub use engine::{AlertEngine, EngineDeps, EngineSettings};
+pub use escalator::Escalator;
 pub use event_copy::EventCopy;
 pub use ports::{
-    AlertDraft, AlertStore, Attempt, AttemptOutcome, Committed, EventDraft, EventSink, HistoryLoader, Notifier,
-    PortError, RuleRunner, Transition,
+    AlertDraft, AlertStore, Attempt, AttemptOutcome, CommitError, Committed, EventDraft, EventSink, HistoryLoader,
+    Notifier, PortError, RuleRunner, Transition,
 };
 pub use signals::{AlertChange, AlertSignals};
+pub use standing::{RuleStanding, RuleStandings};
+pub use watchdog::WatchdogSender;

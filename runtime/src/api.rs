@@ -18,6 +18,7 @@ mod openapi;
 mod plugins;
 mod recordings;
 mod routing;
+mod rules;
 mod services;
 mod silences;
 mod sql;

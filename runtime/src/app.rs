@@ -22,8 +22,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{
-    AlertEngine, AlertSignals, Delivery, DeliveryDeps, DeliverySettings, DispatchDeps, Dispatcher, EngineDeps,
-    EngineSettings, EventCopy, SystemClock,
+    AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, Delivery, DeliveryDeps, DeliverySettings,
+    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, WatchdogSender,
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
@@ -195,7 +195,13 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         .with_context(|| format!("listening on `{}`; `--listen` names another address", options.listen))?;
     let address = listener.local_addr()?;
     let board = monitoring.board();
-    let face = Face { registry: registry.clone(), board: board.clone(), results: results.clone(), metrics };
+    let face = Face {
+        registry: registry.clone(),
+        board: board.clone(),
+        results: results.clone(),
+        metrics,
+        signals: signals.clone(),
+    };
     let parts = Parts {
         services: Arc::new(registry.clone()),
         monitor: Arc::new(monitoring.clone()),
@@ -204,6 +210,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         program: Arc::new(face),
         notifier: Arc::new(host.clone()),
         signals: signals.clone(),
+        actions: AlertActions::new(Arc::new(control.clone()), Arc::new(SystemClock), signals.clone()),
         backtests: Arc::new(Backtester::new(registry.clone(), host.clone(), control.clone(), results.clone())),
         control: control.clone(),
         results: results.clone(),
@@ -355,10 +362,40 @@ fn start_alerting(
         delivery.run(catalog, stop).await;
         Ok(())
     });
+    start_watching_over_alerts(tasks, signals, control, registry);
     let copy = EventCopy::new(Arc::new(control.clone()), Arc::new(results.clone()), signals.clone());
     let stop = tasks.stop(Stage::Delivery);
     tasks.spawn(Stage::Delivery, "alert event copy", async move {
         copy.run(stop).await;
+        Ok(())
+    });
+}
+
+/// What happens because time passes, and what looks after the rest.
+fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control: &ControlStore, registry: &Registry) {
+    let clock: Arc<SystemClock> = Arc::new(SystemClock);
+    let watch = AcknowledgementWatch::new(Arc::new(control.clone()), clock.clone(), signals.clone());
+    let stop = tasks.stop(Stage::Alerting);
+    tasks.spawn(Stage::Alerting, "acknowledgements", async move {
+        watch.run(stop).await;
+        Ok(())
+    });
+    let escalator = Escalator::new(control.clone(), clock.clone(), signals.clone());
+    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Alerting));
+    tasks.spawn(Stage::Alerting, "escalator", async move {
+        escalator.run(catalog, stop).await;
+        Ok(())
+    });
+    let auditor = Auditor::new(control.clone(), clock.clone(), signals.clone());
+    let stop = tasks.stop(Stage::Alerting);
+    tasks.spawn(Stage::Alerting, "auditor", async move {
+        auditor.run(stop).await;
+        Ok(())
+    });
+    let watchdog = WatchdogSender::new(control.clone(), clock, signals.clone());
+    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Alerting));
+    tasks.spawn(Stage::Alerting, "watchdog", async move {
+        watchdog.run(catalog, stop).await;
         Ok(())
     });
 }

@@ -52,12 +52,9 @@ enum Command {
     /// Plugins: make, build, test, try and check one; install it, run it beside the active version, roll back; say what it may do.
     #[command(subcommand)]
     Plugin(Box<plugin::Plugin>),
-    /// Alerts.
+    /// Alerts: list, show, acknowledge, resolve.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
-    /// Rules: play one over the stored history.
-    #[command(subcommand)]
-    Rule(rule::Rule),
     /// Messages: list, show, send again.
     #[command(subcommand)]
     Notifications(notifications::Notifications),
@@ -73,6 +70,9 @@ enum Command {
     /// Who is told of which alerts.
     #[command(subcommand)]
     Routes(routes::Routes),
+    /// Rules and escalations: list them, play a rule over the stored history.
+    #[command(subcommand, visible_alias = "rules")]
+    Rule(rule::Rule),
 }
 
 /// Parses, runs, and prints the whole chain of causes once.

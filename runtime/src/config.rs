@@ -13,7 +13,6 @@ mod tests;
 mod watch;
 mod yaml;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
@@ -140,14 +139,19 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     entries.services = parse(&services, "services", &mut services_report);
     entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
-    entries.message_templates = parse_named(&alerts, "messageTemplates", &mut alerts_report);
+    entries.message_templates = parse_named(&alerts, "messageTemplates", &mut alerts_report).into_iter().collect();
     entries.routing = RoutingEntries {
-        channels: parse_named(&alerts, "channels", &mut alerts_report),
+        channels: parse_named(&alerts, "channels", &mut alerts_report).into_iter().collect(),
         route: parse_one(&alerts, "route", &mut alerts_report),
-        mute_times: parse_named(&alerts, "muteTimes", &mut alerts_report),
+        mute_times: parse_named(&alerts, "muteTimes", &mut alerts_report).into_iter().collect(),
         inhibit: parse(&alerts, "inhibit", &mut alerts_report),
         maintenance: parse(&alerts, "maintenance", &mut alerts_report),
     };
+    entries.escalations = parse_named(&alerts, "escalations", &mut alerts_report);
+    entries.alert_templates = parse_named(&alerts, "alertTemplates", &mut alerts_report);
+    if let Some(watchdog) = alerts.value.get("watchdog") {
+        entries.watchdog = prune_and_parse(watchdog.clone(), "/watchdog", &mut alerts_report);
+    }
     for part in [services_report, alerts_report, plugins_report] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
@@ -278,12 +282,13 @@ fn parse_one<T: DeserializeOwned>(document: &Document, key: &str, report: &mut R
     prune_and_parse(document.value.get(key)?.clone(), &child("", key), report)
 }
 
-fn parse_named<T: DeserializeOwned>(document: &Document, key: &str, report: &mut Report) -> BTreeMap<String, T> {
-    let at = child("", key);
-    let entries = document.value.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-    let parsed = entries
-        .into_iter()
-        .filter_map(|(name, entry)| Some((name.clone(), prune_and_parse(entry, &child(&at, &name), report)?)));
+fn parse_named<T: DeserializeOwned>(document: &Document, map: &str, report: &mut Report) -> Vec<(String, T)> {
+    let at = child("", map);
+    let members = document.value.get(map).and_then(Value::as_object).cloned().unwrap_or_default();
+    let parsed = members.into_iter().filter_map(|(name, item)| {
+        let parsed = prune_and_parse(item, &child(&at, &name), report)?;
+        Some((name, parsed))
+    });
     parsed.collect()
 }
 

@@ -350,7 +350,9 @@ impl Registry {
     fn compiler(&self, files: &CheckedFiles) -> Compiler<'_> {
         let mut compiler = Compiler::new(files.defaults, self.shared.plugins.as_ref(), Origin::Api);
         compiler.has_default_channels = !files.default_channels.is_empty() || files.routing.route.is_some();
+        compiler.escalation_names = files.escalations.policies.keys().cloned().collect();
         compiler.templates = files.templates.clone();
+        compiler.message_templates = files.message_templates.clone();
         compiler
     }
 

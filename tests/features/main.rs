@@ -14,6 +14,7 @@ mod demo;
 mod grants;
 mod guests;
 mod health;
+mod lifecycle;
 mod plugins;
 mod probes;
 mod recordings;

@@ -6,6 +6,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::{Alert, AlertId, AlertRule, History, Observation, UnixMillis, Verdict};
+use crate::domain::{Alert, AlertId, AlertRule, History, Observation, RuleMemory, UnixMillis, Verdict};
 
 use super::history::{Reach, ServiceHistory};
-use super::lifecycle::{self, Decision};
+use super::lifecycle;
 use super::ports::PortResult;
 
 pub use compare::{Compared, compare};
@@ -61,6 +62,8 @@ pub struct BacktestRun {
     pub look_back: Duration,
     /// The longest interval of the service's probes.
     pub interval: Duration,
+    /// How often a failed run is repeated before anybody suspects the service, by probe.
+    pub retries: BTreeMap<String, u32>,
     pub since_ms: UnixMillis,
     pub until_ms: UnixMillis,
 }
@@ -139,6 +142,7 @@ struct Player<'a> {
     reach: Reach,
     history: Arc<ServiceHistory>,
     open: Option<Alert>,
+    memory: RuleMemory,
     outcome: BacktestOutcome,
 }
 
@@ -146,7 +150,7 @@ impl<'a> Player<'a> {
     fn new(run: &'a BacktestRun) -> Self {
         let reach = Reach { look_back: run.look_back, interval: run.interval };
         let history = Arc::new(ServiceHistory::new(reach));
-        Self { run, reach, history, open: None, outcome: BacktestOutcome::default() }
+        Self { run, reach, history, open: None, memory: RuleMemory::default(), outcome: BacktestOutcome::default() }
     }
 
     async fn play(&mut self, observations: Vec<Observation>, row: &mut dyn RuleRow) {
@@ -154,16 +158,17 @@ impl<'a> Player<'a> {
             if observation.is_check_broken() {
                 continue;
             }
+            let observation = Arc::new(observation);
             let is_judged = observation.ts_ms >= self.run.since_ms && self.run.rule.looks_at(&observation.probe);
             // Nobody else holds it between evaluations.
-            Arc::make_mut(&mut self.history).push(Arc::new(observation));
+            Arc::make_mut(&mut self.history).push(observation.clone());
             if is_judged {
-                self.judge(row).await;
+                self.judge(&observation, row).await;
             }
         }
     }
 
-    async fn judge(&mut self, row: &mut dyn RuleRow) {
+    async fn judge(&mut self, judged: &Observation, row: &mut dyn RuleRow) {
         let now_ms = self.history.now_ms();
         let seen: Arc<dyn History> = match &self.run.rule.probes {
             Some(probes) => Arc::new(self.history.of_probes(probes)),
@@ -172,6 +177,7 @@ impl<'a> Player<'a> {
         self.outcome.evaluations += 1;
         let verdict = row.evaluate(seen, now_ms).await;
         match verdict {
+            Ok(Verdict::Breached(_)) if self.open.is_none() && self.is_retried(judged) => {}
             Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) => self.decide(&verdict, now_ms),
             Ok(Verdict::NoOpinion(_)) => {}
             Err(error) => {
@@ -184,10 +190,15 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// The service has another chance before anybody suspects it.
+    fn is_retried(&self, judged: &Observation) -> bool {
+        self.run.retries.get(&judged.probe).is_some_and(|times| self.history.is_retried(judged, *times))
+    }
+
     fn decide(&mut self, verdict: &Verdict, now_ms: UnixMillis) {
-        let Decision::Change(change) = lifecycle::decide(self.open.as_ref(), verdict, &self.run.rule, now_ms) else {
-            return;
-        };
+        let judged = lifecycle::judge(self.open.as_ref(), &self.memory, verdict, &self.run.rule, now_ms);
+        self.memory = judged.memory;
+        let Some(change) = judged.change else { return };
         let fired = self.open.as_ref().filter(|alert| alert.fired_ms.is_some()).map(|alert| alert.summary.clone());
         let mut alert = lifecycle::alert_of(&change.alert, AlertId(0));
         if alert.state.is_open() {

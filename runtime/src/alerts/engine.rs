@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Alert, Catalog, ChannelId, Observation};
+use crate::domain::{Alert, Catalog, ChannelId, Observation, RuleMemory};
 
 use super::clock::Clock;
-use super::ports::{AlertStore, HistoryLoader, RuleRunner};
+use super::ports::{AlertStore, HistoryLoader, PortResult, RuleRunner};
 use super::signals::AlertSignals;
 use lane::{Lane, Turn};
 
@@ -40,6 +40,8 @@ pub struct EngineSettings {
     /// Before a transition whose commit failed is tried again; doubles up to `longest_retry`.
     pub first_retry: Duration,
     pub longest_retry: Duration,
+    /// How often rules that say nothing are looked for.
+    pub patrol: Duration,
     /// For the turns still to be taken when the program stops.
     pub grace: Duration,
 }
@@ -54,6 +56,7 @@ impl Default for EngineSettings {
             history_deadline: Duration::from_secs(10),
             first_retry: Duration::from_secs(1),
             longest_retry: Duration::from_secs(30),
+            patrol: Duration::from_secs(15),
             grace: Duration::from_secs(5),
         }
     }
@@ -79,6 +82,9 @@ pub struct AlertEngine {
     turns: JoinSet<Lane>,
     running: HashMap<Id, String>,
 }
+
+/// What the store has of before: open alerts, and what rules remember with their keys and services.
+type Kept = (Vec<Alert>, Vec<(String, String, RuleMemory)>);
 
 /// What lanes share.
 struct Core {
@@ -131,7 +137,10 @@ impl AlertEngine {
         };
         self.adopt(open);
         let mut current = catalog.borrow_and_update().clone();
+        self.all_due(&current);
         let (mut published, mut arriving) = (true, true);
+        let mut patrol = tokio::time::interval(self.core.deps.settings.patrol);
+        patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.start_turns(&current);
             let retry_at = self.retries.first().map(|(at, _)| *at);
@@ -142,10 +151,11 @@ impl AlertEngine {
                 changed = catalog.changed(), if published => match changed {
                     Ok(()) => {
                         current = catalog.borrow_and_update().clone();
-                        self.all_due();
+                        self.all_due(&current);
                     }
                     Err(_) => published = false,
                 },
+                _ = patrol.tick() => self.overdue_due(),
                 () = sleep_until(retry_at), if retry_at.is_some() => self.retry_due(),
                 observation = observations.recv(), if arriving => match observation {
                     Some(observation) => self.accept(observation, &current),
@@ -159,12 +169,14 @@ impl AlertEngine {
         self.finish(&current).await;
     }
 
-    async fn read_open_alerts(&self) -> Vec<Alert> {
+    async fn read_open_alerts(&self) -> Kept {
         let settings = &self.core.deps.settings;
         let mut wait = settings.first_retry;
         loop {
-            match self.core.deps.store.alert_open_list().await {
-                Ok(open) => return open,
+            let store = &self.core.deps.store;
+            let read = async { PortResult::Ok((store.alert_open_list().await?, store.rule_memory_list(None).await?)) };
+            match read.await {
+                Ok(kept) => return kept,
                 Err(error) => {
                     tracing::error!(%error, "the open alerts can't be read, no rule is evaluated until they are")
                 }
@@ -175,7 +187,11 @@ impl AlertEngine {
     }
 
     /// Gives each open alert to its lane, which looks at it at once: its rule may be gone.
-    fn adopt(&mut self, open: Vec<Alert>) {
+    fn adopt(&mut self, (open, memories): Kept) {
+        for (rule, slug, memory) in memories {
+            let lane = &mut self.stalls.entry(slug.clone()).or_default().lane;
+            lane.get_or_insert_with(|| Lane::new(slug)).adopt_memory(rule, memory);
+        }
         for alert in open {
             let slug = alert.service.clone();
             let stall = self.stalls.entry(slug.clone()).or_default();
@@ -212,8 +228,27 @@ impl AlertEngine {
         }
     }
 
-    fn all_due(&mut self) {
+    /// Services whose rules are to be looked at, whether anything was seen of them or not.
+    fn all_due(&mut self, catalog: &Catalog) {
+        for (slug, _) in catalog.rules.iter().filter(|(_, rules)| !rules.is_empty()) {
+            self.stalls.entry(slug.clone()).or_default();
+        }
         let slugs: Vec<String> = self.stalls.keys().cloned().collect();
+        for slug in slugs {
+            if let Some(stall) = self.stalls.get_mut(&slug) {
+                stall.due = true;
+            }
+            self.make_ready(&slug);
+        }
+    }
+
+    /// Rules that have said nothing for too long.
+    fn overdue_due(&mut self) {
+        let now_ms = self.core.deps.clock.now_ms();
+        self.core.deps.signals.beat(now_ms);
+        let is_overdue = |stall: &Stall| stall.lane.as_ref().is_some_and(|lane| lane.is_overdue(now_ms));
+        let overdue = self.stalls.iter().filter(|(_, stall)| is_overdue(stall));
+        let slugs: Vec<String> = overdue.map(|(slug, _)| slug.clone()).collect();
         for slug in slugs {
             if let Some(stall) = self.stalls.get_mut(&slug) {
                 stall.due = true;

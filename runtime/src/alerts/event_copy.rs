@@ -79,16 +79,16 @@ impl EventCopy {
 mod tests {
     use super::*;
     use crate::alerts::fakes::{FakeResults, FakeStore, wait_until};
-    use crate::alerts::lifecycle::{self, Decision};
+    use crate::alerts::lifecycle;
     use crate::alerts::ports::Transition;
 
     async fn commit_one(store: &FakeStore) {
         let name = format!("Down {}", store.state().events.len());
         let rule = crate::alerts::fakes::rule("shop-api", &name);
-        let Decision::Change(change) = lifecycle::decide(None, &crate::alerts::fakes::breached(), &rule, 0) else {
-            panic!("must fire")
-        };
-        let transition = Transition { alert: change.alert, event: change.event, groups: vec![], is_news: false };
+        let judged = lifecycle::judge(None, &Default::default(), &crate::alerts::fakes::breached(), &rule, 0);
+        let change = judged.change.expect("must fire");
+        let (alert, event) = (change.alert, change.event);
+        let transition = Transition { alert, event, groups: vec![], is_news: false, memory: None, escalation: None };
         store.transition_commit(transition).await.unwrap();
     }
 

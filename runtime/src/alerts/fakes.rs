@@ -37,9 +37,11 @@ pub(super) fn rule(service: &str, name: &str) -> AlertRule {
         settings: json!({}),
         probes: None,
         duration: Duration::ZERO,
+        life: Life::default(),
         severity: Severity::Critical,
         channels: vec![ChannelId("slack-1".to_owned())],
         is_routed: false,
+        escalation: None,
     }
 }
 
@@ -90,6 +92,7 @@ pub(super) fn alert(id: i64, service: &str) -> Alert {
         resolved_ms: None,
         updated_ms: 0,
         suppressed_by: None,
+        marks: AlertMarks::default(),
     }
 }
 
@@ -178,6 +181,8 @@ pub(super) struct StoreState {
     pub(super) attempts: Vec<(i64, Attempt)>,
     pub(super) channels: HashMap<ChannelId, Channel>,
     pub(super) silences: Vec<StoredSilence>,
+    /// By the key of the rule, with its service.
+    pub(super) memories: BTreeMap<String, (String, RuleMemory)>,
     /// The next commits that do nothing.
     pub(super) failing_commits: usize,
     /// The next commits that are done and yet answer with an error.
@@ -207,11 +212,21 @@ impl FakeStore {
 }
 
 impl StoreState {
-    fn commit(&mut self, transition: Transition) -> PortResult<Committed> {
-        let Transition { alert, mut event, groups, is_news } = transition;
+    fn remember(&mut self, rule: &str, service: &str, change: MemoryChange) {
+        let (_, memory) = self.memories.entry(rule.to_owned()).or_insert((service.to_owned(), RuleMemory::default()));
+        match change {
+            MemoryChange::Held => memory.is_held = true,
+            MemoryChange::Judged { memory: judged, is_released } => {
+                *memory = RuleMemory { is_held: memory.is_held && !is_released, ..judged };
+            }
+        }
+    }
+
+    fn commit(&mut self, transition: Transition) -> Result<Committed, CommitError> {
+        let Transition { alert, mut event, groups, is_news, memory, escalation: _ } = transition;
         if self.failing_commits > 0 {
             self.failing_commits -= 1;
-            return broken();
+            return Ok(broken()?);
         }
         let id = match alert.id {
             Some(id) => {
@@ -222,17 +237,20 @@ impl StoreState {
                     event.from = found;
                 }
                 if found != event.from {
-                    return Err(PortError(format!("the alert is {found:?}, not {:?}", event.from)));
+                    return Err(CommitError::Changed(format!("the alert is {found:?}, not {:?}", event.from)));
                 }
                 id
             }
             None if self.alerts.values().any(|open| open.rule == alert.rule && open.state.is_open()) => {
-                return Err(PortError("the rule has an open alert already".to_owned()));
+                return Err(CommitError::Changed("the rule has an open alert already".to_owned()));
             }
             None => AlertId(self.alerts.len() as i64 + 1),
         };
         let alert = super::lifecycle::alert_of(&alert, id);
         self.alerts.insert(id.0, alert.clone());
+        if let Some(memory) = memory {
+            self.remember(&alert.rule, &alert.service, memory);
+        }
         let EventDraft { from, to, actor, reason, ts_ms } = event;
         let event = AlertEvent { id: self.events.len() as i64 + 1, alert: id, ts_ms, from, to, actor, reason };
         self.events.push(event.clone());
@@ -243,7 +261,7 @@ impl StoreState {
         }
         if self.doubtful_commits > 0 {
             self.doubtful_commits -= 1;
-            return broken();
+            return Ok(broken()?);
         }
         Ok(Committed { alert, event })
     }
@@ -409,7 +427,57 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, PortResult<Committed>> {
+    fn alert_open_of_service<'a>(&'a self, service: &'a str) -> BoxFuture<'a, PortResult<Vec<Alert>>> {
+        async move {
+            let open = self.alert_open_list().await?;
+            Ok(open.into_iter().filter(|alert| alert.service == service).collect())
+        }
+        .boxed()
+    }
+
+    fn alert_get(&self, id: AlertId) -> BoxFuture<'_, PortResult<Option<Alert>>> {
+        async move { Ok(self.state().alerts.get(&id.0).cloned()) }.boxed()
+    }
+
+    fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
+        async move {
+            let until =
+                |alert: &Alert| alert.marks.acknowledged.as_ref().and_then(|acknowledged| acknowledged.until_ms);
+            let mut expiring: Vec<Alert> = self.state().alerts.values().cloned().collect();
+            expiring.retain(|alert| alert.state == AlertState::Acknowledged && until(alert).is_some());
+            expiring.sort_by_key(until);
+            expiring.truncate(limit as usize);
+            Ok(expiring)
+        }
+        .boxed()
+    }
+
+    fn rule_memory_list<'a>(
+        &'a self,
+        service: Option<&'a str>,
+    ) -> BoxFuture<'a, PortResult<Vec<(String, String, RuleMemory)>>> {
+        async move {
+            let state = self.state();
+            let all = state.memories.iter().map(|(rule, (service, memory))| (rule.clone(), service.clone(), *memory));
+            Ok(all.filter(|(_, of, _)| service.is_none_or(|service| service == of)).collect())
+        }
+        .boxed()
+    }
+
+    fn rule_memory_put<'a>(
+        &'a self,
+        rule: &'a str,
+        service: &'a str,
+        change: MemoryChange,
+    ) -> BoxFuture<'a, PortResult<()>> {
+        async move {
+            self.state().remember(rule, service, change);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, Result<Committed, CommitError>> {
         async {
             tokio::task::yield_now().await;
             self.state().commit(transition)

@@ -1,6 +1,8 @@
 //! Is an alert changing so often that its messages say nothing any more? Icinga's measure: of the last 20 judgements, which
 //! share was a change, the newer ones weighing more.
 
+use crate::domain::FlappingThresholds;
+
 /// The last judgements: one bit each, whether the verdict changed; the lowest bit is the newest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flapping {
@@ -9,19 +11,6 @@ pub struct Flapping {
 }
 
 const STATES: u32 = 20;
-
-/// Percent of change above which an alert starts and below which it stops to flap.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
-    pub high: f64,
-    pub low: f64,
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self { high: 30.0, low: 25.0 }
-    }
-}
 
 impl Flapping {
     /// From what was kept.
@@ -34,7 +23,7 @@ impl Flapping {
     }
 
     /// Takes in one judgement.
-    pub fn judge(self, has_changed: bool, thresholds: &Thresholds) -> Self {
+    pub fn judge(self, has_changed: bool, thresholds: &FlappingThresholds) -> Self {
         let changes = ((self.changes << 1) | u32::from(has_changed)) & ((1 << STATES) - 1);
         let percent = Self { changes, ..self }.percent();
         let is_flapping = if self.is_flapping { percent > thresholds.low } else { percent > thresholds.high };
@@ -57,7 +46,7 @@ mod tests {
 
     /// `x` is a change, `.` none.
     fn after(judgements: &str) -> Flapping {
-        let thresholds = Thresholds::default();
+        let thresholds = FlappingThresholds::default();
         judgements.chars().fold(Flapping::default(), |flapping, judged| flapping.judge(judged == 'x', &thresholds))
     }
 
@@ -86,7 +75,7 @@ mod tests {
         let mut calm = busy;
         let mut quiet = 0;
         while calm.is_flapping {
-            calm = calm.judge(false, &Thresholds::default());
+            calm = calm.judge(false, &FlappingThresholds::default());
             quiet += 1;
         }
         assert!(calm.percent() <= 25.0);

@@ -8,10 +8,11 @@ use futures::future::BoxFuture;
 
 use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, AlertRule, Channel, ChannelId, DeliveryError, GroupFlush, History,
-    Maintenance, Message, MuteChange, Notification, Observation, Receipt, UnixMillis, Verdict,
+    Maintenance, Message, MuteChange, Notification, Observation, Receipt, RuleMemory, UnixMillis, Verdict,
 };
 pub use crate::store::control::{
-    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, StoredSilence, Transition,
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence,
+    Transition,
 };
 
 /// Why something outside could not be done, for people. Everything here is worth another attempt.
@@ -34,6 +35,16 @@ impl PortError {
 
 pub type PortResult<T> = Result<T, PortError>;
 
+/// Why a transition was not committed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Somebody else changed the alert since it was read: to be read again.
+    #[error("{0}")]
+    Changed(String),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
     pub alert: Alert,
@@ -51,8 +62,24 @@ pub struct Quiet {
 pub trait AlertStore: Send + Sync + 'static {
     /// Every alert that is not resolved.
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>>;
-    /// In one transaction: the alert, its event, its place in its groups.
-    fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, PortResult<Committed>>;
+    fn alert_open_of_service<'a>(&'a self, service: &'a str) -> BoxFuture<'a, PortResult<Vec<Alert>>>;
+    fn alert_get(&self, id: AlertId) -> BoxFuture<'_, PortResult<Option<Alert>>>;
+    /// Acknowledged ones whose time ends, the first to end first.
+    fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>>;
+    /// In one transaction: the alert, its event, its place in its groups, what its rule remembers.
+    fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, Result<Committed, CommitError>>;
+    /// By the key of the rule, of one service or of all.
+    fn rule_memory_list<'a>(
+        &'a self,
+        service: Option<&'a str>,
+    ) -> BoxFuture<'a, PortResult<Vec<(String, String, RuleMemory)>>>;
+    /// Where there is no transition to go with.
+    fn rule_memory_put<'a>(
+        &'a self,
+        rule: &'a str,
+        service: &'a str,
+        change: MemoryChange,
+    ) -> BoxFuture<'a, PortResult<()>>;
     /// Events after this id, oldest first, each with its alert as it is now.
     fn alert_event_after(&self, id: i64, limit: u32) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>>;
 

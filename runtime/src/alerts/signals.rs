@@ -1,10 +1,12 @@
 //! What the engine says right after a commit. All of it may be lost without harm: the control store holds the truth.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 
-use crate::domain::{Alert, AlertEvent};
+use super::standing::RuleStandings;
+use crate::domain::{Alert, AlertEvent, UnixMillis};
 
 /// Changes a slow listener may fall behind by before it has to read the store again.
 const CHANGES_KEPT: usize = 1_024;
@@ -25,6 +27,15 @@ pub struct AlertSignals {
     outbox: Arc<Notify>,
     /// Wakes the copying of events.
     events: Arc<Notify>,
+    /// Wakes whoever watches over acknowledgements.
+    acknowledged: Arc<Notify>,
+    /// Wakes the escalator.
+    escalations: Arc<Notify>,
+    /// When the engine last came round, 0 before it does.
+    beat_ms: Arc<AtomicI64>,
+    /// What should have happened and did not, in one line each; for anyone to read.
+    overdue: Arc<Mutex<Vec<String>>>,
+    standings: RuleStandings,
 }
 
 impl Default for AlertSignals {
@@ -34,6 +45,11 @@ impl Default for AlertSignals {
             groups: Arc::new(Notify::new()),
             outbox: Arc::new(Notify::new()),
             events: Arc::new(Notify::new()),
+            acknowledged: Arc::new(Notify::new()),
+            escalations: Arc::new(Notify::new()),
+            beat_ms: Arc::default(),
+            overdue: Arc::default(),
+            standings: RuleStandings::default(),
         }
     }
 }
@@ -51,6 +67,11 @@ impl AlertSignals {
         let _ = self.changes.send(AlertChange { alert: Arc::new(alert.clone()), event: Arc::new(event.clone()) });
     }
 
+    /// How each rule stands.
+    pub fn standings(&self) -> &RuleStandings {
+        &self.standings
+    }
+
     /// Has the outbox looked at now, for instance after a dead letter was put back.
     pub fn wake_delivery(&self) {
         self.outbox.notify_one();
@@ -60,6 +81,34 @@ impl AlertSignals {
         self.events.notify_one();
         self.groups.notify_one();
         self.outbox.notify_one();
+        self.acknowledged.notify_one();
+        self.escalations.notify_one();
+    }
+
+    /// What is overdue, nothing private; empty while all is well.
+    pub fn overdue(&self) -> Vec<String> {
+        self.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_overdue(&self, overdue: Vec<String>) {
+        *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = overdue;
+    }
+
+    /// When the engine last came round; none before it has.
+    pub(super) fn last_beat_ms(&self) -> Option<UnixMillis> {
+        Some(self.beat_ms.load(Ordering::Relaxed)).filter(|beat_ms| *beat_ms > 0)
+    }
+
+    pub(super) fn beat(&self, now_ms: UnixMillis) {
+        self.beat_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub(super) async fn escalations_woken(&self) {
+        self.escalations.notified().await;
+    }
+
+    pub(super) async fn acknowledged_woken(&self) {
+        self.acknowledged.notified().await;
     }
 
     /// Has the groups looked at now, for instance after a silence was made.

@@ -7,25 +7,60 @@ use futures::future::BoxFuture;
 
 use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification, Observation,
-    UnixMillis,
+    RuleMemory, UnixMillis,
 };
-use crate::store::control::{AfterAttempt, Attempt, MAX_PAGE, Transition};
+use crate::store::control::{AfterAttempt, Attempt, MAX_PAGE, MemoryChange, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
 use super::backtest::ObservationPages;
-use super::ports::{AlertStore, Committed, EventSink, HistoryLoader, PortError, PortResult, Quiet};
+use super::ports::{AlertStore, CommitError, Committed, EventSink, HistoryLoader, PortError, PortResult, Quiet};
 
 impl AlertStore for ControlStore {
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
         self.alert_open_list().map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
-    fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, PortResult<Committed>> {
+    fn alert_open_of_service<'a>(&'a self, service: &'a str) -> BoxFuture<'a, PortResult<Vec<Alert>>> {
+        self.alert_open_of_service(service).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn alert_get(&self, id: AlertId) -> BoxFuture<'_, PortResult<Option<Alert>>> {
+        async move { Ok(self.alert_get(id).await.map_err(PortError::of)?.map(|(alert, _)| alert)) }.boxed()
+    }
+
+    fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
+        self.alert_expiring(limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, Result<Committed, CommitError>> {
         async move {
-            let (alert, event) = self.transition_commit(transition).await.map_err(PortError::of)?;
-            Ok(Committed { alert, event })
+            match self.transition_commit(transition).await {
+                Ok((alert, event)) => Ok(Committed { alert, event }),
+                Err(
+                    error @ (ControlError::Conflict { .. }
+                    | ControlError::Exists { .. }
+                    | ControlError::NotFound { .. }),
+                ) => Err(CommitError::Changed(error.to_string())),
+                Err(error) => Err(PortError::of(error).into()),
+            }
         }
         .boxed()
+    }
+
+    fn rule_memory_list<'a>(
+        &'a self,
+        service: Option<&'a str>,
+    ) -> BoxFuture<'a, PortResult<Vec<(String, String, RuleMemory)>>> {
+        self.rule_memory_list(service).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn rule_memory_put<'a>(
+        &'a self,
+        rule: &'a str,
+        service: &'a str,
+        change: MemoryChange,
+    ) -> BoxFuture<'a, PortResult<()>> {
+        self.rule_memory_put(rule, service, change).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn alert_event_after(&self, id: i64, limit: u32) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {

@@ -1,5 +1,7 @@
 //! Alerts with their history and the messages about them.
 
+pub(super) mod act;
+
 use aide::transform::TransformOperation;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -11,8 +13,8 @@ use super::moment::rfc3339;
 use super::notifications::NotificationBody;
 use super::page::{self, Page};
 use super::state::ApiState;
-use crate::domain::{Alert, AlertEvent, AlertId, AlertState, Severity};
-use crate::store::control::{AlertFilter, NotificationFilter};
+use crate::domain::{Acknowledgement, Alert, AlertEvent, AlertId, AlertState, Severity};
+use crate::store::control::{AlertFilter, Escalation, NotificationFilter};
 
 /// One breach of one rule for one service.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -37,6 +39,52 @@ pub(super) struct AlertBody {
     updated_at: String,
     /// What mutes it, while it is suppressed: e.g. `silence 3`.
     suppressed_by: Option<String>,
+    /// The last one; it holds while the state is `acknowledged`.
+    acknowledged: Option<AcknowledgementBody>,
+    /// It changes so often that only the beginning and the end of that are told.
+    flapping: bool,
+    /// It is open because its rule could not be judged.
+    no_data: bool,
+}
+
+/// Somebody said to be on it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AcknowledgementBody {
+    by: String,
+    at: String,
+    /// Null: until the alert ends.
+    until: Option<String>,
+    note: String,
+}
+
+impl From<Acknowledgement> for AcknowledgementBody {
+    fn from(acknowledged: Acknowledgement) -> Self {
+        let Acknowledgement { by, at_ms, until_ms, note } = acknowledged;
+        Self { by, at: rfc3339(at_ms), until: until_ms.map(rfc3339), note }
+    }
+}
+
+/// Who else is told if nobody comes.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AlertEscalationBody {
+    policy: String,
+    /// Number of the step that is next, from 1.
+    step: usize,
+    /// How often that one was taken already.
+    taken: u32,
+    /// Null while it waits for an acknowledgement to end, and at its end.
+    due_at: Option<String>,
+    started_at: String,
+}
+
+impl From<Escalation> for AlertEscalationBody {
+    fn from(escalation: Escalation) -> Self {
+        let Escalation { policy, step, taken, due_ms, started_ms, .. } = escalation;
+        let (due_at, started_at) = (due_ms.map(rfc3339), rfc3339(started_ms));
+        Self { policy, step: step.saturating_add(1), taken, due_at, started_at }
+    }
 }
 
 impl From<Alert> for AlertBody {
@@ -56,6 +104,9 @@ impl From<Alert> for AlertBody {
             resolved_at: alert.resolved_ms.map(rfc3339),
             updated_at: rfc3339(alert.updated_ms),
             suppressed_by: alert.suppressed_by,
+            acknowledged: alert.marks.acknowledged.map(AcknowledgementBody::from),
+            flapping: alert.marks.flapping,
+            no_data: alert.marks.no_data,
         }
     }
 }
@@ -91,6 +142,8 @@ pub(super) struct AlertDetailBody {
     events: Vec<AlertEventBody>,
     /// Newest first.
     notifications: Vec<NotificationBody>,
+    /// Null without one, and when the alert has ended.
+    escalation: Option<AlertEscalationBody>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -149,7 +202,8 @@ pub(super) async fn get(
         notifications.push(NotificationBody::load(&state, notification).await?);
     }
     let events = events.into_iter().map(AlertEventBody::from).collect();
-    Ok(Json(AlertDetailBody { alert: alert.into(), events, notifications }))
+    let escalation = state.parts.control.escalation_get(alert.id).await?.map(AlertEscalationBody::from);
+    Ok(Json(AlertDetailBody { alert: alert.into(), events, notifications, escalation }))
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

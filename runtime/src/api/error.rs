@@ -156,6 +156,10 @@ impl ApiError {
         Self::invalid("invalid-preview", "Nothing to preview", faults)
     }
 
+    pub(super) fn alert_not_now(detail: String) -> Self {
+        Self::new(StatusCode::CONFLICT, "alert-not-now", "Alert is in another state", detail)
+    }
+
     pub(super) fn plugin_not_found(name: &str) -> Self {
         let detail = format!("there is no plugin `{name}`; `GET /api/v1/plugins` lists them");
         Self::new(StatusCode::NOT_FOUND, "plugin-not-found", "Plugin not found", detail)

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use crate::alerts::backtest::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest};
-use crate::alerts::{AlertSignals, Notifier};
+use crate::alerts::{AlertActions, AlertSignals, Notifier};
 use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
@@ -26,6 +26,8 @@ pub struct Parts {
     pub backtests: Arc<dyn Backtests>,
     /// Wakes what waits for alerts.
     pub signals: AlertSignals,
+    /// What people do to alerts, and how the rules stand.
+    pub actions: AlertActions,
     /// For test messages.
     pub notifier: Arc<dyn Notifier>,
     pub control: ControlStore,

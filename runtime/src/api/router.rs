@@ -13,7 +13,7 @@ use super::routes::Routes;
 use super::state::ApiState;
 use super::{
     alerts, audit, auth, backtest, channels, dashboard, events, guard, health, maintenance, metrics, notifications,
-    observations, openapi, plugins, recordings, routing, services, silences, sql, webhooks,
+    observations, openapi, plugins, recordings, routing, rules, services, silences, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -47,6 +47,19 @@ pub(super) fn routes() -> Routes {
         // alerts
         .closed(Read, "/api/v1/alerts", get_with(alerts::list, alerts::list_docs))
         .closed(Read, "/api/v1/alerts/{id}", get_with(alerts::get, alerts::get_docs))
+        .closed(
+            Write,
+            "/api/v1/alerts/{id}/acknowledge",
+            post_with(alerts::act::acknowledge, alerts::act::acknowledge_docs),
+        )
+        .closed(
+            Write,
+            "/api/v1/alerts/{id}/unacknowledge",
+            post_with(alerts::act::unacknowledge, alerts::act::unacknowledge_docs),
+        )
+        .closed(Write, "/api/v1/alerts/{id}/resolve", post_with(alerts::act::resolve, alerts::act::resolve_docs))
+        .closed(Read, "/api/v1/rules", get_with(rules::list, rules::list_docs))
+        .closed(Read, "/api/v1/escalations", get_with(rules::escalations, rules::escalations_docs))
         .closed(Read, "/api/v1/notifications", get_with(notifications::list, notifications::list_docs))
         .closed(Read, "/api/v1/notifications/{id}", get_with(notifications::get, notifications::get_docs))
         .closed(

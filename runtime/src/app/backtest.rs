@@ -137,12 +137,14 @@ impl Backtester {
     ) -> Result<BacktestOutcome, BacktestRefusal> {
         let look_back = self.host.look_back_of_version(version, &rule.settings).await;
         let look_back = look_back.map_err(|error| BacktestRefusal::Plugin(error.to_string()))?;
-        let intervals = catalog.services.get(&rule.service);
-        let interval = intervals.and_then(|service| service.probes.iter().map(|probe| probe.interval).max());
+        let probes = catalog.services.get(&rule.service).map(|service| service.probes.as_slice()).unwrap_or_default();
+        let interval = probes.iter().map(|probe| probe.interval).max();
+        let retries = probes.iter().filter_map(|probe| Some((probe.name.clone(), probe.retry?.times))).collect();
         let run = BacktestRun {
             rule: rule.clone(),
             look_back,
             interval: interval.unwrap_or(INTERVAL_UNKNOWN),
+            retries,
             since_ms,
             until_ms,
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::alerts::AlertSignals;
 use crate::api::parts::Program;
 use crate::api::token_hash;
 use crate::domain::CurrentStatus;
@@ -17,6 +18,7 @@ pub(super) struct Face {
     pub(super) board: Arc<StatusBoard>,
     pub(super) results: ResultStore,
     pub(super) metrics: PrometheusHandle,
+    pub(super) signals: AlertSignals,
 }
 
 impl Program for Face {
@@ -29,6 +31,7 @@ impl Program for Face {
         if self.registry.catalog().version == 0 {
             reasons.push("the configuration is not loaded yet".to_owned());
         }
+        reasons.extend(self.signals.overdue());
         reasons
     }
 
@@ -39,6 +42,7 @@ impl Program for Face {
         metrics::counter!("extrack_results_committed_rows_total").absolute(stats.committed_rows);
         metrics::counter!("extrack_results_commits_total").absolute(stats.commits);
         let catalog = self.registry.catalog();
+        metrics::gauge!("extrack_alert_rules_without_data").set(self.signals.standings().silent() as f64);
         metrics::gauge!("extrack_services").set(catalog.services.len() as f64);
         for status in CurrentStatus::ALL {
             let count = catalog.services.keys().filter(|slug| self.board.status(slug) == Some(status)).count();

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelId, LabelPairs, UnixMillis};
+use super::{AlertMarks, ChannelId, LabelPairs, UnixMillis};
 
 /// Row id of an alert in the control store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -98,6 +98,8 @@ pub struct Alert {
     /// What mutes it, while it is suppressed: `silence 3`.
     #[serde(default)]
     pub suppressed_by: Option<String>,
+    #[serde(default)]
+    pub marks: AlertMarks,
 }
 
 /// One change in an alert's life.

@@ -9,7 +9,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ChannelOptions, Dependencies, Inhibition, Maintenance, Recurrence, Route, Severity};
+use super::{
+    ChannelOptions, Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, Recurrence, Route, Severity,
+};
 
 /// Who owns a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +117,15 @@ pub struct Probe {
     pub settings: Value,
     pub interval: Duration,
     pub timeout: Duration,
+    /// None: a run that fails is not repeated before its time.
+    pub retry: Option<Retry>,
+}
+
+/// A run that fails is repeated, before a rule may suspect anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    pub times: u32,
+    pub every: Duration,
 }
 
 /// Where a service tells us something: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed as `***`.
@@ -149,10 +160,13 @@ pub struct AlertRule {
     pub probes: Option<Vec<String>>,
     /// How long the breach has to last before the alert fires.
     pub duration: Duration,
+    pub life: Life,
     pub severity: Severity,
     pub channels: Vec<ChannelId>,
     /// The routing tree says who is told, if there is one; then `channels` are not.
     pub is_routed: bool,
+    /// Name of the policy by which others are told if nobody comes.
+    pub escalation: Option<String>,
 }
 
 impl AlertRule {
@@ -208,4 +222,14 @@ pub struct Catalog {
     /// Windows of the files.
     pub maintenance: Vec<Arc<Maintenance>>,
     pub dependencies: Arc<Dependencies>,
+    /// By name.
+    pub escalations: BTreeMap<String, Arc<EscalationPolicy>>,
+    pub watchdog: Option<Watchdog>,
+}
+
+/// A sign of life to somebody outside, who calls when it stays away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watchdog {
+    pub channel: ChannelId,
+    pub interval: Duration,
 }

@@ -222,8 +222,9 @@ impl Scheduler {
         let mut catalog = catalog_changes.borrow_and_update().clone();
         let mut schedule = Schedule::default();
         schedule.replace(probes(&catalog), now_ms());
-        let mut runs: JoinSet<ProbeKey> = JoinSet::new();
+        let mut runs: JoinSet<RunEnd> = JoinSet::new();
         let mut busy: HashSet<ProbeKey> = HashSet::new();
+        let mut streaks: HashMap<ProbeKey, u32> = HashMap::new();
         loop {
             let now = now_ms();
             while let Some(due) = schedule.pop(now) {
@@ -235,20 +236,23 @@ impl Scheduler {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
-                Some(ended) = runs.join_next() => ended_run(ended, &mut busy),
+                Some(ended) = runs.join_next() => {
+                    retry(ended_run(ended, &mut busy), &catalog, &mut schedule, &mut streaks);
+                }
                 changed = catalog_changes.changed() => {
                     if changed.is_err() {
                         break;
                     }
                     catalog = catalog_changes.borrow_and_update().clone();
                     schedule.replace(probes(&catalog), now_ms());
+                    streaks.retain(|key, _| probe_of(&catalog, key).is_some());
                     self.shared.board.follow(&catalog);
                     self.shared.forget_hosts(&catalog);
                     self.shared.intake.follow(&catalog);
                 }
             }
             while let Some(ended) = runs.try_join_next() {
-                ended_run(ended, &mut busy);
+                retry(ended_run(ended, &mut busy), &catalog, &mut schedule, &mut streaks);
             }
         }
         let ended = tokio::time::timeout(self.grace, async { while runs.join_next().await.is_some() {} }).await;
@@ -260,7 +264,7 @@ impl Scheduler {
         }
     }
 
-    fn start(&self, catalog: &Catalog, due: Due, runs: &mut JoinSet<ProbeKey>, busy: &mut HashSet<ProbeKey>) {
+    fn start(&self, catalog: &Catalog, due: Due, runs: &mut JoinSet<RunEnd>, busy: &mut HashSet<ProbeKey>) {
         let Some(service) = catalog.services.get(&due.key.service).cloned() else { return };
         let Some(probe) = service.probes.iter().find(|probe| probe.name == due.key.probe).cloned() else { return };
         if due.missed_count > 0 {
@@ -281,27 +285,57 @@ impl Scheduler {
                 let reason = "the run before was still under way";
                 shared.publish(missed(&shared, &service, &probe, due.at_ms, reason)).await;
                 // Not the one that clears `busy`: see `ended_run`.
-                return ProbeKey { service: String::new(), probe: String::new() };
+                return RunEnd { key: ProbeKey { service: String::new(), probe: String::new() }, has_failed: None };
             }
             let observation = match shared.run(&service, &probe, due.at_ms).await {
                 Some(observation) => observation,
                 None => missed(&shared, &service, &probe, due.at_ms, "no free slot before its time-out"),
             };
+            let has_failed = (!observation.is_check_broken()).then(|| !observation.status.is_available());
             shared.publish(observation).await;
-            due.key
+            RunEnd { key: due.key, has_failed }
         });
     }
 }
 
-fn ended_run(ended: Result<ProbeKey, tokio::task::JoinError>, busy: &mut HashSet<ProbeKey>) {
+/// What the schedule has to know of a run.
+struct RunEnd {
+    key: ProbeKey,
+    /// None: it says nothing about the service.
+    has_failed: Option<bool>,
+}
+
+/// A run that failed is repeated, up to the probe's retries in a row. `streaks` counts the failed ones.
+fn retry(end: Option<RunEnd>, catalog: &Catalog, schedule: &mut Schedule, streaks: &mut HashMap<ProbeKey, u32>) {
+    let Some(RunEnd { key, has_failed: Some(has_failed) }) = end else { return };
+    let Some(retry) = probe_of(catalog, &key).and_then(|probe| probe.retry) else { return };
+    if !has_failed {
+        streaks.remove(&key);
+        return;
+    }
+    let failed = streaks.entry(key.clone()).or_default();
+    *failed = failed.saturating_add(1);
+    if *failed <= retry.times {
+        metrics::counter!("extrack_probe_retries_total").increment(1);
+        schedule.retry(&key, now_ms() + retry.every.as_millis() as i64);
+    }
+}
+
+fn probe_of<'a>(catalog: &'a Catalog, key: &ProbeKey) -> Option<&'a Probe> {
+    catalog.services.get(&key.service)?.probes.iter().find(|probe| probe.name == key.probe)
+}
+
+fn ended_run(ended: Result<RunEnd, tokio::task::JoinError>, busy: &mut HashSet<ProbeKey>) -> Option<RunEnd> {
     match ended {
-        Ok(key) => {
-            busy.remove(&key);
+        Ok(end) => {
+            busy.remove(&end.key);
+            Some(end)
         }
         // Which one it was is not known any more: all may start again.
         Err(error) => {
             tracing::error!(%error, "a run ended by a panic in the program itself");
             busy.clear();
+            None
         }
     }
 }

@@ -1,5 +1,5 @@
 //! When each probe is due: pure, over moments it is given. Starts are spread over the interval by a hash of the probe, the
-//! next moment is computed from the last *due* moment, so that lateness never adds up.
+//! next moment is computed from the last *due* moment, so that lateness never adds up. A retry is a moment between two of them.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -41,7 +41,15 @@ pub struct Schedule {
 struct Entry {
     interval_ms: i64,
     next_ms: UnixMillis,
+    /// A moment before it, after a run that failed.
+    retry_ms: Option<UnixMillis>,
     generation: u64,
+}
+
+impl Entry {
+    fn is_due_at(&self, at_ms: UnixMillis) -> bool {
+        self.next_ms == at_ms || self.retry_ms == Some(at_ms)
+    }
 }
 
 impl Schedule {
@@ -55,7 +63,7 @@ impl Schedule {
                 self.generation += 1;
                 let next_ms = first(&key, interval_ms, now_ms);
                 self.queue.push(Reverse((next_ms, key.clone(), self.generation)));
-                Entry { interval_ms, next_ms, generation: self.generation }
+                Entry { interval_ms, next_ms, retry_ms: None, generation: self.generation }
             });
             entries.insert(key, entry);
         }
@@ -64,10 +72,20 @@ impl Schedule {
         if self.queue.len() > 2 * self.entries.len() + 64 {
             self.queue = std::mem::take(&mut self.queue)
                 .into_iter()
-                .filter(|Reverse((_, key, generation))| {
-                    self.entries.get(key).is_some_and(|entry| entry.generation == *generation)
+                .filter(|Reverse((at_ms, key, generation))| {
+                    let entry = self.entries.get(key);
+                    entry.is_some_and(|entry| entry.generation == *generation && entry.is_due_at(*at_ms))
                 })
                 .collect();
+        }
+    }
+
+    /// One more run of the probe at a moment, unless the next one comes as soon.
+    pub fn retry(&mut self, key: &ProbeKey, at_ms: UnixMillis) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if at_ms < entry.next_ms {
+            entry.retry_ms = Some(at_ms);
+            self.queue.push(Reverse((at_ms, key.clone(), entry.generation)));
         }
     }
 
@@ -85,6 +103,14 @@ impl Schedule {
         }
         let Reverse((due_ms, key, generation)) = self.queue.pop()?;
         let entry = self.entries.get_mut(&key)?;
+        let is_retry = entry.retry_ms.take() == Some(due_ms);
+        // One that is late by as much as the next moment gives way to it, as if it had not been.
+        if is_retry && due_ms != entry.next_ms {
+            return match now_ms < entry.next_ms {
+                true => Some(Due { key, at_ms: due_ms, missed: Vec::new(), missed_count: 0 }),
+                false => self.pop(now_ms),
+            };
+        }
         // Every moment that has passed but the last one is missed.
         let passed = (now_ms - due_ms) / entry.interval_ms;
         let at_ms = due_ms + passed * entry.interval_ms;
@@ -96,8 +122,9 @@ impl Schedule {
     }
 
     fn drop_stale(&mut self) {
-        while let Some(Reverse((_, key, generation))) = self.queue.peek() {
-            if self.entries.get(key).is_some_and(|entry| entry.generation == *generation) {
+        while let Some(Reverse((at_ms, key, generation))) = self.queue.peek() {
+            let entry = self.entries.get(key);
+            if entry.is_some_and(|entry| entry.generation == *generation && entry.is_due_at(*at_ms)) {
                 return;
             }
             self.queue.pop();
@@ -169,6 +196,32 @@ mod tests {
         let due = schedule.pop(first + 365 * 86_400_000).unwrap();
         assert_eq!((due.missed.len(), due.missed_count), (MISSED_KEPT, 365 * 86_400 / 5));
         assert_eq!(due.missed.last(), Some(&(due.at_ms - 5_000)));
+    }
+
+    #[test]
+    fn a_retry_comes_between_and_leaves_the_rhythm_as_it_is() {
+        let mut schedule = schedule(1, Duration::from_secs(60), 0);
+        let first = schedule.next_due().unwrap();
+        assert!(schedule.pop(first).is_some());
+        schedule.retry(&key(0), first + 10_000);
+        assert_eq!(schedule.next_due(), Some(first + 10_000));
+        let due = schedule.pop(first + 10_500).unwrap();
+        assert_eq!((due.at_ms, due.missed_count), (first + 10_000, 0));
+        assert_eq!(schedule.next_due(), Some(first + 60_000), "once");
+
+        schedule.retry(&key(0), first + 60_000);
+        schedule.retry(&key(0), first + 90_000);
+        assert_eq!(schedule.pop(first + 60_000).unwrap().at_ms, first + 60_000);
+        assert_eq!(schedule.next_due(), Some(first + 120_000), "not faster than the next run");
+
+        schedule.retry(&key(0), first + 70_000);
+        let due = schedule.pop(first + 121_000).unwrap();
+        assert_eq!((due.at_ms, due.missed_count), (first + 120_000, 0), "too late to be one");
+        assert_eq!(schedule.pop(first + 121_000), None);
+
+        schedule.retry(&key(0), first + 130_000);
+        schedule.replace([], first);
+        assert_eq!(schedule.next_due(), None);
     }
 
     #[test]

@@ -14,7 +14,12 @@ pub(super) fn build<'a>(
     files: &'a CheckedFiles,
     api: impl Iterator<Item = &'a CompiledService>,
 ) -> Catalog {
-    let mut catalog = Catalog { version, ..Catalog::default() };
+    let mut catalog = Catalog {
+        version,
+        escalations: files.escalations.policies.clone(),
+        watchdog: files.watchdog.as_ref().map(|(watchdog, _)| watchdog.clone()),
+        ..Catalog::default()
+    };
     let from_files = files.services.values().map(Arc::as_ref);
     let from_api = api.filter(|compiled| !files.services.contains_key(&compiled.service.slug));
     for channel in files.channels() {
@@ -76,8 +81,10 @@ pub(super) fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> Alert
         settings: draft.settings.clone(),
         probes: draft.probes.clone(),
         duration: draft.duration,
+        life: draft.life,
         severity: draft.severity,
         channels: draft.channels.clone().unwrap_or_else(defaults),
         is_routed: draft.channels.is_none() && files.routing.route.is_some(),
+        escalation: draft.escalation.clone(),
     }
 }

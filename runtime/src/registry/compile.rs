@@ -4,12 +4,16 @@
 mod alert;
 mod channel_options;
 mod credential;
+mod escalation;
+mod lifecycle;
 mod routing;
+mod scope;
 mod service;
 mod target;
+mod template;
 mod webhook;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,15 +21,17 @@ use serde_json::{Map, Value};
 
 pub(super) use alert::{RuleDraft, SharedRule};
 pub(super) use channel_options::MessageTemplates;
+pub(super) use escalation::Escalations;
 pub(super) use routing::Routing;
 pub use routing::{RoutingEntries, maintenance_compile, matchers};
 pub(super) use service::CompiledService;
 pub(super) use target::{authority, default_probe};
+pub(super) use template::Templates;
 
 use super::fault::{Fault, Report, list, suggest};
 use super::plugins::PluginDirectory;
 use super::schema::Schema;
-use crate::domain::{Origin, PluginKind};
+use crate::domain::{Channel, Origin, PluginKind};
 
 /// What a service gets that does not say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +54,12 @@ pub(super) struct Compiler<'a> {
     pub(super) report: Report,
     /// `alerts.yaml` names someone for alerts that name nobody, at its top or by its routing tree.
     pub(super) has_default_channels: bool,
+    /// Channels that others may name.
+    pub(super) named_channels: BTreeMap<String, Arc<Channel>>,
+    pub(super) escalation_names: BTreeSet<String>,
+    pub(super) templates: Arc<Templates>,
     /// Of `alerts.yaml`.
-    pub(super) templates: Arc<MessageTemplates>,
+    pub(super) message_templates: Arc<MessageTemplates>,
     /// Names of channels that have to be there in the end, each with the place that names it.
     pub(super) fallbacks: Vec<(String, String)>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
@@ -66,7 +76,10 @@ impl<'a> Compiler<'a> {
             origin,
             report: Report::default(),
             has_default_channels: false,
+            named_channels: BTreeMap::new(),
+            escalation_names: BTreeSet::new(),
             templates: Arc::default(),
+            message_templates: Arc::default(),
             fallbacks: Vec::new(),
             schemas,
             judged,

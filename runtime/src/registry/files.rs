@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::compile::{CompiledService, Compiler, Defaults, MessageTemplates, Routing, RoutingEntries, SharedRule};
+use super::compile::{
+    CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing, RoutingEntries, SharedRule, Templates,
+};
 use super::fault::{Report, child, list, suggest};
 use super::plugin_alert::{self, PluginAlert};
 use super::plugins::PluginDirectory;
-use super::spec::{AlertSpec, MessageTemplateSpec, NotificationSpec, ServiceSpec};
-use crate::domain::{Channel, Dependencies, Origin};
+use super::spec::{
+    AlertSpec, AlertTemplateSpec, EscalationSpec, MessageTemplateSpec, NotificationSpec, ServiceSpec, WatchdogSpec,
+};
+use crate::domain::{Channel, Dependencies, Origin, Watchdog};
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
 const MAX_SERVICES: usize = 50_000;
@@ -25,6 +29,10 @@ pub struct FileEntries {
     pub notifications: Vec<(usize, NotificationSpec)>,
     pub message_templates: BTreeMap<String, MessageTemplateSpec>,
     pub routing: RoutingEntries,
+    /// By name.
+    pub escalations: Vec<(String, EscalationSpec)>,
+    pub alert_templates: Vec<(String, AlertTemplateSpec)>,
+    pub watchdog: Option<WatchdogSpec>,
 }
 
 /// What the registry takes over from files.
@@ -35,8 +43,11 @@ pub struct CheckedFiles {
     pub(super) rules: Vec<SharedRule>,
     pub(super) plugin_alert: PluginAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
-    pub(super) templates: Arc<MessageTemplates>,
+    pub(super) message_templates: Arc<MessageTemplates>,
     pub(super) routing: Routing,
+    pub(super) escalations: Escalations,
+    pub(super) templates: Arc<Templates>,
+    pub(super) watchdog: Option<(Watchdog, Arc<Channel>)>,
 }
 
 impl fmt::Debug for CheckedFiles {
@@ -55,7 +66,9 @@ impl CheckedFiles {
         let own = self.services.values().flat_map(|service| &service.channels);
         let shared = self.rules.iter().flat_map(|rule| &rule.channels);
         let named = self.routing.channels.values();
-        own.chain(shared).chain(&self.plugin_alert.channels).chain(&self.default_channels).chain(named)
+        let escalated = self.escalations.channels.iter().chain(self.watchdog.as_ref().map(|(_, channel)| channel));
+        let routed = self.default_channels.iter().chain(named).chain(escalated);
+        own.chain(shared).chain(&self.plugin_alert.channels).chain(routed)
     }
 }
 
@@ -79,11 +92,33 @@ pub async fn check_files(
     let default_channels =
         compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
     let routing = compiler.routing(&entries.routing, &default_channels).await;
+    let named = default_channels.iter().chain(routing.channels.values());
+    compiler.named_channels = named.map(|channel| (channel.name.clone(), channel.clone())).collect();
+    let escalations = compiler.escalations(&entries.escalations, "/escalations").await;
+    compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
+    let templates: Arc<Templates> = Arc::new(entries.alert_templates.iter().cloned().collect());
+    compiler.templates_check(&templates, "/alertTemplates");
+    compiler.templates = templates.clone();
+    let watchdog = match &entries.watchdog {
+        Some(spec) => compiler.watchdog(spec, "/watchdog").await,
+        None => None,
+    };
     let services = services(&mut compiler, entries).await;
     dependencies_check(&mut compiler, entries, &services);
     let (rules, plugin_alert) = shared_rules(&mut compiler, entries, &services).await;
-    let templates = compiler.templates.clone();
-    let files = CheckedFiles { defaults, services, rules, plugin_alert, default_channels, routing, templates };
+    let message_templates = compiler.message_templates.clone();
+    let files = CheckedFiles {
+        defaults,
+        services,
+        rules,
+        plugin_alert,
+        default_channels,
+        routing,
+        escalations,
+        templates,
+        message_templates,
+        watchdog,
+    };
     fallbacks_check(&mut compiler, &files);
     (files, compiler.report)
 }
@@ -171,6 +206,15 @@ async fn shared_rules(
         let Some(rule) = compiler.shared_rule(spec, &at).await else { continue };
         if spec.disabled {
             continue;
+        }
+        if let Some(filter) = &rule.filter {
+            let failing = services
+                .values()
+                .find_map(|compiled| Some((compiled.service.name.as_str(), filter.selects(&compiled.service).err()?)));
+            if let Some((name, error)) = failing {
+                let message = format!("can't be told of `{name}`, which is not selected: {error}");
+                compiler.report.warn(child(&at, "where"), message);
+            }
         }
         let selected = services.values().map(|compiled| &compiled.service).filter(|service| rule.selects(service));
         let rarest = selected

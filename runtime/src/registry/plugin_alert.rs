@@ -10,7 +10,7 @@ use serde_json::json;
 use super::compile::{Compiler, RuleDraft, SharedRule};
 use super::fault::child;
 use super::spec::AlertSpec;
-use crate::domain::{Catalog, Channel, Severity};
+use crate::domain::{Catalog, Channel, Life, Severity};
 
 pub(super) const NAME: &str = "Plugin failing";
 
@@ -35,6 +35,9 @@ impl PluginAlert {
             settings: json!({ RULE: CONDITION }),
             probes: None,
             duration: Duration::ZERO,
+            // A plugin that fails now and then fails.
+            life: Life::default(),
+            escalation: None,
             severity: Severity::Warning,
             channels: None,
             look_back: None,
@@ -44,16 +47,20 @@ impl PluginAlert {
 
     /// As an entry of `alerts.yaml` wants it; what it leaves open stays as built in.
     pub(super) async fn compile(compiler: &mut Compiler<'_>, spec: &AlertSpec, at: &str) -> Option<Self> {
-        for (key, is_given) in
-            [("services", spec.services.is_some()), ("tags", spec.tags.is_some()), ("probes", spec.probes.is_some())]
-        {
+        for (key, is_given) in [
+            ("services", spec.services.is_some()),
+            ("tags", spec.tags.is_some()),
+            ("types", spec.types.is_some()),
+            ("where", spec.filter.is_some()),
+            ("probes", spec.probes.is_some()),
+        ] {
             if is_given {
                 let message = format!("`{NAME}` looks at plugins, not at services; leave this out");
                 compiler.report.fault(child(at, key), message);
             }
         }
         let mut spec = spec.clone();
-        if spec.plugin.is_none() && !spec.settings.0.contains_key(RULE) {
+        if spec.plugin.is_none() && spec.template.template.is_none() && !spec.settings.0.contains_key(RULE) {
             spec.settings.0.insert(RULE.to_owned(), CONDITION.into());
         }
         let disabled = spec.disabled;

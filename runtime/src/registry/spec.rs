@@ -2,9 +2,12 @@
 //! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
 
 mod authentication;
+mod escalation;
+mod lifecycle;
 mod message_template;
 mod plugins;
 mod routing;
+mod template;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,12 +18,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
+pub use escalation::{EscalationSpec, EscalationStepSpec, NotifySpec, StepHoursSpec, StepRepeatSpec, WatchdogSpec};
+pub use lifecycle::{FailuresSpec, FlappingSpec, FlappingThresholdsSpec, LifecycleSpec};
 pub use message_template::{MessageTemplateSpec, RateLimitSpec};
 pub use plugins::{
     BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
 };
 
 pub use routing::{InhibitSpec, MaintenanceSpec, RouteSpec, Texts, WindowSpec};
+pub use template::{AlertTemplateSpec, ParameterSpec, TemplateUseSpec};
 
 use crate::domain::Severity;
 use crate::domain::duration::parse_duration;
@@ -63,6 +69,15 @@ pub struct AlertsFile {
     /// Planned work during which alerts are suppressed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<MaintenanceSpec>,
+    /// Who is told when nobody comes, by name.
+    #[serde(default)]
+    pub escalations: BTreeMap<String, EscalationSpec>,
+    /// Alerts that are written once and used many times, by name.
+    #[serde(default)]
+    pub alert_templates: BTreeMap<String, AlertTemplateSpec>,
+    /// An alert that always fires, for somebody outside who calls when it stays away.
+    #[serde(default)]
+    pub watchdog: Option<WatchdogSpec>,
 }
 
 /// Something we depend on and do not run.
@@ -135,6 +150,12 @@ pub struct MonitoringSpec {
     /// Milliseconds, or text such as `5s`. Default: `HEALTH_CHECK_TIMEOUT`, else 5000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationSpec>,
+    /// How often a run that fails is repeated before a rule may suspect anything. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval. Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_interval: Option<DurationSpec>,
     /// HTTP status of a healthy answer, in the form the probe's plugin takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_status: Option<Value>,
@@ -164,6 +185,12 @@ pub struct ProbeSpec {
     /// Milliseconds, or text such as `5s`. Default: that of `monitoring`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationSpec>,
+    /// How often a run that fails is repeated before a rule may suspect anything. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval. Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_interval: Option<DurationSpec>,
     /// Settings of the plugin.
     #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
     pub settings: PluginSettings,
@@ -203,6 +230,10 @@ pub struct ServiceAlertSpec {
     /// How long the breach lasts before anyone is told: seconds, or text such as `2m`. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationSpec>,
+    #[serde(flatten)]
+    pub lifecycle: LifecycleSpec,
+    #[serde(flatten)]
+    pub template: TemplateUseSpec,
     /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<String>>,
@@ -228,12 +259,22 @@ pub struct AlertSpec {
     /// How long the breach lasts before anyone is told: seconds, or text such as `2m`. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationSpec>,
+    #[serde(flatten)]
+    pub lifecycle: LifecycleSpec,
+    #[serde(flatten)]
+    pub template: TemplateUseSpec,
     /// Slugs of the services it looks at. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,
     /// Looks at services that have one of these tags. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// Looks at services of one of these types, e.g. `REST`. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// Looks at services for which this is true, in CEL, e.g. `'prod' in service.tags && service.type == 'REST'`. Default: all.
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<String>>,
@@ -248,7 +289,7 @@ pub struct AlertSpec {
 }
 
 /// One channel. Further keys are the settings of the notifier's plugin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationSpec {
     /// Notifier plugin, e.g. `email`.

@@ -560,3 +560,226 @@ async fn a_service_of_the_api_can_not_come_to_depend_on_itself() {
     registry.create(service("b", json!([]))).await.unwrap();
     assert_eq!(registry.catalog().dependencies.down("a", Severity::Critical, &[]), None);
 }
+
+#[tokio::test]
+async fn rules_say_how_their_alerts_live() {
+    use crate::domain::{Failures, FlappingThresholds, NoData};
+    use std::time::Duration;
+    let services = json!([{"name": "A", "baseUrl": "https://a", "monitoring": {"interval": 60, "retries": 2, "retryInterval": "5s"},
+        "probes": [{"plugin": "tcp", "retries": 1}, {"plugin": "dns"}]}]);
+    let alerts = json!([
+        {"name": "One", "condition": "true", "for": "2m", "keepFiringFor": 90, "failures": {"count": 3, "of": 5},
+         "flapping": {"high": 50, "low": 20}, "noData": "alert", "noDataAfter": "15m", "notifications": []},
+        {"name": "Two", "condition": "true", "flapping": true, "notifications": []},
+        {"name": "Three", "condition": "true", "notifications": []},
+    ]);
+    let catalog = registry(entries(services, alerts, json!([])), Arc::default()).await.catalog();
+    let [one, two, three] = [0, 1, 2].map(|index| catalog.rules["a"][index].clone());
+    assert_eq!((one.duration.as_secs(), one.life.keep_firing_for.as_secs()), (120, 90));
+    assert_eq!(one.life.failures, Failures { count: 3, of: 5 });
+    assert_eq!(one.life.flapping, Some(FlappingThresholds { high: 50.0, low: 20.0 }));
+    assert_eq!((one.life.no_data, one.life.no_data_after), (NoData::Alert, Some(Duration::from_secs(900))));
+    assert_eq!(two.life.flapping, Some(FlappingThresholds::default()));
+    assert_eq!(three.life, crate::domain::Life::default());
+    let retries: Vec<_> = catalog.services["a"].probes.iter().map(|probe| probe.retry).collect();
+    let retry = |times, seconds| Some(crate::domain::Retry { times, every: Duration::from_secs(seconds) });
+    assert_eq!(retries, [retry(2, 5), retry(1, 10), None]);
+}
+
+#[tokio::test]
+async fn wrong_lives_are_told_in_their_places() {
+    let services = json!([{"name": "A", "baseUrl": "https://a", "monitoring": {"interval": 10, "retries": 11, "retryInterval": 10},
+        "probes": [{"plugin": "tcp", "retryInterval": 1}]}]);
+    let alerts = json!([
+        {"name": "One", "condition": "true", "for": "2m", "duration": "2m", "failures": {"count": 3, "of": 2}, "notifications": []},
+        {"name": "Two", "condition": "true", "failures": {"count": 0, "of": 61}, "flapping": {"high": 20, "low": 30},
+         "noDataAfter": 0, "keepFiringFor": "soon", "escalation": "opps", "notifications": []},
+    ]);
+    let mut entries = entries(services, alerts, json!([]));
+    entries.escalations = vec![(
+        "ops".to_owned(),
+        serde_json::from_value(json!({"steps": [{"notify": [{"channel": "slack", "webhook": "https://1"}]}]})).unwrap(),
+    )];
+    let (_, report) = checked(&entries).await;
+    assert_eq!(
+        told(&report.faults),
+        [
+            "/services/0/monitoring/retries: must be at most 10",
+            "/services/0/monitoring/retryInterval: must be shorter than the interval; retries are there to be faster",
+            "/services/0/probes/0/retryInterval: says nothing without `retries`",
+            "/alerts/0/for: is another word for `duration`, which is given too; remove one",
+            "/alerts/0/failures/count: is more than `of`: 3 of 2 can't be",
+            "/alerts/1/keepFiringFor: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/alerts/1/noDataAfter: must be longer than 0",
+            "/alerts/1/failures/count: must be at least 1",
+            "/alerts/1/failures/of: must be between 1 and 60",
+            "/alerts/1/flapping/low: must be between 0 and `high`",
+            "/alerts/1/escalation: alerts.yaml has no escalation `opps`; did you mean `ops`?",
+        ]
+    );
+}
+
+fn named<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(String, T)> {
+    let Value::Object(members) = value else { panic!("an object") };
+    members.into_iter().map(|(name, item)| (name, serde_json::from_value(item).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn rules_select_services_by_what_they_are() {
+    let services = json!([
+        {"name": "A", "baseUrl": "https://a", "tags": ["prod", "eu"], "owner": "payments"},
+        {"name": "B", "baseUrl": "b:1", "type": "TCP", "tags": ["prod"]},
+        {"name": "C", "baseUrl": "https://c"},
+    ]);
+    let rule = |name: &str, scope: Value| {
+        let mut rule = json!({"name": name, "condition": "true", "notifications": []});
+        rule.as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
+        rule
+    };
+    let alerts = json!([
+        rule("slug", json!({"services": ["a"]})),
+        rule("type", json!({"types": ["tcp"]})),
+        rule("where", json!({"where": "'eu' in service.tags || service.slug == 'c'"})),
+        rule("both", json!({"tags": ["prod"], "where": "service.owner.startsWith('pay')"})),
+        rule("odd", json!({"where": "service.nothing == 1"})),
+    ]);
+    let entries = entries(services, alerts, json!([]));
+    let (_, report) = checked(&entries).await;
+    let warnings = told(&report.warnings);
+    assert!(warnings.iter().any(|text| text.starts_with("/alerts/4/where: can't be told of")), "{warnings:?}");
+    let catalog = registry(entries, Arc::default()).await.catalog();
+    let names = |slug: &str| catalog.rules[slug].iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names("a"), ["slug", "where", "both"]);
+    assert_eq!(names("b"), ["type"]);
+    assert_eq!(names("c"), ["where"]);
+
+    let wrong = json!([rule("one", json!({"where": "tag == 'a'"})), rule("two", json!({"where": "1 +", "types": []}))]);
+    let (_, report) = checked(&self::entries(json!([]), wrong, json!([]))).await;
+    let faults = told(&report.faults);
+    assert!(faults[0].starts_with("/alerts/0/where: knows no `tag`; there is `service` with"), "{faults:?}");
+    assert!(faults[1].starts_with("/alerts/1/types: selects no service"), "{faults:?}");
+    assert!(faults[2].starts_with("/alerts/1/where: does not parse"), "{faults:?}");
+}
+
+#[tokio::test]
+async fn alerts_are_written_once_and_used_many_times() {
+    let services = json!([{"name": "A", "baseUrl": "https://a", "alerts": [
+        {"template": "slow", "with": {"limit": 800}},
+        {"template": "slow", "name": "Very slow", "severity": "critical", "duration": "5m", "with": {"limit": 2000, "window": "1m"}},
+    ]}]);
+    let alerts = json!([{"name": "All slow", "template": "slow", "with": {"limit": 5000}, "notifications": []}]);
+    let mut entries = entries(services, alerts, json!([]));
+    entries.alert_templates = named(json!({
+        "slow": {
+            "params": {"limit": {"description": "Milliseconds."}, "window": {"default": "5m"}},
+            "type": "response_time", "threshold": "{{limit}}", "window": "{{ window }}", "for": "1m", "severity": "info",
+            "notifications": [],
+        },
+    }));
+    let catalog = registry(entries, Arc::default()).await.catalog();
+    let rules: Vec<_> = catalog.rules["a"]
+        .iter()
+        .map(|rule| (rule.name.as_str(), rule.settings.clone(), rule.duration.as_secs(), rule.severity.as_str()))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            ("slow", json!({"threshold": 800, "window": "5m"}), 60, "info"),
+            ("Very slow", json!({"threshold": 2000, "window": "1m"}), 300, "critical"),
+            ("All slow", json!({"threshold": 5000, "window": "5m"}), 60, "info"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn faults_of_templates_are_told_where_they_stand() {
+    let services = json!([{"name": "A", "baseUrl": "https://a"}]);
+    let alerts = json!([
+        {"name": "One", "template": "slwo", "notifications": []},
+        {"name": "Two", "template": "slow", "notifications": []},
+        {"name": "Three", "template": "slow", "with": {"limit": 1, "windw": "1m"}, "notifications": []},
+        {"name": "Four", "template": "slow", "with": {"limit": "many"}, "notifications": []},
+        {"name": "Five", "template": "slow", "with": {"limit": 1}, "window": "soon", "notifications": []},
+        {"name": "Six", "condition": "true", "with": {"limit": 1}, "notifications": []},
+    ]);
+    let mut entries = entries(services, alerts, json!([]));
+    entries.alert_templates = named(json!({
+        "slow": {"params": {"limit": {}, "window": {"default": "5m"}, "spare": {"default": 1}},
+            "type": "response_time", "threshold": "{{limit}}", "window": "{{window}}"},
+        "odd": {"params": {}, "condition": "latency_ms > {{limit}}", "template": "slow"},
+    }));
+    let (_, report) = checked(&entries).await;
+    assert_eq!(
+        told(&report.faults),
+        [
+            "/alertTemplates/odd/template: can't be in a template: templates don't build on each other",
+            "/alertTemplates/odd/condition: uses `{{limit}}`, which is none of `params`",
+            "/alerts/0/template: there is no alert template `slwo`; did you mean `slow`?",
+            "/alerts/1/template: alert template `slow` needs `with` values for `limit`",
+            "/alerts/2/with/windw: alert template `slow` has no parameter `windw`; did you mean `window`?",
+            "/alertTemplates/slow/threshold: is text, must be a number (as `/alerts/3` uses it)",
+            "/alerts/4/window: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/alerts/5/with: says nothing without a `template`",
+        ]
+    );
+    assert_eq!(told(&report.warnings)[0], "/alertTemplates/slow/params/spare: is not used by the template");
+}
+
+#[tokio::test]
+async fn escalations_and_the_watchdog_name_channels() {
+    let services = json!([{"name": "A", "baseUrl": "https://a"}]);
+    let alerts = json!([{"name": "Down", "condition": "true", "escalation": "ops"}]);
+    let default = json!([{"channel": "email", "name": "Ops", "recipients": ["ops@company.com"]}]);
+    let mut entries = entries(services, alerts, default);
+    entries.escalations = named(json!({"ops": {"steps": [
+        {"wait": "10m", "notify": ["Ops", {"channel": "slack", "name": "On call", "webhook": "https://1"}],
+         "repeat": {"every": "5m", "times": 3}},
+        {"wait": 600, "notify": ["Ops"], "hours": {"days": ["mon", "Friday"], "from": "09:00", "to": "17:30", "timezone": "Europe/Berlin"}},
+    ]}}));
+    entries.watchdog =
+        Some(serde_json::from_value(json!({"url": "https://hc.example/ping/1", "interval": "30s"})).unwrap());
+    let catalog = registry(entries, Arc::default()).await.catalog();
+    let policy = &catalog.escalations["ops"];
+    let names: Vec<Vec<&str>> = policy
+        .steps
+        .iter()
+        .map(|step| step.channels.iter().map(|id| catalog.channels[id].name.as_str()).collect())
+        .collect();
+    assert_eq!(names, [vec!["Ops", "On call"], vec!["Ops"]]);
+    assert_eq!(policy.steps[0].repeat.unwrap().times, Some(3));
+    let hours = policy.steps[1].hours.clone().unwrap();
+    assert_eq!((hours.weekdays.as_slice(), hours.from, hours.to), ([0, 4].as_slice(), 540, 1_050));
+    let watchdog = catalog.watchdog.clone().unwrap();
+    assert_eq!((catalog.channels[&watchdog.channel].plugin.as_str(), watchdog.interval.as_secs()), ("webhook", 30));
+    assert_eq!(catalog.rules["a"][0].escalation.as_deref(), Some("ops"));
+}
+
+#[tokio::test]
+async fn wrong_escalations_are_told_in_their_places() {
+    let mut entries = entries(json!([]), json!([]), json!([]));
+    entries.escalations = named(json!({"ops": {"steps": [
+        {"notify": ["Opps"], "repeat": {"every": "5m"}},
+        {"notify": [], "repeat": {"every": 1}},
+        {"notify": [{"channel": "slak"}], "hours": {"days": ["mo"], "from": "9", "to": "25:00", "timezone": "Mars"}},
+    ]}, "none": {"steps": []}}));
+    entries.watchdog = Some(serde_json::from_value(json!({"interval": 1})).unwrap());
+    let (_, report) = checked(&entries).await;
+    let faults = told(&report.faults);
+    for wanted in [
+        "/escalations/ops/steps/0/notify/0: there is no channel `Opps`",
+        "/escalations/ops/steps/0/repeat: is repeated until somebody comes",
+        "/escalations/ops/steps/1/notify: must have between 1 and 32 entries",
+        "/escalations/ops/steps/1/repeat/every: must be at least 10s",
+        "/escalations/ops/steps/2/notify/0/channel: there is no notifier plugin `slak`; did you mean `slack`?",
+        "/escalations/ops/steps/2/hours/days/0: `mo` is not a day",
+        "/escalations/ops/steps/2/hours/from: `9` is not a time of day",
+        "/escalations/ops/steps/2/hours/to: `25:00` is not a time of day",
+        "/escalations/ops/steps/2/hours/timezone: is not a known time zone",
+        "/escalations/none/steps: must have between 1 and 32 entries",
+        "/watchdog/interval: must be at least 5s",
+        "/watchdog: needs to know where it is sent to: either a `url` or `notify`",
+    ] {
+        assert!(faults.iter().any(|fault| fault.starts_with(wanted)), "{wanted} is not in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 12);
+}

@@ -42,6 +42,7 @@ impl Subject {
             settings,
             interval: Duration::from_secs(60),
             timeout: Duration::from_secs(5),
+            retry: None,
         };
         let service = Service {
             slug: "bench".to_owned(),

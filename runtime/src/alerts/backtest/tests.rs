@@ -71,7 +71,14 @@ fn walk(service: &str, runs: i64) -> Vec<Observation> {
 
 fn run(rule: &Arc<AlertRule>, since_ms: i64, until_ms: i64) -> BacktestRun {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-    BacktestRun { rule: rule.clone(), look_back: minutes(10), interval: minutes(1), since_ms, until_ms }
+    BacktestRun {
+        rule: rule.clone(),
+        look_back: minutes(10),
+        interval: minutes(1),
+        retries: Default::default(),
+        since_ms,
+        until_ms,
+    }
 }
 
 async fn tested(

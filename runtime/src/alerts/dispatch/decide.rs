@@ -56,7 +56,8 @@ fn tell_together(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> Grou
             rule: member.alert.rule.clone(),
             alert: member.alert.id,
             is_firing: member.alert.state.is_open(),
-            is_muted: is_quiet || is_muted(&member.alert),
+            // That it flaps is told once, and then no more until it has calmed.
+            is_muted: is_quiet || is_muted(&member.alert) || (member.alert.marks.flapping && !member.told.is_owed()),
             told: member.told,
         })
         .collect();

@@ -1,16 +1,18 @@
 //! One service's rules, open alerts and history, and what one turn does with them.
 
+mod silence;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alerts::dispatch::first_flush_ms;
 use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
-use crate::alerts::lifecycle::{self, Change, Decision};
-use crate::alerts::ports::{AlertDraft, PortError, PortResult, Transition};
+use crate::alerts::lifecycle::{self, Change, Judgement};
+use crate::alerts::ports::{AlertDraft, CommitError, EscalationDraft, MemoryChange, PortError, PortResult, Transition};
 use crate::domain::{
-    Alert, AlertRule, Catalog, ChannelId, GroupDraft, History, Labels, NotificationStatus, Observation, Route, Timing,
-    UnixMillis, Verdict,
+    Alert, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, Labels, NotificationStatus,
+    Observation, Route, RuleMemory, Timing, UnixMillis, Verdict,
 };
 
 use super::Core;
@@ -20,6 +22,9 @@ const LOOK_BACK_UNKNOWN: Duration = Duration::from_secs(600);
 
 /// For a service without probes of its own.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(60);
+
+/// A transition that somebody else's came before is decided on anew; more than this often means that something is wrong.
+const SETTLE_TRIES: u32 = 4;
 
 /// What a lane is given for one turn.
 pub(super) struct Turn {
@@ -35,6 +40,8 @@ pub(super) struct Lane {
     service: String,
     /// Open alerts by the key of their rule, as the store has them.
     alerts: BTreeMap<String, Alert>,
+    /// By the key of its rule.
+    memories: BTreeMap<String, RuleMemory>,
     rules: Vec<RuleSlot>,
     /// Version of the catalog that `rules` is from.
     version: u64,
@@ -51,11 +58,30 @@ struct RuleSlot {
     rule: Arc<AlertRule>,
     look_back: Option<Duration>,
     failing: bool,
+    /// When it last said `ok` or `breached`, else when it was first looked at.
+    judged_ms: UnixMillis,
+    /// How long it may say neither; none: for ever.
+    no_data_after: Option<Duration>,
+    is_silent: bool,
 }
 
 enum Unsettled {
-    Judged { verdict: Verdict, now_ms: UnixMillis },
+    Judged {
+        verdict: Verdict,
+        now_ms: UnixMillis,
+    },
+    /// It could not be judged for long.
+    Silent {
+        finding: Finding,
+        now_ms: UnixMillis,
+    },
     Removed,
+}
+
+/// What is to be done about one rule.
+enum Act {
+    Judgement(Judgement),
+    Removal(Change),
 }
 
 impl Lane {
@@ -63,6 +89,7 @@ impl Lane {
         Self {
             service,
             alerts: BTreeMap::new(),
+            memories: BTreeMap::new(),
             rules: Vec::new(),
             version: 0,
             swaps: 0,
@@ -81,6 +108,10 @@ impl Lane {
         self.alerts.insert(alert.rule.clone(), alert);
     }
 
+    pub(super) fn adopt_memory(&mut self, rule: String, memory: RuleMemory) {
+        self.memories.insert(rule, memory);
+    }
+
     /// Nothing waits for another commit.
     pub(super) fn is_settled(&self) -> bool {
         self.unsettled.is_empty() && !self.stale
@@ -95,7 +126,7 @@ impl Lane {
         if self.stale {
             self.read_alerts(core).await;
         }
-        self.follow(&turn.catalog);
+        self.follow(core, &turn.catalog);
         self.follow_swaps(core);
         // First what is left from before: a breach that could not be committed is not forgotten because it is over.
         let left: Vec<String> = self.unsettled.keys().cloned().collect();
@@ -105,12 +136,14 @@ impl Lane {
         if !self.rules.is_empty() && (turn.judged.is_some() || !turn.remembered.is_empty()) {
             self.judge(core, &turn).await;
         }
+        self.look_for_silence(core, &turn.catalog).await;
         self
     }
 
     /// Takes over the rules of the catalog. An alert whose rule is gone has to be closed.
-    fn follow(&mut self, catalog: &Catalog) {
+    fn follow(&mut self, core: &Core, catalog: &Catalog) {
         if self.version != catalog.version {
+            let now_ms = core.deps.clock.now_ms();
             self.version = catalog.version;
             let mut before: BTreeMap<String, RuleSlot> =
                 self.rules.drain(..).map(|slot| (slot.rule.key.clone(), slot)).collect();
@@ -118,14 +151,16 @@ impl Lane {
                 let same = before
                     .remove(&rule.key)
                     .filter(|slot| slot.rule.plugin == rule.plugin && slot.rule.settings == rule.settings);
-                let (look_back, failing) = same.map_or((None, false), |slot| (slot.look_back, slot.failing));
-                self.rules.push(RuleSlot { rule: Arc::clone(rule), look_back, failing });
+                let no_data_after = silence::no_data_after(rule, catalog);
+                let slot = same.unwrap_or_else(|| RuleSlot::new(Arc::clone(rule), now_ms));
+                self.rules.push(RuleSlot { rule: Arc::clone(rule), no_data_after, ..slot });
             }
+            before.keys().for_each(|key| core.deps.signals.standings().forget(key));
         }
         let ruled: BTreeSet<&str> = self.rules.iter().map(|slot| slot.rule.key.as_str()).collect();
         self.unsettled.retain(|key, what| match what {
             Unsettled::Removed => !ruled.contains(key.as_str()),
-            Unsettled::Judged { .. } => ruled.contains(key.as_str()),
+            Unsettled::Judged { .. } | Unsettled::Silent { .. } => ruled.contains(key.as_str()),
         });
         for key in self.alerts.keys().filter(|key| !ruled.contains(key.as_str())) {
             self.unsettled.insert(key.clone(), Unsettled::Removed);
@@ -149,6 +184,7 @@ impl Lane {
         let now_ms = history.now_ms();
         self.history = Some(Arc::clone(&history));
         let Some(judged) = &turn.judged else { return };
+        let is_retrying = is_retrying(&turn.catalog, &history, judged);
         for index in 0..self.rules.len() {
             let rule = Arc::clone(&self.rules[index].rule);
             if !rule.looks_at(&judged.probe) {
@@ -160,7 +196,13 @@ impl Lane {
             };
             let verdict = evaluate(core, &rule, seen, now_ms).await;
             self.note_health(index, verdict.as_ref().err());
-            if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict {
+            // The service has another chance before anybody suspects it.
+            let is_withheld =
+                is_retrying && matches!(verdict, Ok(Verdict::Breached(_))) && !self.alerts.contains_key(&rule.key);
+            self.note_verdict(core, index, &verdict, is_withheld);
+            if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict
+                && !is_withheld
+            {
                 self.unsettled.insert(rule.key.clone(), Unsettled::Judged { verdict, now_ms });
                 self.settle(core, &turn.catalog, &rule.key).await;
             }
@@ -239,56 +281,103 @@ impl Lane {
 
     /// Commits what has been judged of one rule. What fails stays, with the alert as it was.
     async fn settle(&mut self, core: &Core, catalog: &Catalog, key: &str) {
-        let Some(change) = self.change(core, key) else {
-            self.unsettled.remove(key);
-            return;
-        };
-        if self.stale {
-            self.read_alerts(core).await;
+        for _ in 0..SETTLE_TRIES {
+            let before = self.memories.get(key).copied().unwrap_or_default();
+            let (change, memory) = match self.act(core, key) {
+                Some(Act::Judgement(Judgement { change: Some(change), memory })) => (*change, memory),
+                Some(Act::Removal(change)) => (change, RuleMemory::default()),
+                Some(Act::Judgement(Judgement { change: None, memory })) => {
+                    self.keep_in_mind(core, key, before, memory).await;
+                    self.unsettled.remove(key);
+                    return;
+                }
+                None => {
+                    self.unsettled.remove(key);
+                    return;
+                }
+            };
             if self.stale {
-                return;
+                // What was thought to have failed may have been done.
+                self.read_alerts(core).await;
+                if self.stale {
+                    return;
+                }
+                continue;
             }
-            // What was thought to have failed may have been done.
-            return Box::pin(self.settle(core, catalog, key)).await;
-        }
-        let rule = self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| Arc::clone(&slot.rule));
-        match commit(core, catalog, rule.as_deref(), change).await {
-            Ok(alert) if alert.state.is_open() => {
-                self.alerts.insert(key.to_owned(), alert);
-                self.unsettled.remove(key);
-            }
-            Ok(_) => {
-                self.alerts.remove(key);
-                self.unsettled.remove(key);
-            }
-            Err(error) => {
-                self.stale = true;
-                metrics::counter!("extrack_alert_commit_failures_total").increment(1);
-                let service = self.service.as_str();
-                tracing::error!(service, rule = key, %error, "an alert's transition can't be committed, it is tried again");
-            }
-        }
-    }
-
-    fn change(&self, core: &Core, key: &str) -> Option<Change> {
-        let current = self.alerts.get(key);
-        match self.unsettled.get(key)? {
-            Unsettled::Removed => current.map(|alert| lifecycle::remove(alert, core.deps.clock.now_ms())),
-            Unsettled::Judged { verdict, now_ms } => {
-                let slot = self.rules.iter().find(|slot| slot.rule.key == key)?;
-                match lifecycle::decide(current, verdict, &slot.rule, *now_ms) {
-                    Decision::Nothing => None,
-                    Decision::Change(change) => Some(*change),
+            let rule = self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| Arc::clone(&slot.rule));
+            let kept = MemoryChange::of(&before, memory);
+            match commit(core, catalog, rule.as_deref(), change, kept).await {
+                Ok(alert) => {
+                    match alert.state.is_open() {
+                        true => self.alerts.insert(key.to_owned(), alert),
+                        false => self.alerts.remove(key),
+                    };
+                    self.memories.insert(key.to_owned(), memory);
+                    self.note_memory(core, key);
+                    self.unsettled.remove(key);
+                    return;
+                }
+                Err(CommitError::Changed(reason)) => {
+                    let service = self.service.as_str();
+                    tracing::info!(service, rule = key, reason, "an alert was changed meanwhile, it is judged anew");
+                    self.stale = true;
+                }
+                Err(CommitError::Port(error)) => {
+                    self.stale = true;
+                    metrics::counter!("extrack_alert_commit_failures_total").increment(1);
+                    let service = self.service.as_str();
+                    tracing::error!(service, rule = key, %error, "an alert's transition can't be committed, it is tried again");
+                    return;
                 }
             }
         }
     }
 
+    fn act(&self, core: &Core, key: &str) -> Option<Act> {
+        let current = self.alerts.get(key);
+        let memory = self.memories.get(key).copied().unwrap_or_default();
+        let rule = || self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| slot.rule.as_ref());
+        match self.unsettled.get(key)? {
+            Unsettled::Removed => current.map(|alert| Act::Removal(lifecycle::remove(alert, core.deps.clock.now_ms()))),
+            Unsettled::Judged { verdict, now_ms } => {
+                Some(Act::Judgement(lifecycle::judge(current, &memory, verdict, rule()?, *now_ms)))
+            }
+            Unsettled::Silent { finding, now_ms } => {
+                let finding = finding.clone();
+                Some(Act::Judgement(lifecycle::judge_no_data(current, &memory, finding, rule()?, *now_ms)))
+            }
+        }
+    }
+
+    /// A judgement without a transition. What matters after a restart is kept; that it fails is no harm to anyone.
+    async fn keep_in_mind(&mut self, core: &Core, key: &str, before: RuleMemory, memory: RuleMemory) {
+        if memory == before {
+            return;
+        }
+        if lifecycle::is_worth_keeping(&before, &memory, self.alerts.get(key)) {
+            let change = MemoryChange::of(&before, memory);
+            if let Err(error) = core.deps.store.rule_memory_put(key, &self.service, change).await {
+                let service = self.service.as_str();
+                tracing::warn!(service, rule = key, %error, "what a rule remembers can't be kept for after a restart");
+            }
+        }
+        self.memories.insert(key.to_owned(), memory);
+        self.note_memory(core, key);
+    }
+
     async fn read_alerts(&mut self, core: &Core) {
-        match core.deps.store.alert_open_list().await {
-            Ok(open) => {
-                let mine = open.into_iter().filter(|alert| alert.service == self.service);
-                self.alerts = mine.map(|alert| (alert.rule.clone(), alert)).collect();
+        let store = &core.deps.store;
+        let read = async {
+            let open = store.alert_open_of_service(&self.service).await?;
+            Ok::<_, PortError>((open, store.rule_memory_list(Some(&self.service)).await?))
+        };
+        match read.await {
+            Ok((open, memories)) => {
+                self.alerts = open.into_iter().map(|alert| (alert.rule.clone(), alert)).collect();
+                for (rule, _, kept) in memories {
+                    // What is kept may be older than what is in mind, but for what people did.
+                    self.memories.entry(rule).or_insert(kept).is_held = kept.is_held;
+                }
                 self.stale = false;
                 // A commit that was thought to have failed may have left something to send.
                 core.deps.signals.wake_all();
@@ -301,6 +390,19 @@ impl Lane {
     }
 }
 
+impl RuleSlot {
+    fn new(rule: Arc<AlertRule>, now_ms: UnixMillis) -> Self {
+        Self { rule, look_back: None, failing: false, judged_ms: now_ms, no_data_after: None, is_silent: false }
+    }
+}
+
+/// The run failed, and its probe repeats it soon: fewer runs in a row have failed than its retries are.
+fn is_retrying(catalog: &Catalog, history: &ServiceHistory, judged: &Observation) -> bool {
+    let service = catalog.services.get(&judged.service);
+    let probe = service.and_then(|service| service.probes.iter().find(|probe| probe.name == judged.probe));
+    probe.and_then(|probe| probe.retry).is_some_and(|retry| history.is_retried(judged, retry.times))
+}
+
 async fn evaluate(core: &Core, rule: &AlertRule, history: Arc<dyn History>, now_ms: UnixMillis) -> PortResult<Verdict> {
     metrics::counter!("extrack_alert_evaluations_total").increment(1);
     within(core.deps.settings.rule_deadline, core.deps.rules.evaluate(rule, history, now_ms)).await
@@ -311,13 +413,27 @@ async fn within<T>(deadline: Duration, work: impl Future<Output = PortResult<T>>
 }
 
 /// Commits one change together with the groups whose channels are to be told of it, then says so.
-async fn commit(core: &Core, catalog: &Catalog, rule: Option<&AlertRule>, change: Change) -> PortResult<Alert> {
-    let groups = match change.notify {
-        Some(NotificationStatus::Firing) => groups(core, catalog, rule, &change.alert).await?,
-        // Whoever is in a group with it is told of its end.
-        Some(NotificationStatus::Resolved) | None => Vec::new(),
+async fn commit(
+    core: &Core,
+    catalog: &Catalog,
+    rule: Option<&AlertRule>,
+    change: Change,
+    memory: MemoryChange,
+) -> Result<Alert, CommitError> {
+    let is_firing = change.notify == Some(NotificationStatus::Firing);
+    // Whoever is in a group with it is told of its end, and of what else happens to it.
+    let was_told = change.event.from.is_some_and(|from| from != AlertState::Pending);
+    let groups = match is_firing && !was_told {
+        true => groups(core, catalog, rule, &change.alert).await?,
+        false => Vec::new(),
     };
-    let transition = Transition { alert: change.alert, event: change.event, groups, is_news: false };
+    let is_news = is_firing && was_told;
+    let escalation = match is_firing && !was_told {
+        true => escalation(catalog, rule, &change.alert),
+        false => None,
+    };
+    let (alert, event, memory) = (change.alert, change.event, Some(memory));
+    let transition = Transition { alert, event, groups, is_news, memory, escalation };
     let committed = core.deps.store.transition_commit(transition).await?;
     metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str()).increment(1);
     let (alert, reason) = (&committed.alert, committed.event.reason.as_str());
@@ -325,6 +441,14 @@ async fn commit(core: &Core, catalog: &Catalog, rule: Option<&AlertRule>, change
     tracing::info!(service, rule, state, alert = alert.id.0, reason, "alert is {state}");
     core.deps.signals.committed(&committed.alert, &committed.event);
     Ok(committed.alert)
+}
+
+/// By which others are told if nobody comes.
+fn escalation(catalog: &Catalog, rule: Option<&AlertRule>, alert: &AlertDraft) -> Option<EscalationDraft> {
+    let policy = catalog.escalations.get(rule?.escalation.as_ref()?)?;
+    let progress = policy.begin(alert.fired_ms.unwrap_or(alert.updated_ms))?;
+    let wait_ms = policy.wait(progress)?.as_millis() as i64;
+    Some(EscalationDraft { policy: policy.name.clone(), progress, wait_ms })
 }
 
 /// Where an alert that fires is told of: as the routing tree says, or a group of its own for each of the rule's channels.

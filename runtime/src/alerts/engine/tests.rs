@@ -482,3 +482,198 @@ async fn pages_hear_of_each_transition() {
     assert_eq!(state.notifications[0].status, NotificationStatus::Firing);
     assert_eq!(state.notifications[0].alerts, [(*change.alert).clone()]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_resolved_is_no_alert_again_until_the_rule_was_satisfied() {
+    use crate::alerts::{AlertActions, AlertStore};
+    use crate::domain::AlertId;
+    for restarts in [false, true] {
+        let mut world = World::new(&[rule("shop-api", "Down")]).await;
+        world.observe("shop-api", Status::Unhealthy).await;
+        let store: Arc<dyn AlertStore> = Arc::new(world.store.clone());
+        let actions = AlertActions::new(store, Arc::new(world.clock), world.signals.clone());
+        actions.resolve(AlertId(1), "ann", "known").await.unwrap();
+        if restarts {
+            world.crash().await;
+        }
+        for status in [Status::Unhealthy, Status::Unhealthy, Status::Healthy, Status::Healthy, Status::Unhealthy] {
+            world.observe("shop-api", status).await;
+        }
+        assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"], "restarts: {restarts}");
+        assert!(!world.store.state().memories["shop-api/Down"].1.is_held);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_and_the_engine_on_one_alert_do_not_undo_each_other() {
+    use crate::alerts::{AlertActions, AlertStore};
+    use crate::domain::AlertId;
+    let mut world = World::new(&[rule("shop-api", "Down")]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    let store: Arc<dyn AlertStore> = Arc::new(world.store.clone());
+    let actions = AlertActions::new(store, Arc::new(world.clock), world.signals.clone());
+    actions.acknowledge(AlertId(1), "ann", None, "looking").await.unwrap();
+    world.observe("shop-api", Status::Unhealthy).await;
+    // The engine still takes it for firing, and has to find out in the same turn.
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:acknowledged", "1:resolved"]);
+    let alert = world.store.state().alerts[&1].clone();
+    assert_eq!(alert.marks.acknowledged.unwrap().by, "ann", "who was on it stays known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_that_has_begun_goes_on_over_a_crash() {
+    use crate::domain::{Failures, Life};
+    let life = Life { failures: Failures { count: 3, of: 5 }, ..Life::default() };
+    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    for status in [Status::Unhealthy, Status::Healthy, Status::Unhealthy] {
+        world.observe("shop-api", status).await;
+    }
+    world.crash().await;
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:pending"]);
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:pending", "1:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_an_alert_is_kept_goes_on_over_a_crash() {
+    use crate::domain::Life;
+    let life = Life { keep_firing_for: Duration::from_secs(60), ..Life::default() };
+    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    world.observe("shop-api", Status::Healthy).await;
+    world.crash().await;
+    pass(60).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn flapping_goes_on_over_a_crash() {
+    use crate::domain::{FlappingThresholds, Life};
+    let life = Life { flapping: Some(FlappingThresholds::default()), ..Life::default() };
+    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    for _ in 0..2 {
+        world.observe("shop-api", Status::Unhealthy).await;
+        world.observe("shop-api", Status::Healthy).await;
+        world.crash().await;
+    }
+    world.observe("shop-api", Status::Unhealthy).await;
+    world.observe("shop-api", Status::Healthy).await;
+    let story = ["1:firing", "1:resolved", "2:firing", "2:resolved", "3:firing", "3:firing"];
+    assert_eq!(world.store.story(), story, "the third does not end: it flaps");
+    world.crash().await;
+    for _ in 0..20 {
+        world.observe("shop-api", Status::Healthy).await;
+    }
+    assert_eq!(world.store.story().last().unwrap(), "3:resolved", "once it has calmed");
+}
+
+/// One probe, which is repeated when it fails.
+fn with_probe(rules: &[AlertRule], retry: Option<crate::domain::Retry>) -> Catalog {
+    use crate::domain::{Origin, Probe, Service};
+    let probe = Probe {
+        name: "health".to_owned(),
+        plugin: "http".to_owned(),
+        settings: serde_json::json!({}),
+        interval: Duration::from_secs(60),
+        timeout: Duration::from_secs(5),
+        retry,
+    };
+    let service = Service {
+        slug: "shop-api".to_owned(),
+        name: "Shop API".to_owned(),
+        kind: "REST".to_owned(),
+        base_url: "https://shop.example".to_owned(),
+        health_endpoint: None,
+        tags: vec![],
+        labels: Default::default(),
+        depends_on: vec![],
+        owner: None,
+        description: None,
+        origin: Origin::File,
+        allow_private: false,
+        credentials: vec![],
+        probes: vec![probe],
+        webhooks: vec![],
+    };
+    let mut catalog = Catalog { version: 2, ..fakes::catalog(rules) };
+    catalog.services.insert("shop-api".to_owned(), Arc::new(service));
+    catalog
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_suspected_before_the_retries_are_over() {
+    use crate::domain::Retry;
+    let retry = Some(Retry { times: 2, every: Duration::from_secs(10) });
+    let mut world = World::new(&[]).await;
+    world.catalog.send_replace(Arc::new(with_probe(&[rule("shop-api", "Down")], retry)));
+    settle().await;
+    for statuses in [[Status::Unhealthy, Status::Unhealthy, Status::Healthy], [Status::Unhealthy; 3]] {
+        assert!(world.store.story().is_empty());
+        for status in statuses {
+            world.observe("shop-api", status).await;
+            let standing = world.signals.standings().get("shop-api/Down");
+            let is_open = !world.store.story().is_empty();
+            assert_eq!(standing.is_retrying, status == Status::Unhealthy && !is_open);
+            pass(10).await;
+        }
+    }
+    assert_eq!(world.store.story(), ["1:firing"], "with the third failed run in a row");
+    world.observe("shop-api", Status::Healthy).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"], "and a new outage has its retries again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_says_nothing_for_long_is_shown_and_counts_as_it_says() {
+    use crate::domain::{Life, NoData};
+    let ruled = |name: &str, no_data| AlertRule { life: Life { no_data, ..Life::default() }, ..rule("shop-api", name) };
+    let mut world = World::new(&[]).await;
+    let rules = [ruled("Keep", NoData::Keep), ruled("Alert", NoData::Alert), ruled("Fine", NoData::Ok)];
+    world.catalog.send_replace(Arc::new(with_probe(&rules, None)));
+    settle().await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    world.observe("shop-api", Status::Healthy).await;
+    let before = world.store.story().len();
+    let since_ms = world.clock.now_ms();
+    // Three intervals are less than the five minutes that are waited at least.
+    for _ in 0..28 {
+        pass(10).await;
+        world.observe("shop-api", Status::Degraded).await;
+    }
+    assert_eq!(world.store.story().len(), before);
+    assert_eq!(world.signals.standings().silent(), 0);
+    pass(40).await;
+    for name in ["Keep", "Alert", "Fine"] {
+        let standing = world.signals.standings().get(&format!("shop-api/{name}"));
+        let silent_since = standing.no_data_since_ms.unwrap();
+        assert!((silent_since - since_ms).abs() <= 2, "{name}: {silent_since} {since_ms}");
+    }
+    assert_eq!(world.store.story()[before..], ["4:firing"], "the one that wants to know");
+    let alert = world.store.state().alerts[&4].clone();
+    assert!(alert.marks.no_data && alert.name == "Alert", "{alert:?}");
+    assert!(alert.summary.ends_with("too little history"), "{}", alert.summary);
+    pass(600).await;
+    assert_eq!(world.store.story().len(), before + 1, "once");
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story().last().unwrap(), "4:resolved");
+    assert_eq!(world.signals.standings().silent(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_of_which_nothing_is_ever_seen_has_no_data() {
+    use crate::domain::{Life, NoData};
+    let life = Life { no_data: NoData::Alert, no_data_after: Some(Duration::from_secs(120)), ..Life::default() };
+    let mut world = World::new(&[]).await;
+    world.publish(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    pass(100).await;
+    assert!(world.store.story().is_empty());
+    world.crash().await;
+    pass(100).await;
+    assert!(world.store.story().is_empty(), "the time without the program is nobody's silence");
+    pass(40).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+}

@@ -90,9 +90,21 @@ async fn a_reader_may_only_read() {
     let router = router(&world);
     for (path, scope) in routes().paths {
         let Some(scope) = scope else { continue };
-        let wanted = if ["/check", "/rollback", "/promote", "/discard", "/pull", "/sql", "/resend", "/backtest"]
-            .iter()
-            .any(|end| path.ends_with(end))
+        let wanted = if [
+            "/check",
+            "/acknowledge",
+            "/unacknowledge",
+            "/resolve",
+            "/rollback",
+            "/promote",
+            "/discard",
+            "/pull",
+            "/sql",
+            "/resend",
+            "/backtest",
+        ]
+        .iter()
+        .any(|end| path.ends_with(end))
         {
             Some(Method::POST)
         } else if path == "/logout" || path == "/events" || path.ends_with("/preview") {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::backtest::*;
-use crate::alerts::{AlertSignals, Notifier};
+use crate::alerts::{AlertActions, AlertSignals, Notifier, SystemClock};
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
@@ -94,6 +94,7 @@ impl World {
             program: self.clone(),
             notifier: self.clone(),
             signals: AlertSignals::default(),
+            actions: AlertActions::new(Arc::new(self.control.clone()), Arc::new(SystemClock), AlertSignals::default()),
             backtests: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
@@ -261,6 +262,7 @@ impl World {
             fired_ms: (state != AlertState::Pending).then_some(self.now - 60_000),
             resolved_ms: (state == AlertState::Resolved).then_some(self.now),
             updated_ms: self.now,
+            marks: Default::default(),
         }
     }
 
@@ -272,7 +274,8 @@ impl World {
             actor: "engine".to_owned(),
             reason: "breached".to_owned(),
         };
-        let transition = Transition { alert: draft, event, groups: Vec::new(), is_news: false };
+        let transition =
+            Transition { alert: draft, event, groups: Vec::new(), is_news: false, memory: None, escalation: None };
         let (alert, event) = self.control.transition_commit(transition).await.unwrap();
         if message {
             let draft = NotificationDraft {

@@ -137,6 +137,7 @@ impl Given {
             settings,
             interval: self.interval,
             timeout: self.timeout,
+            retry: None,
         };
         let credentials = self.auth.iter().map(|text| credential::parse(text)).collect::<Result<_>>()?;
         let service = Service { credentials, probes: vec![probe.clone()], ..service(base_url) };

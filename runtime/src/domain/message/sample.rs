@@ -1,7 +1,9 @@
 //! Messages about nothing, to try templates and channels with.
 
 use super::Message;
-use crate::domain::{Alert, AlertId, AlertState, NotificationReason, NotificationStatus, Severity, UnixMillis, now_ms};
+use crate::domain::{
+    Alert, AlertId, AlertMarks, AlertState, NotificationReason, NotificationStatus, Severity, UnixMillis, now_ms,
+};
 
 /// How long the sample alerts have lasted.
 const LASTED_MS: i64 = 5 * 60 * 1_000;
@@ -49,5 +51,6 @@ fn alert(number: usize, is_resolved: bool, now_ms: UnixMillis) -> Alert {
         resolved_ms: is_resolved.then_some(now_ms),
         updated_ms: now_ms,
         suppressed_by: None,
+        marks: AlertMarks::default(),
     }
 }

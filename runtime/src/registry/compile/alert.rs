@@ -6,10 +6,14 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::scope::Scope;
+use super::template::shared_keys;
 use super::{Compiler, canonical, channel_options};
-use crate::domain::{Channel, ChannelId, PluginKind, Service, Severity};
-use crate::registry::fault::{child, list};
-use crate::registry::spec::{AlertSpec, DurationSpec, NotificationSpec, PluginSettings};
+use crate::domain::{Channel, ChannelId, Life, PluginKind, Service, Severity};
+use crate::registry::fault::{child, list, suggest};
+use crate::registry::spec::{
+    AlertSpec, DurationSpec, LifecycleSpec, NotificationSpec, PluginSettings, ServiceAlertSpec, TemplateUseSpec,
+};
 
 /// The rule plugin that an alert with a `condition` and without a `type` means.
 const CONDITION: &str = "condition";
@@ -23,6 +27,8 @@ pub(crate) struct RuleDraft {
     pub(crate) settings: Value,
     pub(crate) probes: Option<Vec<String>>,
     pub(crate) duration: Duration,
+    pub(crate) life: Life,
+    pub(crate) escalation: Option<String>,
     pub(crate) severity: Severity,
     /// `None`: the default channels.
     pub(crate) channels: Option<Vec<ChannelId>>,
@@ -35,12 +41,17 @@ pub(crate) struct SharedRule {
     pub(crate) channels: Vec<Arc<Channel>>,
     pub(crate) services: Option<Vec<String>>,
     tags: Option<Vec<String>>,
+    types: Option<Vec<String>>,
+    pub(crate) filter: Option<Scope>,
 }
 
 impl SharedRule {
     pub(crate) fn selects(&self, service: &Service) -> bool {
         self.services.as_ref().is_none_or(|slugs| slugs.contains(&service.slug))
             && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| service.tags.contains(tag)))
+            && self.types.as_ref().is_none_or(|types| types.iter().any(|kind| kind.eq_ignore_ascii_case(&service.kind)))
+            // What can't be said of a service is not true of it.
+            && self.filter.as_ref().is_none_or(|filter| filter.selects(service).unwrap_or(false))
     }
 }
 
@@ -50,29 +61,77 @@ pub(super) struct RuleParts<'s> {
     pub(super) probes: Option<&'s [String]>,
     pub(super) severity: Option<Severity>,
     pub(super) duration: Option<&'s DurationSpec>,
+    pub(super) lifecycle: &'s LifecycleSpec,
     pub(super) notifications: Option<&'s [NotificationSpec]>,
     pub(super) settings: &'s PluginSettings,
 }
 
 impl Compiler<'_> {
     pub(crate) async fn shared_rule(&mut self, spec: &AlertSpec, at: &str) -> Option<SharedRule> {
+        if spec.template.template.is_none() {
+            self.template_check(&spec.template, at);
+            return self.whole_shared_rule(spec, at).await;
+        }
+        let (spec, origin) = self.instantiate(spec, &spec.template, at)?;
+        let before = std::mem::take(&mut self.report);
+        let rule = self.whole_shared_rule(&spec, at).await;
+        let found = std::mem::replace(&mut self.report, before);
+        origin.tell(found, &mut self.report);
+        rule
+    }
+
+    /// Of a service, as [`Compiler::rule`] takes it.
+    pub(super) async fn own_rule(
+        &mut self,
+        spec: &ServiceAlertSpec,
+        at: &str,
+    ) -> Option<(RuleDraft, Vec<Arc<Channel>>)> {
+        if spec.template.template.is_none() {
+            self.template_check(&spec.template, at);
+            return self.rule(own_parts(spec), at, &[]).await;
+        }
+        let (spec, origin) = self.instantiate(spec, &spec.template, at)?;
+        let before = std::mem::take(&mut self.report);
+        let rule = self.rule(own_parts(&spec), at, &[]).await;
+        let found = std::mem::replace(&mut self.report, before);
+        origin.tell(found, &mut self.report);
+        rule
+    }
+
+    fn template_check(&mut self, usage: &TemplateUseSpec, at: &str) {
+        if usage.with.is_some() {
+            self.report.fault(child(at, "with"), "says nothing without a `template`");
+        }
+    }
+
+    async fn whole_shared_rule(&mut self, spec: &AlertSpec, at: &str) -> Option<SharedRule> {
         let parts = RuleParts {
             name: Some(&spec.name),
             plugin: spec.plugin.as_deref(),
             probes: spec.probes.as_deref(),
             severity: spec.severity,
             duration: spec.duration.as_ref(),
+            lifecycle: &spec.lifecycle,
             notifications: spec.notifications.as_deref(),
             settings: &spec.settings,
         };
-        for (key, selector) in [("services", &spec.services), ("tags", &spec.tags)] {
+        for (key, selector) in [("services", &spec.services), ("tags", &spec.tags), ("types", &spec.types)] {
             if selector.as_ref().is_some_and(Vec::is_empty) {
                 let message = "selects no service; leave it out to select all";
                 self.report.fault(child(at, key), message);
             }
         }
-        let (draft, channels) = self.rule(parts, at, &["services", "tags", "disabled"]).await?;
-        Some(SharedRule { draft, channels, services: spec.services.clone(), tags: spec.tags.clone() })
+        let filter = match spec.filter.as_deref().map(Scope::parse) {
+            Some(Err(message)) => {
+                self.report.fault(child(at, "where"), message);
+                None
+            }
+            Some(Ok(scope)) => Some(scope),
+            None => None,
+        };
+        let (draft, channels) = self.rule(parts, at, &["services", "tags", "types", "where", "disabled"]).await?;
+        let (services, tags, types) = (spec.services.clone(), spec.tags.clone(), spec.types.clone());
+        Some(SharedRule { draft, channels, services, tags, types, filter })
     }
 
     pub(super) async fn rule(
@@ -84,7 +143,11 @@ impl Compiler<'_> {
         if parts.probes.is_some_and(<[_]>::is_empty) {
             self.report.fault(child(at, "probes"), "selects nothing to look at; leave it out to select all");
         }
-        let duration = self.duration(parts.duration, 1_000, &child(at, "duration"));
+        let (duration, life) = self.life(parts.lifecycle, parts.duration, at);
+        if let Some(name) = parts.lifecycle.escalation.as_ref().filter(|name| !self.escalation_names.contains(*name)) {
+            let known = suggest(name, self.escalation_names.iter().map(String::as_str));
+            self.report.fault(child(at, "escalation"), format!("alerts.yaml has no escalation `{name}`{known}"));
+        }
         let channels = match parts.notifications {
             Some(notifications) => {
                 Some(self.channels(notifications.iter().enumerate(), &child(at, "notifications")).await)
@@ -121,6 +184,7 @@ impl Compiler<'_> {
         }
         let settings = Value::Object(parts.settings.0.clone());
         let mut keys = vec!["name", "type", "severity", "duration", "probes", "notifications"];
+        shared_keys().for_each(|key| keys.push(key));
         keys.extend(more_keys);
         let locate = |pointer: &str| format!("{at}{pointer}");
         let mut look_back = None;
@@ -133,7 +197,9 @@ impl Compiler<'_> {
             plugin: plugin.to_owned(),
             settings,
             probes: parts.probes.map(<[String]>::to_vec),
-            duration: duration.unwrap_or_default(),
+            duration,
+            life,
+            escalation: parts.lifecycle.escalation.clone(),
             severity: parts.severity.unwrap_or(Severity::Warning),
             channels: channels.as_ref().map(|channels| channels.iter().map(|channel| channel.id.clone()).collect()),
             look_back,
@@ -206,6 +272,19 @@ impl Compiler<'_> {
         let name = spec.name.clone().unwrap_or_else(|| spec.channel.clone());
         let plugin = spec.channel.clone();
         Some(Arc::new(Channel { id, name, plugin, settings, origin: self.origin, options }))
+    }
+}
+
+fn own_parts(alert: &ServiceAlertSpec) -> RuleParts<'_> {
+    RuleParts {
+        name: alert.name.as_deref(),
+        plugin: alert.plugin.as_deref(),
+        probes: alert.probes.as_deref(),
+        severity: alert.severity,
+        duration: alert.duration.as_ref(),
+        lifecycle: &alert.lifecycle,
+        notifications: alert.notifications.as_deref(),
+        settings: &alert.settings,
     }
 }
 

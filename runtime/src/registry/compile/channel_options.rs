@@ -46,14 +46,14 @@ impl Compiler<'_> {
             });
             templates.insert(name.clone(), Arc::new(template));
         }
-        self.templates = Arc::new(templates);
+        self.message_templates = Arc::new(templates);
     }
 
     pub(super) fn channel_options(&mut self, spec: &NotificationSpec, at: &str) -> ChannelOptions {
         let template = spec.template.as_ref().and_then(|name| {
-            let found = self.templates.get(name).cloned();
+            let found = self.message_templates.get(name).cloned();
             if found.is_none() {
-                let hint = suggest(name, self.templates.keys().map(String::as_str));
+                let hint = suggest(name, self.message_templates.keys().map(String::as_str));
                 let message = format!("alerts.yaml has no message template `{name}` below `messageTemplates`{hint}");
                 self.report.fault(child(at, "template"), message);
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::alert::{RuleDraft, RuleParts};
+use super::alert::RuleDraft;
 use super::routing::is_label;
 use super::{Compiler, credential, target};
 use crate::domain::duration::format_duration;
@@ -215,7 +215,8 @@ impl Compiler<'_> {
         };
         self.settings_check(PluginKind::Probe, &plugin, &settings, &[], locate).await;
         let name = monitoring.name.clone().unwrap_or_else(|| plugin.clone());
-        Some(Probe { name, plugin, settings, interval, timeout })
+        let retry = self.retry(monitoring.retries, monitoring.retry_interval.as_ref(), interval, &main_at);
+        Some(Probe { name, plugin, settings, interval, timeout, retry })
     }
 
     async fn more_probe(&mut self, spec: &ProbeSpec, at: &str, interval: Duration, timeout: Duration) -> Option<Probe> {
@@ -226,7 +227,8 @@ impl Compiler<'_> {
         let locate = |pointer: &str| format!("{at}/settings{pointer}");
         self.settings_check(PluginKind::Probe, &spec.plugin, &settings, &[], locate).await;
         let name = spec.name.clone().unwrap_or_else(|| spec.plugin.clone());
-        Some(Probe { name, plugin: spec.plugin.clone(), settings, interval, timeout })
+        let retry = self.retry(spec.retries, spec.retry_interval.as_ref(), interval, at);
+        Some(Probe { name, plugin: spec.plugin.clone(), settings, interval, timeout, retry })
     }
 
     fn interval(&mut self, spec: Option<&DurationSpec>, default: Duration, at: &str) -> Duration {
@@ -279,16 +281,7 @@ impl Compiler<'_> {
         }
         for (index, alert) in spec.alerts.iter().take(MAX_ALERTS).enumerate() {
             let alert_at = child(&alerts_at, index);
-            let parts = RuleParts {
-                name: alert.name.as_deref(),
-                plugin: alert.plugin.as_deref(),
-                probes: alert.probes.as_deref(),
-                severity: alert.severity,
-                duration: alert.duration.as_ref(),
-                notifications: alert.notifications.as_deref(),
-                settings: &alert.settings,
-            };
-            let Some((draft, mut own)) = self.rule(parts, &alert_at, &[]).await else { continue };
+            let Some((draft, mut own)) = self.own_rule(alert, &alert_at).await else { continue };
             for (index, name) in draft.probes.iter().flatten().enumerate() {
                 if !known_probes.contains(&name.as_str()) {
                     let nearest = suggest(name, known_probes.iter().copied());

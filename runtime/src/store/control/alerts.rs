@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{ControlStore, Result, page, word};
-use crate::domain::{Alert, AlertEvent, AlertId, AlertState, Severity, UnixMillis};
+use crate::domain::{Acknowledgement, Alert, AlertEvent, AlertId, AlertMarks, AlertState, Severity, UnixMillis};
 
 /// None: whatever it is.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,27 @@ impl ControlStore {
     pub async fn alert_open_list(&self) -> Result<Vec<Alert>> {
         let rows =
             sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' ORDER BY id").fetch_all(&self.reader).await?;
+        rows.iter().map(alert_from).collect()
+    }
+
+    /// Open ones of one service, oldest first.
+    pub async fn alert_open_of_service(&self, service: &str) -> Result<Vec<Alert>> {
+        let rows = sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' AND service = $1 ORDER BY id")
+            .bind(service)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(alert_from).collect()
+    }
+
+    /// Acknowledged ones whose time ends, the first to end first.
+    pub async fn alert_expiring(&self, limit: u32) -> Result<Vec<Alert>> {
+        let rows = sqlx::query(
+            "SELECT * FROM alerts WHERE state = 'acknowledged' AND ack_until_ms IS NOT NULL
+             ORDER BY ack_until_ms, id LIMIT $1",
+        )
+        .bind(page(limit))
+        .fetch_all(&self.reader)
+        .await?;
         rows.iter().map(alert_from).collect()
     }
 
@@ -108,7 +129,22 @@ pub(super) fn alert_from(row: &SqliteRow) -> Result<Alert> {
         resolved_ms: row.try_get("resolved_ms")?,
         updated_ms: row.try_get("updated_ms")?,
         suppressed_by: row.try_get("suppressed_by")?,
+        marks: AlertMarks {
+            acknowledged: acknowledged_from(row)?,
+            flapping: row.try_get("flapping")?,
+            no_data: row.try_get("no_data")?,
+        },
     })
+}
+
+fn acknowledged_from(row: &SqliteRow) -> Result<Option<Acknowledgement>> {
+    let Some(by) = row.try_get("ack_by")? else { return Ok(None) };
+    Ok(Some(Acknowledgement {
+        by,
+        at_ms: row.try_get("ack_ms")?,
+        until_ms: row.try_get("ack_until_ms")?,
+        note: row.try_get("ack_note")?,
+    }))
 }
 
 fn event_from(row: &SqliteRow) -> Result<AlertEvent> {

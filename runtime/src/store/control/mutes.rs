@@ -3,7 +3,7 @@
 use super::alert_groups::note_change;
 use super::alerts::alert_from;
 use super::transition::{EventDraft, append_event};
-use super::{ControlStore, Result};
+use super::{ControlStore, Result, escalations};
 use crate::domain::{Alert, AlertEvent, AlertId, AlertState, MuteChange, UnixMillis};
 
 impl ControlStore {
@@ -26,6 +26,7 @@ impl ControlStore {
         let MuteChange { from, actor, reason, ts_ms, .. } = change;
         let event = EventDraft { ts_ms, from: Some(from), to, actor, reason };
         note_change(&mut tx, alert.id, &event, false).await?;
+        escalations::note_change(&mut tx, alert.id, &event).await?;
         let event = append_event(&mut tx, alert.id, event).await?;
         tx.commit().await?;
         Ok(Some((alert, event)))

@@ -105,6 +105,42 @@ impl ControlStore {
         Ok(notification)
     }
 
+    /// A message in a steady rhythm: not made while one before it of the same group still waits, and those that were made before
+    /// a moment and are done with go. False: not made.
+    pub async fn notification_queue_alone(
+        &self,
+        draft: NotificationDraft,
+        now_ms: UnixMillis,
+        kept_since_ms: UnixMillis,
+    ) -> Result<bool> {
+        let mut tx = self.writer.begin().await?;
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM notifications WHERE group_key = $1 AND channel = $2 AND state = 'waiting'",
+        )
+        .bind(&draft.group_key)
+        .bind(&draft.channel.0)
+        .fetch_one(&mut *tx)
+        .await?;
+        if waiting > 0 {
+            return Ok(false);
+        }
+        for query in [
+            "DELETE FROM notification_attempts WHERE notification_id IN (
+                 SELECT id FROM notifications WHERE group_key = $1 AND reason = $2 AND created_ms < $3)",
+            "DELETE FROM notifications WHERE group_key = $1 AND reason = $2 AND created_ms < $3",
+        ] {
+            sqlx::query(query)
+                .bind(&draft.group_key)
+                .bind(draft.reason.as_str())
+                .bind(kept_since_ms)
+                .execute(&mut *tx)
+                .await?;
+        }
+        queue(&mut tx, now_ms, draft).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// What may be attempted now, longest due first.
     pub async fn notification_due(&self, now_ms: UnixMillis, limit: u32) -> Result<Vec<Notification>> {
         self.notification_due_after(now_ms, (UnixMillis::MIN, 0), limit).await
@@ -270,7 +306,8 @@ pub(super) async fn queue(
     .fetch_one(&mut *tx)
     .await
     .map_err(|source| exists(source, "notification", &idempotency_key))?;
-    for alert in &alerts {
+    // A sign of life names an alert that is none.
+    for alert in alerts.iter().filter(|alert| alert.id.0 > 0) {
         sqlx::query(
             "INSERT INTO notification_alerts (notification_id, alert_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         )

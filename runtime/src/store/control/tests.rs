@@ -55,6 +55,7 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, cha
         fired_ms: Some(2_000),
         resolved_ms: (to == AlertState::Resolved).then_some(3_000),
         updated_ms: 3_000,
+        marks: Default::default(),
     };
     let event = EventDraft { ts_ms: 3_000, from, to, actor: "engine".to_owned(), reason: "breached".to_owned() };
     let group = |channel: &&str| GroupDraft {
@@ -65,7 +66,14 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, cha
         mute_times: Vec::new(),
         flush_at_ms: 3_000,
     };
-    Transition { alert, event, groups: channels.iter().map(group).collect(), is_news: false }
+    Transition {
+        alert,
+        event,
+        groups: channels.iter().map(group).collect(),
+        is_news: false,
+        memory: None,
+        escalation: None,
+    }
 }
 
 /// What the dispatcher does with a group that is due, without its deciding.

@@ -2,8 +2,10 @@
 
 use sqlx::SqliteConnection;
 
+use super::escalations::{self, EscalationDraft};
+use super::rule_memory::{self, MemoryChange};
 use super::{ControlError, ControlStore, Result, alert_groups, exists};
-use crate::domain::{Alert, AlertEvent, AlertId, AlertState, GroupDraft, Severity, UnixMillis};
+use crate::domain::{Alert, AlertEvent, AlertId, AlertMarks, AlertState, GroupDraft, Severity, UnixMillis};
 
 /// The alert as it shall be. Without an id it is a new one.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,10 +23,11 @@ pub struct AlertDraft {
     pub fired_ms: Option<UnixMillis>,
     pub resolved_ms: Option<UnixMillis>,
     pub updated_ms: UnixMillis,
+    pub marks: AlertMarks,
 }
 
 impl AlertDraft {
-    fn into_alert(self, id: AlertId) -> Alert {
+    pub fn into_alert(self, id: AlertId) -> Alert {
         Alert {
             id,
             name: self.name,
@@ -40,6 +43,7 @@ impl AlertDraft {
             resolved_ms: self.resolved_ms,
             updated_ms: self.updated_ms,
             suppressed_by: None,
+            marks: self.marks,
         }
     }
 }
@@ -62,22 +66,33 @@ pub struct Transition {
     pub groups: Vec<GroupDraft>,
     /// Whoever was told that it fires is told once more.
     pub is_news: bool,
+    /// What is to be remembered of the rule from here on.
+    pub memory: Option<MemoryChange>,
+    /// Begins with an alert that fires.
+    pub escalation: Option<EscalationDraft>,
 }
 
 impl ControlStore {
     /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
     /// `Exists` when the rule has an open alert already.
     pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent)> {
-        let Transition { alert, mut event, groups, is_news } = transition;
+        let Transition { alert, mut event, groups, is_news, memory, escalation } = transition;
         let mut tx = self.writer.begin().await?;
         let alert = match alert.id {
             None => insert(&mut tx, alert).await?,
             Some(id) => {
                 let alert = update(&mut tx, alert, id, &mut event).await?;
                 alert_groups::note_change(&mut tx, id, &event, is_news).await?;
+                escalations::note_change(&mut tx, id, &event).await?;
                 alert
             }
         };
+        if let Some(memory) = memory {
+            rule_memory::put(&mut tx, &alert.rule, &alert.service, memory).await?;
+        }
+        if let Some(escalation) = &escalation {
+            escalations::begin(&mut tx, alert.id, escalation, event.ts_ms).await?;
+        }
         for group in &groups {
             alert_groups::join(&mut tx, group, &alert).await?;
         }
@@ -90,8 +105,8 @@ impl ControlStore {
 async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO alerts (name, rule, service, severity, state, summary, value, wanted, started_ms, fired_ms,
-             resolved_ms, updated_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+             resolved_ms, updated_ms, flapping, no_data)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
     )
     .bind(&draft.name)
     .bind(&draft.rule)
@@ -105,6 +120,8 @@ async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
     .bind(draft.fired_ms)
     .bind(draft.resolved_ms)
     .bind(draft.updated_ms)
+    .bind(draft.marks.flapping)
+    .bind(draft.marks.no_data)
     .fetch_one(tx)
     .await
     .map_err(|source| exists(source, "open alert of rule", &draft.rule))?;
@@ -127,11 +144,13 @@ async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, event
         }
         event.from = meanwhile;
     }
+    let acknowledged = draft.marks.acknowledged.as_ref();
     let row = sqlx::query(
         "UPDATE alerts SET severity = $1, state = $2, summary = $3, value = $4, wanted = $5, fired_ms = $6,
              resolved_ms = $7, updated_ms = $8,
-             suppressed_by = CASE WHEN $2 = 'suppressed' THEN suppressed_by END
-         WHERE id = $9 RETURNING *",
+             suppressed_by = CASE WHEN $2 = 'suppressed' THEN suppressed_by END, flapping = $9, no_data = $10, ack_by = $11, ack_ms = $12,
+             ack_until_ms = $13, ack_note = $14
+         WHERE id = $15 RETURNING *",
     )
     .bind(draft.severity.as_str())
     .bind(draft.state.as_str())
@@ -141,6 +160,12 @@ async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, event
     .bind(draft.fired_ms)
     .bind(draft.resolved_ms)
     .bind(draft.updated_ms)
+    .bind(draft.marks.flapping)
+    .bind(draft.marks.no_data)
+    .bind(acknowledged.map(|acknowledged| acknowledged.by.as_str()))
+    .bind(acknowledged.map(|acknowledged| acknowledged.at_ms))
+    .bind(acknowledged.and_then(|acknowledged| acknowledged.until_ms))
+    .bind(acknowledged.map(|acknowledged| acknowledged.note.as_str()))
     .bind(id.0)
     .fetch_one(tx)
     .await

@@ -1,0 +1,129 @@
+//! Looks for what should have happened and did not: groups nobody looked at, messages nobody tried to send, steps of an
+//! escalation nobody took. It trusts none of those who should have done it, only the clock and the store, and says so loudly.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::ports::{PortError, PortResult};
+use super::signals::AlertSignals;
+use crate::domain::UnixMillis;
+use crate::store::ControlStore;
+use crate::store::control::{Overdue, OverdueKind};
+
+/// Who writes into an alert's history.
+const AUDITOR: &str = "auditor";
+
+/// After a start there is something to catch up with.
+const FIRST_LOOK: Duration = Duration::from_secs(120);
+
+const PATROL: Duration = Duration::from_secs(30);
+
+/// What is due is done within a second; this leaves room for a machine that is busy.
+const LATE_MS: i64 = 60_000;
+
+/// A message may wait behind one that fails; after this long somebody should look.
+const UNATTEMPTED_MS: i64 = 15 * 60_000;
+
+/// The same is said again after this long.
+const REMIND_MS: i64 = 3_600_000;
+
+/// Of each kind; more say nothing more.
+const PAGE: u32 = 100;
+
+pub struct Auditor {
+    store: ControlStore,
+    clock: Arc<dyn Clock>,
+    signals: AlertSignals,
+    /// What was found already, and when it was said last.
+    said: BTreeMap<(OverdueKind, i64), UnixMillis>,
+}
+
+impl Auditor {
+    pub fn new(store: ControlStore, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
+        Self { store, clock, signals, said: BTreeMap::new() }
+    }
+
+    /// Runs until the shutdown.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut wait = FIRST_LOOK;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = PATROL;
+            if let Err(error) = self.look().await {
+                tracing::error!(%error, "whether all messages went out can't be found out");
+                self.signals
+                    .set_overdue(vec!["whether messages about alerts are overdue can't be found out".to_owned()]);
+            }
+        }
+    }
+
+    /// Finds what is overdue, and says what was not said before.
+    pub(super) async fn look(&mut self) -> PortResult<()> {
+        let now_ms = self.clock.now_ms();
+        let found = self.store.overdue_list(now_ms - LATE_MS, now_ms - UNATTEMPTED_MS, PAGE).await;
+        let found = found.map_err(PortError::of)?;
+        let mut readiness = Vec::new();
+        for kind in OverdueKind::ALL {
+            let count = found.iter().filter(|overdue| overdue.kind == kind).count();
+            metrics::gauge!("extrack_alerting_overdue", "what" => kind.as_str()).set(count as f64);
+            if count > 0 {
+                readiness.push(format!("{count} overdue: {}", text_of(kind)));
+            }
+        }
+        self.signals.set_overdue(readiness);
+        let keys: BTreeSet<_> = found.iter().map(|overdue| (overdue.kind, overdue.id)).collect();
+        self.said.retain(|key, _| keys.contains(key));
+        for overdue in &found {
+            let said_ms = self.said.get(&(overdue.kind, overdue.id)).copied();
+            if said_ms.is_some_and(|said_ms| now_ms.saturating_sub(said_ms) < REMIND_MS) {
+                continue;
+            }
+            self.say(overdue, now_ms, said_ms.is_none()).await?;
+            self.said.insert((overdue.kind, overdue.id), now_ms);
+        }
+        Ok(())
+    }
+
+    async fn say(&self, overdue: &Overdue, now_ms: UnixMillis, is_new: bool) -> PortResult<()> {
+        let late_s = (now_ms - overdue.due_ms) / 1_000;
+        let (what, name) = (text_of(overdue.kind), overdue.name.as_str());
+        let alerts: Vec<i64> = overdue.alerts.iter().map(|alert| alert.0).collect();
+        tracing::error!(
+            kind = overdue.kind.as_str(),
+            id = overdue.id,
+            name,
+            late_s,
+            ?alerts,
+            "overdue: {what}; people may not know of these alerts"
+        );
+        if is_new {
+            metrics::counter!("extrack_alerting_overdue_total", "what" => overdue.kind.as_str()).increment(1);
+            for alert in &overdue.alerts {
+                let reason = format!("overdue for {late_s} s: {what} (`{name}`)");
+                let noted = self.store.alert_event_note(*alert, AUDITOR, &reason, now_ms).await;
+                noted.map_err(PortError::of)?;
+            }
+            self.signals.wake_all();
+        }
+        Ok(())
+    }
+}
+
+fn text_of(kind: OverdueKind) -> &'static str {
+    match kind {
+        OverdueKind::Group => "a group of alerts whose channel has not been told",
+        OverdueKind::Notification => "a message that nobody has tried to send",
+        OverdueKind::Escalation => "a step of an escalation that was not taken",
+    }
+}
+
+#[cfg(test)]
+mod tests;
