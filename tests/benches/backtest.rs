@@ -43,6 +43,7 @@ async fn measure() {
             rule: rule.clone(),
             look_back,
             interval: Duration::from_millis(EVERY_MS as u64),
+            retries: Default::default(),
             since_ms: START_MS,
             until_ms: i64::MAX,
         };
@@ -88,6 +89,8 @@ fn rule(plugin: &str, settings: Value) -> AlertRule {
         severity: Severity::Critical,
         channels: Vec::new(),
         is_routed: false,
+        life: Default::default(),
+        escalation: None,
     }
 }
 
