@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use extrack::alerts::backtest::{BacktestRun, ObservationPages, RuleRow, backtest};
+use extrack::alerts::history::{Reach, ServiceHistory};
 use extrack::alerts::ports::{PortError, PortResult};
 use extrack::domain::{AlertRule, History, LOCAL, Observation, Phases, Severity, Status, UnixMillis, Verdict};
 use extrack::plugin_host::{self, PluginHost, RuleCall};
@@ -43,6 +44,7 @@ async fn measure() {
             rule: rule.clone(),
             look_back,
             interval: Duration::from_millis(EVERY_MS as u64),
+            retries: Default::default(),
             since_ms: START_MS,
             until_ms: i64::MAX,
         };
@@ -61,9 +63,12 @@ async fn measure() {
 }
 
 async fn fresh(host: &PluginHost, rule: &AlertRule, observations: &[Observation]) -> f64 {
+    let interval = Duration::from_millis(EVERY_MS as u64);
+    let mut history = ServiceHistory::new(Reach { look_back: Duration::from_secs(600), interval });
     let start = Instant::now();
     for observation in observations {
-        let history: Arc<dyn History> = Arc::new(One(Arc::new(observation.clone())));
+        history.push(Arc::new(observation.clone()));
+        let history: Arc<dyn History> = Arc::new(history.clone());
         let call = RuleCall {
             plugin: &rule.plugin,
             service: &rule.service,
@@ -88,6 +93,8 @@ fn rule(plugin: &str, settings: Value) -> AlertRule {
         severity: Severity::Critical,
         channels: Vec::new(),
         is_routed: false,
+        life: Default::default(),
+        escalation: None,
     }
 }
 
@@ -145,30 +152,5 @@ impl RuleRow for Row {
 
     fn is_impure(&self) -> bool {
         self.row.is_impure()
-    }
-}
-
-/// A history of one observation.
-struct One(Arc<Observation>);
-
-impl History for One {
-    fn latest(&self) -> Option<Arc<Observation>> {
-        Some(self.0.clone())
-    }
-
-    fn samples(&self, _last: usize) -> Vec<Arc<Observation>> {
-        vec![self.0.clone()]
-    }
-
-    fn summary(&self, _window: Duration) -> extrack::domain::Summary {
-        extrack::domain::Summary { count: 1, healthy: 1, covered_ms: 600_000, ..Default::default() }
-    }
-
-    fn latency(&self, _window: Duration, _quantile: f64) -> Option<u64> {
-        self.0.latency_us
-    }
-
-    fn consecutive_failures(&self) -> u32 {
-        0
     }
 }

@@ -138,9 +138,11 @@ impl Sender {
 /// The headers of Standard Webhooks, whose secret only the host knows.
 fn signature(secrets: &SealedSettings, pair: &str, body: &[u8]) -> Result<Vec<(String, String)>, NetError> {
     let wrong = |message: String| NetError::Protocol(format!("request option `standard-webhooks`: {message}"));
-    let (id, placeholder) = pair.rsplit_once(':').ok_or_else(|| wrong("is not `ID:PLACEHOLDER`".to_owned()))?;
+    // No key in base64 holds a colon; a placeholder does.
+    let revealed = secrets.reveal(pair);
+    let (id, secret) = revealed.rsplit_once(':').ok_or_else(|| wrong("is not `ID:PLACEHOLDER`".to_owned()))?;
     let now_ms = now_ms().max(0) as u64;
-    extrack_signatures::sign(Scheme::StandardWebhooks, &secrets.reveal(placeholder), id, body, now_ms)
+    extrack_signatures::sign(Scheme::StandardWebhooks, secret, id, body, now_ms)
         .map_err(|error| wrong(error.to_string()))
 }
 
