@@ -59,6 +59,7 @@ pub(super) fn observation(service: &str, ts_ms: UnixMillis, status: Status) -> O
         run_id: ts_ms,
         metrics: vec![],
         missed: false,
+        rate_limits: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::duration::parse_duration;
-use crate::domain::{History, Observation, Summary};
+use crate::domain::{Bucket, History, Observation, RateLimitReading, Span, Summary};
 use crate::plugin_host::bindings::imports::cel::{CelError, Host};
 use crate::plugin_host::recorder::begin;
 use crate::plugin_host::state::RunState;
@@ -136,6 +136,22 @@ impl History for NoHistory {
 
     fn consecutive_failures(&self) -> u32 {
         0
+    }
+
+    fn latest_by_probe(&self) -> Vec<Arc<Observation>> {
+        Vec::new()
+    }
+
+    fn buckets(&self, _span: Span) -> Vec<Bucket> {
+        Vec::new()
+    }
+
+    fn rate_limits(&self) -> Vec<RateLimitReading> {
+        Vec::new()
+    }
+
+    fn watched(&self) -> Duration {
+        Duration::ZERO
     }
 }
 

@@ -167,5 +167,6 @@ fn observation_from(row: &Row<'_>) -> Result<Observation, ResultError> {
             .map(|json| metrics_from_json(&json))
             .unwrap_or_default(),
         missed: row.get(19).map_err(reading)?,
+        rate_limits: Vec::new(),
     })
 }

@@ -62,6 +62,7 @@ fn observation(run_id: i64) -> Observation {
         run_id,
         metrics: vec![Metric { name: "days".to_owned(), value: MetricValue::Integer(30) }],
         missed: false,
+        rate_limits: Vec::new(),
     }
 }
 
@@ -382,6 +383,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             ["observations"],
             ["plugin_health"],
             ["plugin_runs"],
+            ["rate_limits"],
             ["services"],
             ["shadow_runs"]
         ])
