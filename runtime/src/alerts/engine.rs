@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Alert, Catalog, ChannelId, Observation};
+use crate::domain::{Alert, Catalog, ChannelId, Observation, UnixMillis};
 
 use super::clock::Clock;
 use super::ports::{AlertStore, HistoryLoader, RuleRunner};
@@ -42,6 +42,9 @@ pub struct EngineSettings {
     pub longest_retry: Duration,
     /// For the turns still to be taken when the program stops.
     pub grace: Duration,
+    /// How often the rules that ask for it are judged although nothing arrived. The moments are whole multiples of it since
+    /// 1970, so that a backtest has the same ones.
+    pub tick: Duration,
 }
 
 impl Default for EngineSettings {
@@ -55,6 +58,7 @@ impl Default for EngineSettings {
             first_retry: Duration::from_secs(1),
             longest_retry: Duration::from_secs(30),
             grace: Duration::from_secs(5),
+            tick: Duration::from_secs(15),
         }
     }
 }
@@ -95,9 +99,17 @@ struct Stall {
     queue: VecDeque<Arc<Observation>>,
     /// Has to look at the catalog or at a failed commit, even without an observation.
     due: bool,
+    /// Has to judge the rules that look at the passing of time, as of this moment.
+    tick_ms: Option<UnixMillis>,
     queued: bool,
     retry_at: Option<Instant>,
     failures: u32,
+}
+
+impl Stall {
+    fn has_work(&self) -> bool {
+        self.due || self.tick_ms.is_some() || !self.queue.is_empty()
+    }
 }
 
 impl AlertEngine {
@@ -132,6 +144,8 @@ impl AlertEngine {
         self.adopt(open);
         let mut current = catalog.borrow_and_update().clone();
         let (mut published, mut arriving) = (true, true);
+        let mut ticks = tokio::time::interval(self.core.deps.settings.tick.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             self.start_turns(&current);
             let retry_at = self.retries.first().map(|(at, _)| *at);
@@ -147,6 +161,7 @@ impl AlertEngine {
                     Err(_) => published = false,
                 },
                 () = sleep_until(retry_at), if retry_at.is_some() => self.retry_due(),
+                _ = ticks.tick() => self.tick(&current),
                 observation = observations.recv(), if arriving => match observation {
                     Some(observation) => self.accept(observation, &current),
                     None => arriving = false,
@@ -206,7 +221,7 @@ impl AlertEngine {
 
     fn make_ready(&mut self, slug: &str) {
         let Some(stall) = self.stalls.get_mut(slug) else { return };
-        if !stall.running && !stall.queued && (stall.due || !stall.queue.is_empty()) {
+        if !stall.running && !stall.queued && stall.has_work() {
             stall.queued = true;
             self.ready.push_back(slug.to_owned());
         }
@@ -219,6 +234,20 @@ impl AlertEngine {
                 stall.due = true;
             }
             self.make_ready(&slug);
+        }
+    }
+
+    /// Services with a rule that asks for it get a turn, whether they have been heard of or not. There are at most as many as
+    /// the catalog has, and a turn that has not been taken yet is not added to.
+    fn tick(&mut self, catalog: &Catalog) {
+        let period_ms = i64::try_from(self.core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).max(1);
+        let now_ms = self.core.deps.clock.now_ms();
+        let tick_ms = now_ms - now_ms.rem_euclid(period_ms);
+        for (slug, rules) in &catalog.rules {
+            if rules.iter().any(|rule| self.core.deps.rules.ticks(rule)) {
+                self.stalls.entry(slug.clone()).or_default().tick_ms = Some(tick_ms);
+                self.make_ready(slug);
+            }
         }
     }
 
@@ -241,6 +270,7 @@ impl AlertEngine {
             stall.queued = false;
             stall.running = true;
             stall.due = false;
+            let tick_ms = stall.tick_ms.take();
             let behind = stall.queue.len().saturating_sub(self.core.deps.settings.judged_behind);
             if behind > 0 {
                 metrics::counter!("extrack_alert_evaluations_coalesced_total").increment(behind as u64);
@@ -249,6 +279,7 @@ impl AlertEngine {
                 remembered: stall.queue.drain(..behind).collect(),
                 judged: stall.queue.pop_front(),
                 waiting: stall.queue.iter().map(|observation| observation.run_id).collect(),
+                tick_ms,
                 catalog: Arc::clone(catalog),
             };
             // Taken away by a panic: begins anew with what the stores know.
@@ -284,7 +315,7 @@ impl AlertEngine {
             stall.retry_at = Some(at);
             self.retries.insert((at, slug.clone()));
         }
-        if lane.is_idle() && stall.queue.is_empty() && !stall.due {
+        if lane.is_idle() && !stall.has_work() {
             self.stalls.remove(&slug);
             return;
         }

@@ -6,12 +6,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{
-    Alert, AlertEvent, AlertId, Channel, ChannelId, Notification, NotificationState, Observation, UnixMillis,
+    Alert, AlertEvent, AlertId, Channel, ChannelId, Notification, NotificationState, Observation, RunGroup, UnixMillis,
 };
 use crate::store::control::{Attempt, MAX_PAGE, NotificationFilter, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
-use super::ports::{AlertStore, Committed, EventSink, HistoryLoader, PortError, PortResult};
+use super::ports::{AlertStore, Committed, EventSink, GroupSpan, HistoryLoader, PortError, PortResult};
 
 impl AlertStore for ControlStore {
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
@@ -96,6 +96,10 @@ impl HistoryLoader for ResultStore {
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
         self.observation_history(service, since_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn load_groups<'a>(&'a self, service: &'a str, span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
+        self.observation_groups(service, span).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 }
 

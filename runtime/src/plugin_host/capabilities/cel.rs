@@ -1,5 +1,5 @@
 //! Common Expression Language: compiled once, kept, evaluated natively. In a rule, `availability('5m')`,
-//! `error_rate('5m')` and `latency('5m', 0.95)` read the service's history.
+//! `error_rate('5m')`, `latency('5m', 0.95)`, `runs('5m')` and `failures('5m')` read the service's history.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ const PROGRAMS: usize = 4_096;
 /// Longest expression; also keeps the recursive parser's depth in bounds.
 const EXPRESSION_BYTES: usize = 4 << 10;
 
-const HISTORY_FUNCTIONS: [&str; 3] = ["availability", "error_rate", "latency"];
+const HISTORY_FUNCTIONS: [&str; 5] = ["availability", "error_rate", "latency", "runs", "failures"];
 
 pub(in crate::plugin_host) struct CelPrograms {
     env: Arc<Env>,
@@ -203,6 +203,17 @@ fn add_history(context: &mut Context<'_, '_>, history: Arc<dyn History>) {
         Ok(number(of.summary(window).error_rate()))
     });
     debug_assert!(added.is_ok());
+    type Counts = [(&'static str, fn(Summary) -> u64); 2];
+    let counts: Counts =
+        [("runs", |summary| summary.count), ("failures", |summary| summary.unhealthy + summary.errors)];
+    for (name, count) in counts {
+        let of = history.clone();
+        let added = context.add_function(name, move |window: Arc<String>| -> Result<cel::Value, ExecutionError> {
+            let window = parse_duration(&window).map_err(|error| failed(name, error.to_string()))?;
+            Ok(cel::Value::Int(i64::try_from(count(of.summary(window))).unwrap_or(i64::MAX)))
+        });
+        debug_assert!(added.is_ok());
+    }
     let added = context.add_function(
         "latency",
         move |window: Arc<String>, quantile: f64| -> Result<cel::Value, ExecutionError> {
