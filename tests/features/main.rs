@@ -16,6 +16,7 @@ mod health;
 mod plugins;
 mod probes;
 mod recordings;
+mod rules;
 mod scheduler;
 mod secrets;
 mod services;

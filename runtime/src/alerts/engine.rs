@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Alert, Catalog, ChannelId, Observation, UnixMillis};
@@ -144,8 +144,8 @@ impl AlertEngine {
         self.adopt(open);
         let mut current = catalog.borrow_and_update().clone();
         let (mut published, mut arriving) = (true, true);
-        let mut ticks = tokio::time::interval(self.core.deps.settings.tick.max(Duration::from_millis(1)));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.tick(&current);
+        let mut tick_at = self.next_tick();
         loop {
             self.start_turns(&current);
             let retry_at = self.retries.first().map(|(at, _)| *at);
@@ -161,7 +161,10 @@ impl AlertEngine {
                     Err(_) => published = false,
                 },
                 () = sleep_until(retry_at), if retry_at.is_some() => self.retry_due(),
-                _ = ticks.tick() => self.tick(&current),
+                () = tokio::time::sleep_until(tick_at) => {
+                    self.tick(&current);
+                    tick_at = self.next_tick();
+                }
                 observation = observations.recv(), if arriving => match observation {
                     Some(observation) => self.accept(observation, &current),
                     None => arriving = false,
@@ -240,15 +243,26 @@ impl AlertEngine {
     /// Services with a rule that asks for it get a turn, whether they have been heard of or not. There are at most as many as
     /// the catalog has, and a turn that has not been taken yet is not added to.
     fn tick(&mut self, catalog: &Catalog) {
-        let period_ms = i64::try_from(self.core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).max(1);
         let now_ms = self.core.deps.clock.now_ms();
-        let tick_ms = now_ms - now_ms.rem_euclid(period_ms);
+        let tick_ms = now_ms - now_ms.rem_euclid(self.tick_period_ms());
         for (slug, rules) in &catalog.rules {
             if rules.iter().any(|rule| self.core.deps.rules.ticks(rule)) {
                 self.stalls.entry(slug.clone()).or_default().tick_ms = Some(tick_ms);
                 self.make_ready(slug);
             }
         }
+    }
+
+    /// By the clock each time anew: it may have been set.
+    fn next_tick(&self) -> Instant {
+        let period_ms = self.tick_period_ms();
+        let left_ms = period_ms - self.core.deps.clock.now_ms().rem_euclid(period_ms);
+        // Clocks differ by a little, and a tick that came too early would belong to the moment before.
+        Instant::now() + Duration::from_millis(left_ms.unsigned_abs() + 2)
+    }
+
+    fn tick_period_ms(&self) -> i64 {
+        i64::try_from(self.core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
     fn retry_due(&mut self) {
