@@ -48,7 +48,7 @@ use crate::net::Net;
 pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, WebhookCall};
 pub use check::{CheckedStep, ComponentCheck, StepOutcome};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
-pub use loader::{COMPONENT_BYTES, Refusal};
+pub use loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
 pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};

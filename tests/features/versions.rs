@@ -171,6 +171,26 @@ fn components_in(runtime: &TestRuntime) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pinned_version_stays_however_old_it_is() {
+    let guests = ["swapped-one", "swapped-two", "swapped-candidate"];
+    let pins = guests.map(|guest| format!("\"{}\"", components::sha256(&components::guest(guest)))).join(", ");
+    let runtime = TestRuntime::builder()
+        .env("EXTRACK_PLUGIN_VERSIONS_KEPT", "1")
+        .plugins_yaml(format!("plugins:\n  swapped: {{sha256: [{pins}]}}\n"))
+        .start()
+        .await;
+    for guest in guests {
+        runtime.api().plugin_put("swapped", &components::guest(guest)).await.expect(200);
+    }
+    assert_eq!(
+        states(&versions(&runtime.api(), "swapped").await),
+        [("3.1.0", "active"), ("2.0.0", "previous"), ("1.0.0", "kept")]
+    );
+    let said = runtime.cli(["plugin", "rollback", "swapped", "--to", "1.0.0"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_did_what_is_audited_with_the_digests_before_and_after() {
     let runtime = TestRuntime::builder().plugin("swapped.wasm", components::guest("swapped-one")).start().await;
     let api = runtime.api();

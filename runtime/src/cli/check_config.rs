@@ -17,7 +17,7 @@ use crate::{app, telemetry};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct CheckConfig {
-    /// Folder with `services.yaml` and `alerts.yaml`.
+    /// Folder with `services.yaml`, `alerts.yaml` and, if wanted, `plugins.yaml`.
     #[arg(long, env = "EXTRACK_CONFIG", default_value = "config")]
     config: PathBuf,
     /// Folder with plugins of your own, as for `serve`. Default: `plugins` in the configuration folder.

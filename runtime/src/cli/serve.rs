@@ -21,7 +21,7 @@ use crate::telemetry;
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Serve {
-    /// Folder with `services.yaml` and `alerts.yaml`.
+    /// Folder with `services.yaml`, `alerts.yaml` and, if wanted, `plugins.yaml`.
     #[arg(long, env = "EXTRACK_CONFIG", default_value = "config")]
     config: PathBuf,
     /// Folder for everything that is kept. One server a folder.

@@ -298,7 +298,7 @@ fn is_wasi(import: &str) -> bool {
 }
 
 /// Words of the API's routes, beside the names of plugins.
-const RESERVED: [&str; 2] = ["check", "pull"];
+pub const RESERVED_NAMES: [&str; 2] = ["check", "pull"];
 
 /// Names become file names, routes and words in SQL.
 fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
@@ -308,11 +308,6 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(c))
     };
-    /// Routes of the API that stand where a plugin's name does.
-    const ROUTES: [&str; 2] = ["pull", "check"];
-    if ROUTES.contains(&info.name.as_str()) {
-        return Err(refuse("name", format!("`{}` can't be the name of a plugin; take another", info.name)));
-    }
     if !word(&info.name, "-_") {
         return Err(refuse(
             "name",
@@ -322,7 +317,7 @@ fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
             ),
         ));
     }
-    if RESERVED.contains(&info.name.as_str()) {
+    if RESERVED_NAMES.contains(&info.name.as_str()) {
         return Err(refuse("name", format!("`{}` can't be the name of a plugin, it is part of the API", info.name)));
     }
     if !word(&info.version.to_lowercase(), "-_.+") {

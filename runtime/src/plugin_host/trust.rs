@@ -79,6 +79,11 @@ impl Trust {
         }
     }
 
+    /// Components that are named by digest.
+    pub(super) fn pinned(&self, name: &str) -> Vec<String> {
+        self.policy.load().pins.get(name).cloned().unwrap_or_default()
+    }
+
     fn path(&self, digest: &str) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(format!("{digest}.minisig")))
     }

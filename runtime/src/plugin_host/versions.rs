@@ -237,6 +237,7 @@ impl PluginHost {
         ]
         .into_iter()
         .flatten()
+        .chain(self.shared.trust.pinned(&record.name))
         .collect();
         let mut versions: Vec<(bool, UnixMillis, &str)> = record
             .versions

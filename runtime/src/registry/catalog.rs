@@ -1,6 +1,6 @@
 //! Puts the catalog together from files and API. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::compile::{CompiledService, RuleDraft};
@@ -29,10 +29,15 @@ pub(super) fn build<'a>(
         catalog.services.insert(slug.clone(), compiled.service.clone());
     }
     if let Some(draft) = &files.plugin_alert.draft {
+        // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
+        let everybody: BTreeSet<ChannelId> = catalog.channels.keys().cloned().collect();
         for plugin in plugins_in_use(&catalog) {
             let subject = plugin_subject(&plugin);
-            let rule = Arc::new(rule(draft, &subject, files));
-            catalog.rules.insert(subject, vec![rule]);
+            let mut rule = rule(draft, &subject, files);
+            if draft.channels.is_none() && rule.channels.is_empty() {
+                rule.channels = everybody.iter().cloned().collect();
+            }
+            catalog.rules.insert(subject, vec![Arc::new(rule)]);
         }
     }
     catalog

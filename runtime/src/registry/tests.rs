@@ -287,6 +287,19 @@ async fn every_plugin_in_use_has_an_alert_of_its_own() {
 }
 
 #[tokio::test]
+async fn without_defaults_whoever_is_told_of_anything_is_told_of_a_failing_plugin() {
+    let services = json!([{"name": "A", "baseUrl": "https://a"}]);
+    let alerts = json!([
+        {"name": "Down", "condition": "status == 'error'", "notifications": [{"channel": "slack", "webhook": "https://s"}]},
+        {"name": "Slow", "condition": "latency_ms > 5.0", "notifications": [{"channel": "email", "recipients": ["ops@a"]}]},
+    ]);
+    let registry = registry(entries(services, alerts, json!([])), Arc::default()).await;
+    for (subject, rules) in plugin_alerts(&registry) {
+        assert!(rules[0].ends_with("\"error != null\" email slack"), "{subject}: {rules:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_entry_of_its_name_takes_the_place_of_the_built_in_alert() {
     let services = || json!([{"name": "A", "baseUrl": "https://a"}]);
     for (entry, wanted) in [

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::cli::print::line;
+use crate::plugin_host::RESERVED_NAMES;
 
 const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
 const KINDS: [&str; 4] = ["probe", "rule", "notifier", "webhook"];
@@ -109,6 +110,9 @@ fn check_name(name: &str) -> Result<()> {
     }
     if TAKEN.contains(&name) {
         bail!("`{name}` can't be a plugin's name: packages of that name mean something else");
+    }
+    if RESERVED_NAMES.contains(&name) {
+        bail!("`{name}` can't be a plugin's name: it is a word of the admin API");
     }
     Ok(())
 }

@@ -162,6 +162,10 @@ impl Compiler<'_> {
                            write `status in ['unhealthy', 'error']` to be told of both";
             self.report.warn(child(at, CONDITION), message);
         }
+        if text.contains("error_kind=='plugin'") || text.contains("'plugin'==error_kind") {
+            let message = "never holds: rules don't see runs whose check broke; the built-in alert `Plugin failing` tells of them";
+            self.report.warn(child(at, CONDITION), message);
+        }
     }
 
     /// With the index of each in its list.

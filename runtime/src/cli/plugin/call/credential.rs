@@ -46,7 +46,7 @@ pub(super) fn secret(option: &str, text: &str) -> Result<SecretString> {
     };
     if value.is_empty() {
         bail!(
-            "the secret of `--auth` is empty; a `$VARIABLE` that the shell should not replace stands in single quotes"
+            "the secret of `{option}` is empty; a `$VARIABLE` that the shell should not replace stands in single quotes"
         );
     }
     Ok(value.into())
