@@ -40,9 +40,7 @@ pub use plugin_version::{
 };
 pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
 pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdict};
-pub use run_group::{
-    COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us,
-};
+pub use run_group::{COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 

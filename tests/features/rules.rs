@@ -60,7 +60,8 @@ async fn what_is_left_of_a_rate_limit_is_read_from_headers_kept_and_alerted_on()
     left("412");
     let firing = wait_for_alert(&api, "Quota", "firing").await;
     assert!(
-        summary(&firing).starts_with(&format!("rate limit `core` of {host} has 412 of 5000 left (8.2 %), wanted at least 10 %")),
+        summary(&firing)
+            .starts_with(&format!("rate limit `core` of {host} has 412 of 5000 left (8.2 %), wanted at least 10 %")),
         "{firing}"
     );
     left("4999");
@@ -97,12 +98,18 @@ alerts:
     assert_eq!(api.list("/api/v1/alerts").await, Vec::<Value>::new());
     vendor.set_status("/flaky", 503);
     let errors = wait_for_alert(&api, "Errors", "firing").await;
-    assert!(summary(&errors).contains("of runs over 5s failed (") && summary(&errors).ends_with("wanted at most 20 %"), "{errors}");
+    assert!(
+        summary(&errors).contains("of runs over 5s failed (") && summary(&errors).ends_with("wanted at most 20 %"),
+        "{errors}"
+    );
     let burning = wait_for_alert(&api, "Burning", "firing").await;
     assert!(summary(&burning).starts_with("error budget of 99 % over 1d burns "), "{burning}");
     assert!(summary(&burning).contains("of it is left"), "{burning}");
     let both = wait_for_alert(&api, "Both", "firing").await;
-    assert!(summary(&both).contains("probe http is `unhealthy`") && summary(&both).contains("failures('10s') is "), "{both}");
+    assert!(
+        summary(&both).contains("probe http is `unhealthy`") && summary(&both).contains("failures('10s') is "),
+        "{both}"
+    );
     vendor.set_status("/flaky", 200);
     for name in ["Errors", "Burning", "Both"] {
         wait_for_alert(&api, name, "resolved").await;
@@ -134,11 +141,8 @@ alerts:
   - {name: Untrusted, type: certificate, threshold: 1, services: [strange], notifications: []}
   - {name: Silent, type: absence, window: 3s, services: [quiet], notifications: []}
 "#;
-    let runtime = TestRuntime::builder()
-        .services(format!("services:\n{secure}{quiet}{strange}"))
-        .alerts(alerts)
-        .start()
-        .await;
+    let runtime =
+        TestRuntime::builder().services(format!("services:\n{secure}{quiet}{strange}")).alerts(alerts).start().await;
     let api = runtime.api();
     let ends = wait_for_alert(&api, "Ends", "firing").await;
     assert!(

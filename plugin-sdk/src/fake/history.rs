@@ -23,7 +23,12 @@ pub fn sample(ts_ms: u64, status: Status, latency_ms: impl Into<Option<u64>>) ->
 }
 
 /// A reading of the limit `default` that ends at `reset_ms`.
-pub fn rate_limit(ts_ms: u64, remaining: u64, quota: impl Into<Option<u64>>, reset_ms: impl Into<Option<u64>>) -> RateLimit {
+pub fn rate_limit(
+    ts_ms: u64,
+    remaining: u64,
+    quota: impl Into<Option<u64>>,
+    reset_ms: impl Into<Option<u64>>,
+) -> RateLimit {
     RateLimit {
         ts_ms,
         probe: "http".to_owned(),
@@ -107,7 +112,13 @@ impl State {
     }
 
     /// As the real host does, with latencies as they are.
-    pub(crate) fn history_buckets(&mut self, from_ms_ago: u64, to_ms_ago: u64, step_ms: u64, quantile: f64) -> Vec<Bucket> {
+    pub(crate) fn history_buckets(
+        &mut self,
+        from_ms_ago: u64,
+        to_ms_ago: u64,
+        step_ms: u64,
+        quantile: f64,
+    ) -> Vec<Bucket> {
         let asked =
             json!({"from_ms_ago": from_ms_ago, "to_ms_ago": to_ms_ago, "step_ms": step_ms, "quantile": quantile});
         if let Some(buckets) = self.recorded("history.buckets", &asked) {

@@ -585,8 +585,10 @@ mod tests {
 
     /// Thirty days at a run every 10 s: every hundredth fails, and latency is 100 ms, in the first hour of a day 400 ms.
     fn month() -> ServiceHistory {
-        let mut history =
-            ServiceHistory::new(Reach { look_back: Duration::from_secs(30 * 86_400), interval: Duration::from_secs(10) });
+        let mut history = ServiceHistory::new(Reach {
+            look_back: Duration::from_secs(30 * 86_400),
+            interval: Duration::from_secs(10),
+        });
         for run in 0..30 * 8_640_i64 {
             let ts_ms = (run + 1) * 10_000;
             let status = if run % 100 == 99 { Status::Unhealthy } else { Status::Healthy };
@@ -602,7 +604,9 @@ mod tests {
         let history = month();
         assert_eq!(history.samples.len(), MAX_SAMPLES);
         let days = |days: u64| Duration::from_secs(days * 86_400);
-        for (window, wanted) in [(days(30), 259_200.0), (days(3), 25_920.0), (days(1), 8_640.0), (12 * 60 * MINUTE, 4_320.0)] {
+        for (window, wanted) in
+            [(days(30), 259_200.0), (days(3), 25_920.0), (days(1), 8_640.0), (12 * 60 * MINUTE, 4_320.0)]
+        {
             let found = history.summary(window);
             assert!((found.count as f64 / wanted - 1.0).abs() < 0.002, "{window:?}: {found:?}");
             assert!((found.error_rate().unwrap() - 1.0).abs() < 0.01, "{window:?}: {found:?}");

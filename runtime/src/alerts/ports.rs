@@ -10,8 +10,8 @@ use crate::domain::{
     Alert, AlertEvent, AlertId, AlertRule, Channel, ChannelId, DeliveryError, History, Message, Notification,
     NotificationState, Observation, Receipt, RunGroup, UnixMillis, Verdict,
 };
-pub use crate::store::results::GroupSpan;
 pub use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, NotificationDraft, Transition};
+pub use crate::store::results::GroupSpan;
 
 /// Why something outside could not be done, for people. Everything here is worth another attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -56,7 +56,8 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
     let Some(found) = latency(settings.window, Duration::ZERO, settings).pop() else {
         return Verdict::no_opinion(format!("no run in {} had an answer", time::format(settings.window)));
     };
-    let before = history::buckets(settings.baseline + settings.window, settings.window, settings.window, settings.quantile);
+    let before =
+        history::buckets(settings.baseline + settings.window, settings.window, settings.window, settings.quantile);
     let before: Vec<f64> = before.iter().filter_map(|bucket| Some(bucket.latency_us? as f64 / 1_000.0)).collect();
     if (before.len() as u64) < settings.min_baseline {
         return Verdict::no_opinion(format!(
@@ -67,12 +68,15 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
             settings.min_baseline
         ));
     }
-    let hour: Vec<f64> = (1..=settings.days).flat_map(|day| latency(DAY * day + HALF_HOUR, DAY * day - HALF_HOUR, settings)).collect();
+    let hour: Vec<f64> =
+        (1..=settings.days).flat_map(|day| latency(DAY * day + HALF_HOUR, DAY * day - HALF_HOUR, settings)).collect();
     let just_now = Usual::of(before);
     let this_hour = Usual::of(hour).filter(|usual| usual.count >= LEAST_DAYS);
     let Some(just_now) = just_now else { return Verdict::no_opinion("nothing is known of before") };
-    let usuals = [Some((just_now, format!("the {} before", time::format(settings.baseline)))),
-        this_hour.map(|usual| (usual, format!("this hour of {} days", usual.count)))];
+    let usuals = [
+        Some((just_now, format!("the {} before", time::format(settings.baseline)))),
+        this_hour.map(|usual| (usual, format!("this hour of {} days", usual.count))),
+    ];
     let usuals: Vec<(Usual, String)> = usuals.into_iter().flatten().collect();
     let is_breached = usuals.iter().all(|(usual, _)| is_far(found, *usual, settings));
     let said: Vec<String> = usuals.iter().map(|(usual, when)| format!("{when} {}", said(found, *usual))).collect();
@@ -112,7 +116,12 @@ fn is_far(found: f64, usual: Usual, settings: &Settings) -> bool {
 }
 
 fn said(found: f64, usual: Usual) -> String {
-    format!("it was {} ± {} ms ({} times the spread away)", shown(usual.middle), shown(usual.spread), shown(usual.score(found).abs()))
+    format!(
+        "it was {} ± {} ms ({} times the spread away)",
+        shown(usual.middle),
+        shown(usual.spread),
+        shown(usual.score(found).abs())
+    )
 }
 
 fn shown(number: f64) -> f64 {

@@ -6,9 +6,7 @@ use super::*;
 fn judge(hours: u64, latency_ms: impl Fn(u64) -> u64, settings: &str) -> Verdict {
     let host = Host::install();
     let now_ms = host.now_ms();
-    host.set_history(
-        (0..hours * 60).rev().map(|ago| sample(now_ms - ago * 60_000, Status::Healthy, latency_ms(ago))),
-    );
+    host.set_history((0..hours * 60).rev().map(|ago| sample(now_ms - ago * 60_000, Status::Healthy, latency_ms(ago))));
     evaluate(&Evaluation::of("shop-api", now_ms), &Settings::from_json(settings).unwrap())
 }
 

@@ -165,9 +165,11 @@ mod tests {
     fn judge(minutes: u64, fails: impl Fn(u64) -> bool, settings: &str) -> Verdict {
         let host = Host::install();
         let now_ms = host.now_ms();
-        host.set_history((0..minutes).rev().map(|ago| {
-            sample(now_ms - ago * 60_000, if fails(ago) { Status::Error } else { Status::Healthy }, 10)
-        }));
+        host.set_history(
+            (0..minutes)
+                .rev()
+                .map(|ago| sample(now_ms - ago * 60_000, if fails(ago) { Status::Error } else { Status::Healthy }, 10)),
+        );
         evaluate(&Evaluation::of("shop-api", now_ms), &Settings::from_json(settings).unwrap())
     }
 
@@ -201,7 +203,10 @@ mod tests {
     #[test]
     fn the_first_failure_after_a_start_is_no_bad_month() {
         assert!(!judge(1, |_| true, r#"{"objective": 99.9}"#).is_breached());
-        assert!(judge(5, |_| true, r#"{"objective": 99.9}"#).is_breached(), "four minutes of an hour are 67 times too fast");
+        assert!(
+            judge(5, |_| true, r#"{"objective": 99.9}"#).is_breached(),
+            "four minutes of an hour are 67 times too fast"
+        );
         assert!(matches!(judge(0, |_| true, r#"{"objective": 99.9}"#), Verdict::NoOpinion(_)));
     }
 
@@ -210,7 +215,11 @@ mod tests {
         let settings = r#"{"objective": 90, "period": "1h", "windows": [{"factor": 2, "long": "10m", "short": "1m"}]}"#;
         let verdict = judge(60, |ago| ago < 3, settings);
         assert!(verdict.is_breached(), "{}", verdict.summary());
-        assert!(verdict.summary().contains("burns 2.7 times as fast as it may over 10m, 10 over 1m"), "{}", verdict.summary());
+        assert!(
+            verdict.summary().contains("burns 2.7 times as fast as it may over 10m, 10 over 1m"),
+            "{}",
+            verdict.summary()
+        );
         let parsed = Settings::from_json(settings).unwrap();
         assert_eq!(look_back(&parsed), Duration::from_secs(3_600));
         assert_eq!(look_back(&Settings::from_json(r#"{"objective": 99}"#).unwrap()), Duration::from_secs(30 * 86_400));

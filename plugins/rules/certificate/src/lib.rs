@@ -86,14 +86,26 @@ mod tests {
     #[test]
     fn the_certificate_that_ends_first_counts() {
         for (samples, is_breached, summary) in [
-            (vec![saw("tls", 0, 14)], false, "the certificate that probe `tls` saw has 14 days left, wanted at least 14"),
-            (vec![saw("tls", 30, 14)], true, "the certificate that probe `tls` saw has 13 days left, wanted at least 14"),
+            (
+                vec![saw("tls", 0, 14)],
+                false,
+                "the certificate that probe `tls` saw has 14 days left, wanted at least 14",
+            ),
+            (
+                vec![saw("tls", 30, 14)],
+                true,
+                "the certificate that probe `tls` saw has 13 days left, wanted at least 14",
+            ),
             (
                 vec![saw("http", 1, 90), saw("tls", 1, 6), saw("http", 0, 90)],
                 true,
                 "the certificate that probe `tls` saw has 6 days left, wanted at least 14",
             ),
-            (vec![saw("tls", 0, -2)], true, "the certificate that probe `tls` saw ended 2 days ago, wanted at least 14"),
+            (
+                vec![saw("tls", 0, -2)],
+                true,
+                "the certificate that probe `tls` saw ended 2 days ago, wanted at least 14",
+            ),
         ] {
             let verdict = judge(samples, "{}");
             assert_eq!((verdict.is_breached(), verdict.summary()), (is_breached, summary));

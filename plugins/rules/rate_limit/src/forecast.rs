@@ -32,7 +32,8 @@ impl Forecast {
         }
         let count = points.len() as f64;
         // Beside the last moment, so that big numbers do not swallow small differences.
-        let (mean_x, mean_y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + (point.0 - last.0) / count, y + point.1 / count));
+        let (mean_x, mean_y) =
+            points.iter().fold((0.0, 0.0), |(x, y), point| (x + (point.0 - last.0) / count, y + point.1 / count));
         let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
         for (x, y) in &points {
             let (dx, dy) = (x - last.0 - mean_x, y - mean_y);
@@ -57,7 +58,8 @@ impl Forecast {
 
 /// Readings after the last time that more was left than before.
 fn since_anew(readings: &[RateLimit]) -> &[RateLimit] {
-    let start = readings.windows(2).rposition(|pair| pair[1].remaining > pair[0].remaining).map_or(0, |index| index + 1);
+    let start =
+        readings.windows(2).rposition(|pair| pair[1].remaining > pair[0].remaining).map_or(0, |index| index + 1);
     &readings[start..]
 }
 

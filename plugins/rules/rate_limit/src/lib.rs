@@ -46,10 +46,15 @@ fn evaluate(evaluation: &Evaluation, settings: &Settings) -> Verdict {
     for reading in history::rate_limits().into_iter().filter(|reading| is_looked_at(reading, settings)) {
         limits.entry((reading.host.clone(), reading.name.clone())).or_default().push(reading);
     }
-    let judged = limits.values().filter_map(|readings| judge(readings, evaluation.now_ms, settings));
-    let worst = judged.min_by(|one, other| {
-        other.is_breached.cmp(&one.is_breached).then(one.left.total_cmp(&other.left))
+    let latest = history::latest_by_probe();
+    let judged = limits.values().filter_map(|readings| {
+        let last = readings.last()?;
+        // The moment of a run is when it was due, before its answers came.
+        let heard_since = latest.iter().any(|sample| sample.probe == last.probe && sample.ts_ms > last.ts_ms);
+        judge(readings, heard_since, evaluation.now_ms, settings)
     });
+    let worst =
+        judged.min_by(|one, other| other.is_breached.cmp(&one.is_breached).then(one.left.total_cmp(&other.left)));
     match worst {
         Some(judged) => judged.finding.breached_if(judged.is_breached),
         None => Verdict::no_opinion(format!(
@@ -64,18 +69,21 @@ fn is_looked_at(reading: &RateLimit, settings: &Settings) -> bool {
         && settings.host.as_ref().is_none_or(|host| *host == reading.host)
 }
 
-/// None for a limit of which nothing recent is known.
-fn judge(readings: &[RateLimit], now_ms: u64, settings: &Settings) -> Option<Judged> {
+/// None for a limit of which nothing recent is known. `heard_since`: its probe has had another run.
+fn judge(readings: &[RateLimit], heard_since: bool, now_ms: u64, settings: &Settings) -> Option<Judged> {
     let last = readings.last()?;
     let remaining = last.remaining?;
-    if now_ms.saturating_sub(last.ts_ms) > time::millis(settings.max_age) {
-        return None;
-    }
     let name = format!("rate limit `{}` of {}", last.name, last.host);
+    let is_over = |text: String| Some(Judged { finding: Finding::new(text), left: 100.0, is_breached: false });
     let anew = last.reset_ms.map(|reset_ms| reset_ms.saturating_sub(now_ms));
     if anew == Some(0) {
-        let text = format!("{name} has started anew since {remaining} were left");
-        return Some(Judged { finding: Finding::new(text), left: 100.0, is_breached: false });
+        return is_over(format!("{name} has started anew since {remaining} were left"));
+    }
+    if anew.is_none() && heard_since {
+        return is_over(format!("{name} was not spoken of again since {remaining} were left"));
+    }
+    if now_ms.saturating_sub(last.ts_ms) > time::millis(settings.max_age) {
+        return None;
     }
     let percent = last.quota.filter(|quota| *quota > 0).map(|quota| remaining as f64 * 100.0 / quota as f64);
     let of = last.quota.map_or_else(String::new, |quota| format!(" of {quota}"));

@@ -1,4 +1,4 @@
-use extrack_plugin::fake::{Host, rate_limit};
+use extrack_plugin::fake::{Host, rate_limit, sample};
 
 use super::*;
 
@@ -35,8 +35,20 @@ fn too_little_left_is_a_breach() {
             true,
             "rate limit `default` of api.example.com has 40 left, wanted at least 50; it starts anew in 12m",
         ),
-        (0, None, "{}", true, "rate limit `default` of api.example.com has 0 left, wanted at least 10 %; it starts anew in 12m"),
-        (1, None, "{}", false, "rate limit `default` of api.example.com has 1 left, wanted at least 10 %; it starts anew in 12m"),
+        (
+            0,
+            None,
+            "{}",
+            true,
+            "rate limit `default` of api.example.com has 0 left, wanted at least 10 %; it starts anew in 12m",
+        ),
+        (
+            1,
+            None,
+            "{}",
+            false,
+            "rate limit `default` of api.example.com has 1 left, wanted at least 10 %; it starts anew in 12m",
+        ),
     ] {
         let verdict = judge_readings(|now_ms| vec![rate_limit(now_ms, left, quota, now_ms + 12 * MINUTE)], settings);
         assert_eq!((verdict.is_breached(), verdict.summary()), (is_breached, summary));
@@ -50,7 +62,9 @@ fn running_out_before_it_starts_anew_is_a_breach() {
         move |now_ms: u64| {
             (0..10)
                 .rev()
-                .map(|ago| rate_limit(now_ms - ago * MINUTE, 2_000 + ago * 100, 5_000, reset_in.map(|reset| now_ms + reset)))
+                .map(|ago| {
+                    rate_limit(now_ms - ago * MINUTE, 2_000 + ago * 100, 5_000, reset_in.map(|reset| now_ms + reset))
+                })
                 .collect()
         }
     };
@@ -90,4 +104,14 @@ fn what_is_over_or_old_is_not_held_against_it() {
     let old = judge_readings(|now_ms| vec![rate_limit(now_ms - 61 * MINUTE, 0, 100, now_ms + MINUTE)], "{}");
     assert!(matches!(old, Verdict::NoOpinion(_)));
     assert!(matches!(judge_readings(|_| Vec::new(), "{}"), Verdict::NoOpinion(_)));
+    // A refusal without a moment, and an answer after it that says nothing.
+    let host = Host::install();
+    let refused = rate_limit(host.now_ms() - 1_000, 0, None, None);
+    let run = |ts_ms| sample(ts_ms, Status::Healthy, 10);
+    for (last_ms, is_breached) in [(host.now_ms() - 1_500, true), (host.now_ms(), false)] {
+        host.set_rate_limits([refused.clone()]);
+        host.set_history([run(last_ms)]);
+        let verdict = evaluate(&Evaluation::of("shop-api", host.now_ms()), &Settings::from_json("{}").unwrap());
+        assert_eq!(verdict.is_breached(), is_breached, "{}", verdict.summary());
+    }
 }

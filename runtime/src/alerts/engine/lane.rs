@@ -160,7 +160,8 @@ impl Lane {
 
     /// Time in which the program did not run, or the machine slept, is time in which nothing could be heard.
     fn follow_clock(&mut self, core: &Core, tick_ms: Option<UnixMillis>) {
-        let longest_ms = i64::try_from(core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).saturating_mul(TICKS_MISSED);
+        let longest_ms =
+            i64::try_from(core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).saturating_mul(TICKS_MISSED);
         let slept = tick_ms.zip(self.ticked_ms).is_some_and(|(now_ms, before_ms)| now_ms - before_ms > longest_ms);
         self.ticked_ms = tick_ms.or(self.ticked_ms);
         if self.watched_since_ms.is_none() || slept {

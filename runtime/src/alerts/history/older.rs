@@ -40,7 +40,14 @@ impl Older {
     }
 
     /// Takes in one run that covers the time until the next.
-    pub(super) fn add(&mut self, ts_ms: UnixMillis, probe: ProbeIndex, status: Status, latency_us: Option<u64>, covered_ms: i64) {
+    pub(super) fn add(
+        &mut self,
+        ts_ms: UnixMillis,
+        probe: ProbeIndex,
+        status: Status,
+        latency_us: Option<u64>,
+        covered_ms: i64,
+    ) {
         let bin = latency_us.filter(|_| status.is_available()).map(latency_bin);
         let start_ms = self.slot_of(ts_ms);
         self.slots.entry((start_ms, probe)).or_default().add(status, bin, 1, covered_ms.max(0) as u64);

@@ -50,8 +50,15 @@ impl Found<'_> {
             Some(position) => position,
             None if self.limits.len() < MAX_RATE_LIMITS => {
                 let host = self.host.to_owned();
-                let blank =
-                    RateLimit { ts_ms: self.now_ms, host, name, quota: None, remaining: None, reset_ms: None, window_ms: None };
+                let blank = RateLimit {
+                    ts_ms: self.now_ms,
+                    host,
+                    name,
+                    quota: None,
+                    remaining: None,
+                    reset_ms: None,
+                    window_ms: None,
+                };
                 self.limits.push(blank);
                 self.limits.len() - 1
             }
@@ -397,7 +404,12 @@ mod tests {
             ("a refusal without a moment", 429, &[], &["default -/0 - -"]),
             ("a refusal by date", 503, &[("retry-after", "Thu, 01 Jan 2026 00:01:00 GMT")], &["default -/0 60 -"]),
             ("out of order", 503, &[], &[]),
-            ("a refusal with a limit beside it", 429, &[("x-ratelimit-limit", "9"), ("retry-after", "4")], &["default 9/0 4 -"]),
+            (
+                "a refusal with a limit beside it",
+                429,
+                &[("x-ratelimit-limit", "9"), ("retry-after", "4")],
+                &["default 9/0 4 -"],
+            ),
             ("an answer that is none", 200, &[("retry-after", "120")], &[]),
             (
                 "which of two ran out is not said",
@@ -406,10 +418,20 @@ mod tests {
                 &["a -/1 - -", "b -/2 - -", "retry-after -/0 3 -"],
             ),
             ("20 ms", 200, &[("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", "20ms")], &["default -/1 0.02 -"]),
-            ("no reset far away", 200, &[("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", "9e14")], &["default -/1 - -"]),
+            (
+                "no reset far away",
+                200,
+                &[("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", "9e14")],
+                &["default -/1 - -"],
+            ),
             ("a fraction", 200, &[("x-ratelimit-remaining", "49.0")], &["default -/49 - -"]),
             ("a reset alone", 200, &[("x-ratelimit-reset", "60")], &[]),
-            ("rubbish", 200, &[("x-ratelimit-remaining", "plenty"), ("ratelimit", ";;=,"), ("ratelimit-policy", "\"")], &[]),
+            (
+                "rubbish",
+                200,
+                &[("x-ratelimit-remaining", "plenty"), ("ratelimit", ";;=,"), ("ratelimit-policy", "\"")],
+                &[],
+            ),
             ("nothing", 200, &[("content-type", "text/plain")], &[]),
         ];
         for (name, status, headers, wanted) in cases {

@@ -67,7 +67,9 @@ impl Host for RunState {
 
     fn latest_by_probe(&mut self) -> wasmtime::Result<Vec<Sample>> {
         let call = begin!(self, "history.latest-by-probe", &(), 0);
-        self.of_history(call, |history| history.latest_by_probe().iter().map(|sample| convert::sample(sample)).collect())
+        self.of_history(call, |history| {
+            history.latest_by_probe().iter().map(|sample| convert::sample(sample)).collect()
+        })
     }
 
     fn buckets(

@@ -18,7 +18,8 @@ pub(super) fn by_run(
     first_run_id: i64,
 ) -> Result<ByRun, ResultError> {
     // An answer comes after the moment its run was due.
-    let sql = "SELECT run_id, epoch_ms(ts), host, name, quota, remaining, epoch_ms(reset_ts), window_ms FROM fact.rate_limits
+    let sql =
+        "SELECT run_id, epoch_ms(ts), host, name, quota, remaining, epoch_ms(reset_ts), window_ms FROM fact.rate_limits
          WHERE service = ? AND ts >= make_timestamp(? * 1000) AND run_id >= ? ORDER BY ts DESC LIMIT ?";
     let mut statement = connection.prepare(sql).map_err(reading)?;
     let mut rows = statement.query(params![service, since_ms, first_run_id, MAX_ROWS as i64]).map_err(reading)?;

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
-    AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RateLimit, RunOutcome, Severity,
-    Status, StoredRuns, WEBHOOK, duration_bucket,
+    AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RateLimit, RunOutcome,
+    Severity, Status, StoredRuns, WEBHOOK, duration_bucket,
 };
 
 const MINUTE: i64 = 60_000;
@@ -672,7 +672,8 @@ async fn runs_are_counted_by_slots_of_time() {
     let before_ms = START + 5 * 86_400_000 - 600_000;
     let span = GroupSpan { since_ms: START, before_ms, covered_by_one_run: Duration::from_secs(300) };
     let groups = running.store.observation_groups("shop-api", span).await.unwrap();
-    let runs = |status: Status| groups.iter().filter(|group| group.status == status).map(|group| group.runs).sum::<u64>();
+    let runs =
+        |status: Status| groups.iter().filter(|group| group.status == status).map(|group| group.runs).sum::<u64>();
     // The last one lies at the end of the span, and run 720 of the other test data in its beginning.
     assert_eq!((runs(Status::Healthy), runs(Status::Unhealthy), runs(Status::Error)), (479, 240, 0));
     assert!(groups.iter().all(|group| group.covered_ms <= 300_000 * group.runs));
