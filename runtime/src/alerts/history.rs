@@ -609,7 +609,7 @@ mod tests {
         {
             let found = history.summary(window);
             assert!((found.count as f64 / wanted - 1.0).abs() < 0.002, "{window:?}: {found:?}");
-            assert!((found.error_rate().unwrap() - 1.0).abs() < 0.01, "{window:?}: {found:?}");
+            assert!((found.error_rate().unwrap() - 1.0).abs() < 0.03, "{window:?}: {found:?}");
             let covered = found.covered_ms as f64 / window.as_millis() as f64;
             assert!((0.998..=1.0).contains(&covered), "{window:?}: {covered}");
         }

@@ -517,7 +517,7 @@ async fn time_in_which_nobody_listened_is_no_silence() {
 
 #[tokio::test(start_paused = true)]
 async fn an_observation_from_before_a_tick_does_not_turn_time_back() {
-    let mut world = World::new(&[absent(60)]).await;
+    let world = World::new(&[absent(60)]).await;
     pass(90).await;
     assert_eq!(world.store.story(), ["1:firing"]);
     // It was due before the tick that fired, and ended after it.

@@ -248,8 +248,8 @@ fn moment(text: &str, now_ms: UnixMillis) -> Option<UnixMillis> {
     let moment_ms = match text.parse::<f64>() {
         Ok(number) if !number.is_finite() || number < 0.0 => return None,
         Ok(number) if number >= EPOCH_MILLIS => number as i64,
-        Ok(number) if number >= EPOCH_SECONDS => (number * 1_000.0) as i64,
-        Ok(number) => now_ms.saturating_add((number * 1_000.0) as i64),
+        Ok(number) if number >= EPOCH_SECONDS => (number * 1_000.0).round() as i64,
+        Ok(number) => now_ms.saturating_add((number * 1_000.0).round() as i64),
         Err(_) => match duration_ms(text) {
             Some(ms) => now_ms.saturating_add(ms),
             None => date_ms(text)?,

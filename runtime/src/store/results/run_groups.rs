@@ -36,8 +36,8 @@ impl ResultStore {
                      WHERE service = ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000) AND NOT missed
                          AND (coalesce(error_kind, '') <> 'plugin' OR status IN ('healthy', 'degraded'))
                  )
-                 SELECT epoch_ms(slot), probe, status, bin, count(*), sum(covered_ms)::BIGINT FROM runs
-                 GROUP BY ALL ORDER BY slot DESC LIMIT ?",
+                 SELECT epoch_ms(slot) AS start_ms, probe, status, bin, count(*), sum(covered_ms)::BIGINT FROM runs
+                 GROUP BY ALL ORDER BY start_ms DESC LIMIT ?",
                 LATENCY_BINS - 1
             );
             let most_ms = i64::try_from(span.covered_by_one_run.as_millis()).unwrap_or(i64::MAX);
