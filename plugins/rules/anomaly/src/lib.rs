@@ -134,9 +134,10 @@ fn look_back(settings: &Settings) -> Duration {
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let windows = settings.baseline.as_millis() / settings.window.as_millis().max(1);
-    let message = if settings.window.is_zero() {
-        "`window` has to be longer, e.g. `5m`".to_owned()
-    } else if windows < u128::from(settings.min_baseline) {
+    if settings.window.is_zero() {
+        return vec![Fault { path: "/window".to_owned(), message: "has to be longer, e.g. `5m`".to_owned() }];
+    }
+    let message = if windows < u128::from(settings.min_baseline) {
         format!("`baseline` holds {windows} windows, and `minBaseline` wants {}", settings.min_baseline)
     } else if windows > 1_000 {
         format!("`baseline` holds {windows} windows, more than 1000; make `window` longer")

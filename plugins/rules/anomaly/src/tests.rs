@@ -68,7 +68,7 @@ fn has_no_opinion_before_it_knows_what_is_usual() {
 fn settings_have_to_fit_each_other() {
     for (settings, message) in [
         (r#"{"baseline": "30m"}"#, "`baseline` holds 6 windows, and `minBaseline` wants 12"),
-        (r#"{"window": "0s"}"#, "`window` has to be longer, e.g. `5m`"),
+        (r#"{"window": "0s"}"#, "has to be longer, e.g. `5m`"),
         (r#"{"window": "10s"}"#, "`baseline` holds 2160 windows, more than 1000; make `window` longer"),
     ] {
         assert_eq!(check_settings(&Settings::from_json(settings).unwrap())[0].message, message);
