@@ -51,9 +51,9 @@ impl Settings {
         }
     }
 
-    /// Percent of the runs that may fail.
+    /// Percent of the runs that may fail; 0.1 and not 0.09999999999999432 for 99.9.
     fn budget(&self) -> f64 {
-        100.0 - self.objective
+        ((100.0 - self.objective) * 1e9).round() / 1e9
     }
 }
 
@@ -105,8 +105,8 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
     let mut finding = Finding::new(text).value(worst.long).wanted(*factor).detail("error_budget_left_percent", left);
     for burn in &burns {
         finding = finding
-            .detail(format!("burn_rate_{}", time::format(burn.window.long)), burn.long)
-            .detail(format!("burn_rate_{}", time::format(burn.window.short)), burn.short);
+            .detail(format!("burn_rate_long_{}", time::format(burn.window.long)), burn.long)
+            .detail(format!("burn_rate_short_{}", time::format(burn.window.short)), burn.short);
     }
     finding.breached_if(burns.iter().any(Burn::is_breached))
 }
