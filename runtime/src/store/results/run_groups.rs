@@ -30,25 +30,29 @@ impl ResultStore {
                          if(ts < make_timestamp(? * 1000), time_bucket(INTERVAL 1 HOUR, ts), time_bucket(INTERVAL 5 MINUTE, ts)) AS slot,
                          if(status IN ('healthy', 'degraded') AND latency_us IS NOT NULL,
                              least(floor(log2(greatest(latency_us, 1)) * 16)::INTEGER, {}), NULL) AS bin,
-                         least(coalesce(epoch_ms(lead(ts) OVER (PARTITION BY probe ORDER BY ts, run_id)), ?) - epoch_ms(ts), ?)
+                         least(coalesce(epoch_ms(lead(ts) OVER (PARTITION BY probe ORDER BY ts, run_id)) - epoch_ms(ts), ?), ?)
                              AS covered_ms
                      FROM fact.observations
                      WHERE service = ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000) AND NOT missed
                          AND (coalesce(error_kind, '') <> 'plugin' OR status IN ('healthy', 'degraded'))
                  )
                  SELECT epoch_ms(slot) AS start_ms, probe, status, bin, count(*), sum(covered_ms)::BIGINT FROM runs
+                 WHERE ts < make_timestamp(? * 1000)
                  GROUP BY ALL ORDER BY start_ms DESC LIMIT ?",
                 LATENCY_BINS - 1
             );
             let most_ms = i64::try_from(span.covered_by_one_run.as_millis()).unwrap_or(i64::MAX);
             let mut statement = connection.prepare(&sql).map_err(reading)?;
             let fine_ms = fine_from_ms(span.before_ms);
+            // The run after the last one tells how long that spoke for the service.
+            let until_ms = span.before_ms.saturating_add(most_ms);
             let asked = params![
                 fine_ms,
-                span.before_ms,
+                most_ms,
                 most_ms,
                 service,
                 span.since_ms,
+                until_ms,
                 span.before_ms,
                 MAX_ROWS as i64
             ];
