@@ -70,8 +70,8 @@ if [ "$what" != build ]; then
   have docker-registry || apt_install docker-registry || fail "the tests need docker-registry"
   /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || apt_install python3-aiosmtpd || fail "the tests need Python's aiosmtpd"
   # The templates for JavaScript and Python fetch the rest from their package registries.
-  node_is_new() { have npm && node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null; }
-  node_is_new || { apt_install nodejs npm && node_is_new; } || fail "the tests of the JavaScript templates need Node.js 18 or newer, with npm"
+  node_is_new() { have npm && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null; }
+  node_is_new || { apt_install nodejs npm && node_is_new; } || fail "the tests of the JavaScript templates need Node.js 20 or newer, with npm"
   python_has_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
   python_has_venv || { apt_install python3 python3-venv && python_has_venv; } || fail "the tests of the Python templates need Python 3.11 or newer, with venv"
 fi
