@@ -20,8 +20,10 @@ pub mod plugin_health;
 pub mod plugin_policy;
 mod plugin_trust;
 pub mod plugin_version;
+pub mod rate_limit;
 pub mod route;
 pub mod rule;
+pub mod run_group;
 pub mod shadow;
 pub mod size;
 pub mod slug;
@@ -37,7 +39,7 @@ pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
     SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
-pub use channel_options::{ChannelOptions, Fallback, RateLimit};
+pub use channel_options::{ChannelOptions, Fallback, MessageRate};
 pub use digest::digest;
 pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
@@ -60,8 +62,10 @@ pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
     ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
 };
+pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
 pub use route::{Destination, GroupBy, Route};
-pub use rule::{Finding, History, Summary, Verdict};
+pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdict};
+pub use run_group::{COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 

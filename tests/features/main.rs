@@ -19,6 +19,7 @@ mod plugins;
 mod probes;
 mod recordings;
 mod routing;
+mod rules;
 mod scheduler;
 mod secrets;
 mod services;
