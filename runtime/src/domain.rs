@@ -3,6 +3,8 @@
 pub mod alert;
 pub mod alert_group;
 pub mod catalog;
+mod channel_options;
+mod digest;
 pub mod duration;
 pub mod escalation;
 pub mod event;
@@ -10,6 +12,7 @@ pub mod labels;
 pub mod life;
 pub mod matcher;
 pub mod message;
+mod message_template;
 pub mod mute;
 pub mod observation;
 pub mod plugin;
@@ -17,8 +20,10 @@ pub mod plugin_health;
 pub mod plugin_policy;
 mod plugin_trust;
 pub mod plugin_version;
+pub mod rate_limit;
 pub mod route;
 pub mod rule;
+pub mod run_group;
 pub mod shadow;
 pub mod size;
 pub mod slug;
@@ -34,12 +39,15 @@ pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
     SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
+pub use channel_options::{ChannelOptions, Fallback, MessageRate};
+pub use digest::digest;
 pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use labels::Labels;
 pub use life::{Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
+pub use message_template::{MessageTemplate, MessageTexts, TemplateFault};
 pub use mute::{
     Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, Recurrence, Silence, SilenceState, WindowFault,
 };
@@ -54,8 +62,10 @@ pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
     ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
 };
+pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
 pub use route::{Destination, GroupBy, Route};
-pub use rule::{Finding, History, Summary, Verdict};
+pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdict};
+pub use run_group::{COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 

@@ -3,6 +3,7 @@
 mod alerts;
 mod api;
 mod author;
+mod backtest;
 mod channels;
 mod config;
 mod contract;
@@ -18,6 +19,7 @@ mod plugins;
 mod probes;
 mod recordings;
 mod routing;
+mod rules;
 mod scheduler;
 mod secrets;
 mod services;
