@@ -16,15 +16,11 @@ pub mod escalator;
 pub mod event_copy;
 pub mod flapping;
 pub mod history;
-pub mod labels;
 pub mod lifecycle;
-pub mod matcher;
 pub mod ports;
-pub mod routing;
 pub mod signals;
 pub mod standing;
 mod stores;
-pub mod suppression;
 pub mod watchdog;
 
 #[cfg(test)]
@@ -35,7 +31,7 @@ pub use actions::{ActionError, AlertActions};
 pub use auditor::Auditor;
 pub use clock::{Clock, SystemClock};
 pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};
-pub use dispatch::{DispatchDeps, Dispatcher};
+pub use dispatch::{DispatchDeps, Dispatcher, labelled, mutes_of};
 pub use engine::{AlertEngine, EngineDeps, EngineSettings};
 pub use escalator::Escalator;
 pub use event_copy::EventCopy;

@@ -8,14 +8,17 @@ mod alerts;
 mod audit;
 mod events;
 mod health;
+mod maintenance;
 mod metrics;
 mod notifications;
 mod observations;
 mod openapi;
 mod plugins;
 mod recordings;
+mod routing;
 mod rules;
 mod services;
+mod silences;
 mod sql;
 mod webhooks;
 

@@ -206,6 +206,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         webhooks: Arc::new(monitoring),
         plugins: Arc::new(host.clone()),
         program: Arc::new(face),
+        signals: signals.clone(),
         actions: AlertActions::new(Arc::new(control.clone()), Arc::new(SystemClock), signals.clone()),
         control: control.clone(),
         results: results.clone(),
@@ -340,9 +341,9 @@ fn start_alerting(
         clock: Arc::new(SystemClock),
         signals: signals.clone(),
     });
-    let stop = tasks.stop(Stage::Delivery);
+    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));
     tasks.spawn(Stage::Delivery, "dispatcher", async move {
-        dispatcher.run(stop).await;
+        dispatcher.run(catalog, stop).await;
         Ok(())
     });
     let delivery = Delivery::new(DeliveryDeps {

@@ -4,11 +4,14 @@ mod alerts;
 mod check_config;
 mod client;
 mod demo;
+mod maintenance;
 mod plugin;
 mod print;
+mod routes;
 mod rules;
 mod serve;
 mod services;
+mod silences;
 mod sql;
 
 use std::process::ExitCode;
@@ -50,6 +53,15 @@ enum Command {
     /// Alerts: list, show, acknowledge, resolve.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Silences: mute alerts for a while.
+    #[command(subcommand)]
+    Silences(silences::Silences),
+    /// Maintenance windows: planned work during which alerts are muted.
+    #[command(subcommand)]
+    Maintenance(maintenance::Maintenance),
+    /// Who is told of which alerts.
+    #[command(subcommand)]
+    Routes(routes::Routes),
     /// Rules and escalations.
     #[command(subcommand)]
     Rules(rules::Rules),
@@ -74,6 +86,9 @@ pub fn main() -> ExitCode {
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
+            Command::Silences(silences) => silences.run(&server).await.map(|()| 0),
+            Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
+            Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
             Command::Rules(rules) => rules.run(&server).await.map(|()| 0),
         }
     });

@@ -30,7 +30,7 @@ use crate::registry::fault::child;
 use crate::registry::schema::Schema;
 use crate::registry::spec::{AlertsFile, NotificationSpec, PluginsFile, ServicesFile};
 use crate::registry::{
-    CheckedFiles, Fault, FileEntries, PluginDirectory, Registry, Report, check_files, prune_and_parse,
+    CheckedFiles, Fault, FileEntries, PluginDirectory, Registry, Report, RoutingEntries, check_files, prune_and_parse,
 };
 use document::{Document, MAX_FILE_BYTES};
 use environment::read_limited;
@@ -126,6 +126,13 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     entries.services = parse(&services, "services", &mut services_report);
     entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
+    entries.routing = RoutingEntries {
+        channels: parse_named(&alerts, "channels", &mut alerts_report).into_iter().collect(),
+        route: parse_one(&alerts, "route", &mut alerts_report),
+        mute_times: parse_named(&alerts, "muteTimes", &mut alerts_report).into_iter().collect(),
+        inhibit: parse(&alerts, "inhibit", &mut alerts_report),
+        maintenance: parse(&alerts, "maintenance", &mut alerts_report),
+    };
     entries.escalations = parse_named(&alerts, "escalations", &mut alerts_report);
     entries.alert_templates = parse_named(&alerts, "alertTemplates", &mut alerts_report);
     if let Some(watchdog) = alerts.value.get("watchdog") {
@@ -257,6 +264,10 @@ fn parse<T: DeserializeOwned>(document: &Document, list: &str, report: &mut Repo
     parsed.collect()
 }
 
+fn parse_one<T: DeserializeOwned>(document: &Document, key: &str, report: &mut Report) -> Option<T> {
+    prune_and_parse(document.value.get(key)?.clone(), &child("", key), report)
+}
+
 fn parse_named<T: DeserializeOwned>(document: &Document, map: &str, report: &mut Report) -> Vec<(String, T)> {
     let at = child("", map);
     let members = document.value.get(map).and_then(Value::as_object).cloned().unwrap_or_default();
@@ -284,5 +295,10 @@ fn first_email(entries: &FileEntries) -> Option<String> {
             alerts.find_map(|(index, alert)| find(alert.notifications.as_deref()?, child(&at, index)))
         })
     };
-    defaults.map(|(index, _)| child("/notifications", index)).or_else(shared).or_else(own)
+    let named = || {
+        let (name, _) = entries.routing.channels.iter().find(|(_, spec)| spec.channel == "email")?;
+        Some(child("/channels", name))
+    };
+    let defaults = defaults.map(|(index, _)| child("/notifications", index));
+    defaults.or_else(named).or_else(shared).or_else(own)
 }

@@ -6,14 +6,18 @@ pub mod catalog;
 pub mod duration;
 pub mod escalation;
 pub mod event;
+pub mod labels;
 pub mod life;
+pub mod matcher;
 pub mod message;
+pub mod mute;
 pub mod observation;
 pub mod plugin;
 pub mod plugin_health;
 pub mod plugin_policy;
 mod plugin_trust;
 pub mod plugin_version;
+pub mod route;
 pub mod rule;
 pub mod shadow;
 pub mod size;
@@ -23,15 +27,22 @@ pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState, NotificationStatus,
     Severity,
 };
-pub use alert_group::{AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, NotificationDraft, Timing, Told};
+pub use alert_group::{
+    AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, MuteChange, NotificationDraft, Timing, Told,
+};
 pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
     SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
 pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
+pub use labels::Labels;
 pub use life::{Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory};
+pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
+pub use mute::{
+    Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, Recurrence, Silence, SilenceState, WindowFault,
+};
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
 pub use plugin_health::{
@@ -43,6 +54,7 @@ pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
     ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
 };
+pub use route::{Destination, GroupBy, Route};
 pub use rule::{Finding, History, Summary, Verdict};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;

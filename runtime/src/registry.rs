@@ -28,7 +28,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
-pub use compile::Defaults;
+pub use compile::{Defaults, RoutingEntries, maintenance_compile, matchers};
 pub use fault::{Fault, Report};
 pub use files::{CheckedFiles, FileEntries, check_files};
 pub use plugin_policy::{plugin_policies, plugin_policy_read};
@@ -39,7 +39,7 @@ pub use record::ServiceRecord;
 pub use secrets::MASK;
 pub use stored::{ServiceStore, ServiceStoreError, StoredService};
 
-use crate::domain::{Catalog, Origin, PluginKind, slug};
+use crate::domain::{Catalog, Dependencies, Origin, PluginKind, slug};
 use compile::{CompiledService, Compiler};
 use schema::Schema;
 use spec::ServiceSpec;
@@ -153,6 +153,7 @@ impl Registry {
         let faults = secrets::restore(&mut spec, &Value::Null, self.shared.plugins.as_ref());
         let (compiled, warnings) = self.compile_new(spec, &state.files, faults).await?;
         let slug = compiled.service.slug.clone();
+        self.circle_check(&compiled)?;
         if state.files.services.contains_key(&slug) || state.api.contains_key(&slug) {
             return Err(Refusal::Exists(slug));
         }
@@ -185,6 +186,7 @@ impl Registry {
             }
         }
         let (compiled, warnings) = self.compile_new(spec, &state.files, faults).await?;
+        self.circle_check(&compiled)?;
         let revision = Some(old.stored.revision);
         let stored = self.shared.store.service_update(slug, &to_value(&compiled.spec), revision).await?;
         Ok(self.put(slug.to_owned(), ApiService { stored, compiled: Ok(compiled), warnings }))
@@ -329,10 +331,27 @@ impl Registry {
 
     fn compiler(&self, files: &CheckedFiles) -> Compiler<'_> {
         let mut compiler = Compiler::new(files.defaults, self.shared.plugins.as_ref(), Origin::Api);
-        compiler.has_default_channels = !files.default_channels.is_empty();
+        compiler.has_default_channels = !files.default_channels.is_empty() || files.routing.route.is_some();
         compiler.escalation_names = files.escalations.policies.keys().cloned().collect();
         compiler.templates = files.templates.clone();
         compiler
+    }
+
+    /// A service must not come to depend on itself.
+    fn circle_check(&self, compiled: &CompiledService) -> Result<(), Refusal> {
+        let service = &compiled.service;
+        let catalog = self.catalog();
+        let others = catalog.services.values().filter(|other| other.slug != service.slug);
+        let all = others.chain([service]).map(|service| (service.slug.clone(), service.depends_on.clone()));
+        let dependencies = Dependencies::new(all);
+        match dependencies.circles().into_iter().find(|circle| circle.contains(&service.slug.as_str())) {
+            None => Ok(()),
+            Some(circle) => {
+                let way = fault::list(circle.iter().chain(circle.first()).copied());
+                let message = format!("depends on itself: {way}; leave one of them out");
+                Err(Refusal::Invalid(vec![Fault::new("/dependsOn", message)]))
+            }
+        }
     }
 
     /// `faults` are those found before; they are told with the others.

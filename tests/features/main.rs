@@ -17,6 +17,7 @@ mod lifecycle;
 mod plugins;
 mod probes;
 mod recordings;
+mod routing;
 mod scheduler;
 mod secrets;
 mod services;

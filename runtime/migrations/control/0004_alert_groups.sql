@@ -10,6 +10,8 @@ CREATE TABLE alert_groups (
     -- 0: each transition is told by itself, at once.
     interval_ms BIGINT NOT NULL,
     repeat_ms BIGINT NOT NULL,
+    -- JSON: names of times during which nobody is told anything.
+    mute_times TEXT NOT NULL DEFAULT '[]',
     -- None: nothing to do until something happens to one of its alerts.
     flush_at_ms BIGINT,
     told_ms BIGINT,
@@ -28,6 +30,38 @@ CREATE TABLE alert_group_members (
     PRIMARY KEY (group_id, alert_id)
 );
 CREATE INDEX alert_group_members_alert ON alert_group_members (alert_id);
+
+-- What mutes an alert while it is suppressed, in words.
+ALTER TABLE alerts ADD COLUMN suppressed_by TEXT;
+
+CREATE TABLE silences (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- JSON: matchers as they are written.
+    matchers TEXT NOT NULL,
+    starts_ms BIGINT NOT NULL,
+    ends_ms BIGINT NOT NULL,
+    author TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    -- When people were told that it ends soon although it still mutes something.
+    noticed_ms BIGINT
+);
+CREATE INDEX silences_end ON silences (ends_ms, id);
+
+-- Windows made over the API; those of the files stay in the files.
+CREATE TABLE maintenance_windows (
+    name TEXT NOT NULL PRIMARY KEY,
+    -- JSON: matchers as they are written.
+    matchers TEXT NOT NULL,
+    starts_ms BIGINT,
+    ends_ms BIGINT,
+    cron TEXT,
+    zone TEXT,
+    duration_ms BIGINT,
+    author TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    created_ms BIGINT NOT NULL
+);
 
 -- A message names several alerts, or none at all. SQLite can't change such columns in place.
 CREATE TABLE notifications_next (

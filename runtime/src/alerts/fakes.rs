@@ -40,6 +40,7 @@ pub(super) fn rule(service: &str, name: &str) -> AlertRule {
         life: Life::default(),
         severity: Severity::Critical,
         channels: vec![ChannelId("slack-1".to_owned())],
+        is_routed: false,
         escalation: None,
     }
 }
@@ -89,6 +90,7 @@ pub(super) fn alert(id: i64, service: &str) -> Alert {
         fired_ms: Some(0),
         resolved_ms: None,
         updated_ms: 0,
+        suppressed_by: None,
         marks: AlertMarks::default(),
     }
 }
@@ -174,6 +176,7 @@ pub(super) struct StoreState {
     pub(super) notifications: Vec<Notification>,
     pub(super) attempts: Vec<(i64, Attempt)>,
     pub(super) channels: HashMap<ChannelId, Channel>,
+    pub(super) silences: Vec<StoredSilence>,
     /// By the key of the rule, with its service.
     pub(super) memories: BTreeMap<String, (String, RuleMemory)>,
     /// The next commits that do nothing.
@@ -216,7 +219,7 @@ impl StoreState {
     }
 
     fn commit(&mut self, transition: Transition) -> Result<Committed, CommitError> {
-        let Transition { alert, event, groups, is_news, memory, escalation: _ } = transition;
+        let Transition { alert, mut event, groups, is_news, memory, escalation: _ } = transition;
         if self.failing_commits > 0 {
             self.failing_commits -= 1;
             return Ok(broken()?);
@@ -224,6 +227,11 @@ impl StoreState {
         let id = match alert.id {
             Some(id) => {
                 let found = self.alerts.get(&id.0).map(|alert| alert.state);
+                let mutable = [Some(AlertState::Firing), Some(AlertState::Suppressed)];
+                let is_end = event.to == AlertState::Resolved;
+                if is_end && mutable.contains(&found) && mutable.contains(&event.from) {
+                    event.from = found;
+                }
                 if found != event.from {
                     return Err(CommitError::Changed(format!("the alert is {found:?}, not {:?}", event.from)));
                 }
@@ -276,15 +284,17 @@ impl StoreState {
             let id = self.groups.last().map_or(1, |group| group.id + 1);
             let GroupDraft { key, channel, labels, timing, .. } = draft.clone();
             let (flush_at_ms, told_ms, members) = (None, None, Vec::new());
+            let (mute_times, revision) = (draft.mute_times.clone(), 0);
             self.groups.push(AlertGroup {
                 id,
                 key,
                 channel,
                 labels,
                 timing,
+                mute_times,
                 flush_at_ms,
                 told_ms,
-                revision: 0,
+                revision,
                 members,
             });
             self.groups.len() - 1
@@ -473,6 +483,56 @@ impl AlertStore for FakeStore {
             tokio::task::yield_now().await;
             let mut state = self.state();
             Ok(flushes.into_iter().map(|flush| state.flush(flush, now_ms)).sum())
+        }
+        .boxed()
+    }
+
+    fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>> {
+        async move {
+            let silences = self.state().silences.clone();
+            let silences = silences.into_iter().filter(|stored| stored.silence.ends_ms > now_ms).collect();
+            Ok(Quiet { silences, maintenance: Vec::new() })
+        }
+        .boxed()
+    }
+
+    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>> {
+        async move {
+            let mut state = self.state();
+            let to = change.to();
+            let found = state.alerts.get_mut(&change.alert.0).filter(|alert| alert.state == change.from);
+            let Some(alert) = found else { return Ok(None) };
+            (alert.state, alert.suppressed_by) = (to, change.suppressed_by);
+            let alert = alert.clone();
+            let (id, from) = (state.events.len() as i64 + 1, Some(change.from));
+            let MuteChange { actor, reason, ts_ms, .. } = change;
+            let event = AlertEvent { id, alert: alert.id, ts_ms, from, to, actor, reason };
+            state.events.push(event.clone());
+            state.note_change(&event, false);
+            Ok(Some(Committed { alert, event }))
+        }
+        .boxed()
+    }
+
+    fn silence_notice(
+        &self,
+        silence: i64,
+        alerts: Vec<AlertId>,
+        reason: String,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<bool>> {
+        async move {
+            let mut state = self.state();
+            let stored = state.silences.iter_mut().find(|stored| stored.silence.id == silence).unwrap();
+            if stored.noticed_ms.replace(now_ms).is_some() {
+                return Ok(false);
+            }
+            for alert in alerts {
+                let (id, to) = (state.events.len() as i64 + 1, AlertState::Suppressed);
+                let (actor, reason) = ("engine".to_owned(), reason.clone());
+                state.events.push(AlertEvent { id, alert, ts_ms: now_ms, from: Some(to), to, actor, reason });
+            }
+            Ok(true)
         }
         .boxed()
     }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use crate::domain::{
-    Alert, AlertEvent, AlertGroup, AlertId, AlertRule, Channel, ChannelId, DeliveryError, GroupFlush, History, Message,
-    Notification, NotificationState, Observation, Receipt, RuleMemory, UnixMillis, Verdict,
+    Alert, AlertEvent, AlertGroup, AlertId, AlertRule, Channel, ChannelId, DeliveryError, GroupFlush, History,
+    Maintenance, Message, MuteChange, Notification, NotificationState, Observation, Receipt, RuleMemory, UnixMillis,
+    Verdict,
 };
 pub use crate::store::control::{
-    AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, Transition,
+    AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence, Transition,
 };
 
 /// Why something outside could not be done, for people. Everything here is worth another attempt.
@@ -50,6 +51,13 @@ pub struct Committed {
     pub event: AlertEvent,
 }
 
+/// What people said over the API about being left in peace.
+#[derive(Debug, Clone, Default)]
+pub struct Quiet {
+    pub silences: Vec<StoredSilence>,
+    pub maintenance: Vec<Arc<Maintenance>>,
+}
+
 /// The part of the control store that alerting lives on.
 pub trait AlertStore: Send + Sync + 'static {
     /// Every alert that is not resolved.
@@ -82,6 +90,19 @@ pub trait AlertStore: Send + Sync + 'static {
     /// In one transaction: messages and what is left of the groups. Groups to which something happened since they were read
     /// stay as they are. Answers how many messages were made.
     fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>>;
+
+    /// Silences that have not ended, and the windows made over the API.
+    fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>>;
+    /// None when the alert is no longer in the state that the change starts from.
+    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>>;
+    /// Notes in the history of each alert that its silence ends soon. False when that was done before.
+    fn silence_notice(
+        &self,
+        silence: i64,
+        alerts: Vec<AlertId>,
+        reason: String,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<bool>>;
 
     /// Keeps a channel, so that it can be told even after it left the configuration.
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>>;

@@ -111,6 +111,16 @@ impl AlertSignals {
         self.acknowledged.notified().await;
     }
 
+    /// Has the groups looked at now, for instance after a silence was made.
+    pub fn wake_dispatcher(&self) {
+        self.groups.notify_one();
+    }
+
+    /// Has new events copied to the results.
+    pub(super) fn wake_events(&self) {
+        self.events.notify_one();
+    }
+
     pub(super) async fn groups_woken(&self) {
         self.groups.notified().await;
     }

@@ -6,13 +6,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{
-    Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, Notification, NotificationState,
-    Observation, RuleMemory, UnixMillis,
+    Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification,
+    NotificationState, Observation, RuleMemory, UnixMillis,
 };
-use crate::store::control::{Attempt, MemoryChange, Transition};
+use crate::store::control::{Attempt, MAX_PAGE, MemoryChange, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
-use super::ports::{AlertStore, CommitError, Committed, EventSink, HistoryLoader, PortError, PortResult};
+use super::ports::{AlertStore, CommitError, Committed, EventSink, HistoryLoader, PortError, PortResult, Quiet};
 
 impl AlertStore for ControlStore {
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
@@ -76,6 +76,33 @@ impl AlertStore for ControlStore {
 
     fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
         async move { self.group_flush(&flushes, now_ms).await.map_err(PortError::of) }.boxed()
+    }
+
+    fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>> {
+        async move {
+            let silences = self.silence_list(false, now_ms, MAX_PAGE).await.map_err(PortError::of)?;
+            let windows = self.maintenance_list().await.map_err(PortError::of)?;
+            Ok(Quiet { silences, maintenance: windows.into_iter().map(|stored| Arc::new(stored.window)).collect() })
+        }
+        .boxed()
+    }
+
+    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>> {
+        async move {
+            let changed = self.alert_mute(change).await.map_err(PortError::of)?;
+            Ok(changed.map(|(alert, event)| Committed { alert, event }))
+        }
+        .boxed()
+    }
+
+    fn silence_notice(
+        &self,
+        silence: i64,
+        alerts: Vec<AlertId>,
+        reason: String,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<bool>> {
+        async move { self.silence_notice(silence, &alerts, &reason, now_ms).await.map_err(PortError::of) }.boxed()
     }
 
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>> {
@@ -192,7 +219,7 @@ mod tests {
         let shutdown = CancellationToken::new();
         let tasks = [
             tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone())),
-            tokio::spawn(dispatcher.run(shutdown.clone())),
+            tokio::spawn(dispatcher.run(catalog.subscribe(), shutdown.clone())),
             tokio::spawn(delivery.run(catalog.subscribe(), shutdown)),
         ];
         Program { observations, tasks, _catalog: catalog }

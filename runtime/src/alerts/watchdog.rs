@@ -120,6 +120,7 @@ fn draft(watchdog: &Watchdog, now_ms: UnixMillis) -> NotificationDraft {
         fired_ms: Some(now_ms),
         resolved_ms: None,
         updated_ms: now_ms,
+        suppressed_by: None,
         marks: AlertMarks::default(),
     };
     NotificationDraft {

@@ -37,6 +37,8 @@ pub(super) struct AlertBody {
     fired_at: Option<String>,
     resolved_at: Option<String>,
     updated_at: String,
+    /// What mutes it, while it is suppressed: e.g. `silence 3`.
+    suppressed_by: Option<String>,
     /// The last one; it holds while the state is `acknowledged`.
     acknowledged: Option<AcknowledgementBody>,
     /// It changes so often that only the beginning and the end of that are told.
@@ -101,6 +103,7 @@ impl From<Alert> for AlertBody {
             fired_at: alert.fired_ms.map(rfc3339),
             resolved_at: alert.resolved_ms.map(rfc3339),
             updated_at: rfc3339(alert.updated_ms),
+            suppressed_by: alert.suppressed_by,
             acknowledged: alert.marks.acknowledged.map(AcknowledgementBody::from),
             flapping: alert.marks.flapping,
             no_data: alert.marks.no_data,

@@ -72,6 +72,37 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "alert-not-found", "Alert not found", detail)
     }
 
+    pub(super) fn silence_not_found(id: i64) -> Self {
+        let detail = format!("there is no silence {id}; `GET /api/v1/silences?ended=true` lists them");
+        Self::new(StatusCode::NOT_FOUND, "silence-not-found", "Silence not found", detail)
+    }
+
+    pub(super) fn invalid_silence(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-silence", "Invalid silence", faults)
+    }
+
+    pub(super) fn maintenance_not_found(name: &str, is_file: bool) -> Self {
+        if is_file {
+            let detail = format!("the maintenance window `{name}` comes from alerts.yaml; change it there");
+            return Self::new(StatusCode::CONFLICT, "owned-by-file", "Window comes from a file", detail);
+        }
+        let detail = format!("there is no maintenance window `{name}`; `GET /api/v1/maintenance` lists them");
+        Self::new(StatusCode::NOT_FOUND, "maintenance-not-found", "Maintenance window not found", detail)
+    }
+
+    pub(super) fn maintenance_exists(name: &str) -> Self {
+        let detail = format!("there is already a maintenance window `{name}`; give this one another name");
+        Self::new(StatusCode::CONFLICT, "maintenance-exists", "Maintenance window exists", detail)
+    }
+
+    pub(super) fn invalid_maintenance(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-maintenance", "Invalid maintenance window", faults)
+    }
+
+    pub(super) fn invalid_preview(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-preview", "Nothing to preview", faults)
+    }
+
     pub(super) fn alert_not_now(detail: String) -> Self {
         Self::new(StatusCode::CONFLICT, "alert-not-now", "Alert is in another state", detail)
     }

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::alerts::AlertActions;
+use crate::alerts::{AlertActions, AlertSignals};
 use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
@@ -22,6 +22,8 @@ pub struct Parts {
     pub webhooks: Arc<dyn Webhooks>,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
+    /// To be woken after a silence was made.
+    pub signals: AlertSignals,
     /// What people do to alerts, and how the rules stand.
     pub actions: AlertActions,
     pub control: ControlStore,

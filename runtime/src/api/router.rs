@@ -12,8 +12,8 @@ use super::plugins::{shadow, versions};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    alerts, audit, auth, dashboard, events, guard, health, metrics, notifications, observations, openapi, plugins,
-    recordings, rules, services, sql, webhooks,
+    alerts, audit, auth, dashboard, events, guard, health, maintenance, metrics, notifications, observations, openapi,
+    plugins, recordings, routing, rules, services, silences, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -61,6 +61,17 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/rules", get_with(rules::list, rules::list_docs))
         .closed(Read, "/api/v1/escalations", get_with(rules::escalations, rules::escalations_docs))
         .closed(Read, "/api/v1/notifications", get_with(notifications::list, notifications::list_docs))
+        .closed(Read, "/api/v1/routes", get_with(routing::get, routing::get_docs))
+        .closed(Read, "/api/v1/routes/preview", post_with(routing::preview, routing::preview_docs))
+        // silences and maintenance
+        .closed(Read, "/api/v1/silences", get_with(silences::list, silences::list_docs))
+        .closed(Write, "/api/v1/silences", post_with(silences::create, silences::create_docs))
+        .closed(Read, "/api/v1/silences/preview", post_with(silences::preview, silences::preview_docs))
+        .closed(Read, "/api/v1/silences/{id}", get_with(silences::get, silences::get_docs))
+        .closed(Write, "/api/v1/silences/{id}", delete_with(silences::expire, silences::expire_docs))
+        .closed(Read, "/api/v1/maintenance", get_with(maintenance::list, maintenance::list_docs))
+        .closed(Write, "/api/v1/maintenance", post_with(maintenance::create, maintenance::create_docs))
+        .closed(Write, "/api/v1/maintenance/{name}", delete_with(maintenance::delete, maintenance::delete_docs))
         // plugins
         .closed(Read, "/api/v1/plugins", get_with(plugins::list, plugins::list_docs))
         .closed(Read, "/api/v1/plugins/{name}", get_with(plugins::get, plugins::get_docs))

@@ -4,6 +4,7 @@ mod dashboard;
 mod denial;
 mod problems;
 mod shapes;
+mod silences;
 mod webhooks;
 mod world;
 

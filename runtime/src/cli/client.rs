@@ -93,6 +93,11 @@ impl Client {
         self.json(self.request(Method::DELETE, path)).await
     }
 
+    /// Where there is nothing to answer.
+    pub(super) async fn delete_quietly(&self, path: &str) -> Result<()> {
+        self.answer(self.request(Method::DELETE, path)).await.map(drop)
+    }
+
     /// All pages of a list.
     pub(super) async fn list(&self, path: &str) -> Result<Vec<Value>> {
         const MOST_PAGES: usize = 10_000;

@@ -95,6 +95,9 @@ pub struct Alert {
     pub fired_ms: Option<UnixMillis>,
     pub resolved_ms: Option<UnixMillis>,
     pub updated_ms: UnixMillis,
+    /// What mutes it, while it is suppressed: `silence 3`.
+    #[serde(default)]
+    pub suppressed_by: Option<String>,
     #[serde(default)]
     pub marks: AlertMarks,
 }

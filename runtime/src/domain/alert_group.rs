@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertId, ChannelId, NotificationReason, NotificationStatus, UnixMillis};
+use super::{Alert, AlertId, AlertState, ChannelId, NotificationReason, NotificationStatus, UnixMillis};
 
 /// Names with their values, in the order in which they are shown.
 pub type LabelPairs = Vec<(String, String)>;
@@ -89,6 +89,8 @@ pub struct AlertGroup {
     pub channel: ChannelId,
     pub labels: LabelPairs,
     pub timing: Timing,
+    /// Names of times during which nobody is told anything.
+    pub mute_times: Vec<String>,
     /// When it is looked at next; none: when something happens to one of its alerts.
     pub flush_at_ms: Option<UnixMillis>,
     /// When its last message was decided on.
@@ -115,6 +117,7 @@ pub struct GroupDraft {
     pub channel: ChannelId,
     pub labels: LabelPairs,
     pub timing: Timing,
+    pub mute_times: Vec<String>,
     /// When the group is looked at first. One that waits for its next moment already goes on waiting, unless it tells each
     /// transition by itself.
     pub flush_at_ms: UnixMillis,
@@ -146,4 +149,23 @@ pub struct GroupFlush {
     pub leave: Vec<AlertId>,
     pub flush_at_ms: Option<UnixMillis>,
     pub told_ms: Option<UnixMillis>,
+}
+
+/// An alert falls silent, is heard again, or is muted by something else than before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MuteChange {
+    pub alert: AlertId,
+    /// The state that it must still be in.
+    pub from: AlertState,
+    /// None: it is heard again.
+    pub suppressed_by: Option<String>,
+    pub actor: String,
+    pub reason: String,
+    pub ts_ms: UnixMillis,
+}
+
+impl MuteChange {
+    pub fn to(&self) -> AlertState {
+        if self.suppressed_by.is_some() { AlertState::Suppressed } else { AlertState::Firing }
+    }
 }

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{EscalationPolicy, Life, Severity};
+use super::{Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, Recurrence, Route, Severity};
 
 /// Who owns a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,10 @@ pub struct Service {
     pub base_url: String,
     pub health_endpoint: Option<String>,
     pub tags: Vec<String>,
+    /// Labels of its own, by which its alerts are matched and grouped.
+    pub labels: BTreeMap<String, String>,
+    /// Slugs of services whose alerts mute its own.
+    pub depends_on: Vec<String>,
     pub owner: Option<String>,
     pub description: Option<String>,
     pub origin: Origin,
@@ -157,6 +161,8 @@ pub struct AlertRule {
     pub life: Life,
     pub severity: Severity,
     pub channels: Vec<ChannelId>,
+    /// The routing tree says who is told, if there is one; then `channels` are not.
+    pub is_routed: bool,
     /// Name of the policy by which others are told if nobody comes.
     pub escalation: Option<String>,
 }
@@ -204,6 +210,14 @@ pub struct Catalog {
     /// By service slug, or by [`plugin_subject`].
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
+    /// None: every rule names its channels.
+    pub route: Option<Arc<Route>>,
+    /// By name: times during which a node of the tree tells nobody anything.
+    pub mute_times: Arc<BTreeMap<String, Recurrence>>,
+    pub inhibitions: Arc<Vec<Inhibition>>,
+    /// Windows of the files.
+    pub maintenance: Vec<Arc<Maintenance>>,
+    pub dependencies: Arc<Dependencies>,
     /// By name.
     pub escalations: BTreeMap<String, Arc<EscalationPolicy>>,
     pub watchdog: Option<Watchdog>,

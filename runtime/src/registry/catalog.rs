@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::compile::{CompiledService, RuleDraft};
 use super::files::CheckedFiles;
 use super::plugin_alert::plugins_in_use;
-use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Origin, plugin_subject};
+use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Dependencies, Origin, plugin_subject};
 
 /// Where a slug is in both, the file's service counts.
 pub(super) fn build<'a>(
@@ -33,13 +33,19 @@ pub(super) fn build<'a>(
         catalog.rules.insert(slug.clone(), rules(compiled, files));
         catalog.services.insert(slug.clone(), compiled.service.clone());
     }
+    catalog.route.clone_from(&files.routing.route);
+    catalog.mute_times = Arc::clone(&files.routing.mute_times);
+    catalog.inhibitions = Arc::clone(&files.routing.inhibitions);
+    catalog.maintenance.clone_from(&files.routing.maintenance);
+    let on = catalog.services.values().map(|service| (service.slug.clone(), service.depends_on.clone()));
+    catalog.dependencies = Arc::new(Dependencies::new(on));
     if let Some(draft) = &files.plugin_alert.draft {
         // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
         let everybody: BTreeSet<ChannelId> = catalog.channels.keys().cloned().collect();
         for plugin in plugins_in_use(&catalog) {
             let subject = plugin_subject(&plugin);
             let mut rule = rule(draft, &subject, files);
-            if draft.channels.is_none() && rule.channels.is_empty() {
+            if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
                 rule.channels = everybody.iter().cloned().collect();
             }
             catalog.rules.insert(subject, vec![Arc::new(rule)]);
@@ -78,6 +84,7 @@ fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> AlertRule {
         life: draft.life,
         severity: draft.severity,
         channels: draft.channels.clone().unwrap_or_else(defaults),
+        is_routed: draft.channels.is_none() && files.routing.route.is_some(),
         escalation: draft.escalation.clone(),
     }
 }

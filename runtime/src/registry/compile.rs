@@ -5,6 +5,7 @@ mod alert;
 mod credential;
 mod escalation;
 mod lifecycle;
+mod routing;
 mod scope;
 mod service;
 mod target;
@@ -19,6 +20,8 @@ use serde_json::{Map, Value};
 
 pub(super) use alert::{RuleDraft, SharedRule};
 pub(super) use escalation::Escalations;
+pub(super) use routing::Routing;
+pub use routing::{RoutingEntries, maintenance_compile, matchers};
 pub(super) use service::CompiledService;
 pub(super) use target::{authority, default_probe};
 pub(super) use template::Templates;
@@ -47,7 +50,7 @@ pub(super) struct Compiler<'a> {
     pub(super) plugins: &'a dyn PluginDirectory,
     pub(super) origin: Origin,
     pub(super) report: Report,
-    /// `alerts.yaml` names someone for alerts that name nobody.
+    /// `alerts.yaml` names someone for alerts that name nobody, at its top or by its routing tree.
     pub(super) has_default_channels: bool,
     /// Channels that others may name.
     pub(super) named_channels: BTreeMap<String, Arc<Channel>>,

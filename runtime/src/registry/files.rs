@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::compile::{CompiledService, Compiler, Defaults, Escalations, SharedRule, Templates};
-use super::fault::{Report, child, suggest};
+use super::compile::{
+    CompiledService, Compiler, Defaults, Escalations, Routing, RoutingEntries, SharedRule, Templates,
+};
+use super::fault::{Report, child, list, suggest};
 use super::plugin_alert::{self, PluginAlert};
 use super::plugins::PluginDirectory;
 use super::spec::{AlertSpec, AlertTemplateSpec, EscalationSpec, NotificationSpec, ServiceSpec, WatchdogSpec};
-use crate::domain::{Channel, Origin, Watchdog};
+use crate::domain::{Channel, Dependencies, Origin, Watchdog};
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
 const MAX_SERVICES: usize = 50_000;
@@ -23,6 +25,7 @@ pub struct FileEntries {
     pub alerts: Vec<(usize, AlertSpec)>,
     /// Channels of alerts that name none.
     pub notifications: Vec<(usize, NotificationSpec)>,
+    pub routing: RoutingEntries,
     /// By name.
     pub escalations: Vec<(String, EscalationSpec)>,
     pub alert_templates: Vec<(String, AlertTemplateSpec)>,
@@ -37,6 +40,7 @@ pub struct CheckedFiles {
     pub(super) rules: Vec<SharedRule>,
     pub(super) plugin_alert: PluginAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
+    pub(super) routing: Routing,
     pub(super) escalations: Escalations,
     pub(super) templates: Arc<Templates>,
     pub(super) watchdog: Option<(Watchdog, Arc<Channel>)>,
@@ -57,8 +61,10 @@ impl CheckedFiles {
     pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         let own = self.services.values().flat_map(|service| &service.channels);
         let shared = self.rules.iter().flat_map(|rule| &rule.channels);
+        let named = self.routing.channels.values();
         let escalated = self.escalations.channels.iter().chain(self.watchdog.as_ref().map(|(_, channel)| channel));
-        own.chain(shared).chain(&self.plugin_alert.channels).chain(&self.default_channels).chain(escalated)
+        let routed = self.default_channels.iter().chain(named).chain(escalated);
+        own.chain(shared).chain(&self.plugin_alert.channels).chain(routed)
     }
 }
 
@@ -71,7 +77,7 @@ pub async fn check_files(
 ) -> (CheckedFiles, Report) {
     let mut compiler = Compiler::new(defaults, plugins, Origin::File);
     compiler.report = report;
-    compiler.has_default_channels = !entries.notifications.is_empty();
+    compiler.has_default_channels = !entries.notifications.is_empty() || entries.routing.route.is_some();
     if entries.services.len() > MAX_SERVICES {
         compiler.report.fault("/services", format!("must have at most {MAX_SERVICES} entries"));
     }
@@ -80,7 +86,9 @@ pub async fn check_files(
     }
     let default_channels =
         compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
-    compiler.named_channels = default_channels.iter().map(|channel| (channel.name.clone(), channel.clone())).collect();
+    let routing = compiler.routing(&entries.routing, &default_channels).await;
+    let named = default_channels.iter().chain(routing.channels.values());
+    compiler.named_channels = named.map(|channel| (channel.name.clone(), channel.clone())).collect();
     let escalations = compiler.escalations(&entries.escalations, "/escalations").await;
     compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
     let templates: Arc<Templates> = Arc::new(entries.alert_templates.iter().cloned().collect());
@@ -91,9 +99,19 @@ pub async fn check_files(
         None => None,
     };
     let services = services(&mut compiler, entries).await;
+    dependencies_check(&mut compiler, entries, &services);
     let (rules, plugin_alert) = shared_rules(&mut compiler, entries, &services).await;
-    let files =
-        CheckedFiles { defaults, services, rules, plugin_alert, default_channels, escalations, templates, watchdog };
+    let files = CheckedFiles {
+        defaults,
+        services,
+        rules,
+        plugin_alert,
+        default_channels,
+        routing,
+        escalations,
+        templates,
+        watchdog,
+    };
     (files, compiler.report)
 }
 
@@ -107,6 +125,37 @@ async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMa
         services.entry(slug).or_insert_with(|| Arc::new(compiled));
     }
     services
+}
+
+/// A circle would leave nobody to tell of.
+fn dependencies_check(
+    compiler: &mut Compiler<'_>,
+    entries: &FileEntries,
+    services: &BTreeMap<String, Arc<CompiledService>>,
+) {
+    let all = services.values().map(|compiled| (compiled.service.slug.clone(), compiled.service.depends_on.clone()));
+    let dependencies = Dependencies::new(all);
+    let place = |slug: &str| {
+        let is_it = |spec: &ServiceSpec| spec.slug.clone().unwrap_or_else(|| crate::domain::slug(&spec.name)) == slug;
+        let index = entries.services.iter().find(|(_, spec)| is_it(spec)).map(|(index, _)| *index);
+        child(&child("/services", index.unwrap_or_default()), "dependsOn")
+    };
+    for circle in dependencies.circles() {
+        let Some(first) = circle.first() else { continue };
+        let way = list(circle.iter().chain([first]).copied());
+        let message = format!("depends on itself: {way}; leave one of them out");
+        compiler.report.fault(place(first), message);
+    }
+    for (slug, compiled) in services {
+        for (index, on) in compiled.service.depends_on.iter().enumerate() {
+            if !services.contains_key(on) {
+                let meant = suggest(on, services.keys().map(String::as_str));
+                let hint = if meant.contains("did you mean") { meant.as_str() } else { "" };
+                let message = format!("services.yaml has no service with the slug `{on}`{hint}");
+                compiler.report.warn(child(&place(slug), index), message);
+            }
+        }
+    }
 }
 
 async fn shared_rules(

@@ -5,6 +5,7 @@ mod authentication;
 mod escalation;
 mod lifecycle;
 mod plugins;
+mod routing;
 mod template;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use plugins::{
     BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
 };
 
+pub use routing::{InhibitSpec, MaintenanceSpec, RouteSpec, Texts, WindowSpec};
 pub use template::{AlertTemplateSpec, ParameterSpec, TemplateUseSpec};
 
 use crate::domain::Severity;
@@ -46,6 +48,22 @@ pub struct AlertsFile {
     /// Who is told of alerts that name nobody.
     #[serde(default)]
     pub notifications: Vec<NotificationSpec>,
+    /// Channels by name, for the routing tree.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub channels: BTreeMap<String, NotificationSpec>,
+    /// Who is told of alerts that name nobody themselves: the top of the routing tree. Default: `notifications`, of each
+    /// alert by itself and at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteSpec>,
+    /// Times by name, during which a node of the routing tree tells nobody anything that fires.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mute_times: BTreeMap<String, WindowSpec>,
+    /// Which alerts suppress which others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inhibit: Vec<InhibitSpec>,
+    /// Planned work during which alerts are suppressed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<MaintenanceSpec>,
     /// Who is told when nobody comes, by name.
     #[serde(default)]
     pub escalations: BTreeMap<String, EscalationSpec>,
@@ -95,6 +113,13 @@ pub struct ServiceSpec {
     /// Words to select services by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Labels by which its alerts are matched and grouped, e.g. `{region: eu}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Slugs of services it can't work without: while one of them has an alert firing, the alerts of this one that are no
+    /// more severe are suppressed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
     /// Team or person to ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::testing::{FakePlugins, MemoryStore};
 use super::*;
+use crate::domain::Severity;
 
 fn entries(services: Value, alerts: Value, notifications: Value) -> FileEntries {
     fn list<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(usize, T)> {
@@ -416,6 +417,111 @@ async fn webhooks_are_in_the_catalog_and_their_settings_are_in_use() {
     let uses = registry.settings_using("github");
     assert_eq!(uses.len(), 1);
     assert_eq!((uses[0].kind, uses[0].owner.as_str()), (PluginKind::Webhook, "webhook `github` of service `shop-api`"));
+}
+
+#[tokio::test]
+async fn the_routing_tree_is_in_the_catalog_and_rules_without_channels_follow_it() {
+    let mut files = entries(json!([shop()]), json!([{"name": "Down", "condition": "true"}]), json!([]));
+    files.routing.channels =
+        serde_json::from_value(json!({"ops": {"channel": "slack", "webhook": "https://a"}})).unwrap();
+    files.routing.route = serde_json::from_value(json!({
+        "receiver": "ops", "groupBy": ["service", "team"], "groupWait": 0,
+        "routes": [{"match": "severity=critical", "continue": true, "muteTimes": ["night"]}],
+    }))
+    .unwrap();
+    files.routing.mute_times =
+        serde_json::from_value(json!({"night": {"cron": "0 22 * * *", "duration": "8h"}})).unwrap();
+    let (checked, report) = checked(&files).await;
+    assert_eq!((told(&report.faults), told(&report.warnings)), (vec![], vec![]));
+    assert_eq!(checked.channels().count(), 1);
+    let catalog = registry(files, Arc::default()).await.catalog();
+    let route = catalog.route.as_ref().unwrap();
+    let channel = &catalog.channels[&route.channels.as_ref().unwrap()[0]];
+    assert_eq!((channel.name.as_str(), channel.plugin.as_str()), ("ops", "slack"));
+    assert!(catalog.rules["shop-api"].iter().all(|rule| rule.is_routed));
+    assert!(catalog.mute_times.contains_key("night"));
+}
+
+#[tokio::test]
+async fn faults_of_routes_windows_and_dependencies_have_their_places() {
+    let services = json!([
+        {"name": "A", "baseUrl": "https://a", "dependsOn": ["b"], "labels": {"severity": "x", "1st": "y"}},
+        {"name": "B", "baseUrl": "https://b", "dependsOn": ["c"]},
+        {"name": "C", "baseUrl": "https://c", "dependsOn": ["a", "dd"]},
+    ]);
+    let mut files = entries(services, json!([]), json!([]));
+    files.routing.channels = serde_json::from_value(json!({
+        "ops": {"channel": "slack", "webhook": "https://a", "name": "other"},
+        "odd": {"channel": "pigeon"},
+    }))
+    .unwrap();
+    files.routing.route = serde_json::from_value(json!({
+        "match": "severity=critical",
+        "groupInterval": 0,
+        "routes": [
+            {"receiver": ["ops", "opps"], "match": ["severity=critical", "severity"], "groupBy": ["...", "service"]},
+            {"muteTimes": ["night"], "groupBy": ["a b"], "groupWait": "soon"},
+        ],
+    }))
+    .unwrap();
+    files.routing.inhibit =
+        vec![(0, serde_json::from_value(json!({"source": [], "target": "service=~\"(\""})).unwrap())];
+    let windows = json!([
+        {"name": "a", "cron": "0 2 30 2 *", "duration": "1h"},
+        {"name": "a", "start": "2026-11-23T22:00:00Z", "end": "2026-11-23T20:00:00Z"},
+        {"name": "b", "start": "tomorrow", "end": "2026-11-23T20:00:00Z"},
+        {"name": "c"},
+    ]);
+    files.routing.maintenance = serde_json::from_value::<Vec<_>>(windows).unwrap().into_iter().enumerate().collect();
+    let (_, report) = checked(&files).await;
+    let mut faults = told(&report.faults);
+    faults.sort();
+    let mut places: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    places.sort();
+    assert_eq!(
+        places,
+        [
+            "/channels/odd/channel",
+            "/channels/ops/name",
+            "/inhibit/0/source",
+            "/inhibit/0/target",
+            "/maintenance/0/cron",
+            "/maintenance/1/end",
+            "/maintenance/1/name",
+            "/maintenance/2/start",
+            "/maintenance/3",
+            "/route",
+            "/route/groupInterval",
+            "/route/match",
+            "/route/routes/0/groupBy",
+            "/route/routes/0/match/1",
+            "/route/routes/0/receiver/1",
+            "/route/routes/1/groupBy/0",
+            "/route/routes/1/groupWait",
+            "/route/routes/1/muteTimes/0",
+            "/services/0/dependsOn",
+            "/services/0/labels/1st",
+            "/services/0/labels/severity",
+        ],
+        "{faults:#?}"
+    );
+    let circle = faults.iter().find(|fault| fault.starts_with("/services/0/dependsOn")).unwrap();
+    assert!(circle.ends_with("depends on itself: `a`, `b`, `c`, `a`; leave one of them out"), "{circle}");
+    let warnings = told(&report.warnings);
+    assert!(warnings.iter().any(|warning| warning.starts_with("/services/2/dependsOn/1")), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn a_service_of_the_api_can_not_come_to_depend_on_itself() {
+    let registry = registry(FileEntries::default(), Arc::default()).await;
+    let service = |name: &str, on: Value| json!({"name": name, "baseUrl": "https://x", "dependsOn": on});
+    registry.create(service("a", json!(["b"]))).await.unwrap();
+    let Err(Refusal::Invalid(faults)) = registry.create(service("b", json!(["a"]))).await else {
+        panic!("must be refused")
+    };
+    assert_eq!(told(&faults), ["/dependsOn: depends on itself: `a`, `b`, `a`; leave one of them out"]);
+    registry.create(service("b", json!([]))).await.unwrap();
+    assert_eq!(registry.catalog().dependencies.down("a", Severity::Critical, &[]), None);
 }
 
 #[tokio::test]

@@ -51,6 +51,8 @@ impl Subject {
             base_url: base_url.to_owned(),
             health_endpoint: None,
             tags: Vec::new(),
+            labels: Default::default(),
+            depends_on: Vec::new(),
             owner: None,
             description: None,
             origin: Origin::File,

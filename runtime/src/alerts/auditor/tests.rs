@@ -36,6 +36,7 @@ async fn finds_what_nobody_did_and_says_it_once() {
         channel: ChannelId("slack-1".to_owned()),
         labels: vec![],
         timing: Timing::AT_ONCE,
+        mute_times: vec![],
         flush_at_ms: EPOCH_MS,
     };
     let escalation = EscalationDraft {

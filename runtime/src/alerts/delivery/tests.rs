@@ -286,7 +286,7 @@ fn start_engine(outbox: &Outbox) -> Engine {
         signals: outbox.signals.clone(),
     });
     let engine = tokio::spawn(engine.run(receiver, outbox.catalog.subscribe(), CancellationToken::new()));
-    (sender, engine, tokio::spawn(dispatcher.run(CancellationToken::new())))
+    (sender, engine, tokio::spawn(dispatcher.run(outbox.catalog.subscribe(), CancellationToken::new())))
 }
 
 async fn live_through(steps: Vec<Step>) -> Outbox {

@@ -1,6 +1,6 @@
 //! What a look at one group comes to. Pure.
 
-use crate::alerts::routing::{self, Member};
+use super::group::{self, Member};
 use crate::domain::{
     Alert, AlertGroup, AlertId, AlertState, GroupFlush, NotificationDraft, NotificationReason, NotificationStatus,
     Told, UnixMillis,
@@ -9,10 +9,11 @@ use crate::domain::{
 /// Alerts in one message, about half a kilobyte each; no channel shows as many. Firing ones come first.
 const MAX_ALERTS: usize = 500;
 
-pub fn decide(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
+/// `is_quiet`: one of the group's mute times is now.
+pub fn decide(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> GroupFlush {
     match group.timing.is_at_once() {
         true => tell_each(group, now_ms),
-        false => tell_together(group, now_ms),
+        false => tell_together(group, is_quiet, now_ms),
     }
 }
 
@@ -47,7 +48,7 @@ fn tell_each(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
 }
 
 /// One message for all, when something is new, when something ended, and again after a while.
-fn tell_together(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
+fn tell_together(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> GroupFlush {
     let members: Vec<Member> = group
         .members
         .iter()
@@ -56,11 +57,11 @@ fn tell_together(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
             alert: member.alert.id,
             is_firing: member.alert.state.is_open(),
             // That it flaps is told once, and then no more until it has calmed.
-            is_muted: is_muted(&member.alert) || (member.alert.marks.flapping && !member.told.is_owed()),
+            is_muted: is_quiet || is_muted(&member.alert) || (member.alert.marks.flapping && !member.told.is_owed()),
             told: member.told,
         })
         .collect();
-    let flushed = routing::flush(&members, group.told_ms, &group.timing, now_ms);
+    let flushed = group::flush(&members, group.told_ms, &group.timing, now_ms);
     let mut flush = unchanged(group);
     flush.flush_at_ms = flushed.next_flush_ms;
     flush.told = flushed.told;

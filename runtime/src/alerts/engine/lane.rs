@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alerts::dispatch::first_flush_ms;
 use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Judgement};
 use crate::alerts::ports::{AlertDraft, CommitError, EscalationDraft, MemoryChange, PortError, PortResult, Transition};
-use crate::alerts::routing::first_flush_ms;
 use crate::domain::{
-    Alert, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, NotificationStatus, Observation,
-    RuleMemory, Timing, UnixMillis, Verdict,
+    Alert, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, Labels, NotificationStatus,
+    Observation, Route, RuleMemory, Timing, UnixMillis, Verdict,
 };
 
 use super::Core;
@@ -453,34 +453,70 @@ fn escalation(catalog: &Catalog, rule: Option<&AlertRule>, alert: &AlertDraft) -
     Some(EscalationDraft { policy: policy.name.clone(), progress, wait_ms })
 }
 
-/// Where an alert that fires is told of: a group of its own for each of the rule's channels.
+/// Where an alert that fires is told of: as the routing tree says, or a group of its own for each of the rule's channels.
 async fn groups(
     core: &Core,
     catalog: &Catalog,
     rule: Option<&AlertRule>,
     alert: &AlertDraft,
 ) -> PortResult<Vec<GroupDraft>> {
+    let Some(rule) = rule else { return Ok(Vec::new()) };
     let now_ms = core.deps.clock.now_ms();
     let fired_ms = alert.fired_ms.unwrap_or(now_ms);
-    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let wanted = match catalog.route.as_ref().filter(|_| rule.is_routed) {
+        Some(route) => routed(route, catalog, alert, fired_ms, now_ms),
+        None => at_once(&rule.channels, alert, fired_ms, now_ms),
+    };
     let mut groups: Vec<GroupDraft> = Vec::new();
-    for channel in rule.into_iter().flat_map(|rule| &rule.channels) {
-        if groups.iter().any(|group| group.channel == *channel) || !keep_channel(core, catalog, channel).await? {
-            continue;
+    for group in wanted {
+        let is_known = groups.iter().any(|other| other.channel == group.channel && other.key == group.key);
+        if !is_known && keep_channel(core, catalog, &group.channel).await? {
+            groups.push(group);
         }
-        groups.push(GroupDraft {
-            key: format!("{}:{}", alert.name, alert.service),
-            channel: channel.clone(),
-            labels: vec![
-                label("alertname", &alert.name),
-                label("service", &alert.service),
-                label("severity", alert.severity.as_str()),
-            ],
-            timing: Timing::AT_ONCE,
-            flush_at_ms: first_flush_ms(&Timing::AT_ONCE, fired_ms, now_ms),
-        });
     }
     Ok(groups)
+}
+
+fn routed(
+    route: &Route,
+    catalog: &Catalog,
+    alert: &AlertDraft,
+    fired_ms: UnixMillis,
+    now_ms: UnixMillis,
+) -> Vec<GroupDraft> {
+    let service = catalog.services.get(&alert.service).map(Arc::as_ref);
+    let labels = Labels::of(&alert.name, &alert.service, alert.severity, service);
+    let mut groups = Vec::new();
+    for destination in route.destinations(&labels) {
+        for channel in &destination.channels {
+            groups.push(GroupDraft {
+                key: destination.group_key(&labels),
+                channel: channel.clone(),
+                labels: destination.group_labels(&labels),
+                timing: destination.timing,
+                mute_times: destination.mute_times.clone(),
+                flush_at_ms: first_flush_ms(&destination.timing, fired_ms, now_ms),
+            });
+        }
+    }
+    groups
+}
+
+fn at_once(channels: &[ChannelId], alert: &AlertDraft, fired_ms: UnixMillis, now_ms: UnixMillis) -> Vec<GroupDraft> {
+    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let group = |channel: &ChannelId| GroupDraft {
+        key: format!("{}:{}", alert.name, alert.service),
+        channel: channel.clone(),
+        labels: vec![
+            label("alertname", &alert.name),
+            label("service", &alert.service),
+            label("severity", alert.severity.as_str()),
+        ],
+        timing: Timing::AT_ONCE,
+        mute_times: Vec::new(),
+        flush_at_ms: first_flush_ms(&Timing::AT_ONCE, fired_ms, now_ms),
+    };
+    channels.iter().map(group).collect()
 }
 
 /// Keeps a channel in the store first, so that it can be told of the end as well. False where there is none of that id.

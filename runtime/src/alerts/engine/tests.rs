@@ -60,7 +60,7 @@ impl World {
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
         });
-        self.dispatcher = Some(tokio::spawn(dispatcher.run(shutdown)));
+        self.dispatcher = Some(tokio::spawn(dispatcher.run(self.catalog.subscribe(), shutdown)));
         settle().await;
     }
 
@@ -587,6 +587,8 @@ fn with_probe(rules: &[AlertRule], retry: Option<crate::domain::Retry>) -> Catal
         base_url: "https://shop.example".to_owned(),
         health_endpoint: None,
         tags: vec![],
+        labels: Default::default(),
+        depends_on: vec![],
         owner: None,
         description: None,
         origin: Origin::File,

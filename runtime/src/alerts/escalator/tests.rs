@@ -101,6 +101,7 @@ impl World {
             channel: ChannelId("slack-1".to_owned()),
             labels: vec![],
             timing: Timing::AT_ONCE,
+            mute_times: vec![],
             flush_at_ms: now_ms,
         };
         let groups = if current.is_none() { vec![group] } else { vec![] };

@@ -226,6 +226,8 @@ fn service(base_url: String) -> Service {
         base_url,
         health_endpoint: None,
         tags: Vec::new(),
+        labels: Default::default(),
+        depends_on: Vec::new(),
         owner: None,
         description: None,
         origin: Origin::File,

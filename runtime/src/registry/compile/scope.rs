@@ -106,6 +106,8 @@ mod tests {
             base_url: "https://pay.example".to_owned(),
             health_endpoint: None,
             tags: vec!["prod".to_owned(), "eu".to_owned()],
+            labels: Default::default(),
+            depends_on: vec![],
             owner: None,
             description: None,
             origin: Origin::File,

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::alert::RuleDraft;
+use super::routing::is_label;
 use super::{Compiler, credential, target};
 use crate::domain::duration::format_duration;
-use crate::domain::{Channel, Origin, PluginKind, Probe, Service, slug};
+use crate::domain::{Channel, Labels, Origin, PluginKind, Probe, Service, slug};
 use crate::registry::fault::{child, list, suggest};
 use crate::registry::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
 
@@ -25,6 +26,8 @@ pub(crate) struct CompiledService {
 const MAX_PROBES: usize = 32;
 const MAX_ALERTS: usize = 64;
 const MAX_TAGS: usize = 32;
+const MAX_LABELS: usize = 32;
+const MAX_DEPENDENCIES: usize = 64;
 const MAX_NAME_CHARS: usize = 200;
 const MAX_SLUG_CHARS: usize = 100;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
@@ -60,6 +63,8 @@ impl Compiler<'_> {
             base_url: spec.base_url.clone(),
             health_endpoint: spec.health_endpoint.clone(),
             tags: spec.tags.clone(),
+            labels: spec.labels.clone(),
+            depends_on: spec.depends_on.clone(),
             owner: spec.owner.clone(),
             description: spec.description.clone(),
             origin: self.origin,
@@ -112,6 +117,26 @@ impl Compiler<'_> {
         }
         for (index, tag) in spec.tags.iter().enumerate() {
             self.name_check(tag, &child(&tags, index));
+        }
+        self.labels_check(spec, at);
+        if spec.depends_on.len() > MAX_DEPENDENCIES {
+            self.report.fault(child(at, "dependsOn"), format!("must have at most {MAX_DEPENDENCIES} entries"));
+        }
+    }
+
+    fn labels_check(&mut self, spec: &ServiceSpec, at: &str) {
+        let labels = child(at, "labels");
+        if spec.labels.len() > MAX_LABELS {
+            self.report.fault(&labels, format!("must have at most {MAX_LABELS} entries"));
+        }
+        for (name, value) in &spec.labels {
+            let place = child(&labels, name);
+            if Labels::NAMES.contains(&name.as_str()) {
+                self.report.fault(&place, format!("every alert has a label `{name}` already; use another name"));
+            } else if !is_label(name) {
+                self.report.fault(&place, "must be letters, digits and `_`, and not begin with a digit");
+            }
+            self.name_check(value, &place);
         }
     }
 

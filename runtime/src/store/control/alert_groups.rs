@@ -109,10 +109,12 @@ impl ControlStore {
 pub(super) async fn join(tx: &mut SqliteConnection, draft: &GroupDraft, alert: &Alert) -> Result<()> {
     let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let group: i64 = sqlx::query_scalar(
-        "INSERT INTO alert_groups (group_key, channel, labels, wait_ms, interval_ms, repeat_ms, flush_at_ms, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 1)
+        "INSERT INTO alert_groups (group_key, channel, labels, wait_ms, interval_ms, repeat_ms, flush_at_ms, mute_times,
+             revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1)
          ON CONFLICT (group_key, channel) DO UPDATE SET labels = excluded.labels, wait_ms = excluded.wait_ms,
-             interval_ms = excluded.interval_ms, repeat_ms = excluded.repeat_ms, revision = alert_groups.revision + 1,
+             interval_ms = excluded.interval_ms, repeat_ms = excluded.repeat_ms,
+             mute_times = excluded.mute_times, revision = alert_groups.revision + 1,
              flush_at_ms = CASE
                  WHEN alert_groups.flush_at_ms IS NULL THEN excluded.flush_at_ms
                  WHEN excluded.interval_ms = 0 AND excluded.flush_at_ms < alert_groups.flush_at_ms
@@ -127,6 +129,7 @@ pub(super) async fn join(tx: &mut SqliteConnection, draft: &GroupDraft, alert: &
     .bind(ms(draft.timing.interval))
     .bind(ms(draft.timing.repeat))
     .bind(draft.flush_at_ms)
+    .bind(json(&draft.mute_times))
     .fetch_one(&mut *tx)
     .await?;
     sqlx::query(
@@ -237,6 +240,7 @@ fn group_from(row: &SqliteRow) -> Result<AlertGroup> {
             interval: duration("interval_ms")?,
             repeat: duration("repeat_ms")?,
         },
+        mute_times: word(row, "mute_times", "alert group", id, |text| serde_json::from_str(text).ok())?,
         flush_at_ms: row.try_get("flush_at_ms")?,
         told_ms: row.try_get("told_ms")?,
         revision: row.try_get("revision")?,

@@ -106,6 +106,7 @@ pub(super) fn alert_from(row: &SqliteRow) -> Result<Alert> {
         fired_ms: row.try_get("fired_ms")?,
         resolved_ms: row.try_get("resolved_ms")?,
         updated_ms: row.try_get("updated_ms")?,
+        suppressed_by: row.try_get("suppressed_by")?,
         marks: AlertMarks {
             acknowledged: acknowledged_from(row)?,
             flapping: row.try_get("flapping")?,

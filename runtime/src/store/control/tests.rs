@@ -63,6 +63,7 @@ fn transition(id: Option<AlertId>, from: Option<AlertState>, to: AlertState, cha
         channel: ChannelId((*channel).to_owned()),
         labels: vec![("service".to_owned(), "shop-api".to_owned())],
         timing: Timing::AT_ONCE,
+        mute_times: Vec::new(),
         flush_at_ms: 3_000,
     };
     Transition {
@@ -104,7 +105,8 @@ fn message(key: &str, alerts: Vec<Alert>) -> NotificationDraft {
 }
 
 use crate::domain::{
-    Alert, AlertGroup, AlertId, GroupDraft, GroupFlush, NotificationDraft, NotificationReason, Timing, Told,
+    Alert, AlertGroup, AlertId, GroupDraft, GroupFlush, Maintenance, Matcher, MuteChange, NotificationDraft,
+    NotificationReason, Recurrence, Timing, Told,
 };
 
 fn attempt(outcome: AttemptOutcome) -> Attempt {
@@ -657,4 +659,61 @@ async fn the_audit_log_is_read_newest_first() {
         ["service.delete", "service.create"]
     );
     assert_eq!(entries[0].detail, json!({"n": 1}));
+}
+
+#[tokio::test]
+async fn an_alert_falls_silent_and_is_heard_again_with_a_history() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let (alert, _) = store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
+    let change = |from, by: Option<&str>| MuteChange {
+        alert: alert.id,
+        from,
+        suppressed_by: by.map(str::to_owned),
+        actor: "ana".to_owned(),
+        reason: "moving".to_owned(),
+        ts_ms: 4_000,
+    };
+    assert_eq!(store.alert_mute(change(AlertState::Suppressed, None)).await.unwrap(), None, "it is firing");
+    let (muted, event) = store.alert_mute(change(AlertState::Firing, Some("silence 1"))).await.unwrap().unwrap();
+    assert_eq!((muted.state, muted.suppressed_by.as_deref()), (AlertState::Suppressed, Some("silence 1")));
+    assert_eq!((event.actor.as_str(), event.to), ("ana", AlertState::Suppressed));
+    // The engine, which has not heard of it, ends the alert all the same.
+    let resolve = transition(Some(alert.id), Some(AlertState::Firing), AlertState::Resolved, &[]);
+    let (over, event) = store.transition_commit(resolve).await.unwrap();
+    assert_eq!((event.from, over.suppressed_by), (Some(AlertState::Suppressed), None));
+    assert_eq!(store.group_list(10).await.unwrap()[0].members[0].told, Told::Held);
+}
+
+#[tokio::test]
+async fn silences_and_windows_survive_a_restart() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let matchers = || vec![Matcher::parse("service=~\"shop-\\d+\"").unwrap()];
+    let (author, comment) = ("ana".to_owned(), "moving".to_owned());
+    let draft = SilenceDraft { matchers: matchers(), starts_ms: 1_000, ends_ms: 9_000, author, comment };
+    let silence = store.silence_insert(draft, 500).await.unwrap();
+    let recurrence = Recurrence::cron("0 2 * * SUN", "Europe/Berlin", Duration::from_secs(7_200)).unwrap();
+    let window = Maintenance { name: "weekly".to_owned(), matchers: matchers(), recurrence };
+    let (author, comment) = ("ana".to_owned(), String::new());
+    let draft = MaintenanceDraft { window, author, comment };
+    store.maintenance_insert(draft.clone(), 500).await.unwrap();
+    assert!(matches!(store.maintenance_insert(draft, 500).await, Err(ControlError::Exists { .. })));
+    store.close().await;
+    drop(store);
+
+    let store = folder.open().await;
+    assert_eq!(store.silence_list(false, 8_999, 10).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_list(false, 9_000, 10).await.unwrap(), []);
+    assert!(store.silence_notice(silence.silence.id, &[], "ends", 8_000).await.unwrap());
+    assert!(!store.silence_notice(silence.silence.id, &[], "ends", 8_001).await.unwrap(), "once");
+    let expired = store.silence_expire(silence.silence.id, 5_000).await.unwrap();
+    assert_eq!((expired.silence.ends_ms, expired.noticed_ms), (5_000, Some(8_000)));
+    assert!(matches!(store.silence_expire(99, 5_000).await, Err(ControlError::NotFound { .. })));
+    let [found] = &store.maintenance_list().await.unwrap()[..] else { panic!("one window") };
+    let text = WindowText::from(&found.window.recurrence);
+    assert_eq!((text.cron.as_deref(), text.zone.as_deref()), (Some("0 2 * * SUN"), Some("Europe/Berlin")));
+    assert_eq!(found.window.matchers, matchers());
+    store.maintenance_delete("weekly").await.unwrap();
+    assert!(matches!(store.maintenance_delete("weekly").await, Err(ControlError::NotFound { .. })));
 }

@@ -42,6 +42,7 @@ impl AlertDraft {
             fired_ms: self.fired_ms,
             resolved_ms: self.resolved_ms,
             updated_ms: self.updated_ms,
+            suppressed_by: None,
             marks: self.marks,
         }
     }
@@ -75,12 +76,12 @@ impl ControlStore {
     /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
     /// `Exists` when the rule has an open alert already.
     pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent)> {
-        let Transition { alert, event, groups, is_news, memory, escalation } = transition;
+        let Transition { alert, mut event, groups, is_news, memory, escalation } = transition;
         let mut tx = self.writer.begin().await?;
         let alert = match alert.id {
             None => insert(&mut tx, alert).await?,
             Some(id) => {
-                let alert = update(&mut tx, alert, id, event.from).await?;
+                let alert = update(&mut tx, alert, id, &mut event).await?;
                 alert_groups::note_change(&mut tx, id, &event, is_news).await?;
                 escalations::note_change(&mut tx, id, &event).await?;
                 alert
@@ -128,19 +129,26 @@ async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
 }
 
 /// What identifies the breach (name, rule, service, start) stays.
-async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, from: Option<AlertState>) -> Result<Alert> {
+async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, event: &mut EventDraft) -> Result<Alert> {
     let found: Option<String> =
         sqlx::query_scalar("SELECT state FROM alerts WHERE id = $1").bind(id.0).fetch_optional(&mut *tx).await?;
     let found = found.ok_or_else(|| ControlError::NotFound { what: "alert", name: id.0.to_string() })?;
-    if let Some(expected) = from.map(AlertState::as_str).filter(|expected| *expected != found) {
-        let expected = format!("state `{expected}`");
-        let found = format!("state `{found}`");
-        return Err(ControlError::Conflict { what: "alert", name: id.0.to_string(), expected, found });
+    if let Some(expected) = event.from.filter(|expected| expected.as_str() != found) {
+        // An end is an end, whether the alert was muted meanwhile or not.
+        let mutable = [AlertState::Firing, AlertState::Suppressed];
+        let meanwhile = mutable.into_iter().find(|state| state.as_str() == found);
+        if event.to != AlertState::Resolved || !mutable.contains(&expected) || meanwhile.is_none() {
+            let expected = format!("state `{}`", expected.as_str());
+            let found = format!("state `{found}`");
+            return Err(ControlError::Conflict { what: "alert", name: id.0.to_string(), expected, found });
+        }
+        event.from = meanwhile;
     }
     let acknowledged = draft.marks.acknowledged.as_ref();
     let row = sqlx::query(
         "UPDATE alerts SET severity = $1, state = $2, summary = $3, value = $4, wanted = $5, fired_ms = $6,
-             resolved_ms = $7, updated_ms = $8, flapping = $9, no_data = $10, ack_by = $11, ack_ms = $12,
+             resolved_ms = $7, updated_ms = $8,
+             suppressed_by = CASE WHEN $2 = 'suppressed' THEN suppressed_by END, flapping = $9, no_data = $10, ack_by = $11, ack_ms = $12,
              ack_until_ms = $13, ack_note = $14
          WHERE id = $15 RETURNING *",
     )

@@ -303,6 +303,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         fired_ms: None,
         resolved_ms: None,
         updated_ms: START,
+        suppressed_by: None,
         marks: Default::default(),
     };
     running.store.alert_event_append(event, alert).await.unwrap();

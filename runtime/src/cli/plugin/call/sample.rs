@@ -42,6 +42,7 @@ pub(super) fn message(is_resolved: bool) -> Message {
         fired_ms: Some(started_ms),
         resolved_ms: is_resolved.then_some(now_ms),
         updated_ms: now_ms,
+        suppressed_by: None,
         marks: AlertMarks::default(),
     };
     Message {

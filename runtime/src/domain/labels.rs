@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Alert, Service};
+use super::{Service, Severity};
 
 /// Names with their values. `tag` may have several, and a name that is missing equals the empty text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels(BTreeMap<String, Vec<String>>);
 
 impl Labels {
-    /// `alertname`, `service`, `severity`, and of the service `type`, `owner` and its `tag`s.
-    pub fn of(alert: &Alert, service: Option<&Service>) -> Self {
+    /// Of an alert: `alertname`, `service`, `severity`, and of the service `type`, `owner`, its `tag`s and its own labels.
+    pub fn of(alertname: &str, slug: &str, severity: Severity, service: Option<&Service>) -> Self {
         let mut labels = Self::default();
-        labels.add("alertname", &alert.name);
-        labels.add("service", &alert.service);
-        labels.add("severity", alert.severity.as_str());
+        labels.add("alertname", alertname);
+        labels.add("service", slug);
+        labels.add("severity", severity.as_str());
         if let Some(service) = service {
+            service.labels.iter().for_each(|(name, value)| labels.add(name, value));
             labels.add("type", &service.kind);
             service.owner.iter().for_each(|owner| labels.add("owner", owner));
             service.tags.iter().for_each(|tag| labels.add("tag", tag));
@@ -23,7 +24,7 @@ impl Labels {
         labels
     }
 
-    /// Names that every alert or service has.
+    /// Names that a service's own labels can't have.
     pub const NAMES: [&'static str; 6] = ["alertname", "service", "severity", "type", "owner", "tag"];
 
     pub fn add(&mut self, name: &str, value: &str) {

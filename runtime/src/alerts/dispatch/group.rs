@@ -5,20 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use super::Timing;
-use crate::domain::{AlertId, Told, UnixMillis};
+use crate::domain::{AlertId, Timing, Told, UnixMillis};
 
 /// One alert in a group. A rule that is breached again before anyone was told of its end goes on as if it had never ended,
 /// with its new alert in the place of the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(super) struct Member {
     /// Key of the rule: `SERVICE/NAME`.
-    pub rule: String,
-    pub alert: AlertId,
-    pub is_firing: bool,
+    pub(super) rule: String,
+    pub(super) alert: AlertId,
+    pub(super) is_firing: bool,
     /// Silenced, inhibited, in maintenance, acknowledged or flapping: nobody is told that it fires.
-    pub is_muted: bool,
-    pub told: Told,
+    pub(super) is_muted: bool,
+    pub(super) told: Told,
 }
 
 /// When a group that begins with an alert is looked at first. An alert that has waited for long already, say while the program
@@ -30,28 +29,28 @@ pub fn first_flush_ms(timing: &Timing, fired_ms: UnixMillis, now_ms: UnixMillis)
 
 /// What comes of a look at a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flush {
+pub(super) struct Flush {
     /// None: nobody is told.
-    pub message: Option<Message>,
+    pub(super) message: Option<Message>,
     /// What the channel knows from now on, where that changes.
-    pub told: Vec<(AlertId, Told)>,
+    pub(super) told: Vec<(AlertId, Told)>,
     /// Alerts that ended and have been told of, or need not be, or have another one in their place.
-    pub leave: Vec<AlertId>,
+    pub(super) leave: Vec<AlertId>,
     /// None: the group has ended.
-    pub next_flush_ms: Option<UnixMillis>,
+    pub(super) next_flush_ms: Option<UnixMillis>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    pub firing: Vec<AlertId>,
-    pub resolved: Vec<AlertId>,
+pub(super) struct Message {
+    pub(super) firing: Vec<AlertId>,
+    pub(super) resolved: Vec<AlertId>,
     /// Nothing is new in it.
-    pub is_repeat: bool,
+    pub(super) is_repeat: bool,
 }
 
 /// Called when the group's moment has come. `members` are in the order in which they came, `told_ms` is the moment of the last
 /// message.
-pub fn flush(members: &[Member], told_ms: Option<UnixMillis>, timing: &Timing, now_ms: UnixMillis) -> Flush {
+pub(super) fn flush(members: &[Member], told_ms: Option<UnixMillis>, timing: &Timing, now_ms: UnixMillis) -> Flush {
     let (current, mut leave) = newest_of_each_rule(members);
     let firing: Vec<&Member> = current.iter().filter(|member| member.is_firing && !member.is_muted).collect();
     let resolved: Vec<&Member> = current.iter().filter(|member| !member.is_firing && member.told.knows()).collect();

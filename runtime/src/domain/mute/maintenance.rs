@@ -7,9 +7,8 @@ use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
-use crate::alerts::labels::Labels;
-use crate::alerts::matcher::{Matcher, all_match};
-use crate::domain::UnixMillis;
+use crate::domain::matcher::{Matcher, all_match};
+use crate::domain::{Labels, UnixMillis};
 
 /// A window that comes again has to end before this, so that looking for the one that is open stays short.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
@@ -31,6 +30,8 @@ pub enum Recurrence {
     },
     /// Begins whenever the schedule says, by the clocks of a time zone, and lasts for so long.
     Cron {
+        /// As it was written.
+        text: String,
         schedule: Box<Cron>,
         zone: Tz,
         duration: Duration,
@@ -72,7 +73,7 @@ impl Recurrence {
         if parsed.find_next_occurrence(&zone.from_utc_datetime(&DateTime::UNIX_EPOCH.naive_utc()), true).is_err() {
             return fault("cron", format!("`{schedule}` names a day that never comes"));
         }
-        Ok(Self::Cron { schedule: parsed, zone, duration })
+        Ok(Self::Cron { text: schedule.to_owned(), schedule: parsed, zone, duration })
     }
 
     /// Start and end of the window that is open at a moment.
@@ -81,7 +82,7 @@ impl Recurrence {
             Self::Once { starts_ms, ends_ms } => {
                 (*starts_ms <= now_ms && now_ms < *ends_ms).then_some((*starts_ms, *ends_ms))
             }
-            Self::Cron { schedule, zone, duration } => {
+            Self::Cron { schedule, zone, duration, .. } => {
                 let now = moment(*zone, now_ms)?;
                 let start_ms = schedule.find_previous_occurrence(&now, true).ok()?.timestamp_millis();
                 let end_ms = start_ms.saturating_add(duration.as_millis() as i64);
@@ -94,12 +95,20 @@ impl Recurrence {
     pub fn next_after(&self, now_ms: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
         match self {
             Self::Once { starts_ms, ends_ms } => (*starts_ms > now_ms).then_some((*starts_ms, *ends_ms)),
-            Self::Cron { schedule, zone, duration } => {
+            Self::Cron { schedule, zone, duration, .. } => {
                 let start = schedule.find_next_occurrence(&moment(*zone, now_ms)?, false).ok()?;
                 let start_ms = start.timestamp_millis();
                 Some((start_ms, start_ms.saturating_add(duration.as_millis() as i64)))
             }
         }
+    }
+}
+
+impl Recurrence {
+    /// When it opens or closes next; none when it never will again.
+    pub fn next_change_ms(&self, now_ms: UnixMillis) -> Option<UnixMillis> {
+        let closes_ms = self.open_at(now_ms).map(|(_, ends_ms)| ends_ms);
+        closes_ms.or_else(|| self.next_after(now_ms).map(|(starts_ms, _)| starts_ms))
     }
 }
 

@@ -1,16 +1,10 @@
 //! Who is told of an alert, together with which others, and how often: Alertmanager's routing tree.
 
-mod group;
-
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::labels::Labels;
 use super::matcher::{Matcher, all_match};
-use crate::domain::ChannelId;
-
-pub use crate::domain::Timing;
-pub use group::{Flush, Member, Message, first_flush_ms, flush};
+use super::{ChannelId, LabelPairs, Timing};
 
 /// One node. What a node leaves out it has from its parent, down to the defaults.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +16,8 @@ pub struct Route {
     pub group_wait: Option<Duration>,
     pub group_interval: Option<Duration>,
     pub repeat_interval: Option<Duration>,
+    /// Names of times during which nobody is told anything by this node.
+    pub mute_times: Vec<String>,
     /// After a match the siblings that follow are looked at as well.
     pub continues: bool,
     pub routes: Vec<Route>,
@@ -38,21 +34,23 @@ pub enum GroupBy {
 /// Where an alert goes: one match of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// Place in the tree: `0` is the root, `0.2` its third child.
+    /// The matchers on the way from the root, which is `{}`: stays the same while other nodes come and go.
     pub path: String,
     pub channels: Vec<ChannelId>,
     pub group_by: GroupBy,
     pub timing: Timing,
+    pub mute_times: Vec<String>,
 }
 
 impl Route {
     /// The deepest matching nodes, in order. Empty only if the root itself does not match.
     pub fn destinations(&self, labels: &Labels) -> Vec<Destination> {
         let inherited = Destination {
-            path: "0".to_owned(),
+            path: "{}".to_owned(),
             channels: Vec::new(),
             group_by: GroupBy::Labels(Vec::new()),
             timing: Timing::default(),
+            mute_times: Vec::new(),
         };
         self.descend(labels, &inherited)
     }
@@ -61,19 +59,10 @@ impl Route {
         if !all_match(&self.matchers, labels) {
             return Vec::new();
         }
-        let own = Destination {
-            path: inherited.path.clone(),
-            channels: self.channels.clone().unwrap_or_else(|| inherited.channels.clone()),
-            group_by: self.group_by.clone().unwrap_or_else(|| inherited.group_by.clone()),
-            timing: Timing {
-                wait: self.group_wait.unwrap_or(inherited.timing.wait),
-                interval: self.group_interval.unwrap_or(inherited.timing.interval),
-                repeat: self.repeat_interval.unwrap_or(inherited.timing.repeat),
-            },
-        };
+        let own = self.settled(inherited);
         let mut found = Vec::new();
         for (index, child) in self.routes.iter().enumerate() {
-            let place = Destination { path: format!("{}.{index}", own.path), ..own.clone() };
+            let place = Destination { path: format!("{}/{}", own.path, self.child_name(index)), ..own.clone() };
             let matched = child.descend(labels, &place);
             let is_last = !matched.is_empty() && !child.continues;
             found.extend(matched);
@@ -85,19 +74,53 @@ impl Route {
     }
 }
 
-impl Destination {
-    /// The labels a group is named by; `alert` keeps each alert apart where the route says so.
-    pub fn group_labels(&self, labels: &Labels, alert: i64) -> BTreeMap<String, String> {
-        match &self.group_by {
-            GroupBy::Labels(names) => names.iter().map(|name| (name.clone(), labels.joined(name))).collect(),
-            GroupBy::Each => BTreeMap::from([("alert".to_owned(), alert.to_string())]),
+impl Route {
+    /// With what it has from the node above it.
+    pub fn settled(&self, above: &Destination) -> Destination {
+        Destination {
+            path: above.path.clone(),
+            channels: self.channels.clone().unwrap_or_else(|| above.channels.clone()),
+            group_by: self.group_by.clone().unwrap_or_else(|| above.group_by.clone()),
+            timing: Timing {
+                wait: self.group_wait.unwrap_or(above.timing.wait),
+                interval: self.group_interval.unwrap_or(above.timing.interval),
+                repeat: self.repeat_interval.unwrap_or(above.timing.repeat),
+            },
+            // As in Alertmanager, a node's own only.
+            mute_times: self.mute_times.clone(),
         }
     }
 
-    /// The same for all alerts of a group, and for no other: `0.1:{service="shop-api"}`.
-    pub fn group_key(&self, labels: &Labels, alert: i64) -> String {
-        let pairs: Vec<String> =
-            self.group_labels(labels, alert).iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    /// Its matchers; siblings with the same ones are told apart by a number.
+    fn child_name(&self, index: usize) -> String {
+        let matchers = |route: &Route| {
+            let matchers: Vec<String> = route.matchers.iter().map(Matcher::to_string).collect();
+            format!("{{{}}}", matchers.join(","))
+        };
+        let name = matchers(&self.routes[index]);
+        match self.routes[..index].iter().filter(|before| matchers(before) == name).count() {
+            0 => name,
+            before => format!("{name}#{}", before + 1),
+        }
+    }
+}
+
+impl Destination {
+    /// The labels a group is named by.
+    pub fn group_labels(&self, labels: &Labels) -> LabelPairs {
+        let names: Vec<&str> = match &self.group_by {
+            GroupBy::Labels(names) => names.iter().map(String::as_str).collect(),
+            // No two open alerts have both in common.
+            GroupBy::Each => vec!["alertname", "service"],
+        };
+        names.into_iter().map(|name| (name.to_owned(), labels.joined(name))).collect()
+    }
+
+    /// The same for all alerts of a group, and for no other: `{}/{severity="critical"}:{service="shop-api"}`.
+    pub fn group_key(&self, labels: &Labels) -> String {
+        let mut pairs: Vec<String> =
+            self.group_labels(labels).iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        pairs.sort();
         format!("{}:{{{}}}", self.path, pairs.join(","))
     }
 }
@@ -158,11 +181,17 @@ mod tests {
     #[test]
     fn the_deepest_match_wins_and_siblings_follow_only_after_continue() {
         for (labels, wanted) in [
-            (Labels::from([("severity", "info")]), vec![("0", "default")]),
-            (Labels::from([("severity", "critical")]), vec![("0.0", "pager")]),
-            (Labels::from([("severity", "critical"), ("owner", "db-eu")]), vec![("0.0", "pager"), ("0.1", "database")]),
-            (Labels::from([("owner", "db-eu"), ("tag", "postgres")]), vec![("0.1.0", "postgres")]),
-            (Labels::from([("owner", "web")]), vec![("0.2", "default")]),
+            (Labels::from([("severity", "info")]), vec![("{}", "default")]),
+            (Labels::from([("severity", "critical")]), vec![("{}/{severity=\"critical\"}", "pager")]),
+            (
+                Labels::from([("severity", "critical"), ("owner", "db-eu")]),
+                vec![("{}/{severity=\"critical\"}", "pager"), ("{}/{owner=~\"db-.*\"}", "database")],
+            ),
+            (
+                Labels::from([("owner", "db-eu"), ("tag", "postgres")]),
+                vec![("{}/{owner=~\"db-.*\"}/{tag=\"postgres\"}", "postgres")],
+            ),
+            (Labels::from([("owner", "web")]), vec![("{}/{owner=\"web\"}", "default")]),
         ] {
             let wanted: Vec<_> = wanted.into_iter().map(|(path, name)| (path.to_owned(), name.to_owned())).collect();
             assert_eq!(told(&labels), wanted, "{labels:?}");
@@ -183,21 +212,34 @@ mod tests {
     #[test]
     fn a_group_has_one_key_and_no_other_has_it() {
         let labels = Labels::from([("service", "a"), ("alertname", "Down")]);
+        let other = Labels::from([("service", "a"), ("alertname", "Slow")]);
         let by = |group_by: GroupBy| Destination {
-            path: "0".to_owned(),
+            path: "{}".to_owned(),
             channels: Vec::new(),
             group_by,
             timing: Timing::default(),
+            mute_times: Vec::new(),
         };
         let names = |names: &[&str]| GroupBy::Labels(names.iter().map(|name| (*name).to_owned()).collect());
-        assert_eq!(by(names(&["service"])).group_key(&labels, 1), r#"0:{service="a"}"#);
-        assert_eq!(by(names(&["service"])).group_key(&labels, 2), r#"0:{service="a"}"#);
-        assert_eq!(by(names(&[])).group_key(&labels, 1), "0:{}");
-        assert_ne!(by(GroupBy::Each).group_key(&labels, 1), by(GroupBy::Each).group_key(&labels, 2));
+        assert_eq!(by(names(&["service"])).group_key(&labels), r#"{}:{service="a"}"#);
+        assert_eq!(by(names(&["service"])).group_key(&other), r#"{}:{service="a"}"#);
+        assert_eq!(by(names(&[])).group_key(&labels), "{}:{}");
+        assert_ne!(by(GroupBy::Each).group_key(&labels), by(GroupBy::Each).group_key(&other));
         let odd = Labels::from([("service", "a\",alertname=\"b")]);
-        assert_ne!(
-            by(names(&["service"])).group_key(&odd, 1),
-            by(names(&["alertname", "service"])).group_key(&labels, 1)
-        );
+        assert_ne!(by(names(&["service"])).group_key(&odd), by(names(&["alertname", "service"])).group_key(&labels));
+    }
+
+    #[test]
+    fn siblings_with_the_same_matchers_have_groups_of_their_own() {
+        let child = |channel: &str| Route {
+            matchers: matchers(&["severity=critical"]),
+            channels: channels(&[channel]),
+            continues: true,
+            ..Route::default()
+        };
+        let tree = Route { channels: channels(&["default"]), routes: vec![child("a"), child("b")], ..Route::default() };
+        let found = tree.destinations(&Labels::from([("severity", "critical")]));
+        let paths: Vec<&str> = found.iter().map(|found| found.path.as_str()).collect();
+        assert_eq!(paths, [r#"{}/{severity="critical"}"#, r#"{}/{severity="critical"}#2"#]);
     }
 }

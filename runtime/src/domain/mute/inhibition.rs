@@ -1,7 +1,7 @@
 //! Inhibition: while one alert fires, others say nothing new.
 
-use crate::alerts::labels::Labels;
-use crate::alerts::matcher::{Matcher, all_match};
+use crate::domain::Labels;
+use crate::domain::matcher::{Matcher, all_match};
 
 use super::Firing;
 
@@ -34,6 +34,7 @@ impl Inhibition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Severity;
 
     fn inhibition(source: &[&str], target: &[&str], equal: &[&str]) -> Inhibition {
         let matchers = |texts: &[&str]| texts.iter().map(|text| Matcher::parse(text).unwrap()).collect();
@@ -46,7 +47,8 @@ mod tests {
 
     fn firing(name: &str, service: &str, severity: &str) -> Firing {
         let labels = Labels::from([("alertname", name), ("service", service), ("severity", severity)]);
-        Firing { name: name.to_owned(), service: service.to_owned(), labels, is_critical: severity == "critical" }
+        let severity = Severity::parse(severity).unwrap();
+        Firing { name: name.to_owned(), service: service.to_owned(), labels, severity }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Silences: a person's word that some alerts need not be told of for a while.
 
-use crate::alerts::labels::Labels;
-use crate::alerts::matcher::{Matcher, all_match};
-use crate::domain::UnixMillis;
+use crate::domain::matcher::{Matcher, all_match};
+use crate::domain::{Labels, UnixMillis};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Silence {
@@ -45,12 +44,6 @@ impl Silence {
     pub fn mutes(&self, labels: &Labels, now_ms: UnixMillis) -> bool {
         self.state(now_ms) == SilenceState::Active && !self.matchers.is_empty() && all_match(&self.matchers, labels)
     }
-
-    /// What it would mute of these, for the preview before it is made.
-    pub fn preview<'a, T>(&self, candidates: impl IntoIterator<Item = (&'a Labels, T)>) -> Vec<T> {
-        let muted = candidates.into_iter().filter(|(labels, _)| all_match(&self.matchers, labels));
-        muted.map(|(_, candidate)| candidate).collect()
-    }
 }
 
 #[cfg(test)]
@@ -82,11 +75,5 @@ mod tests {
         ] {
             assert_eq!(silence(matchers).mutes(&shop, now_ms), wanted, "{matchers:?} at {now_ms}");
         }
-    }
-
-    #[test]
-    fn shows_what_it_would_mute() {
-        let (shop, mail) = (Labels::from([("service", "shop")]), Labels::from([("service", "mail")]));
-        assert_eq!(silence(&["service=shop"]).preview([(&shop, "a"), (&mail, "b")]), ["a"]);
     }
 }

@@ -65,7 +65,10 @@ impl Matcher {
             Operator::Matches | Operator::DoesNotMatch => {
                 let anchored = regex::RegexBuilder::new(&format!("^(?:{value})$"));
                 let built = { anchored }.dot_matches_new_line(true).size_limit(MAX_REGEX_BYTES).build();
-                Some(built.map_err(|error| format!("`{value}` is not a regular expression: {error}"))?)
+                // The last line says it; those before point into the anchored text.
+                let reason =
+                    |error: regex::Error| error.to_string().lines().last().unwrap_or_default().replace("error: ", "");
+                Some(built.map_err(|error| format!("`{value}` is not a regular expression: {}", reason(error)))?)
             }
         };
         Ok(Self { label: label.to_owned(), operator, value: value.to_owned(), regex })

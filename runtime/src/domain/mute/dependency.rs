@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Firing;
+use crate::domain::Severity;
 
 /// By slug, what each service depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,10 +14,14 @@ impl Dependencies {
         Self(dependencies.into_iter().filter(|(_, on)| !on.is_empty()).collect())
     }
 
-    /// The nearest service that this one depends on, directly or not, and that has a critical alert firing. Services that
-    /// depend on each other in a circle do not mute each other.
-    pub fn down<'a>(&'a self, service: &str, firing: &[Firing]) -> Option<&'a str> {
-        let is_down = |slug: &str| firing.iter().any(|alert| alert.is_critical && alert.service == slug);
+    /// The nearest service that this one depends on, directly or not, and that has an alert firing as severe as this one at
+    /// least: a slow database is no reason to be silent about a shop that is down. Services that depend on each other in a
+    /// circle do not mute each other.
+    pub fn down<'a>(&'a self, service: &str, severity: Severity, firing: &[Firing]) -> Option<&'a str> {
+        if !self.0.contains_key(service) {
+            return None;
+        }
+        let is_down = |slug: &str| firing.iter().any(|alert| alert.severity >= severity && alert.service == slug);
         let mut seen = BTreeSet::from([service]);
         let mut level: Vec<&'a str> = self.of(service).collect();
         while !level.is_empty() {
@@ -33,6 +38,41 @@ impl Dependencies {
             level = next;
         }
         None
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The services on a circle, in order and beginning with the first of their names, for each circle found.
+    pub fn circles(&self) -> Vec<Vec<&str>> {
+        let mut circles: Vec<Vec<&str>> = Vec::new();
+        let mut done: BTreeSet<&str> = BTreeSet::new();
+        for start in self.0.keys().map(String::as_str) {
+            if done.contains(start) || !self.reaches(start, start) {
+                continue;
+            }
+            // The shortest way back.
+            let mut ways: Vec<Vec<&str>> = vec![vec![start]];
+            let mut seen = BTreeSet::new();
+            let circle = 'found: loop {
+                let mut longer = Vec::new();
+                for way in &ways {
+                    for next in self.of(way.last().unwrap_or(&start)) {
+                        if next == start {
+                            break 'found way.clone();
+                        }
+                        if seen.insert(next) {
+                            longer.push([way.as_slice(), &[next]].concat());
+                        }
+                    }
+                }
+                ways = longer;
+            };
+            done.extend(&circle);
+            circles.push(circle);
+        }
+        circles
     }
 
     fn of(&self, service: &str) -> impl Iterator<Item = &str> {
@@ -58,14 +98,14 @@ impl Dependencies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::labels::Labels;
+    use crate::domain::Labels;
 
     fn firing(services: &[&str]) -> Vec<Firing> {
         let alert = |service: &&str| Firing {
             name: "Down".to_owned(),
             service: (*service).to_owned(),
             labels: Labels::default(),
-            is_critical: true,
+            severity: Severity::Critical,
         };
         services.iter().map(alert).collect()
     }
@@ -92,10 +132,16 @@ mod tests {
             ("a", &["bank"], Some("bank")),
             ("self", &["self"], None),
         ] {
-            assert_eq!(dependencies.down(service, &firing(down)), wanted, "{service} while {down:?} are down");
+            assert_eq!(
+                dependencies.down(service, Severity::Critical, &firing(down)),
+                wanted,
+                "{service} while {down:?} are down"
+            );
         }
         let warnings: Vec<Firing> =
-            firing(&["login"]).into_iter().map(|alert| Firing { is_critical: false, ..alert }).collect();
-        assert_eq!(dependencies.down("shop", &warnings), None, "a warning takes nothing down");
+            firing(&["login"]).into_iter().map(|alert| Firing { severity: Severity::Warning, ..alert }).collect();
+        assert_eq!(dependencies.down("shop", Severity::Critical, &warnings), None, "what is worse is told");
+        assert_eq!(dependencies.down("shop", Severity::Warning, &warnings), Some("login"));
+        assert_eq!(dependencies.circles(), [vec!["a", "b"], vec!["self"]]);
     }
 }

@@ -1,0 +1,62 @@
+//! Alerts fall silent and are heard again, and people are told in time when a silence ends.
+
+use super::alert_groups::note_change;
+use super::alerts::alert_from;
+use super::transition::{EventDraft, append_event};
+use super::{ControlStore, Result, escalations};
+use crate::domain::{Alert, AlertEvent, AlertId, AlertState, MuteChange, UnixMillis};
+
+impl ControlStore {
+    /// In one transaction with its event. None when the alert is no longer in the state that the change starts from.
+    pub async fn alert_mute(&self, change: MuteChange) -> Result<Option<(Alert, AlertEvent)>> {
+        let mut tx = self.writer.begin().await?;
+        let to = change.to();
+        let row = sqlx::query(
+            "UPDATE alerts SET state = $1, suppressed_by = $2, updated_ms = $3 WHERE id = $4 AND state = $5 RETURNING *",
+        )
+        .bind(to.as_str())
+        .bind(&change.suppressed_by)
+        .bind(change.ts_ms)
+        .bind(change.alert.0)
+        .bind(change.from.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let alert = alert_from(&row)?;
+        let MuteChange { from, actor, reason, ts_ms, .. } = change;
+        let event = EventDraft { ts_ms, from: Some(from), to, actor, reason };
+        note_change(&mut tx, alert.id, &event, false).await?;
+        escalations::note_change(&mut tx, alert.id, &event).await?;
+        let event = append_event(&mut tx, alert.id, event).await?;
+        tx.commit().await?;
+        Ok(Some((alert, event)))
+    }
+
+    /// Notes in the history of each of these alerts that the silence which mutes them ends soon. False when that was done
+    /// before.
+    pub async fn silence_notice(
+        &self,
+        silence: i64,
+        alerts: &[AlertId],
+        reason: &str,
+        now_ms: UnixMillis,
+    ) -> Result<bool> {
+        let mut tx = self.writer.begin().await?;
+        let noted = sqlx::query("UPDATE silences SET noticed_ms = $1 WHERE id = $2 AND noticed_ms IS NULL")
+            .bind(now_ms)
+            .bind(silence)
+            .execute(&mut *tx)
+            .await?;
+        if noted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        for alert in alerts {
+            let state = AlertState::Suppressed;
+            let (actor, reason) = ("engine".to_owned(), reason.to_owned());
+            let event = EventDraft { ts_ms: now_ms, from: Some(state), to: state, actor, reason };
+            append_event(&mut tx, *alert, event).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+}
