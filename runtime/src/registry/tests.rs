@@ -746,3 +746,23 @@ async fn wrong_escalations_are_told_in_their_places() {
     }
     assert_eq!(faults.len(), 12);
 }
+
+#[tokio::test]
+async fn a_node_of_the_tree_names_an_escalation_for_rules_that_name_none() {
+    let mut entries = entries(json!([]), json!([]), json!([]));
+    entries.escalations = named(json!({"ops": {"steps": [{"notify": ["pager"]}]}}));
+    let channels = json!({"pager": {"channel": "slack", "webhook": "https://1"}});
+    entries.routing.channels = serde_json::from_value(channels).unwrap();
+    let route = json!({"receiver": "pager", "escalation": "ops", "routes": [
+        {"match": "severity=info", "escalation": "opps"}, {"match": "severity=warning"},
+    ]});
+    entries.routing.route = Some(serde_json::from_value(route).unwrap());
+    let (files, report) = checked(&entries).await;
+    assert_eq!(
+        told(&report.faults),
+        ["/route/routes/0/escalation: alerts.yaml has no escalation `opps`; did you mean `ops`?"]
+    );
+    let route = files.routing.route.unwrap();
+    let labels = crate::domain::Labels::of("Down", "a", crate::domain::Severity::Warning, None);
+    assert_eq!(route.destinations(&labels)[0].escalation.as_deref(), Some("ops"), "from the node above");
+}
