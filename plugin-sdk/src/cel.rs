@@ -43,8 +43,9 @@ pub fn check(expression: &str, variables: &[&str]) -> Result<(), CelError> {
     crate::fake::with(|host| host.cel_check(expression, &variables))
 }
 
-/// Evaluates an expression; `variables` is a JSON object. In a rule, `availability('5m')`, `error_rate('5m')` and
-/// `latency('5m', 0.95)` read the service's history: percent, percent, milliseconds.
+/// Evaluates an expression; `variables` is a JSON object. In a rule, `availability('5m')`, `error_rate('5m')`,
+/// `latency('5m', 0.95)`, `runs('5m')` and `failures('5m')` read the service's history: percent, percent, milliseconds, numbers
+/// of runs.
 pub fn evaluate(expression: &str, variables: &Value) -> Result<Value, CelError> {
     #[cfg(target_arch = "wasm32")]
     return match wit::evaluate(expression, &variables.to_string()) {

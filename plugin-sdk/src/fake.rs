@@ -25,13 +25,13 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::cel::CelError;
-use crate::history::Sample;
+use crate::history::{RateLimit, Sample};
 use crate::log::Level;
 use crate::mail::{MailError, Message};
 use crate::net::NetError;
 use crate::wit::{cel, dns, http, mail, tls};
 
-pub use history::sample;
+pub use history::{rate_limit, sample};
 pub use message::{notification, resolved};
 pub use net::{Connection, TcpScript, certificate, dns_response, response, tls_session};
 pub use webhook::delivery;
@@ -59,6 +59,9 @@ pub(crate) struct State {
     mail: VecDeque<Result<String, MailError>>,
     mails: Vec<Message>,
     samples: Vec<Sample>,
+    rate_limits: Vec<RateLimit>,
+    /// None: since the first sample.
+    watched_ms: Option<u64>,
     cel: Option<Cel>,
     logs: Vec<(Level, String)>,
     now_ms: u64,
@@ -84,6 +87,8 @@ impl Host {
             mail: VecDeque::new(),
             mails: Vec::new(),
             samples: Vec::new(),
+            rate_limits: Vec::new(),
+            watched_ms: None,
             cel: None,
             logs: Vec::new(),
             now_ms: START_MS,
@@ -128,6 +133,16 @@ impl Host {
     /// The history a rule sees, oldest first; windows end at the host's clock. See [`sample`].
     pub fn set_history(&self, samples: impl IntoIterator<Item = Sample>) {
         self.0.borrow_mut().samples = samples.into_iter().collect();
+    }
+
+    /// What headers said of rate limits, oldest first. See [`rate_limit`].
+    pub fn set_rate_limits(&self, readings: impl IntoIterator<Item = RateLimit>) {
+        self.0.borrow_mut().rate_limits = readings.into_iter().collect();
+    }
+
+    /// For how long the service has been watched; else since the first run of the history.
+    pub fn set_watched(&self, watched: std::time::Duration) {
+        self.0.borrow_mut().watched_ms = Some(crate::time::millis(watched));
     }
 
     /// Milliseconds since 1970.

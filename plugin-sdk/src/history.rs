@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::time::millis;
-pub use crate::wit::history::{Sample, WindowSummary};
+pub use crate::wit::history::{Bucket, RateLimit, Sample, WindowSummary};
 
 /// The observation being judged.
 pub fn latest() -> Option<Sample> {
@@ -44,6 +44,41 @@ pub fn consecutive_failures() -> u32 {
     return crate::wit::history::consecutive_failures();
     #[cfg(not(target_arch = "wasm32"))]
     crate::fake::with(|host| host.history_consecutive_failures())
+}
+
+/// The latest observation of each probe, by name; without those that have not run for two intervals and the look-back.
+pub fn latest_by_probe() -> Vec<Sample> {
+    #[cfg(target_arch = "wasm32")]
+    return crate::wit::history::latest_by_probe();
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::fake::with(|host| host.history_latest_by_probe())
+}
+
+/// From so long before the evaluation to so long before it, in steps that end where this ends, oldest first, each with this
+/// quantile of the latency. At most 1,000 steps, else none.
+pub fn buckets(from_ago: Duration, to_ago: Duration, step: Duration, quantile: f64) -> Vec<Bucket> {
+    let (from_ms, to_ms, step_ms) = (millis(from_ago), millis(to_ago), millis(step));
+    #[cfg(target_arch = "wasm32")]
+    return crate::wit::history::buckets(from_ms, to_ms, step_ms, quantile);
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::fake::with(|host| host.history_buckets(from_ms, to_ms, step_ms, quantile))
+}
+
+/// The last readings of each rate limit of the last day, oldest first.
+pub fn rate_limits() -> Vec<RateLimit> {
+    #[cfg(target_arch = "wasm32")]
+    return crate::wit::history::rate_limits();
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::fake::with(|host| host.history_rate_limits())
+}
+
+/// For how long the program has been watching the service without a break.
+pub fn watched() -> Duration {
+    #[cfg(target_arch = "wasm32")]
+    let watched_ms = crate::wit::history::watched_ms();
+    #[cfg(not(target_arch = "wasm32"))]
+    let watched_ms = crate::fake::with(|host| host.history_watched_ms());
+    Duration::from_millis(watched_ms)
 }
 
 impl WindowSummary {

@@ -21,6 +21,23 @@ pub fn format(duration: Duration) -> String {
     format!("{}{unit}", ms / unit_ms)
 }
 
+/// For people, to the two largest units: 90 s is `1m 30s`, 100,000 s is `1d 3h`.
+pub fn rough(duration: Duration) -> String {
+    let ms = millis(duration);
+    let units = &UNITS[1..];
+    let Some(first) = units.iter().position(|(_, unit_ms)| ms >= *unit_ms) else { return "0s".to_owned() };
+    let (unit, unit_ms) = units[first];
+    let mut text = format!("{}{unit}", ms / unit_ms);
+    // What lies below a second says something only on its own.
+    if let Some((unit, next_ms)) = units.get(first + 1).filter(|(unit, _)| *unit != "ms") {
+        let rest = ms % unit_ms / next_ms;
+        if rest > 0 {
+            text.push_str(&format!(" {rest}{unit}"));
+        }
+    }
+    text
+}
+
 /// Whole milliseconds, the unit of the contract.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -109,6 +126,23 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rough_durations_have_two_units() {
+        for (ms, wanted) in [
+            (0, "0s"),
+            (250, "250ms"),
+            (1_250, "1s"),
+            (60_000, "1m"),
+            (90_000, "1m 30s"),
+            (3_600_000, "1h"),
+            (3_601_000, "1h"),
+            (100_000_000, "1d 3h"),
+            (1_000_000_000, "11d 13h"),
+        ] {
+            assert_eq!(rough(Duration::from_millis(ms)), wanted);
+        }
+    }
 
     #[test]
     fn reads_and_writes_durations() {

@@ -17,8 +17,10 @@ pub mod plugin_health;
 pub mod plugin_policy;
 mod plugin_trust;
 pub mod plugin_version;
+pub mod rate_limit;
 pub mod route;
 pub mod rule;
+pub mod run_group;
 pub mod shadow;
 pub mod size;
 pub mod slug;
@@ -54,8 +56,10 @@ pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
     ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
 };
+pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
 pub use route::{Destination, GroupBy, Route};
-pub use rule::{Finding, History, Summary, Verdict};
+pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdict};
+pub use run_group::{COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 

@@ -18,6 +18,7 @@ mod plugins;
 mod probes;
 mod recordings;
 mod routing;
+mod rules;
 mod scheduler;
 mod secrets;
 mod services;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use axum::response::IntoResponse;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,16 +23,17 @@ pub struct Vendor {
 
 type Moods = Arc<Mutex<HashMap<String, Path>>>;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Path {
     status: u16,
     delay: Duration,
+    headers: Vec<(&'static str, String)>,
     hits: u64,
 }
 
 impl Default for Path {
     fn default() -> Self {
-        Self { status: 200, delay: Duration::ZERO, hits: 0 }
+        Self { status: 200, delay: Duration::ZERO, headers: Vec::new(), hits: 0 }
     }
 }
 
@@ -59,6 +61,12 @@ impl Vendor {
         self.with(path, |path| path.delay = delay);
     }
 
+    /// Takes the place of those before.
+    pub fn set_headers(&self, path: &str, headers: &[(&'static str, &str)]) {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.with(path, |path| path.headers = headers);
+    }
+
     /// Answers given in full.
     pub fn hits(&self, path: &str) -> u64 {
         self.with(path, |path| path.hits)
@@ -69,11 +77,16 @@ impl Vendor {
     }
 }
 
-async fn answer(State(moods): State<Moods>, uri: Uri) -> (StatusCode, &'static str) {
-    let mood = *lock(&moods).entry(uri.path().to_owned()).or_default();
+async fn answer(State(moods): State<Moods>, uri: Uri) -> impl IntoResponse {
+    let mood = lock(&moods).entry(uri.path().to_owned()).or_default().clone();
     tokio::time::sleep(mood.delay).await;
     lock(&moods).entry(uri.path().to_owned()).or_default().hits += 1;
-    (StatusCode::from_u16(mood.status).expect("tests set real statuses"), "the vendor's answer\n")
+    let headers: HeaderMap = mood
+        .headers
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("tests set real headers")))
+        .collect();
+    (StatusCode::from_u16(mood.status).expect("tests set real statuses"), headers, "the vendor's answer\n")
 }
 
 fn lock(moods: &Moods) -> std::sync::MutexGuard<'_, HashMap<String, Path>> {

@@ -1,9 +1,11 @@
 //! A history made of samples, counted as the real host counts.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::State;
-use crate::history::{Sample, WindowSummary};
+use crate::history::{Bucket, RateLimit, Sample, WindowSummary};
 use crate::probe::Status;
 
 /// A run that ended at a moment, with a status and a latency.
@@ -17,6 +19,25 @@ pub fn sample(ts_ms: u64, status: Status, latency_ms: impl Into<Option<u64>>) ->
         http_status: None,
         failure: None,
         metrics: Vec::new(),
+    }
+}
+
+/// A reading of the limit `default` that ends at `reset_ms`.
+pub fn rate_limit(
+    ts_ms: u64,
+    remaining: u64,
+    quota: impl Into<Option<u64>>,
+    reset_ms: impl Into<Option<u64>>,
+) -> RateLimit {
+    RateLimit {
+        ts_ms,
+        probe: "http".to_owned(),
+        host: "api.example.com".to_owned(),
+        name: "default".to_owned(),
+        quota: quota.into(),
+        remaining: Some(remaining),
+        reset_ms: reset_ms.into(),
+        window_ms: None,
     }
 }
 
@@ -79,6 +100,66 @@ impl State {
         latencies.sort_unstable();
         let rank = (quantile.clamp(0.0, 1.0) * latencies.len() as f64).ceil() as usize;
         latencies.get(rank.saturating_sub(1)).copied()
+    }
+
+    pub(crate) fn history_latest_by_probe(&mut self) -> Vec<Sample> {
+        if let Some(latest) = self.recorded("history.latest-by-probe", &()) {
+            return latest;
+        }
+        let by_probe: BTreeMap<&str, &Sample> =
+            self.samples.iter().map(|sample| (sample.probe.as_str(), sample)).collect();
+        by_probe.into_values().cloned().collect()
+    }
+
+    /// As the real host does, with latencies as they are.
+    pub(crate) fn history_buckets(
+        &mut self,
+        from_ms_ago: u64,
+        to_ms_ago: u64,
+        step_ms: u64,
+        quantile: f64,
+    ) -> Vec<Bucket> {
+        let asked =
+            json!({"from_ms_ago": from_ms_ago, "to_ms_ago": to_ms_ago, "step_ms": step_ms, "quantile": quantile});
+        if let Some(buckets) = self.recorded("history.buckets", &asked) {
+            return buckets;
+        }
+        let (from_ms, to_ms) = (self.now_ms.saturating_sub(from_ms_ago), self.now_ms.saturating_sub(to_ms_ago));
+        if step_ms == 0 || to_ms <= from_ms || (to_ms - from_ms).div_ceil(step_ms) > 1_000 {
+            return Vec::new();
+        }
+        let steps = (to_ms - from_ms).div_ceil(step_ms);
+        let step = |index: u64| {
+            let end_ms = to_ms - index * step_ms;
+            let start_ms = end_ms.saturating_sub(step_ms).max(from_ms);
+            let inside = || self.samples.iter().filter(|sample| sample.ts_ms > start_ms && sample.ts_ms <= end_ms);
+            let count = |status| inside().filter(|sample| sample.status == status).count() as u64;
+            let mut latencies: Vec<u64> =
+                inside().filter(|sample| is_available(sample)).filter_map(|sample| sample.latency_us).collect();
+            latencies.sort_unstable();
+            let rank = (quantile.clamp(0.0, 1.0) * latencies.len() as f64).ceil() as usize;
+            Bucket {
+                start_ms,
+                end_ms,
+                count: inside().count() as u64,
+                healthy: count(Status::Healthy),
+                degraded: count(Status::Degraded),
+                unhealthy: count(Status::Unhealthy),
+                errors: count(Status::Error),
+                latency_us: latencies.get(rank.saturating_sub(1)).copied(),
+            }
+        };
+        (0..steps).rev().map(step).collect()
+    }
+
+    pub(crate) fn history_rate_limits(&mut self) -> Vec<RateLimit> {
+        self.recorded("history.rate-limits", &()).unwrap_or_else(|| self.rate_limits.clone())
+    }
+
+    pub(crate) fn history_watched_ms(&mut self) -> u64 {
+        let first_ms = self.samples.first().map_or(self.now_ms, |first| first.ts_ms);
+        let watched_ms = self.watched_ms.unwrap_or(self.now_ms.saturating_sub(first_ms));
+        self.recorded("history.watched-ms", &()).unwrap_or(watched_ms)
     }
 
     pub(crate) fn history_consecutive_failures(&mut self) -> u32 {

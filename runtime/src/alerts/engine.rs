@@ -17,7 +17,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Alert, Catalog, ChannelId, Observation, RuleMemory};
+use crate::domain::{Alert, Catalog, ChannelId, Observation, RuleMemory, UnixMillis};
 
 use super::clock::Clock;
 use super::ports::{AlertStore, HistoryLoader, PortResult, RuleRunner};
@@ -44,6 +44,9 @@ pub struct EngineSettings {
     pub patrol: Duration,
     /// For the turns still to be taken when the program stops.
     pub grace: Duration,
+    /// How often the rules that ask for it are judged although nothing arrived. The moments are whole multiples of it since
+    /// 1970, so that a backtest has the same ones.
+    pub tick: Duration,
 }
 
 impl Default for EngineSettings {
@@ -58,6 +61,7 @@ impl Default for EngineSettings {
             longest_retry: Duration::from_secs(30),
             patrol: Duration::from_secs(15),
             grace: Duration::from_secs(5),
+            tick: Duration::from_secs(15),
         }
     }
 }
@@ -101,9 +105,17 @@ struct Stall {
     queue: VecDeque<Arc<Observation>>,
     /// Has to look at the catalog or at a failed commit, even without an observation.
     due: bool,
+    /// Has to judge the rules that look at the passing of time, as of this moment.
+    tick_ms: Option<UnixMillis>,
     queued: bool,
     retry_at: Option<Instant>,
     failures: u32,
+}
+
+impl Stall {
+    fn has_work(&self) -> bool {
+        self.due || self.tick_ms.is_some() || !self.queue.is_empty()
+    }
 }
 
 impl AlertEngine {
@@ -141,6 +153,8 @@ impl AlertEngine {
         let (mut published, mut arriving) = (true, true);
         let mut patrol = tokio::time::interval(self.core.deps.settings.patrol);
         patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.tick(&current);
+        let mut tick_at = self.next_tick();
         loop {
             self.start_turns(&current);
             let retry_at = self.retries.first().map(|(at, _)| *at);
@@ -157,6 +171,10 @@ impl AlertEngine {
                 },
                 _ = patrol.tick() => self.overdue_due(),
                 () = sleep_until(retry_at), if retry_at.is_some() => self.retry_due(),
+                () = tokio::time::sleep_until(tick_at) => {
+                    self.tick(&current);
+                    tick_at = self.next_tick();
+                }
                 observation = observations.recv(), if arriving => match observation {
                     Some(observation) => self.accept(observation, &current),
                     None => arriving = false,
@@ -222,7 +240,7 @@ impl AlertEngine {
 
     fn make_ready(&mut self, slug: &str) {
         let Some(stall) = self.stalls.get_mut(slug) else { return };
-        if !stall.running && !stall.queued && (stall.due || !stall.queue.is_empty()) {
+        if !stall.running && !stall.queued && stall.has_work() {
             stall.queued = true;
             self.ready.push_back(slug.to_owned());
         }
@@ -257,6 +275,31 @@ impl AlertEngine {
         }
     }
 
+    /// Services with a rule that asks for it get a turn, whether they have been heard of or not. There are at most as many as
+    /// the catalog has, and a turn that has not been taken yet is not added to.
+    fn tick(&mut self, catalog: &Catalog) {
+        let now_ms = self.core.deps.clock.now_ms();
+        let tick_ms = now_ms - now_ms.rem_euclid(self.tick_period_ms());
+        for (slug, rules) in &catalog.rules {
+            if rules.iter().any(|rule| self.core.deps.rules.ticks(rule)) {
+                self.stalls.entry(slug.clone()).or_default().tick_ms = Some(tick_ms);
+                self.make_ready(slug);
+            }
+        }
+    }
+
+    /// By the clock each time anew: it may have been set.
+    fn next_tick(&self) -> Instant {
+        let period_ms = self.tick_period_ms();
+        let left_ms = period_ms - self.core.deps.clock.now_ms().rem_euclid(period_ms);
+        // Clocks differ by a little, and a tick that came too early would belong to the moment before.
+        Instant::now() + Duration::from_millis(left_ms.unsigned_abs() + 2)
+    }
+
+    fn tick_period_ms(&self) -> i64 {
+        i64::try_from(self.core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+
     fn retry_due(&mut self) {
         let now = Instant::now();
         while self.retries.first().is_some_and(|(at, _)| *at <= now) {
@@ -276,6 +319,7 @@ impl AlertEngine {
             stall.queued = false;
             stall.running = true;
             stall.due = false;
+            let tick_ms = stall.tick_ms.take();
             let behind = stall.queue.len().saturating_sub(self.core.deps.settings.judged_behind);
             if behind > 0 {
                 metrics::counter!("extrack_alert_evaluations_coalesced_total").increment(behind as u64);
@@ -284,6 +328,7 @@ impl AlertEngine {
                 remembered: stall.queue.drain(..behind).collect(),
                 judged: stall.queue.pop_front(),
                 waiting: stall.queue.iter().map(|observation| observation.run_id).collect(),
+                tick_ms,
                 catalog: Arc::clone(catalog),
             };
             // Taken away by a panic: begins anew with what the stores know.
@@ -319,7 +364,7 @@ impl AlertEngine {
             stall.retry_at = Some(at);
             self.retries.insert((at, slug.clone()));
         }
-        if lane.is_idle() && stall.queue.is_empty() && !stall.due {
+        if lane.is_idle() && !stall.has_work() {
             self.stalls.remove(&slug);
             return;
         }

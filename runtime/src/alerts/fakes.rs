@@ -62,6 +62,7 @@ pub(super) fn observation(service: &str, ts_ms: UnixMillis, status: Status) -> O
         run_id: ts_ms,
         metrics: vec![],
         missed: false,
+        rate_limits: Vec::new(),
     }
 }
 
@@ -583,7 +584,8 @@ impl AlertStore for FakeStore {
 }
 
 /// Says what the latest observation's status asks for: healthy is ok, degraded no opinion, `unhealthy` a breach, and with
-/// `error` the rule itself fails. Settings: `hang` never answers, `panic` panics, `lookBackS` is its look-back.
+/// `error` the rule itself fails. Settings: `hang` never answers, `panic` panics, `lookBackS` is its look-back; with
+/// `absentS` it is judged as time passes, and breached when nothing was heard for so long while somebody listened.
 #[derive(Clone, Default)]
 pub(super) struct FakeRules {
     /// Service, run id and the number of runs in the last ten minutes.
@@ -608,6 +610,10 @@ impl RuleRunner for FakeRules {
         lock(&self.swapped).len() as u64
     }
 
+    fn ticks(&self, rule: &AlertRule) -> bool {
+        rule.settings["absentS"].is_number()
+    }
+
     fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>> {
         let first = Duration::from_secs(rule.settings["lookBackS"].as_u64().unwrap_or(600));
         let look_back = lock(&self.swapped).last().copied().unwrap_or(first);
@@ -618,10 +624,19 @@ impl RuleRunner for FakeRules {
         &'a self,
         rule: &'a AlertRule,
         history: Arc<dyn History>,
-        _now_ms: UnixMillis,
+        now_ms: UnixMillis,
     ) -> BoxFuture<'a, PortResult<Verdict>> {
         async move {
             tokio::task::yield_now().await;
+            if let Some(absent_s) = rule.settings["absentS"].as_i64() {
+                let silent_ms = history.latest().map_or(i64::MAX, |latest| now_ms - latest.ts_ms);
+                let watched_ms = history.watched().as_millis() as i64;
+                return Ok(match silent_ms > absent_s * 1_000 {
+                    true if watched_ms > absent_s * 1_000 => breached(),
+                    true => no_opinion(),
+                    false => ok(),
+                });
+            }
             let latest = history.latest().unwrap();
             let count = history.summary(Duration::from_secs(600)).count;
             lock(&self.seen).push((rule.service.clone(), latest.run_id, count));
@@ -663,6 +678,10 @@ impl HistoryLoader for FakeHistory {
             Ok(recorded.iter().filter(wanted).take(limit).cloned().collect())
         }
         .boxed()
+    }
+
+    fn load_groups<'a>(&'a self, _service: &'a str, _span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
+        async { Ok(Vec::new()) }.boxed()
     }
 }
 

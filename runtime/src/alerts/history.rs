@@ -1,17 +1,31 @@
 //! What rules may look at: the recent history of one service, in memory and bounded.
 //!
 //! Every run that took place is kept as a 16-byte sample for as long as the longest look-back of the service's rules
-//! reaches; whole observations, which are thirty times bigger, only for the last few.
+//! reaches and there is room; what no longer fits is counted by slots of time (`older`). Whole observations, which are thirty
+//! times bigger, are kept only for the last few.
+
+mod limits;
+mod older;
+mod steps;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::domain::{History, Observation, Status, Summary, UnixMillis};
+use crate::domain::{
+    Bucket, History, Observation, RateLimitReading, RunGroup, Span, Status, Summary, UnixMillis, latency_bin,
+};
 
-/// A week at one run every 30 s: 320 KB. Rules that look further back than this need roll-ups, not samples.
-pub const MAX_SAMPLES: usize = 20_160;
+use limits::RateLimits;
+use older::{Latencies, Older, ProbeIndex};
+use steps::Steps;
+
+/// Half a day at one run every 10 s: 70 KB. What is older is counted by slots.
+pub const MAX_SAMPLES: usize = 4_320;
+
+/// Steps of a span: six weeks by the hour.
+pub const MAX_BUCKETS: usize = 1_000;
 
 /// Whole observations kept although no rule has asked for any: about 4 KB.
 const LEAST_WHOLE: usize = 8;
@@ -37,14 +51,23 @@ struct Sample {
     /// Cut at 71 minutes.
     latency_us: u32,
     /// Position in [`ServiceHistory::probes`].
-    probe: u16,
+    probe: ProbeIndex,
     status: Status,
 }
 
 impl Sample {
-    fn of(observation: &Observation, probe: u16) -> Self {
+    fn of(observation: &Observation, probe: ProbeIndex) -> Self {
         let latency_us = observation.latency_us.map_or(NO_LATENCY, |us| us.min(u64::from(NO_LATENCY) - 1) as u32);
         Self { ts_ms: observation.ts_ms, latency_us, probe, status: observation.status }
+    }
+
+    fn latency_us(&self) -> Option<u64> {
+        (self.latency_us != NO_LATENCY).then(|| u64::from(self.latency_us))
+    }
+
+    /// Of the latency, if the run has a say in it.
+    fn bin(&self) -> Option<u16> {
+        self.latency_us().filter(|_| self.status.is_available()).map(latency_bin)
     }
 }
 
@@ -64,7 +87,8 @@ impl Reach {
         i64::try_from(kept.as_millis()).unwrap_or(i64::MAX)
     }
 
-    fn covered_by_one_run(&self) -> Duration {
+    /// A run speaks for no longer than this.
+    pub fn covered_by_one_run(&self) -> Duration {
         self.interval.saturating_mul(INTERVALS_COVERED as u32)
     }
 }
@@ -76,9 +100,18 @@ pub struct ServiceHistory {
     /// The moment of the evaluation: windows end here.
     now_ms: UnixMillis,
     samples: VecDeque<Sample>,
+    /// Runs before those.
+    older: Arc<Older>,
+    /// Of which probes, where not of all.
+    only: Option<Vec<bool>>,
     whole: VecDeque<Arc<Observation>>,
     /// Names of probes and webhooks, as they came; a service has few.
     probes: Vec<String>,
+    /// The last one of each of them, by position.
+    latest: Vec<Option<Arc<Observation>>>,
+    rate_limits: RateLimits,
+    /// Since when the program has been watching; none: since the first run in here.
+    watched_since_ms: Option<UnixMillis>,
     /// The most observations a rule has asked for so far.
     asked: Arc<AtomicUsize>,
 }
@@ -89,8 +122,13 @@ impl ServiceHistory {
             reach,
             now_ms: 0,
             samples: VecDeque::new(),
+            older: Arc::default(),
+            only: None,
             whole: VecDeque::new(),
             probes: Vec::new(),
+            latest: Vec::new(),
+            rate_limits: RateLimits::default(),
+            watched_since_ms: None,
             asked: Arc::default(),
         }
     }
@@ -108,6 +146,27 @@ impl ServiceHistory {
         self.reach = reach;
     }
 
+    /// Absence counts from here at the earliest: nobody was looking before.
+    pub fn watch_since(&mut self, since_ms: UnixMillis) {
+        self.watched_since_ms = Some(since_ms);
+    }
+
+    /// Takes in runs from before all others, which were counted elsewhere.
+    pub fn add_groups(&mut self, groups: &[RunGroup]) {
+        let latest_ms = groups.iter().map(|group| group.start_ms).max().unwrap_or_default();
+        let older = Arc::make_mut(&mut self.older);
+        older.age(latest_ms.max(self.now_ms), UnixMillis::MIN);
+        for group in groups {
+            let probe = position_of(&mut self.probes, &group.probe);
+            Arc::make_mut(&mut self.older).add_group(probe, group);
+        }
+    }
+
+    /// The same history at a later moment: nothing has happened since.
+    pub fn at(&self, now_ms: UnixMillis) -> Self {
+        Self { now_ms: self.now_ms.max(now_ms), ..self.clone() }
+    }
+
     /// Takes in one run and moves the evaluation to its moment. A run that was missed or whose check broke says nothing about
     /// the service and is left out, so that it counts neither for nor against it and covers no time; so is a run that is
     /// already there.
@@ -119,8 +178,13 @@ impl ServiceHistory {
         if !(0..=REORDER_MS).contains(&behind_ms) {
             self.now_ms = observation.ts_ms;
         }
-        let probe = self.position_of(&observation.probe);
+        let probe = position_of(&mut self.probes, &observation.probe);
         self.samples.push_back(Sample::of(&observation, probe));
+        self.latest.resize(self.probes.len().max(self.latest.len()), None);
+        if let Some(latest) = self.latest.get_mut(usize::from(probe)) {
+            *latest = Some(Arc::clone(&observation));
+        }
+        self.rate_limits.push(&observation, self.now_ms);
         self.whole.push_back(observation);
         self.trim();
     }
@@ -130,24 +194,21 @@ impl ServiceHistory {
         let is_one = |name: &String| names.contains(name);
         let positions: Vec<bool> = self.probes.iter().map(is_one).collect();
         let is_wanted = |sample: &&Sample| positions.get(usize::from(sample.probe)).copied().unwrap_or_default();
+        let samples = self.samples.iter().filter(is_wanted).copied().collect();
+        let latest = self.latest.iter().map(|latest| latest.clone().filter(|latest| is_one(&latest.probe)));
         Self {
             reach: self.reach,
             now_ms: self.now_ms,
-            samples: self.samples.iter().filter(is_wanted).copied().collect(),
+            samples,
+            older: Arc::clone(&self.older),
+            only: Some(positions),
+            latest: latest.collect(),
+            rate_limits: self.rate_limits.clone(),
+            watched_since_ms: self.watched_since_ms,
             whole: self.whole.iter().filter(|observation| is_one(&observation.probe)).cloned().collect(),
             probes: self.probes.clone(),
             asked: self.asked.clone(),
         }
-    }
-
-    /// Names that came and went are few: they change with the configuration.
-    fn position_of(&mut self, probe: &str) -> u16 {
-        let known = self.probes.iter().position(|name| name == probe);
-        let position = known.unwrap_or_else(|| {
-            self.probes.push(probe.to_owned());
-            self.probes.len() - 1
-        });
-        u16::try_from(position).unwrap_or(u16::MAX)
     }
 
     /// Only the last few can be there already: a run is read back from the results and handed over again within seconds.
@@ -162,10 +223,17 @@ impl ServiceHistory {
     fn trim(&mut self) {
         let oldest_ms = self.now_ms.saturating_sub(self.reach.kept_ms());
         // The latest always stays.
-        while self.samples.len() > 1
-            && (self.samples.len() > MAX_SAMPLES || self.samples.front().is_some_and(|sample| sample.ts_ms < oldest_ms))
-        {
-            self.samples.pop_front();
+        while self.samples.len() > 1 {
+            if self.samples.front().is_some_and(|sample| sample.ts_ms < oldest_ms) {
+                self.samples.pop_front();
+            } else if self.samples.len() > MAX_SAMPLES {
+                self.make_older();
+            } else {
+                break;
+            }
+        }
+        if !self.older.is_empty() {
+            Arc::make_mut(&mut self.older).age(self.now_ms, oldest_ms);
         }
         let most = self.asked.load(Ordering::Relaxed).clamp(WHOLE, MAX_WHOLE);
         while self.whole.len() > most
@@ -173,6 +241,34 @@ impl ServiceHistory {
         {
             self.whole.pop_front();
         }
+    }
+
+    /// The oldest sample is counted with its slot from now on.
+    fn make_older(&mut self) {
+        let Some(sample) = self.samples.pop_front() else { return };
+        let next = self.samples.iter().find(|next| next.probe == sample.probe);
+        let most_ms = i64::try_from(self.reach.covered_by_one_run().as_millis()).unwrap_or(i64::MAX);
+        let covered_ms = next.map_or(most_ms, |next| (next.ts_ms - sample.ts_ms).clamp(0, most_ms));
+        let older = Arc::make_mut(&mut self.older);
+        older.age(self.now_ms, UnixMillis::MIN);
+        older.add(sample.ts_ms, sample.probe, sample.status, sample.latency_us(), covered_ms);
+    }
+
+    /// Slots of the probes looked at, in a part of the time; their middles, oldest first.
+    fn older(
+        &self,
+        after_ms: UnixMillis,
+        until_ms: UnixMillis,
+    ) -> impl Iterator<Item = (UnixMillis, ProbeIndex, &older::Slot)> {
+        self.older.between(after_ms, until_ms).filter(|(_, probe, _)| match &self.only {
+            Some(only) => only.get(usize::from(*probe)).copied().unwrap_or_default(),
+            None => true,
+        })
+    }
+
+    /// Whether a window that begins then reaches beyond the samples.
+    fn reaches_older(&self, start_ms: UnixMillis) -> bool {
+        !self.older.is_empty() && self.samples.front().is_none_or(|first| first.ts_ms > start_ms)
     }
 
     /// Samples in the window that ends with the evaluation, newest first. Its beginning is not part of it.
@@ -206,7 +302,25 @@ impl ServiceHistory {
                 break;
             }
         }
-        covered_ms as u64
+        let covered_ms = covered_ms as u64;
+        if !self.reaches_older(start_ms) {
+            return covered_ms;
+        }
+        // Probes beside each other cover the same time: of each slot the one that covers most counts.
+        let (mut older_ms, mut slot_ms, mut most_ms) = (0, None, 0);
+        for (middle_ms, _, slot) in self.older(start_ms, self.now_ms) {
+            if slot_ms != Some(middle_ms) {
+                older_ms += std::mem::take(&mut most_ms);
+                slot_ms = Some(middle_ms);
+            }
+            most_ms = most_ms.max(slot.covered_ms());
+        }
+        (covered_ms + older_ms + most_ms).min(u64::try_from(window.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn latest_ones(&self) -> impl Iterator<Item = &Arc<Observation>> {
+        let oldest_ms = self.now_ms.saturating_sub(self.reach.kept_ms());
+        self.latest.iter().flatten().filter(move |latest| latest.ts_ms >= oldest_ms)
     }
 
     #[cfg(test)]
@@ -215,6 +329,16 @@ impl ServiceHistory {
             + self.samples.capacity() * size_of::<Sample>()
             + self.whole.capacity() * size_of::<Arc<Observation>>()
     }
+}
+
+/// Names that came and went are few: they change with the configuration.
+fn position_of(probes: &mut Vec<String>, probe: &str) -> ProbeIndex {
+    let known = probes.iter().position(|name| name == probe);
+    let position = known.unwrap_or_else(|| {
+        probes.push(probe.to_owned());
+        probes.len() - 1
+    });
+    ProbeIndex::try_from(position).unwrap_or(ProbeIndex::MAX)
 }
 
 impl History for ServiceHistory {
@@ -230,19 +354,25 @@ impl History for ServiceHistory {
     fn summary(&self, window: Duration) -> Summary {
         let mut summary = Summary { covered_ms: self.covered_ms(window), ..Summary::default() };
         for sample in self.window(window) {
-            summary.count += 1;
-            match sample.status {
-                Status::Healthy => summary.healthy += 1,
-                Status::Degraded => summary.degraded += 1,
-                Status::Unhealthy => summary.unhealthy += 1,
-                Status::Error => summary.errors += 1,
-            }
+            summary.add(sample.status, 1);
+        }
+        let start_ms = self.start_of(window);
+        if self.reaches_older(start_ms) {
+            self.older(start_ms, self.now_ms).for_each(|(_, _, slot)| slot.count_into(&mut summary));
         }
         summary
     }
 
-    /// Exact, by nearest rank: the smallest latency that at least this share of the runs did not exceed.
+    /// By nearest rank: the smallest latency that at least this share of the runs did not exceed. Exact as far as the samples
+    /// reach, within 2 % beyond.
     fn latency(&self, window: Duration, quantile: f64) -> Option<u64> {
+        let start_ms = self.start_of(window);
+        if self.reaches_older(start_ms) {
+            let mut latencies = Latencies::new();
+            self.older(start_ms, self.now_ms).for_each(|(_, _, slot)| slot.latencies_into(&mut latencies));
+            self.window(window).filter_map(Sample::bin).for_each(|bin| latencies.add(bin, 1));
+            return latencies.quantile_us(quantile);
+        }
         let mut latencies: Vec<u32> = self
             .window(window)
             .filter(|sample| sample.status.is_available() && sample.latency_us != NO_LATENCY)
@@ -259,6 +389,45 @@ impl History for ServiceHistory {
 
     fn consecutive_failures(&self) -> u32 {
         self.samples.iter().rev().take_while(|sample| !sample.status.is_available()).count() as u32
+    }
+
+    fn latest_by_probe(&self) -> Vec<Arc<Observation>> {
+        let mut latest: Vec<_> = self.latest_ones().cloned().collect();
+        latest.sort_by(|one, other| one.probe.cmp(&other.probe));
+        latest
+    }
+
+    fn buckets(&self, span: Span) -> Vec<Bucket> {
+        let Some(mut steps) = Steps::new(self.now_ms, span) else { return Vec::new() };
+        if self.reaches_older(steps.from_ms) {
+            for (middle_ms, _, slot) in self.older(steps.from_ms, steps.to_ms) {
+                if let Some((summary, latencies)) = steps.at(middle_ms) {
+                    slot.count_into(summary);
+                    slot.latencies_into(latencies);
+                }
+            }
+        }
+        for sample in self.window(Duration::from_millis((self.now_ms - steps.from_ms).unsigned_abs())) {
+            if let Some((summary, latencies)) = steps.at(sample.ts_ms) {
+                summary.add(sample.status, 1);
+                sample.bin().into_iter().for_each(|bin| latencies.add(bin, 1));
+            }
+        }
+        steps.into_buckets(span.quantile)
+    }
+
+    fn rate_limits(&self) -> Vec<RateLimitReading> {
+        let is_wanted = |reading: &&RateLimitReading| match &self.only {
+            Some(only) => self.probes.iter().zip(only).any(|(name, only)| *only && **name == *reading.probe),
+            None => true,
+        };
+        self.rate_limits.readings().filter(is_wanted).cloned().collect()
+    }
+
+    fn watched(&self) -> Duration {
+        let since_ms = self.watched_since_ms.or_else(|| self.samples.front().map(|first| first.ts_ms));
+        let watched_ms = since_ms.map_or(0, |since_ms| self.now_ms.saturating_sub(since_ms).max(0));
+        Duration::from_millis(watched_ms.unsigned_abs())
     }
 }
 
@@ -412,6 +581,136 @@ mod tests {
         }
         let seen = history.samples(5_000);
         assert_eq!((seen.len(), seen[0].run_id, seen[999].run_id), (MAX_WHOLE, 1_000, 1_999));
+    }
+
+    /// Thirty days at a run every 10 s: every hundredth fails, and latency is 100 ms, in the first hour of a day 400 ms.
+    fn month() -> ServiceHistory {
+        let mut history = ServiceHistory::new(Reach {
+            look_back: Duration::from_secs(30 * 86_400),
+            interval: Duration::from_secs(10),
+        });
+        for run in 0..30 * 8_640_i64 {
+            let ts_ms = (run + 1) * 10_000;
+            let status = if run % 100 == 99 { Status::Unhealthy } else { Status::Healthy };
+            let latency_us = if (ts_ms / 3_600_000) % 24 == 0 { 400_000 } else { 100_000 };
+            let found = observation("shop-api", ts_ms, status);
+            history.push(Arc::new(Observation { latency_us: Some(latency_us), run_id: run, ..found }));
+        }
+        history
+    }
+
+    #[test]
+    fn a_month_of_runs_is_summed_up_from_slots() {
+        let history = month();
+        assert_eq!(history.samples.len(), MAX_SAMPLES);
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        for (window, wanted) in
+            [(days(30), 259_200.0), (days(3), 25_920.0), (days(1), 8_640.0), (12 * 60 * MINUTE, 4_320.0)]
+        {
+            let found = history.summary(window);
+            assert!((found.count as f64 / wanted - 1.0).abs() < 0.002, "{window:?}: {found:?}");
+            assert!((found.error_rate().unwrap() - 1.0).abs() < 0.03, "{window:?}: {found:?}");
+            let covered = found.covered_ms as f64 / window.as_millis() as f64;
+            assert!((0.998..=1.0).contains(&covered), "{window:?}: {covered}");
+        }
+        for (quantile, wanted) in [(0.5, 100_000.0), (0.99, 400_000.0)] {
+            let found = history.latency(days(7), quantile).unwrap() as f64;
+            assert!((found / wanted - 1.0).abs() < 0.03, "{quantile}: {found}");
+        }
+        assert!(history.older.bytes() < 200_000, "{}", history.older.bytes());
+        // One probe alone has all of it, and another nothing.
+        assert_eq!(history.of_probes(&["health".to_owned()]).summary(days(30)), history.summary(days(30)));
+        assert_eq!(history.of_probes(&["tls".to_owned()]).summary(days(30)), Summary::default());
+    }
+
+    #[test]
+    fn a_span_is_cut_into_steps_over_samples_and_slots() {
+        let history = month();
+        let hour = 60 * MINUTE;
+        let span = Span { from: 48 * hour, to: Duration::ZERO, step: hour, quantile: 0.5 };
+        let buckets = history.buckets(span);
+        assert_eq!(buckets.len(), 48);
+        assert_eq!(buckets[47].end_ms, history.now_ms());
+        for (index, bucket) in buckets.iter().enumerate() {
+            assert_eq!(bucket.end_ms - bucket.start_ms, 3_600_000);
+            assert!((359..=361).contains(&bucket.summary.count), "{index}: {bucket:?}");
+            let wanted = if (bucket.start_ms / 3_600_000) % 24 == 0 { 400_000.0 } else { 100_000.0 };
+            assert!((bucket.latency_us.unwrap() as f64 / wanted - 1.0).abs() < 0.03, "{index}: {bucket:?}");
+        }
+        for wrong in [
+            Span { step: Duration::ZERO, ..span },
+            Span { step: Duration::from_secs(1), ..span },
+            Span { from: Duration::ZERO, ..span },
+            Span { from: Duration::MAX, ..span },
+        ] {
+            assert_eq!(history.buckets(wrong), [], "{wrong:?}");
+        }
+        let uneven = history.buckets(Span { from: 25 * MINUTE, to: 5 * MINUTE, step: 15 * MINUTE, quantile: 0.5 });
+        assert_eq!(uneven.iter().map(|bucket| bucket.summary.count).collect::<Vec<_>>(), [30, 90]);
+    }
+
+    #[test]
+    fn what_was_counted_elsewhere_is_as_if_it_had_been_pushed() {
+        let pushed = month();
+        let mut loaded = ServiceHistory::new(pushed.reach());
+        let groups: Vec<RunGroup> = (0..30 * 24 - 12)
+            .flat_map(|hour| {
+                let group = |status, latency_bin, runs, covered_ms| RunGroup {
+                    start_ms: hour * 3_600_000,
+                    probe: "health".to_owned(),
+                    status,
+                    latency_bin,
+                    runs,
+                    covered_ms,
+                };
+                let latency_us = if hour % 24 == 0 { 400_000 } else { 100_000 };
+                let fails = if hour % 5 < 3 { 4 } else { 3 };
+                [
+                    group(Status::Healthy, Some(latency_bin(latency_us)), 360 - fails, 3_600_000),
+                    group(Status::Unhealthy, None, fails, 0),
+                ]
+            })
+            .collect();
+        loaded.add_groups(&groups);
+        let last = pushed.samples.iter().zip(0..).map(|(sample, run_id)| {
+            let found = observation("shop-api", sample.ts_ms, sample.status);
+            Observation { latency_us: sample.latency_us(), run_id, ..found }
+        });
+        last.for_each(|run| loaded.push(Arc::new(run)));
+        for days in [1, 3, 20] {
+            let window = Duration::from_secs(days * 86_400);
+            let (found, wanted) = (loaded.summary(window), pushed.summary(window));
+            assert!(found.count.abs_diff(wanted.count) <= 360, "{days}: {found:?} {wanted:?}");
+            assert!((found.error_rate().unwrap() - wanted.error_rate().unwrap()).abs() < 0.05, "{days}");
+            assert_eq!(loaded.latency(window, 0.5), pushed.latency(window, 0.5), "{days}");
+        }
+    }
+
+    #[test]
+    fn the_last_run_of_each_probe_is_there_however_long_ago_it_was() {
+        let mut history = ServiceHistory::new(Reach { look_back: Duration::ZERO, interval: 60 * MINUTE });
+        let tls = Observation { probe: "tls".to_owned(), run_id: -1, ..observation("a", 0, Status::Degraded) };
+        history.push(Arc::new(tls));
+        for n in 1..=360 {
+            history.push(Arc::new(Observation { run_id: n, ..observation("a", n * 10_000, Status::Healthy) }));
+        }
+        let names = |history: &ServiceHistory| {
+            history.latest_by_probe().iter().map(|run| run.probe.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&history), ["health", "tls"]);
+        assert_eq!(names(&history.of_probes(&["tls".to_owned()])), ["tls"]);
+        let later = history.at(7_200_001);
+        assert_eq!(names(&later), ["health"], "two intervals without a run: it is gone");
+        assert_eq!((later.now_ms(), history.now_ms()), (7_200_001, 3_600_000));
+    }
+
+    #[test]
+    fn absence_is_counted_from_when_somebody_watched() {
+        let mut history = filled(reach(5 * MINUTE), &[(100, Status::Healthy, None), (130, Status::Healthy, None)]);
+        assert_eq!(history.watched(), Duration::from_secs(30));
+        history.watch_since(120_000);
+        assert_eq!(history.watched(), Duration::from_secs(10));
+        assert_eq!(history.at(180_000).watched(), Duration::from_secs(60));
     }
 
     proptest! {

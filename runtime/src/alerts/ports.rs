@@ -8,12 +8,13 @@ use futures::future::BoxFuture;
 
 use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, AlertRule, Channel, ChannelId, DeliveryError, GroupFlush, History,
-    Maintenance, Message, MuteChange, Notification, NotificationState, Observation, Receipt, RuleMemory, UnixMillis,
-    Verdict,
+    Maintenance, Message, MuteChange, Notification, NotificationState, Observation, Receipt, RuleMemory, RunGroup,
+    UnixMillis, Verdict,
 };
 pub use crate::store::control::{
     AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence, Transition,
 };
+pub use crate::store::results::GroupSpan;
 
 /// Why something outside could not be done, for people. Everything here is worth another attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -133,6 +134,8 @@ pub trait AlertStore: Send + Sync + 'static {
 pub trait RuleRunner: Send + Sync + 'static {
     /// Grows when another version of some rule took over: it may look back further than the one before.
     fn swaps(&self) -> u64;
+    /// The rule is judged as time passes, too, not only when an observation arrives.
+    fn ticks(&self, rule: &AlertRule) -> bool;
     /// How much history the rule looks at.
     fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>>;
     fn evaluate<'a>(
@@ -152,6 +155,8 @@ pub trait HistoryLoader: Send + Sync + 'static {
         since_ms: UnixMillis,
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>>;
+    /// Runs from before those, counted by slots of time.
+    fn load_groups<'a>(&'a self, service: &'a str, span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>>;
 }
 
 /// Sends one message to one channel.

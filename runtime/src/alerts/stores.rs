@@ -7,12 +7,14 @@ use futures::future::BoxFuture;
 
 use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification,
-    NotificationState, Observation, RuleMemory, UnixMillis,
+    NotificationState, Observation, RuleMemory, RunGroup, UnixMillis,
 };
 use crate::store::control::{Attempt, MAX_PAGE, MemoryChange, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
-use super::ports::{AlertStore, CommitError, Committed, EventSink, HistoryLoader, PortError, PortResult, Quiet};
+use super::ports::{
+    AlertStore, CommitError, Committed, EventSink, GroupSpan, HistoryLoader, PortError, PortResult, Quiet,
+};
 
 impl AlertStore for ControlStore {
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
@@ -154,6 +156,10 @@ impl HistoryLoader for ResultStore {
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
         self.observation_history(service, since_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
+
+    fn load_groups<'a>(&'a self, service: &'a str, span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
+        self.observation_groups(service, span).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
 }
 
 impl EventSink for ResultStore {
@@ -175,10 +181,12 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use crate::alerts::fakes::{self, *};
+    use crate::alerts::history::{MAX_SAMPLES, Reach, ServiceHistory};
+    use crate::alerts::ports::GroupSpan;
     use crate::alerts::*;
     use crate::domain::*;
     use crate::store::control::{AttemptOutcome, NotificationFilter};
-    use crate::store::{ControlStore, Keyring};
+    use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
     async fn open(dir: &std::path::Path) -> ControlStore {
         let keyring = Keyring::load(None, dir).unwrap();
@@ -285,5 +293,45 @@ mod tests {
         let reasons: Vec<_> = events.iter().map(|event| event.reason.as_str()).collect();
         assert_eq!(reasons, ["found 90, wanted 99.5", "found 90, wanted 99.5", "found 100, wanted 99.5"]);
         drop(program);
+    }
+
+    /// 10,000 runs, one every 20 s by two probes: more than are kept one by one.
+    fn many_runs() -> impl Iterator<Item = Observation> {
+        (0..10_000_i64).map(|run_id| {
+            let status = if run_id % 50 == 0 { Status::Error } else { Status::Healthy };
+            let run = observation("shop-api", EPOCH_MS + run_id * 10_000, status);
+            let probe = if run_id % 2 == 0 { "http" } else { "tls" }.to_owned();
+            Observation { run_id, probe, latency_us: Some(50_000 + run_id as u64 * 7_919 % 50_000), ..run }
+        })
+    }
+
+    #[tokio::test]
+    async fn a_history_that_is_read_back_is_the_one_that_was_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, writer) = ResultStore::open(dir.path(), ResultSettings::default()).unwrap();
+        let thread = writer.start().unwrap();
+        let reach = Reach { look_back: Duration::from_secs(30 * 86_400), interval: Duration::from_secs(20) };
+        let (mut seen, mut read) = (ServiceHistory::new(reach), ServiceHistory::new(reach));
+        for run in many_runs() {
+            let run = Arc::new(run);
+            store.observation_append(Arc::clone(&run)).await.unwrap();
+            seen.push(run);
+        }
+        store.service_replace(Vec::new()).await.unwrap();
+
+        let runs = HistoryLoader::load(&store, "shop-api", 0, MAX_SAMPLES).await.unwrap();
+        assert_eq!(runs.len(), MAX_SAMPLES);
+        let span = GroupSpan { since_ms: 0, before_ms: runs[0].ts_ms, covered_by_one_run: reach.covered_by_one_run() };
+        read.add_groups(&store.load_groups("shop-api", span).await.unwrap());
+        runs.into_iter().for_each(|run| read.push(Arc::new(run)));
+        for minutes in [5, 60, 720, 780, 1_440, 43_200] {
+            let window = Duration::from_secs(minutes * 60);
+            assert_eq!(read.summary(window), seen.summary(window), "{minutes} minutes");
+            assert_eq!(read.latency(window, 0.9), seen.latency(window, 0.9), "{minutes} minutes");
+            let of_tls = |history: &ServiceHistory| history.of_probes(&["tls".to_owned()]).summary(window);
+            assert_eq!(of_tls(&read), of_tls(&seen), "{minutes} minutes");
+        }
+        store.close().await.unwrap();
+        thread.join().unwrap().unwrap();
     }
 }

@@ -20,6 +20,10 @@ impl RuleRunner for PluginHost {
         self.rule_swaps()
     }
 
+    fn ticks(&self, rule: &AlertRule) -> bool {
+        self.rule_ticks(&rule.plugin)
+    }
+
     fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>> {
         async move { PluginHost::look_back(self, &rule.plugin, &rule.settings).await.map_err(port) }.boxed()
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::UnixMillis;
+use super::{RateLimit, UnixMillis};
 
 /// What a run says of its service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -221,6 +221,10 @@ pub struct Observation {
     pub metrics: Vec<Metric>,
     /// The run did not take place: it was due while the one before was still going, or while the program was too busy.
     pub missed: bool,
+    /// What the headers of its answers said; of each limit the last reading. Not part of what a replay compares: moments in
+    /// it are those of the clock.
+    #[serde(skip)]
+    pub rate_limits: Vec<RateLimit>,
 }
 
 impl Observation {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Metric, Observation};
+use super::{Metric, Observation, RateLimit, Status, UnixMillis};
 
 /// Counts of the runs in a window. Missed runs, and those whose check broke, are not in it: they say nothing about the service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +20,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    pub fn add(&mut self, status: Status, runs: u64) {
+        self.count += runs;
+        match status {
+            Status::Healthy => self.healthy += runs,
+            Status::Degraded => self.degraded += runs,
+            Status::Unhealthy => self.unhealthy += runs,
+            Status::Error => self.errors += runs,
+        }
+    }
+
     /// Percent of runs that were healthy or degraded; none without a run.
     pub fn availability(&self) -> Option<f64> {
         (self.count > 0).then(|| (self.healthy + self.degraded) as f64 * 100.0 / self.count as f64)
@@ -29,6 +39,34 @@ impl Summary {
     pub fn error_rate(&self) -> Option<f64> {
         (self.count > 0).then(|| (self.unhealthy + self.errors) as f64 * 100.0 / self.count as f64)
     }
+}
+
+/// A part of the history cut into steps. Both ends are told by how long before the evaluation they lie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Span {
+    pub from: Duration,
+    pub to: Duration,
+    pub step: Duration,
+    /// Of the latency, 0 to 1.
+    pub quantile: f64,
+}
+
+/// One step of a [`Span`]. Its beginning is not part of it, its end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    pub start_ms: UnixMillis,
+    pub end_ms: UnixMillis,
+    /// Without what is covered.
+    pub summary: Summary,
+    /// Of available runs, to 2 %.
+    pub latency_us: Option<u64>,
+}
+
+/// What a probe was told of a rate limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimitReading {
+    pub probe: Arc<str>,
+    pub limit: RateLimit,
 }
 
 /// The history of one service as it stood when one observation arrived. Missed runs, and those whose check broke, are left
@@ -44,6 +82,15 @@ pub trait History: Send + Sync {
     fn latency(&self, window: Duration, quantile: f64) -> Option<u64>;
     /// Runs in a row, up to the latest, that were not available.
     fn consecutive_failures(&self) -> u32;
+    /// The last one of each probe and webhook, by name, as long as it is not too old to matter.
+    fn latest_by_probe(&self) -> Vec<Arc<Observation>>;
+    /// Oldest first; the steps end where the span ends, so the first may be shorter. None for a span without a step, or with
+    /// more than a thousand.
+    fn buckets(&self, span: Span) -> Vec<Bucket>;
+    /// The last readings of each limit, oldest first.
+    fn rate_limits(&self) -> Vec<RateLimitReading>;
+    /// For how long the program has been watching without a break.
+    fn watched(&self) -> Duration;
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -196,6 +196,7 @@ mod tests {
             run_id: 1,
             metrics: Vec::new(),
             missed,
+            rate_limits: Vec::new(),
         })
     }
 

@@ -162,6 +162,7 @@ fn report(name: &str, version: &str, health: &PluginHealth, run_id: i64, ts_ms: 
             count("broken_in_a_row", recent.broken_in_a_row),
         ],
         missed: false,
+        rate_limits: Vec::new(),
     }
 }
 

@@ -367,5 +367,6 @@ fn missed(shared: &Shared, service: &Service, probe: &Probe, ts_ms: UnixMillis, 
         run_id: shared.host.next_run_id(),
         metrics: Vec::new(),
         missed: true,
+        rate_limits: Vec::new(),
     }
 }

@@ -222,5 +222,6 @@ fn observation(event: &Event, report: Report, run_id: i64) -> Observation {
         run_id,
         metrics,
         missed: false,
+        rate_limits: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! What one run carries: the data of its wasmtime store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,8 +16,11 @@ use super::recording::CallCost;
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
 use super::sent::SentSecrets;
-use crate::domain::{BudgetKey, Capability, Credential, ErrorKind, Failure, History, Phases, UnixMillis};
-use crate::net::{Net, NetFailure, Permission};
+use crate::domain::{
+    BudgetKey, Capability, Credential, ErrorKind, Failure, History, Phases, RateLimit, UnixMillis, keep_latest, now_ms,
+    read_rate_limits,
+};
+use crate::net::{HttpResponse, Net, NetFailure, Permission};
 
 /// Everything a call may see; nothing of it outlives the call.
 pub(super) struct RunState {
@@ -74,6 +77,21 @@ pub(super) struct Access {
     pub(super) frozen_ms: Option<UnixMillis>,
     /// What becomes of its host calls.
     pub(super) recorder: Recorder,
+    /// What the headers of its answers said of rate limits.
+    pub(super) rate_limits: Mutex<Vec<RateLimit>>,
+}
+
+impl Access {
+    /// Reads the rate limits in an answer from `url`. Secrets are out of it already.
+    pub(super) fn note_rate_limits(&self, url: &str, answer: &HttpResponse) {
+        let Ok(url) = url::Url::parse(url) else { return };
+        let Some(host) = url.host_str() else { return };
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let read = read_rate_limits(&host, answer.status, &answer.headers, now_ms());
+        if !read.is_empty() {
+            keep_latest(&mut self.rate_limits.lock().unwrap_or_else(PoisonError::into_inner), read);
+        }
+    }
 }
 
 pub(super) struct NetAccess {
@@ -107,6 +125,7 @@ pub(super) struct Account {
     pub(super) denied: Option<String>,
     /// How the last network call failed, without secrets; for guests whose language hides it.
     pub(super) last_failure: Option<Failure>,
+    pub(super) rate_limits: Vec<RateLimit>,
 }
 
 impl Account {
@@ -196,6 +215,9 @@ impl RunState {
         self.table = ResourceTable::new();
         self.account.log_bytes = self.log.bytes();
         self.account.bytes_out = self.access.traffic.sent();
+        let mut rate_limits = self.access.rate_limits.lock().unwrap_or_else(PoisonError::into_inner);
+        self.account.rate_limits = std::mem::take(&mut rate_limits);
+        drop(rate_limits);
         self.account.waited = self.account.waited.max(idle);
     }
 }

@@ -6,8 +6,10 @@ mod events;
 mod gate;
 mod health;
 mod query;
+mod rate_limits;
 mod read;
 mod rows;
+mod run_groups;
 mod schema;
 mod shadow;
 mod value;
@@ -24,6 +26,7 @@ pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
 pub use query::{QueryError, QueryLimits, SqlAnswer, SqlColumn};
 pub use rows::ServiceRow;
+pub use run_groups::GroupSpan;
 pub use writer::Writer;
 
 use super::lock::{DataLock, LockError};

@@ -19,6 +19,8 @@ pub(crate) enum Function {
     Availability,
     ErrorRate,
     Latency,
+    Runs,
+    Failures,
 }
 
 impl Call<'_> {
@@ -47,6 +49,8 @@ pub(crate) fn calls(expression: &str) -> impl Iterator<Item = Call<'_>> {
             "availability" => Function::Availability,
             "error_rate" => Function::ErrorRate,
             "latency" => Function::Latency,
+            "runs" => Function::Runs,
+            "failures" => Function::Failures,
             _ => return None,
         };
         let rest = &expression[start + token.len()..];

@@ -9,7 +9,7 @@ use extrack_plugin::value;
 use crate::expression::{Call, Function, calls, names};
 
 /// Names an expression may use.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "status",
     "service",
     "location",
@@ -19,13 +19,16 @@ const VARIABLES: [&str; 9] = [
     "error",
     "metrics",
     "consecutive_failures",
+    "probes",
 ];
 
 #[derive(Settings)]
 struct Settings {
     /// CEL that is true while something is wrong, e.g. `status == 'unhealthy'`. Knows `status`, `service`, `location`,
-    /// `latency_ms`, `http_status`, `error_kind`, `error`, `metrics`, `consecutive_failures`, and of the history
-    /// `availability('5m')` and `error_rate('5m')` in percent and `latency('5m', 0.95)` in milliseconds.
+    /// `latency_ms`, `http_status`, `error_kind`, `error`, `metrics`, `consecutive_failures`, `probes` with the latest of each
+    /// probe by name (`probes['tls'].status`, all the above but `service` and `consecutive_failures`, and `age_s`), and of the
+    /// history `availability('5m')` and `error_rate('5m')` in percent, `latency('5m', 0.95)` in milliseconds, `runs('5m')` and
+    /// `failures('5m')`.
     condition: String,
 }
 
@@ -52,24 +55,45 @@ fn evaluate(evaluation: &Evaluation, settings: &Settings) -> Result<Verdict, ext
 
 /// The variables that the expression names.
 fn variables(evaluation: &Evaluation, latest: &history::Sample, condition: &str) -> Map<String, Value> {
-    let failure = latest.failure.as_ref();
     let mut variables = Map::new();
     for name in names(condition) {
         let value = match name {
-            "status" => latest.status.as_str().into(),
             "service" => evaluation.service.as_str().into(),
-            "location" => latest.location.as_str().into(),
-            "latency_ms" => latest.latency_us.map_or(Value::Null, |us| (us as f64 / 1_000.0).into()),
-            "http_status" => latest.http_status.map_or(Value::Null, Value::from),
-            "error_kind" => failure.map_or(Value::Null, |failure| failure.kind.as_str().into()),
-            "error" => failure.map_or(Value::Null, |failure| failure.message.as_str().into()),
-            "metrics" => latest.metrics.iter().map(|entry| (entry.key.clone(), metric(&entry.value))).collect(),
             "consecutive_failures" => history::consecutive_failures().into(),
-            _ => continue,
+            "probes" => {
+                let all = history::latest_by_probe();
+                all.iter().map(|sample| (sample.probe.clone(), probe(evaluation, sample))).collect()
+            }
+            name => match variable(latest, name) {
+                Some(value) => value,
+                None => continue,
+            },
         };
         variables.insert(name.to_owned(), value);
     }
     variables
+}
+
+/// What an observation says under a name.
+fn variable(sample: &history::Sample, name: &str) -> Option<Value> {
+    let failure = sample.failure.as_ref();
+    Some(match name {
+        "status" => sample.status.as_str().into(),
+        "location" => sample.location.as_str().into(),
+        "latency_ms" => sample.latency_us.map_or(Value::Null, |us| (us as f64 / 1_000.0).into()),
+        "http_status" => sample.http_status.map_or(Value::Null, Value::from),
+        "error_kind" => failure.map_or(Value::Null, |failure| failure.kind.as_str().into()),
+        "error" => failure.map_or(Value::Null, |failure| failure.message.as_str().into()),
+        "metrics" => sample.metrics.iter().map(|entry| (entry.key.clone(), metric(&entry.value))).collect(),
+        _ => return None,
+    })
+}
+
+/// The latest observation of one probe.
+fn probe(evaluation: &Evaluation, sample: &history::Sample) -> Value {
+    let known = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), variable(sample, name)?)));
+    let age_s = evaluation.now_ms.saturating_sub(sample.ts_ms) / 1_000;
+    Value::Object(known.chain([("age_s".to_owned(), age_s.into())]).collect())
 }
 
 fn metric(value: &value::Value) -> Value {
@@ -83,8 +107,12 @@ fn metric(value: &value::Value) -> Value {
 
 /// The values behind an expression, for people: of the variables it names and the functions it calls.
 fn found(condition: &str, variables: &Value) -> String {
-    let named = variables.as_object().into_iter().flatten();
+    let named = variables.as_object().into_iter().flatten().filter(|(name, _)| *name != "probes");
     let mut values: Vec<String> = named.map(|(name, value)| format!("{name} is {}", shown(value))).collect();
+    // Of other probes, the status of those that are spoken of.
+    let probes = variables.get("probes").and_then(Value::as_object).into_iter().flatten();
+    let spoken_of = probes.filter(|(name, _)| condition.contains(name.as_str()));
+    values.extend(spoken_of.map(|(name, probe)| format!("probe {name} is {}", shown(&probe["status"]))));
     for call in calls(condition) {
         values.extend(call.window().map(|window| format!("{} is {}", call.text, history_value(&call, window))));
     }
@@ -95,12 +123,21 @@ fn history_value(call: &Call<'_>, window: Duration) -> String {
     let value = match call.function {
         Function::Availability => history::summary(window).availability(),
         Function::ErrorRate => history::summary(window).error_rate(),
+        Function::Runs => Some(history::summary(window).count as f64),
+        Function::Failures => {
+            let summary = history::summary(window);
+            Some((summary.unhealthy + summary.errors) as f64)
+        }
         Function::Latency => {
             history::latency(window, call.quantile).map(|latency| latency.as_micros() as f64 / 1_000.0)
         }
     };
-    let unit = if call.function == Function::Latency { "ms" } else { "%" };
-    value.map_or_else(|| "unknown".to_owned(), |value| format!("{} {unit}", (value * 100.0).round() / 100.0))
+    let unit = match call.function {
+        Function::Latency => " ms",
+        Function::Availability | Function::ErrorRate => " %",
+        Function::Runs | Function::Failures => "",
+    };
+    value.map_or_else(|| "unknown".to_owned(), |value| format!("{}{unit}", (value * 100.0).round() / 100.0))
 }
 
 /// A value in a text; one that is long is cut.

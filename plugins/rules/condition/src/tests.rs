@@ -100,3 +100,27 @@ fn finds_faults_when_settings_are_saved() {
     assert!(faults[0].message.starts_with("`availability('soon')` names no window"), "{}", faults[0].message);
     assert!(check_settings(&settings("status == 'unhealthy'")).is_empty());
 }
+
+#[test]
+fn other_probes_of_the_service_can_be_asked_about() {
+    let host = Host::install();
+    let tls = history::Sample { probe: "tls".to_owned(), ..sample(NOW_MS - 90_000, Status::Unhealthy, None) };
+    host.set_history([tls, sample(NOW_MS, Status::Healthy, 10)]);
+    host.answer_cel(|_, variables| {
+        assert_eq!(variables["probes"]["tls"]["age_s"], 90);
+        assert_eq!(variables["probes"]["http"]["latency_ms"], 10.0);
+        Ok((variables["probes"]["tls"]["status"] == "unhealthy" && variables["status"] == "healthy").into())
+    });
+    let verdict = judge("probes['tls'].status == 'unhealthy' && status == 'healthy'");
+    assert!(verdict.is_breached());
+    assert!(verdict.summary().ends_with("; status is `healthy`, probe tls is `unhealthy`"), "{}", verdict.summary());
+}
+
+#[test]
+fn runs_and_failures_are_shown_as_numbers() {
+    let host = Host::install();
+    host.set_history([sample(NOW_MS - 1_000, Status::Error, None), sample(NOW_MS, Status::Healthy, 10)]);
+    host.answer_cel(|_, _| Ok(true.into()));
+    let verdict = judge("failures('5m') > 0 && runs('5m') > 1");
+    assert!(verdict.summary().ends_with("; failures('5m') is 1, runs('5m') is 2"), "{}", verdict.summary());
+}

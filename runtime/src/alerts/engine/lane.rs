@@ -9,16 +9,21 @@ use std::time::Duration;
 use crate::alerts::dispatch::first_flush_ms;
 use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Judgement};
-use crate::alerts::ports::{AlertDraft, CommitError, EscalationDraft, MemoryChange, PortError, PortResult, Transition};
+use crate::alerts::ports::{
+    AlertDraft, CommitError, EscalationDraft, GroupSpan, MemoryChange, PortError, PortResult, Transition,
+};
 use crate::domain::{
     Alert, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, Labels, NotificationStatus,
-    Observation, Route, RuleMemory, Timing, UnixMillis, Verdict,
+    Observation, Route, RuleMemory, RunGroup, Timing, UnixMillis, Verdict,
 };
 
 use super::Core;
 
 /// For a rule that can't say how far it looks back, until it can.
 const LOOK_BACK_UNKNOWN: Duration = Duration::from_secs(600);
+
+/// Ticks that were not taken before the time between is taken for a pause: a busy machine is late by one or two.
+const TICKS_MISSED: i64 = 4;
 
 /// For a service without probes of its own.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(60);
@@ -31,6 +36,8 @@ pub(super) struct Turn {
     /// Observations that are too late to be judged, oldest first.
     pub(super) remembered: Vec<Arc<Observation>>,
     pub(super) judged: Option<Arc<Observation>>,
+    /// Rules that look at the passing of time are judged as of this moment.
+    pub(super) tick_ms: Option<UnixMillis>,
     /// Runs that wait for later turns.
     pub(super) waiting: HashSet<i64>,
     pub(super) catalog: Arc<Catalog>,
@@ -48,6 +55,9 @@ pub(super) struct Lane {
     /// Swaps of rules up to which `rules` were asked how far they look back.
     swaps: u64,
     history: Option<Arc<ServiceHistory>>,
+    /// Since when nothing can have been overheard: the program was running.
+    watched_since_ms: Option<UnixMillis>,
+    ticked_ms: Option<UnixMillis>,
     /// By the key of its rule: what still has to be made of the alert.
     unsettled: BTreeMap<String, Unsettled>,
     /// A commit failed, or may have: what the store has must be read again before the next one.
@@ -63,6 +73,8 @@ struct RuleSlot {
     /// How long it may say neither; none: for ever.
     no_data_after: Option<Duration>,
     is_silent: bool,
+    /// As of when a tick judged it last: it is never judged as of an earlier moment.
+    ticked_ms: UnixMillis,
 }
 
 enum Unsettled {
@@ -94,6 +106,8 @@ impl Lane {
             version: 0,
             swaps: 0,
             history: None,
+            watched_since_ms: None,
+            ticked_ms: None,
             unsettled: BTreeMap::new(),
             stale: false,
         }
@@ -128,6 +142,7 @@ impl Lane {
         }
         self.follow(core, &turn.catalog);
         self.follow_swaps(core);
+        self.follow_clock(core, turn.tick_ms);
         // First what is left from before: a breach that could not be committed is not forgotten because it is over.
         let left: Vec<String> = self.unsettled.keys().cloned().collect();
         for key in left {
@@ -135,6 +150,10 @@ impl Lane {
         }
         if !self.rules.is_empty() && (turn.judged.is_some() || !turn.remembered.is_empty()) {
             self.judge(core, &turn).await;
+        }
+        // With observations still to be judged nobody can say that there are none.
+        if let Some(tick_ms) = turn.tick_ms.filter(|_| turn.waiting.is_empty()) {
+            self.judge_tick(core, &turn, tick_ms).await;
         }
         self.look_for_silence(core, &turn.catalog).await;
         self
@@ -176,36 +195,86 @@ impl Lane {
         }
     }
 
+    /// Time in which the program did not run, or the machine slept, is time in which nothing could be heard.
+    fn follow_clock(&mut self, core: &Core, tick_ms: Option<UnixMillis>) {
+        let longest_ms =
+            i64::try_from(core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).saturating_mul(TICKS_MISSED);
+        let slept = tick_ms.zip(self.ticked_ms).is_some_and(|(now_ms, before_ms)| now_ms - before_ms > longest_ms);
+        self.ticked_ms = tick_ms.or(self.ticked_ms);
+        if self.watched_since_ms.is_none() || slept {
+            let now_ms = core.deps.clock.now_ms();
+            self.watched_since_ms = Some(now_ms);
+            if let Some(history) = &mut self.history {
+                Arc::make_mut(history).watch_since(now_ms);
+            }
+        }
+    }
+
+    /// Judges the rules that look at the passing of time, although nothing arrived.
+    async fn judge_tick(&mut self, core: &Core, turn: &Turn, tick_ms: UnixMillis) {
+        if !self.rules.iter().any(|slot| core.deps.rules.ticks(&slot.rule)) {
+            return;
+        }
+        let history = self.take_history(core, turn).await;
+        let later = Arc::new(history.at(tick_ms));
+        self.history = Some(history);
+        for index in 0..self.rules.len() {
+            let rule = Arc::clone(&self.rules[index].rule);
+            if core.deps.rules.ticks(&rule) {
+                self.rules[index].ticked_ms = later.now_ms();
+                self.judge_one(core, turn, index, &later, false).await;
+            }
+        }
+    }
+
     async fn judge(&mut self, core: &Core, turn: &Turn) {
         let mut history = self.take_history(core, turn).await;
         for observation in turn.remembered.iter().chain(&turn.judged) {
             Arc::make_mut(&mut history).push(Arc::clone(observation));
         }
-        let now_ms = history.now_ms();
         self.history = Some(Arc::clone(&history));
         let Some(judged) = &turn.judged else { return };
         let is_retrying = is_retrying(&turn.catalog, &history, judged);
         for index in 0..self.rules.len() {
-            let rule = Arc::clone(&self.rules[index].rule);
-            if !rule.looks_at(&judged.probe) {
+            let slot = &self.rules[index];
+            if !slot.rule.looks_at(&judged.probe) {
                 continue;
             }
-            let seen: Arc<dyn History> = match &rule.probes {
-                Some(probes) => Arc::new(history.of_probes(probes)),
-                None => Arc::clone(&history) as Arc<dyn History>,
-            };
-            let verdict = evaluate(core, &rule, seen, now_ms).await;
-            self.note_health(index, verdict.as_ref().err());
-            // The service has another chance before anybody suspects it.
-            let is_withheld =
-                is_retrying && matches!(verdict, Ok(Verdict::Breached(_))) && !self.alerts.contains_key(&rule.key);
-            self.note_verdict(core, index, &verdict, is_withheld);
-            if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict
-                && !is_withheld
-            {
-                self.unsettled.insert(rule.key.clone(), Unsettled::Judged { verdict, now_ms });
-                self.settle(core, &turn.catalog, &rule.key).await;
+            if slot.ticked_ms > history.now_ms() {
+                let later = Arc::new(history.at(slot.ticked_ms));
+                self.judge_one(core, turn, index, &later, is_retrying).await;
+            } else {
+                self.judge_one(core, turn, index, &history, is_retrying).await;
             }
+        }
+    }
+
+    /// `is_retrying`: the run that is looked at is repeated soon.
+    async fn judge_one(
+        &mut self,
+        core: &Core,
+        turn: &Turn,
+        index: usize,
+        history: &Arc<ServiceHistory>,
+        is_retrying: bool,
+    ) {
+        let now_ms = history.now_ms();
+        let rule = Arc::clone(&self.rules[index].rule);
+        let seen: Arc<dyn History> = match &rule.probes {
+            Some(probes) => Arc::new(history.of_probes(probes)),
+            None => Arc::clone(history) as Arc<dyn History>,
+        };
+        let verdict = evaluate(core, &rule, seen, now_ms).await;
+        self.note_health(index, verdict.as_ref().err());
+        // The service has another chance before anybody suspects it.
+        let is_withheld =
+            is_retrying && matches!(verdict, Ok(Verdict::Breached(_))) && !self.alerts.contains_key(&rule.key);
+        self.note_verdict(core, index, &verdict, is_withheld);
+        if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict
+            && !is_withheld
+        {
+            self.unsettled.insert(rule.key.clone(), Unsettled::Judged { verdict, now_ms });
+            self.settle(core, &turn.catalog, &rule.key).await;
         }
     }
 
@@ -221,16 +290,20 @@ impl Lane {
         let first = turn.remembered.first().or(turn.judged.as_ref());
         let from_ms = first.map_or_else(|| core.deps.clock.now_ms(), |observation| observation.ts_ms);
         let since_ms = from_ms.saturating_sub(reach.kept_ms());
-        let loading = core.deps.history.load(&self.service, since_ms, MAX_SAMPLES);
+        let loading = load(core, &self.service, since_ms, reach);
         let loaded = match tokio::time::timeout(core.deps.settings.history_deadline, loading).await {
             Ok(loaded) => loaded,
             Err(_) => Err(PortError("no answer in time".to_owned())),
         };
         let mut history = ServiceHistory::new(reach);
+        if let Some(since_ms) = self.watched_since_ms {
+            history.watch_since(since_ms);
+        }
         // The last ones may not have reached the results yet.
         let known = self.history.take().map(|before| before.samples(MAX_WHOLE)).unwrap_or_default();
         match loaded {
-            Ok(observations) => {
+            Ok((observations, groups)) => {
+                history.add_groups(&groups);
                 let here = known.iter().chain(&turn.remembered).chain(&turn.judged).map(|run| run.run_id);
                 let here: HashSet<i64> = here.chain(turn.waiting.iter().copied()).collect();
                 for observation in observations.into_iter().filter(|observation| !here.contains(&observation.run_id)) {
@@ -392,7 +465,15 @@ impl Lane {
 
 impl RuleSlot {
     fn new(rule: Arc<AlertRule>, now_ms: UnixMillis) -> Self {
-        Self { rule, look_back: None, failing: false, judged_ms: now_ms, no_data_after: None, is_silent: false }
+        Self {
+            rule,
+            look_back: None,
+            failing: false,
+            judged_ms: now_ms,
+            no_data_after: None,
+            is_silent: false,
+            ticked_ms: 0,
+        }
     }
 }
 
@@ -403,6 +484,25 @@ fn is_retrying(catalog: &Catalog, history: &ServiceHistory, judged: &Observation
     let Some(retry) = probe.and_then(|probe| probe.retry) else { return false };
     !judged.status.is_available()
         && history.of_probes(std::slice::from_ref(&judged.probe)).consecutive_failures() <= retry.times
+}
+
+/// The last runs one by one, those before them counted.
+async fn load(
+    core: &Core,
+    service: &str,
+    since_ms: UnixMillis,
+    reach: Reach,
+) -> PortResult<(Vec<Observation>, Vec<RunGroup>)> {
+    let observations = core.deps.history.load(service, since_ms, MAX_SAMPLES).await?;
+    let before_ms = observations.first().filter(|_| observations.len() >= MAX_SAMPLES).map(|first| first.ts_ms);
+    let groups = match before_ms {
+        Some(before_ms) => {
+            let span = GroupSpan { since_ms, before_ms, covered_by_one_run: reach.covered_by_one_run() };
+            core.deps.history.load_groups(service, span).await?
+        }
+        None => Vec::new(),
+    };
+    Ok((observations, groups))
 }
 
 async fn evaluate(core: &Core, rule: &AlertRule, history: Arc<dyn History>, now_ms: UnixMillis) -> PortResult<Verdict> {

@@ -675,3 +675,72 @@ async fn a_service_of_which_nothing_is_ever_seen_has_no_data() {
     pass(40).await;
     assert_eq!(world.store.story(), ["1:firing"]);
 }
+
+fn absent(seconds: u64) -> AlertRule {
+    AlertRule { settings: serde_json::json!({"absentS": seconds}), ..rule("shop-api", "Silent") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_noticed_although_nothing_arrives() {
+    let mut world = World::new(&[absent(60), rule("mail", "Down")]).await;
+    world.observe("mail", Status::Healthy).await;
+    world.observe("shop-api", Status::Healthy).await;
+    pass(50).await;
+    assert_eq!(world.store.story(), [""; 0]);
+    pass(30).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+    pass(300).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+    assert_eq!(world.outbox(), ["slack-1:firing", "slack-1:resolved"]);
+    assert_eq!(world.rules.seen().len(), 1, "a rule that did not ask for it is judged by observations alone");
+    let state = world.store.state();
+    let moments: Vec<_> = state.events.iter().map(|event| event.ts_ms).collect();
+    assert!(moments[0] % 15_000 == 0 && moments[0] <= moments[1], "{moments:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_was_never_heard_is_noticed() {
+    let world = World::new(&[absent(60)]).await;
+    pass(45).await;
+    assert_eq!(world.store.story(), [""; 0]);
+    pass(45).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_in_which_nobody_listened_is_no_silence() {
+    let mut world = World::new(&[absent(60)]).await;
+    world.observe("shop-api", Status::Healthy).await;
+    pass(50).await;
+    world.crash().await;
+    pass(50).await;
+    assert_eq!(world.store.story(), [""; 0], "it has listened for 50 s only");
+    pass(30).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+    world.crash().await;
+    pass(30).await;
+    assert_eq!(world.store.story(), ["1:firing"], "a start is no end of the silence either");
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+    // The machine sleeps for an hour.
+    tokio::time::advance(Duration::from_secs(3_600)).await;
+    pass(30).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+    pass(60).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observation_from_before_a_tick_does_not_turn_time_back() {
+    let world = World::new(&[absent(60)]).await;
+    pass(90).await;
+    assert_eq!(world.store.story(), ["1:firing"]);
+    // It was due before the tick that fired, and ended after it.
+    let run = observation("shop-api", world.clock.now_ms() - 30_000, Status::Healthy);
+    world.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+    settle().await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+    let state = world.store.state();
+    assert!(state.events[0].ts_ms <= state.events[1].ts_ms, "{:?}", state.events);
+}

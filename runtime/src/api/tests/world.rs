@@ -234,6 +234,7 @@ impl World {
             run_id,
             metrics: vec![Metric { name: "certificate_days".to_owned(), value: MetricValue::Integer(61) }],
             missed: false,
+            rate_limits: Vec::new(),
         }
     }
 

@@ -176,6 +176,7 @@ pub(in crate::plugin_host) fn observed(
         phases: used.account.phases,
         bytes: used.account.bytes_in,
         latency_us: used.account.net_us,
+        rate_limits: used.account.rate_limits.clone(),
         plugin_version: plugin.info.version.clone(),
         ..blank
     };
@@ -235,5 +236,6 @@ pub(in crate::plugin_host) fn unanswered(
         run_id,
         metrics: Vec::new(),
         missed: false,
+        rate_limits: Vec::new(),
     }
 }

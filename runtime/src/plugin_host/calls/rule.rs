@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::keep::Told;
 use super::{PluginError, end};
-use crate::domain::{History, PluginKind, RunOutcome, UnixMillis, Verdict};
+use crate::domain::{History, PluginKind, RunOutcome, UnixMillis, Verdict, Want};
 use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::{
     Context, RuleError, Verdict as Given,
 };
@@ -18,6 +18,9 @@ use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
 use crate::plugin_host::{PluginHost, convert, limits};
+
+/// What a rule wants that has to be judged as time passes.
+const TICKS: &str = "ticks";
 
 /// One evaluation of a rule.
 pub struct RuleCall<'a> {
@@ -112,6 +115,12 @@ impl PluginHost {
             },
             secrets: SealedSettings::new(call.settings, &plugin.info.settings_schema).redactor(),
         });
+    }
+
+    /// The rule looks at the passing of time: it is judged although nothing arrived.
+    pub fn rule_ticks(&self, name: &str) -> bool {
+        let ticks = |want: &Want| matches!(want, Want::Capability(capability) if capability == TICKS);
+        self.plugin(PluginKind::Rule, name).is_some_and(|plugin| plugin.info.wants.iter().any(ticks))
     }
 
     /// How much history a rule needs with these settings, and its candidate, if there is one, with those it was tried with.

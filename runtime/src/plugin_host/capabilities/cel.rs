@@ -1,5 +1,5 @@
 //! Common Expression Language: compiled once, kept, evaluated natively. In a rule, `availability('5m')`,
-//! `error_rate('5m')` and `latency('5m', 0.95)` read the service's history.
+//! `error_rate('5m')`, `latency('5m', 0.95)`, `runs('5m')` and `failures('5m')` read the service's history.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::duration::parse_duration;
-use crate::domain::{History, Observation, Summary};
+use crate::domain::{Bucket, History, Observation, RateLimitReading, Span, Summary};
 use crate::plugin_host::bindings::imports::cel::{CelError, Host};
 use crate::plugin_host::recorder::begin;
 use crate::plugin_host::state::RunState;
@@ -21,7 +21,7 @@ const PROGRAMS: usize = 4_096;
 /// Longest expression; also keeps the recursive parser's depth in bounds.
 const EXPRESSION_BYTES: usize = 4 << 10;
 
-const HISTORY_FUNCTIONS: [&str; 3] = ["availability", "error_rate", "latency"];
+const HISTORY_FUNCTIONS: [&str; 5] = ["availability", "error_rate", "latency", "runs", "failures"];
 
 pub(in crate::plugin_host) struct CelPrograms {
     env: Arc<Env>,
@@ -137,6 +137,22 @@ impl History for NoHistory {
     fn consecutive_failures(&self) -> u32 {
         0
     }
+
+    fn latest_by_probe(&self) -> Vec<Arc<Observation>> {
+        Vec::new()
+    }
+
+    fn buckets(&self, _span: Span) -> Vec<Bucket> {
+        Vec::new()
+    }
+
+    fn rate_limits(&self) -> Vec<RateLimitReading> {
+        Vec::new()
+    }
+
+    fn watched(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Every whole number is a CEL `int`, so that `http_status == 200` compares what looks alike.
@@ -187,6 +203,17 @@ fn add_history(context: &mut Context<'_, '_>, history: Arc<dyn History>) {
         Ok(number(of.summary(window).error_rate()))
     });
     debug_assert!(added.is_ok());
+    type Counts = [(&'static str, fn(Summary) -> u64); 2];
+    let counts: Counts =
+        [("runs", |summary| summary.count), ("failures", |summary| summary.unhealthy + summary.errors)];
+    for (name, count) in counts {
+        let of = history.clone();
+        let added = context.add_function(name, move |window: Arc<String>| -> Result<cel::Value, ExecutionError> {
+            let window = parse_duration(&window).map_err(|error| failed(name, error.to_string()))?;
+            Ok(cel::Value::Int(i64::try_from(count(of.summary(window))).unwrap_or(i64::MAX)))
+        });
+        debug_assert!(added.is_ok());
+    }
     let added = context.add_function(
         "latency",
         move |window: Arc<String>, quantile: f64| -> Result<cel::Value, ExecutionError> {

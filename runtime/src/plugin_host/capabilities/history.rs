@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{History, Summary};
-use crate::plugin_host::bindings::imports::history::{Host, Sample, WindowSummary};
+use crate::domain::{Bucket, History, RateLimitReading, Span, Summary};
+use crate::plugin_host::bindings::imports::history::{Bucket as Step, Host, RateLimit, Sample, WindowSummary};
 use crate::plugin_host::convert;
 use crate::plugin_host::recorder::{CallId, begin};
 use crate::plugin_host::recording::CallCost;
@@ -28,6 +28,14 @@ struct Window {
 #[derive(Clone, Copy, Serialize)]
 struct Latency {
     window_ms: u64,
+    quantile: f64,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Steps {
+    from_ms_ago: u64,
+    to_ms_ago: u64,
+    step_ms: u64,
     quantile: f64,
 }
 
@@ -55,6 +63,41 @@ impl Host for RunState {
     fn consecutive_failures(&mut self) -> wasmtime::Result<u32> {
         let call = begin!(self, "history.consecutive-failures", &(), 0);
         self.of_history(call, |history| history.consecutive_failures())
+    }
+
+    fn latest_by_probe(&mut self) -> wasmtime::Result<Vec<Sample>> {
+        let call = begin!(self, "history.latest-by-probe", &(), 0);
+        self.of_history(call, |history| {
+            history.latest_by_probe().iter().map(|sample| convert::sample(sample)).collect()
+        })
+    }
+
+    fn buckets(
+        &mut self,
+        from_ms_ago: u64,
+        to_ms_ago: u64,
+        step_ms: u64,
+        quantile: f64,
+    ) -> wasmtime::Result<Vec<Step>> {
+        let asked = Steps { from_ms_ago, to_ms_ago, step_ms, quantile };
+        let call = begin!(self, "history.buckets", &asked, 0);
+        let span = Span {
+            from: Duration::from_millis(from_ms_ago),
+            to: Duration::from_millis(to_ms_ago),
+            step: Duration::from_millis(step_ms),
+            quantile,
+        };
+        self.of_history(call, move |history| history.buckets(span).into_iter().map(step).collect())
+    }
+
+    fn rate_limits(&mut self) -> wasmtime::Result<Vec<RateLimit>> {
+        let call = begin!(self, "history.rate-limits", &(), 0);
+        self.of_history(call, |history| history.rate_limits().into_iter().map(rate_limit).collect())
+    }
+
+    fn watched_ms(&mut self) -> wasmtime::Result<u64> {
+        let call = begin!(self, "history.watched-ms", &(), 0);
+        self.of_history(call, |history| u64::try_from(history.watched().as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -94,6 +137,34 @@ fn latest(history: &dyn History) -> Option<Sample> {
 
 fn samples(history: &dyn History, last: u32) -> Vec<Sample> {
     history.samples(last.min(MOST) as usize).iter().map(|sample| convert::sample(sample)).collect()
+}
+
+fn step(bucket: Bucket) -> Step {
+    let Summary { count, healthy, degraded, unhealthy, errors, .. } = bucket.summary;
+    Step {
+        start_ms: bucket.start_ms.max(0).unsigned_abs(),
+        end_ms: bucket.end_ms.max(0).unsigned_abs(),
+        count,
+        healthy,
+        degraded,
+        unhealthy,
+        errors,
+        latency_us: bucket.latency_us,
+    }
+}
+
+fn rate_limit(reading: RateLimitReading) -> RateLimit {
+    let limit = reading.limit;
+    RateLimit {
+        ts_ms: limit.ts_ms.max(0).unsigned_abs(),
+        probe: reading.probe.to_string(),
+        host: limit.host,
+        name: limit.name,
+        quota: limit.quota,
+        remaining: limit.remaining,
+        reset_ms: limit.reset_ms.map(|reset_ms| reset_ms.max(0).unsigned_abs()),
+        window_ms: limit.window_ms,
+    }
 }
 
 fn summary(summary: Summary) -> WindowSummary {

@@ -121,7 +121,9 @@ impl Sender {
         let most = call.max_body_bytes.unwrap_or(usize::MAX).min(self.access.may_receive());
         call.max_body_bytes = Some(most);
         let way = Way { net: &net, permission: &permission, service: self.label.service.as_deref() };
+        let url = call.url.clone();
         let response = outgoing::send(&self.access, way, call, request.auth.as_deref()).await?;
+        self.access.note_rate_limits(&url, &response);
         self.access.receives(response.body.len())?;
         Ok(response)
     }

@@ -124,6 +124,7 @@ mod tests {
             run_id: 1,
             metrics: vec![Metric { name: metric.into(), value: MetricValue::Integer(1) }],
             missed: false,
+            rate_limits: Vec::new(),
         }
     }
 

@@ -16,8 +16,16 @@ use super::query::QueryError;
 use statements::StatementCounter;
 
 /// What users may name after `FROM`, and nothing else.
-pub(super) const VIEWS: &[&str] =
-    &["observations", "plugin_runs", "alert_events", "events", "services", "shadow_runs", "plugin_health"];
+pub(super) const VIEWS: &[&str] = &[
+    "observations",
+    "plugin_runs",
+    "alert_events",
+    "events",
+    "services",
+    "shadow_runs",
+    "plugin_health",
+    "rate_limits",
+];
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Parses on instances of its own, in memory, that hold nothing.

@@ -3,7 +3,7 @@
 use duckdb::{Connection, Params, Row, params};
 
 use super::rows::metrics_from_json;
-use super::{ResultError, ResultStore};
+use super::{ResultError, ResultStore, rate_limits};
 use crate::domain::{ErrorKind, Failure, Observation, Phases, Status, UnixMillis, WEBHOOK};
 
 /// No list is longer, whatever was asked for.
@@ -43,7 +43,7 @@ impl ResultStore {
         .await
     }
 
-    /// The last `limit` committed ones since then, oldest first.
+    /// The last `limit` committed ones since then, oldest first, with what they were told of rate limits.
     pub async fn observation_history(
         &self,
         service: &str,
@@ -60,6 +60,10 @@ impl ResultStore {
                 params![service, since_ms, limit.min(MAX_ROWS) as i64],
             )?;
             found.reverse();
+            if let Some(oldest) = found.first() {
+                let limits = rate_limits::by_run(connection, &service, oldest.ts_ms, oldest.run_id)?;
+                rate_limits::attach(&mut found, limits);
+            }
             Ok(found)
         })
         .await
@@ -167,5 +171,6 @@ fn observation_from(row: &Row<'_>) -> Result<Observation, ResultError> {
             .map(|json| metrics_from_json(&json))
             .unwrap_or_default(),
         missed: row.get(19).map_err(reading)?,
+        rate_limits: Vec::new(),
     })
 }

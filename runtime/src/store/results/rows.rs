@@ -4,7 +4,9 @@
 use duckdb::types::{TimeUnit, Value};
 use duckdb::{Appender, ToSql, params};
 
-use crate::domain::{Alert, AlertEvent, Event, Metric, MetricValue, Observation, PluginRun, ShadowRun, UnixMillis};
+use crate::domain::{
+    Alert, AlertEvent, Event, Metric, MetricValue, Observation, PluginRun, RateLimit, ShadowRun, UnixMillis,
+};
 
 /// One service as SQL users see it. `base` is the address without user information and query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,7 @@ pub(super) const PLUGIN_RUNS: &str = "plugin_runs";
 pub(super) const ALERT_EVENTS: &str = "alert_events";
 pub(super) const EVENTS: &str = "events";
 pub(super) const SHADOW_RUNS: &str = "shadow_runs";
+pub(super) const RATE_LIMITS: &str = "rate_limits";
 pub(super) const SERVICES: &str = "services";
 pub(super) const SCHEMA: &str = "fact";
 
@@ -158,6 +161,22 @@ pub(super) fn append_shadow_run(appender: &mut Appender<'_>, row: &ShadowRun) ->
         candidate.latency_us.map(micros),
         micros(candidate.cpu_us),
         candidate.memory_bytes,
+    ])
+}
+
+pub(super) fn append_rate_limit(appender: &mut Appender<'_>, run: &Observation, row: &RateLimit) -> duckdb::Result<()> {
+    appender.append_row(params![
+        timestamp(row.ts_ms),
+        text(&run.service),
+        text(&run.probe),
+        text(&run.location),
+        text(&row.host),
+        text(&row.name),
+        row.quota,
+        row.remaining,
+        row.reset_ms.map(timestamp),
+        row.window_ms,
+        run.run_id,
     ])
 }
 

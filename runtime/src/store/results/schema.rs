@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/results/0003_shadow_runs.sql"),
     include_str!("../../../migrations/results/0004_events.sql"),
     include_str!("../../../migrations/results/0005_plugin_health_view.sql"),
+    include_str!("../../../migrations/results/0006_rate_limits.sql"),
 ];
 
 /// One statement each; the position of the last one applied is the schema's version.

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
-    AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RunOutcome, Severity,
-    Status, StoredRuns, WEBHOOK, duration_bucket,
+    AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RateLimit, RunOutcome,
+    Severity, Status, StoredRuns, WEBHOOK, duration_bucket,
 };
 
 const MINUTE: i64 = 60_000;
@@ -62,6 +62,7 @@ fn observation(run_id: i64) -> Observation {
         run_id,
         metrics: vec![Metric { name: "days".to_owned(), value: MetricValue::Integer(30) }],
         missed: false,
+        rate_limits: Vec::new(),
     }
 }
 
@@ -384,6 +385,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             ["observations"],
             ["plugin_health"],
             ["plugin_runs"],
+            ["rate_limits"],
             ["services"],
             ["shadow_runs"]
         ])
@@ -600,5 +602,91 @@ async fn runs_of_plugins_are_read_back_in_groups_and_shown_by_version() {
         health,
         [[json!("http"), json!("0.1.0"), json!(7), json!(4), json!(3), json!(2_010), json!(2.01), json!("run 6")]]
     );
+    running.stop().await;
+}
+
+fn limit(ts_ms: i64, name: &str, remaining: u64) -> RateLimit {
+    RateLimit {
+        ts_ms,
+        host: "api.example.com".to_owned(),
+        name: name.to_owned(),
+        quota: Some(5_000),
+        remaining: Some(remaining),
+        reset_ms: Some(ts_ms + 90_000),
+        window_ms: None,
+    }
+}
+
+#[tokio::test]
+async fn rate_limits_are_rows_and_come_back_with_their_runs() {
+    let running = Running::start();
+    let said = |run_id: i64| {
+        let ts_ms = START + run_id * MINUTE + 250;
+        let rate_limits = vec![limit(ts_ms, "core", 4_000 - run_id as u64), limit(ts_ms, "search", 10)];
+        Observation { rate_limits, ..observation(run_id) }
+    };
+    for run_id in 1..=3 {
+        running.store.observation_append(Arc::new(said(run_id))).await.unwrap();
+    }
+    running.store.observation_append_durable(Arc::new(observation(4))).await.unwrap();
+    let rows = running
+        .rows(
+            "SELECT ts, service, probe, host, name, quota, remaining, remaining_percent, reset_ts, window_ms, run_id FROM rate_limits
+             WHERE name = 'core' ORDER BY ts LIMIT 1",
+        )
+        .await;
+    assert_eq!(
+        json!(rows),
+        json!([[
+            "2026-11-23T00:01:00.25Z",
+            "shop-api",
+            "http",
+            "api.example.com",
+            "core",
+            5_000,
+            3_999,
+            79.98,
+            "2026-11-23T00:02:30.25Z",
+            null,
+            1
+        ]])
+    );
+    let history = running.store.observation_history("shop-api", START, 3).await.unwrap();
+    assert_eq!(history, [said(2), said(3), observation(4)]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn runs_are_counted_by_slots_of_time() {
+    let running = Running::start();
+    let fine_ms = crate::domain::FINE_MS;
+    // Every ten minutes for five days; every third fails, and one is missed.
+    for run_id in 0..720 {
+        let run = match run_id {
+            100 => failed(run_id),
+            _ if run_id % 3 == 0 => Observation { status: Status::Unhealthy, ..observation(run_id) },
+            _ => observation(run_id),
+        };
+        let run = Observation { ts_ms: START + run_id * 10 * MINUTE, ..run };
+        running.store.observation_append(Arc::new(run)).await.unwrap();
+    }
+    running.store.observation_append_durable(Arc::new(observation(720))).await.unwrap();
+    let before_ms = START + 5 * 86_400_000 - 600_000;
+    let span = GroupSpan { since_ms: START, before_ms, covered_by_one_run: Duration::from_secs(300) };
+    let groups = running.store.observation_groups("shop-api", span).await.unwrap();
+    let runs =
+        |status: Status| groups.iter().filter(|group| group.status == status).map(|group| group.runs).sum::<u64>();
+    // The last one lies at the end of the span, and run 720 of the other test data in its beginning.
+    assert_eq!((runs(Status::Healthy), runs(Status::Unhealthy), runs(Status::Error)), (479, 240, 0));
+    assert!(groups.iter().all(|group| group.covered_ms <= 300_000 * group.runs));
+    let hours = groups.iter().filter(|group| group.runs > 1).count();
+    assert!(hours > 80, "the first two days are by the hour: {hours}");
+    let last = groups.last().unwrap();
+    assert_eq!((last.start_ms % fine_ms, last.runs, last.covered_ms), (0, 1, 300_000));
+    assert!(groups.is_sorted_by_key(|group| group.start_ms));
+    for group in groups.iter().filter(|group| group.status == Status::Healthy) {
+        assert_eq!(group.latency_bin, Some(crate::domain::latency_bin(12_500)));
+    }
+    assert!(groups.iter().all(|group| group.status == Status::Healthy || group.latency_bin.is_none()));
     running.stop().await;
 }

@@ -247,6 +247,13 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch, retry: bool) -> 
         return Ok(());
     }
     append_all(&tx, rows::OBSERVATIONS, &batch.observations, |appender, row| rows::append_observation(appender, row))?;
+    let mut rate_limits = Vec::new();
+    for run in &batch.observations {
+        rate_limits.extend(run.rate_limits.iter().map(|limit| (run, limit)));
+    }
+    append_all(&tx, rows::RATE_LIMITS, &rate_limits, |appender, (run, limit)| {
+        rows::append_rate_limit(appender, run, limit)
+    })?;
     append_all(&tx, rows::PLUGIN_RUNS, &batch.plugin_runs, rows::append_plugin_run)?;
     append_all(&tx, rows::ALERT_EVENTS, &batch.alert_events, |appender, (event, alert)| {
         rows::append_alert_event(appender, event, alert)

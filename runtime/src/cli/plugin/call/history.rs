@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::domain::{ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status, UnixMillis, now_ms};
+use crate::domain::{
+    ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, RateLimit, Status, UnixMillis, now_ms,
+};
 
 /// The service's slug, where the file does not say.
 pub(super) const SERVICE: &str = "sample-service";
@@ -32,6 +34,19 @@ struct Run {
     missed: bool,
     #[serde(default)]
     metrics: Map<String, Value>,
+    #[serde(default)]
+    rate_limits: Vec<Limit>,
+}
+
+/// What the headers of its answer said of a limit.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Limit {
+    name: Option<String>,
+    quota: Option<u64>,
+    remaining: Option<u64>,
+    /// Seconds from the run on.
+    reset_after: Option<u32>,
 }
 
 /// Oldest first. Runs without a moment end now, one interval apart.
@@ -98,6 +113,19 @@ fn observation(run: Run, ts_ms: UnixMillis, run_id: i64) -> Observation {
         run_id,
         metrics: run.metrics.into_iter().filter_map(metric).collect(),
         missed: run.missed,
+        rate_limits: run.rate_limits.into_iter().map(|limit| rate_limit(limit, ts_ms)).collect(),
+    }
+}
+
+fn rate_limit(limit: Limit, ts_ms: UnixMillis) -> RateLimit {
+    RateLimit {
+        ts_ms,
+        host: SERVICE.to_owned(),
+        name: limit.name.unwrap_or_else(|| "default".to_owned()),
+        quota: limit.quota,
+        remaining: limit.remaining,
+        reset_ms: limit.reset_after.map(|seconds| ts_ms + i64::from(seconds) * 1_000),
+        window_ms: None,
     }
 }
 
@@ -119,6 +147,14 @@ mod tests {
         assert_eq!(runs.iter().map(|run| run.ts_ms).collect::<Vec<_>>(), [940_000, 1_000_000]);
         assert_eq!(runs[0].latency_us, Some(80_500));
         assert_eq!(runs[1].failure.as_ref().unwrap().message, "no route");
+    }
+
+    #[test]
+    fn runs_may_say_what_was_left_of_a_rate_limit() {
+        let text = r#"[{"status": "healthy", "rateLimits": [{"quota": 100, "remaining": 7, "resetAfter": 60}]}]"#;
+        let runs = parse(text, MINUTE, 1_000_000).unwrap();
+        let limit = &runs[0].rate_limits[0];
+        assert_eq!((limit.name.as_str(), limit.remaining, limit.reset_ms), ("default", Some(7), Some(1_060_000)));
     }
 
     #[test]
