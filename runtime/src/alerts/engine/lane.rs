@@ -477,13 +477,10 @@ impl RuleSlot {
     }
 }
 
-/// The run failed, and its probe repeats it soon: fewer runs in a row have failed than its retries are.
 fn is_retrying(catalog: &Catalog, history: &ServiceHistory, judged: &Observation) -> bool {
     let service = catalog.services.get(&judged.service);
     let probe = service.and_then(|service| service.probes.iter().find(|probe| probe.name == judged.probe));
-    let Some(retry) = probe.and_then(|probe| probe.retry) else { return false };
-    !judged.status.is_available()
-        && history.of_probes(std::slice::from_ref(&judged.probe)).consecutive_failures() <= retry.times
+    lifecycle::is_retrying(probe.and_then(|probe| probe.retry), history, judged)
 }
 
 /// The last runs one by one, those before them counted.
