@@ -79,7 +79,7 @@ async fn finds_what_nobody_did_and_says_it_once() {
 
     // Once it is done, all is well again.
     for group in store.group_due(i64::MAX, 10).await.unwrap() {
-        let flush = crate::alerts::dispatch::decide(&group, clock.now_ms());
+        let flush = crate::alerts::dispatch::decide(&group, false, clock.now_ms());
         store.group_flush(&[flush], clock.now_ms()).await.unwrap();
     }
     auditor.look().await.unwrap();

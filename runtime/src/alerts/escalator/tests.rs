@@ -255,7 +255,7 @@ async fn whoever_was_told_by_a_step_is_told_of_the_end_once() {
     assert_eq!(world.told, ["1: slack-1", "1: pager"]);
     world.judge(Some(&alert), &ok()).await.unwrap();
     for group in world.store().group_due(i64::MAX, 100).await.unwrap() {
-        let flush = crate::alerts::dispatch::decide(&group, world.clock.now_ms());
+        let flush = crate::alerts::dispatch::decide(&group, false, world.clock.now_ms());
         world.store().group_flush(&[flush], world.clock.now_ms()).await.unwrap();
     }
     let filter = NotificationFilter { limit: 100, ..NotificationFilter::default() };
