@@ -72,6 +72,12 @@ impl Request {
         self.option("secrets-in-body", "form")
     }
 
+    /// Signs the request as Standard Webhooks says: `webhook-id`, `webhook-timestamp`, `webhook-signature`. The id is the message's,
+    /// the same for every attempt; the secret is base64, after an optional `whsec_`.
+    pub fn sign_standard_webhooks(self, id: &str, secret: &crate::settings::Secret) -> Self {
+        self.option("standard-webhooks", format!("{id}:{}", secret.placeholder()))
+    }
+
     /// HTTP Basic authentication with a password from the settings.
     pub fn basic_auth(self, username: &str, password: &crate::settings::Secret) -> Self {
         self.option("basic-auth", format!("{username}:{}", password.placeholder()))

@@ -22,8 +22,12 @@ impl wit::NotificationStatus {
 }
 
 impl wit::Notification {
-    /// One line for a lock screen: `[FIRING] Shop API: Service Down`, or `[FIRING] 3 alerts: Shop API, Payments`.
+    /// One line for a lock screen: `[FIRING] Shop API: Service Down`, or `[FIRING] 3 alerts: Shop API, Payments`; the operator's
+    /// own, where the channel has a template with a title.
     pub fn title(&self) -> String {
+        if let Some(title) = self.attribute("title") {
+            return title.to_owned();
+        }
         let status = self.status.as_str().to_uppercase();
         match self.alerts.as_slice() {
             [alert] => format!("[{status}] {}: {}", alert.service_name, alert.name),
@@ -36,6 +40,30 @@ impl wit::Notification {
                 format!("[{status}] {} alerts: {}{more}", alerts.len(), names.join(", "))
             }
         }
+    }
+
+    /// The operator's own words, to be sent in place of the notifier's: plain text, without markup.
+    pub fn text(&self) -> Option<&str> {
+        self.attribute("text")
+    }
+
+    /// The same as HTML, for channels that take a whole page.
+    pub fn html(&self) -> Option<&str> {
+        self.attribute("html")
+    }
+
+    /// What the other side called the earlier message about the same group: [`Receipt::reference`] of it. None after the group
+    /// ended and before the first message.
+    pub fn reference(&self) -> Option<&str> {
+        self.attribute("reference")
+    }
+
+    /// A text among the attributes.
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        self.attributes.iter().find(|entry| entry.key == key).and_then(|entry| match &entry.value {
+            crate::value::Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
     }
 
     /// The most severe of its alerts' severities: `critical`, `warning` or `info`; empty without alerts.

@@ -8,6 +8,7 @@
 mod acknowledgements;
 pub mod actions;
 pub mod auditor;
+pub mod backtest;
 pub mod clock;
 pub mod delivery;
 pub mod dispatch;

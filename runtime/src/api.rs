@@ -6,6 +6,8 @@ mod routes;
 
 mod alerts;
 mod audit;
+mod backtest;
+mod channels;
 mod events;
 mod health;
 mod maintenance;

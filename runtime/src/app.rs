@@ -1,5 +1,6 @@
 //! Builds every part, connects them, starts and stops them: the only file that knows all parts.
 
+mod backtest;
 mod bind_alerts;
 mod bind_api;
 mod bind_plugins;
@@ -37,6 +38,7 @@ use crate::telemetry;
 
 pub use local::{check_plugin, history_of, load_plugin};
 
+use backtest::Backtester;
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
@@ -206,8 +208,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         webhooks: Arc::new(monitoring),
         plugins: Arc::new(host.clone()),
         program: Arc::new(face),
+        notifier: Arc::new(host.clone()),
         signals: signals.clone(),
         actions: AlertActions::new(Arc::new(control.clone()), Arc::new(SystemClock), signals.clone()),
+        backtests: Arc::new(Backtester::new(registry.clone(), host.clone(), control.clone(), results.clone())),
         control: control.clone(),
         results: results.clone(),
         recordings: host.recordings().clone(),

@@ -1,14 +1,16 @@
 //! The command line, one file per subcommand.
 
 mod alerts;
+mod channels;
 mod check_config;
 mod client;
 mod demo;
 mod maintenance;
+mod notifications;
 mod plugin;
 mod print;
 mod routes;
-mod rules;
+mod rule;
 mod serve;
 mod services;
 mod silences;
@@ -53,6 +55,12 @@ enum Command {
     /// Alerts: list, show, acknowledge, resolve.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Messages: list, show, send again.
+    #[command(subcommand)]
+    Notifications(notifications::Notifications),
+    /// Channels: list, preview a message, send a test.
+    #[command(subcommand)]
+    Channels(channels::Channels),
     /// Silences: mute alerts for a while.
     #[command(subcommand)]
     Silences(silences::Silences),
@@ -62,9 +70,9 @@ enum Command {
     /// Who is told of which alerts.
     #[command(subcommand)]
     Routes(routes::Routes),
-    /// Rules and escalations.
-    #[command(subcommand)]
-    Rules(rules::Rules),
+    /// Rules and escalations: list them, play a rule over the stored history.
+    #[command(subcommand, visible_alias = "rules")]
+    Rule(rule::Rule),
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
@@ -86,10 +94,12 @@ pub fn main() -> ExitCode {
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
+            Command::Notifications(notifications) => notifications.run(&server).await.map(|()| 0),
+            Command::Rule(rule) => rule.run(&server).await.map(|()| 0),
+            Command::Channels(channels) => channels.run(&server).await,
             Command::Silences(silences) => silences.run(&server).await.map(|()| 0),
             Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
             Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
-            Command::Rules(rules) => rules.run(&server).await.map(|()| 0),
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

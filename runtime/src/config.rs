@@ -102,6 +102,19 @@ pub fn program_settings(environment: &Environment) -> (Settings, Vec<PlacedFault
     (settings, reader.faults)
 }
 
+/// One YAML or JSON file that is no part of the configuration, with its variables put in. Faults have places.
+pub fn read_value(path: &Path) -> Result<Value, Faults> {
+    let shown = path.display().to_string();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed =
+        |message: String| Faults::new(vec![Document::absent(shown.clone()).place(&Fault::new("", message))], 0);
+    let text = read_limited(path, MAX_FILE_BYTES).map_err(failed)?;
+    let text = text.ok_or_else(|| failed("there is no such file".to_owned()))?;
+    let document = Document::parse(shown.clone(), &text, &Environment::read(folder));
+    let faults: Vec<PlacedFault> = document.own_faults().collect();
+    if faults.is_empty() { Ok(document.value) } else { Err(Faults::new(faults, 0)) }
+}
+
 /// Reads files, blocking. Never fails: what is wrong is in the draft.
 pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     let mut reader = SettingsReader::new(environment);
@@ -126,6 +139,7 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     entries.services = parse(&services, "services", &mut services_report);
     entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
+    entries.message_templates = parse_named(&alerts, "messageTemplates", &mut alerts_report).into_iter().collect();
     entries.routing = RoutingEntries {
         channels: parse_named(&alerts, "channels", &mut alerts_report).into_iter().collect(),
         route: parse_one(&alerts, "route", &mut alerts_report),

@@ -3,6 +3,8 @@
 pub mod alert;
 pub mod alert_group;
 pub mod catalog;
+mod channel_options;
+mod digest;
 pub mod duration;
 pub mod escalation;
 pub mod event;
@@ -10,6 +12,7 @@ pub mod labels;
 pub mod life;
 pub mod matcher;
 pub mod message;
+mod message_template;
 pub mod mute;
 pub mod observation;
 pub mod plugin;
@@ -36,12 +39,15 @@ pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
     SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
+pub use channel_options::{ChannelOptions, Fallback, RateLimit};
+pub use digest::digest;
 pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use labels::Labels;
 pub use life::{Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
+pub use message_template::{MessageTemplate, MessageTexts, TemplateFault};
 pub use mute::{
     Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, Recurrence, Silence, SilenceState, WindowFault,
 };

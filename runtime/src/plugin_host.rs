@@ -45,7 +45,7 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms};
 use crate::net::Net;
 
-pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, WebhookCall};
+pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall};
 pub use check::{CheckedStep, ComponentCheck, StepOutcome};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};

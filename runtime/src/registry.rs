@@ -39,10 +39,10 @@ pub use record::ServiceRecord;
 pub use secrets::MASK;
 pub use stored::{ServiceStore, ServiceStoreError, StoredService};
 
-use crate::domain::{Catalog, Dependencies, Origin, PluginKind, slug};
+use crate::domain::{AlertRule, Catalog, Dependencies, Origin, PluginKind, slug};
 use compile::{CompiledService, Compiler};
 use schema::Schema;
-use spec::ServiceSpec;
+use spec::{AlertSpec, ServiceSpec};
 
 /// Cheap to clone: one registry, many handles.
 #[derive(Clone)]
@@ -145,6 +145,24 @@ impl Registry {
         let state = self.state();
         let stored = state.api.values().map(|service| service.stored.clone()).collect();
         self.take_over(state.files.clone(), stored).await;
+    }
+
+    /// What an entry of `alerts.yaml` would be in force as, for each service that it selects; nothing is changed.
+    pub async fn rule_try(&self, spec: Value) -> Result<Vec<AlertRule>, Vec<Fault>> {
+        let state = self.state();
+        let mut report = Report::default();
+        Schema::of::<AlertSpec>().check(&spec, "", &[], &mut report);
+        report.next_stage();
+        let spec: Option<AlertSpec> = prune_and_parse(spec, "", &mut report);
+        let Some(spec) = spec.filter(|_| report.faults.is_empty()) else { return Err(report.faults) };
+        let mut compiler = self.compiler(&state.files);
+        let shared = compiler.shared_rule(&spec, "").await;
+        let Some(shared) = shared.filter(|_| compiler.report.faults.is_empty()) else {
+            return Err(compiler.report.faults);
+        };
+        let catalog = self.catalog();
+        let selected = catalog.services.values().filter(|service| shared.selects(service));
+        Ok(selected.map(|service| catalog::rule(&shared.draft, &service.slug, &state.files)).collect())
     }
 
     pub async fn create(&self, mut spec: Value) -> Result<ServiceRecord, Refusal> {
@@ -334,6 +352,7 @@ impl Registry {
         compiler.has_default_channels = !files.default_channels.is_empty() || files.routing.route.is_some();
         compiler.escalation_names = files.escalations.policies.keys().cloned().collect();
         compiler.templates = files.templates.clone();
+        compiler.message_templates = files.message_templates.clone();
         compiler
     }
 

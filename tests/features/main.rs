@@ -3,6 +3,7 @@
 mod alerts;
 mod api;
 mod author;
+mod backtest;
 mod channels;
 mod config;
 mod contract;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{patch, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -15,6 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub const PAGERDUTY_KEY: &str = "0123456789abcdef0123456789abcdef";
 pub const TELEGRAM_TOKEN: &str = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw";
+pub const SLACK_TOKEN: &str = "xoxb-slack-token";
+pub const SLACK_CHANNEL: &str = "C0123ABCDEF";
 pub const TWILIO_ACCOUNT: &str = "AC00000000000000000000000000000001";
 pub const TWILIO_TOKEN: &str = "twilio-auth-token";
 
@@ -42,7 +44,11 @@ impl ChatApis {
         let router = Router::new()
             .route("/v2/enqueue", post(pagerduty))
             .route("/api/webhooks/{id}/{token}", post(discord))
+            .route("/api/webhooks/{id}/{token}/messages/{message}", patch(discord_edit))
             .route("/{bot}/sendMessage", post(telegram))
+            .route("/{bot}/editMessageText", post(telegram_edit))
+            .route("/api/chat.postMessage", post(slack))
+            .route("/api/chat.update", post(slack_update))
             .route("/workflows/{id}", post(teams))
             .route("/2010-04-01/Accounts/{account}/Messages.json", post(twilio))
             .with_state(shared.clone());
@@ -165,6 +171,69 @@ async fn telegram(State(shared): State<Shared>, Path(bot): Path<String>, Json(me
     }
     shared.take("telegram", message);
     (StatusCode::OK, Json(json!({"ok": true, "result": {"message_id": 42}})))
+}
+
+/// <https://core.telegram.org/bots/api#editmessagetext>
+async fn telegram_edit(State(shared): State<Shared>, Path(bot): Path<String>, Json(message): Json<Value>) -> Answer {
+    if bot.strip_prefix("bot") != Some(TELEGRAM_TOKEN) {
+        return shared.refuse(StatusCode::UNAUTHORIZED, "telegram", "Unauthorized");
+    }
+    if message["chat_id"] != "-100200" || message["message_id"] != 42 {
+        return shared.refuse(StatusCode::BAD_REQUEST, "telegram", "Bad Request: message to edit not found");
+    }
+    shared.take("telegram edit", message);
+    (StatusCode::OK, Json(json!({"ok": true, "result": {"message_id": 42}})))
+}
+
+/// <https://discord.com/developers/docs/resources/webhook#edit-webhook-message>
+async fn discord_edit(
+    State(shared): State<Shared>,
+    Path((id, token, message)): Path<(String, String, String)>,
+    Json(body): Json<Value>,
+) -> Answer {
+    if (id.as_str(), token.as_str(), message.as_str()) != ("811", "discord-token", "1100") {
+        return shared.refuse(StatusCode::NOT_FOUND, "discord", "Unknown Message");
+    }
+    shared.take("discord edit", body);
+    (StatusCode::OK, Json(json!({"id": "1100"})))
+}
+
+/// <https://docs.slack.dev/reference/methods/chat.postMessage/>: what is wrong is said in a 200.
+async fn slack(State(shared): State<Shared>, headers: HeaderMap, Json(message): Json<Value>) -> Answer {
+    if let Some(error) = slack_fault(&headers, &message) {
+        return slack_refuse(&shared, error);
+    }
+    shared.take("slack", message);
+    (StatusCode::OK, Json(json!({"ok": true, "channel": SLACK_CHANNEL, "ts": "1503435956.000247"})))
+}
+
+/// <https://docs.slack.dev/reference/methods/chat.update/>
+async fn slack_update(State(shared): State<Shared>, headers: HeaderMap, Json(message): Json<Value>) -> Answer {
+    if let Some(error) = slack_fault(&headers, &message) {
+        return slack_refuse(&shared, error);
+    }
+    if message["ts"] != "1503435956.000247" {
+        return slack_refuse(&shared, "message_not_found");
+    }
+    shared.take("slack update", message);
+    (StatusCode::OK, Json(json!({"ok": true, "channel": SLACK_CHANNEL, "ts": "1503435956.000247"})))
+}
+
+fn slack_fault(headers: &HeaderMap, message: &Value) -> Option<&'static str> {
+    let bearer = format!("Bearer {SLACK_TOKEN}");
+    let blocks = message["blocks"].as_array().map_or(0, Vec::len);
+    if headers.get("authorization").is_none_or(|found| found.as_bytes() != bearer.as_bytes()) {
+        return Some("invalid_auth");
+    }
+    if message["channel"] != SLACK_CHANNEL {
+        return Some("channel_not_found");
+    }
+    (blocks > 50 || characters(&message["text"]) > 40_000).then_some("msg_too_long")
+}
+
+fn slack_refuse(shared: &Shared, error: &str) -> Answer {
+    shared.refuse(StatusCode::OK, "slack", error);
+    (StatusCode::OK, Json(json!({"ok": false, "error": error})))
 }
 
 /// A workflow takes messages whose attachments are Adaptive Cards.

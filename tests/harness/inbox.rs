@@ -28,6 +28,8 @@ pub struct Received {
     pub path: String,
     pub headers: HeaderMap,
     pub body: Value,
+    /// As it came, for signatures.
+    pub raw: Bytes,
 }
 
 pub struct Inbox {
@@ -103,9 +105,10 @@ async fn accept(
         shared.refused += 1;
         return (StatusCode::SERVICE_UNAVAILABLE, "come back later\n");
     }
+    let raw = body.clone();
     let body =
         serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-    shared.received.push(Received { path: uri.path().to_owned(), headers, body });
+    shared.received.push(Received { path: uri.path().to_owned(), headers, body, raw });
     (StatusCode::OK, "ok")
 }
 

@@ -40,3 +40,10 @@ pub fn resolved(alerts: usize) -> Notification {
     }
     notification
 }
+
+/// The message with a text among its attributes, as the host adds `title`, `text`, `html` and `reference`.
+pub fn with_attribute(mut notification: Notification, key: &str, text: &str) -> Notification {
+    let value = crate::value::Value::Text(text.to_owned());
+    notification.attributes.push(crate::value::Entry { key: key.to_owned(), value });
+    notification
+}

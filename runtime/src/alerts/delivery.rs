@@ -5,6 +5,7 @@
 
 mod attempt;
 mod backoff;
+mod limit;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +17,13 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Catalog, ChannelId, Notification, UnixMillis};
+use crate::domain::{Catalog, ChannelId, Notification, NotificationReason, RateLimit, UnixMillis};
 
 use super::clock::Clock;
 use super::ports::{AlertStore, Notifier};
 use super::signals::AlertSignals;
 use attempt::Sender;
+use limit::Limiter;
 
 /// Rows read at once, about a kilobyte each.
 const ROWS: u32 = 256;
@@ -83,6 +85,7 @@ pub struct Delivery {
     under_way: HashMap<Id, Place>,
     /// Read, and not started yet. At most one page.
     backlog: VecDeque<Notification>,
+    limiter: Limiter,
 }
 
 /// What an attempt under way occupies.
@@ -95,7 +98,13 @@ struct Place {
 
 impl Delivery {
     pub fn new(deps: DeliveryDeps) -> Self {
-        Self { deps, sends: JoinSet::new(), under_way: HashMap::new(), backlog: VecDeque::new() }
+        Self {
+            deps,
+            sends: JoinSet::new(),
+            under_way: HashMap::new(),
+            backlog: VecDeque::new(),
+            limiter: Limiter::default(),
+        }
     }
 
     /// Runs until the shutdown, then waits for the attempts under way, each of which has a deadline.
@@ -138,7 +147,8 @@ impl Delivery {
             after = (last.next_attempt_ms, last.id);
             let is_last = due.len() < ROWS as usize;
             let busy: HashSet<i64> = self.under_way.values().map(|place| place.notification).collect();
-            self.backlog = due.into_iter().filter(|notification| !busy.contains(&notification.id)).collect();
+            let free = due.into_iter().filter(|notification| !busy.contains(&notification.id)).collect();
+            self.backlog = self.hold_back(free, sender, now_ms).await;
             self.start_backlog(sender);
             if is_last {
                 break;
@@ -153,12 +163,15 @@ impl Delivery {
 
     fn start_backlog(&mut self, sender: &Arc<Sender>) {
         for notification in std::mem::take(&mut self.backlog) {
-            if self.has_room() && self.may_start(&notification) {
+            if self.has_room() && self.may_start(&notification) && self.is_within_limit(sender, &notification) {
                 let place = Place {
                     notification: notification.id,
                     channel: notification.channel.clone(),
                     group_key: notification.group_key.clone(),
                 };
+                if self.limit(sender, &place.channel).is_some() {
+                    self.limiter.begin(&place.channel, self.deps.clock.now_ms());
+                }
                 let sender = Arc::clone(sender);
                 let id = self.sends.spawn(async move { sender.send(notification).await }).id();
                 self.under_way.insert(id, place);
@@ -176,6 +189,88 @@ impl Delivery {
             same_group |= place.group_key == notification.group_key;
         }
         !same_group && count < self.deps.settings.at_once_per_channel
+    }
+
+    /// As configured now: a channel that left the configuration has no limit any more.
+    fn limit(&self, sender: &Sender, channel: &ChannelId) -> Option<RateLimit> {
+        sender.catalog.borrow().channels.get(channel).and_then(|channel| channel.options.rate_limit)
+    }
+
+    fn is_within_limit(&mut self, sender: &Sender, notification: &Notification) -> bool {
+        let now_ms = self.deps.clock.now_ms();
+        match self.limit(sender, &notification.channel) {
+            // A sign of life that is late is a false alarm.
+            _ if notification.reason == NotificationReason::Watchdog => true,
+            Some(limit) => self.limiter.room(&notification.channel, limit, now_ms) > 0,
+            None => true,
+        }
+    }
+
+    /// Leaves out what is beyond the rate limit of its channel. The last attempt that the limit allows goes to a digest of
+    /// everything that would be held back, so that a storm is told of at once.
+    async fn hold_back(
+        &mut self,
+        due: Vec<Notification>,
+        sender: &Arc<Sender>,
+        now_ms: UnixMillis,
+    ) -> VecDeque<Notification> {
+        let mut counts: HashMap<ChannelId, usize> = HashMap::new();
+        for notification in due.iter().filter(|notification| notification.reason != NotificationReason::Watchdog) {
+            *counts.entry(notification.channel.clone()).or_default() += 1;
+        }
+        let mut left: HashMap<ChannelId, usize> = HashMap::new();
+        for (channel, count) in counts {
+            let Some(limit) = self.limit(sender, &channel) else { continue };
+            if !self.limiter.knows(&channel) {
+                let since_ms = now_ms.saturating_sub(limit.per.as_millis() as i64);
+                match self.deps.store.notification_attempts_since(channel.clone(), since_ms).await {
+                    Ok(begun) => self.limiter.tell(&channel, begun),
+                    Err(error) => {
+                        tracing::error!(channel = channel.0, %error, "a channel's attempts can't be read, it waits");
+                        left.insert(channel, 0);
+                        continue;
+                    }
+                }
+            }
+            let room = self.limiter.room(&channel, limit, now_ms);
+            let starts = if count > room && limit.digest { room.saturating_sub(1) } else { room };
+            if count > room && room > 0 && limit.digest {
+                let first = due.iter().filter(|notification| notification.channel == channel).take(starts);
+                self.make_digest(&channel, first.map(|notification| notification.id).collect(), now_ms).await;
+            }
+            left.insert(channel, starts);
+        }
+        let mut is_allowed = |notification: &Notification| match left.get_mut(&notification.channel) {
+            Some(_) if notification.reason == NotificationReason::Watchdog => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+            None => true,
+        };
+        due.into_iter().filter(|notification| is_allowed(notification)).collect()
+    }
+
+    /// It is read with what is due next, once everything before it is done.
+    async fn make_digest(&self, channel: &ChannelId, starting: Vec<i64>, now_ms: UnixMillis) {
+        let under_way = self.under_way.values().map(|place| place.notification);
+        let except = starting.into_iter().chain(under_way).collect();
+        let key = format!("{:032x}", rand::random::<u128>());
+        match self.deps.store.notification_digest(channel.clone(), except, key, now_ms).await {
+            Ok(Some(digest)) => {
+                metrics::counter!("extrack_notification_digests_total").increment(1);
+                let (alerts, notification) = (digest.alerts.len(), digest.id);
+                tracing::warn!(
+                    channel = channel.0,
+                    notification,
+                    alerts,
+                    "the channel's rate limit is reached, a digest tells of the rest"
+                );
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(channel = channel.0, %error, "a digest can't be made, it is tried again"),
+        }
     }
 
     fn release(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {

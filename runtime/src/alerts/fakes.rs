@@ -73,6 +73,7 @@ pub(super) fn channel(id: &str) -> Channel {
         plugin: "fake".to_owned(),
         settings: json!({}),
         origin: Origin::File,
+        options: Default::default(),
     }
 }
 
@@ -111,6 +112,9 @@ pub(super) fn notification(created_ms: UnixMillis) -> Notification {
         next_attempt_ms: created_ms,
         delivered_ms: None,
         last_error: None,
+        reference: None,
+        resent_ms: None,
+        digest: None,
         alerts: vec![alert(1, "shop-api")],
     }
 }
@@ -333,35 +337,51 @@ impl StoreState {
         group.members.retain(|member| !flush.leave.contains(&member.alert.id));
         self.groups.retain(|group| !group.members.is_empty());
         for draft in &flush.notifications {
-            let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts } =
-                draft.clone();
-            self.notifications.push(Notification {
-                id: self.notifications.len() as i64 + 1,
-                idempotency_key,
-                group_key,
-                group_labels,
-                channel,
-                reason,
-                status,
-                alerts,
-                ..notification(now_ms)
-            });
+            self.push(draft.clone(), now_ms);
         }
         flush.notifications.len()
     }
 
+    fn push(&mut self, draft: NotificationDraft, now_ms: UnixMillis) -> i64 {
+        let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts } = draft;
+        let id = self.notifications.len() as i64 + 1;
+        self.notifications.push(Notification {
+            id,
+            idempotency_key,
+            group_key,
+            group_labels,
+            channel,
+            reason,
+            status,
+            alerts,
+            ..notification(now_ms)
+        });
+        id
+    }
+
     fn first_in_line(&self) -> Vec<Notification> {
         let mut seen = HashSet::new();
+        let mut channels = HashSet::new();
+        let mut digests = HashSet::new();
         let waits = |notification: &&Notification| {
-            notification.state == NotificationState::Waiting
-                && seen.insert((notification.group_key.clone(), notification.channel.clone()))
+            let channel = &notification.channel;
+            if notification.state != NotificationState::Waiting || digests.contains(channel) {
+                return false;
+            }
+            let is_first_on_channel = channels.insert(channel.clone());
+            if notification.reason == NotificationReason::Digest {
+                digests.insert(channel.clone());
+                return is_first_on_channel;
+            }
+            seen.insert((notification.group_key.clone(), channel.clone()))
         };
         let mut first: Vec<Notification> = self.notifications.iter().filter(waits).cloned().collect();
         first.sort_by_key(|notification| (notification.next_attempt_ms, notification.id));
         first
     }
 
-    fn attempt(&mut self, id: i64, attempt: Attempt, state: NotificationState, next_ms: i64) -> PortResult<()> {
+    fn attempt(&mut self, id: i64, attempt: Attempt, after: AfterAttempt) -> PortResult<()> {
+        let AfterAttempt { state, next_attempt_ms, reference, fallback } = after;
         if self.failing_attempts > 0 {
             self.failing_attempts -= 1;
             return broken();
@@ -370,8 +390,9 @@ impl StoreState {
         assert_eq!(notification.state, NotificationState::Waiting, "attempted although it was done with");
         notification.attempts += 1;
         notification.state = state;
-        notification.next_attempt_ms = next_ms;
-        let is_refused = state == NotificationState::Dead && notification.attempts == 1;
+        notification.next_attempt_ms = next_attempt_ms;
+        notification.reference = reference;
+        let is_refused = state == NotificationState::Dead && notification.attempts == 1 && fallback.is_none();
         if is_refused && notification.status == NotificationStatus::Firing {
             let (key, channel) = (&notification.group_key, &notification.channel);
             let group = self.groups.iter_mut().find(|group| group.key == *key && group.channel == *channel);
@@ -381,7 +402,15 @@ impl StoreState {
             let members = group.into_iter().flat_map(|group| &mut group.members);
             members.filter(told).for_each(|member| member.told = Told::Refused);
         }
+        let ended_ms = attempt.started_ms + attempt.duration_ms as i64;
         self.attempts.push((id, attempt));
+        let is_new = |draft: &NotificationDraft| {
+            !self.notifications.iter().any(|row| row.idempotency_key == draft.idempotency_key)
+        };
+        if let Some(draft) = fallback.filter(is_new) {
+            assert!(self.channels.contains_key(&draft.channel), "the fallback is not in the store");
+            self.push(draft, ended_ms);
+        }
         Ok(())
     }
 }
@@ -568,16 +597,64 @@ impl AlertStore for FakeStore {
         async { Ok(self.state().first_in_line().first().map(|waiting| waiting.next_attempt_ms)) }.boxed()
     }
 
-    fn notification_attempt(
-        &self,
-        id: i64,
-        attempt: Attempt,
-        state: NotificationState,
-        next_attempt_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<()>> {
+    fn notification_attempt(&self, id: i64, attempt: Attempt, after: AfterAttempt) -> BoxFuture<'_, PortResult<()>> {
         async move {
             tokio::task::yield_now().await;
-            self.state().attempt(id, attempt, state, next_attempt_ms)
+            self.state().attempt(id, attempt, after)
+        }
+        .boxed()
+    }
+
+    fn notification_reference(&self, id: i64) -> BoxFuture<'_, PortResult<Option<String>>> {
+        async move {
+            let state = self.state();
+            let this = state.notifications.iter().find(|row| row.id == id).unwrap();
+            let before = state.notifications.iter().filter(|row| {
+                row.id < id
+                    && (&row.group_key, &row.channel) == (&this.group_key, &this.channel)
+                    && row.state == NotificationState::Delivered
+            });
+            let last = before.last().filter(|row| row.status == NotificationStatus::Firing);
+            Ok(last.and_then(|row| row.reference.clone()))
+        }
+        .boxed()
+    }
+
+    fn notification_attempts_since(
+        &self,
+        channel: ChannelId,
+        since_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Vec<UnixMillis>>> {
+        async move {
+            let state = self.state();
+            let of_channel = |id: i64| state.notifications.iter().any(|row| row.id == id && row.channel == channel);
+            let begun = state.attempts.iter().filter(|(id, attempt)| of_channel(*id) && attempt.started_ms > since_ms);
+            Ok(begun.map(|(_, attempt)| attempt.started_ms).collect())
+        }
+        .boxed()
+    }
+
+    fn notification_digest(
+        &self,
+        channel: ChannelId,
+        except: Vec<i64>,
+        idempotency_key: String,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Option<Notification>>> {
+        async move {
+            let mut state = self.state();
+            let is_held = |row: &Notification| {
+                row.state == NotificationState::Waiting && row.channel == channel && !except.contains(&row.id)
+            };
+            let held: Vec<Notification> = state.notifications.iter().filter(|row| is_held(row)).cloned().collect();
+            if held.len() < 2 {
+                return Ok(None);
+            }
+            let id = state.push(digest(&channel, &held, idempotency_key), now_ms);
+            for row in state.notifications.iter_mut().filter(|row| held.iter().any(|held| held.id == row.id)) {
+                (row.state, row.digest) = (NotificationState::Digested, Some(id));
+            }
+            Ok(state.notifications.last().cloned())
         }
         .boxed()
     }
@@ -735,7 +812,7 @@ impl Notifier for FakeNotifier {
             match line {
                 Line::Up => {
                     lock(&self.arrived).push((channel.id.0.clone(), message.clone()));
-                    Ok(Receipt { reference: None, answer: "200 OK".to_owned() })
+                    Ok(Receipt { reference: Some(format!("ref of {}", message.id)), answer: "200 OK".to_owned() })
                 }
                 Line::Down => Err(DeliveryError::Retryable { message: "connection refused".to_owned(), after: None }),
                 Line::Refuses => Err(DeliveryError::Permanent("404 no such hook".to_owned())),

@@ -189,6 +189,12 @@ impl ServiceHistory {
         self.trim();
     }
 
+    /// Whether this run failed and is to be repeated first: at most `times` in a row have failed.
+    pub fn is_retried(&self, judged: &Observation, times: u32) -> bool {
+        !judged.status.is_available()
+            && self.of_probes(std::slice::from_ref(&judged.probe)).consecutive_failures() <= times
+    }
+
     /// The same with the observations of some probes and webhooks alone, at the same moment.
     pub fn of_probes(&self, names: &[String]) -> Self {
         let is_one = |name: &String| names.contains(name);

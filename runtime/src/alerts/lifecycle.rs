@@ -10,12 +10,10 @@ mod draft;
 mod tests;
 
 use crate::domain::{
-    Alert, AlertRule, AlertState, Failures, Finding, History, NotificationStatus, Observation, Retry, RuleMemory,
-    UnixMillis, Verdict,
+    Alert, AlertRule, AlertState, Failures, Finding, NotificationStatus, RuleMemory, UnixMillis, Verdict,
 };
 
 use super::flapping::Flapping;
-use super::history::ServiceHistory;
 use super::ports::{AlertDraft, EventDraft};
 
 pub use by_hand::{acknowledge, expire, resolve_by_hand, unacknowledge};
@@ -134,13 +132,6 @@ fn judge_as(
         Box::new(change)
     });
     Judgement { memory, change }
-}
-
-/// The run failed, and its probe repeats it soon: fewer runs in a row have failed than its retries are. A breach that is seen
-/// then opens no alert: it is not to be judged at all.
-pub fn is_retrying(retry: Option<Retry>, history: &ServiceHistory, latest: &Observation) -> bool {
-    let Some(retry) = retry.filter(|_| !latest.status.is_available()) else { return false };
-    history.of_probes(std::slice::from_ref(&latest.probe)).consecutive_failures() <= retry.times
 }
 
 /// Without it a restart would make a difference: what a person did, a time that runs, a count that has begun.

@@ -8,11 +8,11 @@ use futures::future::BoxFuture;
 
 use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, AlertRule, Channel, ChannelId, DeliveryError, GroupFlush, History,
-    Maintenance, Message, MuteChange, Notification, NotificationState, Observation, Receipt, RuleMemory, RunGroup,
-    UnixMillis, Verdict,
+    Maintenance, Message, MuteChange, Notification, Observation, Receipt, RuleMemory, RunGroup, UnixMillis, Verdict,
 };
 pub use crate::store::control::{
-    AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence, Transition,
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence,
+    Transition,
 };
 pub use crate::store::results::GroupSpan;
 
@@ -121,13 +121,24 @@ pub trait AlertStore: Send + Sync + 'static {
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
     /// In one transaction: the attempt's row and what it makes of the notification. The next attempt's moment counts while
     /// the state is waiting. Fine as well if the notification no longer waits: then it has been recorded before.
-    fn notification_attempt(
+    fn notification_attempt(&self, id: i64, attempt: Attempt, after: AfterAttempt) -> BoxFuture<'_, PortResult<()>>;
+    /// What the other side calls the message before this one about the same group on the same channel, if that one was
+    /// delivered and said that something fires.
+    fn notification_reference(&self, id: i64) -> BoxFuture<'_, PortResult<Option<String>>>;
+    /// Moments of the channel's attempts since then.
+    fn notification_attempts_since(
         &self,
-        id: i64,
-        attempt: Attempt,
-        state: NotificationState,
-        next_attempt_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<()>>;
+        channel: ChannelId,
+        since_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Vec<UnixMillis>>>;
+    /// Puts one message in the place of all that wait on a channel but these, if there are at least two.
+    fn notification_digest(
+        &self,
+        channel: ChannelId,
+        except: Vec<i64>,
+        idempotency_key: String,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Option<Notification>>>;
 }
 
 /// Runs rule plugins.

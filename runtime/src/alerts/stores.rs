@@ -6,12 +6,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{
-    Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification,
-    NotificationState, Observation, RuleMemory, RunGroup, UnixMillis,
+    Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification, Observation,
+    RuleMemory, RunGroup, UnixMillis,
 };
-use crate::store::control::{Attempt, MAX_PAGE, MemoryChange, Transition};
+use crate::store::control::{AfterAttempt, Attempt, MAX_PAGE, MemoryChange, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
+use super::backtest::ObservationPages;
 use super::ports::{
     AlertStore, CommitError, Committed, EventSink, GroupSpan, HistoryLoader, PortError, PortResult, Quiet,
 };
@@ -128,20 +129,40 @@ impl AlertStore for ControlStore {
         self.notification_next_due().map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
-    fn notification_attempt(
-        &self,
-        id: i64,
-        attempt: Attempt,
-        state: NotificationState,
-        next_attempt_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<()>> {
+    fn notification_attempt(&self, id: i64, attempt: Attempt, after: AfterAttempt) -> BoxFuture<'_, PortResult<()>> {
         async move {
-            match self.notification_attempt(id, &attempt, state, next_attempt_ms).await {
+            match self.notification_attempt(id, &attempt, after).await {
                 Ok(_) => Ok(()),
                 // Recorded by an earlier try that answered with an error, or taken away by a person.
                 Err(ControlError::Conflict { .. } | ControlError::NotFound { .. }) => Ok(()),
                 Err(error) => Err(PortError::of(error)),
             }
+        }
+        .boxed()
+    }
+
+    fn notification_reference(&self, id: i64) -> BoxFuture<'_, PortResult<Option<String>>> {
+        self.notification_reference(id).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn notification_attempts_since(
+        &self,
+        channel: ChannelId,
+        since_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Vec<UnixMillis>>> {
+        async move { self.notification_attempts_since(&channel, since_ms).await.map_err(PortError::of) }.boxed()
+    }
+
+    fn notification_digest(
+        &self,
+        channel: ChannelId,
+        except: Vec<i64>,
+        idempotency_key: String,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Option<Notification>>> {
+        async move {
+            let made = self.notification_digest(&channel, &except, idempotency_key, now_ms).await;
+            made.map_err(PortError::of)
         }
         .boxed()
     }
@@ -159,6 +180,22 @@ impl HistoryLoader for ResultStore {
 
     fn load_groups<'a>(&'a self, service: &'a str, span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
         self.observation_groups(service, span).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+}
+
+impl ObservationPages for ResultStore {
+    fn page<'a>(
+        &'a self,
+        service: &'a str,
+        after_run: i64,
+        between: (UnixMillis, UnixMillis),
+        limit: usize,
+    ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
+        self.observation_span(service, after_run, between, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn count<'a>(&'a self, service: &'a str, between: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>> {
+        self.observation_count(service, between).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 }
 

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Scope;
+use crate::alerts::backtest::BacktestRefusal;
 use crate::monitoring::{CheckError, ReceiveError};
 use crate::plugin_host;
 use crate::registry::{self, Fault, ServiceStoreError};
@@ -70,6 +71,58 @@ impl ApiError {
     pub(super) fn alert_not_found(id: &str) -> Self {
         let detail = format!("there is no alert `{id}`; `GET /api/v1/alerts` lists them");
         Self::new(StatusCode::NOT_FOUND, "alert-not-found", "Alert not found", detail)
+    }
+
+    pub(super) fn channel_not_found(name: &str) -> Self {
+        let detail = format!("there is no channel `{name}`; `GET /api/v1/channels` lists them");
+        Self::new(StatusCode::NOT_FOUND, "channel-not-found", "Channel not found", detail)
+    }
+
+    pub(super) fn channel_ambiguous(name: &str, ids: &[&str]) -> Self {
+        let detail = format!("several channels are named `{name}`; use an id: {}", ids.join(", "));
+        Self::new(StatusCode::CONFLICT, "channel-ambiguous", "Several channels have that name", detail)
+    }
+
+    pub(super) fn invalid_template(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-template", "Invalid message template", faults)
+    }
+
+    /// What was refused, for those who follow along.
+    pub(super) fn detail(&self) -> String {
+        let faults = self.faults.iter().map(|fault| format!("\n  {}: {}", fault.pointer, fault.message));
+        format!("{}{}", self.detail, faults.collect::<String>())
+    }
+
+    pub(super) fn from_backtest(refusal: BacktestRefusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            BacktestRefusal::UnknownRule(_) => {
+                Self::new(StatusCode::NOT_FOUND, "rule-not-found", "Rule not found", detail)
+            }
+            BacktestRefusal::UnknownService(_) | BacktestRefusal::NoService => {
+                Self::new(StatusCode::NOT_FOUND, "service-not-found", "Service not found", detail)
+            }
+            BacktestRefusal::Invalid(faults) => {
+                let faults =
+                    faults.into_iter().map(|(pointer, message)| Fault::new(format!("/rule{pointer}"), message));
+                Self::invalid("invalid-rule", "Invalid rule", faults.collect())
+            }
+            BacktestRefusal::Plugin(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-refused", "Plugin refused", detail)
+            }
+            BacktestRefusal::Busy => Self::busy(detail),
+            BacktestRefusal::Failed(_) => Self::internal(anyhow::Error::new(refusal)),
+        }
+    }
+
+    pub(super) fn notification_not_found(id: i64) -> Self {
+        let detail = format!("there is no notification `{id}`; `GET /api/v1/notifications` lists them");
+        Self::new(StatusCode::NOT_FOUND, "notification-not-found", "Notification not found", detail)
+    }
+
+    pub(super) fn notification_not_dead(id: i64, found: &str) -> Self {
+        let detail = format!("notification `{id}` is in {found}; only one that was given up can be put back");
+        Self::new(StatusCode::CONFLICT, "notification-not-dead", "Notification was not given up", detail)
     }
 
     pub(super) fn silence_not_found(id: i64) -> Self {

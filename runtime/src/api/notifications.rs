@@ -1,18 +1,22 @@
 //! Notifications with every attempt to deliver them.
 
 use aide::transform::TransformOperation;
-use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::error::ApiResult;
+use super::audit;
+use super::auth::Principal;
+use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::page::{self, Page};
 use super::state::ApiState;
 use crate::domain::{
     Alert, AlertId, AlertState, Notification, NotificationReason, NotificationState, NotificationStatus, Severity,
+    now_ms,
 };
+use crate::store::ControlError;
 use crate::store::control::{Attempt, AttemptOutcome, NotificationFilter};
 
 /// One message to one channel.
@@ -35,6 +39,12 @@ pub(super) struct NotificationBody {
     last_error: Option<String>,
     /// As they were when the message was decided on, firing ones first.
     alerts: Vec<NotifiedAlertBody>,
+    /// What the other side calls the message, once it is delivered.
+    reference: Option<String>,
+    /// When it was put back after it had been given up.
+    resent_at: Option<String>,
+    /// Id of the message that tells of this one as well, if its channel's rate limit held it back.
+    digest: Option<i64>,
     /// Oldest first.
     attempts: Vec<AttemptBody>,
 }
@@ -96,6 +106,9 @@ impl NotificationBody {
             delivered_at: notification.delivered_ms.map(rfc3339),
             last_error: notification.last_error,
             alerts: notification.alerts.into_iter().map(NotifiedAlertBody::from).collect(),
+            reference: notification.reference,
+            resent_at: notification.resent_ms.map(rfc3339),
+            digest: notification.digest,
             attempts: attempts.into_iter().map(AttemptBody::from).collect(),
         })
     }
@@ -117,15 +130,12 @@ pub(super) struct NotificationQuery {
     service: Option<String>,
 }
 
-const STATES: [NotificationState; 3] =
-    [NotificationState::Waiting, NotificationState::Delivered, NotificationState::Dead];
-
 pub(super) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<NotificationQuery>,
 ) -> ApiResult<Json<Page<NotificationBody>>> {
     let limit = page::limit(query.limit)?;
-    let words = STATES.map(NotificationState::as_str);
+    let words = NotificationState::ALL.map(NotificationState::as_str);
     let filter = NotificationFilter {
         state: page::word("state", query.state.as_deref(), NotificationState::parse, &words)?,
         alert: query.alert.map(AlertId),
@@ -144,4 +154,46 @@ pub(super) async fn list(
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
     operation.id("notificationList").tag("alerts").summary("Messages and their deliveries, newest first")
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct NotificationPath {
+    id: i64,
+}
+
+pub(super) async fn get(
+    State(state): State<ApiState>,
+    Path(NotificationPath { id }): Path<NotificationPath>,
+) -> ApiResult<Json<NotificationBody>> {
+    let found = state.parts.control.notification_get(id).await?;
+    let notification = found.ok_or_else(|| ApiError::notification_not_found(id))?;
+    Ok(Json(NotificationBody::load(&state, notification).await?))
+}
+
+pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation.id("notificationGet").tag("alerts").summary("One message with its attempts")
+}
+
+pub(super) async fn resend(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(NotificationPath { id }): Path<NotificationPath>,
+) -> ApiResult<Json<NotificationBody>> {
+    let notification = match state.parts.control.notification_resend(id, now_ms()).await {
+        Ok(notification) => notification,
+        Err(ControlError::NotFound { .. }) => return Err(ApiError::notification_not_found(id)),
+        Err(ControlError::Conflict { found, .. }) => return Err(ApiError::notification_not_dead(id, &found)),
+        Err(error) => return Err(error.into()),
+    };
+    state.parts.signals.wake_delivery();
+    audit::note(&state, &principal, "notification.resend", &id.to_string()).await;
+    Ok(Json(NotificationBody::load(&state, notification).await?))
+}
+
+pub(super) fn resend_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    operation
+        .id("notificationResend")
+        .tag("alerts")
+        .summary("Puts a message back that was given up")
+        .description("It is due at once, under the same idempotency key, and tried again as a new one is.")
 }

@@ -8,7 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::alerts::{AlertActions, AlertSignals};
+use crate::alerts::backtest::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest};
+use crate::alerts::{AlertActions, AlertSignals, Notifier};
 use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
@@ -22,13 +23,25 @@ pub struct Parts {
     pub webhooks: Arc<dyn Webhooks>,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
-    /// To be woken after a silence was made.
+    pub backtests: Arc<dyn Backtests>,
+    /// Wakes what waits for alerts.
     pub signals: AlertSignals,
     /// What people do to alerts, and how the rules stand.
     pub actions: AlertActions,
+    /// For test messages.
+    pub notifier: Arc<dyn Notifier>,
     pub control: ControlStore,
     pub results: ResultStore,
     pub recordings: Recordings,
+}
+
+/// Plays rules over the stored history.
+pub trait Backtests: Send + Sync + 'static {
+    fn backtest<'a>(
+        &'a self,
+        request: BacktestRequest,
+        progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestRefusal>>;
 }
 
 /// The registry.

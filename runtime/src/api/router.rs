@@ -12,8 +12,8 @@ use super::plugins::{shadow, versions};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    alerts, audit, auth, dashboard, events, guard, health, maintenance, metrics, notifications, observations, openapi,
-    plugins, recordings, routing, rules, services, silences, sql, webhooks,
+    alerts, audit, auth, backtest, channels, dashboard, events, guard, health, maintenance, metrics, notifications,
+    observations, openapi, plugins, recordings, routing, rules, services, silences, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -61,6 +61,17 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/api/v1/rules", get_with(rules::list, rules::list_docs))
         .closed(Read, "/api/v1/escalations", get_with(rules::escalations, rules::escalations_docs))
         .closed(Read, "/api/v1/notifications", get_with(notifications::list, notifications::list_docs))
+        .closed(Read, "/api/v1/notifications/{id}", get_with(notifications::get, notifications::get_docs))
+        .closed(
+            Write,
+            "/api/v1/notifications/{id}/resend",
+            post_with(notifications::resend, notifications::resend_docs),
+        )
+        .closed_upload(Write, "/api/v1/rules/backtest", post_with(backtest::backtest, backtest::backtest_docs))
+        // channels
+        .closed(Read, "/api/v1/channels", get_with(channels::list, channels::list_docs))
+        .closed(Write, "/api/v1/channels/{name}/preview", post_with(channels::preview, channels::preview_docs))
+        .closed_slow(Write, "/api/v1/channels/{name}/test", post_with(channels::test, channels::test_docs))
         .closed(Read, "/api/v1/routes", get_with(routing::get, routing::get_docs))
         .closed(Read, "/api/v1/routes/preview", post_with(routing::preview, routing::preview_docs))
         // silences and maintenance

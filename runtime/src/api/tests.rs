@@ -1,5 +1,7 @@
 //! The face from outside: requests against the whole router, with a small world behind it.
 
+mod backtest;
+mod channels;
 mod dashboard;
 mod denial;
 mod problems;

@@ -57,6 +57,31 @@ impl Client {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Hands over each line of JSON as it comes.
+    pub(super) async fn post_lines(
+        &self,
+        path: &str,
+        body: &Value,
+        mut take: impl FnMut(Value) -> Result<()>,
+    ) -> Result<()> {
+        /// A report of a thousand services with all their alerts.
+        const MOST_BYTES: usize = 256 * 1024 * 1024;
+        let request = self.request(Method::POST, path).header("accept", "application/x-ndjson").json(body);
+        let mut response = self.answer(request).await?;
+        let mut waiting: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.context("the server broke off")? {
+            waiting.extend_from_slice(&chunk);
+            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                take(serde_json::from_slice(&line).context("the server sent a line that is no JSON")?)?;
+            }
+            if waiting.len() > MOST_BYTES {
+                bail!("the server sent a line that has no end");
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn post_text(&self, path: &str, body: &Value) -> Result<String> {
         let response = self.answer(self.request(Method::POST, path).json(body)).await?;
         Ok(response.text().await?)

@@ -144,21 +144,29 @@ pub enum NotificationState {
     Delivered,
     /// Given up: a permanent error, or too many attempts. Kept, and shown.
     Dead,
+    /// Held back by its channel's rate limit, and told of in a digest.
+    Digested,
 }
 
 impl NotificationState {
+    pub const ALL: [NotificationState; 4] = [
+        NotificationState::Waiting,
+        NotificationState::Delivered,
+        NotificationState::Dead,
+        NotificationState::Digested,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             NotificationState::Waiting => "waiting",
             NotificationState::Delivered => "delivered",
             NotificationState::Dead => "dead",
+            NotificationState::Digested => "digested",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [NotificationState::Waiting, NotificationState::Delivered, NotificationState::Dead]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 
@@ -226,6 +234,12 @@ pub struct Notification {
     pub next_attempt_ms: UnixMillis,
     pub delivered_ms: Option<UnixMillis>,
     pub last_error: Option<String>,
+    /// What the other side calls the message, once it is delivered.
+    pub reference: Option<String>,
+    /// When a person put it back after it had been given up.
+    pub resent_ms: Option<UnixMillis>,
+    /// The message that tells of this one as well.
+    pub digest: Option<i64>,
     /// The alerts as they were when the message was decided on: what is sent. Firing ones first.
     pub alerts: Vec<Alert>,
 }

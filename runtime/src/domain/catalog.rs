@@ -9,7 +9,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, Recurrence, Route, Severity};
+use super::{
+    ChannelOptions, Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, Recurrence, Route, Severity,
+};
 
 /// Who owns a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -187,6 +189,8 @@ pub struct Channel {
     pub settings: Value,
     /// Written in a configuration file, so private addresses in it are meant.
     pub origin: Origin,
+    /// Kept in the configuration alone: without them once it left there.
+    pub options: ChannelOptions,
 }
 
 impl std::fmt::Debug for Channel {

@@ -1,16 +1,19 @@
 //! What a notifier is given and what it answers.
 
+mod sample;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Alert, NotificationStatus};
+use super::{Alert, AlertState, MessageTexts, NotificationReason, NotificationStatus};
 
 /// One message about a group of alerts, ready to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// Idempotency key: the same for every attempt.
     pub id: String,
+    pub reason: NotificationReason,
     pub status: NotificationStatus,
     pub group_key: String,
     pub group_labels: Vec<(String, String)>,
@@ -22,6 +25,35 @@ pub struct Message {
     pub alerts: Vec<(Alert, String)>,
     /// 1 for the first.
     pub attempt: u32,
+    /// In the words of the channel's template.
+    pub texts: MessageTexts,
+    /// What the other side called the message before about the same group, which this one may take the place of.
+    pub reference: Option<String>,
+}
+
+impl Message {
+    /// One line: `[FIRING] Shop API: Service Down`, or `[FIRING] 3 alerts: Shop API, Payments`.
+    pub fn title(&self) -> String {
+        let status = match self.reason {
+            NotificationReason::Digest => "DIGEST".to_owned(),
+            _ => self.status.as_str().to_uppercase(),
+        };
+        if let [(alert, service_name)] = self.alerts.as_slice() {
+            return format!("[{status}] {service_name}: {}", alert.name);
+        }
+        const MOST_NAMES: usize = 3;
+        let mut names: Vec<&str> = self.alerts.iter().map(|(_, service_name)| service_name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let more = if names.len() > MOST_NAMES { " …" } else { "" };
+        names.truncate(MOST_NAMES);
+        let resolved = self.alerts.iter().filter(|(alert, _)| alert.state == AlertState::Resolved).count();
+        let count = match self.reason {
+            NotificationReason::Digest => format!("{} firing, {resolved} resolved", self.alerts.len() - resolved),
+            _ => format!("{} alerts", self.alerts.len()),
+        };
+        format!("[{status}] {count}: {}{more}", names.join(", "))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

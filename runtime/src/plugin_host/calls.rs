@@ -5,6 +5,7 @@ mod keep;
 mod notifier;
 mod probe;
 mod rule;
+mod rule_row;
 mod settings;
 mod webhook;
 
@@ -21,6 +22,7 @@ pub use probe::ProbeCall;
 pub(super) use probe::{Checked, observed, unanswered};
 pub use rule::RuleCall;
 pub(super) use rule::{Evaluated, judged};
+pub use rule_row::{RuleRow, RuleVersion};
 pub(super) use webhook::{Given, received};
 pub use webhook::{ReceiveError, WebhookCall};
 

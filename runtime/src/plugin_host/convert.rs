@@ -6,8 +6,9 @@ use super::bindings::{notifier, probe, rule, webhook};
 use super::limits;
 use super::secrets::SealedSettings;
 use crate::domain::{
-    Answer, AnswerType, DeliveryError, ErrorKind, Failure, Finding, Message, Metric, MetricValue, NotificationStatus,
-    Observation, PluginInfo, Receipt, ReceivedEvent, Reception, Report, Service, Status, Verdict, Want, WebhookRequest,
+    AlertState, Answer, AnswerType, DeliveryError, ErrorKind, Failure, Finding, Message, Metric, MetricValue,
+    NotificationReason, NotificationStatus, Observation, PluginInfo, Receipt, ReceivedEvent, Reception, Report,
+    Service, Status, Verdict, Want, WebhookRequest,
 };
 
 use notifier::exports::external_tracking::plugin::notifiers;
@@ -171,7 +172,10 @@ pub(super) fn notification(message: &Message) -> notifiers::Notification {
         service: alert.service.clone(),
         service_name: service_name.clone(),
         severity: alert.severity.as_str().into(),
-        status: to_status(message.status),
+        status: match alert.state {
+            AlertState::Resolved => notifiers::NotificationStatus::Resolved,
+            _ => notifiers::NotificationStatus::Firing,
+        },
         summary: alert.summary.clone(),
         started_ms: alert.started_ms.max(0) as u64,
         ended_ms: alert.resolved_ms.map(|ms| ms.max(0) as u64),
@@ -191,8 +195,26 @@ pub(super) fn notification(message: &Message) -> notifiers::Notification {
         external_url: message.external_url.clone(),
         alerts: alerts.collect(),
         attempt: message.attempt,
-        attributes: Vec::new(),
+        attributes: attributes(message),
     }
+}
+
+/// What the contract has no field for.
+fn attributes(message: &Message) -> Vec<wit::Entry> {
+    let texts = &message.texts;
+    // The notifiers' own words don't know of digests.
+    let title = texts.title.clone().or_else(|| (message.reason == NotificationReason::Digest).then(|| message.title()));
+    let named = [
+        ("reason", Some(message.reason.as_str().to_owned())),
+        ("title", title),
+        ("text", texts.text.clone()),
+        ("html", texts.html.clone()),
+        ("reference", message.reference.clone()),
+    ];
+    let entry = |(key, value): (&str, Option<String>)| {
+        Some(wit::Entry { key: key.to_owned(), value: wit::Value::Text(value?) })
+    };
+    named.into_iter().filter_map(entry).collect()
 }
 
 pub(super) fn receipt(receipt: notifiers::Receipt) -> Receipt {

@@ -1,5 +1,7 @@
 //! One execution of a plugin: a fresh store and instance, one deadline over everything, and an account of it.
 
+mod held;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use super::replay::ReplayStop;
 use super::run_log::RunLog;
 use super::state::{Access, Account, RunLabel, RunState};
 use crate::domain::{BudgetKey, ErrorKind, Failure, RunOutcome};
+
+pub(super) use held::Held;
 
 /// How a run ended, when it did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -71,7 +71,7 @@ fn rules(compiled: &CompiledService, files: &CheckedFiles) -> Vec<Arc<AlertRule>
     drafts.map(|draft| Arc::new(rule(draft, &compiled.service.slug, files))).collect()
 }
 
-fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> AlertRule {
+pub(super) fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> AlertRule {
     let defaults = || files.default_channels.iter().map(|channel| channel.id.clone()).collect();
     AlertRule {
         key: format!("{slug}/{}", draft.name),

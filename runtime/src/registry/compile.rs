@@ -2,6 +2,7 @@
 //! settings, and all faults are reported together.
 
 mod alert;
+mod channel_options;
 mod credential;
 mod escalation;
 mod lifecycle;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub(super) use alert::{RuleDraft, SharedRule};
+pub(super) use channel_options::MessageTemplates;
 pub(super) use escalation::Escalations;
 pub(super) use routing::Routing;
 pub use routing::{RoutingEntries, maintenance_compile, matchers};
@@ -56,6 +58,10 @@ pub(super) struct Compiler<'a> {
     pub(super) named_channels: BTreeMap<String, Arc<Channel>>,
     pub(super) escalation_names: BTreeSet<String>,
     pub(super) templates: Arc<Templates>,
+    /// Of `alerts.yaml`.
+    pub(super) message_templates: Arc<MessageTemplates>,
+    /// Names of channels that have to be there in the end, each with the place that names it.
+    pub(super) fallbacks: Vec<(String, String)>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Most services have the same few settings: each is checked once.
     judged: HashMap<(PluginKind, String, String), Arc<Vec<Fault>>>,
@@ -73,6 +79,8 @@ impl<'a> Compiler<'a> {
             named_channels: BTreeMap::new(),
             escalation_names: BTreeSet::new(),
             templates: Arc::default(),
+            message_templates: Arc::default(),
+            fallbacks: Vec::new(),
             schemas,
             judged,
         }

@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::compile::{
-    CompiledService, Compiler, Defaults, Escalations, Routing, RoutingEntries, SharedRule, Templates,
+    CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing, RoutingEntries, SharedRule, Templates,
 };
 use super::fault::{Report, child, list, suggest};
 use super::plugin_alert::{self, PluginAlert};
 use super::plugins::PluginDirectory;
-use super::spec::{AlertSpec, AlertTemplateSpec, EscalationSpec, NotificationSpec, ServiceSpec, WatchdogSpec};
+use super::spec::{
+    AlertSpec, AlertTemplateSpec, EscalationSpec, MessageTemplateSpec, NotificationSpec, ServiceSpec, WatchdogSpec,
+};
 use crate::domain::{Channel, Dependencies, Origin, Watchdog};
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
@@ -25,6 +27,7 @@ pub struct FileEntries {
     pub alerts: Vec<(usize, AlertSpec)>,
     /// Channels of alerts that name none.
     pub notifications: Vec<(usize, NotificationSpec)>,
+    pub message_templates: BTreeMap<String, MessageTemplateSpec>,
     pub routing: RoutingEntries,
     /// By name.
     pub escalations: Vec<(String, EscalationSpec)>,
@@ -40,6 +43,7 @@ pub struct CheckedFiles {
     pub(super) rules: Vec<SharedRule>,
     pub(super) plugin_alert: PluginAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
+    pub(super) message_templates: Arc<MessageTemplates>,
     pub(super) routing: Routing,
     pub(super) escalations: Escalations,
     pub(super) templates: Arc<Templates>,
@@ -84,6 +88,7 @@ pub async fn check_files(
     if entries.alerts.len() > MAX_SHARED_ALERTS {
         compiler.report.fault("/alerts", format!("must have at most {MAX_SHARED_ALERTS} entries"));
     }
+    compiler.message_templates(&entries.message_templates);
     let default_channels =
         compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
     compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
@@ -101,6 +106,7 @@ pub async fn check_files(
     let services = services(&mut compiler, entries).await;
     dependencies_check(&mut compiler, entries, &services);
     let (rules, plugin_alert) = shared_rules(&mut compiler, entries, &services).await;
+    let message_templates = compiler.message_templates.clone();
     let files = CheckedFiles {
         defaults,
         services,
@@ -110,9 +116,22 @@ pub async fn check_files(
         routing,
         escalations,
         templates,
+        message_templates,
         watchdog,
     };
+    fallbacks_check(&mut compiler, &files);
     (files, compiler.report)
+}
+
+/// A message that goes nowhere else is found out too late.
+fn fallbacks_check(compiler: &mut Compiler<'_>, files: &CheckedFiles) {
+    for (at, name) in std::mem::take(&mut compiler.fallbacks) {
+        let names = || files.channels().map(|channel| channel.name.as_str());
+        if !names().any(|known| known == name) {
+            let hint = suggest(&name, names());
+            compiler.report.fault(at, format!("there is no channel with the name `{name}`{hint}"));
+        }
+    }
 }
 
 async fn services(compiler: &mut Compiler<'_>, entries: &FileEntries) -> BTreeMap<String, Arc<CompiledService>> {

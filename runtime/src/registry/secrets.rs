@@ -13,7 +13,7 @@ pub const MASK: &str = "***";
 const AUTHENTICATION_SECRETS: [&str; 5] = ["value", "password", "token", "clientSecret", "key"];
 /// Keys of the entry itself, the rest being the plugin's settings.
 const ALERT_KEYS: [&str; 6] = ["type", "name", "severity", "duration", "probes", "notifications"];
-const NOTIFICATION_KEYS: [&str; 2] = ["channel", "name"];
+const NOTIFICATION_KEYS: [&str; 6] = ["channel", "name", "template", "rateLimit", "fallback", "fallbackAfter"];
 /// Schemas nest less deeply; what lies deeper is masked as a whole.
 const MAX_DEPTH: usize = 16;
 

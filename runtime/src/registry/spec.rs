@@ -4,6 +4,7 @@
 mod authentication;
 mod escalation;
 mod lifecycle;
+mod message_template;
 mod plugins;
 mod routing;
 mod template;
@@ -19,6 +20,7 @@ use serde_json::{Map, Number, Value};
 pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
 pub use escalation::{EscalationSpec, EscalationStepSpec, NotifySpec, StepHoursSpec, StepRepeatSpec, WatchdogSpec};
 pub use lifecycle::{FailuresSpec, FlappingSpec, FlappingThresholdsSpec, LifecycleSpec};
+pub use message_template::{MessageTemplateSpec, RateLimitSpec};
 pub use plugins::{
     BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
 };
@@ -48,6 +50,9 @@ pub struct AlertsFile {
     /// Who is told of alerts that name nobody.
     #[serde(default)]
     pub notifications: Vec<NotificationSpec>,
+    /// Messages in your own words, by name; a channel names the one it uses.
+    #[serde(default)]
+    pub message_templates: BTreeMap<String, MessageTemplateSpec>,
     /// Channels by name, for the routing tree.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub channels: BTreeMap<String, NotificationSpec>,
@@ -284,7 +289,7 @@ pub struct AlertSpec {
 }
 
 /// One channel. Further keys are the settings of the notifier's plugin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationSpec {
     /// Notifier plugin, e.g. `email`.
@@ -292,6 +297,18 @@ pub struct NotificationSpec {
     /// Name for people. Default: the plugin's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Name of an entry of `messageTemplates`. Default: the notifier's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimitSpec>,
+    /// Name of the channel that gets the messages as well that this one does not take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+    /// How long a message fails before the fallback gets it: seconds, or text such as `10m`. Default: 15 minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_after: Option<DurationSpec>,
     #[serde(flatten)]
     pub settings: PluginSettings,
 }

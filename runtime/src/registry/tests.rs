@@ -420,6 +420,43 @@ async fn webhooks_are_in_the_catalog_and_their_settings_are_in_use() {
 }
 
 #[tokio::test]
+async fn channels_take_templates_limits_and_fallbacks_and_their_faults_have_places() {
+    let templates = json!({
+        "short": {"title": "{{ status }}"},
+        "wrong": {"title": "fine", "text": "one\n{{ alerts[0].sumary }}"},
+        "empty": {},
+    });
+    let notifications = json!([
+        {"channel": "slack", "name": "ops", "webhook": "https://a", "template": "short",
+            "rateLimit": {"messages": 3, "per": "1m"}, "fallback": "mail"},
+        {"channel": "slack", "name": "plain", "webhook": "https://a", "fallback": "mial"},
+        {"channel": "slack", "name": "odd", "webhook": "https://b", "template": "shrt", "fallback": "odd"},
+        {"channel": "slack", "name": "mail", "webhook": "https://c", "rateLimit": {"messages": 1, "per": 0}, "fallbackAfter": "1m"},
+    ]);
+    let message_templates = serde_json::from_value(templates).unwrap();
+    let entries = FileEntries { message_templates, ..entries(json!([]), json!([]), notifications) };
+    let (files, report) = checked(&entries).await;
+    assert_eq!(
+        told(&report.faults),
+        [
+            "/messageTemplates/empty: says nothing; write a `title`, a `text` or an `html`",
+            "/messageTemplates/wrong/text: line 2, column 4 of the template: there is no `alerts[0].sumary`",
+            "/notifications/2/template: alerts.yaml has no message template `shrt` below `messageTemplates`; did you mean `short`?",
+            "/notifications/2/fallback: is the channel itself; name another one",
+            "/notifications/3/rateLimit/per: has to be between 1 ms and a day",
+            "/notifications/3/fallbackAfter: there is no `fallback` to go to; name a channel",
+            "/notifications/1/fallback: there is no channel with the name `mial`; did you mean `mail`?",
+        ]
+    );
+    let channels: Vec<_> = files.channels().collect();
+    let options = &channels[0].options;
+    assert_eq!(options.template.as_ref().map(|template| template.name.as_str()), Some("short"));
+    assert_eq!(options.rate_limit.map(|limit| (limit.messages, limit.per.as_secs())), Some((3, 60)));
+    assert_eq!(options.fallback.as_ref().map(|fallback| fallback.channel.as_str()), Some("mail"));
+    assert_ne!(channels[0].id, channels[1].id, "another template makes another channel");
+}
+
+#[tokio::test]
 async fn the_routing_tree_is_in_the_catalog_and_rules_without_channels_follow_it() {
     let mut files = entries(json!([shop()]), json!([{"name": "Down", "condition": "true"}]), json!([]));
     files.routing.channels =

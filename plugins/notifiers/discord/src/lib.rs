@@ -12,13 +12,30 @@ struct Settings {
     mention: Option<String>,
     /// Name the message comes from, in place of the webhook's.
     username: Option<String>,
+    /// The end of an outage is written over its message in place of a new one.
+    #[setting(default = false)]
+    edit_on_resolve: bool,
 }
 
 #[notifier]
 fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, NotifyError> {
     let body = message::message(notification, settings.mention.as_deref(), settings.username.as_deref());
+    let webhook = settings.webhook.placeholder();
+    let is_resolved = notification.status == notifier::NotificationStatus::Resolved;
+    let earlier = notification.reference().filter(|_| is_resolved && settings.edit_on_resolve);
+    if let Some(id) = earlier.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit())) {
+        // A message that is gone is followed by a new one.
+        match send(&http::Request::new("PATCH", format!("{webhook}/messages/{id}")), &body) {
+            Err(NotifyError::Permanent(_)) => {}
+            result => return result,
+        }
+    }
     // With `wait` Discord answers with the message, or with what is wrong with it.
-    let response = http::post(format!("{}?wait=true", settings.webhook.placeholder())).json(&body).send()?;
+    send(&http::post(format!("{webhook}?wait=true")), &body)
+}
+
+fn send(request: &http::Request, body: &json::Value) -> Result<Receipt, NotifyError> {
+    let response = request.clone().json(body).send()?;
     let receipt = Receipt::from_response(&response).map_err(|error| with_delay(error, &response))?;
     Ok(match response.json().ok().and_then(|answer| answer["id"].as_str().map(str::to_owned)) {
         Some(id) => receipt.reference(id),
@@ -40,7 +57,7 @@ fn with_delay(error: NotifyError, response: &http::Response) -> NotifyError {
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{Host, notification, response};
+    use extrack_plugin::fake::{Host, notification, resolved, response, with_attribute};
 
     use super::*;
 
@@ -72,5 +89,26 @@ mod tests {
         let host = Host::install();
         host.answer_http(EXECUTE, response(404, r#"{"message": "Unknown Webhook", "code": 10015}"#));
         assert!(matches!(notify(&notification(1), &settings()), Err(NotifyError::Permanent(_))));
+    }
+
+    #[test]
+    fn edits_the_message_of_the_outage_where_that_is_wanted() {
+        let host = Host::install();
+        let settings =
+            Settings::from_json(r#"{"webhook": "https://discord.com/api/webhooks/1/token", "editOnResolve": true}"#)
+                .unwrap();
+        host.answer_http(
+            "PATCH https://discord.com/api/webhooks/1/token/messages/77",
+            response(200, r#"{"id": "77"}"#),
+        );
+        let end = with_attribute(resolved(1), "reference", "77");
+        assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("77"));
+        let host = Host::install();
+        host.answer_http(
+            "PATCH https://discord.com/api/webhooks/1/token/messages/77",
+            response(404, "Unknown Message"),
+        );
+        host.answer_http(EXECUTE, response(200, r#"{"id": "78"}"#));
+        assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("78"));
     }
 }

@@ -9,6 +9,8 @@ const MOST_CONTENT_CHARACTERS: usize = 2_000;
 const MOST_TITLE_CHARACTERS: usize = 256;
 /// All embeds of a message together may have 6,000 characters.
 const MOST_SUMMARY_CHARACTERS: usize = 300;
+/// Of one embed's description.
+const MOST_TEXT_CHARACTERS: usize = 4_096;
 
 const RED: u32 = 0xd9_2d_20;
 const AMBER: u32 = 0xdc_68_03;
@@ -20,12 +22,12 @@ pub(crate) fn message(notification: &Notification, mention: Option<&str>, userna
         Some(mention) => format!("{mention} {}", notification.title()),
         None => notification.title(),
     };
-    if notification.alerts.len() > MOST_EMBEDS {
+    if notification.text().is_none() && notification.alerts.len() > MOST_EMBEDS {
         content.push_str(&format!(" (and {} more)", notification.alerts.len() - MOST_EMBEDS));
     }
     let mut message = json!({
         "content": shorten(&content, MOST_CONTENT_CHARACTERS),
-        "embeds": notification.alerts.iter().take(MOST_EMBEDS).map(|alert| embed(alert, notification)).collect::<Vec<_>>(),
+        "embeds": embeds(notification),
         // Only the operator's mention calls people, never a text that came from a service.
         "allowed_mentions": {"parse": if mention.is_some() { json!(["everyone", "roles", "users"]) } else { json!([]) }},
     });
@@ -33,6 +35,14 @@ pub(crate) fn message(notification: &Notification, mention: Option<&str>, userna
         message["username"] = username.into();
     }
     message
+}
+
+/// One for each alert, or one with the operator's own words.
+fn embeds(notification: &Notification) -> Vec<Value> {
+    if let (Some(text), Some(worst)) = (notification.text(), notification.alerts.first()) {
+        return vec![json!({"description": shorten(&defused(text), MOST_TEXT_CHARACTERS), "color": color(worst)})];
+    }
+    notification.alerts.iter().take(MOST_EMBEDS).map(|alert| embed(alert, notification)).collect()
 }
 
 fn embed(alert: &Alert, notification: &Notification) -> Value {
@@ -72,7 +82,7 @@ fn defused(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{notification, resolved};
+    use extrack_plugin::fake::{notification, resolved, with_attribute};
 
     use super::*;
 
@@ -94,6 +104,14 @@ mod tests {
         assert!(body["content"].as_str().unwrap().starts_with("@here [FIRING]"));
         assert_ne!(body["allowed_mentions"]["parse"], json!([]));
         assert_eq!(message(&resolved(1), Some("@here"), None)["allowed_mentions"]["parse"], json!([]));
+    }
+
+    #[test]
+    fn the_operators_own_words_are_plain_text() {
+        let own = with_attribute(with_attribute(notification(12), "title", "Shop"), "text", "is *down*");
+        let body = message(&own, None, None);
+        assert_eq!(body["content"], "Shop");
+        assert_eq!(body["embeds"], json!([{"description": "is \\*down\\*", "color": RED}]));
     }
 
     #[test]

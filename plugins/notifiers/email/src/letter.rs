@@ -14,11 +14,17 @@ pub(crate) fn subject(notification: &Notification, prefix: &str) -> String {
         alerts => format!("{} alerts", alerts.len()),
     };
     let prefix = if prefix.is_empty() { String::new() } else { format!("{} ", prefix.trim()) };
-    let line = format!("{prefix}[{status}] {about}");
+    let line = match notification.attribute("title") {
+        Some(title) => format!("{prefix}{title}"),
+        None => format!("{prefix}[{status}] {about}"),
+    };
     line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_SUBJECT_CHARACTERS).collect()
 }
 
 pub(crate) fn text(notification: &Notification) -> String {
+    if let Some(text) = notification.text() {
+        return format!("{text}\n");
+    }
     let mut text = String::new();
     for alert in &notification.alerts {
         text.push_str(&format!("{}: {}\n{}\n\n", alert.service_name, alert.name, alert.summary));
@@ -34,7 +40,16 @@ pub(crate) fn text(notification: &Notification) -> String {
     text
 }
 
-pub(crate) fn html(notification: &Notification) -> String {
+/// None where the operator's own words are text alone.
+pub(crate) fn html(notification: &Notification) -> Option<String> {
+    match (notification.html(), notification.text()) {
+        (Some(html), _) => Some(html.to_owned()),
+        (None, Some(_)) => None,
+        (None, None) => Some(page(notification)),
+    }
+}
+
+fn page(notification: &Notification) -> String {
     let mut html = String::from("<!doctype html><html><body style=\"font-family:sans-serif;color:#222\">");
     for alert in &notification.alerts {
         let color = match alert.status {
@@ -130,7 +145,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_page_escapes_what_others_wrote() {
-        let page = html(&notification());
+        let page = page(&notification());
         assert!(page.contains("status is `&lt;error&gt;`"), "{page}");
         assert!(!page.contains("<error>"), "{page}");
     }

@@ -22,7 +22,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
         to: settings.recipients.clone(),
         subject: letter::subject(notification, &settings.subject_prefix),
         text: letter::text(notification),
-        html: Some(letter::html(notification)),
+        html: letter::html(notification),
         id: notification.id.clone(),
     };
     let answer = mail::send(&message)?;

@@ -35,15 +35,15 @@ pub(crate) fn event(notification: &Notification, routing_key: &str) -> Value {
     event
 }
 
-/// The group's key where there is one; it lives as long as the incident.
+/// The group's key: the same while alerts come and go, so that the end of the last one closes what the first one opened.
 fn dedup_key(notification: &Notification) -> String {
-    match notification.alerts.as_slice() {
-        [alert] => format!("extrack/{}", alert.id),
-        _ => format!("extrack/{}", notification.group_key),
-    }
+    format!("extrack/{}", notification.group_key)
 }
 
 fn summary(notification: &Notification) -> String {
+    if let Some(title) = notification.attribute("title") {
+        return title.to_owned();
+    }
     match notification.alerts.as_slice() {
         [alert] => format!("{}: {} ({})", alert.service_name, alert.name, alert.summary),
         _ => notification.title(),
@@ -75,6 +75,7 @@ fn details(notification: &Notification) -> Value {
         })
     };
     json!({
+        "text": notification.text().map(|text| shorten(text, 10 * MOST_SUMMARY_CHARACTERS)),
         "alerts": notification.alerts.iter().take(MOST_ALERTS).map(line).collect::<Vec<_>>(),
         "omitted": notification.alerts.len().saturating_sub(MOST_ALERTS),
     })
@@ -93,7 +94,7 @@ mod tests {
         assert_eq!(event["payload"]["source"], "shop-api");
         assert_eq!(event["payload"]["severity"], "critical");
         assert!(event["payload"]["timestamp"].as_str().unwrap().starts_with("2026-01-01T00:00:00"));
-        assert_eq!(event["dedup_key"], "extrack/7");
+        assert_eq!(event["dedup_key"], "extrack/shop-api");
     }
 
     #[test]

@@ -10,12 +10,18 @@ const MOST_SUMMARY_CHARACTERS: usize = 1_500;
 
 pub(crate) fn message(notification: &Notification, mention: Option<&str>) -> Value {
     let mut blocks: Vec<Value> = Vec::new();
-    for alert in notification.alerts.iter().take(MOST_ALERTS) {
+    let own = notification.text();
+    if let Some(text) = own {
+        // Half of what a section takes, because escaping makes it longer.
+        let text = format!("*{}*\n{}", escape(&notification.title()), escape(&shorten(text, MOST_SUMMARY_CHARACTERS)));
+        blocks.push(json!({"type": "section", "text": {"type": "mrkdwn", "text": text}}));
+    }
+    for alert in notification.alerts.iter().take(if own.is_some() { 0 } else { MOST_ALERTS }) {
         blocks.push(json!({"type": "section", "text": {"type": "mrkdwn", "text": section(alert)}}));
         blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": context(alert)}]}));
     }
     let mut footer = Vec::new();
-    if notification.alerts.len() > MOST_ALERTS {
+    if own.is_none() && notification.alerts.len() > MOST_ALERTS {
         footer.push(format!("and {} more", notification.alerts.len() - MOST_ALERTS));
     }
     if !notification.external_url.is_empty() {
@@ -72,7 +78,7 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{notification, resolved};
+    use extrack_plugin::fake::{notification, resolved, with_attribute};
 
     use super::*;
 
@@ -106,6 +112,17 @@ mod tests {
         let body = message(&notification(1), Some("<!channel>"));
         assert_eq!(body["blocks"][0]["text"]["text"], "<!channel>");
         assert!(body["text"].as_str().unwrap().starts_with("<!channel> [FIRING]"));
+    }
+
+    #[test]
+    fn the_operators_own_words_take_the_place_of_the_blocks() {
+        let own = with_attribute(with_attribute(notification(3), "title", "Shop is down"), "text", "call <Bob>");
+        let body = message(&own, None);
+        assert_eq!(body["text"], "Shop is down");
+        assert_eq!(
+            body["blocks"],
+            json!([{"type": "section", "text": {"type": "mrkdwn", "text": "*Shop is down*\ncall &lt;Bob&gt;"}}])
+        );
     }
 
     #[test]

@@ -70,6 +70,9 @@ fn send(settings: &Settings, number: &str, text: &str) -> Result<Receipt, Notify
 }
 
 fn text(notification: &Notification) -> String {
+    if let Some(text) = notification.text() {
+        return shorten(text, MOST_CHARACTERS);
+    }
     let summary = match notification.alerts.as_slice() {
         [alert] => format!(": {}", alert.summary),
         _ => String::new(),

@@ -7,6 +7,8 @@ use extrack_plugin::time::{format, rfc3339};
 /// A message may have 28 KB.
 const MOST_ALERTS: usize = 15;
 const MOST_SUMMARY_CHARACTERS: usize = 500;
+/// Of the operator's own words; escaped they may be twice as long.
+const MOST_TEXT_CHARACTERS: usize = 5_000;
 
 pub(crate) fn message(notification: &Notification) -> Value {
     let mut body = vec![json!({
@@ -14,7 +16,11 @@ pub(crate) fn message(notification: &Notification) -> Value {
         "color": color(notification.status, notification.severity()),
         "text": plain(&shorten(&notification.title(), 300)),
     })];
-    for alert in notification.alerts.iter().take(MOST_ALERTS) {
+    let own = notification.text();
+    if let Some(text) = own {
+        body.push(json!({"type": "TextBlock", "wrap": true, "text": plain(&shorten(text, MOST_TEXT_CHARACTERS))}));
+    }
+    for alert in notification.alerts.iter().take(if own.is_some() { 0 } else { MOST_ALERTS }) {
         if notification.alerts.len() > 1 {
             body.push(json!({
                 "type": "TextBlock", "weight": "Bolder", "wrap": true, "spacing": "Large",
@@ -25,7 +31,7 @@ pub(crate) fn message(notification: &Notification) -> Value {
         body.push(json!({"type": "TextBlock", "wrap": true, "text": plain(&shorten(&alert.summary, MOST_SUMMARY_CHARACTERS))}));
         body.push(json!({"type": "FactSet", "facts": facts(alert)}));
     }
-    if notification.alerts.len() > MOST_ALERTS {
+    if own.is_none() && notification.alerts.len() > MOST_ALERTS {
         let more = format!("and {} more", notification.alerts.len() - MOST_ALERTS);
         body.push(json!({"type": "TextBlock", "isSubtle": true, "text": more}));
     }
@@ -71,7 +77,7 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{notification, resolved};
+    use extrack_plugin::fake::{notification, resolved, with_attribute};
 
     use super::*;
 
@@ -94,6 +100,13 @@ mod tests {
         let card = card(&resolved(1));
         assert_eq!(card["body"][0]["color"], "Good");
         assert_eq!(card["body"][2]["facts"][3], json!({"title": "Lasted", "value": "2m"}));
+    }
+
+    #[test]
+    fn the_operators_own_words_take_the_place_of_the_facts() {
+        let card = card(&with_attribute(with_attribute(notification(2), "title", "Shop"), "text", "is *down*"));
+        let texts: Vec<&Value> = card["body"].as_array().unwrap().iter().map(|block| &block["text"]).collect();
+        assert_eq!(texts, ["Shop", "is \\*down\\*"]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The notifier `telegram`: one message from a bot to a chat.
+//! The notifier `telegram`: one message from a bot to a chat; the message about an outage is edited when all is well again, if
+//! that is wanted.
 
 mod text;
 
@@ -16,6 +17,9 @@ struct Settings {
     /// Messages that all is well again make no sound.
     #[setting(default = true)]
     silent_resolve: bool,
+    /// The end of an outage is written over its message in place of a new one.
+    #[setting(default = false)]
+    edit_on_resolve: bool,
     /// The Bot API, for those who run their own.
     #[setting(host, default = "https://api.telegram.org")]
     url: String,
@@ -34,8 +38,25 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
     if let Some(thread_id) = settings.thread_id {
         body["message_thread_id"] = thread_id.into();
     }
-    let url = format!("{}/bot{}/sendMessage", settings.url.trim_end_matches('/'), settings.token.placeholder());
-    let response = http::post(url).json(&body).send()?;
+    let earlier = notification.reference().filter(|_| is_resolved && settings.edit_on_resolve);
+    if let Some(id) = earlier.and_then(|reference| reference.parse::<i64>().ok()) {
+        let mut edit = body.clone();
+        edit["message_id"] = id.into();
+        // A message that is gone, or too old to be edited, is followed by a new one.
+        match call("editMessageText", &edit, settings) {
+            Err(NotifyError::Permanent(message)) if message.contains("message is not modified") => {
+                return Ok(Receipt::new(message).reference(id.to_string()));
+            }
+            Err(NotifyError::Permanent(_)) => {}
+            result => return result,
+        }
+    }
+    call("sendMessage", &body, settings)
+}
+
+fn call(method: &str, body: &json::Value, settings: &Settings) -> Result<Receipt, NotifyError> {
+    let url = format!("{}/bot{}/{method}", settings.url.trim_end_matches('/'), settings.token.placeholder());
+    let response = http::post(url).json(body).send()?;
     let answer = response.json().unwrap_or_default();
     let receipt = Receipt::from_response(&response).map_err(|error| match error {
         NotifyError::Retryable { message, after } => {
@@ -52,11 +73,12 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{Host, notification, resolved, response};
+    use extrack_plugin::fake::{Host, notification, resolved, response, with_attribute};
 
     use super::*;
 
     const SEND: &str = "POST https://api.telegram.org/bot1:T0K/sendMessage";
+    const EDIT: &str = "POST https://api.telegram.org/bot1:T0K/editMessageText";
 
     fn settings() -> Settings {
         Settings::from_json(r#"{"token": "1:T0K", "chatId": "-100200"}"#).unwrap()
@@ -72,6 +94,22 @@ mod tests {
         let body = |index: usize| -> json::Value { json::from_slice(requests[index].body.as_ref().unwrap()).unwrap() };
         assert_eq!(body(0)["chat_id"], "-100200");
         assert_eq!((&body(0)["disable_notification"], &body(1)["disable_notification"]), (&false.into(), &true.into()));
+    }
+
+    #[test]
+    fn edits_the_message_of_the_outage_where_that_is_wanted() {
+        let host = Host::install();
+        let settings =
+            Settings::from_json(r#"{"token": "1:T0K", "chatId": "-100200", "editOnResolve": true}"#).unwrap();
+        host.answer_http(EDIT, response(200, r#"{"ok":true,"result":{"message_id":42}}"#));
+        let end = with_attribute(resolved(1), "reference", "42");
+        assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("42"));
+        let body: json::Value = json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
+        assert_eq!((&body["message_id"], &body["chat_id"]), (&42.into(), &"-100200".into()));
+        let host = Host::install();
+        host.answer_http(EDIT, response(400, r#"{"ok":false,"description":"Bad Request: message to edit not found"}"#));
+        host.answer_http(SEND, response(200, r#"{"ok":true,"result":{"message_id":43}}"#));
+        assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("43"));
     }
 
     #[test]

@@ -7,8 +7,14 @@ use extrack_plugin::time::{format, rfc3339};
 const MOST_ALERTS: usize = 10;
 const MOST_SUMMARY_CHARACTERS: usize = 200;
 const MOST_NAME_CHARACTERS: usize = 60;
+/// The operator's own words; the limit counts characters before they were escaped.
+const MOST_TEXT_CHARACTERS: usize = 3_500;
 
 pub(crate) fn text(notification: &Notification) -> String {
+    if let Some(text) = notification.text() {
+        let title = escape(&shorten(&notification.title(), 2 * MOST_NAME_CHARACTERS));
+        return format!("<b>{title}</b>\n{}", escape(&shorten(text, MOST_TEXT_CHARACTERS)));
+    }
     let mut paragraphs: Vec<String> = notification.alerts.iter().take(MOST_ALERTS).map(paragraph).collect();
     if notification.alerts.len() > MOST_ALERTS {
         paragraphs.push(format!("and {} more", notification.alerts.len() - MOST_ALERTS));
@@ -43,7 +49,7 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{notification, resolved};
+    use extrack_plugin::fake::{notification, resolved, with_attribute};
 
     use super::*;
 
@@ -55,6 +61,12 @@ mod tests {
              <i>firing · critical · since 2026-01-01 00:00:00</i>"
         );
         assert!(text(&resolved(1)).ends_with("since 2026-01-01 00:00:00, for 2m</i>"), "{}", text(&resolved(1)));
+    }
+
+    #[test]
+    fn the_operators_own_words_are_plain_text() {
+        let own = with_attribute(notification(1), "text", "a <b>");
+        assert_eq!(text(&own), "<b>[FIRING] Shop &amp; &lt;API&gt;: Service Down</b>\na &lt;b&gt;");
     }
 
     #[test]

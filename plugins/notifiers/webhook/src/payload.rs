@@ -30,7 +30,7 @@ pub(crate) fn payload(notification: &Notification) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut body = json!({
         "version": "4",
         "groupKey": notification.group_key,
         "truncatedAlerts": 0,
@@ -41,7 +41,14 @@ pub(crate) fn payload(notification: &Notification) -> Value {
         "commonAnnotations": common(&annotations),
         "externalURL": notification.external_url,
         "alerts": alerts,
-    })
+    });
+    // The operator's own words, beside what Alertmanager has.
+    for (key, text) in [("title", notification.attribute("title")), ("message", notification.text())] {
+        if let Some(text) = text {
+            body[key] = text.into();
+        }
+    }
+    body
 }
 
 fn labels(alert: &Alert) -> Labels {

@@ -137,3 +137,15 @@ fn url_and_headers_are_secrets() {
     assert_eq!(schema["properties"]["headers"]["additionalProperties"]["x-secret"], json!(true));
     assert_eq!(schema["required"], json!(["url"]));
 }
+
+#[test]
+fn is_signed_by_the_host_under_the_id_that_every_attempt_has() {
+    let host = Host::install();
+    host.answer_http("POST https://hooks.example.com/a", response(200, ""));
+    let settings =
+        Settings::from_json(r#"{"url": "https://hooks.example.com/a", "signingSecret": "{secret-2}"}"#).unwrap();
+    notify(&notification(NotificationStatus::Firing, &["Service Down"]), &settings).unwrap();
+    let options = &host.http_requests()[0].options;
+    let signed = options.iter().find(|entry| entry.key == "standard-webhooks").map(|entry| &entry.value);
+    assert!(matches!(signed, Some(extrack_plugin::value::Value::Text(pair)) if pair == "n-1:{secret-2}"), "{signed:?}");
+}

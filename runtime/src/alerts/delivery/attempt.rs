@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::ports::{Attempt, AttemptOutcome};
+use crate::alerts::ports::{AfterAttempt, Attempt, AttemptOutcome};
 use crate::domain::{
-    Alert, Catalog, Channel, DeliveryError, Message, Notification, NotificationState, Receipt, UnixMillis,
+    Alert, Catalog, Channel, DeliveryError, Message, MessageTexts, Notification, NotificationDraft, NotificationState,
+    Receipt,
 };
 
 use super::{DeliveryDeps, backoff};
@@ -21,6 +22,12 @@ const RECORD_RETRY: Duration = Duration::from_secs(1);
 
 /// Tries to record that are made although the program is to stop.
 const RECORD_TRIES_AT_LEAST: u32 = 3;
+
+/// What the idempotency key of a fallback's message ends with.
+const FALLBACK: &str = "/fallback";
+
+/// Fallbacks of fallbacks.
+const MOST_FALLBACKS: usize = 3;
 
 pub(super) struct Sender {
     pub(super) deps: DeliveryDeps,
@@ -32,21 +39,35 @@ impl Sender {
     pub(super) async fn send(&self, notification: Notification) {
         let (started_ms, started) = (self.deps.clock.now_ms(), Instant::now());
         let deadline = self.deps.settings.deadline;
-        let sending = AssertUnwindSafe(self.try_send(&notification)).catch_unwind();
+        let catalog = self.catalog.borrow().clone();
+        let channel = self.channel(&catalog, &notification).await;
+        let sending = AssertUnwindSafe(self.try_send(&catalog, channel.clone(), &notification)).catch_unwind();
         let outcome = match tokio::time::timeout(deadline, sending).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(retryable("the notifier panicked".to_owned())),
             Err(_) => Err(retryable(format!("no answer within {} s", deadline.as_secs()))),
         };
-        let (attempt, next_attempt_ms) = self.judge(&notification, outcome, started_ms, started.elapsed());
+        let (attempt, mut after) = self.judge(&notification, outcome, started_ms, started.elapsed());
         self.report(&notification, &attempt);
-        self.record(&notification, attempt, next_attempt_ms).await;
+        if let Ok(channel) = &channel {
+            after.fallback = self.fallback(&catalog, channel, &notification, attempt.outcome).await;
+        }
+        self.record(&notification, attempt, after).await;
     }
 
-    async fn try_send(&self, notification: &Notification) -> Result<Receipt, DeliveryError> {
-        let catalog = self.catalog.borrow().clone();
-        let channel = self.channel(&catalog, notification).await?;
-        let message = self.message(&catalog, &channel, notification);
+    async fn try_send(
+        &self,
+        catalog: &Catalog,
+        channel: Result<Arc<Channel>, DeliveryError>,
+        notification: &Notification,
+    ) -> Result<Receipt, DeliveryError> {
+        let channel = channel?;
+        let mut message = self.message(catalog, &channel, notification);
+        match self.deps.store.notification_reference(notification.id).await {
+            Ok(reference) => message.reference = reference,
+            // The message says the same without it.
+            Err(error) => tracing::warn!(notification = notification.id, %error, "the message before can't be read"),
+        }
         self.deps.notifier.notify(&channel, &message).await
     }
 
@@ -72,8 +93,9 @@ impl Sender {
             let service = catalog.services.get(&alert.service);
             (alert.clone(), service.map_or_else(|| alert.service.clone(), |service| service.name.clone()))
         };
-        Message {
+        let mut message = Message {
             id: notification.idempotency_key.clone(),
+            reason: notification.reason,
             status: notification.status,
             group_key: notification.group_key.clone(),
             group_labels: notification.group_labels.clone(),
@@ -81,7 +103,11 @@ impl Sender {
             external_url: self.deps.settings.public_url.clone(),
             alerts: notification.alerts.iter().map(named).collect(),
             attempt: notification.attempts + 1,
-        }
+            texts: MessageTexts::default(),
+            reference: None,
+        };
+        message.texts = texts(channel, &message);
+        message
     }
 
     /// What came of it, and when the next attempt is due.
@@ -91,10 +117,14 @@ impl Sender {
         outcome: Result<Receipt, DeliveryError>,
         started_ms: i64,
         took: Duration,
-    ) -> (Attempt, UnixMillis) {
+    ) -> (Attempt, AfterAttempt) {
         let now_ms = self.deps.clock.now_ms();
+        let mut reference = None;
         let (outcome, answer, wait) = match outcome {
-            Ok(receipt) => (AttemptOutcome::Delivered, receipt.answer, None),
+            Ok(receipt) => {
+                reference = receipt.reference;
+                (AttemptOutcome::Delivered, receipt.answer, None)
+            }
             Err(DeliveryError::Permanent(message)) => (AttemptOutcome::Dead, message, None),
             Err(DeliveryError::Retryable { message, after }) => {
                 let attempts = notification.attempts + 1;
@@ -106,7 +136,56 @@ impl Sender {
             }
         };
         let next_attempt_ms = now_ms.saturating_add(wait.unwrap_or_default().as_millis() as i64);
-        (Attempt { started_ms, duration_ms: took.as_millis() as u64, outcome, answer }, next_attempt_ms)
+        let attempt = Attempt { started_ms, duration_ms: took.as_millis() as u64, outcome, answer };
+        (attempt, AfterAttempt { reference, ..AfterAttempt::new(state_after(outcome), next_attempt_ms) })
+    }
+
+    /// The same message to the channel's fallback, once this one has given it up or has failed for long.
+    async fn fallback(
+        &self,
+        catalog: &Catalog,
+        channel: &Channel,
+        notification: &Notification,
+        outcome: AttemptOutcome,
+    ) -> Option<NotificationDraft> {
+        let fallback = channel.options.fallback.as_ref()?;
+        let since_ms = notification.resent_ms.unwrap_or(notification.created_ms);
+        let is_late = self.deps.clock.now_ms() - since_ms >= fallback.after.as_millis() as i64;
+        let is_wanted = match outcome {
+            AttemptOutcome::Delivered => false,
+            AttemptOutcome::Retry => is_late,
+            AttemptOutcome::Dead => true,
+        };
+        // Round in circles it would go for ever.
+        if !is_wanted || notification.idempotency_key.matches(FALLBACK).count() >= MOST_FALLBACKS {
+            return None;
+        }
+        let mut others = catalog.channels.values().filter(|other| other.id != channel.id);
+        let Some(other) = others.find(|other| other.name == fallback.channel || other.id.0 == fallback.channel) else {
+            let (channel, fallback) = (channel.name.as_str(), fallback.channel.as_str());
+            tracing::error!(
+                channel,
+                fallback,
+                "the fallback is not in the configuration, the message does not go there"
+            );
+            return None;
+        };
+        // So that it can be told even after it left the configuration.
+        if let Err(error) = self.deps.store.channel_put(Arc::clone(other)).await {
+            tracing::error!(channel = other.name, %error, "the fallback can't be kept, it is tried again with the next attempt");
+            return None;
+        }
+        let Notification { group_key, group_labels, reason, status, alerts, .. } = notification.clone();
+        let idempotency_key = format!("{}{FALLBACK}", notification.idempotency_key);
+        Some(NotificationDraft {
+            group_key,
+            group_labels,
+            channel: other.id.clone(),
+            reason,
+            status,
+            idempotency_key,
+            alerts,
+        })
     }
 
     fn report(&self, notification: &Notification, attempt: &Attempt) {
@@ -140,12 +219,17 @@ impl Sender {
     }
 
     /// Until it is done: a message whose delivery is not on record would be sent again at once, and again.
-    async fn record(&self, notification: &Notification, attempt: Attempt, next_attempt_ms: UnixMillis) {
-        let (id, state) = (notification.id, state_after(attempt.outcome));
+    async fn record(&self, notification: &Notification, attempt: Attempt, after: AfterAttempt) {
+        let id = notification.id;
         let mut tries = 0;
         loop {
-            let recording = self.deps.store.notification_attempt(id, attempt.clone(), state, next_attempt_ms);
-            let Err(error) = recording.await else { return };
+            let recording = self.deps.store.notification_attempt(id, attempt.clone(), after.clone());
+            let Err(error) = recording.await else {
+                if after.fallback.is_some() {
+                    self.deps.signals.wake_delivery();
+                }
+                return;
+            };
             tries += 1;
             tracing::error!(notification = id, %error, "the attempt can't be recorded, it is tried again");
             if self.shutdown.is_cancelled() && tries >= RECORD_TRIES_AT_LEAST {
@@ -154,6 +238,17 @@ impl Sender {
             tokio::time::sleep(RECORD_RETRY).await;
         }
     }
+}
+
+/// A template that fails keeps no message back: the notifier writes it then.
+fn texts(channel: &Channel, message: &Message) -> MessageTexts {
+    let Some(template) = &channel.options.template else { return MessageTexts::default() };
+    template.render(message).unwrap_or_else(|fault| {
+        metrics::counter!("extrack_message_template_failures_total", "template" => template.name.clone()).increment(1);
+        let (template, field) = (template.name.as_str(), fault.field);
+        tracing::error!(template, field, channel = channel.name, %fault, "the message leaves in the notifier's own words");
+        MessageTexts::default()
+    })
 }
 
 fn state_after(outcome: AttemptOutcome) -> NotificationState {

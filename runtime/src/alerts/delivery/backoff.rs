@@ -16,7 +16,7 @@ pub(super) fn retry_after(
     now_ms: UnixMillis,
     spread: f64,
 ) -> Option<Duration> {
-    let age_ms = u128::try_from(now_ms - notification.created_ms).unwrap_or(0);
+    let age_ms = u128::try_from(now_ms - notification.resent_ms.unwrap_or(notification.created_ms)).unwrap_or(0);
     if attempts >= settings.least_attempts && age_ms >= settings.give_up_after.as_millis() {
         return None;
     }

@@ -8,7 +8,10 @@ use crate::alerts::dispatch::{DispatchDeps, Dispatcher};
 use crate::alerts::engine::{AlertEngine, EngineDeps, EngineSettings};
 use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::AttemptOutcome;
-use crate::domain::{AlertRule, NotificationState, NotificationStatus, Observation, Status};
+use crate::domain::{
+    AlertRule, Channel, ChannelOptions, Fallback, MessageTemplate, MessageTexts, NotificationReason, NotificationState,
+    NotificationStatus, Observation, RateLimit, Status,
+};
 
 struct Outbox {
     store: FakeStore,
@@ -372,4 +375,220 @@ proptest! {
         }
         prop_assert!(state.notifications.iter().all(|row| row.state == NotificationState::Delivered));
     }
+}
+
+/// A channel with options, in the configuration.
+fn configured(outbox: &Outbox, id: &str, options: ChannelOptions) {
+    let mut catalog = Catalog::clone(&outbox.catalog.borrow());
+    let channel = Channel { options, ..fakes::channel(id) };
+    catalog.channels.insert(channel.id.clone(), Arc::new(channel));
+    outbox.catalog.send_replace(Arc::new(catalog));
+}
+
+fn limited(messages: u32, digest: bool) -> ChannelOptions {
+    let rate_limit = Some(RateLimit { messages, per: Duration::from_secs(60), digest });
+    ChannelOptions { rate_limit, ..ChannelOptions::default() }
+}
+
+fn falling_back(channel: &str) -> ChannelOptions {
+    let fallback = Fallback { channel: channel.to_owned(), after: Duration::from_secs(900) };
+    ChannelOptions { fallback: Some(fallback), ..ChannelOptions::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_told_with_the_reference_of_the_message_it_takes_the_place_of() {
+    let mut outbox = Outbox::new(&[]);
+    outbox.start().await;
+    outbox.queue(1, "slack-1", Firing);
+    settle().await;
+    outbox.queue(2, "slack-1", Resolved);
+    outbox.queue(1, "slack-1", Resolved);
+    settle().await;
+    outbox.queue(1, "slack-1", Firing);
+    settle().await;
+    let references: Vec<_> = outbox.notifier.tries().into_iter().map(|(_, message)| message.reference).collect();
+    assert_eq!(references, [None, None, Some("ref of key-1".to_owned()), None], "a new outage is a new message");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_is_cut_off_by_the_limit_and_told_of_in_one_digest() {
+    let mut outbox = Outbox::new(&[]);
+    configured(&outbox, "slack-1", limited(3, true));
+    for alert in 1..=6 {
+        outbox.queue(alert, "slack-1", Firing);
+    }
+    outbox.queue(6, "slack-1", Resolved);
+    outbox.queue(1, "pager-1", Firing);
+    outbox.start().await;
+    settle().await;
+    settle().await;
+    let inbox = outbox.notifier.inbox();
+    assert_eq!(inbox.iter().filter(|line| line.starts_with("slack-1")).count(), 3, "{inbox:?}");
+    assert!(inbox.contains(&"pager-1:firing:s1".to_owned()), "others are not held back: {inbox:?}");
+    let tries = outbox.notifier.tries();
+    let (_, digest) = tries.iter().find(|(_, message)| message.reason == NotificationReason::Digest).unwrap();
+    let told: Vec<i64> = digest.alerts.iter().map(|(alert, _)| alert.id.0).collect();
+    assert_eq!(told, [3, 4, 5, 6]);
+    assert_eq!(digest.title(), "[DIGEST] 4 firing, 0 resolved: s3, s4, s5 …");
+    let digested = outbox.states().iter().filter(|state| **state == NotificationState::Digested).count();
+    assert_eq!(digested, 5, "the end of the last one too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_the_limit_waits_for_it_and_comes_in_order() {
+    let mut outbox = Outbox::new(&[]);
+    configured(&outbox, "slack-1", limited(2, true));
+    outbox.start().await;
+    for alert in 1..=5 {
+        outbox.queue(alert, "slack-1", Firing);
+        settle().await;
+    }
+    outbox.queue(3, "slack-1", Resolved);
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(outbox.notifier.inbox(), ["slack-1:firing:s1", "slack-1:firing:s2"]);
+    wait_until(|| outbox.store.waiting() == 0).await;
+    assert!((60_000..65_000).contains(&(outbox.clock.now_ms() - EPOCH_MS)), "as soon as the limit allows");
+    let tries = outbox.notifier.tries();
+    assert_eq!(outbox.notifier.inbox()[2], "slack-1:firing:s3");
+    assert_eq!((tries.len(), tries[3].1.reason), (4, NotificationReason::Digest), "after what is told by itself");
+    let told: Vec<i64> = tries[3].1.alerts.iter().map(|(alert, _)| alert.id.0).collect();
+    assert_eq!(told, [3, 4, 5], "the end of the third as well");
+    outbox.queue(4, "slack-1", Resolved);
+    wait_until(|| outbox.store.waiting() == 0).await;
+    assert_eq!(outbox.notifier.inbox().last().unwrap(), "slack-1:resolved:s4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_digest_what_is_held_back_leaves_one_by_one() {
+    let mut outbox = Outbox::new(&[]);
+    configured(&outbox, "slack-1", limited(2, false));
+    outbox.start().await;
+    for alert in 1..=5 {
+        outbox.queue(alert, "slack-1", Firing);
+    }
+    wait_until(|| outbox.store.waiting() == 0).await;
+    let took_s = (outbox.clock.now_ms() - EPOCH_MS) / 1_000;
+    assert!((120..130).contains(&took_s), "{took_s}");
+    let mut arrived = outbox.notifier.inbox();
+    // Those of one moment belong to different groups: any of them may be first.
+    arrived.chunks_mut(2).for_each(<[String]>::sort);
+    let wanted: Vec<String> = (1..=5).map(|alert| format!("slack-1:firing:s{alert}")).collect();
+    assert_eq!(arrived, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_holds_over_a_restart() {
+    let mut outbox = Outbox::new(&[]);
+    configured(&outbox, "slack-1", limited(2, false));
+    outbox.start().await;
+    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(2, "slack-1", Firing);
+    settle().await;
+    outbox.crash().await;
+    outbox.queue(3, "slack-1", Firing);
+    outbox.start().await;
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(outbox.notifier.inbox().len(), 2);
+    wait_until(|| outbox.store.waiting() == 0).await;
+    assert_eq!(outbox.notifier.inbox().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_in_a_storm_that_crashes_loses_nothing_and_tells_nothing_out_of_order() {
+    let mut outbox = Outbox::new(&[]);
+    configured(&outbox, "slack-1", limited(3, true));
+    outbox.notifier.set("slack-1", Line::Down);
+    outbox.start().await;
+    for alert in 1..=20 {
+        outbox.queue(alert, "slack-1", Firing);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        if alert % 7 == 0 {
+            outbox.crash().await;
+            outbox.start().await;
+        }
+    }
+    for alert in 1..=20 {
+        outbox.queue(alert, "slack-1", Resolved);
+    }
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    outbox.notifier.set("slack-1", Line::Up);
+    wait_until(|| outbox.store.waiting() == 0).await;
+    // What a digest tells of an alert is what was queued last of it: the fakes' snapshots say nothing of the end.
+    let arrived = outbox.notifier.tries();
+    for alert in 1..=20_i64 {
+        let told = arrived.iter().filter(|(_, message)| message.alerts.iter().any(|(found, _)| found.id.0 == alert));
+        assert!(told.count() >= 1, "alert {alert} was told of");
+    }
+    let dead = outbox.states().iter().filter(|state| **state == NotificationState::Dead).count();
+    assert_eq!(dead, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_channel_refuses_goes_to_its_fallback_and_so_does_the_end() {
+    let mut outbox = Outbox::new(&[]);
+    configured(&outbox, "slack-1", falling_back("mail-1"));
+    configured(&outbox, "mail-1", ChannelOptions::default());
+    outbox.notifier.set("slack-1", Line::Refuses);
+    outbox.start().await;
+    outbox.queue(1, "slack-1", Firing);
+    settle().await;
+    settle().await;
+    outbox.queue(1, "slack-1", Resolved);
+    wait_until(|| outbox.store.waiting() == 0).await;
+    assert_eq!(outbox.notifier.inbox(), ["mail-1:firing:s1", "mail-1:resolved:s1"]);
+    let tries = outbox.notifier.tries();
+    let (_, first) = tries.iter().find(|(to, _)| to == "mail-1").unwrap();
+    assert_eq!(first.id, "key-1/fallback");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_long_goes_to_the_fallback_once_and_is_tried_on() {
+    let mut outbox = Outbox::new(&[]);
+    configured(&outbox, "slack-1", falling_back("mail-1"));
+    configured(&outbox, "mail-1", falling_back("slack-1"));
+    outbox.notifier.set("slack-1", Line::Down);
+    outbox.start().await;
+    outbox.queue(1, "slack-1", Firing);
+    tokio::time::sleep(Duration::from_secs(890)).await;
+    assert_eq!(outbox.notifier.inbox(), Vec::<String>::new());
+    wait_until(|| !outbox.notifier.inbox().is_empty()).await;
+    assert!(outbox.clock.now_ms() - EPOCH_MS < 2_000_000);
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    outbox.notifier.set("slack-1", Line::Up);
+    wait_until(|| outbox.store.waiting() == 0).await;
+    assert_eq!(outbox.notifier.inbox(), ["mail-1:firing:s1", "slack-1:firing:s1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fallbacks_that_go_in_circles_come_to_an_end() {
+    let mut outbox = Outbox::new(&[]);
+    configured(&outbox, "slack-1", falling_back("mail-1"));
+    configured(&outbox, "mail-1", falling_back("slack-1"));
+    outbox.notifier.set("slack-1", Line::Refuses);
+    outbox.notifier.set("mail-1", Line::Refuses);
+    outbox.start().await;
+    outbox.queue(1, "slack-1", Firing);
+    wait_until(|| outbox.store.waiting() == 0).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(outbox.states(), [NotificationState::Dead; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_in_the_words_of_the_channels_template_and_in_its_own_where_that_fails() {
+    let mut outbox = Outbox::new(&[]);
+    let texts = |text: &str| MessageTexts { text: Some(text.to_owned()), ..MessageTexts::default() };
+    for (id, text) in [
+        ("slack-1", "{{ alerts[0].summary }}"),
+        ("slack-2", "{% if alerts[0].id == 7 %}{{ alerts[0].nothing }}{% endif %}"),
+    ] {
+        let template = Some(Arc::new(MessageTemplate::new(id, texts(text)).unwrap()));
+        configured(&outbox, id, ChannelOptions { template, ..ChannelOptions::default() });
+    }
+    outbox.start().await;
+    outbox.queue(7, "slack-1", Firing);
+    outbox.queue(7, "slack-2", Firing);
+    settle().await;
+    let texts: Vec<_> = outbox.notifier.tries().into_iter().map(|(_, message)| message.texts.text).collect();
+    assert_eq!(texts, [Some("found 90, wanted 99.5".to_owned()), None]);
+    assert_eq!(outbox.states(), [NotificationState::Delivered; 2]);
 }

@@ -480,7 +480,7 @@ impl RuleSlot {
 fn is_retrying(catalog: &Catalog, history: &ServiceHistory, judged: &Observation) -> bool {
     let service = catalog.services.get(&judged.service);
     let probe = service.and_then(|service| service.probes.iter().find(|probe| probe.name == judged.probe));
-    lifecycle::is_retrying(probe.and_then(|probe| probe.retry), history, judged)
+    probe.and_then(|probe| probe.retry).is_some_and(|retry| history.is_retried(judged, retry.times))
 }
 
 /// The last runs one by one, those before them counted.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::alerts::dispatch::{DispatchDeps, Dispatcher};
 use crate::alerts::fakes::{self, *};
+use crate::alerts::ports::AfterAttempt;
 use crate::alerts::ports::{Attempt, AttemptOutcome};
 use crate::domain::{
     AlertRule, AlertState, ChannelId, ErrorKind, Failure, NotificationState, NotificationStatus, Status,
@@ -114,7 +115,8 @@ impl World {
             row.id
         };
         let attempt = Attempt { started_ms: 0, duration_ms: 0, outcome: AttemptOutcome::Dead, answer: String::new() };
-        self.store.notification_attempt(row, attempt, NotificationState::Dead, 0).await.unwrap();
+        let after = AfterAttempt::new(NotificationState::Dead, 0);
+        self.store.notification_attempt(row, attempt, after).await.unwrap();
     }
 
     fn outbox(&self) -> Vec<String> {

@@ -6,7 +6,7 @@ use super::*;
 use crate::alerts::fakes::{self, EPOCH_MS, rule};
 use crate::domain::{ChannelId, NotificationState};
 use crate::store::Keyring;
-use crate::store::control::{Attempt, AttemptOutcome, NotificationFilter};
+use crate::store::control::{AfterAttempt, Attempt, AttemptOutcome, NotificationFilter};
 
 #[derive(Clone, Default)]
 struct HandClock(Arc<AtomicI64>);
@@ -29,7 +29,7 @@ async fn it_is_sent_while_all_is_well_and_at_no_other_time() {
     let deliver = async |id: i64| {
         let attempt =
             Attempt { started_ms: EPOCH_MS, duration_ms: 1, outcome: AttemptOutcome::Delivered, answer: String::new() };
-        store.notification_attempt(id, &attempt, NotificationState::Delivered, 0).await.unwrap();
+        store.notification_attempt(id, &attempt, AfterAttempt::new(NotificationState::Delivered, 0)).await.unwrap();
     };
 
     assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "the engine has not begun");

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::{AlertActions, AlertSignals, SystemClock};
+use crate::alerts::backtest::*;
+use crate::alerts::{AlertActions, AlertSignals, Notifier, SystemClock};
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
@@ -21,7 +22,7 @@ use crate::plugin_host::{
     StepOutcome, VersionEntry,
 };
 use crate::registry::{Fault, Refusal, ServiceRecord};
-use crate::store::control::{AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
+use crate::store::control::{AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
 /// 2026-11-23T07:43:20Z
@@ -91,8 +92,10 @@ impl World {
             webhooks: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
+            notifier: self.clone(),
             signals: AlertSignals::default(),
             actions: AlertActions::new(Arc::new(self.control.clone()), Arc::new(SystemClock), AlertSignals::default()),
+            backtests: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
@@ -101,6 +104,13 @@ impl World {
 
     pub(crate) fn state(self: &Arc<Self>, settings: ApiSettings, live: Live) -> ApiState {
         ApiState::new(settings, self.parts(), live, CancellationToken::new())
+    }
+
+    pub(crate) fn channel_add(&self, channel: Channel) {
+        let mut catalog = self.catalog.lock().unwrap();
+        let mut changed = Catalog::clone(&catalog);
+        changed.channels.insert(channel.id.clone(), Arc::new(channel));
+        *catalog = Arc::new(changed);
     }
 
     pub(crate) fn service_add(&self, name: &str, kind: &str, base_url: &str, origin: Origin) -> String {
@@ -290,8 +300,8 @@ impl World {
             outcome: AttemptOutcome::Retry,
             answer: "answered 502".to_owned(),
         };
-        let state = NotificationState::Waiting;
-        self.control.notification_attempt(id, &attempt, state, self.now + 30_000).await.unwrap();
+        let after = AfterAttempt::new(NotificationState::Waiting, self.now + 30_000);
+        self.control.notification_attempt(id, &attempt, after).await.unwrap();
     }
 
     pub(crate) fn plugin(&self, kind: PluginKind, name: &str) -> PluginEntry {
@@ -703,3 +713,65 @@ impl Program for World {
 
 /// Longest that a test waits for something that is coming.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
+
+/// Takes every message that its title or template does not call refused.
+impl Notifier for World {
+    fn notify<'a>(
+        &'a self,
+        channel: &'a Channel,
+        message: &'a Message,
+    ) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
+        let title = message.texts.title.clone().unwrap_or_else(|| message.title());
+        let answer = match channel.plugin.as_str() {
+            "refuses" => Err(DeliveryError::Permanent(format!("404 {title}"))),
+            _ => Ok(Receipt { reference: Some("m-1".to_owned()), answer: format!("200 {title}") }),
+        };
+        futures::future::ready(answer).boxed()
+    }
+}
+
+/// Knows one rule, which never fired.
+impl Backtests for World {
+    fn backtest<'a>(
+        &'a self,
+        request: BacktestRequest,
+        progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestRefusal>> {
+        async move {
+            let rule = match request.rule {
+                RuleChoice::Named(name) if name == "Service Down" => name,
+                RuleChoice::Named(name) => return Err(BacktestRefusal::UnknownRule(name)),
+                RuleChoice::Spec(_) => {
+                    let fault = ("/type".to_owned(), "there is no rule plugin `x`".to_owned());
+                    return Err(BacktestRefusal::Invalid(vec![fault]));
+                }
+            };
+            progress(BacktestProgress { observations: 5, of_observations: 10 });
+            tokio::task::yield_now().await;
+            let episode =
+                Episode { started_ms: 0, fired_ms: 1_000, resolved_ms: Some(3_500), summary: "503".to_owned() };
+            let outcome =
+                BacktestOutcome { evaluations: 10, episodes: vec![episode.clone()], ..BacktestOutcome::default() };
+            let service = ServiceBacktest {
+                service: "shop-api".to_owned(),
+                outcome,
+                really: vec![episode],
+                with_really: Compared { both: vec![(0, 0)], ..Compared::default() },
+                current: None,
+                with_current: None,
+            };
+            Ok(BacktestReport {
+                rule,
+                plugin: "condition".to_owned(),
+                plugin_version: "0.1.0".to_owned(),
+                digest: "ab".to_owned(),
+                since_ms: request.since_ms,
+                until_ms: request.until_ms,
+                services: vec![service],
+                messages: BTreeMap::from([("ops".to_owned(), 2)]),
+                took: Duration::from_millis(1),
+            })
+        }
+        .boxed()
+    }
+}

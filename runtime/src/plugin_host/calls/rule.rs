@@ -82,7 +82,7 @@ impl PluginHost {
         Evaluated { verdict, outcome, used, context: Some(context) }
     }
 
-    fn patience(&self, plugin: &LoadedPlugin) -> Duration {
+    pub(super) fn patience(&self, plugin: &LoadedPlugin) -> Duration {
         self.allowance(plugin).budget().wall_clock.unwrap_or(limits::EVALUATE)
     }
 

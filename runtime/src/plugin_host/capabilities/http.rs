@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use extrack_signatures::Scheme;
 use tokio::time::Instant;
 
 use super::net::{certificate, phases};
-use crate::domain::Capability;
+use crate::domain::{Capability, now_ms};
 use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
@@ -15,7 +16,7 @@ use crate::plugin_host::outgoing::{self, Way};
 use crate::plugin_host::recorder::Step;
 use crate::plugin_host::recording::CallCost;
 use crate::plugin_host::replay::ReplayStop;
-use crate::plugin_host::secrets::BodyEncoding;
+use crate::plugin_host::secrets::{BodyEncoding, SealedSettings};
 use crate::plugin_host::state::{Access, RunLabel, RunState};
 
 impl Host for RunState {
@@ -88,6 +89,7 @@ impl Sender {
         let mut call = HttpRequest::new(&request.method, &url, deadline);
         call.headers = request.headers.into_iter().map(|(name, value)| (name, secrets.reveal(&value))).collect();
         call.body = request.body.map(Into::into);
+        let mut signed = None;
         for option in request.options {
             match (option.key.as_str(), option.value) {
                 ("insecure", Value::Boolean(insecure)) => call.insecure = insecure,
@@ -97,6 +99,7 @@ impl Sender {
                 ("basic-auth", Value::Text(pair)) => {
                     call.headers.push(("authorization".to_owned(), basic(&secrets.reveal(&pair))));
                 }
+                ("standard-webhooks", Value::Text(pair)) => signed = Some(pair),
                 ("secrets-in-body", Value::Text(encoding)) => {
                     let Some(encoding) = BodyEncoding::parse(&encoding) else {
                         return Err(NetError::Protocol(format!(
@@ -109,11 +112,16 @@ impl Sender {
                 (key, _) => {
                     return Err(NetError::Protocol(format!(
                         "request option `{key}` is unknown or of the wrong type; known: `insecure`, \
-                         `max-body-bytes`, `decompress`, `server-name`, `basic-auth`, `secrets-in-body`"
+                         `max-body-bytes`, `decompress`, `server-name`, `basic-auth`, `standard-webhooks`, \
+                         `secrets-in-body`"
                     ))
                     .into());
                 }
             }
+        }
+        // The body as it leaves.
+        if let Some(pair) = signed {
+            call.headers.extend(signature(secrets, &pair, call.body.as_deref().unwrap_or_default())?);
         }
         if let Some(name) = &request.auth {
             self.access.allowance.credential(name)?;
@@ -127,6 +135,17 @@ impl Sender {
         self.access.receives(response.body.len())?;
         Ok(response)
     }
+}
+
+/// The headers of Standard Webhooks, whose secret only the host knows.
+fn signature(secrets: &SealedSettings, pair: &str, body: &[u8]) -> Result<Vec<(String, String)>, NetError> {
+    let wrong = |message: String| NetError::Protocol(format!("request option `standard-webhooks`: {message}"));
+    // No key in base64 holds a colon; a placeholder does.
+    let revealed = secrets.reveal(pair);
+    let (id, secret) = revealed.rsplit_once(':').ok_or_else(|| wrong("is not `ID:PLACEHOLDER`".to_owned()))?;
+    let now_ms = now_ms().max(0) as u64;
+    extrack_signatures::sign(Scheme::StandardWebhooks, secret, id, body, now_ms)
+        .map_err(|error| wrong(error.to_string()))
 }
 
 /// As the guest hands it over, which is what it can carry out.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::scope::Scope;
 use super::template::shared_keys;
-use super::{Compiler, canonical};
+use super::{Compiler, canonical, channel_options};
 use crate::domain::{Channel, ChannelId, Life, PluginKind, Service, Severity};
 use crate::registry::fault::{child, list, suggest};
 use crate::registry::spec::{
@@ -265,11 +265,13 @@ impl Compiler<'_> {
         }
         let settings = Value::Object(spec.settings.0.clone());
         let locate = |pointer: &str| format!("{at}{pointer}");
-        self.settings_check(PluginKind::Notifier, &spec.channel, &settings, &["channel", "name"], locate).await;
-        let id = channel_id(&spec.channel, &settings);
+        let keys = ["channel", "name", "template", "rateLimit", "fallback", "fallbackAfter"];
+        self.settings_check(PluginKind::Notifier, &spec.channel, &settings, &keys, locate).await;
+        let options = self.channel_options(spec, at);
+        let id = channel_id(&spec.channel, &settings, &channel_options::identity(spec));
         let name = spec.name.clone().unwrap_or_else(|| spec.channel.clone());
         let plugin = spec.channel.clone();
-        Some(Arc::new(Channel { id, name, plugin, settings, origin: self.origin }))
+        Some(Arc::new(Channel { id, name, plugin, settings, origin: self.origin, options }))
     }
 }
 
@@ -286,9 +288,13 @@ fn own_parts(alert: &ServiceAlertSpec) -> RuleParts<'_> {
     }
 }
 
-/// `PLUGIN-` and 12 hex digits over plugin and settings: stable over restarts, and new when the settings change.
-fn channel_id(plugin: &str, settings: &Value) -> ChannelId {
-    let text = canonical(&serde_json::json!({ "plugin": plugin, "settings": settings }));
+/// `PLUGIN-` and 12 hex digits over plugin, settings and options: stable over restarts, and new when the settings change.
+fn channel_id(plugin: &str, settings: &Value, options: &Value) -> ChannelId {
+    let mut identity = serde_json::json!({ "plugin": plugin, "settings": settings });
+    if !options.is_null() {
+        identity["options"] = options.clone();
+    }
+    let text = canonical(&identity);
     let digest = hex::encode(Sha256::digest(text.as_bytes()));
     ChannelId(format!("{plugin}-{}", &digest[..12]))
 }
@@ -301,10 +307,10 @@ mod tests {
 
     #[test]
     fn a_channel_is_its_plugin_and_its_settings() {
-        let id = channel_id("slack", &json!({"webhook": "https://a", "x": {"b": 1, "a": 2}}));
-        assert_eq!(id, channel_id("slack", &json!({"x": {"a": 2, "b": 1}, "webhook": "https://a"})));
-        assert_ne!(id, channel_id("slack", &json!({"webhook": "https://b", "x": {"b": 1, "a": 2}})));
-        assert_ne!(id, channel_id("webhook", &json!({"webhook": "https://a", "x": {"b": 1, "a": 2}})));
+        let id = channel_id("slack", &json!({"webhook": "https://a", "x": {"b": 1, "a": 2}}), &Value::Null);
+        assert_eq!(id, channel_id("slack", &json!({"x": {"a": 2, "b": 1}, "webhook": "https://a"}), &Value::Null));
+        assert_ne!(id, channel_id("slack", &json!({"webhook": "https://b", "x": {"b": 1, "a": 2}}), &Value::Null));
+        assert_ne!(id, channel_id("webhook", &json!({"webhook": "https://a", "x": {"b": 1, "a": 2}}), &Value::Null));
         assert!(id.0.starts_with("slack-") && id.0.len() == "slack-".len() + 12, "{id:?}");
     }
 }

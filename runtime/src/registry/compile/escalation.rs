@@ -153,7 +153,9 @@ impl Compiler<'_> {
             (Some(url), None) => {
                 let settings = PluginSettings(Map::from_iter([("url".to_owned(), Value::from(url.as_str()))]));
                 let name = Some("watchdog".to_owned());
-                self.channel(&NotificationSpec { channel: "webhook".to_owned(), name, settings }, at).await
+                let spec =
+                    NotificationSpec { channel: "webhook".to_owned(), name, settings, ..NotificationSpec::default() };
+                self.channel(&spec, at).await
             }
             (None, Some(notify)) => self.notified(notify, &child(at, "notify")).await,
             _ => {

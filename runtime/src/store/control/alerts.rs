@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{ControlStore, Result, page, word};
-use crate::domain::{Acknowledgement, Alert, AlertEvent, AlertId, AlertMarks, AlertState, Severity};
+use crate::domain::{Acknowledgement, Alert, AlertEvent, AlertId, AlertMarks, AlertState, Severity, UnixMillis};
 
 /// None: whatever it is.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +57,28 @@ impl ControlStore {
         .bind(filter.service.as_deref())
         .bind(filter.before.unwrap_or(i64::MAX))
         .bind(page(filter.limit))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(alert_from).collect()
+    }
+
+    /// Alerts of a rule that fired at some time between two moments, in the order in which they fired.
+    pub async fn alert_fired_list(
+        &self,
+        rule: &str,
+        since_ms: UnixMillis,
+        until_ms: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<Alert>> {
+        let rows = sqlx::query(
+            "SELECT * FROM alerts
+             WHERE rule = $1 AND fired_ms < $2 AND (resolved_ms IS NULL OR resolved_ms >= $3)
+             ORDER BY fired_ms, id LIMIT $4",
+        )
+        .bind(rule)
+        .bind(until_ms)
+        .bind(since_ms)
+        .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;
         rows.iter().map(alert_from).collect()

@@ -4,7 +4,7 @@ use sqlx::Row;
 
 use super::keyring::Place;
 use super::{ControlError, ControlStore, KeyError, Result, word};
-use crate::domain::{Channel, ChannelId, Origin, now_ms};
+use crate::domain::{Channel, ChannelId, ChannelOptions, Origin, now_ms};
 
 impl ControlStore {
     /// Inserts or replaces; writes nothing when nothing changed.
@@ -61,6 +61,7 @@ impl ControlStore {
             plugin: row.try_get("plugin")?,
             settings,
             origin: word(row, "origin", "channel", &id.0, origin_parse)?,
+            options: ChannelOptions::default(),
         })
     }
 }

@@ -62,12 +62,36 @@ pub struct Attempt {
     pub answer: String,
 }
 
-/// The first waiting one of its group and channel.
+/// What an attempt makes of its notification.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AfterAttempt {
+    pub state: NotificationState,
+    /// Counts while the state is waiting.
+    pub next_attempt_ms: UnixMillis,
+    /// What the other side calls the message.
+    pub reference: Option<String>,
+    /// Goes out as well, to a channel that is in the store; left out if its idempotency key is known.
+    pub fallback: Option<NotificationDraft>,
+}
+
+impl AfterAttempt {
+    pub fn new(state: NotificationState, next_attempt_ms: UnixMillis) -> Self {
+        Self { state, next_attempt_ms, reference: None, fallback: None }
+    }
+}
+
+/// The first waiting one of its group and channel. A digest tells of many groups: it waits for everything before it on its
+/// channel, and everything behind it waits for it.
 macro_rules! first_in_line {
     () => {
         "n.state = 'waiting' AND NOT EXISTS (
              SELECT 1 FROM notifications e
-             WHERE e.group_key = n.group_key AND e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id)"
+             WHERE e.group_key = n.group_key AND e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id)
+         AND NOT EXISTS (
+             SELECT 1 FROM notifications e
+             WHERE e.channel = n.channel AND e.state = 'waiting' AND e.reason = 'digest' AND e.id < n.id)
+         AND (n.reason <> 'digest' OR NOT EXISTS (
+             SELECT 1 FROM notifications e WHERE e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id))"
     };
 }
 
@@ -152,20 +176,14 @@ impl ControlStore {
     }
 
     /// Records an attempt and what comes of it, in one transaction. `Conflict` when the notification no longer waits.
-    /// `next_attempt_ms` counts while the state is `waiting`.
-    pub async fn notification_attempt(
-        &self,
-        id: i64,
-        attempt: &Attempt,
-        state: NotificationState,
-        next_attempt_ms: UnixMillis,
-    ) -> Result<Notification> {
+    pub async fn notification_attempt(&self, id: i64, attempt: &Attempt, after: AfterAttempt) -> Result<Notification> {
+        let AfterAttempt { state, next_attempt_ms, reference, fallback } = after;
         let answer = cut(&attempt.answer);
         let finished_ms = attempt.started_ms + i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);
         let mut tx = self.writer.begin().await?;
         let row = sqlx::query(
             "UPDATE notifications SET attempts = attempts + 1, state = $1, next_attempt_ms = $2, delivered_ms = $3,
-                 last_error = $4
+                 last_error = $4, reference = $6
              WHERE id = $5 AND state = 'waiting' RETURNING *",
         )
         .bind(state.as_str())
@@ -173,6 +191,7 @@ impl ControlStore {
         .bind((state == NotificationState::Delivered).then_some(finished_ms))
         .bind((attempt.outcome != AttemptOutcome::Delivered).then_some(answer))
         .bind(id)
+        .bind(reference.as_deref().map(cut))
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else {
@@ -191,7 +210,8 @@ impl ControlStore {
             });
         };
         let notification = notification_from(&row)?;
-        let is_refused = state == NotificationState::Dead && notification.attempts <= 1;
+        // Who reads it on another channel has to be told of the end.
+        let is_refused = state == NotificationState::Dead && notification.attempts <= 1 && fallback.is_none();
         if is_refused && notification.status == NotificationStatus::Firing {
             let (key, channel) = (&notification.group_key, &notification.channel);
             alert_groups::note_refusal(&mut tx, key, channel, &notification.alerts).await?;
@@ -208,6 +228,15 @@ impl ControlStore {
         .bind(answer)
         .execute(&mut *tx)
         .await?;
+        if let Some(draft) = fallback {
+            let known: Option<i64> = sqlx::query_scalar("SELECT id FROM notifications WHERE idempotency_key = $1")
+                .bind(&draft.idempotency_key)
+                .fetch_optional(&mut *tx)
+                .await?;
+            if known.is_none() {
+                queue(&mut tx, finished_ms, draft).await?;
+            }
+        }
         tx.commit().await?;
         Ok(notification)
     }
@@ -301,6 +330,9 @@ pub(super) async fn queue(
         next_attempt_ms: now_ms,
         delivered_ms: None,
         last_error: None,
+        reference: None,
+        resent_ms: None,
+        digest: None,
         alerts,
     })
 }
@@ -309,7 +341,7 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_ANSWER_BYTES)]
 }
 
-fn notification_from(row: &SqliteRow) -> Result<Notification> {
+pub(super) fn notification_from(row: &SqliteRow) -> Result<Notification> {
     const WHAT: &str = "notification";
     let id: i64 = row.try_get("id")?;
     Ok(Notification {
@@ -326,6 +358,9 @@ fn notification_from(row: &SqliteRow) -> Result<Notification> {
         next_attempt_ms: row.try_get("next_attempt_ms")?,
         delivered_ms: row.try_get("delivered_ms")?,
         last_error: row.try_get("last_error")?,
+        reference: row.try_get("reference")?,
+        resent_ms: row.try_get("resent_ms")?,
+        digest: row.try_get("digest_id")?,
         alerts: word(row, "alerts", WHAT, id, |text| serde_json::from_str(text).ok())?,
     })
 }

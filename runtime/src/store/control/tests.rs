@@ -163,6 +163,7 @@ async fn nothing_secret_is_readable_on_the_disk() {
         plugin: "slack".to_owned(),
         settings: json!({"webhook": SECRET}),
         origin: Origin::File,
+        options: Default::default(),
     };
     store.channel_put(&channel).await.unwrap();
     let bytes = folder.bytes();
@@ -224,6 +225,7 @@ async fn channels_are_replaced_only_when_they_changed() {
         plugin: "email".to_owned(),
         settings: json!({"to": "a@example.com"}),
         origin: Origin::Api,
+        options: Default::default(),
     };
     let revision =
         async || -> i64 { sqlx::query_scalar("SELECT revision FROM channels").fetch_one(&store.reader).await.unwrap() };
@@ -425,15 +427,17 @@ async fn resolved_waits_until_firing_is_out_of_the_way() {
         assert_eq!(due(2_999).await, [] as [i64; 0]);
 
         let waiting = NotificationState::Waiting;
-        let retried =
-            store.notification_attempt(firing[0], &attempt(AttemptOutcome::Retry), waiting, 60_000).await.unwrap();
+        let retried = store
+            .notification_attempt(firing[0], &attempt(AttemptOutcome::Retry), AfterAttempt::new(waiting, 60_000))
+            .await
+            .unwrap();
         assert_eq!((retried.attempts, retried.last_error.as_deref()), (1, Some("503 busy")));
         assert_eq!(due(59_999).await, [] as [i64; 0], "resolved must not overtake");
         assert_eq!(due(70_000).await, [firing[0], other.id]);
         assert_eq!(store.notification_next_due().await.unwrap(), Some(60_000));
 
         let outcome = if end == NotificationState::Dead { AttemptOutcome::Dead } else { AttemptOutcome::Delivered };
-        let ended = store.notification_attempt(firing[0], &attempt(outcome), end, 0).await.unwrap();
+        let ended = store.notification_attempt(firing[0], &attempt(outcome), AfterAttempt::new(end, 0)).await.unwrap();
         assert_eq!(ended.delivered_ms, (end == NotificationState::Delivered).then_some(10_025));
         assert_eq!(due(59_999).await, [resolved[0]]);
         let attempts = store.notification_attempts(firing[0]).await.unwrap();
@@ -442,7 +446,8 @@ async fn resolved_waits_until_firing_is_out_of_the_way() {
             [AttemptOutcome::Retry, outcome]
         );
 
-        let late = store.notification_attempt(firing[0], &attempt(AttemptOutcome::Retry), waiting, 1).await;
+        let late =
+            store.notification_attempt(firing[0], &attempt(AttemptOutcome::Retry), AfterAttempt::new(waiting, 1)).await;
         assert!(matches!(late, Err(ControlError::Conflict { .. })));
     }
 }
@@ -468,7 +473,10 @@ async fn a_message_refused_at_the_first_attempt_is_not_followed_by_its_end() {
     let store = store.open().await;
     store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
     store.group_flush(&[told(&store.group_due(3_000, 1).await.unwrap()[0], "k1")], 3_000).await.unwrap();
-    store.notification_attempt(1, &attempt(AttemptOutcome::Dead), NotificationState::Dead, 0).await.unwrap();
+    store
+        .notification_attempt(1, &attempt(AttemptOutcome::Dead), AfterAttempt::new(NotificationState::Dead, 0))
+        .await
+        .unwrap();
     assert_eq!(store.group_list(1).await.unwrap()[0].members[0].told, Told::Refused);
 }
 

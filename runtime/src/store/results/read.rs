@@ -9,6 +9,9 @@ use crate::domain::{ErrorKind, Failure, Observation, Phases, Status, UnixMillis,
 /// No list is longer, whatever was asked for.
 pub(super) const MAX_ROWS: usize = 100_000;
 
+/// The year 2200: a moment that microseconds can hold.
+const FAR_MS: UnixMillis = 7_258_118_400_000;
+
 macro_rules! select_observations {
     ($rest:literal) => {
         concat!(
@@ -65,6 +68,50 @@ impl ResultStore {
                 rate_limits::attach(&mut found, limits);
             }
             Ok(found)
+        })
+        .await
+    }
+
+    /// Committed ones behind a run and between two moments, in the order of their runs: a page of a long way through.
+    pub async fn observation_span(
+        &self,
+        service: &str,
+        after_run_id: i64,
+        (since_ms, until_ms): (UnixMillis, UnixMillis),
+        limit: usize,
+    ) -> Result<Vec<Observation>, ResultError> {
+        let service = service.to_owned();
+        let until_ms = until_ms.min(FAR_MS);
+        self.read(move |connection| {
+            observations(
+                connection,
+                select_observations!(
+                    "WHERE service = ? AND run_id > ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000) \
+                     ORDER BY run_id LIMIT ?"
+                ),
+                params![service, after_run_id, since_ms.max(0), until_ms, limit.min(MAX_ROWS) as i64],
+            )
+        })
+        .await
+    }
+
+    pub async fn observation_count(
+        &self,
+        service: &str,
+        (since_ms, until_ms): (UnixMillis, UnixMillis),
+    ) -> Result<u64, ResultError> {
+        let service = service.to_owned();
+        let until_ms = until_ms.min(FAR_MS);
+        self.read(move |connection| {
+            connection
+                .query_row(
+                    "SELECT count(*) FROM fact.observations \
+                     WHERE service = ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000)",
+                    params![service, since_ms.max(0), until_ms],
+                    |row| row.get::<_, i64>(0),
+                )
+                .map(i64::unsigned_abs)
+                .map_err(reading)
         })
         .await
     }

@@ -1,4 +1,6 @@
-//! `extrack rules list`
+//! `extrack rule list|escalations|backtest`
+
+mod backtest;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -8,10 +10,10 @@ use super::client::Server;
 use super::print::{cell, json as print_json, table};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Rules {
+pub(super) enum Rule {
     /// Rules in force, and what each said last.
     ///
-    /// Example: extrack rules list --service shop-api
+    /// Example: extrack rule list --service shop-api
     List {
         /// Only rules for the service with that slug.
         #[arg(long)]
@@ -25,24 +27,26 @@ pub(super) enum Rules {
     },
     /// Who is told when nobody comes.
     ///
-    /// Example: extrack rules escalations
+    /// Example: extrack rule escalations
     Escalations {
         /// JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
+    Backtest(backtest::Backtest),
 }
 
-impl Rules {
+impl Rule {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let client = server.connect()?;
         match self {
-            Rules::List { service, no_data, json } => {
+            Rule::Backtest(backtest) => return backtest.run(server).await,
+            Rule::List { service, no_data, json } => {
                 let service = service.map(|slug| {
                     let slug: String = url::form_urlencoded::byte_serialize(slug.as_bytes()).collect();
                     format!("&service={slug}")
                 });
-                let items = client.list(&format!("/rules?noData={no_data}{}", service.unwrap_or_default())).await?;
+                let items =
+                    server.connect()?.list(&format!("/rules?noData={no_data}{}", service.unwrap_or_default())).await?;
                 if json {
                     print_json(&Value::from(items));
                     return Ok(());
@@ -50,8 +54,8 @@ impl Rules {
                 let rows: Vec<Vec<String>> = items.iter().map(rule_row).collect();
                 table(&["RULE", "PLUGIN", "SEVERITY", "VERDICT", "NO DATA SINCE", "TEXT"], &rows);
             }
-            Rules::Escalations { json } => {
-                let page = client.get("/escalations").await?;
+            Rule::Escalations { json } => {
+                let page = server.connect()?.get("/escalations").await?;
                 if json {
                     print_json(&page["items"]);
                     return Ok(());

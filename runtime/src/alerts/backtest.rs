@@ -1,0 +1,230 @@
+//! What a rule would have said over stored history: the same history, the same lifecycle and the same plugins as live, with the
+//! observations' own time for a clock. Writes nothing and tells nobody.
+
+mod compare;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::{Alert, AlertId, AlertRule, History, Observation, RuleMemory, UnixMillis, Verdict};
+
+use super::history::{Reach, ServiceHistory};
+use super::lifecycle;
+use super::ports::PortResult;
+
+pub use compare::{Compared, compare};
+pub use report::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest, RuleChoice, ServiceBacktest};
+
+/// Observations read at once: a few megabytes, and the next ones are read while these are judged.
+const PAGE: usize = 10_000;
+
+/// Others get their turn after so many evaluations: a millisecond or two.
+const EVALUATIONS_IN_A_ROW: u64 = 64;
+
+/// A rule that fires more often than this in one service is not worth a longer list.
+const MOST_EPISODES: usize = 1_000;
+
+/// Reads back what was observed.
+pub trait ObservationPages: Send + Sync + 'static {
+    /// Observations of the service behind a run and between two moments, in the order of their runs.
+    fn page<'a>(
+        &'a self,
+        service: &'a str,
+        after_run: i64,
+        between: (UnixMillis, UnixMillis),
+        limit: usize,
+    ) -> BoxFuture<'a, PortResult<Vec<Observation>>>;
+
+    fn count<'a>(&'a self, service: &'a str, between: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>>;
+}
+
+/// Evaluates one rule for one service, again and again.
+pub trait RuleRow: Send {
+    fn evaluate(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Verdict>>;
+
+    /// The rule remembers what it must not, and what it says can't be relied on.
+    fn is_impure(&self) -> bool;
+}
+
+/// One rule, one service, one span of time.
+#[derive(Debug, Clone)]
+pub struct BacktestRun {
+    pub rule: Arc<AlertRule>,
+    /// How much history the rule looks at.
+    pub look_back: Duration,
+    /// The longest interval of the service's probes.
+    pub interval: Duration,
+    /// How often a failed run is repeated before anybody suspects the service, by probe.
+    pub retries: BTreeMap<String, u32>,
+    pub since_ms: UnixMillis,
+    pub until_ms: UnixMillis,
+}
+
+/// An alert that would have fired, or did.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Episode {
+    /// First breach.
+    pub started_ms: UnixMillis,
+    pub fired_ms: UnixMillis,
+    /// Null: it fires still at the end.
+    pub resolved_ms: Option<UnixMillis>,
+    /// The value found beside the value wanted, as it fired.
+    pub summary: String,
+}
+
+impl Episode {
+    /// None for an alert that never fired.
+    pub fn of(alert: &Alert) -> Option<Self> {
+        Some(Self {
+            started_ms: alert.started_ms,
+            fired_ms: alert.fired_ms?,
+            resolved_ms: alert.resolved_ms,
+            summary: alert.summary.clone(),
+        })
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BacktestOutcome {
+    pub evaluations: u64,
+    /// Evaluations that gave no verdict.
+    pub failures: u64,
+    /// Why the first of them did not.
+    pub first_failure: Option<String>,
+    /// Breaches that ended before they fired.
+    pub cleared: u64,
+    pub episodes: Vec<Episode>,
+    /// Episodes beyond those that are kept.
+    pub omitted: u64,
+    pub is_impure: bool,
+}
+
+/// Plays the observations of one service to one rule. `progress` is told how many were played since it was told last.
+pub async fn backtest(
+    run: &BacktestRun,
+    pages: &dyn ObservationPages,
+    row: &mut dyn RuleRow,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> PortResult<BacktestOutcome> {
+    let mut player = Player::new(run);
+    // What was known before the first moment is looked at, and not judged.
+    let between = (run.since_ms.saturating_sub(player.reach.kept_ms()), run.until_ms);
+    let service = run.rule.service.as_str();
+    let mut page = pages.page(service, i64::MIN, between, PAGE).await?;
+    while let Some(last) = page.last().map(|observation| observation.run_id) {
+        let is_last = page.len() < PAGE;
+        let next = async {
+            match is_last {
+                true => Ok(Vec::new()),
+                false => pages.page(service, last, between, PAGE).await,
+            }
+        };
+        let played = page.len() as u64;
+        let ((), next) = futures::future::join(player.play(page, row), next).await;
+        page = next?;
+        progress(played);
+    }
+    Ok(player.finish(row))
+}
+
+struct Player<'a> {
+    run: &'a BacktestRun,
+    reach: Reach,
+    history: Arc<ServiceHistory>,
+    open: Option<Alert>,
+    memory: RuleMemory,
+    outcome: BacktestOutcome,
+}
+
+impl<'a> Player<'a> {
+    fn new(run: &'a BacktestRun) -> Self {
+        let reach = Reach { look_back: run.look_back, interval: run.interval };
+        let history = Arc::new(ServiceHistory::new(reach));
+        Self { run, reach, history, open: None, memory: RuleMemory::default(), outcome: BacktestOutcome::default() }
+    }
+
+    async fn play(&mut self, observations: Vec<Observation>, row: &mut dyn RuleRow) {
+        for observation in observations {
+            if observation.is_check_broken() {
+                continue;
+            }
+            let observation = Arc::new(observation);
+            let is_judged = observation.ts_ms >= self.run.since_ms && self.run.rule.looks_at(&observation.probe);
+            // Nobody else holds it between evaluations.
+            Arc::make_mut(&mut self.history).push(observation.clone());
+            if is_judged {
+                self.judge(&observation, row).await;
+            }
+        }
+    }
+
+    async fn judge(&mut self, judged: &Observation, row: &mut dyn RuleRow) {
+        let now_ms = self.history.now_ms();
+        let seen: Arc<dyn History> = match &self.run.rule.probes {
+            Some(probes) => Arc::new(self.history.of_probes(probes)),
+            None => self.history.clone(),
+        };
+        self.outcome.evaluations += 1;
+        let verdict = row.evaluate(seen, now_ms).await;
+        match verdict {
+            Ok(Verdict::Breached(_)) if self.open.is_none() && self.is_retried(judged) => {}
+            Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) => self.decide(&verdict, now_ms),
+            Ok(Verdict::NoOpinion(_)) => {}
+            Err(error) => {
+                self.outcome.failures += 1;
+                self.outcome.first_failure.get_or_insert(error.0);
+            }
+        }
+        if self.outcome.evaluations.is_multiple_of(EVALUATIONS_IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The service has another chance before anybody suspects it.
+    fn is_retried(&self, judged: &Observation) -> bool {
+        self.run.retries.get(&judged.probe).is_some_and(|times| self.history.is_retried(judged, *times))
+    }
+
+    fn decide(&mut self, verdict: &Verdict, now_ms: UnixMillis) {
+        let judged = lifecycle::judge(self.open.as_ref(), &self.memory, verdict, &self.run.rule, now_ms);
+        self.memory = judged.memory;
+        let Some(change) = judged.change else { return };
+        let fired = self.open.as_ref().filter(|alert| alert.fired_ms.is_some()).map(|alert| alert.summary.clone());
+        let mut alert = lifecycle::alert_of(&change.alert, AlertId(0));
+        if alert.state.is_open() {
+            self.open = Some(alert);
+            return;
+        }
+        // As it was when it fired.
+        alert.summary = fired.unwrap_or(alert.summary);
+        self.open = None;
+        self.keep(&alert);
+    }
+
+    fn keep(&mut self, alert: &Alert) {
+        match Episode::of(alert) {
+            None => self.outcome.cleared += 1,
+            Some(_) if self.outcome.episodes.len() >= MOST_EPISODES => self.outcome.omitted += 1,
+            Some(episode) => self.outcome.episodes.push(episode),
+        }
+    }
+
+    fn finish(mut self, row: &dyn RuleRow) -> BacktestOutcome {
+        // One that does not fire yet is neither an episode nor cleared.
+        if let Some(open) = self.open.take().filter(|alert| alert.fired_ms.is_some()) {
+            self.keep(&open);
+        }
+        self.outcome.is_impure = row.is_impure();
+        self.outcome
+    }
+}

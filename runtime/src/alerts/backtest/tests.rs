@@ -1,0 +1,197 @@
+//! Backtests with stand-ins for the results and the rules, beside the live engine over the same observations.
+
+use std::collections::BTreeMap;
+
+use futures::FutureExt;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::alerts::fakes::{self, *};
+use crate::alerts::ports::{PortError, RuleRunner};
+use crate::alerts::{AlertEngine, AlertSignals, EngineDeps, EngineSettings};
+use crate::domain::Status;
+
+struct Stored(Vec<Observation>);
+
+impl ObservationPages for Stored {
+    fn page<'a>(
+        &'a self,
+        service: &'a str,
+        after_run: i64,
+        between: (UnixMillis, UnixMillis),
+        limit: usize,
+    ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
+        let is_in = |observation: &&Observation| {
+            observation.service == service
+                && observation.run_id > after_run
+                && (between.0..between.1).contains(&observation.ts_ms)
+        };
+        let page = self.0.iter().filter(is_in).take(limit).cloned().collect();
+        futures::future::ready(Ok(page)).boxed()
+    }
+
+    fn count<'a>(&'a self, _service: &'a str, _between: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>> {
+        futures::future::ready(Ok(self.0.len() as u64)).boxed()
+    }
+}
+
+struct Row(FakeRules, Arc<AlertRule>);
+
+impl RuleRow for Row {
+    fn evaluate(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Verdict>> {
+        RuleRunner::evaluate(&self.0, &self.1, history, now_ms)
+    }
+
+    fn is_impure(&self) -> bool {
+        false
+    }
+}
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Outages of all lengths, answers that say nothing, rules that fail: different in each service, and always the same.
+fn walk(service: &str, runs: i64) -> Vec<Observation> {
+    let mut seed = service.bytes().fold(7_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut status = Status::Healthy;
+    let mut next = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if (seed >> 33) % 5 == 0 {
+            status = match (seed >> 40) % 8 {
+                0..=3 => Status::Healthy,
+                4..=5 => Status::Unhealthy,
+                6 => Status::Degraded,
+                _ => Status::Error,
+            };
+        }
+        status
+    };
+    (1..=runs).map(|run| observation(service, EPOCH_MS + run * MINUTE_MS, next())).collect()
+}
+
+fn run(rule: &Arc<AlertRule>, since_ms: i64, until_ms: i64) -> BacktestRun {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    BacktestRun {
+        rule: rule.clone(),
+        look_back: minutes(10),
+        interval: minutes(1),
+        retries: Default::default(),
+        since_ms,
+        until_ms,
+    }
+}
+
+async fn tested(
+    rule: &Arc<AlertRule>,
+    observations: Vec<Observation>,
+    since_ms: i64,
+    until_ms: i64,
+) -> BacktestOutcome {
+    let mut row = Row(FakeRules::default(), rule.clone());
+    backtest(&run(rule, since_ms, until_ms), &Stored(observations), &mut row, &|_| {}).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
+    const RUNS: i64 = 24 * 60;
+    let rules: Vec<AlertRule> = (0..10)
+        .map(|index| AlertRule {
+            duration: Duration::from_secs(60 * (index % 4)),
+            ..rule(&format!("service-{index}"), "Down")
+        })
+        .collect();
+    let store = FakeStore::default();
+    let catalog = watch::channel(Arc::new(fakes::catalog(&rules))).0;
+    let engine = AlertEngine::new(EngineDeps {
+        rules: Arc::new(FakeRules::default()),
+        store: Arc::new(store.clone()),
+        history: Arc::new(FakeHistory::default()),
+        clock: Arc::new(FakeClock::new()),
+        signals: AlertSignals::default(),
+        settings: EngineSettings { judged_behind: usize::MAX, kept_behind: usize::MAX, ..EngineSettings::default() },
+    });
+    let (sender, receiver) = mpsc::channel(16);
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone()));
+    let walks: BTreeMap<&str, Vec<Observation>> =
+        rules.iter().map(|rule| (rule.service.as_str(), walk(&rule.service, RUNS))).collect();
+    for run in 0..RUNS as usize {
+        for observations in walks.values() {
+            sender.send(Arc::new(observations[run].clone())).await.unwrap();
+        }
+    }
+    settle().await;
+    shutdown.cancel();
+    task.await.unwrap();
+
+    let mut fired = 0;
+    for rule in &rules {
+        let rule = Arc::new(rule.clone());
+        let found = tested(&rule, walks[rule.service.as_str()].clone(), EPOCH_MS, i64::MAX).await;
+        let live: Vec<Episode> =
+            store.state().alerts.values().filter(|alert| alert.rule == rule.key).filter_map(Episode::of).collect();
+        let moments = |episodes: &[Episode]| -> Vec<(i64, i64, Option<i64>)> {
+            episodes.iter().map(|episode| (episode.started_ms, episode.fired_ms, episode.resolved_ms)).collect()
+        };
+        assert_eq!(moments(&found.episodes), moments(&live), "{}", rule.service);
+        assert_eq!(found.evaluations, RUNS as u64);
+        assert!(found.failures > 0 && found.first_failure.as_deref() == Some("trapped"));
+        fired += live.len();
+    }
+    assert!(fired > 100, "the walks are worth a comparison: {fired}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_before_the_first_moment_is_looked_at_and_not_judged() {
+    let rule = Arc::new(rule("shop-api", "Down"));
+    let statuses = [Status::Unhealthy, Status::Unhealthy, Status::Unhealthy, Status::Healthy, Status::Unhealthy];
+    let observations = statuses
+        .into_iter()
+        .enumerate()
+        .map(|(index, status)| observation("shop-api", EPOCH_MS + (index as i64 + 1) * MINUTE_MS, status));
+    let rules = FakeRules::default();
+    let mut row = Row(rules.clone(), rule.clone());
+    let since_ms = EPOCH_MS + 3 * MINUTE_MS;
+    let found =
+        backtest(&run(&rule, since_ms, since_ms + 3 * MINUTE_MS), &Stored(observations.collect()), &mut row, &|_| {})
+            .await
+            .unwrap();
+    assert_eq!(rules.seen().iter().map(|(_, _, count)| *count).collect::<Vec<_>>(), [3, 4, 5]);
+    let spans: Vec<_> = found.episodes.iter().map(|episode| (episode.fired_ms, episode.resolved_ms)).collect();
+    let minute = |minute: i64| EPOCH_MS + minute * MINUTE_MS;
+    assert_eq!(spans, [(minute(3), Some(minute(4))), (minute(5), None)]);
+    assert_eq!(found.episodes[0].summary, "found 90, wanted 99.5", "as it fired");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_follow_each_other_without_a_gap_and_a_failure_to_read_ends_it() {
+    let rule = Arc::new(rule("shop-api", "Down"));
+    let runs = 2 * PAGE as i64 + 3;
+    let progress = std::sync::atomic::AtomicU64::new(0);
+    let mut row = Row(FakeRules::default(), rule.clone());
+    let note = |played| {
+        progress.fetch_add(played, std::sync::atomic::Ordering::Relaxed);
+    };
+    let walk = walk("shop-api", runs);
+    let found = backtest(&run(&rule, EPOCH_MS, i64::MAX), &Stored(walk), &mut row, &note).await.unwrap();
+    assert_eq!((found.evaluations, progress.into_inner()), (runs as u64, runs as u64));
+
+    struct Broken;
+    impl ObservationPages for Broken {
+        fn page<'a>(
+            &'a self,
+            _: &'a str,
+            _: i64,
+            _: (UnixMillis, UnixMillis),
+            _: usize,
+        ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
+            futures::future::ready(Err(PortError("the disk is gone".to_owned()))).boxed()
+        }
+
+        fn count<'a>(&'a self, _: &'a str, _: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>> {
+            futures::future::ready(Ok(0)).boxed()
+        }
+    }
+    let failed = backtest(&run(&rule, 0, i64::MAX), &Broken, &mut row, &|_| {}).await;
+    assert_eq!(failed, Err(PortError("the disk is gone".to_owned())));
+}

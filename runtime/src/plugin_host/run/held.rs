@@ -1,0 +1,68 @@
+//! An instance that is kept for calls in a row. Only for what may not remember anything: each call has an account, a budget and a
+//! deadline of its own, and what broke is thrown away.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use wasmtime::Store;
+use wasmtime::component::{Instance, InstancePre};
+
+use super::{Allowance, Broken, Runner, broken, timeout};
+use crate::plugin_host::limits;
+use crate::plugin_host::state::{Access, Account, RunLabel, RunState};
+
+pub(in crate::plugin_host) struct Held {
+    store: Store<RunState>,
+    instance: Instance,
+    allowance: Allowance,
+    /// Between calls: what the last one was given is let go.
+    idle: Arc<Access>,
+    /// Of the pool, as long as the instance lives.
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Runner {
+    /// Held to what the operator allows the plugin of this label; past its bound of runs at once, because what is held waits
+    /// between its calls.
+    pub(in crate::plugin_host) async fn hold(
+        &self,
+        pre: &InstancePre<RunState>,
+        label: RunLabel,
+        deadline: Instant,
+    ) -> Result<Held, Broken> {
+        let allowance = Allowance::new(label.plugin.clone(), label.wants.clone(), self.policies.of(&label.plugin));
+        let slot = tokio::time::timeout_at(deadline, self.slots.clone().acquire_owned()).await;
+        let Ok(Ok(slot)) = slot else { return Err(timeout("no free plugin instance before the deadline")) };
+        let access = Access { allowance: allowance.clone(), frozen_ms: Some(0), ..Access::default() };
+        let mut store = self.store(label, access, deadline);
+        let idle = store.data().access.clone();
+        match tokio::time::timeout_at(deadline, pre.instantiate_async(&mut store)).await {
+            Ok(Ok(instance)) => Ok(Held { store, instance, allowance, idle, _slot: slot }),
+            Ok(Err(error)) => Err(broken(&error, store.data())),
+            Err(_) => Err(timeout("not ready before the deadline")),
+        }
+    }
+}
+
+impl Held {
+    /// One call; after an error the instance is not fit for another. `access` is what this call may see.
+    pub(in crate::plugin_host) async fn call<T>(
+        &mut self,
+        access: Access,
+        deadline: Instant,
+        call: impl AsyncFnOnce(&mut Store<RunState>, &Instance) -> wasmtime::Result<T>,
+    ) -> Result<T, Broken> {
+        let state = self.store.data_mut();
+        state.access = Arc::new(Access { allowance: self.allowance.clone(), ..access });
+        state.account = Account::default();
+        self.store.set_hostcall_fuel(limits::TRANSFER_BYTES);
+        let ended = tokio::time::timeout_at(deadline, call(&mut self.store, &self.instance)).await;
+        self.store.data_mut().access = self.idle.clone();
+        match ended {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(broken(&error, self.store.data())),
+            Err(_) => Err(timeout("no answer before the deadline")),
+        }
+    }
+}
