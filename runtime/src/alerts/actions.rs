@@ -69,7 +69,11 @@ impl AlertActions {
     /// It ends, whatever its rule says; the rule opens another one only after it was satisfied once.
     pub async fn resolve(&self, id: AlertId, actor: &str, note: &str) -> Result<Alert, ActionError> {
         let (wanted, held) = ("it has ended already", Some(MemoryChange::Held));
-        self.act(id, wanted, held, |alert, now_ms| lifecycle::resolve_by_hand(alert, actor, note, now_ms)).await
+        let resolve = |alert: &Alert, now_ms| lifecycle::resolve_by_hand(alert, actor, note, now_ms);
+        let alert = self.act(id, wanted, held, resolve).await?;
+        // The engine finds out when the rule is satisfied; whoever asks before that has to know.
+        self.signals.standings().change(&alert.rule, |standing| standing.is_held = true);
+        Ok(alert)
     }
 
     async fn act(

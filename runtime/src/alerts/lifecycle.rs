@@ -88,12 +88,14 @@ fn judge_as(
     };
     let mut memory = remember(before, is_breach, rule);
     let is_fired = current.is_some_and(|alert| alert.fired_ms.is_some());
-    let clear_ms = match (memory.was_breached, is_fired) {
-        (false, true) => {
+    // A breach that is not one yet by the last few does not begin the time, but lets it go on.
+    let is_clear = is_fired && !memory.was_breached && (!is_breach || memory.clear_since_ms.is_some());
+    let clear_ms = match is_clear {
+        true => {
             let since_ms = *memory.clear_since_ms.get_or_insert(now_ms);
             now_ms.saturating_sub(since_ms)
         }
-        _ => {
+        false => {
             memory.clear_since_ms = None;
             0
         }
@@ -112,7 +114,7 @@ fn judge_as(
         },
         Some(alert) if memory.is_flapping && !alert.marks.flapping => Some(begins_to_flap(alert, &memory, now_ms)),
         Some(_) if memory.is_flapping => None,
-        Some(alert) if !memory.was_breached && clear_ms >= ms(rule.life.keep_firing_for) => {
+        Some(alert) if is_clear && !is_breach && clear_ms >= ms(rule.life.keep_firing_for) => {
             Some(satisfied(alert, finding, now_ms))
         }
         Some(alert) if alert.marks.flapping => Some(calmed(alert, is_breach.then_some(finding), now_ms)),

@@ -34,6 +34,8 @@ pub(super) struct RouteBody {
     group_interval: String,
     repeat_interval: String,
     mute_times: Vec<String>,
+    /// Of rules that name none.
+    escalation: Option<String>,
     #[serde(rename = "continue")]
     continues: bool,
     routes: Vec<RouteBody>,
@@ -47,6 +49,7 @@ impl RouteBody {
             group_by: GroupBy::Labels(Vec::new()),
             timing: Timing::default(),
             mute_times: Vec::new(),
+            escalation: None,
         });
         let own = route.settled(&inherited);
         Self {
@@ -60,6 +63,7 @@ impl RouteBody {
             group_interval: format_duration(own.timing.interval),
             repeat_interval: format_duration(own.timing.repeat),
             mute_times: own.mute_times.clone(),
+            escalation: own.escalation.clone(),
             continues: route.continues,
             routes: route.routes.iter().map(|below| Self::new(below, Some(&own), catalog)).collect(),
         }

@@ -130,14 +130,12 @@ async fn show(client: &Client, id: i64, json: bool) -> Result<()> {
     line(&format!("{}: {}", state_cell(&alert), cell(&alert["summary"])));
     if let Value::Object(_) = &alert["acknowledged"] {
         let acknowledged = &alert["acknowledged"];
+        let verb = if alert["state"] == "acknowledged" { "acknowledged" } else { "was acknowledged" };
         let until = match &acknowledged["until"] {
             Value::Null => "until it ends".to_owned(),
             until => format!("until {}", cell(until)),
         };
-        line(
-            &format!("acknowledged by {} {until} {}", cell(&acknowledged["by"]), cell(&acknowledged["note"]))
-                .trim_end(),
-        );
+        line(format!("{verb} by {} {until} {}", cell(&acknowledged["by"]), cell(&acknowledged["note"])).trim_end());
     }
     if let Value::Object(_) = &alert["escalation"] {
         let escalation = &alert["escalation"];

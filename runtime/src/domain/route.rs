@@ -18,6 +18,8 @@ pub struct Route {
     pub repeat_interval: Option<Duration>,
     /// Names of times during which nobody is told anything by this node.
     pub mute_times: Vec<String>,
+    /// Name of the policy by which others are told if nobody comes, of rules that name none.
+    pub escalation: Option<String>,
     /// After a match the siblings that follow are looked at as well.
     pub continues: bool,
     pub routes: Vec<Route>,
@@ -40,6 +42,7 @@ pub struct Destination {
     pub group_by: GroupBy,
     pub timing: Timing,
     pub mute_times: Vec<String>,
+    pub escalation: Option<String>,
 }
 
 impl Route {
@@ -51,6 +54,7 @@ impl Route {
             group_by: GroupBy::Labels(Vec::new()),
             timing: Timing::default(),
             mute_times: Vec::new(),
+            escalation: None,
         };
         self.descend(labels, &inherited)
     }
@@ -88,6 +92,7 @@ impl Route {
             },
             // As in Alertmanager, a node's own only.
             mute_times: self.mute_times.clone(),
+            escalation: self.escalation.clone().or_else(|| above.escalation.clone()),
         }
     }
 
@@ -219,6 +224,7 @@ mod tests {
             group_by,
             timing: Timing::default(),
             mute_times: Vec::new(),
+            escalation: None,
         };
         let names = |names: &[&str]| GroupBy::Labels(names.iter().map(|name| (*name).to_owned()).collect());
         assert_eq!(by(names(&["service"])).group_key(&labels), r#"{}:{service="a"}"#);

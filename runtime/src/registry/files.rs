@@ -91,11 +91,11 @@ pub async fn check_files(
     compiler.message_templates(&entries.message_templates);
     let default_channels =
         compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
+    compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
     let routing = compiler.routing(&entries.routing, &default_channels).await;
     let named = default_channels.iter().chain(routing.channels.values());
     compiler.named_channels = named.map(|channel| (channel.name.clone(), channel.clone())).collect();
     let escalations = compiler.escalations(&entries.escalations, "/escalations").await;
-    compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
     let templates: Arc<Templates> = Arc::new(entries.alert_templates.iter().cloned().collect());
     compiler.templates_check(&templates, "/alertTemplates");
     compiler.templates = templates.clone();

@@ -336,7 +336,7 @@ async fn an_entry_of_its_name_takes_the_place_of_the_built_in_alert() {
         told(&report.faults),
         [
             "/alerts/0/services: `Plugin failing` looks at plugins, not at services; leave this out",
-            "/alerts/0/colour: is not a known key; known: `condition`, `disabled`, `duration`, `name`, `notifications`, `probes`, `services`, `severity`, `tags`, `type`",
+            "/alerts/0/colour: is not a known key; known: `condition`, `disabled`, `duration`, `escalation`, `failures`, `flapping`, `for`, `keepFiringFor`, `name`, `noData`, `noDataAfter`, `notifications`, `probes`, `services`, `severity`, `tags`, `template`, `type`, `types`, `where`, `with`",
             "/alerts/1/name: another alert is named `Plugin failing`; give this one another name",
             "/alerts/2/threshold: is missing",
         ]
@@ -717,7 +717,7 @@ async fn faults_of_templates_are_told_where_they_stand() {
             "/alerts/0/template: there is no alert template `slwo`; did you mean `slow`?",
             "/alerts/1/template: alert template `slow` needs `with` values for `limit`",
             "/alerts/2/with/windw: alert template `slow` has no parameter `windw`; did you mean `window`?",
-            "/alertTemplates/slow/threshold: is text, must be a number (as `/alerts/3` uses it)",
+            "/alertTemplates/slow/threshold: must be a number, not text (as `/alerts/3` uses it)",
             "/alerts/4/window: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
             "/alerts/5/with: says nothing without a `template`",
         ]
@@ -759,7 +759,7 @@ async fn wrong_escalations_are_told_in_their_places() {
     let mut entries = entries(json!([]), json!([]), json!([]));
     entries.escalations = named(json!({"ops": {"steps": [
         {"notify": ["Opps"], "repeat": {"every": "5m"}},
-        {"notify": [], "repeat": {"every": 1}},
+        {"notify": [], "repeat": {"every": 1, "times": 1}},
         {"notify": [{"channel": "slak"}], "hours": {"days": ["mo"], "from": "9", "to": "25:00", "timezone": "Mars"}},
     ]}, "none": {"steps": []}}));
     entries.watchdog = Some(serde_json::from_value(json!({"interval": 1})).unwrap());
@@ -782,4 +782,24 @@ async fn wrong_escalations_are_told_in_their_places() {
         assert!(faults.iter().any(|fault| fault.starts_with(wanted)), "{wanted} is not in {faults:#?}");
     }
     assert_eq!(faults.len(), 12);
+}
+
+#[tokio::test]
+async fn a_node_of_the_tree_names_an_escalation_for_rules_that_name_none() {
+    let mut entries = entries(json!([]), json!([]), json!([]));
+    entries.escalations = named(json!({"ops": {"steps": [{"notify": ["pager"]}]}}));
+    let channels = json!({"pager": {"channel": "slack", "webhook": "https://1"}});
+    entries.routing.channels = serde_json::from_value(channels).unwrap();
+    let route = json!({"receiver": "pager", "escalation": "ops", "routes": [
+        {"match": "severity=info", "escalation": "opps"}, {"match": "severity=warning"},
+    ]});
+    entries.routing.route = Some(serde_json::from_value(route).unwrap());
+    let (files, report) = checked(&entries).await;
+    assert_eq!(
+        told(&report.faults),
+        ["/route/routes/0/escalation: alerts.yaml has no escalation `opps`; did you mean `ops`?"]
+    );
+    let route = files.routing.route.unwrap();
+    let labels = crate::domain::Labels::of("Down", "a", crate::domain::Severity::Warning, None);
+    assert_eq!(route.destinations(&labels)[0].escalation.as_deref(), Some("ops"), "from the node above");
 }

@@ -248,6 +248,7 @@ impl Lane {
         }
     }
 
+    /// `is_retrying`: the run that is looked at is repeated soon.
     async fn judge_one(
         &mut self,
         core: &Core,
@@ -543,7 +544,14 @@ async fn commit(
 
 /// By which others are told if nobody comes.
 fn escalation(catalog: &Catalog, rule: Option<&AlertRule>, alert: &AlertDraft) -> Option<EscalationDraft> {
-    let policy = catalog.escalations.get(rule?.escalation.as_ref()?)?;
+    let rule = rule?;
+    let by_route = || {
+        let route = catalog.route.as_ref().filter(|_| rule.is_routed)?;
+        let service = catalog.services.get(&alert.service).map(Arc::as_ref);
+        let labels = Labels::of(&alert.name, &alert.service, alert.severity, service);
+        route.destinations(&labels).into_iter().find_map(|destination| destination.escalation)
+    };
+    let policy = catalog.escalations.get(&rule.escalation.clone().or_else(by_route)?)?;
     let progress = policy.begin(alert.fired_ms.unwrap_or(alert.updated_ms))?;
     let wait_ms = policy.wait(progress)?.as_millis() as i64;
     Some(EscalationDraft { policy: policy.name.clone(), progress, wait_ms })

@@ -26,7 +26,8 @@ impl Clock for HandClock {
 
 struct World {
     dir: tempfile::TempDir,
-    store: ControlStore,
+    /// None only while the program does not run.
+    running: Option<ControlStore>,
     clock: HandClock,
     catalog: Catalog,
     rule: AlertRule,
@@ -65,7 +66,11 @@ impl World {
         }
         let policy = EscalationPolicy { name: "ops".to_owned(), steps };
         catalog.escalations = BTreeMap::from([("ops".to_owned(), Arc::new(policy))]);
-        Self { dir, store, clock: HandClock::default(), catalog, rule, told: Vec::new(), seen: 0 }
+        Self { dir, running: Some(store), clock: HandClock::default(), catalog, rule, told: Vec::new(), seen: 0 }
+    }
+
+    fn store(&self) -> &ControlStore {
+        self.running.as_ref().unwrap()
     }
 
     fn minute(&self) -> i64 {
@@ -73,11 +78,11 @@ impl World {
     }
 
     fn escalator(&self) -> Escalator {
-        Escalator::new(self.store.clone(), Arc::new(self.clock.clone()), AlertSignals::default())
+        Escalator::new(self.store().clone(), Arc::new(self.clock.clone()), AlertSignals::default())
     }
 
     fn actions(&self) -> AlertActions {
-        AlertActions::new(Arc::new(self.store.clone()), Arc::new(self.clock.clone()), AlertSignals::default())
+        AlertActions::new(Arc::new(self.store().clone()), Arc::new(self.clock.clone()), AlertSignals::default())
     }
 
     async fn judge(&self, current: Option<&Alert>, verdict: &crate::domain::Verdict) -> Result<Alert, CommitError> {
@@ -103,7 +108,7 @@ impl World {
         let memory = Some(MemoryChange::of(&RuleMemory::default(), judged.memory));
         let transition =
             Transition { alert: change.alert, event: change.event, groups, is_news: false, memory, escalation };
-        AlertStore::transition_commit(&self.store, transition).await.map(|committed| committed.alert)
+        AlertStore::transition_commit(self.store(), transition).await.map(|committed| committed.alert)
     }
 
     /// Minute by minute, noting what is told.
@@ -111,7 +116,7 @@ impl World {
         for _ in 0..=minutes {
             self.escalator().take_due(&self.catalog).await.unwrap();
             let filter = NotificationFilter { limit: 1_000, ..NotificationFilter::default() };
-            let mut rows = self.store.notification_list(&filter).await.unwrap();
+            let mut rows = self.store().notification_list(&filter).await.unwrap();
             rows.retain(|row| row.id > self.seen && row.reason == NotificationReason::Escalation);
             rows.reverse();
             for row in rows {
@@ -126,13 +131,13 @@ impl World {
 
     /// As by `kill -9`, and a time without the program.
     async fn restart_after(&mut self, minutes: i64) {
-        self.store.close().await;
-        self.store = open(self.dir.path()).await;
+        self.running.take().unwrap().close().await;
+        self.running = Some(open(self.dir.path()).await);
         self.clock.0.fetch_add(minutes * 60_000, Ordering::Relaxed);
     }
 
     async fn alert(&self) -> Alert {
-        self.store.alert_get(AlertId(1)).await.unwrap().unwrap().0
+        self.store().alert_get(AlertId(1)).await.unwrap().unwrap().0
     }
 }
 
@@ -228,7 +233,7 @@ async fn others_are_told_until_somebody_comes() {
                 Expire => {
                     if let Some(change) = lifecycle::expire(&world.alert().await, world.clock.now_ms()) {
                         let signals = AlertSignals::default();
-                        crate::alerts::actions::commit(&world.store, &signals, change, None).await.unwrap();
+                        crate::alerts::actions::commit(world.store(), &signals, change, None).await.unwrap();
                     }
                 }
             }
@@ -249,12 +254,12 @@ async fn whoever_was_told_by_a_step_is_told_of_the_end_once() {
     world.pass(2).await;
     assert_eq!(world.told, ["1: slack-1", "1: pager"]);
     world.judge(Some(&alert), &ok()).await.unwrap();
-    for group in world.store.group_due(i64::MAX, 100).await.unwrap() {
+    for group in world.store().group_due(i64::MAX, 100).await.unwrap() {
         let flush = crate::alerts::dispatch::decide(&group, false, world.clock.now_ms());
-        world.store.group_flush(&[flush], world.clock.now_ms()).await.unwrap();
+        world.store().group_flush(&[flush], world.clock.now_ms()).await.unwrap();
     }
     let filter = NotificationFilter { limit: 100, ..NotificationFilter::default() };
-    let rows = world.store.notification_list(&filter).await.unwrap();
+    let rows = world.store().notification_list(&filter).await.unwrap();
     let mut resolved: Vec<&str> = rows
         .iter()
         .filter(|row| row.status == NotificationStatus::Resolved)
@@ -262,10 +267,10 @@ async fn whoever_was_told_by_a_step_is_told_of_the_end_once() {
         .collect();
     resolved.sort_unstable();
     assert_eq!(resolved, ["pager", "slack-1"]);
-    let (_, events) = world.store.alert_get(AlertId(1)).await.unwrap().unwrap();
+    let (_, events) = world.store().alert_get(AlertId(1)).await.unwrap().unwrap();
     let reasons: Vec<&str> = events.iter().map(|event| event.reason.as_str()).collect();
     assert!(reasons.contains(&"escalation `ops`, step 1: tells slack-1, pager"), "{reasons:?}");
-    assert_eq!(world.store.escalation_get(AlertId(1)).await.unwrap(), None);
+    assert_eq!(world.store().escalation_get(AlertId(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -275,6 +280,6 @@ async fn a_policy_that_went_ends_its_escalations_and_says_so() {
     world.catalog.escalations.clear();
     world.pass(5).await;
     assert!(world.told.is_empty());
-    let (_, events) = world.store.alert_get(AlertId(1)).await.unwrap().unwrap();
+    let (_, events) = world.store().alert_get(AlertId(1)).await.unwrap().unwrap();
     assert!(events.last().unwrap().reason.contains("no longer configured"));
 }

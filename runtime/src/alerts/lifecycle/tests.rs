@@ -164,11 +164,11 @@ fn a_flapping_alert_is_told_of_when_it_begins_and_when_it_has_calmed() {
     for (name, text, wanted) in [
         ("the end that would be its third begins it", "x.x.x.", with(&["firing@50~!"])),
         ("nothing is said while it goes on", "x.x.x.x.x.x.x.x.x.", with(&["firing@50~!"])),
-        ("it calms down satisfied", "x.x.x................", with(&["firing@50~!", "resolved@170!"])),
+        ("it calms down satisfied", "x.x.x................", with(&["firing@50~!", "resolved@200!"])),
         (
             "it calms down breached, and ends as any other",
             "x.x.x.xxxxxxxxxxxxxxxxxx.",
-            with(&["firing@50~!", "firing@190", "resolved@240!"]),
+            with(&["firing@50~!", "firing@210", "resolved@240!"]),
         ),
         ("new judgements without a verdict calm nothing", "x.x.x.???????????????????", with(&["firing@50~!"])),
     ] {

@@ -51,7 +51,13 @@ impl Compiler<'_> {
         let channels = self.named_channels(&entries.channels).await;
         let mute_times = self.mute_times(&entries.mute_times);
         let route = entries.route.as_ref().map(|spec| {
-            let mut tree = Tree { channels: &channels, mute_times: &mute_times, nodes: 0, report: &mut self.report };
+            let mut tree = Tree {
+                channels: &channels,
+                mute_times: &mute_times,
+                escalations: &self.escalation_names,
+                nodes: 0,
+                report: &mut self.report,
+            };
             let mut route = tree.node(spec, "/route", 0);
             if route.channels.is_none() {
                 let ids = defaults.iter().map(|channel| channel.id.clone()).collect::<Vec<_>>();
@@ -216,6 +222,7 @@ fn resolve(spec: &DurationSpec, at: &str, report: &mut Report) -> Option<Duratio
 struct Tree<'t> {
     channels: &'t BTreeMap<String, Arc<Channel>>,
     mute_times: &'t BTreeMap<String, Recurrence>,
+    escalations: &'t BTreeSet<String>,
     nodes: usize,
     report: &'t mut Report,
 }
@@ -256,6 +263,10 @@ impl Tree<'_> {
                 self.report.fault(child(&child(at, "muteTimes"), index), message);
             }
         }
+        if let Some(name) = spec.escalation.as_ref().filter(|name| !self.escalations.contains(*name)) {
+            let nearest = suggest(name, self.escalations.iter().map(String::as_str));
+            self.report.fault(child(at, "escalation"), format!("alerts.yaml has no escalation `{name}`{nearest}"));
+        }
         let group_by = spec.group_by.as_ref().map(|names| self.group_by(names, &child(at, "groupBy")));
         let below = child(at, "routes");
         let routes =
@@ -269,6 +280,7 @@ impl Tree<'_> {
             group_interval,
             repeat_interval,
             mute_times: spec.mute_times.clone(),
+            escalation: spec.escalation.clone(),
             continues: spec.continues,
             routes,
         }

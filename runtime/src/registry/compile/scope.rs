@@ -30,7 +30,7 @@ impl Scope {
             Err(_) => return Err("can't be parsed".to_owned()),
         };
         let references = program.references();
-        if let Some(name) = references.variables().into_iter().find(|name| *name != VARIABLE) {
+        if let Some(name) = references.variables().into_iter().find(|name| !is_known(name, text)) {
             let keys = "`slug`, `name`, `type`, `baseUrl`, `tags`, `owner`, `origin`";
             return Err(format!("knows no `{name}`; there is `service` with {keys}"));
         }
@@ -72,6 +72,12 @@ fn value_of(service: &Service) -> Value {
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
     Value::Map(map.into())
+}
+
+/// What is given, and what an expression names itself: `tags.exists(tag, …)`.
+fn is_known(name: &str, text: &str) -> bool {
+    let own = || text.split_whitespace().collect::<String>().contains(&format!("({name},"));
+    name == VARIABLE || name.starts_with('@') || own()
 }
 
 fn nesting(text: &str) -> usize {

@@ -48,6 +48,9 @@ pub struct RouteSpec {
     /// Names of `muteTimes` during which this node, and none below it, tells nobody anything that fires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mute_times: Vec<String>,
+    /// Name of one of `escalations`: who else is told if nobody acknowledges an alert whose rule names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<String>,
     /// After a match the nodes that follow beside this one are looked at as well. Default: false.
     #[serde(rename = "continue", default, skip_serializing_if = "std::ops::Not::not")]
     pub continues: bool,
