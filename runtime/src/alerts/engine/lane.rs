@@ -93,7 +93,7 @@ enum Unsettled {
 /// What is to be done about one rule.
 enum Act {
     Judgement(Judgement),
-    Removal(Change),
+    Removal(Box<Change>),
 }
 
 impl Lane {
@@ -357,7 +357,7 @@ impl Lane {
             let before = self.memories.get(key).copied().unwrap_or_default();
             let (change, memory) = match self.act(core, key) {
                 Some(Act::Judgement(Judgement { change: Some(change), memory })) => (*change, memory),
-                Some(Act::Removal(change)) => (change, RuleMemory::default()),
+                Some(Act::Removal(change)) => (*change, RuleMemory::default()),
                 Some(Act::Judgement(Judgement { change: None, memory })) => {
                     self.keep_in_mind(core, key, before, memory).await;
                     self.unsettled.remove(key);
@@ -410,7 +410,9 @@ impl Lane {
         let memory = self.memories.get(key).copied().unwrap_or_default();
         let rule = || self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| slot.rule.as_ref());
         match self.unsettled.get(key)? {
-            Unsettled::Removed => current.map(|alert| Act::Removal(lifecycle::remove(alert, core.deps.clock.now_ms()))),
+            Unsettled::Removed => {
+                current.map(|alert| Act::Removal(Box::new(lifecycle::remove(alert, core.deps.clock.now_ms()))))
+            }
             Unsettled::Judged { verdict, now_ms } => {
                 Some(Act::Judgement(lifecycle::judge(current, &memory, verdict, rule()?, *now_ms)))
             }
