@@ -39,7 +39,7 @@ pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
     SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
-pub use channel_options::{ChannelOptions, Fallback, RateLimit};
+pub use channel_options::{ChannelOptions, Fallback, MessageRate};
 pub use digest::digest;
 pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Catalog, ChannelId, Notification, NotificationReason, RateLimit, UnixMillis};
+use crate::domain::{Catalog, ChannelId, MessageRate, Notification, NotificationReason, UnixMillis};
 
 use super::clock::Clock;
 use super::ports::{AlertStore, Notifier};
@@ -192,7 +192,7 @@ impl Delivery {
     }
 
     /// As configured now: a channel that left the configuration has no limit any more.
-    fn limit(&self, sender: &Sender, channel: &ChannelId) -> Option<RateLimit> {
+    fn limit(&self, sender: &Sender, channel: &ChannelId) -> Option<MessageRate> {
         sender.catalog.borrow().channels.get(channel).and_then(|channel| channel.options.rate_limit)
     }
 

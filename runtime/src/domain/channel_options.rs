@@ -9,13 +9,13 @@ use super::MessageTemplate;
 pub struct ChannelOptions {
     /// Writes its messages in place of the notifier.
     pub template: Option<Arc<MessageTemplate>>,
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<MessageRate>,
     pub fallback: Option<Fallback>,
 }
 
 /// What comes beyond it is held back, and told in one message if that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
+pub struct MessageRate {
     /// At least 1.
     pub messages: u32,
     pub per: Duration,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::domain::{ChannelId, RateLimit, UnixMillis};
+use crate::domain::{ChannelId, MessageRate, UnixMillis};
 
 /// When the attempts of each limited channel began, oldest first.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Limiter {
     }
 
     /// Attempts that may begin now. One that lies in the future began before the clock was set back, and does not count.
-    pub(super) fn room(&mut self, channel: &ChannelId, limit: RateLimit, now_ms: UnixMillis) -> usize {
+    pub(super) fn room(&mut self, channel: &ChannelId, limit: MessageRate, now_ms: UnixMillis) -> usize {
         let begun = self.begun.entry(channel.clone()).or_default();
         let span_ms = i64::try_from(limit.per.as_millis()).unwrap_or(i64::MAX);
         begun.retain(|at| *at <= now_ms && now_ms - *at < span_ms);
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn attempts_leave_room_again_when_they_are_as_old_as_the_span() {
         let channel = ChannelId("slack-1".to_owned());
-        let limit = RateLimit { messages: 3, per: Duration::from_secs(60), digest: true };
+        let limit = MessageRate { messages: 3, per: Duration::from_secs(60), digest: true };
         let mut limiter = Limiter::default();
         assert!(!limiter.knows(&channel));
         limiter.tell(&channel, vec![-100_000, 0]);

@@ -9,8 +9,8 @@ use crate::alerts::engine::{AlertEngine, EngineDeps, EngineSettings};
 use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::AttemptOutcome;
 use crate::domain::{
-    AlertRule, Channel, ChannelOptions, Fallback, MessageTemplate, MessageTexts, NotificationReason, NotificationState,
-    NotificationStatus, Observation, RateLimit, Status,
+    AlertRule, Channel, ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts, NotificationReason,
+    NotificationState, NotificationStatus, Observation, Status,
 };
 
 struct Outbox {
@@ -386,7 +386,7 @@ fn configured(outbox: &Outbox, id: &str, options: ChannelOptions) {
 }
 
 fn limited(messages: u32, digest: bool) -> ChannelOptions {
-    let rate_limit = Some(RateLimit { messages, per: Duration::from_secs(60), digest });
+    let rate_limit = Some(MessageRate { messages, per: Duration::from_secs(60), digest });
     ChannelOptions { rate_limit, ..ChannelOptions::default() }
 }
 

@@ -236,12 +236,11 @@ impl Lane {
         let Some(judged) = &turn.judged else { return };
         let is_retrying = is_retrying(&turn.catalog, &history, judged);
         for index in 0..self.rules.len() {
-            let slot = &self.rules[index];
-            if !slot.rule.looks_at(&judged.probe) {
+            if !self.rules[index].rule.looks_at(&judged.probe) {
                 continue;
             }
-            if slot.ticked_ms > history.now_ms() {
-                let later = Arc::new(history.at(slot.ticked_ms));
+            if self.rules[index].ticked_ms > history.now_ms() {
+                let later = Arc::new(history.at(self.rules[index].ticked_ms));
                 self.judge_one(core, turn, index, &later, is_retrying).await;
             } else {
                 self.judge_one(core, turn, index, &history, is_retrying).await;
@@ -249,7 +248,6 @@ impl Lane {
         }
     }
 
-    /// `is_retrying`: the run that is looked at is repeated soon.
     async fn judge_one(
         &mut self,
         core: &Core,
@@ -477,6 +475,7 @@ impl RuleSlot {
     }
 }
 
+/// The run failed, and its probe repeats it soon: fewer runs in a row have failed than its retries are.
 fn is_retrying(catalog: &Catalog, history: &ServiceHistory, judged: &Observation) -> bool {
     let service = catalog.services.get(&judged.service);
     let probe = service.and_then(|service| service.probes.iter().find(|probe| probe.name == judged.probe));

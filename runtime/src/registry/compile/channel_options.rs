@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Compiler;
-use crate::domain::{ChannelOptions, Fallback, MessageTemplate, MessageTexts, RateLimit};
+use crate::domain::{ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts};
 use crate::registry::fault::{child, suggest};
 use crate::registry::spec::{DurationSpec, MessageTemplateSpec, NotificationSpec};
 
@@ -71,7 +71,7 @@ impl Compiler<'_> {
                 let message = "a digest opens an incident that no alert's end closes; write `digest: false`";
                 self.report.warn(child(&at_limit, "digest"), message);
             }
-            Some(RateLimit { messages: limit.messages.max(1), per, digest: limit.digest })
+            Some(MessageRate { messages: limit.messages.max(1), per, digest: limit.digest })
         });
         let after = self.duration(spec.fallback_after.as_ref(), 1_000, &child(at, "fallbackAfter"));
         if spec.fallback_after.is_some() && spec.fallback.is_none() {
