@@ -45,6 +45,7 @@ async fn measure() {
             look_back,
             interval: Duration::from_millis(EVERY_MS as u64),
             retries: Default::default(),
+            tick: None,
             since_ms: START_MS,
             until_ms: i64::MAX,
         };

@@ -64,6 +64,8 @@ pub struct BacktestRun {
     pub interval: Duration,
     /// How often a failed run is repeated before anybody suspects the service, by probe.
     pub retries: BTreeMap<String, u32>,
+    /// How often the rule is judged although nothing arrived, if it asks for that; the moments are those of the engine.
+    pub tick: Option<Duration>,
     pub since_ms: UnixMillis,
     pub until_ms: UnixMillis,
 }
@@ -134,6 +136,7 @@ pub async fn backtest(
         page = next?;
         progress(played);
     }
+    player.tick_until(run.until_ms, row).await;
     Ok(player.finish(row))
 }
 
@@ -143,14 +146,26 @@ struct Player<'a> {
     history: Arc<ServiceHistory>,
     open: Option<Alert>,
     memory: RuleMemory,
+    /// As of when a tick judged it last: it is never judged as of an earlier moment.
+    ticked_ms: UnixMillis,
     outcome: BacktestOutcome,
 }
 
 impl<'a> Player<'a> {
     fn new(run: &'a BacktestRun) -> Self {
         let reach = Reach { look_back: run.look_back, interval: run.interval };
-        let history = Arc::new(ServiceHistory::new(reach));
-        Self { run, reach, history, open: None, memory: RuleMemory::default(), outcome: BacktestOutcome::default() }
+        let mut history = ServiceHistory::new(reach);
+        // What was missed while the program did not run can't be told from what did not happen.
+        history.watch_since(run.since_ms.saturating_sub(reach.kept_ms()));
+        Self {
+            run,
+            reach,
+            history: Arc::new(history),
+            open: None,
+            memory: RuleMemory::default(),
+            ticked_ms: run.since_ms.saturating_sub(1),
+            outcome: BacktestOutcome::default(),
+        }
     }
 
     async fn play(&mut self, observations: Vec<Observation>, row: &mut dyn RuleRow) {
@@ -158,26 +173,46 @@ impl<'a> Player<'a> {
             if observation.is_check_broken() {
                 continue;
             }
+            self.tick_until(observation.ts_ms, row).await;
             let observation = Arc::new(observation);
             let is_judged = observation.ts_ms >= self.run.since_ms && self.run.rule.looks_at(&observation.probe);
             // Nobody else holds it between evaluations.
             Arc::make_mut(&mut self.history).push(observation.clone());
             if is_judged {
-                self.judge(&observation, row).await;
+                self.judge(Some(&observation), row).await;
             }
         }
     }
 
-    async fn judge(&mut self, judged: &Observation, row: &mut dyn RuleRow) {
-        let now_ms = self.history.now_ms();
+    /// The moments before this one at which the engine would have judged it although nothing arrived.
+    async fn tick_until(&mut self, until_ms: UnixMillis, row: &mut dyn RuleRow) {
+        let Some(tick) = self.run.tick else { return };
+        let period_ms = i64::try_from(tick.as_millis()).unwrap_or(i64::MAX).max(1);
+        loop {
+            let next_ms = self.ticked_ms - self.ticked_ms.rem_euclid(period_ms) + period_ms;
+            if next_ms >= until_ms {
+                return;
+            }
+            self.ticked_ms = next_ms;
+            self.judge(None, row).await;
+        }
+    }
+
+    /// As an observation arrives, or none.
+    async fn judge(&mut self, judged: Option<&Observation>, row: &mut dyn RuleRow) {
+        let history = match self.run.tick.is_some() && self.ticked_ms > self.history.now_ms() {
+            true => Arc::new(self.history.at(self.ticked_ms)),
+            false => self.history.clone(),
+        };
+        let now_ms = history.now_ms();
         let seen: Arc<dyn History> = match &self.run.rule.probes {
-            Some(probes) => Arc::new(self.history.of_probes(probes)),
-            None => self.history.clone(),
+            Some(probes) => Arc::new(history.of_probes(probes)),
+            None => history,
         };
         self.outcome.evaluations += 1;
         let verdict = row.evaluate(seen, now_ms).await;
         match verdict {
-            Ok(Verdict::Breached(_)) if self.open.is_none() && self.is_retried(judged) => {}
+            Ok(Verdict::Breached(_)) if self.open.is_none() && judged.is_some_and(|run| self.is_retried(run)) => {}
             Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) => self.decide(&verdict, now_ms),
             Ok(Verdict::NoOpinion(_)) => {}
             Err(error) => {

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
+use crate::alerts::EngineSettings;
 use crate::alerts::backtest::{
     BacktestOutcome, BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest, BacktestRun, Episode,
     ObservationPages, RuleChoice, RuleRow, ServiceBacktest, backtest, compare,
@@ -145,6 +146,7 @@ impl Backtester {
             look_back,
             interval: interval.unwrap_or(INTERVAL_UNKNOWN),
             retries,
+            tick: self.host.rule_ticks(&rule.plugin).then(|| EngineSettings::default().tick),
             since_ms,
             until_ms,
         };

@@ -76,6 +76,7 @@ fn run(rule: &Arc<AlertRule>, since_ms: i64, until_ms: i64) -> BacktestRun {
         look_back: minutes(10),
         interval: minutes(1),
         retries: Default::default(),
+        tick: None,
         since_ms,
         until_ms,
     }
@@ -194,4 +195,35 @@ async fn pages_follow_each_other_without_a_gap_and_a_failure_to_read_ends_it() {
     }
     let failed = backtest(&run(&rule, 0, i64::MAX), &Broken, &mut row, &|_| {}).await;
     assert_eq!(failed, Err(PortError("the disk is gone".to_owned())));
+}
+
+/// Breached when nothing was heard for more than a minute.
+struct Absence;
+
+impl RuleRow for Absence {
+    fn evaluate(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Verdict>> {
+        let silent_ms = history.latest().map_or(0, |latest| now_ms - latest.ts_ms);
+        futures::future::ready(Ok(if silent_ms > MINUTE_MS { breached() } else { ok() })).boxed()
+    }
+
+    fn is_impure(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_that_look_at_the_passing_of_time_are_judged_at_the_engines_moments() {
+    let rule = Arc::new(rule("shop-api", "Silent"));
+    let observations =
+        [1, 2, 3, 10].map(|minute| observation("shop-api", EPOCH_MS + minute * MINUTE_MS, Status::Healthy)).to_vec();
+    let until_ms = EPOCH_MS + 20 * MINUTE_MS;
+    let ticking = BacktestRun { tick: Some(Duration::from_secs(15)), ..run(&rule, EPOCH_MS, until_ms) };
+    let found = backtest(&ticking, &Stored(observations.clone()), &mut Absence, &|_| {}).await.unwrap();
+    let spans: Vec<_> = found.episodes.iter().map(|episode| (episode.fired_ms, episode.resolved_ms)).collect();
+    // Whole quarters of a minute lie 10 s behind the epoch of the tests.
+    let second = |second: i64| EPOCH_MS + second * 1_000;
+    assert_eq!(spans, [(second(250), Some(second(600))), (second(670), None)]);
+    let without = BacktestRun { tick: None, ..ticking };
+    let found = backtest(&without, &Stored(observations), &mut Absence, &|_| {}).await.unwrap();
+    assert_eq!((found.episodes, found.evaluations), (vec![], 4));
 }
