@@ -1,7 +1,9 @@
 //! How fast a backtest is: 30 days of one service's observations, one every 30 s, played to bundled rules in a row, beside the
 //! same evaluations in a fresh instance each, as they run live.
 
+/// Of which this one needs the start alone.
 #[path = "common/host.rs"]
+#[allow(dead_code)]
 mod host;
 
 use std::sync::Arc;
@@ -117,6 +119,7 @@ fn observation(run: i64) -> Observation {
         plugin_version: "0.1.0".to_owned(),
         run_id: run,
         metrics: Vec::new(),
+        rate_limits: Vec::new(),
         missed: false,
     }
 }

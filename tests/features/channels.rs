@@ -150,9 +150,9 @@ messageTemplates:
     let shown = api.list("/api/v1/channels").await;
     let shown = serde_json::to_string(&shown).unwrap();
     assert!(shown.contains("short") && !shown.contains(SLACK_TOKEN), "{shown}");
-    let preview = api.post("/api/v1/channels/slack/preview", &json!({"resolved": 1})).await.json();
+    let preview = api.post("/api/v1/channels/slack/preview", &json!({"resolved": 1})).await.expect(200);
     assert_eq!(preview["title"], "Sample Service 1 is up again");
-    let test = api.post("/api/v1/channels/slack/test", &json!({})).await.json();
+    let test = api.post("/api/v1/channels/slack/test", &json!({})).await.expect(200);
     assert_eq!((&test["delivered"], apis.taken("slack").len()), (&true.into(), 2));
 }
 
@@ -196,10 +196,10 @@ alerts:
     assert_eq!(dead.len(), 1, "{dead:?}");
     let path = format!("/api/v1/notifications/{}", dead[0]["id"]);
     inbox.set_mood(Mood::Up).await;
-    let back = api.post(&format!("{path}/resend"), &json!({})).await.json();
+    let back = api.post(&format!("{path}/resend"), &json!({})).await.expect(200);
     assert_eq!((&back["state"], &back["idempotencyKey"]), (&"waiting".into(), &dead[0]["idempotencyKey"]));
     wait_for("the second attempt", PATIENCE, async || {
-        let found = api.get(&path).await.json();
+        let found = api.get(&path).await.expect(200);
         match (found["state"].as_str(), found["attempts"].as_array().map(Vec::len)) {
             (Some("dead"), Some(2)) => Ok(()),
             other => Err(format!("{other:?}")),

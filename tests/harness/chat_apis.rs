@@ -232,7 +232,7 @@ fn slack_fault(headers: &HeaderMap, message: &Value) -> Option<&'static str> {
 }
 
 fn slack_refuse(shared: &Shared, error: &str) -> Answer {
-    shared.refuse(StatusCode::OK, "slack", error);
+    let _ = shared.refuse(StatusCode::OK, "slack", error);
     (StatusCode::OK, Json(json!({"ok": false, "error": error})))
 }
 

@@ -609,12 +609,12 @@ impl AlertStore for FakeStore {
         async move {
             let state = self.state();
             let this = state.notifications.iter().find(|row| row.id == id).unwrap();
-            let before = state.notifications.iter().filter(|row| {
+            let mut before = state.notifications.iter().filter(|row| {
                 row.id < id
                     && (&row.group_key, &row.channel) == (&this.group_key, &this.channel)
                     && row.state == NotificationState::Delivered
             });
-            let last = before.last().filter(|row| row.status == NotificationStatus::Firing);
+            let last = before.next_back().filter(|row| row.status == NotificationStatus::Firing);
             Ok(last.and_then(|row| row.reference.clone()))
         }
         .boxed()

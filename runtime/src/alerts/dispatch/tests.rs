@@ -29,12 +29,15 @@ enum Act {
 }
 use Act::*;
 
+/// Where observations go in, the engine and the dispatcher.
+type Running = (mpsc::Sender<Arc<Observation>>, JoinHandle<()>, JoinHandle<()>);
+
 struct World {
     store: FakeStore,
     clock: FakeClock,
     signals: AlertSignals,
     catalog: watch::Sender<Arc<Catalog>>,
-    running: Option<(mpsc::Sender<Arc<Observation>>, JoinHandle<()>, JoinHandle<()>)>,
+    running: Option<Running>,
     runs: i64,
 }
 
