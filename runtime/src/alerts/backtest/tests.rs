@@ -10,7 +10,7 @@ use super::*;
 use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::{PortError, RuleRunner};
 use crate::alerts::{AlertEngine, AlertSignals, EngineDeps, EngineSettings};
-use crate::domain::Status;
+use crate::domain::{Failures, FlappingThresholds, Life, Status};
 
 struct Stored(Vec<Observation>);
 
@@ -51,7 +51,7 @@ impl RuleRow for Row {
 const MINUTE_MS: i64 = 60_000;
 
 /// Outages of all lengths, answers that say nothing, rules that fail: different in each service, and always the same.
-fn walk(service: &str, runs: i64) -> Vec<Observation> {
+fn walk(service: &str, runs: i64, every_ms: i64) -> Vec<Observation> {
     let mut seed = service.bytes().fold(7_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut status = Status::Healthy;
     let mut next = move || {
@@ -66,7 +66,7 @@ fn walk(service: &str, runs: i64) -> Vec<Observation> {
         }
         status
     };
-    (1..=runs).map(|run| observation(service, EPOCH_MS + run * MINUTE_MS, next())).collect()
+    (1..=runs).map(|run| observation(service, EPOCH_MS + run * every_ms, next())).collect()
 }
 
 fn run(rule: &Arc<AlertRule>, since_ms: i64, until_ms: i64) -> BacktestRun {
@@ -94,10 +94,19 @@ async fn tested(
 
 #[tokio::test(start_paused = true)]
 async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
-    const RUNS: i64 = 24 * 60;
-    let rules: Vec<AlertRule> = (0..10)
+    // Thirty days of a hundred services.
+    const RUNS: i64 = 30 * 24 * 6;
+    const EVERY_MS: i64 = 10 * MINUTE_MS;
+    let every = |runs: u64| Duration::from_millis(runs * EVERY_MS as u64);
+    let rules: Vec<AlertRule> = (0..100)
         .map(|index| AlertRule {
-            duration: Duration::from_secs(60 * (index % 4)),
+            duration: every(index % 4),
+            life: Life {
+                failures: if index % 3 == 0 { Failures { count: 2, of: 4 } } else { Failures::default() },
+                keep_firing_for: every(index % 5),
+                flapping: (index % 2 == 0).then(FlappingThresholds::default),
+                ..Life::default()
+            },
             ..rule(&format!("service-{index}"), "Down")
         })
         .collect();
@@ -115,7 +124,7 @@ async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone()));
     let walks: BTreeMap<&str, Vec<Observation>> =
-        rules.iter().map(|rule| (rule.service.as_str(), walk(&rule.service, RUNS))).collect();
+        rules.iter().map(|rule| (rule.service.as_str(), walk(&rule.service, RUNS, EVERY_MS))).collect();
     for run in 0..RUNS as usize {
         for observations in walks.values() {
             sender.send(Arc::new(observations[run].clone())).await.unwrap();
@@ -139,7 +148,7 @@ async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
         assert!(found.failures > 0 && found.first_failure.as_deref() == Some("trapped"));
         fired += live.len();
     }
-    assert!(fired > 100, "the walks are worth a comparison: {fired}");
+    assert!(fired > 10_000, "the walks are worth a comparison: {fired}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +182,7 @@ async fn pages_follow_each_other_without_a_gap_and_a_failure_to_read_ends_it() {
     let note = |played| {
         progress.fetch_add(played, std::sync::atomic::Ordering::Relaxed);
     };
-    let walk = walk("shop-api", runs);
+    let walk = walk("shop-api", runs, MINUTE_MS);
     let found = backtest(&run(&rule, EPOCH_MS, i64::MAX), &Stored(walk), &mut row, &note).await.unwrap();
     assert_eq!((found.evaluations, progress.into_inner()), (runs as u64, runs as u64));
 
