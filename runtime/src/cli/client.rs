@@ -162,7 +162,7 @@ impl Client {
             return Ok(response);
         }
         if status == reqwest::StatusCode::UNAUTHORIZED {
-            bail!("the server wants a token: set `EXTRACK_TOKEN`, or pass `--token`");
+            bail!("the server wants a token that it knows: set `EXTRACK_TOKEN`, or pass `--token`");
         }
         let problem: Value = response.json().await.unwrap_or_default();
         let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
@@ -171,8 +171,11 @@ impl Client {
             detail => detail,
         };
         for fault in problem["faults"].as_array().into_iter().flatten() {
-            let pointer = fault["pointer"].as_str().unwrap_or_default();
-            message.push_str(&format!("\n  {pointer}: {}", fault["message"].as_str().unwrap_or_default()));
+            let (pointer, text) = (fault["pointer"].as_str().unwrap_or_default(), fault["message"].as_str());
+            // The detail of a single fault is that fault.
+            if let Some(text) = text.filter(|text| !message.contains(text)) {
+                message.push_str(&format!("\n  {pointer}: {text}"));
+            }
         }
         bail!(message)
     }

@@ -9,7 +9,8 @@ use super::alerts::alert_from;
 use super::transition::EventDraft;
 use super::{ControlStore, Result, notifications, page, word};
 use crate::domain::{
-    Alert, AlertGroup, AlertId, AlertState, ChannelId, GroupDraft, GroupFlush, GroupMember, Timing, Told, UnixMillis,
+    Alert, AlertGroup, AlertId, AlertState, ChannelId, GroupDraft, GroupFlush, GroupMember, Notification, Timing, Told,
+    UnixMillis,
 };
 
 impl ControlStore {
@@ -178,30 +179,32 @@ pub(super) async fn note_change(
     Ok(())
 }
 
-/// A message about these alerts was refused for good before anyone read it.
-pub(super) async fn note_refusal(
+/// What a channel knows of these alerts changes from one to the other: a message about them was refused for good before anyone
+/// read it, or was put back.
+pub(super) async fn told_change(
     tx: &mut SqliteConnection,
-    group_key: &str,
-    channel: &ChannelId,
-    alerts: &[Alert],
+    notification: &Notification,
+    from: Told,
+    to: Told,
 ) -> Result<()> {
-    for alert in alerts {
+    let (group_key, channel) = (&notification.group_key, &notification.channel.0);
+    for alert in &notification.alerts {
         sqlx::query(
             "UPDATE alert_group_members SET told = $1
              WHERE alert_id = $2 AND told = $3
                  AND group_id = (SELECT id FROM alert_groups WHERE group_key = $4 AND channel = $5)",
         )
-        .bind(Told::Refused.as_str())
+        .bind(to.as_str())
         .bind(alert.id.0)
-        .bind(Told::Firing.as_str())
+        .bind(from.as_str())
         .bind(group_key)
-        .bind(&channel.0)
+        .bind(channel)
         .execute(&mut *tx)
         .await?;
     }
     sqlx::query("UPDATE alert_groups SET revision = revision + 1 WHERE group_key = $1 AND channel = $2")
         .bind(group_key)
-        .bind(&channel.0)
+        .bind(channel)
         .execute(tx)
         .await?;
     Ok(())

@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::{ControlError, ControlStore, Result, alert_groups, exists, page, word};
 use crate::domain::{
     AlertId, ChannelId, Notification, NotificationDraft, NotificationReason, NotificationState, NotificationStatus,
-    UnixMillis,
+    Told, UnixMillis,
 };
 
 /// An answer of the other side is kept up to here.
@@ -213,8 +213,7 @@ impl ControlStore {
         // Who reads it on another channel has to be told of the end.
         let is_refused = state == NotificationState::Dead && notification.attempts <= 1 && fallback.is_none();
         if is_refused && notification.status == NotificationStatus::Firing {
-            let (key, channel) = (&notification.group_key, &notification.channel);
-            alert_groups::note_refusal(&mut tx, key, channel, &notification.alerts).await?;
+            alert_groups::told_change(&mut tx, &notification, Told::Firing, Told::Refused).await?;
         }
         sqlx::query(
             "INSERT INTO notification_attempts (notification_id, number, started_ms, duration_ms, outcome, answer)

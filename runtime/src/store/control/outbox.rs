@@ -1,9 +1,9 @@
 //! What becomes of messages beside their attempts: several become one, and what was given up is put back.
 
 use super::notifications::{notification_from, queue};
-use super::{ControlError, ControlStore, Result};
+use super::{ControlError, ControlStore, Result, alert_groups};
 use crate::domain::{
-    ChannelId, Notification, NotificationReason, NotificationState, NotificationStatus, UnixMillis, digest,
+    ChannelId, Notification, NotificationReason, NotificationState, NotificationStatus, Told, UnixMillis, digest,
 };
 
 /// Messages in one digest; those beyond it are in the next one.
@@ -120,6 +120,10 @@ impl ControlStore {
             });
         };
         let notification = notification_from(&row)?;
+        // Whoever reads it now has to be told of the end as well.
+        if notification.status == NotificationStatus::Firing {
+            alert_groups::told_change(&mut tx, &notification, Told::Refused, Told::Firing).await?;
+        }
         tx.commit().await?;
         Ok(notification)
     }

@@ -468,7 +468,7 @@ async fn the_outbox_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_message_refused_at_the_first_attempt_is_not_followed_by_its_end() {
+async fn a_message_refused_at_the_first_attempt_is_not_followed_by_its_end_unless_it_is_put_back() {
     let store = Folder::new();
     let store = store.open().await;
     store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
@@ -478,6 +478,8 @@ async fn a_message_refused_at_the_first_attempt_is_not_followed_by_its_end() {
         .await
         .unwrap();
     assert_eq!(store.group_list(1).await.unwrap()[0].members[0].told, Told::Refused);
+    store.notification_resend(1, 4_000).await.unwrap();
+    assert_eq!(store.group_list(1).await.unwrap()[0].members[0].told, Told::Firing);
 }
 
 #[tokio::test]
