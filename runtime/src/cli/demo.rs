@@ -63,8 +63,10 @@ fn introduce(started: &Started, config: &Path) {
     let token = match (&started.new_token, std::env::var("EXTRACK_ADMIN_TOKEN")) {
         (Some(token), _) => token.clone(),
         (None, Ok(_)) => "$EXTRACK_ADMIN_TOKEN".to_owned(),
-        (None, Err(_)) => "the one shown at the first start".to_owned(),
+        (None, Err(_)) => "<the one shown at the first start>".to_owned(),
     };
+    // One word for the shell, and nothing it would redirect.
+    let word = if token.starts_with('<') { "…" } else { token.as_str() };
     line(&format!("listening on {url}"));
     line(&format!(
         "
@@ -76,7 +78,7 @@ fn introduce(started: &Started, config: &Path) {
 
   Three things to try, in another terminal:
 
-    export EXTRACK_SERVER={url} EXTRACK_TOKEN={token}
+    export EXTRACK_SERVER={url} EXTRACK_TOKEN={word}
 
     extrack services check payments-api        # one check, now; it fails for 40 s in every 80
     extrack sql \"SELECT service, count(*) AS runs, round(avg(latency_ms), 1) AS ms FROM observations GROUP BY ALL\"
