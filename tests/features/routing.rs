@@ -158,6 +158,14 @@ async fn a_kill_between_transition_and_message_and_between_message_and_delivery_
     assert_eq!(all.len(), 1);
     assert_eq!(all[0]["idempotencyKey"], waiting[0]["idempotencyKey"]);
     vendor.set_status("/shop", 200);
-    let messages = wait_for_messages(&inbox, 2).await;
-    assert_eq!((firing(&messages[1]).len(), &messages[1]["status"]), (0, &json!("resolved")));
+    wait_for_alerts(&runtime.api(), "firing", 0).await;
+    let messages = wait_for("the message of the end", PATIENCE, async || {
+        let all: Vec<Value> = inbox.all().into_iter().map(|message| message.body).collect();
+        if all.last().is_some_and(|last| last["status"] == "resolved") { Ok(all) } else { Err(format!("{all:?}")) }
+    })
+    .await;
+    // One of the two may be well before the other is, and a group may tell of that in between.
+    assert!(messages.len() <= 3, "{messages:?}");
+    assert!(messages[1..].iter().all(|message| firing(message).len() <= 1), "{messages:?}");
+    assert_eq!(firing(messages.last().expect("it was waited for")).len(), 0);
 }
