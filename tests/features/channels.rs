@@ -16,7 +16,7 @@ async fn every_channel_says_firing_once_and_resolved_once_as_its_service_documen
     let services = format!(
         r#"
 services:
-  - {{name: "Shop API", baseUrl: "{}", healthEndpoint: "/health", monitoring: {{interval: 1, timeout: 900}}}}
+  - {{name: "Shop API", baseUrl: "{}", healthEndpoint: "/health", monitoring: {{interval: 1, timeout: 5000}}}}
 "#,
         nginx.url()
     );
@@ -87,7 +87,7 @@ alerts:
 
 const SERVICES: &str = r#"
 services:
-  - {name: "Shop API", baseUrl: "URL", healthEndpoint: "/health", monitoring: {interval: 1, timeout: 900}}
+  - {name: "Shop API", baseUrl: "URL", healthEndpoint: "/health", monitoring: {interval: 1, timeout: 5000}}
 "#;
 
 async fn first_healthy_run(runtime: &TestRuntime) {

@@ -167,7 +167,7 @@ services:
 async fn a_rule_and_a_notifier_of_the_first_contract_run_with_every_import() {
     let (vendor, inbox, mailbox) = (Vendor::start().await, Inbox::start().await, Mailbox::start().await);
     let services = format!(
-        "services:\n  - {{name: \"Shop API\", baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 1, timeout: 900}}}}\n",
+        "services:\n  - {{name: \"Shop API\", baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 1, timeout: 5000}}}}\n",
         vendor.url()
     );
     let alerts = format!(
@@ -226,10 +226,13 @@ alerts:
         ("contract-rule", ["check-settings", "evaluate", "look-back"].as_slice()),
         ("contract-notifier", &["check-settings", "notify"]),
     ] {
-        let functions = api
-            .sql(&format!("SELECT DISTINCT function FROM plugin_runs WHERE plugin = '{plugin}' ORDER BY function"))
-            .await;
-        assert_eq!(functions.iter().map(|row| row[0].as_str().unwrap()).collect::<Vec<_>>(), wanted);
+        let query = format!("SELECT DISTINCT function FROM plugin_runs WHERE plugin = '{plugin}' ORDER BY function");
+        wait_for(&format!("the functions of {plugin}"), PATIENCE, async || {
+            let functions = api.sql(&query).await;
+            let is_all = functions.iter().map(|row| row[0].as_str().unwrap()).eq(wanted.iter().copied());
+            if is_all { Ok(()) } else { Err(format!("{functions:?}")) }
+        })
+        .await;
     }
 }
 

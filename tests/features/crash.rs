@@ -14,7 +14,7 @@ const KILLS: usize = 50;
 const SERVICES: [&str; 3] = ["/a", "/b", "/c"];
 
 /// After the last start a message may still have to wait for its next attempt, whose distance doubles with each failure.
-const DELIVERY: Duration = Duration::from_secs(300);
+const DELIVERY: Duration = Duration::from_secs(600);
 
 /// `EXTRACK_TEST_SEED` repeats a run; how far the program comes between two kills is the machine's doing all the same.
 fn seed() -> u64 {
@@ -73,13 +73,14 @@ async fn nothing_committed_is_lost_however_often_the_program_is_killed() {
         for path in SERVICES {
             vendor.set_status(path, if random.random_bool(0.5) { 200 } else { 503 });
         }
-        let moment = Instant::now() + Duration::from_millis(random.random_range(0..2_500));
+        let life = Duration::from_millis(random.random_range(0..2_500));
         if random.random_bool(0.1) {
             runtime.start_unready();
             killed_while_starting += 1;
         } else {
             runtime.start().await;
         }
+        let moment = Instant::now() + life;
         // Until its moment comes, ask for checks, and believe in those that were answered.
         let api = runtime.api();
         while Instant::now() < moment {

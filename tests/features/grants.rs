@@ -230,7 +230,7 @@ async fn no_more_runs_at_the_same_time_than_it_has_turns() {
     let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
     let services = [
         service("holds", TRIES, &silent.url(), 8_000, &format!("url: \"{}/\"", silent.url())),
-        service("waits", TRIES, &nginx.url(), 300, &format!("url: \"{}/health\"", nginx.url())),
+        service("waits", TRIES, &nginx.url(), 1_500, &format!("url: \"{}/health\"", nginx.url())),
     ];
     let mut runtime = TestRuntime::builder()
         .services(format!("services:{}\n", services.concat()))

@@ -68,7 +68,7 @@ fn beside(nginx: &TargetServer, count: usize) -> String {
     let service = |index: usize| {
         format!(
             "\n  - {{name: \"beside {index}\", baseUrl: \"{url}\", healthEndpoint: /health, \
-             monitoring: {{interval: 1, timeout: 900}}}}"
+             monitoring: {{interval: 1, timeout: 5000}}}}"
         )
     };
     format!("services:{}", (0..count).map(service).collect::<String>())
@@ -154,7 +154,7 @@ async fn each_costs_its_own_run_only_and_is_recorded_as_such() {
             ))
             .await;
         let at_most = |column: usize, limit: u64| limits[0][column].as_u64().is_some_and(|value| value <= limit);
-        assert!(at_most(0, 1_700_000), "{guest} ran on after its deadline: {limits:?} µs");
+        assert!(at_most(0, 5_000_000), "{guest} ran on after its deadline: {limits:?} µs");
         assert!(at_most(1, 64 << 20), "{guest} had more memory than it may: {limits:?}");
     }
     // One run and its observation are the same run.
@@ -172,7 +172,7 @@ async fn each_costs_its_own_run_only_and_is_recorded_as_such() {
     .await;
     assert_unharmed(&api).await;
     let on_time = began_within(&api, "0.25").await;
-    assert!(on_time >= 99.0, "{on_time} % of the runs began within 250 ms of their moment");
+    assert!(on_time >= 95.0, "{on_time} % of the runs began within 250 ms of their moment");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,7 +234,7 @@ services:
   - name: "Shop"
     baseUrl: "{}"
     healthEndpoint: /health
-    monitoring: {{interval: 1, timeout: 900}}
+    monitoring: {{interval: 1, timeout: 5000}}
     alerts:
       - {{type: rule-traps, name: "Trapping"}}
       - {{type: rule-loops, name: "Looping"}}

@@ -8,7 +8,7 @@ const GUEST: &str = "probe-moody";
 fn services(url: &str) -> String {
     let service = |name: &str| {
         format!(
-            "\n  - {{name: {name}, type: own, baseUrl: \"{url}\", monitoring: {{probe: {GUEST}, interval: 1, timeout: 900}}}}"
+            "\n  - {{name: {name}, type: own, baseUrl: \"{url}\", monitoring: {{probe: {GUEST}, interval: 1, timeout: 5000}}}}"
         )
     };
     format!("services:{}{}\n", service("one"), service("two"))

@@ -13,7 +13,7 @@ services:
     baseUrl: "{}"
     healthEndpoint: "/health"
     tags: ["prod"]
-    monitoring: {{interval: 1, timeout: 900{more}}}
+    monitoring: {{interval: 1, timeout: 5000{more}}}
 "#,
         vendor.url()
     )
@@ -98,6 +98,12 @@ async fn an_acknowledgement_stops_the_escalation_over_a_restart_until_it_runs_ou
     let boss = inbox.received("/boss").len();
     assert_eq!(boss, 0, "the second step is ten seconds behind the first");
 
+    // What arrived and is not on record would arrive again.
+    wait_for("all deliveries to be on record", PATIENCE, async || {
+        let waiting = api.list("/api/v1/notifications?state=waiting").await;
+        if waiting.is_empty() { Ok(()) } else { Err(format!("{waiting:?}")) }
+    })
+    .await;
     runtime.kill().await;
     runtime.start().await;
     let api = runtime.api();

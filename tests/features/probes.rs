@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 /// Of every probe below, unless it says otherwise.
-const TIMEOUT_MS: u64 = 1_500;
+const TIMEOUT_MS: u64 = 3_000;
 
 /// What a check has to find.
 struct Wanted {
@@ -83,7 +83,7 @@ async fn a_web_service_is_judged_by_its_answer() {
         http("with-text", &nginx.url(), "path: /health, bodyContains: \"all good\""),
         http("without-text", &nginx.url(), "path: /health, bodyContains: \"all bad\""),
         http("slow", &vendor.url(), "path: /slow, degradedOver: 200ms"),
-        http("slow-enough", &vendor.url(), "path: /slow, degradedOver: 1s"),
+        http("slow-enough", &vendor.url(), "path: /slow, degradedOver: 2s"),
         http("too-slow", &vendor.url(), "path: /too-slow"),
         http("refused", &format!("http://{refusing}"), ""),
         http("never-answers", &silent.url(), ""),

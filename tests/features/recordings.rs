@@ -188,7 +188,7 @@ services:
   - name: "Vendor"
     baseUrl: "{vendor}"
     healthEndpoint: /health
-    monitoring: {{interval: 1, timeout: 900}}
+    monitoring: {{interval: 1, timeout: 5000}}
     alerts:
       - {{type: rule-traps, name: "Trapping"}}
       - {{condition: "status == 'unhealthy'", name: "Down"}}
@@ -292,7 +292,11 @@ async fn as_many_are_kept_as_are_useful_and_they_survive_a_crash() {
     .await;
     let count = |status: &str| kept.iter().filter(|run| run["status"] == status).count();
     assert_eq!((count("unhealthy"), count("healthy")), (20, 3), "{kept:?}");
-    assert_eq!(files(), 23);
+    wait_for("the files of the others to be gone", PATIENCE, async || {
+        let files = files();
+        if files == 23 { Ok(()) } else { Err(format!("{files} files")) }
+    })
+    .await;
     assert_eq!(api.list("/api/v1/recordings?status=healthy").await.len(), 3);
     assert_eq!(api.list("/api/v1/recordings?service=other").await.len(), 0);
     api.get("/api/v1/recordings?outcome=well").await.expect_problem(400);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// A service that is looked at every second.
 fn service(name: &str, base_url: &str, more: &str) -> String {
     format!(
-        "  - {{name: {name}, type: REST, baseUrl: \"{base_url}\", monitoring: {{interval: 1, timeout: 900{more}}}}}\n"
+        "  - {{name: {name}, type: REST, baseUrl: \"{base_url}\", monitoring: {{interval: 1, timeout: 5000{more}}}}}\n"
     )
 }
 
@@ -122,7 +122,7 @@ async fn certificates_that_end_and_services_that_are_silent_are_told() {
     let soon = TargetServer::start_tls(&authority.sign(&["localhost", "127.0.0.1"], -80, 6)).await;
     let nginx = TargetServer::start().await;
     let secure = format!(
-        "  - {{name: Secure, type: TLS, baseUrl: \"localhost:{}\", monitoring: {{interval: 1, timeout: 900, \
+        "  - {{name: Secure, type: TLS, baseUrl: \"localhost:{}\", monitoring: {{interval: 1, timeout: 5000, \
          settings: {{allowUntrusted: true}}}}}}\n",
         soon.port()
     );
@@ -132,7 +132,7 @@ async fn certificates_that_end_and_services_that_are_silent_are_told() {
         nginx.url()
     );
     let strange = format!(
-        "  - {{name: Strange, type: TLS, baseUrl: \"localhost:{}\", monitoring: {{interval: 1, timeout: 900}}}}\n",
+        "  - {{name: Strange, type: TLS, baseUrl: \"localhost:{}\", monitoring: {{interval: 1, timeout: 5000}}}}\n",
         soon.port()
     );
     let alerts = r#"

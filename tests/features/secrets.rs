@@ -38,15 +38,15 @@ services:
     baseUrl: "{0}"
     healthEndpoint: "/locked"
     authentication: {{type: api_key, header: X-API-Key, value: "${{SHOP_KEY}}"}}
-    monitoring: {{interval: 1, timeout: 900}}
+    monitoring: {{interval: 1, timeout: 5000}}
   - name: "Without"
     baseUrl: "{0}"
     healthEndpoint: "/locked"
-    monitoring: {{interval: 1, timeout: 900}}
+    monitoring: {{interval: 1, timeout: 5000}}
   - name: "Broken"
     baseUrl: "{1}"
     healthEndpoint: "/health"
-    monitoring: {{interval: 1, timeout: 900}}
+    monitoring: {{interval: 1, timeout: 5000}}
 "#,
         nginx.url(),
         vendor.url()

@@ -12,7 +12,7 @@ fn services(url: &str) -> String {
     let service = |index: usize| {
         format!(
             "\n  - {{name: \"s{index}\", type: own, baseUrl: \"{url}\", \
-             monitoring: {{probe: swapped, interval: 1, timeout: 900, settings: {{path: /health}}}}}}"
+             monitoring: {{probe: swapped, interval: 1, timeout: 5000, settings: {{path: /health}}}}}}"
         )
     };
     format!("services:{}\n", (0..SERVICES).map(service).collect::<String>())
@@ -170,7 +170,7 @@ async fn a_candidate_of_a_rule_judges_the_same_history_and_fires_only_once_it_is
     let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
     let services = format!(
         "services:\n  - name: \"Shop\"\n    baseUrl: \"{}\"\n    healthEndpoint: /health\n    \
-         monitoring: {{interval: 1, timeout: 900}}\n    alerts: [{{type: judge, name: \"Judged\"}}]\n",
+         monitoring: {{interval: 1, timeout: 5000}}\n    alerts: [{{type: judge, name: \"Judged\"}}]\n",
         vendor.url()
     );
     let alerts = format!("notifications: [{{channel: webhook, url: \"{}\"}}]\n", inbox.url("/hook"));

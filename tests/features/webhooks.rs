@@ -212,7 +212,9 @@ async fn without_a_proof_the_operator_has_to_say_so() {
         let last = "SELECT outcome FROM plugin_runs WHERE function = 'receive' ORDER BY run_id DESC LIMIT 1";
         wait_for("the account of that run", PATIENCE, async || {
             let found = api.sql(last).await;
-            if found[0][0] == outcome { Ok(()) } else { Err(format!("{body}: {found:?}")) }
+            // On a machine that has no time for it, the wall clock may end the loop before its share of the processor does.
+            let is_ended = found[0][0] == outcome || (body == "loop" && found[0][0] == "timeout");
+            if is_ended { Ok(()) } else { Err(format!("{body}: {found:?}")) }
         })
         .await;
     }

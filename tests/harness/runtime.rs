@@ -18,7 +18,7 @@ use crate::warm;
 pub const TOKEN: &str = "test-token-0123456789abcdef0123456789abcdef";
 
 /// A first start compiles the bundled plugins, in a debug build, beside other tests.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(300);
 
 /// Longer than the program's own grace period.
 const STOP: Duration = Duration::from_secs(30);

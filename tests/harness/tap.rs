@@ -9,8 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::ports::LOOPBACK;
+use crate::wait::PATIENCE;
 
-/// A client that has sent nothing for so long has sent all.
+/// A client that has sent a whole request and then nothing for so long has sent all.
 const SILENCE: Duration = Duration::from_millis(100);
 
 /// Answers `/to/URL` with a redirect to that URL, and everything else with 200 and `ok`.
@@ -52,7 +53,9 @@ impl Tap {
 async fn answer(mut stream: TcpStream, kept: &Mutex<Vec<String>>) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4_096];
-    while let Ok(Ok(count @ 1..)) = tokio::time::timeout(SILENCE, stream.read(&mut buffer)).await {
+    loop {
+        let patience = if is_whole(&bytes) { SILENCE } else { PATIENCE };
+        let Ok(Ok(count @ 1..)) = tokio::time::timeout(patience, stream.read(&mut buffer)).await else { break };
         bytes.extend_from_slice(&buffer[..count]);
     }
     let request = String::from_utf8_lossy(&bytes).into_owned();
@@ -64,4 +67,12 @@ async fn answer(mut stream: TcpStream, kept: &Mutex<Vec<String>>) {
     };
     let answer = format!("{head}content-length: 2\r\nconnection: close\r\n\r\nok");
     let _ = stream.write_all(answer.as_bytes()).await;
+}
+
+/// The head, and as much as it says that follows.
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    body.len() >= length.unwrap_or(0)
 }

@@ -24,7 +24,7 @@ pub(super) fn soon() -> Instant {
 
 /// For what is to run into it.
 pub(super) fn shortly() -> Instant {
-    Instant::now() + Duration::from_millis(300)
+    Instant::now() + Duration::from_secs(1)
 }
 
 pub(super) fn permission(hosts: &[&str], allow_private: bool) -> Permission {

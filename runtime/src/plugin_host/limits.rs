@@ -21,7 +21,7 @@ pub(super) const METRICS: usize = 64;
 pub(super) const METRIC_BYTES: usize = 256;
 
 /// `describe`, `check-settings` and `look-back` answer at once or not at all.
-pub(super) const DESCRIBE: Duration = Duration::from_secs(2);
+pub(super) const DESCRIBE: Duration = Duration::from_secs(10);
 
 /// A rule computes; it waits for nothing. Unless its budget says otherwise.
 pub(super) const EVALUATE: Duration = Duration::from_secs(2);

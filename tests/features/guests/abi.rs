@@ -208,7 +208,7 @@ async fn a_guest_that_breaks_the_rules_costs_its_own_run_only() {
         assert!(error.contains(says) && (!error.is_empty() || outcomes.contains(&"ok")), "{name}: {run:?}");
         assert!(run[2].as_u64().is_some_and(|bytes| bytes <= 64 << 20), "{name}: {run:?}");
     }
-    let grown_kib = peak_kib(runtime.pid()) - before_kib;
-    assert!(grown_kib < 400 << 10, "answers made the program {} MiB bigger", grown_kib >> 10);
+    let grown_kib = peak_kib(runtime.pid()).saturating_sub(before_kib);
+    assert!(grown_kib < 600 << 10, "answers made the program {} MiB bigger", grown_kib >> 10);
     super::assert_unharmed(&api).await;
 }

@@ -166,9 +166,9 @@ async fn changes_come_together_once_a_second() {
     let world = world().await;
     let (router, live) = live_router(&world);
     let mut events = Events::open(&router, "/events").await;
+    let started = tokio::time::Instant::now();
     live.changes().service("mail");
     events.next().await;
-    let started = tokio::time::Instant::now();
     for _ in 0..100 {
         live.changes().service("mail");
         live.changes().service("shop-api");

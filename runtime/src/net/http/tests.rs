@@ -138,7 +138,7 @@ async fn silence_at_any_point_ends_at_the_deadline_with_the_phases_before_it() {
     let silent = serve_silence().await;
     let failure = times_out(&plain_net(), &format!("http://{silent}/"), "waiting for the first byte").await;
     assert!(failure.phases.connect_us.is_some() && failure.phases.first_byte_us.is_none(), "{failure:?}");
-    assert!(failure.total_us >= 290_000, "{failure:?}");
+    assert!(failure.total_us >= 900_000, "{failure:?}");
 
     let silent = serve_silence().await;
     let failure = times_out(&plain_net(), &format!("https://{silent}/"), "shaking hands by TLS").await;
