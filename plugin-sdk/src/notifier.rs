@@ -37,7 +37,7 @@ impl wit::Notification {
                 names.dedup();
                 let more = if names.len() > 3 { " …" } else { "" };
                 names.truncate(3);
-                format!("[{status}] {} alerts: {}{more}", alerts.len(), names.join(", "))
+                format!("[{status}] {} alerts: {}{more}", self.beyond(0), names.join(", "))
             }
         }
     }
@@ -56,6 +56,17 @@ impl wit::Notification {
     /// ended and before the first message.
     pub fn reference(&self) -> Option<&str> {
         self.attribute("reference")
+    }
+
+    /// How many alerts there are beside the first so many of [`Self::alerts`]: what stands behind "and 20 more". A group may have
+    /// more alerts than the host puts into one message.
+    pub fn beyond(&self, shown: usize) -> u64 {
+        let omitted = self.attributes.iter().find(|entry| entry.key == "omitted-alerts").map(|entry| &entry.value);
+        let omitted = match omitted {
+            Some(crate::value::Value::Integer(count)) => u64::try_from(*count).unwrap_or_default(),
+            _ => 0,
+        };
+        self.alerts.len().saturating_sub(shown) as u64 + omitted
     }
 
     /// A text among the attributes.

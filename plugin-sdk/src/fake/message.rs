@@ -41,6 +41,13 @@ pub fn resolved(alerts: usize) -> Notification {
     notification
 }
 
+/// The message with so many alerts of the group left out, as the host says it.
+pub fn with_omitted(mut notification: Notification, alerts: i64) -> Notification {
+    let value = crate::value::Value::Integer(alerts);
+    notification.attributes.push(crate::value::Entry { key: "omitted-alerts".to_owned(), value });
+    notification
+}
+
 /// The message with a text among its attributes, as the host adds `title`, `text`, `html` and `reference`.
 pub fn with_attribute(mut notification: Notification, key: &str, text: &str) -> Notification {
     let value = crate::value::Value::Text(text.to_owned());

@@ -116,6 +116,7 @@ pub(super) fn notification(created_ms: UnixMillis) -> Notification {
         resent_ms: None,
         digest: None,
         alerts: vec![alert(1, "shop-api")],
+        omitted: 0,
     }
 }
 
@@ -343,7 +344,8 @@ impl StoreState {
     }
 
     fn push(&mut self, draft: NotificationDraft, now_ms: UnixMillis) -> i64 {
-        let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts } = draft;
+        let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts, omitted } =
+            draft;
         let id = self.notifications.len() as i64 + 1;
         self.notifications.push(Notification {
             id,
@@ -354,6 +356,7 @@ impl StoreState {
             reason,
             status,
             alerts,
+            omitted,
             ..notification(now_ms)
         });
         id

@@ -131,6 +131,7 @@ fn draft(watchdog: &Watchdog, now_ms: UnixMillis) -> NotificationDraft {
         status: NotificationStatus::Firing,
         idempotency_key: format!("{:032x}", rand::random::<u128>()),
         alerts: vec![alert],
+        omitted: 0,
     }
 }
 

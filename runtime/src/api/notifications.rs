@@ -39,6 +39,8 @@ pub(super) struct NotificationBody {
     last_error: Option<String>,
     /// As they were when the message was decided on, firing ones first.
     alerts: Vec<NotifiedAlertBody>,
+    /// Alerts of the group that the message has no room for.
+    omitted: u32,
     /// What the other side calls the message, once it is delivered.
     reference: Option<String>,
     /// When it was put back after it had been given up.
@@ -106,6 +108,7 @@ impl NotificationBody {
             delivered_at: notification.delivered_ms.map(rfc3339),
             last_error: notification.last_error,
             alerts: notification.alerts.into_iter().map(NotifiedAlertBody::from).collect(),
+            omitted: notification.omitted,
             reference: notification.reference,
             resent_at: notification.resent_ms.map(rfc3339),
             digest: notification.digest,

@@ -102,6 +102,14 @@ pub struct Alert {
     pub marks: AlertMarks,
 }
 
+impl Alert {
+    /// By which an alert that is told of by itself is named: `alertname`, `service` and `severity`.
+    pub fn own_labels(&self) -> LabelPairs {
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        vec![label("alertname", &self.name), label("service", &self.service), label("severity", self.severity.as_str())]
+    }
+}
+
 /// One change in an alert's life.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -242,4 +250,6 @@ pub struct Notification {
     pub digest: Option<i64>,
     /// The alerts as they were when the message was decided on: what is sent. Firing ones first.
     pub alerts: Vec<Alert>,
+    /// Alerts of the group that the message has no room for.
+    pub omitted: u32,
 }

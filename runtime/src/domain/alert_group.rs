@@ -135,6 +135,8 @@ pub struct NotificationDraft {
     pub idempotency_key: String,
     /// As they are sent.
     pub alerts: Vec<Alert>,
+    /// Alerts of the group that the message has no room for.
+    pub omitted: u32,
 }
 
 /// What comes of a look at a group. Not taken over if anything happened to the group since it was read.

@@ -23,5 +23,6 @@ pub fn digest(channel: &ChannelId, messages: &[Notification], idempotency_key: S
         status: if firing.is_empty() { NotificationStatus::Resolved } else { NotificationStatus::Firing },
         idempotency_key,
         alerts: firing.into_iter().chain(resolved).collect(),
+        omitted: messages.iter().fold(0, |omitted, message| omitted.saturating_add(message.omitted)),
     }
 }

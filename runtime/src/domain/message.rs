@@ -23,6 +23,8 @@ pub struct Message {
     pub external_url: String,
     /// With the name of each alert's service.
     pub alerts: Vec<(Alert, String)>,
+    /// Alerts that it has no room for.
+    pub omitted: u32,
     /// 1 for the first.
     pub attempt: u32,
     /// In the words of the channel's template.
@@ -50,7 +52,7 @@ impl Message {
         let resolved = self.alerts.iter().filter(|(alert, _)| alert.state == AlertState::Resolved).count();
         let count = match self.reason {
             NotificationReason::Digest => format!("{} firing, {resolved} resolved", self.alerts.len() - resolved),
-            _ => format!("{} alerts", self.alerts.len()),
+            _ => format!("{} alerts", self.alerts.len() + self.omitted as usize),
         };
         format!("[{status}] {count}: {}{more}", names.join(", "))
     }

@@ -211,10 +211,10 @@ fn attributes(message: &Message) -> Vec<wit::Entry> {
         ("html", texts.html.clone()),
         ("reference", message.reference.clone()),
     ];
-    let entry = |(key, value): (&str, Option<String>)| {
-        Some(wit::Entry { key: key.to_owned(), value: wit::Value::Text(value?) })
-    };
-    named.into_iter().filter_map(entry).collect()
+    let entry = |key: &str, value: wit::Value| wit::Entry { key: key.to_owned(), value };
+    let texts = named.into_iter().filter_map(|(key, text)| Some(entry(key, wit::Value::Text(text?))));
+    let omitted = (message.omitted > 0).then(|| entry("omitted-alerts", wit::Value::Integer(message.omitted.into())));
+    texts.chain(omitted).collect()
 }
 
 pub(super) fn receipt(receipt: notifiers::Receipt) -> Receipt {

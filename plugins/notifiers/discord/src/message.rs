@@ -22,8 +22,8 @@ pub(crate) fn message(notification: &Notification, mention: Option<&str>, userna
         Some(mention) => format!("{mention} {}", notification.title()),
         None => notification.title(),
     };
-    if notification.text().is_none() && notification.alerts.len() > MOST_EMBEDS {
-        content.push_str(&format!(" (and {} more)", notification.alerts.len() - MOST_EMBEDS));
+    if notification.text().is_none() && notification.beyond(MOST_EMBEDS) > 0 {
+        content.push_str(&format!(" (and {} more)", notification.beyond(MOST_EMBEDS)));
     }
     let mut message = json!({
         "content": shorten(&content, MOST_CONTENT_CHARACTERS),

@@ -11,7 +11,7 @@ pub(crate) fn subject(notification: &Notification, prefix: &str) -> String {
     let status = notification.status.as_str().to_uppercase();
     let about = match notification.alerts.as_slice() {
         [alert] => format!("{}: {}", alert.service_name, alert.name),
-        alerts => format!("{} alerts", alerts.len()),
+        _ => format!("{} alerts", notification.beyond(0)),
     };
     let prefix = if prefix.is_empty() { String::new() } else { format!("{} ", prefix.trim()) };
     let line = match notification.attribute("title") {
@@ -33,11 +33,20 @@ pub(crate) fn text(notification: &Notification) -> String {
         }
         text.push('\n');
     }
+    if let Some(more) = more(notification) {
+        text.push_str(&format!("{more}\n\n"));
+    }
     if !notification.external_url.is_empty() {
         text.push_str(&notification.external_url);
         text.push('\n');
     }
     text
+}
+
+/// What the message has no room for.
+fn more(notification: &Notification) -> Option<String> {
+    let more = notification.beyond(notification.alerts.len());
+    (more > 0).then(|| format!("and {more} more"))
 }
 
 /// None where the operator's own words are text alone.
@@ -69,6 +78,9 @@ fn page(notification: &Notification) -> String {
             ));
         }
         html.push_str("</table></div>");
+    }
+    if let Some(more) = more(notification) {
+        html.push_str(&format!("<p>{more}</p>"));
     }
     if !notification.external_url.is_empty() {
         let url = escape(&notification.external_url);
@@ -141,6 +153,14 @@ pub(crate) mod tests {
             "Shop API: Service Down\nstatus is `<error>`\n\nstatus    firing\nseverity  critical\nservice   shop-api\n\
              since     2026-01-01 00:00:00 UTC\n\nhttps://extrack.example.com\n"
         );
+    }
+
+    #[test]
+    fn alerts_that_there_is_no_room_for_are_counted() {
+        let many = extrack_plugin::fake::with_omitted(notification(), 7);
+        assert!(text(&many).contains("\n\nand 7 more\n\nhttps://"), "{}", text(&many));
+        assert!(page(&many).contains("<p>and 7 more</p>"), "{}", page(&many));
+        assert!(!text(&notification()).contains("more"));
     }
 
     #[test]

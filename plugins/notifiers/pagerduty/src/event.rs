@@ -77,7 +77,7 @@ fn details(notification: &Notification) -> Value {
     json!({
         "text": notification.text().map(|text| shorten(text, 10 * MOST_SUMMARY_CHARACTERS)),
         "alerts": notification.alerts.iter().take(MOST_ALERTS).map(line).collect::<Vec<_>>(),
-        "omitted": notification.alerts.len().saturating_sub(MOST_ALERTS),
+        "omitted": notification.beyond(MOST_ALERTS),
     })
 }
 

@@ -21,8 +21,8 @@ pub(crate) fn message(notification: &Notification, mention: Option<&str>) -> Val
         blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": context(alert)}]}));
     }
     let mut footer = Vec::new();
-    if own.is_none() && notification.alerts.len() > MOST_ALERTS {
-        footer.push(format!("and {} more", notification.alerts.len() - MOST_ALERTS));
+    if own.is_none() && notification.beyond(MOST_ALERTS) > 0 {
+        footer.push(format!("and {} more", notification.beyond(MOST_ALERTS)));
     }
     if !notification.external_url.is_empty() {
         footer.push(format!("<{}|open External Tracking>", notification.external_url));

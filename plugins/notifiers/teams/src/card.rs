@@ -31,8 +31,8 @@ pub(crate) fn message(notification: &Notification) -> Value {
         body.push(json!({"type": "TextBlock", "wrap": true, "text": plain(&shorten(&alert.summary, MOST_SUMMARY_CHARACTERS))}));
         body.push(json!({"type": "FactSet", "facts": facts(alert)}));
     }
-    if own.is_none() && notification.alerts.len() > MOST_ALERTS {
-        let more = format!("and {} more", notification.alerts.len() - MOST_ALERTS);
+    if own.is_none() && notification.beyond(MOST_ALERTS) > 0 {
+        let more = format!("and {} more", notification.beyond(MOST_ALERTS));
         body.push(json!({"type": "TextBlock", "isSubtle": true, "text": more}));
     }
     let mut card = json!({

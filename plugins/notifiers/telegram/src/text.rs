@@ -16,8 +16,8 @@ pub(crate) fn text(notification: &Notification) -> String {
         return format!("<b>{title}</b>\n{}", escape(&shorten(text, MOST_TEXT_CHARACTERS)));
     }
     let mut paragraphs: Vec<String> = notification.alerts.iter().take(MOST_ALERTS).map(paragraph).collect();
-    if notification.alerts.len() > MOST_ALERTS {
-        paragraphs.push(format!("and {} more", notification.alerts.len() - MOST_ALERTS));
+    if notification.beyond(MOST_ALERTS) > 0 {
+        paragraphs.push(format!("and {} more", notification.beyond(MOST_ALERTS)));
     }
     if !notification.external_url.is_empty() {
         paragraphs.push(format!("<a href=\"{}\">open External Tracking</a>", escape(&notification.external_url)));

@@ -33,7 +33,7 @@ pub(crate) fn payload(notification: &Notification) -> Value {
     let mut body = json!({
         "version": "4",
         "groupKey": notification.group_key,
-        "truncatedAlerts": 0,
+        "truncatedAlerts": notification.beyond(notification.alerts.len()),
         "status": notification.status.as_str(),
         "receiver": notification.receiver,
         "groupLabels": notification.group_labels.iter().cloned().collect::<Labels>(),

@@ -1,4 +1,4 @@
-use extrack_plugin::fake::{Host, response};
+use extrack_plugin::fake::{Host, response, with_omitted};
 use extrack_plugin::json::json;
 use extrack_plugin::notifier::NotificationStatus;
 
@@ -70,6 +70,12 @@ fn posts_what_alertmanager_posts() {
             }],
         })
     );
+}
+
+#[test]
+fn says_how_many_alerts_there_was_no_room_for() {
+    let message = notification(NotificationStatus::Firing, &["Service Down", "Slow"]);
+    assert_eq!(payload::payload(&with_omitted(message, 7))["truncatedAlerts"], 7);
 }
 
 #[test]

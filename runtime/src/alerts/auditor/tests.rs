@@ -61,6 +61,7 @@ async fn finds_what_nobody_did_and_says_it_once() {
         status: NotificationStatus::Firing,
         idempotency_key: "k".to_owned(),
         alerts: vec![alert.clone()],
+        omitted: 0,
     };
     store.notification_queue(message, EPOCH_MS + 300_000).await.unwrap();
 

@@ -102,6 +102,7 @@ impl Sender {
             receiver: channel.name.clone(),
             external_url: self.deps.settings.public_url.clone(),
             alerts: notification.alerts.iter().map(named).collect(),
+            omitted: notification.omitted,
             attempt: notification.attempts + 1,
             texts: MessageTexts::default(),
             reference: None,
@@ -175,7 +176,7 @@ impl Sender {
             tracing::error!(channel = other.name, %error, "the fallback can't be kept, it is tried again with the next attempt");
             return None;
         }
-        let Notification { group_key, group_labels, reason, status, alerts, .. } = notification.clone();
+        let Notification { group_key, group_labels, reason, status, alerts, omitted, .. } = notification.clone();
         let idempotency_key = format!("{}{FALLBACK}", notification.idempotency_key);
         Some(NotificationDraft {
             group_key,
@@ -185,6 +186,7 @@ impl Sender {
             status,
             idempotency_key,
             alerts,
+            omitted,
         })
     }
 

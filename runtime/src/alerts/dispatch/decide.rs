@@ -72,9 +72,11 @@ fn tell_together(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> Grou
             false => NotificationStatus::Firing,
         };
         let reason = if message.is_repeat { NotificationReason::Repeat } else { NotificationReason::Transition };
-        let named = message.firing.iter().chain(&message.resolved).take(MAX_ALERTS);
-        let alerts = named.filter_map(|id| find(group, *id)).cloned().collect();
-        flush.notifications.push(draft(group, reason, status, alerts));
+        let alerts = message.firing.iter().chain(&message.resolved).filter_map(|id| find(group, *id));
+        let mut alerts: Vec<Alert> = alerts.cloned().collect();
+        let omitted = u32::try_from(alerts.len().saturating_sub(MAX_ALERTS)).unwrap_or(u32::MAX);
+        alerts.truncate(MAX_ALERTS);
+        flush.notifications.push(NotificationDraft { omitted, ..draft(group, reason, status, alerts) });
         flush.told_ms = Some(now_ms);
     }
     flush
@@ -114,5 +116,38 @@ fn draft(
         status,
         idempotency_key: format!("{:032x}", rand::random::<u128>()),
         alerts,
+        omitted: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::alerts::fakes;
+    use crate::domain::{ChannelId, GroupMember, Timing};
+
+    #[test]
+    fn a_message_says_how_many_alerts_it_has_no_room_for() {
+        let second = Duration::from_secs(1);
+        let members = (1..=MAX_ALERTS as i64 + 3).map(|id| {
+            let alert = Alert { rule: format!("shop-{id}/Down"), ..fakes::alert(id, &format!("shop-{id}")) };
+            GroupMember { fired: alert.clone(), alert, told: Told::Nothing }
+        });
+        let group = AlertGroup {
+            id: 1,
+            key: "all".to_owned(),
+            channel: ChannelId("ops".to_owned()),
+            labels: Vec::new(),
+            timing: Timing { wait: second, interval: second, repeat: second },
+            mute_times: Vec::new(),
+            flush_at_ms: Some(0),
+            told_ms: None,
+            revision: 0,
+            members: members.collect(),
+        };
+        let [message] = &decide(&group, false, 0).notifications[..] else { panic!("one message") };
+        assert_eq!((message.alerts.len(), message.omitted), (MAX_ALERTS, 3));
     }
 }

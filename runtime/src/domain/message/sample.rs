@@ -23,6 +23,7 @@ impl Message {
             receiver: "sample".to_owned(),
             external_url: String::new(),
             alerts: alerts.collect(),
+            omitted: 0,
             attempt: 1,
             texts: Default::default(),
             reference: None,

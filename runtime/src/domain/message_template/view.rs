@@ -37,6 +37,8 @@ pub(super) struct View {
 struct Counts {
     firing: usize,
     resolved: usize,
+    /// Those without room in the message.
+    omitted: usize,
     total: usize,
 }
 
@@ -72,7 +74,12 @@ impl View {
             reason: message.reason.as_str(),
             title: message.title(),
             severity: severest.map_or("", |severity| severity.as_str()),
-            counts: Counts { firing: firing.len(), resolved: resolved.len(), total: alerts.len() },
+            counts: Counts {
+                firing: firing.len(),
+                resolved: resolved.len(),
+                omitted: message.omitted as usize,
+                total: alerts.len() + message.omitted as usize,
+            },
             alerts,
             firing,
             resolved,

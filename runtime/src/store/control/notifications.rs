@@ -287,11 +287,12 @@ pub(super) async fn queue(
     now_ms: UnixMillis,
     draft: NotificationDraft,
 ) -> Result<Notification> {
-    let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts } = draft;
+    let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts, omitted } =
+        draft;
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO notifications (idempotency_key, group_key, group_labels, channel, reason, status, state, attempts,
-             created_ms, next_attempt_ms, alerts)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $9) RETURNING id",
+             created_ms, next_attempt_ms, alerts, omitted)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $9, $10) RETURNING id",
     )
     .bind(&idempotency_key)
     .bind(&group_key)
@@ -302,6 +303,7 @@ pub(super) async fn queue(
     .bind(NotificationState::Waiting.as_str())
     .bind(now_ms)
     .bind(serde_json::to_string(&alerts).expect("an alert has only plain fields"))
+    .bind(i64::from(omitted))
     .fetch_one(&mut *tx)
     .await
     .map_err(|source| exists(source, "notification", &idempotency_key))?;
@@ -333,6 +335,7 @@ pub(super) async fn queue(
         resent_ms: None,
         digest: None,
         alerts,
+        omitted,
     })
 }
 
@@ -361,5 +364,6 @@ pub(super) fn notification_from(row: &SqliteRow) -> Result<Notification> {
         resent_ms: row.try_get("resent_ms")?,
         digest: row.try_get("digest_id")?,
         alerts: word(row, "alerts", WHAT, id, |text| serde_json::from_str(text).ok())?,
+        omitted: u32::try_from(row.try_get::<i64, _>("omitted")?).unwrap_or(u32::MAX),
     })
 }

@@ -150,6 +150,7 @@ mod tests {
             status,
             idempotency_key: key.to_owned(),
             alerts: Vec::new(),
+            omitted: 0,
         }
     }
 

@@ -101,6 +101,7 @@ fn message(key: &str, alerts: Vec<Alert>) -> NotificationDraft {
         status: if is_over { NotificationStatus::Resolved } else { NotificationStatus::Firing },
         idempotency_key: key.to_owned(),
         alerts,
+        omitted: 0,
     }
 }
 
