@@ -11,6 +11,7 @@ pub mod auditor;
 pub mod backtest;
 pub mod clock;
 pub mod delivery;
+mod destinations;
 pub mod dispatch;
 pub mod engine;
 pub mod escalator;

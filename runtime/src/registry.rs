@@ -147,15 +147,20 @@ impl Registry {
         self.take_over(state.files.clone(), stored).await;
     }
 
-    /// What an entry of `alerts.yaml` would be in force as, for each service that it selects; nothing is changed.
-    pub async fn rule_try(&self, spec: Value) -> Result<Vec<AlertRule>, Vec<Fault>> {
+    /// What an entry of `alerts.yaml` would be in force as, for each service that it selects, with these plugins or else those
+    /// that are there; nothing is changed.
+    pub async fn rule_try(
+        &self,
+        spec: Value,
+        plugins: Option<&dyn PluginDirectory>,
+    ) -> Result<Vec<AlertRule>, Vec<Fault>> {
         let state = self.state();
         let mut report = Report::default();
         Schema::of::<AlertSpec>().check(&spec, "", &[], &mut report);
         report.next_stage();
         let spec: Option<AlertSpec> = prune_and_parse(spec, "", &mut report);
         let Some(spec) = spec.filter(|_| report.faults.is_empty()) else { return Err(report.faults) };
-        let mut compiler = self.compiler(&state.files);
+        let mut compiler = self.compiler_with(&state.files, plugins.unwrap_or(self.shared.plugins.as_ref()));
         let shared = compiler.shared_rule(&spec, "").await;
         let Some(shared) = shared.filter(|_| compiler.report.faults.is_empty()) else {
             return Err(compiler.report.faults);
@@ -348,7 +353,11 @@ impl Registry {
     }
 
     fn compiler(&self, files: &CheckedFiles) -> Compiler<'_> {
-        let mut compiler = Compiler::new(files.defaults, self.shared.plugins.as_ref(), Origin::Api);
+        self.compiler_with(files, self.shared.plugins.as_ref())
+    }
+
+    fn compiler_with<'a>(&self, files: &CheckedFiles, plugins: &'a dyn PluginDirectory) -> Compiler<'a> {
+        let mut compiler = Compiler::new(files.defaults, plugins, Origin::Api);
         compiler.has_default_channels = !files.default_channels.is_empty() || files.routing.route.is_some();
         compiler.escalation_names = files.escalations.policies.keys().cloned().collect();
         compiler.templates = files.templates.clone();

@@ -47,7 +47,9 @@ async fn measure() {
             look_back,
             interval: Duration::from_millis(EVERY_MS as u64),
             retries: Default::default(),
-            tick: None,
+            tick: Duration::from_secs(15),
+            ticks: version.ticks(),
+            no_data_after: Some(Duration::from_secs(300)),
             since_ms: START_MS,
             until_ms: i64::MAX,
         };

@@ -1,6 +1,6 @@
 //! Backtests against what really happened.
 
-use extrack_tests::{Inbox, PATIENCE, TargetServer, TestRuntime, wait_for};
+use extrack_tests::{Inbox, PATIENCE, TargetServer, TestRuntime, components, wait_for};
 use serde_json::{Value, json};
 
 const ALERTS: &str = r#"
@@ -17,7 +17,7 @@ async fn a_backtest_finds_the_alerts_that_fired_and_leaves_no_trace() {
     let services = format!(
         r#"
 services:
-  - {{name: "Shop API", baseUrl: "{}", healthEndpoint: "/health", monitoring: {{interval: 1, timeout: 900}}}}
+  - {{name: "Shop API", baseUrl: "{}", healthEndpoint: "/health", monitoring: {{interval: 1, timeout: 5000}}}}
 "#,
         nginx.url()
     );
@@ -36,11 +36,15 @@ services:
         if healthy > 0 { Ok(()) } else { Err("none".to_owned()) }
     })
     .await;
-    for round in 1..=2 {
+    for (round, state) in [(1, "firing"), (2, "firing"), (3, "suppressed")] {
+        if state == "suppressed" {
+            let silence = ["silences", "add", "--match", "service=shop-api", "--for", "1h", "--comment", "moving"];
+            assert_eq!(runtime.cli(silence).await.code, Some(0));
+        }
         nginx.stop().await;
         wait_for("an alert", PATIENCE, async || {
-            let firing = api.list("/api/v1/alerts?state=firing").await;
-            if firing.len() == 1 { Ok(()) } else { Err(format!("{firing:?}")) }
+            let open = api.list(&format!("/api/v1/alerts?state={state}")).await;
+            if open.len() == 1 { Ok(()) } else { Err(format!("{open:?}")) }
         })
         .await;
         nginx.restart().await;
@@ -55,11 +59,13 @@ services:
 
     let said = runtime.cli(["rule", "backtest", "--rule", "Service Down", "--since", "1h", "--json"]).await;
     let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
-    assert_eq!((&report["fired"], &report["reallyFired"], &report["reallyFound"]), (&2.into(), &2.into(), &2.into()));
+    assert_eq!((&report["fired"], &report["reallyFired"], &report["reallyFound"]), (&3.into(), &3.into(), &3.into()));
     assert_eq!(report["impure"], false);
     assert_eq!(report["messages"], json!({"hook": 4}));
     let really = api.list("/api/v1/alerts").await;
     let found: Vec<&Value> = report["services"][0]["alerts"].as_array().unwrap().iter().collect();
+    let muted: Vec<&Value> = found.iter().map(|alert| &alert["suppressedBy"]).collect();
+    assert_eq!(muted, [&Value::Null, &Value::Null, &"silence 1".into()]);
     for (found, really) in found.iter().zip(really.iter().rev()) {
         assert_eq!((&found["firedAt"], &found["resolvedAt"]), (&really["firedAt"], &really["resolvedAt"]));
     }
@@ -72,11 +78,28 @@ services:
     let said = runtime.cli(["rule", "backtest", "--rule", file.to_str().unwrap(), "--since", "1h", "--json"]).await;
     let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
     assert_eq!((&report["fired"], &report["reallyFound"]), (&0.into(), &0.into()));
-    assert_eq!(report["services"][0]["cleared"], 2);
-    assert_eq!(report["services"][0]["current"].as_array().map(Vec::len), Some(2));
+    assert_eq!(report["services"][0]["cleared"], 3);
+    assert_eq!(report["services"][0]["current"].as_array().map(Vec::len), Some(3));
     let text = runtime.cli(["rule", "backtest", "--rule", "Service Down", "--since", "1h"]).await.out;
-    assert!(text.contains("would have fired 2 time(s)") && text.contains("4 message(s) to hook"), "{text}");
+    for wanted in ["would have fired 3 time(s)", "4 message(s) to hook", "(muted by silence 1)"] {
+        assert!(text.contains(wanted), "`{wanted}` is not in {text}");
+    }
 
-    assert_eq!(api.list("/api/v1/alerts").await.len(), 2);
+    // A rule that is not installed, and is not by this.
+    let component = components::path("rule-impure");
+    let file = folder.path().join("odd.yaml");
+    std::fs::write(&file, "name: Odd\ntype: rule-impure\n").unwrap();
+    let odd = ["rule", "backtest", "--rule", file.to_str().unwrap(), "--since", "1h", "--json"];
+    let refused = runtime.cli(odd).await;
+    assert!(refused.code != Some(0) && refused.err.contains("rule-impure"), "{refused:?}");
+    let said = runtime.cli(odd.into_iter().chain(["--plugin", component.to_str().unwrap()])).await;
+    let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+    assert_eq!(report["plugin"], "rule-impure");
+    assert!(report["fired"].as_u64().is_some_and(|fired| fired > 0), "{report}");
+    assert_eq!(report["services"][0]["really"], json!([]));
+    let plugins = api.list("/api/v1/plugins").await;
+    assert!(plugins.iter().all(|plugin| plugin["name"] != "rule-impure"), "{plugins:?}");
+
+    assert_eq!(api.list("/api/v1/alerts").await.len(), 3);
     assert_eq!(inbox.received("/hook").len(), 4);
 }

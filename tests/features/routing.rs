@@ -13,7 +13,7 @@ fn services(vendor: &Vendor, count: usize) -> String {
     let mut add = |slug: &str, path: &str, more: &str| {
         let url = vendor.url();
         yaml.push_str(&format!(
-            "  - {{name: {slug}, baseUrl: \"{url}\", healthEndpoint: \"{path}\", monitoring: {{interval: 1, timeout: 900}}{more}}}\n"
+            "  - {{name: {slug}, baseUrl: \"{url}\", healthEndpoint: \"{path}\", monitoring: {{interval: 1, timeout: 5000}}{more}}}\n"
         ));
     };
     for index in 0..count {
@@ -129,9 +129,103 @@ async fn a_silence_mutes_until_it_is_ended_and_the_preview_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_each_step_of_a_message_loses_and_reorders_nothing() {
+    let (vendor, mut inbox) = (Vendor::start().await, Inbox::start().await);
+    let mut runtime = TestRuntime::builder().services(services(&vendor, 1)).alerts(alerts(&inbox, 3)).start().await;
+    wait_for_alerts(&runtime.api(), "firing", 0).await;
+    let mut keys: Vec<String> = Vec::new();
+    // Both directions: the message of the beginning, and that of the end.
+    for (code, state, status) in [(503, "firing", "firing"), (200, "resolved", "resolved")] {
+        inbox.set_mood(Mood::Refusing).await;
+        vendor.set_status("/shop", code);
+        // The transition is committed, and its group waits.
+        wait_for_alerts(&runtime.api(), state, 1).await;
+        runtime.kill().await;
+
+        // The message is committed, and nobody takes it.
+        runtime.start().await;
+        let tried = wait_for("an attempt that failed", PATIENCE, async || {
+            let waiting = runtime.api().list("/api/v1/notifications?state=waiting").await;
+            match waiting.first().filter(|one| !one["attempts"].as_array().expect("a list").is_empty()) {
+                Some(one) if one["status"] == status => Ok(one.clone()),
+                _ => Err(format!("{waiting:?}")),
+            }
+        })
+        .await;
+        runtime.kill().await;
+
+        // The other side has it, and has not answered.
+        inbox.set_mood(Mood::Silent).await;
+        let before = inbox.all().len();
+        runtime.start().await;
+        wait_for_messages(&inbox, before + 1).await;
+        runtime.kill().await;
+
+        // The other side has answered, and perhaps nobody has written that down.
+        inbox.set_mood(Mood::Up).await;
+        runtime.start().await;
+        wait_for_messages(&inbox, before + 2).await;
+        runtime.kill().await;
+
+        runtime.start().await;
+        let delivered = wait_for("the delivery to be on record", PATIENCE, async || {
+            let all = runtime.api().list("/api/v1/notifications").await;
+            let found = all.iter().find(|one| one["id"] == tried["id"]).cloned();
+            found.filter(|one| one["state"] == "delivered").ok_or_else(|| format!("{all:?}"))
+        })
+        .await;
+        assert_eq!(delivered["idempotencyKey"], tried["idempotencyKey"]);
+        keys.push(delivered["idempotencyKey"].as_str().expect("a text").to_owned());
+    }
+    assert_eq!(runtime.api().list("/api/v1/notifications").await.len(), 2, "one beginning and one end");
+    let arrived: Vec<(String, String)> = inbox
+        .all()
+        .iter()
+        .map(|message| {
+            let key = message.headers["idempotency-key"].to_str().expect("a text").trim_matches('"').to_owned();
+            (message.body["status"].as_str().unwrap_or_default().to_owned(), key)
+        })
+        .collect();
+    let ends = arrived.iter().position(|(status, _)| status == "resolved").expect("the end was told");
+    assert!((2..=3).contains(&ends) && (4..=6).contains(&arrived.len()), "{arrived:?}");
+    for (index, (status, key)) in arrived.iter().enumerate() {
+        let (wanted, wanted_key) = if index < ends { ("firing", &keys[0]) } else { ("resolved", &keys[1]) };
+        assert_eq!((status.as_str(), key), (wanted, wanted_key), "{arrived:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_escalation_of_a_route_tells_others_when_nobody_comes() {
+    let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
+    let ladder = format!(
+        "escalations:\n  ladder: {{steps: [{{wait: 1, notify: [{{channel: webhook, name: boss, url: \"{}\"}}]}}]}}\n",
+        inbox.url("/boss")
+    );
+    let alerts = alerts(&inbox, 0).replace("  receiver: ops\n", "  receiver: ops\n  escalation: ladder\n") + &ladder;
+    let runtime = TestRuntime::builder().services(services(&vendor, 1)).alerts(alerts).start().await;
+    vendor.set_status("/shop", 503);
+    let told = |path: &str| -> Vec<String> {
+        inbox.received(path).iter().map(|message| message.body["status"].as_str().unwrap_or("?").to_owned()).collect()
+    };
+    wait_for("the second one to be told", PATIENCE, async || {
+        if told("/boss") == ["firing"] { Ok(()) } else { Err(format!("{:?}", inbox.all())) }
+    })
+    .await;
+    let alert = &wait_for_alerts(&runtime.api(), "firing", 1).await[0];
+    let history = runtime.api().get(&format!("/api/v1/alerts/{}", alert["id"])).await.expect(200);
+    assert!(history.to_string().contains("escalation `ladder`, step 1: tells boss"), "{history:#}");
+    vendor.set_status("/shop", 200);
+    wait_for("both to hear of the end", PATIENCE, async || {
+        let ended = [told("/ops"), told("/boss")].iter().all(|told| *told == ["firing", "resolved"]);
+        if ended { Ok(()) } else { Err(format!("{:?}", inbox.all())) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_between_transition_and_message_and_between_message_and_delivery_loses_and_doubles_nothing() {
     let (vendor, mut inbox) = (Vendor::start().await, Inbox::start().await);
-    let mut runtime = TestRuntime::builder().services(services(&vendor, 2)).alerts(alerts(&inbox, 6)).start().await;
+    let mut runtime = TestRuntime::builder().services(services(&vendor, 2)).alerts(alerts(&inbox, 15)).start().await;
     vendor.set_status("/shop", 503);
     wait_for_alerts(&runtime.api(), "firing", 2).await;
     assert_eq!(runtime.api().list("/api/v1/notifications").await.len(), 0, "the group waits");

@@ -20,6 +20,8 @@ pub enum Mood {
     Failing,
     /// Nothing listens.
     Refusing,
+    /// Takes what comes, and never answers.
+    Silent,
 }
 
 /// One message that was accepted.
@@ -100,16 +102,27 @@ async fn accept(
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, &'static str) {
-    let mut shared = lock(&shared);
-    if shared.mood != Mood::Up {
-        shared.refused += 1;
+    if !keep(&mut lock(&shared), &uri, headers, body) {
         return (StatusCode::SERVICE_UNAVAILABLE, "come back later\n");
     }
-    let raw = body.clone();
-    let body =
-        serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-    shared.received.push(Received { path: uri.path().to_owned(), headers, body, raw });
+    let mood = lock(&shared).mood;
+    if mood == Mood::Silent {
+        // Ends with its connection.
+        std::future::pending::<()>().await;
+    }
     (StatusCode::OK, "ok")
+}
+
+/// False: it is turned away.
+fn keep(shared: &mut Shared, uri: &Uri, headers: HeaderMap, raw: Bytes) -> bool {
+    if !matches!(shared.mood, Mood::Up | Mood::Silent) {
+        shared.refused += 1;
+        return false;
+    }
+    let body =
+        serde_json::from_slice(&raw).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&raw).into_owned()));
+    shared.received.push(Received { path: uri.path().to_owned(), headers, body, raw });
+    true
 }
 
 fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {

@@ -3,6 +3,7 @@
 
 mod compare;
 mod report;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -10,18 +11,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::{Alert, AlertId, AlertRule, History, NoData, Observation, RuleMemory, UnixMillis, Verdict};
 use futures::future::BoxFuture;
-use schemars::JsonSchema;
-use serde::Serialize;
-
-use crate::domain::{Alert, AlertId, AlertRule, History, Observation, RuleMemory, UnixMillis, Verdict};
 
 use super::history::{Reach, ServiceHistory};
-use super::lifecycle;
+use super::lifecycle::{self, Judgement};
 use super::ports::PortResult;
 
 pub use compare::{Compared, compare};
 pub use report::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest, RuleChoice, ServiceBacktest};
+pub use telling::{Played, Telling, tell};
 
 /// Observations read at once: a few megabytes, and the next ones are read while these are judged.
 const PAGE: usize = 10_000;
@@ -64,15 +63,18 @@ pub struct BacktestRun {
     pub interval: Duration,
     /// How often a failed run is repeated before anybody suspects the service, by probe.
     pub retries: BTreeMap<String, u32>,
-    /// How often the rule is judged although nothing arrived, if it asks for that; the moments are those of the engine.
-    pub tick: Option<Duration>,
+    /// How often the engine judges rules that ask for it although nothing arrived, and looks for those without data.
+    pub tick: Duration,
+    /// The rule asks for that.
+    pub ticks: bool,
+    /// How long it may be without a verdict; none: for ever.
+    pub no_data_after: Option<Duration>,
     pub since_ms: UnixMillis,
     pub until_ms: UnixMillis,
 }
 
 /// An alert that would have fired, or did.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
     /// First breach.
     pub started_ms: UnixMillis,
@@ -81,6 +83,8 @@ pub struct Episode {
     pub resolved_ms: Option<UnixMillis>,
     /// The value found beside the value wanted, as it fired.
     pub summary: String,
+    /// When it began and ceased to flap.
+    pub flapping: Vec<(UnixMillis, bool)>,
 }
 
 impl Episode {
@@ -91,6 +95,7 @@ impl Episode {
             fired_ms: alert.fired_ms?,
             resolved_ms: alert.resolved_ms,
             summary: alert.summary.clone(),
+            flapping: Vec::new(),
         })
     }
 }
@@ -145,9 +150,16 @@ struct Player<'a> {
     reach: Reach,
     history: Arc<ServiceHistory>,
     open: Option<Alert>,
+    /// Of the open alert.
+    flapping: Vec<(UnixMillis, bool)>,
     memory: RuleMemory,
-    /// As of when a tick judged it last: it is never judged as of an earlier moment.
+    /// As of when the engine looked at it last although nothing arrived: it is never judged as of an earlier moment.
     ticked_ms: UnixMillis,
+    /// As of when it last said `ok` or `breached`.
+    judged_ms: UnixMillis,
+    /// Why it says neither.
+    unjudged: String,
+    is_silent: bool,
     outcome: BacktestOutcome,
 }
 
@@ -162,8 +174,12 @@ impl<'a> Player<'a> {
             reach,
             history: Arc::new(history),
             open: None,
+            flapping: Vec::new(),
             memory: RuleMemory::default(),
             ticked_ms: run.since_ms.saturating_sub(1),
+            judged_ms: run.since_ms,
+            unjudged: String::new(),
+            is_silent: false,
             outcome: BacktestOutcome::default(),
         }
     }
@@ -184,23 +200,40 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// The moments before this one at which the engine would have judged it although nothing arrived.
+    /// The moments before this one at which the engine would have looked at it although nothing arrived.
     async fn tick_until(&mut self, until_ms: UnixMillis, row: &mut dyn RuleRow) {
-        let Some(tick) = self.run.tick else { return };
-        let period_ms = i64::try_from(tick.as_millis()).unwrap_or(i64::MAX).max(1);
-        loop {
-            let next_ms = self.ticked_ms - self.ticked_ms.rem_euclid(period_ms) + period_ms;
-            if next_ms >= until_ms {
-                return;
-            }
+        while let Some(next_ms) = self.next_tick_ms().filter(|next_ms| *next_ms < until_ms) {
             self.ticked_ms = next_ms;
-            self.judge(None, row).await;
+            if self.run.ticks {
+                self.judge(None, row).await;
+            }
+            if lifecycle::is_without_data(self.judged_ms, self.run.no_data_after, next_ms) {
+                self.notice_silence(next_ms);
+            }
         }
+    }
+
+    /// Of the moments at which there is something to do.
+    fn next_tick_ms(&self) -> Option<UnixMillis> {
+        let period_ms = i64::try_from(self.run.tick.as_millis()).unwrap_or(i64::MAX).max(1);
+        let from = |at_ms: UnixMillis| at_ms.saturating_add((period_ms - at_ms.rem_euclid(period_ms)) % period_ms);
+        let next_ms = from(self.ticked_ms.saturating_add(1));
+        if self.run.ticks {
+            return Some(next_ms);
+        }
+        // One that fired has nothing more to say of the silence; one that is pending has to wait for its duration.
+        let is_done = match self.run.rule.life.no_data {
+            NoData::Keep => true,
+            NoData::Ok => self.is_silent,
+            NoData::Alert => self.is_silent && self.open.as_ref().is_none_or(|alert| alert.fired_ms.is_some()),
+        };
+        let after_ms = i64::try_from(self.run.no_data_after?.as_millis()).unwrap_or(i64::MAX);
+        (!is_done).then(|| next_ms.max(from(self.judged_ms.saturating_add(after_ms))))
     }
 
     /// As an observation arrives, or none.
     async fn judge(&mut self, judged: Option<&Observation>, row: &mut dyn RuleRow) {
-        let history = match self.run.tick.is_some() && self.ticked_ms > self.history.now_ms() {
+        let history = match self.run.ticks && self.ticked_ms > self.history.now_ms() {
             true => Arc::new(self.history.at(self.ticked_ms)),
             false => self.history.clone(),
         };
@@ -211,12 +244,21 @@ impl<'a> Player<'a> {
         };
         self.outcome.evaluations += 1;
         let verdict = row.evaluate(seen, now_ms).await;
+        if matches!(verdict, Ok(Verdict::Ok(_) | Verdict::Breached(_))) {
+            self.judged_ms = self.judged_ms.max(now_ms);
+            self.is_silent = false;
+            self.unjudged.clear();
+        }
         match verdict {
             Ok(Verdict::Breached(_)) if self.open.is_none() && judged.is_some_and(|run| self.is_retried(run)) => {}
-            Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) => self.decide(&verdict, now_ms),
-            Ok(Verdict::NoOpinion(_)) => {}
+            Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) => {
+                let judged = lifecycle::judge(self.open.as_ref(), &self.memory, &verdict, &self.run.rule, now_ms);
+                self.take_over(judged, now_ms);
+            }
+            Ok(Verdict::NoOpinion(reason)) => self.unjudged = reason,
             Err(error) => {
                 self.outcome.failures += 1;
+                self.unjudged = format!("the rule fails: {}", error.0);
                 self.outcome.first_failure.get_or_insert(error.0);
             }
         }
@@ -225,32 +267,50 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// It could not be judged for long.
+    fn notice_silence(&mut self, now_ms: UnixMillis) {
+        if std::mem::replace(&mut self.is_silent, true) && self.run.rule.life.no_data != NoData::Alert {
+            return;
+        }
+        let reason = match self.unjudged.as_str() {
+            "" => "no run of its probes gave an answer",
+            reason => reason,
+        };
+        let finding = lifecycle::no_data_finding(self.judged_ms, now_ms, reason);
+        let judged = lifecycle::judge_no_data(self.open.as_ref(), &self.memory, finding, &self.run.rule, now_ms);
+        self.take_over(judged, now_ms);
+    }
+
     /// The service has another chance before anybody suspects it.
     fn is_retried(&self, judged: &Observation) -> bool {
         self.run.retries.get(&judged.probe).is_some_and(|times| self.history.is_retried(judged, *times))
     }
 
-    fn decide(&mut self, verdict: &Verdict, now_ms: UnixMillis) {
-        let judged = lifecycle::judge(self.open.as_ref(), &self.memory, verdict, &self.run.rule, now_ms);
+    fn take_over(&mut self, judged: Judgement, now_ms: UnixMillis) {
         self.memory = judged.memory;
         let Some(change) = judged.change else { return };
-        let fired = self.open.as_ref().filter(|alert| alert.fired_ms.is_some()).map(|alert| alert.summary.clone());
+        let before = self.open.take();
         let mut alert = lifecycle::alert_of(&change.alert, AlertId(0));
         if alert.state.is_open() {
+            if before.is_some_and(|before| before.marks.flapping) != alert.marks.flapping {
+                self.flapping.push((now_ms, alert.marks.flapping));
+            }
             self.open = Some(alert);
             return;
         }
-        // As it was when it fired.
-        alert.summary = fired.unwrap_or(alert.summary);
-        self.open = None;
+        if let Some(fired) = before.filter(|alert| alert.fired_ms.is_some()) {
+            // As it was when it fired.
+            alert.summary = fired.summary;
+        }
         self.keep(&alert);
     }
 
     fn keep(&mut self, alert: &Alert) {
+        let flapping = std::mem::take(&mut self.flapping);
         match Episode::of(alert) {
             None => self.outcome.cleared += 1,
             Some(_) if self.outcome.episodes.len() >= MOST_EPISODES => self.outcome.omitted += 1,
-            Some(episode) => self.outcome.episodes.push(episode),
+            Some(episode) => self.outcome.episodes.push(Episode { flapping, ..episode }),
         }
     }
 

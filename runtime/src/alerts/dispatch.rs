@@ -23,7 +23,7 @@ use super::signals::AlertSignals;
 
 pub use decide::decide;
 pub use group::first_flush_ms;
-pub use sweep::{labelled, mutes_of};
+pub use sweep::{is_quiet_time, labelled, mutes_of};
 
 /// Groups read at once; each has all its alerts.
 const GROUPS: u32 = 128;
@@ -105,7 +105,7 @@ impl Dispatcher {
             let mut flushes = Vec::with_capacity(due.len());
             for mut group in due.into_iter().filter(|group| sweep.covers(group)) {
                 sweep.hold(&mut group, now_ms);
-                flushes.push(decide(&group, sweep.is_quiet_time(&group, now_ms), now_ms));
+                flushes.push(decide(&group, is_quiet_time(&group, &catalog, now_ms), now_ms));
             }
             // What changed while it was looked at stays due, and is read again.
             let queued = self.deps.store.group_flush(flushes, now_ms).await?;

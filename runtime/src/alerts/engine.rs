@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Alert, Catalog, ChannelId, Observation, RuleMemory, UnixMillis};
@@ -40,12 +40,10 @@ pub struct EngineSettings {
     /// Before a transition whose commit failed is tried again; doubles up to `longest_retry`.
     pub first_retry: Duration,
     pub longest_retry: Duration,
-    /// How often rules that say nothing are looked for.
-    pub patrol: Duration,
     /// For the turns still to be taken when the program stops.
     pub grace: Duration,
-    /// How often the rules that ask for it are judged although nothing arrived. The moments are whole multiples of it since
-    /// 1970, so that a backtest has the same ones.
+    /// How often the rules that ask for it are judged although nothing arrived, and those that say nothing are looked for. The
+    /// moments are whole multiples of it since 1970, so that a backtest has the same ones.
     pub tick: Duration,
 }
 
@@ -59,7 +57,6 @@ impl Default for EngineSettings {
             history_deadline: Duration::from_secs(10),
             first_retry: Duration::from_secs(1),
             longest_retry: Duration::from_secs(30),
-            patrol: Duration::from_secs(15),
             grace: Duration::from_secs(5),
             tick: Duration::from_secs(15),
         }
@@ -107,6 +104,8 @@ struct Stall {
     due: bool,
     /// Has to judge the rules that look at the passing of time, as of this moment.
     tick_ms: Option<UnixMillis>,
+    /// Has to look for rules that have said nothing for too long, as of this moment.
+    silence_ms: Option<UnixMillis>,
     queued: bool,
     retry_at: Option<Instant>,
     failures: u32,
@@ -114,7 +113,7 @@ struct Stall {
 
 impl Stall {
     fn has_work(&self) -> bool {
-        self.due || self.tick_ms.is_some() || !self.queue.is_empty()
+        self.due || self.tick_ms.is_some() || self.silence_ms.is_some() || !self.queue.is_empty()
     }
 }
 
@@ -151,8 +150,6 @@ impl AlertEngine {
         let mut current = catalog.borrow_and_update().clone();
         self.all_due(&current);
         let (mut published, mut arriving) = (true, true);
-        let mut patrol = tokio::time::interval(self.core.deps.settings.patrol);
-        patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.tick(&current);
         let mut tick_at = self.next_tick();
         loop {
@@ -169,7 +166,6 @@ impl AlertEngine {
                     }
                     Err(_) => published = false,
                 },
-                _ = patrol.tick() => self.overdue_due(),
                 () = sleep_until(retry_at), if retry_at.is_some() => self.retry_due(),
                 () = tokio::time::sleep_until(tick_at) => {
                     self.tick(&current);
@@ -260,25 +256,12 @@ impl AlertEngine {
         }
     }
 
-    /// Rules that have said nothing for too long.
-    fn overdue_due(&mut self) {
-        let now_ms = self.core.deps.clock.now_ms();
-        self.core.deps.signals.beat(now_ms);
-        let is_overdue = |stall: &Stall| stall.lane.as_ref().is_some_and(|lane| lane.is_overdue(now_ms));
-        let overdue = self.stalls.iter().filter(|(_, stall)| is_overdue(stall));
-        let slugs: Vec<String> = overdue.map(|(slug, _)| slug.clone()).collect();
-        for slug in slugs {
-            if let Some(stall) = self.stalls.get_mut(&slug) {
-                stall.due = true;
-            }
-            self.make_ready(&slug);
-        }
-    }
-
-    /// Services with a rule that asks for it get a turn, whether they have been heard of or not. There are at most as many as
-    /// the catalog has, and a turn that has not been taken yet is not added to.
+    /// Services with a rule that asks for it get a turn, whether they have been heard of or not, and so do those with a rule that
+    /// has said nothing for too long. There are at most as many as the catalog has, and a turn that has not been taken yet is
+    /// not added to.
     fn tick(&mut self, catalog: &Catalog) {
         let now_ms = self.core.deps.clock.now_ms();
+        self.core.deps.signals.beat(now_ms);
         let tick_ms = now_ms - now_ms.rem_euclid(self.tick_period_ms());
         for (slug, rules) in &catalog.rules {
             if rules.iter().any(|rule| self.core.deps.rules.ticks(rule)) {
@@ -286,6 +269,15 @@ impl AlertEngine {
                 self.make_ready(slug);
             }
         }
+        let is_overdue = |stall: &Stall| stall.lane.as_ref().is_some_and(|lane| lane.is_overdue(tick_ms));
+        let overdue = self.stalls.iter_mut().filter(|(_, stall)| is_overdue(stall));
+        let slugs: Vec<String> = overdue
+            .map(|(slug, stall)| {
+                stall.silence_ms = Some(tick_ms);
+                slug.clone()
+            })
+            .collect();
+        slugs.iter().for_each(|slug| self.make_ready(slug));
     }
 
     /// By the clock each time anew: it may have been set.
@@ -319,7 +311,7 @@ impl AlertEngine {
             stall.queued = false;
             stall.running = true;
             stall.due = false;
-            let tick_ms = stall.tick_ms.take();
+            let (tick_ms, silence_ms) = (stall.tick_ms.take(), stall.silence_ms.take());
             let behind = stall.queue.len().saturating_sub(self.core.deps.settings.judged_behind);
             if behind > 0 {
                 metrics::counter!("extrack_alert_evaluations_coalesced_total").increment(behind as u64);
@@ -329,6 +321,7 @@ impl AlertEngine {
                 judged: stall.queue.pop_front(),
                 waiting: stall.queue.iter().map(|observation| observation.run_id).collect(),
                 tick_ms,
+                silence_ms,
                 catalog: Arc::clone(catalog),
             };
             // Taken away by a panic: begins anew with what the stores know.

@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod draft;
+mod no_data;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use super::ports::{AlertDraft, EventDraft};
 pub use by_hand::{acknowledge, expire, resolve_by_hand, unacknowledge};
 pub use draft::alert_of;
 use draft::{describe, draft_of, event, opening, text_of};
+pub use no_data::{is_without_data, no_data_after, no_data_finding};
 
 /// Who acts when the engine does.
 pub const ENGINE: &str = "engine";

@@ -84,8 +84,11 @@ pub(super) struct ReportBody {
     really_found: usize,
     /// The rule says different things for the same history: nothing here can be relied on.
     impure: bool,
-    /// By the name of the channel: a message for each alert that fires and for each that ends. Grouping makes them fewer.
+    /// By the name of the channel: messages after routing, grouping, repeats and escalation, if nobody had acknowledged
+    /// anything. Silences and maintenance are those of that time, everything else is as it is configured now.
     messages: BTreeMap<String, u64>,
+    /// There would have been more messages than were counted.
+    messages_cut: bool,
     services: Vec<ServiceBody>,
 }
 
@@ -117,6 +120,8 @@ struct EpisodeBody {
     resolved_at: Option<String>,
     firing_ms: i64,
     summary: String,
+    /// In `alerts`: what would have kept people from hearing of it when it fired, such as `silence 3`.
+    suppressed_by: Option<String>,
     /// In `alerts`: it really fired as well. In `really` and `current`: it would have fired too.
     matched: bool,
 }
@@ -139,6 +144,7 @@ impl From<&BacktestReport> for ReportBody {
             really_found: sum(|service| service.with_really.both.len()),
             impure: report.services.iter().any(|service| service.outcome.is_impure),
             messages: report.messages.clone(),
+            messages_cut: report.messages_cut,
             services: report.services.iter().map(|service| service_body(service, report.until_ms)).collect(),
         }
     }
@@ -152,19 +158,25 @@ fn service_body(service: &ServiceBacktest, until_ms: UnixMillis) -> ServiceBody 
             resolved_at: episode.resolved_ms.map(rfc3339),
             firing_ms: (episode.resolved_ms.unwrap_or(until_ms) - episode.fired_ms).max(0),
             summary: episode.summary.clone(),
+            suppressed_by: None,
             matched: is_matched(index),
         };
         episodes.iter().enumerate().map(body).collect()
     };
     let is_second = |compared: &Compared, index: usize| compared.both.iter().any(|(_, second)| *second == index);
     let outcome = &service.outcome;
+    let mut alerts =
+        list(&outcome.episodes, &|index| service.with_really.both.iter().any(|(first, _)| *first == index));
+    for (index, mute) in &service.suppressed_by {
+        alerts[*index].suppressed_by = Some(mute.clone());
+    }
     ServiceBody {
         service: service.service.clone(),
         evaluations: outcome.evaluations,
         failures: outcome.failures,
         first_failure: outcome.first_failure.clone(),
         cleared: outcome.cleared,
-        alerts: list(&outcome.episodes, &|index| service.with_really.both.iter().any(|(first, _)| *first == index)),
+        alerts,
         omitted: outcome.omitted,
         really: list(&service.really, &|index| is_second(&service.with_really, index)),
         current: service

@@ -7,25 +7,30 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::alerts::EngineSettings;
 use crate::alerts::backtest::{
     BacktestOutcome, BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest, BacktestRun, Episode,
-    ObservationPages, RuleChoice, RuleRow, ServiceBacktest, backtest, compare,
+    ObservationPages, Played, RuleChoice, RuleRow, ServiceBacktest, Telling, backtest, compare, tell,
 };
+use crate::alerts::lifecycle::no_data_after;
 use crate::alerts::ports::{PortError, PortResult};
+use crate::alerts::{EngineSettings, mutes_of};
 use crate::api::parts::Backtests;
-use crate::domain::{AlertRule, Catalog, ChannelId, History, Labels, UnixMillis, Verdict};
+use crate::domain::{AlertRule, Catalog, History, PluginInfo, PluginKind, UnixMillis, Verdict, now_ms};
 use crate::plugin_host::{self, PluginHost, RuleVersion};
-use crate::registry::Registry;
-use crate::store::{ControlStore, ResultStore};
+use crate::registry::{Fault, PluginDirectory, Registry};
+use crate::store::{ControlError, ControlStore, ResultStore};
 
 /// Each takes a core for as long as it lasts.
 const AT_ONCE: usize = 1;
 
 /// As many alerts as a backtest keeps of one service.
 const MOST_REAL: u32 = 1_000;
+
+/// The newest ones, as many as the store reads at once.
+const MOST_SILENCES: u32 = 1_000;
 
 /// For a service without probes of its own, as in the alert engine.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(60);
@@ -50,8 +55,10 @@ impl Backtester {
     ) -> Result<BacktestReport, BacktestRefusal> {
         let _turn = self.turns.try_acquire().map_err(|_| BacktestRefusal::Busy)?;
         let catalog = self.registry.catalog();
-        let rules = select(self.rules(&catalog, &request.rule).await?, request.services.as_deref())?;
-        let version = self.version(&rules[0], &request).await?;
+        let candidate = self.candidate(&request).await?;
+        let rules = self.rules(&catalog, &request.rule, candidate.as_ref()).await?;
+        let rules = select(rules, request.services.as_deref())?;
+        let version = self.version(&rules[0], candidate)?;
         let between = (request.since_ms, request.until_ms);
         let mut total = 0;
         for rule in &rules {
@@ -65,20 +72,32 @@ impl Backtester {
         };
         note(0);
         let (mut services, mut took) = (Vec::with_capacity(rules.len()), Duration::ZERO);
+        let mut played_rules = Vec::with_capacity(rules.len());
         for rule in &rules {
             let start = Instant::now();
             let outcome = self.play(&catalog, rule, &version, between, &note).await?;
             took += start.elapsed();
             let really = self.really(rule, between).await?;
             let current = self.current(&catalog, rule, &request, between).await?;
+            played_rules.push(Played { rule: rule.clone(), episodes: outcome.episodes.clone() });
             services.push(ServiceBacktest {
                 service: rule.service.clone(),
+                suppressed_by: BTreeMap::new(),
                 with_really: compare(&outcome.episodes, &really, request.until_ms),
                 with_current: current.as_ref().map(|current| compare(&outcome.episodes, current, request.until_ms)),
                 outcome,
                 really,
                 current,
             });
+        }
+        let told = self.tell(&catalog, played_rules, between).await?;
+        for ((rule, episode), mute) in told.suppressed_by {
+            services[rule].suppressed_by.insert(episode, mute);
+        }
+        let mut messages: BTreeMap<String, u64> = BTreeMap::new();
+        for (channel, count) in told.messages {
+            let name = catalog.channels.get(&channel).map_or(channel.0.as_str(), |channel| channel.name.as_str());
+            *messages.entry(name.to_owned()).or_default() += count;
         }
         Ok(BacktestReport {
             rule: rules[0].name.clone(),
@@ -87,13 +106,19 @@ impl Backtester {
             digest: version.digest().to_owned(),
             since_ms: request.since_ms,
             until_ms: request.until_ms,
-            messages: messages(&catalog, &rules, &services),
+            messages,
+            messages_cut: told.is_cut,
             services,
             took,
         })
     }
 
-    async fn rules(&self, catalog: &Catalog, choice: &RuleChoice) -> Result<Vec<Arc<AlertRule>>, BacktestRefusal> {
+    async fn rules(
+        &self,
+        catalog: &Catalog,
+        choice: &RuleChoice,
+        candidate: Option<&RuleVersion>,
+    ) -> Result<Vec<Arc<AlertRule>>, BacktestRefusal> {
         match choice {
             RuleChoice::Named(name) => {
                 let of_services = catalog.rules.iter().filter(|(slug, _)| catalog.services.contains_key(*slug));
@@ -103,7 +128,9 @@ impl Backtester {
                 if found.is_empty() { Err(BacktestRefusal::UnknownRule(name.clone())) } else { Ok(found) }
             }
             RuleChoice::Spec(spec) => {
-                let rules = self.registry.rule_try(spec.clone()).await.map_err(|faults| {
+                let with = candidate.map(|version| WithCandidate { host: &self.host, version });
+                let plugins = with.as_ref().map(|with| with as &dyn PluginDirectory);
+                let rules = self.registry.rule_try(spec.clone(), plugins).await.map_err(|faults| {
                     BacktestRefusal::Invalid(faults.into_iter().map(|fault| (fault.pointer, fault.message)).collect())
                 })?;
                 Ok(rules.into_iter().map(Arc::new).collect())
@@ -111,16 +138,18 @@ impl Backtester {
         }
     }
 
-    async fn version(&self, rule: &AlertRule, request: &BacktestRequest) -> Result<RuleVersion, BacktestRefusal> {
-        let refused = |reason: String| BacktestRefusal::Plugin(reason);
-        let Some(component) = request.component.clone() else {
-            return self.host.rule_version(&rule.plugin).map_err(|error| refused(error.to_string()));
-        };
-        let version =
-            self.host.rule_candidate(component, &request.by).await.map_err(|refusal| refused(refusal.to_string()))?;
-        match version.info().name == rule.plugin {
-            true => Ok(version),
-            false => Err(refused(format!(
+    /// The component in the request, which need not be installed and is not by this.
+    async fn candidate(&self, request: &BacktestRequest) -> Result<Option<RuleVersion>, BacktestRefusal> {
+        let Some(component) = request.component.clone() else { return Ok(None) };
+        let version = self.host.rule_candidate(component, &request.by).await;
+        version.map(Some).map_err(|refusal| BacktestRefusal::Plugin(refusal.to_string()))
+    }
+
+    fn version(&self, rule: &AlertRule, candidate: Option<RuleVersion>) -> Result<RuleVersion, BacktestRefusal> {
+        match candidate {
+            None => self.host.rule_version(&rule.plugin).map_err(|error| BacktestRefusal::Plugin(error.to_string())),
+            Some(version) if version.info().name == rule.plugin => Ok(version),
+            Some(version) => Err(BacktestRefusal::Plugin(format!(
                 "the component is a version of `{}`, and the rule is one of `{}`",
                 version.info().name,
                 rule.plugin
@@ -146,7 +175,9 @@ impl Backtester {
             look_back,
             interval: interval.unwrap_or(INTERVAL_UNKNOWN),
             retries,
-            tick: self.host.rule_ticks(&rule.plugin).then(|| EngineSettings::default().tick),
+            tick: EngineSettings::default().tick,
+            ticks: version.ticks(),
+            no_data_after: no_data_after(rule, catalog),
             since_ms,
             until_ms,
         };
@@ -159,9 +190,34 @@ impl Backtester {
         rule: &AlertRule,
         (since_ms, until_ms): (UnixMillis, UnixMillis),
     ) -> Result<Vec<Episode>, BacktestRefusal> {
-        let alerts = self.control.alert_fired_list(&rule.key, since_ms, until_ms, MOST_REAL).await;
+        let alerts = self.control.alert_fired_list(Some(&rule.key), since_ms, until_ms, MOST_REAL).await;
         let alerts = alerts.map_err(|error| BacktestRefusal::Failed(error.to_string()))?;
         Ok(alerts.iter().filter_map(Episode::of).collect())
+    }
+
+    /// Who would have been told, by the silences and windows of that time, and by routes, inhibitions and dependencies as they
+    /// are now.
+    async fn tell(
+        &self,
+        catalog: &Arc<Catalog>,
+        played: Vec<Played>,
+        (since_ms, until_ms): (UnixMillis, UnixMillis),
+    ) -> Result<Telling, BacktestRefusal> {
+        let failed = |error: ControlError| BacktestRefusal::Failed(error.to_string());
+        let silences = self.control.silence_list(true, now_ms(), MOST_SILENCES).await.map_err(failed)?;
+        let silences = silences.into_iter().map(|stored| stored.silence).collect();
+        let windows = self.control.maintenance_list().await.map_err(failed)?;
+        let windows = windows.into_iter().map(|stored| Arc::new(stored.window)).collect();
+        let mutes = mutes_of(catalog, silences, windows);
+        let is_by_others = !mutes.inhibitions.is_empty() || !mutes.dependencies.is_empty();
+        let mut others = match is_by_others {
+            true => self.control.alert_fired_list(None, since_ms, until_ms, MOST_REAL).await.map_err(failed)?,
+            false => Vec::new(),
+        };
+        others.retain(|alert| !played.iter().any(|played| played.rule.key == alert.rule));
+        let catalog = catalog.clone();
+        let told = tokio::task::spawn_blocking(move || tell(&played, &others, &catalog, &mutes, until_ms)).await;
+        told.map_err(|error| BacktestRefusal::Failed(error.to_string()))
     }
 
     /// What is in force, where something else was asked for.
@@ -198,7 +254,8 @@ fn failed(error: PortError) -> BacktestRefusal {
 }
 
 fn is_same(a: &AlertRule, b: &AlertRule) -> bool {
-    a.plugin == b.plugin && a.settings == b.settings && a.probes == b.probes && a.duration == b.duration
+    let settings = |rule: &AlertRule| (rule.plugin.clone(), rule.settings.clone(), rule.probes.clone());
+    settings(a) == settings(b) && a.duration == b.duration && a.life == b.life
 }
 
 /// In the order of their services; all of them where none is named.
@@ -213,25 +270,62 @@ fn select(rules: Vec<Arc<AlertRule>>, services: Option<&[String]>) -> Result<Vec
     if wanted.is_empty() { Err(BacktestRefusal::NoService) } else { Ok(wanted) }
 }
 
-fn messages(catalog: &Catalog, rules: &[Arc<AlertRule>], services: &[ServiceBacktest]) -> BTreeMap<String, u64> {
-    let mut messages = BTreeMap::new();
-    for (rule, service) in rules.iter().zip(services) {
-        let episodes = &service.outcome.episodes;
-        let ended = episodes.iter().filter(|episode| episode.resolved_ms.is_some()).count();
-        for id in &told(catalog, rule) {
-            let name = catalog.channels.get(id).map_or_else(|| id.0.clone(), |channel| channel.name.clone());
-            *messages.entry(name).or_default() += (episodes.len() + ended) as u64;
-        }
-    }
-    messages
+/// The plugins that are there, but for one rule, of which it is this version.
+struct WithCandidate<'a> {
+    host: &'a PluginHost,
+    version: &'a RuleVersion,
 }
 
-/// Where an alert of the rule goes: by the routing tree, or as it says itself.
-fn told(catalog: &Catalog, rule: &AlertRule) -> Vec<ChannelId> {
-    let Some(route) = catalog.route.as_ref().filter(|_| rule.is_routed) else { return rule.channels.clone() };
-    let service = catalog.services.get(&rule.service).map(Arc::as_ref);
-    let labels = Labels::of(&rule.name, &rule.service, rule.severity, service);
-    route.destinations(&labels).into_iter().flat_map(|destination| destination.channels).collect()
+impl WithCandidate<'_> {
+    fn is_candidate(&self, kind: PluginKind, name: &str) -> bool {
+        kind == PluginKind::Rule && name == self.version.info().name
+    }
+}
+
+impl PluginDirectory for WithCandidate<'_> {
+    fn info(&self, kind: PluginKind, name: &str) -> Option<Arc<PluginInfo>> {
+        match self.is_candidate(kind, name) {
+            true => Some(self.version.info().clone()),
+            false => PluginDirectory::info(self.host, kind, name),
+        }
+    }
+
+    fn names(&self, kind: PluginKind) -> Vec<String> {
+        let mut names = PluginDirectory::names(self.host, kind);
+        let name = &self.version.info().name;
+        if self.is_candidate(kind, name) && !names.contains(name) {
+            names.push(name.clone());
+        }
+        names
+    }
+
+    fn check_settings<'a>(
+        &'a self,
+        kind: PluginKind,
+        name: &'a str,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
+        match self.is_candidate(kind, name) {
+            true => async move {
+                let checked = self.host.check_settings_of_version(self.version, settings).await;
+                checked
+                    .map_err(|faults| faults.into_iter().map(|fault| Fault::new(fault.path, fault.message)).collect())
+            }
+            .boxed(),
+            false => PluginDirectory::check_settings(self.host, kind, name, settings),
+        }
+    }
+
+    fn look_back<'a>(&'a self, rule: &'a str, settings: &'a Value) -> BoxFuture<'a, Result<Duration, String>> {
+        match self.is_candidate(PluginKind::Rule, rule) {
+            true => async move {
+                let look_back = self.host.look_back_of_version(self.version, settings).await;
+                look_back.map_err(|error| error.to_string())
+            }
+            .boxed(),
+            false => PluginDirectory::look_back(self.host, rule, settings),
+        }
+    }
 }
 
 struct Row(plugin_host::RuleRow);

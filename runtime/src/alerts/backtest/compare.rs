@@ -1,14 +1,10 @@
 //! Two lists of alerts of one rule and one service, side by side.
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
 use super::Episode;
 use crate::domain::UnixMillis;
 
 /// Positions are those in the two lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compared {
     /// Pairs that fired at the same time, at least in part.
     pub both: Vec<(usize, usize)>,
@@ -54,6 +50,7 @@ mod tests {
             fired_ms: *fired_ms,
             resolved_ms: (*resolved_ms != 0).then_some(*resolved_ms),
             summary: String::new(),
+            flapping: Vec::new(),
         };
         spans.iter().map(episode).collect()
     }

@@ -43,6 +43,8 @@ pub struct BacktestProgress {
 pub struct ServiceBacktest {
     pub service: String,
     pub outcome: BacktestOutcome,
+    /// By its place among the episodes: what would have kept people from hearing of it when it fired.
+    pub suppressed_by: BTreeMap<usize, String>,
     /// What the rule of that name did in the same time.
     pub really: Vec<Episode>,
     pub with_really: Compared,
@@ -61,8 +63,10 @@ pub struct BacktestReport {
     pub since_ms: UnixMillis,
     pub until_ms: UnixMillis,
     pub services: Vec<ServiceBacktest>,
-    /// By the name of the channel: a message for each alert that fires and for each that ends. A group makes one of several.
+    /// By the name of the channel, if nobody had acknowledged anything.
     pub messages: BTreeMap<String, u64>,
+    /// There would have been more than were counted.
+    pub messages_cut: bool,
     /// In which the observations were played, without those of the rule in force.
     pub took: Duration,
 }

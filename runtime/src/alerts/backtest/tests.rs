@@ -7,10 +7,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::alerts::clock::Clock;
 use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::{PortError, RuleRunner};
 use crate::alerts::{AlertEngine, AlertSignals, EngineDeps, EngineSettings};
-use crate::domain::{Failures, FlappingThresholds, Life, Status};
+use crate::domain::{
+    ChannelId, EscalationPolicy, EscalationStep, Failures, FlappingThresholds, Life, Matcher, Mutes, Silence, Status,
+    StepRepeat,
+};
 
 struct Stored(Vec<Observation>);
 
@@ -76,7 +80,9 @@ fn run(rule: &Arc<AlertRule>, since_ms: i64, until_ms: i64) -> BacktestRun {
         look_back: minutes(10),
         interval: minutes(1),
         retries: Default::default(),
-        tick: None,
+        tick: EngineSettings::default().tick,
+        ticks: false,
+        no_data_after: None,
         since_ms,
         until_ms,
     }
@@ -90,6 +96,17 @@ async fn tested(
 ) -> BacktestOutcome {
     let mut row = Row(FakeRules::default(), rule.clone());
     backtest(&run(rule, since_ms, until_ms), &Stored(observations), &mut row, &|_| {}).await.unwrap()
+}
+
+fn engine(store: &FakeStore, clock: FakeClock, settings: EngineSettings) -> AlertEngine {
+    AlertEngine::new(EngineDeps {
+        rules: Arc::new(FakeRules::default()),
+        store: Arc::new(store.clone()),
+        history: Arc::new(FakeHistory::default()),
+        clock: Arc::new(clock),
+        signals: AlertSignals::default(),
+        settings,
+    })
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,14 +129,8 @@ async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
         .collect();
     let store = FakeStore::default();
     let catalog = watch::channel(Arc::new(fakes::catalog(&rules))).0;
-    let engine = AlertEngine::new(EngineDeps {
-        rules: Arc::new(FakeRules::default()),
-        store: Arc::new(store.clone()),
-        history: Arc::new(FakeHistory::default()),
-        clock: Arc::new(FakeClock::new()),
-        signals: AlertSignals::default(),
-        settings: EngineSettings { judged_behind: usize::MAX, kept_behind: usize::MAX, ..EngineSettings::default() },
-    });
+    let settings = EngineSettings { judged_behind: usize::MAX, kept_behind: usize::MAX, ..EngineSettings::default() };
+    let engine = engine(&store, FakeClock::new(), settings);
     let (sender, receiver) = mpsc::channel(16);
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone()));
@@ -226,13 +237,139 @@ async fn rules_that_look_at_the_passing_of_time_are_judged_at_the_engines_moment
     let observations =
         [1, 2, 3, 10].map(|minute| observation("shop-api", EPOCH_MS + minute * MINUTE_MS, Status::Healthy)).to_vec();
     let until_ms = EPOCH_MS + 20 * MINUTE_MS;
-    let ticking = BacktestRun { tick: Some(Duration::from_secs(15)), ..run(&rule, EPOCH_MS, until_ms) };
+    let ticking = BacktestRun { ticks: true, ..run(&rule, EPOCH_MS, until_ms) };
     let found = backtest(&ticking, &Stored(observations.clone()), &mut Absence, &|_| {}).await.unwrap();
     let spans: Vec<_> = found.episodes.iter().map(|episode| (episode.fired_ms, episode.resolved_ms)).collect();
     // Whole quarters of a minute lie 10 s behind the epoch of the tests.
     let second = |second: i64| EPOCH_MS + second * 1_000;
     assert_eq!(spans, [(second(250), Some(second(600))), (second(670), None)]);
-    let without = BacktestRun { tick: None, ..ticking };
+    let without = BacktestRun { ticks: false, ..ticking };
     let found = backtest(&without, &Stored(observations), &mut Absence, &|_| {}).await.unwrap();
     assert_eq!((found.episodes, found.evaluations), (vec![], 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_heard_of_counts_at_the_engines_moments() {
+    let silent = |name: &str, duration_s, no_data| AlertRule {
+        duration: Duration::from_secs(duration_s),
+        life: Life { no_data, no_data_after: Some(Duration::from_secs(300)), ..Life::default() },
+        ..rule("shop-api", name)
+    };
+    let rules = [
+        silent("Alerts", 0, NoData::Alert),
+        silent("Alerts after a while", 120, NoData::Alert),
+        silent("Is satisfied", 0, NoData::Ok),
+        silent("Stays", 0, NoData::Keep),
+    ];
+    // Minutes with what was seen; in between nothing was.
+    let seen = [(1, Status::Healthy), (2, Status::Unhealthy), (20, Status::Healthy), (21, Status::Unhealthy)];
+    let observations = seen.map(|(minute, status)| observation("shop-api", EPOCH_MS + minute * MINUTE_MS, status));
+    let until_ms = EPOCH_MS + 40 * MINUTE_MS;
+
+    let store = FakeStore::default();
+    let clock = FakeClock::new();
+    let catalog = watch::channel(Arc::new(fakes::catalog(&rules))).0;
+    let (sender, receiver) = mpsc::channel(16);
+    let shutdown = CancellationToken::new();
+    let engine = engine(&store, clock, EngineSettings::default());
+    let task = tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone()));
+    let sleep_until = async |at_ms: i64| {
+        tokio::time::sleep(Duration::from_millis((at_ms - clock.now_ms()).max(0).unsigned_abs())).await;
+    };
+    for observation in &observations {
+        sleep_until(observation.ts_ms).await;
+        sender.send(Arc::new(observation.clone())).await.unwrap();
+        settle().await;
+    }
+    sleep_until(until_ms).await;
+    shutdown.cancel();
+    task.await.unwrap();
+
+    let second = |second: i64| EPOCH_MS + second * 1_000;
+    // Whole quarters of a minute lie 10 s behind the epoch of the tests: 430 s is the first one with 300 s of silence before it.
+    for (rule, wanted) in rules.into_iter().zip([
+        vec![(second(120), Some(second(1_200))), (second(1_260), None)],
+        vec![(second(430), Some(second(1_200))), (second(1_570), None)],
+        vec![(second(120), Some(second(430))), (second(1_260), Some(second(1_570)))],
+        vec![(second(120), Some(second(1_200))), (second(1_260), None)],
+    ]) {
+        let rule = Arc::new(rule);
+        let run = BacktestRun { no_data_after: rule.life.no_data_after, ..run(&rule, EPOCH_MS, until_ms) };
+        let mut row = Row(FakeRules::default(), rule.clone());
+        let found = backtest(&run, &Stored(observations.to_vec()), &mut row, &|_| {}).await.unwrap();
+        let spans = |episodes: &[Episode]| -> Vec<(i64, Option<i64>)> {
+            episodes.iter().map(|episode| (episode.fired_ms, episode.resolved_ms)).collect()
+        };
+        let live: Vec<Episode> =
+            store.state().alerts.values().filter(|alert| alert.rule == rule.key).filter_map(Episode::of).collect();
+        assert_eq!(spans(&live), wanted, "live: {}", rule.name);
+        assert_eq!(spans(&found.episodes), wanted, "{}", rule.name);
+    }
+}
+
+/// Fired and ended at these minutes; 0 for never.
+fn played(rule: AlertRule, spans: &[(i64, i64)]) -> Played {
+    let episode = |(fired, ended): &(i64, i64)| Episode {
+        started_ms: EPOCH_MS + fired * MINUTE_MS,
+        fired_ms: EPOCH_MS + fired * MINUTE_MS,
+        resolved_ms: (*ended != 0).then_some(EPOCH_MS + ended * MINUTE_MS),
+        summary: String::new(),
+        flapping: Vec::new(),
+    };
+    Played { rule: Arc::new(rule), episodes: spans.iter().map(episode).collect() }
+}
+
+fn told(telling: &Telling) -> Vec<(&str, u64)> {
+    telling.messages.iter().map(|(channel, count)| (channel.0.as_str(), *count)).collect()
+}
+
+#[test]
+fn the_steps_of_an_escalation_are_messages_until_the_alert_ends() {
+    let escalated = AlertRule { escalation: Some("ladder".to_owned()), ..rule("shop-api", "Down") };
+    let mut catalog = fakes::catalog(std::slice::from_ref(&escalated));
+    let step = |minutes: u64, channel: &str, repeat| EscalationStep {
+        wait: Duration::from_secs(60 * minutes),
+        channels: vec![ChannelId(channel.to_owned())],
+        repeat,
+        hours: None,
+    };
+    let twice = StepRepeat { every: Duration::from_secs(120), times: Some(1) };
+    let steps = vec![step(5, "pager", Some(twice)), step(10, "boss", None)];
+    catalog.escalations.insert("ladder".to_owned(), Arc::new(EscalationPolicy { name: "ladder".to_owned(), steps }));
+    for name in ["pager", "boss"] {
+        catalog.channels.insert(ChannelId(name.to_owned()), Arc::new(fakes::channel(name)));
+    }
+    let until_ms = EPOCH_MS + 500 * MINUTE_MS;
+    for (name, spans, wanted) in [
+        ("over before the first step", vec![(0, 4)], vec![("slack-1", 2)]),
+        ("the first step, and its end", vec![(0, 6)], vec![("pager", 2), ("slack-1", 2)]),
+        ("the step again", vec![(0, 8)], vec![("pager", 3), ("slack-1", 2)]),
+        ("the next step", vec![(0, 20)], vec![("boss", 2), ("pager", 3), ("slack-1", 2)]),
+        ("each alert by itself", vec![(0, 6), (100, 106)], vec![("pager", 4), ("slack-1", 4)]),
+        ("one that does not end", vec![(0, 0)], vec![("boss", 1), ("pager", 2), ("slack-1", 1)]),
+    ] {
+        let telling = tell(&[played(escalated.clone(), &spans)], &[], &catalog, &Mutes::default(), until_ms);
+        assert_eq!(told(&telling), wanted, "{name}");
+    }
+}
+
+#[test]
+fn a_silence_of_that_time_says_what_it_kept_quiet() {
+    let rule = rule("shop-api", "Down");
+    let catalog = fakes::catalog(std::slice::from_ref(&rule));
+    let silence = Silence {
+        id: 7,
+        matchers: vec![Matcher::parse("service=shop-api").unwrap()],
+        starts_ms: EPOCH_MS + 30 * MINUTE_MS,
+        ends_ms: EPOCH_MS + 60 * MINUTE_MS,
+        author: "ana".to_owned(),
+        comment: "moving".to_owned(),
+    };
+    let mutes = Mutes { silences: vec![silence], ..Mutes::default() };
+    // Before it, within it, from it on, and not over when it begins.
+    let episodes = played(rule, &[(1, 2), (31, 32), (50, 70), (100, 0)]);
+    let telling = tell(&[episodes], &[], &catalog, &mutes, EPOCH_MS + 200 * MINUTE_MS);
+    assert_eq!(told(&telling), [("slack-1", 5)]);
+    let muted: Vec<_> = telling.suppressed_by.iter().map(|((_, episode), mute)| (*episode, mute.as_str())).collect();
+    assert_eq!(muted, [(1, "silence 7"), (2, "silence 7")]);
 }

@@ -47,12 +47,6 @@ impl Sweep {
             }
         }
     }
-
-    /// One of the group's mute times is now.
-    pub(super) fn is_quiet_time(&self, group: &AlertGroup, now_ms: UnixMillis) -> bool {
-        let times = &self.catalog.mute_times;
-        group.mute_times.iter().filter_map(|name| times.get(name)).any(|time| time.open_at(now_ms).is_some())
-    }
 }
 
 impl Dispatcher {
@@ -139,6 +133,12 @@ pub fn mutes_of(catalog: &Catalog, silences: Vec<Silence>, windows: Vec<Arc<Main
         inhibitions: Arc::clone(&catalog.inhibitions),
         dependencies: Arc::clone(&catalog.dependencies),
     }
+}
+
+/// One of the group's mute times is now.
+pub fn is_quiet_time(group: &AlertGroup, catalog: &Catalog, now_ms: UnixMillis) -> bool {
+    let mut times = group.mute_times.iter().filter_map(|name| catalog.mute_times.get(name));
+    times.any(|time| time.open_at(now_ms).is_some())
 }
 
 /// An alert with its labels.

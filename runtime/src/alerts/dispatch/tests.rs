@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::alerts::backtest::{Episode, Played, tell};
 use crate::alerts::engine::{AlertEngine, EngineDeps, EngineSettings};
 use crate::alerts::fakes::{self, *};
 use crate::domain::*;
@@ -149,6 +150,34 @@ impl World {
         state.notifications.iter().map(line).collect()
     }
 
+    /// Messages by channel, as they were and as a backtest of all rules counts them over the alerts that fired.
+    fn counted(&self) -> (BTreeMap<ChannelId, u64>, BTreeMap<ChannelId, u64>) {
+        let (state, catalog) = (self.store.state(), self.catalog.borrow().clone());
+        let mut live: BTreeMap<ChannelId, u64> = BTreeMap::new();
+        for row in &state.notifications {
+            *live.entry(row.channel.clone()).or_default() += 1;
+        }
+        let played: Vec<Played> = catalog
+            .rules
+            .values()
+            .flatten()
+            .map(|rule| Played {
+                rule: rule.clone(),
+                episodes: state
+                    .alerts
+                    .values()
+                    .filter(|alert| alert.rule == rule.key)
+                    .filter_map(Episode::of)
+                    .collect(),
+            })
+            .collect();
+        let silences = state.silences.iter().map(|stored| stored.silence.clone()).collect();
+        let mutes = mutes_of(&catalog, silences, Vec::new());
+        let told = tell(&played, &[], &catalog, &mutes, self.clock.now_ms() + 1);
+        assert!(!told.is_cut);
+        (live, told.messages)
+    }
+
     fn history(&self) -> Vec<String> {
         let state = self.store.state();
         state.events.iter().map(|event| format!("{} {}", event.to.as_str(), event.reason)).collect()
@@ -245,6 +274,8 @@ async fn check(cases: Vec<Timeline>) {
     for (name, catalog, acts, until_s, wanted) in cases {
         let world = play(catalog, &acts, until_s).await;
         assert_eq!(world.told(), wanted, "{name}: {:#?}", world.history());
+        let (live, in_a_backtest) = world.counted();
+        assert_eq!(in_a_backtest, live, "{name}: a backtest counts the same");
     }
 }
 

@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::alerts::dispatch::first_flush_ms;
+use crate::alerts::destinations::{escalation_of, groups_of};
 use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Judgement};
 use crate::alerts::ports::{
     AlertDraft, CommitError, EscalationDraft, GroupSpan, MemoryChange, PortError, PortResult, Transition,
 };
 use crate::domain::{
-    Alert, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, Labels, NotificationStatus,
-    Observation, Route, RuleMemory, RunGroup, Timing, UnixMillis, Verdict,
+    Alert, AlertId, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, NotificationStatus,
+    Observation, RuleMemory, RunGroup, UnixMillis, Verdict,
 };
 
 use super::Core;
@@ -28,6 +28,9 @@ const TICKS_MISSED: i64 = 4;
 /// For a service without probes of its own.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(60);
 
+/// The store gives an alert its number.
+const NOT_YET: AlertId = AlertId(0);
+
 /// A transition that somebody else's came before is decided on anew; more than this often means that something is wrong.
 const SETTLE_TRIES: u32 = 4;
 
@@ -38,6 +41,8 @@ pub(super) struct Turn {
     pub(super) judged: Option<Arc<Observation>>,
     /// Rules that look at the passing of time are judged as of this moment.
     pub(super) tick_ms: Option<UnixMillis>,
+    /// Rules that have said nothing for too long are looked for as of this moment.
+    pub(super) silence_ms: Option<UnixMillis>,
     /// Runs that wait for later turns.
     pub(super) waiting: HashSet<i64>,
     pub(super) catalog: Arc<Catalog>,
@@ -68,7 +73,7 @@ struct RuleSlot {
     rule: Arc<AlertRule>,
     look_back: Option<Duration>,
     failing: bool,
-    /// When it last said `ok` or `breached`, else when it was first looked at.
+    /// As of when it last said `ok` or `breached`, else when it was first looked at.
     judged_ms: UnixMillis,
     /// How long it may say neither; none: for ever.
     no_data_after: Option<Duration>,
@@ -155,7 +160,9 @@ impl Lane {
         if let Some(tick_ms) = turn.tick_ms.filter(|_| turn.waiting.is_empty()) {
             self.judge_tick(core, &turn, tick_ms).await;
         }
-        self.look_for_silence(core, &turn.catalog).await;
+        if let Some(silence_ms) = turn.silence_ms.filter(|_| turn.waiting.is_empty()) {
+            self.look_for_silence(core, &turn.catalog, silence_ms).await;
+        }
         self
     }
 
@@ -170,7 +177,7 @@ impl Lane {
                 let same = before
                     .remove(&rule.key)
                     .filter(|slot| slot.rule.plugin == rule.plugin && slot.rule.settings == rule.settings);
-                let no_data_after = silence::no_data_after(rule, catalog);
+                let no_data_after = lifecycle::no_data_after(rule, catalog);
                 let slot = same.unwrap_or_else(|| RuleSlot::new(Arc::clone(rule), now_ms));
                 self.rules.push(RuleSlot { rule: Arc::clone(rule), no_data_after, ..slot });
             }
@@ -268,7 +275,7 @@ impl Lane {
         // The service has another chance before anybody suspects it.
         let is_withheld =
             is_retrying && matches!(verdict, Ok(Verdict::Breached(_))) && !self.alerts.contains_key(&rule.key);
-        self.note_verdict(core, index, &verdict, is_withheld);
+        self.note_verdict(core, index, &verdict, is_withheld, now_ms);
         if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict
             && !is_withheld
         {
@@ -546,20 +553,13 @@ async fn commit(
 
 /// By which others are told if nobody comes.
 fn escalation(catalog: &Catalog, rule: Option<&AlertRule>, alert: &AlertDraft) -> Option<EscalationDraft> {
-    let rule = rule?;
-    let by_route = || {
-        let route = catalog.route.as_ref().filter(|_| rule.is_routed)?;
-        let service = catalog.services.get(&alert.service).map(Arc::as_ref);
-        let labels = Labels::of(&alert.name, &alert.service, alert.severity, service);
-        route.destinations(&labels).into_iter().find_map(|destination| destination.escalation)
-    };
-    let policy = catalog.escalations.get(&rule.escalation.clone().or_else(by_route)?)?;
+    let policy = escalation_of(rule?, &lifecycle::alert_of(alert, NOT_YET), catalog)?;
     let progress = policy.begin(alert.fired_ms.unwrap_or(alert.updated_ms))?;
     let wait_ms = policy.wait(progress)?.as_millis() as i64;
     Some(EscalationDraft { policy: policy.name.clone(), progress, wait_ms })
 }
 
-/// Where an alert that fires is told of: as the routing tree says, or a group of its own for each of the rule's channels.
+/// Where an alert that fires is told of, with channels that are in the store.
 async fn groups(
     core: &Core,
     catalog: &Catalog,
@@ -567,62 +567,13 @@ async fn groups(
     alert: &AlertDraft,
 ) -> PortResult<Vec<GroupDraft>> {
     let Some(rule) = rule else { return Ok(Vec::new()) };
-    let now_ms = core.deps.clock.now_ms();
-    let fired_ms = alert.fired_ms.unwrap_or(now_ms);
-    let wanted = match catalog.route.as_ref().filter(|_| rule.is_routed) {
-        Some(route) => routed(route, catalog, alert, fired_ms, now_ms),
-        None => at_once(&rule.channels, alert, fired_ms, now_ms),
-    };
-    let mut groups: Vec<GroupDraft> = Vec::new();
-    for group in wanted {
-        let is_known = groups.iter().any(|other| other.channel == group.channel && other.key == group.key);
-        if !is_known && keep_channel(core, catalog, &group.channel).await? {
+    let mut groups = Vec::new();
+    for group in groups_of(rule, &lifecycle::alert_of(alert, NOT_YET), catalog, core.deps.clock.now_ms()) {
+        if keep_channel(core, catalog, &group.channel).await? {
             groups.push(group);
         }
     }
     Ok(groups)
-}
-
-fn routed(
-    route: &Route,
-    catalog: &Catalog,
-    alert: &AlertDraft,
-    fired_ms: UnixMillis,
-    now_ms: UnixMillis,
-) -> Vec<GroupDraft> {
-    let service = catalog.services.get(&alert.service).map(Arc::as_ref);
-    let labels = Labels::of(&alert.name, &alert.service, alert.severity, service);
-    let mut groups = Vec::new();
-    for destination in route.destinations(&labels) {
-        for channel in &destination.channels {
-            groups.push(GroupDraft {
-                key: destination.group_key(&labels),
-                channel: channel.clone(),
-                labels: destination.group_labels(&labels),
-                timing: destination.timing,
-                mute_times: destination.mute_times.clone(),
-                flush_at_ms: first_flush_ms(&destination.timing, fired_ms, now_ms),
-            });
-        }
-    }
-    groups
-}
-
-fn at_once(channels: &[ChannelId], alert: &AlertDraft, fired_ms: UnixMillis, now_ms: UnixMillis) -> Vec<GroupDraft> {
-    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let group = |channel: &ChannelId| GroupDraft {
-        key: format!("{}:{}", alert.name, alert.service),
-        channel: channel.clone(),
-        labels: vec![
-            label("alertname", &alert.name),
-            label("service", &alert.service),
-            label("severity", alert.severity.as_str()),
-        ],
-        timing: Timing::AT_ONCE,
-        mute_times: Vec::new(),
-        flush_at_ms: first_flush_ms(&Timing::AT_ONCE, fired_ms, now_ms),
-    };
-    channels.iter().map(group).collect()
 }
 
 /// Keeps a channel in the store first, so that it can be told of the end as well. False where there is none of that id.

@@ -287,6 +287,7 @@ impl World {
                 status: NotificationStatus::Firing,
                 idempotency_key: format!("{}-firing-slack-1a2b", alert.rule),
                 alerts: vec![alert.clone()],
+                omitted: 0,
             };
             self.control.notification_queue(draft, event.ts_ms).await.unwrap();
         }
@@ -748,13 +749,19 @@ impl Backtests for World {
             };
             progress(BacktestProgress { observations: 5, of_observations: 10 });
             tokio::task::yield_now().await;
-            let episode =
-                Episode { started_ms: 0, fired_ms: 1_000, resolved_ms: Some(3_500), summary: "503".to_owned() };
+            let episode = Episode {
+                started_ms: 0,
+                fired_ms: 1_000,
+                resolved_ms: Some(3_500),
+                summary: "503".to_owned(),
+                flapping: Vec::new(),
+            };
             let outcome =
                 BacktestOutcome { evaluations: 10, episodes: vec![episode.clone()], ..BacktestOutcome::default() };
             let service = ServiceBacktest {
                 service: "shop-api".to_owned(),
                 outcome,
+                suppressed_by: BTreeMap::from([(0, "silence 3".to_owned())]),
                 really: vec![episode],
                 with_really: Compared { both: vec![(0, 0)], ..Compared::default() },
                 current: None,
@@ -769,6 +776,7 @@ impl Backtests for World {
                 until_ms: request.until_ms,
                 services: vec![service],
                 messages: BTreeMap::from([("ops".to_owned(), 2)]),
+                messages_cut: false,
                 took: Duration::from_millis(1),
             })
         }

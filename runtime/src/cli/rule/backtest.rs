@@ -154,6 +154,9 @@ fn show(report: &Value) {
     for (channel, count) in report["messages"].as_object().into_iter().flatten() {
         line(&format!("{count} message(s) to {channel}"));
     }
+    if report["messagesCut"] == true {
+        line("and more, which were not counted: the alerts are too many");
+    }
     if report["impure"] == true {
         line("the rule says different things for the same history: none of this can be relied on");
     }
@@ -175,7 +178,11 @@ fn show_service(service: &Value) {
                 false => only,
             };
             let fired = cell(&alert["firedAt"]);
-            let row = vec![fired.clone(), lasted(&alert["firingMs"]), word.to_owned(), cell(&alert["summary"])];
+            let summary = match alert["suppressedBy"].as_str() {
+                Some(mute) => format!("{} (muted by {mute})", cell(&alert["summary"])),
+                None => cell(&alert["summary"]),
+            };
+            let row = vec![fired.clone(), lasted(&alert["firingMs"]), word.to_owned(), summary];
             rows.push((fired, row));
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::keep::Told;
 use super::{PluginError, end};
-use crate::domain::{History, PluginKind, RunOutcome, UnixMillis, Verdict, Want};
+use crate::domain::{History, PluginInfo, PluginKind, RunOutcome, UnixMillis, Verdict, Want};
 use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::{
     Context, RuleError, Verdict as Given,
 };
@@ -119,8 +119,7 @@ impl PluginHost {
 
     /// The rule looks at the passing of time: it is judged although nothing arrived.
     pub fn rule_ticks(&self, name: &str) -> bool {
-        let ticks = |want: &Want| matches!(want, Want::Capability(capability) if capability == TICKS);
-        self.plugin(PluginKind::Rule, name).is_some_and(|plugin| plugin.info.wants.iter().any(ticks))
+        self.plugin(PluginKind::Rule, name).is_some_and(|plugin| ticks(&plugin.info))
     }
 
     /// How much history a rule needs with these settings, and its candidate, if there is one, with those it was tried with.
@@ -135,26 +134,35 @@ impl PluginHost {
         plugin: &LoadedPlugin,
         settings: &Value,
     ) -> Result<Duration, PluginError> {
+        let (answer, used) = self.ask_look_back(plugin, settings).await;
+        let (outcome, error) = end(&answer);
+        self.account(plugin, self.next_run_id(), "look-back", None, outcome, error, used).await;
+        answer.map(Duration::from_millis).map_err(|broken| broken_rule(plugin, broken))
+    }
+
+    /// Without a trace.
+    pub(super) async fn ask_look_back(&self, plugin: &LoadedPlugin, settings: &Value) -> (Result<u64, Broken>, Used) {
         let settings = settings.to_string();
         let deadline = Instant::now() + limits::DESCRIBE;
         let access = Access { frozen_ms: Some(0), ..Access::default() };
-        let (answer, used) = self
-            .shared
+        self.shared
             .runner
             .run(&plugin.pre, plugin.label(None), access, deadline, async |store, instance| {
                 let Exports::Rule(exports) = &plugin.exports else { unreachable!("looked up as a rule") };
                 let guest = exports.load(&mut *store, instance)?;
                 guest.external_tracking_plugin_rules().call_look_back(&mut *store, &settings).await
             })
-            .await;
-        let (outcome, error) = end(&answer);
-        self.account(plugin, self.next_run_id(), "look-back", None, outcome, error, used).await;
-        answer.map(Duration::from_millis).map_err(|broken| PluginError::Broken {
-            plugin: plugin.info.name.clone(),
-            outcome,
-            reason: broken.reason,
-        })
+            .await
     }
+}
+
+pub(super) fn broken_rule(plugin: &LoadedPlugin, broken: Broken) -> PluginError {
+    PluginError::Broken { plugin: plugin.info.name.clone(), outcome: broken.outcome, reason: broken.reason }
+}
+
+/// It wants to be judged although nothing arrived.
+pub(super) fn ticks(info: &PluginInfo) -> bool {
+    info.wants.iter().any(|want| matches!(want, Want::Capability(capability) if capability == TICKS))
 }
 
 /// How an evaluation ended: with a verdict, or with the reason why there is none.

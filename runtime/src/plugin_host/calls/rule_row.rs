@@ -2,19 +2,20 @@
 //! no row, no recording, nothing in the plugin's health.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::rule::judged;
+use super::rule::{broken_rule, judged, ticks};
 use super::{PluginError, RuleCall};
 use crate::domain::{History, PluginInfo, PluginKind, RunOutcome, UnixMillis, Verdict};
 use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::Context;
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
 use crate::plugin_host::run::Held;
 use crate::plugin_host::state::Access;
-use crate::plugin_host::{PluginHost, Refusal};
+use crate::plugin_host::{PluginHost, Refusal, SettingsFault};
 
 /// What a guest forgets to free goes with its instance.
 const CALLS_PER_INSTANCE: u32 = 1_000;
@@ -27,8 +28,13 @@ const COMPARED: u64 = 500;
 pub struct RuleVersion(Arc<LoadedPlugin>);
 
 impl RuleVersion {
-    pub fn info(&self) -> &PluginInfo {
+    pub fn info(&self) -> &Arc<PluginInfo> {
         &self.0.info
+    }
+
+    /// The rule looks at the passing of time: it is judged although nothing arrived.
+    pub fn ticks(&self) -> bool {
+        ticks(&self.0.info)
     }
 
     /// sha256 of the component, in hex.
@@ -56,12 +62,17 @@ impl PluginHost {
     }
 
     /// How much history this version needs with these settings.
-    pub async fn look_back_of_version(
+    pub async fn look_back_of_version(&self, rule: &RuleVersion, settings: &Value) -> Result<Duration, PluginError> {
+        let (answer, _) = self.ask_look_back(&rule.0, settings).await;
+        answer.map(Duration::from_millis).map_err(|broken| broken_rule(&rule.0, broken))
+    }
+
+    pub async fn check_settings_of_version(
         &self,
         rule: &RuleVersion,
         settings: &Value,
-    ) -> Result<std::time::Duration, PluginError> {
-        self.look_back_of(&rule.0, settings).await
+    ) -> Result<(), Vec<SettingsFault>> {
+        self.check_unnoticed(&rule.0, settings).await
     }
 
     pub fn rule_row(&self, rule: &RuleVersion, service: &str, settings: &Value) -> RuleRow {

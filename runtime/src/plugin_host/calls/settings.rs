@@ -6,10 +6,15 @@ use tokio::time::Instant;
 
 use super::end;
 use crate::domain::PluginKind;
+use crate::plugin_host::bindings::imports::types::Fault;
 use crate::plugin_host::loader::LoadedPlugin;
+use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
 use crate::plugin_host::{PluginHost, SettingsFault, limits};
+
+/// What a plugin says of settings.
+type Checked = Result<(), Vec<Fault>>;
 
 impl PluginHost {
     /// The schema first, then the plugin's own word.
@@ -34,29 +39,47 @@ impl PluginHost {
         if !faults.is_empty() {
             return Err(faults);
         }
+        let (answer, used) = self.ask_check(plugin, settings).await;
+        let (outcome, error) = end(&answer);
+        self.account(plugin, self.next_run_id(), "check-settings", None, outcome, error, used).await;
+        checked(plugin, answer)
+    }
+
+    /// The same, without a trace.
+    pub(super) async fn check_unnoticed(
+        &self,
+        plugin: &LoadedPlugin,
+        settings: &Value,
+    ) -> Result<(), Vec<SettingsFault>> {
+        let faults = schema_faults(&plugin.schema, settings);
+        match faults.is_empty() {
+            true => checked(plugin, self.ask_check(plugin, settings).await.0),
+            false => Err(faults),
+        }
+    }
+
+    async fn ask_check(&self, plugin: &LoadedPlugin, settings: &Value) -> (Result<Checked, Broken>, Used) {
         let sealed = SealedSettings::new(settings, &plugin.info.settings_schema);
         let text = sealed.settings.to_string();
         let deadline = Instant::now() + limits::DESCRIBE;
-        let (answer, used) = self
-            .shared
+        self.shared
             .runner
             .run(&plugin.pre, plugin.label(None), Access::default(), deadline, async |store, instance| {
                 let guest = plugin.description.load(&mut *store, instance)?;
                 guest.external_tracking_plugin_description().call_check_settings(&mut *store, &text).await
             })
-            .await;
-        let (outcome, error) = end(&answer);
-        self.account(plugin, self.next_run_id(), "check-settings", None, outcome, error, used).await;
-        match answer {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(faults)) => Err(faults
-                .into_iter()
-                .map(|fault| SettingsFault { path: fault.path, message: fault.message })
-                .collect()),
-            Err(broken) => Err(vec![SettingsFault {
-                path: String::new(),
-                message: format!("plugin `{}` could not check them: {}", plugin.name, broken.reason),
-            }]),
+            .await
+    }
+}
+
+fn checked(plugin: &LoadedPlugin, answer: Result<Checked, Broken>) -> Result<(), Vec<SettingsFault>> {
+    let fault = |path: String, message: String| SettingsFault { path, message };
+    match answer {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(faults)) => Err(faults.into_iter().map(|told| fault(told.path, told.message)).collect()),
+        Err(broken) => {
+            let message = format!("plugin `{}` could not check them: {}", plugin.name, broken.reason);
+            Err(vec![fault(String::new(), message)])
         }
     }
 }

@@ -62,17 +62,17 @@ impl ControlStore {
         rows.iter().map(alert_from).collect()
     }
 
-    /// Alerts of a rule that fired at some time between two moments, in the order in which they fired.
+    /// Alerts, of one rule or of all, that fired at some time between two moments, in the order in which they fired.
     pub async fn alert_fired_list(
         &self,
-        rule: &str,
+        rule: Option<&str>,
         since_ms: UnixMillis,
         until_ms: UnixMillis,
         limit: u32,
     ) -> Result<Vec<Alert>> {
         let rows = sqlx::query(
             "SELECT * FROM alerts
-             WHERE rule = $1 AND fired_ms < $2 AND (resolved_ms IS NULL OR resolved_ms >= $3)
+             WHERE (rule = $1 OR $1 IS NULL) AND fired_ms < $2 AND (resolved_ms IS NULL OR resolved_ms >= $3)
              ORDER BY fired_ms, id LIMIT $4",
         )
         .bind(rule)

@@ -139,12 +139,7 @@ async fn tell(tx: &mut SqliteConnection, alert: &Alert, channel: &ChannelId, now
             (row.try_get::<i64, _>("id")?, row.try_get::<String, _>("group_key")?, labels)
         }
         None => {
-            let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-            let labels: LabelPairs = vec![
-                label("alertname", &alert.name),
-                label("service", &alert.service),
-                label("severity", alert.severity.as_str()),
-            ];
+            let labels = alert.own_labels();
             let key = format!("escalation:{}", alert.id.0);
             let group: i64 = sqlx::query_scalar(
                 "INSERT INTO alert_groups (group_key, channel, labels, wait_ms, interval_ms, repeat_ms, told_ms, revision)
@@ -178,6 +173,7 @@ async fn tell(tx: &mut SqliteConnection, alert: &Alert, channel: &ChannelId, now
         status: NotificationStatus::Firing,
         idempotency_key: format!("{:032x}", rand::random::<u128>()),
         alerts: vec![alert.clone()],
+        omitted: 0,
     };
     notifications::queue(tx, now_ms, draft).await?;
     Ok(())
