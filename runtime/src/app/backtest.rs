@@ -23,6 +23,8 @@ use crate::plugin_host::{self, PluginHost, RuleVersion};
 use crate::registry::{Fault, PluginDirectory, Registry};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
+use super::bind_registry::faults_of;
+
 /// Each takes a core for as long as it lasts.
 const AT_ONCE: usize = 1;
 
@@ -306,12 +308,8 @@ impl PluginDirectory for WithCandidate<'_> {
         settings: &'a Value,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
         match self.is_candidate(kind, name) {
-            true => async move {
-                let checked = self.host.check_settings_of_version(self.version, settings).await;
-                checked
-                    .map_err(|faults| faults.into_iter().map(|fault| Fault::new(fault.path, fault.message)).collect())
-            }
-            .boxed(),
+            true => async move { self.host.check_settings_of_version(self.version, settings).await.map_err(faults_of) }
+                .boxed(),
             false => PluginDirectory::check_settings(self.host, kind, name, settings),
         }
     }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::domain::{PluginInfo, PluginKind};
-use crate::plugin_host::PluginHost;
+use crate::plugin_host::{PluginHost, SettingsFault};
 use crate::registry::{Fault, PluginDirectory, ServiceStore, ServiceStoreError, StoredService};
 use crate::store::{ControlError, ControlStore};
 
@@ -27,18 +27,17 @@ impl PluginDirectory for PluginHost {
         name: &'a str,
         settings: &'a Value,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
-        async move {
-            let faults = |faults: Vec<crate::plugin_host::SettingsFault>| {
-                faults.into_iter().map(|fault| Fault::new(fault.path, fault.message)).collect()
-            };
-            PluginHost::check_settings(self, kind, name, settings).await.map_err(faults)
-        }
-        .boxed()
+        async move { PluginHost::check_settings(self, kind, name, settings).await.map_err(faults_of) }.boxed()
     }
 
     fn look_back<'a>(&'a self, rule: &'a str, settings: &'a Value) -> BoxFuture<'a, Result<Duration, String>> {
         async move { PluginHost::look_back(self, rule, settings).await.map_err(|error| error.to_string()) }.boxed()
     }
+}
+
+/// What a plugin has against settings, as the configuration tells it.
+pub(super) fn faults_of(faults: Vec<SettingsFault>) -> Vec<Fault> {
+    faults.into_iter().map(|fault| Fault::new(fault.path, fault.message)).collect()
 }
 
 impl ServiceStore for ControlStore {
