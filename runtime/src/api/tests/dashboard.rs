@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::world::SOON;
 use super::*;
+use crate::domain::{Acknowledgement, MuteChange};
 
 #[tokio::test]
 async fn the_overview_says_how_things_are() {
@@ -50,6 +51,31 @@ async fn what_others_wrote_is_escaped() {
         assert!(!page.contains("\" onload"), "{page}");
         assert!(!page.contains(" style=") && !page.contains("<style"), "the policy allows no inline style");
     }
+}
+
+#[tokio::test]
+async fn an_alert_that_nobody_hears_of_says_why() {
+    let world = world().await;
+    let router = router(&world);
+    let open = world.control.alert_open_list().await.unwrap().remove(0);
+    let mute = MuteChange {
+        alert: open.id,
+        from: AlertState::Firing,
+        suppressed_by: Some("dependency `database`".to_owned()),
+        actor: "engine".to_owned(),
+        reason: "the database is down".to_owned(),
+        ts_ms: world.now,
+    };
+    world.control.alert_mute(mute).await.unwrap().unwrap();
+    let page = get(&router, "/").await.body;
+    assert!(page.contains(", muted by dependency <code>database</code>"), "{page}");
+
+    let acknowledged = Acknowledgement { by: "ana".to_owned(), at_ms: world.now, until_ms: None, note: String::new() };
+    let mut draft = world.draft("mail", Severity::Info, AlertState::Acknowledged);
+    draft.marks.acknowledged = Some(acknowledged);
+    world.alert(draft, None, false).await;
+    let page = get(&router, "/").await.body;
+    assert!(page.contains(", acknowledged by ana"), "{page}");
 }
 
 #[tokio::test]

@@ -35,7 +35,17 @@ fn item(alert: &Alert, service: &str) -> Markup {
             p.head { (pill(alert.severity.as_str(), alert.severity.as_str())) " " b { (alert.name) } }
             p.service { (service) }
             @if !alert.summary.is_empty() { p.summary { (prose(&alert.summary)) } }
-            p.muted { (alert.state.as_str()) " " (since(alert.fired_ms.unwrap_or(alert.started_ms))) }
+            p.muted { (standing(alert)) }
         }
+    }
+}
+
+/// Since when it fires, and why nobody hears of it.
+fn standing(alert: &Alert) -> Markup {
+    let since = since(alert.fired_ms.unwrap_or(alert.started_ms));
+    match (alert.state, &alert.suppressed_by, &alert.marks.acknowledged) {
+        (AlertState::Suppressed, Some(by), _) => html! { "firing " (since) ", muted by " (prose(by)) },
+        (AlertState::Acknowledged, _, Some(by)) => html! { "firing " (since) ", acknowledged by " (by.by) },
+        (state, ..) => html! { (state.as_str()) " " (since) },
     }
 }
