@@ -71,9 +71,10 @@ async fn an_alert_that_nobody_hears_of_says_why() {
     assert!(page.contains(", muted by dependency <code>database</code>"), "{page}");
 
     let acknowledged = Acknowledgement { by: "ana".to_owned(), at_ms: world.now, until_ms: None, note: String::new() };
+    let firing = world.alert(world.draft("mail", Severity::Info, AlertState::Firing), None, false).await;
     let mut draft = world.draft("mail", Severity::Info, AlertState::Acknowledged);
-    draft.marks.acknowledged = Some(acknowledged);
-    world.alert(draft, None, false).await;
+    (draft.id, draft.marks.acknowledged) = (Some(firing.id), Some(acknowledged));
+    world.alert(draft, Some(AlertState::Firing), false).await;
     let page = get(&router, "/").await.body;
     assert!(page.contains(", acknowledged by ana"), "{page}");
 }
