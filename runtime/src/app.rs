@@ -8,6 +8,7 @@ mod bind_registry;
 mod local;
 mod plugin_folder;
 mod plugin_sources;
+mod recording;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -32,8 +33,7 @@ use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
-use crate::store::results::ServiceRow;
-use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
+use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore, SpoolSettings};
 use crate::telemetry;
 
 pub use local::{check_plugin, history_of, load_plugin};
@@ -73,6 +73,8 @@ const GRACE: Duration = Duration::from_secs(35);
 
 /// Runs the program until the shutdown. Faults of the configuration come as [`config::Faults`], before a port opens.
 pub async fn run(options: Options, shutdown: CancellationToken, started: impl FnOnce(Started)) -> Result<()> {
+    // What the program writes is its own, also in a folder that others may read: databases make files with the mode they like.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // Nobody else's business, from the first file on; an existing folder keeps what its owner set.
     std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
         .create(&options.data)
@@ -84,19 +86,20 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let metrics = telemetry::start_metrics()?;
 
     let keyring = Keyring::load(settings.encryption_key.clone(), &options.data)?;
-    let control = ControlStore::open(&options.data.join("control.sqlite"), keyring).await?;
-    let data = options.data.clone();
-    let (results, writer) =
-        tokio::task::spawn_blocking(move || ResultStore::open(&data, ResultSettings::default())).await??;
+    let control_path = options.data.join("control.sqlite");
+    let control = ControlStore::open(&control_path, keyring).await?;
+    let mut spool = SpoolSettings::new(recording::spool_folder(&settings, &control_path));
+    spool.max_bytes = settings.spool_bytes;
+    let (data, result_settings) =
+        (options.data.clone(), ResultSettings { spool: Some(spool), ..ResultSettings::default() });
+    let (results, writer) = tokio::task::spawn_blocking(move || ResultStore::open(&data, result_settings)).await??;
     let writer = writer.start()?;
 
-    let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
-    let (to_compared, mut compared) = mpsc::channel(RUNS_QUEUED);
-    let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
+    let (runs, accounted) = mpsc::channel(RUNS_QUEUED);
+    let (to_compared, compared) = mpsc::channel(RUNS_QUEUED);
+    let first_run_id = results.first_run_id();
     let folder = options.data.join("recordings");
-    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
-        .await?
-        .context("opening the folder `recordings` in the data folder")?;
+    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder)).await?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
         trust: draft.plugins().trust.clone(),
@@ -109,17 +112,9 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         has_mail: settings.smtp.is_some(),
     };
     let mut tasks = Tasks::new();
-    let (recorder, stop) = (results.clone(), tasks.stop(Stage::Recording));
-    tasks.spawn(Stage::Recording, "plugin run recorder", async move {
-        loop {
-            tokio::select! {
-                biased;
-                Some(run) = accounted.recv() => recorder.plugin_run_append(run).await?,
-                Some(run) = compared.recv() => recorder.shadow_run_append(run).await?,
-                () = stop.cancelled() => return Ok(()),
-            }
-        }
-    });
+    let stop = tasks.stop(Stage::Recording);
+    let accounts = recording::keep_accounts(accounted, compared, results.clone(), stop);
+    tasks.spawn(Stage::Recording, "plugin run recorder", accounts);
     let stop = tasks.stop(Stage::Recording);
     tasks.spawn(Stage::Recording, "recordings", async move {
         recording_writer.run(stop).await;
@@ -151,7 +146,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         watch.run(stop).await;
         Ok(())
     });
-    let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
+    let first_event_id = results.first_event_id();
     let monitoring = Monitoring::new(
         host.clone(),
         results.clone(),
@@ -160,7 +155,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         MonitoringSettings::default(),
         first_event_id,
     );
-    let unheard = restore(&monitoring, &results, &registry.catalog()).await?;
+    let unheard = restore(&monitoring, &results, &registry.catalog()).await;
     let signals = AlertSignals::default();
     start_alerting(
         &mut tasks,
@@ -187,7 +182,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         Ok(())
     });
     let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
-    tasks.spawn(Stage::Monitoring, "services dimension", keep_services(catalog, recorder, stop));
+    tasks.spawn(Stage::Monitoring, "services dimension", recording::keep_services(catalog, recorder, stop));
+    let stop = tasks.stop(Stage::Alerting);
+    let watch = recording::watch_results(results.clone(), signals.clone(), stop);
+    tasks.spawn(Stage::Alerting, "results watch", watch);
 
     let new_token = first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
     let listener = TcpListener::bind(options.listen)
@@ -233,9 +231,11 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     tracing::info!(%address, "ready");
     started(Started { address, new_token });
     let ended = tasks.run(shutdown, GRACE).await;
-    results.close().await?;
-    tokio::task::spawn_blocking(move || writer.join()).await?.map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    // Rows that were given up are in the log; whatever else has to end well still does.
+    let recorded = results.close().await;
+    let written = tokio::task::spawn_blocking(move || writer.join()).await?;
     control.close().await;
+    written.map_err(|_| anyhow::anyhow!("the results writer panicked"))?.or(recorded)?;
     ended
 }
 
@@ -292,28 +292,42 @@ fn warn(warnings: &[PlacedFault]) {
 }
 
 /// The board as it was before the stop. Answers with reports after which nothing came: a probe runs again, but what was
-/// confirmed to a sender does not come again, and it may not have been judged before a crash.
+/// confirmed to a sender does not come again, and it may not have been judged before a crash. A history that can't be read
+/// stops nothing.
 async fn restore(
     monitoring: &Monitoring,
     results: &ResultStore,
     catalog: &Catalog,
-) -> Result<Vec<Arc<crate::domain::Observation>>> {
+) -> Vec<Arc<crate::domain::Observation>> {
     let mut unheard = Vec::new();
     for (slug, service) in &catalog.services {
-        let rows = (RECENT * service.probes.len().max(1)).min(1_000);
-        let mut page = results.observation_page(slug, None, rows).await?;
-        page.reverse();
-        // Reports are far between, and count until the next one.
-        for webhook in &service.webhooks {
-            let reports = results.report_history(slug, &webhook.name, RECENT).await?;
-            page.retain(|row| !reports.iter().any(|report| report.run_id == row.run_id));
-            page.extend(reports);
-        }
-        page.sort_by_key(|row| row.run_id);
+        let page = match recent(results, service).await {
+            Ok(page) => page,
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, service = slug, "the last results can't be read; the board begins without them");
+                return unheard;
+            }
+        };
         unheard.extend(page.last().filter(|last| last.location == WEBHOOK).cloned().map(Arc::new));
         monitoring.restore(page);
     }
-    Ok(unheard)
+    unheard
+}
+
+/// The last observations of a service, oldest first.
+async fn recent(results: &ResultStore, service: &crate::domain::Service) -> Result<Vec<crate::domain::Observation>> {
+    let rows = (RECENT * service.probes.len().max(1)).min(1_000);
+    let mut page = results.observation_page(&service.slug, None, rows).await?;
+    page.reverse();
+    // Reports are far between, and count until the next one.
+    for webhook in &service.webhooks {
+        let reports = results.report_history(&service.slug, &webhook.name, RECENT).await?;
+        page.retain(|row| !reports.iter().any(|report| report.run_id == row.run_id));
+        page.extend(reports);
+    }
+    page.sort_by_key(|row| row.run_id);
+    Ok(page)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts that alerting stands on")]
@@ -447,22 +461,6 @@ fn start_faces(
         axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.context("serving HTTP")
     });
     Ok(())
-}
-
-/// The `services` table follows the catalog.
-async fn keep_services(
-    mut catalog: watch::Receiver<Arc<Catalog>>,
-    results: ResultStore,
-    stop: CancellationToken,
-) -> Result<()> {
-    loop {
-        let rows = catalog.borrow_and_update().services.values().map(|service| ServiceRow::of(service)).collect();
-        results.service_replace(rows).await?;
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            changed = catalog.changed() => if changed.is_err() { return Ok(()) },
-        }
-    }
 }
 
 /// Before the services are checked, which may name what is pulled here. Answers with the trust that held before, unless the

@@ -65,7 +65,7 @@ use start::BundledPlugin;
 use trust::Trust;
 use versions::ComponentStore;
 
-/// Runs accounted but not yet stored; when it is full, the next run waits with its answer.
+/// Runs accounted and on their way to the results; what finds no room is dropped and counted: no run waits for it.
 pub const RUNS_QUEUED: usize = 8_192;
 
 #[derive(Debug, thiserror::Error)]

@@ -18,6 +18,7 @@ mod lifecycle;
 mod plugins;
 mod probes;
 mod recordings;
+mod results_disk;
 mod routing;
 mod rules;
 mod scheduler;

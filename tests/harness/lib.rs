@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod chat_apis;
 pub mod components;
 pub mod contract;
+pub mod disk;
 pub mod dns;
 pub mod guarded;
 pub mod hostile;
@@ -28,6 +29,7 @@ mod warm;
 
 pub use api::{Api, Reply};
 pub use certificates::Authority;
+pub use disk::SmallDisk;
 pub use dns::DnsServer;
 pub use guarded::Guarded;
 pub use hostile::Hostile;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::api::Api;
+use crate::disk::SmallDisk;
 use crate::names::Names;
 use crate::process;
 use crate::program::program;
@@ -41,9 +42,16 @@ pub struct Builder {
     is_demo: bool,
     has_no_token: bool,
     names: Option<PathBuf>,
+    disk_megabytes: Option<u32>,
 }
 
 impl Builder {
+    /// The data folder lies on a disk of this size, and `control.sqlite` is a link to another one.
+    pub fn small_disk(mut self, megabytes: u32) -> Self {
+        self.disk_megabytes = Some(megabytes);
+        self
+    }
+
     /// The program asks these names, and no other name server.
     pub fn names(mut self, names: &Names) -> Self {
         self.names = Some(names.folder());
@@ -99,7 +107,7 @@ impl Builder {
         if !self.has_no_token {
             env.insert(0, ("EXTRACK_ADMIN_TOKEN".to_owned(), TOKEN.to_owned()));
         }
-        let runtime = TestRuntime {
+        let mut runtime = TestRuntime {
             folder,
             env,
             is_demo: self.is_demo,
@@ -107,9 +115,16 @@ impl Builder {
             process: None,
             url: String::new(),
             printed: Arc::default(),
+            disk: None,
         };
         for folder in [runtime.config(), runtime.data(), runtime.plugins()] {
             std::fs::create_dir(folder).expect("a fresh folder can be filled");
+        }
+        if let Some(megabytes) = self.disk_megabytes {
+            runtime.disk = Some(SmallDisk::mount(&runtime.data(), megabytes));
+            std::fs::create_dir(runtime.control()).expect("a fresh folder can be filled");
+            let control = runtime.control().join("control.sqlite");
+            std::os::unix::fs::symlink(control, runtime.data().join("control.sqlite")).expect("a link can be made");
         }
         // The demo shows what a start from nothing is like.
         if !self.is_demo {
@@ -137,13 +152,15 @@ impl Builder {
 }
 
 pub struct TestRuntime {
-    folder: TempDir,
     env: Vec<(String, String)>,
     is_demo: bool,
     names: Option<PathBuf>,
     process: Option<Child>,
     url: String,
     printed: Arc<Mutex<Vec<String>>>,
+    /// Before the folder, so that it is unmounted first.
+    disk: Option<SmallDisk>,
+    folder: TempDir,
 }
 
 impl TestRuntime {
@@ -157,6 +174,16 @@ impl TestRuntime {
 
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// The disk of [`Builder::small_disk`].
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("the test asked for a small disk")
+    }
+
+    /// Where `control.sqlite` lies if the data folder is a small disk.
+    pub fn control(&self) -> PathBuf {
+        self.folder.path().join("control")
     }
 
     /// The watched folder.

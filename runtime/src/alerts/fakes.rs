@@ -845,18 +845,22 @@ impl FakeResults {
 }
 
 impl EventSink for FakeResults {
-    fn alert_event_last_id(&self) -> BoxFuture<'_, PortResult<i64>> {
-        async { Ok(lock(&self.0).0.last().map_or(0, |event| event.id)) }.boxed()
+    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>> {
+        async { Ok(lock(&self.0).0.iter().map(|event| (event.id, event.ts_ms)).max()) }.boxed()
     }
 
-    fn alert_event_append(&self, event: AlertEvent, _alert: Alert) -> BoxFuture<'_, PortResult<()>> {
+    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> BoxFuture<'_, PortResult<()>> {
         async move {
             let mut state = lock(&self.0);
             if state.1 > 0 {
                 state.1 -= 1;
                 return broken();
             }
-            state.0.push(event);
+            for (event, _) in events {
+                if !state.0.iter().any(|known| (known.id, known.ts_ms) == (event.id, event.ts_ms)) {
+                    state.0.push(event);
+                }
+            }
             Ok(())
         }
         .boxed()

@@ -181,7 +181,8 @@ pub trait Notifier: Send + Sync + 'static {
 
 /// Where alert events can be queried.
 pub trait EventSink: Send + Sync + 'static {
-    /// The last one that is there for good; 0 if there is none.
-    fn alert_event_last_id(&self) -> BoxFuture<'_, PortResult<i64>>;
-    fn alert_event_append(&self, event: AlertEvent, alert: Alert) -> BoxFuture<'_, PortResult<()>>;
+    /// Id and moment of the last one that is there for good.
+    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>>;
+    /// Those that are there already are left out, by id and moment.
+    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> BoxFuture<'_, PortResult<()>>;
 }

@@ -35,6 +35,8 @@ pub struct AlertSignals {
     beat_ms: Arc<AtomicI64>,
     /// What should have happened and did not, in one line each; for anyone to read.
     overdue: Arc<Mutex<Vec<String>>>,
+    /// Why results have not been recorded for a while.
+    not_recorded: Arc<Mutex<Option<String>>>,
     standings: RuleStandings,
 }
 
@@ -49,6 +51,7 @@ impl Default for AlertSignals {
             escalations: Arc::new(Notify::new()),
             beat_ms: Arc::default(),
             overdue: Arc::default(),
+            not_recorded: Arc::default(),
             standings: RuleStandings::default(),
         }
     }
@@ -92,6 +95,15 @@ impl AlertSignals {
 
     pub(super) fn set_overdue(&self, overdue: Vec<String>) {
         *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = overdue;
+    }
+
+    /// Set by whoever looks after the results; none while they are recorded.
+    pub fn set_not_recorded(&self, reason: Option<String>) {
+        *self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    pub(super) fn not_recorded(&self) -> Option<String> {
+        self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// When the engine last came round; none before it has.

@@ -200,12 +200,12 @@ impl ObservationPages for ResultStore {
 }
 
 impl EventSink for ResultStore {
-    fn alert_event_last_id(&self) -> BoxFuture<'_, PortResult<i64>> {
-        self.alert_event_last_id().map(|answer| answer.map(|id| id.unwrap_or(0)).map_err(PortError::of)).boxed()
+    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>> {
+        self.alert_event_last().map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
-    fn alert_event_append(&self, event: AlertEvent, alert: Alert) -> BoxFuture<'_, PortResult<()>> {
-        self.alert_event_append(event, alert).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> BoxFuture<'_, PortResult<()>> {
+        self.alert_event_append(events).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 }
 
@@ -349,12 +349,15 @@ mod tests {
         let thread = writer.start().unwrap();
         let reach = Reach { look_back: Duration::from_secs(30 * 86_400), interval: Duration::from_secs(20) };
         let (mut seen, mut read) = (ServiceHistory::new(reach), ServiceHistory::new(reach));
-        for run in many_runs() {
-            let run = Arc::new(run);
-            store.observation_append(Arc::clone(&run)).await.unwrap();
+        for (index, run) in many_runs().map(Arc::new).enumerate() {
+            // So that the queue never overflows.
+            match index % 1_000 {
+                0 => store.observation_append_durable(Arc::clone(&run)).await.unwrap(),
+                _ => store.observation_record(Arc::clone(&run)),
+            }
             seen.push(run);
         }
-        store.service_replace(Vec::new()).await.unwrap();
+        store.alert_event_append(Vec::new()).await.unwrap();
 
         let runs = HistoryLoader::load(&store, "shop-api", 0, MAX_SAMPLES).await.unwrap();
         assert_eq!(runs.len(), MAX_SAMPLES);

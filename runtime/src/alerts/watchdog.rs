@@ -99,7 +99,7 @@ impl WatchdogSender {
         match self.signals.last_beat_ms() {
             None => Some("the alert engine has not begun yet".to_owned()),
             Some(beat_ms) if now_ms.saturating_sub(beat_ms) > BEAT_MS => Some("the alert engine is stuck".to_owned()),
-            Some(_) => self.signals.overdue().into_iter().next(),
+            Some(_) => self.signals.overdue().into_iter().next().or_else(|| self.signals.not_recorded()),
         }
     }
 }

@@ -23,11 +23,8 @@ pub(super) struct Face {
 
 impl Program for Face {
     fn unready(&self) -> Vec<String> {
-        let stats = self.results.stats();
         let mut reasons = Vec::new();
-        if stats.failing {
-            reasons.push("results can't be written".to_owned());
-        }
+        reasons.extend(super::recording::not_committed(&self.results));
         if self.registry.catalog().version == 0 {
             reasons.push("the configuration is not loaded yet".to_owned());
         }
@@ -35,12 +32,12 @@ impl Program for Face {
         reasons
     }
 
+    fn warnings(&self) -> Vec<String> {
+        super::recording::warnings(&self.results)
+    }
+
     fn metrics(&self) -> String {
-        let stats = self.results.stats();
-        metrics::gauge!("extrack_results_queued_rows").set(stats.queued as f64);
-        metrics::gauge!("extrack_results_lag_seconds").set(stats.lag_ms as f64 / 1_000.0);
-        metrics::counter!("extrack_results_committed_rows_total").absolute(stats.committed_rows);
-        metrics::counter!("extrack_results_commits_total").absolute(stats.commits);
+        super::recording::show(&self.results);
         let catalog = self.registry.catalog();
         metrics::gauge!("extrack_alert_rules_without_data").set(self.signals.standings().silent() as f64);
         metrics::gauge!("extrack_services").set(catalog.services.len() as f64);

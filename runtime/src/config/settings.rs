@@ -1,5 +1,6 @@
 //! What the environment says about the program itself: the seed's variables, and a few of ours.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -23,7 +24,14 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// `EXTRACK_PLUGIN_VERSIONS_KEPT` (10): installed components kept of each plugin, for roll-backs.
     pub plugin_versions_kept: usize,
+    /// `EXTRACK_SPOOL` (`results-spool` beside `control.sqlite`): where results wait that can't be committed.
+    pub spool_folder: Option<PathBuf>,
+    /// `EXTRACK_SPOOL_MB` (1024): how large that folder becomes.
+    pub spool_bytes: u64,
 }
+
+/// [`Settings::spool_bytes`] by default, in MiB: some hours of 1,000 results a second.
+const SPOOL_MB: u64 = 1_024;
 
 /// [`Settings::plugin_versions_kept`] when nobody says.
 pub const PLUGIN_VERSIONS_KEPT: usize = 10;
@@ -92,6 +100,8 @@ impl<'a> SettingsReader<'a> {
             admin_token: self.admin_token(),
             public_url: self.public_url(),
             plugin_versions_kept: self.plugin_versions_kept(),
+            spool_folder: self.text("EXTRACK_SPOOL").map(PathBuf::from),
+            spool_bytes: self.spool_mb() << 20,
         }
     }
 
@@ -187,6 +197,14 @@ impl<'a> SettingsReader<'a> {
             _ => Err("must be a whole number between 1 and 1000".to_owned()),
         });
         kept.unwrap_or(PLUGIN_VERSIONS_KEPT)
+    }
+
+    fn spool_mb(&mut self) -> u64 {
+        let most = self.parsed("EXTRACK_SPOOL_MB", |text| match text.parse::<u64>() {
+            Ok(most @ 1..=1_048_576) => Ok(most),
+            _ => Err("must be a whole number of MiB between 1 and 1048576".to_owned()),
+        });
+        most.unwrap_or(SPOOL_MB)
     }
 
     fn public_url(&mut self) -> Option<String> {
@@ -303,6 +321,7 @@ mod tests {
             ("ENCRYPTION_KEY", "short", "must have at least 16 characters; `openssl rand -base64 32` makes a good one"),
             ("EXTRACK_PUBLIC_URL", "example.com", "must be a URL such as `https://extrack.example.com`"),
             ("EXTRACK_PLUGIN_VERSIONS_KEPT", "0", "must be a whole number between 1 and 1000"),
+            ("EXTRACK_SPOOL_MB", "1GB", "must be a whole number of MiB between 1 and 1048576"),
             ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
         ] {
             assert_eq!(read(&[(name, value)]).1, [format!("environment: {name}: {wanted}")]);

@@ -69,7 +69,7 @@ impl World {
         let recordings = data.path().join("recordings");
         std::fs::create_dir(&recordings).unwrap();
         std::fs::write(recordings.join("7.json"), RECORDING).unwrap();
-        let (recordings, _) = Recordings::open(recordings).unwrap();
+        let (recordings, _) = Recordings::open(recordings);
         Arc::new(Self {
             now,
             catalog: Mutex::default(),
@@ -392,7 +392,7 @@ impl World {
             is_agreed: active == candidate,
             difference: (active != candidate).then(|| format!("{} → {}", active.as_str(), candidate.as_str())),
         };
-        self.results.shadow_run_append(run).await.unwrap();
+        self.results.shadow_run_record(run);
         // A commit of its own, which takes the row before with it.
         let flush = self.observation("nobody", "http", run_id + 1_000, Status::Healthy);
         self.results.observation_append_durable(Arc::new(flush)).await.unwrap();
@@ -705,6 +705,10 @@ impl Plugins for World {
 impl Program for World {
     fn unready(&self) -> Vec<String> {
         self.unready.lock().unwrap().clone()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
 
     fn metrics(&self) -> String {

@@ -43,7 +43,7 @@ struct Kept {
 
 impl Kept {
     fn open(folder: &std::path::Path) -> Self {
-        let (recordings, writer) = Recordings::open(folder.to_owned()).unwrap();
+        let (recordings, writer) = Recordings::open(folder.to_owned());
         let stop = CancellationToken::new();
         let writer = tokio::spawn(writer.run(stop.clone()));
         Self { recordings, stop, writer }
@@ -119,7 +119,7 @@ async fn each_probe_keeps_its_last_failures() {
 #[tokio::test]
 async fn a_full_queue_drops_and_does_not_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let (recordings, writer) = Recordings::open(folder.path().to_owned()).unwrap();
+    let (recordings, writer) = Recordings::open(folder.path().to_owned());
     for run_id in 0..(QUEUED as i64 + 10) {
         recordings.keep(draft(run_id, &format!("service-{run_id}"), Status::Error, 10), true);
     }
@@ -129,7 +129,7 @@ async fn a_full_queue_drops_and_does_not_wait() {
     assert_eq!(files(folder.path()), QUEUED);
 
     // The bytes of what was dropped and written are free again.
-    let (recordings, writer) = Recordings::open(folder.path().to_owned()).unwrap();
+    let (recordings, writer) = Recordings::open(folder.path().to_owned());
     let large = 500 << 10;
     for run_id in 0..QUEUED as i64 {
         recordings.keep(draft(1_000 + run_id, &format!("service-{run_id}"), Status::Error, large), true);

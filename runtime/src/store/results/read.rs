@@ -39,9 +39,16 @@ impl ResultStore {
         .await
     }
 
-    pub async fn alert_event_last_id(&self) -> Result<Option<i64>, ResultError> {
+    /// Id and moment of the copied alert event with the highest id.
+    pub async fn alert_event_last(&self) -> Result<Option<(i64, UnixMillis)>, ResultError> {
         self.read(|connection| {
-            connection.query_row("SELECT max(event_id) FROM fact.alert_events", [], |row| row.get(0)).map_err(reading)
+            let sql = "SELECT event_id, epoch_ms(ts) FROM fact.alert_events ORDER BY event_id DESC, ts DESC LIMIT 1";
+            let mut statement = connection.prepare(sql).map_err(reading)?;
+            let mut rows = statement.query([]).map_err(reading)?;
+            match rows.next().map_err(reading)? {
+                Some(row) => Ok(Some((row.get(0).map_err(reading)?, row.get(1).map_err(reading)?))),
+                None => Ok(None),
+            }
         })
         .await
     }
