@@ -34,11 +34,20 @@ impl EventCopy {
     pub async fn run(self, shutdown: CancellationToken) {
         // Unknown until the results have answered.
         let mut copied = None;
+        let mut is_failing = false;
         loop {
             let wait = match self.copy(&mut copied).await {
-                Ok(()) => PATROL,
+                Ok(()) => {
+                    if std::mem::take(&mut is_failing) {
+                        tracing::info!("alert events are copied to the results again");
+                    }
+                    PATROL
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "alert events can't be copied to the results, they are tried again");
+                    // Said once: an outage of the results may last.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "alert events can't be copied to the results; they are kept and tried again");
+                    }
                     RETRY
                 }
             };

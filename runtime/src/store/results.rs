@@ -63,7 +63,7 @@ pub enum ResultError {
     Newer { found: usize, known: usize },
     #[error("could not back up `{}` before changing its schema", path.display())]
     Backup { path: PathBuf, source: std::io::Error },
-    #[error("not committed yet: {0}; the row is kept, and tried again")]
+    #[error("not committed yet: {0}")]
     NotCommitted(String),
     #[error("the results store is closed")]
     Closed,

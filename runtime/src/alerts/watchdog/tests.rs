@@ -40,6 +40,9 @@ async fn it_is_sent_while_all_is_well_and_at_no_other_time() {
     signals.set_overdue(vec!["1 overdue: a message".to_owned()]);
     assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "something is overdue");
     signals.set_overdue(Vec::new());
+    signals.set_not_recorded(Some("results are not committed since 07:43".to_owned()));
+    assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "results are not committed");
+    signals.set_not_recorded(None);
     assert!(sender.send(&catalog, &watchdog).await.unwrap());
     deliver(2).await;
     clock.0.store(61_000, Ordering::Relaxed);

@@ -143,6 +143,35 @@ async fn a_full_queue_drops_and_does_not_wait() {
     assert_eq!(recordings.0.unwrap().queued_bytes.load(Ordering::Relaxed), 0);
 }
 
+#[tokio::test]
+async fn what_lies_in_the_place_of_recordings_stops_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().join("recordings");
+    std::fs::write(&folder, "a file").unwrap();
+    let kept = Kept::open(&folder);
+    kept.recordings.keep(draft(5, "shop-api", Status::Error, 10), true);
+    kept.close().await;
+    let aside = std::fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().path());
+    let aside = aside.filter(|path| path.to_str().unwrap().contains("recordings.set-aside-"));
+    assert_eq!(aside.map(std::fs::read_to_string).collect::<Result<Vec<_>, _>>().unwrap(), ["a file"]);
+
+    std::fs::create_dir_all(folder.join("7.json/x")).unwrap();
+    std::fs::write(folder.join("8.json"), "junk").unwrap();
+    let kept = Kept::open(&folder);
+    assert_eq!(kept.ids(&RecordingFilter::default()), [5]);
+    kept.recordings.keep(draft(7, "shop-api", Status::Error, 10), true);
+    kept.recordings.keep(draft(9, "shop-api", Status::Error, 10), true);
+    let recordings = kept.close().await;
+    let ids: Vec<_> =
+        recordings.page(&RecordingFilter::default(), None, 9).iter().map(|entry| entry.run.run_id).collect();
+    assert_eq!(ids, [9, 5], "a folder can't be replaced by a file");
+
+    // Not even the folder can be made.
+    let (recordings, _writer) = Recordings::open(data.path().join("recordings/5.json/below"));
+    recordings.keep(draft(1, "shop-api", Status::Error, 10), true);
+    assert_eq!(recordings.page(&RecordingFilter::default(), None, 9).len(), 0);
+}
+
 #[test]
 fn all_files_together_are_bounded_and_the_oldest_go() {
     let entry = |run_id: i64, size| {

@@ -113,6 +113,32 @@ async fn without_a_working_spool_rows_wait_in_memory_and_what_is_over_is_counted
 }
 
 #[tokio::test]
+async fn a_commit_that_hangs_makes_nobody_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = spooling(dir.path());
+    let running = Running::start_in(dir, settings);
+    // Writing into a pipe that nothing reads blocks as soon as it is full.
+    let log = running.dir.path().join("results.duckdb.wal");
+    assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
+    for run_id in 1..=4_000 {
+        running.store.observation_record(Arc::new(observation(run_id)));
+    }
+    running.store.observation_append_durable(Arc::new(observation(4_001))).await.unwrap();
+    let health = running.store.health();
+    assert!(health.stalled.as_ref().is_some_and(|stalled| stalled.reason.contains("takes longer")), "{health:?}");
+    assert_eq!((health.spooled_rows, health.lost_rows), (4_001, 0), "{health:?}");
+    running.store.observation_append_durable(Arc::new(observation(4_002))).await.unwrap();
+
+    let mut pipe = std::fs::File::open(&log).unwrap();
+    std::fs::remove_file(&log).unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut pipe, &mut std::io::sink()));
+    eventually("the spool is empty", || running.store.is_settled()).await;
+    assert_eq!(running.one("SELECT count(DISTINCT run_id) || ' ' || count(*) FROM observations").await, "4002 4002");
+    running.stop().await;
+    reader.join().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn stopping_in_an_outage_spools_the_last_rows_and_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     let settings = spooling(dir.path());

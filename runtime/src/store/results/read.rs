@@ -24,21 +24,6 @@ macro_rules! select_observations {
 }
 
 impl ResultStore {
-    /// The highest committed run id of an observation or a plugin run: numbering goes on from here.
-    pub async fn observation_last_run_id(&self) -> Result<Option<i64>, ResultError> {
-        self.read(|connection| {
-            connection
-                .query_row(
-                    "SELECT greatest((SELECT max(run_id) FROM fact.observations),
-                         (SELECT max(run_id) FROM fact.plugin_runs), (SELECT max(run_id) FROM fact.events))",
-                    [],
-                    |row| row.get(0),
-                )
-                .map_err(reading)
-        })
-        .await
-    }
-
     /// Id and moment of the copied alert event with the highest id.
     pub async fn alert_event_last(&self) -> Result<Option<(i64, UnixMillis)>, ResultError> {
         self.read(|connection| {
