@@ -121,7 +121,7 @@ impl Monitoring {
         }
     }
 
-    /// Runs a probe outside its schedule; stored for good when this returns. Without a name, the service's first probe.
+    /// Runs a probe outside its schedule; durable when this returns. Without a name, the service's first probe.
     pub async fn check_now(&self, service: &str, probe: Option<&str>) -> Result<Arc<Observation>, CheckError> {
         let catalog = self.shared.catalog.borrow().clone();
         let service =

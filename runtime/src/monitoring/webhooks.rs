@@ -21,7 +21,7 @@ use seen::Seen;
 /// instances as well.
 const AT_ONCE: usize = 32;
 
-/// A delivery that was taken; its events are committed.
+/// A delivery that was taken; its events are durable: committed, or synced in the spool of the results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// Events kept.
@@ -90,7 +90,7 @@ impl Monitoring {
         find(&self.shared.catalog.borrow(), service, webhook).is_some()
     }
 
-    /// The events are committed when this returns.
+    /// The events are durable when this returns.
     pub async fn receive(
         &self,
         service: &str,

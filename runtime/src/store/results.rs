@@ -172,7 +172,12 @@ impl ResultStore {
         let first_event_id = last.event.max(spooled.1) + 1;
         let queue = Arc::new(Queue::new(settings.queue_rows, settings.flush_rows));
         let (progress, database) = (Arc::new(Progress::default()), Arc::new(database));
-        progress.update(|report| report.notices = notices);
+        progress.update(|report| {
+            report.notices = notices;
+            // Before the writer runs: what is spooled is not there for readers.
+            report.spooled_rows = spool.as_ref().map_or(0, Spool::rows);
+            report.spooled_bytes = spool.as_ref().map_or(0, Spool::bytes);
+        });
         let (sender, closing) = oneshot::channel();
         let store = Self {
             queue: Arc::clone(&queue),

@@ -2,6 +2,7 @@
 //! waiting after a while.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use duckdb::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -21,8 +22,9 @@ struct Job {
 }
 
 pub(super) struct Committer {
-    /// One job at a time: the writer waits for its end.
-    jobs: mpsc::Sender<Job>,
+    /// One job at a time: the writer waits for its end. None once it was ended.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Committer {
@@ -30,11 +32,11 @@ impl Committer {
         let (jobs, inbox) = mpsc::channel(1);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ResultError::Thread)?;
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("results-commit".to_owned())
             .spawn(move || runtime.block_on(serve(inbox, &database)))
             .map_err(ResultError::Thread)?;
-        Ok(Self { jobs })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
     pub(super) fn commit(&self, work: Arc<Work>) -> oneshot::Receiver<Outcome> {
@@ -48,8 +50,20 @@ impl Committer {
     /// The answer of a thread that is gone is an error as well.
     fn send(&self, work: Option<Arc<Work>>) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
-        let _ = self.jobs.try_send(Job { work, answer });
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.try_send(Job { work, answer });
+        }
         outcome
+    }
+
+    /// Waits for the thread, which lets go of the database; nothing may be under way.
+    pub(super) fn end(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that commits results panicked");
+        }
     }
 }
 

@@ -137,6 +137,10 @@ impl Flow {
             self.wait().await;
         }
         let outcome = self.finish().await;
+        if self.under_way.is_none() {
+            // Else its thread hangs with the disk, and ends with the program.
+            self.committer.end();
+        }
         if let Ok(close) = closing.try_recv() {
             let reported = outcome.as_ref().map_err(|error| ResultError::NotCommitted(super::chain(error))).copied();
             let _ = close.send(reported);
@@ -332,6 +336,10 @@ impl Flow {
             }
             if !is_settled {
                 self.queue.refuse_copies("results are not committed at the moment");
+            }
+            if self.spool.is_none() {
+                // They wait for the next try, in the queue.
+                return;
             }
             let batch = self.queue.take_kept(self.flush_rows);
             if batch.part.is_empty() {
