@@ -265,7 +265,8 @@ impl Flow {
         let Some(under_way) = &mut self.under_way else { return };
         let demand = self.queue.demand();
         let is_late = under_way.since.elapsed() > COMMIT_PATIENCE;
-        if !is_late && !(demand.is_half_full && under_way.origin == Origin::Queue) {
+        let makes_room = demand.is_half_full && under_way.origin == Origin::Queue;
+        if !is_late && !makes_room {
             return;
         }
         let (origin, rows) = (under_way.origin, under_way.work.rows());
