@@ -59,6 +59,7 @@ impl ControlStore {
         let window = &draft.window;
         let matchers: Vec<String> = window.matchers.iter().map(Matcher::to_string).collect();
         let text = WindowText::from(&window.recurrence);
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, cron, zone, duration_ms, author, comment,
                  created_ms)
@@ -74,10 +75,12 @@ impl ControlStore {
         .bind(&draft.author)
         .bind(&draft.comment)
         .bind(now_ms)
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *tx)
         .await
         .map_err(|source| exists(source, "maintenance window", &window.name))?;
-        maintenance_from(&row)
+        let stored = maintenance_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 
     /// By name.
@@ -90,8 +93,9 @@ impl ControlStore {
     }
 
     pub async fn maintenance_delete(&self, name: &str) -> Result<()> {
-        let gone =
-            sqlx::query("DELETE FROM maintenance_windows WHERE name = $1").bind(name).execute(&self.writer).await?;
+        let mut tx = self.begin_write().await?;
+        let gone = sqlx::query("DELETE FROM maintenance_windows WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        tx.commit().await?;
         match gone.rows_affected() {
             0 => Err(ControlError::NotFound { what: "maintenance window", name: name.to_owned() }),
             _ => Ok(()),

@@ -99,7 +99,7 @@ impl ControlStore {
     /// A message that no group asked for: an escalation, a test, a sign of life. Due at once. `Exists` when its idempotency
     /// key was used before.
     pub async fn notification_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let notification = queue(&mut tx, now_ms, draft).await?;
         tx.commit().await?;
         Ok(notification)
@@ -113,7 +113,7 @@ impl ControlStore {
         now_ms: UnixMillis,
         kept_since_ms: UnixMillis,
     ) -> Result<bool> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let waiting: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM notifications WHERE group_key = $1 AND channel = $2 AND state = 'waiting'",
         )
@@ -122,6 +122,7 @@ impl ControlStore {
         .fetch_one(&mut *tx)
         .await?;
         if waiting > 0 {
+            tx.rollback().await?;
             return Ok(false);
         }
         for query in [
@@ -180,7 +181,7 @@ impl ControlStore {
         let AfterAttempt { state, next_attempt_ms, reference, fallback } = after;
         let answer = cut(&attempt.answer);
         let finished_ms = attempt.started_ms + i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "UPDATE notifications SET attempts = attempts + 1, state = $1, next_attempt_ms = $2, delivered_ms = $3,
                  last_error = $4, reference = $6

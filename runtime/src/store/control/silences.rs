@@ -26,6 +26,7 @@ pub struct StoredSilence {
 impl ControlStore {
     pub async fn silence_insert(&self, draft: SilenceDraft, now_ms: UnixMillis) -> Result<StoredSilence> {
         let matchers: Vec<String> = draft.matchers.iter().map(Matcher::to_string).collect();
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "INSERT INTO silences (matchers, starts_ms, ends_ms, author, comment, created_ms)
              VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
@@ -36,9 +37,11 @@ impl ControlStore {
         .bind(&draft.author)
         .bind(&draft.comment)
         .bind(now_ms)
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *tx)
         .await?;
-        silence_from(&row)
+        let stored = silence_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 
     /// Those that have not ended, and of a page the newest that have; newest first.
@@ -59,6 +62,7 @@ impl ControlStore {
 
     /// Ends it now; fine if it has ended already. One that has not begun never will.
     pub async fn silence_expire(&self, id: i64, now_ms: UnixMillis) -> Result<StoredSilence> {
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "UPDATE silences SET ends_ms = CASE WHEN ends_ms > $1 THEN $1 ELSE ends_ms END,
                  starts_ms = CASE WHEN starts_ms > $1 THEN $1 ELSE starts_ms END
@@ -66,10 +70,12 @@ impl ControlStore {
         )
         .bind(now_ms)
         .bind(id)
-        .fetch_optional(&self.writer)
+        .fetch_optional(&mut *tx)
         .await?;
         let row = row.ok_or_else(|| ControlError::NotFound { what: "silence", name: id.to_string() })?;
-        silence_from(&row)
+        let stored = silence_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 }
 

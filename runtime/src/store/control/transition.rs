@@ -77,7 +77,7 @@ impl ControlStore {
     /// `Exists` when the rule has an open alert already.
     pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent)> {
         let Transition { alert, mut event, groups, is_news, memory, escalation } = transition;
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let alert = match alert.id {
             None => insert(&mut tx, alert).await?,
             Some(id) => {
