@@ -5,9 +5,11 @@ mod bind_alerts;
 mod bind_api;
 mod bind_plugins;
 mod bind_registry;
+mod control_health;
 mod local;
 mod plugin_folder;
 mod plugin_sources;
+mod private_files;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -32,6 +34,7 @@ use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
+use crate::store::control::ControlSettings;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 use crate::telemetry;
@@ -77,6 +80,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
         .create(&options.data)
         .with_context(|| format!("making the data folder `{}`", options.data.display()))?;
+    private_files::keep_private(&options.data)
+        .with_context(|| format!("reading the data folder `{}`", options.data.display()))?;
     let environment = Environment::read(&options.config);
     let config_dir = options.config.clone();
     let draft = tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
@@ -84,7 +89,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let metrics = telemetry::start_metrics()?;
 
     let keyring = Keyring::load(settings.encryption_key.clone(), &options.data)?;
-    let control = ControlStore::open(&options.data.join("control.sqlite"), keyring).await?;
+    let stored = control_settings(&options.data, settings.control_ballast_mebibytes);
+    let control = ControlStore::open_with(&options.data.join("control.sqlite"), keyring, stored).await?;
     let data = options.data.clone();
     let (results, writer) =
         tokio::task::spawn_blocking(move || ResultStore::open(&data, ResultSettings::default())).await??;
@@ -119,6 +125,11 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
                 () = stop.cancelled() => return Ok(()),
             }
         }
+    });
+    let (kept, stop) = (control.clone(), tasks.stop(Stage::Recording));
+    tasks.spawn(Stage::Recording, "control store upkeep", async move {
+        kept.upkeep(stop).await;
+        Ok(())
     });
     let stop = tasks.stop(Stage::Recording);
     tasks.spawn(Stage::Recording, "recordings", async move {
@@ -199,6 +210,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         registry: registry.clone(),
         board: board.clone(),
         results: results.clone(),
+        control: control.clone(),
         metrics,
         signals: signals.clone(),
     };
@@ -237,6 +249,27 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     tokio::task::spawn_blocking(move || writer.join()).await?.map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     control.close().await;
     ended
+}
+
+/// Opens the control store as it is, whatever it lost, so that the next start takes it for the right one.
+pub async fn accept_store(data: &Path, config_dir: &Path) -> Result<()> {
+    private_files::keep_private(data).with_context(|| format!("reading the data folder `{}`", data.display()))?;
+    let (environment, folder) = (Environment::read(config_dir), config_dir.to_owned());
+    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &environment)).await?;
+    let keyring = Keyring::load(draft.settings().encryption_key.clone(), data)?;
+    let accepting = ControlSettings { accepts_loss: true, ..ControlSettings::default() };
+    let control = ControlStore::open_with(&data.join("control.sqlite"), keyring, accepting).await?;
+    control.close().await;
+    Ok(())
+}
+
+/// Beside filled results, components or recordings an empty control store is one that was lost.
+fn control_settings(data: &Path, ballast_mebibytes: u64) -> ControlSettings {
+    ControlSettings {
+        ballast_bytes: ballast_mebibytes << 20,
+        filled_later: ["results.duckdb", "plugins", "recordings"].map(|name| data.join(name)).to_vec(),
+        accepts_loss: false,
+    }
 }
 
 /// Checks the configuration with the bundled plugins and those in `plugins`, and answers with what is odd but works.

@@ -15,6 +15,7 @@ mod serve;
 mod services;
 mod silences;
 mod sql;
+mod store;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,9 @@ enum Command {
     Demo(demo::Demo),
     CheckConfig(check_config::CheckConfig),
     Sql(sql::Sql),
+    /// The stores in the data folder: go on after one lost its content.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
             Command::Demo(demo) => demo.run().await.map(|()| 0),
             Command::CheckConfig(check) => check.run().await,
             Command::Sql(sql) => sql.run(&server).await.map(|()| 0),
+            Command::Store(store) => store.run().await.map(|()| 0),
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),

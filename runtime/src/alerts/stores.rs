@@ -36,7 +36,7 @@ impl AlertStore for ControlStore {
 
     fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, Result<Committed, CommitError>> {
         async move {
-            match self.transition_commit(transition).await {
+            match self.with_ballast(|| ControlStore::transition_commit(self, transition.clone())).await {
                 Ok((alert, event)) => Ok(Committed { alert, event }),
                 Err(
                     error @ (ControlError::Conflict { .. }

@@ -284,7 +284,26 @@ impl ApiError {
         }
     }
 
+    fn from_unwritable(error: &ControlError) -> Option<Self> {
+        if error.is_full() {
+            let detail =
+                "the disk of the server's control store is full, so nothing was stored; free some space, then repeat";
+            return Some(Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "No room", detail));
+        }
+        let detail = "the server's control store can't be written at the moment, so nothing is certain to be stored; `/readyz` says when it can";
+        error.is_unwritable().then(|| {
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unwritable", "Store can't be written", detail)
+                .with_header("retry-after", "5")
+        })
+    }
+
     pub(super) fn internal(source: anyhow::Error) -> Self {
+        // The operator's to mend, and nothing of it was done.
+        let store = source.chain().find_map(|cause| cause.downcast_ref::<ControlError>());
+        if let Some(mut error) = store.and_then(Self::from_unwritable) {
+            error.source = Some(source);
+            return error;
+        }
         let mut error = Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

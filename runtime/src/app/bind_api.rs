@@ -17,6 +17,7 @@ pub(super) struct Face {
     pub(super) registry: Registry,
     pub(super) board: Arc<StatusBoard>,
     pub(super) results: ResultStore,
+    pub(super) control: ControlStore,
     pub(super) metrics: PrometheusHandle,
     pub(super) signals: AlertSignals,
 }
@@ -28,6 +29,7 @@ impl Program for Face {
         if stats.failing {
             reasons.push("results can't be written".to_owned());
         }
+        reasons.extend(super::control_health::not_committed(&self.control));
         if self.registry.catalog().version == 0 {
             reasons.push("the configuration is not loaded yet".to_owned());
         }
@@ -35,7 +37,12 @@ impl Program for Face {
         reasons
     }
 
+    fn warnings(&self) -> Vec<String> {
+        super::control_health::warnings(&self.control).into_iter().collect()
+    }
+
     fn metrics(&self) -> String {
+        super::control_health::show(&self.control);
         let stats = self.results.stats();
         metrics::gauge!("extrack_results_queued_rows").set(stats.queued as f64);
         metrics::gauge!("extrack_results_lag_seconds").set(stats.lag_ms as f64 / 1_000.0);

@@ -23,10 +23,16 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// `EXTRACK_PLUGIN_VERSIONS_KEPT` (10): installed components kept of each plugin, for roll-backs.
     pub plugin_versions_kept: usize,
+    /// `EXTRACK_CONTROL_BALLAST` (MiB, 16; 0: none): room on the disk of the control store that is kept for alerts.
+    pub control_ballast_mebibytes: u64,
 }
 
 /// [`Settings::plugin_versions_kept`] when nobody says.
 pub const PLUGIN_VERSIONS_KEPT: usize = 10;
+
+/// [`Settings::control_ballast_mebibytes`] by default: room for some thousand transitions with their messages, and for the
+/// control store's log at its usual size.
+const CONTROL_BALLAST_MEBIBYTES: u64 = 16;
 
 #[derive(Debug, Clone)]
 pub struct SmtpSettings {
@@ -92,6 +98,7 @@ impl<'a> SettingsReader<'a> {
             admin_token: self.admin_token(),
             public_url: self.public_url(),
             plugin_versions_kept: self.plugin_versions_kept(),
+            control_ballast_mebibytes: self.control_ballast_mebibytes(),
         }
     }
 
@@ -187,6 +194,14 @@ impl<'a> SettingsReader<'a> {
             _ => Err("must be a whole number between 1 and 1000".to_owned()),
         });
         kept.unwrap_or(PLUGIN_VERSIONS_KEPT)
+    }
+
+    fn control_ballast_mebibytes(&mut self) -> u64 {
+        let mebibytes = self.parsed("EXTRACK_CONTROL_BALLAST", |text| match text.parse::<u64>() {
+            Ok(mebibytes @ 0..=65_536) => Ok(mebibytes),
+            _ => Err("must be a whole number of mebibytes between 0 and 65536".to_owned()),
+        });
+        mebibytes.unwrap_or(CONTROL_BALLAST_MEBIBYTES)
     }
 
     fn public_url(&mut self) -> Option<String> {

@@ -4,12 +4,15 @@
 mod alert_groups;
 mod alerts;
 mod audit;
+mod ballast;
 mod channels;
 mod escalations;
 mod keyring;
 mod maintenance;
+mod marker;
 mod mutes;
 mod notifications;
+mod opening;
 mod outbox;
 mod overdue;
 mod plugin_policies;
@@ -19,23 +22,26 @@ mod services;
 mod silences;
 mod tokens;
 mod transition;
+mod upkeep;
+mod wal;
 mod write;
+mod write_error;
+mod write_health;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::Row;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 pub use alerts::AlertFilter;
 pub use audit::{AuditEntry, AuditFilter};
+pub use ballast::BallastState;
 pub use escalations::{Escalation, EscalationDraft, StepTaken};
 pub use keyring::{KeyError, Keyring};
 pub use maintenance::{MaintenanceDraft, StoredMaintenance, WindowText};
 pub use notifications::{AfterAttempt, Attempt, AttemptOutcome, NotificationFilter};
+pub use opening::ControlSettings;
 pub use overdue::{Overdue, OverdueKind};
 pub use plugin_policies::StoredPolicy;
 pub use rule_memory::MemoryChange;
@@ -43,16 +49,13 @@ pub use services::StoredService;
 pub use silences::{SilenceDraft, StoredSilence};
 pub use tokens::{Session, Token, TokenHash};
 pub use transition::{AlertDraft, EventDraft, Transition};
+pub use write_health::{ControlHealth, WriteFault};
 
 use super::lock::{DataLock, LockError};
 use keyring::Place;
+use marker::Marker;
+use write_health::WriteHealth;
 
-/// Pages and lists read at the same time as the one writer; SQLite needs no more.
-const READERS: u32 = 4;
-/// Another process has no business here, but a backup tool may hold a lock for a moment.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Waiting this long for a connection means that the disk hangs.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// No list is longer, whatever was asked for: the API's longest page, and the row that says that there is more.
 pub const MAX_PAGE: u32 = 1_001;
 
@@ -74,6 +77,20 @@ pub enum ControlError {
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("could not {doing} the control store")]
     Database { doing: &'static str, source: sqlx::Error },
+    #[error(
+        "the disk of the control store is full; what is left is kept for alerts, so nothing else is stored: free some space, then repeat"
+    )]
+    NoRoom,
+    #[error(
+        "the control store `{}` has lost content: {reason}. Services made over the API, open alerts, silences and messages may be gone. \
+         To restore it, put `control.sqlite` and `control.id` of a backup in its place, without a `control.sqlite-wal`. \
+         To go on with what is there now: `extrack store accept --data {}`",
+        path.display(),
+        path.parent().unwrap_or(path).display()
+    )]
+    Lost { path: PathBuf, reason: String },
+    #[error("could not read or write `control.id` or the write-ahead log beside the control store")]
+    Files(#[source] std::io::Error),
 }
 
 impl From<sqlx::Error> for ControlError {
@@ -90,35 +107,16 @@ pub struct ControlStore {
     writer: SqlitePool,
     reader: SqlitePool,
     keyring: Arc<Keyring>,
+    health: Arc<WriteHealth>,
+    marker: Arc<Marker>,
+    /// Which store this is, for as long as it exists.
+    identity: Arc<str>,
     _lock: Arc<DataLock>,
 }
 
 impl ControlStore {
-    /// Creates or migrates the file, and checks that the keyring is the one it was written with.
-    pub async fn open(path: &Path, keyring: Keyring) -> Result<Self> {
-        let lock = Arc::new(DataLock::acquire(path)?);
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let opening = |source| ControlError::Database { doing: "open", source };
-        let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None);
-        let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(opening)?;
-        sqlx::migrate!("migrations/control").run(&writer).await.map_err(ControlError::Migrate)?;
-        let reader =
-            pool().max_connections(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
-        let store = Self { writer, reader, keyring: Arc::new(keyring), _lock: lock };
-        store.check_key().await?;
-        Ok(store)
-    }
-
-    /// Waits for what is under way, then closes the file.
-    pub async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+    pub fn health(&self) -> ControlHealth {
+        ControlHealth { fault: self.health.fault(), ballast: self.health.ballast.state() }
     }
 
     /// A value sealed once, at the first start, opens only under the same key.

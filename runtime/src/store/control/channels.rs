@@ -9,6 +9,10 @@ use crate::domain::{Channel, ChannelId, ChannelOptions, Origin, now_ms};
 impl ControlStore {
     /// Inserts or replaces; writes nothing when nothing changed.
     pub async fn channel_put(&self, channel: &Channel) -> Result<()> {
+        self.with_ballast(|| self.try_channel_put(channel)).await
+    }
+
+    async fn try_channel_put(&self, channel: &Channel) -> Result<()> {
         let mut tx = self.begin_write().await?;
         let found = sqlx::query("SELECT name, plugin, origin, sealed, revision FROM channels WHERE id = $1")
             .bind(&channel.id.0)

@@ -88,6 +88,10 @@ impl ControlStore {
     /// In one transaction: where it stands, the messages, and the alert's history. False: something happened to it or to its
     /// alert since it was read, and nothing was done.
     pub async fn escalation_take(&self, taken: &StepTaken, now_ms: UnixMillis) -> Result<bool> {
+        self.with_ballast(|| self.try_take(taken, now_ms)).await
+    }
+
+    async fn try_take(&self, taken: &StepTaken, now_ms: UnixMillis) -> Result<bool> {
         let StepTaken { from, channels, next, actor, reason } = taken;
         let mut tx = self.begin_write().await?;
         let moved = sqlx::query(

@@ -59,7 +59,7 @@ impl ControlStore {
         let window = &draft.window;
         let matchers: Vec<String> = window.matchers.iter().map(Matcher::to_string).collect();
         let text = WindowText::from(&window.recurrence);
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin_roomy_write().await?;
         let row = sqlx::query(
             "INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, cron, zone, duration_ms, author, comment,
                  created_ms)

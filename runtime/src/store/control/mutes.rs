@@ -9,6 +9,10 @@ use crate::domain::{Alert, AlertEvent, AlertId, AlertState, MuteChange, UnixMill
 impl ControlStore {
     /// In one transaction with its event. None when the alert is no longer in the state that the change starts from.
     pub async fn alert_mute(&self, change: MuteChange) -> Result<Option<(Alert, AlertEvent)>> {
+        self.with_ballast(|| self.try_mute(change.clone())).await
+    }
+
+    async fn try_mute(&self, change: MuteChange) -> Result<Option<(Alert, AlertEvent)>> {
         let mut tx = self.begin_write().await?;
         let to = change.to();
         let row = sqlx::query(

@@ -99,6 +99,10 @@ impl ControlStore {
     /// A message that no group asked for: an escalation, a test, a sign of life. Due at once. `Exists` when its idempotency
     /// key was used before.
     pub async fn notification_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
+        self.with_ballast(|| self.try_queue(draft.clone(), now_ms)).await
+    }
+
+    async fn try_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
         let mut tx = self.begin_write().await?;
         let notification = queue(&mut tx, now_ms, draft).await?;
         tx.commit().await?;
@@ -178,6 +182,10 @@ impl ControlStore {
 
     /// Records an attempt and what comes of it, in one transaction. `Conflict` when the notification no longer waits.
     pub async fn notification_attempt(&self, id: i64, attempt: &Attempt, after: AfterAttempt) -> Result<Notification> {
+        self.with_ballast(|| self.try_attempt(id, attempt, after.clone())).await
+    }
+
+    async fn try_attempt(&self, id: i64, attempt: &Attempt, after: AfterAttempt) -> Result<Notification> {
         let AfterAttempt { state, next_attempt_ms, reference, fallback } = after;
         let answer = cut(&attempt.answer);
         let finished_ms = attempt.started_ms + i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);

@@ -19,7 +19,7 @@ pub struct StoredPolicy {
 impl ControlStore {
     /// In place of the one before. It must hold no secret: it is stored as it is.
     pub async fn plugin_policy_put(&self, name: &str, policy: &Value, by: &str) -> Result<()> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin_roomy_write().await?;
         sqlx::query(
             "INSERT INTO plugin_policies (name, policy, updated_ms, updated_by) VALUES ($1, $2, $3, $4)
              ON CONFLICT (name) DO UPDATE SET policy = excluded.policy, updated_ms = excluded.updated_ms,

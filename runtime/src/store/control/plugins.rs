@@ -67,7 +67,7 @@ impl ControlStore {
 
     /// All of it or nothing; on the disk when it returns.
     pub async fn plugin_change(&self, change: &PluginChange) -> Result<()> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin_roomy_write().await?;
         let PluginChange { name, by, ts_ms, from, step } = change;
         let mut detail = json!({ "from": from });
         match step {

@@ -39,7 +39,7 @@ impl ControlStore {
     pub async fn service_insert(&self, slug: &str, spec: &Value) -> Result<StoredService> {
         let now = now_ms();
         let sealed = self.keyring.seal(place(slug, 1), spec.to_string().as_bytes())?;
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin_roomy_write().await?;
         sqlx::query("INSERT INTO services (slug, sealed, revision, created_ms, updated_ms) VALUES ($1, $2, 1, $3, $3)")
             .bind(slug)
             .bind(sealed)
@@ -58,7 +58,7 @@ impl ControlStore {
         spec: &Value,
         expected_revision: Option<i64>,
     ) -> Result<StoredService> {
-        let mut tx = self.begin_write().await?;
+        let mut tx = self.begin_roomy_write().await?;
         let row = sqlx::query("SELECT revision, created_ms FROM services WHERE slug = $1")
             .bind(slug)
             .fetch_optional(&mut *tx)

@@ -3,34 +3,60 @@
 //! then on take each commit for the end of a savepoint, so that nothing is committed any more.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection};
 
+use super::ballast::BallastState;
+use super::write_health::WriteHealth;
 use super::{ControlError, ControlStore, Result};
 
 /// Statements that are committed together or not at all. Dropped without [`WriteTransaction::commit`], none of them
 /// happened, and the connection is closed; [`WriteTransaction::rollback`] keeps it.
 pub(super) struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
+    health: Arc<WriteHealth>,
     is_ended: bool,
 }
 
 impl WriteTransaction {
     /// Returns when the transaction is on the disk. After an error nothing of it is certain to be there.
-    pub(super) async fn commit(self) -> Result<()> {
-        self.end("COMMIT", "commit to").await
+    pub(super) async fn commit(mut self) -> Result<()> {
+        match self.try_commit().await {
+            Ok(number) => {
+                self.health.note_commit(number);
+                Ok(())
+            }
+            Err(source) => Err(self.failed("commit to", source)),
+        }
+    }
+
+    async fn try_commit(&mut self) -> sqlx::Result<i64> {
+        let number =
+            sqlx::query_scalar("UPDATE store_identity SET commits = commits + 1 WHERE id = 1 RETURNING commits")
+                .fetch_one(&mut *self.connection)
+                .await?;
+        run(&mut self.connection, "COMMIT").await?;
+        self.is_ended = true;
+        Ok(number)
     }
 
     /// Ends what has nothing to write after all.
-    pub(super) async fn rollback(self) -> Result<()> {
-        self.end("ROLLBACK", "roll back in").await
+    pub(super) async fn rollback(mut self) -> Result<()> {
+        match run(&mut self.connection, "ROLLBACK").await {
+            Ok(()) => {
+                self.is_ended = true;
+                Ok(())
+            }
+            Err(source) => Err(self.failed("roll back in", source)),
+        }
     }
 
-    async fn end(mut self, statement: &'static str, doing: &'static str) -> Result<()> {
-        run(&mut self.connection, statement).await.map_err(|source| ControlError::Database { doing, source })?;
-        self.is_ended = true;
-        Ok(())
+    fn failed(&self, doing: &'static str, source: sqlx::Error) -> ControlError {
+        let error = ControlError::Database { doing, source };
+        self.health.note_error(&error);
+        error
     }
 }
 
@@ -60,12 +86,41 @@ impl ControlStore {
     /// Waits until nobody else writes. The statements are plain SQL on purpose: SQLite itself refuses a `BEGIN` inside of a
     /// transaction and a `COMMIT` outside of one, so that no savepoint is ever taken for a transaction.
     pub(super) async fn begin_write(&self) -> Result<WriteTransaction> {
-        let doing = "begin to write to";
-        let failed = |source| ControlError::Database { doing, source };
+        let failed = |source| {
+            let error = ControlError::Database { doing: "begin to write to", source };
+            self.health.note_error(&error);
+            error
+        };
         let connection = self.writer.acquire().await.map_err(failed)?;
-        let mut transaction = WriteTransaction { connection, is_ended: false };
+        let mut transaction = WriteTransaction { connection, health: Arc::clone(&self.health), is_ended: false };
         run(&mut transaction.connection, "BEGIN IMMEDIATE").await.map_err(failed)?;
         Ok(transaction)
+    }
+
+    /// For what people add over the API: refused while the room that the ballast left is kept for alerts.
+    pub(super) async fn begin_roomy_write(&self) -> Result<WriteTransaction> {
+        match self.health.ballast.state() {
+            BallastState::GivenUp => Err(ControlError::NoRoom),
+            BallastState::Held | BallastState::Off => self.begin_write().await,
+        }
+    }
+
+    /// For what alerts need: a write that fails because the disk is full is repeated once in the room that the ballast leaves.
+    /// It has to be one that is done whole or not at all.
+    pub(crate) async fn with_ballast<T, F>(&self, write: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let was_held = self.health.ballast.state() == BallastState::Held;
+        let mut written = write().await;
+        if was_held && written.as_ref().is_err_and(ControlError::is_full) {
+            self.health.ballast.give_up();
+            written = write().await;
+        }
+        if let Err(error) = &written {
+            self.health.note_error(error);
+        }
+        written
     }
 }
 
@@ -183,6 +238,7 @@ mod tests {
         drop(store.begin_write().await.unwrap());
         assert_eq!(store.service_insert("c", &json!({})).await.unwrap().revision, 1);
         store.close().await;
+        drop(store);
         let services = open(folder.path()).await.service_list().await.unwrap();
         assert_eq!(services.iter().map(|service| service.slug.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     }
