@@ -23,6 +23,7 @@ pub mod ports;
 pub mod signals;
 pub mod standing;
 mod stores;
+mod unrecorded;
 pub mod watchdog;
 
 #[cfg(test)]
@@ -43,4 +44,5 @@ pub use ports::{
 };
 pub use signals::{AlertChange, AlertSignals};
 pub use standing::{RuleStanding, RuleStandings};
+pub use unrecorded::{Unrecorded, UnrecordedSender};
 pub use watchdog::WatchdogSender;

@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{
     AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, Delivery, DeliveryDeps, DeliverySettings,
-    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, WatchdogSender,
+    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, UnrecordedSender,
+    WatchdogSender,
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
@@ -383,6 +384,7 @@ fn start_alerting(
         dispatcher.run(catalog, stop).await;
         Ok(())
     });
+    let url_in_messages = public_url.clone().unwrap_or_default();
     let delivery = Delivery::new(DeliveryDeps {
         store: Arc::new(control.clone()),
         notifier: Arc::new(host.clone()),
@@ -393,6 +395,18 @@ fn start_alerting(
     let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));
     tasks.spawn(Stage::Delivery, "delivery", async move {
         delivery.run(catalog, stop).await;
+        Ok(())
+    });
+    let sender = UnrecordedSender::new(
+        Arc::new(control.clone()),
+        Arc::new(host.clone()),
+        Arc::new(SystemClock),
+        signals.unrecorded().clone(),
+        url_in_messages,
+    );
+    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));
+    tasks.spawn(Stage::Delivery, "unrecorded alerts", async move {
+        sender.run(catalog, stop).await;
         Ok(())
     });
     start_watching_over_alerts(tasks, signals, control, registry);

@@ -105,10 +105,17 @@ impl Dispatcher {
             let mut flushes = Vec::with_capacity(due.len());
             for mut group in due.into_iter().filter(|group| sweep.covers(group)) {
                 sweep.hold(&mut group, now_ms);
-                flushes.push(decide(&group, is_quiet_time(&group, &catalog, now_ms), now_ms));
+                let learned = self.deps.signals.unrecorded().take_over(&mut group);
+                let mut flush = decide(&group, is_quiet_time(&group, &catalog, now_ms), now_ms);
+                flush.learn(learned);
+                flushes.push(flush);
             }
             // What changed while it was looked at stays due, and is read again.
-            let queued = self.deps.store.group_flush(flushes, now_ms).await?;
+            let offered = flushes.clone();
+            let queued = self.deps.store.group_flush(flushes, now_ms).await.inspect_err(|error| {
+                self.deps.signals.unrecorded().offer_flushes(&offered, &error.0, now_ms);
+            })?;
+            self.deps.signals.unrecorded().flushed(&offered);
             if queued > 0 {
                 metrics::counter!("extrack_notifications_decided_total").increment(queued as u64);
                 self.deps.signals.wake_delivery();

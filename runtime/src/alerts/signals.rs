@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, broadcast};
 
 use super::standing::RuleStandings;
+use super::unrecorded::Unrecorded;
 use crate::domain::{Alert, AlertEvent, UnixMillis};
 
 /// Changes a slow listener may fall behind by before it has to read the store again.
@@ -36,6 +37,7 @@ pub struct AlertSignals {
     /// What should have happened and did not, in one line each; for anyone to read.
     overdue: Arc<Mutex<Vec<String>>>,
     standings: RuleStandings,
+    unrecorded: Unrecorded,
 }
 
 impl Default for AlertSignals {
@@ -50,6 +52,7 @@ impl Default for AlertSignals {
             beat_ms: Arc::default(),
             overdue: Arc::default(),
             standings: RuleStandings::default(),
+            unrecorded: Unrecorded::default(),
         }
     }
 }
@@ -70,6 +73,11 @@ impl AlertSignals {
     /// How each rule stands.
     pub fn standings(&self) -> &RuleStandings {
         &self.standings
+    }
+
+    /// What could not be committed.
+    pub fn unrecorded(&self) -> &Unrecorded {
+        &self.unrecorded
     }
 
     /// Has the outbox looked at now, for instance after a dead letter was put back.

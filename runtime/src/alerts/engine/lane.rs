@@ -279,6 +279,9 @@ impl Lane {
         if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict
             && !is_withheld
         {
+            if matches!(verdict, Verdict::Ok(_)) {
+                core.deps.signals.unrecorded().satisfied(&rule.key, now_ms);
+            }
             self.unsettled.insert(rule.key.clone(), Unsettled::Judged { verdict, now_ms });
             self.settle(core, &turn.catalog, &rule.key).await;
         }
@@ -385,6 +388,7 @@ impl Lane {
             }
             let rule = self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| Arc::clone(&slot.rule));
             let kept = MemoryChange::of(&before, memory);
+            let undone = change.clone();
             match commit(core, catalog, rule.as_deref(), change, kept).await {
                 Ok(alert) => {
                     match alert.state.is_open() {
@@ -403,6 +407,8 @@ impl Lane {
                 }
                 Err(CommitError::Port(error)) => {
                     self.stale = true;
+                    let now_ms = core.deps.clock.now_ms();
+                    core.deps.signals.unrecorded().offer(rule.as_deref(), &undone, catalog, &error.0, now_ms);
                     metrics::counter!("extrack_alert_commit_failures_total").increment(1);
                     let service = self.service.as_str();
                     tracing::error!(service, rule = key, %error, "an alert's transition can't be committed, it is tried again");
@@ -460,6 +466,8 @@ impl Lane {
                     self.memories.entry(rule).or_insert(kept).is_held = kept.is_held;
                 }
                 self.stale = false;
+                let now_ms = core.deps.clock.now_ms();
+                self.alerts.values().for_each(|alert| core.deps.signals.unrecorded().recorded(alert, now_ms));
                 // A commit that was thought to have failed may have left something to send.
                 core.deps.signals.wake_all();
             }
@@ -543,6 +551,7 @@ async fn commit(
     let (alert, event, memory) = (change.alert, change.event, Some(memory));
     let transition = Transition { alert, event, groups, is_news, memory, escalation };
     let committed = core.deps.store.transition_commit(transition).await?;
+    core.deps.signals.unrecorded().recorded(&committed.alert, core.deps.clock.now_ms());
     metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str()).increment(1);
     let (alert, reason) = (&committed.alert, committed.event.reason.as_str());
     let (service, rule, state) = (alert.service.as_str(), alert.name.as_str(), alert.state.as_str());
