@@ -6,6 +6,8 @@ pub mod certificates;
 pub mod chat_apis;
 pub mod components;
 pub mod contract;
+pub mod crash;
+pub mod disk;
 pub mod dns;
 pub mod guarded;
 pub mod hostile;
@@ -28,6 +30,8 @@ mod warm;
 
 pub use api::{Api, Reply};
 pub use certificates::Authority;
+pub use crash::kill_often;
+pub use disk::SmallDisk;
 pub use dns::DnsServer;
 pub use guarded::Guarded;
 pub use hostile::Hostile;
