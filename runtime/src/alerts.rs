@@ -3,7 +3,7 @@
 //! `engine` turns observations into committed transitions, `dispatch` decides when whom is told of them together, `delivery`
 //! brings the messages to their channels, `event_copy` carries alert events to the results. They meet in the control store, never in memory.
 //! `escalator` tells others if nobody comes, `acknowledgements` ends what people said they would do, `auditor` looks for what should have
-//! happened and did not, `watchdog` lets the outside know that all of this works. Everything the first three need from outside is a trait in `ports`; time comes from a clock they are given.
+//! happened and did not, `retention` removes what is over, `watchdog` lets the outside know that all of this works. Everything the first three need from outside is a trait in `ports`; time comes from a clock they are given.
 
 mod acknowledgements;
 pub mod actions;
@@ -20,6 +20,7 @@ pub mod flapping;
 pub mod history;
 pub mod lifecycle;
 pub mod ports;
+pub mod retention;
 pub mod signals;
 pub mod standing;
 mod stores;
@@ -41,6 +42,7 @@ pub use ports::{
     AlertDraft, AlertStore, Attempt, AttemptOutcome, CommitError, Committed, EventDraft, EventSink, HistoryLoader,
     Notifier, PortError, RuleRunner, Transition,
 };
+pub use retention::{Retention, RetentionSettings};
 pub use signals::{AlertChange, AlertSignals};
 pub use standing::{RuleStanding, RuleStandings};
 pub use watchdog::WatchdogSender;

@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{
     AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, Delivery, DeliveryDeps, DeliverySettings,
-    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, WatchdogSender,
+    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, Retention, RetentionSettings,
+    SystemClock, WatchdogSender,
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
@@ -172,6 +173,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         observations,
         settings.public_url.clone(),
     );
+
+    start_retention(&mut tasks, &control, &results, &settings.kept_for);
 
     monitoring.judge_again(unheard).await;
     let scheduler = monitoring.scheduler(GRACE);
@@ -367,6 +370,22 @@ fn start_alerting(
     let stop = tasks.stop(Stage::Delivery);
     tasks.spawn(Stage::Delivery, "alert event copy", async move {
         copy.run(stop).await;
+        Ok(())
+    });
+}
+
+fn start_retention(tasks: &mut Tasks, control: &ControlStore, results: &ResultStore, kept_for: &config::KeptFor) {
+    let default = RetentionSettings::default();
+    let settings = RetentionSettings {
+        alerts: kept_for.alerts.unwrap_or(default.alerts),
+        messages: kept_for.messages.unwrap_or(default.messages),
+        audit: kept_for.audit.unwrap_or(default.audit),
+        silences: kept_for.silences.unwrap_or(default.silences),
+    };
+    let retention = Retention::new(control.clone(), Arc::new(results.clone()), Arc::new(SystemClock), settings);
+    let stop = tasks.stop(Stage::Alerting);
+    tasks.spawn(Stage::Alerting, "retention", async move {
+        retention.run(stop).await;
         Ok(())
     });
 }

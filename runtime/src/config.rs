@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub use environment::Environment;
 pub use fault::{Faults, PlacedFault};
 pub use plugins::PluginsConfig;
-pub use settings::{PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};
+pub use settings::{KeptFor, PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};
 pub use watch::ConfigWatch;
 
 use schemars::JsonSchema;

@@ -215,12 +215,17 @@ impl FakeStore {
 
 impl StoreState {
     fn remember(&mut self, rule: &str, service: &str, change: MemoryChange) {
+        if change == MemoryChange::Forgotten {
+            self.memories.remove(rule);
+            return;
+        }
         let (_, memory) = self.memories.entry(rule.to_owned()).or_insert((service.to_owned(), RuleMemory::default()));
         match change {
             MemoryChange::Held => memory.is_held = true,
             MemoryChange::Judged { memory: judged, is_released } => {
                 *memory = RuleMemory { is_held: memory.is_held && !is_released, ..judged };
             }
+            MemoryChange::Forgotten => {}
         }
     }
 
@@ -587,13 +592,24 @@ impl AlertStore for FakeStore {
         now_ms: UnixMillis,
         after: (UnixMillis, i64),
         limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
+    ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>> {
         async move {
             let first = self.state().first_in_line().into_iter();
             let wanted = |row: &Notification| row.next_attempt_ms <= now_ms && (row.next_attempt_ms, row.id) > after;
-            Ok(first.filter(wanted).take(limit as usize).collect())
+            let due = |row: Notification| DueNotification {
+                id: row.id,
+                channel: row.channel,
+                group_key: row.group_key,
+                reason: row.reason,
+                next_attempt_ms: row.next_attempt_ms,
+            };
+            Ok(first.filter(wanted).take(limit as usize).map(due).collect())
         }
         .boxed()
+    }
+
+    fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>> {
+        async move { Ok(self.state().notifications.iter().find(|row| row.id == id).cloned()) }.boxed()
     }
 
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {

@@ -11,8 +11,8 @@ use crate::domain::{
     Maintenance, Message, MuteChange, Notification, Observation, Receipt, RuleMemory, RunGroup, UnixMillis, Verdict,
 };
 pub use crate::store::control::{
-    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence,
-    Transition,
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, DueNotification, EscalationDraft, EventDraft, MemoryChange,
+    StoredSilence, Transition,
 };
 pub use crate::store::results::GroupSpan;
 
@@ -116,7 +116,9 @@ pub trait AlertStore: Send + Sync + 'static {
         now_ms: UnixMillis,
         after: (UnixMillis, i64),
         limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<Notification>>>;
+    ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>>;
+    /// With what it says.
+    fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>>;
     /// When the next waiting notification is due.
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
     /// In one transaction: the attempt's row and what it makes of the notification. The next attempt's moment counts while

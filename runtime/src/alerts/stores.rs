@@ -9,7 +9,7 @@ use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification, Observation,
     RuleMemory, RunGroup, UnixMillis,
 };
-use crate::store::control::{AfterAttempt, Attempt, MAX_PAGE, MemoryChange, Transition};
+use crate::store::control::{AfterAttempt, Attempt, DueNotification, MemoryChange, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
 use super::backtest::ObservationPages;
@@ -41,7 +41,9 @@ impl AlertStore for ControlStore {
                 Err(
                     error @ (ControlError::Conflict { .. }
                     | ControlError::Exists { .. }
-                    | ControlError::NotFound { .. }),
+                    | ControlError::NotFound { .. }
+                    // Perhaps it was done: that is seen when the alert is read again.
+                    | ControlError::Interrupted),
                 ) => Err(CommitError::Changed(error.to_string())),
                 Err(error) => Err(PortError::of(error).into()),
             }
@@ -83,8 +85,8 @@ impl AlertStore for ControlStore {
 
     fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>> {
         async move {
-            let silences = self.silence_list(false, now_ms, MAX_PAGE).await.map_err(PortError::of)?;
-            let windows = self.maintenance_list().await.map_err(PortError::of)?;
+            let silences = self.silence_ending_after(now_ms).await.map_err(PortError::of)?;
+            let windows = self.maintenance_open_after(now_ms).await.map_err(PortError::of)?;
             Ok(Quiet { silences, maintenance: windows.into_iter().map(|stored| Arc::new(stored.window)).collect() })
         }
         .boxed()
@@ -121,8 +123,12 @@ impl AlertStore for ControlStore {
         now_ms: UnixMillis,
         after: (UnixMillis, i64),
         limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
+    ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>> {
         self.notification_due_after(now_ms, after, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>> {
+        self.notification_get(id).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {

@@ -29,9 +29,6 @@ const BEAT_MS: i64 = 60_000;
 /// Between looks whether the engine has begun.
 const START: Duration = Duration::from_secs(1);
 
-/// Messages are kept this long: the outside keeps its own account.
-const KEPT_MS: i64 = 86_400_000;
-
 pub struct WatchdogSender {
     store: ControlStore,
     clock: Arc<dyn Clock>,
@@ -87,7 +84,7 @@ impl WatchdogSender {
         };
         self.store.channel_put(channel).await.map_err(PortError::of)?;
         let draft = draft(watchdog, now_ms);
-        let queued = self.store.notification_queue_alone(draft, now_ms, now_ms - KEPT_MS).await;
+        let queued = self.store.notification_queue_alone(draft, now_ms).await;
         let is_queued = queued.map_err(PortError::of)?;
         if is_queued {
             self.signals.wake_delivery();

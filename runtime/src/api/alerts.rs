@@ -197,10 +197,8 @@ pub(super) async fn get(
     let (alert, events) = found.ok_or_else(|| ApiError::alert_not_found(&id.to_string()))?;
     let filter =
         NotificationFilter { alert: Some(alert.id), limit: page::DEFAULT_LIMIT, ..NotificationFilter::default() };
-    let mut notifications = Vec::new();
-    for notification in state.parts.control.notification_list(&filter).await? {
-        notifications.push(NotificationBody::load(&state, notification).await?);
-    }
+    let notifications = state.parts.control.notification_list(&filter).await?;
+    let notifications = NotificationBody::load_all(&state, notifications).await?;
     let events = events.into_iter().map(AlertEventBody::from).collect();
     let escalation = state.parts.control.escalation_get(alert.id).await?.map(AlertEscalationBody::from);
     Ok(Json(AlertDetailBody { alert: alert.into(), events, notifications, escalation }))

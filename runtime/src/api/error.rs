@@ -414,7 +414,12 @@ impl From<anyhow::Error> for ApiError {
 
 impl From<ControlError> for ApiError {
     fn from(source: ControlError) -> Self {
-        Self::internal(source.into())
+        match source {
+            ControlError::Full { .. } => {
+                Self::new(StatusCode::CONFLICT, "limit-reached", "Limit reached", source.to_string())
+            }
+            source => Self::internal(source.into()),
+        }
     }
 }
 

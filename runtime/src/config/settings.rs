@@ -1,5 +1,7 @@
 //! What the environment says about the program itself: the seed's variables, and a few of ours.
 
+mod retention;
+
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -8,6 +10,8 @@ use url::Url;
 use super::environment::Environment;
 use super::fault::PlacedFault;
 use crate::registry::Defaults;
+
+pub use retention::KeptFor;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -23,6 +27,7 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// `EXTRACK_PLUGIN_VERSIONS_KEPT` (10): installed components kept of each plugin, for roll-backs.
     pub plugin_versions_kept: usize,
+    pub kept_for: KeptFor,
 }
 
 /// [`Settings::plugin_versions_kept`] when nobody says.
@@ -92,6 +97,7 @@ impl<'a> SettingsReader<'a> {
             admin_token: self.admin_token(),
             public_url: self.public_url(),
             plugin_versions_kept: self.plugin_versions_kept(),
+            kept_for: self.kept_for(),
         }
     }
 
@@ -303,6 +309,8 @@ mod tests {
             ("ENCRYPTION_KEY", "short", "must have at least 16 characters; `openssl rand -base64 32` makes a good one"),
             ("EXTRACK_PUBLIC_URL", "example.com", "must be a URL such as `https://extrack.example.com`"),
             ("EXTRACK_PLUGIN_VERSIONS_KEPT", "0", "must be a whole number between 1 and 1000"),
+            ("EXTRACK_ALERT_RETENTION", "0", "must be a whole number of days between 1 and 3650"),
+            ("EXTRACK_MESSAGE_RETENTION", "90d", "must be a whole number of days between 1 and 3650"),
             ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
         ] {
             assert_eq!(read(&[(name, value)]).1, [format!("environment: {name}: {wanted}")]);

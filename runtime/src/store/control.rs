@@ -14,11 +14,13 @@ mod outbox;
 mod overdue;
 mod plugin_policies;
 mod plugins;
+mod retention;
 mod rule_memory;
 mod services;
 mod silences;
 mod tokens;
 mod transition;
+mod transition_group;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,17 +36,19 @@ pub use audit::{AuditEntry, AuditFilter};
 pub use escalations::{Escalation, EscalationDraft, StepTaken};
 pub use keyring::{KeyError, Keyring};
 pub use maintenance::{MaintenanceDraft, StoredMaintenance, WindowText};
-pub use notifications::{AfterAttempt, Attempt, AttemptOutcome, NotificationFilter};
+pub use notifications::{AfterAttempt, Attempt, AttemptOutcome, DueNotification, NotificationFilter};
 pub use overdue::{Overdue, OverdueKind};
 pub use plugin_policies::StoredPolicy;
+pub use retention::{Retained, RetentionPlace, RetentionStep};
 pub use rule_memory::MemoryChange;
 pub use services::StoredService;
-pub use silences::{SilenceDraft, StoredSilence};
+pub use silences::{SilenceDraft, SilenceFilter, StoredSilence};
 pub use tokens::{Session, Token, TokenHash};
 pub use transition::{AlertDraft, EventDraft, Transition};
 
 use super::lock::{DataLock, LockError};
 use keyring::Place;
+use transition_group::TransitionGroup;
 
 /// Pages and lists read at the same time as the one writer; SQLite needs no more.
 const READERS: u32 = 4;
@@ -63,6 +67,13 @@ pub enum ControlError {
     Exists { what: &'static str, name: String },
     #[error("{what} `{name}` was changed meanwhile: it is at {found}, not at {expected}; read it again, then repeat")]
     Conflict { what: &'static str, name: String, expected: String, found: String },
+    #[error("there are {limit} {what} already, no more are taken; remove some that are not needed, then repeat")]
+    Full { what: &'static str, limit: i64 },
+    #[error("the caller that was to commit it with others was cut off; whether it was done is not known")]
+    Interrupted,
+    /// Of a transaction that several shared.
+    #[error(transparent)]
+    Shared(Arc<ControlError>),
     #[error("{column} of {what} `{name}` reads `{found}`, which this version does not know")]
     Unreadable { what: &'static str, name: String, column: &'static str, found: String },
     #[error(transparent)]
@@ -89,6 +100,7 @@ pub struct ControlStore {
     writer: SqlitePool,
     reader: SqlitePool,
     keyring: Arc<Keyring>,
+    transitions: Arc<TransitionGroup>,
     _lock: Arc<DataLock>,
 }
 
@@ -109,7 +121,7 @@ impl ControlStore {
         sqlx::migrate!("migrations/control").run(&writer).await.map_err(ControlError::Migrate)?;
         let reader =
             pool().max_connections(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
-        let store = Self { writer, reader, keyring: Arc::new(keyring), _lock: lock };
+        let store = Self { writer, reader, keyring: Arc::new(keyring), transitions: Arc::default(), _lock: lock };
         store.check_key().await?;
         Ok(store)
     }
@@ -168,5 +180,7 @@ fn exists(source: sqlx::Error, what: &'static str, name: impl ToString) -> Contr
     }
 }
 
+#[cfg(test)]
+mod query_plans;
 #[cfg(test)]
 mod tests;

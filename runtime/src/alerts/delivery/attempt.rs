@@ -36,7 +36,16 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) async fn send(&self, notification: Notification) {
+    /// Does nothing about a message that no longer waits.
+    pub(super) async fn send(&self, id: i64) {
+        let notification = match self.deps.store.notification_get(id).await {
+            Ok(Some(notification)) if notification.state == NotificationState::Waiting => notification,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::error!(notification = id, %error, "a message can't be read, it is tried again");
+                return tokio::time::sleep(super::PAUSE).await;
+            }
+        };
         let (started_ms, started) = (self.deps.clock.now_ms(), Instant::now());
         let deadline = self.deps.settings.deadline;
         let catalog = self.catalog.borrow().clone();

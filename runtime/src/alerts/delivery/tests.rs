@@ -9,8 +9,8 @@ use crate::alerts::engine::{AlertEngine, EngineDeps, EngineSettings};
 use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::AttemptOutcome;
 use crate::domain::{
-    AlertRule, Channel, ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts, NotificationReason,
-    NotificationState, NotificationStatus, Observation, Status,
+    AlertRule, Channel, ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts, Notification,
+    NotificationReason, NotificationState, NotificationStatus, Observation, Status,
 };
 
 struct Outbox {

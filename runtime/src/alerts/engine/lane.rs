@@ -99,6 +99,8 @@ enum Unsettled {
 enum Act {
     Judgement(Judgement),
     Removal(Box<Change>),
+    /// What the rule remembered goes with it; there is no open alert.
+    Forgetting,
 }
 
 impl Lane {
@@ -142,7 +144,9 @@ impl Lane {
     }
 
     pub(super) async fn take_turn(mut self, core: &Core, turn: Turn) -> Self {
-        if self.stale {
+        // The service may have been deleted and made again since the catalog before, which forgets what a person held.
+        let may_be_new = self.version != turn.catalog.version && self.memories.values().any(|memory| memory.is_held);
+        if self.stale || may_be_new {
             self.read_alerts(core).await;
         }
         self.follow(core, &turn.catalog);
@@ -188,7 +192,8 @@ impl Lane {
             Unsettled::Removed => !ruled.contains(key.as_str()),
             Unsettled::Judged { .. } | Unsettled::Silent { .. } => ruled.contains(key.as_str()),
         });
-        for key in self.alerts.keys().filter(|key| !ruled.contains(key.as_str())) {
+        // A rule that comes back under the same key begins anew.
+        for key in self.alerts.keys().chain(self.memories.keys()).filter(|key| !ruled.contains(key.as_str())) {
             self.unsettled.insert(key.clone(), Unsettled::Removed);
         }
     }
@@ -363,8 +368,12 @@ impl Lane {
         for _ in 0..SETTLE_TRIES {
             let before = self.memories.get(key).copied().unwrap_or_default();
             let (change, memory) = match self.act(core, key) {
-                Some(Act::Judgement(Judgement { change: Some(change), memory })) => (*change, memory),
-                Some(Act::Removal(change)) => (*change, RuleMemory::default()),
+                Some(Act::Judgement(Judgement { change: Some(change), memory })) => (*change, Some(memory)),
+                Some(Act::Removal(change)) => (*change, None),
+                Some(Act::Forgetting) => {
+                    self.forget(core, key).await;
+                    return;
+                }
                 Some(Act::Judgement(Judgement { change: None, memory })) => {
                     self.keep_in_mind(core, key, before, memory).await;
                     self.unsettled.remove(key);
@@ -384,14 +393,17 @@ impl Lane {
                 continue;
             }
             let rule = self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| Arc::clone(&slot.rule));
-            let kept = MemoryChange::of(&before, memory);
+            let kept = memory.map_or(MemoryChange::Forgotten, |memory| MemoryChange::of(&before, memory));
             match commit(core, catalog, rule.as_deref(), change, kept).await {
                 Ok(alert) => {
                     match alert.state.is_open() {
                         true => self.alerts.insert(key.to_owned(), alert),
                         false => self.alerts.remove(key),
                     };
-                    self.memories.insert(key.to_owned(), memory);
+                    match memory {
+                        Some(memory) => self.memories.insert(key.to_owned(), memory),
+                        None => self.memories.remove(key),
+                    };
                     self.note_memory(core, key);
                     self.unsettled.remove(key);
                     return;
@@ -417,9 +429,10 @@ impl Lane {
         let memory = self.memories.get(key).copied().unwrap_or_default();
         let rule = || self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| slot.rule.as_ref());
         match self.unsettled.get(key)? {
-            Unsettled::Removed => {
-                current.map(|alert| Act::Removal(Box::new(lifecycle::remove(alert, core.deps.clock.now_ms()))))
-            }
+            Unsettled::Removed => match current {
+                Some(alert) => Some(Act::Removal(Box::new(lifecycle::remove(alert, core.deps.clock.now_ms())))),
+                None => self.memories.contains_key(key).then_some(Act::Forgetting),
+            },
             Unsettled::Judged { verdict, now_ms } => {
                 Some(Act::Judgement(lifecycle::judge(current, &memory, verdict, rule()?, *now_ms)))
             }
@@ -446,6 +459,16 @@ impl Lane {
         self.note_memory(core, key);
     }
 
+    async fn forget(&mut self, core: &Core, key: &str) {
+        if let Err(error) = core.deps.store.rule_memory_put(key, &self.service, MemoryChange::Forgotten).await {
+            let service = self.service.as_str();
+            tracing::warn!(service, rule = key, %error, "what a removed rule remembered can't be removed, it is tried again");
+            return;
+        }
+        self.memories.remove(key);
+        self.unsettled.remove(key);
+    }
+
     async fn read_alerts(&mut self, core: &Core) {
         let store = &core.deps.store;
         let read = async {
@@ -455,7 +478,11 @@ impl Lane {
         match read.await {
             Ok((open, memories)) => {
                 self.alerts = open.into_iter().map(|alert| (alert.rule.clone(), alert)).collect();
-                for (rule, _, kept) in memories {
+                let memories: BTreeMap<String, RuleMemory> =
+                    memories.into_iter().map(|(rule, _, kept)| (rule, kept)).collect();
+                // Held, and the store does not have it: it was forgotten with its service.
+                self.memories.retain(|rule, memory| !memory.is_held || memories.contains_key(rule));
+                for (rule, kept) in memories {
                     // What is kept may be older than what is in mind, but for what people did.
                     self.memories.entry(rule).or_insert(kept).is_held = kept.is_held;
                 }

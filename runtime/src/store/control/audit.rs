@@ -56,19 +56,35 @@ impl ControlStore {
 
     /// Newest first.
     pub async fn audit_list(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>> {
-        let rows = sqlx::query(
-            "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log
-             WHERE id < $1 AND ($2 IS NULL OR substr(action, 1, length($2) + 1) = $2 || '.')
-             AND ($3 IS NULL OR subject = $3) AND ($4 IS NULL OR actor = $4)
-             ORDER BY id DESC LIMIT $5",
-        )
-        .bind(filter.before.unwrap_or(i64::MAX))
-        .bind(&filter.kind)
-        .bind(&filter.subject)
-        .bind(&filter.actor)
-        .bind(page(limit))
-        .fetch_all(&self.reader)
-        .await?;
+        // The most telling column leads, by its index; the others sort out what it finds.
+        let query = match filter {
+            AuditFilter { subject: Some(_), .. } => {
+                "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log
+                 WHERE subject = $3 AND id < $1 AND ($2 IS NULL OR +kind = $2) AND ($4 IS NULL OR +actor = $4)
+                 ORDER BY id DESC LIMIT $5"
+            }
+            AuditFilter { actor: Some(_), .. } => {
+                "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log
+                 WHERE actor = $4 AND id < $1 AND ($2 IS NULL OR +kind = $2) AND $3 IS NULL
+                 ORDER BY id DESC LIMIT $5"
+            }
+            AuditFilter { kind: Some(_), .. } => {
+                "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log
+                 WHERE kind = $2 AND id < $1 AND $3 IS NULL AND $4 IS NULL ORDER BY id DESC LIMIT $5"
+            }
+            _ => {
+                "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log
+                 WHERE id < $1 AND $2 IS NULL AND $3 IS NULL AND $4 IS NULL ORDER BY id DESC LIMIT $5"
+            }
+        };
+        let rows = sqlx::query(query)
+            .bind(filter.before.unwrap_or(i64::MAX))
+            .bind(&filter.kind)
+            .bind(&filter.subject)
+            .bind(&filter.actor)
+            .bind(page(limit))
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter()
             .map(|row| {
                 let detail: String = row.try_get("detail")?;

@@ -9,8 +9,9 @@ use super::silences::matchers;
 use super::{ControlError, ControlStore, Result, exists, word};
 use crate::domain::{Maintenance, Matcher, Recurrence, UnixMillis};
 
-/// More is a mistake, and each is looked at with every alert.
-const MAX_WINDOWS: i64 = 1_000;
+/// Windows that are not over: each is compared with every alert. More is a mistake, and is refused, so that none is left aside
+/// when alerts are muted.
+const MAX_WINDOWS: i64 = 10_000;
 
 #[derive(Debug, Clone)]
 pub struct MaintenanceDraft {
@@ -54,11 +55,20 @@ impl From<&Recurrence> for WindowText {
 }
 
 impl ControlStore {
-    /// `Exists` when there is one of that name.
+    /// `Exists` when there is one of that name, `Full` when there are too many that are not over.
     pub async fn maintenance_insert(&self, draft: MaintenanceDraft, now_ms: UnixMillis) -> Result<StoredMaintenance> {
         let window = &draft.window;
         let matchers: Vec<String> = window.matchers.iter().map(Matcher::to_string).collect();
         let text = WindowText::from(&window.recurrence);
+        let mut tx = self.writer.begin().await?;
+        let open: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM maintenance_windows WHERE ends_ms IS NULL OR ends_ms > $1")
+                .bind(now_ms)
+                .fetch_one(&mut *tx)
+                .await?;
+        if open >= MAX_WINDOWS {
+            return Err(ControlError::Full { what: "maintenance windows", limit: MAX_WINDOWS });
+        }
         let row = sqlx::query(
             "INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, cron, zone, duration_ms, author, comment,
                  created_ms)
@@ -74,16 +84,24 @@ impl ControlStore {
         .bind(&draft.author)
         .bind(&draft.comment)
         .bind(now_ms)
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *tx)
         .await
         .map_err(|source| exists(source, "maintenance window", &window.name))?;
-        maintenance_from(&row)
+        let stored = maintenance_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 
-    /// By name.
+    /// All of them, by name: those that are over too, until retention removes them.
     pub async fn maintenance_list(&self) -> Result<Vec<StoredMaintenance>> {
-        let rows = sqlx::query("SELECT * FROM maintenance_windows ORDER BY name LIMIT $1")
-            .bind(MAX_WINDOWS)
+        let rows = sqlx::query("SELECT * FROM maintenance_windows ORDER BY name").fetch_all(&self.reader).await?;
+        rows.iter().map(maintenance_from).collect()
+    }
+
+    /// Those that may be open at some time after a moment, by name. There are at most [`MAX_WINDOWS`] that are not over.
+    pub async fn maintenance_open_after(&self, moment_ms: UnixMillis) -> Result<Vec<StoredMaintenance>> {
+        let rows = sqlx::query("SELECT * FROM maintenance_windows WHERE ends_ms IS NULL OR ends_ms > $1 ORDER BY name")
+            .bind(moment_ms)
             .fetch_all(&self.reader)
             .await?;
         rows.iter().map(maintenance_from).collect()

@@ -90,9 +90,15 @@ impl ControlStore {
         })
     }
 
+    /// With what its rules remember: a service made again under the same slug begins anew.
     pub async fn service_delete(&self, slug: &str) -> Result<()> {
-        let done = sqlx::query("DELETE FROM services WHERE slug = $1").bind(slug).execute(&self.writer).await?;
-        if done.rows_affected() == 0 { Err(not_found(slug)) } else { Ok(()) }
+        let mut tx = self.writer.begin().await?;
+        let done = sqlx::query("DELETE FROM services WHERE slug = $1").bind(slug).execute(&mut *tx).await?;
+        if done.rows_affected() == 0 {
+            return Err(not_found(slug));
+        }
+        sqlx::query("DELETE FROM rule_memory WHERE service = $1").bind(slug).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
     }
 }
 

@@ -6,6 +6,10 @@ use sqlx::sqlite::SqliteRow;
 use super::{ControlError, ControlStore, Result, page, word};
 use crate::domain::{Matcher, Silence, UnixMillis};
 
+/// Silences that have not ended: each is compared with every alert. More is a mistake, and is refused, so that none is left
+/// aside when alerts are muted.
+const MAX_SILENCES: i64 = 10_000;
+
 #[derive(Debug, Clone)]
 pub struct SilenceDraft {
     pub matchers: Vec<Matcher>,
@@ -23,8 +27,26 @@ pub struct StoredSilence {
     pub noticed_ms: Option<UnixMillis>,
 }
 
+#[derive(Debug, Clone, Default)]
+pub struct SilenceFilter {
+    /// Those that have ended as well.
+    pub ended_too: bool,
+    /// Only silences with a smaller id.
+    pub before: Option<i64>,
+    pub limit: u32,
+}
+
 impl ControlStore {
+    /// `Full` when too many have not ended.
     pub async fn silence_insert(&self, draft: SilenceDraft, now_ms: UnixMillis) -> Result<StoredSilence> {
+        let mut tx = self.writer.begin().await?;
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM silences WHERE ends_ms > $1")
+            .bind(now_ms)
+            .fetch_one(&mut *tx)
+            .await?;
+        if open >= MAX_SILENCES {
+            return Err(ControlError::Full { what: "silences", limit: MAX_SILENCES });
+        }
         let matchers: Vec<String> = draft.matchers.iter().map(Matcher::to_string).collect();
         let row = sqlx::query(
             "INSERT INTO silences (matchers, starts_ms, ends_ms, author, comment, created_ms)
@@ -36,17 +58,33 @@ impl ControlStore {
         .bind(&draft.author)
         .bind(&draft.comment)
         .bind(now_ms)
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *tx)
         .await?;
-        silence_from(&row)
+        let stored = silence_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 
-    /// Those that have not ended, and of a page the newest that have; newest first.
-    pub async fn silence_list(&self, ended_too: bool, now_ms: UnixMillis, limit: u32) -> Result<Vec<StoredSilence>> {
-        let rows = sqlx::query("SELECT * FROM silences WHERE ends_ms > $1 OR $2 ORDER BY id DESC LIMIT $3")
+    /// Newest first; those that ended as well, or only those that have not.
+    pub async fn silence_list(&self, filter: &SilenceFilter, now_ms: UnixMillis) -> Result<Vec<StoredSilence>> {
+        let query = match filter.ended_too {
+            true => "SELECT * FROM silences WHERE id < $1 AND $2 IS NOT NULL ORDER BY id DESC LIMIT $3",
+            false => "SELECT * FROM silences WHERE ends_ms > $2 AND id < $1 ORDER BY id DESC LIMIT $3",
+        };
+        let rows = sqlx::query(query)
+            .bind(filter.before.unwrap_or(i64::MAX))
             .bind(now_ms)
-            .bind(ended_too)
-            .bind(page(limit))
+            .bind(page(filter.limit))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(silence_from).collect()
+    }
+
+    /// Every silence that holds at some time after a moment, the first to end first. There are at most
+    /// [`MAX_SILENCES`] that have not ended.
+    pub async fn silence_ending_after(&self, moment_ms: UnixMillis) -> Result<Vec<StoredSilence>> {
+        let rows = sqlx::query("SELECT * FROM silences WHERE ends_ms > $1 ORDER BY ends_ms, id")
+            .bind(moment_ms)
             .fetch_all(&self.reader)
             .await?;
         rows.iter().map(silence_from).collect()

@@ -338,7 +338,8 @@ async fn what_was_told_before_there_were_groups_is_known_afterwards() {
     let store = folder.open().await;
     let due = store.notification_due(10, 10).await.unwrap();
     assert_eq!(due.iter().map(|row| (row.id, row.group_key.as_str())).collect::<Vec<_>>(), [(2, "Down:s1")]);
-    assert_eq!((due[0].alerts[0].id, &due[0].group_labels[1].1), (AlertId(1), &"s1".to_owned()));
+    let first = store.notification_get(2).await.unwrap().unwrap();
+    assert_eq!((first.alerts[0].id, &first.group_labels[1].1), (AlertId(1), &"s1".to_owned()));
     assert_eq!(store.notification_attempts(1).await.unwrap().len(), 1);
     let filter = NotificationFilter { service: Some("s2".to_owned()), limit: 10, ..NotificationFilter::default() };
     assert_eq!(store.notification_list(&filter).await.unwrap().len(), 2);
@@ -465,7 +466,10 @@ async fn the_outbox_survives_a_restart() {
     let queued =
         store.notification_queue(message("k1", vec![groups[0].members[0].alert.clone()]), 3_000).await.unwrap();
     drop(store);
-    assert_eq!(folder.open().await.notification_due(3_000, 10).await.unwrap(), [queued]);
+    let store = folder.open().await;
+    let due = store.notification_due(3_000, 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), [queued.id]);
+    assert_eq!(store.notification_get(queued.id).await.unwrap(), Some(queued));
 }
 
 #[tokio::test]
@@ -714,8 +718,13 @@ async fn silences_and_windows_survive_a_restart() {
     drop(store);
 
     let store = folder.open().await;
-    assert_eq!(store.silence_list(false, 8_999, 10).await.unwrap(), std::slice::from_ref(&silence));
-    assert_eq!(store.silence_list(false, 9_000, 10).await.unwrap(), []);
+    let filter = SilenceFilter { limit: 10, ..SilenceFilter::default() };
+    assert_eq!(store.silence_list(&filter, 8_999).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_list(&filter, 9_000).await.unwrap(), []);
+    let ended_too = SilenceFilter { ended_too: true, ..filter };
+    assert_eq!(store.silence_list(&ended_too, 9_000).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_ending_after(8_999).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_ending_after(9_000).await.unwrap(), []);
     assert!(store.silence_notice(silence.silence.id, &[], "ends", 8_000).await.unwrap());
     assert!(!store.silence_notice(silence.silence.id, &[], "ends", 8_001).await.unwrap(), "once");
     let expired = store.silence_expire(silence.silence.id, 5_000).await.unwrap();
