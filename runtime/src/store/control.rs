@@ -21,6 +21,7 @@ mod silences;
 mod tokens;
 mod transition;
 mod transition_group;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -137,7 +138,7 @@ impl ControlStore {
         const KNOWN: &[u8] = b"extrack";
         let place = Place { table: "sealed_check", identity: "1", revision: 1 };
         let found: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM sealed_check WHERE id = 1").fetch_optional(&self.writer).await?;
+            sqlx::query_scalar("SELECT sealed FROM sealed_check WHERE id = 1").fetch_optional(&self.reader).await?;
         match found {
             Some(sealed) => match self.keyring.open(place, &sealed) {
                 Ok(opened) if opened == KNOWN => Ok(()),
@@ -145,11 +146,12 @@ impl ControlStore {
             },
             None => {
                 let sealed = self.keyring.seal(place, KNOWN)?;
+                let mut tx = self.begin_write().await?;
                 sqlx::query("INSERT INTO sealed_check (id, sealed) VALUES (1, $1)")
                     .bind(sealed)
-                    .execute(&self.writer)
+                    .execute(&mut *tx)
                     .await?;
-                Ok(())
+                tx.commit().await
             }
         }
     }

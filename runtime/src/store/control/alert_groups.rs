@@ -42,7 +42,7 @@ impl ControlStore {
     /// Takes over what was decided, all in one transaction: the messages and what is left of the groups. Groups to which
     /// something happened meanwhile stay as they are and stay due. Answers how many messages wait now that did not before.
     pub async fn group_flush(&self, flushes: &[GroupFlush], now_ms: UnixMillis) -> Result<usize> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let mut queued = 0;
         for flush in flushes {
             let taken = sqlx::query(

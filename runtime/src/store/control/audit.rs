@@ -51,7 +51,9 @@ pub(super) async fn append(
 impl ControlStore {
     /// The detail must hold no secret: it is stored as it is.
     pub async fn audit_append(&self, actor: &str, action: &str, subject: &str, detail: &Value) -> Result<()> {
-        append(&self.writer, now_ms(), actor, action, subject, detail).await
+        let mut tx = self.begin_write().await?;
+        append(&mut *tx, now_ms(), actor, action, subject, detail).await?;
+        tx.commit().await
     }
 
     /// Newest first.

@@ -9,7 +9,7 @@ use crate::domain::{Channel, ChannelId, ChannelOptions, Origin, now_ms};
 impl ControlStore {
     /// Inserts or replaces; writes nothing when nothing changed.
     pub async fn channel_put(&self, channel: &Channel) -> Result<()> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let found = sqlx::query("SELECT name, plugin, origin, sealed, revision FROM channels WHERE id = $1")
             .bind(&channel.id.0)
             .fetch_optional(&mut *tx)
@@ -18,7 +18,7 @@ impl ControlStore {
         if let Some(row) = &found {
             let old = self.channel_from(row, &channel.id);
             if old.as_ref().is_ok_and(|old| same(old, channel)) {
-                return Ok(());
+                return tx.rollback().await;
             }
             revision = row.try_get::<i64, _>("revision")? + 1;
         }

@@ -89,7 +89,7 @@ impl ControlStore {
     /// alert since it was read, and nothing was done.
     pub async fn escalation_take(&self, taken: &StepTaken, now_ms: UnixMillis) -> Result<bool> {
         let StepTaken { from, channels, next, actor, reason } = taken;
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let moved = sqlx::query(
             "UPDATE escalations SET step = $1, taken = $2, due_ms = $3, wait_ms = $4
              WHERE alert_id = $5 AND step = $6 AND taken = $7 AND due_ms = $8
@@ -106,6 +106,7 @@ impl ControlStore {
         .execute(&mut *tx)
         .await?;
         if moved.rows_affected() == 0 {
+            tx.rollback().await?;
             return Ok(false);
         }
         for channel in channels {

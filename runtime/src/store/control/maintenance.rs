@@ -60,13 +60,14 @@ impl ControlStore {
         let window = &draft.window;
         let matchers: Vec<String> = window.matchers.iter().map(Matcher::to_string).collect();
         let text = WindowText::from(&window.recurrence);
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let open: i64 =
             sqlx::query_scalar("SELECT count(*) FROM maintenance_windows WHERE ends_ms IS NULL OR ends_ms > $1")
                 .bind(now_ms)
                 .fetch_one(&mut *tx)
                 .await?;
         if open >= MAX_WINDOWS {
+            tx.rollback().await?;
             return Err(ControlError::Full { what: "maintenance windows", limit: MAX_WINDOWS });
         }
         let row = sqlx::query(
@@ -108,8 +109,9 @@ impl ControlStore {
     }
 
     pub async fn maintenance_delete(&self, name: &str) -> Result<()> {
-        let gone =
-            sqlx::query("DELETE FROM maintenance_windows WHERE name = $1").bind(name).execute(&self.writer).await?;
+        let mut tx = self.begin_write().await?;
+        let gone = sqlx::query("DELETE FROM maintenance_windows WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        tx.commit().await?;
         match gone.rows_affected() {
             0 => Err(ControlError::NotFound { what: "maintenance window", name: name.to_owned() }),
             _ => Ok(()),

@@ -9,7 +9,7 @@ use crate::domain::{Alert, AlertEvent, AlertId, AlertState, MuteChange, UnixMill
 impl ControlStore {
     /// In one transaction with its event. None when the alert is no longer in the state that the change starts from.
     pub async fn alert_mute(&self, change: MuteChange) -> Result<Option<(Alert, AlertEvent)>> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let to = change.to();
         let row = sqlx::query(
             "UPDATE alerts SET state = $1, suppressed_by = $2, updated_ms = $3 WHERE id = $4 AND state = $5 RETURNING *",
@@ -21,7 +21,10 @@ impl ControlStore {
         .bind(change.from.as_str())
         .fetch_optional(&mut *tx)
         .await?;
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = row else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
         let alert = alert_from(&row)?;
         let MuteChange { from, actor, reason, ts_ms, .. } = change;
         let event = EventDraft { ts_ms, from: Some(from), to, actor, reason };
@@ -41,13 +44,14 @@ impl ControlStore {
         reason: &str,
         now_ms: UnixMillis,
     ) -> Result<bool> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let noted = sqlx::query("UPDATE silences SET noticed_ms = $1 WHERE id = $2 AND noticed_ms IS NULL")
             .bind(now_ms)
             .bind(silence)
             .execute(&mut *tx)
             .await?;
         if noted.rows_affected() == 0 {
+            tx.rollback().await?;
             return Ok(false);
         }
         for alert in alerts {

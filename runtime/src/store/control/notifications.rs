@@ -96,7 +96,7 @@ impl ControlStore {
     /// A message that no group asked for: an escalation, a test, a sign of life. Due at once. `Exists` when its idempotency
     /// key was used before.
     pub async fn notification_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let notification = queue(&mut tx, now_ms, draft).await?;
         tx.commit().await?;
         Ok(notification)
@@ -104,7 +104,7 @@ impl ControlStore {
 
     /// A message in a steady rhythm: not made while one before it of the same group still waits. False: not made.
     pub async fn notification_queue_alone(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<bool> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let waiting: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM notifications WHERE group_key = $1 AND channel = $2 AND state = 'waiting')",
         )
@@ -113,6 +113,7 @@ impl ControlStore {
         .fetch_one(&mut *tx)
         .await?;
         if waiting {
+            tx.rollback().await?;
             return Ok(false);
         }
         queue(&mut tx, now_ms, draft).await?;
@@ -169,7 +170,7 @@ impl ControlStore {
         let AfterAttempt { state, next_attempt_ms, reference, fallback } = after;
         let answer = cut(&attempt.answer);
         let finished_ms = attempt.started_ms + i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "UPDATE notifications SET attempts = attempts + 1, state = $1, next_attempt_ms = $2, delivered_ms = $3,
                  last_error = $4, reference = $6

@@ -89,7 +89,7 @@ impl ControlStore {
         reason: &str,
         now_ms: UnixMillis,
     ) -> Result<AlertEvent> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query("SELECT state FROM alerts WHERE id = $1").bind(alert.0).fetch_optional(&mut *tx).await?;
         let row = row.ok_or_else(|| ControlError::NotFound { what: "alert", name: alert.0.to_string() })?;
         let state = word(&row, "state", "alert", alert.0, AlertState::parse)?;

@@ -33,6 +33,7 @@ const SMALL: &[&str] = &[
 /// Pages that are sorted after all their rows were read, because these are few.
 const SORTED: &[(&str, &str)] = &[
     ("INDEXED BY notifications_waiting", "messages that wait"),
+    ("FROM alert_group_members m JOIN alert_groups g", "groups of one alert"),
     ("INDEXED BY alerts_open", "open alerts of one service"),
     ("UNION ALL SELECT * FROM alerts", "alerts of the span of a backtest"),
 ];
@@ -152,7 +153,7 @@ async fn every_query_finds_its_rows_by_an_index() {
 
 /// A store with a history: messages that were delivered or given up, and alerts that ended.
 async fn fill(store: &ControlStore, messages: i64, alerts: i64) {
-    let mut tx = store.writer.begin().await.unwrap();
+    let mut tx = store.begin_write().await.unwrap();
     for query in [
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $2)
          INSERT INTO alerts (name, rule, service, severity, state, summary, started_ms, fired_ms, resolved_ms, updated_ms)
@@ -165,7 +166,7 @@ async fn fill(store: &ControlStore, messages: i64, alerts: i64) {
          INSERT INTO notifications (idempotency_key, group_key, group_labels, channel, reason, status, state, attempts,
              created_ms, next_attempt_ms, alerts, omitted)
          SELECT 'k' || i, 'Down:s' || (i % 50), '[]', 'chat', 'transition', 'firing',
-             CASE i % 1000 WHEN 0 THEN 'dead' ELSE 'delivered' END, 1, i, i, '[]', 0 FROM n",
+             CASE i % 100 WHEN 0 THEN 'dead' ELSE 'delivered' END, 1, i, i, '[]', 0 FROM n",
         "INSERT INTO notification_alerts (notification_id, alert_id) SELECT id, 1 + id % $2 FROM notifications
          WHERE $1 IS NOT NULL",
         "INSERT INTO notification_attempts (notification_id, number, started_ms, duration_ms, outcome, answer)

@@ -86,7 +86,7 @@ impl ControlStore {
             Retained::Alerts { copied_event } => copied_event,
             _ => 0,
         };
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let found = sqlx::query(query)
             .bind(after.0)
             .bind(after.1)

@@ -34,9 +34,9 @@ impl ControlStore {
     }
 
     pub async fn rule_memory_put(&self, rule: &str, service: &str, change: MemoryChange) -> Result<()> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         put(&mut tx, rule, service, change).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }
 

@@ -39,12 +39,13 @@ pub struct SilenceFilter {
 impl ControlStore {
     /// `Full` when too many have not ended.
     pub async fn silence_insert(&self, draft: SilenceDraft, now_ms: UnixMillis) -> Result<StoredSilence> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let open: i64 = sqlx::query_scalar("SELECT count(*) FROM silences WHERE ends_ms > $1")
             .bind(now_ms)
             .fetch_one(&mut *tx)
             .await?;
         if open >= MAX_SILENCES {
+            tx.rollback().await?;
             return Err(ControlError::Full { what: "silences", limit: MAX_SILENCES });
         }
         let matchers: Vec<String> = draft.matchers.iter().map(Matcher::to_string).collect();
@@ -97,6 +98,7 @@ impl ControlStore {
 
     /// Ends it now; fine if it has ended already. One that has not begun never will.
     pub async fn silence_expire(&self, id: i64, now_ms: UnixMillis) -> Result<StoredSilence> {
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "UPDATE silences SET ends_ms = CASE WHEN ends_ms > $1 THEN $1 ELSE ends_ms END,
                  starts_ms = CASE WHEN starts_ms > $1 THEN $1 ELSE starts_ms END
@@ -104,10 +106,12 @@ impl ControlStore {
         )
         .bind(now_ms)
         .bind(id)
-        .fetch_optional(&self.writer)
+        .fetch_optional(&mut *tx)
         .await?;
         let row = row.ok_or_else(|| ControlError::NotFound { what: "silence", name: id.to_string() })?;
-        silence_from(&row)
+        let stored = silence_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 }
 

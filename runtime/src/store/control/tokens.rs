@@ -29,6 +29,7 @@ pub struct Session {
 impl ControlStore {
     pub async fn token_insert(&self, name: &str, hash: &TokenHash, scopes: &[String]) -> Result<Token> {
         let now = now_ms();
+        let mut tx = self.begin_write().await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO tokens (name, hash, scopes, created_ms) VALUES ($1, $2, $3, $4) RETURNING id",
         )
@@ -36,9 +37,10 @@ impl ControlStore {
         .bind(hash.as_slice())
         .bind(scopes.join(" "))
         .bind(now)
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *tx)
         .await
         .map_err(|source| super::exists(source, "token", name))?;
+        tx.commit().await?;
         Ok(Token { id, name: name.to_owned(), hash: *hash, scopes: scopes.to_vec(), created_ms: now })
     }
 
@@ -66,14 +68,16 @@ impl ControlStore {
 
     /// Its sessions go with it. False if there was none.
     pub async fn token_delete(&self, id: i64) -> Result<bool> {
-        let done = sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id).execute(&self.writer).await?;
+        let mut tx = self.begin_write().await?;
+        let done = sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
     /// Removes the sessions that ended on the way.
     pub async fn session_insert(&self, hash: &TokenHash, token: i64, expires_ms: UnixMillis) -> Result<()> {
         let now = now_ms();
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         sqlx::query("DELETE FROM sessions WHERE expires_ms <= $1").bind(now).execute(&mut *tx).await?;
         sqlx::query("INSERT INTO sessions (hash, token_id, created_ms, expires_ms) VALUES ($1, $2, $3, $4)")
             .bind(hash.as_slice())
@@ -102,8 +106,9 @@ impl ControlStore {
     }
 
     pub async fn session_delete(&self, hash: &TokenHash) -> Result<()> {
-        sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash.as_slice()).execute(&self.writer).await?;
-        Ok(())
+        let mut tx = self.begin_write().await?;
+        sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash.as_slice()).execute(&mut *tx).await?;
+        tx.commit().await
     }
 }
 

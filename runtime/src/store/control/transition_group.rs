@@ -71,9 +71,9 @@ impl ControlStore {
     }
 
     async fn commit_together(&self) {
-        let mut tx = match self.writer.begin().await {
+        let mut tx = match self.begin_write().await {
             Ok(tx) => tx,
-            Err(error) => return fail(self.transitions.take(usize::MAX), error.into()),
+            Err(error) => return fail(self.transitions.take(usize::MAX), error),
         };
         let jobs = self.transitions.take(MOST_TOGETHER);
         let mut answers = Vec::with_capacity(jobs.len());
@@ -90,9 +90,8 @@ impl ControlStore {
             }
         }
         let committed = match broken {
-            None => tx.commit().await.map_err(ControlError::from),
+            None => tx.commit().await,
             Some((answer, error)) => {
-                // Dropped with the transaction, whatever the disk says to it.
                 drop(tx);
                 let error = Arc::new(error);
                 let _ = answer.send(Err(ControlError::Shared(Arc::clone(&error))));

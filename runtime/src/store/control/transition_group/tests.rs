@@ -47,7 +47,7 @@ async fn commits(store: &ControlStore) -> Arc<AtomicUsize> {
 
 /// Holds the writer until all of these wait for it, then lets them go.
 async fn together(store: &ControlStore, transitions: Vec<Transition>) -> Vec<Result<Done>> {
-    let held = store.writer.begin().await.unwrap();
+    let held = store.begin_write().await.unwrap();
     let count = transitions.len();
     let tasks: Vec<_> = transitions
         .into_iter()
@@ -117,7 +117,7 @@ async fn a_store_that_fails_fails_for_all_and_nothing_is_done() {
 async fn a_caller_that_left_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let held = store.writer.begin().await.unwrap();
+    let held = store.begin_write().await.unwrap();
     let leaving = store.clone();
     let task = tokio::spawn(async move { leaving.transition_commit(fires(0)).await });
     while store.transitions.len() < 1 {
