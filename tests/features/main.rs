@@ -7,6 +7,7 @@ mod backtest;
 mod channels;
 mod config;
 mod contract;
+mod control_store;
 mod crash;
 mod credentials;
 mod dashboard;

@@ -124,12 +124,12 @@ impl Retention {
 
 fn word(what: Retained) -> &'static str {
     match what {
-        Retained::SignsOfLife => "signs of life",
+        Retained::SignsOfLife => "signs_of_life",
         Retained::Notifications => "messages",
         Retained::Alerts { .. } => "alerts",
-        Retained::Audit => "audit log",
+        Retained::Audit => "audit_log",
         Retained::Silences => "silences",
-        Retained::Windows => "maintenance windows",
+        Retained::Windows => "maintenance_windows",
     }
 }
 

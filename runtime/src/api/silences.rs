@@ -24,7 +24,7 @@ use crate::domain::{Labels, Matcher, UnixMillis, now_ms};
 use crate::registry::spec::{DurationSpec, Texts};
 use crate::registry::{Report, matchers};
 use crate::store::ControlError;
-use crate::store::control::{SilenceDraft, SilenceFilter, StoredSilence};
+use crate::store::control::{SilenceDraft, StoredSilence};
 
 /// Longer ones are forgotten, and mute what they were not meant for: a maintenance window or a rule says it better.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
@@ -158,8 +158,7 @@ pub(super) async fn list(
     Query(query): Query<SilenceQuery>,
 ) -> ApiResult<Json<Page<SilenceBody>>> {
     let now_ms = now_ms();
-    let filter = SilenceFilter { ended_too: query.ended, before: None, limit: page::limit(query.limit)? };
-    let stored = state.parts.control.silence_list(&filter, now_ms).await?;
+    let stored = state.parts.control.silence_page(query.ended, now_ms, None, page::limit(query.limit)?).await?;
     Ok(Json(Page::whole(stored.into_iter().map(|stored| SilenceBody::new(stored, now_ms)).collect())))
 }
 

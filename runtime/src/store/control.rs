@@ -43,7 +43,7 @@ pub use plugin_policies::StoredPolicy;
 pub use retention::{Retained, RetentionPlace, RetentionStep};
 pub use rule_memory::MemoryChange;
 pub use services::StoredService;
-pub use silences::{SilenceDraft, SilenceFilter, StoredSilence};
+pub use silences::{SilenceDraft, StoredSilence};
 pub use tokens::{Session, Token, TokenHash};
 pub use transition::{AlertDraft, EventDraft, Transition};
 

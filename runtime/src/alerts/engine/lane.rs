@@ -144,9 +144,10 @@ impl Lane {
     }
 
     pub(super) async fn take_turn(mut self, core: &Core, turn: Turn) -> Self {
-        // The service may have been deleted and made again since the catalog before, which forgets what a person held.
-        let may_be_new = self.version != turn.catalog.version && self.memories.values().any(|memory| memory.is_held);
-        if self.stale || may_be_new {
+        // The service may have been deleted and made again since the catalog before, which forgets what a person resolved.
+        let is_concerned = !self.alerts.is_empty() || self.memories.values().any(|memory| memory.is_held);
+        if self.stale || is_concerned && self.version != turn.catalog.version {
+            self.stale = true;
             self.read_alerts(core).await;
         }
         self.follow(core, &turn.catalog);

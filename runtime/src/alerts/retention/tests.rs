@@ -10,7 +10,7 @@ use crate::domain::{
     Severity,
 };
 use crate::store::Keyring;
-use crate::store::control::{AlertFilter, NotificationFilter, SilenceDraft, SilenceFilter};
+use crate::store::control::{AlertFilter, NotificationFilter, SilenceDraft};
 
 #[derive(Clone, Default)]
 struct HandClock(Arc<AtomicI64>);
@@ -120,8 +120,7 @@ async fn what_is_over_goes_after_its_time_and_what_is_needed_stays() {
     }
     retention.round().await.unwrap();
     assert_eq!(ids(&store).await.0, [open.id.0, waiting.id.0], "an alert is kept while it is open or a message waits");
-    let silences = SilenceFilter { ended_too: true, before: None, limit: 10 };
-    assert_eq!(store.silence_list(&silences, EPOCH_MS).await.unwrap().len(), 1);
+    assert_eq!(store.silence_page(true, EPOCH_MS, None, 10).await.unwrap().len(), 1);
     assert_eq!(store.notification_attempts(1).await.unwrap().len(), 0);
 }
 

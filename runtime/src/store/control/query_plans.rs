@@ -30,8 +30,8 @@ const SMALL: &[&str] = &[
     "tokens",
 ];
 
-/// Pages that are sorted after all their rows were read, because these are few.
-const SORTED: &[(&str, &str)] = &[
+/// Parts of queries that may read all rows of something, or sort them, and what it is that they read.
+const ALLOWED: &[(&str, &str)] = &[
     ("INDEXED BY notifications_waiting", "messages that wait"),
     ("FROM alert_group_members m JOIN alert_groups g", "groups of one alert"),
     ("INDEXED BY alerts_open", "open alerts of one service"),
@@ -138,12 +138,11 @@ async fn every_query_finds_its_rows_by_an_index() {
                     let is_small = table(&text, name, &tables).is_none_or(|table| SMALL.contains(&table));
                     !is_small && !words.last().is_some_and(|index| partial.contains(*index))
                 }
-                ["USE", "TEMP", "B-TREE", "FOR", ..] => {
-                    text.contains(" LIMIT ") && !SORTED.iter().any(|(part, _)| text.contains(part))
-                }
+                // A page that is sorted reads all pages first.
+                ["USE", "TEMP", "B-TREE", "FOR", ..] => text.contains(" LIMIT "),
                 _ => detail.contains("AUTOMATIC"),
             };
-            if is_bad {
+            if is_bad && !ALLOWED.iter().any(|(part, _)| text.contains(part)) {
                 faults.push(format!("{file}: {text}\n    {detail}"));
             }
         }

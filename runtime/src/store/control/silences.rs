@@ -27,15 +27,6 @@ pub struct StoredSilence {
     pub noticed_ms: Option<UnixMillis>,
 }
 
-#[derive(Debug, Clone, Default)]
-pub struct SilenceFilter {
-    /// Those that have ended as well.
-    pub ended_too: bool,
-    /// Only silences with a smaller id.
-    pub before: Option<i64>,
-    pub limit: u32,
-}
-
 impl ControlStore {
     /// `Full` when too many have not ended.
     pub async fn silence_insert(&self, draft: SilenceDraft, now_ms: UnixMillis) -> Result<StoredSilence> {
@@ -66,16 +57,23 @@ impl ControlStore {
         Ok(stored)
     }
 
-    /// Newest first; those that ended as well, or only those that have not.
-    pub async fn silence_list(&self, filter: &SilenceFilter, now_ms: UnixMillis) -> Result<Vec<StoredSilence>> {
-        let query = match filter.ended_too {
-            true => "SELECT * FROM silences WHERE id < $1 AND $2 IS NOT NULL ORDER BY id DESC LIMIT $3",
-            false => "SELECT * FROM silences WHERE ends_ms > $2 AND id < $1 ORDER BY id DESC LIMIT $3",
+    /// A page of those before an id, newest first: with those that have ended, or without.
+    pub async fn silence_page(
+        &self,
+        ended_too: bool,
+        now_ms: UnixMillis,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<StoredSilence>> {
+        let query = if ended_too {
+            "SELECT * FROM silences WHERE id < $1 AND $2 IS NOT NULL ORDER BY id DESC LIMIT $3"
+        } else {
+            "SELECT * FROM silences WHERE ends_ms > $2 AND id < $1 ORDER BY id DESC LIMIT $3"
         };
         let rows = sqlx::query(query)
-            .bind(filter.before.unwrap_or(i64::MAX))
+            .bind(before.unwrap_or(i64::MAX))
             .bind(now_ms)
-            .bind(page(filter.limit))
+            .bind(page(limit))
             .fetch_all(&self.reader)
             .await?;
         rows.iter().map(silence_from).collect()

@@ -718,11 +718,10 @@ async fn silences_and_windows_survive_a_restart() {
     drop(store);
 
     let store = folder.open().await;
-    let filter = SilenceFilter { limit: 10, ..SilenceFilter::default() };
-    assert_eq!(store.silence_list(&filter, 8_999).await.unwrap(), std::slice::from_ref(&silence));
-    assert_eq!(store.silence_list(&filter, 9_000).await.unwrap(), []);
-    let ended_too = SilenceFilter { ended_too: true, ..filter };
-    assert_eq!(store.silence_list(&ended_too, 9_000).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_page(false, 8_999, None, 10).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_page(false, 9_000, None, 10).await.unwrap(), []);
+    assert_eq!(store.silence_page(true, 9_000, None, 10).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_page(true, 9_000, Some(silence.silence.id), 10).await.unwrap(), []);
     assert_eq!(store.silence_ending_after(8_999).await.unwrap(), std::slice::from_ref(&silence));
     assert_eq!(store.silence_ending_after(9_000).await.unwrap(), []);
     assert!(store.silence_notice(silence.silence.id, &[], "ends", 8_000).await.unwrap());
@@ -736,4 +735,87 @@ async fn silences_and_windows_survive_a_restart() {
     assert_eq!(found.window.matchers, matchers());
     store.maintenance_delete("weekly").await.unwrap();
     assert!(matches!(store.maintenance_delete("weekly").await, Err(ControlError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_deleted_service_takes_along_what_its_rules_remember() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    for slug in ["shop-api", "mail"] {
+        store.service_insert(slug, &json!({})).await.unwrap();
+        store.rule_memory_put(&format!("{slug}/Down"), slug, MemoryChange::Held).await.unwrap();
+    }
+    store.service_delete("shop-api").await.unwrap();
+    let kept = store.rule_memory_list(None).await.unwrap();
+    assert_eq!(kept.iter().map(|(rule, ..)| rule.as_str()).collect::<Vec<_>>(), ["mail/Down"]);
+    assert_eq!(store.rule_memory_list(Some("mail")).await.unwrap(), kept);
+    store.rule_memory_put("mail/Down", "mail", MemoryChange::Forgotten).await.unwrap();
+    assert_eq!(store.rule_memory_list(None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn no_silence_and_no_window_is_left_aside_and_one_too_many_is_refused() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    for query in [
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+         INSERT INTO silences (matchers, starts_ms, ends_ms, author, comment, created_ms)
+         SELECT '[]', 0, 9000 + i, '', '', 0 FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+         INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, author, comment, created_ms)
+         SELECT 'w' || i, '[]', 0, 9000 + i, '', '', 0 FROM n",
+    ] {
+        let mut tx = store.begin_write().await.unwrap();
+        sqlx::query(query).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let draft = || SilenceDraft {
+        matchers: vec![],
+        starts_ms: 0,
+        ends_ms: 90_000,
+        author: String::new(),
+        comment: String::new(),
+    };
+    let recurrence = Recurrence::cron("0 2 * * SUN", "Europe/Berlin", Duration::from_secs(7_200)).unwrap();
+    let window = |name: &str| {
+        let window = Maintenance { name: name.to_owned(), matchers: vec![], recurrence: recurrence.clone() };
+        MaintenanceDraft { window, author: String::new(), comment: String::new() }
+    };
+    store.silence_insert(draft(), 9_000).await.unwrap();
+    store.maintenance_insert(window("weekly"), 9_000).await.unwrap();
+    assert_eq!(store.silence_ending_after(9_000).await.unwrap().len(), 10_000);
+    assert_eq!(store.maintenance_open_after(9_000).await.unwrap().len(), 10_000);
+    for refused in [
+        store.silence_insert(draft(), 9_000).await.map(|_| ()),
+        store.maintenance_insert(window("more"), 9_000).await.map(|_| ()),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, ControlError::Full { limit: 10_000, .. }), "{error}");
+        assert!(error.to_string().contains("10000"), "{error}");
+    }
+    // Those that are over make room.
+    store.silence_insert(draft(), 9_001).await.unwrap();
+    store.maintenance_insert(window("more"), 9_001).await.unwrap();
+    let ended = Retained::Windows;
+    let step = store.retention_step(ended, 9_003, (i64::MIN, 0), 100).await.unwrap();
+    assert_eq!((step.removed, step.next), (2, None));
+    assert_eq!(store.maintenance_list().await.unwrap().len(), 9_999);
+}
+
+#[tokio::test]
+async fn attempts_of_a_page_of_messages_are_read_together() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let (alert, _) = store.transition_commit(transition(None, None, AlertState::Firing, &[])).await.unwrap();
+    for key in ["k1", "k2", "k3"] {
+        store.notification_queue(message(key, vec![alert.clone()]), 1).await.unwrap();
+    }
+    for id in [1, 2, 1] {
+        let after = AfterAttempt::new(NotificationState::Waiting, 1);
+        store.notification_attempt(id, &attempt(AttemptOutcome::Retry), after).await.unwrap();
+    }
+    let attempts = store.notification_attempts_of(&[3, 2, 1]).await.unwrap();
+    let counts: std::collections::BTreeMap<i64, usize> =
+        attempts.into_iter().map(|(id, attempts)| (id, attempts.len())).collect();
+    assert_eq!(counts, [(1, 2), (2, 1)].into());
 }

@@ -183,6 +183,7 @@ mod tests {
         drop(store.begin_write().await.unwrap());
         assert_eq!(store.service_insert("c", &json!({})).await.unwrap().revision, 1);
         store.close().await;
+        drop(store);
         let services = open(folder.path()).await.service_list().await.unwrap();
         assert_eq!(services.iter().map(|service| service.slug.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     }
