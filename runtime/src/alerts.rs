@@ -2,7 +2,8 @@
 //!
 //! `engine` turns observations into committed transitions, `dispatch` decides when whom is told of them together, `delivery`
 //! brings the messages to their channels, `event_copy` carries alert events to the results. They meet in the control store, never in memory.
-//! `escalator` tells others if nobody comes, `acknowledgements` ends what people said they would do, `auditor` looks for what should have
+//! `escalator` tells others if nobody comes, `acknowledgements` ends what people said they would do, `clock_keeper` sees to what waits when the clock
+//! jumps, `auditor` looks for what should have
 //! happened and did not, `watchdog` lets the outside know that all of this works. Everything the first three need from outside is a trait in `ports`; time comes from a clock they are given.
 
 mod acknowledgements;
@@ -10,6 +11,7 @@ pub mod actions;
 pub mod auditor;
 pub mod backtest;
 pub mod clock;
+mod clock_keeper;
 pub mod delivery;
 mod destinations;
 pub mod dispatch;
@@ -32,6 +34,7 @@ pub use acknowledgements::AcknowledgementWatch;
 pub use actions::{ActionError, AlertActions};
 pub use auditor::Auditor;
 pub use clock::{Clock, SystemClock};
+pub use clock_keeper::ClockKeeper;
 pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};
 pub use dispatch::{DispatchDeps, Dispatcher, labelled, mutes_of};
 pub use engine::{AlertEngine, EngineDeps, EngineSettings};

@@ -22,13 +22,14 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{
-    AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, Delivery, DeliveryDeps, DeliverySettings,
-    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, WatchdogSender,
+    AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, ClockKeeper, Delivery, DeliveryDeps,
+    DeliverySettings, DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock,
+    WatchdogSender,
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::{Catalog, PluginTrust, WEBHOOK};
-use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
+use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, OfflineTarget, PluginWatch, RECENT};
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
@@ -97,10 +98,11 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
         .await?
         .context("opening the folder `recordings` in the data folder")?;
+    let net = network(&settings)?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
         trust: draft.plugins().trust.clone(),
-        net: network(&settings)?,
+        net: net.clone(),
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
         runs,
@@ -151,17 +153,18 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         watch.run(stop).await;
         Ok(())
     });
+    let signals = AlertSignals::default();
     let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
     let monitoring = Monitoring::new(
         host.clone(),
         results.clone(),
-        to_alerts,
+        to_alerts.clone(),
         registry.watch(),
-        MonitoringSettings::default(),
+        MonitoringSettings { in_flight: settings.probes_in_flight, per_host: settings.probes_per_host },
+        signals.clock_jumps().clone(),
         first_event_id,
     );
     let unheard = restore(&monitoring, &results, &registry.catalog()).await?;
-    let signals = AlertSignals::default();
     start_alerting(
         &mut tasks,
         &signals,
@@ -173,7 +176,18 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         settings.public_url.clone(),
     );
 
+    let probing = monitoring.clone();
+    signals.watch_probes(move || probing.stalled());
     monitoring.judge_again(unheard).await;
+    let targets: Vec<OfflineTarget> =
+        settings.offline_targets.iter().map(|(host, port)| OfflineTarget { host: host.clone(), port: *port }).collect();
+    if let Some(watch) = monitoring.offline_watch(net, &targets, to_alerts) {
+        let stop = tasks.stop(Stage::Monitoring);
+        tasks.spawn(Stage::Monitoring, "offline watch", async move {
+            watch.run(stop).await;
+            Ok(())
+        });
+    }
     let scheduler = monitoring.scheduler(GRACE);
     let stop = tasks.stop(Stage::Monitoring);
     tasks.spawn(Stage::Monitoring, "scheduler", async move {
@@ -384,6 +398,13 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
     let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Alerting));
     tasks.spawn(Stage::Alerting, "escalator", async move {
         escalator.run(catalog, stop).await;
+        Ok(())
+    });
+    let longest_retry = DeliverySettings::default().longest_retry_after;
+    let keeper = ClockKeeper::new(control.clone(), clock.clone(), signals.clone(), longest_retry);
+    let stop = tasks.stop(Stage::Alerting);
+    tasks.spawn(Stage::Alerting, "clock keeper", async move {
+        keeper.run(stop).await;
         Ok(())
     });
     let auditor = Auditor::new(control.clone(), clock.clone(), signals.clone());

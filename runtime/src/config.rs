@@ -148,6 +148,7 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
         maintenance: parse(&alerts, "maintenance", &mut alerts_report),
     };
     entries.escalations = parse_named(&alerts, "escalations", &mut alerts_report);
+    entries.has_offline_targets = !settings.offline_targets.is_empty();
     entries.alert_templates = parse_named(&alerts, "alertTemplates", &mut alerts_report);
     if let Some(watchdog) = alerts.value.get("watchdog") {
         entries.watchdog = prune_and_parse(watchdog.clone(), "/watchdog", &mut alerts_report);

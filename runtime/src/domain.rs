@@ -4,6 +4,7 @@ pub mod alert;
 pub mod alert_group;
 pub mod catalog;
 mod channel_options;
+mod clock_jumps;
 mod digest;
 pub mod duration;
 pub mod escalation;
@@ -36,10 +37,11 @@ pub use alert_group::{
     AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, MuteChange, NotificationDraft, Timing, Told,
 };
 pub use catalog::{
-    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
-    SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
+    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, MONITOR_SUBJECT, OAuth2, Origin,
+    Probe, Retry, SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
 pub use channel_options::{ChannelOptions, Fallback, MessageRate};
+pub use clock_jumps::ClockJumps;
 pub use digest::digest;
 pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};

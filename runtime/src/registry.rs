@@ -5,10 +5,10 @@ pub mod fault;
 pub mod schema;
 pub mod spec;
 
+mod built_in;
 mod catalog;
 mod compile;
 mod files;
-mod plugin_alert;
 mod plugin_policy;
 mod plugin_trust;
 mod plugins;

@@ -100,6 +100,8 @@ struct Stall {
     lane: Option<Lane>,
     running: bool,
     queue: VecDeque<Arc<Observation>>,
+    /// Why the last run of its probes gave no answer, if it did not.
+    broken: Option<String>,
     /// Has to look at the catalog or at a failed commit, even without an observation.
     due: bool,
     /// Has to judge the rules that look at the passing of time, as of this moment.
@@ -218,6 +220,9 @@ impl AlertEngine {
     fn accept(&mut self, observation: Arc<Observation>, catalog: &Catalog) {
         // A run that did not take place, or whose check broke, is no news of the service: its alerts stay as they are.
         if observation.is_check_broken() {
+            if let Some(stall) = self.stalls.get_mut(&observation.service) {
+                stall.broken = observation.failure.as_ref().map(|failure| failure.message.clone());
+            }
             return;
         }
         let slug = observation.service.clone();
@@ -226,6 +231,7 @@ impl AlertEngine {
             return;
         }
         let stall = self.stalls.entry(slug.clone()).or_default();
+        stall.broken = None;
         stall.queue.push_back(observation);
         if stall.queue.len() > self.core.deps.settings.kept_behind {
             stall.queue.pop_front();
@@ -322,6 +328,7 @@ impl AlertEngine {
                 waiting: stall.queue.iter().map(|observation| observation.run_id).collect(),
                 tick_ms,
                 silence_ms,
+                broken: stall.broken.clone(),
                 catalog: Arc::clone(catalog),
             };
             // Taken away by a panic: begins anew with what the stores know.

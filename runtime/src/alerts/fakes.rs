@@ -1,6 +1,7 @@
 //! Stand-ins for the stores and the plugin host, for tests only. They keep to the contracts in `ports`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -149,19 +150,23 @@ pub(super) async fn wait_until(holds: impl Fn() -> bool) {
     panic!("did not come to hold within two days");
 }
 
-/// Follows tokio's clock, paused or not.
+/// Follows tokio's clock, paused or not, unless it is set back.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FakeClock(Instant);
+pub(super) struct FakeClock(Instant, &'static AtomicI64);
 
 impl FakeClock {
     pub(super) fn new() -> Self {
-        Self(Instant::now())
+        Self(Instant::now(), Box::leak(Box::default()))
+    }
+
+    pub(super) fn set_back(&self, ms: i64) {
+        self.1.fetch_add(ms, Ordering::Relaxed);
     }
 }
 
 impl Clock for FakeClock {
     fn now_ms(&self) -> UnixMillis {
-        EPOCH_MS + self.0.elapsed().as_millis() as i64
+        EPOCH_MS + self.0.elapsed().as_millis() as i64 - self.1.load(Ordering::Relaxed)
     }
 }
 

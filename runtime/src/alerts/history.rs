@@ -114,6 +114,8 @@ pub struct ServiceHistory {
     watched_since_ms: Option<UnixMillis>,
     /// The most observations a rule has asked for so far.
     asked: Arc<AtomicUsize>,
+    /// By how much what is in here was moved back with the clock.
+    set_back_ms: i64,
 }
 
 impl ServiceHistory {
@@ -130,6 +132,7 @@ impl ServiceHistory {
             rate_limits: RateLimits::default(),
             watched_since_ms: None,
             asked: Arc::default(),
+            set_back_ms: 0,
         }
     }
 
@@ -149,6 +152,17 @@ impl ServiceHistory {
     /// Absence counts from here at the earliest: nobody was looking before.
     pub fn watch_since(&mut self, since_ms: UnixMillis) {
         self.watched_since_ms = Some(since_ms);
+    }
+
+    /// The clock was set back: what is in here moves with it, so that it stays as long ago as it is. What is counted by slots
+    /// of time stays where it is.
+    pub fn set_back(&mut self, by_ms: i64) {
+        let moved = |run: &Arc<Observation>| Arc::new(Observation { ts_ms: run.ts_ms - by_ms, ..run.as_ref().clone() });
+        self.now_ms -= by_ms;
+        self.samples.iter_mut().for_each(|sample| sample.ts_ms -= by_ms);
+        self.whole.iter_mut().for_each(|run| *run = moved(run));
+        self.latest.iter_mut().flatten().for_each(|run| *run = moved(run));
+        self.set_back_ms += by_ms;
     }
 
     /// Takes in runs from before all others, which were counted elsewhere.
@@ -214,16 +228,16 @@ impl ServiceHistory {
             whole: self.whole.iter().filter(|observation| is_one(&observation.probe)).cloned().collect(),
             probes: self.probes.clone(),
             asked: self.asked.clone(),
+            set_back_ms: self.set_back_ms,
         }
     }
 
     /// Only the last few can be there already: a run is read back from the results and handed over again within seconds.
     fn holds(&self, observation: &Observation) -> bool {
-        self.whole
-            .iter()
-            .rev()
-            .take(WHOLE)
-            .any(|kept| kept.run_id == observation.run_id && kept.ts_ms == observation.ts_ms)
+        self.whole.iter().rev().take(WHOLE).any(|kept| {
+            let apart_ms = observation.ts_ms - kept.ts_ms;
+            kept.run_id == observation.run_id && (apart_ms == 0 || apart_ms == self.set_back_ms)
+        })
     }
 
     fn trim(&mut self) {
@@ -446,6 +460,27 @@ mod tests {
     use crate::domain::{ErrorKind, Failure};
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_clock_set_back_moves_what_was_seen_along() {
+        use Status::{Error, Healthy};
+        let hour_ms = 3_600_000;
+        let run = |run_id, ts_ms, status| Arc::new(Observation { run_id, ..observation("shop-api", ts_ms, status) });
+        let mut history = ServiceHistory::new(reach(MINUTE * 10));
+        let before = [run(1, hour_ms, Healthy), run(2, hour_ms + 30_000, Healthy), run(3, hour_ms + 60_000, Error)];
+        before.iter().for_each(|run| history.push(run.clone()));
+        history.set_back(hour_ms);
+        history.push(run(4, 90_000, Error));
+        history.push(before[2].clone());
+        assert_eq!((history.now_ms(), history.consecutive_failures()), (90_000, 2), "none of them twice");
+        let counted = |seconds| {
+            let summary = history.summary(Duration::from_secs(seconds));
+            [summary.healthy, summary.errors]
+        };
+        assert_eq!((counted(45), counted(75), counted(105)), ([0, 2], [1, 2], [2, 2]));
+        let stamps: Vec<i64> = history.samples(10).iter().map(|run| run.ts_ms).collect();
+        assert_eq!(stamps, [0, 30_000, 60_000, 90_000], "in the order in which they came");
+    }
 
     fn reach(look_back: Duration) -> Reach {
         Reach { look_back, interval: Duration::from_secs(30) }

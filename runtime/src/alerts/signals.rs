@@ -1,12 +1,12 @@
 //! What the engine says right after a commit. All of it may be lost without harm: the control store holds the truth.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 
 use super::standing::RuleStandings;
-use crate::domain::{Alert, AlertEvent, UnixMillis};
+use crate::domain::{Alert, AlertEvent, ClockJumps, UnixMillis};
 
 /// Changes a slow listener may fall behind by before it has to read the store again.
 const CHANGES_KEPT: usize = 1_024;
@@ -18,7 +18,10 @@ pub struct AlertChange {
     pub event: Arc<AlertEvent>,
 }
 
-#[derive(Debug, Clone)]
+/// Looks whether something outside of alerting is stuck, and says what.
+type Stalled = dyn Fn() -> Option<String> + Send + Sync;
+
+#[derive(Clone)]
 pub struct AlertSignals {
     changes: broadcast::Sender<AlertChange>,
     /// Wakes the dispatcher.
@@ -31,11 +34,20 @@ pub struct AlertSignals {
     acknowledged: Arc<Notify>,
     /// Wakes the escalator.
     escalations: Arc<Notify>,
-    /// When the engine last came round, 0 before it does.
+    /// When the engine last came round, by a clock that never jumps; 0 before it does.
     beat_ms: Arc<AtomicI64>,
     /// What should have happened and did not, in one line each; for anyone to read.
     overdue: Arc<Mutex<Vec<String>>>,
     standings: RuleStandings,
+    clock_jumps: ClockJumps,
+    /// Of the probes.
+    stalled: Arc<OnceLock<Box<Stalled>>>,
+}
+
+impl std::fmt::Debug for AlertSignals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AlertSignals").field("overdue", &self.overdue).finish_non_exhaustive()
+    }
 }
 
 impl Default for AlertSignals {
@@ -50,6 +62,8 @@ impl Default for AlertSignals {
             beat_ms: Arc::default(),
             overdue: Arc::default(),
             standings: RuleStandings::default(),
+            clock_jumps: ClockJumps::default(),
+            stalled: Arc::default(),
         }
     }
 }
@@ -85,22 +99,40 @@ impl AlertSignals {
         self.escalations.notify_one();
     }
 
-    /// What is overdue, nothing private; empty while all is well.
+    /// What is overdue, nothing private; empty while all is well. Probes that do not run count as well.
     pub fn overdue(&self) -> Vec<String> {
-        self.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        overdue.into_iter().chain(self.stalled.get().and_then(|stalled| stalled())).collect()
+    }
+
+    /// Takes over who looks whether probes run. Only the first one counts.
+    pub fn watch_probes(&self, stalled: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        let _ = self.stalled.set(Box::new(stalled));
+    }
+
+    /// By how much the wall clock has jumped.
+    pub fn clock_jumps(&self) -> &ClockJumps {
+        &self.clock_jumps
+    }
+
+    /// A moment of the wall clock as it would be if that had never jumped since the start.
+    fn steady_ms(&self, ms: UnixMillis) -> UnixMillis {
+        let ahead_ms = i64::try_from(self.clock_jumps.ahead().as_millis()).unwrap_or(i64::MAX);
+        ms.saturating_sub(ahead_ms).saturating_add(self.clock_jumps.back_ms())
     }
 
     pub(super) fn set_overdue(&self, overdue: Vec<String>) {
         *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = overdue;
     }
 
-    /// When the engine last came round; none before it has.
-    pub(super) fn last_beat_ms(&self) -> Option<UnixMillis> {
-        Some(self.beat_ms.load(Ordering::Relaxed)).filter(|beat_ms| *beat_ms > 0)
+    /// How long ago the engine last came round, whatever the clock did since; none before it has.
+    pub(super) fn since_beat_ms(&self, now_ms: UnixMillis) -> Option<i64> {
+        let beat_ms = Some(self.beat_ms.load(Ordering::Relaxed)).filter(|beat_ms| *beat_ms > 0)?;
+        Some(self.steady_ms(now_ms).saturating_sub(beat_ms))
     }
 
     pub(super) fn beat(&self, now_ms: UnixMillis) {
-        self.beat_ms.store(now_ms, Ordering::Relaxed);
+        self.beat_ms.store(self.steady_ms(now_ms), Ordering::Relaxed);
     }
 
     pub(super) async fn escalations_woken(&self) {

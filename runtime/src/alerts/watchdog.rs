@@ -58,7 +58,7 @@ impl WatchdogSender {
                 },
                 () = tokio::time::sleep_until(next), if current.watchdog.is_some() => {}
             }
-            if self.signals.last_beat_ms().is_none() {
+            if self.signals.since_beat_ms(self.clock.now_ms()).is_none() {
                 next = tokio::time::Instant::now() + START;
             } else if let Some(watchdog) = &current.watchdog {
                 next = tokio::time::Instant::now() + watchdog.interval;
@@ -96,9 +96,9 @@ impl WatchdogSender {
     }
 
     fn why_held(&self, now_ms: UnixMillis) -> Option<String> {
-        match self.signals.last_beat_ms() {
+        match self.signals.since_beat_ms(now_ms) {
             None => Some("the alert engine has not begun yet".to_owned()),
-            Some(beat_ms) if now_ms.saturating_sub(beat_ms) > BEAT_MS => Some("the alert engine is stuck".to_owned()),
+            Some(since_ms) if since_ms > BEAT_MS => Some("the alert engine is stuck".to_owned()),
             Some(_) => self.signals.overdue().into_iter().next(),
         }
     }

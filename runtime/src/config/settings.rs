@@ -7,6 +7,7 @@ use url::Url;
 
 use super::environment::Environment;
 use super::fault::PlacedFault;
+use crate::domain::Budget;
 use crate::registry::Defaults;
 
 #[derive(Debug, Clone)]
@@ -23,7 +24,20 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// `EXTRACK_PLUGIN_VERSIONS_KEPT` (10): installed components kept of each plugin, for roll-backs.
     pub plugin_versions_kept: usize,
+    /// `EXTRACK_PROBES_IN_FLIGHT` (2000): the most checks under way at once, which the limit grows to while the machine has room.
+    pub probes_in_flight: usize,
+    /// `EXTRACK_PROBES_PER_HOST` (16): checks under way at once against one host and port.
+    pub probes_per_host: usize,
+    /// `EXTRACK_OFFLINE_TARGETS` (none): `host:port`, with commas between them. When none of them can be reached, the monitor
+    /// itself is offline.
+    pub offline_targets: Vec<(String, u16)>,
 }
+
+/// More say nothing more, and each of them gets a connection every few seconds while the monitor is offline.
+const MAX_OFFLINE_TARGETS: usize = 16;
+
+const PROBES_IN_FLIGHT: usize = Budget::MAX_PROBES as usize;
+const PROBES_PER_HOST: usize = 16;
 
 /// [`Settings::plugin_versions_kept`] when nobody says.
 pub const PLUGIN_VERSIONS_KEPT: usize = 10;
@@ -92,6 +106,9 @@ impl<'a> SettingsReader<'a> {
             admin_token: self.admin_token(),
             public_url: self.public_url(),
             plugin_versions_kept: self.plugin_versions_kept(),
+            probes_in_flight: self.count("EXTRACK_PROBES_IN_FLIGHT", PROBES_IN_FLIGHT, PROBES_IN_FLIGHT),
+            probes_per_host: self.count("EXTRACK_PROBES_PER_HOST", 1_000, PROBES_PER_HOST),
+            offline_targets: self.offline_targets(),
         }
     }
 
@@ -182,11 +199,26 @@ impl<'a> SettingsReader<'a> {
     }
 
     fn plugin_versions_kept(&mut self) -> usize {
-        let kept = self.parsed("EXTRACK_PLUGIN_VERSIONS_KEPT", |text| match text.parse::<usize>() {
-            Ok(kept @ 1..=1_000) => Ok(kept),
-            _ => Err("must be a whole number between 1 and 1000".to_owned()),
+        self.count("EXTRACK_PLUGIN_VERSIONS_KEPT", 1_000, PLUGIN_VERSIONS_KEPT)
+    }
+
+    fn count(&mut self, name: &str, most: usize, default: usize) -> usize {
+        let count = self.parsed(name, |text| match text.parse::<usize>() {
+            Ok(count) if (1..=most).contains(&count) => Ok(count),
+            _ => Err(format!("must be a whole number between 1 and {most}")),
         });
-        kept.unwrap_or(PLUGIN_VERSIONS_KEPT)
+        count.unwrap_or(default)
+    }
+
+    fn offline_targets(&mut self) -> Vec<(String, u16)> {
+        let targets = self.parsed("EXTRACK_OFFLINE_TARGETS", |text| {
+            let targets: Vec<&str> = text.split(',').map(str::trim).filter(|target| !target.is_empty()).collect();
+            if targets.len() > MAX_OFFLINE_TARGETS {
+                return Err(format!("must have at most {MAX_OFFLINE_TARGETS} targets"));
+            }
+            targets.into_iter().map(offline_target).collect()
+        });
+        targets.unwrap_or_default()
     }
 
     fn public_url(&mut self) -> Option<String> {
@@ -241,6 +273,15 @@ impl<'a> SettingsReader<'a> {
     }
 }
 
+/// A host and a port; an IPv6 address in brackets.
+fn offline_target(text: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("`{text}` is not `host:port`, such as `192.0.2.1:443` or `dns.example.net:53`");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    let host = url::Host::parse(host).map_err(|_| wrong())?;
+    Ok((host.to_string(), port))
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
@@ -288,6 +329,8 @@ mod tests {
         assert_eq!((faults.len(), warnings.len()), (0, 0));
         assert_eq!(settings.defaults, Defaults::default());
         assert_eq!(settings.plugin_versions_kept, 10);
+        assert_eq!((settings.probes_in_flight, settings.probes_per_host), (2_000, 16));
+        assert_eq!(settings.offline_targets, []);
         assert!(settings.smtp.is_none() && settings.encryption_key.is_none() && settings.admin_token.is_none());
     }
 
@@ -303,10 +346,26 @@ mod tests {
             ("ENCRYPTION_KEY", "short", "must have at least 16 characters; `openssl rand -base64 32` makes a good one"),
             ("EXTRACK_PUBLIC_URL", "example.com", "must be a URL such as `https://extrack.example.com`"),
             ("EXTRACK_PLUGIN_VERSIONS_KEPT", "0", "must be a whole number between 1 and 1000"),
+            ("EXTRACK_PROBES_IN_FLIGHT", "2001", "must be a whole number between 1 and 2000"),
+            ("EXTRACK_PROBES_PER_HOST", "0", "must be a whole number between 1 and 1000"),
+            (
+                "EXTRACK_OFFLINE_TARGETS",
+                "192.0.2.1:443, gateway",
+                "`gateway` is not `host:port`, such as `192.0.2.1:443` or `dns.example.net:53`",
+            ),
             ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
         ] {
             assert_eq!(read(&[(name, value)]).1, [format!("environment: {name}: {wanted}")]);
         }
+    }
+
+    #[test]
+    fn offline_targets_are_hosts_with_ports() {
+        let (settings, faults, _) =
+            read(&[("EXTRACK_OFFLINE_TARGETS", "192.0.2.1:443, dns.example.net:53,[2001:db8::1]:53")]);
+        assert_eq!(faults, [""; 0]);
+        let targets = [("192.0.2.1", 443), ("dns.example.net", 53), ("[2001:db8::1]", 53)];
+        assert_eq!(settings.offline_targets, targets.map(|(host, port)| (host.to_owned(), port)));
     }
 
     #[test]

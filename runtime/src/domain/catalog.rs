@@ -204,6 +204,9 @@ pub fn plugin_subject(plugin: &str) -> String {
     format!("plugin:{plugin}")
 }
 
+/// What alerts about the monitor's own network name in the place of a service.
+pub const MONITOR_SUBJECT: &str = "monitor:network";
+
 /// Everything that is configured, at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -211,7 +214,7 @@ pub struct Catalog {
     pub version: u64,
     /// By slug.
     pub services: BTreeMap<String, Arc<Service>>,
-    /// By service slug, or by [`plugin_subject`].
+    /// By service slug, by [`plugin_subject`], or by [`MONITOR_SUBJECT`].
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
     /// None: every rule names its channels.

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::built_in::{MONITOR_OFFLINE, plugins_in_use};
 use super::compile::{CompiledService, RuleDraft};
 use super::files::CheckedFiles;
-use super::plugin_alert::plugins_in_use;
-use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Dependencies, Origin, plugin_subject};
+use crate::domain::matcher::Operator;
+use crate::domain::{
+    AlertRule, Catalog, Channel, ChannelId, Dependencies, Inhibition, MONITOR_SUBJECT, Matcher, Origin, plugin_subject,
+};
 
 /// Where a slug is in both, the file's service counts.
 pub(super) fn build<'a>(
@@ -39,19 +42,34 @@ pub(super) fn build<'a>(
     catalog.maintenance.clone_from(&files.routing.maintenance);
     let on = catalog.services.values().map(|service| (service.slug.clone(), service.depends_on.clone()));
     catalog.dependencies = Arc::new(Dependencies::new(on));
+    if let Some(draft) = &files.offline_alert.draft {
+        built_in_add(&mut catalog, draft, MONITOR_SUBJECT, files);
+        // While the monitor is offline, nothing that it finds out says anything about a service.
+        let inhibitions = catalog.inhibitions.iter().cloned().chain(offline_inhibition());
+        catalog.inhibitions = Arc::new(inhibitions.collect());
+    }
     if let Some(draft) = &files.plugin_alert.draft {
-        // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
-        let everybody: BTreeSet<ChannelId> = catalog.channels.keys().cloned().collect();
         for plugin in plugins_in_use(&catalog) {
-            let subject = plugin_subject(&plugin);
-            let mut rule = rule(draft, &subject, files);
-            if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
-                rule.channels = everybody.iter().cloned().collect();
-            }
-            catalog.rules.insert(subject, vec![Arc::new(rule)]);
+            built_in_add(&mut catalog, draft, &plugin_subject(&plugin), files);
         }
     }
     catalog
+}
+
+fn built_in_add(catalog: &mut Catalog, draft: &RuleDraft, subject: &str, files: &CheckedFiles) {
+    let mut rule = rule(draft, subject, files);
+    // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
+    if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
+        let everybody: BTreeSet<ChannelId> = catalog.channels.keys().cloned().collect();
+        rule.channels = everybody.into_iter().collect();
+    }
+    catalog.rules.insert(subject.to_owned(), vec![Arc::new(rule)]);
+}
+
+/// Every other alert is the target. None: the name is no matcher's value, which its test rules out.
+fn offline_inhibition() -> Option<Inhibition> {
+    let source = Matcher::new("alertname", Operator::Equal, MONITOR_OFFLINE.name).ok()?;
+    Some(Inhibition { source: vec![source], target: Vec::new(), equal: Vec::new() })
 }
 
 /// The same channel may be named by a file and by the API; then the file's word on private addresses counts.

@@ -293,6 +293,33 @@ async fn every_plugin_in_use_has_an_alert_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_monitor_with_offline_targets_has_an_alert_of_its_own_that_inhibits_all_others() {
+    use crate::domain::{Firing, Labels, MONITOR_SUBJECT, Severity};
+    let services = || json!([{"name": "A", "baseUrl": "https://a"}]);
+    let channels = || json!([{"channel": "email", "recipients": ["ops@a"]}]);
+    let without = registry(entries(services(), json!([]), channels()), Arc::default()).await;
+    assert!(!without.catalog().rules.contains_key(MONITOR_SUBJECT) && without.catalog().inhibitions.is_empty());
+
+    let with = |alerts| FileEntries { has_offline_targets: true, ..entries(services(), alerts, channels()) };
+    let catalog = registry(with(json!([])), Arc::default()).await.catalog();
+    let rule = &catalog.rules[MONITOR_SUBJECT][0];
+    assert_eq!((rule.name.as_str(), rule.severity, rule.channels.len()), ("Monitor offline", Severity::Critical, 1));
+    let firing = |name: &str, service: &str| {
+        let severity = Severity::Critical;
+        let (name, service) = (name.to_owned(), service.to_owned());
+        Firing { labels: Labels::of(&name, &service, severity, None), name, service, severity }
+    };
+    let all =
+        [firing("Monitor offline", MONITOR_SUBJECT), firing("Down", "a"), firing("Plugin failing", "plugin:http")];
+    let is_muted = |alert: &Firing| catalog.inhibitions[0].source(&alert.service, &alert.labels, &all).is_some();
+    assert_eq!(all.each_ref().map(is_muted), [false, true, true]);
+
+    let disabled = json!([{"name": "Monitor offline", "disabled": true}]);
+    let catalog = registry(with(disabled), Arc::default()).await.catalog();
+    assert!(!catalog.rules.contains_key(MONITOR_SUBJECT) && catalog.inhibitions.is_empty());
+}
+
+#[tokio::test]
 async fn without_defaults_whoever_is_told_of_anything_is_told_of_a_failing_plugin() {
     let services = json!([{"name": "A", "baseUrl": "https://a"}]);
     let alerts = json!([

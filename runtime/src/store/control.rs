@@ -16,6 +16,7 @@ mod plugin_policies;
 mod plugins;
 mod rule_memory;
 mod services;
+mod set_clock;
 mod silences;
 mod tokens;
 mod transition;

@@ -1,5 +1,6 @@
 //! One service's rules, open alerts and history, and what one turn does with them.
 
+mod set_clock;
 mod silence;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -43,6 +44,8 @@ pub(super) struct Turn {
     pub(super) tick_ms: Option<UnixMillis>,
     /// Rules that have said nothing for too long are looked for as of this moment.
     pub(super) silence_ms: Option<UnixMillis>,
+    /// Why the last run of the service's probes gave no answer, if it did not.
+    pub(super) broken: Option<String>,
     /// Runs that wait for later turns.
     pub(super) waiting: HashSet<i64>,
     pub(super) catalog: Arc<Catalog>,
@@ -65,6 +68,8 @@ pub(super) struct Lane {
     ticked_ms: Option<UnixMillis>,
     /// By the key of its rule: what still has to be made of the alert.
     unsettled: BTreeMap<String, Unsettled>,
+    /// By how much the clock had been set back when it was looked at last.
+    set_back_ms: Option<i64>,
     /// A commit failed, or may have: what the store has must be read again before the next one.
     stale: bool,
 }
@@ -114,6 +119,7 @@ impl Lane {
             watched_since_ms: None,
             ticked_ms: None,
             unsettled: BTreeMap::new(),
+            set_back_ms: None,
             stale: false,
         }
     }
@@ -147,6 +153,7 @@ impl Lane {
         }
         self.follow(core, &turn.catalog);
         self.follow_swaps(core);
+        self.follow_set_back(core);
         self.follow_clock(core, turn.tick_ms);
         // First what is left from before: a breach that could not be committed is not forgotten because it is over.
         let left: Vec<String> = self.unsettled.keys().cloned().collect();
@@ -161,7 +168,7 @@ impl Lane {
             self.judge_tick(core, &turn, tick_ms).await;
         }
         if let Some(silence_ms) = turn.silence_ms.filter(|_| turn.waiting.is_empty()) {
-            self.look_for_silence(core, &turn.catalog, silence_ms).await;
+            self.look_for_silence(core, &turn.catalog, turn.broken.as_deref(), silence_ms).await;
         }
         self
     }
@@ -237,7 +244,7 @@ impl Lane {
     async fn judge(&mut self, core: &Core, turn: &Turn) {
         let mut history = self.take_history(core, turn).await;
         for observation in turn.remembered.iter().chain(&turn.judged) {
-            Arc::make_mut(&mut history).push(Arc::clone(observation));
+            Arc::make_mut(&mut history).push(self.not_ahead(core, observation));
         }
         self.history = Some(Arc::clone(&history));
         let Some(judged) = &turn.judged else { return };
@@ -312,7 +319,11 @@ impl Lane {
                 history.add_groups(&groups);
                 let here = known.iter().chain(&turn.remembered).chain(&turn.judged).map(|run| run.run_id);
                 let here: HashSet<i64> = here.chain(turn.waiting.iter().copied()).collect();
-                for observation in observations.into_iter().filter(|observation| !here.contains(&observation.run_id)) {
+                // What lies in the future is from before the clock was set back: it can't be placed.
+                let latest_ms = from_ms.max(core.deps.clock.now_ms());
+                let is_wanted =
+                    |observation: &Observation| !here.contains(&observation.run_id) && observation.ts_ms <= latest_ms;
+                for observation in observations.into_iter().filter(is_wanted) {
                     history.push(Arc::new(observation));
                 }
             }

@@ -678,6 +678,48 @@ async fn a_service_of_which_nothing_is_ever_seen_has_no_data() {
     assert_eq!(world.store.story(), ["1:firing"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn missed_runs_are_the_reason_why_there_is_no_data() {
+    use crate::domain::{Life, NoData};
+    let life = Life { no_data: NoData::Alert, no_data_after: Some(Duration::from_secs(120)), ..Life::default() };
+    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    world.observe("shop-api", Status::Healthy).await;
+    for _ in 0..14 {
+        pass(10).await;
+        let failure = Some(Failure::new(ErrorKind::Plugin, "missed: no free slot"));
+        let run = observation("shop-api", world.clock.now_ms(), Status::Error);
+        let run = Observation { missed: true, failure, ..run };
+        world.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+        settle().await;
+    }
+    assert_eq!(world.store.story(), ["1:firing"]);
+    let summary = world.store.state().alerts[&1].summary.clone();
+    assert!(summary.ends_with("the last one: missed: no free slot"), "{summary}");
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_holds_up_no_rule() {
+    const HOUR_MS: i64 = 3_600_000;
+    for back_ms in [40_000, HOUR_MS] {
+        let mut world = World::new(&[lasting(60), absent(60)]).await;
+        world.observe("shop-api", Status::Unhealthy).await;
+        pass(20).await;
+        world.clock.set_back(back_ms);
+        world.signals.clock_jumps().add(-back_ms);
+        for _ in 0..4 {
+            world.observe("shop-api", Status::Unhealthy).await;
+            pass(20).await;
+        }
+        assert_eq!(world.store.story(), ["1:pending", "1:firing"], "back by {back_ms} ms");
+        world.observe("shop-api", Status::Healthy).await;
+        assert_eq!(world.store.story(), ["1:pending", "1:firing", "1:resolved"], "back by {back_ms} ms");
+        pass(90).await;
+        assert_eq!(world.store.story().last().unwrap(), "2:firing", "silence is noticed: back by {back_ms} ms");
+    }
+}
+
 fn absent(seconds: u64) -> AlertRule {
     AlertRule { settings: serde_json::json!({"absentS": seconds}), ..rule("shop-api", "Silent") }
 }
