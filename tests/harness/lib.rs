@@ -4,6 +4,7 @@
 pub mod api;
 pub mod certificates;
 pub mod chat_apis;
+pub mod clock;
 pub mod components;
 pub mod contract;
 pub mod dns;
@@ -28,6 +29,7 @@ mod warm;
 
 pub use api::{Api, Reply};
 pub use certificates::Authority;
+pub use clock::WallClock;
 pub use dns::DnsServer;
 pub use guarded::Guarded;
 pub use hostile::Hostile;
