@@ -76,7 +76,7 @@ fn channel_name(catalog: &Catalog, id: &ChannelId) -> String {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RoutesBody {
-    /// Null: there is no tree, and alerts that name nobody go to the `notifications` at the top of `alerts.yaml`.
+    /// Without a `route` in `alerts.yaml`, the tree that stands for the `notifications` at its top. Null: there are none either.
     route: Option<RouteBody>,
 }
 
