@@ -8,6 +8,7 @@ mod alerts;
 mod audit;
 mod backtest;
 mod channels;
+mod configuration;
 mod events;
 mod health;
 mod maintenance;

@@ -8,6 +8,7 @@ mod bind_registry;
 mod local;
 mod plugin_folder;
 mod plugin_sources;
+mod reload;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -26,8 +27,8 @@ use crate::alerts::{
     DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, WatchdogSender,
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
-use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
-use crate::domain::{Catalog, PluginTrust, WEBHOOK};
+use crate::config::{self, Environment, Loaded, PlacedFault};
+use crate::domain::{Catalog, ConfigurationStatus, PluginTrust, WEBHOOK};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
@@ -43,6 +44,7 @@ use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
 use plugin_sources::PluginSources;
+use reload::{ConfigReload, start_with};
 use tasks::{Stage, Tasks};
 
 /// What `extrack serve` was told.
@@ -55,6 +57,8 @@ pub struct Options {
     /// Components put here are installed.
     pub plugins: PathBuf,
     pub listen: SocketAddr,
+    /// The files are taken over, whatever they remove of what was watched before.
+    pub is_config_accepted: bool,
 }
 
 /// Said once everything runs.
@@ -79,12 +83,14 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         .with_context(|| format!("making the data folder `{}`", options.data.display()))?;
     let environment = Environment::read(&options.config);
     let config_dir = options.config.clone();
-    let draft = tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
-    let settings = draft.settings().clone();
+    let found = tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
+    let settings = found.settings().clone();
     let metrics = telemetry::start_metrics()?;
 
     let keyring = Keyring::load(settings.encryption_key.clone(), &options.data)?;
     let control = ControlStore::open(&options.data.join("control.sqlite"), keyring).await?;
+    let (draft, mut basis, configuration) =
+        start_with(&options.config, found, &control, options.is_config_accepted).await?;
     let data = options.data.clone();
     let (results, writer) =
         tokio::task::spawn_blocking(move || ResultStore::open(&data, ResultSettings::default())).await??;
@@ -138,6 +144,9 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let Loaded { files, warnings, .. } = draft.check(&host).await?;
     warn(&warnings);
     let registry = Registry::open(files, Arc::new(host.clone()), Arc::new(control.clone())).await?;
+    if configuration.status == ConfigurationStatus::InUse {
+        basis.keep(&control, "start").await;
+    }
     let in_use = registry.clone();
     host.set_in_use(Box::new(move |kind, name| {
         let uses = in_use.settings_using(name).into_iter().filter(|usage| usage.kind == kind);
@@ -195,14 +204,24 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         .with_context(|| format!("listening on `{}`; `--listen` names another address", options.listen))?;
     let address = listener.local_addr()?;
     let board = monitoring.board();
+    let (reload, configuration) = ConfigReload::new(
+        options.config,
+        host.clone(),
+        registry.clone(),
+        control.clone(),
+        sources,
+        (basis, configuration),
+    );
     let face = Face {
         registry: registry.clone(),
         board: board.clone(),
         results: results.clone(),
         metrics,
         signals: signals.clone(),
+        configuration: configuration.clone(),
     };
     let parts = Parts {
+        configuration: Arc::new(configuration),
         services: Arc::new(registry.clone()),
         monitor: Arc::new(monitoring.clone()),
         webhooks: Arc::new(monitoring),
@@ -226,9 +245,9 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         settings.public_url.as_deref(),
     )?;
     let stop = tasks.stop(Stage::Faces);
-    tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
+    tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry, stop));
     let stop = tasks.stop(Stage::Faces);
-    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, sources, stop));
+    tasks.spawn(Stage::Faces, "configuration watch", reload.run(stop));
 
     tracing::info!(%address, "ready");
     started(Started { address, new_token });
@@ -461,73 +480,6 @@ async fn keep_services(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             changed = catalog.changed() => if changed.is_err() { return Ok(()) },
-        }
-    }
-}
-
-/// Before the services are checked, which may name what is pulled here. Answers with the trust that held before, unless the
-/// files have faults that change nothing.
-async fn pull_sources(
-    config_dir: &Path,
-    host: &PluginHost,
-    sources: &mut PluginSources,
-) -> Result<Option<PluginTrust>> {
-    let folder = config_dir.to_owned();
-    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder))).await?;
-    if !draft.is_sound() {
-        return Ok(None);
-    }
-    let before = host.trust();
-    let trust = &draft.plugins().trust;
-    host.set_trust(trust.clone());
-    sources.pull(host, trust).await;
-    Ok(Some(before))
-}
-
-/// All or nothing: a file with faults changes nothing and is told in full.
-async fn watch_config(
-    config_dir: PathBuf,
-    host: PluginHost,
-    registry: Registry,
-    mut sources: PluginSources,
-    stop: CancellationToken,
-) -> Result<()> {
-    let mut watch = match ConfigWatch::start(&config_dir) {
-        Ok(watch) => watch,
-        Err(error) => {
-            tracing::warn!(%error, folder = %config_dir.display(), "the configuration is not watched; restart after a change");
-            stop.cancelled().await;
-            return Ok(());
-        }
-    };
-    let trust = host.trust();
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        changed = sources.pull(&host, &trust) => if changed {
-            registry.recheck().await;
-        },
-    }
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = watch.changed() => {}
-        }
-        let before = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            before = pull_sources(&config_dir, &host, &mut sources) => before?,
-        };
-        match config::reload(&config_dir, &host, &registry).await {
-            Ok(reloaded) => {
-                host.set_file_policies(reloaded.plugins.policies);
-                warn(&reloaded.warnings);
-                tracing::info!("the configuration was read again");
-            }
-            Err(faults) => {
-                if let Some(before) = before {
-                    host.set_trust(before);
-                }
-                tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
-            }
         }
     }
 }

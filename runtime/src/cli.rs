@@ -4,6 +4,7 @@ mod alerts;
 mod channels;
 mod check_config;
 mod client;
+mod config;
 mod demo;
 mod maintenance;
 mod notifications;
@@ -46,6 +47,9 @@ enum Command {
     Demo(demo::Demo),
     CheckConfig(check_config::CheckConfig),
     Sql(sql::Sql),
+    /// The configuration files: whether they are in use, and the confirmation of what is held.
+    #[command(subcommand)]
+    Config(config::Config),
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
             Command::Demo(demo) => demo.run().await.map(|()| 0),
             Command::CheckConfig(check) => check.run().await,
             Command::Sql(sql) => sql.run(&server).await.map(|()| 0),
+            Command::Config(config) => config.run(&server).await.map(|()| 0),
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod alert_group;
 pub mod catalog;
 mod channel_options;
+mod configuration;
 mod digest;
 pub mod duration;
 pub mod escalation;
@@ -40,6 +41,7 @@ pub use catalog::{
     SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
 pub use channel_options::{ChannelOptions, Fallback, MessageRate};
+pub use configuration::{AcceptRefusal, Configuration, ConfigurationStatus};
 pub use digest::digest;
 pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};

@@ -194,7 +194,12 @@ impl TestRuntime {
 
     /// Returns when it says that it is ready.
     pub async fn start(&mut self) {
-        let mut process = self.spawn();
+        self.start_with(&[]).await;
+    }
+
+    /// The same with more arguments.
+    pub async fn start_with(&mut self, arguments: &[&str]) {
+        let mut process = self.spawn(arguments);
         let stdout = process.stdout.take().expect("standard output is piped");
         self.process = Some(process);
         let mut lines = BufReader::new(stdout).lines();
@@ -229,10 +234,10 @@ impl TestRuntime {
 
     /// Without waiting for it to be ready.
     pub fn start_unready(&mut self) {
-        self.process = Some(self.spawn());
+        self.process = Some(self.spawn(&[]));
     }
 
-    fn spawn(&self) -> Child {
+    fn spawn(&self, arguments: &[&str]) -> Child {
         assert!(self.process.is_none(), "the program is running already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be written");
         let mut command = self.command_of(match &self.names {
@@ -244,7 +249,8 @@ impl TestRuntime {
         } else {
             command.arg("serve").arg("--config").arg(self.config()).arg("--plugins").arg(self.plugins());
         }
-        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(self.data()).stdout(Stdio::piped()).stderr(log);
+        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(self.data()).args(arguments);
+        command.stdout(Stdio::piped()).stderr(log);
         command.spawn().expect("the program can be started")
     }
 

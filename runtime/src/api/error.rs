@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::Scope;
 use crate::alerts::backtest::BacktestRefusal;
+use crate::domain::AcceptRefusal;
 use crate::monitoring::{CheckError, ReceiveError};
 use crate::plugin_host;
 use crate::registry::{self, Fault, ServiceStoreError};
@@ -195,6 +196,17 @@ impl ApiError {
         let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, name, title, detail);
         error.faults = faults;
         error
+    }
+
+    pub(super) fn configuration_not_accepted(refusal: AcceptRefusal) -> Self {
+        let (detail, faulty) = (refusal.to_string(), StatusCode::UNPROCESSABLE_ENTITY);
+        match refusal {
+            AcceptRefusal::Changed { .. } => {
+                Self::new(StatusCode::CONFLICT, "configuration-changed", "Configuration files were changed", detail)
+            }
+            AcceptRefusal::Faulty(_) => Self::new(faulty, "configuration-faulty", "Configuration has faults", detail),
+            AcceptRefusal::Stopping => Self::busy(detail),
+        }
     }
 
     pub(super) fn token_missing() -> Self {

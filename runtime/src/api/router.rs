@@ -12,8 +12,8 @@ use super::plugins::{shadow, versions};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    alerts, audit, auth, backtest, channels, dashboard, events, guard, health, maintenance, metrics, notifications,
-    observations, openapi, plugins, recordings, routing, rules, services, silences, sql, webhooks,
+    alerts, audit, auth, backtest, channels, configuration, dashboard, events, guard, health, maintenance, metrics,
+    notifications, observations, openapi, plugins, recordings, routing, rules, services, silences, sql, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -33,6 +33,8 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/metrics", get_with(metrics::get, metrics::get_docs))
         .closed(Read, "/api/v1/openapi.json", get_with(openapi::get, openapi::get_docs))
         .closed(Admin, "/api/v1/audit", get_with(audit::list, audit::list_docs))
+        .closed(Read, "/api/v1/config", get_with(configuration::get, configuration::get_docs))
+        .closed_slow(Admin, "/api/v1/config/accept", post_with(configuration::accept, configuration::accept_docs))
         // services
         .closed(Read, "/api/v1/services", get_with(services::list, services::list_docs))
         .closed(Write, "/api/v1/services", post_with(services::create, services::create_docs))

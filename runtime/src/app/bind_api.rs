@@ -12,6 +12,8 @@ use crate::monitoring::StatusBoard;
 use crate::registry::Registry;
 use crate::store::{ControlError, ControlStore, ResultStore};
 
+use super::reload::ConfigHandle;
+
 /// The program as its readiness and its metrics show it.
 pub(super) struct Face {
     pub(super) registry: Registry,
@@ -19,6 +21,7 @@ pub(super) struct Face {
     pub(super) results: ResultStore,
     pub(super) metrics: PrometheusHandle,
     pub(super) signals: AlertSignals,
+    pub(super) configuration: ConfigHandle,
 }
 
 impl Program for Face {
@@ -35,6 +38,10 @@ impl Program for Face {
         reasons
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.configuration.warnings()
+    }
+
     fn metrics(&self) -> String {
         let stats = self.results.stats();
         metrics::gauge!("extrack_results_queued_rows").set(stats.queued as f64);
@@ -43,6 +50,7 @@ impl Program for Face {
         metrics::counter!("extrack_results_commits_total").absolute(stats.commits);
         let catalog = self.registry.catalog();
         metrics::gauge!("extrack_alert_rules_without_data").set(self.signals.standings().silent() as f64);
+        metrics::gauge!("extrack_configuration_differs").set(self.configuration.warnings().len() as f64);
         metrics::gauge!("extrack_services").set(catalog.services.len() as f64);
         for status in CurrentStatus::ALL {
             let count = catalog.services.keys().filter(|slug| self.board.status(slug) == Some(status)).count();

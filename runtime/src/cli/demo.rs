@@ -44,6 +44,7 @@ impl Demo {
             config: config.clone(),
             data: folder.join("data"),
             listen: self.listen,
+            is_config_accepted: false,
         };
         app::run(options, stop, |started| introduce(&started, &config)).await
     }

@@ -211,10 +211,14 @@ pub struct Catalog {
     pub version: u64,
     /// By slug.
     pub services: BTreeMap<String, Arc<Service>>,
+    /// Services that are there and can't run, e.g. because their plugin is gone, by slug: nothing is checked, and their
+    /// alerts stay as they are. Without probes.
+    pub stopped: BTreeMap<String, Arc<Service>>,
     /// By service slug, or by [`plugin_subject`].
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
-    /// None: every rule names its channels.
+    /// The tree of the files, or the one that stands for the `notifications` at the top of `alerts.yaml`. None: every rule
+    /// names its channels.
     pub route: Option<Arc<Route>>,
     /// By name: times during which a node of the tree tells nobody anything.
     pub mute_times: Arc<BTreeMap<String, Recurrence>>,
@@ -225,6 +229,13 @@ pub struct Catalog {
     /// By name.
     pub escalations: BTreeMap<String, Arc<EscalationPolicy>>,
     pub watchdog: Option<Watchdog>,
+}
+
+impl Catalog {
+    /// A service, whether it runs or not, for the labels of its alerts.
+    pub fn described(&self, slug: &str) -> Option<&Arc<Service>> {
+        self.services.get(slug).or_else(|| self.stopped.get(slug))
+    }
 }
 
 /// A sign of life to somebody outside, who calls when it stays away.

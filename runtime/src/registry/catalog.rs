@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::compile::{CompiledService, RuleDraft};
 use super::files::CheckedFiles;
 use super::plugin_alert::plugins_in_use;
-use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Dependencies, Origin, plugin_subject};
+use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Dependencies, Origin, Service, plugin_subject};
 
-/// Where a slug is in both, the file's service counts.
+/// Where a slug is in both, the file's service counts. `stopped` are services that can't run.
 pub(super) fn build<'a>(
     version: u64,
     files: &'a CheckedFiles,
     api: impl Iterator<Item = &'a CompiledService>,
+    stopped: impl Iterator<Item = Service>,
 ) -> Catalog {
     let mut catalog = Catalog {
         version,
@@ -37,11 +38,17 @@ pub(super) fn build<'a>(
     catalog.mute_times = Arc::clone(&files.routing.mute_times);
     catalog.inhibitions = Arc::clone(&files.routing.inhibitions);
     catalog.maintenance.clone_from(&files.routing.maintenance);
-    let on = catalog.services.values().map(|service| (service.slug.clone(), service.depends_on.clone()));
+    let stopped = stopped.filter(|service| !catalog.services.contains_key(&service.slug));
+    catalog.stopped = stopped.map(|service| (service.slug.clone(), Arc::new(service))).collect();
+    let all = catalog.services.values().chain(catalog.stopped.values());
+    let on = all.map(|service| (service.slug.clone(), service.depends_on.clone()));
     catalog.dependencies = Arc::new(Dependencies::new(on));
     if let Some(draft) = &files.plugin_alert.draft {
-        // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
-        let everybody: BTreeSet<ChannelId> = catalog.channels.keys().cloned().collect();
+        // Without defaults, all channels: a check that can't run is no service's outage, and everybody's. A message to the
+        // watchdog's channel would count as a sign of life.
+        let watchdog = catalog.watchdog.as_ref().map(|watchdog| &watchdog.channel);
+        let everybody: BTreeSet<ChannelId> =
+            catalog.channels.keys().filter(|id| Some(*id) != watchdog).cloned().collect();
         for plugin in plugins_in_use(&catalog) {
             let subject = plugin_subject(&plugin);
             let mut rule = rule(draft, &subject, files);

@@ -202,12 +202,15 @@ async fn changes_are_refused_for_a_reason() {
 #[tokio::test]
 async fn a_service_that_can_no_longer_run_is_shown_with_the_reason() {
     let store = Arc::new(MemoryStore::default());
-    let spec = json!({"name": "t", "baseUrl": "https://t", "probes": [{"plugin": "tls", "settings": {"days": 3}}]});
+    let spec = json!({"name": "t", "baseUrl": "https://t", "tags": ["eu"], "probes": [{"plugin": "tls", "settings": {"days": 3}}]});
     registry(FileEntries::default(), store.clone()).await.create(spec).await.unwrap();
     let mut plugins = FakePlugins::bundled();
     plugins.remove(PluginKind::Probe, "tls");
     let registry = Registry::open(CheckedFiles::default(), Arc::new(plugins), store).await.unwrap();
-    assert!(registry.catalog().services.is_empty());
+    let catalog = registry.catalog();
+    assert!(catalog.services.is_empty());
+    // Its alerts stay as they are, with the labels they are muted by.
+    assert_eq!((catalog.stopped.len(), catalog.described("t").unwrap().tags.as_slice()), (1, &["eu".to_owned()][..]));
     let record = &registry.records()[0];
     assert_eq!(told(&record.faults), ["/probes/0/plugin: there is no probe plugin `tls`; known: `dns`, `http`, `tcp`"]);
     assert_eq!(record.spec["probes"][0]["settings"]["days"], "***");
@@ -220,12 +223,12 @@ async fn files_are_put_in_place_whole_and_win_over_the_api() {
     let before = registry.catalog().version;
     let services = json!([{"name": "Shop API", "baseUrl": "https://other"}, {"name": "New", "baseUrl": "https://n"}]);
     let (files, _) = checked(&entries(services, json!([]), json!([]))).await;
-    let catalog = registry.reload(files).await;
+    let catalog = registry.prepare(files, &FakePlugins::bundled()).await.publish();
     assert_eq!(catalog.version, before + 1);
     assert_eq!(catalog.services["shop-api"].base_url, "https://other");
     assert!(catalog.services["shop-api"].allow_private);
     assert_eq!(registry.record("shop-api").unwrap().origin, Origin::File);
-    let catalog = registry.reload(CheckedFiles::default()).await;
+    let catalog = registry.prepare(CheckedFiles::default(), &FakePlugins::bundled()).await.publish();
     assert_eq!(catalog.services.keys().collect::<Vec<_>>(), ["shop-api"]);
     assert_eq!(catalog.services["shop-api"].base_url, "https://shop.example");
 }
@@ -303,6 +306,48 @@ async fn without_defaults_whoever_is_told_of_anything_is_told_of_a_failing_plugi
     for (subject, rules) in plugin_alerts(&registry) {
         assert!(rules[0].ends_with("\"error != null\" email slack"), "{subject}: {rules:?}");
     }
+}
+
+#[tokio::test]
+async fn a_failing_plugin_is_no_sign_of_life_to_the_watchdogs_channel() {
+    let alerts = json!([
+        {"name": "Down", "condition": "status == 'error'", "notifications": [{"channel": "slack", "webhook": "https://s"}]},
+    ]);
+    let mut files = entries(json!([{"name": "A", "baseUrl": "https://a"}]), alerts, json!([]));
+    files.watchdog = serde_json::from_value(json!({"url": "https://hc.example/ping"})).unwrap();
+    let registry = registry(files, Arc::default()).await;
+    assert!(registry.catalog().channels.values().any(|channel| channel.name == "watchdog"));
+    for (subject, rules) in plugin_alerts(&registry) {
+        assert!(rules[0].ends_with("\"error != null\" slack"), "{subject}: {rules:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_tree_the_channels_at_the_top_are_one_that_groups_by_name() {
+    let alerts = json!([
+        {"name": "Down", "condition": "status == 'error'"},
+        {"name": "Own", "condition": "true", "notifications": [{"channel": "slack", "webhook": "https://s"}]},
+    ]);
+    let files = || {
+        let channels = json!([{"channel": "email", "recipients": ["ops@a"]}]);
+        entries(json!([{"name": "A", "baseUrl": "https://a"}]), alerts.clone(), channels)
+    };
+    let catalog = registry(files(), Arc::default()).await.catalog();
+    let routed: Vec<(&str, bool)> =
+        catalog.rules["a"].iter().map(|rule| (rule.name.as_str(), rule.is_routed)).collect();
+    assert_eq!(routed, [("Down", true), ("Own", false)]);
+    let labels = |service: &str| crate::domain::Labels::from([("alertname", "Down"), ("service", service)]);
+    let tree = catalog.route.as_ref().unwrap();
+    let [one] = &tree.destinations(&labels("a"))[..] else { panic!("one destination") };
+    assert_eq!((one.timing.wait.as_secs(), one.timing.interval.as_secs()), (10, 60));
+    assert_eq!(one.group_key(&labels("a")), one.group_key(&labels("b")));
+    assert_eq!(catalog.channels[&one.channels[0]].plugin, "email");
+    assert!(one.path == "{}" && one.channels.len() == 1);
+
+    let mut with_tree = files();
+    with_tree.routing.route = serde_json::from_value(json!({"groupWait": 0})).unwrap();
+    let catalog = registry(with_tree, Arc::default()).await.catalog();
+    assert!(catalog.route.as_ref().unwrap().destinations(&labels("a"))[0].timing.wait.is_zero());
 }
 
 #[tokio::test]

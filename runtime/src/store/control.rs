@@ -1,6 +1,7 @@
 //! State, in SQLite: services, channels, tokens, alerts, the outbox, plugins, the audit log. Secrets exist only here,
 //! sealed. One connection writes, a few read; a commit is on the disk when it returns.
 
+mod accepted_configuration;
 mod alert_groups;
 mod alerts;
 mod audit;
@@ -29,6 +30,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 
+pub use accepted_configuration::AcceptedConfiguration;
 pub use alerts::AlertFilter;
 pub use audit::{AuditEntry, AuditFilter};
 pub use escalations::{Escalation, EscalationDraft, StepTaken};

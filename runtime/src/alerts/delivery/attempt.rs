@@ -90,7 +90,7 @@ impl Sender {
     /// The alerts as they were when the message was decided on.
     fn message(&self, catalog: &Catalog, channel: &Channel, notification: &Notification) -> Message {
         let named = |alert: &Alert| {
-            let service = catalog.services.get(&alert.service);
+            let service = catalog.described(&alert.service);
             (alert.clone(), service.map_or_else(|| alert.service.clone(), |service| service.name.clone()))
         };
         let mut message = Message {

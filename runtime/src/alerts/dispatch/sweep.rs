@@ -143,7 +143,7 @@ pub fn is_quiet_time(group: &AlertGroup, catalog: &Catalog, now_ms: UnixMillis) 
 
 /// An alert with its labels.
 pub fn labelled(alert: &Alert, catalog: &Catalog) -> Firing {
-    let service = catalog.services.get(&alert.service);
+    let service = catalog.described(&alert.service);
     Firing {
         name: alert.name.clone(),
         service: alert.service.clone(),

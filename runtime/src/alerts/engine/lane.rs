@@ -184,11 +184,13 @@ impl Lane {
             before.keys().for_each(|key| core.deps.signals.standings().forget(key));
         }
         let ruled: BTreeSet<&str> = self.rules.iter().map(|slot| slot.rule.key.as_str()).collect();
+        // A service that can't run keeps its alerts as they are: whether it is well is not known.
+        let is_stopped = catalog.stopped.contains_key(&self.service);
         self.unsettled.retain(|key, what| match what {
-            Unsettled::Removed => !ruled.contains(key.as_str()),
+            Unsettled::Removed => !is_stopped && !ruled.contains(key.as_str()),
             Unsettled::Judged { .. } | Unsettled::Silent { .. } => ruled.contains(key.as_str()),
         });
-        for key in self.alerts.keys().filter(|key| !ruled.contains(key.as_str())) {
+        for key in self.alerts.keys().filter(|key| !is_stopped && !ruled.contains(key.as_str())) {
             self.unsettled.insert(key.clone(), Unsettled::Removed);
         }
     }

@@ -277,6 +277,30 @@ async fn a_removed_rule_resolves_its_alert_and_tells_who_was_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_can_not_run_keeps_its_alerts_until_it_runs_again_or_is_removed() {
+    for comes_back in [true, false] {
+        let mut world = World::new(&[rule("shop-api", "Down")]).await;
+        world.observe("shop-api", Status::Unhealthy).await;
+        let stopped = with_probe(&[], None).services;
+        world.catalog.send_replace(Arc::new(Catalog { version: 7, stopped, ..Catalog::default() }));
+        settle().await;
+        world.crash().await;
+        pass(60).await;
+        assert_eq!(world.store.story(), ["1:firing"]);
+        match comes_back {
+            true => {
+                world.publish(&[rule("shop-api", "Down")]).await;
+                world.observe("shop-api", Status::Healthy).await;
+            }
+            false => world.publish(&[]).await,
+        }
+        assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+        let reason = world.store.state().events[1].reason.clone();
+        assert_eq!(reason == "rule removed", !comes_back, "{reason}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_resolved_before_a_catalog_was_published() {
     let mut world = World::new(&[rule("shop-api", "Down")]).await;
     world.observe("shop-api", Status::Unhealthy).await;

@@ -3,6 +3,7 @@
 use axum::http::header::CONTENT_TYPE;
 use serde_json::json;
 
+use super::world::DIGEST;
 use super::*;
 use crate::store::control::AuditFilter;
 
@@ -199,4 +200,21 @@ async fn a_component_is_checked_without_being_installed() {
     assert_eq!(send(&router, check(b"\0asm")).await.json()["accepted"], true);
     let found = send(&router, check(b"text")).await.json();
     assert_eq!((&found["accepted"], &found["steps"][0]["outcome"]), (&json!(false), &json!("failed")));
+}
+
+#[tokio::test]
+async fn configuration_files_are_accepted_as_they_were_looked_at_or_not_at_all() {
+    let world = world().await;
+    let router = router(&world);
+    let held = get(&router, "/api/v1/config").await.json();
+    assert_eq!((&held["status"], &held["digest"]), (&json!("held"), &json!(DIGEST)));
+    let stale = send_json(&router, Method::POST, "/api/v1/config/accept?digest=other", json!({})).await;
+    assert_problem(&stale, 409, "configuration-changed", DIGEST);
+    let noted = AuditFilter { kind: Some("config".to_owned()), ..AuditFilter::default() };
+    assert_eq!(world.control.audit_list(&noted, 10).await.unwrap(), []);
+    let path = format!("/api/v1/config/accept?digest={DIGEST}");
+    let accepted = send_json(&router, Method::POST, &path, json!({})).await;
+    assert_eq!((accepted.status.as_u16(), &accepted.json()["status"]), (200, &json!("in use")));
+    let audit = world.control.audit_list(&noted, 10).await.unwrap();
+    assert_eq!((audit[0].action.as_str(), &audit[0].detail["digest"]), ("config.accept", &json!(DIGEST)));
 }

@@ -28,6 +28,8 @@ use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 /// 2026-11-23T07:43:20Z
 pub(crate) const NOW: UnixMillis = 1_795_419_800_000;
 pub(crate) const ADMIN: &str = "admin-token-of-the-tests";
+/// Of the configuration files.
+pub(crate) const DIGEST: &str = "d1";
 pub(crate) const READER: &str = "reader-token-of-the-tests";
 
 /// As the plugin host writes it.
@@ -96,6 +98,7 @@ impl World {
             signals: AlertSignals::default(),
             actions: AlertActions::new(Arc::new(self.control.clone()), Arc::new(SystemClock), AlertSignals::default()),
             backtests: self.clone(),
+            configuration: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
@@ -702,9 +705,41 @@ impl Plugins for World {
     }
 }
 
+/// Files that are held until somebody confirms `DIGEST`.
+impl Configurations for World {
+    fn current(&self) -> Arc<Configuration> {
+        Arc::new(Configuration {
+            status: ConfigurationStatus::Held,
+            reasons: vec!["`services.yaml` was there and is gone".to_owned()],
+            digest: DIGEST.to_owned(),
+            since_ms: self.now,
+        })
+    }
+
+    fn accept<'a>(
+        &'a self,
+        digest: Option<String>,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
+        let answer = match digest.as_deref() {
+            None | Some(DIGEST) => Ok(Arc::new(Configuration {
+                status: ConfigurationStatus::InUse,
+                reasons: Vec::new(),
+                ..Configuration::clone(&self.current())
+            })),
+            Some(_) => Err(AcceptRefusal::Changed { found: DIGEST.to_owned() }),
+        };
+        futures::future::ready(answer).boxed()
+    }
+}
+
 impl Program for World {
     fn unready(&self) -> Vec<String> {
         self.unready.lock().unwrap().clone()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
 
     fn metrics(&self) -> String {
