@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{
     AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, Delivery, DeliveryDeps, DeliverySettings,
-    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, WatchdogSender,
+    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, EventCopy, SystemClock, WatchdogSender,
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
@@ -199,6 +199,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         registry: registry.clone(),
         board: board.clone(),
         results: results.clone(),
+        control: control.clone(),
         metrics,
         signals: signals.clone(),
     };
@@ -380,13 +381,7 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
         watch.run(stop).await;
         Ok(())
     });
-    let escalator = Escalator::new(control.clone(), clock.clone(), signals.clone());
-    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Alerting));
-    tasks.spawn(Stage::Alerting, "escalator", async move {
-        escalator.run(catalog, stop).await;
-        Ok(())
-    });
-    let auditor = Auditor::new(control.clone(), clock.clone(), signals.clone());
+    let auditor = Auditor::new(control.clone(), clock.clone(), signals.clone(), registry.watch());
     let stop = tasks.stop(Stage::Alerting);
     tasks.spawn(Stage::Alerting, "auditor", async move {
         auditor.run(stop).await;

@@ -49,7 +49,8 @@ pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
 pub use message_template::{MessageTemplate, MessageTexts, TemplateFault};
 pub use mute::{
-    Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, Recurrence, Silence, SilenceState, WindowFault,
+    Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence, Silence, SilenceState,
+    WindowFault,
 };
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};

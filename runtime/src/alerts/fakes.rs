@@ -97,6 +97,26 @@ pub(super) fn alert(id: i64, service: &str) -> Alert {
     }
 }
 
+pub(super) fn service(slug: &str) -> Service {
+    Service {
+        slug: slug.to_owned(),
+        name: slug.to_owned(),
+        kind: "REST".to_owned(),
+        base_url: format!("https://{slug}"),
+        health_endpoint: None,
+        tags: vec![],
+        labels: BTreeMap::new(),
+        depends_on: vec![],
+        owner: None,
+        description: None,
+        origin: Origin::File,
+        allow_private: false,
+        credentials: vec![],
+        probes: vec![],
+        webhooks: vec![],
+    }
+}
+
 pub(super) fn notification(created_ms: UnixMillis) -> Notification {
     Notification {
         id: 1,
@@ -507,8 +527,12 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        async { Ok(self.state().groups.iter().filter_map(|group| group.flush_at_ms).min()) }.boxed()
+    fn group_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        async move {
+            let moments = self.state().groups.iter().filter_map(|group| group.flush_at_ms).collect::<Vec<_>>();
+            Ok(moments.into_iter().filter(|at_ms| *at_ms > after_ms).min())
+        }
+        .boxed()
     }
 
     fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
@@ -529,22 +553,44 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>> {
+    fn alert_mute(&self, changes: Vec<MuteChange>) -> BoxFuture<'_, PortResult<Vec<Committed>>> {
         async move {
             let mut state = self.state();
-            let to = change.to();
-            let found = state.alerts.get_mut(&change.alert.0).filter(|alert| alert.state == change.from);
-            let Some(alert) = found else { return Ok(None) };
-            (alert.state, alert.suppressed_by) = (to, change.suppressed_by);
-            let alert = alert.clone();
-            let (id, from) = (state.events.len() as i64 + 1, Some(change.from));
-            let MuteChange { actor, reason, ts_ms, .. } = change;
-            let event = AlertEvent { id, alert: alert.id, ts_ms, from, to, actor, reason };
-            state.events.push(event.clone());
-            state.note_change(&event, false);
-            Ok(Some(Committed { alert, event }))
+            let mut committed = Vec::new();
+            for change in changes {
+                let to = change.to();
+                let found = state.alerts.get_mut(&change.alert.0).filter(|alert| alert.state == change.from);
+                let Some(alert) = found else { continue };
+                (alert.state, alert.suppressed_by) = (to, change.suppressed_by);
+                let alert = alert.clone();
+                let (id, from) = (state.events.len() as i64 + 1, Some(change.from));
+                let MuteChange { actor, reason, ts_ms, .. } = change;
+                let event = AlertEvent { id, alert: alert.id, ts_ms, from, to, actor, reason };
+                state.events.push(event.clone());
+                state.note_change(&event, false);
+                committed.push(Committed { alert, event });
+            }
+            Ok(committed)
         }
         .boxed()
+    }
+
+    /// No escalation ever begins here; they are tested on the real store.
+    fn escalation_due_after(
+        &self,
+        _now_ms: UnixMillis,
+        _after: (UnixMillis, i64),
+        _limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<Escalation>>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn escalation_next_due(&self, _after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        async { Ok(None) }.boxed()
+    }
+
+    fn escalation_take(&self, _step: StepTaken, _now_ms: UnixMillis) -> BoxFuture<'_, PortResult<bool>> {
+        async { Ok(false) }.boxed()
     }
 
     fn silence_notice(

@@ -11,8 +11,8 @@ use crate::domain::{
     Maintenance, Message, MuteChange, Notification, Observation, Receipt, RuleMemory, RunGroup, UnixMillis, Verdict,
 };
 pub use crate::store::control::{
-    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence,
-    Transition,
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, Escalation, EscalationDraft, EventDraft, MemoryChange,
+    StepTaken, StoredSilence, Transition,
 };
 pub use crate::store::results::GroupSpan;
 
@@ -86,16 +86,31 @@ pub trait AlertStore: Send + Sync + 'static {
 
     /// Groups whose moment has come, longest due first, with all their alerts.
     fn group_due(&self, now_ms: UnixMillis, limit: u32) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>>;
-    /// When the next group is due.
-    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
+    /// When the next group is due that was not at a moment.
+    fn group_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
     /// In one transaction: messages and what is left of the groups. Groups to which something happened since they were read
     /// stay as they are. Answers how many messages were made.
     fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>>;
 
-    /// Silences that have not ended, and the windows made over the API.
+    /// All silences and windows made over the API that have not ended; what can't be read of them is left out and reported.
     fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>>;
-    /// None when the alert is no longer in the state that the change starts from.
-    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>>;
+    /// In one transaction. Returns what was changed: not the alerts that are no longer in the state that their change starts from.
+    fn alert_mute(&self, changes: Vec<MuteChange>) -> BoxFuture<'_, PortResult<Vec<Committed>>>;
+
+    /// Steps of firing alerts whose moment has come, longest due first, a page of them: those behind one that was due at a moment
+    /// and belongs to an alert.
+    fn escalation_due_after(
+        &self,
+        now_ms: UnixMillis,
+        after: (UnixMillis, i64),
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<Escalation>>>;
+    /// When the next step is due that was not at a moment.
+    fn escalation_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
+    /// In one transaction: where the escalation stands, the messages, the alert's history. False: the alert does not fire any
+    /// more, or something happened to its escalation since it was read.
+    fn escalation_take(&self, step: StepTaken, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<bool>>;
+
     /// Notes in the history of each alert that its silence ends soon. False when that was done before.
     fn silence_notice(
         &self,

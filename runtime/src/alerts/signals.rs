@@ -21,7 +21,7 @@ pub struct AlertChange {
 #[derive(Debug, Clone)]
 pub struct AlertSignals {
     changes: broadcast::Sender<AlertChange>,
-    /// Wakes the dispatcher.
+    /// Wakes the dispatcher, which decides on groups and escalations.
     groups: Arc<Notify>,
     /// Wakes the delivery loop.
     outbox: Arc<Notify>,
@@ -29,12 +29,12 @@ pub struct AlertSignals {
     events: Arc<Notify>,
     /// Wakes whoever watches over acknowledgements.
     acknowledged: Arc<Notify>,
-    /// Wakes the escalator.
-    escalations: Arc<Notify>,
     /// When the engine last came round, 0 before it does.
     beat_ms: Arc<AtomicI64>,
     /// What should have happened and did not, in one line each; for anyone to read.
     overdue: Arc<Mutex<Vec<String>>>,
+    /// What can't be done for single alerts, while all others are served.
+    warnings: Arc<Mutex<Vec<String>>>,
     standings: RuleStandings,
 }
 
@@ -46,9 +46,9 @@ impl Default for AlertSignals {
             outbox: Arc::new(Notify::new()),
             events: Arc::new(Notify::new()),
             acknowledged: Arc::new(Notify::new()),
-            escalations: Arc::new(Notify::new()),
             beat_ms: Arc::default(),
             overdue: Arc::default(),
+            warnings: Arc::default(),
             standings: RuleStandings::default(),
         }
     }
@@ -82,7 +82,6 @@ impl AlertSignals {
         self.groups.notify_one();
         self.outbox.notify_one();
         self.acknowledged.notify_one();
-        self.escalations.notify_one();
     }
 
     /// What is overdue, nothing private; empty while all is well.
@@ -94,6 +93,15 @@ impl AlertSignals {
         *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = overdue;
     }
 
+    /// What can't be done for single alerts, nothing private; no reason not to be ready.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_warnings(&self, warnings: Vec<String>) {
+        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
+    }
+
     /// When the engine last came round; none before it has.
     pub(super) fn last_beat_ms(&self) -> Option<UnixMillis> {
         Some(self.beat_ms.load(Ordering::Relaxed)).filter(|beat_ms| *beat_ms > 0)
@@ -101,10 +109,6 @@ impl AlertSignals {
 
     pub(super) fn beat(&self, now_ms: UnixMillis) {
         self.beat_ms.store(now_ms, Ordering::Relaxed);
-    }
-
-    pub(super) async fn escalations_woken(&self) {
-        self.escalations.notified().await;
     }
 
     pub(super) async fn acknowledged_woken(&self) {

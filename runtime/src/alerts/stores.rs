@@ -9,7 +9,7 @@ use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification, Observation,
     RuleMemory, RunGroup, UnixMillis,
 };
-use crate::store::control::{AfterAttempt, Attempt, MAX_PAGE, MemoryChange, Transition};
+use crate::store::control::{AfterAttempt, Attempt, Escalation, MemoryChange, StepTaken, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
 use super::backtest::ObservationPages;
@@ -73,8 +73,8 @@ impl AlertStore for ControlStore {
         self.group_due(now_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
-    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.group_next_due().map(|answer| answer.map_err(PortError::of)).boxed()
+    fn group_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        self.group_next_due(after_ms).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
@@ -83,19 +83,36 @@ impl AlertStore for ControlStore {
 
     fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>> {
         async move {
-            let silences = self.silence_list(false, now_ms, MAX_PAGE).await.map_err(PortError::of)?;
-            let windows = self.maintenance_list().await.map_err(PortError::of)?;
+            let silences = self.silence_ending_after(now_ms).await.map_err(PortError::of)?;
+            let windows = self.maintenance_open_after(now_ms).await.map_err(PortError::of)?;
             Ok(Quiet { silences, maintenance: windows.into_iter().map(|stored| Arc::new(stored.window)).collect() })
         }
         .boxed()
     }
 
-    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>> {
+    fn alert_mute(&self, changes: Vec<MuteChange>) -> BoxFuture<'_, PortResult<Vec<Committed>>> {
         async move {
-            let changed = self.alert_mute(change).await.map_err(PortError::of)?;
-            Ok(changed.map(|(alert, event)| Committed { alert, event }))
+            let changed = self.alert_mute(changes).await.map_err(PortError::of)?;
+            Ok(changed.into_iter().map(|(alert, event)| Committed { alert, event }).collect())
         }
         .boxed()
+    }
+
+    fn escalation_due_after(
+        &self,
+        now_ms: UnixMillis,
+        after: (UnixMillis, i64),
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<Escalation>>> {
+        self.escalation_due_after(now_ms, after, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn escalation_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        self.escalation_next_due(after_ms).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn escalation_take(&self, step: StepTaken, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<bool>> {
+        async move { self.escalation_take(&step, now_ms).await.map_err(PortError::of) }.boxed()
     }
 
     fn silence_notice(

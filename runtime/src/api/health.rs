@@ -16,10 +16,13 @@ pub(super) struct HealthBody {
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
+    /// What needs attention though it is ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 pub(super) async fn live() -> Json<HealthBody> {
-    Json(HealthBody { status: "ok", reasons: Vec::new() })
+    Json(HealthBody { status: "ok", reasons: Vec::new(), warnings: Vec::new() })
 }
 
 pub(super) fn live_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -27,10 +30,10 @@ pub(super) fn live_docs(operation: TransformOperation<'_>) -> TransformOperation
 }
 
 pub(super) async fn ready(State(state): State<ApiState>) -> (StatusCode, Json<HealthBody>) {
-    let reasons = state.parts.program.unready();
+    let (reasons, warnings) = (state.parts.program.unready(), state.parts.program.warnings());
     match reasons.is_empty() {
-        true => (StatusCode::OK, Json(HealthBody { status: "ok", reasons })),
-        false => (StatusCode::SERVICE_UNAVAILABLE, Json(HealthBody { status: "not ready", reasons })),
+        true => (StatusCode::OK, Json(HealthBody { status: "ok", reasons, warnings })),
+        false => (StatusCode::SERVICE_UNAVAILABLE, Json(HealthBody { status: "not ready", reasons, warnings })),
     }
 }
 

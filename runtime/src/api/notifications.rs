@@ -198,5 +198,8 @@ pub(super) fn resend_docs(operation: TransformOperation<'_>) -> TransformOperati
         .id("notificationResend")
         .tag("alerts")
         .summary("Puts a message back that was given up")
-        .description("It is due at once, under the same idempotency key, and tried again as a new one is.")
+        .description(
+            "It is due at once, under the same idempotency key, and tried again as a new one is. Alerts that have ended since \
+             are in it as ended; if all have, it is a message of their end, with a key of its own.",
+        )
 }

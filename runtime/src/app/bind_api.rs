@@ -17,6 +17,7 @@ pub(super) struct Face {
     pub(super) registry: Registry,
     pub(super) board: Arc<StatusBoard>,
     pub(super) results: ResultStore,
+    pub(super) control: ControlStore,
     pub(super) metrics: PrometheusHandle,
     pub(super) signals: AlertSignals,
 }
@@ -33,6 +34,10 @@ impl Program for Face {
         }
         reasons.extend(self.signals.overdue());
         reasons
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.control.warnings().into_iter().chain(self.signals.warnings()).collect()
     }
 
     fn metrics(&self) -> String {

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::testing::{FakePlugins, MemoryStore};
 use super::*;
-use crate::domain::Severity;
 
 fn entries(services: Value, alerts: Value, notifications: Value) -> FileEntries {
     fn list<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(usize, T)> {
@@ -558,7 +557,7 @@ async fn a_service_of_the_api_can_not_come_to_depend_on_itself() {
     };
     assert_eq!(told(&faults), ["/dependsOn: depends on itself: `a`, `b`, `a`; leave one of them out"]);
     registry.create(service("b", json!([]))).await.unwrap();
-    assert_eq!(registry.catalog().dependencies.down("a", Severity::Critical, &[]), None);
+    assert_eq!(registry.catalog().dependencies.down("a", |_| false), None);
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ mod outbox;
 mod overdue;
 mod plugin_policies;
 mod plugins;
+mod resend;
+mod row_faults;
 mod rule_memory;
 mod services;
 mod silences;
@@ -45,6 +47,7 @@ pub use transition::{AlertDraft, EventDraft, Transition};
 
 use super::lock::{DataLock, LockError};
 use keyring::Place;
+use row_faults::RowFaults;
 
 /// Pages and lists read at the same time as the one writer; SQLite needs no more.
 const READERS: u32 = 4;
@@ -89,6 +92,7 @@ pub struct ControlStore {
     writer: SqlitePool,
     reader: SqlitePool,
     keyring: Arc<Keyring>,
+    row_faults: RowFaults,
     _lock: Arc<DataLock>,
 }
 
@@ -109,7 +113,7 @@ impl ControlStore {
         sqlx::migrate!("migrations/control").run(&writer).await.map_err(ControlError::Migrate)?;
         let reader =
             pool().max_connections(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
-        let store = Self { writer, reader, keyring: Arc::new(keyring), _lock: lock };
+        let store = Self { writer, reader, keyring: Arc::new(keyring), row_faults: RowFaults::default(), _lock: lock };
         store.check_key().await?;
         Ok(store)
     }
@@ -165,6 +169,14 @@ fn exists(source: sqlx::Error, what: &'static str, name: impl ToString) -> Contr
     match source.as_database_error() {
         Some(error) if error.is_unique_violation() => ControlError::Exists { what, name: name.to_string() },
         _ => ControlError::Database { doing: "write", source },
+    }
+}
+
+#[cfg(test)]
+impl ControlStore {
+    /// For what only a later version, or a person with a tool, would write.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&self.writer).await.unwrap();
     }
 }
 

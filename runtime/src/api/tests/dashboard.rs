@@ -66,7 +66,7 @@ async fn an_alert_that_nobody_hears_of_says_why() {
         reason: "the database is down".to_owned(),
         ts_ms: world.now,
     };
-    world.control.alert_mute(mute).await.unwrap().unwrap();
+    world.control.alert_mute(vec![mute]).await.unwrap();
     let page = get(&router, "/").await.body;
     assert!(page.contains(", muted by dependency <code>database</code>"), "{page}");
 

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::alerts::alert_from;
+use super::row_faults::skip_unreadable;
 use super::transition::EventDraft;
 use super::{ControlStore, Result, notifications, page, word};
 use crate::domain::{
@@ -23,18 +24,17 @@ impl ControlStore {
             .bind(page(limit))
             .fetch_all(&mut *tx)
             .await?;
-        let mut groups = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let mut group = group_from(row)?;
+        let mut groups = self.readable("alert group", &rows, group_from);
+        for group in &mut groups {
             group.members = members(&mut tx, group.id).await?;
-            groups.push(group);
         }
         Ok(groups)
     }
 
-    /// When the next group is due; in the past when one is.
-    pub async fn group_next_due(&self) -> Result<Option<UnixMillis>> {
-        Ok(sqlx::query_scalar("SELECT min(flush_at_ms) FROM alert_groups WHERE flush_at_ms IS NOT NULL")
+    /// When the next group is due that was not at a moment.
+    pub async fn group_next_due(&self, after_ms: UnixMillis) -> Result<Option<UnixMillis>> {
+        Ok(sqlx::query_scalar("SELECT min(flush_at_ms) FROM alert_groups WHERE flush_at_ms > $1")
+            .bind(after_ms)
             .fetch_one(&self.reader)
             .await?)
     }
@@ -97,8 +97,7 @@ impl ControlStore {
             .fetch_all(&mut *tx)
             .await?;
         let mut groups = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let mut group = group_from(row)?;
+        for mut group in skip_unreadable(&rows, group_from) {
             group.members = members(&mut tx, group.id).await?;
             groups.push(group);
         }
@@ -219,13 +218,17 @@ async fn members(tx: &mut SqliteConnection, group: i64) -> Result<Vec<GroupMembe
     .fetch_all(tx)
     .await?;
     let member = |row: &SqliteRow| {
+        let alert = alert_from(row)?;
+        // What can't be read of these two is no reason to notify of nothing: rather once too often.
         Ok(GroupMember {
-            alert: alert_from(row)?,
-            told: word(row, "told", "member of alert group", group, Told::parse)?,
-            fired: word(row, "fired", "member of alert group", group, |text| serde_json::from_str(text).ok())?,
+            told: word(row, "told", "member of alert group", group, Told::parse).unwrap_or(Told::Nothing),
+            fired: word(row, "fired", "member of alert group", group, |text| serde_json::from_str(text).ok())
+                .unwrap_or_else(|_| alert.clone()),
+            alert,
         })
     };
-    rows.iter().map(member).collect()
+    // An alert that can't be read is known as such from the list of all open ones.
+    Ok(skip_unreadable(&rows, member))
 }
 
 fn group_from(row: &SqliteRow) -> Result<AlertGroup> {

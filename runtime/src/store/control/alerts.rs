@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::row_faults::skip_unreadable;
 use super::{ControlStore, Result, page, word};
 use crate::domain::{Acknowledgement, Alert, AlertEvent, AlertId, AlertMarks, AlertState, Severity, UnixMillis};
 
@@ -22,7 +23,7 @@ impl ControlStore {
     pub async fn alert_open_list(&self) -> Result<Vec<Alert>> {
         let rows =
             sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' ORDER BY id").fetch_all(&self.reader).await?;
-        rows.iter().map(alert_from).collect()
+        Ok(self.readable("alert", &rows, alert_from))
     }
 
     /// Open ones of one service, oldest first.
@@ -31,7 +32,7 @@ impl ControlStore {
             .bind(service)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(alert_from).collect()
+        Ok(skip_unreadable(&rows, alert_from))
     }
 
     /// Acknowledged ones whose time ends, the first to end first.
@@ -43,7 +44,7 @@ impl ControlStore {
         .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(alert_from).collect()
+        Ok(skip_unreadable(&rows, alert_from))
     }
 
     /// Newest first.
@@ -59,7 +60,7 @@ impl ControlStore {
         .bind(page(filter.limit))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(alert_from).collect()
+        Ok(skip_unreadable(&rows, alert_from))
     }
 
     /// Alerts, of one rule or of all, that fired at some time between two moments, in the order in which they fired.
@@ -81,7 +82,7 @@ impl ControlStore {
         .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(alert_from).collect()
+        Ok(skip_unreadable(&rows, alert_from))
     }
 
     /// With its events, oldest first.

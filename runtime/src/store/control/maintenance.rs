@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::row_faults::skip_unreadable;
 use super::silences::matchers;
 use super::{ControlError, ControlStore, Result, exists, word};
 use crate::domain::{Maintenance, Matcher, Recurrence, UnixMillis};
@@ -43,9 +44,9 @@ impl From<&Recurrence> for WindowText {
             Recurrence::Once { starts_ms, ends_ms } => {
                 Self { starts_ms: Some(*starts_ms), ends_ms: Some(*ends_ms), ..Self::default() }
             }
-            Recurrence::Cron { text, zone, duration, .. } => Self {
+            Recurrence::Cron { text, schedule, duration } => Self {
                 cron: Some(text.clone()),
-                zone: Some(zone.name().to_owned()),
+                zone: Some(schedule.zone().name().to_owned()),
                 duration: Some(*duration),
                 ..Self::default()
             },
@@ -86,7 +87,16 @@ impl ControlStore {
             .bind(MAX_WINDOWS)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(maintenance_from).collect()
+        Ok(skip_unreadable(&rows, maintenance_from))
+    }
+
+    /// Those that may be open at some time after a moment, by name.
+    pub async fn maintenance_open_after(&self, moment_ms: UnixMillis) -> Result<Vec<StoredMaintenance>> {
+        let rows = sqlx::query("SELECT * FROM maintenance_windows WHERE ends_ms IS NULL OR ends_ms > $1 ORDER BY name")
+            .bind(moment_ms)
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(self.readable("maintenance window", &rows, maintenance_from))
     }
 
     pub async fn maintenance_delete(&self, name: &str) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What becomes of messages beside their attempts: several become one, and what was given up is put back.
 
 use super::notifications::{notification_from, queue};
-use super::{ControlError, ControlStore, Result, alert_groups};
+use super::{ControlError, ControlStore, Result, alert_groups, resend};
 use crate::domain::{
     ChannelId, Notification, NotificationReason, NotificationState, NotificationStatus, Told, UnixMillis, digest,
 };
@@ -91,8 +91,8 @@ impl ControlStore {
         Ok(Some(message))
     }
 
-    /// Puts a message back that was given up: due at once, under the same idempotency key. `Conflict` when it is in another
-    /// state.
+    /// Puts a message back that was given up: due at once, under the same idempotency key, but for what has ended since: see
+    /// [`resend::as_of_now`]. `Conflict` when it is in another state.
     pub async fn notification_resend(&self, id: i64, now_ms: UnixMillis) -> Result<Notification> {
         let mut tx = self.writer.begin().await?;
         let row = sqlx::query(
@@ -119,7 +119,7 @@ impl ControlStore {
                 },
             });
         };
-        let notification = notification_from(&row)?;
+        let notification = resend::as_of_now(&mut tx, notification_from(&row)?).await?;
         // Whoever reads it now has to be told of the end as well.
         if notification.status == NotificationStatus::Firing {
             alert_groups::told_change(&mut tx, &notification, Told::Refused, Told::Firing).await?;

@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::row_faults::skip_unreadable;
 use super::{ControlError, ControlStore, Result, page, word};
 use crate::domain::{Matcher, Silence, UnixMillis};
 
@@ -49,7 +50,16 @@ impl ControlStore {
             .bind(page(limit))
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(silence_from).collect()
+        Ok(skip_unreadable(&rows, silence_from))
+    }
+
+    /// Every silence that holds at some time after a moment, the first to end first.
+    pub async fn silence_ending_after(&self, moment_ms: UnixMillis) -> Result<Vec<StoredSilence>> {
+        let rows = sqlx::query("SELECT * FROM silences WHERE ends_ms > $1 ORDER BY ends_ms, id")
+            .bind(moment_ms)
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(self.readable("silence", &rows, silence_from))
     }
 
     pub async fn silence_get(&self, id: i64) -> Result<Option<StoredSilence>> {

@@ -366,7 +366,7 @@ async fn a_decision_on_what_has_changed_meanwhile_is_not_taken() {
     let [now] = &store.group_due(3_000, 10).await.unwrap()[..] else { panic!("still due") };
     assert_eq!((now.members[0].alert.state, now.members[0].fired.state), (AlertState::Resolved, AlertState::Firing));
     assert_eq!(store.group_flush(&[told(now, "k1")], 3_000).await.unwrap(), 1);
-    assert_eq!(store.group_next_due().await.unwrap(), None);
+    assert_eq!(store.group_next_due(0).await.unwrap(), None);
     assert_eq!(count(&store, "alert_groups").await, 0, "a group ends with its last alert");
 }
 
@@ -685,8 +685,9 @@ async fn an_alert_falls_silent_and_is_heard_again_with_a_history() {
         reason: "moving".to_owned(),
         ts_ms: 4_000,
     };
-    assert_eq!(store.alert_mute(change(AlertState::Suppressed, None)).await.unwrap(), None, "it is firing");
-    let (muted, event) = store.alert_mute(change(AlertState::Firing, Some("silence 1"))).await.unwrap().unwrap();
+    assert_eq!(store.alert_mute(vec![change(AlertState::Suppressed, None)]).await.unwrap(), [], "it is firing");
+    let mut changed = store.alert_mute(vec![change(AlertState::Firing, Some("silence 1"))]).await.unwrap();
+    let (muted, event) = changed.remove(0);
     assert_eq!((muted.state, muted.suppressed_by.as_deref()), (AlertState::Suppressed, Some("silence 1")));
     assert_eq!((event.actor.as_str(), event.to), ("ana", AlertState::Suppressed));
     // The engine, which has not heard of it, ends the alert all the same.
