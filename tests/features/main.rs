@@ -15,6 +15,7 @@ mod grants;
 mod guests;
 mod health;
 mod lifecycle;
+mod mutes;
 mod plugins;
 mod probes;
 mod recordings;
