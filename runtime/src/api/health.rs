@@ -14,10 +14,10 @@ pub(super) struct HealthBody {
     /// `ok`, or `not ready`.
     status: &'static str,
     /// Why it is not ready.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
-    /// What needs attention though it is ready.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// What should be looked at although it is ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
@@ -30,7 +30,8 @@ pub(super) fn live_docs(operation: TransformOperation<'_>) -> TransformOperation
 }
 
 pub(super) async fn ready(State(state): State<ApiState>) -> (StatusCode, Json<HealthBody>) {
-    let (reasons, warnings) = (state.parts.program.unready(), state.parts.program.warnings());
+    let reasons = state.parts.program.unready();
+    let warnings = state.parts.program.warnings();
     match reasons.is_empty() {
         true => (StatusCode::OK, Json(HealthBody { status: "ok", reasons, warnings })),
         false => (StatusCode::SERVICE_UNAVAILABLE, Json(HealthBody { status: "not ready", reasons, warnings })),

@@ -324,10 +324,8 @@ impl Plugins for PluginHost {
 pub trait Program: Send + Sync + 'static {
     /// Why it is not ready to work; empty when it is. Shown to anyone, so without anything private.
     fn unready(&self) -> Vec<String>;
-    /// What needs somebody's attention though it can work; as [`Program::unready`], for anyone to read.
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
-    }
+    /// What should be looked at although it works; as open as the above.
+    fn warnings(&self) -> Vec<String>;
     /// Prometheus text.
     fn metrics(&self) -> String;
 }

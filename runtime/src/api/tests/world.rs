@@ -707,6 +707,10 @@ impl Program for World {
         self.unready.lock().unwrap().clone()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn metrics(&self) -> String {
         "# TYPE extrack_up gauge\nextrack_up 1\n".to_owned()
     }
