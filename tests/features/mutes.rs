@@ -34,7 +34,7 @@ channels:
   ops: {{channel: webhook, url: "{}"}}
 route: {{receiver: ops, groupWait: 0, groupInterval: 1, escalation: now}}
 escalations:
-  now: {{steps: [{{wait: 0, notify: [{{channel: webhook, name: pager, url: "{}"}}], repeat: {{every: 1, times: 3}}}}]}}
+  now: {{steps: [{{wait: 0, notify: [{{channel: webhook, name: pager, url: "{}"}}]}}, {{wait: 0, notify: [ops]}}]}}
 maintenance:
   - {{name: everything, start: "2020-01-01T00:00:00Z", end: "2200-01-01T00:00:00Z"}}
 alerts:
