@@ -39,8 +39,8 @@ pub use record::ServiceRecord;
 pub use secrets::MASK;
 pub use stored::{ServiceStore, ServiceStoreError, StoredService};
 
-use crate::domain::{AlertRule, Catalog, Dependencies, Origin, PluginKind, slug};
-use compile::{CompiledService, Compiler};
+use crate::domain::{AlertRule, Catalog, ChannelId, Dependencies, Origin, PluginKind, slug};
+use compile::{CompiledService, Compiler, settings_key};
 use schema::Schema;
 use spec::{AlertSpec, ServiceSpec};
 
@@ -162,10 +162,17 @@ impl Registry {
         let Some(spec) = spec.filter(|_| report.faults.is_empty()) else { return Err(report.faults) };
         let mut compiler = self.compiler_with(&state.files, plugins.unwrap_or(self.shared.plugins.as_ref()));
         let shared = compiler.shared_rule(&spec, "").await;
-        let Some(shared) = shared.filter(|_| compiler.report.faults.is_empty()) else {
+        let Some(mut shared) = shared.filter(|_| compiler.report.faults.is_empty()) else {
             return Err(compiler.report.faults);
         };
         let catalog = self.catalog();
+        // A channel that is there already counts as itself, whatever the entry calls it.
+        let known = |id: &ChannelId| {
+            let tried = settings_key(shared.channels.iter().find(|channel| channel.id == *id)?);
+            catalog.channels.values().find(|channel| settings_key(channel) == tried).map(|channel| channel.id.clone())
+        };
+        let channels = shared.draft.channels.take();
+        shared.draft.channels = channels.map(|ids| ids.into_iter().map(|id| known(&id).unwrap_or(id)).collect());
         let selected = catalog.services.values().filter(|service| shared.selects(service));
         Ok(selected.map(|service| catalog::rule(&shared.draft, &service.slug, &state.files)).collect())
     }

@@ -175,7 +175,8 @@ impl AlertRule {
     }
 }
 
-/// `PLUGIN-DIGEST`: two entries with the same settings are one channel.
+/// A word for people and a digest of what the channel is known by: its name, or where it is written out. It stays when the
+/// settings change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ChannelId(pub String);

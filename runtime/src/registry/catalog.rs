@@ -1,9 +1,9 @@
 //! Puts the catalog together from files and API. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::compile::{CompiledService, RuleDraft};
+use super::compile::{CompiledService, RuleDraft, settings_key};
 use super::files::CheckedFiles;
 use super::plugin_alert::plugins_in_use;
 use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Dependencies, Origin, plugin_subject};
@@ -23,12 +23,18 @@ pub(super) fn build<'a>(
     let from_files = files.services.values().map(Arc::as_ref);
     let from_api = api.filter(|compiled| !files.services.contains_key(&compiled.service.slug));
     for channel in files.channels() {
-        channel_add(&mut catalog.channels, channel);
+        catalog.channels.entry(channel.id.clone()).or_insert_with(|| channel.clone());
     }
+    // Private addresses in settings that a file has as well are meant.
+    let mut meant: Option<HashSet<String>> = None;
     for compiled in from_files.chain(from_api) {
         let slug = &compiled.service.slug;
-        for channel in &compiled.channels {
-            channel_add(&mut catalog.channels, channel);
+        for channel in compiled.channels.iter().filter(|channel| channel.origin == Origin::Api) {
+            let meant = meant.get_or_insert_with(|| files.channels().map(|known| settings_key(known)).collect());
+            let is_meant = meant.contains(&settings_key(channel));
+            let origin = if is_meant { Origin::File } else { Origin::Api };
+            let channel = Arc::new(Channel { origin, ..Channel::clone(channel) });
+            catalog.channels.entry(channel.id.clone()).or_insert(channel);
         }
         catalog.rules.insert(slug.clone(), rules(compiled, files));
         catalog.services.insert(slug.clone(), compiled.service.clone());
@@ -41,12 +47,12 @@ pub(super) fn build<'a>(
     catalog.dependencies = Arc::new(Dependencies::new(on));
     if let Some(draft) = &files.plugin_alert.draft {
         // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
-        let everybody: BTreeSet<ChannelId> = catalog.channels.keys().cloned().collect();
+        let everybody = everybody(&catalog);
         for plugin in plugins_in_use(&catalog) {
             let subject = plugin_subject(&plugin);
             let mut rule = rule(draft, &subject, files);
             if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
-                rule.channels = everybody.iter().cloned().collect();
+                rule.channels.clone_from(&everybody);
             }
             catalog.rules.insert(subject, vec![Arc::new(rule)]);
         }
@@ -54,12 +60,11 @@ pub(super) fn build<'a>(
     catalog
 }
 
-/// The same channel may be named by a file and by the API; then the file's word on private addresses counts.
-fn channel_add(channels: &mut BTreeMap<ChannelId, Arc<Channel>>, channel: &Arc<Channel>) {
-    let known = channels.entry(channel.id.clone()).or_insert_with(|| channel.clone());
-    if known.origin == Origin::Api && channel.origin == Origin::File {
-        *known = channel.clone();
-    }
+/// One channel for each place that messages can go to: written out at several places, it is several channels.
+fn everybody(catalog: &Catalog) -> Vec<ChannelId> {
+    let mut seen = HashSet::new();
+    let firsts = catalog.channels.values().filter(|channel| seen.insert(settings_key(channel)));
+    firsts.map(|channel| channel.id.clone()).collect()
 }
 
 /// Its own, then the shared ones that select it and whose name it does not use itself.

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::compile::{
-    CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing, RoutingEntries, SharedRule, Templates,
+    ChannelPlace, CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing, RoutingEntries,
+    SharedRule, Templates,
 };
 use super::fault::{Report, child, list, suggest};
 use super::plugin_alert::{self, PluginAlert};
@@ -89,8 +90,8 @@ pub async fn check_files(
         compiler.report.fault("/alerts", format!("must have at most {MAX_SHARED_ALERTS} entries"));
     }
     compiler.message_templates(&entries.message_templates);
-    let default_channels =
-        compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
+    let notifications = entries.notifications.iter().map(|(index, spec)| (*index, spec));
+    let default_channels = compiler.channels(notifications, "/notifications", &ChannelPlace::TOP).await;
     compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
     let routing = compiler.routing(&entries.routing, &default_channels).await;
     let named = default_channels.iter().chain(routing.channels.values());

@@ -1,5 +1,7 @@
 //! The registry through its outer interface.
 
+mod channels;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};

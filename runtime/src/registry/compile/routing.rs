@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
+use super::channel::ChannelPlace;
 use crate::domain::{
     Channel, ChannelId, GroupBy, Inhibition, Labels, Maintenance, Matcher, Recurrence, Route, UnixMillis, WindowFault,
 };
@@ -87,7 +88,9 @@ impl Compiler<'_> {
                     .fault(child(&at, "name"), format!("is `{name}`, by the key of the channel; leave this out"));
             }
             let named = NotificationSpec { name: Some(name.clone()), ..spec.clone() };
-            channels.extend(self.channel(&named, &at).await.map(|channel| (name.clone(), channel)));
+            channels.extend(
+                self.channel(&named, &at, &ChannelPlace::NAMED, 0).await.map(|channel| (name.clone(), channel)),
+            );
         }
         channels
     }
