@@ -8,6 +8,7 @@ mod bind_registry;
 mod local;
 mod plugin_folder;
 mod plugin_sources;
+mod restore;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -27,8 +28,8 @@ use crate::alerts::{
 };
 use crate::api::{ApiSettings, ApiState, Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
-use crate::domain::{Catalog, PluginTrust, WEBHOOK};
-use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
+use crate::domain::{Catalog, PluginTrust};
+use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch};
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
@@ -160,7 +161,6 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         MonitoringSettings::default(),
         first_event_id,
     );
-    let unheard = restore(&monitoring, &results, &registry.catalog()).await?;
     let signals = AlertSignals::default();
     start_alerting(
         &mut tasks,
@@ -173,6 +173,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         settings.public_url.clone(),
     );
 
+    // Alerting goes on with what it has, whether the results answer or not.
+    let unheard = restore::restore(&monitoring, &results, &registry.catalog()).await;
     monitoring.judge_again(unheard).await;
     let scheduler = monitoring.scheduler(GRACE);
     let stop = tasks.stop(Stage::Monitoring);
@@ -289,31 +291,6 @@ fn warn(warnings: &[PlacedFault]) {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-}
-
-/// The board as it was before the stop. Answers with reports after which nothing came: a probe runs again, but what was
-/// confirmed to a sender does not come again, and it may not have been judged before a crash.
-async fn restore(
-    monitoring: &Monitoring,
-    results: &ResultStore,
-    catalog: &Catalog,
-) -> Result<Vec<Arc<crate::domain::Observation>>> {
-    let mut unheard = Vec::new();
-    for (slug, service) in &catalog.services {
-        let rows = (RECENT * service.probes.len().max(1)).min(1_000);
-        let mut page = results.observation_page(slug, None, rows).await?;
-        page.reverse();
-        // Reports are far between, and count until the next one.
-        for webhook in &service.webhooks {
-            let reports = results.report_history(slug, &webhook.name, RECENT).await?;
-            page.retain(|row| !reports.iter().any(|report| report.run_id == row.run_id));
-            page.extend(reports);
-        }
-        page.sort_by_key(|row| row.run_id);
-        unheard.extend(page.last().filter(|last| last.location == WEBHOOK).cloned().map(Arc::new));
-        monitoring.restore(page);
-    }
-    Ok(unheard)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts that alerting stands on")]

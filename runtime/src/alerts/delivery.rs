@@ -5,6 +5,7 @@
 
 mod attempt;
 mod backoff;
+mod follow;
 mod limit;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use super::clock::Clock;
 use super::ports::{AlertStore, Notifier};
 use super::signals::AlertSignals;
 use attempt::Sender;
+use follow::ChannelFollower;
 use limit::Limiter;
 
 /// Rows read at once, about a kilobyte each.
@@ -86,6 +88,7 @@ pub struct Delivery {
     /// Read, and not started yet. At most one page.
     backlog: VecDeque<Notification>,
     limiter: Limiter,
+    channels: ChannelFollower,
 }
 
 /// What an attempt under way occupies.
@@ -104,23 +107,32 @@ impl Delivery {
             under_way: HashMap::new(),
             backlog: VecDeque::new(),
             limiter: Limiter::default(),
+            channels: ChannelFollower::default(),
         }
     }
 
     /// Runs until the shutdown, then waits for the attempts under way, each of which has a deadline.
-    pub async fn run(mut self, catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
-        let sender = Arc::new(Sender { deps: self.deps.clone(), catalog, shutdown: shutdown.clone() });
+    pub async fn run(mut self, mut catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
+        let sender = Arc::new(Sender { deps: self.deps.clone(), catalog: catalog.clone(), shutdown: shutdown.clone() });
+        let mut is_published = true;
         loop {
+            let current = catalog.borrow_and_update().clone();
+            let look = async {
+                let is_followed = self.channels.follow(&self.deps, &current).await;
+                let wait = self.start_due(&sender).await;
+                if is_followed { wait } else { wait.min(PAUSE) }
+            };
             let wait = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                wait = self.start_due(&sender) => wait,
+                wait = look => wait,
             };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.sends.join_next_with_id() => self.release(ended),
                 () = self.deps.signals.outbox_woken() => {}
+                changed = catalog.changed(), if is_published => is_published = changed.is_ok(),
                 () = tokio::time::sleep(wait) => {}
             }
         }

@@ -257,7 +257,9 @@ impl StoreState {
         let event = AlertEvent { id: self.events.len() as i64 + 1, alert: id, ts_ms, from, to, actor, reason };
         self.events.push(event.clone());
         self.note_change(&event, is_news);
-        for draft in groups {
+        let is_member = |group: &&AlertGroup| group.members.iter().any(|member| member.alert.id == id);
+        let told: Vec<ChannelId> = self.groups.iter().filter(is_member).map(|group| group.channel.clone()).collect();
+        for draft in groups.into_iter().filter(|draft| !told.contains(&draft.channel)) {
             assert!(self.channels.contains_key(&draft.channel), "the channel is not in the store");
             self.join(draft, &alert);
         }
@@ -582,6 +584,21 @@ impl AlertStore for FakeStore {
         async move { Ok(self.state().channels.get(&id).cloned()) }.boxed()
     }
 
+    fn channel_follow(
+        &self,
+        current: BTreeMap<ChannelId, Arc<Channel>>,
+        _now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<ChannelsFollowed>> {
+        async move {
+            let mut state = self.state();
+            for (id, channel) in &current {
+                state.channels.entry(id.clone()).and_modify(|kept| *kept = (**channel).clone());
+            }
+            Ok(ChannelsFollowed::default())
+        }
+        .boxed()
+    }
+
     fn notification_due_after(
         &self,
         now_ms: UnixMillis,
@@ -739,22 +756,46 @@ impl RuleRunner for FakeRules {
 #[derive(Clone, Default)]
 pub(super) struct FakeHistory {
     pub(super) recorded: Arc<Mutex<Vec<Observation>>>,
-    pub(super) is_broken: bool,
+    behaviour: Arc<Mutex<Reading>>,
+    /// Services in the order in which they were read.
+    loads: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Reading {
+    #[default]
+    Works,
+    Fails,
+    Hangs,
+}
+
+impl FakeHistory {
+    pub(super) fn set(&self, behaviour: Reading) {
+        *lock(&self.behaviour) = behaviour;
+    }
+
+    pub(super) fn loads(&self) -> Vec<String> {
+        lock(&self.loads).clone()
+    }
 }
 
 impl HistoryLoader for FakeHistory {
     fn load<'a>(
         &'a self,
         service: &'a str,
-        since_ms: UnixMillis,
+        (since_ms, until_ms): (UnixMillis, UnixMillis),
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
         async move {
-            if self.is_broken {
-                return broken();
+            lock(&self.loads).push(service.to_owned());
+            let behaviour = *lock(&self.behaviour);
+            match behaviour {
+                Reading::Works => {}
+                Reading::Fails => return broken(),
+                Reading::Hangs => std::future::pending().await,
             }
             let recorded = lock(&self.recorded);
-            let wanted = |run: &&Observation| run.service == service && run.ts_ms >= since_ms;
+            let wanted = |run: &&Observation| run.service == service && (since_ms..until_ms).contains(&run.ts_ms);
             Ok(recorded.iter().filter(wanted).take(limit).cloned().collect())
         }
         .boxed()

@@ -38,7 +38,7 @@ pub const MAX_WHOLE: usize = 1_000;
 
 /// Runs of several probes end in another order than they began; no run takes longer than this. An observation that is
 /// older still means that the clock was set back.
-const REORDER_MS: i64 = 10 * 60 * 1_000;
+pub const REORDER_MS: i64 = 10 * 60 * 1_000;
 
 /// A run speaks for the time until the next is due, and for one more interval because runs are late.
 const INTERVALS_COVERED: u64 = 2;
@@ -160,6 +160,32 @@ impl ServiceHistory {
             let probe = position_of(&mut self.probes, &group.probe);
             Arc::make_mut(&mut self.older).add_group(probe, group);
         }
+    }
+
+    /// Puts a history behind this one, none of whose runs is in here.
+    pub fn append(&mut self, later: &ServiceHistory) {
+        let positions: Vec<ProbeIndex> =
+            later.probes.iter().map(|probe| position_of(&mut self.probes, probe)).collect();
+        let position = |probe: ProbeIndex| positions.get(usize::from(probe)).copied().unwrap_or(probe);
+        if later.now_ms > 0 {
+            self.now_ms = later.now_ms;
+        }
+        if !later.older.is_empty() {
+            let older = Arc::make_mut(&mut self.older);
+            older.age(self.now_ms, UnixMillis::MIN);
+            older.append(&later.older, position);
+        }
+        self.samples.extend(later.samples.iter().map(|sample| Sample { probe: position(sample.probe), ..*sample }));
+        self.latest.resize(self.probes.len().max(self.latest.len()), None);
+        for (probe, latest) in later.latest.iter().enumerate().filter(|(_, latest)| latest.is_some()) {
+            if let Some(place) = positions.get(probe).and_then(|probe| self.latest.get_mut(usize::from(*probe))) {
+                place.clone_from(latest);
+            }
+        }
+        self.rate_limits.append(&later.rate_limits);
+        self.whole.extend(later.whole.iter().cloned());
+        (self.asked, self.watched_since_ms) = (Arc::clone(&later.asked), later.watched_since_ms);
+        self.trim();
     }
 
     /// The same history at a later moment: nothing has happened since.
@@ -446,6 +472,7 @@ mod tests {
     use crate::domain::{ErrorKind, Failure};
 
     const MINUTE: Duration = Duration::from_secs(60);
+    const EPOCH: i64 = 1_700_000_000_000;
 
     fn reach(look_back: Duration) -> Reach {
         Reach { look_back, interval: Duration::from_secs(30) }
@@ -476,6 +503,70 @@ mod tests {
         assert_eq!(summary.unhealthy, 0, "a run at the very beginning belongs to the window before");
         assert_eq!(history.summary(Duration::ZERO), Summary::default());
         assert_eq!(history.consecutive_failures(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_history_put_behind_another_is_the_one_that_was_seen_whole(
+            runs in proptest::collection::vec((1..90_i64, 0..3_usize, 0..4_usize), 1..200),
+            split in 0..200_usize,
+        ) {
+            let mut ts_ms = EPOCH;
+            let runs: Vec<Arc<Observation>> = runs
+                .into_iter()
+                .enumerate()
+                .map(|(index, (after_s, probe, status))| {
+                    ts_ms += after_s * 1_000;
+                    let run = observation("shop-api", ts_ms, Status::ALL[status]);
+                    let probe = ["http", "tls", "dns"][probe].to_owned();
+                    Arc::new(Observation { run_id: index as i64, probe, latency_us: Some(ts_ms as u64 % 7_919), ..run })
+                })
+                .collect();
+            let built = |runs: &[Arc<Observation>]| {
+                let mut history = ServiceHistory::new(reach(30 * MINUTE));
+                runs.iter().for_each(|run| history.push(Arc::clone(run)));
+                history
+            };
+            let (before, behind) = runs.split_at(split.min(runs.len()));
+            let (seen, mut put) = (built(&runs), built(before));
+            put.append(&built(behind));
+            prop_assert_eq!(put.now_ms(), seen.now_ms());
+            for names in [vec!["http"], vec!["tls", "dns"]] {
+                let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+                let (seen, put) = (seen.of_probes(&names), put.of_probes(&names));
+                for window in [MINUTE, 10 * MINUTE, 30 * MINUTE] {
+                    prop_assert_eq!(put.summary(window), seen.summary(window));
+                    prop_assert_eq!(put.latency(window, 0.9), seen.latency(window, 0.9));
+                }
+                prop_assert_eq!(put.consecutive_failures(), seen.consecutive_failures());
+            }
+            let ids = |history: &ServiceHistory| -> Vec<i64> {
+                history.samples(WHOLE).iter().map(|run| run.run_id).collect()
+            };
+            prop_assert_eq!(ids(&put), ids(&seen));
+            let latest = |history: &ServiceHistory| -> Vec<i64> {
+                history.latest_by_probe().iter().map(|run| run.run_id).collect()
+            };
+            prop_assert_eq!(latest(&put), latest(&seen));
+        }
+    }
+
+    #[test]
+    fn a_history_put_behind_another_keeps_what_was_counted_by_slots() {
+        let reach = reach(30 * 24 * 60 * MINUTE);
+        let (mut before, mut behind) = (ServiceHistory::new(reach), ServiceHistory::new(reach));
+        let run = |n: i64| {
+            let probe = if n % 2 == 0 { "http" } else { "tls" }.to_owned();
+            let run = observation("shop-api", EPOCH + n * 30_000, Status::Healthy);
+            Arc::new(Observation { run_id: n, probe, ..run })
+        };
+        (0..1_000).for_each(|n| before.push(run(n)));
+        (1_001..8_001).for_each(|n| behind.push(run(n)));
+        before.append(&behind);
+        let all = 30 * 24 * 60 * MINUTE;
+        assert_eq!(before.summary(all).count, 8_000);
+        assert_eq!(before.of_probes(&["tls".to_owned()]).summary(all).count, 4_000);
     }
 
     #[test]

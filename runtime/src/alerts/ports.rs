@@ -1,6 +1,7 @@
 //! What alerting needs from outside. The control store, the results and the plugin host stand behind these traits;
 //! `stores` has the first two.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::domain::{
     Maintenance, Message, MuteChange, Notification, Observation, Receipt, RuleMemory, RunGroup, UnixMillis, Verdict,
 };
 pub use crate::store::control::{
-    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence,
-    Transition,
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, ChannelsFollowed, EscalationDraft, EventDraft, MemoryChange,
+    StoredSilence, Transition,
 };
 pub use crate::store::results::GroupSpan;
 
@@ -108,6 +109,12 @@ pub trait AlertStore: Send + Sync + 'static {
     /// Keeps a channel, so that it can be told even after it left the configuration.
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>>;
     fn channel_get(&self, id: ChannelId) -> BoxFuture<'_, PortResult<Option<Channel>>>;
+    /// Brings the kept channels in line with the configuration. What waits for one whose settings changed is due at once.
+    fn channel_follow(
+        &self,
+        current: BTreeMap<ChannelId, Arc<Channel>>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<ChannelsFollowed>>;
 
     /// Waiting notifications whose moment has come, longest overdue first, a page of them: those behind one that was next
     /// due at a moment and has an id. Never one before which another one of the same group and channel still waits.
@@ -159,11 +166,12 @@ pub trait RuleRunner: Send + Sync + 'static {
 
 /// Reads back what was recorded before.
 pub trait HistoryLoader: Send + Sync + 'static {
-    /// The newest `limit` observations of the service since a moment, oldest first.
+    /// The newest `limit` observations of the service from one moment on and before another, oldest first. Reading ends when the
+    /// answer is no longer waited for.
     fn load<'a>(
         &'a self,
         service: &'a str,
-        since_ms: UnixMillis,
+        between: (UnixMillis, UnixMillis),
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>>;
     /// Runs from before those, counted by slots of time.

@@ -1,5 +1,6 @@
 //! The control store and the results behind the ports.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -9,7 +10,7 @@ use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification, Observation,
     RuleMemory, RunGroup, UnixMillis,
 };
-use crate::store::control::{AfterAttempt, Attempt, MAX_PAGE, MemoryChange, Transition};
+use crate::store::control::{AfterAttempt, Attempt, ChannelsFollowed, MAX_PAGE, MemoryChange, Transition};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
 use super::backtest::ObservationPages;
@@ -116,6 +117,14 @@ impl AlertStore for ControlStore {
         async move { self.channel_get(&id).await.map_err(PortError::of) }.boxed()
     }
 
+    fn channel_follow(
+        &self,
+        current: BTreeMap<ChannelId, Arc<Channel>>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<ChannelsFollowed>> {
+        async move { self.channel_follow(&current, now_ms).await.map_err(PortError::of) }.boxed()
+    }
+
     fn notification_due_after(
         &self,
         now_ms: UnixMillis,
@@ -172,10 +181,10 @@ impl HistoryLoader for ResultStore {
     fn load<'a>(
         &'a self,
         service: &'a str,
-        since_ms: UnixMillis,
+        between: (UnixMillis, UnixMillis),
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        self.observation_history(service, since_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.observation_history(service, between, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn load_groups<'a>(&'a self, service: &'a str, span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
@@ -208,6 +217,9 @@ impl EventSink for ResultStore {
         self.alert_event_append(event, alert).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 }
+
+#[cfg(test)]
+mod channel_tests;
 
 #[cfg(test)]
 mod tests {
@@ -356,7 +368,7 @@ mod tests {
         }
         store.service_replace(Vec::new()).await.unwrap();
 
-        let runs = HistoryLoader::load(&store, "shop-api", 0, MAX_SAMPLES).await.unwrap();
+        let runs = HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), MAX_SAMPLES).await.unwrap();
         assert_eq!(runs.len(), MAX_SAMPLES);
         let span = GroupSpan { since_ms: 0, before_ms: runs[0].ts_ms, covered_by_one_run: reach.covered_by_one_run() };
         read.add_groups(&store.load_groups("shop-api", span).await.unwrap());

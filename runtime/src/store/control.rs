@@ -17,6 +17,8 @@ mod plugins;
 mod rule_memory;
 mod services;
 mod silences;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod transition;
 
@@ -31,6 +33,7 @@ use sqlx::sqlite::{
 
 pub use alerts::AlertFilter;
 pub use audit::{AuditEntry, AuditFilter};
+pub use channels::ChannelsFollowed;
 pub use escalations::{Escalation, EscalationDraft, StepTaken};
 pub use keyring::{KeyError, Keyring};
 pub use maintenance::{MaintenanceDraft, StoredMaintenance, WindowText};

@@ -5,9 +5,11 @@ mod database;
 mod events;
 mod gate;
 mod health;
+mod interrupt;
 mod query;
 mod rate_limits;
 mod read;
+mod recent;
 mod rows;
 mod run_groups;
 mod schema;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use database::ALERTING_READERS;
 pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
 pub use query::{QueryError, QueryLimits, SqlAnswer, SqlColumn};

@@ -1,23 +1,28 @@
 //! One service's rules, open alerts and history, and what one turn does with them.
 
+mod recall;
 mod silence;
+mod unsettled;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::alerts::destinations::{escalation_of, groups_of};
-use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
+use crate::alerts::history::{Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Judgement};
-use crate::alerts::ports::{
-    AlertDraft, CommitError, EscalationDraft, GroupSpan, MemoryChange, PortError, PortResult, Transition,
-};
+use crate::alerts::ports::{AlertDraft, CommitError, EscalationDraft, MemoryChange, PortError, PortResult, Transition};
 use crate::domain::{
-    Alert, AlertId, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, NotificationStatus,
-    Observation, RuleMemory, RunGroup, UnixMillis, Verdict,
+    Alert, AlertId, AlertRule, AlertState, Catalog, ChannelId, GroupDraft, History, NotificationStatus, Observation,
+    RuleMemory, UnixMillis, Verdict,
 };
 
 use super::Core;
+use super::loads::{HistoryRequest, Loaded};
+use recall::{Recall, Recalled};
+use unsettled::{Pending, Unsettled};
 
 /// For a rule that can't say how far it looks back, until it can.
 const LOOK_BACK_UNKNOWN: Duration = Duration::from_secs(600);
@@ -45,6 +50,8 @@ pub(super) struct Turn {
     pub(super) silence_ms: Option<UnixMillis>,
     /// Runs that wait for later turns.
     pub(super) waiting: HashSet<i64>,
+    /// What was read back of the history.
+    pub(super) loaded: Vec<Loaded>,
     pub(super) catalog: Arc<Catalog>,
 }
 
@@ -59,12 +66,15 @@ pub(super) struct Lane {
     version: u64,
     /// Swaps of rules up to which `rules` were asked how far they look back.
     swaps: u64,
-    history: Option<Arc<ServiceHistory>>,
+    recall: Recall,
+    /// The last one that was judged.
+    judged: Option<Arc<Observation>>,
+    /// Observations of the turn that are to be judged once the history is there, oldest first.
+    returned: Vec<Arc<Observation>>,
     /// Since when nothing can have been overheard: the program was running.
     watched_since_ms: Option<UnixMillis>,
     ticked_ms: Option<UnixMillis>,
-    /// By the key of its rule: what still has to be made of the alert.
-    unsettled: BTreeMap<String, Unsettled>,
+    unsettled: Unsettled,
     /// A commit failed, or may have: what the store has must be read again before the next one.
     stale: bool,
 }
@@ -73,6 +83,8 @@ struct RuleSlot {
     rule: Arc<AlertRule>,
     look_back: Option<Duration>,
     failing: bool,
+    /// It was not judged because the history it looks at is not there.
+    is_withheld: bool,
     /// As of when it last said `ok` or `breached`, else when it was first looked at.
     judged_ms: UnixMillis,
     /// How long it may say neither; none: for ever.
@@ -80,19 +92,6 @@ struct RuleSlot {
     is_silent: bool,
     /// As of when a tick judged it last: it is never judged as of an earlier moment.
     ticked_ms: UnixMillis,
-}
-
-enum Unsettled {
-    Judged {
-        verdict: Verdict,
-        now_ms: UnixMillis,
-    },
-    /// It could not be judged for long.
-    Silent {
-        finding: Finding,
-        now_ms: UnixMillis,
-    },
-    Removed,
 }
 
 /// What is to be done about one rule.
@@ -110,10 +109,12 @@ impl Lane {
             rules: Vec::new(),
             version: 0,
             swaps: 0,
-            history: None,
+            recall: Recall::default(),
+            judged: None,
+            returned: Vec::new(),
             watched_since_ms: None,
             ticked_ms: None,
-            unsettled: BTreeMap::new(),
+            unsettled: Unsettled::default(),
             stale: false,
         }
     }
@@ -141,7 +142,30 @@ impl Lane {
         self.is_settled() && self.rules.is_empty() && self.alerts.is_empty()
     }
 
-    pub(super) async fn take_turn(mut self, core: &Core, turn: Turn) -> Self {
+    /// Observations are not to be judged before then, unless the history comes.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.recall.held_until()
+    }
+
+    /// Rules lack a part of the history that could not be read.
+    pub(super) fn is_partial(&self) -> bool {
+        !self.rules.is_empty() && self.recall.is_overdue()
+    }
+
+    /// Which part of the history is to be read, and how long that has to wait.
+    pub(super) fn history_request(&mut self, core: &Core) -> Option<(HistoryRequest, Duration)> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        self.recall.request(&self.service, &core.deps.settings, core.deps.clock.now_ms())
+    }
+
+    /// Observations that were not judged in the turn, oldest first.
+    pub(super) fn take_returned(&mut self) -> Vec<Arc<Observation>> {
+        std::mem::take(&mut self.returned)
+    }
+
+    pub(super) async fn take_turn(mut self, core: &Core, mut turn: Turn) -> Self {
         if self.stale {
             self.read_alerts(core).await;
         }
@@ -149,12 +173,12 @@ impl Lane {
         self.follow_swaps(core);
         self.follow_clock(core, turn.tick_ms);
         // First what is left from before: a breach that could not be committed is not forgotten because it is over.
-        let left: Vec<String> = self.unsettled.keys().cloned().collect();
-        for key in left {
+        for key in self.unsettled.keys() {
             self.settle(core, &turn.catalog, &key).await;
         }
+        self.take_in_history(core, &mut turn).await;
         if !self.rules.is_empty() && (turn.judged.is_some() || !turn.remembered.is_empty()) {
-            self.judge(core, &turn).await;
+            self.judge(core, &mut turn).await;
         }
         // With observations still to be judged nobody can say that there are none.
         if let Some(tick_ms) = turn.tick_ms.filter(|_| turn.waiting.is_empty()) {
@@ -183,14 +207,8 @@ impl Lane {
             }
             before.keys().for_each(|key| core.deps.signals.standings().forget(key));
         }
-        let ruled: BTreeSet<&str> = self.rules.iter().map(|slot| slot.rule.key.as_str()).collect();
-        self.unsettled.retain(|key, what| match what {
-            Unsettled::Removed => !ruled.contains(key.as_str()),
-            Unsettled::Judged { .. } | Unsettled::Silent { .. } => ruled.contains(key.as_str()),
-        });
-        for key in self.alerts.keys().filter(|key| !ruled.contains(key.as_str())) {
-            self.unsettled.insert(key.clone(), Unsettled::Removed);
-        }
+        let rules = &self.rules;
+        self.unsettled.follow(|key| rules.iter().any(|slot| slot.rule.key == key), self.alerts.keys());
     }
 
     /// Another version may look back further: all are asked again when they are needed next.
@@ -211,9 +229,7 @@ impl Lane {
         if self.watched_since_ms.is_none() || slept {
             let now_ms = core.deps.clock.now_ms();
             self.watched_since_ms = Some(now_ms);
-            if let Some(history) = &mut self.history {
-                Arc::make_mut(history).watch_since(now_ms);
-            }
+            self.recall.watch_since(now_ms);
         }
     }
 
@@ -222,9 +238,8 @@ impl Lane {
         if !self.rules.iter().any(|slot| core.deps.rules.ticks(&slot.rule)) {
             return;
         }
-        let history = self.take_history(core, turn).await;
-        let later = Arc::new(history.at(tick_ms));
-        self.history = Some(history);
+        self.follow_reach(core, &turn.catalog).await;
+        let Some(later) = self.recall.history().map(|history| Arc::new(history.at(tick_ms))) else { return };
         for index in 0..self.rules.len() {
             let rule = Arc::clone(&self.rules[index].rule);
             if core.deps.rules.ticks(&rule) {
@@ -234,16 +249,30 @@ impl Lane {
         }
     }
 
-    async fn judge(&mut self, core: &Core, turn: &Turn) {
-        let mut history = self.take_history(core, turn).await;
-        for observation in turn.remembered.iter().chain(&turn.judged) {
-            Arc::make_mut(&mut history).push(Arc::clone(observation));
+    async fn judge(&mut self, core: &Core, turn: &mut Turn) {
+        self.follow_reach(core, &turn.catalog).await;
+        if self.lacks_history(core) && self.recall.hold(core.deps.settings.history_patience) {
+            self.returned = turn.remembered.drain(..).chain(turn.judged.take()).collect();
+            return;
         }
-        self.history = Some(Arc::clone(&history));
-        let Some(judged) = &turn.judged else { return };
+        turn.remembered.iter().chain(&turn.judged).for_each(|observation| self.recall.push(observation));
+        let Some(judged) = turn.judged.clone() else { return };
+        self.judged = Some(Arc::clone(&judged));
+        self.judge_all(core, turn, &judged, |slot| slot.rule.looks_at(&judged.probe)).await;
+    }
+
+    /// Judges the rules that are wanted, as of the last observation.
+    async fn judge_all(
+        &mut self,
+        core: &Core,
+        turn: &Turn,
+        judged: &Observation,
+        is_wanted: impl Fn(&RuleSlot) -> bool,
+    ) {
+        let Some(history) = self.recall.history().cloned() else { return };
         let is_retrying = is_retrying(&turn.catalog, &history, judged);
         for index in 0..self.rules.len() {
-            if !self.rules[index].rule.looks_at(&judged.probe) {
+            if !is_wanted(&self.rules[index]) {
                 continue;
             }
             if self.rules[index].ticked_ms > history.now_ms() {
@@ -266,6 +295,14 @@ impl Lane {
     ) {
         let now_ms = history.now_ms();
         let rule = Arc::clone(&self.rules[index].rule);
+        let look_back = self.rules[index].look_back.unwrap_or(LOOK_BACK_UNKNOWN);
+        self.rules[index].is_withheld = !self.recall.reaches(look_back, now_ms);
+        if self.rules[index].is_withheld {
+            metrics::counter!("extrack_alert_evaluations_withheld_total").increment(1);
+            let verdict = Ok(Verdict::NoOpinion(self.recall.why(look_back)));
+            self.note_verdict(core, index, &verdict, false, now_ms);
+            return;
+        }
         let seen: Arc<dyn History> = match &rule.probes {
             Some(probes) => Arc::new(history.of_probes(probes)),
             None => Arc::clone(history) as Arc<dyn History>,
@@ -279,51 +316,60 @@ impl Lane {
         if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict
             && !is_withheld
         {
-            self.unsettled.insert(rule.key.clone(), Unsettled::Judged { verdict, now_ms });
+            self.unsettled.push(&rule.key, Pending::Judged { verdict, now_ms });
             self.settle(core, &turn.catalog, &rule.key).await;
         }
     }
 
-    /// The history so far, read back first if it is not there or does not reach far enough any more.
-    async fn take_history(&mut self, core: &Core, turn: &Turn) -> Arc<ServiceHistory> {
-        let reach = self.reach(core, &turn.catalog).await;
-        if let Some(mut history) = self.history.take_if(|history| history.reach().kept_ms() >= reach.kept_ms()) {
-            if history.reach() != reach {
-                Arc::make_mut(&mut history).set_reach(reach);
+    /// What was read back takes its place before what is known; rules that waited for it are judged.
+    async fn take_in_history(&mut self, core: &Core, turn: &mut Turn) {
+        if turn.loaded.is_empty() {
+            return;
+        }
+        let later = turn.remembered.iter().chain(&turn.judged).map(|run| run.run_id);
+        let later: HashSet<i64> = later.chain(turn.waiting.iter().copied()).collect();
+        for loaded in turn.loaded.drain(..) {
+            let recalled = self.recall.take_in(loaded, &later);
+            self.note_recalled(recalled);
+        }
+        // The turn's own observation has them judged as well.
+        if let Some(judged) = self.judged.clone().filter(|_| turn.judged.is_none() && !self.recall.is_missing()) {
+            self.judge_all(core, turn, &judged, |slot| slot.is_withheld).await;
+        }
+    }
+
+    fn note_recalled(&self, recalled: Recalled) {
+        let service = self.service.as_str();
+        match recalled {
+            Recalled::Whole { failures } if failures > 0 => {
+                tracing::info!(service, failures, "the history could be read, all rules are judged again");
             }
-            return history;
-        }
-        let first = turn.remembered.first().or(turn.judged.as_ref());
-        let from_ms = first.map_or_else(|| core.deps.clock.now_ms(), |observation| observation.ts_ms);
-        let since_ms = from_ms.saturating_sub(reach.kept_ms());
-        let loading = load(core, &self.service, since_ms, reach);
-        let loaded = match tokio::time::timeout(core.deps.settings.history_deadline, loading).await {
-            Ok(loaded) => loaded,
-            Err(_) => Err(PortError("no answer in time".to_owned())),
-        };
-        let mut history = ServiceHistory::new(reach);
-        if let Some(since_ms) = self.watched_since_ms {
-            history.watch_since(since_ms);
-        }
-        // The last ones may not have reached the results yet.
-        let known = self.history.take().map(|before| before.samples(MAX_WHOLE)).unwrap_or_default();
-        match loaded {
-            Ok((observations, groups)) => {
-                history.add_groups(&groups);
-                let here = known.iter().chain(&turn.remembered).chain(&turn.judged).map(|run| run.run_id);
-                let here: HashSet<i64> = here.chain(turn.waiting.iter().copied()).collect();
-                for observation in observations.into_iter().filter(|observation| !here.contains(&observation.run_id)) {
-                    history.push(Arc::new(observation));
+            Recalled::Whole { .. } | Recalled::Stale => {}
+            Recalled::Failed { failures, error } => {
+                metrics::counter!("extrack_alert_history_failures_total").increment(1);
+                if failures == 1 {
+                    let error = error.as_str();
+                    tracing::warn!(
+                        service,
+                        error,
+                        "the history can't be read, rules that look back beyond the start have no opinion; it is tried again"
+                    );
                 }
             }
-            Err(error) => {
-                metrics::counter!("extrack_alert_history_failures_total").increment(1);
-                let service = self.service.as_str();
-                tracing::warn!(service, %error, "the history can't be read, rules see only what happens from now on");
-            }
         }
-        known.into_iter().for_each(|observation| history.push(observation));
-        Arc::new(history)
+    }
+
+    /// The history reaches as far as the rules look back, or it is known what is missing.
+    async fn follow_reach(&mut self, core: &Core, catalog: &Catalog) {
+        let reach = self.reach(core, catalog).await;
+        self.recall.set_reach(reach, self.watched_since_ms, core.deps.clock.now_ms());
+    }
+
+    /// Some rule could say more with what is missing.
+    fn lacks_history(&self, core: &Core) -> bool {
+        let now_ms = core.deps.clock.now_ms();
+        let is_lacking = |slot: &RuleSlot| !self.recall.reaches(slot.look_back.unwrap_or(LOOK_BACK_UNKNOWN), now_ms);
+        self.recall.is_missing() && self.rules.iter().any(is_lacking)
     }
 
     async fn reach(&mut self, core: &Core, catalog: &Catalog) -> Reach {
@@ -358,8 +404,18 @@ impl Lane {
         slot.failing = error.is_some();
     }
 
-    /// Commits what has been judged of one rule. What fails stays, with the alert as it was.
+    /// Commits what has been judged of one rule, in its order. What fails stays, with the alert as it was, and so does what
+    /// stands behind it.
     async fn settle(&mut self, core: &Core, catalog: &Catalog, key: &str) {
+        while self.unsettled.first(key).is_some() {
+            if !self.settle_first(core, catalog, key).await {
+                return;
+            }
+        }
+    }
+
+    /// False: it was not possible.
+    async fn settle_first(&mut self, core: &Core, catalog: &Catalog, key: &str) -> bool {
         for _ in 0..SETTLE_TRIES {
             let before = self.memories.get(key).copied().unwrap_or_default();
             let (change, memory) = match self.act(core, key) {
@@ -367,25 +423,25 @@ impl Lane {
                 Some(Act::Removal(change)) => (*change, RuleMemory::default()),
                 Some(Act::Judgement(Judgement { change: None, memory })) => {
                     self.keep_in_mind(core, key, before, memory).await;
-                    self.unsettled.remove(key);
-                    return;
+                    self.unsettled.settle_first(key);
+                    return true;
                 }
                 None => {
-                    self.unsettled.remove(key);
-                    return;
+                    self.unsettled.settle_first(key);
+                    return true;
                 }
             };
             if self.stale {
                 // What was thought to have failed may have been done.
                 self.read_alerts(core).await;
                 if self.stale {
-                    return;
+                    return false;
                 }
                 continue;
             }
             let rule = self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| Arc::clone(&slot.rule));
             let kept = MemoryChange::of(&before, memory);
-            match commit(core, catalog, rule.as_deref(), change, kept).await {
+            match commit(core, catalog, rule.as_deref(), self.alerts.get(key), change, kept).await {
                 Ok(alert) => {
                     match alert.state.is_open() {
                         true => self.alerts.insert(key.to_owned(), alert),
@@ -393,8 +449,8 @@ impl Lane {
                     };
                     self.memories.insert(key.to_owned(), memory);
                     self.note_memory(core, key);
-                    self.unsettled.remove(key);
-                    return;
+                    self.unsettled.settle_first(key);
+                    return true;
                 }
                 Err(CommitError::Changed(reason)) => {
                     let service = self.service.as_str();
@@ -406,24 +462,25 @@ impl Lane {
                     metrics::counter!("extrack_alert_commit_failures_total").increment(1);
                     let service = self.service.as_str();
                     tracing::error!(service, rule = key, %error, "an alert's transition can't be committed, it is tried again");
-                    return;
+                    return false;
                 }
             }
         }
+        false
     }
 
     fn act(&self, core: &Core, key: &str) -> Option<Act> {
         let current = self.alerts.get(key);
         let memory = self.memories.get(key).copied().unwrap_or_default();
         let rule = || self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| slot.rule.as_ref());
-        match self.unsettled.get(key)? {
-            Unsettled::Removed => {
+        match self.unsettled.first(key)? {
+            Pending::Removed => {
                 current.map(|alert| Act::Removal(Box::new(lifecycle::remove(alert, core.deps.clock.now_ms()))))
             }
-            Unsettled::Judged { verdict, now_ms } => {
+            Pending::Judged { verdict, now_ms } => {
                 Some(Act::Judgement(lifecycle::judge(current, &memory, verdict, rule()?, *now_ms)))
             }
-            Unsettled::Silent { finding, now_ms } => {
+            Pending::Silent { finding, now_ms } => {
                 let finding = finding.clone();
                 Some(Act::Judgement(lifecycle::judge_no_data(current, &memory, finding, rule()?, *now_ms)))
             }
@@ -477,6 +534,7 @@ impl RuleSlot {
             rule,
             look_back: None,
             failing: false,
+            is_withheld: false,
             judged_ms: now_ms,
             no_data_after: None,
             is_silent: false,
@@ -492,25 +550,6 @@ fn is_retrying(catalog: &Catalog, history: &ServiceHistory, judged: &Observation
     probe.and_then(|probe| probe.retry).is_some_and(|retry| history.is_retried(judged, retry.times))
 }
 
-/// The last runs one by one, those before them counted.
-async fn load(
-    core: &Core,
-    service: &str,
-    since_ms: UnixMillis,
-    reach: Reach,
-) -> PortResult<(Vec<Observation>, Vec<RunGroup>)> {
-    let observations = core.deps.history.load(service, since_ms, MAX_SAMPLES).await?;
-    let before_ms = observations.first().filter(|_| observations.len() >= MAX_SAMPLES).map(|first| first.ts_ms);
-    let groups = match before_ms {
-        Some(before_ms) => {
-            let span = GroupSpan { since_ms, before_ms, covered_by_one_run: reach.covered_by_one_run() };
-            core.deps.history.load_groups(service, span).await?
-        }
-        None => Vec::new(),
-    };
-    Ok((observations, groups))
-}
-
 async fn evaluate(core: &Core, rule: &AlertRule, history: Arc<dyn History>, now_ms: UnixMillis) -> PortResult<Verdict> {
     metrics::counter!("extrack_alert_evaluations_total").increment(1);
     within(core.deps.settings.rule_deadline, core.deps.rules.evaluate(rule, history, now_ms)).await
@@ -520,18 +559,21 @@ async fn within<T>(deadline: Duration, work: impl Future<Output = PortResult<T>>
     tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(PortError("no answer in time".to_owned())))
 }
 
-/// Commits one change together with the groups whose channels are to be told of it, then says so.
+/// Commits one change together with the groups whose channels are to be told of it, then says so. `before`: the alert as it is.
 async fn commit(
     core: &Core,
     catalog: &Catalog,
     rule: Option<&AlertRule>,
+    before: Option<&Alert>,
     change: Change,
     memory: MemoryChange,
 ) -> Result<Alert, CommitError> {
     let is_firing = change.notify == Some(NotificationStatus::Firing);
     // Whoever is in a group with it is told of its end, and of what else happens to it.
     let was_told = change.event.from.is_some_and(|from| from != AlertState::Pending);
-    let groups = match is_firing && !was_told {
+    // More severe than before, it may go to others as well.
+    let is_raised = before.is_some_and(|before| change.alert.severity > before.severity);
+    let groups = match is_firing && (!was_told || is_raised) {
         true => groups(core, catalog, rule, &change.alert).await?,
         false => Vec::new(),
     };
@@ -583,10 +625,14 @@ async fn keep_channel(core: &Core, catalog: &Catalog, id: &ChannelId) -> PortRes
         tracing::error!(channel = id.0, "a rule names a channel that is not in the catalog, it is not told");
         return Ok(false);
     };
-    if !core.kept_channels.lock().is_ok_and(|kept| kept.contains(id)) {
+    let is_kept = |kept: &(u64, HashSet<ChannelId>)| kept.0 == catalog.version && kept.1.contains(id);
+    if !core.kept_channels.lock().is_ok_and(|kept| is_kept(&kept)) {
         core.deps.store.channel_put(Arc::clone(channel)).await?;
         if let Ok(mut kept) = core.kept_channels.lock() {
-            kept.insert(id.clone());
+            if kept.0 != catalog.version {
+                *kept = (catalog.version, HashSet::new());
+            }
+            kept.1.insert(id.clone());
         }
     }
     Ok(true)

@@ -216,11 +216,29 @@ async fn timelines() {
             vec!["slack-1:firing", "slack-1:resolved"],
         ),
         (
-            "a breach that could not be committed until it was over leaves no trace",
+            "a breach that could not be committed until it was over is told, and its end behind it",
             0,
             vec![CommitsFail(2), Unhealthy, Healthy, Pass(60)],
-            vec![],
-            vec![],
+            vec!["1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
+        ),
+        (
+            "commits that fail for long lose neither a breach nor its end, nor the time that it has lasted",
+            60,
+            vec![
+                CommitsFail(8),
+                Unhealthy,
+                Pass(1),
+                Unhealthy,
+                Pass(1),
+                Unhealthy,
+                Pass(70),
+                Unhealthy,
+                Healthy,
+                Pass(300),
+            ],
+            vec!["1:pending", "1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
         ),
         (
             "a commit that was done although it answered with an error is not done twice",
@@ -420,15 +438,126 @@ async fn a_version_of_a_rule_that_looks_back_further_sees_as_far_at_once() {
     assert_eq!(world.rules.seen()[1].2, 19 + 2, "those of the ten minutes before, and its own two");
 }
 
+fn looking_back(name: &str, seconds: u64) -> AlertRule {
+    AlertRule { settings: serde_json::json!({"lookBackS": seconds}), ..rule("shop-api", name) }
+}
+
 #[tokio::test(start_paused = true)]
-async fn rules_are_judged_without_a_history_that_can_not_be_read() {
+async fn a_history_that_can_not_be_read_is_read_again_and_only_rules_that_need_it_wait() {
     let mut world = World::new(&[]).await;
-    world.stop().await;
-    world.history.is_broken = true;
-    world.start().await;
-    world.publish(&[rule("shop-api", "Down")]).await;
+    let now_ms = world.clock.now_ms();
+    let recorded = (0..100).map(|n| Observation {
+        run_id: n - 100,
+        ..observation("shop-api", now_ms - (100 - n) * 5_000, Status::Healthy)
+    });
+    world.history.recorded.lock().unwrap().extend(recorded);
+    world.history.set(Reading::Fails);
+    world.publish(&[looking_back("Now", 0), looking_back("Long", 600)]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:firing"], "the one that looks at the last run alone");
+    let standing = world.signals.standings().get("shop-api/Long");
+    let Some(crate::domain::Verdict::NoOpinion(reason)) = &standing.verdict else { panic!("{standing:?}") };
+    assert_eq!(reason, "it looks back 10m, and the history can't be read: the disk is full; it is tried again");
+    pass(60).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    let tries = world.history.loads().len();
+    assert!((4..8).contains(&tries), "it backs off: {tries}");
+    world.history.set(Reading::Works);
+    pass(120).await;
+    assert_eq!(world.store.story(), ["1:firing", "2:firing"], "judged as soon as the history is there");
+    let counts: Vec<u64> = world.rules.seen().into_iter().map(|(_, _, count)| count).collect();
+    // The last ten minutes hold all that was recorded, and the two runs since.
+    assert_eq!(counts, [1, 2, 102]);
+    let tries = world.history.loads().len();
+    pass(3_600).await;
+    assert_eq!(world.history.loads().len(), tries, "once it is there it is not read again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_whose_look_back_has_passed_since_the_start_needs_no_history() {
+    let mut world = World::new(&[]).await;
+    world.history.set(Reading::Fails);
+    world.publish(&[looking_back("Down", 600)]).await;
+    for _ in 0..9 {
+        world.observe("shop-api", Status::Unhealthy).await;
+        pass(60).await;
+    }
+    assert!(world.store.story().is_empty() && world.rules.seen().is_empty());
+    pass(70).await;
     world.observe("shop-api", Status::Unhealthy).await;
     assert_eq!(world.store.story(), ["1:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_hang_hold_up_no_lane_for_longer_than_its_patience() {
+    let services: Vec<String> = (0..200).map(|n| format!("s{n}")).collect();
+    let rules: Vec<AlertRule> = services
+        .iter()
+        .flat_map(|slug| {
+            let looking_back = |name: &str, seconds: u64| AlertRule {
+                settings: serde_json::json!({"lookBackS": seconds}),
+                ..rule(slug, name)
+            };
+            [looking_back("Now", 0), looking_back("Long", 600)]
+        })
+        .collect();
+    let mut world = World::new(&[]).await;
+    world.history.set(Reading::Hangs);
+    world.publish(&rules).await;
+    for slug in &services {
+        world.send(slug, Status::Unhealthy).await;
+    }
+    pass(3).await;
+    assert_eq!(world.store.story().len(), services.len(), "all of those that need no history have fired");
+    assert_eq!(world.history.loads().len(), 2, "two are read at once");
+    world.history.set(Reading::Works);
+    // The two that hang end with their time, then all others take their turn at once.
+    pass(45).await;
+    assert_eq!(world.store.story().len(), 2 * services.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_are_judged_one_by_one_although_their_history_comes_late() {
+    let mut world = World::new(&[rule("shop-api", "Down")]).await;
+    for status in [Status::Unhealthy, Status::Healthy, Status::Unhealthy] {
+        world.send("shop-api", status).await;
+    }
+    settle().await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_severity_of_an_edited_rule_reaches_its_open_alert() {
+    use crate::domain::Severity;
+    let to = |severity, names: &[&str]| AlertRule {
+        severity,
+        channels: names.iter().map(|name| ChannelId((*name).to_owned())).collect(),
+        ..rule("shop-api", "Down")
+    };
+    let mut world = World::new(&[to(Severity::Warning, &["slack-1"])]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    world.publish(&[to(Severity::Critical, &["slack-1", "pager-1"])]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:firing"]);
+    {
+        let state = world.store.state();
+        assert_eq!(state.alerts[&1].severity, Severity::Critical);
+        assert_eq!(state.events[1].reason, "its rule was edited: the severity is critical, and was warning");
+    }
+    let told = ["pager-1:firing", "slack-1:firing", "slack-1:firing"];
+    let outbox = |world: &World| {
+        let mut outbox = world.outbox();
+        outbox.sort();
+        outbox
+    };
+    assert_eq!(outbox(&world), told, "who was told is told that it became worse, and who is to know now");
+    world.publish(&[to(Severity::Info, &["slack-1", "mail-1"])]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(outbox(&world), told, "that it became less is no news");
+    assert_eq!(world.store.state().alerts[&1].severity, Severity::Info);
+    world.observe("shop-api", Status::Healthy).await;
+    let told = ["pager-1:firing", "pager-1:resolved", "slack-1:firing", "slack-1:firing", "slack-1:resolved"];
+    assert_eq!(outbox(&world), told, "the end goes to who was told");
 }
 
 #[tokio::test(start_paused = true)]

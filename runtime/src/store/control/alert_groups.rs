@@ -106,6 +106,17 @@ impl ControlStore {
     }
 }
 
+/// Those that are told of the alert.
+pub(super) async fn channels_of(tx: &mut SqliteConnection, alert: AlertId) -> Result<Vec<ChannelId>> {
+    let channels: Vec<String> = sqlx::query_scalar(
+        "SELECT g.channel FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id WHERE m.alert_id = $1",
+    )
+    .bind(alert.0)
+    .fetch_all(tx)
+    .await?;
+    Ok(channels.into_iter().map(ChannelId).collect())
+}
+
 /// The alert fires for this channel too.
 pub(super) async fn join(tx: &mut SqliteConnection, draft: &GroupDraft, alert: &Alert) -> Result<()> {
     let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);

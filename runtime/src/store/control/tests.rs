@@ -244,6 +244,103 @@ async fn channels_are_replaced_only_when_they_changed() {
     assert!(store.channel_get(&ChannelId("none".to_owned())).await.unwrap().is_none());
 }
 
+fn hook(id: &str, url: &str) -> (ChannelId, std::sync::Arc<Channel>) {
+    let channel = Channel {
+        id: ChannelId(id.to_owned()),
+        name: id.to_owned(),
+        plugin: "webhook".to_owned(),
+        settings: json!({"url": url}),
+        origin: Origin::File,
+        options: Default::default(),
+    };
+    (channel.id.clone(), std::sync::Arc::new(channel))
+}
+
+#[tokio::test]
+async fn what_waits_for_a_channel_with_new_settings_is_due_at_once() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.channel_put(&hook("slack-1", "https://wrong").1).await.unwrap();
+    store.channel_put(&hook("gone", "https://gone").1).await.unwrap();
+    store.notification_queue(message("k1", vec![]), 1_000).await.unwrap();
+    let failed = AfterAttempt::new(NotificationState::Waiting, 600_000);
+    store.notification_attempt(1, &attempt(AttemptOutcome::Retry), failed).await.unwrap();
+    let same = [hook("slack-1", "https://wrong"), hook("never-used", "https://wrong")].into();
+    assert_eq!(store.channel_follow(&same, 2_000).await.unwrap(), ChannelsFollowed::default());
+    assert_eq!(store.notification_next_due().await.unwrap(), Some(600_000));
+    let mended = [hook("slack-1", "https://right")].into();
+    let followed = store.channel_follow(&mended, 2_000).await.unwrap();
+    assert_eq!((followed.changed.as_slice(), followed.hastened), ([ChannelId("slack-1".to_owned())].as_slice(), 1));
+    assert_eq!(store.notification_next_due().await.unwrap(), Some(2_000));
+    let settings = async |id: &str| {
+        store.channel_get(&ChannelId(id.to_owned())).await.unwrap().map(|channel| channel.settings["url"].clone())
+    };
+    assert_eq!(settings("slack-1").await, Some(json!("https://right")));
+    assert_eq!(settings("gone").await, Some(json!("https://gone")), "what was told of something is told of its end");
+    assert_eq!(settings("never-used").await, None);
+    assert_eq!(store.channel_follow(&mended, 3_000).await.unwrap(), ChannelsFollowed::default());
+}
+
+/// So it was kept before channels were known by their names and places: by a digest of the settings.
+#[tokio::test]
+async fn a_channel_that_is_known_by_another_id_takes_over_what_waits_and_what_is_open() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.channel_put(&hook("slack-1", "https://a").1).await.unwrap();
+    let firing = transition(None, None, AlertState::Firing, &["slack-1"]);
+    store.transition_commit(firing).await.unwrap();
+    let group = store.group_due(10_000, 10).await.unwrap().remove(0);
+    store.group_flush(&[told(&group, "firing")], 3_000).await.unwrap();
+    let delivered =
+        AfterAttempt { reference: Some("thread".to_owned()), ..AfterAttempt::new(NotificationState::Delivered, 0) };
+    store.notification_attempt(1, &attempt(AttemptOutcome::Delivered), delivered).await.unwrap();
+    let other = NotificationDraft { group_key: "other".to_owned(), ..message("waits", vec![]) };
+    store.notification_queue(other.clone(), 4_000).await.unwrap();
+    store.notification_queue(NotificationDraft { idempotency_key: "old".to_owned(), ..other }, 4_000).await.unwrap();
+    for id in [2, 3] {
+        let after = match id {
+            2 => AfterAttempt::new(NotificationState::Waiting, 9_000),
+            _ => AfterAttempt::new(NotificationState::Delivered, 0),
+        };
+        store.notification_attempt(id, &attempt(AttemptOutcome::Retry), after).await.unwrap();
+    }
+    let current = [hook("by-name", "https://a")].into();
+    let followed = store.channel_follow(&current, 5_000).await.unwrap();
+    assert_eq!(followed.moved, [(ChannelId("slack-1".to_owned()), ChannelId("by-name".to_owned()))]);
+    let channel = async |id| store.notification_get(id).await.unwrap().unwrap().channel.0;
+    assert_eq!([channel(1).await, channel(2).await, channel(3).await], ["by-name", "by-name", "slack-1"]);
+    assert!(store.channel_get(&ChannelId("slack-1".to_owned())).await.unwrap().is_none());
+    // The end of the alert goes to the same group, and refers to the message before it.
+    let resolved = transition(Some(AlertId(1)), Some(AlertState::Firing), AlertState::Resolved, &[]);
+    store.transition_commit(resolved).await.unwrap();
+    let group = store.group_due(10_000, 10).await.unwrap().remove(0);
+    assert_eq!((group.id, group.channel.0.as_str()), (1, "by-name"));
+    let mut end = told(&group, "resolved");
+    end.notifications[0].channel = group.channel.clone();
+    store.group_flush(&[end], 6_000).await.unwrap();
+    assert_eq!(store.notification_reference(4).await.unwrap().as_deref(), Some("thread"));
+    assert_eq!(store.channel_follow(&current, 7_000).await.unwrap(), ChannelsFollowed::default());
+}
+
+#[tokio::test]
+async fn an_alert_that_became_worse_goes_to_more_channels_and_to_none_twice() {
+    let store = Folder::new();
+    let store = store.open().await;
+    store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
+    let worse = transition(Some(AlertId(1)), Some(AlertState::Firing), AlertState::Firing, &["slack-1", "pager-1"]);
+    let groups = worse.groups.into_iter().map(|group| GroupDraft { key: "severity".to_owned(), ..group }).collect();
+    store.transition_commit(Transition { groups, ..worse }).await.unwrap();
+    let mut channels: Vec<String> = store
+        .group_list(10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|group| format!("{} {}", group.key, group.channel.0))
+        .collect();
+    channels.sort();
+    assert_eq!(channels, ["Service Down:shop-api slack-1", "severity pager-1"]);
+}
+
 #[tokio::test]
 async fn a_transition_is_all_or_nothing() {
     let store = Folder::new();

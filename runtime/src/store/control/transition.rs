@@ -93,7 +93,12 @@ impl ControlStore {
         if let Some(escalation) = &escalation {
             escalations::begin(&mut tx, alert.id, escalation, event.ts_ms).await?;
         }
-        for group in &groups {
+        // A channel that is in a group with the alert already is told of it there.
+        let told = match groups.is_empty() {
+            true => Vec::new(),
+            false => alert_groups::channels_of(&mut tx, alert.id).await?,
+        };
+        for group in groups.iter().filter(|group| !told.contains(&group.channel)) {
             alert_groups::join(&mut tx, group, &alert).await?;
         }
         let event = append_event(&mut tx, alert.id, event).await?;

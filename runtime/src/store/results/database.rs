@@ -11,7 +11,9 @@ use super::{ResultError, schema};
 use crate::store::lock::DataLock;
 
 /// Connections other than the writer's: pages, boards and user queries together.
-const READERS: u32 = 8;
+const READERS: u32 = 6;
+/// Connections that only alerting uses, so that it reads histories while all others are taken.
+pub const ALERTING_READERS: u32 = 2;
 /// Large sorts of user queries go to the disk, up to here.
 const MAX_SPILL: &str = "4GB";
 
@@ -21,7 +23,15 @@ pub(super) struct Database {
     /// None while it is being opened anew, or when that failed.
     base: Mutex<Option<Connection>>,
     readers: Arc<Semaphore>,
+    alerting: Arc<Semaphore>,
     _lock: DataLock,
+}
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReaderKind {
+    Shared,
+    Alerting,
 }
 
 /// A connection that the instance stays open for.
@@ -40,6 +50,7 @@ impl Database {
             memory_limit: memory_limit.to_owned(),
             base: Mutex::new(Some(base)),
             readers: Arc::new(Semaphore::new(READERS as usize)),
+            alerting: Arc::new(Semaphore::new(ALERTING_READERS as usize)),
             _lock: lock,
         })
     }
@@ -54,14 +65,19 @@ impl Database {
     }
 
     /// Waits for a free reader.
-    pub(super) async fn reader(self: &Arc<Self>) -> Result<Reader, ResultError> {
-        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| ResultError::Closed)?;
+    pub(super) async fn reader(self: &Arc<Self>, kind: ReaderKind) -> Result<Reader, ResultError> {
+        let readers = match kind {
+            ReaderKind::Shared => &self.readers,
+            ReaderKind::Alerting => &self.alerting,
+        };
+        let permit = Arc::clone(readers).acquire_owned().await.map_err(|_| ResultError::Closed)?;
         Ok(Reader { connection: self.connect()?, _permit: permit })
     }
 
     /// After a fatal error DuckDB refuses everything until the instance is closed. Waits for the readers to finish.
     pub(super) async fn reopen(&self) -> Result<(), ResultError> {
         let _all = self.readers.acquire_many(READERS).await.map_err(|_| ResultError::Closed)?;
+        let _alerting = self.alerting.acquire_many(ALERTING_READERS).await.map_err(|_| ResultError::Closed)?;
         let mut base = self.base.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         drop(base.take());
         let opened = open_file(&self.path, &self.memory_limit)?;

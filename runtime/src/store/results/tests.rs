@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::database::ReaderKind;
 use super::*;
 use crate::domain::{
     AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RateLimit, RunOutcome,
@@ -95,9 +96,9 @@ async fn what_was_committed_is_there_after_a_restart() {
     assert_eq!(page, [Observation { failure: Some(nul_free), ..failed(2_501) }, observation(2_500)]);
     let next = running.store.observation_page("shop-api", Some(2_500), 1).await.unwrap();
     assert_eq!(next, [observation(2_499)]);
-    let history = running.store.observation_history("shop-api", START + 2_499 * MINUTE, 2).await.unwrap();
+    let history = running.store.observation_history("shop-api", (START + 2_499 * MINUTE, i64::MAX), 2).await.unwrap();
     assert_eq!(history.iter().map(|row| row.run_id).collect::<Vec<_>>(), [2_500, 2_501]);
-    assert!(running.store.observation_history("other", 0, 10).await.unwrap().is_empty());
+    assert!(running.store.observation_history("other", (0, i64::MAX), 10).await.unwrap().is_empty());
     running.stop().await;
 }
 
@@ -354,7 +355,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
     let elsewhere = EventFilter { service: Some("other".to_owned()), ..Default::default() };
     assert_eq!(page(elsewhere, None).await.unwrap(), []);
     assert_eq!(running.store.event_sender_ids("shop-api", "told", 10).await.unwrap(), ["evt_1"]);
-    assert_eq!(running.store.report_history("shop-api", "told", 10).await.unwrap().len(), 1);
+    assert_eq!(running.store.report_recent(0, 10).await.unwrap().len(), 1);
     for (sql, wanted) in [
         ("SELECT plugin, outcome, duration_ms, cpu_us FROM plugin_runs", json!(["http", "trap", 1.5, u32::MAX])),
         (
@@ -497,7 +498,7 @@ async fn rows_bytes_and_time_are_limited() {
 async fn what_passes_the_gate_still_finds_a_read_only_and_locked_database() {
     let running = Running::start();
     running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
-    let reader = running.store.database.reader().await.unwrap();
+    let reader = running.store.database.reader(ReaderKind::Shared).await.unwrap();
     for sql in [
         "SET threads = 1",
         "ATTACH '/tmp/other.duckdb'",
@@ -651,7 +652,7 @@ async fn rate_limits_are_rows_and_come_back_with_their_runs() {
             1
         ]])
     );
-    let history = running.store.observation_history("shop-api", START, 3).await.unwrap();
+    let history = running.store.observation_history("shop-api", (START, i64::MAX), 3).await.unwrap();
     assert_eq!(history, [said(2), said(3), observation(4)]);
     running.stop().await;
 }
@@ -688,5 +689,81 @@ async fn runs_are_counted_by_slots_of_time() {
         assert_eq!(group.latency_bin, Some(crate::domain::latency_bin(12_500)));
     }
     assert!(groups.iter().all(|group| group.status == Status::Healthy || group.latency_bin.is_none()));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn alerting_reads_while_all_other_readers_are_taken() {
+    let running = Running::start();
+    running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
+    let mut taken = Vec::new();
+    while let Ok(reader) =
+        tokio::time::timeout(Duration::from_millis(200), running.store.database.reader(ReaderKind::Shared)).await
+    {
+        taken.push(reader.unwrap());
+    }
+    assert!(taken.len() >= 4, "{}", taken.len());
+    let history = running.store.observation_history("shop-api", (0, i64::MAX), 10);
+    let history =
+        tokio::time::timeout(Duration::from_secs(20), history).await.expect("a reader is kept for it").unwrap();
+    assert_eq!(history.len(), 1);
+    drop(taken);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_whose_caller_gave_up_is_free_again() {
+    let running = Running::start();
+    // Hours of work, if nothing stopped it.
+    let endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range, b.range) = 1";
+    let (started, is_started) = std::sync::mpsc::channel();
+    let reading = running.store.read_as(ReaderKind::Alerting, move |connection| {
+        started.send(()).unwrap();
+        connection.query_row(endless, [], |row| row.get::<_, i64>(0)).map_err(super::read::reading)
+    });
+    let given_up = tokio::time::timeout(Duration::from_millis(300), reading).await;
+    assert!(given_up.is_err(), "it can't have ended");
+    is_started.recv_timeout(Duration::from_secs(20)).unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..ALERTING_READERS {
+        let reader = running.store.database.reader(ReaderKind::Alerting);
+        readers.push(tokio::time::timeout(Duration::from_secs(30), reader).await.expect("it was interrupted").unwrap());
+    }
+    drop(readers);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_reads_the_last_runs_of_each_probe_and_the_reports_of_long_ago() {
+    let running = Running::start();
+    for run_id in 1..=50 {
+        let probe = if run_id % 5 == 0 { "tls" } else { "http" }.to_owned();
+        let run = Observation { probe, ..observation(run_id) };
+        running.store.observation_append(Arc::new(run)).await.unwrap();
+    }
+    let report = |run_id| Observation { location: WEBHOOK.to_owned(), probe: "ci".to_owned(), ..observation(run_id) };
+    running.store.observation_append(Arc::new(report(-1_000))).await.unwrap();
+    running.store.observation_append_durable(Arc::new(report(51))).await.unwrap();
+
+    assert_eq!(running.store.observation_newest_ms().await.unwrap(), Some(START + 51 * MINUTE));
+    let recent = async |since_ms, most| -> Vec<i64> {
+        let (to, mut runs) = tokio::sync::mpsc::channel(1);
+        let (read, found) = tokio::join!(running.store.observation_recent(since_ms, most, to), async {
+            let mut found = Vec::new();
+            while let Some(run) = runs.recv().await {
+                found.push(run.run_id);
+            }
+            found
+        });
+        read.unwrap();
+        found
+    };
+    assert_eq!(recent(START, 3).await, [40, 45, 47, 48, 49, 50], "three of each probe, in their order");
+    assert_eq!(recent(START + 46 * MINUTE, 3).await, [47, 48, 49, 50], "none from before");
+    let reports = running.store.report_recent(0, 40).await.unwrap();
+    assert_eq!(reports.iter().map(|report| report.run_id).collect::<Vec<_>>(), [-1_000, 51]);
+    let (to, runs) = tokio::sync::mpsc::channel(1);
+    drop(runs);
+    running.store.observation_recent(0, 40, to).await.unwrap();
     running.stop().await;
 }

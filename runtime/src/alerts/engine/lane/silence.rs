@@ -1,6 +1,6 @@
 //! How a service's rules stand, and rules that could not be judged for long: no observation, no opinion, or a rule that fails.
 
-use super::{Lane, Unsettled};
+use super::{Lane, Pending};
 use crate::alerts::engine::Core;
 use crate::alerts::lifecycle;
 use crate::alerts::ports::PortResult;
@@ -35,7 +35,7 @@ impl Lane {
                 continue;
             }
             if rule.life.no_data != NoData::Keep {
-                self.unsettled.insert(rule.key.clone(), Unsettled::Silent { finding, now_ms });
+                self.unsettled.push(&rule.key, Pending::Silent { finding, now_ms });
                 self.settle(core, catalog, &rule.key).await;
             }
         }
