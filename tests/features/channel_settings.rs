@@ -19,7 +19,9 @@ alerts:
 async fn wait_for_notification(api: &Api, state: &str) -> Value {
     wait_for(&format!("a notification that is {state} after an attempt"), PATIENCE, async || {
         let all = api.list("/api/v1/notifications").await;
-        let found = all.iter().find(|one| one["state"] == state && one["attempts"].as_array().is_some_and(|made| !made.is_empty()));
+        let found = all
+            .iter()
+            .find(|one| one["state"] == state && one["attempts"].as_array().is_some_and(|made| !made.is_empty()));
         found.cloned().ok_or_else(|| format!("{all:?}"))
     })
     .await

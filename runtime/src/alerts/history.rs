@@ -10,7 +10,7 @@ mod steps;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::domain::{
@@ -23,6 +23,9 @@ use steps::Steps;
 
 /// Half a day at one run every 10 s: 70 KB. What is older is counted by slots.
 pub const MAX_SAMPLES: usize = 4_320;
+
+/// Samples kept however old they are, because a rule may count runs in a row, whatever its windows are: a kilobyte.
+pub const LEAST_SAMPLES: usize = 64;
 
 /// Steps of a span: six weeks by the hour.
 pub const MAX_BUCKETS: usize = 1_000;
@@ -114,6 +117,8 @@ pub struct ServiceHistory {
     watched_since_ms: Option<UnixMillis>,
     /// The most observations a rule has asked for so far.
     asked: Arc<AtomicUsize>,
+    /// What was before is not known: set once a rule has asked for it without a window.
+    beyond: Option<Arc<AtomicBool>>,
 }
 
 impl ServiceHistory {
@@ -130,6 +135,7 @@ impl ServiceHistory {
             rate_limits: RateLimits::default(),
             watched_since_ms: None,
             asked: Arc::default(),
+            beyond: None,
         }
     }
 
@@ -193,6 +199,19 @@ impl ServiceHistory {
         Self { now_ms: self.now_ms.max(now_ms), ..self.clone() }
     }
 
+    /// The same, where something from before is missing, and whether a rule asked for it without a window: how many runs in a
+    /// row have failed, say.
+    pub fn cut(&self) -> (Self, Arc<AtomicBool>) {
+        let beyond = Arc::new(AtomicBool::new(false));
+        (Self { beyond: Some(Arc::clone(&beyond)), ..self.clone() }, beyond)
+    }
+
+    fn note_beyond(&self) {
+        if let Some(beyond) = &self.beyond {
+            beyond.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Takes in one run and moves the evaluation to its moment. A run that was missed or whose check broke says nothing about
     /// the service and is left out, so that it counts neither for nor against it and covers no time; so is a run that is
     /// already there.
@@ -240,6 +259,7 @@ impl ServiceHistory {
             whole: self.whole.iter().filter(|observation| is_one(&observation.probe)).cloned().collect(),
             probes: self.probes.clone(),
             asked: self.asked.clone(),
+            beyond: self.beyond.clone(),
         }
     }
 
@@ -254,8 +274,7 @@ impl ServiceHistory {
 
     fn trim(&mut self) {
         let oldest_ms = self.now_ms.saturating_sub(self.reach.kept_ms());
-        // The latest always stays.
-        while self.samples.len() > 1 {
+        while self.samples.len() > LEAST_SAMPLES {
             if self.samples.front().is_some_and(|sample| sample.ts_ms < oldest_ms) {
                 self.samples.pop_front();
             } else if self.samples.len() > MAX_SAMPLES {
@@ -380,6 +399,9 @@ impl History for ServiceHistory {
 
     fn samples(&self, last: usize) -> Vec<Arc<Observation>> {
         self.asked.fetch_max(last.min(MAX_WHOLE), Ordering::Relaxed);
+        if last > self.whole.len() {
+            self.note_beyond();
+        }
         self.whole.iter().skip(self.whole.len().saturating_sub(last)).cloned().collect()
     }
 
@@ -420,10 +442,15 @@ impl History for ServiceHistory {
     }
 
     fn consecutive_failures(&self) -> u32 {
-        self.samples.iter().rev().take_while(|sample| !sample.status.is_available()).count() as u32
+        let failures = self.samples.iter().rev().take_while(|sample| !sample.status.is_available()).count();
+        if failures == self.samples.len() {
+            self.note_beyond();
+        }
+        failures as u32
     }
 
     fn latest_by_probe(&self) -> Vec<Arc<Observation>> {
+        self.note_beyond();
         let mut latest: Vec<_> = self.latest_ones().cloned().collect();
         latest.sort_by(|one, other| one.probe.cmp(&other.probe));
         latest
@@ -656,15 +683,39 @@ mod tests {
     fn stays_small_while_idle_and_bounded_when_busy() {
         let day: Vec<_> = (0..2_880).map(|n| (n * 30, Status::Healthy, Some(1_000))).collect();
         let history = filled(reach(5 * MINUTE), &day);
-        assert!(history.samples.len() <= 13, "{}", history.samples.len());
+        assert!(history.samples.len() <= LEAST_SAMPLES, "{}", history.samples.len());
         assert!(history.whole.len() <= 13, "{}", history.whole.len());
-        assert!(history.bytes() < 2_048, "{}", history.bytes());
+        assert!(history.bytes() < 4_096, "{}", history.bytes());
         assert_eq!(size_of::<Sample>(), 16);
 
         let busy: Vec<_> = (0..MAX_SAMPLES as i64 + 500).map(|n| (n, Status::Healthy, None)).collect();
         let history = filled(reach(Duration::from_secs(30 * 86_400)), &busy);
         assert_eq!(history.samples.len(), MAX_SAMPLES);
         assert_eq!(history.whole.len(), WHOLE);
+    }
+
+    #[test]
+    fn runs_in_a_row_are_counted_beyond_the_windows_of_the_rules() {
+        let runs: Vec<_> =
+            (0..50).map(|n| (n * 30, if n == 0 { Status::Healthy } else { Status::Error }, None)).collect();
+        let history = filled(reach(Duration::ZERO), &runs);
+        assert_eq!(history.consecutive_failures(), 49);
+        assert_eq!(history.summary(MINUTE).count, 2);
+    }
+
+    #[test]
+    fn a_cut_history_notes_that_a_rule_asked_for_what_is_missing() {
+        let runs = [(0, Status::Healthy, None), (30, Status::Error, None)];
+        let asks = |runs: &[(i64, Status, Option<u64>)], ask: fn(&ServiceHistory)| {
+            let (history, beyond) = filled(reach(MINUTE), runs).cut();
+            ask(&history.of_probes(&["health".to_owned()]));
+            beyond.load(Ordering::Relaxed)
+        };
+        assert!(!asks(&runs, |history| assert_eq!(history.consecutive_failures(), 1)));
+        assert!(asks(&runs[1..], |history| assert_eq!(history.consecutive_failures(), 1)), "there may have been more");
+        assert!(!asks(&runs, |history| assert_eq!(history.samples(2).len(), 2)));
+        assert!(asks(&runs, |history| assert_eq!(history.samples(3).len(), 2)));
+        assert!(!asks(&runs, |history| assert!(history.latest().is_some() && history.summary(MINUTE).count == 2)));
     }
 
     #[test]

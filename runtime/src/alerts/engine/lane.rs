@@ -6,6 +6,7 @@ mod unsettled;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -303,11 +304,21 @@ impl Lane {
             self.note_verdict(core, index, &verdict, false, now_ms);
             return;
         }
+        let cut = self.recall.is_missing().then(|| history.cut());
+        let whole = cut.as_ref().map_or(history.as_ref(), |(history, _)| history);
         let seen: Arc<dyn History> = match &rule.probes {
-            Some(probes) => Arc::new(history.of_probes(probes)),
+            Some(probes) => Arc::new(whole.of_probes(probes)),
+            None if cut.is_some() => Arc::new(whole.clone()),
             None => Arc::clone(history) as Arc<dyn History>,
         };
-        let verdict = evaluate(core, &rule, seen, now_ms).await;
+        let mut verdict = evaluate(core, &rule, seen, now_ms).await;
+        // More failures than are known make nothing better, but fewer may be too few.
+        let is_beyond = cut.is_some_and(|(_, beyond)| beyond.load(Ordering::Relaxed));
+        if is_beyond && matches!(verdict, Ok(Verdict::Ok(_))) {
+            self.rules[index].is_withheld = true;
+            metrics::counter!("extrack_alert_evaluations_withheld_total").increment(1);
+            verdict = Ok(Verdict::NoOpinion(self.recall.why(look_back)));
+        }
         self.note_health(index, verdict.as_ref().err());
         // The service has another chance before anybody suspects it.
         let is_withheld =

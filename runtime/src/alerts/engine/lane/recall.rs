@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::alerts::engine::EngineSettings;
 use crate::alerts::engine::loads::{HistoryRequest, Loaded, Past};
-use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, REORDER_MS, Reach, ServiceHistory};
+use crate::alerts::history::{LEAST_SAMPLES, MAX_SAMPLES, MAX_WHOLE, REORDER_MS, Reach, ServiceHistory};
 use crate::domain::duration::format_duration;
 use crate::domain::{History, Observation, UnixMillis};
 
@@ -122,11 +122,8 @@ impl Recall {
     pub(super) fn push(&mut self, observation: &Arc<Observation>) {
         let Some(history) = &mut self.history else { return };
         Arc::make_mut(history).push(Arc::clone(observation));
-        let Some(missing) = &mut self.missing else { return };
-        missing.push(observation);
-        if history.now_ms().saturating_sub(missing.reach.kept_ms()) >= missing.known_since_ms {
-            // It became whole by itself.
-            self.missing = None;
+        if let Some(missing) = &mut self.missing {
+            missing.push(observation);
         }
     }
 
@@ -139,7 +136,10 @@ impl Recall {
 
     /// For people: why a rule has no opinion.
     pub(super) fn why(&self, look_back: Duration) -> String {
-        let looks_back = format!("it looks back {}", format_duration(look_back));
+        let looks_back = match look_back.is_zero() {
+            true => "it counts runs".to_owned(),
+            false => format!("it looks back {}", format_duration(look_back)),
+        };
         match self.missing.as_ref().and_then(|missing| missing.error.as_ref()) {
             Some(error) => format!("{looks_back}, and the history can't be read: {error}; it is tried again"),
             None => format!("{looks_back}, and the history is still being read"),
@@ -170,7 +170,7 @@ impl Recall {
         let request = HistoryRequest {
             service: service.to_owned(),
             token,
-            since_ms: missing.first_ms.unwrap_or(now_ms).saturating_sub(missing.reach.kept_ms()),
+            since_ms: missing.first_ms.unwrap_or(now_ms).saturating_sub(kept_ms(missing.reach)),
             until_ms: missing.first_ms.map_or(UnixMillis::MAX, |first_ms| first_ms.saturating_add(REORDER_MS)),
             reach: missing.reach,
         };
@@ -207,6 +207,12 @@ impl Recall {
         }
         Recalled::Whole { failures }
     }
+}
+
+/// As far as the rules look back, and as far as runs in a row are counted.
+fn kept_ms(reach: Reach) -> i64 {
+    let in_a_row = reach.interval.saturating_mul(LEAST_SAMPLES as u32);
+    reach.kept_ms().max(i64::try_from(in_a_row.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Each run once: what was read, then what has happened since.
@@ -285,7 +291,7 @@ mod tests {
         recall.set_reach(reach(10), None, EPOCH_MS + 200_000);
         (20..25).for_each(|n| recall.push(&Arc::new(run(n))));
         let (asked, wait) = request(&mut recall).unwrap();
-        assert_eq!((asked.since_ms, wait), (run(20).ts_ms - reach(10).kept_ms(), Duration::ZERO));
+        assert_eq!((asked.since_ms, wait), (run(20).ts_ms - 640_000, Duration::ZERO));
         assert!(request(&mut recall).is_none(), "one question at a time");
         (25..30).for_each(|n| recall.push(&Arc::new(run(n))));
         assert!(!recall.reaches(Duration::from_secs(300), run(29).ts_ms));
