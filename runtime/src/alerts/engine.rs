@@ -350,10 +350,8 @@ impl AlertEngine {
             stall.running = true;
             stall.due = false;
             let is_held = stall.is_held();
-            let (tick_ms, silence_ms) = match is_held {
-                true => (None, None),
-                false => (stall.tick_ms.take(), stall.silence_ms.take()),
-            };
+            let (tick_ms, silence_ms) =
+                if is_held { (None, None) } else { (stall.tick_ms.take(), stall.silence_ms.take()) };
             let most = if is_held { usize::MAX } else { self.core.deps.settings.judged_behind };
             let behind = stall.queue.len().saturating_sub(most);
             if behind > 0 {
@@ -407,10 +405,8 @@ impl AlertEngine {
         if let Some((request, after)) = lane.history_request(&self.core) {
             self.loads.push(request, after);
         }
-        let was_partial = match lane.is_partial() {
-            true => !self.partial.insert(slug.clone()),
-            false => self.partial.remove(&slug),
-        };
+        let was_partial =
+            if lane.is_partial() { !self.partial.insert(slug.clone()) } else { self.partial.remove(&slug) };
         if was_partial != lane.is_partial() {
             metrics::gauge!("extrack_alert_histories_missing").set(self.partial.len() as f64);
         }

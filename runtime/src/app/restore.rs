@@ -56,10 +56,8 @@ async fn read(
 ) -> Result<()> {
     let Some(newest_ms) = results.observation_newest_ms().await? else { return Ok(()) };
     let has_webhooks = catalog.services.values().any(|service| !service.webhooks.is_empty());
-    let reports = match has_webhooks {
-        true => results.report_recent(before(newest_ms, REPORTS_SPAN), RECENT).await?,
-        false => Vec::new(),
-    };
+    let reports =
+        if has_webhooks { results.report_recent(before(newest_ms, REPORTS_SPAN), RECENT).await? } else { Vec::new() };
     let mut reports = reports.into_iter().peekable();
     let mut record = |run: Observation| {
         let report = (run.location == WEBHOOK).then(|| Arc::new(run.clone()));

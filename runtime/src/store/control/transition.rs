@@ -94,10 +94,7 @@ impl ControlStore {
             escalations::begin(&mut tx, alert.id, escalation, event.ts_ms).await?;
         }
         // A channel that is in a group with the alert already is told of it there.
-        let told = match groups.is_empty() {
-            true => Vec::new(),
-            false => alert_groups::channels_of(&mut tx, alert.id).await?,
-        };
+        let told = if groups.is_empty() { Vec::new() } else { alert_groups::channels_of(&mut tx, alert.id).await? };
         for group in groups.iter().filter(|group| !told.contains(&group.channel)) {
             alert_groups::join(&mut tx, group, &alert).await?;
         }

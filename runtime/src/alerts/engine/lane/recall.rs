@@ -136,9 +136,10 @@ impl Recall {
 
     /// For people: why a rule has no opinion.
     pub(super) fn why(&self, look_back: Duration) -> String {
-        let looks_back = match look_back.is_zero() {
-            true => "it counts runs".to_owned(),
-            false => format!("it looks back {}", format_duration(look_back)),
+        let looks_back = if look_back.is_zero() {
+            "it counts runs".to_owned()
+        } else {
+            format!("it looks back {}", format_duration(look_back))
         };
         match self.missing.as_ref().and_then(|missing| missing.error.as_ref()) {
             Some(error) => format!("{looks_back}, and the history can't be read: {error}; it is tried again"),
