@@ -15,13 +15,16 @@ use crate::domain::*;
 use crate::store::control::NotificationFilter;
 use crate::store::{ControlStore, Keyring};
 
-/// Takes what is sent to an address that it knows, and keeps address, status and idempotency key.
+/// Address, status and idempotency key.
+type Taken = (String, &'static str, String);
+
+/// Keeps what is sent to an address that it knows.
 #[derive(Clone)]
 struct Hooks {
     known: Vec<&'static str>,
     /// What it answers elsewhere.
     refusal: DeliveryError,
-    taken: Arc<Mutex<Vec<(String, &'static str, String)>>>,
+    taken: Arc<Mutex<Vec<Taken>>>,
 }
 
 impl Hooks {
