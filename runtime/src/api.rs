@@ -3,6 +3,7 @@
 
 mod router;
 mod routes;
+mod server;
 
 mod alerts;
 mod audit;
@@ -22,14 +23,18 @@ mod rules;
 mod services;
 mod silences;
 mod sql;
+mod tokens;
 mod webhooks;
 
 mod auth;
 mod dashboard;
 
+mod bodies;
 mod error;
+mod file;
 mod guard;
 mod moment;
+mod optional_body;
 mod page;
 
 pub mod parts;
@@ -39,7 +44,9 @@ pub use auth::{SESSION_LIFETIME, Scope, token_hash};
 pub use dashboard::{Changes, Live};
 pub use parts::Parts;
 pub use router::router;
+pub use server::serve;
 pub use state::{ApiSettings, ApiState};
+pub use tokens::new_token;
 
 #[cfg(test)]
 mod tests;

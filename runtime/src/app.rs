@@ -5,6 +5,8 @@ mod bind_alerts;
 mod bind_api;
 mod bind_plugins;
 mod bind_registry;
+mod descriptors;
+mod http;
 mod local;
 mod plugin_folder;
 mod plugin_sources;
@@ -25,7 +27,7 @@ use crate::alerts::{
     AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, Delivery, DeliveryDeps, DeliverySettings,
     DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, WatchdogSender,
 };
-use crate::api::{ApiSettings, ApiState, Live, Parts};
+use crate::api::{Live, Parts};
 use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
 use crate::domain::{Catalog, PluginTrust, WEBHOOK};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
@@ -68,8 +70,10 @@ pub struct Started {
 /// Observations on their way to the alert engine, which drains them into lanes at once.
 const OBSERVATIONS_QUEUED: usize = 4_096;
 
-/// How long each stage of the parts may take to stop; a run ends within its own time-out, a message within 30 s.
+/// How long the last runs of probes may take once their timers have stopped; a run ends within its own time-out.
 const GRACE: Duration = Duration::from_secs(35);
+/// How long all parts together may take to stop. Service managers kill after 90 s, and the stores have to be closed as well.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the program until the shutdown. Faults of the configuration come as [`config::Faults`], before a port opens.
 pub async fn run(options: Options, shutdown: CancellationToken, started: impl FnOnce(Started)) -> Result<()> {
@@ -82,6 +86,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let draft = tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
     let settings = draft.settings().clone();
     let metrics = telemetry::start_metrics()?;
+    let descriptors = descriptors::raise_limit();
 
     let keyring = Keyring::load(settings.encryption_key.clone(), &options.data)?;
     let control = ControlStore::open(&options.data.join("control.sqlite"), keyring).await?;
@@ -109,6 +114,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         has_mail: settings.smtp.is_some(),
     };
     let mut tasks = Tasks::new();
+    let stop = tasks.stop(Stage::Recording);
+    let upkeep = telemetry::upkeep(metrics.clone(), stop);
+    tasks.spawn(Stage::Recording, "metrics upkeep", async move {
+        upkeep.await;
+        Ok(())
+    });
     let (recorder, stop) = (results.clone(), tasks.stop(Stage::Recording));
     tasks.spawn(Stage::Recording, "plugin run recorder", async move {
         loop {
@@ -223,7 +234,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         &signals,
         host.swaps(),
         listener,
-        settings.public_url.as_deref(),
+        &settings,
+        descriptors::connections(descriptors, settings.max_connections),
     )?;
     let stop = tasks.stop(Stage::Faces);
     tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
@@ -232,7 +244,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
 
     tracing::info!(%address, "ready");
     started(Started { address, new_token });
-    let ended = tasks.run(shutdown, GRACE).await;
+    let ended = tasks.run(shutdown, STOP_WITHIN).await;
     results.close().await?;
     tokio::task::spawn_blocking(move || writer.join()).await?.map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     control.close().await;
@@ -400,6 +412,7 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
     });
 }
 
+#[expect(clippy::too_many_arguments, reason = "the parts that the face stands on")]
 fn start_faces(
     tasks: &mut Tasks,
     parts: Parts,
@@ -407,7 +420,8 @@ fn start_faces(
     signals: &AlertSignals,
     mut swaps: watch::Receiver<u64>,
     listener: TcpListener,
-    public_url: Option<&str>,
+    settings: &config::Settings,
+    max_connections: usize,
 ) -> Result<()> {
     let live = Live::new();
     let (changes, stop) = (live.changes().clone(), tasks.stop(Stage::Faces));
@@ -439,14 +453,7 @@ fn start_faces(
         pages.run(pages_parts, stop).await;
         Ok(())
     });
-    let settings = ApiSettings { public_url: public_url.map(str::parse).transpose()?, ..ApiSettings::default() };
-    let stop = tasks.stop(Stage::Faces);
-    let router = crate::api::router(ApiState::new(settings, parts, live, stop.clone()));
-    tasks.spawn(Stage::Faces, "http", async move {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.context("serving HTTP")
-    });
-    Ok(())
+    http::start(tasks, parts, live, listener, settings, max_connections)
 }
 
 /// The `services` table follows the catalog.

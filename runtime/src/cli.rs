@@ -15,6 +15,7 @@ mod serve;
 mod services;
 mod silences;
 mod sql;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -67,6 +68,9 @@ enum Command {
     /// Maintenance windows: planned work during which alerts are muted.
     #[command(subcommand)]
     Maintenance(maintenance::Maintenance),
+    /// API tokens: create with scopes and an end, list, revoke.
+    #[command(subcommand, name = "token", visible_alias = "tokens")]
+    Tokens(tokens::Tokens),
     /// Who is told of which alerts.
     #[command(subcommand)]
     Routes(routes::Routes),
@@ -99,6 +103,7 @@ pub fn main() -> ExitCode {
             Command::Channels(channels) => channels.run(&server).await,
             Command::Silences(silences) => silences.run(&server).await.map(|()| 0),
             Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
+            Command::Tokens(tokens) => tokens.run(&server).await.map(|()| 0),
             Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
         }
     });

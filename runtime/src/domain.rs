@@ -27,6 +27,7 @@ pub mod run_group;
 pub mod shadow;
 pub mod size;
 pub mod slug;
+mod trusted_proxies;
 
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState, NotificationStatus,
@@ -68,6 +69,7 @@ pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdic
 pub use run_group::{COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
+pub use trusted_proxies::TrustedProxies;
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.
 pub type UnixMillis = i64;

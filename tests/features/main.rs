@@ -6,6 +6,7 @@ mod author;
 mod backtest;
 mod channels;
 mod config;
+mod connections;
 mod contract;
 mod crash;
 mod credentials;

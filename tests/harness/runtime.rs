@@ -41,9 +41,16 @@ pub struct Builder {
     is_demo: bool,
     has_no_token: bool,
     names: Option<PathBuf>,
+    file_limit: Option<u32>,
 }
 
 impl Builder {
+    /// So many file descriptors and no more. Not together with `names`.
+    pub fn file_limit(mut self, descriptors: u32) -> Self {
+        self.file_limit = Some(descriptors);
+        self
+    }
+
     /// The program asks these names, and no other name server.
     pub fn names(mut self, names: &Names) -> Self {
         self.names = Some(names.folder());
@@ -104,6 +111,7 @@ impl Builder {
             env,
             is_demo: self.is_demo,
             names: self.names,
+            file_limit: self.file_limit,
             process: None,
             url: String::new(),
             printed: Arc::default(),
@@ -141,6 +149,7 @@ pub struct TestRuntime {
     env: Vec<(String, String)>,
     is_demo: bool,
     names: Option<PathBuf>,
+    file_limit: Option<u32>,
     process: Option<Child>,
     url: String,
     printed: Arc<Mutex<Vec<String>>>,
@@ -235,9 +244,10 @@ impl TestRuntime {
     fn spawn(&self) -> Child {
         assert!(self.process.is_none(), "the program is running already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be written");
-        let mut command = self.command_of(match &self.names {
-            Some(folder) => with_names(folder),
-            None => Command::new(program()),
+        let mut command = self.command_of(match (&self.names, self.file_limit) {
+            (Some(folder), _) => with_names(folder),
+            (None, Some(descriptors)) => with_file_limit(descriptors),
+            (None, None) => Command::new(program()),
         });
         if self.is_demo {
             command.arg("demo");
@@ -303,6 +313,13 @@ impl TestRuntime {
 }
 
 /// The program in a mount namespace of its own, where files of `folder` lie over those of `/etc`.
+/// Soft and hard limit; the process stays the same one.
+fn with_file_limit(descriptors: u32) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(program());
+    command
+}
+
 fn with_names(folder: &Path) -> Command {
     use std::os::unix::fs::MetadataExt;
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0);

@@ -15,6 +15,7 @@ pub(super) struct HealthBody {
     status: &'static str,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     reasons: Vec<String>,
 }
 

@@ -138,4 +138,5 @@ pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<
         .tag("plugins")
         .summary("The recording of a run, as a file")
         .description("For `extrack plugin replay`, and for tests of a plugin. Secrets are placeholders in it.")
+        .response::<200, Json<serde_json::Map<String, serde_json::Value>>>()
 }

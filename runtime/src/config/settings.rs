@@ -7,6 +7,7 @@ use url::Url;
 
 use super::environment::Environment;
 use super::fault::PlacedFault;
+use crate::domain::TrustedProxies;
 use crate::registry::Defaults;
 
 #[derive(Debug, Clone)]
@@ -17,10 +18,14 @@ pub struct Settings {
     pub smtp: Option<SmtpSettings>,
     /// `ENCRYPTION_KEY`: seals credentials at rest. Any text of at least 16 characters.
     pub encryption_key: Option<SecretString>,
-    /// `EXTRACK_ADMIN_TOKEN`: the first admin token.
+    /// `EXTRACK_ADMIN_TOKEN`: an admin token, at least 32 characters.
     pub admin_token: Option<SecretString>,
     /// `EXTRACK_PUBLIC_URL`: where people reach the dashboard. Without a slash at the end.
     pub public_url: Option<String>,
+    /// `EXTRACK_TRUSTED_PROXIES`: addresses and networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// `EXTRACK_MAX_CONNECTIONS`: incoming connections at the same time. Default: a share of the file descriptors.
+    pub max_connections: Option<usize>,
     /// `EXTRACK_PLUGIN_VERSIONS_KEPT` (10): installed components kept of each plugin, for roll-backs.
     pub plugin_versions_kept: usize,
 }
@@ -56,6 +61,8 @@ pub enum SmtpTls {
 }
 
 const MIN_KEY_CHARS: usize = 16;
+/// 128 bits in hex.
+const MIN_TOKEN_CHARS: usize = 32;
 
 /// Variables of the seed that do nothing here, and why.
 const WITHOUT_MEANING: [(&str, &str); 3] = [
@@ -91,6 +98,8 @@ impl<'a> SettingsReader<'a> {
             encryption_key: self.encryption_key(),
             admin_token: self.admin_token(),
             public_url: self.public_url(),
+            trusted_proxies: self.trusted_proxies(),
+            max_connections: self.max_connections(),
             plugin_versions_kept: self.plugin_versions_kept(),
         }
     }
@@ -169,16 +178,31 @@ impl<'a> SettingsReader<'a> {
 
     fn admin_token(&mut self) -> Option<SecretString> {
         let token = self.parsed("EXTRACK_ADMIN_TOKEN", |text| {
-            if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-                Ok(text.to_owned())
-            } else {
-                Err("must be printable ASCII without spaces, as it travels in a header".to_owned())
+            if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err("must be printable ASCII without spaces, as it travels in a header".to_owned());
             }
+            if text.len() < MIN_TOKEN_CHARS {
+                return Err(format!(
+                    "must have at least {MIN_TOKEN_CHARS} characters; `openssl rand -hex 32` makes a good one"
+                ));
+            }
+            Ok(text.to_owned())
         })?;
-        if token.len() < MIN_KEY_CHARS {
-            self.warn("EXTRACK_ADMIN_TOKEN", "is short enough to be guessed; `openssl rand -hex 32` makes a good one");
-        }
         Some(SecretString::from(token))
+    }
+
+    fn trusted_proxies(&mut self) -> TrustedProxies {
+        let parsed = self.parsed("EXTRACK_TRUSTED_PROXIES", |text| {
+            TrustedProxies::parse(text).map_err(|fault| format!("{fault}; separate several by commas"))
+        });
+        parsed.unwrap_or_default()
+    }
+
+    fn max_connections(&mut self) -> Option<usize> {
+        self.parsed("EXTRACK_MAX_CONNECTIONS", |text| match text.parse::<usize>() {
+            Ok(most @ 16..=100_000) => Ok(most),
+            _ => Err("must be a whole number between 16 and 100000".to_owned()),
+        })
     }
 
     fn plugin_versions_kept(&mut self) -> usize {
@@ -304,6 +328,17 @@ mod tests {
             ("EXTRACK_PUBLIC_URL", "example.com", "must be a URL such as `https://extrack.example.com`"),
             ("EXTRACK_PLUGIN_VERSIONS_KEPT", "0", "must be a whole number between 1 and 1000"),
             ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
+            (
+                "EXTRACK_ADMIN_TOKEN",
+                "0123456789abcdef0123456789abcde",
+                "must have at least 32 characters; `openssl rand -hex 32` makes a good one",
+            ),
+            (
+                "EXTRACK_TRUSTED_PROXIES",
+                "10.0.0.0/8,proxy",
+                "`proxy` is neither an address nor a network such as `10.0.0.0/8`; separate several by commas",
+            ),
+            ("EXTRACK_MAX_CONNECTIONS", "1", "must be a whole number between 16 and 100000"),
         ] {
             assert_eq!(read(&[(name, value)]).1, [format!("environment: {name}: {wanted}")]);
         }

@@ -40,7 +40,7 @@ pub use plugin_policies::StoredPolicy;
 pub use rule_memory::MemoryChange;
 pub use services::StoredService;
 pub use silences::{SilenceDraft, StoredSilence};
-pub use tokens::{Session, Token, TokenHash};
+pub use tokens::{Session, Token, TokenDraft, TokenHash, TokenOrigin};
 pub use transition::{AlertDraft, EventDraft, Transition};
 
 use super::lock::{DataLock, LockError};

@@ -22,7 +22,9 @@ use crate::plugin_host::{
     StepOutcome, VersionEntry,
 };
 use crate::registry::{Fault, Refusal, ServiceRecord};
-use crate::store::control::{AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
+use crate::store::control::{
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, TokenDraft, TokenOrigin, Transition,
+};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
 /// 2026-11-23T07:43:20Z
@@ -46,6 +48,8 @@ pub(crate) struct World {
     pub(crate) plugins: Mutex<Vec<PluginEntry>>,
     policies: Mutex<BTreeMap<String, PluginPolicy>>,
     pub(crate) unready: Mutex<Vec<String>>,
+    /// One reference more for each that runs.
+    pub(crate) endless_backtests: Arc<()>,
     pub(crate) control: ControlStore,
     results: ResultStore,
     recordings: Recordings,
@@ -62,7 +66,15 @@ impl World {
         let keyring = Keyring::load(None, data.path()).unwrap();
         let control = ControlStore::open(&data.path().join("control.sqlite"), keyring).await.unwrap();
         for (name, token, scope) in [("admin", ADMIN, "admin"), ("reader", READER, "read")] {
-            control.token_insert(name, &token_hash(token), &[scope.to_owned()]).await.unwrap();
+            let draft = TokenDraft {
+                name,
+                hash: &token_hash(token),
+                scopes: &[scope.to_owned()],
+                expires_ms: None,
+                origin: TokenOrigin::Api,
+                created_by: "",
+            };
+            control.token_insert(draft).await.unwrap();
         }
         let (results, writer) = ResultStore::open(data.path(), ResultSettings::default()).unwrap();
         writer.start().unwrap();
@@ -78,6 +90,7 @@ impl World {
             plugins: Mutex::default(),
             policies: Mutex::default(),
             unready: Mutex::default(),
+            endless_backtests: Arc::default(),
             control,
             results,
             recordings,
@@ -741,6 +754,10 @@ impl Backtests for World {
         async move {
             let rule = match request.rule {
                 RuleChoice::Named(name) if name == "Service Down" => name,
+                RuleChoice::Named(name) if name == "Endless" => {
+                    let _running = self.endless_backtests.clone();
+                    return std::future::pending().await;
+                }
                 RuleChoice::Named(name) => return Err(BacktestRefusal::UnknownRule(name)),
                 RuleChoice::Spec(_) => {
                     let fault = ("/type".to_owned(), "there is no rule plugin `x`".to_owned());

@@ -15,6 +15,8 @@ pub struct AuditEntry {
     pub action: String,
     pub subject: String,
     pub detail: Value,
+    /// From where it came, if it came over a connection.
+    pub address: Option<String>,
 }
 
 /// Which entries; all by default.
@@ -54,10 +56,33 @@ impl ControlStore {
         append(&self.writer, now_ms(), actor, action, subject, detail).await
     }
 
+    /// With the address of the client.
+    pub async fn audit_append_from(
+        &self,
+        address: Option<&str>,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        detail: &Value,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO audit_log (ts_ms, actor, action, subject, detail, address) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(now_ms())
+        .bind(actor)
+        .bind(action)
+        .bind(subject)
+        .bind(detail.to_string())
+        .bind(address)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
     /// Newest first.
     pub async fn audit_list(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>> {
         let rows = sqlx::query(
-            "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log
+            "SELECT id, ts_ms, actor, action, subject, detail, address FROM audit_log
              WHERE id < $1 AND ($2 IS NULL OR substr(action, 1, length($2) + 1) = $2 || '.')
              AND ($3 IS NULL OR subject = $3) AND ($4 IS NULL OR actor = $4)
              ORDER BY id DESC LIMIT $5",
@@ -79,6 +104,7 @@ impl ControlStore {
                     action: row.try_get("action")?,
                     subject: row.try_get("subject")?,
                     detail: serde_json::from_str(&detail).unwrap_or(Value::String(detail)),
+                    address: row.try_get("address")?,
                 })
             })
             .collect()

@@ -52,6 +52,25 @@ impl ControlStore {
         rows.iter().map(silence_from).collect()
     }
 
+    /// The same, only those before the id.
+    pub async fn silence_page(
+        &self,
+        ended_too: bool,
+        now_ms: UnixMillis,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<StoredSilence>> {
+        let rows =
+            sqlx::query("SELECT * FROM silences WHERE (ends_ms > $1 OR $2) AND id < $3 ORDER BY id DESC LIMIT $4")
+                .bind(now_ms)
+                .bind(ended_too)
+                .bind(before.unwrap_or(i64::MAX))
+                .bind(page(limit))
+                .fetch_all(&self.reader)
+                .await?;
+        rows.iter().map(silence_from).collect()
+    }
+
     pub async fn silence_get(&self, id: i64) -> Result<Option<StoredSilence>> {
         let row = sqlx::query("SELECT * FROM silences WHERE id = $1").bind(id).fetch_optional(&self.reader).await?;
         row.as_ref().map(silence_from).transpose()

@@ -523,16 +523,31 @@ async fn tokens_are_found_by_hash_and_take_their_sessions_along() {
     let store = store.open().await;
     assert_eq!(store.token_count().await.unwrap(), 0);
     let scopes = ["read".to_owned(), "admin".to_owned()];
-    let token = store.token_insert("first", &[7; 32], &scopes).await.unwrap();
-    assert_eq!(store.token_find(&[7; 32]).await.unwrap(), Some(token.clone()));
-    assert_eq!(store.token_find(&[8; 32]).await.unwrap(), None);
+    let far = crate::domain::now_ms() + 60_000;
+    let draft = TokenDraft {
+        name: "first",
+        hash: &[7; 32],
+        scopes: &scopes,
+        expires_ms: Some(far + 1),
+        origin: TokenOrigin::Environment,
+        created_by: "",
+    };
+    let token = store.token_insert(draft.clone()).await.unwrap();
+    let again = store.token_insert(TokenDraft { hash: &[9; 32], ..draft }).await.unwrap_err();
+    assert_eq!(again.to_string(), "token `first` exists already");
+    assert_eq!(store.token_find(&[7; 32], far).await.unwrap(), Some(token.clone()));
+    assert_eq!(store.token_find(&[7; 32], far + 1).await.unwrap(), None, "expired");
+    assert_eq!(store.token_find(&[8; 32], far).await.unwrap(), None);
+    store.token_used(&[(token.id, 5)].into()).await.unwrap();
+    assert_eq!(store.token_get(token.id).await.unwrap().unwrap().last_used_ms, Some(5));
+    let token = Token { last_used_ms: Some(5), ..token };
     assert_eq!((store.token_count().await.unwrap(), token.scopes.as_slice()), (1, scopes.as_slice()));
 
-    let far = crate::domain::now_ms() + 60_000;
     store.session_insert(&[1; 32], token.id, far).await.unwrap();
     assert_eq!(store.session_find(&[1; 32], far - 1).await.unwrap().unwrap().token, token);
     assert_eq!(store.session_find(&[1; 32], far).await.unwrap(), None, "ended");
-    assert!(store.token_delete(token.id).await.unwrap());
+    assert_eq!(store.token_delete_others(TokenOrigin::Environment, Some(&[7; 32])).await.unwrap(), [""; 0]);
+    assert_eq!(store.token_delete_others(TokenOrigin::Environment, None).await.unwrap(), ["first"]);
     assert_eq!(store.session_find(&[1; 32], far - 1).await.unwrap(), None);
 }
 
