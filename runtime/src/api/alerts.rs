@@ -152,6 +152,7 @@ pub(super) struct AlertQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Only alerts in that state.
     #[schemars(with = "Option<AlertState>")]

@@ -71,6 +71,7 @@ pub(super) struct AuditQuery {
     actor: Option<String>,
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 

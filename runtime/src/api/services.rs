@@ -86,6 +86,7 @@ pub(super) struct ServiceQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Only services with that status.
     #[schemars(with = "Option<CurrentStatus>")]

@@ -41,11 +41,19 @@ struct State {
     is_used: bool,
     /// Since when the client has taken nothing although there is something to send.
     stalled_since: Option<Instant>,
+    /// Since when a handler waits for more of the request's body.
+    awaited_since: Option<Instant>,
 }
 
 impl Activity {
     pub(super) fn new(peer: IpAddr) -> Self {
-        let state = State { phase: Phase::Idle, since: Instant::now(), is_used: false, stalled_since: None };
+        let state = State {
+            phase: Phase::Idle,
+            since: Instant::now(),
+            is_used: false,
+            stalled_since: None,
+            awaited_since: None,
+        };
         Self { caller: peer.into(), state: Mutex::new(state), evicted: CancellationToken::new() }
     }
 
@@ -69,6 +77,7 @@ impl Activity {
         let mut state = self.state();
         state.phase = Phase::Working;
         state.since = Instant::now();
+        state.awaited_since = None;
         state.is_used = true;
     }
 
@@ -77,6 +86,16 @@ impl Activity {
         let mut state = self.state();
         state.phase = Phase::Idle;
         state.since = Instant::now();
+        state.awaited_since = None;
+    }
+
+    /// A handler reads the request's body: nothing more has arrived, or something has.
+    pub(super) fn read_body(&self, is_waiting: bool) {
+        let mut state = self.state();
+        match is_waiting {
+            true => drop(state.awaited_since.get_or_insert_with(Instant::now)),
+            false => state.awaited_since = None,
+        }
     }
 
     /// The answer has been sent, and only what the client may still send is awaited.
@@ -119,7 +138,7 @@ impl Activity {
         self.caller
     }
 
-    /// How readily it makes room: larger goes first. None: somebody waits for its answer.
+    /// How readily it makes room: larger goes first. None: the client has sent everything and waits for its answer.
     pub(super) fn expendable(&self) -> Option<(u8, Duration)> {
         let state = self.state();
         let stall = state.stalled_since.map(|since| since.elapsed()).filter(|stall| *stall >= WRITE_STALL);
@@ -127,7 +146,7 @@ impl Activity {
             (_, Some(stall)) => Some((0, stall)),
             (Phase::Head, None) => Some((1, state.since.elapsed())),
             (Phase::Idle, None) => Some((2, state.since.elapsed())),
-            (Phase::Working, None) => None,
+            (Phase::Working, None) => state.awaited_since.map(|since| (1, since.elapsed())),
         }
     }
 
@@ -142,5 +161,66 @@ impl Activity {
 
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_overdue_by_what_it_is_doing() {
+        type Case = (&'static str, fn(&Activity), u64, Option<&'static str>);
+        let table: [Case; 6] = [
+            ("no byte yet", |_| {}, 10, Some("idle")),
+            (
+                "between two requests",
+                |activity| {
+                    activity.working();
+                    activity.answered();
+                },
+                75,
+                Some("idle"),
+            ),
+            ("half a head", |activity| assert!(activity.received()), 10, Some("slow")),
+            (
+                "a client that takes nothing",
+                |activity| {
+                    activity.working();
+                    activity.wrote(false);
+                },
+                30,
+                Some("stalled"),
+            ),
+            (
+                "a client that takes a little",
+                |activity| {
+                    activity.working();
+                    activity.wrote(false);
+                    activity.wrote(true);
+                },
+                3_600,
+                None,
+            ),
+            ("a long answer", |activity| activity.working(), 3_600, None),
+        ];
+        for (what, doing, seconds, wanted) in table {
+            let activity = Activity::new([10, 0, 0, 1].into());
+            doing(&activity);
+            tokio::time::advance(Duration::from_millis(seconds * 1_000 - 1)).await;
+            assert_eq!(activity.overdue(), None, "{what}");
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert_eq!(activity.overdue(), wanted, "{what}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_byte_begins_a_request() {
+        let activity = Activity::new([10, 0, 0, 1].into());
+        assert!(activity.received() && !activity.received());
+        activity.working();
+        assert!(!activity.received());
+        activity.answered();
+        assert!(activity.received());
     }
 }

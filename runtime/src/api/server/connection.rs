@@ -94,7 +94,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<WatchedBody>, Infallib
 
 fn answer(router: Router, request: hyper::Request<Incoming>, activity: Arc<Activity>) -> Answer {
     Box::pin(async move {
-        let Ok(response) = router.oneshot(request.map(Body::new)).await;
+        let request = request.map(|inner| Body::new(WatchedRequestBody { inner, activity: activity.clone() }));
+        let Ok(response) = router.oneshot(request).await;
         Ok(response.map(|inner| WatchedBody { inner, activity }))
     })
 }
@@ -127,6 +128,34 @@ async fn uri_too_long() -> Vec<u8> {
     .into_bytes();
     answer.extend_from_slice(&body);
     answer
+}
+
+/// The body of a request, of which it is noted when nothing more has arrived.
+struct WatchedRequestBody {
+    inner: Incoming,
+    activity: Arc<Activity>,
+}
+
+impl HttpBody for WatchedRequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        self.activity.read_body(polled.is_pending());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
 }
 
 /// The body of an answer, whose end is the end of the request.

@@ -134,11 +134,16 @@ mod tests {
         two.activity.answered();
         let three = connections.open(address(2)).unwrap();
         assert!(two.activity.is_evicted() && !one.activity.is_evicted());
-        // An answer that the client does not take is no reason to stay.
         three.activity.working();
-        one.activity.wrote(false);
+        assert!(connections.open(address(2)).is_none());
+        // A body that does not come is no reason to stay, nor is an answer that the client does not take.
+        one.activity.read_body(true);
+        let four = connections.open(address(2)).unwrap();
+        assert!(one.activity.is_evicted());
+        four.activity.working();
+        three.activity.wrote(false);
         tokio::time::advance(Duration::from_secs(3)).await;
         assert!(connections.open(address(3)).is_some());
-        assert!(one.activity.is_evicted());
+        assert!(three.activity.is_evicted() && !four.activity.is_evicted());
     }
 }
