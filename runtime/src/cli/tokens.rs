@@ -38,8 +38,10 @@ pub(super) enum Tokens {
     ///
     /// Example: extrack token revoke ci
     Revoke {
+        // Not called `token`, which is the global option.
         /// Its name, or its id.
-        token: String,
+        #[arg(value_name = "NAME")]
+        name_or_id: String,
     },
 }
 
@@ -87,11 +89,13 @@ impl Tokens {
                 let rows: Vec<Vec<String>> = items.iter().map(row).collect();
                 table(&["ID", "NAME", "SCOPES", "ORIGIN", "EXPIRES", "LAST USED"], &rows);
             }
-            Tokens::Revoke { token } => {
+            Tokens::Revoke { name_or_id } => {
                 let items = client.list("/tokens").await?;
-                let named = items.iter().find(|item| item["name"] == token.as_str());
-                let found = named.or_else(|| items.iter().find(|item| item["id"].to_string() == token));
-                let Some(found) = found else { bail!("there is no token `{token}`; `extrack token list` lists them") };
+                let named = items.iter().find(|item| item["name"] == name_or_id.as_str());
+                let found = named.or_else(|| items.iter().find(|item| item["id"].to_string() == name_or_id));
+                let Some(found) = found else {
+                    bail!("there is no token `{name_or_id}`; `extrack token list` lists them")
+                };
                 client.delete_quietly(&format!("/tokens/{}", found["id"])).await?;
                 line(&format!("token `{}` is revoked", cell(&found["name"])));
             }
