@@ -1,6 +1,7 @@
 # make run     builds everything and starts a demo
 # make test    formatting, clippy, all tests
 # make bench   benchmarks, release build
+# make bench-crash  kills the program a thousand times (up to 90 minutes)
 # make release the program with DuckDB compiled in (25 to 40 minutes the first time)
 
 # Outside the clone, so that repeated clones do not compile the dependencies again.
@@ -13,7 +14,7 @@ FEATURES = $(if $(BUNDLED),--features extrack-runtime/bundled)
 NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 DEMO_ARGS ?=
 
-.PHONY: run build test lint bench release setup setup-test setup-bench
+.PHONY: run build test lint bench bench-crash release setup setup-test setup-bench
 
 run: build
 	$(CARGO_TARGET_DIR)/debug/extrack demo $(DEMO_ARGS)
@@ -39,7 +40,11 @@ lint: setup
 
 bench: setup-bench
 	cargo build --locked --release
-	cargo bench --locked -p extrack-tests
+	cargo bench --locked -p extrack-tests --bench scheduler --bench sandbox --bench backtest --bench languages
+
+bench-crash: setup-bench
+	cargo build --locked --release
+	cargo bench --locked -p extrack-tests --bench crash
 
 release: setup
 	cargo build --locked --release --features extrack-runtime/bundled

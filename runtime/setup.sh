@@ -66,6 +66,7 @@ fi
 if [ "$what" != build ]; then
   have nginx || [ -x /usr/sbin/nginx ] || apt_install nginx-light || fail "the tests need nginx"
   have dnsmasq || [ -x /usr/sbin/dnsmasq ] || apt_install dnsmasq-base || fail "the tests need dnsmasq"
+  ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || apt_install libfaketime || fail "the tests need libfaketime"
   have minisign || apt_install minisign || fail "the tests need minisign"
   have docker-registry || apt_install docker-registry || fail "the tests need docker-registry"
   /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || apt_install python3-aiosmtpd || fail "the tests need Python's aiosmtpd"

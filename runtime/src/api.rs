@@ -3,11 +3,13 @@
 
 mod router;
 mod routes;
+mod server;
 
 mod alerts;
 mod audit;
 mod backtest;
 mod channels;
+mod configuration;
 mod events;
 mod health;
 mod maintenance;
@@ -22,14 +24,18 @@ mod rules;
 mod services;
 mod silences;
 mod sql;
+mod tokens;
 mod webhooks;
 
 mod auth;
 mod dashboard;
 
+mod bodies;
 mod error;
+mod file;
 mod guard;
 mod moment;
+mod optional_body;
 mod page;
 
 pub mod parts;
@@ -39,7 +45,9 @@ pub use auth::{SESSION_LIFETIME, Scope, token_hash};
 pub use dashboard::{Changes, Live};
 pub use parts::Parts;
 pub use router::router;
+pub use server::serve;
 pub use state::{ApiSettings, ApiState};
+pub use tokens::new_token;
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,16 @@ mod bind_alerts;
 mod bind_api;
 mod bind_plugins;
 mod bind_registry;
+mod control_health;
+mod descriptors;
+mod http;
 mod local;
 mod plugin_folder;
 mod plugin_sources;
+mod private_files;
+mod recording;
+mod reload;
+mod restore;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -22,18 +29,19 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{
-    AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, Delivery, DeliveryDeps, DeliverySettings,
-    DispatchDeps, Dispatcher, EngineDeps, EngineSettings, Escalator, EventCopy, SystemClock, WatchdogSender,
+    AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, ClockKeeper, Delivery, DeliveryDeps,
+    DeliverySettings, DispatchDeps, Dispatcher, EngineDeps, EngineSettings, EventCopy, Retention, RetentionSettings,
+    SystemClock, UnrecordedSender, WatchdogSender,
 };
-use crate::api::{ApiSettings, ApiState, Live, Parts};
-use crate::config::{self, ConfigWatch, Environment, Loaded, PlacedFault};
-use crate::domain::{Catalog, PluginTrust, WEBHOOK};
-use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, PluginWatch, RECENT};
+use crate::api::{Live, Parts};
+use crate::config::{self, Environment, Loaded, PlacedFault};
+use crate::domain::{ConfigurationStatus, PluginTrust};
+use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, OfflineTarget, PluginWatch};
 use crate::net::{self, Net, NetSettings};
 use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
-use crate::store::results::ServiceRow;
-use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
+use crate::store::control::ControlSettings;
+use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore, SpoolSettings};
 use crate::telemetry;
 
 pub use local::{check_plugin, history_of, load_plugin};
@@ -43,6 +51,7 @@ use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
 use plugin_sources::PluginSources;
+use reload::{ConfigReload, start_with};
 use tasks::{Stage, Tasks};
 
 /// What `extrack serve` was told.
@@ -55,6 +64,8 @@ pub struct Options {
     /// Components put here are installed.
     pub plugins: PathBuf,
     pub listen: SocketAddr,
+    /// The files are taken over, whatever they remove of what was watched before.
+    pub is_config_accepted: bool,
 }
 
 /// Said once everything runs.
@@ -68,39 +79,51 @@ pub struct Started {
 /// Observations on their way to the alert engine, which drains them into lanes at once.
 const OBSERVATIONS_QUEUED: usize = 4_096;
 
-/// How long each stage of the parts may take to stop; a run ends within its own time-out, a message within 30 s.
+/// How long the last runs of probes may take once their timers have stopped; a run ends within its own time-out.
 const GRACE: Duration = Duration::from_secs(35);
+/// How long all parts together may take to stop. Service managers kill after 90 s, and the stores have to be closed as well.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the program until the shutdown. Faults of the configuration come as [`config::Faults`], before a port opens.
 pub async fn run(options: Options, shutdown: CancellationToken, started: impl FnOnce(Started)) -> Result<()> {
+    // What the program writes is its own, also in a folder that others may read: databases make files with the mode they like.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // Nobody else's business, from the first file on; an existing folder keeps what its owner set.
     std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
         .create(&options.data)
         .with_context(|| format!("making the data folder `{}`", options.data.display()))?;
+    private_files::keep_private(&options.data)
+        .with_context(|| format!("reading the data folder `{}`", options.data.display()))?;
     let environment = Environment::read(&options.config);
     let config_dir = options.config.clone();
-    let draft = tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
-    let settings = draft.settings().clone();
+    let found = tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
+    let settings = found.settings().clone();
     let metrics = telemetry::start_metrics()?;
+    let descriptors = descriptors::raise_limit();
 
     let keyring = Keyring::load(settings.encryption_key.clone(), &options.data)?;
-    let control = ControlStore::open(&options.data.join("control.sqlite"), keyring).await?;
-    let data = options.data.clone();
-    let (results, writer) =
-        tokio::task::spawn_blocking(move || ResultStore::open(&data, ResultSettings::default())).await??;
+    let control_path = options.data.join("control.sqlite");
+    let stored = control_settings(&options.data, settings.control_ballast_mebibytes);
+    let control = ControlStore::open_with(&control_path, keyring, stored).await?;
+    let (draft, mut basis, configuration) =
+        start_with(&options.config, found, &control, options.is_config_accepted).await?;
+    let mut spool = SpoolSettings::new(recording::spool_folder(&settings, &control_path));
+    spool.max_bytes = settings.spool_bytes;
+    let (data, result_settings) =
+        (options.data.clone(), ResultSettings { spool: Some(spool), ..ResultSettings::default() });
+    let (results, writer) = tokio::task::spawn_blocking(move || ResultStore::open(&data, result_settings)).await??;
     let writer = writer.start()?;
 
-    let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
-    let (to_compared, mut compared) = mpsc::channel(RUNS_QUEUED);
-    let first_run_id = results.observation_last_run_id().await?.unwrap_or(0) + 1;
+    let (runs, accounted) = mpsc::channel(RUNS_QUEUED);
+    let (to_compared, compared) = mpsc::channel(RUNS_QUEUED);
+    let first_run_id = results.first_run_id();
     let folder = options.data.join("recordings");
-    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder))
-        .await?
-        .context("opening the folder `recordings` in the data folder")?;
+    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder)).await?;
+    let net = network(&settings)?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
         trust: draft.plugins().trust.clone(),
-        net: network(&settings)?,
+        net: net.clone(),
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
         runs,
@@ -109,17 +132,20 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         has_mail: settings.smtp.is_some(),
     };
     let mut tasks = Tasks::new();
-    let (recorder, stop) = (results.clone(), tasks.stop(Stage::Recording));
-    tasks.spawn(Stage::Recording, "plugin run recorder", async move {
-        loop {
-            tokio::select! {
-                biased;
-                Some(run) = accounted.recv() => recorder.plugin_run_append(run).await?,
-                Some(run) = compared.recv() => recorder.shadow_run_append(run).await?,
-                () = stop.cancelled() => return Ok(()),
-            }
-        }
+    let stop = tasks.stop(Stage::Recording);
+    let upkeep = telemetry::upkeep(metrics.clone(), stop);
+    tasks.spawn(Stage::Recording, "metrics upkeep", async move {
+        upkeep.await;
+        Ok(())
     });
+    let (kept, stop) = (control.clone(), tasks.stop(Stage::Recording));
+    tasks.spawn(Stage::Recording, "control store upkeep", async move {
+        kept.upkeep(stop).await;
+        Ok(())
+    });
+    let stop = tasks.stop(Stage::Recording);
+    let accounts = recording::keep_accounts(accounted, compared, results.clone(), stop);
+    tasks.spawn(Stage::Recording, "plugin run recorder", accounts);
     let stop = tasks.stop(Stage::Recording);
     tasks.spawn(Stage::Recording, "recordings", async move {
         recording_writer.run(stop).await;
@@ -138,6 +164,9 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let Loaded { files, warnings, .. } = draft.check(&host).await?;
     warn(&warnings);
     let registry = Registry::open(files, Arc::new(host.clone()), Arc::new(control.clone())).await?;
+    if configuration.status == ConfigurationStatus::InUse {
+        basis.keep(&control, "start").await;
+    }
     let in_use = registry.clone();
     host.set_in_use(Box::new(move |kind, name| {
         let uses = in_use.settings_using(name).into_iter().filter(|usage| usage.kind == kind);
@@ -151,17 +180,17 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         watch.run(stop).await;
         Ok(())
     });
-    let first_event_id = results.event_last_id().await?.unwrap_or(0) + 1;
+    let signals = AlertSignals::default();
+    let first_event_id = results.first_event_id();
     let monitoring = Monitoring::new(
         host.clone(),
         results.clone(),
-        to_alerts,
+        to_alerts.clone(),
         registry.watch(),
-        MonitoringSettings::default(),
+        MonitoringSettings { in_flight: settings.probes_in_flight, per_host: settings.probes_per_host },
+        signals.clock_jumps().clone(),
         first_event_id,
     );
-    let unheard = restore(&monitoring, &results, &registry.catalog()).await?;
-    let signals = AlertSignals::default();
     start_alerting(
         &mut tasks,
         &signals,
@@ -173,7 +202,21 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         settings.public_url.clone(),
     );
 
+    start_retention(&mut tasks, &control, &results, &settings.kept_for);
+    let probing = monitoring.clone();
+    signals.watch_probes(move || probing.stalled());
+    // Alerting goes on with what it has, whether the results answer or not.
+    let unheard = restore::restore(&monitoring, &results, &registry.catalog()).await;
     monitoring.judge_again(unheard).await;
+    let targets: Vec<OfflineTarget> =
+        settings.offline_targets.iter().map(|(host, port)| OfflineTarget { host: host.clone(), port: *port }).collect();
+    if let Some(watch) = monitoring.offline_watch(net, &targets, to_alerts) {
+        let stop = tasks.stop(Stage::Monitoring);
+        tasks.spawn(Stage::Monitoring, "offline watch", async move {
+            watch.run(stop).await;
+            Ok(())
+        });
+    }
     let scheduler = monitoring.scheduler(GRACE);
     let stop = tasks.stop(Stage::Monitoring);
     tasks.spawn(Stage::Monitoring, "scheduler", async move {
@@ -187,7 +230,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         Ok(())
     });
     let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
-    tasks.spawn(Stage::Monitoring, "services dimension", keep_services(catalog, recorder, stop));
+    tasks.spawn(Stage::Monitoring, "services dimension", recording::keep_services(catalog, recorder, stop));
+    let stop = tasks.stop(Stage::Alerting);
+    let watch = recording::watch_results(results.clone(), signals.clone(), stop);
+    tasks.spawn(Stage::Alerting, "results watch", watch);
 
     let new_token = first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
     let listener = TcpListener::bind(options.listen)
@@ -195,14 +241,25 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         .with_context(|| format!("listening on `{}`; `--listen` names another address", options.listen))?;
     let address = listener.local_addr()?;
     let board = monitoring.board();
+    let (reload, configuration) = ConfigReload::new(
+        options.config,
+        host.clone(),
+        registry.clone(),
+        control.clone(),
+        sources,
+        (basis, configuration),
+    );
     let face = Face {
         registry: registry.clone(),
         board: board.clone(),
         results: results.clone(),
+        control: control.clone(),
         metrics,
         signals: signals.clone(),
+        configuration: configuration.clone(),
     };
     let parts = Parts {
+        configuration: Arc::new(configuration),
         services: Arc::new(registry.clone()),
         monitor: Arc::new(monitoring.clone()),
         webhooks: Arc::new(monitoring),
@@ -223,20 +280,45 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         &signals,
         host.swaps(),
         listener,
-        settings.public_url.as_deref(),
+        &settings,
+        descriptors::connections(descriptors, settings.max_connections),
     )?;
     let stop = tasks.stop(Stage::Faces);
-    tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry.clone(), stop));
+    tasks.spawn(Stage::Faces, "plugin folder", folder.run(registry, stop));
     let stop = tasks.stop(Stage::Faces);
-    tasks.spawn(Stage::Faces, "configuration watch", watch_config(options.config, host, registry, sources, stop));
+    tasks.spawn(Stage::Faces, "configuration watch", reload.run(stop));
 
     tracing::info!(%address, "ready");
     started(Started { address, new_token });
-    let ended = tasks.run(shutdown, GRACE).await;
-    results.close().await?;
-    tokio::task::spawn_blocking(move || writer.join()).await?.map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    let ended = tasks.run(shutdown, STOP_WITHIN).await;
+    // Rows that were given up are in the log; whatever else has to end well still does.
+    let recorded = results.close().await;
+    let written = tokio::task::spawn_blocking(move || writer.join()).await?;
     control.close().await;
+    written.map_err(|_| anyhow::anyhow!("the results writer panicked"))?.or(recorded)?;
     ended
+}
+
+/// Opens the control store as it is, whatever it lost, so that the next start takes it for the right one.
+pub async fn accept_store(data: &Path, config_dir: &Path) -> Result<()> {
+    private_files::keep_private(data).with_context(|| format!("reading the data folder `{}`", data.display()))?;
+    let (environment, folder) = (Environment::read(config_dir), config_dir.to_owned());
+    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &environment)).await?;
+    let keyring = Keyring::load(draft.settings().encryption_key.clone(), data)?;
+    let accepting = ControlSettings { accepts_loss: true, ..ControlSettings::default() };
+    let control = ControlStore::open_with(&data.join("control.sqlite"), keyring, accepting).await?;
+    control.close().await;
+    Ok(())
+}
+
+/// Beside filled results, components or recordings an empty control store is one that was lost.
+fn control_settings(data: &Path, ballast_mebibytes: u64) -> ControlSettings {
+    ControlSettings {
+        ballast_bytes: ballast_mebibytes << 20,
+        // Not `recordings`, which are of use to people alone and may come and go.
+        filled_later: ["results.duckdb", "plugins"].map(|name| data.join(name)).to_vec(),
+        accepts_loss: false,
+    }
 }
 
 /// Checks the configuration with the bundled plugins and those in `plugins`, and answers with what is odd but works.
@@ -291,31 +373,6 @@ fn warn(warnings: &[PlacedFault]) {
     }
 }
 
-/// The board as it was before the stop. Answers with reports after which nothing came: a probe runs again, but what was
-/// confirmed to a sender does not come again, and it may not have been judged before a crash.
-async fn restore(
-    monitoring: &Monitoring,
-    results: &ResultStore,
-    catalog: &Catalog,
-) -> Result<Vec<Arc<crate::domain::Observation>>> {
-    let mut unheard = Vec::new();
-    for (slug, service) in &catalog.services {
-        let rows = (RECENT * service.probes.len().max(1)).min(1_000);
-        let mut page = results.observation_page(slug, None, rows).await?;
-        page.reverse();
-        // Reports are far between, and count until the next one.
-        for webhook in &service.webhooks {
-            let reports = results.report_history(slug, &webhook.name, RECENT).await?;
-            page.retain(|row| !reports.iter().any(|report| report.run_id == row.run_id));
-            page.extend(reports);
-        }
-        page.sort_by_key(|row| row.run_id);
-        unheard.extend(page.last().filter(|last| last.location == WEBHOOK).cloned().map(Arc::new));
-        monitoring.restore(page);
-    }
-    Ok(unheard)
-}
-
 #[expect(clippy::too_many_arguments, reason = "the parts that alerting stands on")]
 fn start_alerting(
     tasks: &mut Tasks,
@@ -350,6 +407,7 @@ fn start_alerting(
         dispatcher.run(catalog, stop).await;
         Ok(())
     });
+    let url_in_messages = public_url.clone().unwrap_or_default();
     let delivery = Delivery::new(DeliveryDeps {
         store: Arc::new(control.clone()),
         notifier: Arc::new(host.clone()),
@@ -362,11 +420,39 @@ fn start_alerting(
         delivery.run(catalog, stop).await;
         Ok(())
     });
+    let sender = UnrecordedSender::new(
+        Arc::new(control.clone()),
+        Arc::new(host.clone()),
+        Arc::new(SystemClock),
+        signals.unrecorded().clone(),
+        url_in_messages,
+    );
+    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));
+    tasks.spawn(Stage::Delivery, "unrecorded alerts", async move {
+        sender.run(catalog, stop).await;
+        Ok(())
+    });
     start_watching_over_alerts(tasks, signals, control, registry);
     let copy = EventCopy::new(Arc::new(control.clone()), Arc::new(results.clone()), signals.clone());
     let stop = tasks.stop(Stage::Delivery);
     tasks.spawn(Stage::Delivery, "alert event copy", async move {
         copy.run(stop).await;
+        Ok(())
+    });
+}
+
+fn start_retention(tasks: &mut Tasks, control: &ControlStore, results: &ResultStore, kept_for: &config::KeptFor) {
+    let default = RetentionSettings::default();
+    let settings = RetentionSettings {
+        alerts: kept_for.alerts.unwrap_or(default.alerts),
+        messages: kept_for.messages.unwrap_or(default.messages),
+        audit: kept_for.audit.unwrap_or(default.audit),
+        silences: kept_for.silences.unwrap_or(default.silences),
+    };
+    let retention = Retention::new(control.clone(), Arc::new(results.clone()), Arc::new(SystemClock), settings);
+    let stop = tasks.stop(Stage::Alerting);
+    tasks.spawn(Stage::Alerting, "retention", async move {
+        retention.run(stop).await;
         Ok(())
     });
 }
@@ -380,13 +466,14 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
         watch.run(stop).await;
         Ok(())
     });
-    let escalator = Escalator::new(control.clone(), clock.clone(), signals.clone());
-    let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Alerting));
-    tasks.spawn(Stage::Alerting, "escalator", async move {
-        escalator.run(catalog, stop).await;
+    let longest_retry = DeliverySettings::default().longest_retry_after;
+    let keeper = ClockKeeper::new(control.clone(), clock.clone(), signals.clone(), longest_retry);
+    let stop = tasks.stop(Stage::Alerting);
+    tasks.spawn(Stage::Alerting, "clock keeper", async move {
+        keeper.run(stop).await;
         Ok(())
     });
-    let auditor = Auditor::new(control.clone(), clock.clone(), signals.clone());
+    let auditor = Auditor::new(control.clone(), clock.clone(), signals.clone(), registry.watch());
     let stop = tasks.stop(Stage::Alerting);
     tasks.spawn(Stage::Alerting, "auditor", async move {
         auditor.run(stop).await;
@@ -400,6 +487,7 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
     });
 }
 
+#[expect(clippy::too_many_arguments, reason = "the parts that the face stands on")]
 fn start_faces(
     tasks: &mut Tasks,
     parts: Parts,
@@ -407,7 +495,8 @@ fn start_faces(
     signals: &AlertSignals,
     mut swaps: watch::Receiver<u64>,
     listener: TcpListener,
-    public_url: Option<&str>,
+    settings: &config::Settings,
+    max_connections: usize,
 ) -> Result<()> {
     let live = Live::new();
     let (changes, stop) = (live.changes().clone(), tasks.stop(Stage::Faces));
@@ -439,95 +528,5 @@ fn start_faces(
         pages.run(pages_parts, stop).await;
         Ok(())
     });
-    let settings = ApiSettings { public_url: public_url.map(str::parse).transpose()?, ..ApiSettings::default() };
-    let stop = tasks.stop(Stage::Faces);
-    let router = crate::api::router(ApiState::new(settings, parts, live, stop.clone()));
-    tasks.spawn(Stage::Faces, "http", async move {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.context("serving HTTP")
-    });
-    Ok(())
-}
-
-/// The `services` table follows the catalog.
-async fn keep_services(
-    mut catalog: watch::Receiver<Arc<Catalog>>,
-    results: ResultStore,
-    stop: CancellationToken,
-) -> Result<()> {
-    loop {
-        let rows = catalog.borrow_and_update().services.values().map(|service| ServiceRow::of(service)).collect();
-        results.service_replace(rows).await?;
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            changed = catalog.changed() => if changed.is_err() { return Ok(()) },
-        }
-    }
-}
-
-/// Before the services are checked, which may name what is pulled here. Answers with the trust that held before, unless the
-/// files have faults that change nothing.
-async fn pull_sources(
-    config_dir: &Path,
-    host: &PluginHost,
-    sources: &mut PluginSources,
-) -> Result<Option<PluginTrust>> {
-    let folder = config_dir.to_owned();
-    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder))).await?;
-    if !draft.is_sound() {
-        return Ok(None);
-    }
-    let before = host.trust();
-    let trust = &draft.plugins().trust;
-    host.set_trust(trust.clone());
-    sources.pull(host, trust).await;
-    Ok(Some(before))
-}
-
-/// All or nothing: a file with faults changes nothing and is told in full.
-async fn watch_config(
-    config_dir: PathBuf,
-    host: PluginHost,
-    registry: Registry,
-    mut sources: PluginSources,
-    stop: CancellationToken,
-) -> Result<()> {
-    let mut watch = match ConfigWatch::start(&config_dir) {
-        Ok(watch) => watch,
-        Err(error) => {
-            tracing::warn!(%error, folder = %config_dir.display(), "the configuration is not watched; restart after a change");
-            stop.cancelled().await;
-            return Ok(());
-        }
-    };
-    let trust = host.trust();
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        changed = sources.pull(&host, &trust) => if changed {
-            registry.recheck().await;
-        },
-    }
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = watch.changed() => {}
-        }
-        let before = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            before = pull_sources(&config_dir, &host, &mut sources) => before?,
-        };
-        match config::reload(&config_dir, &host, &registry).await {
-            Ok(reloaded) => {
-                host.set_file_policies(reloaded.plugins.policies);
-                warn(&reloaded.warnings);
-                tracing::info!("the configuration was read again");
-            }
-            Err(faults) => {
-                if let Some(before) = before {
-                    host.set_trust(before);
-                }
-                tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
-            }
-        }
-    }
+    http::start(tasks, parts, live, listener, settings, max_connections)
 }

@@ -4,6 +4,7 @@ mod alerts;
 mod channels;
 mod check_config;
 mod client;
+mod config;
 mod demo;
 mod maintenance;
 mod notifications;
@@ -15,6 +16,8 @@ mod serve;
 mod services;
 mod silences;
 mod sql;
+mod store;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -46,6 +49,12 @@ enum Command {
     Demo(demo::Demo),
     CheckConfig(check_config::CheckConfig),
     Sql(sql::Sql),
+    /// The configuration files: whether they are in use, and the confirmation of what is held.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// The stores in the data folder: go on after one lost its content.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
@@ -67,6 +76,9 @@ enum Command {
     /// Maintenance windows: planned work during which alerts are muted.
     #[command(subcommand)]
     Maintenance(maintenance::Maintenance),
+    /// API tokens: create with scopes and an end, list, revoke.
+    #[command(subcommand, name = "token", visible_alias = "tokens")]
+    Tokens(tokens::Tokens),
     /// Who is told of which alerts.
     #[command(subcommand)]
     Routes(routes::Routes),
@@ -91,6 +103,8 @@ pub fn main() -> ExitCode {
             Command::Demo(demo) => demo.run().await.map(|()| 0),
             Command::CheckConfig(check) => check.run().await,
             Command::Sql(sql) => sql.run(&server).await.map(|()| 0),
+            Command::Config(config) => config.run(&server).await.map(|()| 0),
+            Command::Store(store) => store.run().await.map(|()| 0),
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
@@ -99,6 +113,7 @@ pub fn main() -> ExitCode {
             Command::Channels(channels) => channels.run(&server).await,
             Command::Silences(silences) => silences.run(&server).await.map(|()| 0),
             Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
+            Command::Tokens(tokens) => tokens.run(&server).await.map(|()| 0),
             Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
         }
     });

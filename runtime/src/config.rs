@@ -4,7 +4,9 @@
 mod document;
 mod environment;
 mod fault;
+mod files;
 mod interpolate;
+mod outline;
 mod plugins;
 mod secret_file;
 mod settings;
@@ -13,12 +15,15 @@ mod tests;
 mod watch;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use fault::{Faults, PlacedFault};
+pub use files::{ConfigFiles, FileStamps};
+pub use outline::Outline;
 pub use plugins::PluginsConfig;
-pub use settings::{PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};
+pub use settings::{KeptFor, PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};
 pub use watch::ConfigWatch;
 
 use schemars::JsonSchema;
@@ -30,10 +35,11 @@ use crate::registry::fault::child;
 use crate::registry::schema::Schema;
 use crate::registry::spec::{AlertsFile, NotificationSpec, PluginsFile, ServicesFile};
 use crate::registry::{
-    CheckedFiles, Fault, FileEntries, PluginDirectory, Registry, Report, RoutingEntries, check_files, prune_and_parse,
+    CheckedFiles, Fault, FileEntries, PluginDirectory, Report, RoutingEntries, check_files, prune_and_parse,
 };
 use document::{Document, MAX_FILE_BYTES};
 use environment::read_limited;
+use outline::FileState;
 use settings::SettingsReader;
 
 const SERVICES: &str = "services.yaml";
@@ -44,7 +50,7 @@ const PLUGINS: &str = "plugins.yaml";
 #[derive(Debug)]
 pub struct Loaded {
     pub settings: Settings,
-    /// For [`Registry::open`] or [`Registry::reload`].
+    /// For the registry.
     pub files: CheckedFiles,
     pub plugins: PluginsConfig,
     /// What works, but was hardly meant so.
@@ -53,6 +59,8 @@ pub struct Loaded {
 
 /// What was read, its faults included: the plugins have not been asked yet.
 pub struct Draft {
+    files: ConfigFiles,
+    outline: Outline,
     settings: Settings,
     services: Document,
     alerts: Document,
@@ -78,22 +86,6 @@ pub async fn load(
     draft.expect("reading the configuration does not panic").check(plugins).await
 }
 
-/// What a reload leaves to the caller.
-#[derive(Debug)]
-pub struct Reloaded {
-    /// For the plugin host.
-    pub plugins: PluginsConfig,
-    pub warnings: Vec<PlacedFault>,
-}
-
-/// Reads everything again and puts services and alerts in place of the old ones, if there is no fault. Settings of the
-/// program itself ([`Settings`]) take effect at its next start.
-pub async fn reload(config_dir: &Path, plugins: &dyn PluginDirectory, registry: &Registry) -> Result<Reloaded, Faults> {
-    let loaded = load(config_dir, Environment::read(config_dir), plugins).await?;
-    registry.reload(loaded.files).await;
-    Ok(Reloaded { plugins: loaded.plugins, warnings: loaded.warnings })
-}
-
 /// What the environment says about the program, without any file of the configuration; with a default in place of each
 /// value that is wrong, and the faults.
 pub fn program_settings(environment: &Environment) -> (Settings, Vec<PlacedFault>) {
@@ -117,14 +109,19 @@ pub fn read_value(path: &Path) -> Result<Value, Faults> {
 
 /// Reads files, blocking. Never fails: what is wrong is in the draft.
 pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
+    parse(config_dir, ConfigFiles::read(config_dir), environment)
+}
+
+/// Reads what the files of this folder hold, or held. Blocking: files they name are read.
+pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -> Draft {
     let mut reader = SettingsReader::new(environment);
     let settings = reader.read();
     let (mut faults, mut warnings) = (reader.faults, reader.warnings);
     folder_check(config_dir, &mut faults, &mut warnings);
-    let services = document(config_dir, SERVICES, environment, &mut faults);
-    let alerts = document(config_dir, ALERTS, environment, &mut faults);
+    let services = document(config_dir, SERVICES, &files, environment, &mut faults);
+    let alerts = document(config_dir, ALERTS, &files, environment, &mut faults);
     let faults_elsewhere = faults.len();
-    let plugins_document = document(config_dir, PLUGINS, environment, &mut faults);
+    let plugins_document = document(config_dir, PLUGINS, &files, environment, &mut faults);
     let mut plugins_report = structure_check::<PluginsFile>(&plugins_document, &mut faults);
     let (mut plugins, judged) = plugins::read(&plugins_document, config_dir, &mut plugins_report);
     faults.extend(judged.faults.iter().map(|fault| plugins_document.place(fault)));
@@ -136,18 +133,19 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     let mut entries = FileEntries::default();
     let mut services_report = structure_check::<ServicesFile>(&services, &mut faults);
     let mut alerts_report = structure_check::<AlertsFile>(&alerts, &mut faults);
-    entries.services = parse(&services, "services", &mut services_report);
-    entries.alerts = parse(&alerts, "alerts", &mut alerts_report);
-    entries.notifications = parse(&alerts, "notifications", &mut alerts_report);
+    entries.services = parse_list(&services, "services", &mut services_report);
+    entries.alerts = parse_list(&alerts, "alerts", &mut alerts_report);
+    entries.notifications = parse_list(&alerts, "notifications", &mut alerts_report);
     entries.message_templates = parse_named(&alerts, "messageTemplates", &mut alerts_report).into_iter().collect();
     entries.routing = RoutingEntries {
         channels: parse_named(&alerts, "channels", &mut alerts_report).into_iter().collect(),
         route: parse_one(&alerts, "route", &mut alerts_report),
         mute_times: parse_named(&alerts, "muteTimes", &mut alerts_report).into_iter().collect(),
-        inhibit: parse(&alerts, "inhibit", &mut alerts_report),
-        maintenance: parse(&alerts, "maintenance", &mut alerts_report),
+        inhibit: parse_list(&alerts, "inhibit", &mut alerts_report),
+        maintenance: parse_list(&alerts, "maintenance", &mut alerts_report),
     };
     entries.escalations = parse_named(&alerts, "escalations", &mut alerts_report);
+    entries.has_offline_targets = !settings.offline_targets.is_empty();
     entries.alert_templates = parse_named(&alerts, "alertTemplates", &mut alerts_report);
     if let Some(watchdog) = alerts.value.get("watchdog") {
         entries.watchdog = prune_and_parse(watchdog.clone(), "/watchdog", &mut alerts_report);
@@ -161,10 +159,45 @@ pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
     for (index, spec) in &mut entries.services {
         secret_file::resolve(spec, &child("/services", *index), config_dir, &mut report);
     }
-    Draft { settings, services, alerts, plugins_document, entries, plugins, report, placed, faults, warnings }
+    let states = [(SERVICES, &services), (ALERTS, &alerts), (PLUGINS, &plugins_document)];
+    let states: BTreeMap<_, _> =
+        states.into_iter().map(|(name, document)| (name, file_state(&files, name, document))).collect();
+    let outline = Outline::new(states, &entries);
+    Draft {
+        files,
+        outline,
+        settings,
+        services,
+        alerts,
+        plugins_document,
+        entries,
+        plugins,
+        report,
+        placed,
+        faults,
+        warnings,
+    }
+}
+
+fn file_state(files: &ConfigFiles, name: &str, document: &Document) -> FileState {
+    match files.text(name) {
+        None => FileState::Absent,
+        Some(_) if document.value.as_object().is_some_and(serde_json::Map::is_empty) => FileState::Empty,
+        Some(_) => FileState::Filled,
+    }
 }
 
 impl Draft {
+    /// What was read.
+    pub fn files(&self) -> &ConfigFiles {
+        &self.files
+    }
+
+    /// Only good while the draft is sound: without what is wrong.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
     /// Good enough to build what answers for the plugins; whether all is well, `check` says.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -235,19 +268,20 @@ fn folder_check(config_dir: &Path, faults: &mut Vec<PlacedFault>, warnings: &mut
     }
 }
 
-fn document(config_dir: &Path, name: &str, environment: &Environment, faults: &mut Vec<PlacedFault>) -> Document {
-    let path = config_dir.join(name);
-    let shown = path.display().to_string();
-    let text = match read_limited(&path, MAX_FILE_BYTES) {
-        Ok(Some(text)) => text,
-        Ok(None) => return Document::absent(shown),
-        Err(message) => {
-            let document = Document::absent(shown);
-            faults.push(document.place(&Fault::new("", message)));
-            return document;
-        }
+fn document(
+    config_dir: &Path,
+    name: &'static str,
+    files: &ConfigFiles,
+    environment: &Environment,
+    faults: &mut Vec<PlacedFault>,
+) -> Document {
+    let shown = config_dir.join(name).display().to_string();
+    let Some(text) = files.text(name) else {
+        let document = Document::absent(shown);
+        faults.extend(files.unreadable.get(name).map(|message| document.place(&Fault::new("", message))));
+        return document;
     };
-    let mut document = Document::parse(shown, &text, environment);
+    let mut document = Document::parse(shown, text, environment);
     // A list of which every entry is commented out.
     if let Some(members) = document.value.as_object_mut() {
         members.retain(|_, value| !value.is_null());
@@ -268,7 +302,7 @@ fn structure_check<T: JsonSchema>(document: &Document, faults: &mut Vec<PlacedFa
     report
 }
 
-fn parse<T: DeserializeOwned>(document: &Document, list: &str, report: &mut Report) -> Vec<(usize, T)> {
+fn parse_list<T: DeserializeOwned>(document: &Document, list: &str, report: &mut Report) -> Vec<(usize, T)> {
     let at = child("", list);
     let items = document.value.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
     let parsed = items

@@ -4,6 +4,8 @@ pub mod alert;
 pub mod alert_group;
 pub mod catalog;
 mod channel_options;
+mod clock_jumps;
+mod configuration;
 mod digest;
 pub mod duration;
 pub mod escalation;
@@ -27,6 +29,7 @@ pub mod run_group;
 pub mod shadow;
 pub mod size;
 pub mod slug;
+mod trusted_proxies;
 
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState, NotificationStatus,
@@ -36,10 +39,12 @@ pub use alert_group::{
     AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, MuteChange, NotificationDraft, Timing, Told,
 };
 pub use catalog::{
-    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, OAuth2, Origin, Probe, Retry,
-    SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
+    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, MONITOR_SUBJECT, OAuth2, Origin,
+    Probe, Retry, SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
 };
 pub use channel_options::{ChannelOptions, Fallback, MessageRate};
+pub use clock_jumps::ClockJumps;
+pub use configuration::{AcceptRefusal, Configuration, ConfigurationStatus};
 pub use digest::digest;
 pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
@@ -49,7 +54,8 @@ pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
 pub use message_template::{MessageTemplate, MessageTexts, TemplateFault};
 pub use mute::{
-    Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, Recurrence, Silence, SilenceState, WindowFault,
+    Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence, Silence, SilenceState,
+    WindowFault,
 };
 pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
@@ -68,6 +74,7 @@ pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdic
 pub use run_group::{COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
+pub use trusted_proxies::TrustedProxies;
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.
 pub type UnixMillis = i64;

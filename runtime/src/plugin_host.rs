@@ -28,6 +28,7 @@ mod run_log;
 mod secrets;
 mod sent;
 mod shadow;
+mod staging;
 mod start;
 mod state;
 mod trust;
@@ -54,6 +55,7 @@ pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
 pub use replay::{Asked, Difference, ReplayError, Replayed};
 pub use shadow::{ShadowEntry, ShadowRunner};
+pub use staging::StagedPlugin;
 pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
 pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
@@ -65,7 +67,7 @@ use start::BundledPlugin;
 use trust::Trust;
 use versions::ComponentStore;
 
-/// Runs accounted but not yet stored; when it is full, the next run waits with its answer.
+/// Runs accounted and on their way to the results; what finds no room is dropped and counted: no run waits for it.
 pub const RUNS_QUEUED: usize = 8_192;
 
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,10 @@ pub mod fault;
 pub mod schema;
 pub mod spec;
 
+mod built_in;
 mod catalog;
 mod compile;
 mod files;
-mod plugin_alert;
 mod plugin_policy;
 mod plugin_trust;
 mod plugins;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 pub use compile::{Defaults, RoutingEntries, maintenance_compile, matchers};
 pub use fault::{Fault, Report};
@@ -39,8 +39,8 @@ pub use record::ServiceRecord;
 pub use secrets::MASK;
 pub use stored::{ServiceStore, ServiceStoreError, StoredService};
 
-use crate::domain::{AlertRule, Catalog, Dependencies, Origin, PluginKind, slug};
-use compile::{CompiledService, Compiler};
+use crate::domain::{AlertRule, Catalog, ChannelId, Dependencies, Origin, PluginKind, slug};
+use compile::{CompiledService, Compiler, settings_key};
 use schema::Schema;
 use spec::{AlertSpec, ServiceSpec};
 
@@ -94,10 +94,27 @@ pub enum Refusal {
 /// Settings that are in use, for the check before a plugin is replaced.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsUse {
+    /// Of the service, or of the channel.
+    pub origin: Origin,
     /// e.g. ``probe `http` of service `shop-api` ``
     pub owner: String,
     pub kind: PluginKind,
     pub settings: Value,
+}
+
+/// A reload that was checked. Dropped, it changes nothing.
+pub struct PreparedReload<'a> {
+    registry: &'a Registry,
+    _changing: MutexGuard<'a, ()>,
+    state: State,
+}
+
+impl PreparedReload<'_> {
+    /// Puts it in place of what was.
+    pub fn publish(self) -> Arc<Catalog> {
+        self.registry.publish(self.state);
+        self.registry.catalog()
+    }
 }
 
 impl Registry {
@@ -118,7 +135,8 @@ impl Registry {
             catalog: watch::Sender::new(Arc::new(Catalog::default())),
         };
         let registry = Self { shared: Arc::new(shared) };
-        registry.take_over(registry.state().files.clone(), stored).await;
+        let plugins = registry.shared.plugins.as_ref();
+        registry.publish(registry.state_of(registry.state().files.clone(), stored, plugins).await);
         Ok(registry)
     }
 
@@ -131,12 +149,13 @@ impl Registry {
         self.shared.catalog.borrow().clone()
     }
 
-    /// Puts a new state of the files in place of the old; all or nothing, because only what has no faults gets here.
-    pub async fn reload(&self, files: CheckedFiles) -> Arc<Catalog> {
-        let _changing = self.shared.changing.lock().await;
+    /// Checks a new state of the files, which have no faults, together with the services of the API, against plugins that may
+    /// not be active yet. Nothing changes before [`PreparedReload::publish`], and other changes wait for it.
+    pub async fn prepare(&self, files: CheckedFiles, plugins: &dyn PluginDirectory) -> PreparedReload<'_> {
+        let changing = self.shared.changing.lock().await;
         let stored = self.state().api.values().map(|service| service.stored.clone()).collect();
-        self.take_over(Arc::new(files), stored).await;
-        self.catalog()
+        let state = self.state_of(Arc::new(files), stored, plugins).await;
+        PreparedReload { registry: self, _changing: changing, state }
     }
 
     /// After plugins came or went: services of the API that could not run may run now.
@@ -144,7 +163,7 @@ impl Registry {
         let _changing = self.shared.changing.lock().await;
         let state = self.state();
         let stored = state.api.values().map(|service| service.stored.clone()).collect();
-        self.take_over(state.files.clone(), stored).await;
+        self.publish(self.state_of(state.files.clone(), stored, self.shared.plugins.as_ref()).await);
     }
 
     /// What an entry of `alerts.yaml` would be in force as, for each service that it selects, with these plugins or else those
@@ -162,10 +181,17 @@ impl Registry {
         let Some(spec) = spec.filter(|_| report.faults.is_empty()) else { return Err(report.faults) };
         let mut compiler = self.compiler_with(&state.files, plugins.unwrap_or(self.shared.plugins.as_ref()));
         let shared = compiler.shared_rule(&spec, "").await;
-        let Some(shared) = shared.filter(|_| compiler.report.faults.is_empty()) else {
+        let Some(mut shared) = shared.filter(|_| compiler.report.faults.is_empty()) else {
             return Err(compiler.report.faults);
         };
         let catalog = self.catalog();
+        // A channel that is there already counts as itself, whatever the entry calls it.
+        let known = |id: &ChannelId| {
+            let tried = settings_key(shared.channels.iter().find(|channel| channel.id == *id)?);
+            catalog.channels.values().find(|channel| settings_key(channel) == tried).map(|channel| channel.id.clone())
+        };
+        let channels = shared.draft.channels.take();
+        shared.draft.channels = channels.map(|ids| ids.into_iter().map(|id| known(&id).unwrap_or(id)).collect());
         let selected = catalog.services.values().filter(|service| shared.selects(service));
         Ok(selected.map(|service| catalog::rule(&shared.draft, &service.slug, &state.files)).collect())
     }
@@ -261,29 +287,36 @@ impl Registry {
     pub fn settings_using(&self, plugin: &str) -> Vec<SettingsUse> {
         let catalog = self.catalog();
         let mut uses = Vec::new();
-        let mut add = |name: &str, owner: String, kind, settings: &Value| {
+        let mut add = |name: &str, origin: Origin, owner: String, kind, settings: &Value| {
             if name == plugin {
-                uses.push(SettingsUse { owner, kind, settings: settings.clone() });
+                uses.push(SettingsUse { origin, owner, kind, settings: settings.clone() });
             }
         };
         for service in catalog.services.values() {
             for probe in &service.probes {
                 let owner = format!("probe `{}` of service `{}`", probe.name, service.slug);
-                add(&probe.plugin, owner, PluginKind::Probe, &probe.settings);
+                add(&probe.plugin, service.origin, owner, PluginKind::Probe, &probe.settings);
             }
         }
         for service in catalog.services.values() {
             for webhook in &service.webhooks {
                 let owner = format!("webhook `{}` of service `{}`", webhook.name, service.slug);
-                add(&webhook.plugin, owner, PluginKind::Webhook, &webhook.settings);
+                add(&webhook.plugin, service.origin, owner, PluginKind::Webhook, &webhook.settings);
             }
         }
+        let shared = |name: &str| self.state().files.rules.iter().any(|rule| rule.draft.name == name);
         for rule in catalog.rules.values().flatten() {
             let owner = format!("alert `{}` of service `{}`", rule.name, rule.service);
-            add(&rule.plugin, owner, PluginKind::Rule, &rule.settings);
+            let service = catalog.services.get(&rule.service);
+            let origin = match service.filter(|_| !shared(&rule.name)) {
+                Some(service) => service.origin,
+                None => Origin::File,
+            };
+            add(&rule.plugin, origin, owner, PluginKind::Rule, &rule.settings);
         }
         for channel in catalog.channels.values() {
-            add(&channel.plugin, format!("channel `{}`", channel.name), PluginKind::Notifier, &channel.settings);
+            let owner = format!("channel `{}`", channel.name);
+            add(&channel.plugin, channel.origin, owner, PluginKind::Notifier, &channel.settings);
         }
         uses
     }
@@ -322,14 +355,21 @@ impl Registry {
     fn publish(&self, state: State) {
         let version = self.shared.catalog.borrow().version + 1;
         let api = state.api.values().filter_map(|service| service.compiled.as_ref().ok());
-        let catalog = catalog::build(version, &state.files, api);
+        let stopped = state.api.values().filter(|service| service.compiled.is_err());
+        let stopped = stopped.filter_map(|service| record::described(&service.stored));
+        let catalog = catalog::build(version, &state.files, api, stopped);
         self.shared.state.store(Arc::new(state));
         self.shared.catalog.send_replace(Arc::new(catalog));
     }
 
-    /// Checks every service of the API against new files or plugins, and publishes both.
-    async fn take_over(&self, files: Arc<CheckedFiles>, stored: Vec<StoredService>) {
-        let mut compiler = self.compiler(&files);
+    /// Checks every service of the API against new files or plugins.
+    async fn state_of(
+        &self,
+        files: Arc<CheckedFiles>,
+        stored: Vec<StoredService>,
+        plugins: &dyn PluginDirectory,
+    ) -> State {
+        let mut compiler = self.compiler_with(&files, plugins);
         let mut api = BTreeMap::new();
         for stored in stored {
             let compiled = match files.services.contains_key(&stored.slug) {
@@ -349,7 +389,7 @@ impl Registry {
             api.insert(stored.slug.clone(), Arc::new(ApiService { stored, compiled, warnings }));
         }
         drop(compiler);
-        self.publish(State { files, api });
+        State { files, api }
     }
 
     fn compiler(&self, files: &CheckedFiles) -> Compiler<'_> {

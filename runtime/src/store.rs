@@ -8,4 +8,7 @@ mod lock;
 
 pub use control::{ControlError, ControlStore, KeyError, Keyring};
 pub use lock::LockError;
-pub use results::{EventFilter, QueryError, QueryLimits, ResultError, ResultSettings, ResultStore, SqlAnswer, Writer};
+pub use results::{
+    EventFilter, QueryError, QueryLimits, ResultError, ResultHealth, ResultSettings, ResultStore, SpoolSettings,
+    SqlAnswer, Writer,
+};

@@ -371,6 +371,8 @@ async fn an_alert_ends_with_its_service_and_those_who_were_told_are_told() {
     assert_eq!([&listed[0]["service"], &listed[0]["state"]], ["shop-api", "firing"]);
 
     std::fs::write(runtime.config().join("services.yaml"), "services: []\n").unwrap();
+    let accepted = runtime.cli(["config", "accept"]).await;
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
     wait_for_alert(&api, "resolved").await;
     wait_for_messages(&inbox, "/hook", 2).await;
     assert_eq!(inbox.received("/hook")[1].body["status"], "resolved");

@@ -55,6 +55,11 @@ async fn nothing_but_health_is_answered_without_a_token() {
         for (caller, what) in [(runtime.api().anonymous(), "no token"), (wrong.clone(), "a wrong token")] {
             let request = caller.request(method.parse::<Method>().unwrap(), &filled(path));
             let reply = caller.send(request.header("content-type", "application/json").body("{}")).await;
+            // After some wrong tokens the next ones are not even looked at.
+            if reply.status == 429 && what == "a wrong token" {
+                reply.expect_problem(429);
+                continue;
+            }
             assert_eq!(reply.status, 401, "{method} {path} with {what}: {}", reply.text);
             assert!(reply.header("www-authenticate").starts_with("Bearer"), "{method} {path}");
             reply.expect_problem(401);

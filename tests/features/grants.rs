@@ -116,7 +116,7 @@ async fn what_is_wanted_needs_a_grant() {
     assert_denied(&api.check("other").await, "write `localhost` out");
 
     // Taken back.
-    std::fs::remove_file(runtime.config().join("plugins.yaml")).unwrap();
+    plugins_yaml(&runtime, "plugins: {}\n");
     wait_for_origin(&api, TRIES, "api").await;
     assert_eq!(api.check("other").await["status"], "healthy");
     let said = runtime.cli(["plugin", "grants", TRIES, "--reset"]).await;

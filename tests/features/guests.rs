@@ -243,7 +243,8 @@ services:
         vendor.url()
     );
     let alerts = format!(
-        "notifications: [{{channel: notifier-traps}}, {{channel: notifier-loops}}, {{channel: webhook, url: \"{}\"}}]\n",
+        "notifications: [{{channel: notifier-traps}}, {{channel: notifier-loops}}, {{channel: webhook, url: \"{}\"}}]\n\
+         route: {{groupBy: ['...'], groupWait: 0, groupInterval: 1s}}\n",
         inbox.url("/hook")
     );
     let mut builder = TestRuntime::builder().services(services).alerts(alerts);

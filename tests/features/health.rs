@@ -52,6 +52,7 @@ async fn a_plugin_that_keeps_trapping_is_told_once_and_is_no_outage_of_its_servi
     let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
     let alerts = format!(
         "notifications: [{{channel: webhook, url: \"{}\"}}]\n\
+         route: {{groupBy: ['...'], groupWait: 0, groupInterval: 1s}}\n\
          alerts:\n  - {{name: Down, condition: \"status in ['unhealthy', 'error']\", severity: critical}}\n\
          \x20 - {{name: Rare, type: availability, threshold: 99, window: 10m}}\n",
         inbox.url("/hook")

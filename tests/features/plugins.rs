@@ -143,11 +143,12 @@ async fn a_bad_file_is_refused_with_the_reason_and_the_old_version_stays() {
     let api = runtime.api();
     wait_for_version(&api, "swapped", "1.0.0").await;
     let before = active(&api, "swapped").await;
+    let empty = api.plugin_put("swapped", &[]).await.expect_problem(400);
+    assert!(empty["detail"].as_str().unwrap().contains("the body is empty"), "{empty}");
     let mut bundled = components::guest("swapped-two");
     bundled.truncate(bundled.len() / 2);
     for (what, bytes, reasons) in [
         ("text", b"#!/bin/sh\necho hello\n".to_vec(), ["format", "not WebAssembly"]),
-        ("nothing", Vec::new(), ["format", "not WebAssembly"]),
         ("a core module", components::core_module(), ["format", "core WebAssembly module"]),
         ("half a component", bundled, ["compile", "not a valid component"]),
         ("another world", components::of_another_world(), ["world", "probes"]),

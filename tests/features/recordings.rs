@@ -213,7 +213,10 @@ services:
         refusing = extrack_tests::refusing_address(),
         guests = guests.iter().map(|name| guest(name)).collect::<String>(),
     );
-    let alerts = format!("notifications: [{{channel: webhook, url: \"{}\"}}]\n", inbox.url(&format!("/{hook}")));
+    let alerts = format!(
+        "notifications: [{{channel: webhook, url: \"{}\"}}]\nroute: {{groupWait: 0}}\n",
+        inbox.url(&format!("/{hook}"))
+    );
     let mut builder = TestRuntime::builder().services(services).alerts(alerts);
     for name in guests.into_iter().chain(["rule-traps"]) {
         builder = builder.plugin(&format!("{name}.wasm"), components::guest(name));

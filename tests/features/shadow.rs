@@ -173,7 +173,8 @@ async fn a_candidate_of_a_rule_judges_the_same_history_and_fires_only_once_it_is
          monitoring: {{interval: 1, timeout: 5000}}\n    alerts: [{{type: judge, name: \"Judged\"}}]\n",
         vendor.url()
     );
-    let alerts = format!("notifications: [{{channel: webhook, url: \"{}\"}}]\n", inbox.url("/hook"));
+    let alerts =
+        format!("notifications: [{{channel: webhook, url: \"{}\"}}]\nroute: {{groupWait: 0}}\n", inbox.url("/hook"));
     let runtime = TestRuntime::builder()
         .services(services)
         .alerts(alerts)

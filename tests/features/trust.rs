@@ -4,7 +4,7 @@ use std::path::Path;
 
 use extrack_tests::registry::{PASSWORD, USER};
 use extrack_tests::{Api, OciRegistry, PATIENCE, Signer, TargetServer, TestRuntime, components, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What a service may be checked with: a plugin named `swapped`, as two versions.
 fn versions() -> (Vec<u8>, Vec<u8>) {
@@ -228,7 +228,26 @@ async fn plugins_come_from_a_registry_by_command_and_by_file() {
     })
     .await;
     assert_eq!(active(&api, "swapped").await.as_deref(), Some("2.0.0"));
+
+    // All or nothing: beside a service with faults, the version that was pulled does not become active.
+    let services = std::fs::read_to_string(runtime.config().join("services.yaml")).unwrap();
+    std::fs::write(runtime.config().join("services.yaml"), services.replace("interval", "intervall")).unwrap();
+    let refused = async |before: &Value| {
+        wait_for("the files to be refused", PATIENCE, async || {
+            let found = api.get("/api/v1/config").await.expect(200);
+            if found["status"] == "faulty" && found["digest"] != *before {
+                Ok(found["digest"].clone())
+            } else {
+                Err(found.to_string())
+            }
+        })
+        .await
+    };
+    let one = refused(&Value::Null).await;
     std::fs::write(runtime.config().join("plugins.yaml"), yaml(&source("1"), false)).unwrap();
+    refused(&one).await;
+    assert_eq!(active(&api, "swapped").await.as_deref(), Some("2.0.0"));
+    std::fs::write(runtime.config().join("services.yaml"), services).unwrap();
     is_active("1.0.0").await;
 
     // From nothing, at the start, before the services are checked.

@@ -4,8 +4,11 @@
 pub mod api;
 pub mod certificates;
 pub mod chat_apis;
+pub mod clock;
 pub mod components;
 pub mod contract;
+pub mod crash;
+pub mod disk;
 pub mod dns;
 pub mod guarded;
 pub mod hostile;
@@ -28,6 +31,9 @@ mod warm;
 
 pub use api::{Api, Reply};
 pub use certificates::Authority;
+pub use clock::WallClock;
+pub use crash::kill_often;
+pub use disk::SmallDisk;
 pub use dns::DnsServer;
 pub use guarded::Guarded;
 pub use hostile::Hostile;

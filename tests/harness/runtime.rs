@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::api::Api;
+use crate::disk::SmallDisk;
 use crate::names::Names;
 use crate::process;
 use crate::program::program;
@@ -41,9 +42,23 @@ pub struct Builder {
     is_demo: bool,
     has_no_token: bool,
     names: Option<PathBuf>,
+    file_limit: Option<u32>,
+    disk_megabytes: Option<u32>,
 }
 
 impl Builder {
+    /// The data folder lies on a disk of this size, and `control.sqlite` is a link to another one.
+    pub fn small_disk(mut self, megabytes: u32) -> Self {
+        self.disk_megabytes = Some(megabytes);
+        self
+    }
+
+    /// So many file descriptors and no more. Not together with `names`.
+    pub fn file_limit(mut self, descriptors: u32) -> Self {
+        self.file_limit = Some(descriptors);
+        self
+    }
+
     /// The program asks these names, and no other name server.
     pub fn names(mut self, names: &Names) -> Self {
         self.names = Some(names.folder());
@@ -99,17 +114,30 @@ impl Builder {
         if !self.has_no_token {
             env.insert(0, ("EXTRACK_ADMIN_TOKEN".to_owned(), TOKEN.to_owned()));
         }
-        let runtime = TestRuntime {
+        let mut runtime = TestRuntime {
             folder,
             env,
             is_demo: self.is_demo,
             names: self.names,
+            file_limit: self.file_limit,
             process: None,
             url: String::new(),
             printed: Arc::default(),
+            disk: None,
         };
         for folder in [runtime.config(), runtime.data(), runtime.plugins()] {
             std::fs::create_dir(folder).expect("a fresh folder can be filled");
+        }
+        if let Some(megabytes) = self.disk_megabytes {
+            runtime.disk = Some(SmallDisk::mount(&runtime.data(), megabytes));
+            std::fs::create_dir(runtime.control()).expect("a fresh folder can be filled");
+            let control = runtime.control().join("control.sqlite");
+            std::os::unix::fs::symlink(control, runtime.data().join("control.sqlite")).expect("a link can be made");
+            // What other tests have compiled would fill it.
+            let compiled = runtime.folder.path().join("compiled");
+            std::fs::create_dir_all(&compiled).expect("a fresh folder can be filled");
+            std::fs::create_dir(runtime.data().join("plugins")).expect("a fresh disk has room");
+            std::os::unix::fs::symlink(compiled, runtime.data().join("plugins/compiled")).expect("a link can be made");
         }
         // The demo shows what a start from nothing is like.
         if !self.is_demo {
@@ -137,13 +165,16 @@ impl Builder {
 }
 
 pub struct TestRuntime {
-    folder: TempDir,
     env: Vec<(String, String)>,
     is_demo: bool,
     names: Option<PathBuf>,
+    file_limit: Option<u32>,
     process: Option<Child>,
     url: String,
     printed: Arc<Mutex<Vec<String>>>,
+    /// Before the folder, so that it is unmounted first.
+    disk: Option<SmallDisk>,
+    folder: TempDir,
 }
 
 impl TestRuntime {
@@ -157,6 +188,16 @@ impl TestRuntime {
 
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// The disk of [`Builder::small_disk`].
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("the test asked for a small disk")
+    }
+
+    /// Where `control.sqlite` lies if the data folder is a small disk.
+    pub fn control(&self) -> PathBuf {
+        self.folder.path().join("control")
     }
 
     /// The watched folder.
@@ -194,7 +235,12 @@ impl TestRuntime {
 
     /// Returns when it says that it is ready.
     pub async fn start(&mut self) {
-        let mut process = self.spawn();
+        self.start_with(&[]).await;
+    }
+
+    /// The same with more arguments.
+    pub async fn start_with(&mut self, arguments: &[&str]) {
+        let mut process = self.spawn(arguments);
         let stdout = process.stdout.take().expect("standard output is piped");
         self.process = Some(process);
         let mut lines = BufReader::new(stdout).lines();
@@ -229,22 +275,24 @@ impl TestRuntime {
 
     /// Without waiting for it to be ready.
     pub fn start_unready(&mut self) {
-        self.process = Some(self.spawn());
+        self.process = Some(self.spawn(&[]));
     }
 
-    fn spawn(&self) -> Child {
+    fn spawn(&self, arguments: &[&str]) -> Child {
         assert!(self.process.is_none(), "the program is running already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be written");
-        let mut command = self.command_of(match &self.names {
-            Some(folder) => with_names(folder),
-            None => Command::new(program()),
+        let mut command = self.command_of(match (&self.names, self.file_limit) {
+            (Some(folder), _) => with_names(folder),
+            (None, Some(descriptors)) => with_file_limit(descriptors),
+            (None, None) => Command::new(program()),
         });
         if self.is_demo {
             command.arg("demo");
         } else {
             command.arg("serve").arg("--config").arg(self.config()).arg("--plugins").arg(self.plugins());
         }
-        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(self.data()).stdout(Stdio::piped()).stderr(log);
+        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(self.data()).args(arguments);
+        command.stdout(Stdio::piped()).stderr(log);
         command.spawn().expect("the program can be started")
     }
 
@@ -303,6 +351,13 @@ impl TestRuntime {
 }
 
 /// The program in a mount namespace of its own, where files of `folder` lie over those of `/etc`.
+/// Soft and hard limit; the process stays the same one.
+fn with_file_limit(descriptors: u32) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(program());
+    command
+}
+
 fn with_names(folder: &Path) -> Command {
     use std::os::unix::fs::MetadataExt;
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0);

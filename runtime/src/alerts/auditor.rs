@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::ports::{PortError, PortResult};
 use super::signals::AlertSignals;
-use crate::domain::UnixMillis;
+use crate::domain::{Catalog, ChannelId, UnixMillis};
 use crate::store::ControlStore;
 use crate::store::control::{Overdue, OverdueKind};
 
@@ -25,8 +26,9 @@ const PATROL: Duration = Duration::from_secs(30);
 /// What is due is done within a second; this leaves room for a machine that is busy.
 const LATE_MS: i64 = 60_000;
 
-/// A message may wait behind one that fails; after this long somebody should look.
-const UNATTEMPTED_MS: i64 = 15 * 60_000;
+/// Delivery is at work on a channel that was attempted so lately, though others of its messages wait: a receiver that hangs takes
+/// 35 s an attempt.
+const AT_WORK_MS: i64 = 120_000;
 
 /// The same is said again after this long.
 const REMIND_MS: i64 = 3_600_000;
@@ -38,13 +40,20 @@ pub struct Auditor {
     store: ControlStore,
     clock: Arc<dyn Clock>,
     signals: AlertSignals,
+    /// Has the rate limits of channels.
+    catalog: watch::Receiver<Arc<Catalog>>,
     /// What was found already, and when it was said last.
     said: BTreeMap<(OverdueKind, i64), UnixMillis>,
 }
 
 impl Auditor {
-    pub fn new(store: ControlStore, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
-        Self { store, clock, signals, said: BTreeMap::new() }
+    pub fn new(
+        store: ControlStore,
+        clock: Arc<dyn Clock>,
+        signals: AlertSignals,
+        catalog: watch::Receiver<Arc<Catalog>>,
+    ) -> Self {
+        Self { store, clock, signals, catalog, said: BTreeMap::new() }
     }
 
     /// Runs until the shutdown.
@@ -68,8 +77,7 @@ impl Auditor {
     /// Finds what is overdue, and says what was not said before.
     pub(super) async fn look(&mut self) -> PortResult<()> {
         let now_ms = self.clock.now_ms();
-        let found = self.store.overdue_list(now_ms - LATE_MS, now_ms - UNATTEMPTED_MS, PAGE).await;
-        let found = found.map_err(PortError::of)?;
+        let found = self.overdue(now_ms).await?;
         let mut readiness = Vec::new();
         for kind in OverdueKind::ALL {
             let count = found.iter().filter(|overdue| overdue.kind == kind).count();
@@ -90,6 +98,30 @@ impl Auditor {
             self.said.insert((overdue.kind, overdue.id), now_ms);
         }
         Ok(())
+    }
+
+    async fn overdue(&self, now_ms: UnixMillis) -> PortResult<Vec<Overdue>> {
+        let (catalog, due_before_ms) = (self.catalog.borrow().clone(), now_ms - LATE_MS);
+        let mut at_work = Vec::new();
+        for channel in self.store.overdue_channels(due_before_ms).await.map_err(PortError::of)? {
+            if self.is_at_work(&catalog, &channel, now_ms).await? {
+                at_work.push(channel);
+            }
+        }
+        self.store.overdue_list(due_before_ms, &at_work, PAGE).await.map_err(PortError::of)
+    }
+
+    /// A message that is due waits for its channel's rate limit, or for others that fail or hang: the receiver is at fault, and
+    /// delivery does what it should.
+    async fn is_at_work(&self, catalog: &Catalog, channel: &ChannelId, now_ms: UnixMillis) -> PortResult<bool> {
+        let limit = catalog.channels.get(channel).and_then(|channel| channel.options.rate_limit);
+        let per_ms = limit.map_or(0, |limit| limit.per.as_millis() as i64).saturating_add(LATE_MS);
+        let since_ms = now_ms.saturating_sub(per_ms.max(AT_WORK_MS));
+        let attempts = self.store.notification_attempts_since(channel, since_ms).await.map_err(PortError::of)?;
+        let is_recent = attempts.iter().any(|at_ms| now_ms.saturating_sub(*at_ms) < AT_WORK_MS);
+        // A limit that was reached at some moment of the time in which the message is late.
+        let is_limited = limit.is_some_and(|limit| attempts.len() >= limit.messages as usize);
+        Ok(is_recent || is_limited)
     }
 
     async fn say(&self, overdue: &Overdue, now_ms: UnixMillis, is_new: bool) -> PortResult<()> {

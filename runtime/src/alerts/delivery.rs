@@ -5,6 +5,7 @@
 
 mod attempt;
 mod backoff;
+mod follow;
 mod limit;
 #[cfg(test)]
 mod tests;
@@ -17,15 +18,16 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Catalog, ChannelId, MessageRate, Notification, NotificationReason, UnixMillis};
+use crate::domain::{Catalog, ChannelId, MessageRate, NotificationReason, UnixMillis};
 
 use super::clock::Clock;
-use super::ports::{AlertStore, Notifier};
+use super::ports::{AlertStore, DueNotification, Notifier};
 use super::signals::AlertSignals;
 use attempt::Sender;
+use follow::ChannelFollower;
 use limit::Limiter;
 
-/// Rows read at once, about a kilobyte each.
+/// Due messages read at once, without what they say: that is read when a message is started.
 const ROWS: u32 = 256;
 
 /// The outbox is looked at this often even if nobody called and nothing is due: the clock may have been set.
@@ -84,8 +86,9 @@ pub struct Delivery {
     sends: JoinSet<()>,
     under_way: HashMap<Id, Place>,
     /// Read, and not started yet. At most one page.
-    backlog: VecDeque<Notification>,
+    backlog: VecDeque<DueNotification>,
     limiter: Limiter,
+    channels: ChannelFollower,
 }
 
 /// What an attempt under way occupies.
@@ -104,23 +107,32 @@ impl Delivery {
             under_way: HashMap::new(),
             backlog: VecDeque::new(),
             limiter: Limiter::default(),
+            channels: ChannelFollower::default(),
         }
     }
 
     /// Runs until the shutdown, then waits for the attempts under way, each of which has a deadline.
-    pub async fn run(mut self, catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
-        let sender = Arc::new(Sender { deps: self.deps.clone(), catalog, shutdown: shutdown.clone() });
+    pub async fn run(mut self, mut catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
+        let sender = Arc::new(Sender { deps: self.deps.clone(), catalog: catalog.clone(), shutdown: shutdown.clone() });
+        let mut is_published = true;
         loop {
+            let current = catalog.borrow_and_update().clone();
+            let look = async {
+                let is_followed = self.channels.follow(&self.deps, &current).await;
+                let wait = self.start_due(&sender).await;
+                if is_followed { wait } else { wait.min(PAUSE) }
+            };
             let wait = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                wait = self.start_due(&sender) => wait,
+                wait = look => wait,
             };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.sends.join_next_with_id() => self.release(ended),
                 () = self.deps.signals.outbox_woken() => {}
+                changed = catalog.changed(), if is_published => is_published = changed.is_ok(),
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -173,7 +185,7 @@ impl Delivery {
                     self.limiter.begin(&place.channel, self.deps.clock.now_ms());
                 }
                 let sender = Arc::clone(sender);
-                let id = self.sends.spawn(async move { sender.send(notification).await }).id();
+                let id = self.sends.spawn(async move { sender.send(notification.id).await }).id();
                 self.under_way.insert(id, place);
             } else {
                 self.backlog.push_back(notification);
@@ -181,7 +193,7 @@ impl Delivery {
         }
     }
 
-    fn may_start(&self, notification: &Notification) -> bool {
+    fn may_start(&self, notification: &DueNotification) -> bool {
         let on_channel = self.under_way.values().filter(|place| place.channel == notification.channel);
         let (mut count, mut same_group) = (0, false);
         for place in on_channel {
@@ -196,7 +208,7 @@ impl Delivery {
         sender.catalog.borrow().channels.get(channel).and_then(|channel| channel.options.rate_limit)
     }
 
-    fn is_within_limit(&mut self, sender: &Sender, notification: &Notification) -> bool {
+    fn is_within_limit(&mut self, sender: &Sender, notification: &DueNotification) -> bool {
         let now_ms = self.deps.clock.now_ms();
         match self.limit(sender, &notification.channel) {
             // A sign of life that is late is a false alarm.
@@ -210,10 +222,10 @@ impl Delivery {
     /// everything that would be held back, so that a storm is told of at once.
     async fn hold_back(
         &mut self,
-        due: Vec<Notification>,
+        due: Vec<DueNotification>,
         sender: &Arc<Sender>,
         now_ms: UnixMillis,
-    ) -> VecDeque<Notification> {
+    ) -> VecDeque<DueNotification> {
         let mut counts: HashMap<ChannelId, usize> = HashMap::new();
         for notification in due.iter().filter(|notification| notification.reason != NotificationReason::Watchdog) {
             *counts.entry(notification.channel.clone()).or_default() += 1;
@@ -240,7 +252,7 @@ impl Delivery {
             }
             left.insert(channel, starts);
         }
-        let mut is_allowed = |notification: &Notification| match left.get_mut(&notification.channel) {
+        let mut is_allowed = |notification: &DueNotification| match left.get_mut(&notification.channel) {
             Some(_) if notification.reason == NotificationReason::Watchdog => true,
             Some(0) => false,
             Some(left) => {

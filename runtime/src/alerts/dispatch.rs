@@ -1,10 +1,13 @@
-//! Turns what has yet to be told into messages: mutes what is to be muted, looks at each group when its moment has come, and
-//! commits the messages together with what their channels know from then on.
+//! Turns what people have yet to be notified of into messages: mutes what is to be muted, looks at each group when its moment has
+//! come, takes the steps of escalations, and commits the messages together with what their channels know from then on.
 //!
-//! It lives from the groups in the control store alone. A crash leaves a group that is due, or messages that wait.
+//! One loop of one task decides on all of them, under the same mutes, so that no alert that is muted pages by another way. It lives
+//! from the control store alone. A crash leaves a group or a step that is due, or messages that wait.
 
 mod decide;
 mod group;
+mod recovery;
+mod steps;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -13,9 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Catalog, UnixMillis};
+use crate::domain::{AlertGroup, Catalog, UnixMillis};
 
 use super::clock::Clock;
 use super::ports::{AlertStore, PortResult};
@@ -23,7 +27,11 @@ use super::signals::AlertSignals;
 
 pub use decide::decide;
 pub use group::first_flush_ms;
-pub use sweep::{is_quiet_time, labelled, mutes_of};
+pub use recovery::RecoveryHolds;
+pub use sweep::{has_lost_its_cause, is_quiet_time, labelled, mutes_of};
+
+use steps::Steps;
+use sweep::Sweep;
 
 /// Groups read at once; each has all its alerts.
 const GROUPS: u32 = 128;
@@ -48,15 +56,21 @@ pub struct Dispatcher {
     deps: DispatchDeps,
     /// Some alert was muted when it was looked at last, or nobody has looked yet.
     may_be_muted: bool,
+    /// Alerts that stay muted for a while although what muted them has ended.
+    recovery_holds: RecoveryHolds,
+    /// Where the clock of the holds begins.
+    started: Instant,
+    steps: Steps,
 }
 
 impl Dispatcher {
     pub fn new(deps: DispatchDeps) -> Self {
-        Self { deps, may_be_muted: true }
+        let (recovery_holds, started) = (RecoveryHolds::default(), Instant::now());
+        Self { deps, may_be_muted: true, recovery_holds, started, steps: Steps::default() }
     }
 
-    /// Runs until the shutdown, then looks once more, so that what has been decided last is on its way. Nothing is told before a
-    /// catalog was published (version 0 is none), which says what mutes what.
+    /// Runs until the shutdown, then looks once more, so that what has been decided last is on its way. Nothing is decided before
+    /// a catalog was published (version 0 is none), which says what mutes what.
     pub async fn run(mut self, mut catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
         let published = async {
             // An error means that the publisher is gone; the shutdown follows.
@@ -68,8 +82,8 @@ impl Dispatcher {
         }
         let mut is_published = true;
         while !shutdown.is_cancelled() {
-            let current = catalog.borrow_and_update().clone();
-            let wait = self.look(current).await;
+            catalog.mark_unchanged();
+            let wait = self.look(&catalog).await;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {}
@@ -78,12 +92,11 @@ impl Dispatcher {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        let current = catalog.borrow().clone();
-        self.look(current).await;
+        self.look(&catalog).await;
     }
 
-    /// Mutes, then flushes every group that is due. Answers how long there is nothing else to do.
-    async fn look(&mut self, catalog: Arc<Catalog>) -> Duration {
+    /// Mutes, flushes every group and takes every step that is due. Returns how long there is nothing else to do.
+    pub(super) async fn look(&mut self, catalog: &watch::Receiver<Arc<Catalog>>) -> Duration {
         match self.try_look(catalog).await {
             Ok(wait) => wait,
             Err(error) => {
@@ -94,35 +107,72 @@ impl Dispatcher {
         }
     }
 
-    async fn try_look(&mut self, catalog: Arc<Catalog>) -> PortResult<Duration> {
+    async fn try_look(&mut self, catalog: &watch::Receiver<Arc<Catalog>>) -> PortResult<Duration> {
+        self.steps.begin_look();
         for _ in 0..LOOKS {
-            let sweep = self.sweep(Arc::clone(&catalog)).await?;
-            let now_ms = self.deps.clock.now_ms();
-            let due = self.deps.store.group_due(now_ms, GROUPS).await?;
-            if due.is_empty() {
-                return self.wait(sweep.next_change_ms).await;
+            // Read before the sweep, so that it has seen all of their alerts. What changes from here on, be it by the sweep, is
+            // not decided on: the commit refuses it, and it is read again.
+            let due_ms = self.deps.clock.now_ms();
+            let groups = self.deps.store.group_due(due_ms, GROUPS).await?;
+            let steps = self.steps_due(due_ms).await?;
+            let sweep = self.sweep(catalog).await?;
+            if groups.is_empty() && steps.is_empty() && sweep.failed.is_none() {
+                self.deps.signals.set_warnings(self.steps.warnings());
+                return self.wait(due_ms, sweep.next_change_ms).await;
             }
-            let mut flushes = Vec::with_capacity(due.len());
-            for mut group in due.into_iter().filter(|group| sweep.covers(group)) {
-                sweep.hold(&mut group, now_ms);
-                flushes.push(decide(&group, is_quiet_time(&group, &catalog, now_ms), now_ms));
+            if !groups.is_empty() {
+                self.flush(groups, &sweep).await?;
             }
-            // What changed while it was looked at stays due, and is read again.
-            let queued = self.deps.store.group_flush(flushes, now_ms).await?;
-            if queued > 0 {
-                metrics::counter!("extrack_notifications_decided_total").increment(queued as u64);
-                self.deps.signals.wake_delivery();
+            self.take(steps, &sweep).await;
+            if let Some(error) = sweep.failed {
+                return Err(error);
             }
         }
         // More is due: the loop looks at the shutdown in between.
         Ok(Duration::ZERO)
     }
 
-    /// Until a group is due, or a silence or a window begins or ends.
-    async fn wait(&self, next_change_ms: Option<UnixMillis>) -> PortResult<Duration> {
-        let next_group_ms = self.deps.store.group_next_due().await?;
-        let Some(next_ms) = next_group_ms.into_iter().chain(next_change_ms).min() else { return Ok(PATROL) };
-        let wait_ms = u64::try_from(next_ms - self.deps.clock.now_ms()).unwrap_or(0);
-        Ok(Duration::from_millis(wait_ms).min(PATROL))
+    async fn flush(&self, groups: Vec<AlertGroup>, sweep: &Sweep) -> PortResult<()> {
+        let now_ms = self.deps.clock.now_ms();
+        let mutes = sweep.mutes.at(&sweep.firing, now_ms);
+        let mut flushes = Vec::with_capacity(groups.len());
+        for mut group in groups {
+            let is_ahead = sweep.apply(&mut group, &mutes);
+            let learned = self.deps.signals.unrecorded().take_over(&mut group);
+            let mut flush = decide(&group, is_quiet_time(&group, &sweep.catalog, now_ms), now_ms);
+            flush.learn(learned);
+            if is_ahead {
+                flush.flush_at_ms = flush.flush_at_ms.or(group.flush_at_ms);
+            }
+            flushes.push(flush);
+        }
+        // What changed while it was looked at stays due, and is read again.
+        let offered = flushes.clone();
+        let queued = self.deps.store.group_flush(flushes, now_ms).await.inspect_err(|error| {
+            self.deps.signals.unrecorded().offer_flushes(&offered, &error.0, now_ms);
+        })?;
+        self.deps.signals.unrecorded().flushed(&offered);
+        if queued > 0 {
+            metrics::counter!("extrack_notifications_decided_total").increment(queued as u64);
+            self.deps.signals.wake_delivery();
+        }
+        Ok(())
     }
+
+    /// Until something is due that was not at a moment, or a silence, a window or a hold begins or ends.
+    async fn wait(&self, due_ms: UnixMillis, next_change_ms: Option<UnixMillis>) -> PortResult<Duration> {
+        let next_group_ms = self.deps.store.group_next_due(due_ms).await?;
+        let next_step_ms = self.deps.store.escalation_next_due(due_ms).await?;
+        let next_ms = next_group_ms.into_iter().chain(next_step_ms).chain(next_change_ms).min();
+        let now_ms = self.deps.clock.now_ms();
+        let wait = next_ms.map_or(PATROL, |next_ms| millis_until(next_ms, now_ms));
+        let steady_ms = self.started.elapsed().as_millis() as i64;
+        let held = self.recovery_holds.next_end_ms().map_or(PATROL, |end_ms| millis_until(end_ms, steady_ms));
+        let retry = if self.steps.have_failed() { RETRY } else { PATROL };
+        Ok(wait.min(held).min(retry).min(PATROL))
+    }
+}
+
+fn millis_until(moment_ms: i64, now_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(moment_ms.saturating_sub(now_ms)).unwrap_or(0))
 }

@@ -5,6 +5,7 @@
 //! lane that is not running is plain data here; nothing is locked.
 
 mod lane;
+mod loads;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use super::clock::Clock;
 use super::ports::{AlertStore, HistoryLoader, PortResult, RuleRunner};
 use super::signals::AlertSignals;
 use lane::{Lane, Turn};
+use loads::{Loaded, Loads};
 
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
@@ -35,8 +37,16 @@ pub struct EngineSettings {
     pub kept_behind: usize,
     /// One rule, one observation. The plugin host has a shorter deadline of its own; this one guards against its failing.
     pub rule_deadline: Duration,
-    /// For reading a service's history back. Judging goes on without it after that: paging never waits for the results.
+    /// Histories read back at the same time; the results keep as many readers for alerting.
+    pub history_loads_at_once: usize,
+    /// For reading one service's history back, from when its turn came.
     pub history_deadline: Duration,
+    /// How long observations wait for the history. After that, rules that look back no further than what is known go on
+    /// without it: paging never waits for the results.
+    pub history_patience: Duration,
+    /// Before a history that could not be read is read again; doubles up to the longest, and a quarter of it is left to chance.
+    pub history_first_retry: Duration,
+    pub history_longest_retry: Duration,
     /// Before a transition whose commit failed is tried again; doubles up to `longest_retry`.
     pub first_retry: Duration,
     pub longest_retry: Duration,
@@ -54,7 +64,11 @@ impl Default for EngineSettings {
             judged_behind: 32,
             kept_behind: 1_024,
             rule_deadline: Duration::from_secs(30),
-            history_deadline: Duration::from_secs(10),
+            history_loads_at_once: crate::store::results::ALERTING_READERS as usize,
+            history_deadline: Duration::from_secs(30),
+            history_patience: Duration::from_secs(2),
+            history_first_retry: Duration::from_secs(2),
+            history_longest_retry: Duration::from_secs(300),
             first_retry: Duration::from_secs(1),
             longest_retry: Duration::from_secs(30),
             grace: Duration::from_secs(5),
@@ -78,10 +92,13 @@ pub struct AlertEngine {
     stalls: HashMap<String, Stall>,
     /// Lanes that have something to do and are not running, in the order in which they came to it.
     ready: VecDeque<String>,
-    /// Lanes with a transition to be committed again, and when.
+    /// Lanes with a transition to be committed again, or observations that have waited long enough for a history, and when.
     retries: BTreeSet<(Instant, String)>,
     turns: JoinSet<Lane>,
     running: HashMap<Id, String>,
+    loads: Loads,
+    /// Services with rules that lack a part of their history.
+    partial: HashSet<String>,
 }
 
 /// What the store has of before: open alerts, and what rules remember with their keys and services.
@@ -90,8 +107,8 @@ type Kept = (Vec<Alert>, Vec<(String, String, RuleMemory)>);
 /// What lanes share.
 struct Core {
     deps: EngineDeps,
-    /// Channels known to be in the store. An id stands for its settings, so once is enough.
-    kept_channels: std::sync::Mutex<HashSet<ChannelId>>,
+    /// Channels known to be in the store, by the version of the catalog.
+    kept_channels: std::sync::Mutex<(u64, HashSet<ChannelId>)>,
 }
 
 /// A lane's place: its state while it is not running, and what waits for it.
@@ -100,12 +117,16 @@ struct Stall {
     lane: Option<Lane>,
     running: bool,
     queue: VecDeque<Arc<Observation>>,
+    /// Why the last run of its probes gave no answer, if it did not.
+    broken: Option<String>,
     /// Has to look at the catalog or at a failed commit, even without an observation.
     due: bool,
     /// Has to judge the rules that look at the passing of time, as of this moment.
     tick_ms: Option<UnixMillis>,
     /// Has to look for rules that have said nothing for too long, as of this moment.
     silence_ms: Option<UnixMillis>,
+    /// What was read back of its history.
+    loaded: Vec<Loaded>,
     queued: bool,
     retry_at: Option<Instant>,
     failures: u32,
@@ -113,7 +134,14 @@ struct Stall {
 
 impl Stall {
     fn has_work(&self) -> bool {
-        self.due || self.tick_ms.is_some() || self.silence_ms.is_some() || !self.queue.is_empty()
+        let is_news = self.tick_ms.is_some() || self.silence_ms.is_some() || !self.queue.is_empty();
+        self.due || !self.loaded.is_empty() || (is_news && !self.is_held())
+    }
+
+    /// Its history is expected any moment.
+    fn is_held(&self) -> bool {
+        let held_until = self.lane.as_ref().and_then(Lane::held_until);
+        self.loaded.is_empty() && held_until.is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -126,6 +154,8 @@ impl AlertEngine {
             retries: BTreeSet::new(),
             turns: JoinSet::new(),
             running: HashMap::new(),
+            loads: Loads::default(),
+            partial: HashSet::new(),
         }
     }
 
@@ -154,7 +184,8 @@ impl AlertEngine {
         let mut tick_at = self.next_tick();
         loop {
             self.start_turns(&current);
-            let retry_at = self.retries.first().map(|(at, _)| *at);
+            self.loads.start(&self.core);
+            let (retry_at, load_at) = (self.retries.first().map(|(at, _)| *at), self.loads.next(&self.core));
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -166,6 +197,8 @@ impl AlertEngine {
                     }
                     Err(_) => published = false,
                 },
+                Some(loaded) = self.loads.ended() => self.take_loaded(loaded),
+                () = sleep_until(load_at), if load_at.is_some() => {}
                 () = sleep_until(retry_at), if retry_at.is_some() => self.retry_due(),
                 () = tokio::time::sleep_until(tick_at) => {
                     self.tick(&current);
@@ -218,6 +251,9 @@ impl AlertEngine {
     fn accept(&mut self, observation: Arc<Observation>, catalog: &Catalog) {
         // A run that did not take place, or whose check broke, is no news of the service: its alerts stay as they are.
         if observation.is_check_broken() {
+            if let Some(stall) = self.stalls.get_mut(&observation.service) {
+                stall.broken = observation.failure.as_ref().map(|failure| failure.message.clone());
+            }
             return;
         }
         let slug = observation.service.clone();
@@ -226,6 +262,7 @@ impl AlertEngine {
             return;
         }
         let stall = self.stalls.entry(slug.clone()).or_default();
+        stall.broken = None;
         stall.queue.push_back(observation);
         if stall.queue.len() > self.core.deps.settings.kept_behind {
             stall.queue.pop_front();
@@ -292,6 +329,13 @@ impl AlertEngine {
         i64::try_from(self.core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
+    fn take_loaded(&mut self, (slug, loaded): (String, Loaded)) {
+        if let Some(stall) = self.stalls.get_mut(&slug) {
+            stall.loaded.push(loaded);
+        }
+        self.make_ready(&slug);
+    }
+
     fn retry_due(&mut self) {
         let now = Instant::now();
         while self.retries.first().is_some_and(|(at, _)| *at <= now) {
@@ -311,17 +355,22 @@ impl AlertEngine {
             stall.queued = false;
             stall.running = true;
             stall.due = false;
-            let (tick_ms, silence_ms) = (stall.tick_ms.take(), stall.silence_ms.take());
-            let behind = stall.queue.len().saturating_sub(self.core.deps.settings.judged_behind);
+            let is_held = stall.is_held();
+            let (tick_ms, silence_ms) =
+                if is_held { (None, None) } else { (stall.tick_ms.take(), stall.silence_ms.take()) };
+            let most = if is_held { usize::MAX } else { self.core.deps.settings.judged_behind };
+            let behind = stall.queue.len().saturating_sub(most);
             if behind > 0 {
                 metrics::counter!("extrack_alert_evaluations_coalesced_total").increment(behind as u64);
             }
             let turn = Turn {
                 remembered: stall.queue.drain(..behind).collect(),
-                judged: stall.queue.pop_front(),
+                judged: if is_held { None } else { stall.queue.pop_front() },
                 waiting: stall.queue.iter().map(|observation| observation.run_id).collect(),
                 tick_ms,
                 silence_ms,
+                loaded: std::mem::take(&mut stall.loaded),
+                broken: stall.broken.clone(),
                 catalog: Arc::clone(catalog),
             };
             // Taken away by a panic: begins anew with what the stores know.
@@ -343,19 +392,30 @@ impl AlertEngine {
         if let Some(at) = stall.retry_at.take() {
             self.retries.remove(&(at, slug.clone()));
         }
-        let lane = lane.unwrap_or_else(|error| {
+        let mut lane = lane.unwrap_or_else(|error| {
             tracing::error!(service = slug, %error, "judging an observation panicked, the alerts are read again");
             Lane::lost(slug.clone())
         });
+        lane.take_returned().into_iter().rev().for_each(|observation| stall.queue.push_front(observation));
         let settings = &self.core.deps.settings;
+        let mut retry_at = lane.held_until().filter(|until| Instant::now() < *until);
         if lane.is_settled() {
             stall.failures = 0;
         } else {
             let wait = settings.first_retry.saturating_mul(1 << stall.failures.min(16)).min(settings.longest_retry);
             stall.failures += 1;
             let at = Instant::now() + wait;
-            stall.retry_at = Some(at);
-            self.retries.insert((at, slug.clone()));
+            retry_at = Some(retry_at.map_or(at, |held| held.min(at)));
+        }
+        stall.retry_at = retry_at;
+        self.retries.extend(retry_at.map(|at| (at, slug.clone())));
+        if let Some((request, after)) = lane.history_request(&self.core) {
+            self.loads.push(request, after);
+        }
+        let was_partial =
+            if lane.is_partial() { !self.partial.insert(slug.clone()) } else { self.partial.remove(&slug) };
+        if was_partial != lane.is_partial() {
+            metrics::gauge!("extrack_alert_histories_missing").set(self.partial.len() as f64);
         }
         if lane.is_idle() && !stall.has_work() {
             self.stalls.remove(&slug);
@@ -371,8 +431,16 @@ impl AlertEngine {
         let rest = async {
             loop {
                 self.start_turns(catalog);
-                let Some(ended) = self.turns.join_next_with_id().await else { break };
-                self.end_turn(ended);
+                self.loads.start(&self.core);
+                let retry_at = self.retries.first().map(|(at, _)| *at);
+                let is_held = self.stalls.values().any(|stall| stall.is_held() && !stall.queue.is_empty());
+                tokio::select! {
+                    biased;
+                    Some(ended) = self.turns.join_next_with_id() => self.end_turn(ended),
+                    Some(loaded) = self.loads.ended(), if is_held => self.take_loaded(loaded),
+                    () = sleep_until(retry_at), if is_held && retry_at.is_some() => self.retry_due(),
+                    else => break,
+                }
             }
         };
         if tokio::time::timeout(grace, rest).await.is_err() {

@@ -1,6 +1,7 @@
 //! Carries alert events from the control store to the results, where they can be queried.
 //!
-//! It follows the sequence of their ids, so that a crash between the two stores loses and repeats nothing.
+//! It follows the sequence of their ids, and the results leave out what they have, so that a crash between the two stores
+//! loses and repeats nothing. Nothing waits for it: events stay in the control store while the results do not take them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +34,20 @@ impl EventCopy {
     pub async fn run(self, shutdown: CancellationToken) {
         // Unknown until the results have answered.
         let mut copied = None;
+        let mut is_failing = false;
         loop {
             let wait = match self.copy(&mut copied).await {
-                Ok(()) => PATROL,
+                Ok(()) => {
+                    if std::mem::take(&mut is_failing) {
+                        tracing::info!("alert events are copied to the results again");
+                    }
+                    PATROL
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "alert events can't be copied to the results, they are tried again");
+                    // Said once: an outage of the results may last.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "alert events can't be copied to the results; they are kept and tried again");
+                    }
                     RETRY
                 }
             };
@@ -56,22 +66,36 @@ impl EventCopy {
     async fn copy(&self, copied: &mut Option<i64>) -> PortResult<()> {
         let mut last = match *copied {
             Some(id) => id,
-            None => self.results.alert_event_last_id().await?,
+            None => self.watermark().await?,
         };
         loop {
             *copied = Some(last);
             let events = self.store.alert_event_after(last, BATCH).await?;
             let is_all = events.len() < BATCH as usize;
-            for (event, alert) in events {
-                let id = event.id;
-                self.results.alert_event_append(event, alert).await?;
-                last = id;
+            if let Some((event, _)) = events.last() {
+                last = event.id;
+                self.results.alert_event_append(events).await?;
                 *copied = Some(last);
             }
             if is_all {
                 return Ok(());
             }
         }
+    }
+
+    /// The last event that both stores have. A control store that was made anew or restored counts from where it was, beside
+    /// results that know higher ids: then all of its events are offered, and the results leave out what they have.
+    async fn watermark(&self) -> PortResult<i64> {
+        let Some((id, ts_ms)) = self.results.alert_event_last().await? else { return Ok(0) };
+        let found = self.store.alert_event_after(id - 1, 1).await?;
+        let is_same = found.first().is_some_and(|(event, _)| (event.id, event.ts_ms) == (id, ts_ms));
+        if !is_same {
+            tracing::info!(
+                id,
+                "the last alert event of the results is not in the control store; all events are compared"
+            );
+        }
+        Ok(if is_same { id } else { 0 })
     }
 }
 
@@ -82,10 +106,10 @@ mod tests {
     use crate::alerts::lifecycle;
     use crate::alerts::ports::Transition;
 
-    async fn commit_one(store: &FakeStore) {
+    async fn commit_one(store: &FakeStore, now_ms: i64) {
         let name = format!("Down {}", store.state().events.len());
         let rule = crate::alerts::fakes::rule("shop-api", &name);
-        let judged = lifecycle::judge(None, &Default::default(), &crate::alerts::fakes::breached(), &rule, 0);
+        let judged = lifecycle::judge(None, &Default::default(), &crate::alerts::fakes::breached(), &rule, now_ms);
         let change = judged.change.expect("must fire");
         let (alert, event) = (change.alert, change.event);
         let transition = Transition { alert, event, groups: vec![], is_news: false, memory: None, escalation: None };
@@ -96,11 +120,11 @@ mod tests {
     async fn copies_each_event_once_over_a_restart() {
         let (store, results, signals) = (FakeStore::default(), FakeResults::default(), AlertSignals::default());
         for round in 1..=3 {
-            commit_one(&store).await;
+            commit_one(&store, 0).await;
             let shutdown = CancellationToken::new();
             let copy = EventCopy::new(Arc::new(store.clone()), Arc::new(results.clone()), signals.clone());
             let task = tokio::spawn(copy.run(shutdown.clone()));
-            commit_one(&store).await;
+            commit_one(&store, 0).await;
             results.fail_next(1);
             signals.wake_all();
             wait_until(|| results.events().len() == round * 2).await;
@@ -109,5 +133,24 @@ mod tests {
         }
         let ids: Vec<i64> = results.events().iter().map(|event| event.id).collect();
         assert_eq!(ids, (1..=6).collect::<Vec<_>>());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_control_store_made_anew_beside_kept_results_has_its_first_events_copied() {
+        let results = FakeResults::default();
+        let mut copied = 0;
+        for (store, events) in [(FakeStore::default(), 5), (FakeStore::default(), 2)] {
+            for _ in 0..events {
+                copied += 1;
+                commit_one(&store, copied * 1_000).await;
+            }
+            let shutdown = CancellationToken::new();
+            let copy = EventCopy::new(Arc::new(store), Arc::new(results.clone()), AlertSignals::default());
+            let task = tokio::spawn(copy.run(shutdown.clone()));
+            wait_until(|| results.events().len() == copied as usize).await;
+            shutdown.cancel();
+            task.await.unwrap();
+        }
+        let ids: Vec<i64> = results.events().iter().map(|event| event.id).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 1, 2]);
     }
 }

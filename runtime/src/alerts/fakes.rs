@@ -1,6 +1,7 @@
 //! Stand-ins for the stores and the plugin host, for tests only. They keep to the contracts in `ports`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -97,6 +98,26 @@ pub(super) fn alert(id: i64, service: &str) -> Alert {
     }
 }
 
+pub(super) fn service(slug: &str) -> Service {
+    Service {
+        slug: slug.to_owned(),
+        name: slug.to_owned(),
+        kind: "REST".to_owned(),
+        base_url: format!("https://{slug}"),
+        health_endpoint: None,
+        tags: vec![],
+        labels: BTreeMap::new(),
+        depends_on: vec![],
+        owner: None,
+        description: None,
+        origin: Origin::File,
+        allow_private: false,
+        credentials: vec![],
+        probes: vec![],
+        webhooks: vec![],
+    }
+}
+
 pub(super) fn notification(created_ms: UnixMillis) -> Notification {
     Notification {
         id: 1,
@@ -149,19 +170,23 @@ pub(super) async fn wait_until(holds: impl Fn() -> bool) {
     panic!("did not come to hold within two days");
 }
 
-/// Follows tokio's clock, paused or not.
+/// Follows tokio's clock, paused or not, unless it is set back.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FakeClock(Instant);
+pub(super) struct FakeClock(Instant, &'static AtomicI64);
 
 impl FakeClock {
     pub(super) fn new() -> Self {
-        Self(Instant::now())
+        Self(Instant::now(), Box::leak(Box::default()))
+    }
+
+    pub(super) fn set_back(&self, ms: i64) {
+        self.1.fetch_add(ms, Ordering::Relaxed);
     }
 }
 
 impl Clock for FakeClock {
     fn now_ms(&self) -> UnixMillis {
-        EPOCH_MS + self.0.elapsed().as_millis() as i64
+        EPOCH_MS + self.0.elapsed().as_millis() as i64 - self.1.load(Ordering::Relaxed)
     }
 }
 
@@ -215,12 +240,17 @@ impl FakeStore {
 
 impl StoreState {
     fn remember(&mut self, rule: &str, service: &str, change: MemoryChange) {
+        if change == MemoryChange::Forgotten {
+            self.memories.remove(rule);
+            return;
+        }
         let (_, memory) = self.memories.entry(rule.to_owned()).or_insert((service.to_owned(), RuleMemory::default()));
         match change {
             MemoryChange::Held => memory.is_held = true,
             MemoryChange::Judged { memory: judged, is_released } => {
                 *memory = RuleMemory { is_held: memory.is_held && !is_released, ..judged };
             }
+            MemoryChange::Forgotten => {}
         }
     }
 
@@ -257,7 +287,9 @@ impl StoreState {
         let event = AlertEvent { id: self.events.len() as i64 + 1, alert: id, ts_ms, from, to, actor, reason };
         self.events.push(event.clone());
         self.note_change(&event, is_news);
-        for draft in groups {
+        let is_member = |group: &&AlertGroup| group.members.iter().any(|member| member.alert.id == id);
+        let told: Vec<ChannelId> = self.groups.iter().filter(is_member).map(|group| group.channel.clone()).collect();
+        for draft in groups.into_iter().filter(|draft| !told.contains(&draft.channel)) {
             assert!(self.channels.contains_key(&draft.channel), "the channel is not in the store");
             self.join(draft, &alert);
         }
@@ -507,8 +539,12 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        async { Ok(self.state().groups.iter().filter_map(|group| group.flush_at_ms).min()) }.boxed()
+    fn group_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        async move {
+            let moments = self.state().groups.iter().filter_map(|group| group.flush_at_ms).collect::<Vec<_>>();
+            Ok(moments.into_iter().filter(|at_ms| *at_ms > after_ms).min())
+        }
+        .boxed()
     }
 
     fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
@@ -529,22 +565,44 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>> {
+    fn alert_mute(&self, changes: Vec<MuteChange>) -> BoxFuture<'_, PortResult<Vec<Committed>>> {
         async move {
             let mut state = self.state();
-            let to = change.to();
-            let found = state.alerts.get_mut(&change.alert.0).filter(|alert| alert.state == change.from);
-            let Some(alert) = found else { return Ok(None) };
-            (alert.state, alert.suppressed_by) = (to, change.suppressed_by);
-            let alert = alert.clone();
-            let (id, from) = (state.events.len() as i64 + 1, Some(change.from));
-            let MuteChange { actor, reason, ts_ms, .. } = change;
-            let event = AlertEvent { id, alert: alert.id, ts_ms, from, to, actor, reason };
-            state.events.push(event.clone());
-            state.note_change(&event, false);
-            Ok(Some(Committed { alert, event }))
+            let mut committed = Vec::new();
+            for change in changes {
+                let to = change.to();
+                let found = state.alerts.get_mut(&change.alert.0).filter(|alert| alert.state == change.from);
+                let Some(alert) = found else { continue };
+                (alert.state, alert.suppressed_by) = (to, change.suppressed_by);
+                let alert = alert.clone();
+                let (id, from) = (state.events.len() as i64 + 1, Some(change.from));
+                let MuteChange { actor, reason, ts_ms, .. } = change;
+                let event = AlertEvent { id, alert: alert.id, ts_ms, from, to, actor, reason };
+                state.events.push(event.clone());
+                state.note_change(&event, false);
+                committed.push(Committed { alert, event });
+            }
+            Ok(committed)
         }
         .boxed()
+    }
+
+    /// No escalation ever begins here; they are tested on the real store.
+    fn escalation_due_after(
+        &self,
+        _now_ms: UnixMillis,
+        _after: (UnixMillis, i64),
+        _limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<Escalation>>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn escalation_next_due(&self, _after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        async { Ok(None) }.boxed()
+    }
+
+    fn escalation_take(&self, _step: StepTaken, _now_ms: UnixMillis) -> BoxFuture<'_, PortResult<bool>> {
+        async { Ok(false) }.boxed()
     }
 
     fn silence_notice(
@@ -582,18 +640,44 @@ impl AlertStore for FakeStore {
         async move { Ok(self.state().channels.get(&id).cloned()) }.boxed()
     }
 
+    fn channel_follow(
+        &self,
+        current: BTreeMap<ChannelId, Arc<Channel>>,
+        _now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<ChannelsFollowed>> {
+        async move {
+            let mut state = self.state();
+            for (id, channel) in &current {
+                state.channels.entry(id.clone()).and_modify(|kept| *kept = (**channel).clone());
+            }
+            Ok(ChannelsFollowed::default())
+        }
+        .boxed()
+    }
+
     fn notification_due_after(
         &self,
         now_ms: UnixMillis,
         after: (UnixMillis, i64),
         limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
+    ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>> {
         async move {
             let first = self.state().first_in_line().into_iter();
             let wanted = |row: &Notification| row.next_attempt_ms <= now_ms && (row.next_attempt_ms, row.id) > after;
-            Ok(first.filter(wanted).take(limit as usize).collect())
+            let due = |row: Notification| DueNotification {
+                id: row.id,
+                channel: row.channel,
+                group_key: row.group_key,
+                reason: row.reason,
+                next_attempt_ms: row.next_attempt_ms,
+            };
+            Ok(first.filter(wanted).take(limit as usize).map(due).collect())
         }
         .boxed()
+    }
+
+    fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>> {
+        async move { Ok(self.state().notifications.iter().find(|row| row.id == id).cloned()) }.boxed()
     }
 
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
@@ -739,22 +823,46 @@ impl RuleRunner for FakeRules {
 #[derive(Clone, Default)]
 pub(super) struct FakeHistory {
     pub(super) recorded: Arc<Mutex<Vec<Observation>>>,
-    pub(super) is_broken: bool,
+    behaviour: Arc<Mutex<Reading>>,
+    /// Services in the order in which they were read.
+    loads: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Reading {
+    #[default]
+    Works,
+    Fails,
+    Hangs,
+}
+
+impl FakeHistory {
+    pub(super) fn set(&self, behaviour: Reading) {
+        *lock(&self.behaviour) = behaviour;
+    }
+
+    pub(super) fn loads(&self) -> Vec<String> {
+        lock(&self.loads).clone()
+    }
 }
 
 impl HistoryLoader for FakeHistory {
     fn load<'a>(
         &'a self,
         service: &'a str,
-        since_ms: UnixMillis,
+        (since_ms, until_ms): (UnixMillis, UnixMillis),
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
         async move {
-            if self.is_broken {
-                return broken();
+            lock(&self.loads).push(service.to_owned());
+            let behaviour = *lock(&self.behaviour);
+            match behaviour {
+                Reading::Works => {}
+                Reading::Fails => return broken(),
+                Reading::Hangs => std::future::pending().await,
             }
             let recorded = lock(&self.recorded);
-            let wanted = |run: &&Observation| run.service == service && run.ts_ms >= since_ms;
+            let wanted = |run: &&Observation| run.service == service && (since_ms..until_ms).contains(&run.ts_ms);
             Ok(recorded.iter().filter(wanted).take(limit).cloned().collect())
         }
         .boxed()
@@ -845,18 +953,22 @@ impl FakeResults {
 }
 
 impl EventSink for FakeResults {
-    fn alert_event_last_id(&self) -> BoxFuture<'_, PortResult<i64>> {
-        async { Ok(lock(&self.0).0.last().map_or(0, |event| event.id)) }.boxed()
+    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>> {
+        async { Ok(lock(&self.0).0.iter().map(|event| (event.id, event.ts_ms)).max()) }.boxed()
     }
 
-    fn alert_event_append(&self, event: AlertEvent, _alert: Alert) -> BoxFuture<'_, PortResult<()>> {
+    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> BoxFuture<'_, PortResult<()>> {
         async move {
             let mut state = lock(&self.0);
             if state.1 > 0 {
                 state.1 -= 1;
                 return broken();
             }
-            state.0.push(event);
+            for (event, _) in events {
+                if !state.0.iter().any(|known| (known.id, known.ts_ms) == (event.id, event.ts_ms)) {
+                    state.0.push(event);
+                }
+            }
             Ok(())
         }
         .boxed()

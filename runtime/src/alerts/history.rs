@@ -10,7 +10,7 @@ mod steps;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::domain::{
@@ -23,6 +23,9 @@ use steps::Steps;
 
 /// Half a day at one run every 10 s: 70 KB. What is older is counted by slots.
 pub const MAX_SAMPLES: usize = 4_320;
+
+/// Samples kept however old they are, because a rule may count runs in a row, whatever its windows are: a kilobyte.
+pub const LEAST_SAMPLES: usize = 64;
 
 /// Steps of a span: six weeks by the hour.
 pub const MAX_BUCKETS: usize = 1_000;
@@ -38,7 +41,7 @@ pub const MAX_WHOLE: usize = 1_000;
 
 /// Runs of several probes end in another order than they began; no run takes longer than this. An observation that is
 /// older still means that the clock was set back.
-const REORDER_MS: i64 = 10 * 60 * 1_000;
+pub const REORDER_MS: i64 = 10 * 60 * 1_000;
 
 /// A run speaks for the time until the next is due, and for one more interval because runs are late.
 const INTERVALS_COVERED: u64 = 2;
@@ -114,6 +117,10 @@ pub struct ServiceHistory {
     watched_since_ms: Option<UnixMillis>,
     /// The most observations a rule has asked for so far.
     asked: Arc<AtomicUsize>,
+    /// By how much what is in here was moved back with the clock.
+    set_back_ms: i64,
+    /// What was before is not known: set once a rule has asked for it without a window.
+    beyond: Option<Arc<AtomicBool>>,
 }
 
 impl ServiceHistory {
@@ -130,6 +137,8 @@ impl ServiceHistory {
             rate_limits: RateLimits::default(),
             watched_since_ms: None,
             asked: Arc::default(),
+            set_back_ms: 0,
+            beyond: None,
         }
     }
 
@@ -151,6 +160,17 @@ impl ServiceHistory {
         self.watched_since_ms = Some(since_ms);
     }
 
+    /// The clock was set back: what is in here moves with it, so that it stays as long ago as it is. What is counted by slots
+    /// of time stays where it is.
+    pub fn set_back(&mut self, by_ms: i64) {
+        let moved = |run: &Arc<Observation>| Arc::new(Observation { ts_ms: run.ts_ms - by_ms, ..run.as_ref().clone() });
+        self.now_ms -= by_ms;
+        self.samples.iter_mut().for_each(|sample| sample.ts_ms -= by_ms);
+        self.whole.iter_mut().for_each(|run| *run = moved(run));
+        self.latest.iter_mut().flatten().for_each(|run| *run = moved(run));
+        self.set_back_ms += by_ms;
+    }
+
     /// Takes in runs from before all others, which were counted elsewhere.
     pub fn add_groups(&mut self, groups: &[RunGroup]) {
         let latest_ms = groups.iter().map(|group| group.start_ms).max().unwrap_or_default();
@@ -162,9 +182,48 @@ impl ServiceHistory {
         }
     }
 
+    /// Puts a history behind this one, none of whose runs is in here.
+    pub fn append(&mut self, later: &ServiceHistory) {
+        let positions: Vec<ProbeIndex> =
+            later.probes.iter().map(|probe| position_of(&mut self.probes, probe)).collect();
+        let position = |probe: ProbeIndex| positions.get(usize::from(probe)).copied().unwrap_or(probe);
+        if later.now_ms > 0 {
+            self.now_ms = later.now_ms;
+        }
+        if !later.older.is_empty() {
+            let older = Arc::make_mut(&mut self.older);
+            older.age(self.now_ms, UnixMillis::MIN);
+            older.append(&later.older, position);
+        }
+        self.samples.extend(later.samples.iter().map(|sample| Sample { probe: position(sample.probe), ..*sample }));
+        self.latest.resize(self.probes.len().max(self.latest.len()), None);
+        for (probe, latest) in later.latest.iter().enumerate().filter(|(_, latest)| latest.is_some()) {
+            if let Some(place) = positions.get(probe).and_then(|probe| self.latest.get_mut(usize::from(*probe))) {
+                place.clone_from(latest);
+            }
+        }
+        self.rate_limits.append(&later.rate_limits);
+        self.whole.extend(later.whole.iter().cloned());
+        (self.asked, self.watched_since_ms) = (Arc::clone(&later.asked), later.watched_since_ms);
+        self.trim();
+    }
+
     /// The same history at a later moment: nothing has happened since.
     pub fn at(&self, now_ms: UnixMillis) -> Self {
         Self { now_ms: self.now_ms.max(now_ms), ..self.clone() }
+    }
+
+    /// The same, where something from before is missing, and whether a rule asked for it without a window: how many runs in a
+    /// row have failed, say.
+    pub fn cut(&self) -> (Self, Arc<AtomicBool>) {
+        let beyond = Arc::new(AtomicBool::new(false));
+        (Self { beyond: Some(Arc::clone(&beyond)), ..self.clone() }, beyond)
+    }
+
+    fn note_beyond(&self) {
+        if let Some(beyond) = &self.beyond {
+            beyond.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes in one run and moves the evaluation to its moment. A run that was missed or whose check broke says nothing about
@@ -214,22 +273,22 @@ impl ServiceHistory {
             whole: self.whole.iter().filter(|observation| is_one(&observation.probe)).cloned().collect(),
             probes: self.probes.clone(),
             asked: self.asked.clone(),
+            set_back_ms: self.set_back_ms,
+            beyond: self.beyond.clone(),
         }
     }
 
     /// Only the last few can be there already: a run is read back from the results and handed over again within seconds.
     fn holds(&self, observation: &Observation) -> bool {
-        self.whole
-            .iter()
-            .rev()
-            .take(WHOLE)
-            .any(|kept| kept.run_id == observation.run_id && kept.ts_ms == observation.ts_ms)
+        self.whole.iter().rev().take(WHOLE).any(|kept| {
+            let apart_ms = observation.ts_ms - kept.ts_ms;
+            kept.run_id == observation.run_id && (apart_ms == 0 || apart_ms == self.set_back_ms)
+        })
     }
 
     fn trim(&mut self) {
         let oldest_ms = self.now_ms.saturating_sub(self.reach.kept_ms());
-        // The latest always stays.
-        while self.samples.len() > 1 {
+        while self.samples.len() > LEAST_SAMPLES {
             if self.samples.front().is_some_and(|sample| sample.ts_ms < oldest_ms) {
                 self.samples.pop_front();
             } else if self.samples.len() > MAX_SAMPLES {
@@ -354,6 +413,9 @@ impl History for ServiceHistory {
 
     fn samples(&self, last: usize) -> Vec<Arc<Observation>> {
         self.asked.fetch_max(last.min(MAX_WHOLE), Ordering::Relaxed);
+        if last > self.whole.len() {
+            self.note_beyond();
+        }
         self.whole.iter().skip(self.whole.len().saturating_sub(last)).cloned().collect()
     }
 
@@ -394,10 +456,15 @@ impl History for ServiceHistory {
     }
 
     fn consecutive_failures(&self) -> u32 {
-        self.samples.iter().rev().take_while(|sample| !sample.status.is_available()).count() as u32
+        let failures = self.samples.iter().rev().take_while(|sample| !sample.status.is_available()).count();
+        if failures == self.samples.len() {
+            self.note_beyond();
+        }
+        failures as u32
     }
 
     fn latest_by_probe(&self) -> Vec<Arc<Observation>> {
+        self.note_beyond();
         let mut latest: Vec<_> = self.latest_ones().cloned().collect();
         latest.sort_by(|one, other| one.probe.cmp(&other.probe));
         latest
@@ -446,6 +513,28 @@ mod tests {
     use crate::domain::{ErrorKind, Failure};
 
     const MINUTE: Duration = Duration::from_secs(60);
+    const EPOCH: i64 = 1_700_000_000_000;
+
+    #[test]
+    fn a_clock_set_back_moves_what_was_seen_along() {
+        use Status::{Error, Healthy};
+        let hour_ms = 3_600_000;
+        let run = |run_id, ts_ms, status| Arc::new(Observation { run_id, ..observation("shop-api", ts_ms, status) });
+        let mut history = ServiceHistory::new(reach(MINUTE * 10));
+        let before = [run(1, hour_ms, Healthy), run(2, hour_ms + 30_000, Healthy), run(3, hour_ms + 60_000, Error)];
+        before.iter().for_each(|run| history.push(run.clone()));
+        history.set_back(hour_ms);
+        history.push(run(4, 90_000, Error));
+        history.push(before[2].clone());
+        assert_eq!((history.now_ms(), history.consecutive_failures()), (90_000, 2), "none of them twice");
+        let counted = |seconds| {
+            let summary = history.summary(Duration::from_secs(seconds));
+            [summary.healthy, summary.errors]
+        };
+        assert_eq!((counted(45), counted(75), counted(105)), ([0, 2], [1, 2], [2, 2]));
+        let stamps: Vec<i64> = history.samples(10).iter().map(|run| run.ts_ms).collect();
+        assert_eq!(stamps, [0, 30_000, 60_000, 90_000], "in the order in which they came");
+    }
 
     fn reach(look_back: Duration) -> Reach {
         Reach { look_back, interval: Duration::from_secs(30) }
@@ -476,6 +565,70 @@ mod tests {
         assert_eq!(summary.unhealthy, 0, "a run at the very beginning belongs to the window before");
         assert_eq!(history.summary(Duration::ZERO), Summary::default());
         assert_eq!(history.consecutive_failures(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_history_put_behind_another_is_the_one_that_was_seen_whole(
+            runs in proptest::collection::vec((1..90_i64, 0..3_usize, 0..4_usize), 1..200),
+            split in 0..200_usize,
+        ) {
+            let mut ts_ms = EPOCH;
+            let runs: Vec<Arc<Observation>> = runs
+                .into_iter()
+                .enumerate()
+                .map(|(index, (after_s, probe, status))| {
+                    ts_ms += after_s * 1_000;
+                    let run = observation("shop-api", ts_ms, Status::ALL[status]);
+                    let probe = ["http", "tls", "dns"][probe].to_owned();
+                    Arc::new(Observation { run_id: index as i64, probe, latency_us: Some(ts_ms as u64 % 7_919), ..run })
+                })
+                .collect();
+            let built = |runs: &[Arc<Observation>]| {
+                let mut history = ServiceHistory::new(reach(30 * MINUTE));
+                runs.iter().for_each(|run| history.push(Arc::clone(run)));
+                history
+            };
+            let (before, behind) = runs.split_at(split.min(runs.len()));
+            let (seen, mut put) = (built(&runs), built(before));
+            put.append(&built(behind));
+            prop_assert_eq!(put.now_ms(), seen.now_ms());
+            for names in [vec!["http"], vec!["tls", "dns"]] {
+                let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+                let (seen, put) = (seen.of_probes(&names), put.of_probes(&names));
+                for window in [MINUTE, 10 * MINUTE, 30 * MINUTE] {
+                    prop_assert_eq!(put.summary(window), seen.summary(window));
+                    prop_assert_eq!(put.latency(window, 0.9), seen.latency(window, 0.9));
+                }
+                prop_assert_eq!(put.consecutive_failures(), seen.consecutive_failures());
+            }
+            let ids = |history: &ServiceHistory| -> Vec<i64> {
+                history.samples(WHOLE).iter().map(|run| run.run_id).collect()
+            };
+            prop_assert_eq!(ids(&put), ids(&seen));
+            let latest = |history: &ServiceHistory| -> Vec<i64> {
+                history.latest_by_probe().iter().map(|run| run.run_id).collect()
+            };
+            prop_assert_eq!(latest(&put), latest(&seen));
+        }
+    }
+
+    #[test]
+    fn a_history_put_behind_another_keeps_what_was_counted_by_slots() {
+        let reach = reach(30 * 24 * 60 * MINUTE);
+        let (mut before, mut behind) = (ServiceHistory::new(reach), ServiceHistory::new(reach));
+        let run = |n: i64| {
+            let probe = if n % 2 == 0 { "http" } else { "tls" }.to_owned();
+            let run = observation("shop-api", EPOCH + n * 30_000, Status::Healthy);
+            Arc::new(Observation { run_id: n, probe, ..run })
+        };
+        (0..1_000).for_each(|n| before.push(run(n)));
+        (1_001..8_001).for_each(|n| behind.push(run(n)));
+        before.append(&behind);
+        let all = 30 * 24 * 60 * MINUTE;
+        assert_eq!(before.summary(all).count, 8_000);
+        assert_eq!(before.of_probes(&["tls".to_owned()]).summary(all).count, 4_000);
     }
 
     #[test]
@@ -565,15 +718,39 @@ mod tests {
     fn stays_small_while_idle_and_bounded_when_busy() {
         let day: Vec<_> = (0..2_880).map(|n| (n * 30, Status::Healthy, Some(1_000))).collect();
         let history = filled(reach(5 * MINUTE), &day);
-        assert!(history.samples.len() <= 13, "{}", history.samples.len());
+        assert!(history.samples.len() <= LEAST_SAMPLES, "{}", history.samples.len());
         assert!(history.whole.len() <= 13, "{}", history.whole.len());
-        assert!(history.bytes() < 2_048, "{}", history.bytes());
+        assert!(history.bytes() < 4_096, "{}", history.bytes());
         assert_eq!(size_of::<Sample>(), 16);
 
         let busy: Vec<_> = (0..MAX_SAMPLES as i64 + 500).map(|n| (n, Status::Healthy, None)).collect();
         let history = filled(reach(Duration::from_secs(30 * 86_400)), &busy);
         assert_eq!(history.samples.len(), MAX_SAMPLES);
         assert_eq!(history.whole.len(), WHOLE);
+    }
+
+    #[test]
+    fn runs_in_a_row_are_counted_beyond_the_windows_of_the_rules() {
+        let runs: Vec<_> =
+            (0..50).map(|n| (n * 30, if n == 0 { Status::Healthy } else { Status::Error }, None)).collect();
+        let history = filled(reach(Duration::ZERO), &runs);
+        assert_eq!(history.consecutive_failures(), 49);
+        assert_eq!(history.summary(MINUTE).count, 2);
+    }
+
+    #[test]
+    fn a_cut_history_notes_that_a_rule_asked_for_what_is_missing() {
+        let runs = [(0, Status::Healthy, None), (30, Status::Error, None)];
+        let asks = |runs: &[(i64, Status, Option<u64>)], ask: fn(&ServiceHistory)| {
+            let (history, beyond) = filled(reach(MINUTE), runs).cut();
+            ask(&history.of_probes(&["health".to_owned()]));
+            beyond.load(Ordering::Relaxed)
+        };
+        assert!(!asks(&runs, |history| assert_eq!(history.consecutive_failures(), 1)));
+        assert!(asks(&runs[1..], |history| assert_eq!(history.consecutive_failures(), 1)), "there may have been more");
+        assert!(!asks(&runs, |history| assert_eq!(history.samples(2).len(), 2)));
+        assert!(asks(&runs, |history| assert_eq!(history.samples(3).len(), 2)));
+        assert!(!asks(&runs, |history| assert!(history.latest().is_some() && history.summary(MINUTE).count == 2)));
     }
 
     #[test]

@@ -123,6 +123,7 @@ fn judge_as(
         Some(alert) if is_breach && alert.marks.no_data && !no_data => Some(judged_again(alert, finding, now_ms)),
         Some(_) => None,
     };
+    let change = change.or_else(|| current.and_then(|alert| reassessed(alert, rule, now_ms)));
     let change = change.map(|mut change| {
         // A silence that outlasts the duration fires as what it is.
         if no_data && is_breach && !is_fired {
@@ -229,6 +230,19 @@ fn begins_to_flap(alert: &Alert, memory: &RuleMemory, now_ms: UnixMillis) -> Cha
 
 fn flapping_text(memory: &RuleMemory) -> String {
     format!("flapping: it changed {} times in the last 20 judgements", memory.changes.count_ones())
+}
+
+/// The rule was edited: whoever knows of the alert is told of it only if it became worse.
+fn reassessed(alert: &Alert, rule: &AlertRule, now_ms: UnixMillis) -> Option<Change> {
+    if rule.severity == alert.severity {
+        return None;
+    }
+    let draft = AlertDraft { severity: rule.severity, updated_ms: now_ms, ..draft_of(alert) };
+    let is_news = alert.state == AlertState::Firing && rule.severity > alert.severity;
+    let (now, before) = (rule.severity.as_str(), alert.severity.as_str());
+    let reason = format!("its rule was edited: the severity is {now}, and was {before}");
+    let event = event(Some(alert.state), &draft, ENGINE, &reason, now_ms);
+    Some(Change { alert: draft, event, notify: is_news.then_some(NotificationStatus::Firing) })
 }
 
 /// It goes on as any other.

@@ -1,6 +1,7 @@
 //! What alerting needs from outside. The control store, the results and the plugin host stand behind these traits;
 //! `stores` has the first two.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::domain::{
     Maintenance, Message, MuteChange, Notification, Observation, Receipt, RuleMemory, RunGroup, UnixMillis, Verdict,
 };
 pub use crate::store::control::{
-    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EscalationDraft, EventDraft, MemoryChange, StoredSilence,
-    Transition,
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, ChannelsFollowed, DueNotification, Escalation, EscalationDraft,
+    EventDraft, MemoryChange, StepTaken, StoredSilence, Transition,
 };
 pub use crate::store::results::GroupSpan;
 
@@ -86,16 +87,31 @@ pub trait AlertStore: Send + Sync + 'static {
 
     /// Groups whose moment has come, longest due first, with all their alerts.
     fn group_due(&self, now_ms: UnixMillis, limit: u32) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>>;
-    /// When the next group is due.
-    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
+    /// When the next group is due that was not at a moment.
+    fn group_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
     /// In one transaction: messages and what is left of the groups. Groups to which something happened since they were read
     /// stay as they are. Answers how many messages were made.
     fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>>;
 
-    /// Silences that have not ended, and the windows made over the API.
+    /// All silences and windows made over the API that have not ended; what can't be read of them is left out and reported.
     fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>>;
-    /// None when the alert is no longer in the state that the change starts from.
-    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>>;
+    /// In one transaction. Returns what was changed: not the alerts that are no longer in the state that their change starts from.
+    fn alert_mute(&self, changes: Vec<MuteChange>) -> BoxFuture<'_, PortResult<Vec<Committed>>>;
+
+    /// Steps of firing alerts whose moment has come, longest due first, a page of them: those behind one that was due at a moment
+    /// and belongs to an alert.
+    fn escalation_due_after(
+        &self,
+        now_ms: UnixMillis,
+        after: (UnixMillis, i64),
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<Escalation>>>;
+    /// When the next step is due that was not at a moment.
+    fn escalation_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
+    /// In one transaction: where the escalation stands, the messages, the alert's history. False: the alert does not fire any
+    /// more, or something happened to its escalation since it was read.
+    fn escalation_take(&self, step: StepTaken, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<bool>>;
+
     /// Notes in the history of each alert that its silence ends soon. False when that was done before.
     fn silence_notice(
         &self,
@@ -108,6 +124,12 @@ pub trait AlertStore: Send + Sync + 'static {
     /// Keeps a channel, so that it can be told even after it left the configuration.
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>>;
     fn channel_get(&self, id: ChannelId) -> BoxFuture<'_, PortResult<Option<Channel>>>;
+    /// Brings the kept channels in line with the configuration. What waits for one whose settings changed is due at once.
+    fn channel_follow(
+        &self,
+        current: BTreeMap<ChannelId, Arc<Channel>>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<ChannelsFollowed>>;
 
     /// Waiting notifications whose moment has come, longest overdue first, a page of them: those behind one that was next
     /// due at a moment and has an id. Never one before which another one of the same group and channel still waits.
@@ -116,7 +138,9 @@ pub trait AlertStore: Send + Sync + 'static {
         now_ms: UnixMillis,
         after: (UnixMillis, i64),
         limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<Notification>>>;
+    ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>>;
+    /// With what it says.
+    fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>>;
     /// When the next waiting notification is due.
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>>;
     /// In one transaction: the attempt's row and what it makes of the notification. The next attempt's moment counts while
@@ -159,11 +183,12 @@ pub trait RuleRunner: Send + Sync + 'static {
 
 /// Reads back what was recorded before.
 pub trait HistoryLoader: Send + Sync + 'static {
-    /// The newest `limit` observations of the service since a moment, oldest first.
+    /// The newest `limit` observations of the service from one moment on and before another, oldest first. Reading ends when the
+    /// answer is no longer waited for.
     fn load<'a>(
         &'a self,
         service: &'a str,
-        since_ms: UnixMillis,
+        between: (UnixMillis, UnixMillis),
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>>;
     /// Runs from before those, counted by slots of time.
@@ -181,7 +206,8 @@ pub trait Notifier: Send + Sync + 'static {
 
 /// Where alert events can be queried.
 pub trait EventSink: Send + Sync + 'static {
-    /// The last one that is there for good; 0 if there is none.
-    fn alert_event_last_id(&self) -> BoxFuture<'_, PortResult<i64>>;
-    fn alert_event_append(&self, event: AlertEvent, alert: Alert) -> BoxFuture<'_, PortResult<()>>;
+    /// Id and moment of the last one that is there for good.
+    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>>;
+    /// Those that are there already are left out, by id and moment.
+    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> BoxFuture<'_, PortResult<()>>;
 }

@@ -1,12 +1,13 @@
 //! What the engine says right after a commit. All of it may be lost without harm: the control store holds the truth.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 
 use super::standing::RuleStandings;
-use crate::domain::{Alert, AlertEvent, UnixMillis};
+use super::unrecorded::Unrecorded;
+use crate::domain::{Alert, AlertEvent, ClockJumps, UnixMillis};
 
 /// Changes a slow listener may fall behind by before it has to read the store again.
 const CHANGES_KEPT: usize = 1_024;
@@ -18,10 +19,13 @@ pub struct AlertChange {
     pub event: Arc<AlertEvent>,
 }
 
-#[derive(Debug, Clone)]
+/// Looks whether something outside of alerting is stuck, and says what.
+type Stalled = dyn Fn() -> Option<String> + Send + Sync;
+
+#[derive(Clone)]
 pub struct AlertSignals {
     changes: broadcast::Sender<AlertChange>,
-    /// Wakes the dispatcher.
+    /// Wakes the dispatcher, which decides on groups and escalations.
     groups: Arc<Notify>,
     /// Wakes the delivery loop.
     outbox: Arc<Notify>,
@@ -29,13 +33,25 @@ pub struct AlertSignals {
     events: Arc<Notify>,
     /// Wakes whoever watches over acknowledgements.
     acknowledged: Arc<Notify>,
-    /// Wakes the escalator.
-    escalations: Arc<Notify>,
-    /// When the engine last came round, 0 before it does.
+    /// When the engine last came round, by a clock that never jumps; 0 before it does.
     beat_ms: Arc<AtomicI64>,
     /// What should have happened and did not, in one line each; for anyone to read.
     overdue: Arc<Mutex<Vec<String>>>,
+    /// Why results have not been recorded for a while.
+    not_recorded: Arc<Mutex<Option<String>>>,
+    /// What can't be done for single alerts, while all others are served.
+    warnings: Arc<Mutex<Vec<String>>>,
     standings: RuleStandings,
+    unrecorded: Unrecorded,
+    clock_jumps: ClockJumps,
+    /// Of the probes.
+    stalled: Arc<OnceLock<Box<Stalled>>>,
+}
+
+impl std::fmt::Debug for AlertSignals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AlertSignals").field("overdue", &self.overdue).finish_non_exhaustive()
+    }
 }
 
 impl Default for AlertSignals {
@@ -46,10 +62,14 @@ impl Default for AlertSignals {
             outbox: Arc::new(Notify::new()),
             events: Arc::new(Notify::new()),
             acknowledged: Arc::new(Notify::new()),
-            escalations: Arc::new(Notify::new()),
             beat_ms: Arc::default(),
             overdue: Arc::default(),
+            not_recorded: Arc::default(),
+            warnings: Arc::default(),
             standings: RuleStandings::default(),
+            clock_jumps: ClockJumps::default(),
+            stalled: Arc::default(),
+            unrecorded: Unrecorded::default(),
         }
     }
 }
@@ -72,6 +92,11 @@ impl AlertSignals {
         &self.standings
     }
 
+    /// What could not be committed.
+    pub fn unrecorded(&self) -> &Unrecorded {
+        &self.unrecorded
+    }
+
     /// Has the outbox looked at now, for instance after a dead letter was put back.
     pub fn wake_delivery(&self) {
         self.outbox.notify_one();
@@ -82,29 +107,60 @@ impl AlertSignals {
         self.groups.notify_one();
         self.outbox.notify_one();
         self.acknowledged.notify_one();
-        self.escalations.notify_one();
     }
 
-    /// What is overdue, nothing private; empty while all is well.
+    /// What is overdue, nothing private; empty while all is well. Probes that do not run count as well.
     pub fn overdue(&self) -> Vec<String> {
-        self.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        overdue.into_iter().chain(self.stalled.get().and_then(|stalled| stalled())).collect()
+    }
+
+    /// Takes over who looks whether probes run. Only the first one counts.
+    pub fn watch_probes(&self, stalled: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        let _ = self.stalled.set(Box::new(stalled));
+    }
+
+    /// By how much the wall clock has jumped.
+    pub fn clock_jumps(&self) -> &ClockJumps {
+        &self.clock_jumps
+    }
+
+    /// A moment of the wall clock as it would be if that had never jumped since the start.
+    fn steady_ms(&self, ms: UnixMillis) -> UnixMillis {
+        let ahead_ms = i64::try_from(self.clock_jumps.ahead().as_millis()).unwrap_or(i64::MAX);
+        ms.saturating_sub(ahead_ms).saturating_add(self.clock_jumps.back_ms())
     }
 
     pub(super) fn set_overdue(&self, overdue: Vec<String>) {
         *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = overdue;
     }
 
-    /// When the engine last came round; none before it has.
-    pub(super) fn last_beat_ms(&self) -> Option<UnixMillis> {
-        Some(self.beat_ms.load(Ordering::Relaxed)).filter(|beat_ms| *beat_ms > 0)
+    /// Set by whoever looks after the results; none while they are recorded.
+    pub fn set_not_recorded(&self, reason: Option<String>) {
+        *self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    pub(super) fn not_recorded(&self) -> Option<String> {
+        self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What can't be done for single alerts, nothing private; no reason not to be ready.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_warnings(&self, warnings: Vec<String>) {
+        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
+    }
+
+    /// How long ago the engine last came round, whatever the clock did since; none before it has.
+    pub(super) fn since_beat_ms(&self, now_ms: UnixMillis) -> Option<i64> {
+        let beat_ms = Some(self.beat_ms.load(Ordering::Relaxed)).filter(|beat_ms| *beat_ms > 0)?;
+        Some(self.steady_ms(now_ms).saturating_sub(beat_ms))
     }
 
     pub(super) fn beat(&self, now_ms: UnixMillis) {
-        self.beat_ms.store(now_ms, Ordering::Relaxed);
-    }
-
-    pub(super) async fn escalations_woken(&self) {
-        self.escalations.notified().await;
+        self.beat_ms.store(self.steady_ms(now_ms), Ordering::Relaxed);
     }
 
     pub(super) async fn acknowledged_woken(&self) {

@@ -1,5 +1,6 @@
 //! The control store and the results behind the ports.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -9,7 +10,9 @@ use crate::domain::{
     Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification, Observation,
     RuleMemory, RunGroup, UnixMillis,
 };
-use crate::store::control::{AfterAttempt, Attempt, MAX_PAGE, MemoryChange, Transition};
+use crate::store::control::{
+    AfterAttempt, Attempt, ChannelsFollowed, DueNotification, Escalation, MemoryChange, StepTaken, Transition,
+};
 use crate::store::{ControlError, ControlStore, ResultStore};
 
 use super::backtest::ObservationPages;
@@ -36,12 +39,14 @@ impl AlertStore for ControlStore {
 
     fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, Result<Committed, CommitError>> {
         async move {
-            match self.transition_commit(transition).await {
+            match ControlStore::transition_commit(self, transition).await {
                 Ok((alert, event)) => Ok(Committed { alert, event }),
                 Err(
                     error @ (ControlError::Conflict { .. }
                     | ControlError::Exists { .. }
-                    | ControlError::NotFound { .. }),
+                    | ControlError::NotFound { .. }
+                    // Perhaps it was done: that is seen when the alert is read again.
+                    | ControlError::Interrupted),
                 ) => Err(CommitError::Changed(error.to_string())),
                 Err(error) => Err(PortError::of(error).into()),
             }
@@ -73,8 +78,8 @@ impl AlertStore for ControlStore {
         self.group_due(now_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
-    fn group_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.group_next_due().map(|answer| answer.map_err(PortError::of)).boxed()
+    fn group_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        self.group_next_due(after_ms).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
@@ -83,19 +88,36 @@ impl AlertStore for ControlStore {
 
     fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>> {
         async move {
-            let silences = self.silence_list(false, now_ms, MAX_PAGE).await.map_err(PortError::of)?;
-            let windows = self.maintenance_list().await.map_err(PortError::of)?;
+            let silences = self.silence_ending_after(now_ms).await.map_err(PortError::of)?;
+            let windows = self.maintenance_open_after(now_ms).await.map_err(PortError::of)?;
             Ok(Quiet { silences, maintenance: windows.into_iter().map(|stored| Arc::new(stored.window)).collect() })
         }
         .boxed()
     }
 
-    fn alert_mute(&self, change: MuteChange) -> BoxFuture<'_, PortResult<Option<Committed>>> {
+    fn alert_mute(&self, changes: Vec<MuteChange>) -> BoxFuture<'_, PortResult<Vec<Committed>>> {
         async move {
-            let changed = self.alert_mute(change).await.map_err(PortError::of)?;
-            Ok(changed.map(|(alert, event)| Committed { alert, event }))
+            let changed = self.alert_mute(changes).await.map_err(PortError::of)?;
+            Ok(changed.into_iter().map(|(alert, event)| Committed { alert, event }).collect())
         }
         .boxed()
+    }
+
+    fn escalation_due_after(
+        &self,
+        now_ms: UnixMillis,
+        after: (UnixMillis, i64),
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<Escalation>>> {
+        self.escalation_due_after(now_ms, after, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn escalation_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        self.escalation_next_due(after_ms).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn escalation_take(&self, step: StepTaken, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<bool>> {
+        async move { self.escalation_take(&step, now_ms).await.map_err(PortError::of) }.boxed()
     }
 
     fn silence_notice(
@@ -116,13 +138,25 @@ impl AlertStore for ControlStore {
         async move { self.channel_get(&id).await.map_err(PortError::of) }.boxed()
     }
 
+    fn channel_follow(
+        &self,
+        current: BTreeMap<ChannelId, Arc<Channel>>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<ChannelsFollowed>> {
+        async move { self.channel_follow(&current, now_ms).await.map_err(PortError::of) }.boxed()
+    }
+
     fn notification_due_after(
         &self,
         now_ms: UnixMillis,
         after: (UnixMillis, i64),
         limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<Notification>>> {
+    ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>> {
         self.notification_due_after(now_ms, after, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
+    fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>> {
+        self.notification_get(id).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
@@ -172,10 +206,10 @@ impl HistoryLoader for ResultStore {
     fn load<'a>(
         &'a self,
         service: &'a str,
-        since_ms: UnixMillis,
+        between: (UnixMillis, UnixMillis),
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        self.observation_history(service, since_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.observation_history(service, between, limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
     fn load_groups<'a>(&'a self, service: &'a str, span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
@@ -200,14 +234,17 @@ impl ObservationPages for ResultStore {
 }
 
 impl EventSink for ResultStore {
-    fn alert_event_last_id(&self) -> BoxFuture<'_, PortResult<i64>> {
-        self.alert_event_last_id().map(|answer| answer.map(|id| id.unwrap_or(0)).map_err(PortError::of)).boxed()
+    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>> {
+        self.alert_event_last().map(|answer| answer.map_err(PortError::of)).boxed()
     }
 
-    fn alert_event_append(&self, event: AlertEvent, alert: Alert) -> BoxFuture<'_, PortResult<()>> {
-        self.alert_event_append(event, alert).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> BoxFuture<'_, PortResult<()>> {
+        self.alert_event_append(events).map(|answer| answer.map_err(PortError::of)).boxed()
     }
 }
+
+#[cfg(test)]
+mod channel_tests;
 
 #[cfg(test)]
 mod tests {
@@ -349,14 +386,17 @@ mod tests {
         let thread = writer.start().unwrap();
         let reach = Reach { look_back: Duration::from_secs(30 * 86_400), interval: Duration::from_secs(20) };
         let (mut seen, mut read) = (ServiceHistory::new(reach), ServiceHistory::new(reach));
-        for run in many_runs() {
-            let run = Arc::new(run);
-            store.observation_append(Arc::clone(&run)).await.unwrap();
+        for (index, run) in many_runs().map(Arc::new).enumerate() {
+            // So that the queue never overflows.
+            match index % 1_000 {
+                0 => store.observation_append_durable(Arc::clone(&run)).await.unwrap(),
+                _ => store.observation_record(Arc::clone(&run)),
+            }
             seen.push(run);
         }
-        store.service_replace(Vec::new()).await.unwrap();
+        store.alert_event_append(Vec::new()).await.unwrap();
 
-        let runs = HistoryLoader::load(&store, "shop-api", 0, MAX_SAMPLES).await.unwrap();
+        let runs = HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), MAX_SAMPLES).await.unwrap();
         assert_eq!(runs.len(), MAX_SAMPLES);
         let span = GroupSpan { since_ms: 0, before_ms: runs[0].ts_ms, covered_by_one_run: reach.covered_by_one_run() };
         read.add_groups(&store.load_groups("shop-api", span).await.unwrap());

@@ -29,9 +29,6 @@ const BEAT_MS: i64 = 60_000;
 /// Between looks whether the engine has begun.
 const START: Duration = Duration::from_secs(1);
 
-/// Messages are kept this long: the outside keeps its own account.
-const KEPT_MS: i64 = 86_400_000;
-
 pub struct WatchdogSender {
     store: ControlStore,
     clock: Arc<dyn Clock>,
@@ -58,7 +55,7 @@ impl WatchdogSender {
                 },
                 () = tokio::time::sleep_until(next), if current.watchdog.is_some() => {}
             }
-            if self.signals.last_beat_ms().is_none() {
+            if self.signals.since_beat_ms(self.clock.now_ms()).is_none() {
                 next = tokio::time::Instant::now() + START;
             } else if let Some(watchdog) = &current.watchdog {
                 next = tokio::time::Instant::now() + watchdog.interval;
@@ -87,7 +84,7 @@ impl WatchdogSender {
         };
         self.store.channel_put(channel).await.map_err(PortError::of)?;
         let draft = draft(watchdog, now_ms);
-        let queued = self.store.notification_queue_alone(draft, now_ms, now_ms - KEPT_MS).await;
+        let queued = self.store.notification_queue_alone(draft, now_ms).await;
         let is_queued = queued.map_err(PortError::of)?;
         if is_queued {
             self.signals.wake_delivery();
@@ -96,10 +93,10 @@ impl WatchdogSender {
     }
 
     fn why_held(&self, now_ms: UnixMillis) -> Option<String> {
-        match self.signals.last_beat_ms() {
+        match self.signals.since_beat_ms(now_ms) {
             None => Some("the alert engine has not begun yet".to_owned()),
-            Some(beat_ms) if now_ms.saturating_sub(beat_ms) > BEAT_MS => Some("the alert engine is stuck".to_owned()),
-            Some(_) => self.signals.overdue().into_iter().next(),
+            Some(since_ms) if since_ms > BEAT_MS => Some("the alert engine is stuck".to_owned()),
+            Some(_) => self.signals.overdue().into_iter().next().or_else(|| self.signals.not_recorded()),
         }
     }
 }

@@ -152,6 +152,7 @@ pub(super) struct AlertQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Only alerts in that state.
     #[schemars(with = "Option<AlertState>")]
@@ -197,10 +198,8 @@ pub(super) async fn get(
     let (alert, events) = found.ok_or_else(|| ApiError::alert_not_found(&id.to_string()))?;
     let filter =
         NotificationFilter { alert: Some(alert.id), limit: page::DEFAULT_LIMIT, ..NotificationFilter::default() };
-    let mut notifications = Vec::new();
-    for notification in state.parts.control.notification_list(&filter).await? {
-        notifications.push(NotificationBody::load(&state, notification).await?);
-    }
+    let notifications = state.parts.control.notification_list(&filter).await?;
+    let notifications = NotificationBody::load_all(&state, notifications).await?;
     let events = events.into_iter().map(AlertEventBody::from).collect();
     let escalation = state.parts.control.escalation_get(alert.id).await?.map(AlertEscalationBody::from);
     Ok(Json(AlertDetailBody { alert: alert.into(), events, notifications, escalation }))

@@ -22,7 +22,9 @@ pub(super) async fn note(state: &ApiState, principal: &Principal, action: &str, 
 /// With what it was changed to, which must hold no secret.
 pub(super) async fn note_with(state: &ApiState, principal: &Principal, action: &str, subject: &str, detail: &Value) {
     let actor = principal.name.as_str();
-    if let Err(error) = state.parts.control.audit_append(actor, action, subject, detail).await {
+    let address = principal.address.map(|address| address.to_string());
+    let control = &state.parts.control;
+    if let Err(error) = control.audit_append_from(address.as_deref(), actor, action, subject, detail).await {
         let error = format!("{:#}", anyhow::Error::from(error));
         tracing::error!(error, actor, action, subject, "a change could not be written to the audit log");
     }
@@ -42,6 +44,8 @@ pub(super) struct AuditBody {
     subject: String,
     /// What else there is to know; for a plugin the digests before (`from`) and after (`to`).
     detail: Value,
+    /// Of the client, if it came over the API; behind a proxy that is not trusted, the proxy's.
+    address: Option<String>,
 }
 
 impl From<AuditEntry> for AuditBody {
@@ -54,6 +58,7 @@ impl From<AuditEntry> for AuditBody {
             actor: entry.actor,
             action: entry.action,
             detail: entry.detail,
+            address: entry.address,
         }
     }
 }
@@ -66,6 +71,7 @@ pub(super) struct AuditQuery {
     actor: Option<String>,
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 

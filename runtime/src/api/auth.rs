@@ -1,36 +1,51 @@
 //! Who is asking, and may they. Everything is denied unless a token or a dashboard session says otherwise; only hashes of
 //! either are kept.
 
+mod address;
 mod credential;
 mod origin;
 mod scope;
 mod session;
 mod throttle;
+mod token_uses;
+
+use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+pub(super) use address::identify;
 pub(super) use origin::is_same_origin;
 pub use scope::Scope;
 pub use session::SESSION_LIFETIME;
 pub(super) use session::{clear_cookie, close_session, open_session};
 pub(super) use throttle::{Caller, Throttle};
+pub(super) use token_uses::TokenUses;
 
 use super::error::{ApiError, ApiResult};
 use super::guard::wants_html;
 use super::state::ApiState;
+use crate::domain::now_ms;
 use crate::store::control::{Token, TokenHash};
+use address::ClientAddress;
 use credential::Credential;
+
+/// How often it is looked at whether a live connection's token or session is still good.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Who is asking; an extension of every request behind [`authenticate`].
 #[derive(Debug, Clone)]
 pub(super) struct Principal {
     /// Name of the token, for the audit log.
     pub(super) name: String,
+    /// Of the client, for the audit log.
+    pub(super) address: Option<IpAddr>,
     scopes: Vec<Scope>,
 }
 
@@ -44,7 +59,7 @@ impl From<Token> for Principal {
     fn from(token: Token) -> Self {
         // A word we do not know grants nothing.
         let scopes = token.scopes.iter().filter_map(|word| Scope::parse(word)).collect();
-        Self { name: token.name, scopes }
+        Self { name: token.name, address: None, scopes }
     }
 }
 
@@ -55,10 +70,17 @@ pub fn token_hash(secret: &str) -> TokenHash {
 
 /// In front of everything that is not explicitly open.
 pub(super) async fn authenticate(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<ClientAddress>().map(|ClientAddress(address)| *address);
     match principal(&state, request.method(), request.headers()).await {
         Ok(principal) => {
-            request.extensions_mut().insert(principal);
+            request.extensions_mut().insert(Principal { address, ..principal });
             next.run(request).await
+        }
+        Err(error) if error.is_token_unknown() && request.headers().contains_key(AUTHORIZATION) => {
+            match state.guesses.failed(address.into()) {
+                Ok(()) => error.into_response(),
+                Err(wait) => ApiError::too_many_guesses(wait).into_response(),
+            }
         }
         Err(_) if is_page(&request) => Redirect::to(&super::dashboard::login_url(request.uri())).into_response(),
         Err(error) => error.into_response(),
@@ -75,7 +97,7 @@ pub(super) async fn require(scope: Scope, request: Request, next: Next) -> Respo
 }
 
 async fn principal(state: &ApiState, method: &Method, headers: &HeaderMap) -> ApiResult<Principal> {
-    match Credential::from_headers(headers) {
+    match Credential::from_headers(headers, state.is_https()) {
         None => Err(ApiError::token_missing()),
         Some(Credential::Token(token)) => token_find(state, token).await.map(Principal::from),
         Some(Credential::Cookie(cookie)) => {
@@ -91,8 +113,22 @@ async fn principal(state: &ApiState, method: &Method, headers: &HeaderMap) -> Ap
 /// The store looks it up by its hash; the hash is compared again, in constant time.
 pub(super) async fn token_find(state: &ApiState, token: &str) -> ApiResult<Token> {
     let hash = token_hash(token);
-    let found = state.parts.control.token_find(&hash).await?;
-    found.filter(|token| token.hash.ct_eq(&hash).into()).ok_or_else(ApiError::token_unknown)
+    let found = state.parts.control.token_find(&hash, now_ms()).await?;
+    let token = found.filter(|token| token.hash.ct_eq(&hash).into()).ok_or_else(ApiError::token_unknown)?;
+    state.token_uses.note(token.id);
+    Ok(token)
+}
+
+/// Returns when what a request was admitted with is no longer good: signed out, expired or revoked. For answers that take long.
+pub(super) async fn ended(state: &ApiState, headers: &HeaderMap) {
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        match principal(state, &Method::GET, headers).await {
+            Err(error) if !error.is_internal() => return,
+            // A store that can't be read says nothing about the token.
+            _ => {}
+        }
+    }
 }
 
 /// Somebody opens a page in a browser: the login page says more than an error.

@@ -200,6 +200,10 @@ pub(super) async fn backtest(
         return Ok(Json(ReportBody::from(&report)).into_response());
     }
     let (lines, receiver) = mpsc::channel::<Bytes>(LINES);
+    // Ends the work with the body, and with the program.
+    let cancel = state.shutdown.child_token();
+    let reader = cancel.clone().drop_guard();
+    let tracker = state.work.clone();
     let work = async move {
         let told = lines.clone();
         let progress = move |progress: BacktestProgress| {
@@ -217,10 +221,14 @@ pub(super) async fn backtest(
         };
         let _ = lines.send(line_of(&last)).await;
     };
-    // The work goes on as long as somebody reads: it is polled with the lines.
-    let lines = ReceiverStream::new(receiver).map(Some);
-    let work = futures::stream::once(work).map(|()| None);
-    let body = futures::stream::select(lines, work).filter_map(|line| async move { line.map(Ok::<_, Infallible>) });
+    // A task of its own: a reader that stalls must not stop the work, which would keep its place for ever.
+    tracker.spawn(async move {
+        let _ = cancel.run_until_cancelled(work).await;
+    });
+    let body = ReceiverStream::new(receiver).map(move |line| {
+        let _ends_with_the_body = &reader;
+        Ok::<_, Infallible>(line)
+    });
     let content_type = (CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     Ok(([content_type], Body::from_stream(body)).into_response())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aide::transform::TransformOperation;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::audit;
 use super::auth::Principal;
 use super::error::{ApiError, ApiResult};
-use super::page::Page;
+use super::optional_body::OptionalBody;
+use super::page::{Page, PageQuery};
 use super::state::ApiState;
 use crate::domain::{
     AlertId, Catalog, Channel, DeliveryError, Message, MessageTemplate, MessageTexts, NotificationStatus, Origin,
@@ -75,11 +76,15 @@ impl From<&Arc<Channel>> for ChannelBody {
     }
 }
 
-pub(super) async fn list(State(state): State<ApiState>) -> Json<Page<ChannelBody>> {
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Json<Page<ChannelBody>>> {
     let catalog = state.parts.services.catalog();
     let mut items: Vec<ChannelBody> = catalog.channels.values().map(ChannelBody::from).collect();
-    items.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-    Json(Page::whole(items))
+    let key = |item: &ChannelBody| format!("{}\0{}", item.name, item.id);
+    items.sort_by_cached_key(key);
+    Ok(Json(Page::of_sorted(items, &query, key)?))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -135,7 +140,7 @@ pub(super) struct PreviewBody {
 pub(super) async fn preview(
     State(state): State<ApiState>,
     Path(ChannelPath { name }): Path<ChannelPath>,
-    Json(request): Json<PreviewRequest>,
+    OptionalBody(request): OptionalBody<PreviewRequest>,
 ) -> ApiResult<Json<PreviewBody>> {
     let catalog = state.parts.services.catalog();
     let channel = find(&catalog, &name)?;
@@ -226,7 +231,7 @@ pub(super) async fn test(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(ChannelPath { name }): Path<ChannelPath>,
-    Json(request): Json<TestRequest>,
+    OptionalBody(request): OptionalBody<TestRequest>,
 ) -> ApiResult<Json<TestBody>> {
     let channel = find(&state.parts.services.catalog(), &name)?;
     let mut message = match request.status.unwrap_or(NotificationStatus::Firing) {

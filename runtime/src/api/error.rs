@@ -15,12 +15,15 @@ use serde::Serialize;
 
 use super::Scope;
 use crate::alerts::backtest::BacktestRefusal;
+use crate::domain::AcceptRefusal;
 use crate::monitoring::{CheckError, ReceiveError};
 use crate::plugin_host;
 use crate::registry::{self, Fault, ServiceStoreError};
 use crate::store::{ControlError, QueryError, ResultError};
 
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+const TOKEN_UNKNOWN: &str = "token-unknown";
 
 /// An RFC 9457 problem.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -30,7 +33,9 @@ pub(super) struct Problem {
     title: String,
     status: u16,
     detail: String,
+    /// Each thing that is wrong, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     faults: Vec<Fault>,
 }
 
@@ -61,6 +66,10 @@ impl ApiError {
     /// Our own fault, not the caller's.
     pub(super) fn is_internal(&self) -> bool {
         self.source.is_some()
+    }
+
+    pub(super) fn is_token_unknown(&self) -> bool {
+        self.name == TOKEN_UNKNOWN
     }
 
     pub(super) fn service_not_found(slug: &str) -> Self {
@@ -197,6 +206,17 @@ impl ApiError {
         error
     }
 
+    pub(super) fn configuration_not_accepted(refusal: AcceptRefusal) -> Self {
+        let (detail, faulty) = (refusal.to_string(), StatusCode::UNPROCESSABLE_ENTITY);
+        match refusal {
+            AcceptRefusal::Changed { .. } => {
+                Self::new(StatusCode::CONFLICT, "configuration-changed", "Configuration files were changed", detail)
+            }
+            AcceptRefusal::Faulty(_) => Self::new(faulty, "configuration-faulty", "Configuration has faults", detail),
+            AcceptRefusal::Stopping => Self::busy(detail),
+        }
+    }
+
     pub(super) fn token_missing() -> Self {
         let detail = "this needs a token; send it as `Authorization: Bearer TOKEN`";
         Self::new(StatusCode::UNAUTHORIZED, "token-missing", "Token missing", detail)
@@ -205,8 +225,33 @@ impl ApiError {
 
     pub(super) fn token_unknown() -> Self {
         let detail = "the token is not known here, or its session has ended";
-        Self::new(StatusCode::UNAUTHORIZED, "token-unknown", "Token unknown", detail)
+        Self::new(StatusCode::UNAUTHORIZED, TOKEN_UNKNOWN, "Token unknown", detail)
             .with_header("www-authenticate", "Bearer error=\"invalid_token\"")
+    }
+
+    pub(super) fn too_many_guesses(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let detail = format!("too many wrong tokens came from this address; the next one is looked at in {seconds} s");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many wrong tokens", detail)
+            .with_header("retry-after", seconds.to_string())
+    }
+
+    pub(super) fn token_not_found(id: i64) -> Self {
+        let detail = format!("there is no token {id}; `GET /api/v1/tokens` lists them");
+        Self::new(StatusCode::NOT_FOUND, "token-not-found", "Token not found", detail)
+    }
+
+    pub(super) fn token_exists(name: &str) -> Self {
+        let detail = format!("there is already a token `{name}`; revoke it, or give this one another name");
+        Self::new(StatusCode::CONFLICT, "token-exists", "Token exists", detail)
+    }
+
+    pub(super) fn token_needed(detail: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, "token-needed", "Token can't be revoked so", detail)
+    }
+
+    pub(super) fn invalid_token(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-token", "Invalid token", faults)
     }
 
     pub(super) fn scope_missing(scope: Scope) -> Self {
@@ -250,8 +295,18 @@ impl ApiError {
     }
 
     pub(super) fn body_too_large(most: usize) -> Self {
-        let detail = format!("the body is larger than {} KiB", most / 1024);
+        let detail = format!("the body is larger than the limit of {} KiB", most / 1024);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail)
+    }
+
+    pub(super) fn uri_too_long() -> Self {
+        let detail = "the path and query are longer than 16 KiB";
+        Self::new(StatusCode::URI_TOO_LONG, "uri-too-long", "URI too long", detail)
+    }
+
+    pub(super) fn body_missing(what: &str) -> Self {
+        let detail = format!("the body is empty; it has to be {what}");
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail)
     }
 
     pub(super) fn body_cut_short() -> Self {
@@ -284,7 +339,26 @@ impl ApiError {
         }
     }
 
+    fn from_unwritable(error: &ControlError) -> Option<Self> {
+        if error.is_full() {
+            let detail =
+                "the disk of the server's control store is full, so nothing was stored; free some space, then repeat";
+            return Some(Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "No room", detail));
+        }
+        let detail = "the server's control store can't be written at the moment, so nothing is certain to be stored; `/readyz` says when it can";
+        error.is_unwritable().then(|| {
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unwritable", "Store can't be written", detail)
+                .with_header("retry-after", "5")
+        })
+    }
+
     pub(super) fn internal(source: anyhow::Error) -> Self {
+        // The operator's to mend, and nothing of it was done.
+        let store = source.chain().find_map(|cause| cause.downcast_ref::<ControlError>());
+        if let Some(mut error) = store.and_then(Self::from_unwritable) {
+            error.source = Some(source);
+            return error;
+        }
         let mut error = Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -414,7 +488,12 @@ impl From<anyhow::Error> for ApiError {
 
 impl From<ControlError> for ApiError {
     fn from(source: ControlError) -> Self {
-        Self::internal(source.into())
+        match source {
+            ControlError::Full { .. } => {
+                Self::new(StatusCode::CONFLICT, "limit-reached", "Limit reached", source.to_string())
+            }
+            source => Self::internal(source.into()),
+        }
     }
 }
 

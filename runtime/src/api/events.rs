@@ -70,6 +70,7 @@ pub(super) struct EventQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Only events of that service.
     service: Option<String>,
@@ -97,6 +98,7 @@ pub(super) struct ServiceEventQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Only events of the webhook of that name.
     webhook: Option<String>,

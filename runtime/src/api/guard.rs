@@ -3,13 +3,15 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{self, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::auth::Caller;
+use super::bodies::{BodyLimit, WorkPermit};
 use super::error::{ApiError, PROBLEM_JSON};
 use super::state::ApiState;
 
@@ -17,7 +19,12 @@ use super::state::ApiState;
 pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Components; the largest toolchains (JavaScript, Python) make 10 to 40 MiB.
 pub(super) const MAX_COMPONENT_BYTES: usize = 64 * 1024 * 1024;
-/// What a request may take from its first header to the head of its answer.
+/// A form of the dashboard.
+pub(super) const FORM: BodyLimit = BodyLimit { bytes: 16 * 1024, patience: Duration::from_secs(10) };
+/// JSON, at the pace of a poor mobile connection.
+pub(super) const JSON: BodyLimit = BodyLimit { bytes: MAX_BODY_BYTES, patience: Duration::from_secs(20) };
+pub(super) const COMPONENT: BodyLimit = BodyLimit { bytes: MAX_COMPONENT_BYTES, patience: Duration::from_secs(180) };
+/// What a request may take from its last byte to the head of its answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The same where a probe runs, a component is uploaded and compiled, or SQL is evaluated.
 pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(180);
@@ -55,7 +62,7 @@ pub(super) async fn security_headers(State(state): State<ApiState>, request: Req
 pub(super) async fn measure(request: Request, next: Next) -> Response {
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
-    let method = request.method().as_str().to_owned();
+    let method = method_label(request.method());
     let started = Instant::now();
     let response = next.run(request).await;
     let duration = started.elapsed();
@@ -67,6 +74,14 @@ pub(super) async fn measure(request: Request, next: Next) -> Response {
     .increment(1);
     metrics::histogram!("extrack_http_request_duration_seconds", "route" => route).record(duration.as_secs_f64());
     response
+}
+
+/// Methods are the caller's text too.
+fn method_label(method: &Method) -> &'static str {
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS];
+    const NAMES: [&str; KNOWN.len()] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    KNOWN.iter().position(|known| known == method).map_or("other", |index| NAMES[index])
 }
 
 /// Whatever is refused below, by us or by the framework, leaves as problem+json; pages answer for themselves.
@@ -101,11 +116,38 @@ pub(super) fn on_panic(panic: Box<dyn Any + Send>) -> Response<Body> {
     ApiError::internal(anyhow::anyhow!("a handler panicked: {text}")).into_response()
 }
 
-/// Refuses at once what is too much, so that what was accepted stays quick. Live connections hold their own permit.
-pub(super) async fn bound_in_flight(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    match state.in_flight.clone().try_acquire_owned() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => ApiError::busy("too many requests are being worked on; come again in a moment").into_response(),
+/// Refuses at once what is too much, so that what was accepted stays quick. Live connections hold their own permit, and health
+/// is answered whatever else is busy.
+pub(super) async fn bound_in_flight(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        return next.run(request).await;
+    }
+    let Some(permit) = WorkPermit::acquire(&state.in_flight) else {
+        return ApiError::busy("too many requests are being worked on; come again in a moment").into_response();
+    };
+    request.extensions_mut().insert(permit.clone());
+    request.extensions_mut().insert(state);
+    let response = next.run(request).await;
+    drop(permit);
+    response
+}
+
+/// In front of each handler: the body is read first, and while it is on the way the request is not being worked on.
+pub(super) async fn read_body(limit: BodyLimit, mut request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let extensions = request.extensions_mut();
+    let (Some(permit), Some(state)) = (extensions.remove::<WorkPermit>(), extensions.remove::<ApiState>()) else {
+        return ApiError::internal(anyhow::anyhow!("a body is read outside of `bound_in_flight`")).into_response();
+    };
+    let (mut parts, body) = request.into_parts();
+    let Ok(caller) = Caller::from_request_parts(&mut parts, &state).await;
+    permit.pause();
+    let read = state.bodies.read(caller, &parts.headers, body, limit).await;
+    match (read, permit.resume().await) {
+        (Ok(body), Ok(())) => next.run(Request::from_parts(parts, body.into())).await,
+        (Err(error), _) | (_, Err(error)) => error.into_response(),
     }
 }
 

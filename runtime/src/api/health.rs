@@ -15,11 +15,16 @@ pub(super) struct HealthBody {
     status: &'static str,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     reasons: Vec<String>,
+    /// What should be looked at although it is ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    warnings: Vec<String>,
 }
 
 pub(super) async fn live() -> Json<HealthBody> {
-    Json(HealthBody { status: "ok", reasons: Vec::new() })
+    Json(HealthBody { status: "ok", reasons: Vec::new(), warnings: Vec::new() })
 }
 
 pub(super) fn live_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -28,9 +33,10 @@ pub(super) fn live_docs(operation: TransformOperation<'_>) -> TransformOperation
 
 pub(super) async fn ready(State(state): State<ApiState>) -> (StatusCode, Json<HealthBody>) {
     let reasons = state.parts.program.unready();
+    let warnings = state.parts.program.warnings();
     match reasons.is_empty() {
-        true => (StatusCode::OK, Json(HealthBody { status: "ok", reasons })),
-        false => (StatusCode::SERVICE_UNAVAILABLE, Json(HealthBody { status: "not ready", reasons })),
+        true => (StatusCode::OK, Json(HealthBody { status: "ok", reasons, warnings })),
+        false => (StatusCode::SERVICE_UNAVAILABLE, Json(HealthBody { status: "not ready", reasons, warnings })),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Maintenance windows: those of the files are shown, those of the API are made and taken away here.
 
 use aide::transform::TransformOperation;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, NoContent, Response};
 use axum::{Extension, Json};
@@ -12,7 +12,7 @@ use super::audit;
 use super::auth::Principal;
 use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
-use super::page::Page;
+use super::page::{Page, PageQuery};
 use super::state::ApiState;
 use crate::domain::duration::format_duration;
 use crate::domain::{Maintenance, Matcher, Origin, UnixMillis, now_ms};
@@ -71,18 +71,23 @@ impl MaintenanceBody {
     }
 }
 
-pub(super) async fn list(State(state): State<ApiState>) -> ApiResult<Json<Page<MaintenanceBody>>> {
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Json<Page<MaintenanceBody>>> {
     let now_ms = now_ms();
     let catalog = state.parts.services.catalog();
     let mut items: Vec<MaintenanceBody> =
         catalog.maintenance.iter().map(|window| MaintenanceBody::new(window, Origin::File, now_ms)).collect();
     let stored = state.parts.control.maintenance_list().await?;
     items.extend(stored.into_iter().map(|stored| MaintenanceBody::stored(stored, now_ms)));
-    Ok(Json(Page::whole(items)))
+    let key = |item: &MaintenanceBody| format!("{}{}", u8::from(item.origin != Origin::File), item.name);
+    items.sort_by_cached_key(key);
+    Ok(Json(Page::of_sorted(items, &query, key)?))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("maintenanceList").tag("silences").summary("Maintenance windows, those of alerts.yaml first")
+    operation.id("maintenanceList").tag("silences").summary("Maintenance windows by name, those of alerts.yaml first")
 }
 
 pub(super) async fn create(

@@ -90,12 +90,24 @@ impl From<Attempt> for AttemptBody {
 
 impl NotificationBody {
     pub(super) async fn load(state: &ApiState, notification: Notification) -> ApiResult<Self> {
-        let attempts = match notification.attempts {
-            0 => Vec::new(),
-            _ => state.parts.control.notification_attempts(notification.id).await?,
+        let attempts = state.parts.control.notification_attempts(notification.id).await?;
+        Ok(Self::new(notification, attempts))
+    }
+
+    /// A page of them, with one more query for all their attempts.
+    pub(super) async fn load_all(state: &ApiState, notifications: Vec<Notification>) -> ApiResult<Vec<Self>> {
+        let ids: Vec<i64> = notifications.iter().map(|notification| notification.id).collect();
+        let mut attempts = state.parts.control.notification_attempts_of(&ids).await?;
+        let body = |notification: Notification| {
+            let attempts = attempts.remove(&notification.id).unwrap_or_default();
+            Self::new(notification, attempts)
         };
+        Ok(notifications.into_iter().map(body).collect())
+    }
+
+    fn new(notification: Notification, attempts: Vec<Attempt>) -> Self {
         let waiting = notification.state == NotificationState::Waiting;
-        Ok(Self {
+        Self {
             id: notification.id,
             idempotency_key: notification.idempotency_key,
             group_key: notification.group_key,
@@ -113,7 +125,7 @@ impl NotificationBody {
             resent_at: notification.resent_ms.map(rfc3339),
             digest: notification.digest,
             attempts: attempts.into_iter().map(AttemptBody::from).collect(),
-        })
+        }
     }
 }
 
@@ -123,6 +135,7 @@ pub(super) struct NotificationQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Only those in that state.
     #[schemars(with = "Option<NotificationState>")]
@@ -148,10 +161,7 @@ pub(super) async fn list(
     };
     let rows = state.parts.control.notification_list(&filter).await?;
     let rows = Page::from_rows(rows, limit, |row: &Notification| row.id.to_string(), |row| row);
-    let mut items = Vec::with_capacity(rows.items.len());
-    for notification in rows.items {
-        items.push(NotificationBody::load(&state, notification).await?);
-    }
+    let items = NotificationBody::load_all(&state, rows.items).await?;
     Ok(Json(Page { items, next: rows.next }))
 }
 
@@ -198,5 +208,8 @@ pub(super) fn resend_docs(operation: TransformOperation<'_>) -> TransformOperati
         .id("notificationResend")
         .tag("alerts")
         .summary("Puts a message back that was given up")
-        .description("It is due at once, under the same idempotency key, and tried again as a new one is.")
+        .description(
+            "It is due at once, under the same idempotency key, and tried again as a new one is. Alerts that have ended since \
+             are in it as ended; if all have, it is a message of their end, with a key of its own.",
+        )
 }

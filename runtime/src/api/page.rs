@@ -1,7 +1,9 @@
 //! Lists: `{"items": […], "next": cursor or null}`.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
 
@@ -29,10 +31,43 @@ impl<T> Page<T> {
         Self { items: rows.into_iter().map(shape).collect(), next }
     }
 
-    /// A list that is always short.
-    pub(super) fn whole(items: Vec<T>) -> Self {
-        Self { items, next: None }
+    /// From all items of a list that is sorted by its keys, which are unique.
+    pub(super) fn of_sorted(
+        items: impl IntoIterator<Item = T>,
+        query: &PageQuery,
+        key: impl Fn(&T) -> String,
+    ) -> Result<Self, ApiError> {
+        let limit = limit(query.limit)?;
+        let after = query.cursor.as_deref().map(text_of_cursor).transpose()?;
+        let rest = items.into_iter().filter(|item| after.as_ref().is_none_or(|after| key(item) > *after));
+        let rows: Vec<T> = rest.take(limit as usize + 1).collect();
+        Ok(Self::from_rows(rows, limit, |item| cursor_of_text(&key(item)), |item| item))
     }
+
+    /// From all items of a short list that has an order of its own.
+    pub(super) fn of_listed(items: Vec<T>, query: &PageQuery, key: impl Fn(&T) -> String) -> Result<Self, ApiError> {
+        let limit = limit(query.limit)?;
+        let start = match query.cursor.as_deref() {
+            None => 0,
+            Some(cursor) => {
+                let after = text_of_cursor(cursor)?;
+                items.iter().position(|item| key(item) == after).ok_or_else(|| not_a_cursor(cursor))? + 1
+            }
+        };
+        let rows: Vec<T> = items.into_iter().skip(start).take(limit as usize + 1).collect();
+        Ok(Self::from_rows(rows, limit, |item| cursor_of_text(&key(item)), |item| item))
+    }
+}
+
+/// For lists without other parameters.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
 }
 
 pub(super) fn limit(wanted: Option<u32>) -> Result<u32, ApiError> {
@@ -47,16 +82,32 @@ pub(super) fn limit(wanted: Option<u32>) -> Result<u32, ApiError> {
 
 /// A cursor over rows that are numbered.
 pub(super) fn id_cursor(cursor: Option<&str>) -> Result<Option<i64>, ApiError> {
-    cursor
-        .map(|text| {
-            text.parse().map_err(|_| {
-                ApiError::bad_parameter(
-                    "cursor",
-                    format!("`{text}` is not a cursor; take it from `next` of the page before"),
-                )
-            })
-        })
-        .transpose()
+    cursor.map(|text| text.parse().map_err(|_| not_a_cursor(text))).transpose()
+}
+
+/// A cursor that is a text of ours, such as a slug.
+pub(super) fn key_cursor(cursor: Option<&str>, is_key: impl Fn(&str) -> bool) -> Result<Option<&str>, ApiError> {
+    match cursor {
+        Some(text) if !is_key(text) => Err(not_a_cursor(text)),
+        cursor => Ok(cursor),
+    }
+}
+
+/// Marks texts that were made by [`cursor_of_text`].
+const MARK: &str = "after:";
+
+fn cursor_of_text(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{MARK}{key}"))
+}
+
+fn text_of_cursor(cursor: &str) -> Result<String, ApiError> {
+    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let key = text.as_deref().and_then(|text| text.strip_prefix(MARK)).map(str::to_owned);
+    key.ok_or_else(|| not_a_cursor(cursor))
+}
+
+fn not_a_cursor(text: &str) -> ApiError {
+    ApiError::bad_parameter("cursor", format!("`{text}` is not a cursor; take it from `next` of the page before"))
 }
 
 /// A parameter that is one of a few words.
@@ -85,6 +136,29 @@ mod tests {
         {
             let page = Page::from_rows(rows, limit, |row| row.to_string(), |row| row);
             assert_eq!((page.items, page.next.as_deref()), (items, next));
+        }
+    }
+
+    #[test]
+    fn lists_in_memory_go_on_where_the_page_before_ended() {
+        let names = || ["alpha", "beta", "gamma"].map(str::to_owned);
+        let query = |cursor: Option<String>| PageQuery { cursor, limit: Some(2) };
+        let key = |name: &String| name.clone();
+        let first = Page::of_sorted(names(), &query(None), key).unwrap();
+        assert_eq!(first.items, ["alpha", "beta"]);
+        let rest = Page::of_sorted(names(), &query(first.next), key).unwrap();
+        assert_eq!((rest.items, rest.next), (vec!["gamma".to_owned()], None));
+        // What the cursor names may be gone meanwhile.
+        let gone = Page::of_sorted(names(), &query(Some(cursor_of_text("azure"))), key).unwrap();
+        assert_eq!(gone.items, ["beta", "gamma"]);
+
+        let listed = || ["gamma", "alpha", "beta"].map(str::to_owned).to_vec();
+        let first = Page::of_listed(listed(), &query(None), key).unwrap();
+        assert_eq!(first.items, ["gamma", "alpha"]);
+        assert_eq!(Page::of_listed(listed(), &query(first.next), key).unwrap().items, ["beta"]);
+        for cursor in ["\0", "AAAA", "alpha", ""] {
+            assert!(Page::of_sorted(names(), &query(Some(cursor.to_owned())), key).is_err(), "{cursor:?}");
+            assert!(Page::of_listed(listed(), &query(Some(cursor.to_owned())), key).is_err(), "{cursor:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::alerts::backtest::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest};
 use crate::alerts::{AlertActions, AlertSignals, Notifier};
-use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
+use crate::domain::{AcceptRefusal, Catalog, Configuration, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
 use crate::registry::{self, Registry, ServiceRecord};
@@ -24,6 +24,7 @@ pub struct Parts {
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn Program>,
     pub backtests: Arc<dyn Backtests>,
+    pub configuration: Arc<dyn Configurations>,
     /// Wakes what waits for alerts.
     pub signals: AlertSignals,
     /// What people do to alerts, and how the rules stand.
@@ -33,6 +34,17 @@ pub struct Parts {
     pub control: ControlStore,
     pub results: ResultStore,
     pub recordings: Recordings,
+}
+
+/// The configuration files.
+pub trait Configurations: Send + Sync + 'static {
+    fn current(&self) -> Arc<Configuration>;
+    /// Takes over the files as they are, whatever they remove. `digest`, where given, has to be theirs.
+    fn accept<'a>(
+        &'a self,
+        digest: Option<String>,
+        by: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>>;
 }
 
 /// Plays rules over the stored history.
@@ -324,6 +336,8 @@ impl Plugins for PluginHost {
 pub trait Program: Send + Sync + 'static {
     /// Why it is not ready to work; empty when it is. Shown to anyone, so without anything private.
     fn unready(&self) -> Vec<String>;
+    /// What should be looked at although it works; as open as the above.
+    fn warnings(&self) -> Vec<String>;
     /// Prometheus text.
     fn metrics(&self) -> String;
 }

@@ -28,7 +28,7 @@ use serde_json::Value;
 use super::auth::Principal;
 use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
-use super::page::Page;
+use super::page::{Page, PageQuery};
 use super::state::ApiState;
 use crate::domain::{PluginKind, Want};
 use crate::plugin_host::{PluginEntry, ShadowEntry};
@@ -146,7 +146,11 @@ impl<S: Send + Sync> FromRequest<S> for Component {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         use axum::response::IntoResponse;
-        Bytes::from_request(request, state).await.map(Self).map_err(IntoResponse::into_response)
+        let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        match bytes.is_empty() {
+            true => Err(ApiError::body_missing("a WebAssembly component").into_response()),
+            false => Ok(Self(bytes)),
+        }
     }
 }
 
@@ -162,8 +166,13 @@ impl OperationInput for Component {
     }
 }
 
-pub(super) async fn list(State(state): State<ApiState>) -> Json<Page<PluginBody>> {
-    Json(Page::whole(state.parts.plugins.list().into_iter().map(PluginBody::from).collect()))
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Json<Page<PluginBody>>> {
+    let mut items: Vec<PluginBody> = state.parts.plugins.list().into_iter().map(PluginBody::from).collect();
+    items.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(Json(Page::of_sorted(items, &query, |item| item.name.clone())?))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

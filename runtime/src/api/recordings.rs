@@ -87,6 +87,7 @@ pub(super) struct RecordingQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -138,4 +139,5 @@ pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<
         .tag("plugins")
         .summary("The recording of a run, as a file")
         .description("For `extrack plugin replay`, and for tests of a plugin. Secrets are placeholders in it.")
+        .response::<200, Json<serde_json::Map<String, serde_json::Value>>>()
 }

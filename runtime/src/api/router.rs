@@ -12,8 +12,9 @@ use super::plugins::{shadow, versions};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    alerts, audit, auth, backtest, channels, dashboard, events, guard, health, maintenance, metrics, notifications,
-    observations, openapi, plugins, recordings, routing, rules, services, silences, sql, webhooks,
+    alerts, audit, auth, backtest, channels, configuration, dashboard, events, guard, health, maintenance, metrics,
+    notifications, observations, openapi, plugins, recordings, routing, rules, services, silences, sql, tokens,
+    webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -21,7 +22,7 @@ pub(super) fn routes() -> Routes {
         // anyone
         .open("/healthz", get_with(health::live, health::live_docs))
         .open("/readyz", get_with(health::ready, health::ready_docs))
-        .open_page("/login", get(dashboard::login::page).post(dashboard::login::submit))
+        .open_form("/login", get(dashboard::login::page).post(dashboard::login::submit))
         .open_page("/assets/{file}", get(dashboard::assets::get))
         .open("/webhooks/{service}/{webhook}", webhook())
         .open_page("/webhooks/{service}/{webhook}/{*rest}", webhook().into())
@@ -33,6 +34,11 @@ pub(super) fn routes() -> Routes {
         .closed(Read, "/metrics", get_with(metrics::get, metrics::get_docs))
         .closed(Read, "/api/v1/openapi.json", get_with(openapi::get, openapi::get_docs))
         .closed(Admin, "/api/v1/audit", get_with(audit::list, audit::list_docs))
+        .closed(Admin, "/api/v1/tokens", get_with(tokens::list, tokens::list_docs))
+        .closed(Admin, "/api/v1/tokens", post_with(tokens::create, tokens::create_docs))
+        .closed(Admin, "/api/v1/tokens/{id}", delete_with(tokens::revoke, tokens::revoke_docs))
+        .closed(Read, "/api/v1/config", get_with(configuration::get, configuration::get_docs))
+        .closed_slow(Admin, "/api/v1/config/accept", post_with(configuration::accept, configuration::accept_docs))
         // services
         .closed(Read, "/api/v1/services", get_with(services::list, services::list_docs))
         .closed(Write, "/api/v1/services", post_with(services::create, services::create_docs))
@@ -70,7 +76,7 @@ pub(super) fn routes() -> Routes {
         .closed_upload(Write, "/api/v1/rules/backtest", post_with(backtest::backtest, backtest::backtest_docs))
         // channels
         .closed(Read, "/api/v1/channels", get_with(channels::list, channels::list_docs))
-        .closed(Write, "/api/v1/channels/{name}/preview", post_with(channels::preview, channels::preview_docs))
+        .closed(Read, "/api/v1/channels/{name}/preview", post_with(channels::preview, channels::preview_docs))
         .closed_slow(Write, "/api/v1/channels/{name}/test", post_with(channels::test, channels::test_docs))
         .closed(Read, "/api/v1/routes", get_with(routing::get, routing::get_docs))
         .closed(Read, "/api/v1/routes/preview", post_with(routing::preview, routing::preview_docs))
@@ -122,8 +128,7 @@ fn webhook() -> ApiMethodRouter<ApiState> {
         .get_with(webhooks::receive, webhooks::get_docs)
 }
 
-/// The whole face. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that failed logins are counted by
-/// caller.
+/// The whole face. Requests carry `ConnectInfo<SocketAddr>`, so that limits are counted by client.
 pub fn router(state: ApiState) -> Router {
     let mut api = openapi::start();
     let Routes { open, closed, .. } = routes();
@@ -140,5 +145,6 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn(guard::one_error_shape))
         .layer(from_fn(guard::measure))
         .layer(from_fn_with_state(state.clone(), guard::security_headers))
+        .layer(from_fn_with_state(state.clone(), auth::identify))
         .with_state(state)
 }

@@ -9,6 +9,7 @@ use axum::middleware::from_fn;
 use axum::routing::MethodRouter;
 
 use super::auth::{self, Scope};
+use super::bodies::BodyLimit;
 use super::guard;
 use super::openapi;
 use super::state::ApiState;
@@ -25,49 +26,57 @@ impl Routes {
         Self { open: ApiRouter::new(), closed: ApiRouter::new(), paths: Vec::new() }
     }
 
-    /// For anyone.
+    /// For anyone. Its handlers read bodies by themselves, if they take any.
     pub(super) fn open(mut self, path: &'static str, methods: ApiMethodRouter<ApiState>) -> Self {
         self.paths.push((path, None));
-        self.open = self.open.api_route(path, bounded(methods, guard::PATIENCE));
+        self.open = self.open.api_route(path, within(guard::PATIENCE, methods));
         self
     }
 
     /// For anyone, and no part of the API's description.
     pub(super) fn open_page(mut self, path: &'static str, methods: MethodRouter<ApiState>) -> Self {
         self.paths.push((path, None));
-        self.open = self.open.route(path, bounded(methods.into(), guard::PATIENCE));
+        self.open = self.open.route(path, within(guard::PATIENCE, methods.into()));
         self
     }
 
+    /// For anyone: a page with a form.
+    pub(super) fn open_form(self, path: &'static str, methods: MethodRouter<ApiState>) -> Self {
+        self.open_page(path, with_body(guard::FORM, methods.into()).into())
+    }
+
     pub(super) fn closed(self, scope: Scope, path: &'static str, methods: ApiMethodRouter<ApiState>) -> Self {
-        self.closed_within(guard::PATIENCE, scope, path, methods)
+        self.closed_within(guard::PATIENCE, guard::JSON, scope, path, methods)
     }
 
     /// For work that takes its time.
     pub(super) fn closed_slow(self, scope: Scope, path: &'static str, methods: ApiMethodRouter<ApiState>) -> Self {
-        self.closed_within(guard::LONG_PATIENCE, scope, path, methods)
+        self.closed_within(guard::LONG_PATIENCE, guard::JSON, scope, path, methods)
     }
 
     /// Takes a component as its body.
     pub(super) fn closed_upload(self, scope: Scope, path: &'static str, methods: ApiMethodRouter<ApiState>) -> Self {
-        self.closed_slow(scope, path, methods.layer(DefaultBodyLimit::max(guard::MAX_COMPONENT_BYTES)))
+        let methods = methods.layer(DefaultBodyLimit::max(guard::MAX_COMPONENT_BYTES));
+        self.closed_within(guard::LONG_PATIENCE, guard::COMPONENT, scope, path, methods)
     }
 
     pub(super) fn closed_page(mut self, scope: Scope, path: &'static str, methods: MethodRouter<ApiState>) -> Self {
         self.paths.push((path, Some(scope)));
-        self.closed = self.closed.route(path, scoped(bounded(methods.into(), guard::PATIENCE), scope));
+        let methods = with_body(guard::FORM, within(guard::PATIENCE, methods.into()));
+        self.closed = self.closed.route(path, scoped(methods, scope));
         self
     }
 
     fn closed_within(
         mut self,
         patience: Duration,
+        body: BodyLimit,
         scope: Scope,
         path: &'static str,
         methods: ApiMethodRouter<ApiState>,
     ) -> Self {
         self.paths.push((path, Some(scope)));
-        let methods = scoped(bounded(methods, patience), scope);
+        let methods = scoped(with_body(body, within(patience, methods)), scope);
         self.closed = self
             .closed
             .api_route_with(path, methods, |item| item.security_requirement_scopes(openapi::TOKEN, [scope.as_str()]));
@@ -75,8 +84,12 @@ impl Routes {
     }
 }
 
-fn bounded(methods: ApiMethodRouter<ApiState>, patience: Duration) -> ApiMethodRouter<ApiState> {
+fn within(patience: Duration, methods: ApiMethodRouter<ApiState>) -> ApiMethodRouter<ApiState> {
     methods.layer(from_fn(move |request, next| guard::give_up_after(patience, request, next)))
+}
+
+fn with_body(limit: BodyLimit, methods: ApiMethodRouter<ApiState>) -> ApiMethodRouter<ApiState> {
+    methods.layer(from_fn(move |request, next| guard::read_body(limit, request, next)))
 }
 
 fn scoped(methods: ApiMethodRouter<ApiState>, scope: Scope) -> ApiMethodRouter<ApiState> {

@@ -76,7 +76,7 @@ fn channel_name(catalog: &Catalog, id: &ChannelId) -> String {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RoutesBody {
-    /// Null: there is no tree, and alerts that name nobody go to the `notifications` at the top of `alerts.yaml`.
+    /// Without a `route` in `alerts.yaml`, the tree that stands for the `notifications` at its top. Null: there are none either.
     route: Option<RouteBody>,
 }
 
@@ -199,9 +199,10 @@ fn subject(spec: &RoutePreviewSpec, catalog: &Catalog) -> ApiResult<(Firing, Opt
 
 async fn muted_by(state: &ApiState, alert: &Firing, catalog: &Catalog, now_ms: UnixMillis) -> ApiResult<Option<Mute>> {
     let control = &state.parts.control;
-    let silences = control.silence_list(false, now_ms, crate::store::control::MAX_PAGE).await?;
+    let silences = control.silence_ending_after(now_ms).await?;
     let silences = silences.into_iter().map(|stored| stored.silence).collect();
-    let windows = control.maintenance_list().await?.into_iter().map(|stored| Arc::new(stored.window)).collect();
+    let windows = control.maintenance_open_after(now_ms).await?;
+    let windows = windows.into_iter().map(|stored| Arc::new(stored.window)).collect();
     let mutes = mutes_of(catalog, silences, windows);
     let open = control.alert_open_list().await?;
     let firing: Vec<Firing> =

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ApiResult;
 use super::moment::rfc3339;
-use super::page::{self, Page};
+use super::page::{self, Page, PageQuery};
 use super::state::ApiState;
 use crate::alerts::RuleStanding;
 use crate::domain::duration::format_duration;
@@ -76,6 +76,7 @@ pub(super) struct RuleQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Only rules for the service with that slug.
     service: Option<String>,
@@ -90,13 +91,14 @@ pub(super) async fn list(
     Query(query): Query<RuleQuery>,
 ) -> ApiResult<Json<Page<RuleBody>>> {
     let limit = page::limit(query.limit)?;
+    let after = page::key_cursor(query.cursor.as_deref(), |key| key.contains('/') && !key.contains(char::is_control))?;
     let catalog = state.parts.services.catalog();
     let standings = state.parts.actions.signals().standings();
     let mut rules: Vec<&AlertRule> = rules(&catalog, query.service.as_deref()).collect();
     rules.sort_by(|left, right| left.key.cmp(&right.key));
     let rows: Vec<RuleBody> = rules
         .into_iter()
-        .filter(|rule| query.cursor.as_ref().is_none_or(|cursor| rule.key > *cursor))
+        .filter(|rule| after.is_none_or(|after| rule.key.as_str() > after))
         .map(|rule| (rule, standings.get(&rule.key)))
         .filter(|(_, standing)| !query.no_data || standing.no_data_since_ms.is_some())
         .take(limit as usize + 1)
@@ -188,9 +190,15 @@ pub(super) struct HoursBody {
     timezone: String,
 }
 
-pub(super) async fn escalations(State(state): State<ApiState>) -> Json<Page<EscalationBody>> {
+pub(super) async fn escalations(
+    State(state): State<ApiState>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Json<Page<EscalationBody>>> {
     let catalog = state.parts.services.catalog();
-    Json(Page::whole(catalog.escalations.values().map(|policy| escalation_body(&catalog, policy)).collect()))
+    let mut items: Vec<EscalationBody> =
+        catalog.escalations.values().map(|policy| escalation_body(&catalog, policy)).collect();
+    items.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(Json(Page::of_sorted(items, &query, |item| item.name.clone())?))
 }
 
 pub(super) fn escalations_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

@@ -7,8 +7,8 @@ pub(super) use change::{check, check_docs, create, create_docs, delete, delete_d
 use aide::transform::TransformOperation;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderName;
-use axum::http::header::ETAG;
+use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -40,9 +40,11 @@ pub(super) struct ServiceBody {
     updated_at: Option<String>,
     /// Why it does not run, e.g. because its plugin is gone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     faults: Vec<Fault>,
     /// What is odd about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     warnings: Vec<Fault>,
     #[serde(flatten)]
     spec: Map<String, Value>,
@@ -84,6 +86,7 @@ pub(super) struct ServiceQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Only services with that status.
     #[schemars(with = "Option<CurrentStatus>")]
@@ -104,7 +107,7 @@ pub(super) async fn list(
         CurrentStatus::parse,
         &CurrentStatus::ALL.map(CurrentStatus::as_str),
     )?;
-    let after = query.cursor.as_deref();
+    let after = page::key_cursor(query.cursor.as_deref(), |key| crate::domain::slug(key) == key)?;
     let slugs = state.parts.services.slugs();
     let slugs = slugs.iter().filter(|slug| after.is_none_or(|after| slug.as_str() > after));
     let rows: Vec<ServiceRecord> = slugs
@@ -130,13 +133,30 @@ type Tagged<T> = (axum::response::AppendHeaders<Option<(HeaderName, String)>>, T
 pub(super) async fn get(
     State(state): State<ApiState>,
     Path(SlugPath { slug }): Path<SlugPath>,
+    headers: HeaderMap,
 ) -> ApiResult<axum::response::Response> {
     let record = state.parts.services.record(&slug).ok_or_else(|| ApiError::service_not_found(&slug))?;
-    Ok(tagged(ServiceBody::new(&state, record)))
+    let answer = tagged(ServiceBody::new(&state, record));
+    Ok(not_modified(&headers, &answer).unwrap_or(answer))
+}
+
+/// 304 where `If-None-Match` has the answer's tag. A weak comparison, as RFC 9110 asks for.
+fn not_modified(headers: &HeaderMap, answer: &axum::response::Response) -> Option<axum::response::Response> {
+    use axum::response::IntoResponse;
+    let tag = answer.headers().get(ETAG)?;
+    let lines = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
+    tags.any(|found| found == "*" || found.strip_prefix("W/").unwrap_or(found).as_bytes() == tag.as_bytes())
+        .then(|| (StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response())
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("serviceGet").tag("services").summary("One service").response::<200, Json<ServiceBody>>()
+    operation.id("serviceGet").tag("services").summary("One service")
+        .description(
+            "`ETag` is the revision of the description, for `If-Match` and `If-None-Match`; the status is no part of it.",
+        )
+        .response::<200, Json<ServiceBody>>()
+        .response::<304, ()>()
 }
 
 /// With its revision as `ETag`.

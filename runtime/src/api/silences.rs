@@ -149,7 +149,10 @@ pub(super) struct SilenceQuery {
     /// Also those that have ended. Default: false.
     #[serde(default)]
     ended: bool,
+    /// `next` of the page before.
+    cursor: Option<String>,
     /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
 }
 
@@ -158,8 +161,11 @@ pub(super) async fn list(
     Query(query): Query<SilenceQuery>,
 ) -> ApiResult<Json<Page<SilenceBody>>> {
     let now_ms = now_ms();
-    let stored = state.parts.control.silence_list(query.ended, now_ms, page::limit(query.limit)?).await?;
-    Ok(Json(Page::whole(stored.into_iter().map(|stored| SilenceBody::new(stored, now_ms)).collect())))
+    let limit = page::limit(query.limit)?;
+    let before = page::id_cursor(query.cursor.as_deref())?;
+    let rows = state.parts.control.silence_page(query.ended, now_ms, before, limit + 1).await?;
+    let cursor = |row: &StoredSilence| row.silence.id.to_string();
+    Ok(Json(Page::from_rows(rows, limit, cursor, |stored| SilenceBody::new(stored, now_ms))))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::auth::Throttle;
+use super::auth::{Throttle, TokenUses};
+use super::bodies::Bodies;
 use super::dashboard::Live;
 use super::parts::Parts;
 use super::webhooks::Flood;
+use crate::domain::TrustedProxies;
 
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
@@ -19,11 +22,34 @@ pub struct ApiSettings {
     pub max_in_flight: usize,
     /// Dashboards that are live at the same time.
     pub max_live: usize,
+    /// Requests whose bodies arrive slowly, at the same time.
+    pub max_slow_bodies: usize,
+    /// Proxies whose word on a client's address is believed.
+    pub trusted_proxies: TrustedProxies,
+}
+
+impl ApiSettings {
+    /// For so many connections: together, what may keep them busy is less than all, so that there is always one for health.
+    pub fn for_connections(connections: usize) -> Self {
+        let default = Self::default();
+        Self {
+            max_in_flight: default.max_in_flight.min(connections / 2).max(1),
+            max_live: default.max_live.min(connections / 8).max(1),
+            max_slow_bodies: default.max_slow_bodies.min(connections / 4).max(1),
+            ..default
+        }
+    }
 }
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { public_url: None, max_in_flight: 256, max_live: 64 }
+        Self {
+            public_url: None,
+            max_in_flight: 256,
+            max_live: 64,
+            max_slow_bodies: 128,
+            trusted_proxies: TrustedProxies::default(),
+        }
     }
 }
 
@@ -35,7 +61,14 @@ pub struct Inner {
     pub(super) settings: ApiSettings,
     pub(super) parts: Parts,
     pub(super) live: Live,
+    /// Failed sign-ins.
     pub(super) logins: Throttle,
+    /// Tokens in headers that were wrong.
+    pub(super) guesses: Throttle,
+    pub(super) bodies: Bodies,
+    pub(super) token_uses: TokenUses,
+    /// Work that goes on after the head of its answer.
+    pub(super) work: TaskTracker,
     pub(super) flood: Flood,
     /// Held while the policy of a plugin is changed.
     pub(super) policies: tokio::sync::Mutex<()>,
@@ -54,6 +87,10 @@ impl ApiState {
             live_connections: Arc::new(Semaphore::new(settings.max_live)),
             deliveries: Semaphore::new((settings.max_in_flight / 4).max(1)),
             logins: Throttle::default(),
+            guesses: Throttle::default(),
+            bodies: Bodies::new(settings.max_slow_bodies),
+            token_uses: TokenUses::default(),
+            work: TaskTracker::new(),
             flood: Flood::default(),
             policies: tokio::sync::Mutex::default(),
             settings,
@@ -61,6 +98,13 @@ impl ApiState {
             live,
             shutdown,
         }))
+    }
+
+    /// Long-running: writes down when tokens were last used, and at the stop waits for work that outlives its handler.
+    pub async fn run(self) {
+        self.token_uses.run(&self.parts.control, &self.shutdown).await;
+        self.work.close();
+        self.work.wait().await;
     }
 
     pub(super) fn is_https(&self) -> bool {

@@ -11,29 +11,26 @@ use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, ReferenceOr, RequestBody};
 use aide::transform::TransformOperation;
 use axum::Json;
-use axum::body::Body;
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, COOKIE};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) use flood::Flood;
 
 use super::auth::Caller;
+use super::bodies::{BodyLimit, WorkPermit};
 use super::error::{ApiError, ApiResult};
 use super::state::ApiState;
 use crate::domain::{Answer, AnswerType, WebhookRequest, now_ms};
 use crate::monitoring::{Accepted, ReceiveError};
 
 /// Vendors send some KiB; GitHub stops at 25 MiB, and is the only one to come near a MiB.
-const BODY_BYTES: usize = 1024 * 1024;
-/// Read on and thrown away after that.
-const DISCARDED_BYTES: usize = 4 * 1024 * 1024;
-/// From the last header to the end of the body; a sender that is slower blocks others.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+const BODY: BodyLimit = BodyLimit { bytes: 1024 * 1024, patience: Duration::from_secs(10) };
 /// All names and values together, and how many: ten times what vendors send.
 const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 100;
@@ -90,10 +87,10 @@ pub(super) async fn receive(
         return Err(ApiError::webhook_not_found());
     }
     state.flood.admit_webhook(&service, &webhook).map_err(ApiError::too_many_deliveries)?;
-    // Of all requests, so that slow senders leave room for people.
+    let request = webhook_request(&state, incoming).await?;
+    // Of all requests, so that deliveries leave room for people.
     let _permit =
         state.deliveries.try_acquire().map_err(|_| ApiError::busy("too many deliveries at once; come again"))?;
-    let request = webhook_request(incoming.request).await?;
     let taken = state.parts.webhooks.receive(&service, &webhook, request).await;
     match taken {
         Ok(Accepted { answer: Some(Answer { content_type, body }), .. }) => {
@@ -111,14 +108,23 @@ pub(super) async fn receive(
     }
 }
 
-async fn webhook_request(request: Request) -> ApiResult<WebhookRequest> {
-    let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+async fn webhook_request(state: &ApiState, incoming: Incoming) -> ApiResult<WebhookRequest> {
+    let Incoming { caller, request } = incoming;
+    let (Parts { method, uri, headers, mut extensions, .. }, body) = request.into_parts();
     let header_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > HEADERS || header_bytes > HEADER_BYTES {
         return Err(ApiError::headers_too_large());
     }
-    let read = tokio::time::timeout(BODY_PATIENCE, read(body)).await;
-    let body = read.map_err(|_| ApiError::body_too_slow(BODY_PATIENCE.as_secs()))??;
+    let body = match extensions.remove::<WorkPermit>() {
+        _ if body.is_end_stream() => Bytes::new(),
+        None => state.bodies.read(caller, &headers, body, BODY).await?,
+        Some(permit) => {
+            permit.pause();
+            let read = state.bodies.read(caller, &headers, body, BODY).await?;
+            permit.resume().await?;
+            read
+        }
+    };
     // A cookie is the dashboard's, never a sender's.
     let passed = headers.iter().filter(|(name, _)| **name != COOKIE);
     Ok(WebhookRequest {
@@ -128,26 +134,9 @@ async fn webhook_request(request: Request) -> ApiResult<WebhookRequest> {
         headers: passed
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
-        body,
+        body: body.into(),
         received_ms: now_ms(),
     })
-}
-
-/// Most senders listen only after they have said all: what is too long is read on for a while, so that they hear why.
-async fn read(mut body: Body) -> ApiResult<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ApiError::body_cut_short())?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        if length <= BODY_BYTES {
-            bytes.extend_from_slice(&data);
-        } else if length > BODY_BYTES + DISCARDED_BYTES {
-            break;
-        }
-    }
-    if length > BODY_BYTES { Err(ApiError::body_too_large(BODY_BYTES)) } else { Ok(bytes) }
 }
 
 /// Behind `/webhooks/SERVICE/NAME`.

@@ -18,7 +18,7 @@ use crate::alerts::lifecycle::no_data_after;
 use crate::alerts::ports::{PortError, PortResult};
 use crate::alerts::{EngineSettings, mutes_of};
 use crate::api::parts::Backtests;
-use crate::domain::{AlertRule, Catalog, History, PluginInfo, PluginKind, UnixMillis, Verdict, now_ms};
+use crate::domain::{AlertRule, Catalog, History, PluginInfo, PluginKind, UnixMillis, Verdict};
 use crate::plugin_host::{self, PluginHost, RuleVersion};
 use crate::registry::{Fault, PluginDirectory, Registry};
 use crate::store::{ControlError, ControlStore, ResultStore};
@@ -30,9 +30,6 @@ const AT_ONCE: usize = 1;
 
 /// As many alerts as a backtest keeps of one service.
 const MOST_REAL: u32 = 1_000;
-
-/// The newest ones, as many as the store reads at once.
-const MOST_SILENCES: u32 = 1_000;
 
 /// For a service without probes of its own, as in the alert engine.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(60);
@@ -206,9 +203,9 @@ impl Backtester {
         (since_ms, until_ms): (UnixMillis, UnixMillis),
     ) -> Result<Telling, BacktestRefusal> {
         let failed = |error: ControlError| BacktestRefusal::Failed(error.to_string());
-        let silences = self.control.silence_list(true, now_ms(), MOST_SILENCES).await.map_err(failed)?;
+        let silences = self.control.silence_ending_after(since_ms).await.map_err(failed)?;
         let silences = silences.into_iter().map(|stored| stored.silence).collect();
-        let windows = self.control.maintenance_list().await.map_err(failed)?;
+        let windows = self.control.maintenance_open_after(since_ms).await.map_err(failed)?;
         let windows = windows.into_iter().map(|stored| Arc::new(stored.window)).collect();
         let mutes = mutes_of(catalog, silences, windows);
         let is_by_others = !mutes.inhibitions.is_empty() || !mutes.dependencies.is_empty();

@@ -6,28 +6,31 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::alerts::AlertSignals;
 use crate::api::parts::Program;
-use crate::api::token_hash;
-use crate::domain::CurrentStatus;
+use crate::api::{new_token, token_hash};
+use crate::domain::{CurrentStatus, now_ms};
 use crate::monitoring::StatusBoard;
 use crate::registry::Registry;
+use crate::store::control::{TokenDraft, TokenOrigin};
 use crate::store::{ControlError, ControlStore, ResultStore};
+
+use super::reload::ConfigHandle;
 
 /// The program as its readiness and its metrics show it.
 pub(super) struct Face {
     pub(super) registry: Registry,
     pub(super) board: Arc<StatusBoard>,
     pub(super) results: ResultStore,
+    pub(super) control: ControlStore,
     pub(super) metrics: PrometheusHandle,
     pub(super) signals: AlertSignals,
+    pub(super) configuration: ConfigHandle,
 }
 
 impl Program for Face {
     fn unready(&self) -> Vec<String> {
-        let stats = self.results.stats();
         let mut reasons = Vec::new();
-        if stats.failing {
-            reasons.push("results can't be written".to_owned());
-        }
+        reasons.extend(super::recording::not_committed(&self.results));
+        reasons.extend(super::control_health::not_committed(&self.control));
         if self.registry.catalog().version == 0 {
             reasons.push("the configuration is not loaded yet".to_owned());
         }
@@ -35,14 +38,21 @@ impl Program for Face {
         reasons
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = super::recording::warnings(&self.results);
+        warnings.extend(super::control_health::warnings(&self.control));
+        warnings.extend(self.control.warnings());
+        warnings.extend(self.signals.warnings());
+        warnings.extend(self.configuration.warnings());
+        warnings
+    }
+
     fn metrics(&self) -> String {
-        let stats = self.results.stats();
-        metrics::gauge!("extrack_results_queued_rows").set(stats.queued as f64);
-        metrics::gauge!("extrack_results_lag_seconds").set(stats.lag_ms as f64 / 1_000.0);
-        metrics::counter!("extrack_results_committed_rows_total").absolute(stats.committed_rows);
-        metrics::counter!("extrack_results_commits_total").absolute(stats.commits);
+        super::control_health::show(&self.control);
+        super::recording::show(&self.results);
         let catalog = self.registry.catalog();
         metrics::gauge!("extrack_alert_rules_without_data").set(self.signals.standings().silent() as f64);
+        metrics::gauge!("extrack_configuration_differs").set(self.configuration.warnings().len() as f64);
         metrics::gauge!("extrack_services").set(catalog.services.len() as f64);
         for status in CurrentStatus::ALL {
             let count = catalog.services.keys().filter(|slug| self.board.status(slug) == Some(status)).count();
@@ -54,28 +64,50 @@ impl Program for Face {
 
 const GIVEN_TOKEN: &str = "admin (EXTRACK_ADMIN_TOKEN)";
 
-/// The first start makes the first token: the given one, or a new one, which is answered once and kept hashed. A given
-/// token takes the place of the one given before.
+/// The first start makes the first token: the given one, or a new one, which is returned once and kept hashed. A given token
+/// takes the place of the one given before, which goes with the variable too.
 pub(super) async fn first_token(control: &ControlStore, given: Option<&str>) -> Result<Option<String>, ControlError> {
     let scopes: Vec<String> = crate::api::Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect();
-    if let Some(token) = given {
-        let hash = token_hash(token);
-        for old in control.token_list().await? {
-            if old.name == GIVEN_TOKEN && old.hash != hash {
-                control.token_delete(old.id).await?;
-            }
-        }
-        if control.token_find(&hash).await?.is_none() {
-            control.token_insert(GIVEN_TOKEN, &hash, &scopes).await?;
+    let hash = given.map(token_hash);
+    for name in control.token_delete_others(TokenOrigin::Environment, hash.as_ref()).await? {
+        tracing::warn!(token = name, "the token given before is revoked: `EXTRACK_ADMIN_TOKEN` has changed");
+    }
+    let draft =
+        |name, hash, origin| TokenDraft { name, hash, scopes: &scopes, expires_ms: None, origin, created_by: "" };
+    if let Some(hash) = hash {
+        if control.token_find(&hash, now_ms()).await?.is_none() {
+            control.token_insert(draft(GIVEN_TOKEN, &hash, TokenOrigin::Environment)).await?;
         }
         return Ok(None);
     }
     if control.token_count().await? > 0 {
         return Ok(None);
     }
-    let mut secret = [0; 32];
-    rand::RngCore::fill_bytes(&mut rand::rng(), &mut secret);
-    let token = format!("extrack_{}", hex::encode(secret));
-    control.token_insert("admin", &token_hash(&token), &scopes).await?;
+    let token = new_token();
+    control.token_insert(draft("admin", &token_hash(&token), TokenOrigin::Start)).await?;
     Ok(Some(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Keyring;
+
+    #[tokio::test]
+    async fn a_given_token_is_good_as_long_as_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = Keyring::load(None, folder.path()).unwrap();
+        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring).await.unwrap();
+        let is_good = async |token: &str| control.token_find(&token_hash(token), now_ms()).await.unwrap().is_some();
+
+        let first = first_token(&control, None).await.unwrap().unwrap();
+        assert!(first.starts_with("extrack_") && is_good(&first).await);
+        assert_eq!(first_token(&control, None).await.unwrap(), None);
+        assert_eq!(first_token(&control, Some("one")).await.unwrap(), None);
+        assert!(is_good("one").await && is_good(&first).await);
+        first_token(&control, Some("two")).await.unwrap();
+        assert!(is_good("two").await && !is_good("one").await);
+        first_token(&control, None).await.unwrap();
+        assert!(!is_good("two").await && is_good(&first).await);
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// In the order of stopping: whoever makes work stops before whoever takes it.
@@ -20,6 +21,21 @@ pub(super) enum Stage {
 }
 
 const STAGES: [Stage; 5] = [Stage::Faces, Stage::Monitoring, Stage::Alerting, Stage::Delivery, Stage::Recording];
+
+/// How long a stage may take to stop when so much of the whole is used up: all that is left but a little for each later stage,
+/// and a quarter of the whole for the last one, which flushes.
+fn stage_grace(stage: Stage, whole: Duration, used: Duration) -> Duration {
+    let (flush, least) = (whole / 4, whole / 12);
+    let kept = match stage {
+        Stage::Faces => flush + least * 3,
+        Stage::Monitoring => flush + least * 2,
+        Stage::Alerting => flush + least,
+        Stage::Delivery => flush,
+        Stage::Recording => Duration::ZERO,
+    };
+    let least = if stage == Stage::Recording { flush } else { least };
+    whole.saturating_sub(used + kept).max(least)
+}
 
 pub(super) struct Tasks {
     running: JoinSet<(Stage, &'static str, Result<()>)>,
@@ -47,7 +63,8 @@ impl Tasks {
         self.names.push((handle.id(), stage, name));
     }
 
-    /// Until the shutdown, or until a part ends on its own, which is answered as an error after the others were stopped.
+    /// Until the shutdown, or until a part ends on its own, which is returned as an error after the others were stopped. All
+    /// stages together take at most `grace`, of which the last one, which flushes, always has its share.
     pub(super) async fn run(mut self, shutdown: CancellationToken, grace: Duration) -> Result<()> {
         let early = tokio::select! {
             () = shutdown.cancelled() => None,
@@ -70,9 +87,11 @@ impl Tasks {
             Some(error) => tracing::error!(error = format!("{error:#}"), "a part ended early; stopping"),
             None => tracing::info!("stopping"),
         }
+        let begun = Instant::now();
         for stage in STAGES {
             self.stops[stage as usize].cancel();
-            let stopped = tokio::time::timeout(grace, self.stage_ended(stage)).await;
+            let stopped =
+                tokio::time::timeout(stage_grace(stage, grace, begun.elapsed()), self.stage_ended(stage)).await;
             if stopped.is_err() {
                 let late: Vec<&str> =
                     self.names.iter().filter(|(_, of, _)| *of == stage).map(|(_, _, name)| *name).collect();
@@ -133,6 +152,28 @@ mod tests {
         shutdown.cancel();
         tasks.run(shutdown, Duration::from_secs(5)).await.unwrap();
         assert_eq!(*order.lock().unwrap(), ["http", "schedule", "writer"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_that_do_not_stop_leave_time_for_the_flush() {
+        let mut tasks = Tasks::new();
+        for stage in [Stage::Faces, Stage::Monitoring, Stage::Alerting, Stage::Delivery] {
+            tasks.spawn(stage, "stuck", std::future::pending());
+        }
+        let (stop, flushed) = (tasks.stop(Stage::Recording), Arc::new(Mutex::new(false)));
+        let done = flushed.clone();
+        tasks.spawn(Stage::Recording, "writer", async move {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(14)).await;
+            *done.lock().unwrap() = true;
+            Ok(())
+        });
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let begun = Instant::now();
+        tasks.run(shutdown, Duration::from_secs(60)).await.unwrap();
+        assert!(*flushed.lock().unwrap());
+        assert!(begun.elapsed() <= Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]

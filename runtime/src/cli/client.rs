@@ -1,5 +1,7 @@
 //! Talks to a running server for the subcommands that need one.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,6 +9,14 @@ use clap::Args;
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than the server works on anything before it gives up by itself.
+const TIMEOUT: Duration = Duration::from_secs(200);
+/// The largest components over a poor line, and their compilation.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+/// Between two bytes of an answer; a backtest says nothing for a while when it reads a long history.
+const READ_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Where the server is and who asks.
 #[derive(Debug, Clone, Args)]
@@ -38,6 +48,8 @@ impl Server {
         let http = reqwest::Client::builder()
             .user_agent(concat!("extrack/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .build()?;
         Ok(Client { base: self.server.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), http })
     }
@@ -66,16 +78,14 @@ impl Client {
     ) -> Result<()> {
         /// A report of a thousand services with all their alerts.
         const MOST_BYTES: usize = 256 * 1024 * 1024;
-        let request = self.request(Method::POST, path).header("accept", "application/x-ndjson").json(body);
+        let request = self.endless(Method::POST, path).header("accept", "application/x-ndjson").json(body);
         let mut response = self.answer(request).await?;
-        let mut waiting: Vec<u8> = Vec::new();
+        let mut lines = Lines::default();
         while let Some(chunk) = response.chunk().await.context("the server broke off")? {
-            waiting.extend_from_slice(&chunk);
-            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = waiting.drain(..=end).collect();
-                take(serde_json::from_slice(&line).context("the server sent a line that is no JSON")?)?;
-            }
-            if waiting.len() > MOST_BYTES {
+            lines.push(&chunk, |line| {
+                take(serde_json::from_slice(line).context("the server sent a line that is no JSON")?)
+            })?;
+            if lines.waiting.len() > MOST_BYTES {
                 bail!("the server sent a line that has no end");
             }
         }
@@ -99,7 +109,8 @@ impl Client {
         bytes: Vec<u8>,
         signature: Option<String>,
     ) -> Result<Value> {
-        let mut request = self.request(method, path).header("content-type", "application/wasm").body(bytes);
+        let request = self.request(method, path).timeout(UPLOAD_TIMEOUT);
+        let mut request = request.header("content-type", "application/wasm").body(bytes);
         if let Some(signature) = signature {
             request = request.header("x-extrack-signature", STANDARD.encode(signature));
         }
@@ -144,6 +155,11 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.endless(method, path).timeout(TIMEOUT)
+    }
+
+    /// For an answer that comes bit by bit.
+    fn endless(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.base));
         match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
@@ -178,5 +194,44 @@ impl Client {
             }
         }
         bail!(message)
+    }
+}
+
+/// Lines out of chunks; each byte is looked at once.
+#[derive(Default)]
+struct Lines {
+    waiting: Vec<u8>,
+}
+
+impl Lines {
+    fn push(&mut self, chunk: &[u8], mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut rest = chunk;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            self.waiting.extend_from_slice(&rest[..end]);
+            rest = &rest[end + 1..];
+            let line = std::mem::take(&mut self.waiting);
+            take(&line)?;
+        }
+        self.waiting.extend_from_slice(rest);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_whole_whatever_the_chunks_are() {
+        let (mut lines, mut found) = (Lines::default(), Vec::new());
+        for chunk in ["a", "b\nc", "", "\n\nd\ne"] {
+            let mut take = |line: &[u8]| -> Result<()> {
+                found.push(String::from_utf8(line.to_vec())?);
+                Ok(())
+            };
+            lines.push(chunk.as_bytes(), &mut take).unwrap();
+        }
+        assert_eq!(found, ["ab", "c", "", "d"]);
+        assert_eq!(lines.waiting, b"e");
     }
 }

@@ -55,7 +55,7 @@ impl Maintenance {
         let client = server.connect()?;
         match self {
             Maintenance::List { json } => {
-                let items = client.get("/maintenance").await?["items"].take();
+                let items = Value::from(client.list("/maintenance").await?);
                 if json {
                     print_json(&items);
                     return Ok(());

@@ -55,13 +55,12 @@ impl Rule {
                 table(&["RULE", "PLUGIN", "SEVERITY", "VERDICT", "NO DATA SINCE", "TEXT"], &rows);
             }
             Rule::Escalations { json } => {
-                let page = server.connect()?.get("/escalations").await?;
+                let escalations = server.connect()?.list("/escalations").await?;
                 if json {
-                    print_json(&page["items"]);
+                    print_json(&Value::from(escalations));
                     return Ok(());
                 }
-                let escalations = page["items"].as_array().into_iter().flatten();
-                let rows: Vec<Vec<String>> = escalations.flat_map(step_rows).collect();
+                let rows: Vec<Vec<String>> = escalations.iter().flat_map(step_rows).collect();
                 table(&["ESCALATION", "STEP", "WAIT", "REPEAT", "HOURS", "NOTIFY"], &rows);
             }
         }

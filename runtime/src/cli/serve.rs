@@ -33,6 +33,9 @@ pub(super) struct Serve {
     /// Watched folder: a component put here is installed. Default: `plugins` in the configuration folder.
     #[arg(long, env = "EXTRACK_PLUGINS")]
     plugins: Option<PathBuf>,
+    /// Take over the configuration files whatever they remove, as `extrack config accept` does while the server runs.
+    #[arg(long)]
+    accept_config: bool,
 }
 
 impl Serve {
@@ -40,7 +43,13 @@ impl Serve {
     pub(super) async fn run(self) -> Result<u8> {
         telemetry::start_logs("info");
         let plugins = self.plugins.unwrap_or_else(|| self.config.join("plugins"));
-        let options = Options { config: self.config, data: self.data, plugins, listen: self.listen };
+        let options = Options {
+            config: self.config,
+            data: self.data,
+            plugins,
+            listen: self.listen,
+            is_config_accepted: self.accept_config,
+        };
         let ended = app::run(options, stop_signal()?, |started| {
             line(&format!("listening on http://{}", started.address));
             if let Some(token) = started.new_token {

@@ -65,7 +65,7 @@ impl Silences {
         let client = server.connect()?;
         match self {
             Silences::List { ended, json } => {
-                let items = client.get(&format!("/silences?limit=1000&ended={ended}")).await?["items"].take();
+                let items = Value::from(client.list(&format!("/silences?ended={ended}")).await?);
                 if json {
                     print_json(&items);
                     return Ok(());

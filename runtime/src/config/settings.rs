@@ -1,5 +1,8 @@
 //! What the environment says about the program itself: the seed's variables, and a few of ours.
 
+mod retention;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -7,7 +10,10 @@ use url::Url;
 
 use super::environment::Environment;
 use super::fault::PlacedFault;
+use crate::domain::{Budget, TrustedProxies};
 use crate::registry::Defaults;
+
+pub use retention::KeptFor;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -17,16 +23,47 @@ pub struct Settings {
     pub smtp: Option<SmtpSettings>,
     /// `ENCRYPTION_KEY`: seals credentials at rest. Any text of at least 16 characters.
     pub encryption_key: Option<SecretString>,
-    /// `EXTRACK_ADMIN_TOKEN`: the first admin token.
+    /// `EXTRACK_ADMIN_TOKEN`: an admin token, at least 32 characters.
     pub admin_token: Option<SecretString>,
     /// `EXTRACK_PUBLIC_URL`: where people reach the dashboard. Without a slash at the end.
     pub public_url: Option<String>,
+    /// `EXTRACK_TRUSTED_PROXIES`: addresses and networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// `EXTRACK_MAX_CONNECTIONS`: incoming connections at the same time. Default: a share of the file descriptors.
+    pub max_connections: Option<usize>,
     /// `EXTRACK_PLUGIN_VERSIONS_KEPT` (10): installed components kept of each plugin, for roll-backs.
     pub plugin_versions_kept: usize,
+    pub kept_for: KeptFor,
+    /// `EXTRACK_SPOOL` (`results-spool` beside `control.sqlite`): where results wait that can't be committed.
+    pub spool_folder: Option<PathBuf>,
+    /// `EXTRACK_SPOOL_MB` (1024): how large that folder becomes.
+    pub spool_bytes: u64,
+    /// `EXTRACK_PROBES_IN_FLIGHT` (2000): the most checks under way at once, which the limit grows to while the machine has room.
+    pub probes_in_flight: usize,
+    /// `EXTRACK_PROBES_PER_HOST` (16): checks under way at once against one host and port.
+    pub probes_per_host: usize,
+    /// `EXTRACK_OFFLINE_TARGETS` (none): `host:port`, with commas between them. When none of them can be reached, the monitor
+    /// itself is offline.
+    pub offline_targets: Vec<(String, u16)>,
+    /// `EXTRACK_CONTROL_BALLAST` (MiB, 16; 0: none): room on the disk of the control store that is kept for alerts.
+    pub control_ballast_mebibytes: u64,
 }
+
+/// More say nothing more, and each of them gets a connection every few seconds while the monitor is offline.
+const MAX_OFFLINE_TARGETS: usize = 16;
+
+const PROBES_IN_FLIGHT: usize = Budget::MAX_PROBES as usize;
+const PROBES_PER_HOST: usize = 16;
+
+/// [`Settings::spool_bytes`] by default, in MiB: some hours of 1,000 results a second.
+const SPOOL_MB: u64 = 1_024;
 
 /// [`Settings::plugin_versions_kept`] when nobody says.
 pub const PLUGIN_VERSIONS_KEPT: usize = 10;
+
+/// [`Settings::control_ballast_mebibytes`] by default: room for some thousand transitions with their messages, and for the
+/// control store's log at its usual size.
+const CONTROL_BALLAST_MEBIBYTES: u64 = 16;
 
 #[derive(Debug, Clone)]
 pub struct SmtpSettings {
@@ -56,6 +93,8 @@ pub enum SmtpTls {
 }
 
 const MIN_KEY_CHARS: usize = 16;
+/// 128 bits in hex.
+const MIN_TOKEN_CHARS: usize = 32;
 
 /// Variables of the seed that do nothing here, and why.
 const WITHOUT_MEANING: [(&str, &str); 3] = [
@@ -91,7 +130,16 @@ impl<'a> SettingsReader<'a> {
             encryption_key: self.encryption_key(),
             admin_token: self.admin_token(),
             public_url: self.public_url(),
+            trusted_proxies: self.trusted_proxies(),
+            max_connections: self.max_connections(),
             plugin_versions_kept: self.plugin_versions_kept(),
+            kept_for: self.kept_for(),
+            spool_folder: self.text("EXTRACK_SPOOL").map(PathBuf::from),
+            spool_bytes: self.spool_mb() << 20,
+            probes_in_flight: self.count("EXTRACK_PROBES_IN_FLIGHT", PROBES_IN_FLIGHT, PROBES_IN_FLIGHT),
+            probes_per_host: self.count("EXTRACK_PROBES_PER_HOST", 1_000, PROBES_PER_HOST),
+            offline_targets: self.offline_targets(),
+            control_ballast_mebibytes: self.control_ballast_mebibytes(),
         }
     }
 
@@ -169,24 +217,70 @@ impl<'a> SettingsReader<'a> {
 
     fn admin_token(&mut self) -> Option<SecretString> {
         let token = self.parsed("EXTRACK_ADMIN_TOKEN", |text| {
-            if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-                Ok(text.to_owned())
-            } else {
-                Err("must be printable ASCII without spaces, as it travels in a header".to_owned())
+            if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err("must be printable ASCII without spaces, as it travels in a header".to_owned());
             }
+            if text.len() < MIN_TOKEN_CHARS {
+                return Err(format!(
+                    "must have at least {MIN_TOKEN_CHARS} characters; `openssl rand -hex 32` makes a good one"
+                ));
+            }
+            Ok(text.to_owned())
         })?;
-        if token.len() < MIN_KEY_CHARS {
-            self.warn("EXTRACK_ADMIN_TOKEN", "is short enough to be guessed; `openssl rand -hex 32` makes a good one");
-        }
         Some(SecretString::from(token))
     }
 
-    fn plugin_versions_kept(&mut self) -> usize {
-        let kept = self.parsed("EXTRACK_PLUGIN_VERSIONS_KEPT", |text| match text.parse::<usize>() {
-            Ok(kept @ 1..=1_000) => Ok(kept),
-            _ => Err("must be a whole number between 1 and 1000".to_owned()),
+    fn trusted_proxies(&mut self) -> TrustedProxies {
+        let parsed = self.parsed("EXTRACK_TRUSTED_PROXIES", |text| {
+            TrustedProxies::parse(text).map_err(|fault| format!("{fault}; separate several by commas"))
         });
-        kept.unwrap_or(PLUGIN_VERSIONS_KEPT)
+        parsed.unwrap_or_default()
+    }
+
+    fn max_connections(&mut self) -> Option<usize> {
+        self.parsed("EXTRACK_MAX_CONNECTIONS", |text| match text.parse::<usize>() {
+            Ok(most @ 16..=100_000) => Ok(most),
+            _ => Err("must be a whole number between 16 and 100000".to_owned()),
+        })
+    }
+
+    fn plugin_versions_kept(&mut self) -> usize {
+        self.count("EXTRACK_PLUGIN_VERSIONS_KEPT", 1_000, PLUGIN_VERSIONS_KEPT)
+    }
+
+    fn count(&mut self, name: &str, most: usize, default: usize) -> usize {
+        let count = self.parsed(name, |text| match text.parse::<usize>() {
+            Ok(count) if (1..=most).contains(&count) => Ok(count),
+            _ => Err(format!("must be a whole number between 1 and {most}")),
+        });
+        count.unwrap_or(default)
+    }
+
+    fn offline_targets(&mut self) -> Vec<(String, u16)> {
+        let targets = self.parsed("EXTRACK_OFFLINE_TARGETS", |text| {
+            let targets: Vec<&str> = text.split(',').map(str::trim).filter(|target| !target.is_empty()).collect();
+            if targets.len() > MAX_OFFLINE_TARGETS {
+                return Err(format!("must have at most {MAX_OFFLINE_TARGETS} targets"));
+            }
+            targets.into_iter().map(offline_target).collect()
+        });
+        targets.unwrap_or_default()
+    }
+
+    fn spool_mb(&mut self) -> u64 {
+        let most = self.parsed("EXTRACK_SPOOL_MB", |text| match text.parse::<u64>() {
+            Ok(most @ 1..=1_048_576) => Ok(most),
+            _ => Err("must be a whole number of MiB between 1 and 1048576".to_owned()),
+        });
+        most.unwrap_or(SPOOL_MB)
+    }
+
+    fn control_ballast_mebibytes(&mut self) -> u64 {
+        let mebibytes = self.parsed("EXTRACK_CONTROL_BALLAST", |text| match text.parse::<u64>() {
+            Ok(mebibytes @ 0..=65_536) => Ok(mebibytes),
+            _ => Err("must be a whole number of mebibytes between 0 and 65536".to_owned()),
+        });
+        mebibytes.unwrap_or(CONTROL_BALLAST_MEBIBYTES)
     }
 
     fn public_url(&mut self) -> Option<String> {
@@ -241,6 +335,15 @@ impl<'a> SettingsReader<'a> {
     }
 }
 
+/// A host and a port; an IPv6 address in brackets.
+fn offline_target(text: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("`{text}` is not `host:port`, such as `192.0.2.1:443` or `dns.example.net:53`");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    let host = url::Host::parse(host).map_err(|_| wrong())?;
+    Ok((host.to_string(), port))
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
@@ -288,6 +391,8 @@ mod tests {
         assert_eq!((faults.len(), warnings.len()), (0, 0));
         assert_eq!(settings.defaults, Defaults::default());
         assert_eq!(settings.plugin_versions_kept, 10);
+        assert_eq!((settings.probes_in_flight, settings.probes_per_host), (2_000, 16));
+        assert_eq!(settings.offline_targets, []);
         assert!(settings.smtp.is_none() && settings.encryption_key.is_none() && settings.admin_token.is_none());
     }
 
@@ -303,10 +408,40 @@ mod tests {
             ("ENCRYPTION_KEY", "short", "must have at least 16 characters; `openssl rand -base64 32` makes a good one"),
             ("EXTRACK_PUBLIC_URL", "example.com", "must be a URL such as `https://extrack.example.com`"),
             ("EXTRACK_PLUGIN_VERSIONS_KEPT", "0", "must be a whole number between 1 and 1000"),
+            ("EXTRACK_ALERT_RETENTION", "0", "must be a whole number of days between 1 and 3650"),
+            ("EXTRACK_MESSAGE_RETENTION", "90d", "must be a whole number of days between 1 and 3650"),
+            ("EXTRACK_SPOOL_MB", "1GB", "must be a whole number of MiB between 1 and 1048576"),
+            ("EXTRACK_PROBES_IN_FLIGHT", "2001", "must be a whole number between 1 and 2000"),
+            ("EXTRACK_PROBES_PER_HOST", "0", "must be a whole number between 1 and 1000"),
+            (
+                "EXTRACK_OFFLINE_TARGETS",
+                "192.0.2.1:443, gateway",
+                "`gateway` is not `host:port`, such as `192.0.2.1:443` or `dns.example.net:53`",
+            ),
             ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
+            (
+                "EXTRACK_ADMIN_TOKEN",
+                "0123456789abcdef0123456789abcde",
+                "must have at least 32 characters; `openssl rand -hex 32` makes a good one",
+            ),
+            (
+                "EXTRACK_TRUSTED_PROXIES",
+                "10.0.0.0/8,proxy",
+                "`proxy` is neither an address nor a network such as `10.0.0.0/8`; separate several by commas",
+            ),
+            ("EXTRACK_MAX_CONNECTIONS", "1", "must be a whole number between 16 and 100000"),
         ] {
             assert_eq!(read(&[(name, value)]).1, [format!("environment: {name}: {wanted}")]);
         }
+    }
+
+    #[test]
+    fn offline_targets_are_hosts_with_ports() {
+        let (settings, faults, _) =
+            read(&[("EXTRACK_OFFLINE_TARGETS", "192.0.2.1:443, dns.example.net:53,[2001:db8::1]:53")]);
+        assert_eq!(faults, [""; 0]);
+        let targets = [("192.0.2.1", 443), ("dns.example.net", 53), ("[2001:db8::1]", 53)];
+        assert_eq!(settings.offline_targets, targets.map(|(host, port)| (host.to_owned(), port)));
     }
 
     #[test]

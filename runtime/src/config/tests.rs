@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::{Catalog, Origin, Severity};
+use crate::registry::Registry;
 use crate::registry::testing::{FakePlugins, MemoryStore};
 
 const SEED_SERVICES: &str = include_str!("../../../config/services.yaml");
@@ -340,9 +341,14 @@ async fn a_reload_with_faults_changes_nothing() {
     let store = std::sync::Arc::<MemoryStore>::default();
     let registry = Registry::open(loaded.files, plugins.clone(), store).await.unwrap();
     std::fs::write(folder.config().join(SERVICES), "services: [{name: B, baseUrl: https://b}, {name: C}]").unwrap();
-    reload(&folder.config(), plugins.as_ref(), &registry).await.unwrap_err();
+    let reload = async || {
+        let loaded = load(&folder.config(), Environment::default(), plugins.as_ref()).await?;
+        registry.prepare(loaded.files, plugins.as_ref()).await.publish();
+        Ok::<_, Faults>(())
+    };
+    reload().await.unwrap_err();
     assert_eq!(registry.catalog().services.keys().collect::<Vec<_>>(), ["a"]);
     std::fs::write(folder.config().join(SERVICES), "services: [{name: B, baseUrl: https://b}]").unwrap();
-    reload(&folder.config(), plugins.as_ref(), &registry).await.unwrap();
+    reload().await.unwrap();
     assert_eq!(registry.catalog().services.keys().collect::<Vec<_>>(), ["b"]);
 }

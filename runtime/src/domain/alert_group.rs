@@ -153,6 +153,17 @@ pub struct GroupFlush {
     pub told_ms: Option<UnixMillis>,
 }
 
+impl GroupFlush {
+    /// Adds what the channel was told in another way, where this look did not change it.
+    pub fn learn(&mut self, learned: Vec<(AlertId, Told)>) {
+        for (alert, told) in learned {
+            if !self.told.iter().any(|(other, _)| *other == alert) && !self.leave.contains(&alert) {
+                self.told.push((alert, told));
+            }
+        }
+    }
+}
+
 /// An alert falls silent, is heard again, or is muted by something else than before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MuteChange {

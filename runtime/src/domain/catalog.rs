@@ -175,7 +175,8 @@ impl AlertRule {
     }
 }
 
-/// `PLUGIN-DIGEST`: two entries with the same settings are one channel.
+/// A word for people and a digest of what the channel is known by: its name, or where it is written out. It stays when the
+/// settings change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ChannelId(pub String);
@@ -204,6 +205,9 @@ pub fn plugin_subject(plugin: &str) -> String {
     format!("plugin:{plugin}")
 }
 
+/// What alerts about the monitor's own network name in the place of a service.
+pub const MONITOR_SUBJECT: &str = "monitor:network";
+
 /// Everything that is configured, at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -211,10 +215,14 @@ pub struct Catalog {
     pub version: u64,
     /// By slug.
     pub services: BTreeMap<String, Arc<Service>>,
-    /// By service slug, or by [`plugin_subject`].
+    /// Services that are there and can't run, e.g. because their plugin is gone, by slug: nothing is checked, and their
+    /// alerts stay as they are. Without probes.
+    pub stopped: BTreeMap<String, Arc<Service>>,
+    /// By service slug, by [`plugin_subject`], or by [`MONITOR_SUBJECT`].
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
-    /// None: every rule names its channels.
+    /// The tree of the files, or the one that stands for the `notifications` at the top of `alerts.yaml`. None: every rule
+    /// names its channels.
     pub route: Option<Arc<Route>>,
     /// By name: times during which a node of the tree tells nobody anything.
     pub mute_times: Arc<BTreeMap<String, Recurrence>>,
@@ -225,6 +233,13 @@ pub struct Catalog {
     /// By name.
     pub escalations: BTreeMap<String, Arc<EscalationPolicy>>,
     pub watchdog: Option<Watchdog>,
+}
+
+impl Catalog {
+    /// A service, whether it runs or not, for the labels of its alerts.
+    pub fn described(&self, slug: &str) -> Option<&Arc<Service>> {
+        self.services.get(slug).or_else(|| self.stopped.get(slug))
+    }
 }
 
 /// A sign of life to somebody outside, who calls when it stays away.

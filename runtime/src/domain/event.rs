@@ -1,6 +1,6 @@
 //! What a service tells us through a webhook: the delivery as it came, and the events a plugin made of it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Failure, Metric, Status, UnixMillis};
 
@@ -84,7 +84,8 @@ pub struct Report {
 }
 
 /// One event as it is kept; a row of `events`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Event {
     /// Ours, growing by one.
     pub id: i64,

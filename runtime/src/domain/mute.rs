@@ -4,11 +4,14 @@
 mod dependency;
 mod inhibition;
 mod maintenance;
+mod schedule;
 mod silence;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Labels, Severity, UnixMillis};
+use inhibition::ActiveInhibition;
 
 pub use dependency::Dependencies;
 pub use inhibition::Inhibition;
@@ -35,6 +38,11 @@ pub enum Mute {
 }
 
 impl Mute {
+    /// Whether a mute that reads so, as [`Display`](std::fmt::Display) writes it, goes when another alert ends.
+    pub fn is_by_other_alert(text: &str) -> bool {
+        text.starts_with("alert `") || text.starts_with("dependency `")
+    }
+
     /// Who acts: the person whose silence it is, or the engine.
     pub fn actor(&self) -> Option<&str> {
         match self {
@@ -74,7 +82,7 @@ pub struct Firing {
     pub severity: Severity,
 }
 
-/// Everything that can mute, at one moment.
+/// Everything that can mute.
 #[derive(Debug, Clone, Default)]
 pub struct Mutes {
     pub silences: Vec<Silence>,
@@ -92,23 +100,31 @@ impl Mutes {
             && self.dependencies.is_empty()
     }
 
-    /// The first thing that mutes this alert; people's own word comes first.
+    /// What mutes at a moment, while these alerts fire: prepared once, to be asked for many alerts.
+    pub fn at<'a>(&'a self, firing: &'a [Firing], now_ms: UnixMillis) -> MutesNow<'a> {
+        let mut severities: HashMap<&str, Severity> = HashMap::new();
+        for alert in firing {
+            let severity = severities.entry(&alert.service).or_insert(alert.severity);
+            *severity = alert.severity.max(*severity);
+        }
+        MutesNow {
+            silences: self.silences.iter().filter(|silence| silence.state(now_ms) == SilenceState::Active).collect(),
+            windows: self
+                .maintenance
+                .iter()
+                .map(Arc::as_ref)
+                .filter(|window| window.recurrence.open_at(now_ms).is_some())
+                .collect(),
+            inhibitions: self.inhibitions.iter().map(|inhibition| inhibition.while_firing(firing)).collect(),
+            dependencies: &self.dependencies,
+            severities,
+            now_ms,
+        }
+    }
+
+    /// The first thing that mutes one alert.
     pub fn find(&self, alert: &Firing, firing: &[Firing], now_ms: UnixMillis) -> Option<Mute> {
-        let labels = &alert.labels;
-        if let Some(Silence { id, author, comment, .. }) =
-            self.silences.iter().find(|silence| silence.mutes(labels, now_ms))
-        {
-            return Some(Mute::Silence { id: *id, author: author.clone(), comment: comment.clone() });
-        }
-        if let Some(window) = self.maintenance.iter().find(|window| window.mutes(labels, now_ms)) {
-            return Some(Mute::Maintenance(window.name.clone()));
-        }
-        let service = alert.service.as_str();
-        if let Some(source) = self.inhibitions.iter().find_map(|rule| rule.source(service, labels, firing)) {
-            return Some(Mute::Inhibited { by: source.name.clone(), service: source.service.clone() });
-        }
-        let down = self.dependencies.down(service, alert.severity, firing);
-        down.map(|service| Mute::Dependency(service.to_owned()))
+        self.at(firing, now_ms).find(alert)
     }
 
     /// When a silence or a window begins or ends next.
@@ -116,5 +132,76 @@ impl Mutes {
         let silences = self.silences.iter().flat_map(|silence| [silence.starts_ms, silence.ends_ms]);
         let windows = self.maintenance.iter().filter_map(|window| window.recurrence.next_change_ms(now_ms));
         silences.chain(windows).filter(|moment| *moment > now_ms).min()
+    }
+}
+
+/// What mutes at one moment.
+#[derive(Debug)]
+pub struct MutesNow<'a> {
+    silences: Vec<&'a Silence>,
+    /// Those that are open.
+    windows: Vec<&'a Maintenance>,
+    inhibitions: Vec<ActiveInhibition<'a>>,
+    dependencies: &'a Dependencies,
+    /// The worst that fires, by service.
+    severities: HashMap<&'a str, Severity>,
+    now_ms: UnixMillis,
+}
+
+impl MutesNow<'_> {
+    /// The first thing that mutes this alert; what people said comes first.
+    pub fn find(&self, alert: &Firing) -> Option<Mute> {
+        let labels = &alert.labels;
+        if let Some(Silence { id, author, comment, .. }) =
+            self.silences.iter().find(|silence| silence.mutes(labels, self.now_ms))
+        {
+            return Some(Mute::Silence { id: *id, author: author.clone(), comment: comment.clone() });
+        }
+        if let Some(window) = self.windows.iter().find(|window| window.covers(labels)) {
+            return Some(Mute::Maintenance(window.name.clone()));
+        }
+        if let Some(source) = self.inhibitions.iter().find_map(|inhibition| inhibition.source(alert)) {
+            return Some(Mute::Inhibited { by: source.name.clone(), service: source.service.clone() });
+        }
+        let is_down = |slug: &str| self.severities.get(slug).is_some_and(|severity| *severity >= alert.severity);
+        let down = self.dependencies.down(&alert.service, is_down);
+        down.map(|service| Mute::Dependency(service.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mute_by_another_alert_is_known_by_its_text() {
+        for (mute, wanted) in [
+            (Mute::Dependency("db".to_owned()), true),
+            (Mute::Inhibited { by: "Down".to_owned(), service: "db".to_owned() }, true),
+            (Mute::Maintenance("alert".to_owned()), false),
+            (Mute::Silence { id: 1, author: String::new(), comment: String::new() }, false),
+        ] {
+            assert_eq!(Mute::is_by_other_alert(&mute.to_string()), wanted, "{mute}");
+        }
+    }
+
+    #[test]
+    fn a_dependency_mutes_what_is_not_worse() {
+        let firing = |service: &str, severity| Firing {
+            name: "Down".to_owned(),
+            service: service.to_owned(),
+            labels: Labels::default(),
+            severity,
+        };
+        let dependencies = Dependencies::new([("shop".to_owned(), vec!["db".to_owned()])]);
+        let mutes = Mutes { dependencies: Arc::new(dependencies), ..Mutes::default() };
+        for (db, shop, wanted) in [
+            (Severity::Critical, Severity::Critical, true),
+            (Severity::Critical, Severity::Warning, true),
+            (Severity::Warning, Severity::Critical, false),
+        ] {
+            let all = [firing("db", Severity::Info), firing("db", db), firing("shop", shop)];
+            assert_eq!(mutes.find(&all[2], &all, 0).is_some(), wanted, "{db:?} {shop:?}");
+        }
     }
 }

@@ -101,7 +101,7 @@ impl Default for Budget {
             bytes_in: 64 << 20,
             log_bytes: 64 << 10,
             // Half of the instances there are: one plugin that waits can't keep the others from running.
-            concurrency: 500,
+            concurrency: Self::MAX_PROBES,
         }
     }
 }
@@ -148,8 +148,10 @@ impl BudgetKey {
 impl Budget {
     /// More memory than this has no place in the instance pool.
     pub const MAX_MEMORY_BYTES: u64 = 256 << 20;
-    /// Instances of all plugins together.
-    pub const MAX_CONCURRENCY: u32 = 1_000;
+    /// Runs of probes under way at once: nearly all wait for their time-outs while everything is down.
+    pub const MAX_PROBES: u32 = 2_000;
+    /// Instances of all plugins together. Those beyond the probes' are for the rules and channels that say so.
+    pub const MAX_CONCURRENCY: u32 = Self::MAX_PROBES + 500;
 
     pub fn of(changes: &BudgetChanges) -> Self {
         let default = Self::default();

@@ -46,6 +46,18 @@ pub struct Destination {
 }
 
 impl Route {
+    /// Returns the tree where none was written: alerts of one name share a message. A network that fails is one message after ten
+    /// seconds and one a minute while more is found, not one for each service.
+    pub fn of_defaults(channels: Vec<ChannelId>) -> Self {
+        Self {
+            channels: Some(channels),
+            group_by: Some(GroupBy::Labels(vec!["alertname".to_owned()])),
+            group_wait: Some(Duration::from_secs(10)),
+            group_interval: Some(Duration::from_secs(60)),
+            ..Self::default()
+        }
+    }
+
     /// The deepest matching nodes, in order. Empty only if the root itself does not match.
     pub fn destinations(&self, labels: &Labels) -> Vec<Destination> {
         let inherited = Destination {

@@ -10,6 +10,9 @@ use crate::domain::{Catalog, CurrentStatus, Observation, Service, Status, UnixMi
 /// Runs kept for the strip on the page.
 pub const RECENT: usize = 40;
 
+/// Runs in a row that did not take place, after which nothing is known of the service by this probe.
+const MISSED_IN_A_ROW: u32 = 2;
+
 /// Changes a slow listener may lag behind; past it, it reads everything again.
 const CHANGES: usize = 1_024;
 
@@ -68,13 +71,39 @@ struct Row {
 struct ProbeRow {
     latest: Option<Arc<Observation>>,
     recent: VecDeque<RecentRun>,
+    missed_in_a_row: u32,
+    /// The last of those.
+    missed: Option<Arc<Observation>>,
+}
+
+impl ProbeRow {
+    fn has_no_data(&self) -> bool {
+        self.missed_in_a_row >= MISSED_IN_A_ROW
+    }
+
+    /// None before the first run. What was bad stays bad while there is no data, what was good is not known any more.
+    fn status(&self) -> Option<CurrentStatus> {
+        let latest = self.latest.as_deref().map(CurrentStatus::of);
+        let without_data = self.has_no_data().then_some(CurrentStatus::Unknown);
+        latest.into_iter().chain(without_data).max_by_key(|status| *status as u8)
+    }
+
+    /// Why nothing is known by this probe.
+    fn reason(&self, name: &str) -> Option<String> {
+        let text = |row: &Observation| row.failure.as_ref().map_or(String::new(), |failure| failure.message.clone());
+        if self.has_no_data() {
+            return Some(format!("no data of the check `{name}`: {}", text(self.missed.as_deref()?)));
+        }
+        let broken = self.latest.as_deref().filter(|latest| latest.is_check_broken())?;
+        Some(format!("the check `{name}` broke: {}", text(broken)))
+    }
 }
 
 impl Row {
-    /// The first probe whose latest run broke, while nothing worse is known.
-    fn broken(&self) -> Option<(&String, &Observation)> {
-        let latest = self.probes.iter().filter_map(|(name, probe)| Some((name, probe.latest.as_deref()?)));
-        latest.filter(|_| self.status == Some(CurrentStatus::Unknown)).find(|(_, latest)| latest.is_check_broken())
+    /// Of the first probe by which nothing is known, while nothing worse is.
+    fn reason(&self) -> Option<String> {
+        let mut reasons = self.probes.iter().filter_map(|(name, probe)| probe.reason(name));
+        reasons.next().filter(|_| self.status == Some(CurrentStatus::Unknown))
     }
 }
 
@@ -95,10 +124,7 @@ impl StatusBoard {
         let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
         services.get(slug).map(|row| ServiceStatus {
             status: row.status,
-            reason: row.broken().map(|(name, broken)| {
-                let message = broken.failure.as_ref().map_or("", |failure| failure.message.as_str());
-                format!("the check `{name}` broke: {message}")
-            }),
+            reason: row.reason(),
             since_ms: row.since_ms,
             probes: row
                 .probes
@@ -138,11 +164,15 @@ impl StatusBoard {
             missed: observation.missed,
             broken: observation.is_check_broken(),
         });
-        if !observation.missed {
+        if observation.missed {
+            probe.missed_in_a_row = probe.missed_in_a_row.saturating_add(1);
+            probe.missed = Some(observation.clone());
+        } else {
+            probe.missed_in_a_row = 0;
+            probe.missed = None;
             probe.latest = Some(observation.clone());
         }
-        let latest = row.probes.values().filter_map(|probe| probe.latest.as_deref());
-        let worst = latest.map(CurrentStatus::of).max_by_key(|status| *status as u8);
+        let worst = row.probes.values().filter_map(ProbeRow::status).max_by_key(|status| *status as u8);
         if worst != row.status {
             row.status = worst;
             row.since_ms = Some(observation.ts_ms);
@@ -229,6 +259,30 @@ mod tests {
             board.record(&observation("a", Error, broke, true));
             let shown = board.service("shop").unwrap();
             assert_eq!((shown.status, shown.reason.as_deref()), (Some(wanted), reason), "{what}");
+        }
+    }
+
+    #[test]
+    fn two_missed_runs_in_a_row_leave_nothing_green() {
+        use Status::{Error, Healthy};
+        let no_data = Some("no data of the check `a`: why");
+        for (what, runs, wanted, reason) in [
+            ("never ran", vec![(Error, true)], None, None),
+            ("never got to it", vec![(Error, true); 2], Some(CurrentStatus::Unknown), no_data),
+            ("one", vec![(Healthy, false), (Error, true)], Some(CurrentStatus::Healthy), None),
+            ("two", vec![(Healthy, false), (Error, true), (Error, true)], Some(CurrentStatus::Unknown), no_data),
+            ("bad stays bad", vec![(Error, false), (Error, true), (Error, true)], Some(CurrentStatus::Error), None),
+            ("runs again", vec![(Error, true), (Error, true), (Healthy, false)], Some(CurrentStatus::Healthy), None),
+        ] {
+            let board = StatusBoard::default();
+            let row = Row { probes: [("a".to_owned(), ProbeRow::default())].into(), ..Row::default() };
+            board.services.write().unwrap().insert("shop".to_owned(), row);
+            for (status, missed) in runs {
+                let kind = (status == Error).then_some(if missed { ErrorKind::Plugin } else { ErrorKind::Connect });
+                board.record(&observation("a", status, kind, missed));
+            }
+            let shown = board.service("shop").unwrap();
+            assert_eq!((shown.status, shown.reason.as_deref()), (wanted, reason), "{what}");
         }
     }
 }

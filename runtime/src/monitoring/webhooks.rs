@@ -21,7 +21,7 @@ use seen::Seen;
 /// instances as well.
 const AT_ONCE: usize = 32;
 
-/// A delivery that was taken; its events are committed.
+/// A delivery that was taken; its events are durable: committed, or synced in the spool of the results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// Events kept.
@@ -90,7 +90,7 @@ impl Monitoring {
         find(&self.shared.catalog.borrow(), service, webhook).is_some()
     }
 
-    /// The events are committed when this returns.
+    /// The events are durable when this returns.
     pub async fn receive(
         &self,
         service: &str,
@@ -117,10 +117,6 @@ impl Shared {
         let catalog = self.catalog.borrow().clone();
         let (service, webhook) = find(&catalog, service, webhook).ok_or(ReceiveError::Unknown)?;
         let _permit = self.intake.permits.try_acquire().map_err(|_| ReceiveError::Busy)?;
-        // Rows of an earlier delivery wait for the disk: whether this one repeats it can't be said.
-        if self.results.stats().failing {
-            return Err(ReceiveError::NotStored("the results store does not commit at the moment".to_owned()));
-        }
         let received_ms = request.received_ms;
         let call = WebhookCall { service, webhook, request };
         let reception = self.host.receive(call).await.map_err(|error| match error {
@@ -142,6 +138,10 @@ impl Shared {
         let door = self.intake.door(&service.slug, &webhook.name);
         let mut seen = door.lock().await;
         if !seen.is_whole() {
+            // Rows of an earlier delivery may wait for the disk: whether this one repeats it can't be said.
+            if !self.results.is_settled() {
+                return Err(ReceiveError::NotStored("the results store does not commit at the moment".to_owned()));
+            }
             let ids = self.results.event_sender_ids(&service.slug, &webhook.name, seen::IDS).await;
             *seen = Seen::of(ids.map_err(not_stored)?);
         }

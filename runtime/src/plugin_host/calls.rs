@@ -42,7 +42,7 @@ impl PluginHost {
 
     /// Every call is a row, however it ended.
     #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-    async fn account(
+    fn account(
         &self,
         plugin: &LoadedPlugin,
         run_id: i64,
@@ -58,13 +58,12 @@ impl PluginHost {
             metrics::counter!("extrack_plugin_denials_total", "plugin" => run.plugin.clone())
                 .increment(u64::from(run.denials));
         }
-        // Closed only while the program ends, when the row has nowhere to go.
-        let _ = self.shared.runs.send(run).await;
+        self.hand_over(run);
     }
 
     /// The row alone: what a candidate does is no news of the plugin.
     #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-    pub(super) async fn write_down(
+    pub(super) fn write_down(
         &self,
         plugin: &LoadedPlugin,
         run_id: i64,
@@ -74,8 +73,14 @@ impl PluginHost {
         error: Option<String>,
         used: Used,
     ) {
-        // As above.
-        let _ = self.shared.runs.send(run_of(plugin, run_id, function, service, outcome, error, used)).await;
+        self.hand_over(run_of(plugin, run_id, function, service, outcome, error, used));
+    }
+
+    /// No call waits for its account to be written: one that finds no room is counted and dropped.
+    fn hand_over(&self, run: PluginRun) {
+        if self.shared.runs.try_send(run).is_err() {
+            metrics::counter!("extrack_plugin_runs_unrecorded_total").increment(1);
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl PluginHost {
     }
 
     /// In a task of its own, which is awaited here and ends by itself: what is dropped here is the waiting.
-    async fn carry_out<T, F>(&self, change: impl FnOnce(Self) -> F) -> Result<T, Refusal>
+    pub(super) async fn carry_out<T, F>(&self, change: impl FnOnce(Self) -> F) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Refusal>> + Send + 'static,

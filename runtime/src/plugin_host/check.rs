@@ -74,7 +74,7 @@ impl PluginHost {
     /// No version changes, whatever comes of it. `signature` is the text of a `.minisig` file.
     pub async fn check_component(&self, bytes: Bytes, signature: Option<String>, by: &str) -> ComponentCheck {
         // Kept for the checks to come, and gone with the next start if the component is not installed.
-        if let Err(refusal) = self.admit(None, &bytes, signature).await {
+        if let Err(refusal) = self.shared.trust.admit(None, &bytes, signature).await {
             return ComponentCheck::new(&[], Some(&refusal), None);
         }
         let candidate = match self.verify(None, bytes, by).await {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::loader::{LoadedPlugin, Provenance, Refusal, Source, refuse};
+use super::trust::Trust;
 use super::versions::version_of;
 use super::{Active, PluginEntry, PluginHost};
 use crate::domain::{ActivationReason, PluginStep, now_ms};
@@ -76,8 +77,19 @@ impl PluginHost {
 
     /// Compiles it, looks at its imports and asks what it is.
     pub(super) async fn verify(&self, name: Option<&str>, bytes: Bytes, by: &str) -> Result<LoadedPlugin, Refusal> {
+        self.verify_under(&self.shared.trust, name, bytes, by).await
+    }
+
+    /// The same under a trust that may not hold yet.
+    pub(super) async fn verify_under(
+        &self,
+        trust: &Trust,
+        name: Option<&str>,
+        bytes: Bytes,
+        by: &str,
+    ) -> Result<LoadedPlugin, Refusal> {
         let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
-        let mut candidate = self.shared.loader.load(&self.shared.runner, bytes, provenance).await?;
+        let mut candidate = self.shared.loader.load_under(trust, &self.shared.runner, bytes, provenance).await?;
         if let Some(name) = name
             && name != candidate.info.name
         {
@@ -99,11 +111,20 @@ impl PluginHost {
     /// The checks first, then the component, then the log, then the swap: after a crash the log decides.
     pub(super) async fn activate(
         &self,
-        mut candidate: LoadedPlugin,
+        candidate: LoadedPlugin,
         bytes: Option<Bytes>,
         why: ActivationReason,
     ) -> Result<PluginEntry, Refusal> {
         self.check_candidate(&candidate).await?;
+        self.activate_checked(candidate, bytes, why).await
+    }
+
+    pub(super) async fn activate_checked(
+        &self,
+        mut candidate: LoadedPlugin,
+        bytes: Option<Bytes>,
+        why: ActivationReason,
+    ) -> Result<PluginEntry, Refusal> {
         let outgoing = self.shared.active.load().get(&candidate.info.name).cloned();
         let mut bundled_before = None;
         if let Some(outgoing) = &outgoing
@@ -186,7 +207,7 @@ impl PluginHost {
     }
 }
 
-fn check_kind(candidate: &LoadedPlugin, active: &LoadedPlugin) -> Result<(), Refusal> {
+pub(super) fn check_kind(candidate: &LoadedPlugin, active: &LoadedPlugin) -> Result<(), Refusal> {
     if active.kind == candidate.kind {
         return Ok(());
     }

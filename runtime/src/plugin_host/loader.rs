@@ -124,12 +124,23 @@ impl Loader {
         bytes: bytes::Bytes,
         provenance: Provenance,
     ) -> Result<LoadedPlugin, Refusal> {
+        self.load_under(&self.trust, runner, bytes, provenance).await
+    }
+
+    /// The same under a trust that may not hold yet.
+    pub(super) async fn load_under(
+        &self,
+        trust: &Trust,
+        runner: &Runner,
+        bytes: bytes::Bytes,
+        provenance: Provenance,
+    ) -> Result<LoadedPlugin, Refusal> {
         check_format(&bytes)?;
         let digest = digest(&bytes);
         let size = bytes.len();
         let signed_by = match provenance.source {
             Source::Bundled(_) => None,
-            Source::Stored => self.trust.check_signature(&bytes, &digest).await?,
+            Source::Stored => trust.check_signature(&bytes, &digest).await?,
         };
         let component = self.compile(bytes, digest.clone()).await?;
         let (kind, imports) = kind_and_imports(&component)?;
@@ -164,7 +175,7 @@ impl Loader {
         let info = described.map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
         let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
         check_name(&info)?;
-        self.trust.check_pin(&info.name, &digest)?;
+        trust.check_pin(&info.name, &digest)?;
         let schema = jsonschema::validator_for(&info.settings_schema)
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
         Ok(LoadedPlugin {

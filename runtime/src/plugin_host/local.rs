@@ -87,7 +87,7 @@ impl LocalPlugin {
         Ok(())
     }
 
-    /// The account of a run that has ended, oldest first; has to be taken, or further runs wait with their answers.
+    /// The account of a run that has ended, oldest first; those that are not taken in time are dropped.
     pub fn account(&mut self) -> Option<PluginRun> {
         self.runs.try_recv().ok()
     }

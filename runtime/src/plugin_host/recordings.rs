@@ -82,16 +82,25 @@ impl Recordings {
         Self::new(None, Index::default(), queue)
     }
 
-    /// Lists what the folder holds; blocks meanwhile. The writer has to run for failed runs to be kept.
-    pub fn open(folder: PathBuf) -> std::io::Result<(Self, RecordingWriter)> {
-        let files = Files::open(folder)?;
-        let mut index = Index::default();
-        for entry in files.list()? {
-            files.remove(&index.insert(entry));
-        }
+    /// Lists what the folder holds; blocks meanwhile. The writer has to run for failed runs to be kept. A folder that can't be
+    /// used is no reason to stop: then runs leave no recordings.
+    pub fn open(folder: PathBuf) -> (Self, RecordingWriter) {
         let (queue, drafts) = mpsc::channel(QUEUED);
-        let recordings = Self::new(Some(files), index, queue);
-        Ok((recordings.clone(), RecordingWriter { recordings, drafts }))
+        let opened = Files::open(folder.clone()).and_then(|files| Ok((files.list()?, files)));
+        let recordings = match opened {
+            Ok((entries, files)) => {
+                let mut index = Index::default();
+                for entry in entries {
+                    files.remove(&index.insert(entry));
+                }
+                Self::new(Some(files), index, queue)
+            }
+            Err(error) => {
+                tracing::error!(%error, folder = %folder.display(), "the folder of recordings can't be used; runs are not recorded");
+                Self::none()
+            }
+        };
+        (recordings.clone(), RecordingWriter { recordings, drafts })
     }
 
     fn new(files: Option<Files>, index: Index, queue: mpsc::Sender<Draft>) -> Self {
@@ -169,7 +178,8 @@ impl RecordingWriter {
                 biased;
                 draft = self.drafts.recv() => match draft {
                     Some(draft) => self.write(draft).await,
-                    None => return,
+                    // Nothing is recorded.
+                    None => return shutdown.cancelled().await,
                 },
                 () = shutdown.cancelled() => return,
             }

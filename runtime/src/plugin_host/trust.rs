@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+pub(super) use pull::Pulled;
 pub use reference::check_reference;
 pub use signature::{SIGNATURE_BYTES, check_key};
 
@@ -34,6 +35,11 @@ pub(super) struct Trust {
 impl Trust {
     pub(super) fn new(policy: PluginTrust, folder: &Path) -> Self {
         Self { policy: ArcSwap::from_pointee(policy), folder: Some(folder.to_owned()) }
+    }
+
+    /// Another word of the operator's, with the same signatures.
+    pub(super) fn under(&self, policy: PluginTrust) -> Self {
+        Self { policy: ArcSwap::from_pointee(policy), folder: self.folder.clone() }
     }
 
     pub(super) fn policy(&self) -> Arc<PluginTrust> {
@@ -63,6 +69,31 @@ impl Trust {
                 ),
             )),
         }
+    }
+
+    /// Looks at what can be said before a component is compiled, and keeps its signature for the checks to come. One that no
+    /// version needs in the end goes with the next start.
+    pub(super) async fn admit(
+        &self,
+        name: Option<&str>,
+        component: &Bytes,
+        signature: Option<String>,
+    ) -> Result<(), Refusal> {
+        let digest = digest(component);
+        if let Some(name) = name {
+            self.check_pin(name, &digest)?;
+        }
+        let Some(signature) = signature else { return Ok(()) };
+        if signature.len() > SIGNATURE_BYTES {
+            return Err(refuse("signature", format!("the signature is larger than {SIGNATURE_BYTES} bytes")));
+        }
+        let keys = self.policy().keys.clone();
+        // Without keys nobody can say whether it is good: it is kept for when there are some.
+        if !keys.is_empty() {
+            let verified = signature::verify(&keys, component.clone(), signature.clone()).await;
+            verified.map_err(|reason| refuse("signature", reason))?;
+        }
+        self.keep(&digest, signature).await
     }
 
     /// Once the name is known.
@@ -128,7 +159,7 @@ impl PluginHost {
         signature: Option<String>,
         by: &str,
     ) -> Result<PluginEntry, Refusal> {
-        self.admit(name, &component, signature).await?;
+        self.shared.trust.admit(name, &component, signature).await?;
         self.install(name, component, by).await
     }
 
@@ -140,34 +171,8 @@ impl PluginHost {
         signature: Option<String>,
         by: &str,
     ) -> Result<PluginEntry, Refusal> {
-        self.admit(Some(name), &component, signature).await?;
+        self.shared.trust.admit(Some(name), &component, signature).await?;
         self.shadow_start(name, component, by).await
-    }
-
-    /// Looks at what can be said before a component is compiled, and keeps its signature for the checks to come. One that no
-    /// version needs in the end goes with the next start.
-    pub(super) async fn admit(
-        &self,
-        name: Option<&str>,
-        component: &Bytes,
-        signature: Option<String>,
-    ) -> Result<(), Refusal> {
-        let trust = &self.shared.trust;
-        let digest = digest(component);
-        if let Some(name) = name {
-            trust.check_pin(name, &digest)?;
-        }
-        let Some(signature) = signature else { return Ok(()) };
-        if signature.len() > SIGNATURE_BYTES {
-            return Err(refuse("signature", format!("the signature is larger than {SIGNATURE_BYTES} bytes")));
-        }
-        let keys = trust.policy().keys.clone();
-        // Without keys nobody can say whether it is good: it is kept for when there are some.
-        if !keys.is_empty() {
-            let verified = signature::verify(&keys, component.clone(), signature.clone()).await;
-            verified.map_err(|reason| refuse("signature", reason))?;
-        }
-        trust.keep(&digest, signature).await
     }
 
     /// What holds at the moment.

@@ -1,18 +1,23 @@
 //! Puts the catalog together from files and API. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::compile::{CompiledService, RuleDraft};
+use super::built_in::{MONITOR_OFFLINE, plugins_in_use};
+use super::compile::{CompiledService, RuleDraft, settings_key};
 use super::files::CheckedFiles;
-use super::plugin_alert::plugins_in_use;
-use crate::domain::{AlertRule, Catalog, Channel, ChannelId, Dependencies, Origin, plugin_subject};
+use crate::domain::matcher::Operator;
+use crate::domain::{
+    AlertRule, Catalog, Channel, ChannelId, Dependencies, Inhibition, MONITOR_SUBJECT, Matcher, Origin, Service,
+    plugin_subject,
+};
 
-/// Where a slug is in both, the file's service counts.
+/// Where a slug is in both, the file's service counts. `stopped` are services that can't run.
 pub(super) fn build<'a>(
     version: u64,
     files: &'a CheckedFiles,
     api: impl Iterator<Item = &'a CompiledService>,
+    stopped: impl Iterator<Item = Service>,
 ) -> Catalog {
     let mut catalog = Catalog {
         version,
@@ -23,12 +28,18 @@ pub(super) fn build<'a>(
     let from_files = files.services.values().map(Arc::as_ref);
     let from_api = api.filter(|compiled| !files.services.contains_key(&compiled.service.slug));
     for channel in files.channels() {
-        channel_add(&mut catalog.channels, channel);
+        catalog.channels.entry(channel.id.clone()).or_insert_with(|| channel.clone());
     }
+    // Private addresses in settings that a file has as well are meant.
+    let mut meant: Option<HashSet<String>> = None;
     for compiled in from_files.chain(from_api) {
         let slug = &compiled.service.slug;
-        for channel in &compiled.channels {
-            channel_add(&mut catalog.channels, channel);
+        for channel in compiled.channels.iter().filter(|channel| channel.origin == Origin::Api) {
+            let meant = meant.get_or_insert_with(|| files.channels().map(|known| settings_key(known)).collect());
+            let is_meant = meant.contains(&settings_key(channel));
+            let origin = if is_meant { Origin::File } else { Origin::Api };
+            let channel = Arc::new(Channel { origin, ..Channel::clone(channel) });
+            catalog.channels.entry(channel.id.clone()).or_insert(channel);
         }
         catalog.rules.insert(slug.clone(), rules(compiled, files));
         catalog.services.insert(slug.clone(), compiled.service.clone());
@@ -37,29 +48,48 @@ pub(super) fn build<'a>(
     catalog.mute_times = Arc::clone(&files.routing.mute_times);
     catalog.inhibitions = Arc::clone(&files.routing.inhibitions);
     catalog.maintenance.clone_from(&files.routing.maintenance);
-    let on = catalog.services.values().map(|service| (service.slug.clone(), service.depends_on.clone()));
+    let stopped = stopped.filter(|service| !catalog.services.contains_key(&service.slug));
+    catalog.stopped = stopped.map(|service| (service.slug.clone(), Arc::new(service))).collect();
+    let all = catalog.services.values().chain(catalog.stopped.values());
+    let on = all.map(|service| (service.slug.clone(), service.depends_on.clone()));
     catalog.dependencies = Arc::new(Dependencies::new(on));
+    if let Some(draft) = &files.offline_alert.draft {
+        built_in_add(&mut catalog, draft, MONITOR_SUBJECT, files);
+        // While the monitor is offline, nothing that it finds out says anything about a service.
+        let inhibitions = catalog.inhibitions.iter().cloned().chain(offline_inhibition());
+        catalog.inhibitions = Arc::new(inhibitions.collect());
+    }
     if let Some(draft) = &files.plugin_alert.draft {
-        // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
-        let everybody: BTreeSet<ChannelId> = catalog.channels.keys().cloned().collect();
         for plugin in plugins_in_use(&catalog) {
-            let subject = plugin_subject(&plugin);
-            let mut rule = rule(draft, &subject, files);
-            if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
-                rule.channels = everybody.iter().cloned().collect();
-            }
-            catalog.rules.insert(subject, vec![Arc::new(rule)]);
+            built_in_add(&mut catalog, draft, &plugin_subject(&plugin), files);
         }
     }
     catalog
 }
 
-/// The same channel may be named by a file and by the API; then the file's word on private addresses counts.
-fn channel_add(channels: &mut BTreeMap<ChannelId, Arc<Channel>>, channel: &Arc<Channel>) {
-    let known = channels.entry(channel.id.clone()).or_insert_with(|| channel.clone());
-    if known.origin == Origin::Api && channel.origin == Origin::File {
-        *known = channel.clone();
+/// One channel for each place that messages can go to: written out at several places, it is several channels. Not the
+/// watchdog's, where a message would count as a sign of life.
+fn everybody(catalog: &Catalog) -> Vec<ChannelId> {
+    let mut seen = HashSet::new();
+    let watchdog = catalog.watchdog.as_ref().map(|watchdog| &watchdog.channel);
+    let others = catalog.channels.values().filter(|channel| Some(&channel.id) != watchdog);
+    let firsts = others.filter(|channel| seen.insert(settings_key(channel)));
+    firsts.map(|channel| channel.id.clone()).collect()
+}
+
+fn built_in_add(catalog: &mut Catalog, draft: &RuleDraft, subject: &str, files: &CheckedFiles) {
+    let mut rule = rule(draft, subject, files);
+    // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
+    if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
+        rule.channels = everybody(catalog);
     }
+    catalog.rules.insert(subject.to_owned(), vec![Arc::new(rule)]);
+}
+
+/// Every other alert is the target. None: the name is no matcher's value, which its test rules out.
+fn offline_inhibition() -> Option<Inhibition> {
+    let source = Matcher::new("alertname", Operator::Equal, MONITOR_OFFLINE.name).ok()?;
+    Some(Inhibition { source: vec![source], target: Vec::new(), equal: Vec::new() })
 }
 
 /// Its own, then the shared ones that select it and whose name it does not use itself.

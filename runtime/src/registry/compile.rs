@@ -2,6 +2,7 @@
 //! settings, and all faults are reported together.
 
 mod alert;
+mod channel;
 mod channel_options;
 mod credential;
 mod escalation;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub(super) use alert::{RuleDraft, SharedRule};
+pub(super) use channel::{ChannelPlace, settings_key};
 pub(super) use channel_options::MessageTemplates;
 pub(super) use escalation::Escalations;
 pub(super) use routing::Routing;
@@ -62,6 +64,8 @@ pub(super) struct Compiler<'a> {
     pub(super) message_templates: Arc<MessageTemplates>,
     /// Names of channels that have to be there in the end, each with the place that names it.
     pub(super) fallbacks: Vec<(String, String)>,
+    /// What stands below each name of a channel in the files.
+    channel_names: HashMap<String, String>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Most services have the same few settings: each is checked once.
     judged: HashMap<(PluginKind, String, String), Arc<Vec<Fault>>>,
@@ -81,6 +85,7 @@ impl<'a> Compiler<'a> {
             templates: Arc::default(),
             message_templates: Arc::default(),
             fallbacks: Vec::new(),
+            channel_names: HashMap::new(),
             schemas,
             judged,
         }

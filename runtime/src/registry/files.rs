@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use super::built_in::{BuiltInAlert, MONITOR_OFFLINE, PLUGIN_FAILING};
 use super::compile::{
-    CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing, RoutingEntries, SharedRule, Templates,
+    ChannelPlace, CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing, RoutingEntries,
+    SharedRule, Templates,
 };
 use super::fault::{Report, child, list, suggest};
-use super::plugin_alert::{self, PluginAlert};
 use super::plugins::PluginDirectory;
 use super::spec::{
     AlertSpec, AlertTemplateSpec, EscalationSpec, MessageTemplateSpec, NotificationSpec, ServiceSpec, WatchdogSpec,
@@ -33,6 +34,8 @@ pub struct FileEntries {
     pub escalations: Vec<(String, EscalationSpec)>,
     pub alert_templates: Vec<(String, AlertTemplateSpec)>,
     pub watchdog: Option<WatchdogSpec>,
+    /// Targets say when the monitor is offline.
+    pub has_offline_targets: bool,
 }
 
 /// What the registry takes over from files.
@@ -41,7 +44,9 @@ pub struct CheckedFiles {
     pub(super) defaults: Defaults,
     pub(super) services: BTreeMap<String, Arc<CompiledService>>,
     pub(super) rules: Vec<SharedRule>,
-    pub(super) plugin_alert: PluginAlert,
+    pub(super) plugin_alert: BuiltInAlert,
+    /// Without a draft where no targets say when the monitor is offline.
+    pub(super) offline_alert: BuiltInAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
     pub(super) message_templates: Arc<MessageTemplates>,
     pub(super) routing: Routing,
@@ -68,7 +73,8 @@ impl CheckedFiles {
         let named = self.routing.channels.values();
         let escalated = self.escalations.channels.iter().chain(self.watchdog.as_ref().map(|(_, channel)| channel));
         let routed = self.default_channels.iter().chain(named).chain(escalated);
-        own.chain(shared).chain(&self.plugin_alert.channels).chain(routed)
+        let built_in = self.plugin_alert.channels.iter().chain(&self.offline_alert.channels);
+        own.chain(shared).chain(built_in).chain(routed)
     }
 }
 
@@ -89,8 +95,8 @@ pub async fn check_files(
         compiler.report.fault("/alerts", format!("must have at most {MAX_SHARED_ALERTS} entries"));
     }
     compiler.message_templates(&entries.message_templates);
-    let default_channels =
-        compiler.channels(entries.notifications.iter().map(|(index, spec)| (*index, spec)), "/notifications").await;
+    let notifications = entries.notifications.iter().map(|(index, spec)| (*index, spec));
+    let default_channels = compiler.channels(notifications, "/notifications", &ChannelPlace::TOP).await;
     compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
     let routing = compiler.routing(&entries.routing, &default_channels).await;
     let named = default_channels.iter().chain(routing.channels.values());
@@ -105,13 +111,14 @@ pub async fn check_files(
     };
     let services = services(&mut compiler, entries).await;
     dependencies_check(&mut compiler, entries, &services);
-    let (rules, plugin_alert) = shared_rules(&mut compiler, entries, &services).await;
+    let (rules, plugin_alert, offline_alert) = shared_rules(&mut compiler, entries, &services).await;
     let message_templates = compiler.message_templates.clone();
     let files = CheckedFiles {
         defaults,
         services,
         rules,
         plugin_alert,
+        offline_alert,
         default_channels,
         routing,
         escalations,
@@ -181,10 +188,11 @@ async fn shared_rules(
     compiler: &mut Compiler<'_>,
     entries: &FileEntries,
     services: &BTreeMap<String, Arc<CompiledService>>,
-) -> (Vec<SharedRule>, PluginAlert) {
+) -> (Vec<SharedRule>, BuiltInAlert, BuiltInAlert) {
     let mut rules: Vec<SharedRule> = Vec::new();
     let mut names: HashSet<&str> = HashSet::new();
-    let mut plugin_alert = PluginAlert::built_in();
+    let mut plugin_alert = BuiltInAlert::new(&PLUGIN_FAILING);
+    let mut offline_alert = BuiltInAlert::new(&MONITOR_OFFLINE);
     for (index, spec) in entries.alerts.iter().take(MAX_SHARED_ALERTS) {
         let at = child("/alerts", index);
         for (position, slug) in spec.services.iter().flatten().enumerate() {
@@ -199,8 +207,9 @@ async fn shared_rules(
             let message = format!("another alert is named `{}`; give this one another name", spec.name);
             compiler.report.fault(child(&at, "name"), message);
         }
-        if spec.name == plugin_alert::NAME {
-            plugin_alert = PluginAlert::compile(compiler, spec, &at).await.unwrap_or_default();
+        let built_in = [(&PLUGIN_FAILING, &mut plugin_alert), (&MONITOR_OFFLINE, &mut offline_alert)];
+        if let Some((kind, alert)) = built_in.into_iter().find(|(kind, _)| kind.name == spec.name) {
+            *alert = BuiltInAlert::compile(kind, compiler, spec, &at).await.unwrap_or_default();
             continue;
         }
         let Some(rule) = compiler.shared_rule(spec, &at).await else { continue };
@@ -225,5 +234,8 @@ async fn shared_rules(
         }
         rules.push(rule);
     }
-    (rules, plugin_alert)
+    if !entries.has_offline_targets {
+        offline_alert = BuiltInAlert::default();
+    }
+    (rules, plugin_alert, offline_alert)
 }

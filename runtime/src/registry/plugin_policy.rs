@@ -253,7 +253,7 @@ mod tests {
             ),
             (json!({"budget": {"memory": "1GiB"}}), "/budget/memory: must be between 64KiB and 256MiB"),
             (json!({"budget": {"cpu": "0s"}}), "/budget/cpu: must be between 1ms and 1m"),
-            (json!({"budget": {"concurrency": 0}}), "/budget/concurrency: must be between 1 and 1000"),
+            (json!({"budget": {"concurrency": 0}}), "/budget/concurrency: must be between 1 and 2500"),
             (json!({"budget": {"hostCalls": -1}}), "/budget/hostCalls: must be at least 0"),
             (
                 json!({"budget": {"bytesIn": 1.5}}),

@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 use super::compile::CompiledService;
 use super::fault::Fault;
 use super::plugins::PluginDirectory;
-use super::{ApiService, secrets, to_value};
-use crate::domain::{Origin, UnixMillis};
+use super::spec::ServiceSpec;
+use super::{ApiService, StoredService, secrets, to_value};
+use crate::domain::{Origin, Service, UnixMillis};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRecord {
@@ -50,6 +51,28 @@ impl ServiceRecord {
             warnings: service.warnings.clone(),
         }
     }
+}
+
+/// What people say of a service beside how it is watched, of one that can't run. None: not even that can be read any more.
+pub(super) fn described(stored: &StoredService) -> Option<Service> {
+    let spec: ServiceSpec = serde_json::from_value(stored.spec.clone()).ok()?;
+    Some(Service {
+        slug: stored.slug.clone(),
+        name: spec.name,
+        kind: spec.kind,
+        base_url: spec.base_url,
+        health_endpoint: spec.health_endpoint,
+        tags: spec.tags,
+        labels: spec.labels,
+        depends_on: spec.depends_on,
+        owner: spec.owner,
+        description: spec.description,
+        origin: Origin::Api,
+        allow_private: false,
+        credentials: Vec::new(),
+        probes: Vec::new(),
+        webhooks: Vec::new(),
+    })
 }
 
 fn shown(spec: &Value, plugins: &dyn PluginDirectory) -> Map<String, Value> {

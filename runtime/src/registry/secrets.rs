@@ -1,19 +1,23 @@
 //! Secrets in a spec are shown as `***`. Sent back, `***` keeps the old value, but only where the rest of it still points to
 //! the same place: otherwise whoever may change a service could have its secrets sent to a host of their own.
 
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::compile::{authority, default_probe};
 use super::fault::{Fault, child};
 use super::plugins::PluginDirectory;
+use super::spec::{NotificationSpec, ServiceAlertSpec};
 use crate::domain::PluginKind;
 
 pub const MASK: &str = "***";
 
 const AUTHENTICATION_SECRETS: [&str; 5] = ["value", "password", "token", "clientSecret", "key"];
 /// Keys of the entry itself, the rest being the plugin's settings.
-const ALERT_KEYS: [&str; 6] = ["type", "name", "severity", "duration", "probes", "notifications"];
-const NOTIFICATION_KEYS: [&str; 6] = ["channel", "name", "template", "rateLimit", "fallback", "fallbackAfter"];
+static ALERT_KEYS: LazyLock<Vec<String>> = LazyLock::new(own_keys::<ServiceAlertSpec>);
+static NOTIFICATION_KEYS: LazyLock<Vec<String>> = LazyLock::new(own_keys::<NotificationSpec>);
 /// Schemas nest less deeply; what lies deeper is masked as a whole.
 const MAX_DEPTH: usize = 16;
 
@@ -22,13 +26,13 @@ struct Place {
     pointer: String,
     kind: PluginKind,
     plugin: String,
-    own_keys: &'static [&'static str],
+    own_keys: &'static [String],
 }
 
 impl Place {
     fn settings(&self, spec: &Value) -> Value {
         let all = spec.pointer(&self.pointer).and_then(Value::as_object);
-        let settings = all.into_iter().flatten().filter(|(key, _)| !self.own_keys.contains(&key.as_str()));
+        let settings = all.into_iter().flatten().filter(|(key, _)| !self.own_keys.contains(key));
         Value::Object(settings.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>())
     }
 
@@ -39,6 +43,12 @@ impl Place {
             target.extend(settings);
         }
     }
+}
+
+/// Every key that the published schema knows.
+fn own_keys<T: JsonSchema>() -> Vec<String> {
+    let schema = schemars::schema_for!(T).to_value();
+    schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys).cloned().collect()
 }
 
 fn places(spec: &Value) -> Vec<Place> {
@@ -329,6 +339,30 @@ mod tests {
     fn settings_of_a_plugin_that_is_gone_are_masked_whole() {
         let spec = json!({"name": "a", "baseUrl": "https://a", "probes": [{"plugin": "gone", "settings": {"x": [1]}}]});
         assert_eq!(redact(&spec, &FakePlugins::bundled())["probes"][0]["settings"], json!({"x": ["***"]}));
+    }
+
+    #[test]
+    fn no_key_of_an_entry_itself_is_masked_with_the_settings_of_a_plugin_that_is_gone() {
+        use crate::registry::spec::{LifecycleSpec, TemplateUseSpec};
+        let mut alert = json!({"type": "gone", "secret": "s3cret"});
+        let mut notification = json!({"channel": "gone", "secret": "s3cret"});
+        let known = LifecycleSpec::KEYS.iter().chain(&TemplateUseSpec::KEYS);
+        let known: Vec<&str> = known.chain(&["name", "severity", "duration", "probes"]).copied().collect();
+        for key in &known {
+            assert!(ALERT_KEYS.iter().any(|own| own == key), "{key}");
+        }
+        for key in ALERT_KEYS.iter().filter(|key| !["type", "notifications"].contains(&key.as_str())) {
+            alert[key] = json!("shown");
+        }
+        for key in NOTIFICATION_KEYS.iter().filter(|key| *key != "channel") {
+            notification[key] = json!("shown");
+        }
+        alert["notifications"] = json!([notification]);
+        let spec = json!({"name": "a", "baseUrl": "https://a", "alerts": [alert]});
+        let mut wanted = spec.clone();
+        wanted["alerts"][0]["secret"] = json!(MASK);
+        wanted["alerts"][0]["notifications"][0]["secret"] = json!(MASK);
+        assert_eq!(redact(&spec, &FakePlugins::bundled()), wanted);
     }
 
     #[test]

@@ -56,8 +56,8 @@ pub struct AlertsFile {
     /// Channels by name, for the routing tree.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub channels: BTreeMap<String, NotificationSpec>,
-    /// Who is told of alerts that name nobody themselves: the top of the routing tree. Default: `notifications`, of each
-    /// alert by itself and at once.
+    /// Who is notified of alerts that name no channels themselves: the top of the routing tree. Default: `notifications`,
+    /// grouped by `alertname`, with a `groupWait` of 10 s and a `groupInterval` of 1 m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteSpec>,
     /// Times by name, during which a node of the routing tree tells nobody anything that fires.

@@ -1,12 +1,13 @@
 //! The registry through its outer interface.
 
+mod channels;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::testing::{FakePlugins, MemoryStore};
 use super::*;
-use crate::domain::Severity;
 
 fn entries(services: Value, alerts: Value, notifications: Value) -> FileEntries {
     fn list<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(usize, T)> {
@@ -202,12 +203,15 @@ async fn changes_are_refused_for_a_reason() {
 #[tokio::test]
 async fn a_service_that_can_no_longer_run_is_shown_with_the_reason() {
     let store = Arc::new(MemoryStore::default());
-    let spec = json!({"name": "t", "baseUrl": "https://t", "probes": [{"plugin": "tls", "settings": {"days": 3}}]});
+    let spec = json!({"name": "t", "baseUrl": "https://t", "tags": ["eu"], "probes": [{"plugin": "tls", "settings": {"days": 3}}]});
     registry(FileEntries::default(), store.clone()).await.create(spec).await.unwrap();
     let mut plugins = FakePlugins::bundled();
     plugins.remove(PluginKind::Probe, "tls");
     let registry = Registry::open(CheckedFiles::default(), Arc::new(plugins), store).await.unwrap();
-    assert!(registry.catalog().services.is_empty());
+    let catalog = registry.catalog();
+    assert!(catalog.services.is_empty());
+    // Its alerts stay as they are, with the labels they are muted by.
+    assert_eq!((catalog.stopped.len(), catalog.described("t").unwrap().tags.as_slice()), (1, &["eu".to_owned()][..]));
     let record = &registry.records()[0];
     assert_eq!(told(&record.faults), ["/probes/0/plugin: there is no probe plugin `tls`; known: `dns`, `http`, `tcp`"]);
     assert_eq!(record.spec["probes"][0]["settings"]["days"], "***");
@@ -220,12 +224,12 @@ async fn files_are_put_in_place_whole_and_win_over_the_api() {
     let before = registry.catalog().version;
     let services = json!([{"name": "Shop API", "baseUrl": "https://other"}, {"name": "New", "baseUrl": "https://n"}]);
     let (files, _) = checked(&entries(services, json!([]), json!([]))).await;
-    let catalog = registry.reload(files).await;
+    let catalog = registry.prepare(files, &FakePlugins::bundled()).await.publish();
     assert_eq!(catalog.version, before + 1);
     assert_eq!(catalog.services["shop-api"].base_url, "https://other");
     assert!(catalog.services["shop-api"].allow_private);
     assert_eq!(registry.record("shop-api").unwrap().origin, Origin::File);
-    let catalog = registry.reload(CheckedFiles::default()).await;
+    let catalog = registry.prepare(CheckedFiles::default(), &FakePlugins::bundled()).await.publish();
     assert_eq!(catalog.services.keys().collect::<Vec<_>>(), ["shop-api"]);
     assert_eq!(catalog.services["shop-api"].base_url, "https://shop.example");
 }
@@ -293,6 +297,33 @@ async fn every_plugin_in_use_has_an_alert_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_monitor_with_offline_targets_has_an_alert_of_its_own_that_inhibits_all_others() {
+    use crate::domain::{Firing, Labels, MONITOR_SUBJECT, Severity};
+    let services = || json!([{"name": "A", "baseUrl": "https://a"}]);
+    let channels = || json!([{"channel": "email", "recipients": ["ops@a"]}]);
+    let without = registry(entries(services(), json!([]), channels()), Arc::default()).await;
+    assert!(!without.catalog().rules.contains_key(MONITOR_SUBJECT) && without.catalog().inhibitions.is_empty());
+
+    let with = |alerts| FileEntries { has_offline_targets: true, ..entries(services(), alerts, channels()) };
+    let catalog = registry(with(json!([])), Arc::default()).await.catalog();
+    let rule = &catalog.rules[MONITOR_SUBJECT][0];
+    assert_eq!((rule.name.as_str(), rule.severity, rule.channels.len()), ("Monitor offline", Severity::Critical, 1));
+    let firing = |name: &str, service: &str| {
+        let severity = Severity::Critical;
+        let (name, service) = (name.to_owned(), service.to_owned());
+        Firing { labels: Labels::of(&name, &service, severity, None), name, service, severity }
+    };
+    let all =
+        [firing("Monitor offline", MONITOR_SUBJECT), firing("Down", "a"), firing("Plugin failing", "plugin:http")];
+    let is_muted = |alert: &Firing| catalog.inhibitions[0].while_firing(&all).source(alert).is_some();
+    assert_eq!(all.each_ref().map(is_muted), [false, true, true]);
+
+    let disabled = json!([{"name": "Monitor offline", "disabled": true}]);
+    let catalog = registry(with(disabled), Arc::default()).await.catalog();
+    assert!(!catalog.rules.contains_key(MONITOR_SUBJECT) && catalog.inhibitions.is_empty());
+}
+
+#[tokio::test]
 async fn without_defaults_whoever_is_told_of_anything_is_told_of_a_failing_plugin() {
     let services = json!([{"name": "A", "baseUrl": "https://a"}]);
     let alerts = json!([
@@ -303,6 +334,48 @@ async fn without_defaults_whoever_is_told_of_anything_is_told_of_a_failing_plugi
     for (subject, rules) in plugin_alerts(&registry) {
         assert!(rules[0].ends_with("\"error != null\" email slack"), "{subject}: {rules:?}");
     }
+}
+
+#[tokio::test]
+async fn a_failing_plugin_is_no_sign_of_life_to_the_watchdogs_channel() {
+    let alerts = json!([
+        {"name": "Down", "condition": "status == 'error'", "notifications": [{"channel": "slack", "webhook": "https://s"}]},
+    ]);
+    let mut files = entries(json!([{"name": "A", "baseUrl": "https://a"}]), alerts, json!([]));
+    files.watchdog = serde_json::from_value(json!({"url": "https://hc.example/ping"})).unwrap();
+    let registry = registry(files, Arc::default()).await;
+    assert!(registry.catalog().channels.values().any(|channel| channel.name == "watchdog"));
+    for (subject, rules) in plugin_alerts(&registry) {
+        assert!(rules[0].ends_with("\"error != null\" slack"), "{subject}: {rules:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_tree_the_channels_at_the_top_are_one_that_groups_by_name() {
+    let alerts = json!([
+        {"name": "Down", "condition": "status == 'error'"},
+        {"name": "Own", "condition": "true", "notifications": [{"channel": "slack", "webhook": "https://s"}]},
+    ]);
+    let files = || {
+        let channels = json!([{"channel": "email", "recipients": ["ops@a"]}]);
+        entries(json!([{"name": "A", "baseUrl": "https://a"}]), alerts.clone(), channels)
+    };
+    let catalog = registry(files(), Arc::default()).await.catalog();
+    let routed: Vec<(&str, bool)> =
+        catalog.rules["a"].iter().map(|rule| (rule.name.as_str(), rule.is_routed)).collect();
+    assert_eq!(routed, [("Down", true), ("Own", false)]);
+    let labels = |service: &str| crate::domain::Labels::from([("alertname", "Down"), ("service", service)]);
+    let tree = catalog.route.as_ref().unwrap();
+    let [one] = &tree.destinations(&labels("a"))[..] else { panic!("one destination") };
+    assert_eq!((one.timing.wait.as_secs(), one.timing.interval.as_secs()), (10, 60));
+    assert_eq!(one.group_key(&labels("a")), one.group_key(&labels("b")));
+    assert_eq!(catalog.channels[&one.channels[0]].plugin, "email");
+    assert!(one.path == "{}" && one.channels.len() == 1);
+
+    let mut with_tree = files();
+    with_tree.routing.route = serde_json::from_value(json!({"groupWait": 0})).unwrap();
+    let catalog = registry(with_tree, Arc::default()).await.catalog();
+    assert!(catalog.route.as_ref().unwrap().destinations(&labels("a"))[0].timing.wait.is_zero());
 }
 
 #[tokio::test]
@@ -558,7 +631,7 @@ async fn a_service_of_the_api_can_not_come_to_depend_on_itself() {
     };
     assert_eq!(told(&faults), ["/dependsOn: depends on itself: `a`, `b`, `a`; leave one of them out"]);
     registry.create(service("b", json!([]))).await.unwrap();
-    assert_eq!(registry.catalog().dependencies.down("a", Severity::Critical, &[]), None);
+    assert_eq!(registry.catalog().dependencies.down("a", |_| false), None);
 }
 
 #[tokio::test]

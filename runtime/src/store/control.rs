@@ -1,57 +1,74 @@
 //! State, in SQLite: services, channels, tokens, alerts, the outbox, plugins, the audit log. Secrets exist only here,
 //! sealed. One connection writes, a few read; a commit is on the disk when it returns.
 
+mod accepted_configuration;
 mod alert_groups;
 mod alerts;
 mod audit;
+mod ballast;
 mod channels;
 mod escalations;
 mod keyring;
 mod maintenance;
+mod marker;
 mod mutes;
 mod notifications;
+mod opening;
 mod outbox;
 mod overdue;
 mod plugin_policies;
 mod plugins;
+mod resend;
+mod retention;
+mod row_faults;
 mod rule_memory;
 mod services;
+mod set_clock;
 mod silences;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod transition;
+mod transition_group;
+mod upkeep;
+mod wal;
+mod write;
+mod write_error;
+mod write_health;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::Row;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
+pub use accepted_configuration::AcceptedConfiguration;
 pub use alerts::AlertFilter;
 pub use audit::{AuditEntry, AuditFilter};
+pub use ballast::BallastState;
+pub use channels::ChannelsFollowed;
 pub use escalations::{Escalation, EscalationDraft, StepTaken};
 pub use keyring::{KeyError, Keyring};
 pub use maintenance::{MaintenanceDraft, StoredMaintenance, WindowText};
-pub use notifications::{AfterAttempt, Attempt, AttemptOutcome, NotificationFilter};
+pub use notifications::{AfterAttempt, Attempt, AttemptOutcome, DueNotification, NotificationFilter};
+pub use opening::ControlSettings;
 pub use overdue::{Overdue, OverdueKind};
 pub use plugin_policies::StoredPolicy;
+pub use retention::{Retained, RetentionPlace, RetentionStep};
 pub use rule_memory::MemoryChange;
 pub use services::StoredService;
 pub use silences::{SilenceDraft, StoredSilence};
-pub use tokens::{Session, Token, TokenHash};
+pub use tokens::{Session, Token, TokenDraft, TokenHash, TokenOrigin};
 pub use transition::{AlertDraft, EventDraft, Transition};
+pub use write_health::{ControlHealth, WriteFault};
 
 use super::lock::{DataLock, LockError};
 use keyring::Place;
+use marker::Marker;
+use row_faults::RowFaults;
+use transition_group::TransitionGroup;
+use write_health::WriteHealth;
 
-/// Pages and lists read at the same time as the one writer; SQLite needs no more.
-const READERS: u32 = 4;
-/// Another process has no business here, but a backup tool may hold a lock for a moment.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Waiting this long for a connection means that the disk hangs.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// No list is longer, whatever was asked for: the API's longest page, and the row that says that there is more.
 pub const MAX_PAGE: u32 = 1_001;
 
@@ -63,6 +80,13 @@ pub enum ControlError {
     Exists { what: &'static str, name: String },
     #[error("{what} `{name}` was changed meanwhile: it is at {found}, not at {expected}; read it again, then repeat")]
     Conflict { what: &'static str, name: String, expected: String, found: String },
+    #[error("there are {limit} {what} already, no more are taken; remove some that are not needed, then repeat")]
+    Full { what: &'static str, limit: i64 },
+    #[error("the caller that was to commit it with others was cut off; whether it was done is not known")]
+    Interrupted,
+    /// Of a transaction that several shared.
+    #[error(transparent)]
+    Shared(Arc<ControlError>),
     #[error("{column} of {what} `{name}` reads `{found}`, which this version does not know")]
     Unreadable { what: &'static str, name: String, column: &'static str, found: String },
     #[error(transparent)]
@@ -73,6 +97,20 @@ pub enum ControlError {
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("could not {doing} the control store")]
     Database { doing: &'static str, source: sqlx::Error },
+    #[error(
+        "the disk of the control store is full; what is left is kept for alerts, so nothing else is stored: free some space, then repeat"
+    )]
+    NoRoom,
+    #[error(
+        "the control store `{}` has lost content: {reason}. Services made over the API, open alerts, silences and messages may be gone. \
+         To restore it, put `control.sqlite` and `control.id` of a backup in its place, without a `control.sqlite-wal`. \
+         To go on with what is there now: `extrack store accept --data {}`",
+        path.display(),
+        path.parent().unwrap_or(path).display()
+    )]
+    Lost { path: PathBuf, reason: String },
+    #[error("could not read or write `control.id` or the write-ahead log beside the control store")]
+    Files(#[source] std::io::Error),
 }
 
 impl From<sqlx::Error> for ControlError {
@@ -89,35 +127,18 @@ pub struct ControlStore {
     writer: SqlitePool,
     reader: SqlitePool,
     keyring: Arc<Keyring>,
+    transitions: Arc<TransitionGroup>,
+    row_faults: RowFaults,
+    health: Arc<WriteHealth>,
+    marker: Arc<Marker>,
+    /// Which store this is, for as long as it exists.
+    identity: Arc<str>,
     _lock: Arc<DataLock>,
 }
 
 impl ControlStore {
-    /// Creates or migrates the file, and checks that the keyring is the one it was written with.
-    pub async fn open(path: &Path, keyring: Keyring) -> Result<Self> {
-        let lock = Arc::new(DataLock::acquire(path)?);
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let opening = |source| ControlError::Database { doing: "open", source };
-        let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None);
-        let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(opening)?;
-        sqlx::migrate!("migrations/control").run(&writer).await.map_err(ControlError::Migrate)?;
-        let reader =
-            pool().max_connections(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
-        let store = Self { writer, reader, keyring: Arc::new(keyring), _lock: lock };
-        store.check_key().await?;
-        Ok(store)
-    }
-
-    /// Waits for what is under way, then closes the file.
-    pub async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+    pub fn health(&self) -> ControlHealth {
+        ControlHealth { fault: self.health.fault(), ballast: self.health.ballast.state() }
     }
 
     /// A value sealed once, at the first start, opens only under the same key.
@@ -125,7 +146,7 @@ impl ControlStore {
         const KNOWN: &[u8] = b"extrack";
         let place = Place { table: "sealed_check", identity: "1", revision: 1 };
         let found: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM sealed_check WHERE id = 1").fetch_optional(&self.writer).await?;
+            sqlx::query_scalar("SELECT sealed FROM sealed_check WHERE id = 1").fetch_optional(&self.reader).await?;
         match found {
             Some(sealed) => match self.keyring.open(place, &sealed) {
                 Ok(opened) if opened == KNOWN => Ok(()),
@@ -133,11 +154,12 @@ impl ControlStore {
             },
             None => {
                 let sealed = self.keyring.seal(place, KNOWN)?;
+                let mut tx = self.begin_write().await?;
                 sqlx::query("INSERT INTO sealed_check (id, sealed) VALUES (1, $1)")
                     .bind(sealed)
-                    .execute(&self.writer)
+                    .execute(&mut *tx)
                     .await?;
-                Ok(())
+                tx.commit().await
             }
         }
     }
@@ -165,6 +187,17 @@ fn exists(source: sqlx::Error, what: &'static str, name: impl ToString) -> Contr
     match source.as_database_error() {
         Some(error) if error.is_unique_violation() => ControlError::Exists { what, name: name.to_string() },
         _ => ControlError::Database { doing: "write", source },
+    }
+}
+
+#[cfg(test)]
+mod query_plans;
+
+#[cfg(test)]
+impl ControlStore {
+    /// For what only a later version, or a person with a tool, would write.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&self.writer).await.unwrap();
     }
 }
 

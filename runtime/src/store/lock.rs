@@ -38,9 +38,14 @@ impl DataLock {
             }
             Err(TryLockError::Error(source)) => return Err(fault(source)),
         }
-        file.set_len(0).map_err(fault)?;
-        file.seek(SeekFrom::Start(0)).map_err(fault)?;
-        writeln!(file, "{}", std::process::id()).map_err(fault)?;
+        // For people alone: on a full disk the lock holds without it.
+        let noted = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| writeln!(file, "{}", std::process::id()));
+        if let Err(error) = noted {
+            tracing::debug!(%error, file = %lock_path.display(), "the process id could not be written into the lock's file");
+        }
         Ok(Self { _file: file })
     }
 }

@@ -1,41 +1,58 @@
-//! Measurements, in DuckDB: append-only facts. One thread writes, in batches; readers use connections of their own; what
-//! users write in SQL passes a gate first. Secrets never come here.
+//! Measurements, in DuckDB: append-only facts. Handing a row over never waits for the database: one thread decides where
+//! rows go, another one commits them in batches, and while that fails they are spooled on another disk. Readers use
+//! connections of their own; what users write in SQL passes a gate first. Secrets never come here.
 
+mod committer;
+mod damage;
 mod database;
 mod events;
 mod gate;
 mod health;
+mod interrupt;
+mod part;
+mod progress;
 mod query;
+mod queue;
 mod rate_limits;
 mod read;
+mod recent;
 mod rows;
 mod run_groups;
+mod run_ids;
 mod schema;
 mod shadow;
+mod spool;
 mod value;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
+pub use database::ALERTING_READERS;
 pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
+pub use progress::{ResultHealth, Stalled, WriterStats};
 pub use query::{QueryError, QueryLimits, SqlAnswer, SqlColumn};
 pub use rows::ServiceRow;
 pub use run_groups::GroupSpan;
+pub use spool::SpoolSettings;
 pub use writer::Writer;
 
 use super::lock::{DataLock, LockError};
-use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun, now_ms};
-use database::Database;
+use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun};
+use database::{Database, Opened};
 use gate::Gate;
-use writer::{Command, Row};
+use progress::Progress;
+use queue::{Done, Queue};
+use run_ids::RunIds;
+use spool::Spool;
 
 const FILE: &str = "results.duckdb";
+/// In the folder of the spool.
+const RUN_IDS: &str = "run-ids";
 /// User queries at the same time: each may take a core and much of the memory limit.
 const QUERIES: usize = 2;
 
@@ -49,10 +66,12 @@ pub enum ResultError {
     Newer { found: usize, known: usize },
     #[error("could not back up `{}` before changing its schema", path.display())]
     Backup { path: PathBuf, source: std::io::Error },
-    #[error("not committed yet: {0}; the row is kept, and tried again")]
+    #[error("not committed yet: {0}")]
     NotCommitted(String),
     #[error("the results store is closed")]
     Closed,
+    #[error("the results store can't be opened at the moment")]
+    Unavailable,
     #[error("a reader of the results store ended early")]
     Reader,
     #[error("{column} of observation {run_id} reads `{found}`, which this version does not know")]
@@ -67,10 +86,12 @@ pub struct ResultSettings {
     pub flush_interval: Duration,
     /// A batch this large is committed at once. Default 5,000.
     pub flush_rows: usize,
-    /// Rows that wait for the writer before appending waits too. Default 20,000: about 10 MB.
+    /// Kept rows that wait in memory; half of them go to the spool. Default 20,000: about 10 MB.
     pub queue_rows: usize,
     /// DuckDB's; at least `1GB`. Default `1GB`.
     pub memory_limit: String,
+    /// Where kept rows go that can't be committed. None: they stay in memory.
+    pub spool: Option<SpoolSettings>,
 }
 
 impl Default for ResultSettings {
@@ -80,133 +101,197 @@ impl Default for ResultSettings {
             flush_rows: 5_000,
             queue_rows: 20_000,
             memory_limit: "1GB".to_owned(),
+            spool: None,
         }
     }
-}
-
-/// How the writer is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WriterStats {
-    /// Rows that are not committed yet.
-    pub queued: u64,
-    /// Age of the oldest of them.
-    pub lag_ms: u64,
-    /// Since the start.
-    pub committed_rows: u64,
-    pub commits: u64,
-    /// The last commit failed, and is being repeated.
-    pub failing: bool,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    queued: AtomicU64,
-    /// 0: nothing waits.
-    oldest_ms: AtomicI64,
-    committed_rows: AtomicU64,
-    commits: AtomicU64,
-    failing: AtomicBool,
-    /// The program stops: no more endless patience with the disk.
-    closing: AtomicBool,
 }
 
 /// A handle; cheap to clone. The files are released when the writer and the last handle are gone.
 #[derive(Clone)]
 pub struct ResultStore {
-    commands: mpsc::Sender<Command>,
+    queue: Arc<Queue>,
     database: Arc<Database>,
     gate: Arc<Gate>,
     queries: Arc<Semaphore>,
-    counters: Arc<Counters>,
+    progress: Arc<Progress>,
+    closing: Arc<Closing>,
+    first_run_id: i64,
+    first_event_id: i64,
+}
+
+/// Ends the writer when the last handle is gone.
+struct Closing {
+    queue: Arc<Queue>,
+    /// Until the first [`ResultStore::close`].
+    sender: Mutex<Option<oneshot::Sender<Done>>>,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl ResultStore {
-    /// Creates or migrates `results.duckdb` in `dir`. Nothing is written until the [`Writer`] runs. Blocks: a large
-    /// write-ahead log is replayed here.
+    /// Creates or migrates `results.duckdb` in `dir`; a damaged one is set aside. Nothing is written until the [`Writer`]
+    /// runs. Blocks: a large write-ahead log is replayed here.
     pub fn open(dir: &Path, settings: ResultSettings) -> Result<(Self, Writer), ResultError> {
         let path = dir.join(FILE);
         let lock = DataLock::acquire(&path)?;
-        let database = Arc::new(Database::open(path, &settings.memory_limit, lock)?);
-        let gate = Arc::new(Gate::open()?);
-        let (commands, inbox) = mpsc::channel(settings.queue_rows.max(1));
-        let counters = Arc::new(Counters::default());
-        let writer = Writer::new(inbox, Arc::clone(&database), Arc::clone(&counters), &settings);
-        let store = Self { commands, database, gate, queries: Arc::new(Semaphore::new(QUERIES)), counters };
-        Ok((store, writer))
+        let Opened { database, last, mut notices } = Database::open(path, &settings.memory_limit, lock)?;
+        let spool = settings.spool.clone().and_then(|settings| match Spool::open(settings) {
+            Ok(spool) => Some(spool),
+            Err(error) => {
+                tracing::error!(%error, "results can't be spooled; while the database fails they stay in memory");
+                notices.push(format!("results can't be spooled: {error}"));
+                None
+            }
+        });
+        let mut run_ids = match (&spool, &settings.spool) {
+            (Some(_), Some(settings)) => RunIds::open(settings.folder.join(RUN_IDS)),
+            _ => RunIds::none(),
+        };
+        if run_ids.committed() > last.observation {
+            if notices.is_empty() {
+                let text = format!(
+                    "results up to run {} were committed before, and the store ends at run {}: rows are missing",
+                    run_ids.committed(),
+                    last.observation
+                );
+                tracing::error!("{text}; was `{FILE}` or its write-ahead log cut, removed or replaced?");
+                notices.push(text);
+            }
+            run_ids.forget_committed(last.observation);
+        }
+        let spooled = spool.as_ref().map_or((0, 0), |spool| (spool.last_run_id(), spool.last_event_id()));
+        if let Some(spool) = spool.as_ref().filter(|spool| !spool.is_empty()) {
+            tracing::info!(
+                rows = spool.rows(),
+                bytes = spool.bytes(),
+                "results of before are in the spool, and committed now"
+            );
+        }
+        let first_run_id = run_ids.first(last.run.max(spooled.0));
+        let first_event_id = last.event.max(spooled.1) + 1;
+        let queue = Arc::new(Queue::new(settings.queue_rows, settings.flush_rows));
+        let (progress, database) = (Arc::new(Progress::default()), Arc::new(database));
+        progress.update(|report| {
+            report.notices = notices;
+            // Before the writer runs: what is spooled is not there for readers.
+            report.spooled_rows = spool.as_ref().map_or(0, Spool::rows);
+            report.spooled_bytes = spool.as_ref().map_or(0, Spool::bytes);
+        });
+        let (sender, closing) = oneshot::channel();
+        let store = Self {
+            queue: Arc::clone(&queue),
+            database: Arc::clone(&database),
+            gate: Arc::new(Gate::open()?),
+            queries: Arc::new(Semaphore::new(QUERIES)),
+            progress: Arc::clone(&progress),
+            closing: Arc::new(Closing { queue: Arc::clone(&queue), sender: Mutex::new(Some(sender)) }),
+            first_run_id,
+            first_event_id,
+        };
+        Ok((store, Writer { queue, database, progress, spool, run_ids, closing, settings }))
     }
 
-    /// Committed within the flush interval. Waits when the queue is full.
-    pub async fn observation_append(&self, observation: Arc<Observation>) -> Result<(), ResultError> {
-        self.append(Row::Observation(observation), None).await
+    /// Behind all ids that were ever used.
+    pub fn first_run_id(&self) -> i64 {
+        self.first_run_id
     }
 
-    /// Returns after the commit, which happens at once.
+    /// Behind all ids of events that are committed or spooled.
+    pub fn first_event_id(&self) -> i64 {
+        self.first_event_id
+    }
+
+    /// Returns at once. The row is committed within the flush interval or, while that fails, spooled; what finds no room
+    /// anywhere is counted.
+    pub fn observation_record(&self, observation: Arc<Observation>) {
+        self.queue.keep(vec![observation], Vec::new(), None);
+    }
+
+    /// Returns once the row is durable, in the database or in the spool, which happens at once.
     pub async fn observation_append_durable(&self, observation: Arc<Observation>) -> Result<(), ResultError> {
         let (done, answer) = oneshot::channel();
-        self.append(Row::Observation(observation), Some(done)).await?;
+        self.queue.keep(vec![observation], Vec::new(), Some(done));
         answer.await.map_err(|_| ResultError::Closed)?
     }
 
-    pub async fn plugin_run_append(&self, run: PluginRun) -> Result<(), ResultError> {
-        self.append(Row::PluginRun(Box::new(run)), None).await
+    /// Returns at once. Accounts of runs are best effort: they are dropped, those of good runs first, when the database does
+    /// not take them.
+    pub fn plugin_run_record(&self, run: PluginRun) {
+        self.queue.plugin_run(run);
     }
 
-    pub async fn shadow_run_append(&self, run: ShadowRun) -> Result<(), ResultError> {
-        self.append(Row::ShadowRun(Box::new(run)), None).await
+    /// Returns at once; best effort as well.
+    pub fn shadow_run_record(&self, run: ShadowRun) {
+        self.queue.shadow_run(run);
     }
 
-    /// Each event once: [`Self::alert_event_last_id`] says how far the copy got.
-    pub async fn alert_event_append(&self, event: AlertEvent, alert: Alert) -> Result<(), ResultError> {
-        self.append(Row::AlertEvent(Box::new((event, alert))), None).await
+    /// Returns after the commit. Events that are there already are left out, so that a page may be sent again.
+    pub async fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> Result<(), ResultError> {
+        let (done, answer) = oneshot::channel();
+        self.queue.copy(events, done);
+        answer.await.map_err(|_| ResultError::Closed)?
     }
 
-    /// What one delivery brought, and what it reported: together or not at all. Returns after the commit, which happens at
-    /// once. An error says that it is not committed *yet*: see [`ResultError::NotCommitted`].
+    /// What one delivery brought, and what it reported: together or not at all. Returns once it is durable, in the database or
+    /// in the spool, which happens at once. An error says that it is not durable *yet*: see [`ResultError::NotCommitted`].
     pub async fn event_append_durable(
         &self,
         events: Vec<Event>,
         reports: Vec<Arc<Observation>>,
     ) -> Result<(), ResultError> {
         let (done, answer) = oneshot::channel();
-        self.append(Row::Events(events, reports), Some(done)).await?;
+        self.queue.keep(reports, events, Some(done));
         answer.await.map_err(|_| ResultError::Closed)?
     }
 
-    /// Replaces the dimension table. Returns after the commit.
-    pub async fn service_replace(&self, services: Vec<ServiceRow>) -> Result<(), ResultError> {
-        let (done, answer) = oneshot::channel();
-        self.append(Row::Services(services), Some(done)).await?;
-        answer.await.map_err(|_| ResultError::Closed)?
+    /// Replaces the dimension table. Returns at once; the last list is committed as soon as that works.
+    pub fn service_replace(&self, services: Vec<ServiceRow>) {
+        self.queue.replace_services(services);
     }
 
-    /// Commits what is queued, checkpoints, and ends the writer. An error says that rows were given up on.
+    /// Commits or spools what is queued, checkpoints, and ends the writer. An error says that rows were given up.
     pub async fn close(&self) -> Result<(), ResultError> {
-        self.counters.closing.store(true, Ordering::Relaxed);
         let (done, answer) = oneshot::channel();
-        self.commands.send(Command::Close(done)).await.map_err(|_| ResultError::Closed)?;
-        answer.await.map_err(|_| ResultError::Closed)?
-    }
-
-    pub fn stats(&self) -> WriterStats {
-        let counters = &self.counters;
-        let oldest_ms = counters.oldest_ms.load(Ordering::Relaxed);
-        WriterStats {
-            queued: counters.queued.load(Ordering::Relaxed),
-            lag_ms: if oldest_ms == 0 { 0 } else { now_ms().saturating_sub(oldest_ms).unsigned_abs() },
-            committed_rows: counters.committed_rows.load(Ordering::Relaxed),
-            commits: counters.commits.load(Ordering::Relaxed),
-            failing: counters.failing.load(Ordering::Relaxed),
+        let sender = self.closing.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sent = sender.is_some_and(|sender| sender.send(done).is_ok());
+        self.queue.close();
+        match sent {
+            true => answer.await.map_err(|_| ResultError::Closed)?,
+            false => Err(ResultError::Closed),
         }
     }
 
-    async fn append(&self, row: Row, done: Option<writer::Done>) -> Result<(), ResultError> {
-        // A slot first, so that a caller who gives up while waiting leaves no trace in the counters.
-        let slot = self.commands.reserve().await.map_err(|_| ResultError::Closed)?;
-        self.counters.queued.fetch_add(1, Ordering::Relaxed);
-        slot.send(Command::Append { row, arrived_ms: now_ms(), done });
-        Ok(())
+    pub fn stats(&self) -> WriterStats {
+        self.progress.stats(&self.queue)
+    }
+
+    /// Everything that is durable is in the database: what readers find is all there is.
+    pub fn is_settled(&self) -> bool {
+        let health = self.health();
+        health.stalled.is_none() && health.spooled_rows == 0
+    }
+
+    pub fn health(&self) -> ResultHealth {
+        self.progress.health(&self.queue)
     }
 }
 
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod outage_tests;
 #[cfg(test)]
 mod tests;

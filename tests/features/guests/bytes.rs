@@ -30,7 +30,7 @@ async fn malformed_components_are_answered_and_never_a_crash() {
     let (api, pid) = (runtime.api(), runtime.pid());
     shop(&api, &nginx).await;
     let real = components::guest("tcp");
-    for part in 0..40 {
+    for part in 1..40 {
         let bytes = &real[..real.len() * part / 40];
         let step = if bytes.len() < 8 { "format" } else { "compile" };
         assert_refused(&api, &format!("the first {} bytes", bytes.len()), "tcp", bytes, step).await;

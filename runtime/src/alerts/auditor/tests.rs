@@ -7,11 +7,11 @@ use crate::alerts::fakes::{EPOCH_MS, breached, rule};
 use crate::alerts::lifecycle;
 use crate::alerts::ports::Transition;
 use crate::domain::{
-    AlertId, ChannelId, EscalationProgress, GroupDraft, NotificationDraft, NotificationReason, NotificationStatus,
-    RuleMemory, Timing,
+    AlertId, ChannelId, EscalationProgress, GroupDraft, NotificationDraft, NotificationReason, NotificationState,
+    NotificationStatus, RuleMemory, Timing,
 };
 use crate::store::Keyring;
-use crate::store::control::EscalationDraft;
+use crate::store::control::{AfterAttempt, Attempt, AttemptOutcome, EscalationDraft};
 
 #[derive(Clone, Default)]
 struct HandClock(Arc<AtomicI64>);
@@ -28,7 +28,8 @@ async fn finds_what_nobody_did_and_says_it_once() {
     let keyring = Keyring::load(None, dir.path()).unwrap();
     let store = ControlStore::open(&dir.path().join("control.db"), keyring).await.unwrap();
     let (clock, signals) = (HandClock::default(), AlertSignals::default());
-    let mut auditor = Auditor::new(store.clone(), Arc::new(clock.clone()), signals.clone());
+    let mut auditor =
+        Auditor::new(store.clone(), Arc::new(clock.clone()), signals.clone(), watch::channel(Arc::default()).1);
     let judged = lifecycle::judge(None, &RuleMemory::default(), &breached(), &rule("shop-api", "Down"), EPOCH_MS);
     let change = judged.change.unwrap();
     let group = GroupDraft {
@@ -85,4 +86,61 @@ async fn finds_what_nobody_did_and_says_it_once() {
     }
     auditor.look().await.unwrap();
     assert_eq!(signals.overdue().len(), 2, "{:?}", signals.overdue());
+}
+
+fn queued(channel: &str, group: &str) -> NotificationDraft {
+    NotificationDraft {
+        group_key: group.to_owned(),
+        group_labels: vec![],
+        channel: ChannelId(channel.to_owned()),
+        reason: NotificationReason::Transition,
+        status: NotificationStatus::Firing,
+        idempotency_key: format!("{channel}/{group}/{:x}", rand::random::<u64>()),
+        alerts: vec![],
+        omitted: 0,
+    }
+}
+
+#[tokio::test]
+async fn messages_that_wait_for_a_limit_or_a_failing_receiver_are_not_overdue() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyring = Keyring::load(None, dir.path()).unwrap();
+    let store = ControlStore::open(&dir.path().join("control.db"), keyring).await.unwrap();
+    let (clock, signals) = (HandClock::default(), AlertSignals::default());
+    let mut catalog = Catalog::default();
+    let rate_limit = crate::domain::MessageRate { messages: 1, per: Duration::from_secs(3_600), digest: false };
+    let options = crate::domain::ChannelOptions { rate_limit: Some(rate_limit), ..Default::default() };
+    let limited = crate::domain::Channel { options, ..crate::alerts::fakes::channel("limited") };
+    catalog.channels.insert(limited.id.clone(), Arc::new(limited));
+    let catalog = watch::channel(Arc::new(catalog)).1;
+    let mut auditor = Auditor::new(store.clone(), Arc::new(clock.clone()), signals.clone(), catalog);
+    let attempt = async |id: i64, second: i64, state: NotificationState, next_s: i64| {
+        let outcome =
+            if state == NotificationState::Waiting { AttemptOutcome::Retry } else { AttemptOutcome::Delivered };
+        let (started_ms, answer) = (EPOCH_MS + second * 1_000, "503".to_owned());
+        let attempt = Attempt { started_ms, duration_ms: 1, outcome, answer };
+        store.notification_attempt(id, &attempt, AfterAttempt::new(state, EPOCH_MS + next_s * 1_000)).await.unwrap();
+    };
+    // The limit allows the first of two messages.
+    let first = store.notification_queue(queued("limited", "one"), EPOCH_MS).await.unwrap();
+    store.notification_queue(queued("limited", "two"), EPOCH_MS).await.unwrap();
+    attempt(first.id, 0, NotificationState::Delivered, 0).await;
+    // A receiver that is down: the first of a group is tried again and again, the second waits behind it.
+    let failing = store.notification_queue(queued("down", "one"), EPOCH_MS).await.unwrap();
+    store.notification_queue(queued("down", "one"), EPOCH_MS).await.unwrap();
+    attempt(failing.id, 0, NotificationState::Waiting, 3_000).await;
+    let mut counts = Vec::new();
+    for second in [100, 1_000, 2_990, 3_590] {
+        clock.0.store(second * 1_000, Ordering::Relaxed);
+        auditor.look().await.unwrap();
+        counts.push((second, signals.overdue().len()));
+        if second == 2_990 {
+            attempt(failing.id, 3_000, NotificationState::Waiting, 9_000).await;
+        }
+    }
+    assert_eq!(counts, [(100, 0), (1_000, 0), (2_990, 0), (3_590, 0)]);
+    // The limit has had room for the second one for more than a minute.
+    clock.0.store(3_700_000, Ordering::Relaxed);
+    auditor.look().await.unwrap();
+    assert_eq!(signals.overdue().len(), 1, "{:?}", signals.overdue());
 }

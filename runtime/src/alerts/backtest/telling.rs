@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Episode;
 use crate::alerts::destinations::{escalation_of, groups_of};
-use crate::alerts::dispatch::{decide, is_quiet_time, labelled};
+use crate::alerts::dispatch::{RecoveryHolds, decide, has_lost_its_cause, is_quiet_time, labelled};
 use crate::domain::{
     Alert, AlertGroup, AlertId, AlertMarks, AlertRule, AlertState, Catalog, ChannelId, EscalationPolicy,
     EscalationProgress, Firing, GroupDraft, GroupMember, Mutes, Timing, Told, UnixMillis,
@@ -56,7 +56,8 @@ pub fn tell(played: &[Played], others: &[Alert], catalog: &Catalog, mutes: &Mute
     moments.sort_by_key(|(at_ms, part, _)| (*at_ms, *part));
     let groups = BTreeMap::new();
     let (open, told) = (Vec::new(), Telling::default());
-    Play { catalog, mutes, parts, open, groups, told }.run(moments, until_ms)
+    let recovery_holds = RecoveryHolds::default();
+    Play { catalog, mutes, parts, open, groups, recovery_holds, told }.run(moments, until_ms)
 }
 
 /// As of the moment at which it fires. Until then nobody looks at it.
@@ -120,6 +121,7 @@ struct Play<'a> {
     /// Places of the alerts that fire, with what they mute others by.
     open: Vec<(usize, Firing)>,
     groups: BTreeMap<GroupKey, Grouped>,
+    recovery_holds: RecoveryHolds,
     told: Telling,
 }
 
@@ -150,7 +152,9 @@ impl Play<'_> {
             }
             if is_changed {
                 self.mute(now_ms);
-                mutes_ms = if self.open.is_empty() { None } else { self.mutes.next_change_ms(now_ms) };
+                let next_ms =
+                    self.mutes.next_change_ms(now_ms).into_iter().chain(self.recovery_holds.next_end_ms()).min();
+                mutes_ms = if self.open.is_empty() { None } else { next_ms };
             }
             self.flush(now_ms);
             self.escalate(now_ms);
@@ -182,6 +186,7 @@ impl Play<'_> {
                 self.open.retain(|(part, _)| *part != index);
                 let part = &mut self.parts[index];
                 part.escalation = None;
+                self.recovery_holds.release(part.alert.id);
                 let was_muted = part.alert.state == AlertState::Suppressed;
                 (part.alert.state, part.alert.resolved_ms) = (AlertState::Resolved, Some(now_ms));
                 if was_muted {
@@ -238,13 +243,21 @@ impl Play<'_> {
             return;
         }
         let firing: Vec<Firing> = self.open.iter().map(|(_, firing)| firing.clone()).collect();
+        let mutes = self.mutes.at(&firing, now_ms);
         for (at, labelled) in firing.iter().enumerate() {
             let index = self.open[at].0;
             let part = &mut self.parts[index];
             if part.rule.is_none() {
                 continue;
             }
-            let mute = self.mutes.find(labelled, &firing, now_ms).map(|mute| mute.to_string());
+            let mute = mutes.find(labelled).map(|mute| mute.to_string());
+            let is_held = mute.is_none()
+                && has_lost_its_cause(&part.alert)
+                && self.recovery_holds.is_held(&part.alert, self.catalog, now_ms);
+            if is_held {
+                continue;
+            }
+            self.recovery_holds.release(part.alert.id);
             if let Some(mute) = mute.as_ref().filter(|_| part.alert.fired_ms == Some(now_ms)) {
                 self.told.suppressed_by.insert(part.place, mute.clone());
             }

@@ -15,6 +15,7 @@ use crate::domain::{
     Receipt,
 };
 
+use super::follow::is_same_channel;
 use super::{DeliveryDeps, backoff};
 
 /// Between tries to record what came of an attempt.
@@ -26,6 +27,9 @@ const RECORD_TRIES_AT_LEAST: u32 = 3;
 /// What the idempotency key of a fallback's message ends with.
 const FALLBACK: &str = "/fallback";
 
+/// Follows what a channel answered that is sent to although it was removed.
+const REMOVED: &str = "; the channel was removed from the configuration, and its last settings were used";
+
 /// Fallbacks of fallbacks.
 const MOST_FALLBACKS: usize = 3;
 
@@ -36,7 +40,16 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) async fn send(&self, notification: Notification) {
+    /// Does nothing about a message that no longer waits.
+    pub(super) async fn send(&self, id: i64) {
+        let notification = match self.deps.store.notification_get(id).await {
+            Ok(Some(notification)) if notification.state == NotificationState::Waiting => notification,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::error!(notification = id, %error, "a message can't be read, it is tried again");
+                return tokio::time::sleep(super::PAUSE).await;
+            }
+        };
         let (started_ms, started) = (self.deps.clock.now_ms(), Instant::now());
         let deadline = self.deps.settings.deadline;
         let catalog = self.catalog.borrow().clone();
@@ -47,7 +60,10 @@ impl Sender {
             Ok(Err(_)) => Err(retryable("the notifier panicked".to_owned())),
             Err(_) => Err(retryable(format!("no answer within {} s", deadline.as_secs()))),
         };
-        let (attempt, mut after) = self.judge(&notification, outcome, started_ms, started.elapsed());
+        let (mut attempt, mut after) = self.judge(&notification, outcome, started_ms, started.elapsed());
+        if let Ok(channel) = &channel {
+            self.consider_change(&notification, channel, &mut attempt, &mut after);
+        }
         self.report(&notification, &attempt);
         if let Ok(channel) = &channel {
             after.fallback = self.fallback(&catalog, channel, &notification, attempt.outcome).await;
@@ -71,14 +87,45 @@ impl Sender {
         self.deps.notifier.notify(&channel, &message).await
     }
 
-    /// As configured now, or as it was when the notification was committed.
+    /// A failure with settings that are no longer those of the channel.
+    fn consider_change(
+        &self,
+        notification: &Notification,
+        used: &Channel,
+        attempt: &mut Attempt,
+        after: &mut AfterAttempt,
+    ) {
+        if attempt.outcome == AttemptOutcome::Delivered {
+            return;
+        }
+        match self.catalog.borrow().channels.get(&notification.channel) {
+            // Mended while the attempt was under way: the next one need not wait, nor was this one the last.
+            Some(channel) if !is_same_channel(channel, used) => {
+                attempt.outcome = AttemptOutcome::Retry;
+                (after.state, after.next_attempt_ms) = (NotificationState::Waiting, self.deps.clock.now_ms());
+            }
+            Some(_) => {}
+            None => attempt.answer.push_str(REMOVED),
+        }
+    }
+
+    /// As configured now. One that was removed is still told of the end of what it was told of, with its last settings.
     async fn channel(&self, catalog: &Catalog, notification: &Notification) -> Result<Arc<Channel>, DeliveryError> {
         let id = &notification.channel;
         if let Some(channel) = catalog.channels.get(id) {
             return Ok(Arc::clone(channel));
         }
         match self.deps.store.channel_get(id.clone()).await {
-            Ok(Some(channel)) => Ok(Arc::new(channel)),
+            Ok(Some(channel)) => {
+                let (notification, channel_name) = (notification.id, channel.name.as_str());
+                tracing::info!(
+                    notification,
+                    channel = id.0,
+                    channel_name,
+                    "the channel was removed from the configuration, its last settings are used"
+                );
+                Ok(Arc::new(channel))
+            }
             Ok(None) => Err(DeliveryError::Permanent(format!(
                 "channel `{}` is neither in the configuration nor in the store",
                 id.0
@@ -90,7 +137,7 @@ impl Sender {
     /// The alerts as they were when the message was decided on.
     fn message(&self, catalog: &Catalog, channel: &Channel, notification: &Notification) -> Message {
         let named = |alert: &Alert| {
-            let service = catalog.services.get(&alert.service);
+            let service = catalog.described(&alert.service);
             (alert.clone(), service.map_or_else(|| alert.service.clone(), |service| service.name.clone()))
         };
         let mut message = Message {

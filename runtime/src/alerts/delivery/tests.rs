@@ -9,8 +9,8 @@ use crate::alerts::engine::{AlertEngine, EngineDeps, EngineSettings};
 use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::AttemptOutcome;
 use crate::domain::{
-    AlertRule, Channel, ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts, NotificationReason,
-    NotificationState, NotificationStatus, Observation, Status,
+    AlertRule, Channel, ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts, Notification,
+    NotificationReason, NotificationState, NotificationStatus, Observation, Status,
 };
 
 struct Outbox {
@@ -122,7 +122,7 @@ async fn a_channel_that_comes_back_gets_everything_in_order_with_the_same_keys()
 
 #[tokio::test(start_paused = true)]
 async fn permanent_errors_die_at_once_and_make_way() {
-    let mut outbox = Outbox::new(&[]);
+    let mut outbox = Outbox::new(&[rule("shop-api", "Down")]);
     outbox.notifier.set("slack-1", Line::Refuses);
     outbox.start().await;
     outbox.queue(1, "slack-1", Firing);
@@ -136,7 +136,7 @@ async fn permanent_errors_die_at_once_and_make_way() {
 
 #[tokio::test(start_paused = true)]
 async fn gives_up_after_a_day_and_keeps_the_dead_letter() {
-    let mut outbox = Outbox::new(&[]);
+    let mut outbox = Outbox::new(&[rule("shop-api", "Down")]);
     outbox.notifier.set("slack-1", Line::Down);
     outbox.start().await;
     outbox.queue(1, "slack-1", Firing);
@@ -167,7 +167,8 @@ async fn waits_as_long_as_the_other_side_asks() {
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_hangs_or_panics_leaves_room_for_the_others() {
     for (line, alerts) in [(Line::Hangs, 2_000), (Line::Panics, 20)] {
-        let mut outbox = Outbox::new(&[]);
+        let channels = vec![ChannelId("bad-1".to_owned()), ChannelId("slack-1".to_owned())];
+        let mut outbox = Outbox::new(&[AlertRule { channels, ..rule("shop-api", "Down") }]);
         outbox.notifier.set("bad-1", line);
         outbox.start().await;
         for alert in 0..alerts {

@@ -1,96 +1,133 @@
-//! What mutes which alerts: read before the groups are, so that nobody is told of what is muted.
+//! What mutes which alerts: applied before groups and steps of escalations are decided on.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::Dispatcher;
 use crate::alerts::lifecycle::ENGINE;
-use crate::alerts::ports::{PortResult, Quiet};
+use crate::alerts::ports::{PortError, PortResult, Quiet};
 use crate::domain::duration::format_duration;
 use crate::domain::{
-    Alert, AlertGroup, AlertId, AlertState, Catalog, Firing, Labels, Maintenance, Mute, MuteChange, Mutes, Silence,
-    Told, UnixMillis,
+    Alert, AlertGroup, AlertId, AlertState, Catalog, Firing, Labels, Maintenance, Mute, MuteChange, Mutes, MutesNow,
+    Silence, Told, UnixMillis,
 };
 
 /// How long before its end people are told that a silence still mutes something, if it holds for longer than that at all.
 const NOTICE_MS: i64 = 15 * 60 * 1_000;
 
-/// What was found, for the look at the groups that follows.
+/// Alerts muted in one transaction: some milliseconds of the writer.
+const MUTED_AT_ONCE: usize = 200;
+
+/// What was found, for the decisions that follow.
 pub(super) struct Sweep {
-    mutes: Mutes,
-    firing: Vec<Firing>,
-    /// Alerts that were looked at; none: nothing is muted, so there was nothing to look at.
-    seen: Option<HashSet<AlertId>>,
-    catalog: Arc<Catalog>,
+    pub(super) mutes: Mutes,
+    /// Empty when nothing at all can be muted.
+    pub(super) firing: Vec<Firing>,
+    /// Alerts that are muted from now on, be it committed or not.
+    pub(super) muted: HashSet<AlertId>,
+    /// Why the changes were not all committed.
+    pub(super) failed: Option<PortError>,
+    pub(super) catalog: Arc<Catalog>,
     /// When something begins or ends next that mutes.
     pub(super) next_change_ms: Option<UnixMillis>,
 }
 
 impl Sweep {
-    /// An alert that fired after the sweep may be muted: its groups have to wait for the next one.
-    pub(super) fn covers(&self, group: &AlertGroup) -> bool {
-        let Some(seen) = &self.seen else { return true };
-        let is_open_question = |alert: &Alert, told: Told| {
-            alert.state == AlertState::Firing && told.is_owed() && !seen.contains(&alert.id)
-        };
-        !group.members.iter().any(|member| is_open_question(&member.alert, member.told))
-    }
-
-    /// An alert that came and went before anybody looked is not told of where it would have been muted.
-    pub(super) fn hold(&self, group: &mut AlertGroup, now_ms: UnixMillis) {
+    /// Shows a group as it is to be decided on: an alert that is muted although that could not be committed, and one that came and
+    /// went before anybody looked and would have been muted, are not notified of. Returns whether there is one of the former: the
+    /// group has to stay due, since no commit makes it due when the mute ends.
+    pub(super) fn apply(&self, group: &mut AlertGroup, mutes: &MutesNow<'_>) -> bool {
+        let mut is_ahead = false;
         for member in &mut group.members {
-            let is_over = member.alert.state == AlertState::Resolved && member.told == Told::Nothing;
-            let alert = labelled(&member.alert, &self.catalog);
-            if is_over && self.seen.is_some() && self.mutes.find(&alert, &self.firing, now_ms).is_some() {
+            let alert = &mut member.alert;
+            if alert.state == AlertState::Firing && self.muted.contains(&alert.id) {
+                alert.state = AlertState::Suppressed;
+                is_ahead = true;
+            }
+            let is_over = alert.state == AlertState::Resolved && member.told == Told::Nothing;
+            if is_over && mutes.find(&labelled(alert, &self.catalog)).is_some() {
                 member.told = Told::Held;
             }
         }
+        is_ahead
     }
 }
 
 impl Dispatcher {
-    /// Mutes alerts and lets them be heard again, as the silences, windows, inhibitions and dependencies of this moment say.
-    pub(super) async fn sweep(&mut self, catalog: Arc<Catalog>) -> PortResult<Sweep> {
-        let now_ms = self.deps.clock.now_ms();
-        let quiet = self.deps.store.quiet(now_ms).await?;
-        let silences = quiet.silences.iter().map(|stored| stored.silence.clone()).collect();
-        let mutes = mutes_of(&catalog, silences, quiet.maintenance.clone());
-        let next_change_ms = mutes.next_change_ms(now_ms);
-        if mutes.is_empty() && !self.may_be_muted {
-            return Ok(Sweep { mutes, firing: Vec::new(), seen: None, catalog, next_change_ms });
+    /// Mutes alerts, and unmutes them, as the silences, windows, inhibitions and dependencies of this moment say.
+    ///
+    /// To be called after what is to be decided was read. Everything that mutes is read after the alerts are: so an alert that was
+    /// read never lacks a silence or a window that was there when it fired.
+    pub(super) async fn sweep(&mut self, catalog: &watch::Receiver<Arc<Catalog>>) -> PortResult<Sweep> {
+        if !self.may_be_muted {
+            let (catalog, mutes, _) = self.read_mutes(catalog).await?;
+            if mutes.is_empty() {
+                let (firing, muted) = (Vec::new(), HashSet::new());
+                return Ok(Sweep { mutes, firing, muted, failed: None, catalog, next_change_ms: None });
+            }
         }
         let open = self.deps.store.alert_open_list().await?;
+        let (catalog, mutes, quiet) = self.read_mutes(catalog).await?;
+        let now_ms = self.deps.clock.now_ms();
+        let next_change_ms = mutes.next_change_ms(now_ms);
         let open: Vec<Alert> = open.into_iter().filter(|alert| alert.fired_ms.is_some()).collect();
-        let all: Vec<Firing> = open.iter().map(|alert| labelled(alert, &catalog)).collect();
-        self.may_be_muted = false;
+        let firing: Vec<Firing> = open.iter().map(|alert| labelled(alert, &catalog)).collect();
+        let mutes_now = mutes.at(&firing, now_ms);
+        let steady_ms = self.started.elapsed().as_millis() as i64;
         let mut muted_by_silence: Vec<(i64, AlertId)> = Vec::new();
-        for (alert, labelled) in open.iter().zip(&all) {
-            let mute = match alert.state {
-                AlertState::Firing | AlertState::Suppressed => mutes.find(labelled, &all, now_ms),
-                AlertState::Pending | AlertState::Acknowledged | AlertState::Resolved => continue,
-            };
-            self.may_be_muted |= mute.is_some();
+        let (mut changes, mut held, mut muted) = (Vec::new(), HashSet::new(), HashSet::new());
+        for (alert, labelled) in open.iter().zip(&firing) {
+            if !matches!(alert.state, AlertState::Firing | AlertState::Suppressed) {
+                continue;
+            }
+            let mute = mutes_now.find(labelled);
+            let is_held =
+                mute.is_none() && has_lost_its_cause(alert) && self.recovery_holds.is_held(alert, &catalog, steady_ms);
+            if is_held {
+                held.insert(alert.id);
+                continue;
+            }
             if let Some(Mute::Silence { id, .. }) = &mute {
                 muted_by_silence.push((*id, alert.id));
             }
-            if let Some(change) = change(alert, mute.as_ref(), now_ms) {
-                self.mute(change).await?;
+            if mute.is_some() {
+                muted.insert(alert.id);
             }
+            changes.extend(change(alert, mute.as_ref(), now_ms));
         }
-        self.give_notice(&quiet, &muted_by_silence, now_ms).await?;
-        let seen = Some(open.iter().map(|alert| alert.id).collect());
-        Ok(Sweep { mutes, firing: all, seen, catalog, next_change_ms })
+        self.may_be_muted = !muted.is_empty() || open.iter().any(|alert| alert.state == AlertState::Suppressed);
+        let failed = async {
+            for changes in changes.chunks(MUTED_AT_ONCE) {
+                self.mute(changes.to_vec()).await?;
+            }
+            // One that could not be unmuted is not held once more.
+            self.recovery_holds.retain(|alert| held.contains(&alert));
+            self.give_notice(&quiet, &muted_by_silence, now_ms).await
+        };
+        let failed = failed.await.err();
+        Ok(Sweep { mutes, firing, muted, failed, catalog, next_change_ms })
     }
 
-    async fn mute(&self, change: MuteChange) -> PortResult<()> {
-        // Whoever changed the alert meanwhile wakes this loop again.
-        let Some(committed) = self.deps.store.alert_mute(change).await? else { return Ok(()) };
-        let (alert, event) = (&committed.alert, &committed.event);
-        metrics::counter!("extrack_alert_transitions_total", "to" => event.to.as_str()).increment(1);
-        let (service, rule, reason) = (alert.service.as_str(), alert.name.as_str(), event.reason.as_str());
-        tracing::info!(service, rule, alert = alert.id.0, reason, "alert is {}", event.to.as_str());
-        self.deps.signals.committed(alert, event);
+    async fn read_mutes(&self, catalog: &watch::Receiver<Arc<Catalog>>) -> PortResult<(Arc<Catalog>, Mutes, Quiet)> {
+        let catalog = catalog.borrow().clone();
+        let quiet = self.deps.store.quiet(self.deps.clock.now_ms()).await?;
+        let silences = quiet.silences.iter().map(|stored| stored.silence.clone()).collect();
+        let mutes = mutes_of(&catalog, silences, quiet.maintenance.clone());
+        Ok((catalog, mutes, quiet))
+    }
+
+    async fn mute(&self, changes: Vec<MuteChange>) -> PortResult<()> {
+        // An alert that was changed meanwhile is left out; its change wakes this loop again.
+        for committed in self.deps.store.alert_mute(changes).await? {
+            let (alert, event) = (&committed.alert, &committed.event);
+            metrics::counter!("extrack_alert_transitions_total", "to" => event.to.as_str()).increment(1);
+            let (service, rule, reason) = (alert.service.as_str(), alert.name.as_str(), event.reason.as_str());
+            tracing::info!(service, rule, alert = alert.id.0, reason, "alert is {}", event.to.as_str());
+            self.deps.signals.committed(alert, event);
+        }
         Ok(())
     }
 
@@ -143,13 +180,18 @@ pub fn is_quiet_time(group: &AlertGroup, catalog: &Catalog, now_ms: UnixMillis) 
 
 /// An alert with its labels.
 pub fn labelled(alert: &Alert, catalog: &Catalog) -> Firing {
-    let service = catalog.services.get(&alert.service);
+    let service = catalog.described(&alert.service);
     Firing {
         name: alert.name.clone(),
         service: alert.service.clone(),
         labels: Labels::of(&alert.name, &alert.service, alert.severity, service.map(Arc::as_ref)),
         severity: alert.severity,
     }
+}
+
+/// Whether the alert is muted by another one, of which the caller knows that it has ended.
+pub fn has_lost_its_cause(alert: &Alert) -> bool {
+    alert.state == AlertState::Suppressed && alert.suppressed_by.as_deref().is_some_and(Mute::is_by_other_alert)
 }
 
 fn change(alert: &Alert, mute: Option<&Mute>, ts_ms: UnixMillis) -> Option<MuteChange> {

@@ -210,21 +210,10 @@ fn tree(routes: Vec<Route>) -> Route {
 
 fn service(slug: &str, tags: &[&str], depends_on: &[&str]) -> Arc<Service> {
     Arc::new(Service {
-        slug: slug.to_owned(),
-        name: slug.to_owned(),
-        kind: "REST".to_owned(),
-        base_url: format!("https://{slug}"),
-        health_endpoint: None,
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
         labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
         depends_on: depends_on.iter().map(|slug| (*slug).to_owned()).collect(),
-        owner: None,
-        description: None,
-        origin: Origin::File,
-        allow_private: false,
-        credentials: vec![],
-        probes: vec![],
-        webhooks: vec![],
+        ..fakes::service(slug)
     })
 }
 
@@ -588,6 +577,88 @@ async fn an_alert_that_names_its_channels_is_told_at_once_and_muted_as_any_other
             vec![(0, Fail("a")), (10, Silence("service=a", 1_000)), (50, Heal("a"))],
             2_000,
             vec!["0 pager: a.Down / ", "50 pager:  / a.Down"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_right_after_its_cause_is_never_announced() {
+    // `a` tells its own channel at once, depends on `db`, and is checked every minute.
+    let direct = || {
+        let mut catalog = catalog(tree(vec![]));
+        let own = AlertRule { channels: vec![ChannelId("pager".to_owned())], ..rule("a", "Down") };
+        catalog.rules.insert("a".to_owned(), vec![Arc::new(own)]);
+        let probe = Probe {
+            name: "health".to_owned(),
+            plugin: "fake".to_owned(),
+            settings: serde_json::json!({}),
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(1),
+            retry: None,
+        };
+        let service = Service { probes: vec![probe], ..(*service("a", &[], &["db"])).clone() };
+        catalog.services.insert("a".to_owned(), Arc::new(service));
+        catalog
+    };
+    let inhibited = || {
+        let mut catalog = direct();
+        catalog.dependencies = Arc::default();
+        let (source, target) = (matchers(&["service=db"]), matchers(&["service=a"]));
+        catalog.inhibitions = Arc::new(vec![Inhibition { source, target, equal: vec![] }]);
+        catalog
+    };
+    let of_db = ["30 ops: db.Down / ", "330 ops:  / db.Down"];
+    let with_pager = |message: &'static str| vec![of_db[0], message, of_db[1]];
+    check(vec![
+        (
+            "it ends with its next check",
+            direct(),
+            vec![(0, Fail("db")), (5, Fail("a")), (100, Heal("db")), (160, Heal("a"))],
+            1_000,
+            of_db.to_vec(),
+        ),
+        (
+            "inhibited by a rule as well",
+            inhibited(),
+            vec![(0, Fail("db")), (5, Fail("a")), (100, Heal("db")), (160, Heal("a"))],
+            1_000,
+            of_db.to_vec(),
+        ),
+        (
+            "what still fires after its next check is announced",
+            direct(),
+            vec![(0, Fail("db")), (5, Fail("a")), (100, Heal("db"))],
+            1_000,
+            with_pager("166 pager: a.Down / "),
+        ),
+        (
+            "over a restart",
+            direct(),
+            vec![(0, Fail("db")), (5, Fail("a")), (100, Heal("db")), (120, Crash)],
+            1_000,
+            with_pager("186 pager: a.Down / "),
+        ),
+        (
+            "a cause that comes again mutes again",
+            direct(),
+            vec![
+                (0, Fail("db")),
+                (5, Fail("a")),
+                (100, Heal("db")),
+                (130, Fail("db")),
+                (400, Heal("db")),
+                (460, Heal("a")),
+            ],
+            1_000,
+            vec!["30 ops: db.Down / ", "630 ops:  / db.Down"],
+        ),
+        (
+            "the end of a silence is not the end of a cause",
+            direct(),
+            vec![(0, Silence("service=a", 100)), (5, Fail("a"))],
+            1_000,
+            vec!["100 pager: a.Down / "],
         ),
     ])
     .await;

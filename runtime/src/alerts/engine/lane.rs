@@ -1,23 +1,30 @@
 //! One service's rules, open alerts and history, and what one turn does with them.
 
+mod recall;
+mod set_clock;
 mod silence;
+mod unsettled;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::alerts::destinations::{escalation_of, groups_of};
-use crate::alerts::history::{MAX_SAMPLES, MAX_WHOLE, Reach, ServiceHistory};
+use crate::alerts::history::{Reach, ServiceHistory};
 use crate::alerts::lifecycle::{self, Change, Judgement};
-use crate::alerts::ports::{
-    AlertDraft, CommitError, EscalationDraft, GroupSpan, MemoryChange, PortError, PortResult, Transition,
-};
+use crate::alerts::ports::{AlertDraft, CommitError, EscalationDraft, MemoryChange, PortError, PortResult, Transition};
 use crate::domain::{
-    Alert, AlertId, AlertRule, AlertState, Catalog, ChannelId, Finding, GroupDraft, History, NotificationStatus,
-    Observation, RuleMemory, RunGroup, UnixMillis, Verdict,
+    Alert, AlertId, AlertRule, AlertState, Catalog, ChannelId, GroupDraft, History, NotificationStatus, Observation,
+    RuleMemory, UnixMillis, Verdict,
 };
 
 use super::Core;
+use super::loads::{HistoryRequest, Loaded};
+use recall::{Recall, Recalled};
+use unsettled::{Pending, Unsettled};
 
 /// For a rule that can't say how far it looks back, until it can.
 const LOOK_BACK_UNKNOWN: Duration = Duration::from_secs(600);
@@ -43,8 +50,12 @@ pub(super) struct Turn {
     pub(super) tick_ms: Option<UnixMillis>,
     /// Rules that have said nothing for too long are looked for as of this moment.
     pub(super) silence_ms: Option<UnixMillis>,
+    /// Why the last run of the service's probes gave no answer, if it did not.
+    pub(super) broken: Option<String>,
     /// Runs that wait for later turns.
     pub(super) waiting: HashSet<i64>,
+    /// What was read back of the history.
+    pub(super) loaded: Vec<Loaded>,
     pub(super) catalog: Arc<Catalog>,
 }
 
@@ -59,12 +70,17 @@ pub(super) struct Lane {
     version: u64,
     /// Swaps of rules up to which `rules` were asked how far they look back.
     swaps: u64,
-    history: Option<Arc<ServiceHistory>>,
+    recall: Recall,
+    /// The last one that was judged.
+    judged: Option<Arc<Observation>>,
+    /// Observations of the turn that are to be judged once the history is there, oldest first.
+    returned: Vec<Arc<Observation>>,
     /// Since when nothing can have been overheard: the program was running.
     watched_since_ms: Option<UnixMillis>,
     ticked_ms: Option<UnixMillis>,
-    /// By the key of its rule: what still has to be made of the alert.
-    unsettled: BTreeMap<String, Unsettled>,
+    unsettled: Unsettled,
+    /// By how much the clock had been set back when it was looked at last.
+    set_back_ms: Option<i64>,
     /// A commit failed, or may have: what the store has must be read again before the next one.
     stale: bool,
 }
@@ -73,6 +89,8 @@ struct RuleSlot {
     rule: Arc<AlertRule>,
     look_back: Option<Duration>,
     failing: bool,
+    /// It was not judged because the history it looks at is not there.
+    is_withheld: bool,
     /// As of when it last said `ok` or `breached`, else when it was first looked at.
     judged_ms: UnixMillis,
     /// How long it may say neither; none: for ever.
@@ -82,23 +100,12 @@ struct RuleSlot {
     ticked_ms: UnixMillis,
 }
 
-enum Unsettled {
-    Judged {
-        verdict: Verdict,
-        now_ms: UnixMillis,
-    },
-    /// It could not be judged for long.
-    Silent {
-        finding: Finding,
-        now_ms: UnixMillis,
-    },
-    Removed,
-}
-
 /// What is to be done about one rule.
 enum Act {
     Judgement(Judgement),
     Removal(Box<Change>),
+    /// What the rule remembered goes with it; there is no open alert.
+    Forgetting,
 }
 
 impl Lane {
@@ -110,10 +117,13 @@ impl Lane {
             rules: Vec::new(),
             version: 0,
             swaps: 0,
-            history: None,
+            recall: Recall::default(),
+            judged: None,
+            returned: Vec::new(),
             watched_since_ms: None,
             ticked_ms: None,
-            unsettled: BTreeMap::new(),
+            unsettled: Unsettled::default(),
+            set_back_ms: None,
             stale: false,
         }
     }
@@ -141,27 +151,54 @@ impl Lane {
         self.is_settled() && self.rules.is_empty() && self.alerts.is_empty()
     }
 
-    pub(super) async fn take_turn(mut self, core: &Core, turn: Turn) -> Self {
-        if self.stale {
+    /// Observations are not to be judged before then, unless the history comes.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.recall.held_until()
+    }
+
+    /// Rules lack a part of the history that could not be read.
+    pub(super) fn is_partial(&self) -> bool {
+        !self.rules.is_empty() && self.recall.is_overdue()
+    }
+
+    /// Which part of the history is to be read, and how long that has to wait.
+    pub(super) fn history_request(&mut self, core: &Core) -> Option<(HistoryRequest, Duration)> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        self.recall.request(&self.service, &core.deps.settings, core.deps.clock.now_ms())
+    }
+
+    /// Observations that were not judged in the turn, oldest first.
+    pub(super) fn take_returned(&mut self) -> Vec<Arc<Observation>> {
+        std::mem::take(&mut self.returned)
+    }
+
+    pub(super) async fn take_turn(mut self, core: &Core, mut turn: Turn) -> Self {
+        // The service may have been deleted and made again since the catalog before, which forgets what a person resolved.
+        let is_concerned = !self.alerts.is_empty() || self.memories.values().any(|memory| memory.is_held);
+        if self.stale || is_concerned && self.version != turn.catalog.version {
+            self.stale = true;
             self.read_alerts(core).await;
         }
         self.follow(core, &turn.catalog);
         self.follow_swaps(core);
+        self.follow_set_back(core);
         self.follow_clock(core, turn.tick_ms);
         // First what is left from before: a breach that could not be committed is not forgotten because it is over.
-        let left: Vec<String> = self.unsettled.keys().cloned().collect();
-        for key in left {
+        for key in self.unsettled.keys() {
             self.settle(core, &turn.catalog, &key).await;
         }
+        self.take_in_history(core, &mut turn).await;
         if !self.rules.is_empty() && (turn.judged.is_some() || !turn.remembered.is_empty()) {
-            self.judge(core, &turn).await;
+            self.judge(core, &mut turn).await;
         }
         // With observations still to be judged nobody can say that there are none.
         if let Some(tick_ms) = turn.tick_ms.filter(|_| turn.waiting.is_empty()) {
             self.judge_tick(core, &turn, tick_ms).await;
         }
         if let Some(silence_ms) = turn.silence_ms.filter(|_| turn.waiting.is_empty()) {
-            self.look_for_silence(core, &turn.catalog, silence_ms).await;
+            self.look_for_silence(core, &turn.catalog, turn.broken.as_deref(), silence_ms).await;
         }
         self
     }
@@ -183,14 +220,12 @@ impl Lane {
             }
             before.keys().for_each(|key| core.deps.signals.standings().forget(key));
         }
-        let ruled: BTreeSet<&str> = self.rules.iter().map(|slot| slot.rule.key.as_str()).collect();
-        self.unsettled.retain(|key, what| match what {
-            Unsettled::Removed => !ruled.contains(key.as_str()),
-            Unsettled::Judged { .. } | Unsettled::Silent { .. } => ruled.contains(key.as_str()),
-        });
-        for key in self.alerts.keys().filter(|key| !ruled.contains(key.as_str())) {
-            self.unsettled.insert(key.clone(), Unsettled::Removed);
-        }
+        let rules = &self.rules;
+        // A service that can't run keeps its alerts as they are: whether it is well is not known.
+        let is_stopped = catalog.stopped.contains_key(&self.service);
+        // A rule that comes back under the same key begins anew.
+        let kept = self.alerts.keys().chain(self.memories.keys());
+        self.unsettled.follow(|key| is_stopped || rules.iter().any(|slot| slot.rule.key == key), kept);
     }
 
     /// Another version may look back further: all are asked again when they are needed next.
@@ -211,9 +246,7 @@ impl Lane {
         if self.watched_since_ms.is_none() || slept {
             let now_ms = core.deps.clock.now_ms();
             self.watched_since_ms = Some(now_ms);
-            if let Some(history) = &mut self.history {
-                Arc::make_mut(history).watch_since(now_ms);
-            }
+            self.recall.watch_since(now_ms);
         }
     }
 
@@ -222,9 +255,8 @@ impl Lane {
         if !self.rules.iter().any(|slot| core.deps.rules.ticks(&slot.rule)) {
             return;
         }
-        let history = self.take_history(core, turn).await;
-        let later = Arc::new(history.at(tick_ms));
-        self.history = Some(history);
+        self.follow_reach(core, &turn.catalog).await;
+        let Some(later) = self.recall.history().map(|history| Arc::new(history.at(tick_ms))) else { return };
         for index in 0..self.rules.len() {
             let rule = Arc::clone(&self.rules[index].rule);
             if core.deps.rules.ticks(&rule) {
@@ -234,16 +266,33 @@ impl Lane {
         }
     }
 
-    async fn judge(&mut self, core: &Core, turn: &Turn) {
-        let mut history = self.take_history(core, turn).await;
-        for observation in turn.remembered.iter().chain(&turn.judged) {
-            Arc::make_mut(&mut history).push(Arc::clone(observation));
+    async fn judge(&mut self, core: &Core, turn: &mut Turn) {
+        self.follow_reach(core, &turn.catalog).await;
+        if self.lacks_history(core) && self.recall.hold(core.deps.settings.history_patience) {
+            self.returned = turn.remembered.drain(..).chain(turn.judged.take()).collect();
+            return;
         }
-        self.history = Some(Arc::clone(&history));
-        let Some(judged) = &turn.judged else { return };
+        for observation in turn.remembered.iter().chain(&turn.judged) {
+            let observation = self.not_ahead(core, observation);
+            self.recall.push(&observation);
+        }
+        let Some(judged) = turn.judged.clone() else { return };
+        self.judged = Some(Arc::clone(&judged));
+        self.judge_all(core, turn, &judged, |slot| slot.rule.looks_at(&judged.probe)).await;
+    }
+
+    /// Judges the rules that are wanted, as of the last observation.
+    async fn judge_all(
+        &mut self,
+        core: &Core,
+        turn: &Turn,
+        judged: &Observation,
+        is_wanted: impl Fn(&RuleSlot) -> bool,
+    ) {
+        let Some(history) = self.recall.history().cloned() else { return };
         let is_retrying = is_retrying(&turn.catalog, &history, judged);
         for index in 0..self.rules.len() {
-            if !self.rules[index].rule.looks_at(&judged.probe) {
+            if !is_wanted(&self.rules[index]) {
                 continue;
             }
             if self.rules[index].ticked_ms > history.now_ms() {
@@ -266,11 +315,29 @@ impl Lane {
     ) {
         let now_ms = history.now_ms();
         let rule = Arc::clone(&self.rules[index].rule);
+        let look_back = self.rules[index].look_back.unwrap_or(LOOK_BACK_UNKNOWN);
+        self.rules[index].is_withheld = !self.recall.reaches(look_back, now_ms);
+        if self.rules[index].is_withheld {
+            metrics::counter!("extrack_alert_evaluations_withheld_total").increment(1);
+            let verdict = Ok(Verdict::NoOpinion(self.recall.why(look_back)));
+            self.note_verdict(core, index, &verdict, false, now_ms);
+            return;
+        }
+        let cut = self.recall.is_missing().then(|| history.cut());
+        let whole = cut.as_ref().map_or(history.as_ref(), |(history, _)| history);
         let seen: Arc<dyn History> = match &rule.probes {
-            Some(probes) => Arc::new(history.of_probes(probes)),
+            Some(probes) => Arc::new(whole.of_probes(probes)),
+            None if cut.is_some() => Arc::new(whole.clone()),
             None => Arc::clone(history) as Arc<dyn History>,
         };
-        let verdict = evaluate(core, &rule, seen, now_ms).await;
+        let mut verdict = evaluate(core, &rule, seen, now_ms).await;
+        // More failures than are known make nothing better, but fewer may be too few.
+        let is_beyond = cut.is_some_and(|(_, beyond)| beyond.load(Ordering::Relaxed));
+        if is_beyond && matches!(verdict, Ok(Verdict::Ok(_))) {
+            self.rules[index].is_withheld = true;
+            metrics::counter!("extrack_alert_evaluations_withheld_total").increment(1);
+            verdict = Ok(Verdict::NoOpinion(self.recall.why(look_back)));
+        }
         self.note_health(index, verdict.as_ref().err());
         // The service has another chance before anybody suspects it.
         let is_withheld =
@@ -279,51 +346,69 @@ impl Lane {
         if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict
             && !is_withheld
         {
-            self.unsettled.insert(rule.key.clone(), Unsettled::Judged { verdict, now_ms });
+            if matches!(verdict, Verdict::Ok(_)) {
+                core.deps.signals.unrecorded().satisfied(&rule.key, now_ms);
+            }
+            self.unsettled.push(&rule.key, Pending::Judged { verdict, now_ms });
             self.settle(core, &turn.catalog, &rule.key).await;
         }
     }
 
-    /// The history so far, read back first if it is not there or does not reach far enough any more.
-    async fn take_history(&mut self, core: &Core, turn: &Turn) -> Arc<ServiceHistory> {
-        let reach = self.reach(core, &turn.catalog).await;
-        if let Some(mut history) = self.history.take_if(|history| history.reach().kept_ms() >= reach.kept_ms()) {
-            if history.reach() != reach {
-                Arc::make_mut(&mut history).set_reach(reach);
+    /// What was read back takes its place before what is known; rules that waited for it are judged.
+    async fn take_in_history(&mut self, core: &Core, turn: &mut Turn) {
+        if turn.loaded.is_empty() {
+            return;
+        }
+        let later = turn.remembered.iter().chain(&turn.judged).map(|run| run.run_id);
+        let later: HashSet<i64> = later.chain(turn.waiting.iter().copied()).collect();
+        // What lies in the future is from before the clock was set back: it can't be placed.
+        let first_ms = turn.remembered.first().or(turn.judged.as_ref()).map(|run| run.ts_ms);
+        let latest_ms = core.deps.clock.now_ms().max(first_ms.unwrap_or(UnixMillis::MIN));
+        for mut loaded in turn.loaded.drain(..) {
+            if let Ok(past) = &mut loaded.past {
+                past.observations.retain(|run| run.ts_ms <= latest_ms);
             }
-            return history;
+            let recalled = self.recall.take_in(loaded, &later);
+            self.note_recalled(recalled);
         }
-        let first = turn.remembered.first().or(turn.judged.as_ref());
-        let from_ms = first.map_or_else(|| core.deps.clock.now_ms(), |observation| observation.ts_ms);
-        let since_ms = from_ms.saturating_sub(reach.kept_ms());
-        let loading = load(core, &self.service, since_ms, reach);
-        let loaded = match tokio::time::timeout(core.deps.settings.history_deadline, loading).await {
-            Ok(loaded) => loaded,
-            Err(_) => Err(PortError("no answer in time".to_owned())),
-        };
-        let mut history = ServiceHistory::new(reach);
-        if let Some(since_ms) = self.watched_since_ms {
-            history.watch_since(since_ms);
+        // The turn's own observation has them judged as well.
+        if let Some(judged) = self.judged.clone().filter(|_| turn.judged.is_none() && !self.recall.is_missing()) {
+            self.judge_all(core, turn, &judged, |slot| slot.is_withheld).await;
         }
-        // The last ones may not have reached the results yet.
-        let known = self.history.take().map(|before| before.samples(MAX_WHOLE)).unwrap_or_default();
-        match loaded {
-            Ok((observations, groups)) => {
-                history.add_groups(&groups);
-                let here = known.iter().chain(&turn.remembered).chain(&turn.judged).map(|run| run.run_id);
-                let here: HashSet<i64> = here.chain(turn.waiting.iter().copied()).collect();
-                for observation in observations.into_iter().filter(|observation| !here.contains(&observation.run_id)) {
-                    history.push(Arc::new(observation));
+    }
+
+    fn note_recalled(&self, recalled: Recalled) {
+        let service = self.service.as_str();
+        match recalled {
+            Recalled::Whole { failures } if failures > 0 => {
+                tracing::info!(service, failures, "the history could be read, all rules are judged again");
+            }
+            Recalled::Whole { .. } | Recalled::Stale => {}
+            Recalled::Failed { failures, error } => {
+                metrics::counter!("extrack_alert_history_failures_total").increment(1);
+                if failures == 1 {
+                    let error = error.as_str();
+                    tracing::warn!(
+                        service,
+                        error,
+                        "the history can't be read, rules that look back beyond the start have no opinion; it is tried again"
+                    );
                 }
             }
-            Err(error) => {
-                metrics::counter!("extrack_alert_history_failures_total").increment(1);
-                let service = self.service.as_str();
-                tracing::warn!(service, %error, "the history can't be read, rules see only what happens from now on");
-            }
         }
-        known.into_iter().for_each(|observation| history.push(observation));
-        Arc::new(history)
+    }
+
+    /// The history reaches as far as the rules look back, or it is known what is missing.
+    async fn follow_reach(&mut self, core: &Core, catalog: &Catalog) {
+        let reach = self.reach(core, catalog).await;
+        self.recall.set_reach(reach, self.watched_since_ms, core.deps.clock.now_ms());
+    }
+
+    /// Some rule could say more with what is missing.
+    fn lacks_history(&self, core: &Core) -> bool {
+        let now_ms = core.deps.clock.now_ms();
+        let is_lacking = |slot: &RuleSlot| !self.recall.reaches(slot.look_back.unwrap_or(LOOK_BACK_UNKNOWN), now_ms);
+        self.recall.is_missing() && self.rules.iter().any(is_lacking)
     }
 
     async fn reach(&mut self, core: &Core, catalog: &Catalog) -> Reach {
@@ -358,43 +443,58 @@ impl Lane {
         slot.failing = error.is_some();
     }
 
-    /// Commits what has been judged of one rule. What fails stays, with the alert as it was.
+    /// Commits what has been judged of one rule, in its order. What fails stays, with the alert as it was, and so does what
+    /// stands behind it.
     async fn settle(&mut self, core: &Core, catalog: &Catalog, key: &str) {
+        while self.unsettled.first(key).is_some() {
+            if !self.settle_first(core, catalog, key).await {
+                return;
+            }
+        }
+    }
+
+    /// False: it was not possible.
+    async fn settle_first(&mut self, core: &Core, catalog: &Catalog, key: &str) -> bool {
         for _ in 0..SETTLE_TRIES {
             let before = self.memories.get(key).copied().unwrap_or_default();
             let (change, memory) = match self.act(core, key) {
-                Some(Act::Judgement(Judgement { change: Some(change), memory })) => (*change, memory),
-                Some(Act::Removal(change)) => (*change, RuleMemory::default()),
+                Some(Act::Judgement(Judgement { change: Some(change), memory })) => (*change, Some(memory)),
+                Some(Act::Removal(change)) => (*change, None),
+                Some(Act::Forgetting) => return self.forget(core, key).await,
                 Some(Act::Judgement(Judgement { change: None, memory })) => {
                     self.keep_in_mind(core, key, before, memory).await;
-                    self.unsettled.remove(key);
-                    return;
+                    self.unsettled.settle_first(key);
+                    return true;
                 }
                 None => {
-                    self.unsettled.remove(key);
-                    return;
+                    self.unsettled.settle_first(key);
+                    return true;
                 }
             };
             if self.stale {
                 // What was thought to have failed may have been done.
                 self.read_alerts(core).await;
                 if self.stale {
-                    return;
+                    return false;
                 }
                 continue;
             }
             let rule = self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| Arc::clone(&slot.rule));
-            let kept = MemoryChange::of(&before, memory);
-            match commit(core, catalog, rule.as_deref(), change, kept).await {
+            let kept = memory.map_or(MemoryChange::Forgotten, |memory| MemoryChange::of(&before, memory));
+            let undone = change.clone();
+            match commit(core, catalog, rule.as_deref(), self.alerts.get(key), change, kept).await {
                 Ok(alert) => {
                     match alert.state.is_open() {
                         true => self.alerts.insert(key.to_owned(), alert),
                         false => self.alerts.remove(key),
                     };
-                    self.memories.insert(key.to_owned(), memory);
+                    match memory {
+                        Some(memory) => self.memories.insert(key.to_owned(), memory),
+                        None => self.memories.remove(key),
+                    };
                     self.note_memory(core, key);
-                    self.unsettled.remove(key);
-                    return;
+                    self.unsettled.settle_first(key);
+                    return true;
                 }
                 Err(CommitError::Changed(reason)) => {
                     let service = self.service.as_str();
@@ -403,27 +503,31 @@ impl Lane {
                 }
                 Err(CommitError::Port(error)) => {
                     self.stale = true;
+                    let now_ms = core.deps.clock.now_ms();
+                    core.deps.signals.unrecorded().offer(rule.as_deref(), &undone, catalog, &error.0, now_ms);
                     metrics::counter!("extrack_alert_commit_failures_total").increment(1);
                     let service = self.service.as_str();
                     tracing::error!(service, rule = key, %error, "an alert's transition can't be committed, it is tried again");
-                    return;
+                    return false;
                 }
             }
         }
+        false
     }
 
     fn act(&self, core: &Core, key: &str) -> Option<Act> {
         let current = self.alerts.get(key);
         let memory = self.memories.get(key).copied().unwrap_or_default();
         let rule = || self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| slot.rule.as_ref());
-        match self.unsettled.get(key)? {
-            Unsettled::Removed => {
-                current.map(|alert| Act::Removal(Box::new(lifecycle::remove(alert, core.deps.clock.now_ms()))))
-            }
-            Unsettled::Judged { verdict, now_ms } => {
+        match self.unsettled.first(key)? {
+            Pending::Removed => match current {
+                Some(alert) => Some(Act::Removal(Box::new(lifecycle::remove(alert, core.deps.clock.now_ms())))),
+                None => self.memories.contains_key(key).then_some(Act::Forgetting),
+            },
+            Pending::Judged { verdict, now_ms } => {
                 Some(Act::Judgement(lifecycle::judge(current, &memory, verdict, rule()?, *now_ms)))
             }
-            Unsettled::Silent { finding, now_ms } => {
+            Pending::Silent { finding, now_ms } => {
                 let finding = finding.clone();
                 Some(Act::Judgement(lifecycle::judge_no_data(current, &memory, finding, rule()?, *now_ms)))
             }
@@ -446,6 +550,18 @@ impl Lane {
         self.note_memory(core, key);
     }
 
+    /// False: it was not possible.
+    async fn forget(&mut self, core: &Core, key: &str) -> bool {
+        if let Err(error) = core.deps.store.rule_memory_put(key, &self.service, MemoryChange::Forgotten).await {
+            let service = self.service.as_str();
+            tracing::warn!(service, rule = key, %error, "what a removed rule remembered can't be removed, it is tried again");
+            return false;
+        }
+        self.memories.remove(key);
+        self.unsettled.settle_first(key);
+        true
+    }
+
     async fn read_alerts(&mut self, core: &Core) {
         let store = &core.deps.store;
         let read = async {
@@ -455,11 +571,17 @@ impl Lane {
         match read.await {
             Ok((open, memories)) => {
                 self.alerts = open.into_iter().map(|alert| (alert.rule.clone(), alert)).collect();
-                for (rule, _, kept) in memories {
+                let memories: BTreeMap<String, RuleMemory> =
+                    memories.into_iter().map(|(rule, _, kept)| (rule, kept)).collect();
+                // Held, and the store does not have it: it was forgotten with its service.
+                self.memories.retain(|rule, memory| !memory.is_held || memories.contains_key(rule));
+                for (rule, kept) in memories {
                     // What is kept may be older than what is in mind, but for what people did.
                     self.memories.entry(rule).or_insert(kept).is_held = kept.is_held;
                 }
                 self.stale = false;
+                let now_ms = core.deps.clock.now_ms();
+                self.alerts.values().for_each(|alert| core.deps.signals.unrecorded().recorded(alert, now_ms));
                 // A commit that was thought to have failed may have left something to send.
                 core.deps.signals.wake_all();
             }
@@ -477,6 +599,7 @@ impl RuleSlot {
             rule,
             look_back: None,
             failing: false,
+            is_withheld: false,
             judged_ms: now_ms,
             no_data_after: None,
             is_silent: false,
@@ -492,25 +615,6 @@ fn is_retrying(catalog: &Catalog, history: &ServiceHistory, judged: &Observation
     probe.and_then(|probe| probe.retry).is_some_and(|retry| history.is_retried(judged, retry.times))
 }
 
-/// The last runs one by one, those before them counted.
-async fn load(
-    core: &Core,
-    service: &str,
-    since_ms: UnixMillis,
-    reach: Reach,
-) -> PortResult<(Vec<Observation>, Vec<RunGroup>)> {
-    let observations = core.deps.history.load(service, since_ms, MAX_SAMPLES).await?;
-    let before_ms = observations.first().filter(|_| observations.len() >= MAX_SAMPLES).map(|first| first.ts_ms);
-    let groups = match before_ms {
-        Some(before_ms) => {
-            let span = GroupSpan { since_ms, before_ms, covered_by_one_run: reach.covered_by_one_run() };
-            core.deps.history.load_groups(service, span).await?
-        }
-        None => Vec::new(),
-    };
-    Ok((observations, groups))
-}
-
 async fn evaluate(core: &Core, rule: &AlertRule, history: Arc<dyn History>, now_ms: UnixMillis) -> PortResult<Verdict> {
     metrics::counter!("extrack_alert_evaluations_total").increment(1);
     within(core.deps.settings.rule_deadline, core.deps.rules.evaluate(rule, history, now_ms)).await
@@ -520,18 +624,21 @@ async fn within<T>(deadline: Duration, work: impl Future<Output = PortResult<T>>
     tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(PortError("no answer in time".to_owned())))
 }
 
-/// Commits one change together with the groups whose channels are to be told of it, then says so.
+/// Commits one change together with the groups whose channels are to be told of it, then says so. `before`: the alert as it is.
 async fn commit(
     core: &Core,
     catalog: &Catalog,
     rule: Option<&AlertRule>,
+    before: Option<&Alert>,
     change: Change,
     memory: MemoryChange,
 ) -> Result<Alert, CommitError> {
     let is_firing = change.notify == Some(NotificationStatus::Firing);
     // Whoever is in a group with it is told of its end, and of what else happens to it.
     let was_told = change.event.from.is_some_and(|from| from != AlertState::Pending);
-    let groups = match is_firing && !was_told {
+    // More severe than before, it may go to others as well.
+    let is_raised = before.is_some_and(|before| change.alert.severity > before.severity);
+    let groups = match is_firing && (!was_told || is_raised) {
         true => groups(core, catalog, rule, &change.alert).await?,
         false => Vec::new(),
     };
@@ -543,6 +650,7 @@ async fn commit(
     let (alert, event, memory) = (change.alert, change.event, Some(memory));
     let transition = Transition { alert, event, groups, is_news, memory, escalation };
     let committed = core.deps.store.transition_commit(transition).await?;
+    core.deps.signals.unrecorded().recorded(&committed.alert, core.deps.clock.now_ms());
     metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str()).increment(1);
     let (alert, reason) = (&committed.alert, committed.event.reason.as_str());
     let (service, rule, state) = (alert.service.as_str(), alert.name.as_str(), alert.state.as_str());
@@ -583,10 +691,14 @@ async fn keep_channel(core: &Core, catalog: &Catalog, id: &ChannelId) -> PortRes
         tracing::error!(channel = id.0, "a rule names a channel that is not in the catalog, it is not told");
         return Ok(false);
     };
-    if !core.kept_channels.lock().is_ok_and(|kept| kept.contains(id)) {
+    let is_kept = |kept: &(u64, HashSet<ChannelId>)| kept.0 == catalog.version && kept.1.contains(id);
+    if !core.kept_channels.lock().is_ok_and(|kept| is_kept(&kept)) {
         core.deps.store.channel_put(Arc::clone(channel)).await?;
         if let Ok(mut kept) = core.kept_channels.lock() {
-            kept.insert(id.clone());
+            if kept.0 != catalog.version {
+                *kept = (catalog.version, HashSet::new());
+            }
+            kept.1.insert(id.clone());
         }
     }
     Ok(true)

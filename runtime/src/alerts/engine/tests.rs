@@ -216,11 +216,29 @@ async fn timelines() {
             vec!["slack-1:firing", "slack-1:resolved"],
         ),
         (
-            "a breach that could not be committed until it was over leaves no trace",
+            "a breach that could not be committed until it was over is told, and its end behind it",
             0,
             vec![CommitsFail(2), Unhealthy, Healthy, Pass(60)],
-            vec![],
-            vec![],
+            vec!["1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
+        ),
+        (
+            "commits that fail for long lose neither a breach nor its end, nor the time that it has lasted",
+            60,
+            vec![
+                CommitsFail(8),
+                Unhealthy,
+                Pass(1),
+                Unhealthy,
+                Pass(1),
+                Unhealthy,
+                Pass(70),
+                Unhealthy,
+                Healthy,
+                Pass(300),
+            ],
+            vec!["1:pending", "1:firing", "1:resolved"],
+            vec!["slack-1:firing", "slack-1:resolved"],
         ),
         (
             "a commit that was done although it answered with an error is not done twice",
@@ -273,6 +291,30 @@ async fn a_removed_rule_resolves_its_alert_and_tells_who_was_told() {
         assert_eq!(story, ["1:firing", "1:resolved", "2:pending", "2:resolved"]);
         assert_eq!(world.outbox(), ["slack-1:firing", "slack-1:resolved"]);
         assert!(world.store.state().events.iter().skip(2).all(|event| event.reason == "rule removed"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_can_not_run_keeps_its_alerts_until_it_runs_again_or_is_removed() {
+    for comes_back in [true, false] {
+        let mut world = World::new(&[rule("shop-api", "Down")]).await;
+        world.observe("shop-api", Status::Unhealthy).await;
+        let stopped = with_probe(&[], None).services;
+        world.catalog.send_replace(Arc::new(Catalog { version: 7, stopped, ..Catalog::default() }));
+        settle().await;
+        world.crash().await;
+        pass(60).await;
+        assert_eq!(world.store.story(), ["1:firing"]);
+        match comes_back {
+            true => {
+                world.publish(&[rule("shop-api", "Down")]).await;
+                world.observe("shop-api", Status::Healthy).await;
+            }
+            false => world.publish(&[]).await,
+        }
+        assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+        let reason = world.store.state().events[1].reason.clone();
+        assert_eq!(reason == "rule removed", !comes_back, "{reason}");
     }
 }
 
@@ -413,22 +455,133 @@ async fn a_version_of_a_rule_that_looks_back_further_sees_as_far_at_once() {
     });
     world.history.recorded.lock().unwrap().extend(recorded);
     world.observe("shop-api", Status::Healthy).await;
-    let narrow = world.rules.seen()[0].2;
-    assert!(narrow < 15, "{narrow} runs: more than it asked for");
+    assert_eq!(world.history.loads().len(), 1);
     world.rules.swap(Duration::from_secs(600));
     world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.history.loads().len(), 2, "it was read again, further back");
     assert_eq!(world.rules.seen()[1].2, 19 + 2, "those of the ten minutes before, and its own two");
 }
 
+fn looking_back(name: &str, seconds: u64) -> AlertRule {
+    AlertRule { settings: serde_json::json!({"lookBackS": seconds}), ..rule("shop-api", name) }
+}
+
 #[tokio::test(start_paused = true)]
-async fn rules_are_judged_without_a_history_that_can_not_be_read() {
+async fn a_history_that_can_not_be_read_is_read_again_and_only_rules_that_need_it_wait() {
     let mut world = World::new(&[]).await;
-    world.stop().await;
-    world.history.is_broken = true;
-    world.start().await;
-    world.publish(&[rule("shop-api", "Down")]).await;
+    let now_ms = world.clock.now_ms();
+    let recorded = (0..100).map(|n| Observation {
+        run_id: n - 100,
+        ..observation("shop-api", now_ms - (100 - n) * 5_000, Status::Healthy)
+    });
+    world.history.recorded.lock().unwrap().extend(recorded);
+    world.history.set(Reading::Fails);
+    world.publish(&[looking_back("Now", 0), looking_back("Long", 600)]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:firing"], "the one that looks at the last run alone");
+    let standing = world.signals.standings().get("shop-api/Long");
+    let Some(crate::domain::Verdict::NoOpinion(reason)) = &standing.verdict else { panic!("{standing:?}") };
+    assert_eq!(reason, "it looks back 10m, and the history can't be read: the disk is full; it is tried again");
+    pass(60).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    let tries = world.history.loads().len();
+    assert!((4..8).contains(&tries), "it backs off: {tries}");
+    world.history.set(Reading::Works);
+    pass(120).await;
+    assert_eq!(world.store.story(), ["1:firing", "2:firing"], "judged as soon as the history is there");
+    let counts: Vec<u64> = world.rules.seen().into_iter().map(|(_, _, count)| count).collect();
+    // The last ten minutes hold all that was recorded, and the two runs since.
+    assert_eq!(counts, [1, 2, 102]);
+    let tries = world.history.loads().len();
+    pass(3_600).await;
+    assert_eq!(world.history.loads().len(), tries, "once it is there it is not read again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_whose_look_back_has_passed_since_the_start_needs_no_history() {
+    let mut world = World::new(&[]).await;
+    world.history.set(Reading::Fails);
+    world.publish(&[looking_back("Down", 600)]).await;
+    for _ in 0..9 {
+        world.observe("shop-api", Status::Unhealthy).await;
+        pass(60).await;
+    }
+    assert!(world.store.story().is_empty() && world.rules.seen().is_empty());
+    pass(70).await;
     world.observe("shop-api", Status::Unhealthy).await;
     assert_eq!(world.store.story(), ["1:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_hang_hold_up_no_lane_for_longer_than_its_patience() {
+    let services: Vec<String> = (0..200).map(|n| format!("s{n}")).collect();
+    let rules: Vec<AlertRule> = services
+        .iter()
+        .flat_map(|slug| {
+            let looking_back = |name: &str, seconds: u64| AlertRule {
+                settings: serde_json::json!({"lookBackS": seconds}),
+                ..rule(slug, name)
+            };
+            [looking_back("Now", 0), looking_back("Long", 600)]
+        })
+        .collect();
+    let mut world = World::new(&[]).await;
+    world.history.set(Reading::Hangs);
+    world.publish(&rules).await;
+    for slug in &services {
+        world.send(slug, Status::Unhealthy).await;
+    }
+    pass(3).await;
+    assert_eq!(world.store.story().len(), services.len(), "all of those that need no history have fired");
+    assert_eq!(world.history.loads().len(), 2, "two are read at once");
+    world.history.set(Reading::Works);
+    // The two that hang end with their time, then all others take their turn at once.
+    pass(45).await;
+    assert_eq!(world.store.story().len(), 2 * services.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_are_judged_one_by_one_although_their_history_comes_late() {
+    let mut world = World::new(&[rule("shop-api", "Down")]).await;
+    for status in [Status::Unhealthy, Status::Healthy, Status::Unhealthy] {
+        world.send("shop-api", status).await;
+    }
+    settle().await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_severity_of_an_edited_rule_reaches_its_open_alert() {
+    use crate::domain::Severity;
+    let to = |severity, names: &[&str]| AlertRule {
+        severity,
+        channels: names.iter().map(|name| ChannelId((*name).to_owned())).collect(),
+        ..rule("shop-api", "Down")
+    };
+    let mut world = World::new(&[to(Severity::Warning, &["slack-1"])]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    world.publish(&[to(Severity::Critical, &["slack-1", "pager-1"])]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:firing"]);
+    {
+        let state = world.store.state();
+        assert_eq!(state.alerts[&1].severity, Severity::Critical);
+        assert_eq!(state.events[1].reason, "its rule was edited: the severity is critical, and was warning");
+    }
+    let told = ["pager-1:firing", "slack-1:firing", "slack-1:firing"];
+    let outbox = |world: &World| {
+        let mut outbox = world.outbox();
+        outbox.sort();
+        outbox
+    };
+    assert_eq!(outbox(&world), told, "who was told is told that it became worse, and who is to know now");
+    world.publish(&[to(Severity::Info, &["slack-1", "mail-1"])]).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    assert_eq!(outbox(&world), told, "that it became less is no news");
+    assert_eq!(world.store.state().alerts[&1].severity, Severity::Info);
+    world.observe("shop-api", Status::Healthy).await;
+    let told = ["pager-1:firing", "pager-1:resolved", "slack-1:firing", "slack-1:firing", "slack-1:resolved"];
+    assert_eq!(outbox(&world), told, "the end goes to who was told");
 }
 
 #[tokio::test(start_paused = true)]
@@ -501,6 +654,46 @@ async fn what_a_person_resolved_is_no_alert_again_until_the_rule_was_satisfied()
         }
         assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"], "restarts: {restarts}");
         assert!(!world.store.state().memories["shop-api/Down"].1.is_held);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_made_again_alerts_again_although_its_alert_was_resolved_by_hand() {
+    use crate::alerts::{AlertActions, AlertStore, ports::MemoryChange};
+    use crate::domain::AlertId;
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Gone {
+        /// The engine sees a catalog without it.
+        Seen,
+        /// It is made again before the engine looks; the store forgets with the service.
+        Unseen,
+        WhileStopped,
+    }
+    for gone in [Gone::Seen, Gone::Unseen, Gone::WhileStopped] {
+        let mut world = World::new(&[rule("shop-api", "Down")]).await;
+        world.observe("shop-api", Status::Unhealthy).await;
+        let store: Arc<dyn AlertStore> = Arc::new(world.store.clone());
+        let actions = AlertActions::new(Arc::clone(&store), Arc::new(world.clock), world.signals.clone());
+        actions.resolve(AlertId(1), "ann", "known").await.unwrap();
+        world.observe("shop-api", Status::Unhealthy).await;
+        assert_eq!(world.store.story(), ["1:firing", "1:resolved"], "{gone:?}: it is held");
+        match gone {
+            Gone::Seen => world.publish(&[]).await,
+            Gone::Unseen => {
+                store.rule_memory_put("shop-api/Down", "shop-api", MemoryChange::Forgotten).await.unwrap();
+            }
+            Gone::WhileStopped => {
+                world.stop().await;
+                world.catalog.send_replace(Arc::new(Catalog { version: 9, ..Catalog::default() }));
+                world.start().await;
+            }
+        }
+        if gone != Gone::Unseen {
+            assert!(world.store.state().memories.is_empty(), "{gone:?}");
+        }
+        world.publish(&[rule("shop-api", "Down")]).await;
+        world.observe("shop-api", Status::Unhealthy).await;
+        assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"], "{gone:?}");
     }
 }
 
@@ -676,6 +869,48 @@ async fn a_service_of_which_nothing_is_ever_seen_has_no_data() {
     assert!(world.store.story().is_empty(), "the time without the program is nobody's silence");
     pass(40).await;
     assert_eq!(world.store.story(), ["1:firing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_runs_are_the_reason_why_there_is_no_data() {
+    use crate::domain::{Life, NoData};
+    let life = Life { no_data: NoData::Alert, no_data_after: Some(Duration::from_secs(120)), ..Life::default() };
+    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    world.observe("shop-api", Status::Healthy).await;
+    for _ in 0..14 {
+        pass(10).await;
+        let failure = Some(Failure::new(ErrorKind::Plugin, "missed: no free slot"));
+        let run = observation("shop-api", world.clock.now_ms(), Status::Error);
+        let run = Observation { missed: true, failure, ..run };
+        world.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+        settle().await;
+    }
+    assert_eq!(world.store.story(), ["1:firing"]);
+    let summary = world.store.state().alerts[&1].summary.clone();
+    assert!(summary.ends_with("the last one: missed: no free slot"), "{summary}");
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_holds_up_no_rule() {
+    const HOUR_MS: i64 = 3_600_000;
+    for back_ms in [40_000, HOUR_MS] {
+        let mut world = World::new(&[lasting(60), absent(60)]).await;
+        world.observe("shop-api", Status::Unhealthy).await;
+        pass(20).await;
+        world.clock.set_back(back_ms);
+        world.signals.clock_jumps().add(-back_ms);
+        for _ in 0..4 {
+            world.observe("shop-api", Status::Unhealthy).await;
+            pass(20).await;
+        }
+        assert_eq!(world.store.story(), ["1:pending", "1:firing"], "back by {back_ms} ms");
+        world.observe("shop-api", Status::Healthy).await;
+        assert_eq!(world.store.story(), ["1:pending", "1:firing", "1:resolved"], "back by {back_ms} ms");
+        pass(90).await;
+        assert_eq!(world.store.story().last().unwrap(), "2:firing", "silence is noticed: back by {back_ms} ms");
+    }
 }
 
 fn absent(seconds: u64) -> AlertRule {

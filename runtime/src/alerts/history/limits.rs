@@ -49,6 +49,19 @@ impl RateLimits {
         self.limits.retain(|_, readings| readings.back().is_some_and(|last| last.limit.ts_ms >= oldest_ms));
     }
 
+    /// Puts readings behind these.
+    pub(super) fn append(&mut self, later: &RateLimits) {
+        for more in later.limits.values() {
+            let Some(last) = more.back() else { continue };
+            self.make_room(&last.limit);
+            let readings = self.limits.entry(key_of(&last.limit)).or_default();
+            readings.extend(more.iter().cloned());
+            while readings.len() > READINGS {
+                readings.pop_front();
+            }
+        }
+    }
+
     fn make_room(&mut self, limit: &RateLimit) {
         if self.limits.len() < LIMITS || self.limits.contains_key(&key_of(limit)) {
             return;

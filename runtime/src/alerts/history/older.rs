@@ -60,6 +60,14 @@ impl Older {
         slot.add(group.status, group.latency_bin, group.runs, group.covered_ms);
     }
 
+    /// Takes in what was counted elsewhere, of other runs. `position`: of a probe there, the one here.
+    pub(super) fn append(&mut self, later: &Older, position: impl Fn(ProbeIndex) -> ProbeIndex) {
+        for ((start_ms, probe), slot) in &later.slots {
+            let start_ms = self.slot_of(*start_ms);
+            self.slots.entry((start_ms, position(*probe))).or_default().merge(slot.clone());
+        }
+    }
+
     fn slot_of(&self, ts_ms: UnixMillis) -> UnixMillis {
         let step_ms = if ts_ms < self.fine_from_ms { COARSE_MS } else { FINE_MS };
         ts_ms.div_euclid(step_ms) * step_ms

@@ -40,16 +40,19 @@ async fn it_is_sent_while_all_is_well_and_at_no_other_time() {
     signals.set_overdue(vec!["1 overdue: a message".to_owned()]);
     assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "something is overdue");
     signals.set_overdue(Vec::new());
+    signals.set_not_recorded(Some("results are not committed since 07:43".to_owned()));
+    assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "results are not committed");
+    signals.set_not_recorded(None);
     assert!(sender.send(&catalog, &watchdog).await.unwrap());
     deliver(2).await;
     clock.0.store(61_000, Ordering::Relaxed);
     assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "the engine is stuck");
-    clock.0.store(2 * KEPT_MS, Ordering::Relaxed);
+    clock.0.store(2 * 86_400_000, Ordering::Relaxed);
     signals.beat(clock.now_ms());
     assert!(sender.send(&catalog, &watchdog).await.unwrap());
 
     let filter = NotificationFilter { limit: 100, ..NotificationFilter::default() };
     let rows = store.notification_list(&filter).await.unwrap();
-    assert_eq!(rows.len(), 1, "what is old is not kept");
+    assert_eq!(rows.len(), 3);
     assert_eq!((rows[0].reason, rows[0].alerts[0].name.as_str()), (NotificationReason::Watchdog, NAME));
 }

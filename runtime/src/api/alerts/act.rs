@@ -15,6 +15,7 @@ use crate::api::audit;
 use crate::api::auth::Principal;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::moment::rfc3339;
+use crate::api::optional_body::OptionalBody;
 use crate::api::state::ApiState;
 use crate::domain::duration::parse_duration;
 use crate::domain::{Alert, AlertId, UnixMillis, now_ms};
@@ -51,7 +52,7 @@ pub(in crate::api) async fn acknowledge(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(AlertPath { id }): Path<AlertPath>,
-    Json(body): Json<AcknowledgeBody>,
+    OptionalBody(body): OptionalBody<AcknowledgeBody>,
 ) -> ApiResult<Json<AlertBody>> {
     let note = note(&body.note)?;
     let until_ms = until(&body)?;
@@ -73,7 +74,7 @@ pub(in crate::api) async fn unacknowledge(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(AlertPath { id }): Path<AlertPath>,
-    Json(body): Json<NoteBody>,
+    OptionalBody(body): OptionalBody<NoteBody>,
 ) -> ApiResult<Json<AlertBody>> {
     let note = note(&body.note)?;
     let alert = state.parts.actions.unacknowledge(AlertId(id), &principal.name, note).await.map_err(refused)?;
@@ -92,7 +93,7 @@ pub(in crate::api) async fn resolve(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(AlertPath { id }): Path<AlertPath>,
-    Json(body): Json<NoteBody>,
+    OptionalBody(body): OptionalBody<NoteBody>,
 ) -> ApiResult<Json<AlertBody>> {
     let note = note(&body.note)?;
     let alert = state.parts.actions.resolve(AlertId(id), &principal.name, note).await.map_err(refused)?;

@@ -11,23 +11,24 @@ pub(super) enum Credential<'a> {
 
 impl<'a> Credential<'a> {
     /// A header is meant, a cookie comes along: the header wins, also when it is wrong.
-    pub(super) fn from_headers(headers: &'a HeaderMap) -> Option<Self> {
+    pub(super) fn from_headers(headers: &'a HeaderMap, https: bool) -> Option<Self> {
         match headers.get(AUTHORIZATION) {
             Some(value) => {
                 let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
                 let token = token.trim();
                 (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(Self::Token(token))
             }
-            None => session_cookie(headers).map(Self::Cookie),
+            None => session_cookie(headers, https).map(Self::Cookie),
         }
     }
 }
 
-/// Without `https` there is no prefix, see [`super::session::cookie_name`].
-pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+/// Under `https` only the name that browsers bind to this host counts, see [`super::session::cookie_name`]: the other could have
+/// been planted by a neighbouring host.
+pub(super) fn session_cookie(headers: &HeaderMap, https: bool) -> Option<&str> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
     let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
-    named.find(|(name, _)| super::session::COOKIE_NAMES.contains(name)).map(|(_, value)| value)
+    named.find(|(name, _)| *name == super::session::cookie_name(https)).map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -38,25 +39,28 @@ mod tests {
 
     #[test]
     fn reads_the_header_or_the_cookie() {
-        type Case = (&'static [(HeaderName, &'static str)], Option<Credential<'static>>);
+        type Case = (bool, &'static [(HeaderName, &'static str)], Option<Credential<'static>>);
         let table: &[Case] = &[
-            (&[], None),
-            (&[(AUTHORIZATION, "Bearer abc")], Some(Credential::Token("abc"))),
-            (&[(AUTHORIZATION, "bearer  abc ")], Some(Credential::Token("abc"))),
-            (&[(AUTHORIZATION, "Bearer ")], None),
-            (&[(AUTHORIZATION, "Basic YTpi")], None),
-            (&[(AUTHORIZATION, "Basic YTpi"), (COOKIE, "extrack_session=s")], None),
-            (&[(COOKIE, "a=b; extrack_session=s; c=d")], Some(Credential::Cookie("s"))),
-            (&[(COOKIE, "__Host-extrack_session=s")], Some(Credential::Cookie("s"))),
-            (&[(COOKIE, "a=b"), (COOKIE, "extrack_session=s")], Some(Credential::Cookie("s"))),
-            (&[(COOKIE, "xextrack_session=s")], None),
+            (false, &[], None),
+            (false, &[(AUTHORIZATION, "Bearer abc")], Some(Credential::Token("abc"))),
+            (false, &[(AUTHORIZATION, "bearer  abc ")], Some(Credential::Token("abc"))),
+            (false, &[(AUTHORIZATION, "Bearer ")], None),
+            (false, &[(AUTHORIZATION, "Basic YTpi")], None),
+            (false, &[(AUTHORIZATION, "Basic YTpi"), (COOKIE, "extrack_session=s")], None),
+            (false, &[(COOKIE, "a=b; extrack_session=s; c=d")], Some(Credential::Cookie("s"))),
+            (false, &[(COOKIE, "a=b"), (COOKIE, "extrack_session=s")], Some(Credential::Cookie("s"))),
+            (false, &[(COOKIE, "xextrack_session=s")], None),
+            (true, &[(COOKIE, "__Host-extrack_session=s")], Some(Credential::Cookie("s"))),
+            (true, &[(COOKIE, "extrack_session=planted; __Host-extrack_session=s")], Some(Credential::Cookie("s"))),
+            (true, &[(COOKIE, "extrack_session=planted")], None),
+            (false, &[(COOKIE, "__Host-extrack_session=s")], None),
         ];
-        for (headers, wanted) in table {
+        for (https, headers, wanted) in table {
             let mut map = HeaderMap::new();
             for (name, value) in *headers {
                 map.append(name, value.parse().unwrap());
             }
-            assert_eq!(Credential::from_headers(&map), *wanted, "{headers:?}");
+            assert_eq!(Credential::from_headers(&map, *https), *wanted, "{headers:?}");
         }
     }
 }

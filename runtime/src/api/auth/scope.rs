@@ -1,7 +1,10 @@
 //! What a token may do.
 
+use schemars::JsonSchema;
+
 /// Each route asks for one; `admin` includes all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
 pub enum Scope {
     /// See everything that is not secret.
     Read,

@@ -16,16 +16,18 @@ use crate::store::control::Token;
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 /// The prefixed one is bound to this host by the browser, which needs `https`.
-pub(super) const COOKIE_NAMES: [&str; 2] = ["__Host-extrack_session", "extrack_session"];
+const COOKIE_NAMES: [&str; 2] = ["__Host-extrack_session", "extrack_session"];
 
-fn cookie_name(https: bool) -> &'static str {
+pub(super) fn cookie_name(https: bool) -> &'static str {
     COOKIE_NAMES[usize::from(!https)]
 }
 
 /// The session's token, if both are still good.
 pub(super) async fn token_of(state: &ApiState, cookie: &str) -> ApiResult<Token> {
     let session = state.parts.control.session_find(&token_hash(cookie), now_ms()).await?;
-    session.map(|session| session.token).ok_or_else(ApiError::token_unknown)
+    let token = session.map(|session| session.token).ok_or_else(ApiError::token_unknown)?;
+    state.token_uses.note(token.id);
+    Ok(token)
 }
 
 /// Opens a session for a token and answers the `Set-Cookie` value.
@@ -39,7 +41,7 @@ pub(in crate::api) async fn open_session(state: &ApiState, token: &Token) -> Api
 }
 
 pub(in crate::api) async fn close_session(state: &ApiState, headers: &HeaderMap) -> ApiResult<()> {
-    if let Some(id) = session_cookie(headers) {
+    if let Some(id) = session_cookie(headers, state.is_https()) {
         state.parts.control.session_delete(&token_hash(id)).await?;
     }
     Ok(())

@@ -1,14 +1,16 @@
-//! Slows down guessing at the login form: a few failures a minute for each caller, in bounded memory.
+//! Rate limit of wrong tokens: a few failures a minute for each client, in bounded memory.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use tokio::time::Instant;
+
+use super::address::ClientAddress;
 
 /// Failures that one caller may make in a [`WINDOW`].
 const FAILURES: u32 = 10;
@@ -21,6 +23,12 @@ const EVERYONE_ELSE: Caller = Caller(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 /// An address, or for IPv6 the network a household gets (/64).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::api) struct Caller(IpAddr);
+
+impl From<Option<IpAddr>> for Caller {
+    fn from(address: Option<IpAddr>) -> Self {
+        address.map_or(EVERYONE_ELSE, Self::from)
+    }
+}
 
 impl From<IpAddr> for Caller {
     fn from(address: IpAddr) -> Self {
@@ -38,8 +46,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
-        Ok(address.map_or(EVERYONE_ELSE, Self::from))
+        let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
+        Ok(address.into())
     }
 }
 
@@ -52,20 +60,9 @@ struct Failures {
 }
 
 impl Throttle {
-    /// Err: how long the caller has to wait before another try.
-    pub(in crate::api) fn admit(&self, caller: Caller) -> Result<(), Duration> {
-        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = if failures.contains_key(&caller) || failures.len() < CALLERS { caller } else { EVERYONE_ELSE };
-        match failures.get(&key) {
-            Some(Failures { count, since }) if *count >= FAILURES => match WINDOW.checked_sub(since.elapsed()) {
-                Some(wait) if !wait.is_zero() => Err(wait),
-                _ => Ok(()),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    pub(in crate::api) fn failed(&self, caller: Caller) {
+    /// Counts a failure. Err: there were too many; how long until they are forgotten. A success needs no leave: otherwise
+    /// everybody behind the address of somebody who guesses would be shut out.
+    pub(in crate::api) fn failed(&self, caller: Caller) -> Result<(), Duration> {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if failures.len() >= CALLERS {
@@ -76,7 +73,8 @@ impl Throttle {
         if now - failure.since >= WINDOW {
             *failure = Failures { count: 0, since: now };
         }
-        failure.count += 1;
+        failure.count = failure.count.saturating_add(1);
+        if failure.count > FAILURES { Err(WINDOW - (now - failure.since)) } else { Ok(()) }
     }
 }
 
@@ -92,25 +90,35 @@ mod tests {
     async fn ten_failures_in_a_minute_are_enough() {
         let throttle = Throttle::default();
         for _ in 0..FAILURES {
-            assert!(throttle.admit(caller("10.0.0.1")).is_ok());
-            throttle.failed(caller("10.0.0.1"));
+            assert!(throttle.failed(caller("10.0.0.1")).is_ok());
         }
-        assert_eq!(throttle.admit(caller("10.0.0.1")), Err(WINDOW));
-        assert!(throttle.admit(caller("10.0.0.2")).is_ok(), "others are not harmed");
+        assert_eq!(throttle.failed(caller("10.0.0.1")), Err(WINDOW));
+        assert!(throttle.failed(caller("10.0.0.2")).is_ok(), "others are not harmed");
         tokio::time::advance(WINDOW).await;
-        assert!(throttle.admit(caller("10.0.0.1")).is_ok());
+        assert!(throttle.failed(caller("10.0.0.1")).is_ok());
+    }
+
+    #[test]
+    fn of_a_hundred_that_fail_at_once_ten_pass() {
+        let throttle = Throttle::default();
+        let passed = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..100).map(|_| scope.spawn(|| throttle.failed(caller("10.0.0.1")).is_ok())).collect();
+            threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum::<usize>()
+        });
+        assert_eq!(passed, FAILURES as usize);
     }
 
     #[tokio::test(start_paused = true)]
     async fn memory_is_bounded_and_the_flood_shares_one_allowance() {
         let throttle = Throttle::default();
         for number in 0..(CALLERS as u32 + 100) {
-            throttle.failed(Caller::from(IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + number))));
+            let _ = throttle.failed(Caller::from(IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + number))));
         }
         assert!(throttle.0.lock().unwrap().len() <= CALLERS + 1);
-        assert!(throttle.admit(caller("192.0.2.1")).is_err());
+        assert!(throttle.failed(caller("192.0.2.1")).is_err());
         tokio::time::advance(WINDOW).await;
-        assert!(throttle.admit(caller("192.0.2.1")).is_ok());
+        assert!(throttle.failed(caller("192.0.2.1")).is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::changes::{Changes, Pending};
 use super::fragments;
 use super::overview::{View, ViewQuery};
+use crate::api::auth::ended;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::parts::Parts;
 use crate::api::state::ApiState;
@@ -159,7 +160,10 @@ pub(in crate::api) async fn stream(
     let visible = View::new(query).visible(&state.parts);
     let end = state.shutdown.clone();
     let end = async move {
-        let _ = tokio::time::timeout(MAX_CONNECTION, end.cancelled()).await;
+        tokio::select! {
+            _ = tokio::time::timeout(MAX_CONNECTION, end.cancelled()) => {}
+            () = ended(&state, &headers) => {}
+        }
     };
     let events = batches.filter_map(move |batch| {
         let _held_while_connected = &permit;

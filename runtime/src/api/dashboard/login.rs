@@ -53,12 +53,6 @@ pub(in crate::api) async fn submit(
     if from_elsewhere(&headers) {
         return ApiError::cross_origin().into_response();
     }
-    if let Err(wait) = state.logins.admit(caller) {
-        let seconds = wait.as_secs() + 1;
-        let text = format!("Too many attempts. Wait {seconds} seconds.");
-        let headers = AppendHeaders([(RETRY_AFTER, seconds.to_string())]);
-        return (StatusCode::TOO_MANY_REQUESTS, headers, form(next.as_deref(), Some(&text))).into_response();
-    }
     let token = token.trim();
     let found = match token.len() {
         1..=MAX_TOKEN_BYTES => token_find(&state, token).await,
@@ -74,7 +68,12 @@ pub(in crate::api) async fn submit(
         },
         Err(error) if error.is_internal() => error.into_response(),
         Err(_) => {
-            state.logins.failed(caller);
+            if let Err(wait) = state.logins.failed(caller) {
+                let seconds = wait.as_secs() + 1;
+                let text = format!("Too many attempts. Wait {seconds} seconds.");
+                let headers = AppendHeaders([(RETRY_AFTER, seconds.to_string())]);
+                return (StatusCode::TOO_MANY_REQUESTS, headers, form(next.as_deref(), Some(&text))).into_response();
+            }
             tracing::warn!("a sign-in to the dashboard failed");
             let text = "This token is not known here.";
             (StatusCode::UNAUTHORIZED, form(next.as_deref(), Some(text))).into_response()

@@ -2,7 +2,7 @@
 
 use aide::transform::TransformOperation;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::PluginPath;
 use crate::api::error::{ApiError, ApiResult};
+use crate::api::file::File;
 use crate::api::moment::rfc3339;
-use crate::api::page::Page;
+use crate::api::page::{Page, PageQuery};
 use crate::api::state::ApiState;
 use crate::plugin_host::VersionEntry;
 
@@ -60,10 +61,12 @@ impl From<VersionEntry> for VersionBody {
 pub(in crate::api) async fn list(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
+    Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<VersionBody>>> {
     let versions = state.parts.plugins.versions(&name).await.map_err(ApiError::from_plugin_host)?;
     let versions = versions.ok_or_else(|| ApiError::plugin_not_found(&name))?;
-    Ok(Json(Page::whole(versions.into_iter().map(VersionBody::from).collect())))
+    let items = versions.into_iter().map(VersionBody::from).collect();
+    Ok(Json(Page::of_listed(items, &query, |version: &VersionBody| version.digest.clone())?))
 }
 
 pub(in crate::api) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -103,5 +106,9 @@ pub(in crate::api) async fn component(
 }
 
 pub(in crate::api) fn component_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("pluginVersionComponent").tag("plugins").summary("The component of a version, as it was installed")
+    operation
+        .id("pluginVersionComponent")
+        .tag("plugins")
+        .summary("The component of a version, as it was installed")
+        .response_with::<200, File, _>(|response| response.description("The WebAssembly component"))
 }

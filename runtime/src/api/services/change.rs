@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{ServiceBody, SlugPath, tagged};
 use crate::api::audit;
-use crate::api::auth::Principal;
+use crate::api::auth::{Principal, Scope};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::observations::ObservationBody;
 use crate::api::state::ApiState;
@@ -28,6 +28,7 @@ pub(in crate::api) async fn create(
     Extension(principal): Extension<Principal>,
     Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
+    private_is_allowed(&principal, &spec)?;
     let record = state.parts.services.create(spec).await.map_err(ApiError::from_registry)?;
     audit::note(&state, &principal, "service.create", &record.slug).await;
     state.live.changes().services();
@@ -49,7 +50,8 @@ pub(in crate::api) async fn replace(
     headers: HeaderMap,
     Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
-    let revision = if_match(&headers)?;
+    private_is_allowed(&principal, &spec)?;
+    let revision = if_match(&state, &slug, &headers)?;
     let replaced = state.parts.services.replace(&slug, spec, revision).await;
     let record = replaced.map_err(ApiError::from_registry)?;
     audit::note(&state, &principal, "service.replace", &slug).await;
@@ -72,7 +74,7 @@ pub(in crate::api) async fn delete(
     Path(SlugPath { slug }): Path<SlugPath>,
     headers: HeaderMap,
 ) -> ApiResult<NoContent> {
-    let revision = if_match(&headers)?;
+    let revision = if_match(&state, &slug, &headers)?;
     state.parts.services.delete(&slug, revision).await.map_err(ApiError::from_registry)?;
     audit::note(&state, &principal, "service.delete", &slug).await;
     state.live.changes().services();
@@ -104,16 +106,40 @@ pub(in crate::api) fn check_docs(operation: TransformOperation<'_>) -> Transform
     operation.id("serviceCheck").tag("services").summary("Run a probe now and answer what it found")
 }
 
-/// `"7"` or `7`; `*` and no header ask for nothing.
-fn if_match(headers: &HeaderMap) -> ApiResult<Option<i64>> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
+/// What opens private addresses to a service opens the operator's own network.
+fn private_is_allowed(principal: &Principal, spec: &Map<String, Value>) -> ApiResult<()> {
+    let is_private = spec.get("private").is_some_and(|private| private != &Value::Bool(false));
+    match is_private && !principal.may(Scope::Admin) {
+        true => Err(ApiError::scope_missing(Scope::Admin)),
+        false => Ok(()),
     }
-    text.trim_matches('"').parse().map(Some).map_err(|_| {
-        ApiError::bad_parameter("If-Match", format!("`{text}` is not a revision; take it from `ETag` of the service"))
-    })
+}
+
+/// The revision that a change is meant for: the one of `If-Match`, of a list the one that holds now. `*` and no header ask for
+/// nothing.
+fn if_match(state: &ApiState, slug: &str, headers: &HeaderMap) -> ApiResult<Option<i64>> {
+    let revisions = revisions(headers)?;
+    let current = state.parts.services.record(slug).and_then(|record| record.revision);
+    let held = revisions.iter().copied().find(|revision| Some(*revision) == current);
+    Ok(held.or(revisions.first().copied()))
+}
+
+/// `"7"`, `7` or `W/"7"`, as proxies that compress make of it; a list over all lines.
+fn revisions(headers: &HeaderMap) -> ApiResult<Vec<i64>> {
+    let mut revisions = Vec::new();
+    for line in headers.get_all(IF_MATCH) {
+        for tag in line.to_str().unwrap_or("unreadable").split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+            if tag == "*" {
+                return Ok(Vec::new());
+            }
+            let revision = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse();
+            revisions.push(revision.map_err(|_| {
+                let detail = format!("`{tag}` is not a revision; take it from `ETag` of the service");
+                ApiError::bad_parameter("If-Match", detail)
+            })?);
+        }
+    }
+    Ok(revisions)
 }
 
 /// Slugs may hold letters beyond ASCII; a header may not.
@@ -126,13 +152,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_revision_from_if_match() {
-        for (text, wanted) in [("\"7\"", Some(7)), ("7", Some(7)), ("*", None)] {
+    fn reads_the_revisions_from_if_match() {
+        for (text, wanted) in [
+            ("\"7\"", vec![7]),
+            ("7", vec![7]),
+            ("W/\"7\"", vec![7]),
+            ("\"6\", W/\"7\",\"8\"", vec![6, 7, 8]),
+            ("*", vec![]),
+            ("", vec![]),
+        ] {
             let headers = HeaderMap::from_iter([(IF_MATCH, text.parse().unwrap())]);
-            assert_eq!(if_match(&headers).unwrap(), wanted);
+            assert_eq!(revisions(&headers).unwrap(), wanted, "{text}");
         }
         let headers = HeaderMap::from_iter([(IF_MATCH, "\"abc\"".parse().unwrap())]);
-        assert!(if_match(&headers).is_err());
+        assert!(revisions(&headers).is_err());
     }
 
     #[test]

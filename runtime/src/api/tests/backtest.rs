@@ -54,3 +54,26 @@ async fn tells_its_progress_in_lines() {
     let refused = lines("Nope").await;
     assert!(refused[0]["error"].as_str().unwrap().starts_with("no rule is named `Nope`"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_reader_that_stalls_or_leaves_does_not_keep_the_place_of_a_backtest() {
+    let world = world().await;
+    let router = router(&world);
+    let running = async |count: usize| {
+        let reached = async {
+            while Arc::strong_count(&world.endless_backtests) != count + 1 {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), reached).await.expect("backtests start and end");
+    };
+    let request = as_admin(Method::POST, "/api/v1/rules/backtest")
+        .header(CONTENT_TYPE, "application/json")
+        .header("accept", "application/x-ndjson");
+    let request = request.body(Body::from(json!({"rule": "Endless"}).to_string())).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    // The work goes on although nobody has read a line.
+    running(1).await;
+    drop(answer);
+    running(0).await;
+}

@@ -66,7 +66,7 @@ async fn an_alert_that_nobody_hears_of_says_why() {
         reason: "the database is down".to_owned(),
         ts_ms: world.now,
     };
-    world.control.alert_mute(mute).await.unwrap().unwrap();
+    world.control.alert_mute(vec![mute]).await.unwrap();
     let page = get(&router, "/").await.body;
     assert!(page.contains(", muted by dependency <code>database</code>"), "{page}");
 
@@ -235,4 +235,22 @@ async fn live_connections_are_bounded_and_end_with_the_program() {
     assert!(first.0.next().await.is_none());
     drop(first);
     assert_eq!(get(&router, "/events").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_live_connection_ends_with_its_session() {
+    use axum::http::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
+    let (router, _live) = live_router(&world().await);
+    let form = request(Method::POST, "/login").header("content-type", "application/x-www-form-urlencoded");
+    let answer = send(&router, form.body(format!("token={ADMIN}").into()).unwrap()).await;
+    let cookie = answer.headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let events = request(Method::GET, "/events").header(COOKIE, &cookie).body(Body::empty()).unwrap();
+    let mut events = router.clone().oneshot(events).await.unwrap().into_body().into_data_stream();
+    assert!(events.next().await.is_some(), "it is live");
+
+    let logout = request(Method::POST, "/logout").header(COOKIE, &cookie).header(HOST, "x.org");
+    let logout = logout.header(ORIGIN, "http://x.org").body(Body::empty()).unwrap();
+    assert_eq!(send(&router, logout).await.status, StatusCode::SEE_OTHER);
+    let ended = async { while events.next().await.is_some() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("the stream ends");
 }

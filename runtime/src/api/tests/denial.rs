@@ -1,12 +1,17 @@
 //! Deny by default, over every route there is.
 
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
 use axum::http::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
+
+use serde_json::json;
 
 use super::world::READER;
 use super::*;
 use crate::api::router::routes;
 use crate::api::{Scope, token_hash};
-use crate::store::control::SilenceDraft;
+use crate::store::control::{SilenceDraft, TokenOrigin};
 
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
 
@@ -45,12 +50,16 @@ async fn every_other_route_denies_without_a_token() {
     let router = router(&world().await);
     let routes = routes();
     let closed = routes.paths.iter().filter(|(_, scope)| scope.is_some()).map(|(path, _)| *path);
+    let mut count = 0_u32;
     for path in closed.chain(["/nothing", "/api/v1/nothing", "/assets", "/api/v1/../services"]) {
         for method in METHODS {
             for (header, value) in
                 [("accept", "*/*"), ("authorization", "Bearer wrong"), ("cookie", "extrack_session=wrong")]
             {
-                let request = request(method.clone(), &concrete(path)).header(header, value);
+                // From another address each time: wrong tokens are counted.
+                count += 1;
+                let [_, a, b, c] = u32::to_be_bytes(count);
+                let request = from(request(method.clone(), &concrete(path)), [10, a, b, c]).header(header, value);
                 let answer = send(&router, request.body(Body::empty()).unwrap()).await;
                 assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path} with {header}");
                 if method != Method::HEAD {
@@ -158,7 +167,7 @@ async fn a_session_is_a_cookie_that_ends_with_signing_out() {
 async fn a_session_ends_with_its_time_or_its_token() {
     let world = world().await;
     let router = router(&world);
-    let token = world.control.token_find(&token_hash(ADMIN)).await.unwrap().unwrap();
+    let token = world.control.token_find(&token_hash(ADMIN), now_ms()).await.unwrap().unwrap();
     let page = |id: &str| {
         request(Method::GET, "/").header(COOKIE, format!("extrack_session={id}")).body(Body::empty()).unwrap()
     };
@@ -166,7 +175,7 @@ async fn a_session_ends_with_its_time_or_its_token() {
     assert_eq!(send(&router, page("over")).await.status, StatusCode::UNAUTHORIZED);
     world.control.session_insert(&token_hash("good"), token.id, now_ms() + 60_000).await.unwrap();
     assert_eq!(send(&router, page("good")).await.status, StatusCode::OK);
-    world.control.token_delete(token.id).await.unwrap();
+    world.control.token_delete_others(TokenOrigin::Api, None).await.unwrap();
     assert_eq!(send(&router, page("good")).await.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -194,9 +203,125 @@ async fn failed_sign_ins_are_slowed_down() {
     for _ in 0..10 {
         assert_eq!(sign_in(&router, "guess").await.status, StatusCode::UNAUTHORIZED);
     }
-    let answer = sign_in(&router, ADMIN).await;
+    let answer = sign_in(&router, "guess").await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(answer.header("retry-after").is_some());
+    let answer = sign_in(&router, ADMIN).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "a right token is good, whoever guesses from the same address");
+}
+
+fn from(request: axum::http::request::Builder, peer: [u8; 4]) -> axum::http::request::Builder {
+    request.extension(ConnectInfo(SocketAddr::from((peer, 4711))))
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_slowed_down_by_address_and_right_ones_are_not() {
+    let world = world().await;
+    let settings =
+        ApiSettings { trusted_proxies: TrustedProxies::parse("10.0.0.0/8").unwrap(), ..ApiSettings::default() };
+    let router = crate::api::router(world.state(settings, Live::new()));
+    let ask = async |token: &str, peer: [u8; 4], forwarded: &str| {
+        let request = from(request(Method::GET, "/api/v1/services"), peer);
+        let request = request.header("authorization", format!("Bearer {token}")).header("x-forwarded-for", forwarded);
+        send(&router, request.body(Body::empty()).unwrap()).await
+    };
+    for number in 0..10 {
+        let token = format!("guess-{number}");
+        assert_eq!(ask(&token, [192, 0, 2, 1], "198.51.100.1").await.status, StatusCode::UNAUTHORIZED);
+    }
+    // Another header each time is of no use to a stranger.
+    let answer = ask("guess-x", [192, 0, 2, 1], "198.51.100.2").await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.json()["type"], "urn:problem-type:extrack:too-many-guesses");
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(ask(ADMIN, [192, 0, 2, 1], "").await.status, StatusCode::OK);
+    assert_eq!(ask("guess", [192, 0, 2, 2], "").await.status, StatusCode::UNAUTHORIZED, "others are not harmed");
+    // Behind a trusted proxy, each client is its own.
+    for number in 0..11 {
+        ask(&format!("guess-{number}"), [10, 0, 0, 1], "198.51.100.7").await;
+    }
+    assert_eq!(ask("guess", [10, 0, 0, 1], "198.51.100.7").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask("guess", [10, 0, 0, 1], "198.51.100.8").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn tokens_are_made_with_scopes_listed_and_revoked() {
+    let router = router(&world().await);
+    let spec = json!({"name": "ci", "scopes": ["deploy", "read"], "expiresIn": "90d"});
+    let made = send_json(&router, Method::POST, "/api/v1/tokens", spec.clone()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let made = made.json();
+    let token = made["token"].as_str().unwrap().to_owned();
+    assert_eq!((&made["scopes"], &made["createdBy"]), (&json!(["read", "deploy"]), &json!("admin")));
+    assert_eq!(send_json(&router, Method::POST, "/api/v1/tokens", spec).await.status, StatusCode::CONFLICT);
+
+    let ask = async |method: Method, path: &str| {
+        let request = request(method, path).header("authorization", format!("Bearer {token}"));
+        send(&router, request.body(Body::empty()).unwrap()).await.status
+    };
+    assert_eq!(ask(Method::GET, "/api/v1/services").await, StatusCode::OK);
+    assert_eq!(ask(Method::POST, "/api/v1/plugins/slack/rollback").await, StatusCode::CONFLICT, "it may deploy");
+    assert_eq!(ask(Method::GET, "/api/v1/tokens").await, StatusCode::FORBIDDEN);
+
+    let list = get(&router, "/api/v1/tokens?limit=2").await;
+    assert!(!list.body.contains(&token));
+    let first = list.json();
+    assert_eq!((first["items"].as_array().unwrap().len(), &first["next"]), (2, &json!("2")));
+    let rest = get(&router, "/api/v1/tokens?limit=2&cursor=2").await.json();
+    assert_eq!((&rest["items"][0]["name"], &rest["next"]), (&json!("ci"), &json!(null)));
+    assert!(rest["items"][0]["lastUsedAt"].is_string());
+
+    let path = format!("/api/v1/tokens/{}", made["id"]);
+    let revoked = send(&router, as_admin(Method::DELETE, &path).body(Body::empty()).unwrap()).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT);
+    assert_eq!(ask(Method::GET, "/api/v1/services").await, StatusCode::UNAUTHORIZED);
+    let last = send(&router, as_admin(Method::DELETE, "/api/v1/tokens/1").body(Body::empty()).unwrap()).await;
+    assert_eq!(
+        (last.status, &last.json()["type"]),
+        (StatusCode::CONFLICT, &json!("urn:problem-type:extrack:token-needed"))
+    );
+    let audited = get(&router, "/api/v1/audit?subject=token:").await.json();
+    assert_eq!(audited["items"][1]["subject"], "token:ci");
+
+    for (spec, pointer) in [
+        (json!({"name": "", "scopes": ["read"]}), "/name"),
+        (json!({"name": "x", "scopes": []}), "/scopes"),
+        (json!({"name": "x", "scopes": ["root"]}), "/scopes/0"),
+        (json!({"name": "x", "scopes": ["read"], "expiresIn": "soon"}), "/expiresIn"),
+        (json!({"name": "x", "scopes": ["read"], "expiresAt": "2020-01-01T00:00:00Z"}), "/expiresAt"),
+    ] {
+        let answer = send_json(&router, Method::POST, "/api/v1/tokens", spec).await;
+        assert_eq!(
+            (answer.status, &answer.json()["faults"][0]["pointer"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer))
+        );
+    }
+}
+
+#[tokio::test]
+async fn private_addresses_over_the_api_need_the_admin_scope() {
+    let router = router(&world().await);
+    let spec = json!({"name": "writer", "scopes": ["read", "write"]});
+    let made = send_json(&router, Method::POST, "/api/v1/tokens", spec).await.json();
+    let create = async |token: &str, private: bool| {
+        let body = json!({"name": "Inner", "baseUrl": "http://10.0.0.1", "private": private});
+        let request = request(Method::POST, "/api/v1/services").header("authorization", format!("Bearer {token}"));
+        send(&router, request.header(CONTENT_TYPE, "application/json").body(body.to_string().into()).unwrap()).await
+    };
+    let writer = made["token"].as_str().unwrap();
+    assert_eq!(create(writer, true).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(create(writer, false).await.status, StatusCode::CREATED);
+    assert_ne!(create(ADMIN, true).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn health_is_answered_whatever_else_is_busy() {
+    let settings = ApiSettings { max_in_flight: 0, ..ApiSettings::default() };
+    let router = crate::api::router(world().await.state(settings, Live::new()));
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(&router, path).await.status, StatusCode::OK, "{path}");
+    }
+    assert_eq!(get(&router, "/login").await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use axum::http::header::CONTENT_TYPE;
 use serde_json::json;
 
+use super::world::DIGEST;
 use super::*;
 use crate::store::control::AuditFilter;
 
@@ -38,6 +39,16 @@ async fn parameters_that_make_no_sense() {
         ("/api/v1/services?limit=0", "from 1 to 1000"),
         ("/api/v1/services?status=fine", "`healthy`, `unknown`, `degraded`, `unhealthy`, `error`"),
         ("/api/v1/alerts?cursor=abc", "`abc` is not a cursor"),
+        ("/api/v1/services?cursor=AAAA", "`AAAA` is not a cursor"),
+        ("/api/v1/services?cursor=%00", "is not a cursor"),
+        ("/api/v1/rules?cursor=AAAA", "is not a cursor"),
+        ("/api/v1/plugins?cursor=AAAA", "is not a cursor"),
+        ("/api/v1/plugins/http/versions?cursor=AAAA", "is not a cursor"),
+        ("/api/v1/channels?cursor=%00", "is not a cursor"),
+        ("/api/v1/escalations?cursor=%00", "is not a cursor"),
+        ("/api/v1/maintenance?cursor=AAAA", "is not a cursor"),
+        ("/api/v1/silences?cursor=AAAA", "is not a cursor"),
+        ("/api/v1/tokens?cursor=AAAA", "is not a cursor"),
         ("/api/v1/alerts?state=open", "`pending`, `firing`"),
         ("/api/v1/notifications?state=sent", "`waiting`, `delivered`, `dead`"),
     ] {
@@ -199,4 +210,21 @@ async fn a_component_is_checked_without_being_installed() {
     assert_eq!(send(&router, check(b"\0asm")).await.json()["accepted"], true);
     let found = send(&router, check(b"text")).await.json();
     assert_eq!((&found["accepted"], &found["steps"][0]["outcome"]), (&json!(false), &json!("failed")));
+}
+
+#[tokio::test]
+async fn configuration_files_are_accepted_as_they_were_looked_at_or_not_at_all() {
+    let world = world().await;
+    let router = router(&world);
+    let held = get(&router, "/api/v1/config").await.json();
+    assert_eq!((&held["status"], &held["digest"]), (&json!("held"), &json!(DIGEST)));
+    let stale = send_json(&router, Method::POST, "/api/v1/config/accept?digest=other", json!({})).await;
+    assert_problem(&stale, 409, "configuration-changed", DIGEST);
+    let noted = AuditFilter { kind: Some("config".to_owned()), ..AuditFilter::default() };
+    assert_eq!(world.control.audit_list(&noted, 10).await.unwrap(), []);
+    let path = format!("/api/v1/config/accept?digest={DIGEST}");
+    let accepted = send_json(&router, Method::POST, &path, json!({})).await;
+    assert_eq!((accepted.status.as_u16(), &accepted.json()["status"]), (200, &json!("in use")));
+    let audit = world.control.audit_list(&noted, 10).await.unwrap();
+    assert_eq!((audit[0].action.as_str(), &audit[0].detail["digest"]), ("config.accept", &json!(DIGEST)));
 }

@@ -130,9 +130,12 @@ async fn versions_and_candidates_of_a_plugin() {
         (Method::DELETE, "/api/v1/plugins/slack", StatusCode::OK),
         (Method::DELETE, "/api/v1/plugins/none", StatusCode::NOT_FOUND),
     ] {
-        let answer = send(&router, as_admin(method.clone(), path).body(Body::empty()).unwrap()).await;
+        let component = if method == Method::PUT { "\0asm" } else { "" };
+        let answer = send(&router, as_admin(method.clone(), path).body(Body::from(component)).unwrap()).await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
     }
+    let empty = send(&router, as_admin(Method::PUT, "/api/v1/plugins/http/shadow").body(Body::empty()).unwrap()).await;
+    assert_eq!(empty.status, StatusCode::BAD_REQUEST, "{}", empty.body);
 }
 
 #[tokio::test]
@@ -226,4 +229,57 @@ async fn the_api_describes_itself() {
         assert!(api["components"]["schemas"][schema].is_object(), "`{schema}` is described");
     }
     assert_json_snapshot!("openapi", api);
+}
+
+#[tokio::test]
+async fn silences_go_on_at_their_cursor() {
+    let router = router(&world().await);
+    for _ in 0..5 {
+        let spec = json!({"matchers": "service=mail", "duration": "1h"});
+        assert_eq!(send_json(&router, Method::POST, "/api/v1/silences", spec).await.status, StatusCode::CREATED);
+    }
+    let (mut found, mut path) = (Vec::new(), "/api/v1/silences?limit=2".to_owned());
+    loop {
+        let page = get(&router, &path).await.json();
+        found.extend(page["items"].as_array().unwrap().iter().map(|silence| silence["id"].as_i64().unwrap()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/v1/silences?limit=2&cursor={next}");
+    }
+    assert_eq!(found, [5, 4, 3, 2, 1]);
+}
+
+#[tokio::test]
+async fn lists_in_memory_page_too() {
+    let router = router(&world().await);
+    let first = get(&router, "/api/v1/plugins?limit=1").await.json();
+    assert_eq!(first["items"][0]["name"], "http");
+    let rest =
+        get(&router, &format!("/api/v1/plugins?limit=1&cursor={}", first["next"].as_str().unwrap())).await.json();
+    assert_eq!((&rest["items"][0]["name"], &rest["next"]), (&json!("slack"), &json!(null)));
+}
+
+#[tokio::test]
+async fn a_service_is_not_sent_again_while_its_tag_holds() {
+    let router = router(&world().await);
+    let path = "/api/v1/services/shop-api";
+    let tag = get(&router, path).await.header("etag").unwrap().to_owned();
+    for (known, status) in [
+        (tag.clone(), StatusCode::NOT_MODIFIED),
+        (format!("\"99\", W/{tag}"), StatusCode::NOT_MODIFIED),
+        ("*".to_owned(), StatusCode::NOT_MODIFIED),
+        ("\"99\"".to_owned(), StatusCode::OK),
+    ] {
+        let request = as_admin(Method::GET, path).header("if-none-match", &known).body(Body::empty()).unwrap();
+        let answer = send(&router, request).await;
+        assert_eq!((answer.status, answer.header("etag")), (status, Some(tag.as_str())), "{known}");
+        assert_eq!(answer.body.is_empty(), status == StatusCode::NOT_MODIFIED);
+    }
+}
+
+#[tokio::test]
+async fn an_alert_is_acknowledged_without_a_body() {
+    let router = router(&world().await);
+    let request = as_admin(Method::POST, "/api/v1/alerts/2/acknowledge").body(Body::empty()).unwrap();
+    let answer = send(&router, request).await;
+    assert_eq!((answer.status, &answer.json()["state"]), (StatusCode::OK, &json!("acknowledged")), "{}", answer.body);
 }

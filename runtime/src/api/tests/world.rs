@@ -22,12 +22,16 @@ use crate::plugin_host::{
     StepOutcome, VersionEntry,
 };
 use crate::registry::{Fault, Refusal, ServiceRecord};
-use crate::store::control::{AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
+use crate::store::control::{
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, TokenDraft, TokenOrigin, Transition,
+};
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
 /// 2026-11-23T07:43:20Z
 pub(crate) const NOW: UnixMillis = 1_795_419_800_000;
 pub(crate) const ADMIN: &str = "admin-token-of-the-tests";
+/// Of the configuration files.
+pub(crate) const DIGEST: &str = "d1";
 pub(crate) const READER: &str = "reader-token-of-the-tests";
 
 /// As the plugin host writes it.
@@ -46,6 +50,8 @@ pub(crate) struct World {
     pub(crate) plugins: Mutex<Vec<PluginEntry>>,
     policies: Mutex<BTreeMap<String, PluginPolicy>>,
     pub(crate) unready: Mutex<Vec<String>>,
+    /// One reference more for each that runs.
+    pub(crate) endless_backtests: Arc<()>,
     pub(crate) control: ControlStore,
     results: ResultStore,
     recordings: Recordings,
@@ -62,14 +68,22 @@ impl World {
         let keyring = Keyring::load(None, data.path()).unwrap();
         let control = ControlStore::open(&data.path().join("control.sqlite"), keyring).await.unwrap();
         for (name, token, scope) in [("admin", ADMIN, "admin"), ("reader", READER, "read")] {
-            control.token_insert(name, &token_hash(token), &[scope.to_owned()]).await.unwrap();
+            let draft = TokenDraft {
+                name,
+                hash: &token_hash(token),
+                scopes: &[scope.to_owned()],
+                expires_ms: None,
+                origin: TokenOrigin::Api,
+                created_by: "",
+            };
+            control.token_insert(draft).await.unwrap();
         }
         let (results, writer) = ResultStore::open(data.path(), ResultSettings::default()).unwrap();
         writer.start().unwrap();
         let recordings = data.path().join("recordings");
         std::fs::create_dir(&recordings).unwrap();
         std::fs::write(recordings.join("7.json"), RECORDING).unwrap();
-        let (recordings, _) = Recordings::open(recordings).unwrap();
+        let (recordings, _) = Recordings::open(recordings);
         Arc::new(Self {
             now,
             catalog: Mutex::default(),
@@ -78,6 +92,7 @@ impl World {
             plugins: Mutex::default(),
             policies: Mutex::default(),
             unready: Mutex::default(),
+            endless_backtests: Arc::default(),
             control,
             results,
             recordings,
@@ -96,6 +111,7 @@ impl World {
             signals: AlertSignals::default(),
             actions: AlertActions::new(Arc::new(self.control.clone()), Arc::new(SystemClock), AlertSignals::default()),
             backtests: self.clone(),
+            configuration: self.clone(),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
@@ -392,7 +408,7 @@ impl World {
             is_agreed: active == candidate,
             difference: (active != candidate).then(|| format!("{} → {}", active.as_str(), candidate.as_str())),
         };
-        self.results.shadow_run_append(run).await.unwrap();
+        self.results.shadow_run_record(run);
         // A commit of its own, which takes the row before with it.
         let flush = self.observation("nobody", "http", run_id + 1_000, Status::Healthy);
         self.results.observation_append_durable(Arc::new(flush)).await.unwrap();
@@ -702,9 +718,41 @@ impl Plugins for World {
     }
 }
 
+/// Files that are held until somebody confirms `DIGEST`.
+impl Configurations for World {
+    fn current(&self) -> Arc<Configuration> {
+        Arc::new(Configuration {
+            status: ConfigurationStatus::Held,
+            reasons: vec!["`services.yaml` was there and is gone".to_owned()],
+            digest: DIGEST.to_owned(),
+            since_ms: self.now,
+        })
+    }
+
+    fn accept<'a>(
+        &'a self,
+        digest: Option<String>,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
+        let answer = match digest.as_deref() {
+            None | Some(DIGEST) => Ok(Arc::new(Configuration {
+                status: ConfigurationStatus::InUse,
+                reasons: Vec::new(),
+                ..Configuration::clone(&self.current())
+            })),
+            Some(_) => Err(AcceptRefusal::Changed { found: DIGEST.to_owned() }),
+        };
+        futures::future::ready(answer).boxed()
+    }
+}
+
 impl Program for World {
     fn unready(&self) -> Vec<String> {
         self.unready.lock().unwrap().clone()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
 
     fn metrics(&self) -> String {
@@ -741,6 +789,10 @@ impl Backtests for World {
         async move {
             let rule = match request.rule {
                 RuleChoice::Named(name) if name == "Service Down" => name,
+                RuleChoice::Named(name) if name == "Endless" => {
+                    let _running = self.endless_backtests.clone();
+                    return std::future::pending().await;
+                }
                 RuleChoice::Named(name) => return Err(BacktestRefusal::UnknownRule(name)),
                 RuleChoice::Spec(_) => {
                     let fault = ("/type".to_owned(), "there is no rule plugin `x`".to_owned());

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::api::auth::Caller;
 
-/// Of one address: behind a reverse proxy that is everybody.
+/// Of one address: behind a reverse proxy that is not among the trusted ones, that is everybody.
 const CALLER: Rate = Rate { per_second: 50.0, burst: 500.0 };
 /// Of one webhook: what a vendor sends after an outage of its own, and not so much that strangers fill the disk.
 const WEBHOOK: Rate = Rate { per_second: 20.0, burst: 300.0 };

@@ -42,8 +42,8 @@ struct Moods {
 }
 
 impl Vendor {
-    /// Serves until the shutdown.
-    pub(super) async fn start(shutdown: CancellationToken) -> Result<Self> {
+    /// Serves until the shutdown, on the ports of `before` if they are free.
+    pub(super) async fn start(before: Option<Self>, shutdown: CancellationToken) -> Result<Self> {
         let moods = Arc::new(Moods { started: Instant::now(), calls: AtomicU32::new(0), window: AtomicU32::new(0) });
         let router = Router::new()
             .route("/catalog/health", get(healthy))
@@ -52,7 +52,7 @@ impl Vendor {
             .route("/geo/health", get(limited))
             .route("/inbox", post(inbox))
             .with_state(moods);
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("opening a port for the simulated vendor")?;
+        let listener = bind(before.map(|before| before.http)).await?;
         let http = listener.local_addr()?;
         let stop = shutdown.clone();
         tokio::spawn(async move {
@@ -62,7 +62,7 @@ impl Vendor {
             }
         });
 
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = bind(before.map(|before| before.tls)).await?;
         let tls = listener.local_addr()?;
         let acceptor = TlsAcceptor::from(Arc::new(expiring()?));
         tokio::spawn(async move {
@@ -84,6 +84,15 @@ impl Vendor {
         });
         Ok(Self { http, tls })
     }
+}
+
+async fn bind(before: Option<SocketAddr>) -> Result<TcpListener> {
+    if let Some(before) = before
+        && let Ok(listener) = TcpListener::bind(before).await
+    {
+        return Ok(listener);
+    }
+    TcpListener::bind("127.0.0.1:0").await.context("opening a port for the simulated vendor")
 }
 
 /// A certificate of its own making for `localhost`.

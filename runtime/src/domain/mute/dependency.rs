@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Firing;
-use crate::domain::Severity;
-
 /// By slug, what each service depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dependencies(BTreeMap<String, Vec<String>>);
@@ -14,14 +11,13 @@ impl Dependencies {
         Self(dependencies.into_iter().filter(|(_, on)| !on.is_empty()).collect())
     }
 
-    /// The nearest service that this one depends on, directly or not, and that has an alert firing as severe as this one at
-    /// least: a slow database is no reason to be silent about a shop that is down. Services that depend on each other in a
-    /// circle do not mute each other.
-    pub fn down<'a>(&'a self, service: &str, severity: Severity, firing: &[Firing]) -> Option<&'a str> {
+    /// The nearest service that this one depends on, directly or not, and that is down: that has an alert firing as severe as
+    /// the one in question at least, since a slow database is no reason to be silent about a shop that is down. Services that
+    /// depend on each other in a circle do not mute each other.
+    pub fn down<'a>(&'a self, service: &str, is_down: impl Fn(&str) -> bool) -> Option<&'a str> {
         if !self.0.contains_key(service) {
             return None;
         }
-        let is_down = |slug: &str| firing.iter().any(|alert| alert.severity >= severity && alert.service == slug);
         let mut seen = BTreeSet::from([service]);
         let mut level: Vec<&'a str> = self.of(service).collect();
         while !level.is_empty() {
@@ -98,17 +94,6 @@ impl Dependencies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Labels;
-
-    fn firing(services: &[&str]) -> Vec<Firing> {
-        let alert = |service: &&str| Firing {
-            name: "Down".to_owned(),
-            service: (*service).to_owned(),
-            labels: Labels::default(),
-            severity: Severity::Critical,
-        };
-        services.iter().map(alert).collect()
-    }
 
     #[test]
     fn finds_the_nearest_that_is_down() {
@@ -132,16 +117,9 @@ mod tests {
             ("a", &["bank"], Some("bank")),
             ("self", &["self"], None),
         ] {
-            assert_eq!(
-                dependencies.down(service, Severity::Critical, &firing(down)),
-                wanted,
-                "{service} while {down:?} are down"
-            );
+            let is_down = |slug: &str| down.contains(&slug);
+            assert_eq!(dependencies.down(service, is_down), wanted, "{service} while {down:?} are down");
         }
-        let warnings: Vec<Firing> =
-            firing(&["login"]).into_iter().map(|alert| Firing { severity: Severity::Warning, ..alert }).collect();
-        assert_eq!(dependencies.down("shop", Severity::Critical, &warnings), None, "what is worse is told");
-        assert_eq!(dependencies.down("shop", Severity::Warning, &warnings), Some("login"));
         assert_eq!(dependencies.circles(), [vec!["a", "b"], vec!["self"]]);
     }
 }

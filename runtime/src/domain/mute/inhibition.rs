@@ -1,5 +1,7 @@
 //! Inhibition: while one alert fires, others say nothing new.
 
+use std::collections::HashMap;
+
 use crate::domain::Labels;
 use crate::domain::matcher::{Matcher, all_match};
 
@@ -14,20 +16,53 @@ pub struct Inhibition {
 }
 
 impl Inhibition {
+    /// With the alerts that fire, by the labels that have to be the same.
+    pub(crate) fn while_firing<'a>(&'a self, firing: &'a [Firing]) -> ActiveInhibition<'a> {
+        let mut sources: HashMap<Vec<String>, Sources<'a>> = HashMap::new();
+        for (place, alert) in firing.iter().enumerate().filter(|(_, alert)| all_match(&self.source, &alert.labels)) {
+            let sources = sources.entry(self.key(&alert.labels)).or_default();
+            let first = if all_match(&self.target, &alert.labels) {
+                &mut sources.first_target_itself
+            } else {
+                &mut sources.first
+            };
+            first.get_or_insert((place, alert));
+        }
+        ActiveInhibition { inhibition: self, sources }
+    }
+
+    fn key(&self, labels: &Labels) -> Vec<String> {
+        self.equal.iter().map(|name| labels.joined(name)).collect()
+    }
+}
+
+/// An inhibition while some alerts fire.
+#[derive(Debug)]
+pub(crate) struct ActiveInhibition<'a> {
+    inhibition: &'a Inhibition,
+    sources: HashMap<Vec<String>, Sources<'a>>,
+}
+
+/// The first alerts, with their places among those that fire, that mute others with the same labels.
+#[derive(Debug, Default)]
+struct Sources<'a> {
+    first: Option<(usize, &'a Firing)>,
+    /// It fits both sides.
+    first_target_itself: Option<(usize, &'a Firing)>,
+}
+
+impl<'a> ActiveInhibition<'a> {
     /// The firing alert that mutes this one. An alert that fits both sides is not muted by others that do as well, so that two
-    /// alerts never mute each other.
-    pub fn source<'a>(&self, service: &str, labels: &Labels, firing: &'a [Firing]) -> Option<&'a Firing> {
-        if !all_match(&self.target, labels) {
+    /// alerts never mute each other, and none itself.
+    pub(crate) fn source(&self, alert: &Firing) -> Option<&'a Firing> {
+        let Inhibition { source, target, .. } = self.inhibition;
+        if self.sources.is_empty() || !all_match(target, &alert.labels) {
             return None;
         }
-        let is_source_itself = all_match(&self.source, labels);
-        firing.iter().find(|other| {
-            let is_same = other.service == service && other.labels == *labels;
-            !is_same
-                && all_match(&self.source, &other.labels)
-                && self.equal.iter().all(|name| other.labels.joined(name) == labels.joined(name))
-                && !(is_source_itself && all_match(&self.target, &other.labels))
-        })
+        let sources = self.sources.get(&self.inhibition.key(&alert.labels))?;
+        let fits_both = all_match(source, &alert.labels);
+        let of_both = sources.first_target_itself.filter(|_| !fits_both);
+        sources.first.into_iter().chain(of_both).min_by_key(|(place, _)| *place).map(|(_, source)| source)
     }
 }
 
@@ -64,8 +99,7 @@ mod tests {
             ("nothing fires", &slow, vec![&slow], false),
         ] {
             let others: Vec<Firing> = others.into_iter().cloned().collect();
-            let found = by_service.source(&target.service, &target.labels, &others);
-            assert_eq!(found.is_some(), wanted, "{name}");
+            assert_eq!(by_service.while_firing(&others).source(target).is_some(), wanted, "{name}");
         }
     }
 
@@ -75,7 +109,7 @@ mod tests {
         let all = [firing("A", "s", "critical"), firing("B", "s", "critical"), firing("C", "s", "critical")];
         let muted: Vec<&str> = all
             .iter()
-            .filter(|alert| rule.source(&alert.service, &alert.labels, &all).is_some())
+            .filter(|alert| rule.while_firing(&all).source(alert).is_some())
             .map(|alert| alert.name.as_str())
             .collect();
         assert_eq!(muted, ["C"]);
@@ -85,6 +119,6 @@ mod tests {
     fn a_label_that_both_lack_is_equal() {
         let rule = inhibition(&["alertname=A"], &["alertname=B"], &["owner"]);
         let (a, b) = (firing("A", "s", "critical"), firing("B", "t", "critical"));
-        assert!(rule.source(&b.service, &b.labels, &[a]).is_some());
+        assert!(rule.while_firing(&[a]).source(&b).is_some());
     }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeZone, Utc};
 use chrono_tz::Tz;
-use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
+use super::schedule::Schedule;
 use crate::domain::matcher::{Matcher, all_match};
 use crate::domain::{Labels, UnixMillis};
 
@@ -32,8 +31,7 @@ pub enum Recurrence {
     Cron {
         /// As it was written.
         text: String,
-        schedule: Box<Cron>,
-        zone: Tz,
+        schedule: Schedule,
         duration: Duration,
     },
 }
@@ -59,7 +57,7 @@ impl Recurrence {
         let fault = |key, message| Err(WindowFault { key, message });
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let parsed = match parser.parse(schedule) {
-            Ok(parsed) => Box::new(parsed),
+            Ok(parsed) => parsed,
             Err(error) => {
                 return fault("cron", format!("`{schedule}` is not a schedule: {error}; write e.g. `0 2 * * SUN`"));
             }
@@ -70,10 +68,11 @@ impl Recurrence {
         if duration.is_zero() || duration > LONGEST {
             return fault("duration", "has to be more than nothing and at most 31 days".to_owned());
         }
-        if parsed.find_next_occurrence(&zone.from_utc_datetime(&DateTime::UNIX_EPOCH.naive_utc()), true).is_err() {
+        let parsed = Schedule::new(schedule, parsed, zone);
+        if !parsed.comes() {
             return fault("cron", format!("`{schedule}` names a day that never comes"));
         }
-        Ok(Self::Cron { text: schedule.to_owned(), schedule: parsed, zone, duration })
+        Ok(Self::Cron { text: schedule.to_owned(), schedule: parsed, duration })
     }
 
     /// Start and end of the window that is open at a moment.
@@ -82,10 +81,11 @@ impl Recurrence {
             Self::Once { starts_ms, ends_ms } => {
                 (*starts_ms <= now_ms && now_ms < *ends_ms).then_some((*starts_ms, *ends_ms))
             }
-            Self::Cron { schedule, zone, duration, .. } => {
-                let now = moment(*zone, now_ms)?;
-                let start_ms = schedule.find_previous_occurrence(&now, true).ok()?.timestamp_millis();
-                let end_ms = start_ms.saturating_add(duration.as_millis() as i64);
+            Self::Cron { schedule, duration, .. } => {
+                let duration_ms = duration.as_millis() as i64;
+                let within_s = duration_ms.unsigned_abs().div_ceil(1_000) as i64;
+                let start_ms = schedule.latest_until(now_ms.div_euclid(1_000), within_s)?.checked_mul(1_000)?;
+                let end_ms = start_ms.saturating_add(duration_ms);
                 (now_ms < end_ms).then_some((start_ms, end_ms))
             }
         }
@@ -95,9 +95,8 @@ impl Recurrence {
     pub fn next_after(&self, now_ms: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
         match self {
             Self::Once { starts_ms, ends_ms } => (*starts_ms > now_ms).then_some((*starts_ms, *ends_ms)),
-            Self::Cron { schedule, zone, duration, .. } => {
-                let start = schedule.find_next_occurrence(&moment(*zone, now_ms)?, false).ok()?;
-                let start_ms = start.timestamp_millis();
+            Self::Cron { schedule, duration, .. } => {
+                let start_ms = schedule.next_after(now_ms.div_euclid(1_000))?.checked_mul(1_000)?;
                 Some((start_ms, start_ms.saturating_add(duration.as_millis() as i64)))
             }
         }
@@ -113,13 +112,10 @@ impl Recurrence {
 }
 
 impl Maintenance {
-    pub fn mutes(&self, labels: &Labels, now_ms: UnixMillis) -> bool {
-        all_match(&self.matchers, labels) && self.recurrence.open_at(now_ms).is_some()
+    /// Whether it mutes an alert with these labels while it is open.
+    pub fn covers(&self, labels: &Labels) -> bool {
+        all_match(&self.matchers, labels)
     }
-}
-
-fn moment(zone: Tz, ms: UnixMillis) -> Option<DateTime<Tz>> {
-    Some(zone.from_utc_datetime(&Utc.timestamp_millis_opt(ms).single()?.naive_utc()))
 }
 
 #[cfg(test)]
@@ -127,7 +123,7 @@ mod tests {
     use super::*;
 
     fn ms(text: &str) -> UnixMillis {
-        DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis()
+        chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis()
     }
 
     #[test]
@@ -179,15 +175,16 @@ mod tests {
     }
 
     #[test]
-    fn mutes_what_matches_while_it_is_open() {
+    fn covers_what_matches() {
         let window = Maintenance {
             name: "upgrade".to_owned(),
             matchers: vec![Matcher::parse("service=shop").unwrap()],
             recurrence: Recurrence::once(1_000, 2_000).unwrap(),
         };
         let (shop, mail) = (Labels::from([("service", "shop")]), Labels::from([("service", "mail")]));
-        assert!(window.mutes(&shop, 1_500));
-        assert!(!window.mutes(&mail, 1_500));
-        assert!(!window.mutes(&shop, 2_500));
+        assert!(window.covers(&shop));
+        assert!(!window.covers(&mail));
+        let everything = Maintenance { matchers: Vec::new(), ..window };
+        assert!(everything.covers(&mail));
     }
 }

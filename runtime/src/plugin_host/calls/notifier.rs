@@ -77,7 +77,7 @@ impl PluginHost {
             },
             secrets: redact.redactor(),
         });
-        self.account(&plugin, run_id, "notify", None, outcome, error, used).await;
+        self.account(&plugin, run_id, "notify", None, outcome, error, used);
         result
     }
 }

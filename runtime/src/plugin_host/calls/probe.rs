@@ -65,7 +65,7 @@ impl PluginHost {
         self.offer_check(&plugin, &call, &checked);
         self.keep_check(&plugin, &call, run_id, &mut checked, true);
         let Checked { observation, outcome, error, used, .. } = checked;
-        self.account(&plugin, run_id, "check", Some(&call.service.slug), outcome, error, used).await;
+        self.account(&plugin, run_id, "check", Some(&call.service.slug), outcome, error, used);
         observation
     }
 

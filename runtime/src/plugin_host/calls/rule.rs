@@ -51,7 +51,7 @@ impl PluginHost {
         self.keep_evaluation(&plugin, &call, run_id, &mut evaluated);
         let Evaluated { verdict, outcome, used, .. } = evaluated;
         let error = verdict.as_ref().err().cloned();
-        self.account(&plugin, run_id, "evaluate", Some(call.service), outcome, error, used).await;
+        self.account(&plugin, run_id, "evaluate", Some(call.service), outcome, error, used);
         verdict.map_err(|reason| PluginError::Broken { plugin: call.plugin.to_owned(), outcome, reason })
     }
 
@@ -136,7 +136,7 @@ impl PluginHost {
     ) -> Result<Duration, PluginError> {
         let (answer, used) = self.ask_look_back(plugin, settings).await;
         let (outcome, error) = end(&answer);
-        self.account(plugin, self.next_run_id(), "look-back", None, outcome, error, used).await;
+        self.account(plugin, self.next_run_id(), "look-back", None, outcome, error, used);
         answer.map(Duration::from_millis).map_err(|broken| broken_rule(plugin, broken))
     }
 

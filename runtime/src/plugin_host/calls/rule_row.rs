@@ -51,7 +51,7 @@ impl PluginHost {
 
     /// A component that is not installed, and is not by this; refused as at an installation.
     pub async fn rule_candidate(&self, component: Bytes, by: &str) -> Result<RuleVersion, Refusal> {
-        self.admit(None, &component, None).await?;
+        self.shared.trust.admit(None, &component, None).await?;
         let candidate = self.verify(None, component, by).await?;
         if candidate.kind != PluginKind::Rule {
             let reason =

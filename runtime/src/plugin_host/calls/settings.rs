@@ -41,7 +41,7 @@ impl PluginHost {
         }
         let (answer, used) = self.ask_check(plugin, settings).await;
         let (outcome, error) = end(&answer);
-        self.account(plugin, self.next_run_id(), "check-settings", None, outcome, error, used).await;
+        self.account(plugin, self.next_run_id(), "check-settings", None, outcome, error, used);
         checked(plugin, answer)
     }
 

@@ -92,7 +92,7 @@ impl PluginHost {
                 secrets: redact.redactor(),
             });
         }
-        self.account(&plugin, run_id, "receive", Some(&service), outcome, error, used).await;
+        self.account(&plugin, run_id, "receive", Some(&service), outcome, error, used);
         result
     }
 

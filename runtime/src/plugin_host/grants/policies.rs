@@ -80,8 +80,14 @@ impl Policies {
         policy
     }
 
-    pub(in crate::plugin_host) fn set_file(&self, file: BTreeMap<String, PluginPolicy>) {
-        self.change(|words| words.file = file);
+    /// Returns what the file said before.
+    pub(in crate::plugin_host) fn set_file(
+        &self,
+        file: BTreeMap<String, PluginPolicy>,
+    ) -> BTreeMap<String, PluginPolicy> {
+        let mut before = BTreeMap::new();
+        self.change(|words| before = std::mem::replace(&mut words.file, file));
+        before
     }
 
     pub(in crate::plugin_host) fn set_api(&self, name: &str, policy: Option<PluginPolicy>) {

@@ -20,15 +20,21 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+        // A link to a folder elsewhere is fine; anything else in its place is moved away.
+        if fs::symlink_metadata(&folder).is_ok() && !folder.is_dir() {
+            let aside = set_aside(&folder)?;
+            tracing::warn!(file = %folder.display(), aside = %aside.display(), "in the place of the folder of recordings was a file; it was set aside");
+        }
         std::os::unix::fs::DirBuilderExt::mode(fs::DirBuilder::new().recursive(true), 0o700).create(&folder)?;
         Ok(Self { folder })
     }
 
-    /// What is there, oldest first. Files that were left half written go, and so do those of another format.
+    /// What is there, oldest first. Files that were left half written go, and so do those of another format; what can't be
+    /// removed stays and is left out.
     pub(super) fn list(&self) -> io::Result<Vec<RecordingEntry>> {
         let mut entries = Vec::new();
         for file in fs::read_dir(&self.folder)? {
-            let file = file?;
+            let Ok(file) = file else { continue };
             let (path, name) = (file.path(), file.file_name());
             let name = name.to_string_lossy();
             if !name.ends_with(".json") && !name.starts_with(PARTIAL) {
@@ -36,10 +42,12 @@ impl Files {
             }
             match head(&path) {
                 Ok(entry) if path == self.path(entry.run.run_id) => entries.push(entry),
-                _ => {
-                    tracing::warn!(file = %path.display(), "not a recording this program can read; removed");
-                    fs::remove_file(&path)?;
-                }
+                _ => match fs::remove_file(&path) {
+                    Ok(()) => tracing::warn!(file = %path.display(), "not a recording this program can read; removed"),
+                    Err(error) => {
+                        tracing::warn!(%error, file = %path.display(), "not a recording, and it can't be removed; it is left out");
+                    }
+                },
             }
         }
         entries.sort_by_key(|entry| entry.run.run_id);
@@ -76,6 +84,15 @@ impl Files {
     fn path(&self, run_id: i64) -> PathBuf {
         self.folder.join(format!("{run_id}.json"))
     }
+}
+
+/// Renames it to `NAME.set-aside-MOMENT`.
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".set-aside-{}", crate::domain::now_ms()));
+    let target = path.with_file_name(name);
+    fs::rename(path, &target)?;
+    Ok(target)
 }
 
 /// From the first line alone.

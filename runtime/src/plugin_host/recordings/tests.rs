@@ -43,7 +43,7 @@ struct Kept {
 
 impl Kept {
     fn open(folder: &std::path::Path) -> Self {
-        let (recordings, writer) = Recordings::open(folder.to_owned()).unwrap();
+        let (recordings, writer) = Recordings::open(folder.to_owned());
         let stop = CancellationToken::new();
         let writer = tokio::spawn(writer.run(stop.clone()));
         Self { recordings, stop, writer }
@@ -119,7 +119,7 @@ async fn each_probe_keeps_its_last_failures() {
 #[tokio::test]
 async fn a_full_queue_drops_and_does_not_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let (recordings, writer) = Recordings::open(folder.path().to_owned()).unwrap();
+    let (recordings, writer) = Recordings::open(folder.path().to_owned());
     for run_id in 0..(QUEUED as i64 + 10) {
         recordings.keep(draft(run_id, &format!("service-{run_id}"), Status::Error, 10), true);
     }
@@ -129,7 +129,7 @@ async fn a_full_queue_drops_and_does_not_wait() {
     assert_eq!(files(folder.path()), QUEUED);
 
     // The bytes of what was dropped and written are free again.
-    let (recordings, writer) = Recordings::open(folder.path().to_owned()).unwrap();
+    let (recordings, writer) = Recordings::open(folder.path().to_owned());
     let large = 500 << 10;
     for run_id in 0..QUEUED as i64 {
         recordings.keep(draft(1_000 + run_id, &format!("service-{run_id}"), Status::Error, large), true);
@@ -141,6 +141,35 @@ async fn a_full_queue_drops_and_does_not_wait() {
     let written = written.iter().filter(|entry| entry.run.run_id >= 1_000).count();
     assert!((50..=QUEUED_BYTES / large).contains(&written), "{written}");
     assert_eq!(recordings.0.unwrap().queued_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn what_lies_in_the_place_of_recordings_stops_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().join("recordings");
+    std::fs::write(&folder, "a file").unwrap();
+    let kept = Kept::open(&folder);
+    kept.recordings.keep(draft(5, "shop-api", Status::Error, 10), true);
+    kept.close().await;
+    let aside = std::fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().path());
+    let aside = aside.filter(|path| path.to_str().unwrap().contains("recordings.set-aside-"));
+    assert_eq!(aside.map(std::fs::read_to_string).collect::<Result<Vec<_>, _>>().unwrap(), ["a file"]);
+
+    std::fs::create_dir_all(folder.join("7.json/x")).unwrap();
+    std::fs::write(folder.join("8.json"), "junk").unwrap();
+    let kept = Kept::open(&folder);
+    assert_eq!(kept.ids(&RecordingFilter::default()), [5]);
+    kept.recordings.keep(draft(7, "shop-api", Status::Error, 10), true);
+    kept.recordings.keep(draft(9, "shop-api", Status::Error, 10), true);
+    let recordings = kept.close().await;
+    let ids: Vec<_> =
+        recordings.page(&RecordingFilter::default(), None, 9).iter().map(|entry| entry.run.run_id).collect();
+    assert_eq!(ids, [9, 5], "a folder can't be replaced by a file");
+
+    // Not even the folder can be made.
+    let (recordings, _writer) = Recordings::open(data.path().join("recordings/5.json/below"));
+    recordings.keep(draft(1, "shop-api", Status::Error, 10), true);
+    assert_eq!(recordings.page(&RecordingFilter::default(), None, 9).len(), 0);
 }
 
 #[test]

@@ -177,8 +177,7 @@ impl PluginHost {
                 let broke = compare::is_broken(outcome, &observation);
                 let compared = compare::observations(&said, &observation, broke);
                 let candidate = side(plugin, run_id, observation.status.as_str(), observation.latency_us, &used);
-                self.write_down(plugin, run_id, "shadow-check", Some(&service.slug), outcome, error.clone(), used)
-                    .await;
+                self.write_down(plugin, run_id, "shadow-check", Some(&service.slug), outcome, error.clone(), used);
                 (service.slug, Some(probe.name), candidate, outcome, error.filter(|_| broke), compared)
             }
             Call::Evaluate { service, settings, now_ms, history, said } => {
@@ -191,7 +190,7 @@ impl PluginHost {
                 let duration_us = used.duration.as_micros() as u64;
                 let candidate = side(plugin, run_id, compare::word(&verdict), Some(duration_us), &used);
                 let error = verdict.err();
-                self.write_down(plugin, run_id, "shadow-evaluate", Some(&service), outcome, error.clone(), used).await;
+                self.write_down(plugin, run_id, "shadow-evaluate", Some(&service), outcome, error.clone(), used);
                 (service, None, candidate, outcome, error, compared)
             }
         };
@@ -216,8 +215,10 @@ impl PluginHost {
         let kind = plugin.kind;
         let run =
             ShadowRun { ts_ms, plugin: name, kind, service, probe, active, candidate, outcome, is_agreed, difference };
-        // Closed only while the program ends.
-        let _ = sink.send(run).await;
+        // Best effort, as the accounts of runs are.
+        if sink.try_send(run).is_err() {
+            metrics::counter!("extrack_plugin_runs_unrecorded_total").increment(1);
+        }
     }
 }
 

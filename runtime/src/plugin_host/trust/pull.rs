@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::oci::{Client, Registry, Resolved};
 use super::reference::Reference;
 use crate::plugin_host::loader::{Refusal, refuse};
+use crate::plugin_host::trust::Trust;
 use crate::plugin_host::{PluginEntry, PluginHost};
 
 /// What the reference stands for: a few small answers.
@@ -16,13 +17,35 @@ const RESOLVE: Duration = Duration::from_secs(20);
 /// All of it: 64 MiB over a slow line.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a reference stands for.
+pub(in crate::plugin_host) enum Pulled {
+    /// The version that is active already.
+    Active(Box<PluginEntry>),
+    Component {
+        component: Bytes,
+        signature: Option<String>,
+    },
+}
+
 impl PluginHost {
     /// Pulls a component and its signature from an OCI registry and installs it. What is active already, or was installed
     /// before, is not downloaded again.
     pub async fn pull(&self, reference: &str, name: Option<&str>, by: &str) -> Result<PluginEntry, Refusal> {
+        match self.pull_component(&self.shared.trust, reference, name).await? {
+            Pulled::Active(entry) => Ok(*entry),
+            Pulled::Component { component, signature } => self.install_signed(name, component, signature, by).await,
+        }
+    }
+
+    pub(in crate::plugin_host) async fn pull_component(
+        &self,
+        trust: &Trust,
+        reference: &str,
+        name: Option<&str>,
+    ) -> Result<Pulled, Refusal> {
         let failed = |reason: String| refuse("pull", format!("`{reference}`: {reason}"));
         let parsed = Reference::parse(reference).map_err(|reason| refuse("pull", reason))?;
-        let policy = self.shared.trust.policy();
+        let policy = trust.policy();
         let registry = Registry {
             net: &self.shared.net,
             access: policy.registries.get(&parsed.registry),
@@ -33,10 +56,10 @@ impl PluginHost {
         let resolved = resolved.await.map_err(|_| failed(format!("no answer within {} s", RESOLVE.as_secs())))?;
         let resolved = resolved.map_err(failed)?;
         if let Some(name) = name {
-            self.shared.trust.check_pin(name, &resolved.component)?;
+            trust.check_pin(name, &resolved.component)?;
             let active = self.shared.active.load();
             if let Some(active) = active.get(name).filter(|active| active.digest == resolved.component) {
-                return Ok(self.entry(active));
+                return Ok(Pulled::Active(Box::new(self.entry(active))));
             }
         }
         let component = match self.stored(&resolved).await {
@@ -44,7 +67,7 @@ impl PluginHost {
             None => client.component(&resolved).await.map_err(failed)?,
         };
         let signature = client.signature(&resolved).await.map_err(failed)?;
-        self.install_signed(name, component, signature, by).await
+        Ok(Pulled::Component { component, signature })
     }
 
     async fn stored(&self, resolved: &Resolved) -> Option<Bytes> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use super::Compiler;
+use super::channel::ChannelPlace;
 use super::scope::Scope;
 use super::template::shared_keys;
-use super::{Compiler, canonical, channel_options};
 use crate::domain::{Channel, ChannelId, Life, PluginKind, Service, Severity};
 use crate::registry::fault::{child, list, suggest};
 use crate::registry::spec::{
@@ -17,7 +17,6 @@ use crate::registry::spec::{
 
 /// The rule plugin that an alert with a `condition` and without a `type` means.
 const CONDITION: &str = "condition";
-const MAX_NOTIFICATIONS: usize = 32;
 
 /// A rule that does not yet know its service.
 #[derive(Clone)]
@@ -56,6 +55,8 @@ impl SharedRule {
 }
 
 pub(super) struct RuleParts<'s> {
+    /// Slug of the service whose rule it is; none: of `alerts.yaml`.
+    pub(super) service: Option<&'s str>,
     pub(super) name: Option<&'s str>,
     pub(super) plugin: Option<&'s str>,
     pub(super) probes: Option<&'s [String]>,
@@ -84,15 +85,16 @@ impl Compiler<'_> {
     pub(super) async fn own_rule(
         &mut self,
         spec: &ServiceAlertSpec,
+        service: &str,
         at: &str,
     ) -> Option<(RuleDraft, Vec<Arc<Channel>>)> {
         if spec.template.template.is_none() {
             self.template_check(&spec.template, at);
-            return self.rule(own_parts(spec), at, &[]).await;
+            return self.rule(own_parts(spec, service), at, &[]).await;
         }
         let (spec, origin) = self.instantiate(spec, &spec.template, at)?;
         let before = std::mem::take(&mut self.report);
-        let rule = self.rule(own_parts(&spec), at, &[]).await;
+        let rule = self.rule(own_parts(&spec, service), at, &[]).await;
         let found = std::mem::replace(&mut self.report, before);
         origin.tell(found, &mut self.report);
         rule
@@ -106,6 +108,7 @@ impl Compiler<'_> {
 
     async fn whole_shared_rule(&mut self, spec: &AlertSpec, at: &str) -> Option<SharedRule> {
         let parts = RuleParts {
+            service: None,
             name: Some(&spec.name),
             plugin: spec.plugin.as_deref(),
             probes: spec.probes.as_deref(),
@@ -150,7 +153,9 @@ impl Compiler<'_> {
         }
         let channels = match parts.notifications {
             Some(notifications) => {
-                Some(self.channels(notifications.iter().enumerate(), &child(at, "notifications")).await)
+                let name = parts.name.or(parts.plugin).unwrap_or(CONDITION);
+                let place = ChannelPlace::of_rule(parts.service, name);
+                Some(self.channels(notifications.iter().enumerate(), &child(at, "notifications"), &place).await)
             }
             None => None,
         };
@@ -233,50 +238,11 @@ impl Compiler<'_> {
             self.report.warn(child(at, CONDITION), message);
         }
     }
-
-    /// With the index of each in its list.
-    pub(crate) async fn channels<'s>(
-        &mut self,
-        specs: impl ExactSizeIterator<Item = (usize, &'s NotificationSpec)>,
-        at: &str,
-    ) -> Vec<Arc<Channel>> {
-        if specs.len() > MAX_NOTIFICATIONS {
-            self.report.fault(at, format!("must have at most {MAX_NOTIFICATIONS} entries"));
-        }
-        let mut channels: Vec<Arc<Channel>> = Vec::new();
-        for (index, spec) in specs.take(MAX_NOTIFICATIONS) {
-            let at = child(at, index);
-            let Some(channel) = self.channel(spec, &at).await else { continue };
-            if channels.iter().any(|other| other.id == channel.id) {
-                self.report.warn(&at, "is the same channel as one before, and gets one message, not two");
-                continue;
-            }
-            channels.push(channel);
-        }
-        channels
-    }
-
-    pub(super) async fn channel(&mut self, spec: &NotificationSpec, at: &str) -> Option<Arc<Channel>> {
-        if let Some(name) = &spec.name {
-            self.name_check(name, &child(at, "name"));
-        }
-        if !self.plugin_exists(PluginKind::Notifier, &spec.channel, &child(at, "channel")) {
-            return None;
-        }
-        let settings = Value::Object(spec.settings.0.clone());
-        let locate = |pointer: &str| format!("{at}{pointer}");
-        let keys = ["channel", "name", "template", "rateLimit", "fallback", "fallbackAfter"];
-        self.settings_check(PluginKind::Notifier, &spec.channel, &settings, &keys, locate).await;
-        let options = self.channel_options(spec, at);
-        let id = channel_id(&spec.channel, &settings, &channel_options::identity(spec));
-        let name = spec.name.clone().unwrap_or_else(|| spec.channel.clone());
-        let plugin = spec.channel.clone();
-        Some(Arc::new(Channel { id, name, plugin, settings, origin: self.origin, options }))
-    }
 }
 
-fn own_parts(alert: &ServiceAlertSpec) -> RuleParts<'_> {
+fn own_parts<'s>(alert: &'s ServiceAlertSpec, service: &'s str) -> RuleParts<'s> {
     RuleParts {
+        service: Some(service),
         name: alert.name.as_deref(),
         plugin: alert.plugin.as_deref(),
         probes: alert.probes.as_deref(),
@@ -285,32 +251,5 @@ fn own_parts(alert: &ServiceAlertSpec) -> RuleParts<'_> {
         lifecycle: &alert.lifecycle,
         notifications: alert.notifications.as_deref(),
         settings: &alert.settings,
-    }
-}
-
-/// `PLUGIN-` and 12 hex digits over plugin, settings and options: stable over restarts, and new when the settings change.
-fn channel_id(plugin: &str, settings: &Value, options: &Value) -> ChannelId {
-    let mut identity = serde_json::json!({ "plugin": plugin, "settings": settings });
-    if !options.is_null() {
-        identity["options"] = options.clone();
-    }
-    let text = canonical(&identity);
-    let digest = hex::encode(Sha256::digest(text.as_bytes()));
-    ChannelId(format!("{plugin}-{}", &digest[..12]))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_channel_is_its_plugin_and_its_settings() {
-        let id = channel_id("slack", &json!({"webhook": "https://a", "x": {"b": 1, "a": 2}}), &Value::Null);
-        assert_eq!(id, channel_id("slack", &json!({"x": {"a": 2, "b": 1}, "webhook": "https://a"}), &Value::Null));
-        assert_ne!(id, channel_id("slack", &json!({"webhook": "https://b", "x": {"b": 1, "a": 2}}), &Value::Null));
-        assert_ne!(id, channel_id("webhook", &json!({"webhook": "https://a", "x": {"b": 1, "a": 2}}), &Value::Null));
-        assert!(id.0.starts_with("slack-") && id.0.len() == "slack-".len() + 12, "{id:?}");
     }
 }

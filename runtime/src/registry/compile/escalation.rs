@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Compiler;
+use super::channel::{ChannelPlace, position_of};
 use crate::domain::{Channel, ChannelId, EscalationPolicy, EscalationStep, StepHours, StepRepeat, Watchdog};
 use crate::registry::fault::{child, suggest};
 use crate::registry::spec::{
@@ -50,7 +51,8 @@ impl Compiler<'_> {
             let mut steps = Vec::new();
             for (index, step) in spec.steps.iter().take(MAX_STEPS).enumerate() {
                 let step_at = child(&steps_at, index);
-                let step = self.step(step, &step_at, &mut escalations.channels).await;
+                let place = ChannelPlace::of_step(name, index);
+                let step = self.step(step, &step_at, &place, &mut escalations.channels).await;
                 if index + 1 < spec.steps.len() && step.repeat.is_some_and(|repeat| repeat.times.is_none()) {
                     let message = "is repeated until somebody comes, so the steps behind it are never reached; \
                                    say how many `times`";
@@ -64,7 +66,13 @@ impl Compiler<'_> {
         escalations
     }
 
-    async fn step(&mut self, spec: &EscalationStepSpec, at: &str, channels: &mut Vec<Arc<Channel>>) -> EscalationStep {
+    async fn step(
+        &mut self,
+        spec: &EscalationStepSpec,
+        at: &str,
+        place: &ChannelPlace,
+        channels: &mut Vec<Arc<Channel>>,
+    ) -> EscalationStep {
         let wait = self.duration(spec.wait.as_ref(), 1_000, &child(at, "wait")).unwrap_or_default();
         let notify_at = child(at, "notify");
         if spec.notify.is_empty() || spec.notify.len() > MAX_NOTIFIED {
@@ -72,7 +80,11 @@ impl Compiler<'_> {
         }
         let mut told: Vec<ChannelId> = Vec::new();
         for (index, notify) in spec.notify.iter().take(MAX_NOTIFIED).enumerate() {
-            let Some(channel) = self.notified(notify, &child(&notify_at, index)).await else { continue };
+            let before = spec.notify.iter().take(index).filter_map(NotifySpec::channel);
+            let position = notify.channel().map_or(0, |spec| position_of(spec, before));
+            let Some(channel) = self.notified(notify, &child(&notify_at, index), place, position).await else {
+                continue;
+            };
             if !told.contains(&channel.id) {
                 told.push(channel.id.clone());
                 channels.push(channel);
@@ -91,9 +103,15 @@ impl Compiler<'_> {
     }
 
     /// By its name, or as it stands there.
-    async fn notified(&mut self, spec: &NotifySpec, at: &str) -> Option<Arc<Channel>> {
+    async fn notified(
+        &mut self,
+        spec: &NotifySpec,
+        at: &str,
+        place: &ChannelPlace,
+        position: usize,
+    ) -> Option<Arc<Channel>> {
         match spec {
-            NotifySpec::Channel(spec) => self.channel(spec, at).await,
+            NotifySpec::Channel(spec) => self.channel(spec, at, place, position).await,
             NotifySpec::Name(name) => {
                 let found = self.named_channels.get(name).cloned();
                 if found.is_none() {
@@ -152,12 +170,11 @@ impl Compiler<'_> {
         let channel = match (&spec.url, &spec.notify) {
             (Some(url), None) => {
                 let settings = PluginSettings(Map::from_iter([("url".to_owned(), Value::from(url.as_str()))]));
-                let name = Some("watchdog".to_owned());
-                let spec =
-                    NotificationSpec { channel: "webhook".to_owned(), name, settings, ..NotificationSpec::default() };
-                self.channel(&spec, at).await
+                let spec = NotificationSpec { channel: "webhook".to_owned(), settings, ..NotificationSpec::default() };
+                let channel = self.channel(&spec, at, &ChannelPlace::WATCHDOG, 0).await;
+                channel.map(|channel| Arc::new(Channel { name: "watchdog".to_owned(), ..Channel::clone(&channel) }))
             }
-            (None, Some(notify)) => self.notified(notify, &child(at, "notify")).await,
+            (None, Some(notify)) => self.notified(notify, &child(at, "notify"), &ChannelPlace::WATCHDOG, 0).await,
             _ => {
                 self.report.fault(at, "needs to know where it is sent to: either a `url` or `notify`");
                 None

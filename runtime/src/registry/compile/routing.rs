@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
+use super::channel::ChannelPlace;
 use crate::domain::{
     Channel, ChannelId, GroupBy, Inhibition, Labels, Maintenance, Matcher, Recurrence, Route, UnixMillis, WindowFault,
 };
@@ -29,6 +30,7 @@ const EACH: &str = "...";
 pub(crate) struct Routing {
     /// By name.
     pub(crate) channels: BTreeMap<String, Arc<Channel>>,
+    /// The one of the files, or that of the channels at their top.
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) mute_times: Arc<BTreeMap<String, Recurrence>>,
     pub(crate) inhibitions: Arc<Vec<Inhibition>>,
@@ -69,6 +71,11 @@ impl Compiler<'_> {
             }
             Arc::new(route)
         });
+        let by_default = || {
+            let ids: Vec<ChannelId> = defaults.iter().map(|channel| channel.id.clone()).collect();
+            (!ids.is_empty()).then(|| Arc::new(Route::of_defaults(ids)))
+        };
+        let route = route.or_else(by_default);
         let inhibitions = Arc::new(self.inhibitions(&entries.inhibit));
         let maintenance = self.windows(&entries.maintenance);
         Routing { channels, route, mute_times: Arc::new(mute_times), inhibitions, maintenance }
@@ -87,7 +94,9 @@ impl Compiler<'_> {
                     .fault(child(&at, "name"), format!("is `{name}`, by the key of the channel; leave this out"));
             }
             let named = NotificationSpec { name: Some(name.clone()), ..spec.clone() };
-            channels.extend(self.channel(&named, &at).await.map(|channel| (name.clone(), channel)));
+            channels.extend(
+                self.channel(&named, &at, &ChannelPlace::NAMED, 0).await.map(|channel| (name.clone(), channel)),
+            );
         }
         channels
     }

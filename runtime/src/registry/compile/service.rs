@@ -55,7 +55,7 @@ impl Compiler<'_> {
         let names =
             probes.iter().map(|probe| probe.name.as_str()).chain(webhooks.iter().map(|webhook| webhook.name.as_str()));
         let names: Vec<&str> = names.collect();
-        let (rules, channels) = self.own_rules(spec, at, shortest, &names).await;
+        let (rules, channels) = self.own_rules(spec, slug.as_deref().unwrap_or_default(), at, shortest, &names).await;
         let service = Service {
             slug: slug?,
             name: spec.name.clone(),
@@ -270,6 +270,7 @@ impl Compiler<'_> {
     async fn own_rules(
         &mut self,
         spec: &ServiceSpec,
+        slug: &str,
         at: &str,
         shortest_interval: Option<Duration>,
         known_probes: &[&str],
@@ -281,7 +282,7 @@ impl Compiler<'_> {
         }
         for (index, alert) in spec.alerts.iter().take(MAX_ALERTS).enumerate() {
             let alert_at = child(&alerts_at, index);
-            let Some((draft, mut own)) = self.own_rule(alert, &alert_at).await else { continue };
+            let Some((draft, mut own)) = self.own_rule(alert, slug, &alert_at).await else { continue };
             for (index, name) in draft.probes.iter().flatten().enumerate() {
                 if !known_probes.contains(&name.as_str()) {
                     let nearest = suggest(name, known_probes.iter().copied());

@@ -38,6 +38,16 @@ pub enum NotifySpec {
     Channel(NotificationSpec),
 }
 
+impl NotifySpec {
+    /// As it is written out there.
+    pub(crate) fn channel(&self) -> Option<&NotificationSpec> {
+        match self {
+            NotifySpec::Name(_) => None,
+            NotifySpec::Channel(spec) => Some(spec),
+        }
+    }
+}
+
 /// How often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

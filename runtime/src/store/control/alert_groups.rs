@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::alerts::alert_from;
+use super::row_faults::skip_unreadable;
 use super::transition::EventDraft;
 use super::{ControlStore, Result, notifications, page, word};
 use crate::domain::{
@@ -23,18 +24,17 @@ impl ControlStore {
             .bind(page(limit))
             .fetch_all(&mut *tx)
             .await?;
-        let mut groups = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let mut group = group_from(row)?;
+        let mut groups = self.readable("alert group", &rows, group_from);
+        for group in &mut groups {
             group.members = members(&mut tx, group.id).await?;
-            groups.push(group);
         }
         Ok(groups)
     }
 
-    /// When the next group is due; in the past when one is.
-    pub async fn group_next_due(&self) -> Result<Option<UnixMillis>> {
-        Ok(sqlx::query_scalar("SELECT min(flush_at_ms) FROM alert_groups WHERE flush_at_ms IS NOT NULL")
+    /// When the next group is due that was not at a moment.
+    pub async fn group_next_due(&self, after_ms: UnixMillis) -> Result<Option<UnixMillis>> {
+        Ok(sqlx::query_scalar("SELECT min(flush_at_ms) FROM alert_groups WHERE flush_at_ms > $1")
+            .bind(after_ms)
             .fetch_one(&self.reader)
             .await?)
     }
@@ -42,7 +42,11 @@ impl ControlStore {
     /// Takes over what was decided, all in one transaction: the messages and what is left of the groups. Groups to which
     /// something happened meanwhile stay as they are and stay due. Answers how many messages wait now that did not before.
     pub async fn group_flush(&self, flushes: &[GroupFlush], now_ms: UnixMillis) -> Result<usize> {
-        let mut tx = self.writer.begin().await?;
+        self.with_ballast(|| self.try_group_flush(flushes, now_ms)).await
+    }
+
+    async fn try_group_flush(&self, flushes: &[GroupFlush], now_ms: UnixMillis) -> Result<usize> {
+        let mut tx = self.begin_write().await?;
         let mut queued = 0;
         for flush in flushes {
             let taken = sqlx::query(
@@ -97,13 +101,23 @@ impl ControlStore {
             .fetch_all(&mut *tx)
             .await?;
         let mut groups = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let mut group = group_from(row)?;
+        for mut group in skip_unreadable(&rows, group_from) {
             group.members = members(&mut tx, group.id).await?;
             groups.push(group);
         }
         Ok(groups)
     }
+}
+
+/// Those that are told of the alert.
+pub(super) async fn channels_of(tx: &mut SqliteConnection, alert: AlertId) -> Result<Vec<ChannelId>> {
+    let channels: Vec<String> = sqlx::query_scalar(
+        "SELECT g.channel FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id WHERE m.alert_id = $1",
+    )
+    .bind(alert.0)
+    .fetch_all(tx)
+    .await?;
+    Ok(channels.into_iter().map(ChannelId).collect())
 }
 
 /// The alert fires for this channel too.
@@ -219,13 +233,17 @@ async fn members(tx: &mut SqliteConnection, group: i64) -> Result<Vec<GroupMembe
     .fetch_all(tx)
     .await?;
     let member = |row: &SqliteRow| {
+        let alert = alert_from(row)?;
+        // What can't be read of these two is no reason to notify of nothing: rather once too often.
         Ok(GroupMember {
-            alert: alert_from(row)?,
-            told: word(row, "told", "member of alert group", group, Told::parse)?,
-            fired: word(row, "fired", "member of alert group", group, |text| serde_json::from_str(text).ok())?,
+            told: word(row, "told", "member of alert group", group, Told::parse).unwrap_or(Told::Nothing),
+            fired: word(row, "fired", "member of alert group", group, |text| serde_json::from_str(text).ok())
+                .unwrap_or_else(|_| alert.clone()),
+            alert,
         })
     };
-    rows.iter().map(member).collect()
+    // An alert that can't be read is known as such from the list of all open ones.
+    Ok(skip_unreadable(&rows, member))
 }
 
 fn group_from(row: &SqliteRow) -> Result<AlertGroup> {

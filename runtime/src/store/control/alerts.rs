@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::row_faults::skip_unreadable;
 use super::{ControlStore, Result, page, word};
 use crate::domain::{Acknowledgement, Alert, AlertEvent, AlertId, AlertMarks, AlertState, Severity, UnixMillis};
 
@@ -22,16 +23,18 @@ impl ControlStore {
     pub async fn alert_open_list(&self) -> Result<Vec<Alert>> {
         let rows =
             sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' ORDER BY id").fetch_all(&self.reader).await?;
-        rows.iter().map(alert_from).collect()
+        Ok(self.readable("alert", &rows, alert_from))
     }
 
     /// Open ones of one service, oldest first.
     pub async fn alert_open_of_service(&self, service: &str) -> Result<Vec<Alert>> {
-        let rows = sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' AND service = $1 ORDER BY id")
-            .bind(service)
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter().map(alert_from).collect()
+        let rows = sqlx::query(
+            "SELECT * FROM alerts INDEXED BY alerts_open WHERE state <> 'resolved' AND service = $1 ORDER BY id",
+        )
+        .bind(service)
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(skip_unreadable(&rows, alert_from))
     }
 
     /// Acknowledged ones whose time ends, the first to end first.
@@ -43,23 +46,44 @@ impl ControlStore {
         .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(alert_from).collect()
+        Ok(skip_unreadable(&rows, alert_from))
     }
 
     /// Newest first.
     pub async fn alert_list(&self, filter: &AlertFilter) -> Result<Vec<Alert>> {
-        let rows = sqlx::query(
-            "SELECT * FROM alerts
-             WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR service = $2) AND id < $3
-             ORDER BY id DESC LIMIT $4",
-        )
-        .bind(filter.state.map(AlertState::as_str))
-        .bind(filter.service.as_deref())
-        .bind(filter.before.unwrap_or(i64::MAX))
-        .bind(page(filter.limit))
-        .fetch_all(&self.reader)
-        .await?;
-        rows.iter().map(alert_from).collect()
+        // One text for each set of columns: a text for all of them would leave every index aside.
+        let query = match (filter.state, &filter.service) {
+            (None, None) => {
+                "SELECT * FROM alerts WHERE id < $1 AND $2 IS NULL AND $3 IS NULL ORDER BY id DESC LIMIT $4"
+            }
+            (Some(AlertState::Resolved), None) => {
+                "SELECT * FROM alerts WHERE state = 'resolved' AND id < $1 AND $2 IS NOT NULL AND $3 IS NULL
+                 ORDER BY id DESC LIMIT $4"
+            }
+            (Some(_), None) => {
+                "SELECT * FROM alerts WHERE state <> 'resolved' AND id < $1 AND state = $2 AND $3 IS NULL
+                 ORDER BY id DESC LIMIT $4"
+            }
+            (None, Some(_)) => {
+                "SELECT * FROM alerts WHERE service = $3 AND id < $1 AND $2 IS NULL ORDER BY id DESC LIMIT $4"
+            }
+            (Some(AlertState::Resolved), Some(_)) => {
+                "SELECT * FROM alerts WHERE service = $3 AND state = 'resolved' AND id < $1 AND $2 IS NOT NULL
+                 ORDER BY id DESC LIMIT $4"
+            }
+            (Some(_), Some(_)) => {
+                "SELECT * FROM alerts INDEXED BY alerts_open
+                 WHERE state <> 'resolved' AND service = $3 AND id < $1 AND state = $2 ORDER BY id DESC LIMIT $4"
+            }
+        };
+        let rows = sqlx::query(query)
+            .bind(filter.before.unwrap_or(i64::MAX))
+            .bind(filter.state.map(AlertState::as_str))
+            .bind(filter.service.as_deref())
+            .bind(page(filter.limit))
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(skip_unreadable(&rows, alert_from))
     }
 
     /// Alerts, of one rule or of all, that fired at some time between two moments, in the order in which they fired.
@@ -70,18 +94,30 @@ impl ControlStore {
         until_ms: UnixMillis,
         limit: u32,
     ) -> Result<Vec<Alert>> {
-        let rows = sqlx::query(
-            "SELECT * FROM alerts
-             WHERE (rule = $1 OR $1 IS NULL) AND fired_ms < $2 AND (resolved_ms IS NULL OR resolved_ms >= $3)
-             ORDER BY fired_ms, id LIMIT $4",
-        )
-        .bind(rule)
-        .bind(until_ms)
-        .bind(since_ms)
-        .bind(page(limit))
-        .fetch_all(&self.reader)
-        .await?;
-        rows.iter().map(alert_from).collect()
+        let query = match rule {
+            Some(_) => {
+                "SELECT * FROM alerts
+                 WHERE rule = $1 AND state = 'resolved' AND resolved_ms >= $3 AND fired_ms < $2
+                 UNION ALL
+                 SELECT * FROM alerts WHERE rule = $1 AND state <> 'resolved' AND fired_ms < $2
+                 ORDER BY fired_ms, id LIMIT $4"
+            }
+            None => {
+                "SELECT * FROM alerts
+                 WHERE state = 'resolved' AND resolved_ms >= $3 AND fired_ms < $2 AND $1 IS NULL
+                 UNION ALL
+                 SELECT * FROM alerts WHERE state <> 'resolved' AND fired_ms < $2 AND $1 IS NULL
+                 ORDER BY fired_ms, id LIMIT $4"
+            }
+        };
+        let rows = sqlx::query(query)
+            .bind(rule)
+            .bind(until_ms)
+            .bind(since_ms)
+            .bind(page(limit))
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(skip_unreadable(&rows, alert_from))
     }
 
     /// With its events, oldest first.

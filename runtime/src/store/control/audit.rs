@@ -15,6 +15,8 @@ pub struct AuditEntry {
     pub action: String,
     pub subject: String,
     pub detail: Value,
+    /// From where it came, if it came over a connection.
+    pub address: Option<String>,
 }
 
 /// Which entries; all by default.
@@ -51,24 +53,66 @@ pub(super) async fn append(
 impl ControlStore {
     /// The detail must hold no secret: it is stored as it is.
     pub async fn audit_append(&self, actor: &str, action: &str, subject: &str, detail: &Value) -> Result<()> {
-        append(&self.writer, now_ms(), actor, action, subject, detail).await
+        let mut tx = self.begin_write().await?;
+        append(&mut *tx, now_ms(), actor, action, subject, detail).await?;
+        tx.commit().await
+    }
+
+    /// With the address of the client.
+    pub async fn audit_append_from(
+        &self,
+        address: Option<&str>,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        detail: &Value,
+    ) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query(
+            "INSERT INTO audit_log (ts_ms, actor, action, subject, detail, address) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(now_ms())
+        .bind(actor)
+        .bind(action)
+        .bind(subject)
+        .bind(detail.to_string())
+        .bind(address)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await
     }
 
     /// Newest first.
     pub async fn audit_list(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>> {
-        let rows = sqlx::query(
-            "SELECT id, ts_ms, actor, action, subject, detail FROM audit_log
-             WHERE id < $1 AND ($2 IS NULL OR substr(action, 1, length($2) + 1) = $2 || '.')
-             AND ($3 IS NULL OR subject = $3) AND ($4 IS NULL OR actor = $4)
-             ORDER BY id DESC LIMIT $5",
-        )
-        .bind(filter.before.unwrap_or(i64::MAX))
-        .bind(&filter.kind)
-        .bind(&filter.subject)
-        .bind(&filter.actor)
-        .bind(page(limit))
-        .fetch_all(&self.reader)
-        .await?;
+        // The most telling column leads, by its index; the others sort out what it finds.
+        let query = match filter {
+            AuditFilter { subject: Some(_), .. } => {
+                "SELECT id, ts_ms, actor, action, subject, detail, address FROM audit_log
+                 WHERE subject = $3 AND id < $1 AND ($2 IS NULL OR +kind = $2) AND ($4 IS NULL OR +actor = $4)
+                 ORDER BY id DESC LIMIT $5"
+            }
+            AuditFilter { actor: Some(_), .. } => {
+                "SELECT id, ts_ms, actor, action, subject, detail, address FROM audit_log
+                 WHERE actor = $4 AND id < $1 AND ($2 IS NULL OR +kind = $2) AND $3 IS NULL
+                 ORDER BY id DESC LIMIT $5"
+            }
+            AuditFilter { kind: Some(_), .. } => {
+                "SELECT id, ts_ms, actor, action, subject, detail, address FROM audit_log
+                 WHERE kind = $2 AND id < $1 AND $3 IS NULL AND $4 IS NULL ORDER BY id DESC LIMIT $5"
+            }
+            _ => {
+                "SELECT id, ts_ms, actor, action, subject, detail, address FROM audit_log
+                 WHERE id < $1 AND $2 IS NULL AND $3 IS NULL AND $4 IS NULL ORDER BY id DESC LIMIT $5"
+            }
+        };
+        let rows = sqlx::query(query)
+            .bind(filter.before.unwrap_or(i64::MAX))
+            .bind(&filter.kind)
+            .bind(&filter.subject)
+            .bind(&filter.actor)
+            .bind(page(limit))
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter()
             .map(|row| {
                 let detail: String = row.try_get("detail")?;
@@ -79,6 +123,7 @@ impl ControlStore {
                     action: row.try_get("action")?,
                     subject: row.try_get("subject")?,
                     detail: serde_json::from_str(&detail).unwrap_or(Value::String(detail)),
+                    address: row.try_get("address")?,
                 })
             })
             .collect()

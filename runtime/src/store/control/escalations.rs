@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::alerts::alert_from;
+use super::row_faults::skip_unreadable;
 use super::transition::{EventDraft, append_event};
 use super::{ControlStore, Result, notifications, page};
 use crate::domain::{
@@ -51,25 +52,36 @@ pub struct StepTaken {
 }
 
 impl ControlStore {
-    /// Steps of firing alerts whose moment has come, longest due first.
-    pub async fn escalation_due(&self, now_ms: UnixMillis, limit: u32) -> Result<Vec<Escalation>> {
+    /// Steps of firing alerts whose moment has come, longest due first: those behind one that was due at a moment and belongs to
+    /// an alert.
+    pub async fn escalation_due_after(
+        &self,
+        now_ms: UnixMillis,
+        after: (UnixMillis, i64),
+        limit: u32,
+    ) -> Result<Vec<Escalation>> {
         let rows = sqlx::query(
             "SELECT a.*, e.policy, e.step, e.taken, e.due_ms, e.started_ms AS escalated_ms
              FROM escalations e JOIN alerts a ON a.id = e.alert_id
-             WHERE e.due_ms <= $1 AND a.state = 'firing' ORDER BY e.due_ms, e.alert_id LIMIT $2",
+             WHERE e.due_ms <= $1 AND (e.due_ms, e.alert_id) > ($2, $3) AND a.state = 'firing'
+             ORDER BY e.due_ms, e.alert_id LIMIT $4",
         )
         .bind(now_ms)
+        .bind(after.0)
+        .bind(after.1)
         .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(escalation_from).collect()
+        Ok(skip_unreadable(&rows, escalation_from))
     }
 
-    pub async fn escalation_next_due(&self) -> Result<Option<UnixMillis>> {
+    /// When the next step is due that was not at a moment.
+    pub async fn escalation_next_due(&self, after_ms: UnixMillis) -> Result<Option<UnixMillis>> {
         Ok(sqlx::query_scalar(
             "SELECT min(e.due_ms) FROM escalations e JOIN alerts a ON a.id = e.alert_id
-             WHERE e.due_ms IS NOT NULL AND a.state = 'firing'",
+             WHERE e.due_ms > $1 AND a.state = 'firing'",
         )
+        .bind(after_ms)
         .fetch_one(&self.reader)
         .await?)
     }
@@ -88,8 +100,12 @@ impl ControlStore {
     /// In one transaction: where it stands, the messages, and the alert's history. False: something happened to it or to its
     /// alert since it was read, and nothing was done.
     pub async fn escalation_take(&self, taken: &StepTaken, now_ms: UnixMillis) -> Result<bool> {
+        self.with_ballast(|| self.try_take(taken, now_ms)).await
+    }
+
+    async fn try_take(&self, taken: &StepTaken, now_ms: UnixMillis) -> Result<bool> {
         let StepTaken { from, channels, next, actor, reason } = taken;
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let moved = sqlx::query(
             "UPDATE escalations SET step = $1, taken = $2, due_ms = $3, wait_ms = $4
              WHERE alert_id = $5 AND step = $6 AND taken = $7 AND due_ms = $8
@@ -106,6 +122,7 @@ impl ControlStore {
         .execute(&mut *tx)
         .await?;
         if moved.rows_affected() == 0 {
+            tx.rollback().await?;
             return Ok(false);
         }
         for channel in channels {

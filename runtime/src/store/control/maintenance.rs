@@ -5,12 +5,14 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::row_faults::skip_unreadable;
 use super::silences::matchers;
 use super::{ControlError, ControlStore, Result, exists, word};
 use crate::domain::{Maintenance, Matcher, Recurrence, UnixMillis};
 
-/// More is a mistake, and each is looked at with every alert.
-const MAX_WINDOWS: i64 = 1_000;
+/// Windows that are not over: each is compared with every alert. More is a mistake, and is refused, so that none is left aside
+/// when alerts are muted.
+const MAX_WINDOWS: i64 = 10_000;
 
 #[derive(Debug, Clone)]
 pub struct MaintenanceDraft {
@@ -43,9 +45,9 @@ impl From<&Recurrence> for WindowText {
             Recurrence::Once { starts_ms, ends_ms } => {
                 Self { starts_ms: Some(*starts_ms), ends_ms: Some(*ends_ms), ..Self::default() }
             }
-            Recurrence::Cron { text, zone, duration, .. } => Self {
+            Recurrence::Cron { text, schedule, duration } => Self {
                 cron: Some(text.clone()),
-                zone: Some(zone.name().to_owned()),
+                zone: Some(schedule.zone().name().to_owned()),
                 duration: Some(*duration),
                 ..Self::default()
             },
@@ -54,11 +56,21 @@ impl From<&Recurrence> for WindowText {
 }
 
 impl ControlStore {
-    /// `Exists` when there is one of that name.
+    /// `Exists` when there is one of that name, `Full` when there are too many that are not over.
     pub async fn maintenance_insert(&self, draft: MaintenanceDraft, now_ms: UnixMillis) -> Result<StoredMaintenance> {
         let window = &draft.window;
         let matchers: Vec<String> = window.matchers.iter().map(Matcher::to_string).collect();
         let text = WindowText::from(&window.recurrence);
+        let mut tx = self.begin_roomy_write().await?;
+        let open: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM maintenance_windows WHERE ends_ms IS NULL OR ends_ms > $1")
+                .bind(now_ms)
+                .fetch_one(&mut *tx)
+                .await?;
+        if open >= MAX_WINDOWS {
+            tx.rollback().await?;
+            return Err(ControlError::Full { what: "maintenance windows", limit: MAX_WINDOWS });
+        }
         let row = sqlx::query(
             "INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, cron, zone, duration_ms, author, comment,
                  created_ms)
@@ -74,24 +86,33 @@ impl ControlStore {
         .bind(&draft.author)
         .bind(&draft.comment)
         .bind(now_ms)
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *tx)
         .await
         .map_err(|source| exists(source, "maintenance window", &window.name))?;
-        maintenance_from(&row)
+        let stored = maintenance_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 
-    /// By name.
+    /// All of them, by name: those that are over too, until retention removes them.
     pub async fn maintenance_list(&self) -> Result<Vec<StoredMaintenance>> {
-        let rows = sqlx::query("SELECT * FROM maintenance_windows ORDER BY name LIMIT $1")
-            .bind(MAX_WINDOWS)
+        let rows = sqlx::query("SELECT * FROM maintenance_windows ORDER BY name").fetch_all(&self.reader).await?;
+        Ok(skip_unreadable(&rows, maintenance_from))
+    }
+
+    /// Those that may be open at some time after a moment, by name. There are at most [`MAX_WINDOWS`] that are not over.
+    pub async fn maintenance_open_after(&self, moment_ms: UnixMillis) -> Result<Vec<StoredMaintenance>> {
+        let rows = sqlx::query("SELECT * FROM maintenance_windows WHERE ends_ms IS NULL OR ends_ms > $1 ORDER BY name")
+            .bind(moment_ms)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(maintenance_from).collect()
+        Ok(self.readable("maintenance window", &rows, maintenance_from))
     }
 
     pub async fn maintenance_delete(&self, name: &str) -> Result<()> {
-        let gone =
-            sqlx::query("DELETE FROM maintenance_windows WHERE name = $1").bind(name).execute(&self.writer).await?;
+        let mut tx = self.begin_write().await?;
+        let gone = sqlx::query("DELETE FROM maintenance_windows WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        tx.commit().await?;
         match gone.rows_affected() {
             0 => Err(ControlError::NotFound { what: "maintenance window", name: name.to_owned() }),
             _ => Ok(()),

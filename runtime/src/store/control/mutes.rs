@@ -1,5 +1,7 @@
 //! Alerts fall silent and are heard again, and people are told in time when a silence ends.
 
+use sqlx::SqliteConnection;
+
 use super::alert_groups::note_change;
 use super::alerts::alert_from;
 use super::transition::{EventDraft, append_event};
@@ -7,29 +9,20 @@ use super::{ControlStore, Result, escalations};
 use crate::domain::{Alert, AlertEvent, AlertId, AlertState, MuteChange, UnixMillis};
 
 impl ControlStore {
-    /// In one transaction with its event. None when the alert is no longer in the state that the change starts from.
-    pub async fn alert_mute(&self, change: MuteChange) -> Result<Option<(Alert, AlertEvent)>> {
-        let mut tx = self.writer.begin().await?;
-        let to = change.to();
-        let row = sqlx::query(
-            "UPDATE alerts SET state = $1, suppressed_by = $2, updated_ms = $3 WHERE id = $4 AND state = $5 RETURNING *",
-        )
-        .bind(to.as_str())
-        .bind(&change.suppressed_by)
-        .bind(change.ts_ms)
-        .bind(change.alert.0)
-        .bind(change.from.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let alert = alert_from(&row)?;
-        let MuteChange { from, actor, reason, ts_ms, .. } = change;
-        let event = EventDraft { ts_ms, from: Some(from), to, actor, reason };
-        note_change(&mut tx, alert.id, &event, false).await?;
-        escalations::note_change(&mut tx, alert.id, &event).await?;
-        let event = append_event(&mut tx, alert.id, event).await?;
+    /// In one transaction, each with its event. Returns what was changed: not the alerts that are no longer in the state that
+    /// their change starts from.
+    pub async fn alert_mute(&self, changes: Vec<MuteChange>) -> Result<Vec<(Alert, AlertEvent)>> {
+        self.with_ballast(|| self.try_mute(changes.clone())).await
+    }
+
+    async fn try_mute(&self, changes: Vec<MuteChange>) -> Result<Vec<(Alert, AlertEvent)>> {
+        let mut tx = self.begin_write().await?;
+        let mut changed = Vec::with_capacity(changes.len());
+        for change in changes {
+            changed.extend(mute(&mut tx, change).await?);
+        }
         tx.commit().await?;
-        Ok(Some((alert, event)))
+        Ok(changed)
     }
 
     /// Notes in the history of each of these alerts that the silence which mutes them ends soon. False when that was done
@@ -41,13 +34,14 @@ impl ControlStore {
         reason: &str,
         now_ms: UnixMillis,
     ) -> Result<bool> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let noted = sqlx::query("UPDATE silences SET noticed_ms = $1 WHERE id = $2 AND noticed_ms IS NULL")
             .bind(now_ms)
             .bind(silence)
             .execute(&mut *tx)
             .await?;
         if noted.rows_affected() == 0 {
+            tx.rollback().await?;
             return Ok(false);
         }
         for alert in alerts {
@@ -59,4 +53,26 @@ impl ControlStore {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+async fn mute(tx: &mut SqliteConnection, change: MuteChange) -> Result<Option<(Alert, AlertEvent)>> {
+    let to = change.to();
+    let row = sqlx::query(
+        "UPDATE alerts SET state = $1, suppressed_by = $2, updated_ms = $3 WHERE id = $4 AND state = $5 RETURNING *",
+    )
+    .bind(to.as_str())
+    .bind(&change.suppressed_by)
+    .bind(change.ts_ms)
+    .bind(change.alert.0)
+    .bind(change.from.as_str())
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let alert = alert_from(&row)?;
+    let MuteChange { from, actor, reason, ts_ms, .. } = change;
+    let event = EventDraft { ts_ms, from: Some(from), to, actor, reason };
+    note_change(tx, alert.id, &event, false).await?;
+    escalations::note_change(tx, alert.id, &event).await?;
+    let event = append_event(tx, alert.id, event).await?;
+    Ok(Some((alert, event)))
 }

@@ -1,6 +1,8 @@
 //! The outbox: notifications and the attempts to deliver them. A message waits for every earlier one of the same group and
 //! channel, so nobody reads "resolved" before "firing".
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -80,61 +82,43 @@ impl AfterAttempt {
     }
 }
 
-/// The first waiting one of its group and channel. A digest tells of many groups: it waits for everything before it on its
-/// channel, and everything behind it waits for it.
-macro_rules! first_in_line {
-    () => {
-        "n.state = 'waiting' AND NOT EXISTS (
-             SELECT 1 FROM notifications e
-             WHERE e.group_key = n.group_key AND e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id)
-         AND NOT EXISTS (
-             SELECT 1 FROM notifications e
-             WHERE e.channel = n.channel AND e.state = 'waiting' AND e.reason = 'digest' AND e.id < n.id)
-         AND (n.reason <> 'digest' OR NOT EXISTS (
-             SELECT 1 FROM notifications e WHERE e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id))"
-    };
+/// A message that may be attempted, without what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueNotification {
+    pub id: i64,
+    pub channel: ChannelId,
+    pub group_key: String,
+    pub reason: NotificationReason,
+    pub next_attempt_ms: UnixMillis,
 }
 
 impl ControlStore {
     /// A message that no group asked for: an escalation, a test, a sign of life. Due at once. `Exists` when its idempotency
     /// key was used before.
     pub async fn notification_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
-        let mut tx = self.writer.begin().await?;
+        self.with_ballast(|| self.try_queue(draft.clone(), now_ms)).await
+    }
+
+    async fn try_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
+        let mut tx = self.begin_write().await?;
         let notification = queue(&mut tx, now_ms, draft).await?;
         tx.commit().await?;
         Ok(notification)
     }
 
-    /// A message in a steady rhythm: not made while one before it of the same group still waits, and those that were made before
-    /// a moment and are done with go. False: not made.
-    pub async fn notification_queue_alone(
-        &self,
-        draft: NotificationDraft,
-        now_ms: UnixMillis,
-        kept_since_ms: UnixMillis,
-    ) -> Result<bool> {
-        let mut tx = self.writer.begin().await?;
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM notifications WHERE group_key = $1 AND channel = $2 AND state = 'waiting'",
+    /// A message in a steady rhythm: not made while one before it of the same group still waits. False: not made.
+    pub async fn notification_queue_alone(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<bool> {
+        let mut tx = self.begin_write().await?;
+        let waiting: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM notifications WHERE group_key = $1 AND channel = $2 AND state = 'waiting')",
         )
         .bind(&draft.group_key)
         .bind(&draft.channel.0)
         .fetch_one(&mut *tx)
         .await?;
-        if waiting > 0 {
+        if waiting {
+            tx.rollback().await?;
             return Ok(false);
-        }
-        for query in [
-            "DELETE FROM notification_attempts WHERE notification_id IN (
-                 SELECT id FROM notifications WHERE group_key = $1 AND reason = $2 AND created_ms < $3)",
-            "DELETE FROM notifications WHERE group_key = $1 AND reason = $2 AND created_ms < $3",
-        ] {
-            sqlx::query(query)
-                .bind(&draft.group_key)
-                .bind(draft.reason.as_str())
-                .bind(kept_since_ms)
-                .execute(&mut *tx)
-                .await?;
         }
         queue(&mut tx, now_ms, draft).await?;
         tx.commit().await?;
@@ -142,45 +126,59 @@ impl ControlStore {
     }
 
     /// What may be attempted now, longest due first.
-    pub async fn notification_due(&self, now_ms: UnixMillis, limit: u32) -> Result<Vec<Notification>> {
+    pub async fn notification_due(&self, now_ms: UnixMillis, limit: u32) -> Result<Vec<DueNotification>> {
         self.notification_due_after(now_ms, (UnixMillis::MIN, 0), limit).await
     }
 
-    /// The page of it behind one that was next due at a moment and has an id.
+    /// The page of it behind one that was next due at a moment and has an id. Each is the first waiting one of its group and
+    /// channel. A digest is about many groups: it waits for everything before it on its channel, and everything behind
+    /// it waits for it.
     pub async fn notification_due_after(
         &self,
         now_ms: UnixMillis,
         after: (UnixMillis, i64),
         limit: u32,
-    ) -> Result<Vec<Notification>> {
-        let rows = sqlx::query(concat!(
-            "SELECT n.* FROM notifications n
-             WHERE n.next_attempt_ms <= $1 AND (n.next_attempt_ms, n.id) > ($2, $3) AND ",
-            first_in_line!(),
-            " ORDER BY n.next_attempt_ms, n.id LIMIT $4"
-        ))
+    ) -> Result<Vec<DueNotification>> {
+        let rows = sqlx::query(
+            "SELECT n.id, n.channel, n.group_key, n.reason, n.next_attempt_ms FROM notifications n
+             WHERE n.state = 'waiting' AND n.next_attempt_ms <= $1 AND (n.next_attempt_ms, n.id) > ($2, $3)
+                 AND NOT EXISTS (
+                     SELECT 1 FROM notifications e
+                     WHERE e.group_key = n.group_key AND e.channel = n.channel AND e.state = 'waiting'
+                         AND e.id < n.id)
+                 AND NOT EXISTS (
+                     SELECT 1 FROM notifications e INDEXED BY notifications_digest
+                     WHERE e.channel = n.channel AND e.state = 'waiting' AND e.reason = 'digest' AND e.id < n.id)
+                 AND (n.reason <> 'digest' OR NOT EXISTS (
+                     SELECT 1 FROM notifications e
+                     WHERE e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id))
+             ORDER BY n.next_attempt_ms, n.id LIMIT $4",
+        )
         .bind(now_ms)
         .bind(after.0)
         .bind(after.1)
         .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(notification_from).collect()
+        rows.iter().map(due_from).collect()
     }
 
     /// When the next one may be attempted; in the past when one is due.
     pub async fn notification_next_due(&self) -> Result<Option<UnixMillis>> {
-        Ok(sqlx::query_scalar(concat!("SELECT min(n.next_attempt_ms) FROM notifications n WHERE ", first_in_line!()))
-            .fetch_one(&self.reader)
-            .await?)
+        let next = self.notification_due(UnixMillis::MAX, 1).await?;
+        Ok(next.first().map(|next| next.next_attempt_ms))
     }
 
     /// Records an attempt and what comes of it, in one transaction. `Conflict` when the notification no longer waits.
     pub async fn notification_attempt(&self, id: i64, attempt: &Attempt, after: AfterAttempt) -> Result<Notification> {
+        self.with_ballast(|| self.try_attempt(id, attempt, after.clone())).await
+    }
+
+    async fn try_attempt(&self, id: i64, attempt: &Attempt, after: AfterAttempt) -> Result<Notification> {
         let AfterAttempt { state, next_attempt_ms, reference, fallback } = after;
         let answer = cut(&attempt.answer);
         let finished_ms = attempt.started_ms + i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "UPDATE notifications SET attempts = attempts + 1, state = $1, next_attempt_ms = $2, delivered_ms = $3,
                  last_error = $4, reference = $6
@@ -242,43 +240,72 @@ impl ControlStore {
 
     /// Newest first.
     pub async fn notification_list(&self, filter: &NotificationFilter) -> Result<Vec<Notification>> {
-        let rows = sqlx::query(
-            "SELECT n.* FROM notifications n
-             WHERE ($1 IS NULL OR n.state = $1) AND n.id < $4
-                 AND (($2 IS NULL AND $3 IS NULL) OR EXISTS (
-                     SELECT 1 FROM notification_alerts l JOIN alerts a ON a.id = l.alert_id
-                     WHERE l.notification_id = n.id AND ($2 IS NULL OR a.id = $2) AND ($3 IS NULL OR a.service = $3)))
-             ORDER BY n.id DESC LIMIT $5",
-        )
-        .bind(filter.state.map(NotificationState::as_str))
-        .bind(filter.alert.map(|alert| alert.0))
-        .bind(filter.service.as_deref())
-        .bind(filter.before.unwrap_or(i64::MAX))
-        .bind(page(filter.limit))
-        .fetch_all(&self.reader)
-        .await?;
+        // One text for each set of columns: a text for all of them would leave every index aside.
+        let query = match (filter.alert, &filter.service, filter.state) {
+            (Some(_), ..) => {
+                "SELECT n.* FROM notification_alerts l CROSS JOIN notifications n ON n.id = l.notification_id
+                 WHERE l.alert_id = $3 AND l.notification_id < $1 AND ($2 IS NULL OR n.state = $2)
+                     AND ($4 IS NULL OR EXISTS (SELECT 1 FROM alerts WHERE id = $3 AND service = $4))
+                 ORDER BY l.notification_id DESC LIMIT $5"
+            }
+            (None, Some(_), _) => {
+                "SELECT * FROM notifications WHERE id < $1 AND ($2 IS NULL OR +state = $2) AND $3 IS NULL AND id IN (
+                     SELECT l.notification_id FROM alerts a CROSS JOIN notification_alerts l ON l.alert_id = a.id
+                     WHERE a.service = $4)
+                 ORDER BY id DESC LIMIT $5"
+            }
+            (None, None, None) => {
+                "SELECT * FROM notifications WHERE id < $1 AND $2 IS NULL AND $3 IS NULL AND $4 IS NULL
+                 ORDER BY id DESC LIMIT $5"
+            }
+            (None, None, Some(NotificationState::Waiting)) => {
+                "SELECT * FROM notifications INDEXED BY notifications_waiting
+                 WHERE state = 'waiting' AND id < $1 AND $2 IS NOT NULL AND $3 IS NULL AND $4 IS NULL
+                 ORDER BY id DESC LIMIT $5"
+            }
+            (None, None, Some(_)) => {
+                "SELECT * FROM notifications
+                 WHERE state <> 'waiting' AND state = $2 AND id < $1 AND $3 IS NULL AND $4 IS NULL
+                 ORDER BY id DESC LIMIT $5"
+            }
+        };
+        let rows = sqlx::query(query)
+            .bind(filter.before.unwrap_or(i64::MAX))
+            .bind(filter.state.map(NotificationState::as_str))
+            .bind(filter.alert.map(|alert| alert.0))
+            .bind(filter.service.as_deref())
+            .bind(page(filter.limit))
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(notification_from).collect()
     }
 
-    /// Oldest first.
+    /// Of one notification, oldest first.
     pub async fn notification_attempts(&self, id: i64) -> Result<Vec<Attempt>> {
+        Ok(self.notification_attempts_of(&[id]).await?.remove(&id).unwrap_or_default())
+    }
+
+    /// Of each of a page of notifications, oldest first.
+    pub async fn notification_attempts_of(&self, ids: &[i64]) -> Result<HashMap<i64, Vec<Attempt>>> {
         let rows = sqlx::query(
-            "SELECT started_ms, duration_ms, outcome, answer FROM notification_attempts
-             WHERE notification_id = $1 ORDER BY number",
+            "SELECT a.notification_id, a.started_ms, a.duration_ms, a.outcome, a.answer
+             FROM json_each($1) AS wanted CROSS JOIN notification_attempts a ON a.notification_id = wanted.value
+             ORDER BY wanted.key, a.number",
         )
-        .bind(id)
+        .bind(serde_json::to_string(ids).expect("a list of numbers"))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Attempt {
-                    started_ms: row.try_get("started_ms")?,
-                    duration_ms: row.try_get::<i64, _>("duration_ms")?.unsigned_abs(),
-                    outcome: word(row, "outcome", "attempt of notification", id, AttemptOutcome::parse)?,
-                    answer: row.try_get("answer")?,
-                })
-            })
-            .collect()
+        let mut attempts: HashMap<i64, Vec<Attempt>> = HashMap::new();
+        for row in &rows {
+            let id: i64 = row.try_get("notification_id")?;
+            attempts.entry(id).or_default().push(Attempt {
+                started_ms: row.try_get("started_ms")?,
+                duration_ms: row.try_get::<i64, _>("duration_ms")?.unsigned_abs(),
+                outcome: word(row, "outcome", "attempt of notification", id, AttemptOutcome::parse)?,
+                answer: row.try_get("answer")?,
+            });
+        }
+        Ok(attempts)
     }
 }
 
@@ -336,6 +363,17 @@ pub(super) async fn queue(
         digest: None,
         alerts,
         omitted,
+    })
+}
+
+fn due_from(row: &SqliteRow) -> Result<DueNotification> {
+    let id: i64 = row.try_get("id")?;
+    Ok(DueNotification {
+        id,
+        channel: ChannelId(row.try_get("channel")?),
+        group_key: row.try_get("group_key")?,
+        reason: word(row, "reason", "notification", id, NotificationReason::parse)?,
+        next_attempt_ms: row.try_get("next_attempt_ms")?,
     })
 }
 

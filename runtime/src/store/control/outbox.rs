@@ -1,7 +1,7 @@
 //! What becomes of messages beside their attempts: several become one, and what was given up is put back.
 
 use super::notifications::{notification_from, queue};
-use super::{ControlError, ControlStore, Result, alert_groups};
+use super::{ControlError, ControlStore, Result, alert_groups, resend};
 use crate::domain::{
     ChannelId, Notification, NotificationReason, NotificationState, NotificationStatus, Told, UnixMillis, digest,
 };
@@ -62,7 +62,7 @@ impl ControlStore {
         idempotency_key: String,
         now_ms: UnixMillis,
     ) -> Result<Option<Notification>> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let rows = sqlx::query(
             "SELECT * FROM notifications WHERE state = 'waiting' AND channel = $1 AND reason NOT IN ($2, $3)
              ORDER BY id LIMIT $4",
@@ -76,6 +76,7 @@ impl ControlStore {
         let waiting = rows.iter().map(notification_from).collect::<Result<Vec<Notification>>>()?;
         let held: Vec<Notification> = waiting.into_iter().filter(|message| !except.contains(&message.id)).collect();
         if held.len() < 2 {
+            tx.rollback().await?;
             return Ok(None);
         }
         let message = queue(&mut tx, now_ms, digest(channel, &held, idempotency_key)).await?;
@@ -91,10 +92,10 @@ impl ControlStore {
         Ok(Some(message))
     }
 
-    /// Puts a message back that was given up: due at once, under the same idempotency key. `Conflict` when it is in another
-    /// state.
+    /// Puts a message back that was given up: due at once, under the same idempotency key, but for what has ended since: see
+    /// [`resend::as_of_now`]. `Conflict` when it is in another state.
     pub async fn notification_resend(&self, id: i64, now_ms: UnixMillis) -> Result<Notification> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "UPDATE notifications SET state = 'waiting', next_attempt_ms = $1, resent_ms = $1
              WHERE id = $2 AND state = 'dead' RETURNING *",
@@ -119,7 +120,7 @@ impl ControlStore {
                 },
             });
         };
-        let notification = notification_from(&row)?;
+        let notification = resend::as_of_now(&mut tx, notification_from(&row)?).await?;
         // Whoever reads it now has to be told of the end as well.
         if notification.status == NotificationStatus::Firing {
             alert_groups::told_change(&mut tx, &notification, Told::Refused, Told::Firing).await?;

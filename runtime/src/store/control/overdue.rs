@@ -5,13 +5,13 @@ use sqlx::sqlite::SqliteRow;
 
 use super::transition::{EventDraft, append_event};
 use super::{ControlError, ControlStore, Result, page, word};
-use crate::domain::{AlertEvent, AlertId, AlertState, UnixMillis};
+use crate::domain::{AlertEvent, AlertId, AlertState, ChannelId, UnixMillis};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OverdueKind {
     /// A group that nobody looked at when its moment had come.
     Group,
-    /// A message that is due and was not attempted, or waits behind others without any attempt.
+    /// A message that is due, is the first of its group and channel, and was not attempted.
     Notification,
     /// A step of an escalation that was not taken.
     Escalation,
@@ -41,12 +41,23 @@ pub struct Overdue {
 }
 
 impl ControlStore {
-    /// What was due before one moment, and messages without any attempt that were made before another; the longest due of each
-    /// kind first.
+    /// Channels with messages that were due before a moment.
+    pub async fn overdue_channels(&self, due_before_ms: UnixMillis) -> Result<Vec<ChannelId>> {
+        let channels: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT channel FROM notifications WHERE state = 'waiting' AND next_attempt_ms < $1",
+        )
+        .bind(due_before_ms)
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(channels.into_iter().map(ChannelId).collect())
+    }
+
+    /// What was due before a moment, the longest due of each kind first, without the messages of some channels. A message that
+    /// waits behind another one is not due.
     pub async fn overdue_list(
         &self,
         due_before_ms: UnixMillis,
-        made_before_ms: UnixMillis,
+        except: &[ChannelId],
         limit: u32,
     ) -> Result<Vec<Overdue>> {
         const GROUPS: &str = "SELECT g.id, g.channel AS name, g.flush_at_ms AS due,
@@ -57,23 +68,24 @@ impl ControlStore {
                 (SELECT group_concat(alert_id) FROM (SELECT l.alert_id FROM notification_alerts l
                     WHERE l.notification_id = n.id ORDER BY l.alert_id LIMIT 100)) AS alerts
              FROM notifications n
-             WHERE n.state = 'waiting' AND n.next_attempt_ms < $1 AND (
-                 (n.attempts = 0 AND n.created_ms < $2) OR NOT EXISTS (
-                     SELECT 1 FROM notifications e WHERE e.group_key = n.group_key AND e.channel = n.channel
-                         AND e.state = 'waiting' AND e.id < n.id))
+             WHERE n.state = 'waiting' AND n.next_attempt_ms < $1 AND n.channel NOT IN (SELECT value FROM json_each($2))
+                 AND NOT EXISTS (SELECT 1 FROM notifications e WHERE e.group_key = n.group_key AND e.channel = n.channel
+                     AND e.state = 'waiting' AND e.id < n.id)
+                 AND NOT EXISTS (SELECT 1 FROM notifications e WHERE e.channel = n.channel
+                     AND e.state = 'waiting' AND e.reason = 'digest' AND e.id < n.id)
+                 AND (n.reason <> 'digest' OR NOT EXISTS (SELECT 1 FROM notifications e WHERE e.channel = n.channel
+                     AND e.state = 'waiting' AND e.id < n.id))
              ORDER BY n.next_attempt_ms LIMIT $3";
         const ESCALATIONS: &str = "SELECT e.alert_id AS id, e.policy AS name, e.due_ms AS due,
                 CAST(e.alert_id AS TEXT) AS alerts
              FROM escalations e JOIN alerts a ON a.id = e.alert_id
              WHERE a.state = 'firing' AND e.due_ms < $1 AND $2 IS NOT NULL ORDER BY e.due_ms LIMIT $3";
+        let except: Vec<&str> = except.iter().map(|channel| channel.0.as_str()).collect();
+        let except = serde_json::to_string(&except).expect("a list of texts");
         let mut found = Vec::new();
         for (kind, query) in OverdueKind::ALL.into_iter().zip([GROUPS, NOTIFICATIONS, ESCALATIONS]) {
-            let rows = sqlx::query(query)
-                .bind(due_before_ms)
-                .bind(made_before_ms)
-                .bind(page(limit))
-                .fetch_all(&self.reader)
-                .await?;
+            let rows =
+                sqlx::query(query).bind(due_before_ms).bind(&except).bind(page(limit)).fetch_all(&self.reader).await?;
             for row in &rows {
                 found.push(overdue_from(kind, row)?);
             }
@@ -89,7 +101,7 @@ impl ControlStore {
         reason: &str,
         now_ms: UnixMillis,
     ) -> Result<AlertEvent> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query("SELECT state FROM alerts WHERE id = $1").bind(alert.0).fetch_optional(&mut *tx).await?;
         let row = row.ok_or_else(|| ControlError::NotFound { what: "alert", name: alert.0.to_string() })?;
         let state = word(&row, "state", "alert", alert.0, AlertState::parse)?;

@@ -19,6 +19,7 @@ pub struct StoredPolicy {
 impl ControlStore {
     /// In place of the one before. It must hold no secret: it is stored as it is.
     pub async fn plugin_policy_put(&self, name: &str, policy: &Value, by: &str) -> Result<()> {
+        let mut tx = self.begin_roomy_write().await?;
         sqlx::query(
             "INSERT INTO plugin_policies (name, policy, updated_ms, updated_by) VALUES ($1, $2, $3, $4)
              ON CONFLICT (name) DO UPDATE SET policy = excluded.policy, updated_ms = excluded.updated_ms,
@@ -28,15 +29,16 @@ impl ControlStore {
         .bind(policy.to_string())
         .bind(now_ms())
         .bind(by)
-        .execute(&self.writer)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        tx.commit().await
     }
 
     /// False: there was none.
     pub async fn plugin_policy_delete(&self, name: &str) -> Result<bool> {
-        let deleted =
-            sqlx::query("DELETE FROM plugin_policies WHERE name = $1").bind(name).execute(&self.writer).await?;
+        let mut tx = self.begin_write().await?;
+        let deleted = sqlx::query("DELETE FROM plugin_policies WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        tx.commit().await?;
         Ok(deleted.rows_affected() > 0)
     }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Row, SqliteConnection};
 
-use super::{ControlError, ControlStore, Result, audit, word};
+use super::{ControlStore, Result, audit, word};
 use crate::domain::{
     PluginActivation, PluginChange, PluginKind, PluginRecord, PluginShadow, PluginStep, PluginVersion,
 };
@@ -67,7 +67,7 @@ impl ControlStore {
 
     /// All of it or nothing; on the disk when it returns.
     pub async fn plugin_change(&self, change: &PluginChange) -> Result<()> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_roomy_write().await?;
         let PluginChange { name, by, ts_ms, from, step } = change;
         let mut detail = json!({ "from": from });
         match step {
@@ -122,12 +122,12 @@ impl ControlStore {
             }
         }
         audit::append(&mut *tx, *ts_ms, by, &format!("plugin.{}", step.as_str()), name, &detail).await?;
-        tx.commit().await.map_err(|source| ControlError::Database { doing: "write", source })
+        tx.commit().await
     }
 }
 
 /// Installing the same component again changes nothing, unless its file was deleted meanwhile.
-async fn put(tx: &mut Transaction<'_, Sqlite>, version: &PluginVersion) -> Result<()> {
+async fn put(tx: &mut SqliteConnection, version: &PluginVersion) -> Result<()> {
     sqlx::query(
         "INSERT INTO plugin_versions (name, digest, kind, version, installed_ms, installed_by)
          VALUES ($1, $2, $3, $4, $5, $6)
@@ -141,13 +141,13 @@ async fn put(tx: &mut Transaction<'_, Sqlite>, version: &PluginVersion) -> Resul
     .bind(&version.version)
     .bind(version.installed_ms)
     .bind(&version.installed_by)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
 async fn activate(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut SqliteConnection,
     change: &PluginChange,
     digest: Option<&str>,
     is_bundled: bool,
@@ -161,13 +161,13 @@ async fn activate(
     .bind(is_bundled)
     .bind(change.ts_ms)
     .bind(&change.by)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
 /// What came with the program was active without anybody's decision: written down when it first gives way.
-async fn activate_before(tx: &mut Transaction<'_, Sqlite>, before: &PluginVersion) -> Result<()> {
+async fn activate_before(tx: &mut SqliteConnection, before: &PluginVersion) -> Result<()> {
     sqlx::query(
         "INSERT INTO plugin_activations (name, digest, bundled, activated_ms, activated_by)
          SELECT $1, $2, TRUE, $3, $4 WHERE NOT EXISTS (
@@ -179,13 +179,13 @@ async fn activate_before(tx: &mut Transaction<'_, Sqlite>, before: &PluginVersio
     .bind(&before.digest)
     .bind(before.installed_ms)
     .bind(&before.installed_by)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
-async fn end_shadow(tx: &mut Transaction<'_, Sqlite>, name: &str) -> Result<()> {
-    sqlx::query("DELETE FROM plugin_shadows WHERE name = $1").bind(name).execute(&mut **tx).await?;
+async fn end_shadow(tx: &mut SqliteConnection, name: &str) -> Result<()> {
+    sqlx::query("DELETE FROM plugin_shadows WHERE name = $1").bind(name).execute(&mut *tx).await?;
     Ok(())
 }
 

@@ -12,6 +12,8 @@ pub enum MemoryChange {
     Judged { memory: RuleMemory, is_released: bool },
     /// A person resolved its alert.
     Held,
+    /// The rule is gone: one that comes back under the same key begins anew.
+    Forgotten,
 }
 
 impl MemoryChange {
@@ -23,17 +25,18 @@ impl MemoryChange {
 impl ControlStore {
     /// Keys of rules with their services, of one service or of all.
     pub async fn rule_memory_list(&self, service: Option<&str>) -> Result<Vec<(String, String, RuleMemory)>> {
-        let rows = sqlx::query("SELECT * FROM rule_memory WHERE $1 IS NULL OR service = $1 ORDER BY rule")
-            .bind(service)
-            .fetch_all(&self.reader)
-            .await?;
+        let query = match service {
+            Some(_) => "SELECT * FROM rule_memory WHERE service = $1 ORDER BY rule",
+            None => "SELECT * FROM rule_memory WHERE $1 IS NULL ORDER BY rule",
+        };
+        let rows = sqlx::query(query).bind(service).fetch_all(&self.reader).await?;
         rows.iter().map(|row| Ok((row.try_get("rule")?, row.try_get("service")?, memory_from(row)?))).collect()
     }
 
     pub async fn rule_memory_put(&self, rule: &str, service: &str, change: MemoryChange) -> Result<()> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_write().await?;
         put(&mut tx, rule, service, change).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }
 
@@ -50,6 +53,10 @@ pub(super) async fn put(tx: &mut SqliteConnection, rule: &str, service: &str, ch
             .bind(service)
             .execute(tx)
             .await?;
+            return Ok(());
+        }
+        MemoryChange::Forgotten => {
+            sqlx::query("DELETE FROM rule_memory WHERE rule = $1").bind(rule).execute(tx).await?;
             return Ok(());
         }
     };

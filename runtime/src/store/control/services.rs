@@ -39,13 +39,15 @@ impl ControlStore {
     pub async fn service_insert(&self, slug: &str, spec: &Value) -> Result<StoredService> {
         let now = now_ms();
         let sealed = self.keyring.seal(place(slug, 1), spec.to_string().as_bytes())?;
+        let mut tx = self.begin_roomy_write().await?;
         sqlx::query("INSERT INTO services (slug, sealed, revision, created_ms, updated_ms) VALUES ($1, $2, 1, $3, $3)")
             .bind(slug)
             .bind(sealed)
             .bind(now)
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await
             .map_err(|source| exists(source, WHAT, slug))?;
+        tx.commit().await?;
         Ok(StoredService { slug: slug.to_owned(), spec: spec.clone(), revision: 1, created_ms: now, updated_ms: now })
     }
 
@@ -56,7 +58,7 @@ impl ControlStore {
         spec: &Value,
         expected_revision: Option<i64>,
     ) -> Result<StoredService> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin_roomy_write().await?;
         let row = sqlx::query("SELECT revision, created_ms FROM services WHERE slug = $1")
             .bind(slug)
             .fetch_optional(&mut *tx)
@@ -90,8 +92,12 @@ impl ControlStore {
         })
     }
 
+    /// With what its rules remember: a service made again under the same slug begins anew.
     pub async fn service_delete(&self, slug: &str) -> Result<()> {
-        let done = sqlx::query("DELETE FROM services WHERE slug = $1").bind(slug).execute(&self.writer).await?;
+        let mut tx = self.begin_write().await?;
+        let done = sqlx::query("DELETE FROM services WHERE slug = $1").bind(slug).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM rule_memory WHERE service = $1").bind(slug).execute(&mut *tx).await?;
+        tx.commit().await?;
         if done.rows_affected() == 0 { Err(not_found(slug)) } else { Ok(()) }
     }
 }

@@ -6,6 +6,10 @@ use sqlx::sqlite::SqliteRow;
 use super::{ControlError, ControlStore, Result, page, word};
 use crate::domain::{Matcher, Silence, UnixMillis};
 
+/// Silences that have not ended: each is compared with every alert. More is a mistake, and is refused, so that none is left
+/// aside when alerts are muted.
+const MAX_SILENCES: i64 = 10_000;
+
 #[derive(Debug, Clone)]
 pub struct SilenceDraft {
     pub matchers: Vec<Matcher>,
@@ -24,7 +28,17 @@ pub struct StoredSilence {
 }
 
 impl ControlStore {
+    /// `Full` when too many have not ended.
     pub async fn silence_insert(&self, draft: SilenceDraft, now_ms: UnixMillis) -> Result<StoredSilence> {
+        let mut tx = self.begin_write().await?;
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM silences WHERE ends_ms > $1")
+            .bind(now_ms)
+            .fetch_one(&mut *tx)
+            .await?;
+        if open >= MAX_SILENCES {
+            tx.rollback().await?;
+            return Err(ControlError::Full { what: "silences", limit: MAX_SILENCES });
+        }
         let matchers: Vec<String> = draft.matchers.iter().map(Matcher::to_string).collect();
         let row = sqlx::query(
             "INSERT INTO silences (matchers, starts_ms, ends_ms, author, comment, created_ms)
@@ -36,20 +50,43 @@ impl ControlStore {
         .bind(&draft.author)
         .bind(&draft.comment)
         .bind(now_ms)
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *tx)
         .await?;
-        silence_from(&row)
+        let stored = silence_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 
-    /// Those that have not ended, and of a page the newest that have; newest first.
-    pub async fn silence_list(&self, ended_too: bool, now_ms: UnixMillis, limit: u32) -> Result<Vec<StoredSilence>> {
-        let rows = sqlx::query("SELECT * FROM silences WHERE ends_ms > $1 OR $2 ORDER BY id DESC LIMIT $3")
+    /// A page of those before an id, newest first: with those that have ended, or without.
+    pub async fn silence_page(
+        &self,
+        ended_too: bool,
+        now_ms: UnixMillis,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<StoredSilence>> {
+        let query = if ended_too {
+            "SELECT * FROM silences WHERE id < $1 AND $2 IS NOT NULL ORDER BY id DESC LIMIT $3"
+        } else {
+            "SELECT * FROM silences WHERE ends_ms > $2 AND id < $1 ORDER BY id DESC LIMIT $3"
+        };
+        let rows = sqlx::query(query)
+            .bind(before.unwrap_or(i64::MAX))
             .bind(now_ms)
-            .bind(ended_too)
             .bind(page(limit))
             .fetch_all(&self.reader)
             .await?;
         rows.iter().map(silence_from).collect()
+    }
+
+    /// Every silence that holds at some time after a moment, the first to end first. There are at most
+    /// [`MAX_SILENCES`] that have not ended.
+    pub async fn silence_ending_after(&self, moment_ms: UnixMillis) -> Result<Vec<StoredSilence>> {
+        let rows = sqlx::query("SELECT * FROM silences WHERE ends_ms > $1 ORDER BY ends_ms, id")
+            .bind(moment_ms)
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(self.readable("silence", &rows, silence_from))
     }
 
     pub async fn silence_get(&self, id: i64) -> Result<Option<StoredSilence>> {
@@ -59,6 +96,7 @@ impl ControlStore {
 
     /// Ends it now; fine if it has ended already. One that has not begun never will.
     pub async fn silence_expire(&self, id: i64, now_ms: UnixMillis) -> Result<StoredSilence> {
+        let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "UPDATE silences SET ends_ms = CASE WHEN ends_ms > $1 THEN $1 ELSE ends_ms END,
                  starts_ms = CASE WHEN starts_ms > $1 THEN $1 ELSE starts_ms END
@@ -66,10 +104,12 @@ impl ControlStore {
         )
         .bind(now_ms)
         .bind(id)
-        .fetch_optional(&self.writer)
+        .fetch_optional(&mut *tx)
         .await?;
         let row = row.ok_or_else(|| ControlError::NotFound { what: "silence", name: id.to_string() })?;
-        silence_from(&row)
+        let stored = silence_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
     }
 }
 

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use super::*;
 use crate::domain::{
@@ -244,6 +246,103 @@ async fn channels_are_replaced_only_when_they_changed() {
     assert!(store.channel_get(&ChannelId("none".to_owned())).await.unwrap().is_none());
 }
 
+fn hook(id: &str, url: &str) -> (ChannelId, std::sync::Arc<Channel>) {
+    let channel = Channel {
+        id: ChannelId(id.to_owned()),
+        name: id.to_owned(),
+        plugin: "webhook".to_owned(),
+        settings: json!({"url": url}),
+        origin: Origin::File,
+        options: Default::default(),
+    };
+    (channel.id.clone(), std::sync::Arc::new(channel))
+}
+
+#[tokio::test]
+async fn what_waits_for_a_channel_with_new_settings_is_due_at_once() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.channel_put(&hook("slack-1", "https://wrong").1).await.unwrap();
+    store.channel_put(&hook("gone", "https://gone").1).await.unwrap();
+    store.notification_queue(message("k1", vec![]), 1_000).await.unwrap();
+    let failed = AfterAttempt::new(NotificationState::Waiting, 600_000);
+    store.notification_attempt(1, &attempt(AttemptOutcome::Retry), failed).await.unwrap();
+    let same = [hook("slack-1", "https://wrong"), hook("never-used", "https://wrong")].into();
+    assert_eq!(store.channel_follow(&same, 2_000).await.unwrap(), ChannelsFollowed::default());
+    assert_eq!(store.notification_next_due().await.unwrap(), Some(600_000));
+    let mended = [hook("slack-1", "https://right")].into();
+    let followed = store.channel_follow(&mended, 2_000).await.unwrap();
+    assert_eq!((followed.changed.as_slice(), followed.hastened), ([ChannelId("slack-1".to_owned())].as_slice(), 1));
+    assert_eq!(store.notification_next_due().await.unwrap(), Some(2_000));
+    let settings = async |id: &str| {
+        store.channel_get(&ChannelId(id.to_owned())).await.unwrap().map(|channel| channel.settings["url"].clone())
+    };
+    assert_eq!(settings("slack-1").await, Some(json!("https://right")));
+    assert_eq!(settings("gone").await, Some(json!("https://gone")), "what was told of something is told of its end");
+    assert_eq!(settings("never-used").await, None);
+    assert_eq!(store.channel_follow(&mended, 3_000).await.unwrap(), ChannelsFollowed::default());
+}
+
+/// So it was kept before channels were known by their names and places: by a digest of the settings.
+#[tokio::test]
+async fn a_channel_that_is_known_by_another_id_takes_over_what_waits_and_what_is_open() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.channel_put(&hook("slack-1", "https://a").1).await.unwrap();
+    let firing = transition(None, None, AlertState::Firing, &["slack-1"]);
+    store.transition_commit(firing).await.unwrap();
+    let group = store.group_due(10_000, 10).await.unwrap().remove(0);
+    store.group_flush(&[told(&group, "firing")], 3_000).await.unwrap();
+    let delivered =
+        AfterAttempt { reference: Some("thread".to_owned()), ..AfterAttempt::new(NotificationState::Delivered, 0) };
+    store.notification_attempt(1, &attempt(AttemptOutcome::Delivered), delivered).await.unwrap();
+    let other = NotificationDraft { group_key: "other".to_owned(), ..message("waits", vec![]) };
+    store.notification_queue(other.clone(), 4_000).await.unwrap();
+    store.notification_queue(NotificationDraft { idempotency_key: "old".to_owned(), ..other }, 4_000).await.unwrap();
+    for id in [2, 3] {
+        let after = match id {
+            2 => AfterAttempt::new(NotificationState::Waiting, 9_000),
+            _ => AfterAttempt::new(NotificationState::Delivered, 0),
+        };
+        store.notification_attempt(id, &attempt(AttemptOutcome::Retry), after).await.unwrap();
+    }
+    let current = [hook("by-name", "https://a")].into();
+    let followed = store.channel_follow(&current, 5_000).await.unwrap();
+    assert_eq!(followed.moved, [(ChannelId("slack-1".to_owned()), ChannelId("by-name".to_owned()))]);
+    let channel = async |id| store.notification_get(id).await.unwrap().unwrap().channel.0;
+    assert_eq!([channel(1).await, channel(2).await, channel(3).await], ["by-name", "by-name", "slack-1"]);
+    assert!(store.channel_get(&ChannelId("slack-1".to_owned())).await.unwrap().is_none());
+    // The end of the alert goes to the same group, and refers to the message before it.
+    let resolved = transition(Some(AlertId(1)), Some(AlertState::Firing), AlertState::Resolved, &[]);
+    store.transition_commit(resolved).await.unwrap();
+    let group = store.group_due(10_000, 10).await.unwrap().remove(0);
+    assert_eq!((group.id, group.channel.0.as_str()), (1, "by-name"));
+    let mut end = told(&group, "resolved");
+    end.notifications[0].channel = group.channel.clone();
+    store.group_flush(&[end], 6_000).await.unwrap();
+    assert_eq!(store.notification_reference(4).await.unwrap().as_deref(), Some("thread"));
+    assert_eq!(store.channel_follow(&current, 7_000).await.unwrap(), ChannelsFollowed::default());
+}
+
+#[tokio::test]
+async fn an_alert_that_became_worse_goes_to_more_channels_and_to_none_twice() {
+    let store = Folder::new();
+    let store = store.open().await;
+    store.transition_commit(transition(None, None, AlertState::Firing, &["slack-1"])).await.unwrap();
+    let worse = transition(Some(AlertId(1)), Some(AlertState::Firing), AlertState::Firing, &["slack-1", "pager-1"]);
+    let groups = worse.groups.into_iter().map(|group| GroupDraft { key: "severity".to_owned(), ..group }).collect();
+    store.transition_commit(Transition { groups, ..worse }).await.unwrap();
+    let mut channels: Vec<String> = store
+        .group_list(10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|group| format!("{} {}", group.key, group.channel.0))
+        .collect();
+    channels.sort();
+    assert_eq!(channels, ["Service Down:shop-api slack-1", "severity pager-1"]);
+}
+
 #[tokio::test]
 async fn a_transition_is_all_or_nothing() {
     let store = Folder::new();
@@ -338,7 +437,8 @@ async fn what_was_told_before_there_were_groups_is_known_afterwards() {
     let store = folder.open().await;
     let due = store.notification_due(10, 10).await.unwrap();
     assert_eq!(due.iter().map(|row| (row.id, row.group_key.as_str())).collect::<Vec<_>>(), [(2, "Down:s1")]);
-    assert_eq!((due[0].alerts[0].id, &due[0].group_labels[1].1), (AlertId(1), &"s1".to_owned()));
+    let first = store.notification_get(2).await.unwrap().unwrap();
+    assert_eq!((first.alerts[0].id, &first.group_labels[1].1), (AlertId(1), &"s1".to_owned()));
     assert_eq!(store.notification_attempts(1).await.unwrap().len(), 1);
     let filter = NotificationFilter { service: Some("s2".to_owned()), limit: 10, ..NotificationFilter::default() };
     assert_eq!(store.notification_list(&filter).await.unwrap().len(), 2);
@@ -366,7 +466,7 @@ async fn a_decision_on_what_has_changed_meanwhile_is_not_taken() {
     let [now] = &store.group_due(3_000, 10).await.unwrap()[..] else { panic!("still due") };
     assert_eq!((now.members[0].alert.state, now.members[0].fired.state), (AlertState::Resolved, AlertState::Firing));
     assert_eq!(store.group_flush(&[told(now, "k1")], 3_000).await.unwrap(), 1);
-    assert_eq!(store.group_next_due().await.unwrap(), None);
+    assert_eq!(store.group_next_due(0).await.unwrap(), None);
     assert_eq!(count(&store, "alert_groups").await, 0, "a group ends with its last alert");
 }
 
@@ -465,7 +565,10 @@ async fn the_outbox_survives_a_restart() {
     let queued =
         store.notification_queue(message("k1", vec![groups[0].members[0].alert.clone()]), 3_000).await.unwrap();
     drop(store);
-    assert_eq!(folder.open().await.notification_due(3_000, 10).await.unwrap(), [queued]);
+    let store = folder.open().await;
+    let due = store.notification_due(3_000, 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), [queued.id]);
+    assert_eq!(store.notification_get(queued.id).await.unwrap(), Some(queued));
 }
 
 #[tokio::test]
@@ -523,16 +626,31 @@ async fn tokens_are_found_by_hash_and_take_their_sessions_along() {
     let store = store.open().await;
     assert_eq!(store.token_count().await.unwrap(), 0);
     let scopes = ["read".to_owned(), "admin".to_owned()];
-    let token = store.token_insert("first", &[7; 32], &scopes).await.unwrap();
-    assert_eq!(store.token_find(&[7; 32]).await.unwrap(), Some(token.clone()));
-    assert_eq!(store.token_find(&[8; 32]).await.unwrap(), None);
+    let far = crate::domain::now_ms() + 60_000;
+    let draft = TokenDraft {
+        name: "first",
+        hash: &[7; 32],
+        scopes: &scopes,
+        expires_ms: Some(far + 1),
+        origin: TokenOrigin::Environment,
+        created_by: "",
+    };
+    let token = store.token_insert(draft.clone()).await.unwrap();
+    let again = store.token_insert(TokenDraft { hash: &[9; 32], ..draft }).await.unwrap_err();
+    assert_eq!(again.to_string(), "token `first` exists already");
+    assert_eq!(store.token_find(&[7; 32], far).await.unwrap(), Some(token.clone()));
+    assert_eq!(store.token_find(&[7; 32], far + 1).await.unwrap(), None, "expired");
+    assert_eq!(store.token_find(&[8; 32], far).await.unwrap(), None);
+    store.token_used(&[(token.id, 5)].into()).await.unwrap();
+    assert_eq!(store.token_get(token.id).await.unwrap().unwrap().last_used_ms, Some(5));
+    let token = Token { last_used_ms: Some(5), ..token };
     assert_eq!((store.token_count().await.unwrap(), token.scopes.as_slice()), (1, scopes.as_slice()));
 
-    let far = crate::domain::now_ms() + 60_000;
     store.session_insert(&[1; 32], token.id, far).await.unwrap();
     assert_eq!(store.session_find(&[1; 32], far - 1).await.unwrap().unwrap().token, token);
     assert_eq!(store.session_find(&[1; 32], far).await.unwrap(), None, "ended");
-    assert!(store.token_delete(token.id).await.unwrap());
+    assert_eq!(store.token_delete_others(TokenOrigin::Environment, Some(&[7; 32])).await.unwrap(), [""; 0]);
+    assert_eq!(store.token_delete_others(TokenOrigin::Environment, None).await.unwrap(), ["first"]);
     assert_eq!(store.session_find(&[1; 32], far - 1).await.unwrap(), None);
 }
 
@@ -685,8 +803,9 @@ async fn an_alert_falls_silent_and_is_heard_again_with_a_history() {
         reason: "moving".to_owned(),
         ts_ms: 4_000,
     };
-    assert_eq!(store.alert_mute(change(AlertState::Suppressed, None)).await.unwrap(), None, "it is firing");
-    let (muted, event) = store.alert_mute(change(AlertState::Firing, Some("silence 1"))).await.unwrap().unwrap();
+    assert_eq!(store.alert_mute(vec![change(AlertState::Suppressed, None)]).await.unwrap(), [], "it is firing");
+    let mut changed = store.alert_mute(vec![change(AlertState::Firing, Some("silence 1"))]).await.unwrap();
+    let (muted, event) = changed.remove(0);
     assert_eq!((muted.state, muted.suppressed_by.as_deref()), (AlertState::Suppressed, Some("silence 1")));
     assert_eq!((event.actor.as_str(), event.to), ("ana", AlertState::Suppressed));
     // The engine, which has not heard of it, ends the alert all the same.
@@ -714,8 +833,12 @@ async fn silences_and_windows_survive_a_restart() {
     drop(store);
 
     let store = folder.open().await;
-    assert_eq!(store.silence_list(false, 8_999, 10).await.unwrap(), std::slice::from_ref(&silence));
-    assert_eq!(store.silence_list(false, 9_000, 10).await.unwrap(), []);
+    assert_eq!(store.silence_page(false, 8_999, None, 10).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_page(false, 9_000, None, 10).await.unwrap(), []);
+    assert_eq!(store.silence_page(true, 9_000, None, 10).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_page(true, 9_000, Some(silence.silence.id), 10).await.unwrap(), []);
+    assert_eq!(store.silence_ending_after(8_999).await.unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(store.silence_ending_after(9_000).await.unwrap(), []);
     assert!(store.silence_notice(silence.silence.id, &[], "ends", 8_000).await.unwrap());
     assert!(!store.silence_notice(silence.silence.id, &[], "ends", 8_001).await.unwrap(), "once");
     let expired = store.silence_expire(silence.silence.id, 5_000).await.unwrap();
@@ -727,4 +850,87 @@ async fn silences_and_windows_survive_a_restart() {
     assert_eq!(found.window.matchers, matchers());
     store.maintenance_delete("weekly").await.unwrap();
     assert!(matches!(store.maintenance_delete("weekly").await, Err(ControlError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_deleted_service_takes_along_what_its_rules_remember() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    for slug in ["shop-api", "mail"] {
+        store.service_insert(slug, &json!({})).await.unwrap();
+        store.rule_memory_put(&format!("{slug}/Down"), slug, MemoryChange::Held).await.unwrap();
+    }
+    store.service_delete("shop-api").await.unwrap();
+    let kept = store.rule_memory_list(None).await.unwrap();
+    assert_eq!(kept.iter().map(|(rule, ..)| rule.as_str()).collect::<Vec<_>>(), ["mail/Down"]);
+    assert_eq!(store.rule_memory_list(Some("mail")).await.unwrap(), kept);
+    store.rule_memory_put("mail/Down", "mail", MemoryChange::Forgotten).await.unwrap();
+    assert_eq!(store.rule_memory_list(None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn no_silence_and_no_window_is_left_aside_and_one_too_many_is_refused() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    for query in [
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+         INSERT INTO silences (matchers, starts_ms, ends_ms, author, comment, created_ms)
+         SELECT '[]', 0, 9000 + i, '', '', 0 FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+         INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, author, comment, created_ms)
+         SELECT 'w' || i, '[]', 0, 9000 + i, '', '', 0 FROM n",
+    ] {
+        let mut tx = store.begin_write().await.unwrap();
+        sqlx::query(query).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let draft = || SilenceDraft {
+        matchers: vec![],
+        starts_ms: 0,
+        ends_ms: 90_000,
+        author: String::new(),
+        comment: String::new(),
+    };
+    let recurrence = Recurrence::cron("0 2 * * SUN", "Europe/Berlin", Duration::from_secs(7_200)).unwrap();
+    let window = |name: &str| {
+        let window = Maintenance { name: name.to_owned(), matchers: vec![], recurrence: recurrence.clone() };
+        MaintenanceDraft { window, author: String::new(), comment: String::new() }
+    };
+    store.silence_insert(draft(), 9_000).await.unwrap();
+    store.maintenance_insert(window("weekly"), 9_000).await.unwrap();
+    assert_eq!(store.silence_ending_after(9_000).await.unwrap().len(), 10_000);
+    assert_eq!(store.maintenance_open_after(9_000).await.unwrap().len(), 10_000);
+    for refused in [
+        store.silence_insert(draft(), 9_000).await.map(|_| ()),
+        store.maintenance_insert(window("more"), 9_000).await.map(|_| ()),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, ControlError::Full { limit: 10_000, .. }), "{error}");
+        assert!(error.to_string().contains("10000"), "{error}");
+    }
+    // Those that are over make room.
+    store.silence_insert(draft(), 9_001).await.unwrap();
+    store.maintenance_insert(window("more"), 9_001).await.unwrap();
+    let ended = Retained::Windows;
+    let step = store.retention_step(ended, 9_003, (i64::MIN, 0), 100).await.unwrap();
+    assert_eq!((step.removed, step.next), (2, None));
+    assert_eq!(store.maintenance_list().await.unwrap().len(), 9_999);
+}
+
+#[tokio::test]
+async fn attempts_of_a_page_of_messages_are_read_together() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let (alert, _) = store.transition_commit(transition(None, None, AlertState::Firing, &[])).await.unwrap();
+    for key in ["k1", "k2", "k3"] {
+        store.notification_queue(message(key, vec![alert.clone()]), 1).await.unwrap();
+    }
+    for id in [1, 2, 1] {
+        let after = AfterAttempt::new(NotificationState::Waiting, 1);
+        store.notification_attempt(id, &attempt(AttemptOutcome::Retry), after).await.unwrap();
+    }
+    let attempts = store.notification_attempts_of(&[3, 2, 1]).await.unwrap();
+    let counts: std::collections::BTreeMap<i64, usize> =
+        attempts.into_iter().map(|(id, attempts)| (id, attempts.len())).collect();
+    assert_eq!(counts, [(1, 2), (2, 1)].into());
 }

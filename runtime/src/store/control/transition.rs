@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::escalations::{self, EscalationDraft};
 use super::rule_memory::{self, MemoryChange};
-use super::{ControlError, ControlStore, Result, alert_groups, exists};
+use super::{ControlError, Result, alert_groups, exists};
 use crate::domain::{Alert, AlertEvent, AlertId, AlertMarks, AlertState, GroupDraft, Severity, UnixMillis};
 
 /// The alert as it shall be. Without an id it is a new one.
@@ -72,34 +72,35 @@ pub struct Transition {
     pub escalation: Option<EscalationDraft>,
 }
 
-impl ControlStore {
-    /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
-    /// `Exists` when the rule has an open alert already.
-    pub async fn transition_commit(&self, transition: Transition) -> Result<(Alert, AlertEvent)> {
-        let Transition { alert, mut event, groups, is_news, memory, escalation } = transition;
-        let mut tx = self.writer.begin().await?;
-        let alert = match alert.id {
-            None => insert(&mut tx, alert).await?,
-            Some(id) => {
-                let alert = update(&mut tx, alert, id, &mut event).await?;
-                alert_groups::note_change(&mut tx, id, &event, is_news).await?;
-                escalations::note_change(&mut tx, id, &event).await?;
-                alert
-            }
-        };
-        if let Some(memory) = memory {
-            rule_memory::put(&mut tx, &alert.rule, &alert.service, memory).await?;
+/// Does one transition in a transaction that is under way. `Conflict` when the alert is no longer in the state that the event
+/// starts from, `Exists` when the rule has an open alert already.
+pub(super) async fn apply(tx: &mut SqliteConnection, transition: Transition) -> Result<(Alert, AlertEvent)> {
+    let Transition { alert, mut event, groups, is_news, memory, escalation } = transition;
+    let alert = match alert.id {
+        None => insert(tx, alert).await?,
+        Some(id) => {
+            let alert = update(tx, alert, id, &mut event).await?;
+            alert_groups::note_change(tx, id, &event, is_news).await?;
+            escalations::note_change(tx, id, &event).await?;
+            alert
         }
-        if let Some(escalation) = &escalation {
-            escalations::begin(&mut tx, alert.id, escalation, event.ts_ms).await?;
-        }
-        for group in &groups {
-            alert_groups::join(&mut tx, group, &alert).await?;
-        }
-        let event = append_event(&mut tx, alert.id, event).await?;
-        tx.commit().await?;
-        Ok((alert, event))
+    };
+    if let Some(memory) = memory {
+        rule_memory::put(tx, &alert.rule, &alert.service, memory).await?;
     }
+    if let Some(escalation) = &escalation {
+        escalations::begin(tx, alert.id, escalation, event.ts_ms).await?;
+    }
+    // A channel that is in a group with the alert already is told of it there.
+    let told = match groups.is_empty() {
+        true => Vec::new(),
+        false => alert_groups::channels_of(tx, alert.id).await?,
+    };
+    for group in groups.iter().filter(|group| !told.contains(&group.channel)) {
+        alert_groups::join(tx, group, &alert).await?;
+    }
+    let event = append_event(tx, alert.id, event).await?;
+    Ok((alert, event))
 }
 
 async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {

@@ -1,17 +1,21 @@
 //! The one DuckDB instance of the process. Everyone gets a connection from here, so that the instance can be closed and
 //! opened anew after a fatal error without ever having the file open twice.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use duckdb::{Config, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::damage::{self, Cause};
 use super::{ResultError, schema};
 use crate::store::lock::DataLock;
 
 /// Connections other than the writer's: pages, boards and user queries together.
-const READERS: u32 = 8;
+const READERS: u32 = 6;
+/// Connections that only alerting uses, so that it reads histories while all others are taken.
+pub const ALERTING_READERS: u32 = 2;
 /// Large sorts of user queries go to the disk, up to here.
 const MAX_SPILL: &str = "4GB";
 
@@ -21,7 +25,15 @@ pub(super) struct Database {
     /// None while it is being opened anew, or when that failed.
     base: Mutex<Option<Connection>>,
     readers: Arc<Semaphore>,
+    alerting: Arc<Semaphore>,
     _lock: DataLock,
+}
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReaderKind {
+    Shared,
+    Alerting,
 }
 
 /// A connection that the instance stays open for.
@@ -30,45 +42,165 @@ pub(super) struct Reader {
     _permit: OwnedSemaphorePermit,
 }
 
+/// The highest numbers in the store.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LastIds {
+    pub(super) observation: i64,
+    /// Of anything that has a run's id.
+    pub(super) run: i64,
+    pub(super) event: i64,
+}
+
+/// A store that was opened as far as that was possible.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) last: LastIds,
+    /// What the operator has to know, one line each.
+    pub(super) notices: Vec<String>,
+}
+
 impl Database {
-    pub(super) fn open(path: PathBuf, memory_limit: &str, lock: DataLock) -> Result<Self, ResultError> {
-        let base = open_file(&path, memory_limit)?;
-        let base = schema::migrate(base, &path, |path| open_file(path, memory_limit))?;
-        lock_down(&base).map_err(opening)?;
-        Ok(Self {
+    /// A damaged file is set aside for a new one. Where not even that can be made, the instance stays closed until
+    /// [`Self::reopen`] succeeds. An error means that this program must not touch the file.
+    pub(super) fn open(path: PathBuf, memory_limit: &str, lock: DataLock) -> Result<Opened, ResultError> {
+        let mut notices = Vec::new();
+        let opened = open_or_set_aside(&path, memory_limit, &mut notices)?;
+        let (base, last) = match opened {
+            Some((base, last)) => (Some(base), last),
+            None => (None, LastIds::default()),
+        };
+        let database = Self {
             path,
             memory_limit: memory_limit.to_owned(),
-            base: Mutex::new(Some(base)),
+            base: Mutex::new(base),
             readers: Arc::new(Semaphore::new(READERS as usize)),
+            alerting: Arc::new(Semaphore::new(ALERTING_READERS as usize)),
             _lock: lock,
-        })
+        };
+        Ok(Opened { database, last, notices })
     }
 
     /// For the writer. It must be dropped before [`Self::reopen`].
     pub(super) fn connect(&self) -> Result<Connection, ResultError> {
-        let base = self.base.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
         base.as_ref()
-            .ok_or(ResultError::Closed)?
+            .ok_or(ResultError::Unavailable)?
             .try_clone()
             .map_err(|source| ResultError::Database { doing: "connect to", source })
     }
 
     /// Waits for a free reader.
-    pub(super) async fn reader(self: &Arc<Self>) -> Result<Reader, ResultError> {
-        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| ResultError::Closed)?;
+    pub(super) async fn reader(self: &Arc<Self>, kind: ReaderKind) -> Result<Reader, ResultError> {
+        let readers = match kind {
+            ReaderKind::Shared => &self.readers,
+            ReaderKind::Alerting => &self.alerting,
+        };
+        let permit = Arc::clone(readers).acquire_owned().await.map_err(|_| ResultError::Closed)?;
         Ok(Reader { connection: self.connect()?, _permit: permit })
+    }
+
+    /// Has the next [`Self::reopen`] close the instance: after a fatal error it refuses everything. Readers that are under
+    /// way keep it open until they end.
+    pub(super) fn invalidate(&self) {
+        drop(self.base.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// After a fatal error DuckDB refuses everything until the instance is closed. Waits for the readers to finish.
     pub(super) async fn reopen(&self) -> Result<(), ResultError> {
         let _all = self.readers.acquire_many(READERS).await.map_err(|_| ResultError::Closed)?;
-        let mut base = self.base.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _alerting = self.alerting.acquire_many(ALERTING_READERS).await.map_err(|_| ResultError::Closed)?;
+        let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
         drop(base.take());
-        let opened = open_file(&self.path, &self.memory_limit)?;
-        lock_down(&opened).map_err(opening)?;
+        let (opened, _) = open_whole(&self.path, &self.memory_limit)?;
         *base = Some(opened);
         Ok(())
     }
+}
+
+/// None: it can't be opened now, and nothing is wrong with the file.
+fn open_or_set_aside(
+    path: &Path,
+    memory_limit: &str,
+    notices: &mut Vec<String>,
+) -> Result<Option<(Connection, LastIds)>, ResultError> {
+    let log = damage::log_of(path);
+    keep_private(path);
+    keep_private(&log);
+    // The log alone first: the file without it is the store as it was at the last checkpoint.
+    for suspect in [Some(log.as_path()), Some(path), None] {
+        let error = match open_whole(path, memory_limit) {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(error) => error,
+        };
+        let cause = damage::cause_of(&error);
+        let text = super::chain(&error);
+        let (Some(suspect), Cause::Damage) = (suspect, cause) else {
+            if cause == Cause::Refusal {
+                return Err(error);
+            }
+            tracing::error!(
+                error = text,
+                "the results store can't be opened; starting without history, results are spooled"
+            );
+            notices.push("the results store could not be opened at the start; the log says why".to_owned());
+            return Ok(None);
+        };
+        match damage::set_aside(suspect) {
+            Ok(None) => {}
+            Ok(Some(target)) => {
+                let what = if suspect == path {
+                    "the results store is damaged; history begins anew"
+                } else {
+                    "the write-ahead log of the results store is damaged; the last results are missing"
+                };
+                tracing::error!(error = text, set_aside = %target.display(), "{what}");
+                let name = target.file_name().unwrap_or_default().to_string_lossy();
+                notices.push(format!("{what}; set aside as `{name}`"));
+            }
+            Err(failed) => {
+                tracing::error!(error = text, %failed, file = %suspect.display(), "a damaged file of the results store can't be set aside; starting without history");
+                notices.push("the results store is damaged and could not be set aside; the log says why".to_owned());
+                return Ok(None);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A file that an earlier version left readable to others.
+fn keep_private(path: &Path) {
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        let kept = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+        if let Err(error) = kept {
+            tracing::warn!(%error, file = %path.display(), "others can read this file, and that can't be changed");
+        }
+    }
+}
+
+/// Up to date, locked down, and its newest rows readable.
+fn open_whole(path: &Path, memory_limit: &str) -> Result<(Connection, LastIds), ResultError> {
+    let open = || {
+        let base = open_file(path, memory_limit)?;
+        let base = schema::migrate(base, path, |path| open_file(path, memory_limit))?;
+        lock_down(&base).map_err(opening)?;
+        let last = last_ids(&base)?;
+        Ok((base, last))
+    };
+    // Bindings of the database panic on some errors of a damaged file.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or(Err(ResultError::Reader))
+}
+
+fn last_ids(connection: &Connection) -> Result<LastIds, ResultError> {
+    let max = |sql: &str| {
+        let found = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+        found.map(|max| max.unwrap_or(0)).map_err(|source| ResultError::Database { doing: "read", source })
+    };
+    let observation = max("SELECT max(run_id) FROM fact.observations")?;
+    let account = max("SELECT max(run_id) FROM fact.plugin_runs")?;
+    let delivery = max("SELECT max(run_id) FROM fact.events")?;
+    let event = max("SELECT max(id) FROM fact.events")?;
+    Ok(LastIds { observation, run: observation.max(account).max(delivery), event })
 }
 
 fn opening(source: duckdb::Error) -> ResultError {

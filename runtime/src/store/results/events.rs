@@ -17,14 +17,6 @@ pub struct EventFilter {
 }
 
 impl ResultStore {
-    /// The highest committed id: numbering goes on from here.
-    pub async fn event_last_id(&self) -> Result<Option<i64>, ResultError> {
-        self.read(|connection| {
-            connection.query_row("SELECT max(id) FROM fact.events", [], |row| row.get(0)).map_err(reading)
-        })
-        .await
-    }
-
     /// Newest first; the cursor is the id of the last one of the page before.
     pub async fn event_page(
         &self,

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::database::Reader;
+use super::database::{Reader, ReaderKind};
 use super::gate::{Admitted, Gate};
 use super::value::{cell, type_name};
 use super::{ResultError, ResultStore};
@@ -70,7 +70,8 @@ impl ResultStore {
             .await
             .map_err(|_| QueryError::Busy)?
             .map_err(|_| ResultError::Closed)?;
-        let reader = timeout_at(deadline, self.database.reader()).await.map_err(|_| QueryError::Busy)??;
+        let reader =
+            timeout_at(deadline, self.database.reader(ReaderKind::Shared)).await.map_err(|_| QueryError::Busy)??;
         let interrupt = reader.connection.interrupt_handle();
         let (gate, sql) = (Arc::clone(&self.gate), sql.to_owned());
         let work = tokio::task::spawn_blocking(move || {

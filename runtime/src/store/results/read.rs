@@ -2,9 +2,11 @@
 
 use duckdb::{Connection, Params, Row, params};
 
+use super::database::ReaderKind;
+use super::interrupt::interruptible;
 use super::rows::metrics_from_json;
 use super::{ResultError, ResultStore, rate_limits};
-use crate::domain::{ErrorKind, Failure, Observation, Phases, Status, UnixMillis, WEBHOOK};
+use crate::domain::{ErrorKind, Failure, Observation, Phases, Status, UnixMillis};
 
 /// No list is longer, whatever was asked for.
 pub(super) const MAX_ROWS: usize = 100_000;
@@ -24,43 +26,37 @@ macro_rules! select_observations {
 }
 
 impl ResultStore {
-    /// The highest committed run id of an observation or a plugin run: numbering goes on from here.
-    pub async fn observation_last_run_id(&self) -> Result<Option<i64>, ResultError> {
+    /// Id and moment of the copied alert event with the highest id.
+    pub async fn alert_event_last(&self) -> Result<Option<(i64, UnixMillis)>, ResultError> {
         self.read(|connection| {
-            connection
-                .query_row(
-                    "SELECT greatest((SELECT max(run_id) FROM fact.observations),
-                         (SELECT max(run_id) FROM fact.plugin_runs), (SELECT max(run_id) FROM fact.events))",
-                    [],
-                    |row| row.get(0),
-                )
-                .map_err(reading)
+            let sql = "SELECT event_id, epoch_ms(ts) FROM fact.alert_events ORDER BY event_id DESC, ts DESC LIMIT 1";
+            let mut statement = connection.prepare(sql).map_err(reading)?;
+            let mut rows = statement.query([]).map_err(reading)?;
+            match rows.next().map_err(reading)? {
+                Some(row) => Ok(Some((row.get(0).map_err(reading)?, row.get(1).map_err(reading)?))),
+                None => Ok(None),
+            }
         })
         .await
     }
 
-    pub async fn alert_event_last_id(&self) -> Result<Option<i64>, ResultError> {
-        self.read(|connection| {
-            connection.query_row("SELECT max(event_id) FROM fact.alert_events", [], |row| row.get(0)).map_err(reading)
-        })
-        .await
-    }
-
-    /// The last `limit` committed ones since then, oldest first, with what they were told of rate limits.
+    /// The last `limit` committed ones between two moments, oldest first, with what they were told of rate limits. For alerting.
     pub async fn observation_history(
         &self,
         service: &str,
-        since_ms: UnixMillis,
+        (since_ms, until_ms): (UnixMillis, UnixMillis),
         limit: usize,
     ) -> Result<Vec<Observation>, ResultError> {
         let service = service.to_owned();
-        self.read(move |connection| {
+        let until_ms = until_ms.min(FAR_MS);
+        self.read_as(ReaderKind::Alerting, move |connection| {
             let mut found = observations(
                 connection,
                 select_observations!(
-                    "WHERE service = ? AND ts >= make_timestamp(? * 1000) ORDER BY ts DESC, run_id DESC LIMIT ?"
+                    "WHERE service = ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000) \
+                     ORDER BY ts DESC, run_id DESC LIMIT ?"
                 ),
-                params![service, since_ms, limit.min(MAX_ROWS) as i64],
+                params![service, since_ms, until_ms, limit.min(MAX_ROWS) as i64],
             )?;
             found.reverse();
             if let Some(oldest) = found.first() {
@@ -134,34 +130,21 @@ impl ResultStore {
         .await
     }
 
-    /// The last reports of a webhook that were committed, oldest first. They are far between: a page of the service's
-    /// observations need not hold them.
-    pub async fn report_history(
-        &self,
-        service: &str,
-        webhook: &str,
-        limit: usize,
-    ) -> Result<Vec<Observation>, ResultError> {
-        let (service, webhook) = (service.to_owned(), webhook.to_owned());
-        self.read(move |connection| {
-            let mut found = observations(
-                connection,
-                select_observations!("WHERE service = ? AND probe = ? AND location = ? ORDER BY run_id DESC LIMIT ?"),
-                params![service, webhook, WEBHOOK, limit.min(MAX_ROWS) as i64],
-            )?;
-            found.reverse();
-            Ok(found)
-        })
-        .await
-    }
-
-    /// Runs `work` with a connection of its own, where blocking is allowed.
+    /// Runs `work` with a connection of its own, where blocking is allowed. Dropped before it is done, it interrupts its query.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, ResultError> + Send + 'static,
     ) -> Result<T, ResultError> {
-        let reader = self.database.reader().await?;
-        tokio::task::spawn_blocking(move || work(&reader.connection)).await.map_err(|_| ResultError::Reader)?
+        self.read_as(ReaderKind::Shared, work).await
+    }
+
+    pub(super) async fn read_as<T: Send + 'static>(
+        &self,
+        kind: ReaderKind,
+        work: impl FnOnce(&Connection) -> Result<T, ResultError> + Send + 'static,
+    ) -> Result<T, ResultError> {
+        let reader = self.database.reader(kind).await?;
+        interruptible(reader, work).await
     }
 }
 
@@ -169,7 +152,13 @@ pub(super) fn reading(source: duckdb::Error) -> ResultError {
     ResultError::Database { doing: "read", source }
 }
 
-fn observations(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Observation>, ResultError> {
+pub(super) use select_observations;
+
+pub(super) fn observations(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<Observation>, ResultError> {
     let mut statement = connection.prepare(sql).map_err(reading)?;
     let mut rows = statement.query(params).map_err(reading)?;
     let mut found = Vec::new();
@@ -179,7 +168,7 @@ fn observations(connection: &Connection, sql: &str, params: impl Params) -> Resu
     Ok(found)
 }
 
-fn observation_from(row: &Row<'_>) -> Result<Observation, ResultError> {
+pub(super) fn observation_from(row: &Row<'_>) -> Result<Observation, ResultError> {
     let run_id: i64 = row.get(17).map_err(reading)?;
     let micros = |index| row.get::<_, Option<u32>>(index).map(|value| value.map(u64::from)).map_err(reading);
     let text = |index| row.get::<_, String>(index).map_err(reading);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use duckdb::params;
 
+use super::database::ReaderKind;
 use super::read::{MAX_ROWS, reading};
 use super::{ResultError, ResultStore};
 use crate::domain::{LATENCY_BINS, RunGroup, Status, UnixMillis, fine_from_ms};
@@ -23,7 +24,7 @@ impl ResultStore {
     /// out. If they are too many, the newest.
     pub async fn observation_groups(&self, service: &str, span: GroupSpan) -> Result<Vec<RunGroup>, ResultError> {
         let service = service.to_owned();
-        self.read(move |connection| {
+        self.read_as(ReaderKind::Alerting, move |connection| {
             let sql = format!(
                 "WITH runs AS (
                      SELECT ts, probe, status,

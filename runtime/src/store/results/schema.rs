@@ -35,12 +35,15 @@ pub(super) fn migrate(
 ) -> Result<Connection, ResultError> {
     let steps = steps();
     let migrating = |source| ResultError::Database { doing: "migrate", source };
-    apply(&connection, "CREATE SCHEMA IF NOT EXISTS fact").map_err(migrating)?;
-    apply(
-        &connection,
-        "CREATE TABLE IF NOT EXISTS fact.schema_steps (step UINTEGER NOT NULL, applied TIMESTAMP NOT NULL)",
-    )
-    .map_err(migrating)?;
+    // A store that is up to date is not written to, so that the program starts on a full disk.
+    if !has_steps(&connection).map_err(migrating)? {
+        apply(&connection, "CREATE SCHEMA IF NOT EXISTS fact").map_err(migrating)?;
+        apply(
+            &connection,
+            "CREATE TABLE IF NOT EXISTS fact.schema_steps (step UINTEGER NOT NULL, applied TIMESTAMP NOT NULL)",
+        )
+        .map_err(migrating)?;
+    }
     let found: usize = connection
         .query_row("SELECT coalesce(max(step), 0) FROM fact.schema_steps", [], |row| row.get::<_, u32>(0))
         .map_err(migrating)? as usize;
@@ -59,6 +62,14 @@ pub(super) fn migrate(
         .map_err(migrating)?;
     }
     Ok(connection)
+}
+
+fn has_steps(connection: &Connection) -> Result<bool, duckdb::Error> {
+    connection.query_row(
+        "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = 'fact' AND table_name = 'schema_steps'",
+        [],
+        |row| row.get(0),
+    )
 }
 
 fn apply(connection: &Connection, statement: &str) -> Result<(), duckdb::Error> {

@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use super::database::ReaderKind;
+use super::part::{Part, Work};
 use super::*;
 use crate::domain::{
     AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind, RateLimit, RunOutcome,
@@ -10,23 +12,23 @@ const MINUTE: i64 = 60_000;
 /// 2026-11-23T00:00:00Z
 const START: i64 = 1_795_392_000_000;
 
-struct Running {
-    dir: tempfile::TempDir,
-    store: ResultStore,
+pub(super) struct Running {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) store: ResultStore,
     thread: std::thread::JoinHandle<Result<(), ResultError>>,
 }
 
 impl Running {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), ResultSettings::default())
     }
 
-    fn start_in(dir: tempfile::TempDir, settings: ResultSettings) -> Self {
+    pub(super) fn start_in(dir: tempfile::TempDir, settings: ResultSettings) -> Self {
         let (store, writer) = ResultStore::open(dir.path(), settings).unwrap();
         Self { dir, store, thread: writer.start().unwrap() }
     }
 
-    async fn stop(self) -> tempfile::TempDir {
+    pub(super) async fn stop(self) -> tempfile::TempDir {
         self.store.close().await.unwrap();
         self.thread.join().unwrap().unwrap();
         self.dir
@@ -36,7 +38,7 @@ impl Running {
         self.store.query(sql, limits()).await.unwrap_or_else(|error| panic!("{sql}: {error}")).rows
     }
 
-    async fn one(&self, sql: &str) -> Value {
+    pub(super) async fn one(&self, sql: &str) -> Value {
         self.rows(sql).await[0][0].clone()
     }
 }
@@ -45,7 +47,7 @@ fn limits() -> QueryLimits {
     QueryLimits { rows: 1_000, timeout: Duration::from_secs(20) }
 }
 
-fn observation(run_id: i64) -> Observation {
+pub(super) fn observation(run_id: i64) -> Observation {
     Observation {
         ts_ms: START + run_id * MINUTE,
         service: "shop-api".to_owned(),
@@ -82,22 +84,22 @@ fn failed(run_id: i64) -> Observation {
 async fn what_was_committed_is_there_after_a_restart() {
     let running = Running::start();
     for run_id in 1..=2_500 {
-        running.store.observation_append(Arc::new(observation(run_id))).await.unwrap();
+        running.store.observation_record(Arc::new(observation(run_id)));
     }
-    running.store.observation_append(Arc::new(failed(2_501))).await.unwrap();
+    running.store.observation_record(Arc::new(failed(2_501)));
     let dir = running.stop().await;
 
     let running = Running::start_in(dir, ResultSettings::default());
-    assert_eq!(running.store.observation_last_run_id().await.unwrap(), Some(2_501));
+    assert_eq!(running.store.first_run_id(), 2_502);
     assert_eq!(running.one("SELECT count(*) FROM observations").await, json!(2_501));
     let page = running.store.observation_page("shop-api", None, 2).await.unwrap();
     let nul_free = Failure::new(ErrorKind::Timeout, "no answer \u{fffd} within 2s");
     assert_eq!(page, [Observation { failure: Some(nul_free), ..failed(2_501) }, observation(2_500)]);
     let next = running.store.observation_page("shop-api", Some(2_500), 1).await.unwrap();
     assert_eq!(next, [observation(2_499)]);
-    let history = running.store.observation_history("shop-api", START + 2_499 * MINUTE, 2).await.unwrap();
+    let history = running.store.observation_history("shop-api", (START + 2_499 * MINUTE, i64::MAX), 2).await.unwrap();
     assert_eq!(history.iter().map(|row| row.run_id).collect::<Vec<_>>(), [2_500, 2_501]);
-    assert!(running.store.observation_history("other", 0, 10).await.unwrap().is_empty());
+    assert!(running.store.observation_history("other", (0, i64::MAX), 10).await.unwrap().is_empty());
     running.stop().await;
 }
 
@@ -107,7 +109,7 @@ async fn a_durable_row_is_there_when_the_call_returns_even_if_nothing_is_closed(
     let copy = tempfile::tempdir().unwrap();
     let running =
         Running::start_in(dir, ResultSettings { flush_interval: Duration::from_secs(3_600), ..Default::default() });
-    running.store.observation_append(Arc::new(observation(1))).await.unwrap();
+    running.store.observation_record(Arc::new(observation(1)));
     running.store.observation_append_durable(Arc::new(observation(2))).await.unwrap();
     assert_eq!(running.store.stats().committed_rows, 2);
     assert_eq!(running.store.stats().queued, 0);
@@ -126,7 +128,7 @@ async fn a_full_batch_does_not_wait_for_the_interval() {
     let settings = ResultSettings { flush_interval: Duration::from_secs(3_600), flush_rows: 10, ..Default::default() };
     let running = Running::start_in(tempfile::tempdir().unwrap(), settings);
     for run_id in 1..=20 {
-        running.store.observation_append(Arc::new(observation(run_id))).await.unwrap();
+        running.store.observation_record(Arc::new(observation(run_id)));
     }
     running.store.observation_append_durable(Arc::new(observation(21))).await.unwrap();
     let stats = running.store.stats();
@@ -135,22 +137,22 @@ async fn a_full_batch_does_not_wait_for_the_interval() {
 }
 
 #[tokio::test]
-async fn a_full_queue_holds_up_whoever_appends() {
+async fn a_full_queue_counts_what_it_does_not_take_and_nobody_waits() {
     let settings = ResultSettings { queue_rows: 2, ..Default::default() };
     let dir = tempfile::tempdir().unwrap();
     let (store, writer) = ResultStore::open(dir.path(), settings).unwrap();
-    for run_id in 1..=2 {
-        store.observation_append(Arc::new(observation(run_id))).await.unwrap();
+    for run_id in 1..=5 {
+        store.observation_record(Arc::new(observation(run_id)));
     }
-    let third = store.observation_append(Arc::new(observation(3)));
-    let mut third = std::pin::pin!(third);
-    assert!(futures::poll!(third.as_mut()).is_pending());
-    assert_eq!(store.stats().queued, 2);
+    let error = store.observation_append_durable(Arc::new(observation(6))).await.unwrap_err();
+    assert!(matches!(error, ResultError::NotCommitted(_)), "{error}");
+    let health = store.health();
+    assert_eq!((health.queued_rows, health.lost_rows), (2, 3), "the caller of the sixth knows");
     let thread = writer.start().unwrap();
-    third.await.unwrap();
     store.close().await.unwrap();
-    assert_eq!(store.stats().committed_rows, 3);
-    assert!(matches!(store.observation_append(Arc::new(observation(4))).await, Err(ResultError::Closed)));
+    assert_eq!(store.stats().committed_rows, 2);
+    let closed = store.observation_append_durable(Arc::new(observation(4))).await;
+    assert!(matches!(closed, Err(ResultError::Closed)));
     thread.join().unwrap().unwrap();
 }
 
@@ -190,10 +192,9 @@ async fn a_batch_that_reached_the_disk_is_not_written_twice() {
     running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
     let mut connection = running.store.database.connect().unwrap();
     for (run_id, wanted) in [(1, 1), (2, 2)] {
-        let mut batch = writer::Batch::default();
-        let row = Row::Observation(Arc::new(observation(run_id)));
-        batch.push(Command::Append { row, arrived_ms: 0, done: None });
-        writer::write(&mut connection, &batch, true).unwrap();
+        let observations = vec![Arc::new(observation(run_id))];
+        let part = Part { observations, is_doubtful: true, ..Part::default() };
+        part::write(&mut connection, &Work { parts: vec![part], ..Work::default() }).unwrap();
         assert_eq!(running.one("SELECT count(*) FROM observations").await, json!(wanted));
     }
     drop(connection);
@@ -252,7 +253,7 @@ async fn the_instance_can_be_opened_anew_while_handles_live_on() {
     let other = ResultStore { ..running.store.clone() };
     running.store.close().await.unwrap();
     running.store.database.reopen().await.unwrap();
-    assert_eq!(other.observation_last_run_id().await.unwrap(), Some(1));
+    assert_eq!(other.observation_page("shop-api", None, 9).await.unwrap(), [observation(1)]);
     running.thread.join().unwrap().unwrap();
 }
 
@@ -280,7 +281,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         bytes_in: 12,
         bytes_out: 34,
     };
-    running.store.plugin_run_append(run).await.unwrap();
+    running.store.plugin_run_record(run);
     let event = AlertEvent {
         id: 7,
         alert: AlertId(3),
@@ -307,7 +308,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         suppressed_by: None,
         marks: Default::default(),
     };
-    running.store.alert_event_append(event, alert).await.unwrap();
+    running.store.alert_event_append(vec![(event, alert)]).await.unwrap();
     let told = Event {
         id: 4,
         ts_ms: START,
@@ -335,13 +336,11 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         tags: vec!["a".to_owned(), "b".to_owned()],
         owner: None,
     };
-    running.store.service_replace(vec![service("old"), service("older")]).await.unwrap();
-    running.store.service_replace(vec![service("Shop API")]).await.unwrap();
+    running.store.service_replace(vec![service("old"), service("older")]);
+    running.store.service_replace(vec![service("Shop API")]);
     running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
 
-    assert_eq!(running.store.alert_event_last_id().await.unwrap(), Some(7));
-    assert_eq!(running.store.observation_last_run_id().await.unwrap(), Some(11), "all runs share the numbers");
-    assert_eq!(running.store.event_last_id().await.unwrap(), Some(6));
+    assert_eq!(running.store.alert_event_last().await.unwrap(), Some((7, START)));
     let page = |filter: EventFilter, before| running.store.event_page(filter, before, 10);
     let of = |kind: &str| EventFilter {
         kind: Some(kind.to_owned()),
@@ -354,7 +353,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
     let elsewhere = EventFilter { service: Some("other".to_owned()), ..Default::default() };
     assert_eq!(page(elsewhere, None).await.unwrap(), []);
     assert_eq!(running.store.event_sender_ids("shop-api", "told", 10).await.unwrap(), ["evt_1"]);
-    assert_eq!(running.store.report_history("shop-api", "told", 10).await.unwrap().len(), 1);
+    assert_eq!(running.store.report_recent(0, 10).await.unwrap().len(), 1);
     for (sql, wanted) in [
         ("SELECT plugin, outcome, duration_ms, cpu_us FROM plugin_runs", json!(["http", "trap", 1.5, u32::MAX])),
         (
@@ -390,6 +389,9 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             ["shadow_runs"]
         ])
     );
+    let dir = running.stop().await;
+    let running = Running::start_in(dir, ResultSettings::default());
+    assert_eq!((running.store.first_run_id(), running.store.first_event_id()), (12, 7), "all runs share the numbers");
     running.stop().await;
 }
 
@@ -497,7 +499,7 @@ async fn rows_bytes_and_time_are_limited() {
 async fn what_passes_the_gate_still_finds_a_read_only_and_locked_database() {
     let running = Running::start();
     running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
-    let reader = running.store.database.reader().await.unwrap();
+    let reader = running.store.database.reader(ReaderKind::Shared).await.unwrap();
     for sql in [
         "SET threads = 1",
         "ATTACH '/tmp/other.duckdb'",
@@ -532,7 +534,13 @@ async fn queries_that_the_gate_admits_run() {
     running.stop().await;
 }
 
-fn plugin_run(run_id: i64, ts_ms: i64, function: &'static str, outcome: RunOutcome, duration_us: u64) -> PluginRun {
+pub(super) fn plugin_run(
+    run_id: i64,
+    ts_ms: i64,
+    function: &'static str,
+    outcome: RunOutcome,
+    duration_us: u64,
+) -> PluginRun {
     PluginRun {
         run_id,
         ts_ms,
@@ -570,7 +578,7 @@ async fn runs_of_plugins_are_read_back_in_groups_and_shown_by_version() {
         plugin_run(6, slot_ms + 5, "shadow-check", RunOutcome::Trap, 2_000),
         plugin_run(7, slot_ms + 6, "check", RunOutcome::Ok, 5),
     ] {
-        running.store.plugin_run_append(run).await.unwrap();
+        running.store.plugin_run_record(run);
     }
     running.store.observation_append_durable(Arc::new(observation(1_000))).await.unwrap();
     let span = StoredSpan { since_ms: slot_ms - 80_000_000, slots_since_ms: slot_ms - 3_600_000, before_run_id: 7 };
@@ -626,7 +634,7 @@ async fn rate_limits_are_rows_and_come_back_with_their_runs() {
         Observation { rate_limits, ..observation(run_id) }
     };
     for run_id in 1..=3 {
-        running.store.observation_append(Arc::new(said(run_id))).await.unwrap();
+        running.store.observation_record(Arc::new(said(run_id)));
     }
     running.store.observation_append_durable(Arc::new(observation(4))).await.unwrap();
     let rows = running
@@ -651,7 +659,7 @@ async fn rate_limits_are_rows_and_come_back_with_their_runs() {
             1
         ]])
     );
-    let history = running.store.observation_history("shop-api", START, 3).await.unwrap();
+    let history = running.store.observation_history("shop-api", (START, i64::MAX), 3).await.unwrap();
     assert_eq!(history, [said(2), said(3), observation(4)]);
     running.stop().await;
 }
@@ -668,7 +676,7 @@ async fn runs_are_counted_by_slots_of_time() {
             _ => observation(run_id),
         };
         let run = Observation { ts_ms: START + run_id * 10 * MINUTE, ..run };
-        running.store.observation_append(Arc::new(run)).await.unwrap();
+        running.store.observation_record(Arc::new(run));
     }
     running.store.observation_append_durable(Arc::new(observation(720))).await.unwrap();
     let before_ms = START + 5 * 86_400_000 - 600_000;
@@ -688,5 +696,81 @@ async fn runs_are_counted_by_slots_of_time() {
         assert_eq!(group.latency_bin, Some(crate::domain::latency_bin(12_500)));
     }
     assert!(groups.iter().all(|group| group.status == Status::Healthy || group.latency_bin.is_none()));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn alerting_reads_while_all_other_readers_are_taken() {
+    let running = Running::start();
+    running.store.observation_append_durable(Arc::new(observation(1))).await.unwrap();
+    let mut taken = Vec::new();
+    while let Ok(reader) =
+        tokio::time::timeout(Duration::from_millis(200), running.store.database.reader(ReaderKind::Shared)).await
+    {
+        taken.push(reader.unwrap());
+    }
+    assert!(taken.len() >= 4, "{}", taken.len());
+    let history = running.store.observation_history("shop-api", (0, i64::MAX), 10);
+    let history =
+        tokio::time::timeout(Duration::from_secs(20), history).await.expect("a reader is kept for it").unwrap();
+    assert_eq!(history.len(), 1);
+    drop(taken);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_whose_caller_gave_up_is_free_again() {
+    let running = Running::start();
+    // Hours of work, if nothing stopped it.
+    let endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range, b.range) = 1";
+    let (started, is_started) = std::sync::mpsc::channel();
+    let reading = running.store.read_as(ReaderKind::Alerting, move |connection| {
+        started.send(()).unwrap();
+        connection.query_row(endless, [], |row| row.get::<_, i64>(0)).map_err(super::read::reading)
+    });
+    let given_up = tokio::time::timeout(Duration::from_millis(300), reading).await;
+    assert!(given_up.is_err(), "it can't have ended");
+    is_started.recv_timeout(Duration::from_secs(20)).unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..ALERTING_READERS {
+        let reader = running.store.database.reader(ReaderKind::Alerting);
+        readers.push(tokio::time::timeout(Duration::from_secs(30), reader).await.expect("it was interrupted").unwrap());
+    }
+    drop(readers);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_reads_the_last_runs_of_each_probe_and_the_reports_of_long_ago() {
+    let running = Running::start();
+    for run_id in 1..=50 {
+        let probe = if run_id % 5 == 0 { "tls" } else { "http" }.to_owned();
+        let run = Observation { probe, ..observation(run_id) };
+        running.store.observation_record(Arc::new(run));
+    }
+    let report = |run_id| Observation { location: WEBHOOK.to_owned(), probe: "ci".to_owned(), ..observation(run_id) };
+    running.store.observation_record(Arc::new(report(-1_000)));
+    running.store.observation_append_durable(Arc::new(report(51))).await.unwrap();
+
+    assert_eq!(running.store.observation_newest_ms().await.unwrap(), Some(START + 51 * MINUTE));
+    let recent = async |since_ms, most| -> Vec<i64> {
+        let (to, mut runs) = tokio::sync::mpsc::channel(1);
+        let (read, found) = tokio::join!(running.store.observation_recent(since_ms, most, to), async {
+            let mut found = Vec::new();
+            while let Some(run) = runs.recv().await {
+                found.push(run.run_id);
+            }
+            found
+        });
+        read.unwrap();
+        found
+    };
+    assert_eq!(recent(START, 3).await, [40, 45, 47, 48, 49, 50], "three of each probe, in their order");
+    assert_eq!(recent(START + 46 * MINUTE, 3).await, [47, 48, 49, 50], "none from before");
+    let reports = running.store.report_recent(0, 40).await.unwrap();
+    assert_eq!(reports.iter().map(|report| report.run_id).collect::<Vec<_>>(), [-1_000, 51]);
+    let (to, runs) = tokio::sync::mpsc::channel(1);
+    drop(runs);
+    running.store.observation_recent(0, 40, to).await.unwrap();
     running.stop().await;
 }

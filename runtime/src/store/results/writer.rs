@@ -1,85 +1,52 @@
-//! The writer: takes rows from the queue, commits them in batches, keeps them until a commit said Ok. When the disk fails
-//! it tries again for as long as it takes; meanwhile the queue fills, and whoever appends waits.
+//! The writer: takes rows from the queue and has them committed in batches. When a commit fails or hangs, kept rows go to
+//! the spool at once, so that they are durable although the database is not there, and memory stays flat; from then on rows
+//! pass through the spool, in order, until it is empty. Without a spool that takes them they stay in the queue, which is
+//! bounded.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use duckdb::{Connection, ToSql};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::oneshot;
 
+use super::committer::{Committer, Outcome};
 use super::database::Database;
-use super::rows::{self, ServiceRow};
-use super::{Counters, ResultError, ResultSettings};
-use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun, UnixMillis};
+use super::part::{Part, Work};
+use super::progress::{Progress, Stalled};
+use super::queue::{Batch, Done, Queue};
+use super::run_ids::RunIds;
+use super::spool::Spool;
+use super::{ResultError, ResultSettings};
+use crate::domain::{UnixMillis, now_ms};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
-/// Tries of a batch once the program stops: a disk that is full then would keep it alive for ever.
-const CLOSING_TRIES: u32 = 5;
+/// A commit that takes longer counts as failed for those who wait; a checkpoint on a slow disk takes a second or two.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+/// Rows, once the program stops, that can neither be committed nor spooled are given up after so long.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// The last checkpoint; without it the next start replays the write-ahead log.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(20);
+/// Parts of best-effort rows kept for another try.
+const MOST_LEFTOVER: usize = 4;
+/// Between two lines in the log about rows that are lost.
+const LOSS_LOGGED_EVERY: Duration = Duration::from_secs(60);
+/// The state is looked at so often although nothing arrived.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-pub(super) type Done = oneshot::Sender<Result<(), ResultError>>;
-
-pub(super) enum Row {
-    Observation(Arc<Observation>),
-    PluginRun(Box<PluginRun>),
-    AlertEvent(Box<(AlertEvent, Alert)>),
-    /// Of one delivery, with what it reported.
-    Events(Vec<Event>, Vec<Arc<Observation>>),
-    ShadowRun(Box<ShadowRun>),
-    Services(Vec<ServiceRow>),
-}
-
-pub(super) enum Command {
-    /// With `done`, the commit happens at once.
-    Append {
-        row: Row,
-        arrived_ms: UnixMillis,
-        done: Option<Done>,
-    },
-    Close(Done),
-}
-
-/// Owns the write connection. Runs on a thread of its own.
+/// Decides where rows go. Runs on a thread of its own.
 pub struct Writer {
-    inbox: mpsc::Receiver<Command>,
-    database: Arc<Database>,
-    counters: Arc<Counters>,
-    flush_interval: Duration,
-    flush_rows: usize,
-}
-
-/// What will be one transaction.
-#[derive(Default)]
-pub(super) struct Batch {
-    observations: Vec<Arc<Observation>>,
-    plugin_runs: Vec<PluginRun>,
-    alert_events: Vec<(AlertEvent, Alert)>,
-    events: Vec<Event>,
-    shadow_runs: Vec<ShadowRun>,
-    /// The last one counts.
-    services: Option<Vec<ServiceRow>>,
-    /// Commands in it, as counted in the queue.
-    rows: usize,
-    oldest_ms: UnixMillis,
-    done: Vec<Done>,
-    /// The program stops after it.
-    close: Option<Done>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) database: Arc<Database>,
+    pub(super) progress: Arc<Progress>,
+    /// None: rows that can't be committed stay in memory.
+    pub(super) spool: Option<Spool>,
+    pub(super) run_ids: RunIds,
+    pub(super) closing: oneshot::Receiver<Done>,
+    pub(super) settings: ResultSettings,
 }
 
 impl Writer {
-    pub(super) fn new(
-        inbox: mpsc::Receiver<Command>,
-        database: Arc<Database>,
-        counters: Arc<Counters>,
-        settings: &ResultSettings,
-    ) -> Self {
-        let ResultSettings { flush_interval, flush_rows, .. } = *settings;
-        Self { inbox, database, counters, flush_interval, flush_rows: flush_rows.max(1) }
-    }
-
     /// [`Self::run`] on a thread named `results-writer`.
     pub fn start(self) -> Result<JoinHandle<Result<(), ResultError>>, ResultError> {
         std::thread::Builder::new()
@@ -88,248 +55,529 @@ impl Writer {
             .map_err(ResultError::Thread)
     }
 
-    /// Blocks until the store is closed or every handle is gone. An error means that rows were given up on.
+    /// Blocks until the store is closed or every handle is gone. An error means that rows were given up.
     pub fn run(self) -> Result<(), ResultError> {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(ResultError::Thread)?
-            .block_on(self.work())
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ResultError::Thread)?;
+        let committer = Committer::start(Arc::clone(&self.database))?;
+        let Self { queue, progress, spool, run_ids, closing, settings, .. } = self;
+        let flow = Flow {
+            queue,
+            progress,
+            spool,
+            run_ids,
+            committer,
+            flush_interval: settings.flush_interval,
+            flush_rows: settings.flush_rows.max(1),
+            under_way: None,
+            held: None,
+            leftover: Vec::new(),
+            retry_at: None,
+            wait: RETRY_FIRST,
+            losses: (0, 0),
+            losses_logged: None,
+            is_spool_warned: false,
+        };
+        runtime.block_on(flow.run(closing))
     }
+}
 
-    async fn work(mut self) -> Result<(), ResultError> {
-        let mut connection = Some(self.database.connect()?);
-        while let Some(mut batch) = self.collect().await {
-            let outcome = self.commit_until_ok(&mut connection, &mut batch).await;
-            if let Some(close) = batch.close {
-                let outcome = outcome.and_then(|()| checkpoint(connection.as_ref()));
-                let told = outcome.as_ref().map_err(|error| ResultError::NotCommitted(chain(error))).copied();
-                let _ = close.send(told);
-                return outcome;
-            }
-            outcome?;
-        }
-        checkpoint(connection.as_ref())
-    }
+/// A transaction that the committer works on.
+struct UnderWay {
+    work: Arc<Work>,
+    outcome: oneshot::Receiver<Outcome>,
+    origin: Origin,
+    since: Instant,
+    oldest_ms: Option<UnixMillis>,
+    done: Vec<Done>,
+    copied: Vec<Done>,
+}
 
-    /// Waits for a first row, then for more until the interval is over, the batch is full, or somebody waits for it.
-    async fn collect(&mut self) -> Option<Batch> {
-        let mut batch = Batch::default();
-        let mut incoming = Vec::new();
-        let mut deadline = None;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The kept rows are in the first part, and nowhere else.
+    Queue,
+    /// As above, but they were spooled meanwhile because the commit hangs.
+    Overtaken,
+    /// The oldest frames of the spool.
+    Spool { frames: usize, unreadable: usize },
+}
+
+struct Flow {
+    queue: Arc<Queue>,
+    progress: Arc<Progress>,
+    spool: Option<Spool>,
+    run_ids: RunIds,
+    committer: Committer,
+    flush_interval: Duration,
+    flush_rows: usize,
+    under_way: Option<UnderWay>,
+    /// Kept rows that are neither committed nor spooled.
+    held: Option<Batch>,
+    /// Best-effort rows of a commit that failed.
+    leftover: Vec<Part>,
+    /// Set while commits fail.
+    retry_at: Option<Instant>,
+    wait: Duration,
+    losses: (u64, u64),
+    losses_logged: Option<Instant>,
+    is_spool_warned: bool,
+}
+
+impl Flow {
+    async fn run(mut self, mut closing: oneshot::Receiver<Done>) -> Result<(), ResultError> {
         loop {
-            let room = self.flush_rows - batch.rows;
-            let received = match deadline {
-                None => self.inbox.recv_many(&mut incoming, room).await,
-                Some(deadline) => match timeout_at(deadline, self.inbox.recv_many(&mut incoming, room)).await {
-                    Ok(received) => received,
-                    Err(_) => return Some(batch),
-                },
+            self.collect_outcome(None);
+            self.give_up_on_a_stall();
+            self.move_rows();
+            self.report();
+            if self.queue.demand().is_closed {
+                break;
+            }
+            self.wait().await;
+        }
+        let outcome = self.finish().await;
+        if self.under_way.is_none() {
+            // Else its thread hangs with the disk, and ends with the program.
+            self.committer.end();
+        }
+        if let Ok(close) = closing.try_recv() {
+            let reported = outcome.as_ref().map_err(|error| ResultError::NotCommitted(super::chain(error))).copied();
+            let _ = close.send(reported);
+        }
+        outcome
+    }
+
+    /// Until there is something to decide.
+    async fn wait(&mut self) {
+        let demand = self.queue.demand();
+        let now = Instant::now();
+        let mut until = now + LOOK_EVERY;
+        // Else they wait for something other than their time.
+        if let Some(since) = demand.since
+            && self.held.is_none()
+            && !self.is_settled()
+        {
+            until = until.min((since + self.flush_interval).max(now + Duration::from_millis(1)));
+        }
+        if self.under_way.is_none()
+            && let Some(at) = self.retry_at
+        {
+            until = until.min(at);
+        }
+        let sleep = tokio::time::sleep_until(until.into());
+        let outcome = match &mut self.under_way {
+            Some(under_way) => tokio::select! {
+                outcome = &mut under_way.outcome => Some(outcome.unwrap_or_else(|_| Err(GONE.to_owned()))),
+                () = self.queue.changed() => None,
+                () = sleep => None,
+            },
+            None => tokio::select! {
+                () = self.queue.changed() => None,
+                () = sleep => None,
+            },
+        };
+        if outcome.is_some() {
+            self.collect_outcome(outcome);
+        }
+    }
+
+    fn collect_outcome(&mut self, outcome: Option<Outcome>) {
+        let Some(under_way) = &mut self.under_way else { return };
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => match under_way.outcome.try_recv() {
+                Ok(outcome) => outcome,
+                Err(oneshot::error::TryRecvError::Empty) => return,
+                Err(oneshot::error::TryRecvError::Closed) => Err(GONE.to_owned()),
+            },
+        };
+        let Some(under_way) = self.under_way.take() else { return };
+        match outcome {
+            Ok(()) => self.committed(under_way),
+            Err(reason) => self.failed(under_way, &reason),
+        }
+    }
+
+    fn committed(&mut self, under_way: UnderWay) {
+        let UnderWay { work, origin, done, copied, .. } = under_way;
+        self.retry_at = None;
+        self.wait = RETRY_FIRST;
+        if let (Origin::Spool { frames, unreadable }, Some(spool)) = (origin, &mut self.spool) {
+            spool.remove(frames);
+            self.queue.count_lost(unreadable);
+        }
+        let last = work.parts.iter().map(Part::last_run_id).max().unwrap_or(0);
+        self.run_ids.note_committed(last);
+        let stalled = self.progress.update(|report| {
+            report.last_commit_ms = Some(now_ms());
+            report.committed_rows += work.rows() as u64;
+            report.commits += 1;
+            report.stalled.take()
+        });
+        if stalled.is_some() {
+            let spooled = self.spool.as_ref().map_or(0, Spool::rows);
+            tracing::info!(rows = work.rows(), spooled, "results are being committed again");
+        }
+        self.report();
+        answer(done, || Ok(()));
+        answer(copied, || Ok(()));
+    }
+
+    fn failed(&mut self, under_way: UnderWay, reason: &str) {
+        let UnderWay { work, origin, oldest_ms, done, copied, .. } = under_way;
+        self.stalled(reason, work.rows());
+        self.retry_at = Some(Instant::now() + self.wait);
+        self.wait = (self.wait * 2).min(RETRY_LAST);
+        answer(copied, || Err(ResultError::NotCommitted(reason.to_owned())));
+        let Work { mut parts, services, .. } = Arc::unwrap_or_clone(work);
+        self.queue.put_services_back(services);
+        for part in &mut parts {
+            let best_effort = Part {
+                plugin_runs: std::mem::take(&mut part.plugin_runs),
+                shadow_runs: std::mem::take(&mut part.shadow_runs),
+                is_doubtful: true,
+                ..Part::default()
             };
-            if received == 0 {
-                return (batch.rows > 0).then_some(batch);
+            if self.leftover.len() >= MOST_LEFTOVER {
+                self.queue.count_dropped(best_effort.rows());
+            } else if !best_effort.is_empty() {
+                self.leftover.push(best_effort);
             }
-            deadline.get_or_insert_with(|| Instant::now() + self.flush_interval);
-            incoming.drain(..).for_each(|command| batch.push(command));
-            self.counters.oldest_ms.store(batch.oldest_ms, Ordering::Relaxed);
-            if batch.close.is_some() {
-                // Whatever was queued before the door closed belongs to the last batch.
-                self.inbox.close();
-                while self.inbox.recv_many(&mut incoming, self.flush_rows).await > 0 {
-                    incoming.drain(..).for_each(|command| batch.push(command));
-                }
-                return Some(batch);
+        }
+        // The rows of the queue are in the first part.
+        if origin == Origin::Queue && !parts.is_empty() {
+            let part = Part { is_doubtful: true, ..parts.swap_remove(0) };
+            let is_durable = self.hold(Batch { part, oldest_ms, ..Batch::default() });
+            if !is_durable {
+                // Before the others learn of it: what arrives after that waits for the next try.
+                self.queue.refuse_waiting(reason);
             }
-            if batch.rows >= self.flush_rows || !batch.done.is_empty() {
-                return Some(batch);
+            answer(done, || match is_durable {
+                true => Ok(()),
+                false => Err(ResultError::NotCommitted(reason.to_owned())),
+            });
+        }
+    }
+
+    /// Those who wait for a commit that hangs get an answer, and its rows are made durable another way.
+    fn give_up_on_a_stall(&mut self) {
+        let Some(under_way) = &mut self.under_way else { return };
+        let demand = self.queue.demand();
+        let is_late = under_way.since.elapsed() > COMMIT_PATIENCE;
+        let makes_room = demand.is_half_full && under_way.origin == Origin::Queue;
+        if !is_late && !makes_room {
+            return;
+        }
+        let (origin, rows) = (under_way.origin, under_way.work.rows());
+        if is_late {
+            let reason = format!("a commit takes longer than {} s", COMMIT_PATIENCE.as_secs());
+            answer(std::mem::take(&mut under_way.copied), || Err(ResultError::NotCommitted(reason.clone())));
+            self.stalled(&reason, rows);
+            self.queue.refuse_copies(&reason);
+        }
+        if origin == Origin::Queue && self.spool.is_some() {
+            let Some(mut under_way) = self.under_way.take() else { return };
+            let oldest_ms = under_way.oldest_ms.unwrap_or_else(now_ms);
+            let spooled = match under_way.work.parts.first() {
+                Some(part) if part.kept_rows() > 0 => self.spool(part, oldest_ms),
+                _ => Ok(()),
+            };
+            if spooled.is_ok() {
+                under_way.origin = Origin::Overtaken;
+            }
+            let is_answered = spooled.is_ok() || is_late;
+            let done = if is_answered { std::mem::take(&mut under_way.done) } else { Vec::new() };
+            self.under_way = Some(under_way);
+            // Before the answers: who has one sees where the rows are.
+            self.report();
+            if let Err(reason) = &spooled
+                && is_late
+            {
+                self.queue.refuse_waiting(reason);
+            }
+            answer(done, || spooled.clone().map_err(ResultError::NotCommitted));
+        } else if is_late {
+            let done = self.under_way.as_mut().map(|under_way| std::mem::take(&mut under_way.done));
+            let reason = "the database does not answer".to_owned();
+            answer(done.unwrap_or_default(), || Err(ResultError::NotCommitted(reason.clone())));
+            if self.spool.is_none() {
+                self.queue.refuse_waiting(&reason);
             }
         }
     }
 
-    /// Those who wait for this batch hear of the first failure; the rows stay.
-    async fn commit_until_ok(&self, connection: &mut Option<Connection>, batch: &mut Batch) -> Result<(), ResultError> {
-        let mut wait = RETRY_FIRST;
-        let mut tries_closing = 0;
-        let mut retry = false;
+    /// From the queue and the spool to the committer, or from the queue to the spool.
+    fn move_rows(&mut self) {
         loop {
-            let Err(error) = self.commit(connection, batch, retry).await else { break };
-            retry = true;
-            let closing = self.counters.closing.load(Ordering::Relaxed);
-            tries_closing += u32::from(closing);
-            if !self.counters.failing.swap(true, Ordering::Relaxed) {
-                tracing::error!(
-                    rows = batch.rows,
-                    error = chain(&error),
-                    "could not commit results; keeping them, and trying until it works"
-                );
+            let is_behind = self.spool.as_ref().is_some_and(|spool| !spool.is_empty());
+            let is_due = self.retry_at.is_none_or(|at| Instant::now() >= at);
+            if self.under_way.is_none() && is_due {
+                if is_behind {
+                    self.drain();
+                } else if let Some(held) = self.held.take() {
+                    self.commit(held);
+                } else if self.is_wanted() {
+                    let batch = self.queue.take(self.flush_rows);
+                    self.commit(batch);
+                    return;
+                } else {
+                    return;
+                }
+                continue;
             }
-            for done in batch.done.drain(..) {
-                let _ = done.send(Err(ResultError::NotCommitted(chain(&error))));
+            // The database is busy or fails.
+            if let Some(held) = self.held.take() {
+                if !self.hold(held) {
+                    return;
+                }
+                continue;
             }
-            if tries_closing >= CLOSING_TRIES {
-                tracing::error!(rows = batch.rows, "stopping without these results");
-                return Err(error);
+            let is_settled = self.is_settled();
+            if (is_settled && !self.queue.demand().is_half_full) || !self.is_wanted() {
+                return;
             }
-            tokio::time::sleep(if closing { RETRY_FIRST } else { wait }).await;
-            wait = (wait * 2).min(RETRY_LAST);
+            if !is_settled {
+                self.queue.refuse_copies("results are not committed at the moment");
+            }
+            if self.spool.is_none() {
+                // They wait for the next try, in the queue.
+                return;
+            }
+            let batch = self.queue.take_kept(self.flush_rows);
+            if batch.part.is_empty() {
+                return;
+            }
+            if !self.hold(batch) {
+                return;
+            }
         }
-        if self.counters.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!(rows = batch.rows, "results are being committed again");
+    }
+
+    /// A commit is under way that goes well as far as is known, and behind which nothing waits.
+    fn is_settled(&self) -> bool {
+        let is_last = match self.under_way.as_ref().map(|under_way| under_way.origin) {
+            Some(Origin::Queue) => true,
+            Some(Origin::Spool { frames, .. }) => {
+                self.spool.as_ref().is_some_and(|spool| spool.frame_count() == frames)
+            }
+            Some(Origin::Overtaken) | None => false,
+        };
+        is_last && self.progress.update(|report| report.stalled.is_none())
+    }
+
+    /// Rows wait that should not wait longer.
+    fn is_wanted(&self) -> bool {
+        let demand = self.queue.demand();
+        let is_late = demand.since.is_some_and(|since| since.elapsed() >= self.flush_interval);
+        demand.is_urgent
+            || demand.rows >= self.flush_rows
+            || (demand.rows > 0 && (is_late || demand.is_closed))
+            || (is_late && !self.leftover.is_empty())
+    }
+
+    fn commit(&mut self, batch: Batch) {
+        let Batch { part, done, alert_events, copied, services, oldest_ms } = batch;
+        self.run_ids.used(self.queue.last_run_id());
+        let mut parts = vec![part];
+        parts.append(&mut self.leftover);
+        let work = Work { parts, alert_events, services };
+        self.start(work, Origin::Queue, oldest_ms, done, copied);
+    }
+
+    /// The oldest rows of the spool, and what never goes there.
+    fn drain(&mut self) {
+        let Some(spool) = &mut self.spool else { return };
+        let oldest_ms = spool.oldest_ms();
+        let (mut parts, frames, unreadable) = spool.read(self.flush_rows);
+        if parts.is_empty() {
+            spool.remove(frames);
+            self.queue.count_lost(unreadable);
+            return;
         }
-        self.counters.queued.fetch_sub(batch.rows as u64, Ordering::Relaxed);
-        self.counters.oldest_ms.store(0, Ordering::Relaxed);
-        self.counters.committed_rows.fetch_add(batch.stored_rows(), Ordering::Relaxed);
-        self.counters.commits.fetch_add(u64::from(batch.rows > 0), Ordering::Relaxed);
-        for done in batch.done.drain(..) {
-            let _ = done.send(Ok(()));
+        // One part of best-effort rows at a time is in doubt.
+        let most_others = if self.leftover.is_empty() { self.flush_rows } else { 0 };
+        parts.append(&mut self.leftover);
+        let Batch { part, alert_events, copied, services, .. } = self.queue.take_others(most_others);
+        if !part.is_empty() {
+            parts.push(part);
+        }
+        self.start(
+            Work { parts, alert_events, services },
+            Origin::Spool { frames, unreadable },
+            oldest_ms,
+            Vec::new(),
+            copied,
+        );
+    }
+
+    fn start(&mut self, work: Work, origin: Origin, oldest_ms: Option<UnixMillis>, done: Vec<Done>, copied: Vec<Done>) {
+        let work = Arc::new(work);
+        let outcome = self.committer.commit(Arc::clone(&work));
+        self.under_way = Some(UnderWay { work, outcome, origin, since: Instant::now(), oldest_ms, done, copied });
+    }
+
+    /// Spools the batch, or keeps it in memory. True: it is durable.
+    fn hold(&mut self, batch: Batch) -> bool {
+        let Batch { part, done, oldest_ms, .. } = batch;
+        if part.kept_rows() == 0 {
+            answer(done, || Ok(()));
+            return true;
+        }
+        match self.spool(&part, oldest_ms.unwrap_or_else(now_ms)) {
+            Ok(()) => {
+                self.report();
+                answer(done, || Ok(()));
+                true
+            }
+            Err(reason) => {
+                self.held = Some(Batch { part, oldest_ms, ..Batch::default() });
+                self.report();
+                answer(done, || Err(ResultError::NotCommitted(reason.clone())));
+                false
+            }
+        }
+    }
+
+    fn spool(&mut self, part: &Part, oldest_ms: UnixMillis) -> Result<(), String> {
+        self.run_ids.used(self.queue.last_run_id());
+        let stalled = self.progress.update(|report| report.stalled.clone().map(|stalled| stalled.reason));
+        let stalled = stalled.unwrap_or_else(|| "results are committed too slowly".to_owned());
+        let Some(spool) = &mut self.spool else { return Err(stalled) };
+        match spool.append(part, oldest_ms) {
+            Ok(()) => {
+                self.is_spool_warned = false;
+                Ok(())
+            }
+            Err(error) => {
+                if !self.is_spool_warned {
+                    self.is_spool_warned = true;
+                    tracing::error!(%error, "results can't be spooled; they wait in memory");
+                }
+                Err(format!("{stalled}; and not spooled: {error}"))
+            }
+        }
+    }
+
+    fn stalled(&self, reason: &str, rows: usize) {
+        let is_new = self.progress.update(|report| {
+            let is_new = report.stalled.is_none();
+            let since_ms = report.stalled.as_ref().map_or_else(now_ms, |stalled| stalled.since_ms);
+            report.stalled = Some(Stalled { since_ms, reason: reason.to_owned() });
+            is_new
+        });
+        if is_new {
+            tracing::error!(
+                rows,
+                error = reason,
+                "could not commit results; they are kept, and committed when it works again"
+            );
+        }
+    }
+
+    fn report(&mut self) {
+        let held = self.held.as_ref().map_or(0, |held| held.part.kept_rows());
+        let under_way = match &self.under_way {
+            Some(UnderWay { origin: Origin::Queue, work, .. }) => work.parts.iter().map(Part::kept_rows).sum(),
+            _ => 0,
+        };
+        let spool = self.spool.as_ref();
+        let oldest_ms = [
+            self.held.as_ref().and_then(|held| held.oldest_ms),
+            self.under_way.as_ref().and_then(|under_way| under_way.oldest_ms),
+            spool.and_then(Spool::oldest_ms),
+        ];
+        self.progress.update(|report| {
+            report.held_rows = (held + under_way) as u64;
+            report.held_oldest_ms = oldest_ms.into_iter().flatten().min();
+            report.spooled_rows = spool.map_or(0, Spool::rows);
+            report.spooled_bytes = spool.map_or(0, Spool::bytes);
+        });
+        self.log_losses();
+    }
+
+    fn log_losses(&mut self) {
+        let losses = self.queue.losses();
+        if losses == self.losses || self.losses_logged.is_some_and(|at| at.elapsed() < LOSS_LOGGED_EVERY) {
+            return;
+        }
+        let (lost, dropped) = (losses.0 - self.losses.0, losses.1 - self.losses.1);
+        if lost > 0 {
+            tracing::error!(lost, dropped, "results are lost: there is no room for them in memory or on a disk");
+        } else {
+            tracing::warn!(dropped, "accounts of plugin runs are dropped while results are not committed");
+        }
+        self.losses = losses;
+        self.losses_logged = Some(Instant::now());
+    }
+
+    /// The last rows, to the database or the spool; what is in the spool by now waits for the next start.
+    async fn finish(&mut self) -> Result<(), ResultError> {
+        let deadline = Instant::now() + CLOSE_PATIENCE;
+        loop {
+            self.collect_outcome(None);
+            self.give_up_on_a_stall();
+            self.move_rows_at_the_end();
+            self.report();
+            let waits = matches!(&self.under_way, Some(under_way) if under_way.origin != Origin::Overtaken);
+            let is_failing = self.progress.update(|report| report.stalled.is_some());
+            let rest = if is_failing { self.queue.kept_rows() } else { self.queue.demand().rows };
+            let is_done = !waits && self.held.is_none() && rest == 0;
+            if is_done || Instant::now() >= deadline {
+                break;
+            }
+            self.wait().await;
+        }
+        self.queue.refuse_copies("the results store is closed");
+        let given_up = self.progress.update(|report| report.held_rows) + self.queue.kept_rows() as u64;
+        self.log_losses();
+        self.run_ids.close(self.queue.last_run_id().max(self.run_ids.committed()));
+        if given_up > 0 {
+            let reason = self.progress.update(|report| report.stalled.clone().map(|stalled| stalled.reason));
+            tracing::error!(rows = given_up, "stopping without these results");
+            return Err(ResultError::NotCommitted(reason.unwrap_or_else(|| "the disk is too slow".to_owned())));
+        }
+        if self.under_way.is_none() && self.progress.update(|report| report.stalled.is_none()) {
+            let checkpoint = tokio::time::timeout(CHECKPOINT_PATIENCE, self.committer.checkpoint()).await;
+            if let Ok(Ok(Err(error))) = checkpoint {
+                tracing::warn!(error, "the results store could not be checkpointed; the next start replays its log");
+            }
         }
         Ok(())
     }
 
-    /// One try. The connection is gone afterwards if DuckDB has to be opened anew.
-    async fn commit(&self, connection: &mut Option<Connection>, batch: &Batch, retry: bool) -> Result<(), ResultError> {
-        if batch.rows == 0 {
-            return Ok(());
+    /// Straight to the database where that works, else to the spool; the spool itself is left alone.
+    fn move_rows_at_the_end(&mut self) {
+        if self.under_way.is_some() {
+            return;
         }
-        let open = match connection {
-            Some(open) => open,
-            None => {
-                self.database.reopen().await?;
-                connection.insert(self.database.connect()?)
+        let is_failing = self.progress.update(|report| report.stalled.is_some());
+        if !is_failing && self.held.is_none() {
+            let batch = self.queue.take(self.flush_rows);
+            if !batch.is_empty() || !self.leftover.is_empty() {
+                self.commit(batch);
             }
+            return;
+        }
+        let batch = match self.held.take() {
+            Some(held) => held,
+            None => self.queue.take_kept(self.flush_rows),
         };
-        write(open, batch, retry).map_err(|source| {
-            // A fatal error invalidates the whole instance; only opening the file again helps.
-            let text = source.to_string();
-            if text.contains("FATAL") || text.contains("invalidated") {
-                *connection = None;
+        if !batch.part.is_empty() && !self.hold(batch) && self.retry_at.is_none_or(|at| Instant::now() >= at) {
+            // The disk of the spool is full as well: the database may be better by now.
+            self.wait = RETRY_FIRST;
+            if let Some(held) = self.held.take() {
+                self.commit(held);
             }
-            ResultError::Database { doing: "commit to", source }
-        })
-    }
-}
-
-impl Batch {
-    pub(super) fn push(&mut self, command: Command) {
-        match command {
-            Command::Append { row, arrived_ms, done } => {
-                if self.rows == 0 {
-                    self.oldest_ms = arrived_ms;
-                }
-                self.rows += 1;
-                self.done.extend(done);
-                match row {
-                    Row::Observation(observation) => self.observations.push(observation),
-                    Row::PluginRun(run) => self.plugin_runs.push(*run),
-                    Row::AlertEvent(event) => self.alert_events.push(*event),
-                    Row::Events(events, observations) => {
-                        self.events.extend(events);
-                        self.observations.extend(observations);
-                    }
-                    Row::ShadowRun(run) => self.shadow_runs.push(*run),
-                    Row::Services(services) => self.services = Some(services),
-                }
-            }
-            Command::Close(done) => self.close = Some(done),
         }
     }
-
-    fn stored_rows(&self) -> u64 {
-        let runs = self.observations.len() + self.plugin_runs.len() + self.shadow_runs.len();
-        (runs + self.alert_events.len() + self.events.len()) as u64
-    }
 }
 
-/// All of it or nothing: what is not committed is rolled back by the transaction's drop.
-pub(super) fn write(connection: &mut Connection, batch: &Batch, retry: bool) -> duckdb::Result<()> {
-    let tx = connection.transaction()?;
-    if retry && is_committed(&tx, batch)? {
-        return Ok(());
-    }
-    append_all(&tx, rows::OBSERVATIONS, &batch.observations, |appender, row| rows::append_observation(appender, row))?;
-    let mut rate_limits = Vec::new();
-    for run in &batch.observations {
-        rate_limits.extend(run.rate_limits.iter().map(|limit| (run, limit)));
-    }
-    append_all(&tx, rows::RATE_LIMITS, &rate_limits, |appender, (run, limit)| {
-        rows::append_rate_limit(appender, run, limit)
-    })?;
-    append_all(&tx, rows::PLUGIN_RUNS, &batch.plugin_runs, rows::append_plugin_run)?;
-    append_all(&tx, rows::ALERT_EVENTS, &batch.alert_events, |appender, (event, alert)| {
-        rows::append_alert_event(appender, event, alert)
-    })?;
-    append_all(&tx, rows::EVENTS, &batch.events, rows::append_event)?;
-    append_all(&tx, rows::SHADOW_RUNS, &batch.shadow_runs, rows::append_shadow_run)?;
-    if let Some(services) = &batch.services {
-        tx.execute_batch("DELETE FROM fact.services")?;
-        append_all(&tx, rows::SERVICES, services, rows::append_service)?;
-    }
-    tx.commit()
-}
+const GONE: &str = "the thread that commits results has ended";
 
-/// A commit may fail after its data reached the disk. A batch is one transaction, so any one of its rows tells.
-fn is_committed(connection: &Connection, batch: &Batch) -> duckdb::Result<bool> {
-    let found = |sql: &str, params: &[&dyn ToSql]| connection.query_row(sql, params, |row| row.get(0));
-    if let Some(row) = batch.observations.first() {
-        return found(
-            "SELECT count(*) > 0 FROM fact.observations WHERE run_id = ? AND service = ? AND probe = ?",
-            &[&row.run_id, &row.service, &row.probe],
-        );
+fn answer(waiting: Vec<Done>, outcome: impl Fn() -> Result<(), ResultError>) {
+    for done in waiting {
+        // The caller may have given up.
+        let _ = done.send(outcome());
     }
-    if let Some(row) = batch.plugin_runs.first() {
-        return found(
-            "SELECT count(*) > 0 FROM fact.plugin_runs WHERE run_id = ? AND plugin = ?",
-            &[&row.run_id, &row.plugin],
-        );
-    }
-    if let Some((event, _)) = batch.alert_events.first() {
-        return found("SELECT count(*) > 0 FROM fact.alert_events WHERE event_id = ?", &[&event.id]);
-    }
-    if let Some(row) = batch.events.first() {
-        return found("SELECT count(*) > 0 FROM fact.events WHERE id = ?", &[&row.id]);
-    }
-    if let Some(row) = batch.shadow_runs.first() {
-        return found(
-            "SELECT count(*) > 0 FROM fact.shadow_runs WHERE candidate_run_id = ? AND plugin = ?",
-            &[&row.candidate.run_id, &row.plugin],
-        );
-    }
-    // The services alone: replacing them twice does no harm.
-    Ok(false)
-}
-
-fn append_all<T>(
-    connection: &Connection,
-    table: &str,
-    rows: &[T],
-    append: impl Fn(&mut duckdb::Appender<'_>, &T) -> duckdb::Result<()>,
-) -> duckdb::Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let mut appender = connection.appender_to_db(table, rows::SCHEMA)?;
-    for row in rows {
-        append(&mut appender, row)?;
-    }
-    // Explicitly: a drop would swallow the error.
-    appender.flush()
-}
-
-fn checkpoint(connection: Option<&Connection>) -> Result<(), ResultError> {
-    match connection {
-        Some(connection) => connection
-            .execute_batch("CHECKPOINT")
-            .map_err(|source| ResultError::Database { doing: "checkpoint", source }),
-        None => Ok(()),
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

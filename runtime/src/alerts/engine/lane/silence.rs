@@ -1,6 +1,6 @@
 //! How a service's rules stand, and rules that could not be judged for long: no observation, no opinion, or a rule that fails.
 
-use super::{Lane, Unsettled};
+use super::{Lane, Pending};
 use crate::alerts::engine::Core;
 use crate::alerts::lifecycle;
 use crate::alerts::ports::PortResult;
@@ -16,14 +16,20 @@ impl Lane {
         })
     }
 
-    pub(super) async fn look_for_silence(&mut self, core: &Core, catalog: &Catalog, now_ms: UnixMillis) {
+    pub(super) async fn look_for_silence(
+        &mut self,
+        core: &Core,
+        catalog: &Catalog,
+        broken: Option<&str>,
+        now_ms: UnixMillis,
+    ) {
         for index in 0..self.rules.len() {
             let slot = &mut self.rules[index];
             if !lifecycle::is_without_data(slot.judged_ms, slot.no_data_after, now_ms) {
                 continue;
             }
             let rule = slot.rule.clone();
-            let finding = lifecycle::no_data_finding(slot.judged_ms, now_ms, &reason(core, &rule.key));
+            let finding = lifecycle::no_data_finding(slot.judged_ms, now_ms, &reason(core, &rule.key, broken));
             if !slot.is_silent {
                 slot.is_silent = true;
                 let since_ms = slot.judged_ms;
@@ -35,7 +41,7 @@ impl Lane {
                 continue;
             }
             if rule.life.no_data != NoData::Keep {
-                self.unsettled.insert(rule.key.clone(), Unsettled::Silent { finding, now_ms });
+                self.unsettled.push(&rule.key, Pending::Silent { finding, now_ms });
                 self.settle(core, catalog, &rule.key).await;
             }
         }
@@ -77,11 +83,13 @@ impl Lane {
     }
 }
 
-fn reason(core: &Core, key: &str) -> String {
+/// `broken`: why the last run of the service's probes gave no answer.
+fn reason(core: &Core, key: &str, broken: Option<&str>) -> String {
     let standing = core.deps.signals.standings().get(key);
-    match (standing.error, standing.verdict) {
-        (Some(error), _) => format!("the rule fails: {error}"),
-        (None, Some(Verdict::NoOpinion(reason))) => reason,
+    match (standing.error, standing.verdict, broken) {
+        (Some(error), ..) => format!("the rule fails: {error}"),
+        (None, _, Some(broken)) => format!("no run of its probes gave an answer; the last one: {broken}"),
+        (None, Some(Verdict::NoOpinion(reason)), None) => reason,
         _ => "no run of its probes gave an answer".to_owned(),
     }
 }

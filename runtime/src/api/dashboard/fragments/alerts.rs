@@ -18,7 +18,7 @@ pub(in crate::api::dashboard) async fn alerts(parts: &Parts) -> Result<Markup, C
     alerts
         .sort_by_key(|alert| (alert.state == AlertState::Pending, Reverse(alert.severity), Reverse(alert.started_ms)));
     let catalog = parts.services.catalog();
-    let service_name = |slug: &str| catalog.services.get(slug).map_or(slug.to_owned(), |service| service.name.clone());
+    let service_name = |slug: &str| catalog.described(slug).map_or(slug.to_owned(), |service| service.name.clone());
     Ok(html! {
         div #alerts {
             h2 { "Open alerts" @if !alerts.is_empty() { " " span.count { (alerts.len()) } } }

@@ -4,16 +4,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
 use super::*;
+use crate::alerts::dispatch::DispatchDeps;
 use crate::alerts::fakes::{self, EPOCH_MS, breached, ok, rule};
 use crate::alerts::ports::{CommitError, MemoryChange, Transition};
-use crate::alerts::{AlertActions, AlertStore, lifecycle};
+use crate::alerts::{AlertActions, AlertSignals, AlertStore, Clock, SystemClock, lifecycle};
 use crate::domain::{
-    Alert, AlertId, AlertRule, EscalationPolicy, EscalationStep, GroupDraft, NotificationReason, NotificationStatus,
-    RuleMemory, StepRepeat, Timing,
+    Alert, AlertRule, AlertState, ChannelId, EscalationPolicy, EscalationStep, GroupDraft, Maintenance, Matcher,
+    NotificationReason, NotificationStatus, Recurrence, RuleMemory, StepRepeat, Timing,
 };
-use crate::store::Keyring;
-use crate::store::control::{EscalationDraft, NotificationFilter};
+use crate::store::control::{EscalationDraft, MaintenanceDraft, NotificationFilter, SilenceDraft};
+use crate::store::{ControlStore, Keyring};
 
 #[derive(Clone, Default)]
 struct HandClock(Arc<AtomicI64>);
@@ -77,8 +83,18 @@ impl World {
         self.clock.0.load(Ordering::Relaxed) / 60_000
     }
 
-    fn escalator(&self) -> Escalator {
-        Escalator::new(self.store().clone(), Arc::new(self.clock.clone()), AlertSignals::default())
+    /// One that has just been started.
+    fn dispatcher(&self) -> Dispatcher {
+        Dispatcher::new(DispatchDeps {
+            store: Arc::new(self.store().clone()),
+            clock: Arc::new(self.clock.clone()),
+            signals: AlertSignals::default(),
+        })
+    }
+
+    async fn look(&self) {
+        let (_sender, catalog) = watch::channel(Arc::new(self.catalog.clone()));
+        self.dispatcher().try_look(&catalog).await.unwrap();
     }
 
     fn actions(&self) -> AlertActions {
@@ -86,8 +102,17 @@ impl World {
     }
 
     async fn judge(&self, current: Option<&Alert>, verdict: &crate::domain::Verdict) -> Result<Alert, CommitError> {
-        let now_ms = self.clock.now_ms();
-        let judged = lifecycle::judge(current, &RuleMemory::default(), verdict, &self.rule, now_ms);
+        self.judge_at(self.clock.now_ms(), &self.rule, current, verdict).await
+    }
+
+    async fn judge_at(
+        &self,
+        now_ms: UnixMillis,
+        rule: &AlertRule,
+        current: Option<&Alert>,
+        verdict: &crate::domain::Verdict,
+    ) -> Result<Alert, CommitError> {
+        let judged = lifecycle::judge(current, &RuleMemory::default(), verdict, rule, now_ms);
         let change = judged.change.expect("something changes");
         let policy = &self.catalog.escalations["ops"];
         let progress = policy.begin(now_ms).unwrap();
@@ -97,7 +122,7 @@ impl World {
             wait_ms: policy.wait(progress).unwrap().as_millis() as i64,
         });
         let group = GroupDraft {
-            key: "Down:shop-api".to_owned(),
+            key: format!("Down:{}", rule.service),
             channel: ChannelId("slack-1".to_owned()),
             labels: vec![],
             timing: Timing::AT_ONCE,
@@ -114,7 +139,7 @@ impl World {
     /// Minute by minute, noting what is told.
     async fn pass(&mut self, minutes: i64) {
         for _ in 0..=minutes {
-            self.escalator().take_due(&self.catalog).await.unwrap();
+            self.look().await;
             let filter = NotificationFilter { limit: 1_000, ..NotificationFilter::default() };
             let mut rows = self.store().notification_list(&filter).await.unwrap();
             rows.retain(|row| row.id > self.seen && row.reason == NotificationReason::Escalation);
@@ -282,4 +307,198 @@ async fn a_policy_that_went_ends_its_escalations_and_says_so() {
     assert!(world.told.is_empty());
     let (_, events) = world.store().alert_get(AlertId(1)).await.unwrap().unwrap();
     assert!(events.last().unwrap().reason.contains("no longer configured"));
+}
+
+/// Everything that was decided on, as `alert: reason`.
+async fn messages(store: &ControlStore) -> Vec<String> {
+    let filter = NotificationFilter { limit: 1_000, ..NotificationFilter::default() };
+    let rows = store.notification_list(&filter).await.unwrap();
+    rows.iter().map(|row| format!("{}: {:?}", row.alerts[0].service, row.reason)).collect()
+}
+
+fn silence_of(service: &str, now_ms: UnixMillis) -> SilenceDraft {
+    SilenceDraft {
+        matchers: vec![Matcher::parse(&format!("service={service}")).unwrap()],
+        starts_ms: now_ms - 1_000,
+        ends_ms: now_ms + 3_600_000,
+        author: "ann".to_owned(),
+        comment: String::new(),
+    }
+}
+
+fn window(name: &str, starts_ms: UnixMillis, ends_ms: UnixMillis) -> MaintenanceDraft {
+    let recurrence = Recurrence::once(starts_ms, ends_ms).unwrap();
+    let window = Maintenance { name: name.to_owned(), matchers: Vec::new(), recurrence };
+    MaintenanceDraft { window, author: "ann".to_owned(), comment: String::new() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_muted_when_it_fires_never_pages_by_a_step_without_a_wait() {
+    const ALERTS: usize = 40;
+    let world = World::new(vec![step(0, "pager")]).await;
+    let store = world.store().clone();
+    let signals = AlertSignals::default();
+    let clock = Arc::new(SystemClock);
+    let dispatcher = Dispatcher::new(DispatchDeps {
+        store: Arc::new(store.clone()),
+        clock: clock.clone(),
+        signals: signals.clone(),
+    });
+    let stop = CancellationToken::new();
+    let (_sender, catalog) = watch::channel(Arc::new(world.catalog.clone()));
+    let running = tokio::spawn(dispatcher.run(catalog, stop.clone()));
+    // Each alert has a silence that is made just before it fires, while the dispatcher looks all the time.
+    for at in 0..ALERTS {
+        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(&format!("shop-{at}"), "Down") };
+        store.silence_insert(silence_of(&rule.service, clock.now_ms()), clock.now_ms()).await.unwrap();
+        let waker = tokio::spawn({
+            let signals = signals.clone();
+            async move {
+                for _ in 0..at {
+                    signals.wake_dispatcher();
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        world.judge_at(clock.now_ms(), &rule, None, &breached()).await.unwrap();
+        signals.wake_dispatcher();
+        waker.await.unwrap();
+    }
+    stop.cancel();
+    running.await.unwrap();
+    assert_eq!(messages(&store).await, Vec::<String>::new());
+    let open = store.alert_open_list().await.unwrap();
+    assert!(open.iter().all(|alert| alert.state == AlertState::Suppressed));
+    assert_eq!(open.len(), ALERTS);
+}
+
+#[tokio::test]
+async fn an_alert_that_is_muted_while_the_program_is_off_does_not_page_when_it_starts() {
+    let mut world = World::new(vec![step(0, "pager"), step(5, "boss")]).await;
+    world.judge(None, &breached()).await.unwrap();
+    world.pass(1).await;
+    assert_eq!(world.told, ["0: pager"]);
+    let now_ms = world.clock.now_ms();
+    world.store().maintenance_insert(window("move", now_ms + 60_000, now_ms + 3_600_000), now_ms).await.unwrap();
+    world.restart_after(30).await;
+    world.pass(20).await;
+    assert_eq!(world.told, ["0: pager"], "the step is overdue, and the window is open");
+    world.pass(60).await;
+    assert_eq!(world.told.len(), 2, "the step waits again once the window is over: {:?}", world.told);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_mutes_and_stops_nothing_else() {
+    let world = World::new(vec![step(0, "pager")]).await;
+    let (store, now_ms) = (world.store(), world.clock.now_ms());
+    let hour = Duration::from_secs(3_600);
+    let recurring = Maintenance {
+        name: "weekly".to_owned(),
+        matchers: Vec::new(),
+        recurrence: Recurrence::cron("* * * * *", "UTC", hour).unwrap(),
+    };
+    let draft = MaintenanceDraft { window: recurring, author: "ann".to_owned(), comment: String::new() };
+    store.maintenance_insert(draft, now_ms).await.unwrap();
+    store.silence_insert(silence_of("mail", now_ms), now_ms).await.unwrap();
+    for service in ["shop-api", "mail", "db"] {
+        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(service, "Down") };
+        world.judge_at(now_ms, &rule, None, &breached()).await.unwrap();
+    }
+    for statement in [
+        "UPDATE maintenance_windows SET zone = 'X/Y'",
+        "UPDATE silences SET matchers = '[\"service=~\\\"(\\\"\"]'",
+        "UPDATE alerts SET severity = 'odd' WHERE service = 'db'",
+    ] {
+        store.execute(statement).await;
+    }
+    world.look().await;
+    let mut found = messages(store).await;
+    found.sort_unstable();
+    assert_eq!(found, ["mail: Escalation", "mail: Transition", "shop-api: Escalation", "shop-api: Transition"]);
+    let warnings = store.warnings();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.contains("maintenance window")), "{warnings:?}");
+    assert!(store.maintenance_list().await.unwrap().is_empty(), "the others are listed");
+    store.maintenance_delete("weekly").await.unwrap();
+    world.look().await;
+    assert_eq!(store.warnings().len(), 2, "what is gone is no fault any more");
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_taken_holds_up_no_other_one() {
+    let world = World::new(vec![step(0, "pager")]).await;
+    let (store, now_ms) = (world.store(), world.clock.now_ms());
+    for service in ["a", "b", "c"] {
+        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(service, "Down") };
+        world.judge_at(now_ms, &rule, None, &breached()).await.unwrap();
+    }
+    store
+        .execute(
+            "CREATE TRIGGER broken BEFORE UPDATE ON escalations WHEN NEW.alert_id = 2
+             BEGIN SELECT RAISE(FAIL, 'odd'); END",
+        )
+        .await;
+    let (_sender, catalog) = watch::channel(Arc::new(world.catalog.clone()));
+    let mut dispatcher = world.dispatcher();
+    let wait = dispatcher.try_look(&catalog).await.unwrap();
+    let mut steps: Vec<String> = messages(store).await;
+    steps.retain(|step| step.ends_with("Escalation"));
+    steps.sort_unstable();
+    assert_eq!(steps, ["a: Escalation", "c: Escalation"]);
+    assert!(wait <= Duration::from_secs(1), "it is tried again soon");
+    assert_eq!(dispatcher.deps.signals.warnings(), ["a step of the escalation of alert 2 can't be taken"]);
+    store.execute("DROP TRIGGER broken").await;
+    dispatcher.try_look(&catalog).await.unwrap();
+    assert!(messages(store).await.contains(&"b: Escalation".to_owned()));
+    assert!(dispatcher.deps.signals.warnings().is_empty());
+}
+
+#[tokio::test]
+async fn one_silence_or_window_among_thousands_mutes() {
+    let world = World::new(vec![step(0, "pager")]).await;
+    let (store, now_ms) = (world.store(), world.clock.now_ms());
+    // The oldest silence, and the last window by name.
+    store.silence_insert(silence_of("shop-api", now_ms), now_ms).await.unwrap();
+    let mut last = window("zzz", now_ms - 1_000, now_ms + 3_600_000);
+    last.window.matchers = vec![Matcher::parse("service=mail").unwrap()];
+    store.maintenance_insert(last, now_ms).await.unwrap();
+    store
+        .execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+             INSERT INTO silences (matchers, starts_ms, ends_ms, author, comment, created_ms)
+                 SELECT '[\"service=other\"]', 0, 9000000000000, '', '', 0 FROM n;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+             INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, author, comment, created_ms)
+                 SELECT 'a' || i, '[\"service=other\"]', 0, 9000000000000, '', '', 0 FROM n;",
+        )
+        .await;
+    for service in ["shop-api", "mail"] {
+        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(service, "Down") };
+        world.judge_at(now_ms, &rule, None, &breached()).await.unwrap();
+    }
+    world.look().await;
+    assert_eq!(messages(store).await, Vec::<String>::new());
+    let by: Vec<_> =
+        store.alert_open_list().await.unwrap().into_iter().filter_map(|alert| alert.suppressed_by).collect();
+    assert_eq!(by, ["silence 1", "maintenance `zzz`"]);
+}
+
+#[tokio::test]
+async fn what_is_muted_and_cannot_be_marked_as_such_is_not_announced() {
+    let world = World::new(vec![step(0, "pager")]).await;
+    let (store, now_ms) = (world.store(), world.clock.now_ms());
+    store.silence_insert(silence_of("shop-api", now_ms), now_ms).await.unwrap();
+    for service in ["shop-api", "mail"] {
+        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(service, "Down") };
+        world.judge_at(now_ms, &rule, None, &breached()).await.unwrap();
+    }
+    let broken = "CREATE TRIGGER broken BEFORE UPDATE ON alerts BEGIN SELECT RAISE(FAIL, 'odd'); END";
+    store.execute(broken).await;
+    let (_sender, catalog) = watch::channel(Arc::new(world.catalog.clone()));
+    assert!(world.dispatcher().try_look(&catalog).await.is_err(), "it is tried again");
+    assert_eq!(messages(store).await, ["mail: Escalation", "mail: Transition"]);
+    // The silence ends before it was ever committed that it muted anything.
+    store.execute("DROP TRIGGER broken; UPDATE silences SET ends_ms = 0").await;
+    world.look().await;
+    assert!(messages(store).await.contains(&"shop-api: Transition".to_owned()), "it is announced then");
 }

@@ -1,5 +1,6 @@
-//! The alert that is there without a word in the files: a plugin is failing. It looks at plugins instead of services, at each
-//! one that is in use. An entry of `alerts.yaml` by its name takes its place.
+//! Alerts that are there without a word in the files: a plugin is failing, for each one that is in use; and the monitor is
+//! offline, where targets say when it is. They look at plugins and at the monitor instead of services. An entry of `alerts.yaml`
+//! by the name of one takes its place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,33 +13,45 @@ use super::fault::child;
 use super::spec::AlertSpec;
 use crate::domain::{Catalog, Channel, Life, Severity};
 
-pub(super) const NAME: &str = "Plugin failing";
+/// One of them, as it is without an entry.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    severity: Severity,
+    /// For people, in the place of services.
+    looks_at: &'static str,
+}
 
-/// The rule plugin of the built-in alert.
+pub(super) const PLUGIN_FAILING: Kind =
+    Kind { name: "Plugin failing", severity: Severity::Warning, looks_at: "plugins" };
+
+pub(super) const MONITOR_OFFLINE: Kind =
+    Kind { name: "Monitor offline", severity: Severity::Critical, looks_at: "the monitor" };
+
+/// The rule plugin of the built-in alerts.
 const RULE: &str = "condition";
 
-/// A plugin's own observations carry an error exactly while it is failing, and the rule shows what it names.
+/// The observations carry an error exactly while the plugin is failing or the monitor offline, and the rule shows what it names.
 const CONDITION: &str = "error != null";
 
 /// In force, with the channels it names itself; none where it is switched off.
 #[derive(Default)]
-pub(super) struct PluginAlert {
+pub(super) struct BuiltInAlert {
     pub(super) draft: Option<RuleDraft>,
     pub(super) channels: Vec<Arc<Channel>>,
 }
 
-impl PluginAlert {
-    pub(super) fn built_in() -> Self {
+impl BuiltInAlert {
+    pub(super) fn new(kind: &Kind) -> Self {
         let draft = RuleDraft {
-            name: NAME.to_owned(),
+            name: kind.name.to_owned(),
             plugin: RULE.to_owned(),
             settings: json!({ RULE: CONDITION }),
             probes: None,
             duration: Duration::ZERO,
-            // A plugin that fails now and then fails.
+            // What fails now and then fails.
             life: Life::default(),
             escalation: None,
-            severity: Severity::Warning,
+            severity: kind.severity,
             channels: None,
             look_back: None,
         };
@@ -46,7 +59,7 @@ impl PluginAlert {
     }
 
     /// As an entry of `alerts.yaml` wants it; what it leaves open stays as built in.
-    pub(super) async fn compile(compiler: &mut Compiler<'_>, spec: &AlertSpec, at: &str) -> Option<Self> {
+    pub(super) async fn compile(kind: &Kind, compiler: &mut Compiler<'_>, spec: &AlertSpec, at: &str) -> Option<Self> {
         for (key, is_given) in [
             ("services", spec.services.is_some()),
             ("tags", spec.tags.is_some()),
@@ -55,7 +68,7 @@ impl PluginAlert {
             ("probes", spec.probes.is_some()),
         ] {
             if is_given {
-                let message = format!("`{NAME}` looks at plugins, not at services; leave this out");
+                let message = format!("`{}` looks at {}, not at services; leave this out", kind.name, kind.looks_at);
                 compiler.report.fault(child(at, key), message);
             }
         }

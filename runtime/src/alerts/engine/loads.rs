@@ -1,0 +1,102 @@
+//! Reads histories back beside the lanes: a few at once, each with a time of its own, so that no lane waits for another's and
+//! none gives up because it stands behind others.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Core;
+use crate::alerts::history::{MAX_SAMPLES, Reach};
+use crate::alerts::ports::{GroupSpan, HistoryLoader, PortError, PortResult};
+use crate::domain::{Observation, RunGroup, UnixMillis};
+
+/// Which part of a service's history is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct HistoryRequest {
+    pub(super) service: String,
+    /// Which request an answer is for.
+    pub(super) token: u64,
+    pub(super) since_ms: UnixMillis,
+    /// Everything from here on is known.
+    pub(super) until_ms: UnixMillis,
+    pub(super) reach: Reach,
+}
+
+/// The last runs one by one, those before them counted.
+pub(super) struct Past {
+    pub(super) observations: Vec<Observation>,
+    pub(super) groups: Vec<RunGroup>,
+}
+
+pub(super) struct Loaded {
+    pub(super) token: u64,
+    pub(super) past: PortResult<Past>,
+}
+
+#[derive(Default)]
+pub(super) struct Loads {
+    /// By when they may begin, in the order in which they came. One for each lane at most.
+    waiting: BTreeMap<(Instant, u64), HistoryRequest>,
+    running: JoinSet<(String, Loaded)>,
+}
+
+impl Loads {
+    pub(super) fn push(&mut self, request: HistoryRequest, after: Duration) {
+        self.waiting.insert((Instant::now() + after, request.token), request);
+    }
+
+    /// Starts what may begin, as far as there is room.
+    pub(super) fn start(&mut self, core: &Arc<Core>) {
+        while self.running.len() < core.deps.settings.history_loads_at_once {
+            let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= Instant::now()) else { break };
+            let request = first.remove();
+            let core = Arc::clone(core);
+            self.running.spawn(async move {
+                let past = load_in_time(&core, &request).await;
+                (request.service, Loaded { token: request.token, past })
+            });
+        }
+    }
+
+    /// When the next one may begin; none while there is no room, because the end of one makes it.
+    pub(super) fn next(&self, core: &Core) -> Option<Instant> {
+        let has_room = self.running.len() < core.deps.settings.history_loads_at_once;
+        self.waiting.keys().next().map(|(at, _)| *at).filter(|_| has_room)
+    }
+
+    /// None when nothing is under way.
+    pub(super) async fn ended(&mut self) -> Option<(String, Loaded)> {
+        // It catches its panics.
+        self.running.join_next().await?.ok()
+    }
+}
+
+async fn load_in_time(core: &Core, request: &HistoryRequest) -> PortResult<Past> {
+    let loading = AssertUnwindSafe(load(core.deps.history.as_ref(), request)).catch_unwind();
+    let deadline = core.deps.settings.history_deadline;
+    match tokio::time::timeout(deadline, loading).await {
+        Ok(Ok(past)) => past,
+        Ok(Err(_)) => Err(PortError("reading it panicked".to_owned())),
+        // Whoever is dropped here interrupts its query.
+        Err(_) => Err(PortError(format!("no answer within {} s", deadline.as_secs()))),
+    }
+}
+
+async fn load(loader: &dyn HistoryLoader, request: &HistoryRequest) -> PortResult<Past> {
+    let HistoryRequest { service, since_ms, until_ms, reach, .. } = request;
+    let observations = loader.load(service, (*since_ms, *until_ms), MAX_SAMPLES).await?;
+    let before_ms = observations.first().filter(|_| observations.len() >= MAX_SAMPLES).map(|first| first.ts_ms);
+    let groups = match before_ms {
+        Some(before_ms) => {
+            let covered_by_one_run = reach.covered_by_one_run();
+            loader.load_groups(service, GroupSpan { since_ms: *since_ms, before_ms, covered_by_one_run }).await?
+        }
+        None => Vec::new(),
+    };
+    Ok(Past { observations, groups })
+}

@@ -1,0 +1,326 @@
+//! Sends what is not on record: one message at a time to each channel, with all that it has to be told by then. Silences,
+//! windows and mute times hold as far as the store can be read; templates and groups' waits do not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Entry, KEPT_MS, Unrecorded};
+use crate::alerts::clock::Clock;
+use crate::alerts::dispatch::{labelled, mutes_of};
+use crate::alerts::ports::{AlertStore, Notifier};
+use crate::domain::{
+    Alert, Catalog, ChannelId, DeliveryError, Firing, Message, MessageTexts, Mutes, NotificationReason,
+    NotificationStatus, UnixMillis,
+};
+
+/// After something was offered, for what comes with it: what fails together is told of together.
+const COLLECT: Duration = Duration::from_millis(500);
+/// Between looks while something waits.
+const RETRY: Duration = Duration::from_secs(1);
+/// Before a channel that failed is tried again; doubles up to the longest.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// For one attempt; the plugin host has a shorter one.
+const DEADLINE: Duration = Duration::from_secs(35);
+/// Messages under way, each to a channel of its own.
+const AT_ONCE: usize = 16;
+/// Alerts in one message; no channel shows as many.
+const MOST_ALERTS: usize = 100;
+
+pub struct UnrecordedSender {
+    store: Arc<dyn AlertStore>,
+    notifier: Arc<dyn Notifier>,
+    clock: Arc<dyn Clock>,
+    unrecorded: Unrecorded,
+    /// Where people find this server; empty if nowhere.
+    public_url: String,
+    sends: JoinSet<bool>,
+    under_way: HashMap<Id, Batch>,
+    /// Channels that failed: when to try again, and how long to wait after the next failure.
+    paused: HashMap<ChannelId, (Instant, Duration)>,
+}
+
+/// What one message says.
+#[derive(Debug, Clone)]
+struct Batch {
+    channel: ChannelId,
+    status: NotificationStatus,
+    /// With the keys of their rules.
+    alerts: Vec<(String, Alert)>,
+    omitted: usize,
+    fault: String,
+}
+
+impl UnrecordedSender {
+    pub fn new(
+        store: Arc<dyn AlertStore>,
+        notifier: Arc<dyn Notifier>,
+        clock: Arc<dyn Clock>,
+        unrecorded: Unrecorded,
+        public_url: String,
+    ) -> Self {
+        let (sends, under_way, paused) = (JoinSet::new(), HashMap::new(), HashMap::new());
+        Self { store, notifier, clock, unrecorded, public_url, sends, under_way, paused }
+    }
+
+    /// Runs until the shutdown, then gives what is under way its time.
+    pub async fn run(mut self, catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
+        let mut wait = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(ended) = self.sends.join_next_with_id() => self.end(ended),
+                () = self.unrecorded.offered() => tokio::time::sleep(COLLECT).await,
+                () = sleep(wait), if wait.is_some() => {}
+            }
+            let current = catalog.borrow().clone();
+            wait = self.start(&current).await.then_some(RETRY);
+        }
+        while let Some(ended) = self.sends.join_next_with_id().await {
+            self.end(ended);
+        }
+    }
+
+    /// Starts what can be started. True: something is left to be sent.
+    async fn start(&mut self, catalog: &Arc<Catalog>) -> bool {
+        let now_ms = self.clock.now_ms();
+        let waiting = self.waiting(now_ms);
+        if waiting.is_empty() {
+            return false;
+        }
+        let quiet = Quiet::read(self.store.as_ref(), catalog, &waiting, now_ms).await;
+        let now = Instant::now();
+        for batch in batches(&waiting, &quiet, catalog, now_ms) {
+            let is_paused = self.paused.get(&batch.channel).is_some_and(|(until, _)| *until > now);
+            let is_busy = self.under_way.values().any(|other| other.channel == batch.channel);
+            if !is_paused && !is_busy && self.under_way.len() < AT_ONCE {
+                self.send(batch, catalog);
+            }
+        }
+        true
+    }
+
+    /// Entries with a channel that was not told yet; forgets those that are done with.
+    fn waiting(&self, now_ms: UnixMillis) -> Vec<(String, Entry)> {
+        let mut entries = self.unrecorded.lock();
+        let waits = |entry: &Entry| {
+            entry
+                .wanted
+                .iter()
+                .any(|(channel, status)| entry.told.get(channel) != Some(status) && !entry.sending.contains(channel))
+        };
+        entries.retain(|_, entry| {
+            !entry.is_over() || waits(entry) || now_ms.saturating_sub(entry.touched_ms).abs() < KEPT_MS
+        });
+        entries.iter().filter(|(_, entry)| waits(entry)).map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    }
+
+    fn send(&mut self, batch: Batch, catalog: &Arc<Catalog>) {
+        let Some(channel) = catalog.channels.get(&batch.channel).cloned() else {
+            tracing::error!(channel = batch.channel.0, "a channel left the configuration, it is not told from memory");
+            self.settle(&batch);
+            return;
+        };
+        {
+            let mut entries = self.unrecorded.lock();
+            for (key, _) in &batch.alerts {
+                if let Some(entry) = entries.get_mut(key) {
+                    entry.sending.insert(batch.channel.clone());
+                }
+            }
+        }
+        let message = self.message(&batch, &channel.name, catalog);
+        let notifier = Arc::clone(&self.notifier);
+        let id = self
+            .sends
+            .spawn(async move {
+                let sending = AssertUnwindSafe(notifier.notify(&channel, &message)).catch_unwind();
+                let (channel, alerts) = (channel.name.as_str(), message.alerts.len());
+                match tokio::time::timeout(DEADLINE, sending).await {
+                    Ok(Ok(Ok(_))) => {
+                        metrics::counter!("extrack_alerts_unrecorded_sent_total").increment(1);
+                        tracing::warn!(channel, alerts, "alerts that could not be recorded were sent from memory");
+                        true
+                    }
+                    Ok(Ok(Err(DeliveryError::Permanent(error)))) => {
+                        tracing::error!(
+                            channel,
+                            alerts,
+                            error,
+                            "alerts that could not be recorded were refused by their channel"
+                        );
+                        true
+                    }
+                    Ok(Ok(Err(DeliveryError::Retryable { message: error, .. }))) => {
+                        tracing::warn!(
+                            channel,
+                            alerts,
+                            error,
+                            "alerts that could not be recorded were not delivered, it is tried again"
+                        );
+                        false
+                    }
+                    Ok(Err(_)) | Err(_) => {
+                        tracing::warn!(
+                            channel,
+                            alerts,
+                            "a notifier panicked or gave no answer in time, it is tried again"
+                        );
+                        false
+                    }
+                }
+            })
+            .id();
+        self.under_way.insert(id, batch);
+    }
+
+    fn message(&self, batch: &Batch, receiver: &str, catalog: &Catalog) -> Message {
+        let named = |alert: &Alert| {
+            let service = catalog.services.get(&alert.service);
+            let summary = format!("{} (sent from memory, it could not be recorded: {})", alert.summary, batch.fault);
+            let name = service.map_or_else(|| alert.service.clone(), |service| service.name.clone());
+            (Alert { summary, ..alert.clone() }, name)
+        };
+        let group_labels = match batch.alerts.as_slice() {
+            [(_, alert)] => alert.own_labels(),
+            _ => Vec::new(),
+        };
+        Message {
+            id: key_of(batch),
+            reason: NotificationReason::Transition,
+            status: batch.status,
+            group_key: match batch.alerts.as_slice() {
+                [(_, alert)] => format!("{}:{}", alert.name, alert.service),
+                _ => "unrecorded".to_owned(),
+            },
+            group_labels,
+            receiver: receiver.to_owned(),
+            external_url: self.public_url.clone(),
+            alerts: batch.alerts.iter().map(|(_, alert)| named(alert)).collect(),
+            omitted: u32::try_from(batch.omitted).unwrap_or(u32::MAX),
+            attempt: 1,
+            texts: MessageTexts::default(),
+            reference: None,
+        }
+    }
+
+    fn end(&mut self, ended: Result<(Id, bool), tokio::task::JoinError>) {
+        let (id, is_done) = match ended {
+            Ok(ended) => ended,
+            Err(error) => (error.id(), false),
+        };
+        let Some(batch) = self.under_way.remove(&id) else { return };
+        match is_done {
+            true => {
+                self.paused.remove(&batch.channel);
+                self.settle(&batch);
+            }
+            false => {
+                let wait = self.paused.get(&batch.channel).map_or(FIRST_RETRY, |(_, wait)| *wait);
+                let next = (wait * 2).min(LONGEST_RETRY);
+                self.paused.insert(batch.channel.clone(), (Instant::now() + wait, next));
+                let mut entries = self.unrecorded.lock();
+                for (key, _) in &batch.alerts {
+                    if let Some(entry) = entries.get_mut(key) {
+                        entry.sending.remove(&batch.channel);
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(&self, batch: &Batch) {
+        let mut entries = self.unrecorded.lock();
+        for (key, _) in &batch.alerts {
+            if let Some(entry) = entries.get_mut(key) {
+                entry.sending.remove(&batch.channel);
+                entry.told.insert(batch.channel.clone(), batch.status);
+            }
+        }
+    }
+}
+
+/// What mutes, as far as it can be read.
+struct Quiet {
+    mutes: Mutes,
+    firing: Vec<Firing>,
+}
+
+impl Quiet {
+    async fn read(store: &dyn AlertStore, catalog: &Catalog, waiting: &[(String, Entry)], now_ms: UnixMillis) -> Self {
+        let read =
+            async { Ok::<_, super::super::PortError>((store.quiet(now_ms).await?, store.alert_open_list().await?)) };
+        let (quiet, open) = read.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "what is muted can't be read, alerts are sent from memory all the same");
+            Default::default()
+        });
+        let silences = quiet.silences.iter().map(|stored| stored.silence.clone()).collect();
+        let mutes = mutes_of(catalog, silences, quiet.maintenance);
+        let alerts =
+            open.iter().filter(|alert| alert.fired_ms.is_some()).chain(waiting.iter().map(|(_, entry)| &entry.alert));
+        Self { mutes, firing: alerts.map(|alert| labelled(alert, catalog)).collect() }
+    }
+
+    fn mutes(&self, entry: &Entry, channel: &ChannelId, catalog: &Catalog, now_ms: UnixMillis) -> bool {
+        let times = entry.mute_times.get(channel).into_iter().flatten();
+        let mut times = times.filter_map(|name| catalog.mute_times.get(name));
+        times.any(|time| time.open_at(now_ms).is_some())
+            || self.mutes.find(&labelled(&entry.alert, catalog), &self.firing, now_ms).is_some()
+    }
+}
+
+/// What each channel is to be told now; the end of something before anything new.
+fn batches(waiting: &[(String, Entry)], quiet: &Quiet, catalog: &Catalog, now_ms: UnixMillis) -> Vec<Batch> {
+    let mut batches: BTreeMap<(ChannelId, bool), Batch> = BTreeMap::new();
+    for (key, entry) in waiting {
+        for (channel, status) in &entry.wanted {
+            let is_done = entry.told.get(channel) == Some(status) || entry.sending.contains(channel);
+            let is_firing = *status == NotificationStatus::Firing;
+            if is_done || is_firing && quiet.mutes(entry, channel, catalog, now_ms) {
+                continue;
+            }
+            let batch = batches.entry((channel.clone(), is_firing)).or_insert_with(|| Batch {
+                channel: channel.clone(),
+                status: *status,
+                alerts: Vec::new(),
+                omitted: 0,
+                fault: entry.fault.clone(),
+            });
+            match batch.alerts.len() < MOST_ALERTS {
+                true => batch.alerts.push((key.clone(), entry.alert.clone())),
+                // In the next message.
+                false => batch.omitted += 1,
+            }
+        }
+    }
+    batches.into_values().collect()
+}
+
+/// The same for another attempt with the same content.
+fn key_of(batch: &Batch) -> String {
+    let mut hash = Sha256::new();
+    hash.update(batch.channel.0.as_bytes());
+    hash.update(batch.status.as_str().as_bytes());
+    for (key, alert) in &batch.alerts {
+        hash.update(key.as_bytes());
+        hash.update(alert.started_ms.to_le_bytes());
+    }
+    hex::encode(&hash.finalize()[..16])
+}
+
+async fn sleep(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}

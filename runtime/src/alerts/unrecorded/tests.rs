@@ -1,0 +1,185 @@
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::alerts::fakes::{self, *};
+use crate::alerts::lifecycle;
+use crate::domain::{Finding, GroupMember, RuleMemory, Timing, Verdict};
+
+const FAULT: &str = "database or disk is full";
+
+/// At so many milliseconds of the clock's time.
+fn breached(rule: &AlertRule, now_ms: UnixMillis) -> Change {
+    let now_ms = EPOCH_MS + now_ms;
+    let verdict = Verdict::Breached(Finding { summary: "found 90".to_owned(), ..Finding::default() });
+    *lifecycle::judge(None, &RuleMemory::default(), &verdict, rule, now_ms).change.expect("a breach is a change")
+}
+
+fn group(alert: &Alert, told: Told) -> AlertGroup {
+    AlertGroup {
+        id: 1,
+        key: "Down:shop-api".to_owned(),
+        channel: ChannelId("slack-1".to_owned()),
+        labels: Vec::new(),
+        timing: Timing::AT_ONCE,
+        mute_times: Vec::new(),
+        flush_at_ms: Some(0),
+        told_ms: None,
+        revision: 1,
+        members: vec![GroupMember { alert: alert.clone(), fired: alert.clone(), told }],
+    }
+}
+
+struct World {
+    unrecorded: Unrecorded,
+    notifier: FakeNotifier,
+    catalog: watch::Sender<Arc<Catalog>>,
+    stop: CancellationToken,
+}
+
+impl World {
+    fn new(rules: &[AlertRule]) -> Self {
+        let world = Self {
+            unrecorded: Unrecorded::default(),
+            notifier: FakeNotifier::default(),
+            catalog: watch::channel(Arc::new(fakes::catalog(rules))).0,
+            stop: CancellationToken::new(),
+        };
+        let sender = UnrecordedSender::new(
+            Arc::new(FakeStore::default()),
+            Arc::new(world.notifier.clone()),
+            Arc::new(FakeClock::new()),
+            world.unrecorded.clone(),
+            String::new(),
+        );
+        tokio::spawn(sender.run(world.catalog.subscribe(), world.stop.clone()));
+        world
+    }
+
+    fn offer(&self, rule: &AlertRule, change: &Change) {
+        self.offer_at(rule, change, change.alert.updated_ms);
+    }
+
+    fn offer_at(&self, rule: &AlertRule, change: &Change, now_ms: UnixMillis) {
+        self.unrecorded.offer(Some(rule), change, &self.catalog.borrow().clone(), FAULT, now_ms);
+    }
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breach_that_cant_be_committed_is_sent_once_with_a_note_and_so_is_its_end() {
+    let rule = rule("shop-api", "Down");
+    let world = World::new(std::slice::from_ref(&rule));
+    for now_ms in [0, 1_000, 3_000] {
+        world.offer(&rule, &breached(&rule, now_ms));
+        seconds(5).await;
+    }
+    assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api"]);
+    let summary = world.notifier.tries()[0].1.alerts[0].0.summary.clone();
+    assert_eq!(summary, format!("found 90 (sent from memory, it could not be recorded: {FAULT})"));
+    world.unrecorded.satisfied(&rule.key, EPOCH_MS + 9_000);
+    world.unrecorded.satisfied(&rule.key, EPOCH_MS + 9_500);
+    seconds(5).await;
+    // The commit of the breach before is tried again.
+    world.offer_at(&rule, &breached(&rule, 3_000), EPOCH_MS + 12_000);
+    seconds(5).await;
+    assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api", "slack-1:resolved:shop-api"]);
+    world.offer(&rule, &breached(&rule, 20_000));
+    seconds(5).await;
+    assert_eq!(world.notifier.inbox().len(), 3, "the next breach is another alert");
+    world.stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breach_that_has_to_last_is_sent_when_it_has() {
+    let rule = AlertRule { duration: Duration::from_secs(60), ..rule("shop-api", "Down") };
+    let world = World::new(std::slice::from_ref(&rule));
+    for second in [0, 30, 59] {
+        world.offer(&rule, &breached(&rule, second * 1_000));
+        seconds(5).await;
+    }
+    assert!(world.notifier.inbox().is_empty());
+    // Judged anew, or the first judgement tried again.
+    world.offer_at(&rule, &breached(&rule, 0), EPOCH_MS + 60_000);
+    seconds(5).await;
+    assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breach_that_came_and_went_in_memory_is_not_told_of_again_when_both_are_on_record() {
+    let rule = rule("shop-api", "Down");
+    let world = World::new(std::slice::from_ref(&rule));
+    world.offer(&rule, &breached(&rule, 0));
+    seconds(5).await;
+    world.unrecorded.satisfied(&rule.key, EPOCH_MS + 9_000);
+    seconds(5).await;
+    let alert = Alert { rule: rule.key.clone(), ..alert(7, "shop-api") };
+    let resolved = Alert { state: AlertState::Resolved, ..alert.clone() };
+    world.unrecorded.recorded(&alert, EPOCH_MS + 10_000);
+    let mut due = group(&alert, Told::Nothing);
+    world.unrecorded.take_over(&mut due);
+    assert_eq!(due.members[0].told, Told::Firing);
+    world.unrecorded.recorded(&resolved, EPOCH_MS + 10_000);
+    let mut ended = group(&resolved, Told::Nothing);
+    world.unrecorded.take_over(&mut ended);
+    assert_eq!(ended.members[0].told, Told::Refused);
+    let next = Alert { id: AlertId(8), started_ms: EPOCH_MS + 20_000, ..alert };
+    world.unrecorded.recorded(&next, EPOCH_MS + 20_000);
+    assert!(world.unrecorded.take_over(&mut group(&next, Told::Nothing)).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_fails_is_tried_again_and_many_alerts_are_one_message() {
+    let rules: Vec<AlertRule> = (0..5).map(|index| rule(&format!("shop-{index}"), "Down")).collect();
+    let world = World::new(&rules);
+    world.notifier.set("slack-1", Line::Down);
+    for rule in &rules {
+        world.offer(rule, &breached(rule, 0));
+    }
+    seconds(5).await;
+    world.notifier.set("slack-1", Line::Up);
+    seconds(30).await;
+    let tries = world.notifier.tries();
+    assert_eq!(world.notifier.inbox().len(), 1);
+    assert!(tries.len() > 1 && tries.iter().all(|(_, message)| message.alerts.len() == 5));
+    assert!(tries.iter().all(|(_, message)| message.id == tries[0].1.id), "one key for all attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_from_memory_is_not_sent_again_when_it_is_on_record() {
+    let rule = rule("shop-api", "Down");
+    let world = World::new(std::slice::from_ref(&rule));
+    world.offer(&rule, &breached(&rule, 0));
+    seconds(5).await;
+    let alert = Alert { rule: rule.key.clone(), ..alert(7, "shop-api") };
+    world.unrecorded.recorded(&alert, EPOCH_MS);
+    let mut due = group(&alert, Told::Nothing);
+    assert_eq!(world.unrecorded.take_over(&mut due), [(AlertId(7), Told::Firing)]);
+    assert_eq!(due.members[0].told, Told::Firing);
+    let other = Alert { id: AlertId(8), ..alert.clone() };
+    assert!(world.unrecorded.take_over(&mut group(&other, Told::Nothing)).is_empty(), "another alert is news");
+    // The usual way goes on from there.
+    let resolved = Alert { state: AlertState::Resolved, ..alert };
+    world.unrecorded.recorded(&resolved, EPOCH_MS);
+    let mut ended = group(&resolved, Told::Firing);
+    assert!(world.unrecorded.take_over(&mut ended).is_empty());
+    assert_eq!(ended.members[0].told, Told::Firing);
+    assert_eq!(world.notifier.inbox().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_record_before_it_was_sent_goes_the_usual_way() {
+    let rule = rule("shop-api", "Down");
+    let world = World::new(std::slice::from_ref(&rule));
+    world.offer(&rule, &breached(&rule, 0));
+    let alert = Alert { rule: rule.key.clone(), ..alert(7, "shop-api") };
+    world.unrecorded.recorded(&alert, EPOCH_MS);
+    seconds(5).await;
+    assert!(world.notifier.inbox().is_empty());
+    assert!(world.unrecorded.take_over(&mut group(&alert, Told::Nothing)).is_empty());
+}

@@ -1,0 +1,217 @@
+//! The configuration files while the program runs: read again when they change, all or nothing. Files that would take away
+//! so much that it looks like an accident are held until they are confirmed, also over a restart.
+
+mod accept;
+mod basis;
+mod staged;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::plugin_sources::{PluginSources, StagedSources};
+use super::warn;
+use crate::config::{self, ConfigFiles, ConfigWatch, Draft, Environment, FileStamps};
+use crate::domain::{AcceptRefusal, Configuration, ConfigurationStatus, now_ms};
+use crate::plugin_host::PluginHost;
+use crate::registry::Registry;
+use crate::store::ControlStore;
+
+pub(super) use accept::ConfigHandle;
+use accept::{AcceptRequest, REQUESTS_QUEUED};
+pub(super) use basis::{Basis, start_with};
+use staged::StagedDirectory;
+
+/// Actor of what the files say, in the store.
+const FILES: &str = "files";
+
+/// Reads of files that change while they are read; the watch says when they have changed once more.
+const READS: u32 = 5;
+
+/// Between two of these reads.
+const SETTLE: Duration = Duration::from_millis(200);
+
+pub(super) struct ConfigReload {
+    config_dir: PathBuf,
+    host: PluginHost,
+    registry: Registry,
+    control: ControlStore,
+    sources: PluginSources,
+    /// What is in use.
+    basis: Basis,
+    state: watch::Sender<Arc<Configuration>>,
+    requests: mpsc::Receiver<AcceptRequest>,
+}
+
+impl ConfigReload {
+    /// With the handle by which others see its state and confirm what is held.
+    pub(super) fn new(
+        config_dir: PathBuf,
+        host: PluginHost,
+        registry: Registry,
+        control: ControlStore,
+        sources: PluginSources,
+        (basis, state): (Basis, Configuration),
+    ) -> (Self, ConfigHandle) {
+        let (state, seen) = watch::channel(Arc::new(state));
+        let (sender, requests) = mpsc::channel(REQUESTS_QUEUED);
+        let reload = Self { config_dir, host, registry, control, sources, basis, state, requests };
+        (reload, ConfigHandle::new(seen, sender))
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<()> {
+        let mut watch = match ConfigWatch::start(&self.config_dir) {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                let folder = self.config_dir.display();
+                tracing::warn!(%error, %folder, "the configuration is not watched; restart after a change");
+                None
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = self.begin() => {}
+        }
+        loop {
+            let request = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = changed(&mut watch) => None,
+                Some(request) = self.requests.recv() => Some(request),
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.follow(request) => {}
+            }
+        }
+    }
+
+    /// What waited for the start, and what came between the first reading and the watch.
+    async fn begin(&mut self) {
+        let trust = self.host.trust();
+        if self.sources.pull(&self.host, &trust).await {
+            self.registry.recheck().await;
+        }
+        let folder = self.config_dir.clone();
+        let found = tokio::task::spawn_blocking(move || ConfigFiles::read(&folder).digest()).await;
+        if found.is_ok_and(|digest| digest != self.state.borrow().digest) {
+            self.follow(None).await;
+        }
+    }
+
+    async fn follow(&mut self, request: Option<AcceptRequest>) {
+        let confirmed = request.as_ref().map(|request| (request.digest.as_deref(), request.by.as_str()));
+        let looked = self.look(confirmed).await;
+        if let Some(request) = request {
+            // The caller may be gone; the state says the same.
+            let _ = request.answer.send(looked.map(|()| self.state.borrow().clone()));
+        }
+    }
+
+    /// `confirmed`: the files are to be taken over, whatever they remove, if they have this digest; and by whom.
+    async fn look(&mut self, confirmed: Option<(Option<&str>, &str)>) -> Result<(), AcceptRefusal> {
+        let draft = read(&self.config_dir).await;
+        let digest = draft.files().digest();
+        if let Some((Some(wanted), _)) = confirmed
+            && wanted != digest
+        {
+            return Err(AcceptRefusal::Changed { found: digest });
+        }
+        if confirmed.is_none() && draft.is_sound() {
+            let losses = self.basis.losses(&draft);
+            if !losses.is_empty() {
+                if self.set_state(ConfigurationStatus::Held, losses.clone(), digest) {
+                    log_held(&losses);
+                }
+                return Ok(());
+            }
+        }
+        let by = confirmed.map_or(FILES, |(_, by)| by);
+        match self.take_over(draft).await {
+            Ok(()) => {
+                self.set_state(ConfigurationStatus::InUse, Vec::new(), digest);
+                self.basis.keep(&self.control, by).await;
+                tracing::info!(by, "the configuration was read again");
+                Ok(())
+            }
+            Err(faults) => {
+                tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
+                let lines = faults.lines().map(str::to_owned).collect();
+                self.set_state(ConfigurationStatus::Faulty, lines, digest);
+                Err(AcceptRefusal::Faulty(faults))
+            }
+        }
+    }
+
+    /// Files, plugin versions, policies and trust together. An error changes nothing.
+    async fn take_over(&mut self, draft: Draft) -> Result<(), String> {
+        let plugins = draft.plugins().clone();
+        let basis = self.basis.next(&draft);
+        let StagedSources { plugins: staged, pulled } = match draft.is_sound() {
+            true => self.sources.stage(&self.host, &self.registry, &plugins.trust).await,
+            false => StagedSources::default(),
+        };
+        let directory = StagedDirectory::new(self.host.clone(), staged.clone());
+        let loaded = draft.check(&directory).await.map_err(|faults| faults.to_string())?;
+        let prepared = self.registry.prepare(loaded.files, &directory).await;
+        // The versions have one owner again.
+        drop(directory);
+        let staged = staged.into_values().collect();
+        let taken = self.host.take_over(plugins.policies, plugins.trust.clone(), staged).await;
+        taken.map_err(|refusal| format!("a plugin version of plugins.yaml can't become active: {refusal}"))?;
+        prepared.publish();
+        self.sources.taken_over(&plugins.trust, pulled);
+        self.basis = basis;
+        warn(&loaded.warnings);
+        Ok(())
+    }
+
+    /// False: it is so already.
+    fn set_state(&self, status: ConfigurationStatus, reasons: Vec<String>, digest: String) -> bool {
+        self.state.send_if_modified(|state| {
+            if (state.status, &state.reasons, &state.digest) == (status, &reasons, &digest) {
+                return false;
+            }
+            *state = Arc::new(Configuration { status, reasons, digest, since_ms: now_ms() });
+            true
+        })
+    }
+}
+
+/// The same reading is checked, compared, taken over and kept.
+async fn read(config_dir: &Path) -> Draft {
+    let mut reads = 1;
+    loop {
+        let folder = config_dir.to_owned();
+        let reading = tokio::task::spawn_blocking(move || {
+            let before = FileStamps::of(&folder);
+            let draft = config::read(&folder, &Environment::read(&folder));
+            (draft, before == FileStamps::of(&folder))
+        });
+        let (draft, is_whole) = reading.await.expect("reading the configuration does not panic");
+        if is_whole || reads == READS {
+            return draft;
+        }
+        reads += 1;
+        tokio::time::sleep(SETTLE).await;
+    }
+}
+
+fn log_held(losses: &[String]) {
+    let reasons = losses.join(", ");
+    tracing::error!(
+        reasons,
+        "the configuration files would take away much of what is watched and are not taken over; the configuration before \
+         stays in use until they are as before, or `extrack config accept` confirms them"
+    );
+}
+
+async fn changed(watch: &mut Option<ConfigWatch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}

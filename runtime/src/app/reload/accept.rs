@@ -1,0 +1,63 @@
+//! How others see what became of the configuration files, and confirm what is held.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::api::parts::Configurations;
+use crate::domain::{AcceptRefusal, Configuration, ConfigurationStatus};
+
+/// Confirmations that wait: one person at a time is enough.
+pub(super) const REQUESTS_QUEUED: usize = 4;
+
+pub(super) struct AcceptRequest {
+    /// Of the files that somebody has looked at; none: as they are.
+    pub(super) digest: Option<String>,
+    pub(super) by: String,
+    pub(super) answer: oneshot::Sender<Result<Arc<Configuration>, AcceptRefusal>>,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(in crate::app) struct ConfigHandle {
+    state: watch::Receiver<Arc<Configuration>>,
+    requests: mpsc::Sender<AcceptRequest>,
+}
+
+impl ConfigHandle {
+    pub(super) fn new(state: watch::Receiver<Arc<Configuration>>, requests: mpsc::Sender<AcceptRequest>) -> Self {
+        Self { state, requests }
+    }
+
+    /// At most one. Nothing private: `/readyz` shows it to anyone.
+    pub(in crate::app) fn warnings(&self) -> Vec<String> {
+        let warning = match self.current().status {
+            ConfigurationStatus::InUse => return Vec::new(),
+            ConfigurationStatus::Held => "the configuration files would take away much of what is watched and are held",
+            ConfigurationStatus::Faulty => "the configuration files have faults",
+        };
+        vec![format!("{warning}; the configuration before stays in use (`extrack config show`)")]
+    }
+}
+
+impl Configurations for ConfigHandle {
+    fn current(&self) -> Arc<Configuration> {
+        self.state.borrow().clone()
+    }
+
+    fn accept<'a>(
+        &'a self,
+        digest: Option<String>,
+        by: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let request = AcceptRequest { digest, by: by.to_owned(), answer };
+            self.requests.send(request).await.map_err(|_| AcceptRefusal::Stopping)?;
+            answered.await.unwrap_or(Err(AcceptRefusal::Stopping))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,77 @@
+//! Rows that can't be read, say because a time zone is no longer known. Each is left out by itself, so that all others work;
+//! it is logged once, counted and shown.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::sqlite::SqliteRow;
+
+use super::{ControlError, ControlStore, Result};
+
+/// Of each kind; more say nothing more.
+const MOST_KEPT: usize = 100;
+
+/// What can't be read, by kind: each row's name and what is wrong with it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RowFaults(Arc<Mutex<BTreeMap<&'static str, BTreeMap<String, String>>>>);
+
+impl RowFaults {
+    /// What a complete reading of one kind has found takes the place of what the one before found.
+    fn replace(&self, kind: &'static str, found: BTreeMap<String, String>) {
+        metrics::gauge!("extrack_unreadable_rows", "what" => kind).set(found.len() as f64);
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = kinds.insert(kind, found).unwrap_or_default();
+        for (name, error) in kinds.get(kind).into_iter().flatten().filter(|(name, _)| !before.contains_key(*name)) {
+            tracing::error!(name, error, "a stored {kind} can't be read, it is left out: {error}");
+        }
+    }
+}
+
+impl ControlStore {
+    /// Rows of one kind, all that there are or all that are due, without those that can't be read.
+    pub(super) fn readable<T>(
+        &self,
+        kind: &'static str,
+        rows: &[SqliteRow],
+        read: impl Fn(&SqliteRow) -> Result<T>,
+    ) -> Vec<T> {
+        let (read, faults) = split(rows, read);
+        self.row_faults.replace(kind, faults);
+        read
+    }
+
+    /// What can't be read, in one line for each kind, nothing private.
+    pub fn warnings(&self) -> Vec<String> {
+        let kinds = self.row_faults.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let faulty = kinds.iter().filter(|(_, faults)| !faults.is_empty());
+        let text = |(kind, faults): (&&str, &BTreeMap<_, _>)| {
+            format!("{} stored ({kind}) can't be read and is left out; the log says which", faults.len())
+        };
+        faulty.map(text).collect()
+    }
+}
+
+/// Some rows of a kind, without those that can't be read.
+pub(super) fn skip_unreadable<T>(rows: &[SqliteRow], read: impl Fn(&SqliteRow) -> Result<T>) -> Vec<T> {
+    split(rows, read).0
+}
+
+fn split<T>(rows: &[SqliteRow], read: impl Fn(&SqliteRow) -> Result<T>) -> (Vec<T>, BTreeMap<String, String>) {
+    let (mut values, mut faults) = (Vec::with_capacity(rows.len()), BTreeMap::new());
+    for row in rows {
+        match read(row) {
+            Ok(value) => values.push(value),
+            Err(error) if faults.len() < MOST_KEPT => drop(faults.insert(name_of(&error), error.to_string())),
+            Err(_) => {}
+        }
+    }
+    (values, faults)
+}
+
+fn name_of(error: &ControlError) -> String {
+    match error {
+        ControlError::Unreadable { name, .. } => name.clone(),
+        // A column is missing or of another type: all rows say the same.
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Due moments after the clock was set back. They are moments of the wall clock, because they have to outlive a restart; what
+//! lies ahead would wait for as much longer as the clock was set back by.
+
+use super::{ControlStore, Result};
+use crate::domain::UnixMillis;
+
+/// A due moment is this much further ahead than its interval before it is taken for one of another clock.
+const SLACK_MS: i64 = 60_000;
+
+impl ControlStore {
+    /// In one transaction: groups, messages and escalations are due as much earlier as the clock was set back by, at once at the
+    /// earliest; groups were told as much earlier, so that a repeat comes when it would have. Returns how many rows changed.
+    pub async fn due_set_back(&self, by_ms: i64, now_ms: UnixMillis) -> Result<u64> {
+        let mut tx = self.begin_write().await?;
+        let mut changed = 0;
+        for query in [
+            "UPDATE alert_groups SET told_ms = told_ms - $1, revision = revision + 1,
+                 flush_at_ms = CASE WHEN flush_at_ms > $2 THEN max(flush_at_ms - $1, $2) ELSE flush_at_ms END
+             WHERE flush_at_ms > $2 OR told_ms IS NOT NULL",
+            "UPDATE notifications SET next_attempt_ms = max(next_attempt_ms - $1, $2)
+             WHERE state = 'waiting' AND next_attempt_ms > $2",
+            "UPDATE escalations SET due_ms = max(due_ms - $1, $2) WHERE due_ms > $2",
+        ] {
+            changed += sqlx::query(query).bind(by_ms).bind(now_ms).execute(&mut *tx).await?.rows_affected();
+        }
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// In one transaction: what is due later than its interval allows is due when that is over. For a start, when it is not known
+    /// whether the clock was set back meanwhile. `longest_retry_ms`: the longest a message may have to wait.
+    pub async fn due_clamp(&self, longest_retry_ms: i64, now_ms: UnixMillis) -> Result<u64> {
+        let mut tx = self.begin_write().await?;
+        let mut changed = 0;
+        for query in [
+            "UPDATE alert_groups SET revision = revision + 1,
+                 told_ms = CASE WHEN told_ms > $2 THEN $2 ELSE told_ms END,
+                 flush_at_ms = CASE WHEN flush_at_ms > $2 + max(wait_ms, interval_ms) + $3
+                     THEN $2 + max(wait_ms, interval_ms) ELSE flush_at_ms END
+             WHERE told_ms > $2 + $3 OR flush_at_ms > $2 + max(wait_ms, interval_ms) + $3",
+            "UPDATE notifications SET next_attempt_ms = $2 + $1 WHERE state = 'waiting' AND next_attempt_ms > $2 + $1 + $3",
+            "UPDATE escalations SET due_ms = $2 + wait_ms WHERE wait_ms >= 0 AND due_ms > $2 + wait_ms + $3",
+        ] {
+            let query = sqlx::query(query).bind(longest_retry_ms).bind(now_ms).bind(SLACK_MS);
+            changed += query.execute(&mut *tx).await?.rows_affected();
+        }
+        tx.commit().await?;
+        Ok(changed)
+    }
+}
