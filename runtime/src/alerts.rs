@@ -1,9 +1,14 @@
-//! Alerts: rules are evaluated on every observation, breaches become alerts, and people are told.
+//! Alerts: rules are evaluated on every observation, breaches become alerts, and people are notified.
 //!
-//! `engine` turns observations into committed transitions, `dispatch` decides what is muted, when whom is told of them together, and
-//! who else if nobody comes; `delivery` brings the messages to their channels, `event_copy` carries alert events to the results. They meet in the control store, never in memory.
-//! `acknowledgements` ends what people said they would do, `clock_keeper` sees to what waits when the clock jumps, `auditor` looks for what should have
-//! happened and did not, `retention` removes what is over, `watchdog` lets the outside know that all of this works. Everything the first three need from outside is a trait in `ports`; time comes from a clock they are given.
+//! - `engine` turns observations into committed transitions.
+//! - `dispatch` decides what is muted, what is sent together and when, and which escalation steps are due.
+//! - `delivery` sends the messages to their channels; `unrecorded` sends what could not be committed.
+//! - `event_copy` copies alert events to the results.
+//! - `acknowledgements` ends acknowledgements that expire, `clock_keeper` moves due moments when the clock jumps, `auditor` finds
+//!   what is overdue, `retention` removes what is over, `watchdog` sends signs of life.
+//!
+//! They meet in the control store, never in memory. Everything that the first three need from outside is a trait in `ports`;
+//! time comes from a clock they are given.
 
 mod acknowledgements;
 pub mod actions;

@@ -86,9 +86,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the program until the shutdown. Faults of the configuration come as [`config::Faults`], before a port opens.
 pub async fn run(options: Options, shutdown: CancellationToken, started: impl FnOnce(Started)) -> Result<()> {
-    // What the program writes is its own, also in a folder that others may read: databases make files with the mode they like.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    // Nobody else's business, from the first file on; an existing folder keeps what its owner set.
+    // An existing folder keeps what its owner set; what is in it is the program's alone.
     std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
         .create(&options.data)
         .with_context(|| format!("making the data folder `{}`", options.data.display()))?;
@@ -165,7 +163,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     warn(&warnings);
     let registry = Registry::open(files, Arc::new(host.clone()), Arc::new(control.clone())).await?;
     if configuration.status == ConfigurationStatus::InUse {
-        basis.keep(&control, "start").await;
+        // Its error is logged, and it is tried again.
+        let _ = basis.keep(&control, "start").await;
     }
     let in_use = registry.clone();
     host.set_in_use(Box::new(move |kind, name| {
@@ -235,11 +234,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let watch = recording::watch_results(results.clone(), signals.clone(), stop);
     tasks.spawn(Stage::Alerting, "results watch", watch);
 
-    let new_token = first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
     let listener = TcpListener::bind(options.listen)
         .await
-        .with_context(|| format!("listening on `{}`; `--listen` names another address", options.listen))?;
+        .with_context(|| format!("can't listen on `{}`; `--listen` names another address", options.listen))?;
     let address = listener.local_addr()?;
+    // After everything that can fail: a token that is kept and was never shown is lost.
+    let new_token = first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
     let board = monitoring.board();
     let (reload, configuration) = ConfigReload::new(
         options.config,

@@ -208,7 +208,16 @@ async fn an_observation_has_the_promised_shape() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_given_token_one_is_made_shown_once_and_kept_hashed() {
-    let mut runtime = TestRuntime::builder().without_token().start().await;
+    let mut runtime = TestRuntime::builder().without_token().prepare();
+    // A start that fails uses none up.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let text = |path: std::path::PathBuf| path.to_str().expect("temporary folders have plain names").to_owned();
+    let (config, data) = (text(runtime.config()), text(runtime.data()));
+    let failed = runtime.cli(["serve", "--config", &config, "--data", &data, "--listen", &address]).await;
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(failed.err.contains("can't listen on"), "{}", failed.err);
+    runtime.start().await;
     let shown = wait_for("the token", PATIENCE, async || {
         let printed = runtime.printed();
         let line = printed.iter().find(|line| line.contains("token")).cloned();

@@ -226,6 +226,10 @@ fn entry_of<'a>(
     fault: &str,
     now_ms: UnixMillis,
 ) -> Option<&'a mut Entry> {
+    // What is decided on later may be an older breach, whose commit is tried again.
+    if entries.get(&alert.rule).is_some_and(|entry| alert.started_ms < entry.alert.started_ms) {
+        return None;
+    }
     let is_open = alert.state != AlertState::Resolved;
     if let Some(ended_ms) = entries.get(&alert.rule).and_then(|entry| entry.ended_ms).filter(|_| is_open) {
         // What is tried again may be the commit of a breach that is over.

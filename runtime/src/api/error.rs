@@ -213,7 +213,7 @@ impl ApiError {
                 Self::new(StatusCode::CONFLICT, "configuration-changed", "Configuration files were changed", detail)
             }
             AcceptRefusal::Faulty(_) => Self::new(faulty, "configuration-faulty", "Configuration has faults", detail),
-            AcceptRefusal::Stopping => Self::busy(detail),
+            AcceptRefusal::NotKept(_) | AcceptRefusal::Stopping => Self::busy(detail),
         }
     }
 

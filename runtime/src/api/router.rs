@@ -76,7 +76,8 @@ pub(super) fn routes() -> Routes {
         .closed_upload(Write, "/api/v1/rules/backtest", post_with(backtest::backtest, backtest::backtest_docs))
         // channels
         .closed(Read, "/api/v1/channels", get_with(channels::list, channels::list_docs))
-        .closed(Read, "/api/v1/channels/{name}/preview", post_with(channels::preview, channels::preview_docs))
+        // Not for those who may only read: a template of their own is rendered.
+        .closed(Write, "/api/v1/channels/{name}/preview", post_with(channels::preview, channels::preview_docs))
         .closed_slow(Write, "/api/v1/channels/{name}/test", post_with(channels::test, channels::test_docs))
         .closed(Read, "/api/v1/routes", get_with(routing::get, routing::get_docs))
         .closed(Read, "/api/v1/routes/preview", post_with(routing::preview, routing::preview_docs))

@@ -29,6 +29,9 @@ use staged::StagedDirectory;
 /// Actor of what the files say, in the store.
 const FILES: &str = "files";
 
+/// Between attempts to keep what is in use for the next start.
+const KEEP_AGAIN: Duration = Duration::from_secs(15);
+
 /// Reads of files that change while they are read; the watch says when they have changed once more.
 const READS: u32 = 5;
 
@@ -80,6 +83,11 @@ impl ConfigReload {
             let request = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = changed(&mut watch) => None,
+                () = tokio::time::sleep(KEEP_AGAIN), if !self.basis.is_kept() && self.is_in_use() => {
+                    // Its error is logged.
+                    let _ = self.basis.keep(&self.control, FILES).await;
+                    continue;
+                }
                 Some(request) = self.requests.recv() => Some(request),
             };
             tokio::select! {
@@ -87,6 +95,10 @@ impl ConfigReload {
                 () = self.follow(request) => {}
             }
         }
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.state.borrow().status == ConfigurationStatus::InUse
     }
 
     /// What waited for the start, and what came between the first reading and the watch.
@@ -133,9 +145,10 @@ impl ConfigReload {
         match self.take_over(draft).await {
             Ok(()) => {
                 self.set_state(ConfigurationStatus::InUse, Vec::new(), digest);
-                self.basis.keep(&self.control, by).await;
                 tracing::info!(by, "the configuration was read again");
-                Ok(())
+                let kept = self.basis.keep(&self.control, by).await;
+                // Without a confirmation nobody waits for it, and it is tried again.
+                if confirmed.is_some() { kept.map_err(AcceptRefusal::NotKept) } else { Ok(()) }
             }
             Err(faults) => {
                 tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");

@@ -52,7 +52,7 @@ impl Routes {
                 match (json, &tree["route"]) {
                     (true, _) => print_json(&tree),
                     (false, Value::Null) => line(
-                        "there is no routing tree; alerts that name nobody go to the `notifications` of alerts.yaml",
+                        "there is neither a routing tree nor `notifications` at the top of alerts.yaml: alerts go to the channels of their own rule alone",
                     ),
                     (false, route) => show(route, 0),
                 }

@@ -42,6 +42,10 @@ pub enum AcceptRefusal {
     Changed { found: String },
     #[error("the files have faults, the configuration before stays in use:\n{0}")]
     Faulty(String),
+    #[error(
+        "the files are in use, but that could not be recorded: {0}; free some space, then repeat, or a restart goes back"
+    )]
+    NotKept(String),
     #[error("the program is stopping")]
     Stopping,
 }

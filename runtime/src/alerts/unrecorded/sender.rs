@@ -98,7 +98,7 @@ impl UnrecordedSender {
         if waiting.is_empty() {
             return false;
         }
-        let quiet = Quiet::read(self.store.as_ref(), catalog, &waiting, now_ms).await;
+        let quiet = Quiet::read(self.store.as_ref(), catalog, &self.firing(), now_ms).await;
         let now = Instant::now();
         for batch in batches(&waiting, &quiet, catalog, now_ms) {
             let is_paused = self.paused.get(&batch.channel).is_some_and(|(until, _)| *until > now);
@@ -123,6 +123,13 @@ impl UnrecordedSender {
             !entry.is_over() || waits(entry) || now_ms.saturating_sub(entry.touched_ms).abs() < KEPT_MS
         });
         entries.iter().filter(|(_, entry)| waits(entry)).map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    }
+
+    /// Alerts that fire as far as is known here, whether their channels were notified or not: they inhibit others.
+    fn firing(&self) -> Vec<Alert> {
+        let entries = self.unrecorded.lock();
+        let firing = entries.values().filter(|entry| !entry.is_over() && entry.alert.fired_ms.is_some());
+        firing.map(|entry| entry.alert.clone()).collect()
     }
 
     fn send(&mut self, batch: Batch, catalog: &Arc<Catalog>) {
@@ -257,7 +264,7 @@ struct Quiet {
 }
 
 impl Quiet {
-    async fn read(store: &dyn AlertStore, catalog: &Catalog, waiting: &[(String, Entry)], now_ms: UnixMillis) -> Self {
+    async fn read(store: &dyn AlertStore, catalog: &Catalog, unrecorded: &[Alert], now_ms: UnixMillis) -> Self {
         let read =
             async { Ok::<_, super::super::PortError>((store.quiet(now_ms).await?, store.alert_open_list().await?)) };
         let (quiet, open) = read.await.unwrap_or_else(|error| {
@@ -266,8 +273,7 @@ impl Quiet {
         });
         let silences = quiet.silences.iter().map(|stored| stored.silence.clone()).collect();
         let mutes = mutes_of(catalog, silences, quiet.maintenance);
-        let alerts =
-            open.iter().filter(|alert| alert.fired_ms.is_some()).chain(waiting.iter().map(|(_, entry)| &entry.alert));
+        let alerts = open.iter().filter(|alert| alert.fired_ms.is_some()).chain(unrecorded);
         Self { mutes, firing: alerts.map(|alert| labelled(alert, catalog)).collect() }
     }
 

@@ -4,9 +4,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::alerts::dispatch::decide;
 use crate::alerts::fakes::{self, *};
 use crate::alerts::lifecycle;
-use crate::domain::{Finding, GroupMember, RuleMemory, Timing, Verdict};
+use crate::domain::{Finding, GroupMember, Inhibition, Matcher, RuleMemory, Timing, Verdict};
 
 const FAULT: &str = "database or disk is full";
 
@@ -182,4 +183,36 @@ async fn what_is_on_record_before_it_was_sent_goes_the_usual_way() {
     seconds(5).await;
     assert!(world.notifier.inbox().is_empty());
     assert!(world.unrecorded.take_over(&mut group(&alert, Told::Nothing)).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_breach_whose_end_comes_late_says_nothing_of_the_one_that_lasts() {
+    let rule = rule("shop-api", "Down");
+    let world = World::new(std::slice::from_ref(&rule));
+    let older = alert_of(&breached(&rule, 0).alert, AlertId(7));
+    let ended = Alert { state: AlertState::Resolved, resolved_ms: Some(EPOCH_MS + 10_000), ..older };
+    world.offer(&rule, &breached(&rule, 20_000));
+    seconds(5).await;
+    let flush = decide(&group(&ended, Told::Firing), false, EPOCH_MS + 25_000);
+    assert_eq!(flush.notifications.len(), 1, "the end is owed");
+    world.unrecorded.offer_flushes(&[flush], FAULT, EPOCH_MS + 25_000);
+    seconds(5).await;
+    assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api"]);
+    world.stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cause_that_was_sent_from_memory_inhibits_what_comes_later() {
+    let (cause, effect) = (rule("shop-api", "Down"), rule("mail", "Slow"));
+    let world = World::new(&[cause.clone(), effect.clone()]);
+    let matchers = |text: &str| vec![Matcher::parse(text).unwrap()];
+    let inhibition =
+        Inhibition { source: matchers("alertname=Down"), target: matchers("alertname=Slow"), equal: Vec::new() };
+    world.catalog.send_modify(|catalog| Arc::make_mut(catalog).inhibitions = Arc::new(vec![inhibition]));
+    world.offer(&cause, &breached(&cause, 0));
+    seconds(5).await;
+    world.offer(&effect, &breached(&effect, 6_000));
+    seconds(5).await;
+    assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api"]);
+    world.stop.cancel();
 }

@@ -28,21 +28,27 @@ impl Basis {
         Self { files: draft.files().clone(), outline: draft.outline().clone(), ..self.clone() }
     }
 
-    /// Writes it down for the next start. That it can't be is no harm while the program runs, and is tried again at the
-    /// next change.
-    pub(in crate::app) async fn keep(&mut self, control: &ControlStore, by: &str) {
-        let digest = self.files.digest();
-        if self.kept.as_ref() == Some(&digest) {
-            return;
+    /// The store keeps what is in use.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.as_ref() == Some(&self.files.digest())
+    }
+
+    /// Writes it down for the next start. That it can't be is no harm while the program runs; the error says why.
+    pub(in crate::app) async fn keep(&mut self, control: &ControlStore, by: &str) -> Result<(), String> {
+        if self.is_kept() {
+            return Ok(());
         }
+        let digest = self.files.digest();
         match control.accepted_configuration_put(self.files.texts(), self.revision + 1, by).await {
             Ok(()) => {
                 self.revision += 1;
                 self.kept = Some(digest);
+                Ok(())
             }
             Err(error) => {
                 let error = format!("{:#}", anyhow::Error::from(error));
-                tracing::error!(error, "the configuration in use can't be kept for the next start");
+                tracing::error!(error, "the configuration in use can't be kept for the next start, it is tried again");
+                Err(error)
             }
         }
     }
@@ -112,7 +118,7 @@ mod tests {
         let found = config::read(folder, &Environment::default());
         let (draft, mut basis, state) = start_with(folder, found, control, is_confirmed).await.unwrap();
         if state.status == ConfigurationStatus::InUse {
-            basis.keep(control, "start").await;
+            basis.keep(control, "start").await.unwrap();
         }
         (draft.files().texts().len(), state.status)
     }

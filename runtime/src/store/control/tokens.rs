@@ -124,6 +124,16 @@ impl ControlStore {
 
     /// Removes the tokens of that origin but the one with the hash, and their sessions. Returns their names.
     pub async fn token_delete_others(&self, origin: TokenOrigin, kept: Option<&TokenHash>) -> Result<Vec<String>> {
+        // A start on a full disk writes nothing that need not be written.
+        let is_needed: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tokens WHERE origin = $1 AND hash IS NOT $2)")
+                .bind(origin.as_str())
+                .bind(kept.map(TokenHash::as_slice))
+                .fetch_one(&self.reader)
+                .await?;
+        if !is_needed {
+            return Ok(Vec::new());
+        }
         let mut tx = self.begin_write().await?;
         let names = sqlx::query_scalar("DELETE FROM tokens WHERE origin = $1 AND hash IS NOT $2 RETURNING name")
             .bind(origin.as_str())

@@ -1,7 +1,6 @@
 //! The one DuckDB instance of the process. Everyone gets a connection from here, so that the instance can be closed and
 //! opened anew after a fatal error without ever having the file open twice.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -124,8 +123,6 @@ fn open_or_set_aside(
     notices: &mut Vec<String>,
 ) -> Result<Option<(Connection, LastIds)>, ResultError> {
     let log = damage::log_of(path);
-    keep_private(path);
-    keep_private(&log);
     // The log alone first: the file without it is the store as it was at the last checkpoint.
     for suspect in [Some(log.as_path()), Some(path), None] {
         let error = match open_whole(path, memory_limit) {
@@ -165,17 +162,6 @@ fn open_or_set_aside(
         }
     }
     Ok(None)
-}
-
-/// A file that an earlier version left readable to others.
-fn keep_private(path: &Path) {
-    let Ok(metadata) = std::fs::metadata(path) else { return };
-    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-        let kept = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
-        if let Err(error) = kept {
-            tracing::warn!(%error, file = %path.display(), "others can read this file, and that can't be changed");
-        }
-    }
 }
 
 /// Up to date, locked down, and its newest rows readable.

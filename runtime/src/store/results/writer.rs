@@ -344,6 +344,10 @@ impl Flow {
                 // They wait for the next try, in the queue.
                 return;
             }
+            if self.is_spool_warned && self.under_way.is_some() {
+                // There is room for one batch, and the one under way may come back.
+                return;
+            }
             let batch = self.queue.take_kept(self.flush_rows);
             if batch.part.is_empty() {
                 return;
@@ -431,7 +435,8 @@ impl Flow {
                 true
             }
             Err(reason) => {
-                self.held = Some(Batch { part, oldest_ms, ..Batch::default() });
+                let held = self.held.replace(Batch { part, oldest_ms, ..Batch::default() });
+                self.queue.count_lost(held.map_or(0, |held| held.part.kept_rows()));
                 self.report();
                 answer(done, || Err(ResultError::NotCommitted(reason.clone())));
                 false
