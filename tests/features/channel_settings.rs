@@ -62,6 +62,12 @@ async fn a_mended_address_gets_what_waits_what_is_dead_and_the_end() {
     assert_eq!(said.code, Some(0), "{said:?}");
     wait_for_message(&inbox, "/second", "firing").await;
 
+    // What arrived before the attempt is on record would come again.
+    wait_for("every delivery to be recorded", PATIENCE, async || {
+        let waiting = runtime.api().list("/api/v1/notifications?state=waiting").await;
+        if waiting.is_empty() { Ok(()) } else { Err(format!("{waiting:?}")) }
+    })
+    .await;
     // Rotated between the two messages, and while the program does not run.
     runtime.kill().await;
     std::fs::write(&file, alerts(&inbox.url("/third"), &inbox.url("/fourth"))).unwrap();
