@@ -272,6 +272,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         control: control.clone(),
         results: results.clone(),
         recordings: host.recordings().clone(),
+        evaluator: host.evaluator().clone(),
     };
     start_faces(
         &mut tasks,
@@ -413,6 +414,7 @@ fn start_alerting(
         notifier: Arc::new(host.clone()),
         clock: Arc::new(SystemClock),
         signals: signals.clone(),
+        evaluator: host.evaluator().apart(),
         settings: DeliverySettings { public_url: public_url.unwrap_or_default(), ..DeliverySettings::default() },
     });
     let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));

@@ -52,7 +52,7 @@ pub use labels::Labels;
 pub use life::{Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
-pub use message_template::{MessageTemplate, MessageTexts, TemplateFault};
+pub use message_template::{MessageTemplate, MessageTexts, MessageView, TemplateFault};
 pub use mute::{
     Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence, Silence, SilenceState,
     WindowFault,

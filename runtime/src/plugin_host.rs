@@ -11,6 +11,7 @@ mod check;
 mod convert;
 mod credentials;
 mod engine;
+mod evaluator;
 mod grants;
 mod health;
 mod install;
@@ -48,6 +49,7 @@ use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall};
 pub use check::{CheckedStep, ComponentCheck, StepOutcome};
+pub use evaluator::{EvaluationError, Evaluator};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
@@ -74,6 +76,8 @@ pub const RUNS_QUEUED: usize = 8_192;
 pub enum SetupError {
     #[error("starting the plugin engine")]
     Engine(#[source] wasmtime::Error),
+    #[error("{0}")]
+    Evaluator(String),
     #[error("opening the plugin folder `{}`", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("reading which plugin versions are active: {0}")]
@@ -186,7 +190,9 @@ impl PluginHost {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
         let (loader, runner) = compiler(&setup.folder, &trust)?;
         let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
-        let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
+        let evaluator = async { runner.evaluator.prepare().await.map_err(SetupError::Evaluator) };
+        let bundled = start::load_bundled(&loader, &runner, &records);
+        let ((), (active, bundled)) = futures::future::try_join(evaluator, bundled).await?;
         let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
         host.load_installed(&records).await;
         host.load_shadows(&records).await;
@@ -237,6 +243,11 @@ impl PluginHost {
             labels: health::Labels::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Evaluates what people write.
+    pub fn evaluator(&self) -> &Evaluator {
+        &self.shared.runner.evaluator
     }
 
     /// Called once the registry exists.
@@ -333,7 +344,7 @@ fn compiler(folder: &Path, trust: &Arc<Trust>) -> Result<(Loader, Runner), Setup
     let path = folder.join("compiled");
     let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
     let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone());
-    Ok((loader, Runner::new(&engine)))
+    Ok((loader, Runner::new(&engine, Evaluator::new(&folder.join("evaluator")))))
 }
 
 /// The component of this digest, if it is part of this binary.

@@ -17,6 +17,7 @@ mod crash;
 mod credentials;
 mod dashboard;
 mod demo;
+mod expressions;
 mod grants;
 mod guests;
 mod health;

@@ -295,6 +295,7 @@ mod tests {
             notifier: Arc::new(notifier.clone()),
             clock,
             signals,
+            evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
             settings: DeliverySettings { first_retry: Duration::from_millis(20), ..DeliverySettings::default() },
         });
         let (observations, receiver) = mpsc::channel(16);

@@ -31,6 +31,7 @@ pub(super) mod host {
             "external-tracking:plugin/dns": async | trappable,
             "external-tracking:plugin/tls": async | trappable,
             "external-tracking:plugin/mail": async | trappable,
+            "external-tracking:plugin/cel": async | trappable,
             default: trappable,
         },
         with: {

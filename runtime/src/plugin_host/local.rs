@@ -65,6 +65,10 @@ impl LocalPlugin {
             tracing::debug!(%error, "the folder of compiled plugins can't be pruned");
         }
         let entry = host.entry(&loaded);
+        // Now, not within the deadline of the first call that evaluates something.
+        if entry.imports.iter().any(|import| import.contains("/cel@")) {
+            host.evaluator().prepare().await.map_err(SetupError::Evaluator)?;
+        }
         host.shared.active.store(Arc::new(Active::from([(entry.name.clone(), Arc::new(loaded))])));
         Ok(Self { host, entry, runs })
     }

@@ -13,8 +13,9 @@ use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-use super::capabilities::cel::CelPrograms;
+use super::capabilities::cel::CostlyExpression;
 use super::engine::{PluginEngine, TABLE_ELEMENTS, TICK};
+use super::evaluator::Evaluator;
 use super::grants::{Allowance, Policies, Policy};
 use super::limits::{self, Exceeded, MemoryLimiter};
 use super::recorder::Tape;
@@ -63,14 +64,14 @@ impl Used {
 pub(super) struct Runner {
     engine: wasmtime::Engine,
     slots: Arc<Semaphore>,
-    cel: Arc<CelPrograms>,
+    pub(super) evaluator: Evaluator,
     pub(super) policies: Policies,
 }
 
 impl Runner {
-    pub(super) fn new(engine: &PluginEngine) -> Self {
+    pub(super) fn new(engine: &PluginEngine, evaluator: Evaluator) -> Self {
         let (engine, slots) = (engine.engine.clone(), engine.slots.clone());
-        Self { engine, slots, cel: Arc::new(CelPrograms::new()), policies: Policies::default() }
+        Self { engine, slots, evaluator, policies: Policies::default() }
     }
 
     /// Instantiates and calls, both inside `deadline`, then drops the store: no state survives, and whatever the guest
@@ -160,7 +161,7 @@ impl Runner {
             account: Account::default(),
             memory,
             table,
-            cel: self.cel.clone(),
+            evaluator: self.evaluator.clone(),
             wasi: None,
         };
         let mut store = Store::new(&self.engine, state);
@@ -212,6 +213,9 @@ fn over_budget(access: &Access) -> Broken {
 fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
+    }
+    if let Some(costly) = error.downcast_ref::<CostlyExpression>() {
+        return Broken { outcome: RunOutcome::Limit, reason: state.access.secrets.redact(&costly.to_string()) };
     }
     if let Some(stop) = error.downcast_ref::<ReplayStop>() {
         return Broken { outcome: RunOutcome::Error, reason: stop.to_string() };

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 
-use super::capabilities::cel::CelPrograms;
 use super::capabilities::wasi::Wasi;
 use super::credentials::Wallet;
+use super::engine::TICK;
+use super::evaluator::Evaluator;
 use super::grants::{Allowance, Traffic, Wants};
 use super::limits::MemoryLimiter;
 use super::recorder::Recorder;
@@ -33,7 +34,7 @@ pub(super) struct RunState {
     pub(super) account: Account,
     pub(super) memory: MemoryLimiter,
     pub(super) table: ResourceTable,
-    pub(super) cel: Arc<CelPrograms>,
+    pub(super) evaluator: Evaluator,
     /// Made when a guest first asks: most are compiled without WASI.
     pub(super) wasi: Option<Wasi>,
 }
@@ -107,6 +108,8 @@ pub(super) struct Account {
     /// Time spent waiting in host calls.
     pub(super) waited: Duration,
     pub(super) cpu_ticks: u32,
+    /// CPU time of what the host evaluated for it.
+    pub(super) evaluated: Duration,
     pub(super) log_bytes: u64,
     pub(super) phases: Phases,
     /// Sum of the network calls' durations; none without one.
@@ -163,6 +166,15 @@ impl RunState {
             return Err(self.access.allowance.exceeded(BudgetKey::HostCalls).into());
         }
         self.within_budget()
+    }
+
+    /// CPU time that the host took for the guest, counted in steps; beside it count the guest's own ticks.
+    pub(super) fn charge_cpu(&mut self, took: Duration) -> wasmtime::Result<()> {
+        self.account.evaluated += took;
+        match self.account.evaluated + TICK * self.account.cpu_ticks > self.access.allowance.budget().cpu {
+            true => Err(self.access.allowance.exceeded(BudgetKey::Cpu).into()),
+            false => Ok(()),
+        }
     }
 
     /// Before anything leaves.

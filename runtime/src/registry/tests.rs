@@ -729,7 +729,10 @@ async fn rules_select_services_by_what_they_are() {
     let wrong = json!([rule("one", json!({"where": "tag == 'a'"})), rule("two", json!({"where": "1 +", "types": []}))]);
     let (_, report) = checked(&self::entries(json!([]), wrong, json!([]))).await;
     let faults = told(&report.faults);
-    assert!(faults[0].starts_with("/alerts/0/where: knows no `tag`; there is `service` with"), "{faults:?}");
+    assert!(
+        faults[0].starts_with("/alerts/0/where: can't be evaluated: unknown variable `tag`; did you mean `service`?"),
+        "{faults:?}"
+    );
     assert!(faults[1].starts_with("/alerts/1/types: selects no service"), "{faults:?}");
     assert!(faults[2].starts_with("/alerts/1/where: does not parse"), "{faults:?}");
 }

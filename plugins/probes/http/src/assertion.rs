@@ -99,8 +99,11 @@ impl Assertion {
 
 fn fault_of_condition(expression: &str, answer: &Answer<'_>) -> Result<Option<String>, Stop> {
     let variables = answer.variables(expression);
+    // Said in place of `json is null`.
+    let no_json = || variables.get("json").and_then(|_| answer.json().err()).map(str::to_owned);
     match cel::is_true(expression, &variables) {
         Ok(true) => Ok(None),
+        Ok(false) | Err(cel::CelError::Failed(_)) if no_json().is_some() => Ok(no_json()),
         Ok(false) => Ok(Some(format!("`{expression}` is false, wanted true{}", values(&variables)))),
         Err(cel::CelError::Failed(text)) => {
             Ok(Some(format!("`{expression}` has no value: {text}{}", values(&variables))))

@@ -196,6 +196,23 @@ fn counts_the_days_of_the_certificate() {
 }
 
 #[test]
+fn a_condition_on_a_body_that_is_no_json_says_so_as_a_path_does() {
+    for (body, said) in
+        [("<html>up</html>", "body is `<html>up</html>`, wanted JSON"), ("", "body is empty, wanted JSON")]
+    {
+        for answer in [Ok(json!(false)), Err(cel::CelError::Failed("No such key: status".to_owned()))] {
+            let host = Host::install();
+            host.answer_http(URL, response(200, body));
+            host.answer_cel(move |_, _| answer.clone());
+            let condition = run(json!({"assertions": [{"cel": "json.status == 'UP'"}]}));
+            let path = run(json!({"assertions": [{"jsonpath": "$.status", "equals": "UP"}]}));
+            assert!(condition.message().contains(said), "{}", condition.message());
+            assert_eq!(condition.message(), path.message());
+        }
+    }
+}
+
+#[test]
 fn finds_faults_in_settings_when_they_are_saved() {
     let host = Host::install();
     host.answer_cel(|_, _| Err(cel::CelError::Invalid("undeclared name `nope`".to_owned())));

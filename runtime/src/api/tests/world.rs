@@ -115,6 +115,7 @@ impl World {
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
+            evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
         }
     }
 
