@@ -124,6 +124,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         net: net.clone(),
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
+        runs_memory_bytes: settings.runs_memory_bytes,
         runs,
         recordings,
         first_run_id,
@@ -251,6 +252,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     );
     let face = Face {
         registry: registry.clone(),
+        plugins: host.clone(),
         board: board.clone(),
         results: results.clone(),
         control: control.clone(),
@@ -335,6 +337,7 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
         net: Net::new(NetSettings::default())?,
         log: Arc::new(NoLog),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
+        runs_memory_bytes: None,
         runs,
         recordings: Recordings::none(),
         first_run_id: 1,

@@ -17,6 +17,7 @@ mod install;
 mod limits;
 mod loader;
 mod local;
+mod memory;
 mod outgoing;
 mod recorder;
 mod recording;
@@ -35,7 +36,7 @@ mod trust;
 mod versions;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -51,6 +52,7 @@ pub use check::{CheckedStep, ComponentCheck, StepOutcome};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
+pub use memory::RunMemoryUse;
 pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
 pub use replay::{Asked, Difference, ReplayError, Replayed};
@@ -61,6 +63,7 @@ pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
 use credentials::Wallet;
 use loader::{LoadedPlugin, Loader};
+use memory::RunMemory;
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
 use start::BundledPlugin;
@@ -131,6 +134,8 @@ pub struct Setup {
     pub log: Arc<dyn VersionLog>,
     /// Installed components kept of each plugin, whether active or not; what may be needed stays beyond it.
     pub versions_kept: usize,
+    /// What all runs together may have of memory; none: a quarter of the machine's.
+    pub runs_memory_bytes: Option<u64>,
     /// Gets the account of every run.
     pub runs: mpsc::Sender<PluginRun>,
     /// Keeps what is worth keeping of the runs.
@@ -184,7 +189,7 @@ impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
-        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        let (loader, runner) = compiler(&setup, &trust)?;
         let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
         let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
         let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
@@ -197,7 +202,7 @@ impl PluginHost {
     /// Without any plugin.
     fn empty(setup: Setup) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
-        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        let (loader, runner) = compiler(&setup, &trust)?;
         Self::assemble(setup, loader, runner, trust, Active::new(), BTreeMap::new())
     }
 
@@ -273,6 +278,11 @@ impl PluginHost {
         self.shared.active.load().get(name).map(|plugin| self.entry(plugin))
     }
 
+    /// What runs have reserved of the memory they have together.
+    pub fn run_memory(&self) -> RunMemoryUse {
+        self.shared.runner.memory.in_use()
+    }
+
     /// What is kept of runs.
     pub fn recordings(&self) -> &Recordings {
         &self.shared.recordings
@@ -328,12 +338,13 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
 }
 
 /// The engine, with compiled code kept in the folder, for components that are trusted.
-fn compiler(folder: &Path, trust: &Arc<Trust>) -> Result<(Loader, Runner), SetupError> {
+fn compiler(setup: &Setup, trust: &Arc<Trust>) -> Result<(Loader, Runner), SetupError> {
     let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
-    let path = folder.join("compiled");
+    let path = setup.folder.join("compiled");
     let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
     let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone());
-    Ok((loader, Runner::new(&engine)))
+    let memory = setup.runs_memory_bytes.map_or_else(RunMemory::default, RunMemory::new);
+    Ok((loader, Runner::new(&engine, memory)))
 }
 
 /// The component of this digest, if it is part of this binary.

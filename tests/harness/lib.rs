@@ -45,7 +45,7 @@ pub use projects::Project;
 pub use registry::OciRegistry;
 pub use runtime::{Builder, Said, TestRuntime};
 pub use signer::Signer;
-pub use sockets::{Silent, refusing_address};
+pub use sockets::{Dribble, Silent, refusing_address};
 pub use tap::Tap;
 pub use vendor::Vendor;
 pub use wait::{PATIENCE, wait_for};

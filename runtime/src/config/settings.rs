@@ -40,6 +40,8 @@ pub struct Settings {
     pub spool_bytes: u64,
     /// `EXTRACK_PROBES_IN_FLIGHT` (2000): the most checks under way at once, which the limit grows to while the machine has room.
     pub probes_in_flight: usize,
+    /// `EXTRACK_RUNS_MEMORY_MB` (a quarter of the machine's, at least 256): memory of all plugin runs together, MiB.
+    pub runs_memory_bytes: Option<u64>,
     /// `EXTRACK_PROBES_PER_HOST` (16): checks under way at once against one host and port.
     pub probes_per_host: usize,
     /// `EXTRACK_OFFLINE_TARGETS` (none): `host:port`, with commas between them. When none of them can be reached, the monitor
@@ -137,6 +139,7 @@ impl<'a> SettingsReader<'a> {
             spool_folder: self.text("EXTRACK_SPOOL").map(PathBuf::from),
             spool_bytes: self.spool_mb() << 20,
             probes_in_flight: self.count("EXTRACK_PROBES_IN_FLIGHT", PROBES_IN_FLIGHT, PROBES_IN_FLIGHT),
+            runs_memory_bytes: self.runs_memory_bytes(),
             probes_per_host: self.count("EXTRACK_PROBES_PER_HOST", 1_000, PROBES_PER_HOST),
             offline_targets: self.offline_targets(),
             control_ballast_mebibytes: self.control_ballast_mebibytes(),
@@ -267,6 +270,15 @@ impl<'a> SettingsReader<'a> {
         targets.unwrap_or_default()
     }
 
+    /// Less than two of the smallest runs need stops everything.
+    fn runs_memory_bytes(&mut self) -> Option<u64> {
+        let mebibytes = self.parsed("EXTRACK_RUNS_MEMORY_MB", |text| match text.parse::<u64>() {
+            Ok(mebibytes @ 16..=1_048_576) => Ok(mebibytes),
+            _ => Err("must be a whole number of MiB between 16 and 1048576".to_owned()),
+        });
+        mebibytes.map(|mebibytes| mebibytes << 20)
+    }
+
     fn spool_mb(&mut self) -> u64 {
         let most = self.parsed("EXTRACK_SPOOL_MB", |text| match text.parse::<u64>() {
             Ok(most @ 1..=1_048_576) => Ok(most),
@@ -392,6 +404,7 @@ mod tests {
         assert_eq!(settings.defaults, Defaults::default());
         assert_eq!(settings.plugin_versions_kept, 10);
         assert_eq!((settings.probes_in_flight, settings.probes_per_host), (2_000, 16));
+        assert_eq!(settings.runs_memory_bytes, None);
         assert_eq!(settings.offline_targets, []);
         assert!(settings.smtp.is_none() && settings.encryption_key.is_none() && settings.admin_token.is_none());
     }
@@ -411,6 +424,7 @@ mod tests {
             ("EXTRACK_ALERT_RETENTION", "0", "must be a whole number of days between 1 and 3650"),
             ("EXTRACK_MESSAGE_RETENTION", "90d", "must be a whole number of days between 1 and 3650"),
             ("EXTRACK_SPOOL_MB", "1GB", "must be a whole number of MiB between 1 and 1048576"),
+            ("EXTRACK_RUNS_MEMORY_MB", "1GB", "must be a whole number of MiB between 16 and 1048576"),
             ("EXTRACK_PROBES_IN_FLIGHT", "2001", "must be a whole number between 1 and 2000"),
             ("EXTRACK_PROBES_PER_HOST", "0", "must be a whole number between 1 and 1000"),
             (

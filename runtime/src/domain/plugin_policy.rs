@@ -74,11 +74,11 @@ pub struct BudgetChanges {
 pub struct Budget {
     /// From its turn to its end, waiting included. None: the probe's own timeout, 2 s for a rule, 30 s for a notifier, 10 s for a webhook.
     pub wall_clock: Option<Duration>,
-    /// A thousand times what a bundled plugin takes.
+    /// CPU time of the guest, and of the host for it; waiting costs none. A thousand times what a bundled plugin takes.
     pub cpu: Duration,
     /// Linear memory of the whole component.
     pub memory_bytes: u64,
-    /// A flood of log lines ends here.
+    /// Calls of functions of the host; lines of the log are not counted among them.
     pub host_calls: u32,
     /// Requests with their headers and bodies, writes to connections, mail.
     pub bytes_out: u64,

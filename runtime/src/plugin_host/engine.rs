@@ -64,7 +64,8 @@ fn config(pooled: bool) -> Config {
             .total_stacks(INSTANCES)
             .max_memory_size(MEMORY_BYTES)
             .table_elements(TABLE_ELEMENTS)
-            .linear_memory_keep_resident(2 << 20)
+            // Stays in use after a run, beside what runs have: more than a small guest needs, and no more.
+            .linear_memory_keep_resident(512 << 10)
             .async_stack_keep_resident(256 << 10)
             .pagemap_scan(Enabled::Auto);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

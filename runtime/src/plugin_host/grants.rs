@@ -7,9 +7,10 @@ pub(super) mod view;
 
 use std::sync::Arc;
 
-use super::limits::Exceeded;
+use super::limits::{self, Exceeded, Limit};
 use super::loader::{PACKAGE, Refusal, refuse};
-use crate::domain::{Budget, BudgetKey, Capability, PluginInfo, PluginPolicy, Want};
+use crate::domain::size::format_size;
+use crate::domain::{Budget, Capability, PluginInfo, PluginPolicy, Want};
 use crate::net::{HostRule, NetFailure, Permission};
 
 pub use policies::PolicyOrigin;
@@ -73,8 +74,14 @@ impl Allowance {
         &self.policy.budget
     }
 
-    pub(super) fn exceeded(&self, key: BudgetKey) -> Exceeded {
-        Exceeded { plugin: self.plugin.clone(), key, most: self.budget().shown(key) }
+    pub(super) fn exceeded(&self, limit: impl Into<Limit>) -> Exceeded {
+        let limit = limit.into();
+        let most = match limit {
+            Limit::Budget(key) => self.budget().shown(key),
+            Limit::Handed => format_size(limits::HANDED_BYTES as u64),
+            Limit::RunsMemory => String::new(),
+        };
+        Exceeded { plugin: self.plugin.clone(), limit, most }
     }
 
     /// Hosts that are both wanted and granted.
@@ -153,7 +160,7 @@ impl Allowance {
         }
     }
 
-    fn setting(&self, key: &str) -> String {
+    pub(super) fn setting(&self, key: &str) -> String {
         format!("`plugins.{}.{key}` in plugins.yaml", self.plugin)
     }
 

@@ -14,6 +14,7 @@ use super::engine::PluginEngine;
 use super::grants::{Policy, PolicyOrigin, Wants};
 use super::health::Health;
 use super::limits;
+use super::memory::ExpectedMemory;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
 use super::trust::Trust;
@@ -59,6 +60,7 @@ pub(super) struct LoadedPlugin {
     pub(super) wants: Arc<Wants>,
     /// On trial beside the active version.
     pub(super) is_candidate: bool,
+    pub(super) expected_memory: Arc<ExpectedMemory>,
     pub(super) health: Health,
 }
 
@@ -83,6 +85,7 @@ impl LoadedPlugin {
             service: service.map(str::to_owned),
             wants: self.wants.clone(),
             is_candidate: self.is_candidate,
+            expected_memory: self.expected_memory.clone(),
         }
     }
 }
@@ -159,6 +162,8 @@ impl Loader {
         };
 
         let label = RunLabel::of("new plugin");
+        // What it takes to describe itself, a run takes too.
+        let expected_memory = label.expected_memory.clone();
         let (described, _) = runner
             .run_under(
                 describing(),
@@ -182,6 +187,7 @@ impl Loader {
             name: info.name.as_str().into(),
             wants: Arc::new(Wants::of(&info)),
             is_candidate: false,
+            expected_memory,
             health: Health::new(now_ms()),
             info: Arc::new(info),
             kind,

@@ -53,6 +53,7 @@ impl LocalPlugin {
             net: setup.net,
             log: Arc::new(NoLog),
             versions_kept: 1,
+            runs_memory_bytes: None,
             runs: accounts,
             recordings: Recordings::in_memory(),
             first_run_id: 1,

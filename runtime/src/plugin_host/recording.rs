@@ -2,6 +2,7 @@
 //! are the contract's types as the guest saw them, so that secrets are placeholders and bodies are redacted already.
 
 pub(super) mod json;
+pub(super) mod weight;
 
 use std::time::Duration;
 

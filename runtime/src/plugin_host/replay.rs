@@ -208,6 +208,7 @@ impl Stage<'_> {
             Some(reason) if broken.outcome == *outcome && is_cut_off(*outcome) => {
                 used.duration = Duration::from_micros(cost.duration_us);
                 used.account.waited = Duration::from_micros(cost.duration_us.saturating_sub(cost.cpu_us));
+                used.cpu = Duration::from_micros(cost.cpu_us);
                 Broken { outcome: *outcome, reason: reason.clone() }
             }
             _ => broken,

@@ -10,9 +10,10 @@ use super::capabilities::cel::CelPrograms;
 use super::capabilities::wasi::Wasi;
 use super::credentials::Wallet;
 use super::grants::{Allowance, Traffic, Wants};
-use super::limits::MemoryLimiter;
+use super::memory::{ExpectedMemory, MemoryLimiter, RunMemory};
 use super::recorder::Recorder;
 use super::recording::CallCost;
+use super::run::CpuMeter;
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
 use super::sent::SentSecrets;
@@ -30,6 +31,8 @@ pub(super) struct RunState {
     pub(super) log: Arc<RunLog>,
     /// When its network calls end: before the run is cut off, early enough for the guest to say what it found.
     pub(super) net_deadline: Instant,
+    /// What a host function does itself is counted; what it has done elsewhere, it charges.
+    pub(super) cpu: Arc<CpuMeter>,
     pub(super) account: Account,
     pub(super) memory: MemoryLimiter,
     pub(super) table: ResourceTable,
@@ -46,12 +49,20 @@ pub(super) struct RunLabel {
     pub(super) wants: Arc<Wants>,
     /// On trial beside the active version, with permits of its own.
     pub(super) is_candidate: bool,
+    /// Shared by all runs of the version.
+    pub(super) expected_memory: Arc<ExpectedMemory>,
 }
 
 impl RunLabel {
     /// Of a plugin that wants nothing, for no service.
     pub(super) fn of(plugin: &str) -> Self {
-        Self { plugin: plugin.into(), service: None, wants: Arc::default(), is_candidate: false }
+        Self {
+            plugin: plugin.into(),
+            service: None,
+            wants: Arc::default(),
+            is_candidate: false,
+            expected_memory: Arc::default(),
+        }
     }
 }
 
@@ -61,6 +72,8 @@ pub(super) struct Access {
     /// What it is held to; the runner says it.
     pub(super) allowance: Allowance,
     pub(super) traffic: Traffic,
+    /// Of all runs together, for what the host keeps for this one; the runner sets it.
+    pub(super) memory: Option<Arc<RunMemory>>,
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
@@ -106,7 +119,6 @@ pub(super) struct Account {
     pub(super) host_calls: u32,
     /// Time spent waiting in host calls.
     pub(super) waited: Duration,
-    pub(super) cpu_ticks: u32,
     pub(super) log_bytes: u64,
     pub(super) phases: Phases,
     /// Sum of the network calls' durations; none without one.
@@ -165,6 +177,12 @@ impl RunState {
         self.within_budget()
     }
 
+    /// For everything that the guest hands over.
+    pub(super) fn hands_over(&self, bytes: usize) -> wasmtime::Result<()> {
+        let _ = self.access.hands_over(bytes);
+        self.within_budget()
+    }
+
     /// Before anything leaves.
     pub(super) fn sends(&self, bytes: usize) -> wasmtime::Result<()> {
         let _ = self.access.sends(bytes);
@@ -213,6 +231,7 @@ impl RunState {
         // Streams of standard output say what is left of their last line when they go.
         self.wasi = None;
         self.table = ResourceTable::new();
+        self.log.finish();
         self.account.log_bytes = self.log.bytes();
         self.account.bytes_out = self.access.traffic.sent();
         let mut rate_limits = self.access.rate_limits.lock().unwrap_or_else(PoisonError::into_inner);

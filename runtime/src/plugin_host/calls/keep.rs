@@ -60,7 +60,7 @@ impl PluginHost {
             cost: used.cost(),
             truncated: tape.truncated(),
         };
-        self.shared.recordings.keep(Draft { run, arguments, tape, result, secrets }, failed);
+        self.shared.recordings.keep(Draft::new(run, arguments, tape, result, secrets), failed);
     }
 }
 

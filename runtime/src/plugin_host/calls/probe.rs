@@ -10,6 +10,7 @@ use crate::domain::{
     ErrorKind, Failure, LOCAL, Observation, PluginKind, Probe, RunOutcome, Service, Status, UnixMillis,
 };
 use crate::net::{HostRule, Permission};
+use crate::plugin_host::bindings::imports::log::Level;
 use crate::plugin_host::bindings::probe::exports::external_tracking::plugin::probes::{
     Context, Observation as Found, ProbeError,
 };
@@ -19,7 +20,7 @@ use crate::plugin_host::redaction::Redactor;
 use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::{self, SealedSettings, host_name};
 use crate::plugin_host::state::{Access, NetAccess};
-use crate::plugin_host::{PluginHost, convert};
+use crate::plugin_host::{PluginHost, convert, limits};
 
 /// One run of a probe.
 pub struct ProbeCall<'a> {
@@ -97,7 +98,17 @@ impl PluginHost {
             .run(&plugin.pre, plugin.label(Some(&call.service.slug)), access, deadline, async |store, instance| {
                 let Exports::Probe(exports) = &plugin.exports else { unreachable!("looked up as a probe") };
                 let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_probes().call_check(&mut *store, &context).await
+                let answer = guest.external_tracking_plugin_probes().call_check(&mut *store, &context).await?;
+                if let Ok(found) = &answer
+                    && found.metrics.len() > limits::METRICS
+                {
+                    let (count, kept) = (found.metrics.len(), limits::METRICS);
+                    store
+                        .data()
+                        .log
+                        .write(Level::Warn, &format!("{count} metrics were answered; the first {kept} are kept"));
+                }
+                Ok(answer)
             })
             .await;
 
@@ -198,7 +209,9 @@ pub(in crate::plugin_host) fn observed(
                 ProbeError::Settings(message) => format!("settings: {message}"),
                 ProbeError::Internal(message) => message,
             };
-            observation.failure = Some(Failure::new(ErrorKind::Plugin, message.clone()));
+            let failure = Failure::new(ErrorKind::Plugin, message);
+            let message = failure.message.clone();
+            observation.failure = Some(failure);
             (RunOutcome::Error, Some(message))
         }
         Err(Broken { outcome, reason }) => {

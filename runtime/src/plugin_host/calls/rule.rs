@@ -171,8 +171,10 @@ pub(in crate::plugin_host) fn judged(
 ) -> (RunOutcome, Result<Verdict, String>) {
     match answer {
         Ok(Ok(verdict)) => (RunOutcome::Ok, Ok(convert::verdict(verdict))),
-        Ok(Err(RuleError::Settings(message))) => (RunOutcome::Error, Err(format!("settings: {message}"))),
-        Ok(Err(RuleError::Internal(message))) => (RunOutcome::Error, Err(message)),
+        Ok(Err(RuleError::Settings(message))) => {
+            (RunOutcome::Error, Err(convert::message(format!("settings: {message}"))))
+        }
+        Ok(Err(RuleError::Internal(message))) => (RunOutcome::Error, Err(convert::message(message))),
         Err(broken) => (broken.outcome, Err(broken.reason)),
     }
 }

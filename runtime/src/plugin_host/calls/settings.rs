@@ -11,7 +11,7 @@ use crate::plugin_host::loader::LoadedPlugin;
 use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
-use crate::plugin_host::{PluginHost, SettingsFault, limits};
+use crate::plugin_host::{PluginHost, SettingsFault, convert, limits};
 
 /// What a plugin says of settings.
 type Checked = Result<(), Vec<Fault>>;
@@ -73,13 +73,12 @@ impl PluginHost {
 }
 
 fn checked(plugin: &LoadedPlugin, answer: Result<Checked, Broken>) -> Result<(), Vec<SettingsFault>> {
-    let fault = |path: String, message: String| SettingsFault { path, message };
     match answer {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(faults)) => Err(faults.into_iter().map(|told| fault(told.path, told.message)).collect()),
+        Ok(Err(faults)) => Err(convert::faults(faults)),
         Err(broken) => {
             let message = format!("plugin `{}` could not check them: {}", plugin.name, broken.reason);
-            Err(vec![fault(String::new(), message)])
+            Err(vec![SettingsFault { path: String::new(), message }])
         }
     }
 }

@@ -150,9 +150,9 @@ pub(in crate::plugin_host) fn received(
         }
     };
     let result = result.map_err(|error| match error {
-        ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(secrets.redact(&text)),
-        ReceiveError::Malformed(text) => ReceiveError::Malformed(secrets.redact(&text)),
-        ReceiveError::Broken(text) => ReceiveError::Broken(secrets.redact(&text)),
+        ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(convert::message(secrets.redact(&text))),
+        ReceiveError::Malformed(text) => ReceiveError::Malformed(convert::message(secrets.redact(&text))),
+        ReceiveError::Broken(text) => ReceiveError::Broken(convert::message(secrets.redact(&text))),
     });
     (outcome, result)
 }

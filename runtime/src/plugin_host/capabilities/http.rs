@@ -5,6 +5,7 @@ use std::sync::Arc;
 use extrack_signatures::Scheme;
 use tokio::time::Instant;
 
+use super::bounds;
 use super::net::{certificate, phases};
 use crate::domain::{Capability, now_ms};
 use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
@@ -12,9 +13,11 @@ use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
 use crate::plugin_host::credentials::basic;
+use crate::plugin_host::memory::HostMemory;
 use crate::plugin_host::outgoing::{self, Way};
 use crate::plugin_host::recorder::Step;
 use crate::plugin_host::recording::CallCost;
+use crate::plugin_host::recording::weight::weight;
 use crate::plugin_host::replay::ReplayStop;
 use crate::plugin_host::secrets::{BodyEncoding, SealedSettings};
 use crate::plugin_host::state::{Access, RunLabel, RunState};
@@ -34,6 +37,8 @@ impl Host for RunState {
 pub(super) struct Sent {
     pub(super) answer: Result<Response, GuestError>,
     pub(super) cost: CallCost,
+    /// Of its body.
+    pub(super) held: HostMemory,
 }
 
 /// Sends for a run: on its store, or beside it.
@@ -51,12 +56,22 @@ impl Sender {
     /// Sends and records it, or answers from a recording. `deadline` takes the place of the request's own time-out.
     pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<Sent, ReplayStop> {
         let recorder = &self.access.recorder;
-        let call = match recorder.begin("http.send", &request, size(&request))? {
+        let weight = weight(&request);
+        let call = match recorder.begin("http.send", &request, weight)? {
             Step::Perform(call) => call,
-            Step::Answered(answer, cost) => return Ok(Sent { answer, cost }),
+            Step::Answered(answer, cost) => return Ok(Sent { answer, cost, held: HostMemory::default() }),
         };
         let start = Instant::now();
-        let (answer, mut cost) = match self.perform(request, deadline).await {
+        let performed = match self.access.hands_over(weight).and_then(|()| self.access.holds(weight)) {
+            Ok(_request) => self.perform(request, deadline).await,
+            Err(failure) => Err(failure),
+        };
+        let mut held = HostMemory::default();
+        let performed = performed.and_then(|response| {
+            held = self.access.holds(response.body.len())?;
+            Ok(response)
+        });
+        let (answer, mut cost) = match performed {
             Ok(response) => {
                 let cost = CallCost {
                     net_us: Some(response.total_us),
@@ -74,12 +89,13 @@ impl Sender {
         cost.waited_us = start.elapsed().as_micros() as u64;
         // Over its budget the run ends here, and the guest never gets to see it.
         if self.access.exceeded().is_none() {
-            recorder.finish(call, &answer, answer.as_ref().map_or(0, response_weight), cost.clone());
+            recorder.finish(call, &answer, cost.clone());
         }
-        Ok(Sent { answer, cost })
+        Ok(Sent { answer, cost, held })
     }
 
     async fn perform(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
+        bounds::request(&request).map_err(NetError::Protocol)?;
         outgoing::check(&request.method, &request.url, &request.headers)?;
         let (net, permission) = self.access.net(Capability::Http)?;
         self.access.allowance.method(&request.method)?;
@@ -152,11 +168,6 @@ fn signature(secrets: &SealedSettings, pair: &str, body: &[u8]) -> Result<Vec<(S
 fn size(request: &Request) -> usize {
     let headers = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     request.method.len() + request.url.len() + headers + request.body.as_ref().map_or(0, Vec::len)
-}
-
-fn response_weight(response: &Response) -> usize {
-    let headers = response.headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
-    size_of::<Response>() + headers.sum::<usize>() + response.body.len()
 }
 
 fn to_guest(response: HttpResponse) -> Response {
