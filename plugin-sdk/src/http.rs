@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::net::{Certificate, NetError, Phases};
 use crate::url;
-use crate::value::{Entry, Value};
+use crate::value::{self, Entry, Value};
 use crate::wit::http as wit;
 
 /// Makes a `GET` request.
@@ -111,6 +111,12 @@ impl Request {
         self.option("decompress", true)
     }
 
+    /// Wants a body that is UTF-8 and not compressed, whatever the server sends. Headers stay as they came;
+    /// [`Response::unread`] says why a body is not text all the same.
+    pub fn text(self) -> Self {
+        self.option("text", true)
+    }
+
     /// Name asked for in the TLS handshake, when it is not the URL's host.
     pub fn server_name(self, name: impl Into<String>) -> Self {
         self.option("server-name", name.into())
@@ -167,12 +173,33 @@ pub struct Response {
     /// URL that answered: another than the one asked for, after redirects.
     pub url: String,
     pub redirects: u32,
+    /// Why the body is not the text that [`Request::text`] asked for: its coding or its charset is not known.
+    pub unread: Option<String>,
+    /// Nothing proves that the body is whole: it had no length, and TLS did not end in order.
+    pub is_end_unproven: bool,
 }
 
 impl Response {
     fn new(response: wit::Response, phases: Phases, url: String, redirects: u32) -> Self {
         let wit::Response { status, version, headers, body, truncated, peer, certificate, .. } = response;
-        Self { status, version, headers, body, truncated, phases, peer, certificate, url, redirects }
+        // The host's own are told by their colon.
+        let (own, headers): (Vec<_>, Vec<_>) = headers.into_iter().partition(|(name, _)| name.starts_with(':'));
+        let unread = header(&own, ":unread").map(str::to_owned);
+        let is_end_unproven = header(&own, ":end").is_some();
+        Self {
+            status,
+            version,
+            headers,
+            body,
+            truncated,
+            phases,
+            peer,
+            certificate,
+            url,
+            redirects,
+            unread,
+            is_end_unproven,
+        }
     }
 
     /// First value of a header, by name in any case.
@@ -180,14 +207,15 @@ impl Response {
         header(&self.headers, name)
     }
 
-    /// The body as text; what is not UTF-8 in it is replaced.
+    /// The body as text, without a byte order mark; what is not UTF-8 in it is replaced.
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.body)
+        String::from_utf8_lossy(value::without_mark(&self.body))
     }
 
-    /// The body as JSON.
+    /// The body as JSON, with or without a byte order mark.
     pub fn json(&self) -> Result<serde_json::Value, NotJson> {
-        serde_json::from_slice(&self.body).map_err(|error| NotJson(format!("the answer is not JSON: {error}")))
+        serde_json::from_slice(value::without_mark(&self.body))
+            .map_err(|error| NotJson(format!("the answer is not JSON: {error}")))
     }
 
     /// From the start of the first request to the end of the last body.

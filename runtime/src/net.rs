@@ -126,7 +126,7 @@ impl Net {
             let host = parse_host(host)?;
             let connected = connect(&mut trace, permission, &host, port).await?;
             let peer = connected.peer;
-            let how = Handshake { server_name, accept_any: true, ..Handshake::default() };
+            let how = Handshake { server_name, accept_any: true, keeps_path: true, ..Handshake::default() };
             Ok((self.inner.tls.handshake(&mut trace, connected, &host, how).await?, peer))
         };
         match made.await {

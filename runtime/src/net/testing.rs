@@ -135,6 +135,23 @@ impl Authority {
         (vec![certificate.der().clone()], key)
     }
 
+    /// An authority between this one and servers.
+    pub(super) fn intermediate(&self, name: &str, until: i32) -> Self {
+        let (params, key) = (authority_until(name, until), KeyPair::generate().unwrap());
+        let root = params.signed_by(&key, &self.issuer).unwrap().der().clone();
+        Self { issuer: Issuer::new(params, key), root }
+    }
+
+    /// Its own name and key, signed by another authority.
+    pub(super) fn cross_signed_by(&self, other: &Self, until: i32) -> CertificateDer<'static> {
+        authority_until("Test Authority", until).signed_by(self.issuer.key(), &other.issuer).unwrap().der().clone()
+    }
+
+    /// A server's certificate alone.
+    pub(super) fn leaf(&self, leaf: &Leaf) -> CertificateDer<'static> {
+        self.signed(leaf).0.remove(0)
+    }
+
     pub(super) fn acceptor(&self, leaf: &Leaf, alpn: &[&[u8]]) -> TlsAcceptor {
         let (chain, key) = self.signed(leaf);
         let mut config = server_config().with_no_client_auth().with_single_cert(chain, key).unwrap();
@@ -175,6 +192,15 @@ impl Authority {
     {
         serve_tls(self.acceptor(leaf, alpn), answer).await
     }
+}
+
+fn authority_until(name: &str, until: i32) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    params
 }
 
 fn server_config() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {

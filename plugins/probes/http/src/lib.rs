@@ -3,6 +3,8 @@
 mod answer;
 mod assertion;
 mod expected;
+mod names;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -59,6 +61,9 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
         let days_left = days_left(certificate.not_after);
         observation = observation.metric("certificate_days_left", days_left);
     }
+    if response.is_end_unproven {
+        observation = observation.metric("end_unproven", true);
+    }
     if response.redirects > 0 {
         observation = observation.metric("redirects", response.redirects);
     }
@@ -88,6 +93,10 @@ fn request(check: &Check, settings: &Settings) -> http::Request {
     if settings.insecure {
         request = request.insecure();
     }
+    // A page that nobody looks into may be as large and as odd as it likes.
+    if settings.body_contains.is_some() || settings.assertions.iter().any(Assertion::reads_the_body) {
+        request = request.text();
+    }
     let hops = if settings.expected_status.accepts_a_redirect() { 0 } else { settings.follow_redirects };
     request.follow_redirects(hops.min(MOST_REDIRECTS))
 }
@@ -100,7 +109,7 @@ fn judge(response: &http::Response, settings: &Settings) -> Result<Observation, 
     }
     let answer = Answer::new(response);
     if let Some(wanted) = &settings.body_contains
-        && !answer.text.contains(wanted.as_str())
+        && !answer.text().is_ok_and(|text| text.contains(wanted.as_str()))
     {
         return Ok(Observation::unhealthy(format!("body is {}, wanted one with `{wanted}` in it", answer.shown())));
     }

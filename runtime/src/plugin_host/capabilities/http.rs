@@ -95,6 +95,7 @@ impl Sender {
                 ("insecure", Value::Boolean(insecure)) => call.insecure = insecure,
                 ("max-body-bytes", Value::Integer(bytes)) => call.max_body_bytes = Some(bytes.max(0) as usize),
                 ("decompress", Value::Boolean(decompress)) => call.decompress = decompress,
+                ("text", Value::Boolean(text)) => call.text = text,
                 ("server-name", Value::Text(name)) => call.server_name = Some(name),
                 ("basic-auth", Value::Text(pair)) => {
                     call.headers.push(("authorization".to_owned(), basic(&secrets.reveal(&pair))));
@@ -112,8 +113,8 @@ impl Sender {
                 (key, _) => {
                     return Err(NetError::Protocol(format!(
                         "request option `{key}` is unknown or of the wrong type; known: `insecure`, \
-                         `max-body-bytes`, `decompress`, `server-name`, `basic-auth`, `standard-webhooks`, \
-                         `secrets-in-body`"
+                         `max-body-bytes`, `decompress`, `text`, `server-name`, `basic-auth`, \
+                         `standard-webhooks`, `secrets-in-body`"
                     ))
                     .into());
                 }
@@ -159,11 +160,14 @@ fn response_weight(response: &Response) -> usize {
     size_of::<Response>() + headers.sum::<usize>() + response.body.len()
 }
 
+/// What the host found out about a body stands among the headers, under names that no server can send.
 fn to_guest(response: HttpResponse) -> Response {
+    let unread = response.unread.map(|reason| (":unread".to_owned(), reason));
+    let end = response.is_end_unproven.then(|| (":end".to_owned(), "unproven".to_owned()));
     Response {
         status: response.status,
         version: response.version.to_owned(),
-        headers: response.headers,
+        headers: response.headers.into_iter().chain(unread).chain(end).collect(),
         body: response.body.into(),
         truncated: response.truncated,
         phases: phases(&response.phases, response.total_us),
