@@ -355,6 +355,7 @@ fn network(settings: &config::Settings) -> Result<Net> {
         username: smtp.username,
         password: smtp.password,
         from: smtp.from,
+        hello: smtp.hello,
         tls: match smtp.tls {
             config::SmtpTls::Starttls => net::SmtpTls::Starttls,
             config::SmtpTls::Implicit => net::SmtpTls::Implicit,

@@ -52,6 +52,7 @@ struct Options {
     max: Option<String>,
     secret: bool,
     host: bool,
+    url: bool,
 }
 
 impl Options {
@@ -66,11 +67,14 @@ impl Options {
                     "name" => options.name = Some(meta.value()?.parse()?),
                     "secret" => options.secret = true,
                     "host" => options.host = true,
+                    "url" => options.url = true,
                     "default" if !meta.input.peek(syn::Token![=]) => options.default_of_type = true,
                     "default" => options.default = Some(json_literal(&meta.value()?.parse()?)?),
                     "min" => options.min = Some(number(&meta.value()?.parse()?)?),
                     "max" => options.max = Some(number(&meta.value()?.parse()?)?),
-                    _ => return Err(meta.error("known are `default`, `min`, `max`, `name`, `secret` and `host`")),
+                    _ => {
+                        return Err(meta.error("known are `default`, `min`, `max`, `name`, `secret`, `host` and `url`"));
+                    }
                 }
                 Ok(())
             })?;
@@ -166,6 +170,9 @@ fn keywords(options: &Options, description: &str) -> String {
     }
     if let Some(max) = &options.max {
         push("maximum", max);
+    }
+    if options.url {
+        push("format", "\"uri\"");
     }
     if options.host {
         push("x-host", "true");

@@ -77,6 +77,8 @@ pub struct SmtpSettings {
     pub password: Option<SecretString>,
     /// `SMTP_FROM`; else the user name if it is an address, else `extrack@localhost`.
     pub from: String,
+    /// `SMTP_HELLO`: this machine's name for the server. Default: its full name, else the domain of `from`, else its address.
+    pub hello: Option<String>,
     /// `SMTP_TLS`: `starttls`, `implicit`, `opportunistic` or `none`. Default: `implicit` for port 465, `opportunistic`
     /// for port 25, else `starttls`.
     pub tls: SmtpTls,
@@ -87,7 +89,7 @@ pub enum SmtpTls {
     /// STARTTLS, or no mail.
     Starttls,
     Implicit,
-    /// STARTTLS if the server offers it.
+    /// STARTTLS if the server offers it, with any certificate where there is no password.
     Opportunistic,
     None,
 }
@@ -114,7 +116,7 @@ pub(super) struct SettingsReader<'a> {
 
 impl<'a> SettingsReader<'a> {
     pub(super) fn new(environment: &'a Environment) -> Self {
-        Self { environment, faults: environment.faults.clone(), warnings: Vec::new() }
+        Self { environment, faults: environment.faults.clone(), warnings: environment.warnings.clone() }
     }
 
     /// With a default in place of each value that is wrong, so that the rest can be checked too.
@@ -172,6 +174,16 @@ impl<'a> SettingsReader<'a> {
         let from = self.parsed("SMTP_FROM", |text| {
             if text.contains('@') { Ok(text.to_owned()) } else { Err("must be an e-mail address".to_owned()) }
         });
+        let hello = self.parsed("SMTP_HELLO", |text| {
+            let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte));
+            match is_name && text.len() <= 255 {
+                true => Ok(text.to_owned()),
+                false => {
+                    Err("must be a host name such as `monitor.example.com`, or an address such as `[192.0.2.7]`"
+                        .to_owned())
+                }
+            }
+        });
         let (username, password) = (self.text("SMTP_USERNAME"), self.text("SMTP_PASSWORD"));
         if username.is_some() != password.is_some() {
             let name = if username.is_some() { "SMTP_USERNAME" } else { "SMTP_PASSWORD" };
@@ -189,12 +201,12 @@ impl<'a> SettingsReader<'a> {
             25 => SmtpTls::Opportunistic,
             _ => SmtpTls::Starttls,
         });
-        if username.is_some() && matches!(tls, SmtpTls::None | SmtpTls::Opportunistic) {
-            self.warn("SMTP_PASSWORD", "may be sent unencrypted; set `SMTP_TLS=starttls` or `SMTP_TLS=implicit`");
+        if username.is_some() && tls == SmtpTls::None {
+            self.warn("SMTP_PASSWORD", "is sent unencrypted; set `SMTP_TLS=starttls` or `SMTP_TLS=implicit`");
         }
         let address = username.clone().filter(|name| name.contains('@'));
         let from = from.or(address).unwrap_or_else(|| "extrack@localhost".to_owned());
-        Some(SmtpSettings { host, port, username, password: password.map(SecretString::from), from, tls })
+        Some(SmtpSettings { host, port, username, password: password.map(SecretString::from), from, hello, tls })
     }
 
     fn encryption_key(&mut self) -> Option<SecretString> {
@@ -403,6 +415,11 @@ mod tests {
             ("HEALTH_CHECK_TIMEOUT", "0", "must be a whole number of milliseconds between 1 and 600000"),
             ("SMTP_PORT", "70000", "must be a port between 1 and 65535"),
             ("SMTP_HOST", "smtp://x", "must be a host name or an address; the port goes into `SMTP_PORT`"),
+            (
+                "SMTP_HELLO",
+                "my monitor",
+                "must be a host name such as `monitor.example.com`, or an address such as `[192.0.2.7]`",
+            ),
             ("SMTP_TLS", "yes", "must be one of `starttls`, `implicit`, `opportunistic`, `none`"),
             ("SMTP_USERNAME", "u", "`SMTP_USERNAME` and `SMTP_PASSWORD` belong together; set both or neither"),
             ("ENCRYPTION_KEY", "short", "must have at least 16 characters; `openssl rand -base64 32` makes a good one"),

@@ -57,7 +57,7 @@ async fn tells_all_faults_of_the_files_at_once() {
         told(&report.faults),
         [
             "/services/0/monitoring/interval: must be at least 1s",
-            "/services/0/monitoring/timeout: `1x` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/services/0/monitoring/timeout: `1x` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "/services/0/monitoring/expectedStatus: must be at least 100",
             "/services/1/type: no probe is known for the type `FTP`; did you mean `HTTP`?; or set `monitoring.probe`",
             "/services/1/probes/0/plugin: there is no probe plugin `tsl`; did you mean `tls`?",
@@ -68,7 +68,7 @@ async fn tells_all_faults_of_the_files_at_once() {
             "/services/2/alerts/0/threshold: is missing",
             "/services/2/alerts/1/condition: does not parse: unexpected `=`",
             "/services/2/alerts/2: says nothing to look for; write a `condition`, or a `type`: `availability`, `response_time`",
-            "/services/2/alerts/3/window: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/services/2/alerts/3/window: `soon` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "/services/2/alerts/4/notifications/0/channel: there is no notifier plugin `slak`; did you mean `slack`?",
             "/services/2/alerts/4/notifications/1/recipients: must not be empty",
             "/services/2/alerts/4/name: another alert of this service is named `response_time`; give this one a `name`",
@@ -682,7 +682,7 @@ async fn wrong_lives_are_told_in_their_places() {
             "/services/0/probes/0/retryInterval: says nothing without `retries`",
             "/alerts/0/for: is another word for `duration`, which is given too; remove one",
             "/alerts/0/failures/count: is more than `of`: 3 of 2 can't be",
-            "/alerts/1/keepFiringFor: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/alerts/1/keepFiringFor: `soon` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "/alerts/1/noDataAfter: must be longer than 0",
             "/alerts/1/failures/count: must be at least 1",
             "/alerts/1/failures/of: must be between 1 and 60",
@@ -791,7 +791,7 @@ async fn faults_of_templates_are_told_where_they_stand() {
             "/alerts/1/template: alert template `slow` needs `with` values for `limit`",
             "/alerts/2/with/windw: alert template `slow` has no parameter `windw`; did you mean `window`?",
             "/alertTemplates/slow/threshold: must be a number, not text (as `/alerts/3` uses it)",
-            "/alerts/4/window: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/alerts/4/window: `soon` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "/alerts/5/with: says nothing without a `template`",
         ]
     );

@@ -97,6 +97,24 @@ mod tests {
     }
 
     #[test]
+    fn lines_stay_inside_of_rfc_5322_whatever_is_in_them() {
+        let odd = "👩\u{200d}🚒 e\u{301} \"x\" <b> \0 \r\nBcc: evil@example.com ";
+        let long = odd.repeat(200);
+        for (subject, body) in [(long.clone(), long.clone()), ("x".repeat(5_000), "y".repeat(5_000))] {
+            let text = formatted(&MailMessage {
+                subject,
+                text: body.clone(),
+                html: Some(format!("<p>{body}</p>")),
+                ..message()
+            });
+            assert!(text.is_ascii() && text.split("\r\n").all(|line| line.len() <= 998), "{text}");
+            let head = text.split("\r\n\r\n").next().unwrap();
+            assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");
+            assert!(!text.contains('\0'));
+        }
+    }
+
+    #[test]
     fn a_subject_or_an_id_can_not_add_headers() {
         let text = formatted(&MailMessage {
             subject: "a\r\nBcc: evil@example.com".to_owned(),
