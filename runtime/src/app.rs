@@ -44,7 +44,7 @@ use crate::store::control::ControlSettings;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore, SpoolSettings};
 use crate::telemetry;
 
-pub use local::{check_plugin, history_of, load_plugin};
+pub use local::{cache_folder, check_plugin, history_of, load_plugin};
 
 use backtest::Backtester;
 use bind_api::{Face, first_token};
@@ -321,10 +321,11 @@ fn control_settings(data: &Path, ballast_mebibytes: u64) -> ControlSettings {
     }
 }
 
-/// Checks the configuration with the bundled plugins and those in `plugins`, and answers with what is odd but works.
-pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
+/// Checks the configuration with the bundled plugins and those in the folders `plugins`, and returns what is odd but works.
+pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Loaded> {
     let environment = Environment::read(config_dir);
     let scratch = tempfile::tempdir()?;
+    local::keep_compiled(scratch.path());
     // The accounts of these runs go nowhere.
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
     let drain = tokio::spawn(async move { while accounted.recv().await.is_some() {} });
@@ -341,7 +342,9 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
         has_mail: false,
     };
     let host = PluginHost::start(setup).await?;
-    PluginFolder::new(plugins.to_owned(), host.clone()).look_at_start().await;
+    for folder in plugins {
+        PluginFolder::new(folder.clone(), host.clone()).look_at_start().await;
+    }
     let loaded = config::load(config_dir, environment, &host).await;
     drop(host);
     drain.abort();

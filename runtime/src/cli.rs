@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(serve) => serve.run().await,
             Command::Demo(demo) => demo.run().await.map(|()| 0),
-            Command::CheckConfig(check) => check.run().await,
+            Command::CheckConfig(check) => check.run(&server).await,
             Command::Sql(sql) => sql.run(&server).await.map(|()| 0),
             Command::Config(config) => config.run(&server).await.map(|()| 0),
             Command::Store(store) => store.run().await.map(|()| 0),

@@ -51,7 +51,7 @@ pub use check::{CheckedStep, ComponentCheck, StepOutcome};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
-pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
+pub use recording::{GivenAnswer, LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
 pub use replay::{Asked, Difference, ReplayError, Replayed};
 pub use shadow::{ShadowEntry, ShadowRunner};

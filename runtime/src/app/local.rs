@@ -54,7 +54,18 @@ pub fn history_of(
     (Arc::new(history), now_ms)
 }
 
-fn cache_folder() -> Option<PathBuf> {
+/// Links the cache of compiled code into a host's folder, which is otherwise its own; without it everything is compiled anew.
+pub(super) fn keep_compiled(folder: &Path) {
+    let Some(compiled) = cache_folder().map(|cache| cache.join("compiled")) else { return };
+    let linked = std::fs::create_dir_all(&compiled)
+        .and_then(|()| std::os::unix::fs::symlink(&compiled, folder.join("compiled")));
+    if let Err(error) = linked {
+        tracing::debug!(%error, "compiled code is not kept");
+    }
+}
+
+/// Folder for what the command line keeps from call to call; none where the user has none that can be written.
+pub fn cache_folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let users = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     let folder = variable(CACHE).or_else(|| Some(users()?.join("extrack")))?;

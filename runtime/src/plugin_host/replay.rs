@@ -178,7 +178,8 @@ impl Stage<'_> {
     ) -> (Result<T, Broken>, Used, Played) {
         let run = &self.recording.run;
         let was_cut_off = is_cut_off(run.outcome);
-        let player = Arc::new(Mutex::new(Player::new(self.recording.calls.clone(), was_cut_off)));
+        let player = Player::new(self.recording.calls.clone(), was_cut_off);
+        let player = Arc::new(Mutex::new(player.with_answers(self.recording.answers.clone())));
         let access =
             Access { recorder: Recorder::Replay(player.clone()), frozen_ms: Some(run.ts_ms), ..Access::default() };
         let policy = Arc::new(Policy::new(PolicyOrigin::Default, run.budget.policy()));

@@ -69,6 +69,7 @@ impl PluginHost {
             status: None,
             outcome,
             error: error.clone(),
+            message: None,
             timeout: patience,
             arguments: vec![Box::new(context), Box::new(notification)],
             result: match &result {

@@ -129,6 +129,7 @@ impl PluginHost {
             status: Some(observation.status),
             outcome: *outcome,
             error: error.clone(),
+            message: observation.failure.as_ref().map(|failure| failure.message.clone()),
             timeout: call.probe.timeout,
             arguments: vec![Box::new(given.context)],
             result: Box::new(observation.clone()),

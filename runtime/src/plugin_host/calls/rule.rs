@@ -107,6 +107,7 @@ impl PluginHost {
             status: None,
             outcome: *outcome,
             error: verdict.as_ref().err().cloned(),
+            message: None,
             timeout: self.patience(plugin),
             arguments: vec![Box::new(context)],
             result: match &*verdict {

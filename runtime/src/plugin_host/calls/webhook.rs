@@ -83,6 +83,7 @@ impl PluginHost {
                 status: None,
                 outcome,
                 error: error.clone(),
+                message: None,
                 timeout: patience,
                 arguments: vec![Box::new(context), Box::new(request), Box::new(Given { unsigned: is_unsigned })],
                 result: match &result {

@@ -26,6 +26,7 @@ fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
         status: Some(status),
         outcome: RunOutcome::Ok,
         error: None,
+        message: None,
         timeout_ms: 5_000,
         budget: RunBudget::of(&Budget::default()),
         cost: RunCost::default(),
@@ -114,6 +115,26 @@ async fn each_probe_keeps_its_last_failures() {
     assert_eq!(files(folder.path()), index::FAILED + 1);
     let first = recordings.page(&RecordingFilter::default(), None, 100).pop().unwrap();
     assert_eq!(first.run.run_id, 1, "many failures of one service push no other out");
+}
+
+#[tokio::test]
+async fn the_first_failures_of_the_last_outage_stay_however_long_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = Kept::open(folder.path());
+    let fail = |run_ids: std::ops::RangeInclusive<i64>| {
+        for run_id in run_ids {
+            kept.recordings.keep(draft(run_id, "shop", Status::Error, 10), true);
+        }
+    };
+    fail(1..=30);
+    kept.recordings.keep(draft(40, "shop", Status::Healthy, 10), false);
+    fail(50..=99);
+    let recordings = kept.close().await;
+    let failed = RecordingFilter { status: Some(Status::Error), ..of("shop") };
+    let mut ids: Vec<i64> = recordings.page(&failed, None, 100).iter().map(|entry| entry.run.run_id).collect();
+    ids.reverse();
+    let wanted: Vec<i64> = (50..53).chain(83..=99).collect();
+    assert_eq!(ids, wanted, "the first three and the last ones");
 }
 
 #[tokio::test]
