@@ -51,7 +51,7 @@ use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
 use plugin_sources::PluginSources;
-use reload::{ConfigReload, start_with};
+use reload::{ConfigReload, StartConfiguration, start_with};
 use tasks::{Stage, Tasks};
 
 /// What `extrack serve` was told.
@@ -103,8 +103,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let control_path = options.data.join("control.sqlite");
     let stored = control_settings(&options.data, settings.control_ballast_mebibytes);
     let control = ControlStore::open_with(&control_path, keyring, stored).await?;
-    let (draft, mut basis, configuration) =
-        start_with(&options.config, found, &control, options.is_config_accepted).await?;
+    let start = start_with(&options.config, found, &control, options.is_config_accepted).await?;
     let mut spool = SpoolSettings::new(recording::spool_folder(&settings, &control_path));
     spool.max_bytes = settings.spool_bytes;
     let (data, result_settings) =
@@ -120,7 +119,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let net = network(&settings)?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
-        trust: draft.plugins().trust.clone(),
+        trust: start.draft.plugins().trust.clone(),
         net: net.clone(),
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
@@ -150,16 +149,17 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         Ok(())
     });
     let host = PluginHost::start(setup).await?;
-    host.set_file_policies(draft.plugins().policies.clone());
+    host.set_file_policies(start.draft.plugins().policies.clone());
     bind_plugins::stored_policies(&control, &host).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
     let mut sources = PluginSources::default();
-    if draft.is_sound() {
-        sources.pull_missing(&host, &draft.plugins().trust).await;
+    if start.draft.is_sound() {
+        sources.pull_missing(&host, &start.draft.plugins().trust).await;
     }
 
-    let Loaded { files, warnings, .. } = draft.check(&host).await?;
+    let StartConfiguration { loaded, mut basis, state: configuration } = start.check(&options.config, &host).await?;
+    let Loaded { files, warnings, .. } = loaded;
     warn(&warnings);
     let registry = Registry::open(files, Arc::new(host.clone()), Arc::new(control.clone())).await?;
     if configuration.status == ConfigurationStatus::InUse {
@@ -466,8 +466,7 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
         watch.run(stop).await;
         Ok(())
     });
-    let longest_retry = DeliverySettings::default().longest_retry_after;
-    let keeper = ClockKeeper::new(control.clone(), clock.clone(), signals.clone(), longest_retry);
+    let keeper = ClockKeeper::new(control.clone(), clock.clone(), signals.clone());
     let stop = tasks.stop(Stage::Alerting);
     tasks.spawn(Stage::Alerting, "clock keeper", async move {
         keeper.run(stop).await;

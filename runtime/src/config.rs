@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use fault::{Faults, PlacedFault};
-pub use files::{ConfigFiles, FileStamps};
+pub use files::{ConfigFiles, FileStamps, NAMES as FILE_NAMES};
 pub use outline::Outline;
 pub use plugins::PluginsConfig;
 pub use settings::{KeptFor, PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};

@@ -57,7 +57,7 @@ pub use replay::{Asked, Difference, ReplayError, Replayed};
 pub use shadow::{ShadowEntry, ShadowRunner};
 pub use staging::StagedPlugin;
 pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
-pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
+pub use versions::{BUNDLED, NoLog, NotKept, VersionEntry, VersionLog};
 
 use credentials::Wallet;
 use loader::{LoadedPlugin, Loader};

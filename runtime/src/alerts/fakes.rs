@@ -475,6 +475,16 @@ impl AlertStore for FakeStore {
         async move { Ok(self.state().alerts.get(&id.0).cloned()) }.boxed()
     }
 
+    fn alert_told(&self, id: AlertId) -> BoxFuture<'_, PortResult<Vec<ChannelId>>> {
+        async move {
+            let state = self.state();
+            let is_told =
+                |group: &&AlertGroup| group.members.iter().any(|member| member.alert.id == id && member.told.knows());
+            Ok(state.groups.iter().filter(is_told).map(|group| group.channel.clone()).collect())
+        }
+        .boxed()
+    }
+
     fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
         async move {
             let until =

@@ -4,7 +4,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{PluginChange, PluginRecord};
-use crate::plugin_host::{PluginHost, VersionLog};
+use crate::plugin_host::{NotKept, PluginHost, VersionLog};
 use crate::registry::plugin_policy_read;
 use crate::store::{ControlError, ControlStore};
 
@@ -16,8 +16,12 @@ impl VersionLog for ControlLog {
         async move { self.0.plugin_list(name.as_deref()).await.map_err(|error| error.to_string()) }.boxed()
     }
 
-    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), String>> {
-        async move { self.0.plugin_change(&change).await.map_err(|error| error.to_string()) }.boxed()
+    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>> {
+        let not_kept = |error: ControlError| match error.is_full() {
+            true => NotKept::NoRoom(error.to_string()),
+            false => NotKept::Failed(error.to_string()),
+        };
+        async move { self.0.plugin_change(&change).await.map_err(not_kept) }.boxed()
     }
 }
 

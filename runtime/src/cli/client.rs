@@ -44,6 +44,7 @@ pub(super) struct NoAnswer {
 
 impl Server {
     pub(super) fn connect(&self) -> Result<Client> {
+        let server = with_scheme(&self.server)?;
         let token = self.token.clone().or_else(|| std::env::var("EXTRACK_ADMIN_TOKEN").ok());
         let http = reqwest::Client::builder()
             .user_agent(concat!("extrack/", env!("CARGO_PKG_VERSION")))
@@ -51,7 +52,14 @@ impl Server {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()?;
-        Ok(Client { base: self.server.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), http })
+        Ok(Client { base: server.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), http })
+    }
+}
+
+fn with_scheme(server: &str) -> Result<&str> {
+    match ["http://", "https://"].iter().any(|scheme| server.starts_with(scheme)) {
+        true => Ok(server),
+        false => bail!("`--server {server}` has no scheme; write `http://{server}`"),
     }
 }
 
@@ -233,5 +241,12 @@ mod tests {
         }
         assert_eq!(found, ["ab", "c", "", "d"]);
         assert_eq!(lines.waiting, b"e");
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_is_refused_with_the_form_that_is_understood() {
+        let error = with_scheme("localhost:3000").unwrap_err().to_string();
+        assert!(error.contains("write `http://localhost:3000`"), "{error}");
+        assert!(with_scheme("http://127.0.0.1:3000").is_ok() && with_scheme("https://extrack.example").is_ok());
     }
 }

@@ -25,7 +25,15 @@ pub trait VersionLog: Send + Sync {
     /// Of one plugin, or of all.
     fn plugins(&self, name: Option<&str>) -> BoxFuture<'_, Result<Vec<PluginRecord>, String>>;
     /// All of it or nothing; durable when it returns.
-    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), String>>;
+    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>>;
+}
+
+/// Why a change of versions was not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotKept {
+    /// The disk is full.
+    NoRoom(String),
+    Failed(String),
 }
 
 /// For work without a server: nothing was ever installed, and what is now is forgotten.
@@ -36,7 +44,7 @@ impl VersionLog for NoLog {
         async { Ok(Vec::new()) }.boxed()
     }
 
-    fn commit(&self, _change: PluginChange) -> BoxFuture<'_, Result<(), String>> {
+    fn commit(&self, _change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>> {
         async { Ok(()) }.boxed()
     }
 }
@@ -269,7 +277,10 @@ impl PluginHost {
             _ => now_ms(),
         };
         let change = PluginChange { name: name.to_owned(), by: by.to_owned(), ts_ms, from, step };
-        self.shared.log.commit(change).await.map_err(|error| refuse("store", error))
+        self.shared.log.commit(change).await.map_err(|error| match error {
+            NotKept::NoRoom(reason) => refuse("room", reason),
+            NotKept::Failed(reason) => refuse("store", reason),
+        })
     }
 }
 

@@ -106,6 +106,9 @@ impl Default for ResultSettings {
     }
 }
 
+/// Between looks at the spool of before; a frame of it is committed in a fraction of a second.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// A handle; cheap to clone. The files are released when the writer and the last handle are gone.
 #[derive(Clone)]
 pub struct ResultStore {
@@ -180,6 +183,7 @@ impl ResultStore {
             // Before the writer runs: what is spooled is not there for readers.
             report.spooled_rows = spool.as_ref().map_or(0, Spool::rows);
             report.spooled_bytes = spool.as_ref().map_or(0, Spool::bytes);
+            report.has_inherited = spool.as_ref().is_some_and(Spool::has_inherited);
         });
         let (sender, closing) = oneshot::channel();
         let store = Self {
@@ -273,6 +277,22 @@ impl ResultStore {
     pub fn is_settled(&self) -> bool {
         let health = self.health();
         health.stalled.is_none() && health.spooled_rows == 0
+    }
+
+    /// All that was recorded before this start can be read.
+    pub fn is_past_whole(&self) -> bool {
+        self.progress.update(|report| !report.has_inherited)
+    }
+
+    /// Returns when all that was recorded before this start can be read; false: it can't be committed at the moment.
+    pub async fn past_whole(&self) -> bool {
+        while !self.is_past_whole() {
+            if self.health().stalled.is_some() {
+                return false;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        true
     }
 
     pub fn health(&self) -> ResultHealth {

@@ -1,5 +1,7 @@
 //! Timelines under virtual time: what the engine commits for what it is told.
 
+mod outages;
+
 use std::time::Duration;
 
 use super::*;
