@@ -93,10 +93,25 @@ pub(super) fn record(record: &Record) -> DnsRecord {
             if write!(text, "{other}").is_err() {
                 text = "?".to_owned();
             }
-            text
+            without_control(text)
         }
     };
     DnsRecord { name: record.name.to_string(), record_type: record.record_type().to_string(), ttl: record.ttl, data }
+}
+
+/// A log or a terminal takes control characters for more than text.
+fn without_control(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => shown.push_str(&format!("\\{:03}", u32::from(character))),
+            false => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// A character string of RFC 1035: quotes and backslashes escaped, what can't be read as three digits.

@@ -64,6 +64,11 @@ pub enum QueryError {
 }
 
 impl ResultStore {
+    /// Whether the guard lets a query through; it is not run.
+    pub fn query_check(&self, sql: &str) -> Result<(), QueryError> {
+        self.gate.admit(sql).map(drop)
+    }
+
     pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, QueryError> {
         let deadline = Instant::now() + limits.timeout;
         let slot = timeout_at(deadline, Arc::clone(&self.queries).acquire_owned())
