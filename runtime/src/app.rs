@@ -364,7 +364,7 @@ fn network(settings: &config::Settings) -> Result<Net> {
         // The operator wrote the address.
         allow_private: true,
     });
-    Ok(Net::new(NetSettings { smtp, ..NetSettings::default() })?)
+    Ok(Net::new(NetSettings { smtp, nameservers: settings.nameservers.clone(), ..NetSettings::default() })?)
 }
 
 fn warn(warnings: &[PlacedFault]) {

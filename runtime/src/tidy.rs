@@ -37,6 +37,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["net", "api"]),
     ("lettre", &["net"]),
     ("hickory_proto", &["net"]),
+    ("resolv_conf", &["net"]),
     ("maud", &["api"]),
     ("aide", &["api"]),
     ("clap", &["cli"]),

@@ -22,6 +22,7 @@ mod guests;
 mod health;
 mod lifecycle;
 mod mutes;
+mod names;
 mod outage;
 mod plugins;
 mod probes;

@@ -2,6 +2,7 @@
 
 mod retention;
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,12 +46,18 @@ pub struct Settings {
     /// `EXTRACK_OFFLINE_TARGETS` (none): `host:port`, with commas between them. When none of them can be reached, the monitor
     /// itself is offline.
     pub offline_targets: Vec<(String, u16)>,
+    /// `EXTRACK_NAMESERVERS` (those of `/etc/resolv.conf`): addresses of name servers, with or without a port, with commas between
+    /// them.
+    pub nameservers: Vec<SocketAddr>,
     /// `EXTRACK_CONTROL_BALLAST` (MiB, 16; 0: none): room on the disk of the control store that is kept for alerts.
     pub control_ballast_mebibytes: u64,
 }
 
 /// More say nothing more, and each of them gets a connection every few seconds while the monitor is offline.
 const MAX_OFFLINE_TARGETS: usize = 16;
+
+/// As many as are asked.
+const MAX_NAMESERVERS: usize = 3;
 
 const PROBES_IN_FLIGHT: usize = Budget::MAX_PROBES as usize;
 const PROBES_PER_HOST: usize = 16;
@@ -139,6 +146,7 @@ impl<'a> SettingsReader<'a> {
             probes_in_flight: self.count("EXTRACK_PROBES_IN_FLIGHT", PROBES_IN_FLIGHT, PROBES_IN_FLIGHT),
             probes_per_host: self.count("EXTRACK_PROBES_PER_HOST", 1_000, PROBES_PER_HOST),
             offline_targets: self.offline_targets(),
+            nameservers: self.nameservers(),
             control_ballast_mebibytes: self.control_ballast_mebibytes(),
         }
     }
@@ -267,6 +275,17 @@ impl<'a> SettingsReader<'a> {
         targets.unwrap_or_default()
     }
 
+    fn nameservers(&mut self) -> Vec<SocketAddr> {
+        let servers = self.parsed("EXTRACK_NAMESERVERS", |text| {
+            let servers: Vec<&str> = text.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
+            if servers.len() > MAX_NAMESERVERS {
+                return Err(format!("must have at most {MAX_NAMESERVERS} servers"));
+            }
+            servers.into_iter().map(nameserver).collect()
+        });
+        servers.unwrap_or_default()
+    }
+
     fn spool_mb(&mut self) -> u64 {
         let most = self.parsed("EXTRACK_SPOOL_MB", |text| match text.parse::<u64>() {
             Ok(most @ 1..=1_048_576) => Ok(most),
@@ -344,6 +363,18 @@ fn offline_target(text: &str) -> Result<(String, u16), String> {
     Ok((host.to_string(), port))
 }
 
+/// An IPv6 address without a port stands with brackets or without.
+fn nameserver(text: &str) -> Result<SocketAddr, String> {
+    const PORT: u16 = 53;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = text.parse::<SocketAddr>().ok().filter(|server| server.port() > 0);
+    with_port.or_else(|| Some(SocketAddr::new(bare.parse::<IpAddr>().ok()?, PORT))).ok_or_else(|| {
+        format!(
+            "`{text}` is not the address of a name server, such as `192.0.2.53`, `192.0.2.53:5353` or `[2001:db8::53]:53`"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
@@ -418,6 +449,13 @@ mod tests {
                 "192.0.2.1:443, gateway",
                 "`gateway` is not `host:port`, such as `192.0.2.1:443` or `dns.example.net:53`",
             ),
+            (
+                "EXTRACK_NAMESERVERS",
+                "192.0.2.53, dns.example.net",
+                "`dns.example.net` is not the address of a name server, such as `192.0.2.53`, `192.0.2.53:5353` or \
+                 `[2001:db8::53]:53`",
+            ),
+            ("EXTRACK_NAMESERVERS", "1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4", "must have at most 3 servers"),
             ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
             (
                 "EXTRACK_ADMIN_TOKEN",
@@ -442,6 +480,21 @@ mod tests {
         assert_eq!(faults, [""; 0]);
         let targets = [("192.0.2.1", 443), ("dns.example.net", 53), ("[2001:db8::1]", 53)];
         assert_eq!(settings.offline_targets, targets.map(|(host, port)| (host.to_owned(), port)));
+    }
+
+    #[test]
+    fn name_servers_are_addresses_with_a_port_or_without() {
+        for (text, wanted) in [
+            ("192.0.2.53, 127.0.0.1:5353", &["192.0.2.53:53", "127.0.0.1:5353"][..]),
+            (
+                "2001:db8::53,[2001:db8::54],[2001:db8::55]:5353",
+                &["[2001:db8::53]:53", "[2001:db8::54]:53", "[2001:db8::55]:5353"],
+            ),
+        ] {
+            let (settings, faults, _) = read(&[("EXTRACK_NAMESERVERS", text)]);
+            assert_eq!(faults, [""; 0]);
+            assert_eq!(settings.nameservers.iter().map(ToString::to_string).collect::<Vec<_>>(), wanted);
+        }
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl HostRule {
             (Hosts::Below(_), _) => false,
         }
     }
+
+    /// It names one host, and this one lies below that.
+    pub(super) fn is_above(&self, host: &Host) -> bool {
+        matches!((&self.hosts, host), (Hosts::One(Host::Domain(name)), Host::Domain(host)) if is_below(host, name))
+    }
 }
 
 impl Hosts {

@@ -109,7 +109,7 @@ async fn send_traced(
     let most = request.own_max_body_bytes.unwrap_or(net.inner.max_body_bytes);
     let cap = request.max_body_bytes.unwrap_or(usize::MAX).min(most);
 
-    let connected = connect(trace, permission, &host, port).await?;
+    let connected = connect(net, trace, permission, &host, port).await?;
     let peer = connected.peer;
     let first_read = FirstRead::default();
     let (mut exchange, certificate) = if url.scheme() == "https" {

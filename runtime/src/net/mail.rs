@@ -19,7 +19,7 @@ use super::connect::{Connected, connect};
 use super::failure::{NetError, Trace};
 use super::host_rule::HostRule;
 use super::policy::{Permission, parse_host};
-use super::tls::{Handshake, Roots, Tls};
+use super::tls::{Handshake, Roots};
 use super::{Net, NetSetupError};
 
 #[derive(Debug, Clone)]
@@ -127,7 +127,7 @@ pub(super) async fn send(net: &Net, message: MailMessage, deadline: Instant) -> 
     };
     let message = compose::compose(&message, &mailer.settings.from).map_err(MailError::Permanent)?;
     let mut trace = Trace::new(deadline);
-    let mut connection = mailer.connect(&net.inner.tls, &mut trace).await?;
+    let mut connection = mailer.connect(net, &mut trace).await?;
     let target = format!("`{}:{}`", mailer.settings.host, mailer.settings.port);
     let deliver = async { Ok(mailer.deliver(&mut connection, &message).await) };
     let answer = trace.until(|| format!("handing the message to {target}"), deliver).await.map_err(temporary)?;
@@ -138,14 +138,15 @@ pub(super) async fn send(net: &Net, message: MailMessage, deadline: Instant) -> 
 
 impl Mailer {
     /// Up to the point where mail can be handed over: connected, encrypted and authenticated as the settings say.
-    async fn connect(&self, tls: &Tls, trace: &mut Trace) -> Result<AsyncSmtpConnection, MailError> {
-        let connected = connect(trace, &self.permission, &self.host, self.settings.port).await.map_err(setup_fault)?;
+    async fn connect(&self, net: &Net, trace: &mut Trace) -> Result<AsyncSmtpConnection, MailError> {
+        let connected =
+            connect(net, trace, &self.permission, &self.host, self.settings.port).await.map_err(setup_fault)?;
         let Connected { peer, .. } = connected;
         let greet = format!("greeting `{}:{}`", self.settings.host, self.settings.port);
         let hello = ClientId::default();
         let wire: Box<dyn lettre::transport::smtp::client::AsyncTokioStream> = match self.settings.tls {
             SmtpTls::Implicit => {
-                let secured = tls.handshake(trace, connected, &self.host, Handshake::default()).await;
+                let secured = net.inner.tls.handshake(trace, connected, &self.host, Handshake::default()).await;
                 Box::new(Wire::new(secured.map_err(temporary)?.stream, peer))
             }
             _ => Box::new(Wire::new(connected.stream, peer)),

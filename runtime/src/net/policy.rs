@@ -36,24 +36,29 @@ impl Permission {
         if self.rules().any(|rule| rule.matches(host, port)) {
             return Ok(());
         }
-        Err(self.denial(&format!("{host}:{port}"), host))
+        let setting = self.setting.replace("{host}", &host.to_string());
+        Err(NetError::Denied(format!(
+            "{} may not connect to `{host}:{port}`; to allow it, name it in {setting}",
+            self.subject
+        )))
     }
 
-    /// The host rule where the port is not known.
-    pub(super) fn check_name(&self, host: &Host) -> Result<(), NetError> {
-        match self.rules().any(|rule| rule.matches_name(host)) {
-            true => Ok(()),
-            false => Err(self.denial(&host.to_string(), host)),
+    /// Names that the system's name servers may be asked for: those of hosts that may be reached, and all below them. A name
+    /// carries data to the one who answers for it, which is then one that may be reached anyway.
+    pub(super) fn check_query(&self, name: &str) -> Result<(), NetError> {
+        let host = parse_host(name)?;
+        if self.rules().any(|rule| rule.matches_name(&host) || rule.is_above(&host)) {
+            return Ok(());
         }
+        let setting = self.setting.replace("{host}", &host.to_string());
+        Err(NetError::Denied(format!(
+            "{} may not ask name servers for `{host}`; to allow it, name it in {setting}",
+            self.subject
+        )))
     }
 
     fn rules(&self) -> impl Iterator<Item = &HostRule> {
         self.hosts.iter().chain(&self.public_hosts)
-    }
-
-    fn denial(&self, target: &str, host: &Host) -> NetError {
-        let setting = self.setting.replace("{host}", &host.to_string());
-        NetError::Denied(format!("{} may not connect to `{target}`; to allow it, name it in {setting}", self.subject))
     }
 
     /// Private addresses are open to what was written out.
@@ -263,6 +268,35 @@ mod tests {
             let answer = parse_host(host).map(|host| permission.check_host(&host, 80).is_ok());
             assert_eq!(answer.ok(), wanted, "{host:?}");
         }
+    }
+
+    #[test]
+    fn name_servers_are_asked_for_what_may_be_reached_and_below() {
+        let mut permission = permission(&["shop.example:8443", "192.0.2.7", "_sip._tcp.voice.example"], false);
+        permission.public_hosts = vec![HostRule::pattern("*.cdn.example").unwrap()];
+        for (name, wanted) in [
+            ("shop.example", true),
+            ("Shop.Example.", true),
+            ("_dmarc.shop.example", true),
+            ("a.b.shop.example", true),
+            ("evilshop.example", false),
+            ("example", false),
+            ("internal", false),
+            ("c2VjcmV0.evil.example", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("_sip._tcp.voice.example", true),
+            ("_tcp.voice.example", false),
+            ("a.cdn.example", true),
+            ("cdn.example", false),
+        ] {
+            assert_eq!(permission.check_query(name).is_ok(), wanted, "{name}");
+        }
+        assert_eq!(
+            permission.check_query("internal").unwrap_err().to_string(),
+            "probe `http` of service `shop` may not ask name servers for `internal`; to allow it, name it in `baseUrl` of the \
+             service"
+        );
     }
 
     #[test]
