@@ -1,5 +1,8 @@
 //! HTTP requests. The host opens the connection, applies the policy, adds credentials and takes the times.
 
+mod cookies;
+mod redirect;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -7,6 +10,7 @@ use crate::net::{Certificate, NetError, Phases};
 use crate::url;
 use crate::value::{Entry, Value};
 use crate::wit::http as wit;
+use cookies::Jar;
 
 /// Makes a `GET` request.
 pub fn get(url: impl Into<String>) -> Request {
@@ -122,8 +126,10 @@ impl Request {
         self
     }
 
-    /// Follows up to `hops` redirects; each is a request of its own that passes the policy. Credentials and cookies do not
-    /// follow to another origin. Without this, and after the last hop, a redirect is a response like any other.
+    /// Follows up to `hops` redirects; each is a request of its own that passes the policy. To another origin come neither
+    /// credentials nor secrets, private headers nor the body; `https` at its usual port is no other origin than `http` at its
+    /// own. A cookie that an answer sets goes along to the same host. Without this, and after the last hop, a redirect is a
+    /// response like any other.
     pub fn follow_redirects(mut self, hops: u32) -> Self {
         self.redirects = hops;
         self
@@ -133,13 +139,18 @@ impl Request {
     pub fn send(self) -> Result<Response, NetError> {
         let Self { mut inner, redirects } = self;
         let mut phases = None;
+        let mut jar = Jar::default();
         for hop in 0.. {
-            let response = call(&inner)?;
+            let response = match jar.header(&inner.url, header(&inner.headers, "cookie")) {
+                Some(cookies) if hop > 0 => call(&with_cookies(&inner, cookies))?,
+                _ => call(&inner)?,
+            };
             let total = sum(phases, &response.phases);
-            match redirect_target(&inner.url, &response) {
+            match redirect::target(&inner.url, &response) {
                 Some(target) if hop < redirects => {
                     phases = Some(total);
-                    redirect(&mut inner, target, response.status);
+                    jar.take(&inner.url, &response.headers);
+                    redirect::follow(&mut inner, target, response.status);
                 }
                 _ => return Ok(Response::new(response, total, inner.url, hop)),
             }
@@ -220,32 +231,16 @@ fn call(request: &wit::Request) -> Result<wit::Response, NetError> {
     crate::fake::with(|host| host.http(request))
 }
 
+/// The plugin's own header is in `cookies`, too.
+fn with_cookies(request: &wit::Request, cookies: String) -> wit::Request {
+    let mut request = request.clone();
+    request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
+    request.headers.push(("cookie".to_owned(), cookies));
+    request
+}
+
 fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
     headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
-}
-
-fn redirect_target(url: &str, response: &wit::Response) -> Option<String> {
-    if ![301, 302, 303, 307, 308].contains(&response.status) {
-        return None;
-    }
-    Some(url::resolve(url, header(&response.headers, "location")?))
-}
-
-/// Turns a request into the one for the next hop, as browsers do (Fetch standard, HTTP-redirect fetch).
-fn redirect(request: &mut wit::Request, target: String, status: u16) {
-    if url::origin(&request.url) != url::origin(&target) {
-        request.auth = None;
-        let private = ["authorization", "cookie", "proxy-authorization"];
-        request.headers.retain(|(name, _)| !private.iter().any(|private| name.eq_ignore_ascii_case(private)));
-    }
-    let is_post = request.method.eq_ignore_ascii_case("POST");
-    let keeps_method = request.method.eq_ignore_ascii_case("GET") || request.method.eq_ignore_ascii_case("HEAD");
-    if (status == 303 && !keeps_method) || (matches!(status, 301 | 302) && is_post) {
-        request.method = "GET".to_owned();
-        request.body = None;
-        request.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
-    }
-    request.url = target;
 }
 
 fn sum(before: Option<Phases>, now: &Phases) -> Phases {

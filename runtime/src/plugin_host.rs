@@ -17,7 +17,9 @@ mod install;
 mod limits;
 mod loader;
 mod local;
+mod mail_scope;
 mod outgoing;
+mod reach;
 mod recorder;
 mod recording;
 mod recordings;
@@ -61,6 +63,7 @@ pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
 use credentials::Wallet;
 use loader::{LoadedPlugin, Loader};
+use reach::ChannelReach;
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
 use start::BundledPlugin;
@@ -172,6 +175,7 @@ struct Shared {
     net: Net,
     /// Tokens and certificates that runs share.
     wallet: Arc<Wallet>,
+    channel_reach: ChannelReach,
     has_mail: bool,
     log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
@@ -229,6 +233,7 @@ impl PluginHost {
             versions_kept: setup.versions_kept,
             net: setup.net,
             wallet: Arc::default(),
+            channel_reach: ChannelReach::default(),
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,

@@ -56,7 +56,7 @@ async fn what_is_wanted_needs_a_grant() {
     }
     let found = api.check("other").await;
     assert_denied(&found, "`plugins.probe-tries.grants.hosts` in plugins.yaml");
-    assert_denied(&found, "`extrack plugin grants probe-tries --allow-host localhost`");
+    assert_denied(&found, "`extrack plugin grants probe-tries --allow-host localhost:");
     let denied = async |slug: &str| {
         wait_for("the run to be stored", PATIENCE, async || {
             let query = format!(

@@ -25,6 +25,7 @@ mod mutes;
 mod outage;
 mod plugins;
 mod probes;
+mod reach;
 mod recordings;
 mod results_disk;
 mod routing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::domain::{Catalog, Origin, Severity};
+use crate::domain::{Catalog, Origin, PrivateReach, Severity};
 use crate::registry::Registry;
 use crate::registry::testing::{FakePlugins, MemoryStore};
 
@@ -71,7 +71,11 @@ async fn the_seeds_files_load_as_they_stand() {
     assert_eq!((service.name.as_str(), service.kind.as_str()), ("Payment Gateway API", "REST"));
     assert_eq!(service.base_url, "https://api.payment-provider.com");
     assert_eq!(service.health_endpoint.as_deref(), Some("/health"));
-    assert!(service.allow_private && service.credentials.is_empty() && service.origin == Origin::File);
+    assert!(
+        service.private == PrivateReach::as_loaded()
+            && service.credentials.is_empty()
+            && service.origin == Origin::File
+    );
     let probe = &service.probes[0];
     assert_eq!((probe.name.as_str(), probe.plugin.as_str(), &probe.settings), ("http", "http", &json!({})));
     assert_eq!((probe.interval, probe.timeout), (Duration::from_secs(60), Duration::from_secs(5)));

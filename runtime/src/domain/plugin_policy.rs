@@ -22,6 +22,8 @@ pub struct Grants {
     pub credentials: Option<Vec<String>>,
     /// HTTP methods, in upper case. Default: all.
     pub methods: Option<Vec<String>>,
+    /// Whom it may write mail to and as, beside the addresses in its settings: a domain, an address, or `*`.
+    pub mail: Vec<String>,
     /// Default: what its kind is offered.
     pub capabilities: Option<Vec<Capability>>,
 }

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Host;
 
+pub use self::compose::mail_address;
 use self::wire::Wire;
 use super::connect::{Connected, connect};
 use super::failure::{NetError, Trace};
@@ -93,7 +94,7 @@ impl Mailer {
         let permission = Permission {
             hosts: vec![rule],
             public_hosts: Vec::new(),
-            allow_private: settings.allow_private,
+            allow_private: settings.allow_private.into(),
             private_remedy: Permission::OPEN_IN_FILES,
             subject: format!("the SMTP server `{}:{}`", settings.host, settings.port),
             setting: "`SMTP_HOST`".to_owned(),

@@ -31,7 +31,7 @@ pub(super) fn permission(hosts: &[&str], allow_private: bool) -> Permission {
     Permission {
         hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
         public_hosts: Vec::new(),
-        allow_private,
+        allow_private: allow_private.into(),
         private_remedy: Permission::OPEN_IN_FILES,
         subject: "probe `http` of service `shop`".to_owned(),
         setting: "`baseUrl` of the service".to_owned(),

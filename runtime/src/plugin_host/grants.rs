@@ -98,14 +98,18 @@ impl Allowance {
         let setting = match self.wants.hosts.as_slice() {
             [] => " (the plugin asks for no other host in its `wants`, so none can be granted)".to_owned(),
             wanted => {
-                let wanted: Vec<String> = wanted.iter().take(10).map(|rule| format!("`{rule}`")).collect();
-                format!(
-                    ", or in {} or by `extrack plugin grants {} --allow-host {{host}}`, if it is among what the plugin \
-                     wants: {}",
+                let grant = format!(
+                    ", or in {} or by `extrack plugin grants {} --allow-host {{target}}`",
                     self.setting("grants.hosts"),
-                    self.plugin,
-                    wanted.join(", ")
-                )
+                    self.plugin
+                );
+                match wanted.iter().any(HostRule::is_every_host) {
+                    true => grant,
+                    false => {
+                        let wanted: Vec<String> = wanted.iter().take(10).map(|rule| format!("`{rule}`")).collect();
+                        format!("{grant}, if it is among what the plugin wants: {}", wanted.join(", "))
+                    }
+                }
             }
         };
         permission.setting.push_str(&setting);
@@ -120,6 +124,22 @@ impl Allowance {
             "plugin `{}` may not use `{name}`; to allow it, name it in {}",
             self.plugin,
             self.setting("grants.capabilities")
+        )))
+    }
+
+    /// An address that no setting names, bare and in lower case.
+    pub(super) fn mail(&self, address: &str) -> Result<(), NetFailure> {
+        let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
+        let granted = &self.policy.written.grants.mail;
+        if granted.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(address) || one.eq_ignore_ascii_case(domain))
+        {
+            return Ok(());
+        }
+        Err(NetFailure::denied(format!(
+            "plugin `{}` may not write mail to or from `{address}`; to allow it, write the address in its settings, or name it \
+             or `{domain}` in {}",
+            self.plugin,
+            self.setting("grants.mail")
         )))
     }
 

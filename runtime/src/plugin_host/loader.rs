@@ -17,7 +17,7 @@ use super::limits;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
 use super::trust::Trust;
-use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, now_ms};
+use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, mark_faults, now_ms};
 
 pub(super) const PACKAGE: &str = "external-tracking:plugin/";
 
@@ -178,6 +178,9 @@ impl Loader {
         trust.check_pin(&info.name, &digest)?;
         let schema = jsonschema::validator_for(&info.settings_schema)
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
+        if let Some(fault) = mark_faults(&info.settings_schema).into_iter().next() {
+            return Err(refuse("schema", format!("its settings schema can't be kept to: {fault}")));
+        }
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
             wants: Arc::new(Wants::of(&info)),

@@ -11,6 +11,8 @@ use super::capabilities::wasi::Wasi;
 use super::credentials::Wallet;
 use super::grants::{Allowance, Traffic, Wants};
 use super::limits::MemoryLimiter;
+use super::mail_scope::MailScope;
+use super::reach::SecretScope;
 use super::recorder::Recorder;
 use super::recording::CallCost;
 use super::run_log::RunLog;
@@ -67,10 +69,8 @@ pub(super) struct Access {
     /// Secrets that a sender sent as they are.
     pub(super) sent: SentSecrets,
     pub(super) credentials: Vec<Credential>,
-    /// Credentials go to this host, and to those that one names itself.
-    pub(super) credential_host: Option<String>,
-    /// Credentials go over TLS only, as the service itself is reached.
-    pub(super) credential_tls: bool,
+    /// Where credentials and the secrets of settings may go.
+    pub(super) scope: SecretScope,
     pub(super) wallet: Arc<Wallet>,
     /// For rules, which have no clock and no chance of their own, and for replays: what WASI's clocks say and its random
     /// numbers start from.
@@ -87,6 +87,8 @@ impl Access {
         let Ok(url) = url::Url::parse(url) else { return };
         let Some(host) = url.host_str() else { return };
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        // A host can be a secret, too.
+        let host = self.secrets.redact(&host);
         let read = read_rate_limits(&host, answer.status, &answer.headers, now_ms());
         if !read.is_empty() {
             keep_latest(&mut self.rate_limits.lock().unwrap_or_else(PoisonError::into_inner), read);
@@ -97,7 +99,8 @@ impl Access {
 pub(super) struct NetAccess {
     pub(super) net: Net,
     pub(super) permission: Permission,
-    pub(super) mail: bool,
+    /// None: no mail server is configured, or none is for this kind of run.
+    pub(super) mail: Option<MailScope>,
 }
 
 /// What a run used.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::testing::{FakePlugins, MemoryStore};
 use super::*;
+use crate::domain::PrivateReach;
 
 fn entries(services: Value, alerts: Value, notifications: Value) -> FileEntries {
     fn list<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(usize, T)> {
@@ -125,7 +126,7 @@ async fn what_the_api_makes_is_stored_published_and_masked() {
     assert_eq!(record.spec["authentication"], json!({"type": "bearer", "token": "***"}));
     assert!(watch.has_changed().unwrap());
     let service = watch.borrow_and_update().services["shop-api"].clone();
-    assert!(!service.allow_private);
+    assert_eq!(service.private, PrivateReach::Closed);
     assert_eq!(service.probes[0].plugin, "http");
 
     let mut changed = Value::Object(record.spec);
@@ -134,7 +135,7 @@ async fn what_the_api_makes_is_stored_published_and_masked() {
     let record = registry.replace("shop-api", changed, Some(1)).await.unwrap();
     assert_eq!((record.slug.as_str(), record.revision), ("shop-api", Some(2)));
     assert_eq!(store.rows.lock().unwrap()["shop-api"].spec["authentication"]["token"], "s3cret");
-    assert!(registry.catalog().services["shop-api"].allow_private);
+    assert_eq!(registry.catalog().services["shop-api"].private, PrivateReach::Open);
 
     let reopened =
         Registry::open(CheckedFiles::default(), Arc::new(FakePlugins::bundled()), store.clone()).await.unwrap();
@@ -227,7 +228,7 @@ async fn files_are_put_in_place_whole_and_win_over_the_api() {
     let catalog = registry.prepare(files, &FakePlugins::bundled()).await.publish();
     assert_eq!(catalog.version, before + 1);
     assert_eq!(catalog.services["shop-api"].base_url, "https://other");
-    assert!(catalog.services["shop-api"].allow_private);
+    assert_eq!(catalog.services["shop-api"].private, PrivateReach::as_loaded());
     assert_eq!(registry.record("shop-api").unwrap().origin, Origin::File);
     let catalog = registry.prepare(CheckedFiles::default(), &FakePlugins::bundled()).await.publish();
     assert_eq!(catalog.services.keys().collect::<Vec<_>>(), ["shop-api"]);

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use extrack::domain::{Observation, Origin, PluginTrust, Probe, Service};
+use extrack::domain::{Observation, Origin, PluginTrust, PrivateReach, Probe, Service};
 use extrack::net::{Net, NetSettings};
 use extrack::plugin_host::{NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup};
 
@@ -56,7 +56,8 @@ impl Subject {
             owner: None,
             description: None,
             origin: Origin::File,
-            allow_private: true,
+            hosts: Vec::new(),
+            private: PrivateReach::Open,
             credentials: Vec::new(),
             probes: vec![probe.clone()],
             webhooks: Vec::new(),

@@ -3,29 +3,30 @@
 mod answer;
 mod assertion;
 mod expected;
-
-use std::collections::BTreeMap;
+mod headers;
 
 use extrack_plugin::prelude::*;
 
 use crate::answer::Answer;
 use crate::assertion::Assertion;
 use crate::expected::ExpectedStatus;
+use crate::headers::Headers;
 
 /// Redirects that a URL may need at most; more is a loop.
 const MOST_REDIRECTS: u32 = 20;
 
 #[derive(Settings)]
 struct Settings {
-    /// Path behind the base URL, in place of the service's `healthEndpoint`.
-    #[setting(host)]
+    /// Path behind the base URL, in place of the service's `healthEndpoint`. What begins with `http://` or `https://` is a whole
+    /// URL, in place of the base URL.
+    #[setting(host = "url")]
     path: Option<String>,
     /// Method of the request.
     #[setting(default = "GET")]
     method: String,
-    /// Headers of the request. Secrets belong into the service's `authentication`.
+    /// Headers of the request. Secrets belong into the service's `authentication`; what looks like one is treated as one.
     #[setting(default)]
-    headers: BTreeMap<String, String>,
+    headers: Headers,
     /// Body of the request.
     body: Option<String>,
     /// Status wanted: a number (`200`), a class (`2xx`), a range (`200-399`), or a list of these.
@@ -51,7 +52,7 @@ struct Settings {
     auth: Option<String>,
 }
 
-#[probe(check_settings = check_settings)]
+#[probe(check_settings = check_settings, wants(host = "*"))]
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
     let response = request(check, settings).send()?;
     let mut observation = judge(&response, settings)?.http_status(response.status);
@@ -68,7 +69,7 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
 fn request(check: &Check, settings: &Settings) -> http::Request {
     let path = settings.path.as_deref().or(check.service.health_endpoint()).unwrap_or("");
     let mut request = http::Request::new(settings.method.to_ascii_uppercase(), check.service.url(path));
-    for (name, value) in &settings.headers {
+    for (name, value) in &settings.headers.0 {
         request = request.header(name, value);
     }
     if let Some(body) = &settings.body {
@@ -130,7 +131,7 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
     if settings.method.is_empty() || !settings.method.chars().all(|c| c.is_ascii_alphabetic() || c == '-') {
         fault("/method".to_owned(), format!("is `{}`, wanted a method such as `GET`", settings.method));
     }
-    for name in settings.headers.keys().filter(|name| !is_header_name(name)) {
+    for name in settings.headers.0.keys().filter(|name| !is_header_name(name)) {
         fault(format!("/headers/{name}"), "is no name of a header".to_owned());
     }
     for (index, assertion) in settings.assertions.iter().enumerate() {

@@ -158,6 +158,42 @@ fn follows_redirects_without_taking_credentials_to_another_origin() {
 }
 
 #[test]
+fn a_url_in_the_query_is_no_whole_url() {
+    let host = Host::install();
+    let asked = "GET http://127.0.0.1:18100/probe?target=https://shop.example/health";
+    host.answer_http(asked, response(200, ""));
+    let mut subject = Check::of("http://127.0.0.1:18100");
+    let path = "/probe?target=https://shop.example/health";
+    let endpoint = extrack_plugin::value::Entry { key: "health-endpoint".to_owned(), value: path.into() };
+    subject.service.attributes.push(endpoint);
+    assert_eq!(check(&subject, &settings(json!({}))).unwrap().status, Status::Healthy);
+    let subject = Check::of("http://127.0.0.1:18100");
+    assert_eq!(check(&subject, &settings(json!({ "path": path }))).unwrap().status, Status::Healthy);
+    host.answer_http("GET https://other.example/x", response(200, ""));
+    let whole = settings(json!({"path": "https://other.example/x"}));
+    assert_eq!(check(&subject, &whole).unwrap().status, Status::Healthy);
+}
+
+#[test]
+fn a_cookie_that_a_redirect_sets_is_sent_to_the_same_host_only() {
+    let host = Host::install();
+    let to = |location: &str| response(302, "").with_header("location", location);
+    host.answer_http(URL, to("/in").with_header("set-cookie", "session=1; Path=/; HttpOnly"));
+    host.answer_http("GET https://api.example.com/in", to("https://b.example/"));
+    host.answer_http("GET https://b.example/", to("https://api.example.com/out"));
+    host.answer_http("GET https://api.example.com/out", response(200, ""));
+    assert_eq!(run(json!({"headers": {"Cookie": "own=1"}})).status, Status::Healthy);
+    let cookies: Vec<Option<String>> = host
+        .http_requests()
+        .into_iter()
+        .map(|request| request.headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie")))
+        .map(|cookie| cookie.map(|(_, value)| value))
+        .collect();
+    let of = |text: &str| Some(text.to_owned());
+    assert_eq!(cookies, [of("own=1"), of("own=1; session=1"), None, of("session=1")]);
+}
+
+#[test]
 fn stops_at_a_redirect_that_was_asked_for_and_after_the_last_hop() {
     for (wanted, status) in
         [(json!({"expectedStatus": 302}), Status::Healthy), (json!({"followRedirects": 3}), Status::Unhealthy)]

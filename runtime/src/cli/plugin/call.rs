@@ -232,7 +232,8 @@ fn service(base_url: String) -> Service {
         description: None,
         origin: Origin::File,
         // Whoever typed the address means it.
-        allow_private: true,
+        hosts: Vec::new(),
+        private: crate::domain::PrivateReach::Open,
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),

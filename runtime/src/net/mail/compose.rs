@@ -15,6 +15,11 @@ pub(super) fn mailbox(text: &str) -> Result<Mailbox, String> {
     text.parse().map_err(|error| format!("`{text}` is not a mail address: {error}"))
 }
 
+/// The bare address of `Operations <ops@example.com>`, in lower case.
+pub fn mail_address(text: &str) -> Option<String> {
+    mailbox(text).ok().map(|mailbox| mailbox.email.to_string().to_lowercase())
+}
+
 /// Plain text, or both forms when there is HTML. An error is permanent.
 pub(super) fn compose(message: &MailMessage, operator: &str) -> Result<Message, String> {
     let from = mailbox(message.from.as_deref().unwrap_or(operator))?;

@@ -61,14 +61,21 @@ impl PluginHost {
     async fn ask_check(&self, plugin: &LoadedPlugin, settings: &Value) -> (Result<Checked, Broken>, Used) {
         let sealed = SealedSettings::new(settings, &plugin.info.settings_schema);
         let text = sealed.settings.to_string();
+        let secrets = sealed.redactor();
         let deadline = Instant::now() + limits::DESCRIBE;
-        self.shared
+        let access = Access { secrets: sealed, ..Access::default() };
+        let (mut answer, used) = self
+            .shared
             .runner
-            .run(&plugin.pre, plugin.label(None), Access::default(), deadline, async |store, instance| {
+            .run(&plugin.pre, plugin.label(None), access, deadline, async |store, instance| {
                 let guest = plugin.description.load(&mut *store, instance)?;
                 guest.external_tracking_plugin_description().call_check_settings(&mut *store, &text).await
             })
-            .await
+            .await;
+        if let Ok(Err(faults)) = &mut answer {
+            faults.iter_mut().for_each(|fault| fault.message = secrets.stable(std::mem::take(&mut fault.message)));
+        }
+        (answer, used)
     }
 }
 

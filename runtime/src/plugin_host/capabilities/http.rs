@@ -13,6 +13,7 @@ use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
 use crate::plugin_host::credentials::basic;
 use crate::plugin_host::outgoing::{self, Way};
+use crate::plugin_host::reach::Weakened;
 use crate::plugin_host::recorder::Step;
 use crate::plugin_host::recording::CallCost;
 use crate::plugin_host::replay::ReplayStop;
@@ -86,6 +87,10 @@ impl Sender {
         self.access.sends(size(&request))?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
+        let names_secret = names_secret(secrets, &request);
+        if names_secret {
+            self.access.scope.check_secret(&self.access.allowance, &url)?;
+        }
         let mut call = HttpRequest::new(&request.method, &url, deadline);
         call.headers = request.headers.into_iter().map(|(name, value)| (name, secrets.reveal(&value))).collect();
         call.body = request.body.map(Into::into);
@@ -126,6 +131,10 @@ impl Sender {
         if let Some(name) = &request.auth {
             self.access.allowance.credential(name)?;
         }
+        if names_secret || request.auth.is_some() {
+            let weakened = Weakened { insecure: call.insecure, server_name: call.server_name.as_deref() };
+            self.access.scope.check_weakened(&weakened)?;
+        }
         let most = call.max_body_bytes.unwrap_or(usize::MAX).min(self.access.may_receive());
         call.max_body_bytes = Some(most);
         let way = Way { net: &net, permission: &permission, service: self.label.service.as_deref() };
@@ -135,6 +144,23 @@ impl Sender {
         self.access.receives(response.body.len())?;
         Ok(response)
     }
+}
+
+/// Whether the request as the guest wrote it carries a secret of the settings.
+fn names_secret(secrets: &SealedSettings, request: &Request) -> bool {
+    let in_text = |text: &str| secrets.is_named_in(text);
+    let in_body = |encoding: &str| {
+        BodyEncoding::parse(encoding)
+            .zip(request.body.as_deref())
+            .is_some_and(|(encoding, body)| secrets.is_named_in_body(body, encoding))
+    };
+    in_text(&request.url)
+        || request.headers.iter().any(|(_, value)| in_text(value))
+        || request.options.iter().any(|option| match (option.key.as_str(), &option.value) {
+            ("secrets-in-body", Value::Text(encoding)) => in_body(encoding),
+            ("basic-auth" | "standard-webhooks", Value::Text(text)) => in_text(text),
+            _ => false,
+        })
 }
 
 /// The headers of Standard Webhooks, whose secret only the host knows.

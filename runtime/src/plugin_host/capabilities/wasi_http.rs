@@ -144,7 +144,7 @@ async fn to_request(request: http::Request<WasiBody>) -> Result<Request, Error> 
 /// URL parsers write the braces of a placeholder as `%7B`; here they are braces again.
 fn with_placeholders(uri: &Uri) -> String {
     let url = uri.to_string();
-    if !url.contains("%7B%7Bsecret:") {
+    if !url.contains("%7B%7Bsecret") {
         return url;
     }
     url.replace("%7B%7B", "{{").replace("%7D%7D", "}}")
@@ -245,6 +245,7 @@ mod tests {
     fn placeholders_survive_url_parsers() {
         for (url, wanted) in [
             ("https://a.example/%7B%7Bsecret:/token%7D%7D/x", "https://a.example/{{secret:/token}}/x"),
+            ("https://a.example/%7B%7Bsecret-0f:/token%7D%7D", "https://a.example/{{secret-0f:/token}}"),
             ("https://a.example/{{secret:/token}}", "https://a.example/{{secret:/token}}"),
             ("https://a.example/%7B%7Bother%7D%7D", "https://a.example/%7B%7Bother%7D%7D"),
         ] {

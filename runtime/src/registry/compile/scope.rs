@@ -96,7 +96,7 @@ fn nesting(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Origin;
+    use crate::domain::{Origin, PrivateReach};
 
     fn service() -> Service {
         Service {
@@ -111,7 +111,8 @@ mod tests {
             owner: None,
             description: None,
             origin: Origin::File,
-            allow_private: false,
+            hosts: Vec::new(),
+            private: PrivateReach::Closed,
             credentials: vec![],
             probes: vec![],
             webhooks: vec![],
