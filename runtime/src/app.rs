@@ -38,7 +38,7 @@ use crate::config::{self, Environment, Loaded, PlacedFault};
 use crate::domain::{ConfigurationStatus, PluginTrust};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, OfflineTarget, PluginWatch};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
+use crate::plugin_host::{self, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::control::ControlSettings;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore, SpoolSettings};
@@ -120,6 +120,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let net = network(&settings)?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
+        compiling: Compiling::in_child(true)?,
         trust: draft.plugins().trust.clone(),
         net: net.clone(),
         log: Arc::new(ControlLog(control.clone())),
@@ -228,6 +229,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         shadows.run(to_compared, stop).await;
         Ok(())
     });
+    let (withdrawer, stop) =
+        (host.withdrawer().context("the queue of roll-backs is taken")?, tasks.stop(Stage::Monitoring));
+    let roll_backs = bind_plugins::roll_back(withdrawer, registry.clone(), stop);
+    tasks.spawn(Stage::Monitoring, "plugin roll-backs", roll_backs);
     let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
     tasks.spawn(Stage::Monitoring, "services dimension", recording::keep_services(catalog, recorder, stop));
     let stop = tasks.stop(Stage::Alerting);
@@ -330,6 +335,7 @@ pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
     let drain = tokio::spawn(async move { while accounted.recv().await.is_some() {} });
     let setup = plugin_host::Setup {
         folder: scratch.path().to_owned(),
+        compiling: Compiling::in_child(false)?,
         // What would be installed is the server's question.
         trust: PluginTrust::default(),
         net: Net::new(NetSettings::default())?,

@@ -66,7 +66,7 @@ pub use plugin_health::{
 pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
 pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
-    ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
+    ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion, Withdrawn,
 };
 pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
 pub use route::{Destination, GroupBy, Route};

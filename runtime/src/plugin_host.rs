@@ -8,6 +8,7 @@ mod calls;
 mod capabilities;
 mod changes;
 mod check;
+mod compile;
 mod convert;
 mod credentials;
 mod engine;
@@ -31,6 +32,8 @@ mod shadow;
 mod staging;
 mod start;
 mod state;
+mod sweep;
+mod trial;
 mod trust;
 mod versions;
 
@@ -48,6 +51,7 @@ use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall};
 pub use check::{CheckedStep, ComponentCheck, StepOutcome};
+pub use compile::{COMPILE_SUBCOMMAND, Compiling, compile_child};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
@@ -56,6 +60,7 @@ pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recording
 pub use replay::{Asked, Difference, ReplayError, Replayed};
 pub use shadow::{ShadowEntry, ShadowRunner};
 pub use staging::StagedPlugin;
+pub use trial::{RolledBack, Withdrawer};
 pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
 pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
 
@@ -64,6 +69,8 @@ use loader::{LoadedPlugin, Loader};
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
 use start::BundledPlugin;
+use sweep::Spare;
+use trial::{WITHDRAWALS_QUEUED, Withdrawal};
 use trust::Trust;
 use versions::ComponentStore;
 
@@ -102,6 +109,10 @@ pub struct PluginEntry {
     pub health: PluginHealth,
     /// The candidate that runs beside it.
     pub shadow: Option<ShadowEntry>,
+    /// The version before, if the program went back to this one by itself.
+    pub rolled_back: Option<RolledBack>,
+    /// What is odd about an installation that went well.
+    pub warning: Option<String>,
 }
 
 /// A setting that a plugin does not take. `path` is a JSON Pointer into the settings.
@@ -126,6 +137,7 @@ pub type InUse = dyn Fn(PluginKind, &str) -> Vec<SettingsInUse> + Send + Sync;
 pub struct Setup {
     /// Installed components and compiled code.
     pub folder: PathBuf,
+    pub compiling: Compiling,
     pub trust: PluginTrust,
     pub net: Net,
     pub log: Arc<dyn VersionLog>,
@@ -160,6 +172,9 @@ struct Shared {
     shadow_work: mpsc::Sender<Work>,
     /// Until the runner takes it.
     shadow_inbox: Mutex<Option<mpsc::Receiver<Work>>>,
+    withdrawals: mpsc::Sender<Withdrawal>,
+    /// Until the withdrawer takes it.
+    withdrawal_inbox: Mutex<Option<mpsc::Receiver<Withdrawal>>>,
     bundled: BTreeMap<String, BundledPlugin>,
     /// One installation at a time.
     installing: tokio::sync::Mutex<()>,
@@ -184,20 +199,24 @@ impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
-        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        let (loader, runner) = compiler(&setup.folder, setup.compiling.clone(), &trust)?;
+        if let Err(error) = loader.compiler.cache().sweep_drafts() {
+            tracing::warn!(%error, "the folder of compiled plugins can't be swept");
+        }
         let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
         let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
         let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
         host.load_installed(&records).await;
         host.load_shadows(&records).await;
-        host.sweep(&records).await;
+        host.sweep(&records, Spare::NONE).await;
         Ok(host)
     }
 
-    /// Without any plugin.
-    fn empty(setup: Setup) -> Result<Self, SetupError> {
+    /// Without any plugin. `progress` is called with the size of what is really compiled.
+    fn empty(setup: Setup, progress: fn(usize)) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
-        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        let (loader, runner) = compiler(&setup.folder, setup.compiling.clone(), &trust)?;
+        let loader = loader.with_progress(progress);
         Self::assemble(setup, loader, runner, trust, Active::new(), BTreeMap::new())
     }
 
@@ -212,6 +231,7 @@ impl PluginHost {
         let components = ComponentStore::open(&setup.folder)
             .map_err(|source| SetupError::Folder { path: setup.folder.clone(), source })?;
         let (shadow_work, shadow_inbox) = mpsc::channel(QUEUED);
+        let (withdrawals, withdrawal_inbox) = mpsc::channel(WITHDRAWALS_QUEUED);
         let shared = Shared {
             runner,
             loader,
@@ -221,6 +241,8 @@ impl PluginHost {
             shadows: ArcSwap::default(),
             shadow_work,
             shadow_inbox: Mutex::new(Some(shadow_inbox)),
+            withdrawals,
+            withdrawal_inbox: Mutex::new(Some(withdrawal_inbox)),
             bundled,
             installing: tokio::sync::Mutex::new(()),
             in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
@@ -324,15 +346,18 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         info: plugin.info.clone(),
         health: plugin.health.shown(now_ms()),
         shadow: None,
+        rolled_back: plugin.rolled_back.clone(),
+        warning: None,
     }
 }
 
 /// The engine, with compiled code kept in the folder, for components that are trusted.
-fn compiler(folder: &Path, trust: &Arc<Trust>) -> Result<(Loader, Runner), SetupError> {
+fn compiler(folder: &Path, compiling: Compiling, trust: &Arc<Trust>) -> Result<(Loader, Runner), SetupError> {
     let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
     let path = folder.join("compiled");
     let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
-    let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone());
+    let compiler = compile::Compiler::new(engine.engine.clone(), cache, compiling);
+    let loader = Loader::new(&engine, compiler).map_err(SetupError::Engine)?.with_trust(trust.clone());
     Ok((loader, Runner::new(&engine)))
 }
 

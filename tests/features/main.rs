@@ -27,6 +27,7 @@ mod plugins;
 mod probes;
 mod recordings;
 mod results_disk;
+mod roll_backs;
 mod routing;
 mod rules;
 mod scheduler;

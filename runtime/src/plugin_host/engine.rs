@@ -47,6 +47,11 @@ impl PluginEngine {
     }
 }
 
+/// Compiles for that engine and runs nothing: code depends on neither the pool nor the ticks.
+pub(super) fn compiler() -> wasmtime::Result<Engine> {
+    Engine::new(&config(false))
+}
+
 fn config(pooled: bool) -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true).epoch_interruption(true);

@@ -23,6 +23,12 @@ pub(super) const METRIC_BYTES: usize = 256;
 /// `describe`, `check-settings` and `look-back` answer at once or not at all.
 pub(super) const DESCRIBE: Duration = Duration::from_secs(10);
 
+/// CPU time of `describe` of a component that nobody knows yet.
+pub(super) const DESCRIBE_CPU: Duration = Duration::from_secs(2);
+
+/// Stands for the name of a component that has not said it yet; no plugin can have it.
+pub(super) const UNNAMED: &str = "new plugin";
+
 /// A rule computes; it waits for nothing. Unless its budget says otherwise.
 pub(super) const EVALUATE: Duration = Duration::from_secs(2);
 
@@ -65,6 +71,9 @@ impl fmt::Display for Exceeded {
             BudgetKey::LogBytes => write!(f, "logged more than {most}"),
             BudgetKey::Concurrency => write!(f, "got no turn before its deadline, with {most} runs of it under way"),
         }?;
+        if *self.plugin == *UNNAMED {
+            return f.write_str(", which is all that a component has before it is installed");
+        }
         write!(f, "; `plugins.{}.budget.{}` in plugins.yaml allows more", self.plugin, self.key.as_str())
     }
 }
@@ -121,6 +130,13 @@ mod tests {
         assert!(!limiter.memory_growing(MOST / 2, MOST / 2 + 65_536, None).unwrap());
         assert!(limiter.refused);
         assert_eq!(limiter.peak, MOST);
+    }
+
+    #[test]
+    fn a_component_without_a_name_is_shown_no_setting() {
+        let exceeded = Exceeded { plugin: UNNAMED.into(), key: BudgetKey::Cpu, most: "2s".to_owned() };
+        let text = exceeded.to_string();
+        assert!(text.contains("used more than 2s of CPU time") && !text.contains("plugins."), "{text}");
     }
 
     #[test]

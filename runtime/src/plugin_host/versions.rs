@@ -58,6 +58,8 @@ pub struct VersionEntry {
     /// None while it is active.
     pub active_until_ms: Option<UnixMillis>,
     pub activated_by: Option<String>,
+    /// Why the program rolled it back by itself, if nobody has activated it since.
+    pub withdrawn: Option<String>,
 }
 
 impl PluginHost {
@@ -111,6 +113,7 @@ impl PluginHost {
                 digest: version.digest,
                 installed_ms: version.installed_ms,
                 installed_by: version.installed_by,
+                withdrawn: version.withdrawn.map(|withdrawn| withdrawn.reason),
             });
         }
         let rank = |entry: &VersionEntry| {
@@ -194,7 +197,11 @@ impl PluginHost {
             )),
             _ => Err(refuse(
                 "version",
-                format!("`{wanted}` are {} components: {}; name one by its digest", found.len(), found.join(", ")),
+                format!(
+                    "`{wanted}` are {} components: {}; name one by its digest",
+                    found.len(),
+                    found.iter().map(|digest| short(digest)).collect::<Vec<_>>().join(", ")
+                ),
             )),
         }
     }
@@ -224,8 +231,8 @@ impl PluginHost {
         for digest in digests {
             tracing::info!(plugin = name, digest, "an old version is deleted");
             self.shared.components.delete(&digest).await;
-            self.shared.loader.forget(&digest).await;
         }
+        self.sweep_unneeded().await;
     }
 
     fn too_old(&self, record: &PluginRecord, kept: usize) -> Vec<String> {
@@ -273,8 +280,13 @@ impl PluginHost {
     }
 }
 
-/// Who deletes what is too old.
-const PROGRAM: &str = "extrack";
+/// Enough of a digest for people.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// Who deletes what is too old, and rolls back what does not work.
+pub(super) const PROGRAM: &str = "extrack";
 
 impl BundledPlugin {
     pub(super) fn version(&self, name: &str) -> PluginVersion {
@@ -286,6 +298,7 @@ impl BundledPlugin {
             installed_ms: self.since_ms,
             installed_by: BUNDLED.to_owned(),
             is_kept: true,
+            withdrawn: None,
         }
     }
 }
@@ -314,5 +327,6 @@ pub(super) fn version_of(plugin: &LoadedPlugin) -> PluginVersion {
         installed_ms: plugin.since_ms,
         installed_by: plugin.by.clone(),
         is_kept: true,
+        withdrawn: None,
     }
 }

@@ -55,6 +55,8 @@ const FILE: &str = "results.duckdb";
 const RUN_IDS: &str = "run-ids";
 /// User queries at the same time: each may take a core and much of the memory limit.
 const QUERIES: usize = 2;
+/// Queries that notice no interrupt and go on without a slot. Each keeps one of the readers.
+const ABANDONED: usize = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ResultError {
@@ -113,6 +115,7 @@ pub struct ResultStore {
     database: Arc<Database>,
     gate: Arc<Gate>,
     queries: Arc<Semaphore>,
+    abandoned: Arc<Semaphore>,
     progress: Arc<Progress>,
     closing: Arc<Closing>,
     first_run_id: i64,
@@ -187,6 +190,7 @@ impl ResultStore {
             database: Arc::clone(&database),
             gate: Arc::new(Gate::open()?),
             queries: Arc::new(Semaphore::new(QUERIES)),
+            abandoned: Arc::new(Semaphore::new(ABANDONED)),
             progress: Arc::clone(&progress),
             closing: Arc::new(Closing { queue: Arc::clone(&queue), sender: Mutex::new(Some(sender)) }),
             first_run_id,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use extrack::domain::{Observation, Origin, PluginTrust, Probe, Service};
 use extrack::net::{Net, NetSettings};
-use extrack::plugin_host::{NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup};
+use extrack::plugin_host::{Compiling, NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup};
 
 /// What is compiled is kept in the folder, what is installed is not.
 pub(crate) async fn start_host(folder: &Path) -> PluginHost {
@@ -16,6 +16,7 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
     let net = Net::new(NetSettings::default()).expect("the network can be set up");
     let setup = Setup {
         folder: folder.into(),
+        compiling: Compiling::InProcess,
         trust: PluginTrust::default(),
         net,
         log: Arc::new(NoLog),

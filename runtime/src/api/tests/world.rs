@@ -343,6 +343,8 @@ impl World {
             info: Arc::new(info),
             health: self.health(),
             shadow: (name == "http").then(|| self.candidate()),
+            rolled_back: None,
+            warning: None,
         }
     }
 
@@ -628,6 +630,7 @@ impl Plugins for World {
             active_since_ms: Some(self.now - 3_600_000),
             active_until_ms: until,
             activated_by: Some("ci".to_owned()),
+            withdrawn: None,
         };
         now(Ok(self.get(name).map(|_| {
             vec![

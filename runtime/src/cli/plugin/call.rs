@@ -15,6 +15,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::app;
+use crate::cli::print::note;
 use crate::domain::duration::parse_duration;
 use crate::domain::{
     Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt, Reception, Service,
@@ -75,10 +76,23 @@ pub(super) enum Answer {
     Webhook(Result<Reception, ReceiveError>),
 }
 
+/// A component that takes longer than a blink to compile.
+const NOTED_BYTES: usize = 1 << 20;
+
+/// Says why nothing happens for a while.
+pub(super) fn note_compiling(bytes: usize) {
+    if bytes >= NOTED_BYTES {
+        let mebibytes = bytes as f64 / f64::from(1 << 20);
+        note(&format!("compiling {mebibytes:.1} MiB to machine code, once for each version…"));
+    }
+}
+
 /// A component file, loaded as the server loads it.
 pub(super) async fn load(file: &Path) -> Result<LocalPlugin> {
     let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
-    app::load_plugin(bytes.into()).await.with_context(|| format!("`{}` is not a plugin", file.display()))
+    app::load_plugin(bytes.into(), note_compiling)
+        .await
+        .with_context(|| format!("`{}` is not a plugin", file.display()))
 }
 
 impl Given {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::call::note_compiling;
 use crate::app;
 use crate::cli::client::Server;
 use crate::cli::print::{json as print_json, line};
@@ -60,7 +61,7 @@ impl Replay {
         let file = self.file(server).await?;
         let recording = Recording::parse(&file).map_err(|error| anyhow!("`{}` {error}", self.recording))?;
         let component = self.component(&recording, server).await?;
-        let plugin = app::load_plugin(component).await?;
+        let plugin = app::load_plugin(component, note_compiling).await?;
         let replayed = plugin.host().replay(&plugin.entry().name, &recording).await?;
         Ok((recording, replayed))
     }
