@@ -36,6 +36,7 @@ lint: setup
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets $(FEATURES) -- -D warnings
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check
+	cargo fmt --manifest-path runtime/evaluator/Cargo.toml --check
 	cargo clippy --locked --manifest-path plugins/Cargo.toml --target-dir $(CARGO_TARGET_DIR)/plugins --all-targets -- -D warnings
 
 bench: setup-bench

@@ -1,4 +1,4 @@
-//! Compiles the bundled plugins and writes the list that `plugin_host::bundled` includes; lists what a new plugin project is
+//! Compiles the bundled plugins and writes the list that `plugin_host::bundled` includes; compiles the evaluator; lists what a new plugin project is
 //! made of; tells the linker where the DuckDB library lies.
 
 #[path = "build/project_files.rs"]
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use extrack_plugin_builder::{Request, build};
+use extrack_plugin_builder::{Request, build, build_module};
 
 fn main() -> Result<()> {
     duckdb_library();
@@ -30,8 +30,14 @@ fn main() -> Result<()> {
     }
     list.push_str("];\n");
     fs::write(out.join("bundled.rs"), list)?;
+    let evaluator = build_module(&Request::new(workspace.join("runtime/evaluator"), guests_folder(&out)?))
+        .context("compiling the evaluator of expressions and templates")?;
+    fs::copy(&evaluator.path, out.join("evaluator.wasm"))?;
+    for source in &evaluator.sources {
+        println!("cargo::rerun-if-changed={}", source.display());
+    }
     project_files::write(&workspace, &out.join("project_files.rs"))?;
-    for folder in ["plugins", "plugin-sdk", "wit", "Cargo.toml"] {
+    for folder in ["plugins", "plugin-sdk", "wit", "runtime/evaluator", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(folder).display());
     }
     println!("cargo::rerun-if-changed=build.rs");

@@ -13,6 +13,9 @@ use crate::wit::description;
 use crate::wit::types::PluginInfo;
 pub use crate::wit::types::Want;
 
+/// Longest id of an event that the host takes; a longer one is the sender's fault and not the plugin's.
+const MAX_ID_BYTES: usize = 256;
+
 /// What a plugin says of itself.
 pub struct About {
     pub name: &'static str,
@@ -166,7 +169,13 @@ pub mod webhooks {
         fn receive(context: wit::Context, request: wit::Request) -> Result<wit::Reception, wit::Reject> {
             install_panic_hook();
             let settings = parse(&context.settings).map_err(|faults| wit::Reject::Settings(together(&faults)))?;
-            Ok(P::receive(&Delivery::new(context, request), &settings)?.into())
+            let reception = P::receive(&Delivery::new(context, request), &settings)?;
+            let is_long = |id: &String| id.len() > MAX_ID_BYTES;
+            if reception.events.iter().any(|event| event.id.as_ref().is_some_and(is_long)) {
+                let text = format!("the id of an event is longer than {MAX_ID_BYTES} bytes");
+                return Err(Reject::Malformed(text).into());
+            }
+            Ok(reception.into())
         }
     }
 }

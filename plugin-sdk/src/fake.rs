@@ -32,7 +32,7 @@ use crate::net::NetError;
 use crate::wit::{cel, dns, http, mail, tls};
 
 pub use history::{rate_limit, sample};
-pub use message::{notification, resolved, with_attribute, with_omitted};
+pub use message::{awkward, notification, resolved, with_attribute, with_omitted};
 pub use net::{Connection, TcpScript, certificate, dns_response, response, tls_session};
 pub use webhook::delivery;
 

@@ -1,12 +1,16 @@
 //! HTTP requests. The host opens the connection, applies the policy, adds credentials and takes the times.
 
+mod cookies;
+mod redirect;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::net::{Certificate, NetError, Phases};
 use crate::url;
-use crate::value::{Entry, Value};
+use crate::value::{self, Entry, Value};
 use crate::wit::http as wit;
+use cookies::Jar;
 
 /// Makes a `GET` request.
 pub fn get(url: impl Into<String>) -> Request {
@@ -111,6 +115,12 @@ impl Request {
         self.option("decompress", true)
     }
 
+    /// Wants a body that is UTF-8 and not compressed, whatever the server sends. Headers stay as they came;
+    /// [`Response::unread`] says why a body is not text all the same.
+    pub fn text(self) -> Self {
+        self.option("text", true)
+    }
+
     /// Name asked for in the TLS handshake, when it is not the URL's host.
     pub fn server_name(self, name: impl Into<String>) -> Self {
         self.option("server-name", name.into())
@@ -122,8 +132,10 @@ impl Request {
         self
     }
 
-    /// Follows up to `hops` redirects; each is a request of its own that passes the policy. Credentials and cookies do not
-    /// follow to another origin. Without this, and after the last hop, a redirect is a response like any other.
+    /// Follows up to `hops` redirects; each is a request of its own that passes the policy. To another origin come neither
+    /// credentials nor secrets, private headers nor the body; `https` at its usual port is no other origin than `http` at its
+    /// own. A cookie that an answer sets goes along to the same host. Without this, and after the last hop, a redirect is a
+    /// response like any other.
     pub fn follow_redirects(mut self, hops: u32) -> Self {
         self.redirects = hops;
         self
@@ -133,13 +145,18 @@ impl Request {
     pub fn send(self) -> Result<Response, NetError> {
         let Self { mut inner, redirects } = self;
         let mut phases = None;
+        let mut jar = Jar::default();
         for hop in 0.. {
-            let response = call(&inner)?;
+            let response = match jar.header(&inner.url, header(&inner.headers, "cookie")) {
+                Some(cookies) if hop > 0 => call(&with_cookies(&inner, cookies))?,
+                _ => call(&inner)?,
+            };
             let total = sum(phases, &response.phases);
-            match redirect_target(&inner.url, &response) {
+            match redirect::target(&inner.url, &response) {
                 Some(target) if hop < redirects => {
                     phases = Some(total);
-                    redirect(&mut inner, target, response.status);
+                    jar.take(&inner.url, &response.headers);
+                    redirect::follow(&mut inner, target, response.status);
                 }
                 _ => return Ok(Response::new(response, total, inner.url, hop)),
             }
@@ -167,12 +184,33 @@ pub struct Response {
     /// URL that answered: another than the one asked for, after redirects.
     pub url: String,
     pub redirects: u32,
+    /// Why the body is not the text that [`Request::text`] asked for: its coding or its charset is not known.
+    pub unread: Option<String>,
+    /// Nothing proves that the body is whole: it had no length, and TLS did not end in order.
+    pub is_end_unproven: bool,
 }
 
 impl Response {
     fn new(response: wit::Response, phases: Phases, url: String, redirects: u32) -> Self {
         let wit::Response { status, version, headers, body, truncated, peer, certificate, .. } = response;
-        Self { status, version, headers, body, truncated, phases, peer, certificate, url, redirects }
+        // The host's own are told by their colon.
+        let (own, headers): (Vec<_>, Vec<_>) = headers.into_iter().partition(|(name, _)| name.starts_with(':'));
+        let unread = header(&own, ":unread").map(str::to_owned);
+        let is_end_unproven = header(&own, ":end").is_some();
+        Self {
+            status,
+            version,
+            headers,
+            body,
+            truncated,
+            phases,
+            peer,
+            certificate,
+            url,
+            redirects,
+            unread,
+            is_end_unproven,
+        }
     }
 
     /// First value of a header, by name in any case.
@@ -180,14 +218,15 @@ impl Response {
         header(&self.headers, name)
     }
 
-    /// The body as text; what is not UTF-8 in it is replaced.
+    /// The body as text, without a byte order mark; what is not UTF-8 in it is replaced.
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.body)
+        String::from_utf8_lossy(value::without_mark(&self.body))
     }
 
-    /// The body as JSON.
+    /// The body as JSON, with or without a byte order mark.
     pub fn json(&self) -> Result<serde_json::Value, NotJson> {
-        serde_json::from_slice(&self.body).map_err(|error| NotJson(format!("the answer is not JSON: {error}")))
+        serde_json::from_slice(value::without_mark(&self.body))
+            .map_err(|error| NotJson(format!("the answer is not JSON: {error}")))
     }
 
     /// From the start of the first request to the end of the last body.
@@ -220,32 +259,16 @@ fn call(request: &wit::Request) -> Result<wit::Response, NetError> {
     crate::fake::with(|host| host.http(request))
 }
 
+/// The plugin's own header is in `cookies`, too.
+fn with_cookies(request: &wit::Request, cookies: String) -> wit::Request {
+    let mut request = request.clone();
+    request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
+    request.headers.push(("cookie".to_owned(), cookies));
+    request
+}
+
 fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
     headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
-}
-
-fn redirect_target(url: &str, response: &wit::Response) -> Option<String> {
-    if ![301, 302, 303, 307, 308].contains(&response.status) {
-        return None;
-    }
-    Some(url::resolve(url, header(&response.headers, "location")?))
-}
-
-/// Turns a request into the one for the next hop, as browsers do (Fetch standard, HTTP-redirect fetch).
-fn redirect(request: &mut wit::Request, target: String, status: u16) {
-    if url::origin(&request.url) != url::origin(&target) {
-        request.auth = None;
-        let private = ["authorization", "cookie", "proxy-authorization"];
-        request.headers.retain(|(name, _)| !private.iter().any(|private| name.eq_ignore_ascii_case(private)));
-    }
-    let is_post = request.method.eq_ignore_ascii_case("POST");
-    let keeps_method = request.method.eq_ignore_ascii_case("GET") || request.method.eq_ignore_ascii_case("HEAD");
-    if (status == 303 && !keeps_method) || (matches!(status, 301 | 302) && is_post) {
-        request.method = "GET".to_owned();
-        request.body = None;
-        request.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
-    }
-    request.url = target;
 }
 
 fn sum(before: Option<Phases>, now: &Phases) -> Phases {

@@ -19,6 +19,9 @@ pub enum NetError {
     TooLarge(String),
 }
 
+/// How the host's text begins where a request's URL can't be read; the contract has no kind of its own for it.
+const WRONG_URL: &str = "the URL is wrong";
+
 impl NetError {
     /// The kind of failure this is in an observation.
     pub fn kind(&self) -> ErrorKind {
@@ -32,9 +35,13 @@ impl NetError {
         }
     }
 
-    /// Whether the same attempt may succeed later.
+    /// Whether the same attempt may succeed later. A URL that is none stays so.
     pub fn is_temporary(&self) -> bool {
-        !matches!(self, NetError::Denied(_) | NetError::TooLarge(_))
+        match self {
+            NetError::Denied(_) | NetError::TooLarge(_) => false,
+            NetError::Protocol(text) => !text.starts_with(WRONG_URL),
+            NetError::Dns(_) | NetError::Connect(_) | NetError::Tls(_) | NetError::Timeout(_) => true,
+        }
     }
 }
 
@@ -65,5 +72,17 @@ impl From<net::NetError> for NetError {
             net::NetError::Denied(text) => NetError::Denied(text),
             net::NetError::TooLarge(text) => NetError::TooLarge(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_is_none_is_not_tried_again() {
+        assert!(!NetError::Protocol("the URL is wrong: relative URL without a base".to_owned()).is_temporary());
+        assert!(NetError::Protocol("the answer is no HTTP".to_owned()).is_temporary());
+        assert!(NetError::Connect("refused".to_owned()).is_temporary());
     }
 }

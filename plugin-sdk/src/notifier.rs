@@ -1,11 +1,15 @@
 //! Notifiers: what a message holds, and what became of it.
 
+mod text;
+
 use std::time::Duration;
+
+pub use text::{length, one_line, printable, shorten, shorten_escaped};
 
 use crate::http::Response;
 use crate::mail::MailError;
 use crate::net::NetError;
-use crate::time::millis;
+use crate::time::{millis, parse_http_date};
 use crate::wit::notifier::exports::external_tracking::plugin::notifiers as wit;
 pub use crate::wit::notifier::exports::external_tracking::plugin::notifiers::{
     Alert, Notification, NotificationStatus,
@@ -142,27 +146,30 @@ impl NotifyError {
 const ANSWER_BYTES: usize = 300;
 
 impl Receipt {
-    /// Judges an HTTP answer: success is a receipt; a time-out, a limit or a fault of the server is worth another attempt,
-    /// after the time in `Retry-After` if it is in seconds; anything else will not get better.
+    /// Judges an HTTP answer: success is a receipt; a time-out, a limit or a fault of the server is worth another attempt, after
+    /// the time in `Retry-After`; anything else will not get better.
     pub fn from_response(response: &Response) -> Result<Self, NotifyError> {
         let answer = format!("{} {}", response.status, beginning(&response.text())).trim_end().to_owned();
         match response.status {
             200..=299 => Ok(Receipt::new(answer)),
             408 | 425 | 429 | 500..=599 => {
-                let after = response.header("retry-after").and_then(|text| text.trim().parse().ok());
-                Err(NotifyError::Retryable { message: answer, after: after.map(Duration::from_secs) })
+                let after = response.header("retry-after").and_then(|text| retry_after(text, response.header("date")));
+                Err(NotifyError::Retryable { message: answer, after })
             }
             _ => Err(NotifyError::Permanent(answer)),
         }
     }
 }
 
-/// At most so many characters; what is cut off shows as `…`.
-pub fn shorten(text: &str, characters: usize) -> String {
-    match text.char_indices().nth(characters) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(characters.saturating_sub(1)).chain(['…']).collect(),
+/// Seconds, which some write with a fraction, or a moment (RFC 9110, 10.2.3), which is compared with the answer's own `date`: the
+/// clocks of both sides may differ.
+fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds.ceil()).ok();
     }
+    let (then, now) = (parse_http_date(text)?, parse_http_date(date?.trim())?);
+    Some(Duration::from_millis(then.saturating_sub(now)))
 }
 
 /// The beginning of an answer, cut at a character.
@@ -209,5 +216,34 @@ impl From<NotifyError> for wit::NotifyError {
             }
             NotifyError::Permanent(message) => wit::NotifyError::Permanent(message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{Host, response};
+
+    #[test]
+    fn comes_back_when_the_other_side_says() {
+        let after = |value: &str| {
+            let host = Host::install();
+            let date = "Sun, 29 Nov 2026 10:00:00 GMT";
+            host.answer_http(
+                "POST https://a.example/",
+                response(429, "").with_header("Retry-After", value).with_header("Date", date),
+            );
+            let response = crate::http::post("https://a.example/").send().unwrap();
+            match Receipt::from_response(&response) {
+                Err(NotifyError::Retryable { after, .. }) => after.map(|after| after.as_secs()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(after("120"), Some(120));
+        assert_eq!(after("1.2"), Some(2));
+        assert_eq!(after("Sun, 29 Nov 2026 10:01:30 GMT"), Some(90));
+        assert_eq!(after("Sun, 29 Nov 2026 09:00:00 GMT"), Some(0));
+        assert_eq!(after("soon"), None);
+        assert_eq!(after("-1"), None);
     }
 }

@@ -179,12 +179,13 @@ integers!(i32: "", i64: "", u8: "", u16: "", u32: "", u64: "");
 
 impl Setting for Duration {
     fn schema() -> String {
-        r#"{"type":"string","pattern":"^[0-9]+(ms|s|m|h|d|w)$","examples":["500ms","2s","5m"]}"#.to_owned()
+        r#"{"type":"string","minLength":2,"pattern":"^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$","examples":["500ms","2s","1h30m"]}"#
+            .to_owned()
     }
 
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let duration = value.as_str().and_then(crate::time::parse);
-        faults.expect(duration, value, place, "a duration such as `500ms`, `2s`, `5m`, `1h` or `7d`")
+        faults.expect(duration, value, place, "a duration such as `500ms`, `2s`, `5m`, `1h30m` or `7d`")
     }
 }
 

@@ -35,13 +35,18 @@ impl Connection {
 
     /// Reads on until `wanted` was seen, the other side closed, or `max` bytes are there. Answers all of it.
     pub fn read_until(&self, wanted: &[u8], max: usize) -> Result<Vec<u8>, NetError> {
-        let mut read = Vec::new();
-        while read.len() < max && (wanted.is_empty() || !read.windows(wanted.len()).any(|window| window == wanted)) {
+        let mut read: Vec<u8> = Vec::new();
+        while read.len() < max {
             let bytes = self.read(u32::try_from(max - read.len()).unwrap_or(u32::MAX))?;
             if bytes.is_empty() {
                 break;
             }
+            // What was there before was looked at, but for a part that may begin at its end.
+            let new = read.len().saturating_sub(wanted.len().saturating_sub(1));
             read.extend(bytes);
+            if !wanted.is_empty() && read[new..].windows(wanted.len()).any(|window| window == wanted) {
+                break;
+            }
         }
         Ok(read)
     }

@@ -1,30 +1,44 @@
-//! Durations as people write them (`500ms`, `2s`, `5m`, `1h`, `7d`), and moments as RFC 3339.
+//! Durations as people write them (`500ms`, `2s`, `5m`, `1h30m`, `7d`), and moments as RFC 3339.
 
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 6] =
-    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+/// The largest first, which is also the order in a sum.
+const UNITS: [(&str, u64); 7] = [
+    ("y", 365 * 86_400_000),
+    ("w", 604_800_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
-/// One number and one unit; none for anything else.
+/// Whole numbers with units, the larger unit first and each unit once, as in `1h30m`; none for anything else.
 pub fn parse(text: &str) -> Option<Duration> {
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (digits, unit) = text.split_at(split);
-    let (_, unit_ms) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    digits.parse::<u64>().ok()?.checked_mul(*unit_ms).map(Duration::from_millis)
+    let (mut rest, mut units) = (text, UNITS.as_slice());
+    let mut total_ms: u64 = 0;
+    while !rest.is_empty() || units.len() == UNITS.len() {
+        let (digits, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, next) = behind.split_at(behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len()));
+        let position = units.iter().position(|(name, _)| *name == unit)?;
+        total_ms = total_ms.checked_add(digits.parse::<u64>().ok()?.checked_mul(units[position].1)?)?;
+        (rest, units) = (next, &units[position + 1..]);
+    }
+    Some(Duration::from_millis(total_ms))
 }
 
 /// The shortest exact form: 90 s is `90s`, 120 s is `2m`.
 pub fn format(duration: Duration) -> String {
     let ms = millis(duration);
     let (unit, unit_ms) =
-        UNITS[1..].iter().find(|(_, unit_ms)| ms >= *unit_ms && ms.is_multiple_of(*unit_ms)).unwrap_or(&("ms", 1));
+        UNITS[2..].iter().find(|(_, unit_ms)| ms >= *unit_ms && ms.is_multiple_of(*unit_ms)).unwrap_or(&("ms", 1));
     format!("{}{unit}", ms / unit_ms)
 }
 
 /// For people, to the two largest units: 90 s is `1m 30s`, 100,000 s is `1d 3h`.
 pub fn rough(duration: Duration) -> String {
     let ms = millis(duration);
-    let units = &UNITS[1..];
+    let units = &UNITS[2..];
     let Some(first) = units.iter().position(|(_, unit_ms)| ms >= *unit_ms) else { return "0s".to_owned() };
     let (unit, unit_ms) = units[first];
     let mut text = format!("{}{unit}", ms / unit_ms);
@@ -80,6 +94,15 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
         _ => return None,
     };
     u64::try_from(i64::try_from(seconds).ok()? + sign * offset).ok()?.checked_mul(1_000)?.checked_add(ms)
+}
+
+/// Milliseconds since 1970 of a moment as HTTP headers have it, such as `Sun, 06 Nov 1994 08:49:37 GMT`; none for anything else.
+pub fn parse_http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let words: Vec<&str> = text.split_once(", ")?.1.split(' ').collect();
+    let [day, month, year, clock, "GMT"] = words.as_slice() else { return None };
+    let month = MONTHS.iter().position(|name| name == month)? + 1;
+    parse_rfc3339(&format!("{year}-{month:02}-{day}T{clock}Z"))
 }
 
 /// A moment as senders write it: RFC 3339, or a number of seconds or milliseconds since 1970, also as text.
@@ -152,8 +175,16 @@ mod tests {
             assert_eq!(parse(text), Some(Duration::from_millis(ms)), "{text}");
             assert_eq!(format(Duration::from_millis(ms)), text);
         }
-        for text in ["", "5", "m", "-5m", "1.5h", "5 m", "99999999999999999999d"] {
+        for text in ["", "5", "m", "-5m", "1.5h", "5 m", "99999999999999999999d", "30m1h", "1h1h", "1h 30m", "1h30"] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_sums_of_units() {
+        for (text, ms) in [("1h30m", 5_400_000), ("1d12h", 129_600_000), ("1m0s500ms", 60_500), ("1y", 31_536_000_000)]
+        {
+            assert_eq!(parse(text), Some(Duration::from_millis(ms)), "{text}");
         }
     }
 
@@ -181,6 +212,16 @@ mod tests {
             "2026-11-23T00:00:00.Zä",
         ] {
             assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_moments_of_http() {
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        for text in
+            ["", "06 Nov 1994 08:49:37 GMT", "Sun, 06 Now 1994 08:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, é"]
+        {
+            assert_eq!(parse_http_date(text), None, "{text}");
         }
     }
 

@@ -38,6 +38,11 @@ macro_rules! from_integer {
 }
 from_integer!(i32, i64, u16, u32, u64, usize);
 
+/// A text without the byte order mark that some write before UTF-8 (RFC 8259, section 8.1).
+pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 /// Looks a key up among entries.
 pub fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
     entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)

@@ -75,9 +75,10 @@ impl Delivery {
         is_form.then(|| pair(&self.text(), name)).flatten()
     }
 
-    /// The body as JSON; anything else is malformed.
+    /// The body as JSON, with or without a byte order mark; anything else is malformed.
     pub fn json(&self) -> Result<Value, Reject> {
-        serde_json::from_slice(&self.body).map_err(|error| Reject::malformed(format!("the body is not JSON: {error}")))
+        serde_json::from_slice(value::without_mark(&self.body))
+            .map_err(|error| Reject::malformed(format!("the body is not JSON: {error}")))
     }
 
     /// The body as text; what is not UTF-8 is replaced.

@@ -21,6 +21,7 @@ mod destinations;
 pub mod dispatch;
 pub mod engine;
 pub mod event_copy;
+mod fault_log;
 pub mod flapping;
 pub mod history;
 pub mod lifecycle;

@@ -38,20 +38,20 @@ use crate::config::{self, Environment, Loaded, PlacedFault};
 use crate::domain::{ConfigurationStatus, PluginTrust};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, OfflineTarget, PluginWatch};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
+use crate::plugin_host::{self, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
 use crate::registry::Registry;
 use crate::store::control::ControlSettings;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore, SpoolSettings};
 use crate::telemetry;
 
-pub use local::{check_plugin, history_of, load_plugin};
+pub use local::{cache_folder, check_plugin, history_of, load_plugin};
 
 use backtest::Backtester;
 use bind_api::{Face, first_token};
 use bind_plugins::ControlLog;
 use plugin_folder::PluginFolder;
 use plugin_sources::PluginSources;
-use reload::{ConfigReload, start_with};
+use reload::{ConfigReload, StartConfiguration, start_with};
 use tasks::{Stage, Tasks};
 
 /// What `extrack serve` was told.
@@ -103,8 +103,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let control_path = options.data.join("control.sqlite");
     let stored = control_settings(&options.data, settings.control_ballast_mebibytes);
     let control = ControlStore::open_with(&control_path, keyring, stored).await?;
-    let (draft, mut basis, configuration) =
-        start_with(&options.config, found, &control, options.is_config_accepted).await?;
+    let start = start_with(&options.config, found, &control, options.is_config_accepted).await?;
     let mut spool = SpoolSettings::new(recording::spool_folder(&settings, &control_path));
     spool.max_bytes = settings.spool_bytes;
     let (data, result_settings) =
@@ -120,10 +119,12 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let net = network(&settings)?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
-        trust: draft.plugins().trust.clone(),
+        compiling: Compiling::in_child(true)?,
+        trust: start.draft.plugins().trust.clone(),
         net: net.clone(),
         log: Arc::new(ControlLog(control.clone())),
         versions_kept: settings.plugin_versions_kept,
+        runs_memory_bytes: settings.runs_memory_bytes,
         runs,
         recordings,
         first_run_id,
@@ -150,16 +151,17 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         Ok(())
     });
     let host = PluginHost::start(setup).await?;
-    host.set_file_policies(draft.plugins().policies.clone());
+    host.set_file_policies(start.draft.plugins().policies.clone());
     bind_plugins::stored_policies(&control, &host).await?;
     let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
     folder.look_at_start().await;
     let mut sources = PluginSources::default();
-    if draft.is_sound() {
-        sources.pull_missing(&host, &draft.plugins().trust).await;
+    if start.draft.is_sound() {
+        sources.pull_missing(&host, &start.draft.plugins().trust).await;
     }
 
-    let Loaded { files, warnings, .. } = draft.check(&host).await?;
+    let StartConfiguration { loaded, mut basis, state: configuration } = start.check(&options.config, &host).await?;
+    let Loaded { files, warnings, .. } = loaded;
     warn(&warnings);
     let registry = Registry::open(files, Arc::new(host.clone()), Arc::new(control.clone())).await?;
     if configuration.status == ConfigurationStatus::InUse {
@@ -228,6 +230,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         shadows.run(to_compared, stop).await;
         Ok(())
     });
+    let (withdrawer, stop) =
+        (host.withdrawer().context("the queue of roll-backs is taken")?, tasks.stop(Stage::Monitoring));
+    let roll_backs = bind_plugins::roll_back(withdrawer, registry.clone(), stop);
+    tasks.spawn(Stage::Monitoring, "plugin roll-backs", roll_backs);
     let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
     tasks.spawn(Stage::Monitoring, "services dimension", recording::keep_services(catalog, recorder, stop));
     let stop = tasks.stop(Stage::Alerting);
@@ -251,6 +257,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     );
     let face = Face {
         registry: registry.clone(),
+        plugins: host.clone(),
         board: board.clone(),
         results: results.clone(),
         control: control.clone(),
@@ -272,6 +279,7 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         control: control.clone(),
         results: results.clone(),
         recordings: host.recordings().clone(),
+        evaluator: host.evaluator().clone(),
     };
     start_faces(
         &mut tasks,
@@ -321,27 +329,32 @@ fn control_settings(data: &Path, ballast_mebibytes: u64) -> ControlSettings {
     }
 }
 
-/// Checks the configuration with the bundled plugins and those in `plugins`, and answers with what is odd but works.
-pub async fn check_config(config_dir: &Path, plugins: &Path) -> Result<Loaded> {
+/// Checks the configuration with the bundled plugins and those in the folders `plugins`, and returns what is odd but works.
+pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Loaded> {
     let environment = Environment::read(config_dir);
     let scratch = tempfile::tempdir()?;
+    local::keep_compiled(scratch.path());
     // The accounts of these runs go nowhere.
     let (runs, mut accounted) = mpsc::channel(RUNS_QUEUED);
     let drain = tokio::spawn(async move { while accounted.recv().await.is_some() {} });
     let setup = plugin_host::Setup {
         folder: scratch.path().to_owned(),
+        compiling: Compiling::in_child(false)?,
         // What would be installed is the server's question.
         trust: PluginTrust::default(),
         net: Net::new(NetSettings::default())?,
         log: Arc::new(NoLog),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
+        runs_memory_bytes: None,
         runs,
         recordings: Recordings::none(),
         first_run_id: 1,
         has_mail: false,
     };
     let host = PluginHost::start(setup).await?;
-    PluginFolder::new(plugins.to_owned(), host.clone()).look_at_start().await;
+    for folder in plugins {
+        PluginFolder::new(folder.clone(), host.clone()).look_at_start().await;
+    }
     let loaded = config::load(config_dir, environment, &host).await;
     drop(host);
     drain.abort();
@@ -355,6 +368,7 @@ fn network(settings: &config::Settings) -> Result<Net> {
         username: smtp.username,
         password: smtp.password,
         from: smtp.from,
+        hello: smtp.hello,
         tls: match smtp.tls {
             config::SmtpTls::Starttls => net::SmtpTls::Starttls,
             config::SmtpTls::Implicit => net::SmtpTls::Implicit,
@@ -364,7 +378,7 @@ fn network(settings: &config::Settings) -> Result<Net> {
         // The operator wrote the address.
         allow_private: true,
     });
-    Ok(Net::new(NetSettings { smtp, ..NetSettings::default() })?)
+    Ok(Net::new(NetSettings { smtp, nameservers: settings.nameservers.clone(), ..NetSettings::default() })?)
 }
 
 fn warn(warnings: &[PlacedFault]) {
@@ -413,6 +427,7 @@ fn start_alerting(
         notifier: Arc::new(host.clone()),
         clock: Arc::new(SystemClock),
         signals: signals.clone(),
+        evaluator: host.evaluator().apart(),
         settings: DeliverySettings { public_url: public_url.unwrap_or_default(), ..DeliverySettings::default() },
     });
     let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));
@@ -466,8 +481,7 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
         watch.run(stop).await;
         Ok(())
     });
-    let longest_retry = DeliverySettings::default().longest_retry_after;
-    let keeper = ClockKeeper::new(control.clone(), clock.clone(), signals.clone(), longest_retry);
+    let keeper = ClockKeeper::new(control.clone(), clock.clone(), signals.clone());
     let stop = tasks.stop(Stage::Alerting);
     tasks.spawn(Stage::Alerting, "clock keeper", async move {
         keeper.run(stop).await;

@@ -23,6 +23,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::plugin_host::{COMPILE_SUBCOMMAND, compile_child};
+
 /// Settings are wrong: `EX_USAGE`.
 const EXIT_USAGE: u8 = 64;
 
@@ -85,11 +87,18 @@ enum Command {
     /// Rules and escalations: list them, play a rule over the stored history.
     #[command(subcommand, visible_alias = "rules")]
     Rule(rule::Rule),
+    /// A child of this program, which it starts by itself.
+    #[command(name = COMPILE_SUBCOMMAND, hide = true)]
+    CompileComponent,
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Before there are threads: it takes limits on itself.
+    if matches!(cli.command, Command::CompileComponent) {
+        return compile_child();
+    }
     // The one crypto library, for every TLS client in the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -101,7 +110,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(serve) => serve.run().await,
             Command::Demo(demo) => demo.run().await.map(|()| 0),
-            Command::CheckConfig(check) => check.run().await,
+            Command::CheckConfig(check) => check.run(&server).await,
             Command::Sql(sql) => sql.run(&server).await.map(|()| 0),
             Command::Config(config) => config.run(&server).await.map(|()| 0),
             Command::Store(store) => store.run().await.map(|()| 0),
@@ -115,6 +124,7 @@ pub fn main() -> ExitCode {
             Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
             Command::Tokens(tokens) => tokens.run(&server).await.map(|()| 0),
             Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
+            Command::CompileComponent => Ok(EXIT_USAGE),
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

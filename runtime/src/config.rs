@@ -2,6 +2,7 @@
 //! starts, and all faults are told at once, each with file, line, column and key.
 
 mod document;
+mod env_file;
 mod environment;
 mod fault;
 mod files;
@@ -10,6 +11,7 @@ mod outline;
 mod plugins;
 mod secret_file;
 mod settings;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -20,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use fault::{Faults, PlacedFault};
-pub use files::{ConfigFiles, FileStamps};
+pub use files::{ConfigFiles, FileStamps, NAMES as FILE_NAMES};
 pub use outline::Outline;
 pub use plugins::PluginsConfig;
 pub use settings::{KeptFor, PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};
@@ -45,6 +47,9 @@ use settings::SettingsReader;
 const SERVICES: &str = "services.yaml";
 const ALERTS: &str = "alerts.yaml";
 const PLUGINS: &str = "plugins.yaml";
+
+/// Keys at the top that begin so mean nothing, as in Compose files: a place for anchors.
+const EXTENSION: &str = "x-";
 
 /// A configuration without faults.
 #[derive(Debug)]
@@ -282,9 +287,9 @@ fn document(
         return document;
     };
     let mut document = Document::parse(shown, text, environment);
-    // A list of which every entry is commented out.
+    // A list of which every entry is commented out, and what stands there for its anchor.
     if let Some(members) = document.value.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
+        members.retain(|key, value| !value.is_null() && !key.starts_with(EXTENSION));
     }
     faults.extend(document.own_faults());
     document

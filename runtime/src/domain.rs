@@ -12,6 +12,7 @@ pub mod escalation;
 pub mod event;
 pub mod labels;
 pub mod life;
+mod marks;
 pub mod matcher;
 pub mod message;
 mod message_template;
@@ -22,6 +23,7 @@ pub mod plugin_health;
 pub mod plugin_policy;
 mod plugin_trust;
 pub mod plugin_version;
+mod private_reach;
 pub mod rate_limit;
 pub mod route;
 pub mod rule;
@@ -50,9 +52,10 @@ pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepH
 pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
 pub use labels::Labels;
 pub use life::{Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory};
+pub use marks::{Mark, Marked, mark_faults, visit_marked};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
-pub use message_template::{MessageTemplate, MessageTexts, TemplateFault};
+pub use message_template::{MessageTemplate, MessageTexts, MessageView, TemplateFault};
 pub use mute::{
     Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence, Silence, SilenceState,
     WindowFault,
@@ -66,8 +69,9 @@ pub use plugin_health::{
 pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
 pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
-    ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion,
+    ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion, Withdrawn,
 };
+pub use private_reach::{FirstSeen, PrivateReach};
 pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
 pub use route::{Destination, GroupBy, Route};
 pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdict};

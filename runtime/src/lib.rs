@@ -14,6 +14,7 @@ pub mod net;
 pub mod plugin_host;
 pub mod store;
 
+pub mod child;
 pub mod domain;
 pub mod telemetry;
 

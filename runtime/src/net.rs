@@ -29,9 +29,8 @@ pub use self::failure::{NetError, NetFailure};
 pub use self::host_rule::HostRule;
 pub use self::http::{HttpRequest, HttpResponse, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES, is_connection_header};
 pub use self::identity::ClientIdentity;
-pub use self::mail::{MailError, MailMessage, SmtpSettings, SmtpTls};
-pub use self::policy::Permission;
-pub use self::resolver::PolicyResolver;
+pub use self::mail::{MailError, MailMessage, SmtpSettings, SmtpTls, mail_address};
+pub use self::policy::{Permission, canonical};
 pub use self::tcp::{MAX_READ_BYTES, TcpConnection};
 pub use self::tls::TlsSession;
 
@@ -39,6 +38,7 @@ use self::connect::connect;
 use self::failure::Trace;
 use self::mail::Mailer;
 use self::policy::parse_host;
+use self::resolver::Resolver;
 use self::tls::{Handshake, Roots, Tls};
 
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub struct NetSettings {
     pub max_body_bytes: usize,
     /// None: mail is refused.
     pub smtp: Option<SmtpSettings>,
-    /// For DNS probes that name no server; empty: those of `/etc/resolv.conf`.
+    /// For look-ups, and for DNS probes that name no server; empty: those of `/etc/resolv.conf`.
     pub nameservers: Vec<SocketAddr>,
 }
 
@@ -74,7 +74,7 @@ pub struct Net {
 #[derive(Debug)]
 struct Inner {
     max_body_bytes: usize,
-    nameservers: Vec<SocketAddr>,
+    resolver: Resolver,
     tls: Tls,
     mailer: Option<Mailer>,
 }
@@ -87,8 +87,9 @@ impl Net {
 
     fn with_roots(settings: NetSettings, roots: &Roots) -> Result<Self, NetSetupError> {
         let mailer = settings.smtp.map(|smtp| Mailer::new(smtp, roots)).transpose()?;
-        let (max_body_bytes, nameservers) = (settings.max_body_bytes, settings.nameservers);
-        Ok(Self { inner: Arc::new(Inner { max_body_bytes, nameservers, tls: Tls::new(roots)?, mailer }) })
+        let max_body_bytes = settings.max_body_bytes;
+        let resolver = Resolver::new(settings.nameservers);
+        Ok(Self { inner: Arc::new(Inner { max_body_bytes, resolver, tls: Tls::new(roots)?, mailer }) })
     }
 
     /// One request on a connection of its own; redirects are returned.
@@ -105,7 +106,7 @@ impl Net {
         deadline: Instant,
     ) -> Result<TcpConnection, NetFailure> {
         let mut trace = Trace::new(deadline);
-        let opened = async { connect(&mut trace, permission, &parse_host(host)?, port).await }.await;
+        let opened = async { connect(self, &mut trace, permission, &parse_host(host)?, port).await }.await;
         match opened {
             Ok(connected) => Ok(TcpConnection::new(connected, trace)),
             Err(error) => Err(trace.fail(error)),
@@ -124,9 +125,9 @@ impl Net {
         let mut trace = Trace::new(deadline);
         let made = async {
             let host = parse_host(host)?;
-            let connected = connect(&mut trace, permission, &host, port).await?;
+            let connected = connect(self, &mut trace, permission, &host, port).await?;
             let peer = connected.peer;
-            let how = Handshake { server_name, accept_any: true, ..Handshake::default() };
+            let how = Handshake { server_name, accept_any: true, keeps_path: true, ..Handshake::default() };
             Ok((self.inner.tls.handshake(&mut trace, connected, &host, how).await?, peer))
         };
         match made.await {
@@ -143,10 +144,5 @@ impl Net {
     /// By the operator's server; answers what it said.
     pub async fn mail_send(&self, message: MailMessage, deadline: Instant) -> Result<String, MailError> {
         mail::send(self, message, deadline).await
-    }
-
-    /// The policy in the form reqwest takes.
-    pub fn resolver_policy(&self, permission: Permission) -> PolicyResolver {
-        PolicyResolver::new(permission)
     }
 }

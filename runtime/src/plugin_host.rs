@@ -8,16 +8,21 @@ mod calls;
 mod capabilities;
 mod changes;
 mod check;
+mod compile;
 mod convert;
 mod credentials;
 mod engine;
+mod evaluator;
 mod grants;
 mod health;
 mod install;
 mod limits;
 mod loader;
 mod local;
+mod mail_scope;
+mod memory;
 mod outgoing;
+mod reach;
 mod recorder;
 mod recording;
 mod recordings;
@@ -31,6 +36,8 @@ mod shadow;
 mod staging;
 mod start;
 mod state;
+mod sweep;
+mod trial;
 mod trust;
 mod versions;
 
@@ -48,22 +55,30 @@ use crate::net::Net;
 
 pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall};
 pub use check::{CheckedStep, ComponentCheck, StepOutcome};
+pub use compile::{COMPILE_SUBCOMMAND, Compiling, compile_child};
+pub use evaluator::{EvaluationError, Evaluator};
 pub use grants::{Missing, PluginGrants, PolicyOrigin};
 pub use loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
 pub use local::{LocalError, LocalPlugin, LocalSetup};
-pub use recording::{LogLine, RecordedCall, RecordedRun, Recording, Subject};
+pub use memory::RunMemoryUse;
+pub use recording::{GivenAnswer, LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
 pub use replay::{Asked, Difference, ReplayError, Replayed};
 pub use shadow::{ShadowEntry, ShadowRunner};
 pub use staging::StagedPlugin;
+pub use trial::{RolledBack, Withdrawer};
 pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
-pub use versions::{BUNDLED, NoLog, VersionEntry, VersionLog};
+pub use versions::{BUNDLED, NoLog, NotKept, VersionEntry, VersionLog};
 
 use credentials::Wallet;
 use loader::{LoadedPlugin, Loader};
+use memory::RunMemory;
+use reach::ChannelReach;
 use run::Runner;
 use shadow::{QUEUED, Shadows, Work};
 use start::BundledPlugin;
+use sweep::Spare;
+use trial::{WITHDRAWALS_QUEUED, Withdrawal};
 use trust::Trust;
 use versions::ComponentStore;
 
@@ -74,6 +89,8 @@ pub const RUNS_QUEUED: usize = 8_192;
 pub enum SetupError {
     #[error("starting the plugin engine")]
     Engine(#[source] wasmtime::Error),
+    #[error("{0}")]
+    Evaluator(String),
     #[error("opening the plugin folder `{}`", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("reading which plugin versions are active: {0}")]
@@ -102,6 +119,10 @@ pub struct PluginEntry {
     pub health: PluginHealth,
     /// The candidate that runs beside it.
     pub shadow: Option<ShadowEntry>,
+    /// The version before, if the program went back to this one by itself.
+    pub rolled_back: Option<RolledBack>,
+    /// What is odd about an installation that went well.
+    pub warning: Option<String>,
 }
 
 /// A setting that a plugin does not take. `path` is a JSON Pointer into the settings.
@@ -126,11 +147,14 @@ pub type InUse = dyn Fn(PluginKind, &str) -> Vec<SettingsInUse> + Send + Sync;
 pub struct Setup {
     /// Installed components and compiled code.
     pub folder: PathBuf,
+    pub compiling: Compiling,
     pub trust: PluginTrust,
     pub net: Net,
     pub log: Arc<dyn VersionLog>,
     /// Installed components kept of each plugin, whether active or not; what may be needed stays beyond it.
     pub versions_kept: usize,
+    /// What all runs together may have of memory; none: a quarter of the machine's.
+    pub runs_memory_bytes: Option<u64>,
     /// Gets the account of every run.
     pub runs: mpsc::Sender<PluginRun>,
     /// Keeps what is worth keeping of the runs.
@@ -160,6 +184,9 @@ struct Shared {
     shadow_work: mpsc::Sender<Work>,
     /// Until the runner takes it.
     shadow_inbox: Mutex<Option<mpsc::Receiver<Work>>>,
+    withdrawals: mpsc::Sender<Withdrawal>,
+    /// Until the withdrawer takes it.
+    withdrawal_inbox: Mutex<Option<mpsc::Receiver<Withdrawal>>>,
     bundled: BTreeMap<String, BundledPlugin>,
     /// One installation at a time.
     installing: tokio::sync::Mutex<()>,
@@ -172,6 +199,7 @@ struct Shared {
     net: Net,
     /// Tokens and certificates that runs share.
     wallet: Arc<Wallet>,
+    channel_reach: ChannelReach,
     has_mail: bool,
     log: Arc<dyn VersionLog>,
     runs: mpsc::Sender<PluginRun>,
@@ -184,20 +212,26 @@ impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
-        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        let (loader, runner) = compiler(&setup.folder, setup.compiling.clone(), setup.runs_memory_bytes, &trust)?;
+        if let Err(error) = loader.compiler.cache().sweep_drafts() {
+            tracing::warn!(%error, "the folder of compiled plugins can't be swept");
+        }
         let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
-        let (active, bundled) = start::load_bundled(&loader, &runner, &records).await?;
+        let evaluator = async { runner.evaluator.prepare().await.map_err(SetupError::Evaluator) };
+        let bundled = start::load_bundled(&loader, &runner, &records);
+        let ((), (active, bundled)) = futures::future::try_join(evaluator, bundled).await?;
         let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
         host.load_installed(&records).await;
         host.load_shadows(&records).await;
-        host.sweep(&records).await;
+        host.sweep(&records, Spare::NONE).await;
         Ok(host)
     }
 
-    /// Without any plugin.
-    fn empty(setup: Setup) -> Result<Self, SetupError> {
+    /// Without any plugin. `progress` is called with the size of what is really compiled.
+    fn empty(setup: Setup, progress: fn(usize)) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
-        let (loader, runner) = compiler(&setup.folder, &trust)?;
+        let (loader, runner) = compiler(&setup.folder, setup.compiling.clone(), setup.runs_memory_bytes, &trust)?;
+        let loader = loader.with_progress(progress);
         Self::assemble(setup, loader, runner, trust, Active::new(), BTreeMap::new())
     }
 
@@ -212,6 +246,7 @@ impl PluginHost {
         let components = ComponentStore::open(&setup.folder)
             .map_err(|source| SetupError::Folder { path: setup.folder.clone(), source })?;
         let (shadow_work, shadow_inbox) = mpsc::channel(QUEUED);
+        let (withdrawals, withdrawal_inbox) = mpsc::channel(WITHDRAWALS_QUEUED);
         let shared = Shared {
             runner,
             loader,
@@ -221,6 +256,8 @@ impl PluginHost {
             shadows: ArcSwap::default(),
             shadow_work,
             shadow_inbox: Mutex::new(Some(shadow_inbox)),
+            withdrawals,
+            withdrawal_inbox: Mutex::new(Some(withdrawal_inbox)),
             bundled,
             installing: tokio::sync::Mutex::new(()),
             in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
@@ -229,6 +266,7 @@ impl PluginHost {
             versions_kept: setup.versions_kept,
             net: setup.net,
             wallet: Arc::default(),
+            channel_reach: ChannelReach::default(),
             has_mail: setup.has_mail,
             log: setup.log,
             runs: setup.runs,
@@ -237,6 +275,11 @@ impl PluginHost {
             labels: health::Labels::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Evaluates what people write.
+    pub fn evaluator(&self) -> &Evaluator {
+        &self.shared.runner.evaluator
     }
 
     /// Called once the registry exists.
@@ -271,6 +314,11 @@ impl PluginHost {
 
     pub fn get(&self, name: &str) -> Option<PluginEntry> {
         self.shared.active.load().get(name).map(|plugin| self.entry(plugin))
+    }
+
+    /// What runs have reserved of the memory they have together.
+    pub fn run_memory(&self) -> RunMemoryUse {
+        self.shared.runner.memory.in_use()
     }
 
     /// What is kept of runs.
@@ -324,16 +372,26 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         info: plugin.info.clone(),
         health: plugin.health.shown(now_ms()),
         shadow: None,
+        rolled_back: plugin.rolled_back.clone(),
+        warning: None,
     }
 }
 
 /// The engine, with compiled code kept in the folder, for components that are trusted.
-fn compiler(folder: &Path, trust: &Arc<Trust>) -> Result<(Loader, Runner), SetupError> {
+fn compiler(
+    folder: &Path,
+    compiling: Compiling,
+    runs_memory_bytes: Option<u64>,
+    trust: &Arc<Trust>,
+) -> Result<(Loader, Runner), SetupError> {
     let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
     let path = folder.join("compiled");
     let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
-    let loader = Loader::new(&engine, cache).map_err(SetupError::Engine)?.with_trust(trust.clone());
-    Ok((loader, Runner::new(&engine)))
+    let compiler = compile::Compiler::new(engine.engine.clone(), cache, compiling);
+    let loader = Loader::new(&engine, compiler).map_err(SetupError::Engine)?.with_trust(trust.clone());
+    let memory = runs_memory_bytes.map_or_else(RunMemory::default, RunMemory::new);
+    let evaluator = Evaluator::new(&folder.join("evaluator"));
+    Ok((loader, Runner::new(&engine, memory, evaluator)))
 }
 
 /// The component of this digest, if it is part of this binary.

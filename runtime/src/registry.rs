@@ -192,8 +192,13 @@ impl Registry {
         };
         let channels = shared.draft.channels.take();
         shared.draft.channels = channels.map(|ids| ids.into_iter().map(|id| known(&id).unwrap_or(id)).collect());
-        let selected = catalog.services.values().filter(|service| shared.selects(service));
-        Ok(selected.map(|service| catalog::rule(&shared.draft, &service.slug, &state.files)).collect())
+        let mut rules = Vec::new();
+        for service in catalog.services.values() {
+            if shared.selects(service).await {
+                rules.push(catalog::rule(&shared.draft, &service.slug, &state.files));
+            }
+        }
+        Ok(rules)
     }
 
     pub async fn create(&self, mut spec: Value) -> Result<ServiceRecord, Refusal> {

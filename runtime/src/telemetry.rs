@@ -1,5 +1,7 @@
 //! Our own logs and metrics. Logs go to standard error: text for people at a terminal, JSON where `EXTRACK_LOG_FORMAT=json`.
 
+mod help;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -35,10 +37,14 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let seconds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
     // A run of a plugin takes 20 µs when it only computes, and up to its time-out when it waits.
     let runs = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
-    Ok(PrometheusBuilder::new()
+    let cpu = [0.0001, 0.001, 0.01, 0.1, 1.0];
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("extrack_plugin_cpu_seconds".into()), &cpu)?
         .set_buckets_for_metric(Matcher::Full("extrack_plugin_run_duration_seconds".into()), &runs)?
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?
-        .install_recorder()?)
+        .install_recorder()?;
+    help::describe();
+    Ok(handle)
 }
 
 #[cfg(test)]

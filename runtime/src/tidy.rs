@@ -17,10 +17,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("monitoring", &["store", "plugin_host", "net"]),
     ("alerts", &["store", "plugin_host", "net"]),
     // Edges.
-    ("plugin_host", &["net"]),
+    ("plugin_host", &["child", "net"]),
     ("store", &[]),
     ("net", &[]),
     // Ground.
+    ("child", &[]),
     ("domain", &[]),
     ("telemetry", &[]),
     ("lib", &[]),
@@ -37,6 +38,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["net", "api"]),
     ("lettre", &["net"]),
     ("hickory_proto", &["net"]),
+    ("resolv_conf", &["net"]),
     ("maud", &["api"]),
     ("aide", &["api"]),
     ("clap", &["cli"]),

@@ -211,6 +211,66 @@ async fn a_credential_is_put_in_and_never_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorded_run_is_a_test_until_its_new_answer_is_accepted() {
+    let folder = workshop("renewed");
+    let (url, _service) = service(r#"{"status": "down"}"#).await;
+    has(&plugin(&folder, &["new", "quota"]).await, 0, &[]);
+    let project = folder.join("quota");
+    has(&plugin(&project, &["build"]).await, 0, &["probe quota 0.1.0"]);
+    let component = "dist/quota.wasm";
+    // The folder is made, as it is for a project of its own.
+    let record = ["run", component, "--url", &url, "--record", "recordings/down.json"];
+    has(&plugin(&project, &record).await, 1, &["`status` is down, wanted ok"]);
+    let test = ["test", "--component-only"];
+    has(&plugin(&project, &test).await, 0, &["recordings/down.json replays to the same answer"]);
+
+    let source = std::fs::read_to_string(project.join("src/lib.rs")).unwrap();
+    let reworded = source.replace("is {found}, wanted {}", "is {found} and not {}");
+    assert_ne!(source, reworded);
+    std::fs::write(project.join("src/lib.rs"), reworded).unwrap();
+    let failed = plugin(&project, &test).await;
+    let difference = r#"failure.message: "`status` is down, wanted ok" → "`status` is down and not ok""#;
+    has(&failed, 1, &["FAIL  recordings/down.json", difference, "--accept"]);
+    let replayed = plugin(&project, &["replay", "recordings/down.json", "--plugin", component]).await;
+    has(&replayed, 1, &["another answer", difference]);
+    assert_eq!(replayed.out.matches("latencyUs").count(), 0, "only what differs is shown: {replayed:?}");
+    has(&plugin(&project, &["test", "--component-only", "--accept"]).await, 0, &["has the new answer: unhealthy"]);
+    has(&plugin(&project, &test).await, 0, &["recordings/down.json replays to the same answer"]);
+
+    // The version of another extrack.
+    std::fs::write(project.join(".extrack/plugin-sdk/src/random.rs"), "// older").unwrap();
+    has(&plugin(&project, &["build"]).await, 0, &["is not that of this extrack", "extrack plugin upgrade"]);
+    has(&plugin(&project, &["upgrade"]).await, 0, &["1 files changed"]);
+    let built = plugin(&project, &["build"]).await;
+    has(&built, 0, &["probe quota 0.1.0"]);
+    assert!(!built.err.contains("plugin upgrade"), "{built:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_benchmark_shows_what_was_answered_and_fails_when_nothing_was() {
+    let folder = workshop("answers");
+    let http = components::path("http");
+    let http = http.to_str().unwrap();
+    let timed = plugin(&folder, &["bench", http, "--seconds", "1"]).await;
+    has(&timed, 0, &["ANSWER", "healthy"]);
+    // Nothing listens on the discard port of this machine.
+    let refused = plugin(&folder, &["bench", http, "--url", "http://127.0.0.1:9", "--seconds", "1"]).await;
+    has(&refused, 1, &["all ", "calls ended as error (connect)"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_on_the_command_line_take_variables() {
+    let nginx = TargetServer::start().await;
+    let folder = workshop("variables");
+    let http = components::path("http");
+    let url = nginx.url();
+    let run = ["run", http.to_str().unwrap(), "--url", &url, "--settings", r#"{"path": "${HEALTH_PATH}"}"#];
+    let ran = self::run(command(&folder, &run).env("HEALTH_PATH", "/locked")).await;
+    has(&ran, 1, &["401", "/locked"]);
+    has(&plugin(&folder, &run).await, 1, &["`HEALTH_PATH` is not set"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_breaks_or_trespasses_is_told_as_the_server_would() {
     let nginx = TargetServer::start().await;
     let folder = workshop("broken");

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use extrack_tests::chat_apis::{
     ChatApis, PAGERDUTY_KEY, SLACK_CHANNEL, SLACK_TOKEN, TELEGRAM_TOKEN, TWILIO_ACCOUNT, TWILIO_TOKEN,
 };
-use extrack_tests::{Inbox, Mood, PATIENCE, TargetServer, TestRuntime, wait_for};
+use extrack_tests::{Inbox, Mailbox, Mood, PATIENCE, TargetServer, TestRuntime, refusing_address, wait_for};
 use hmac::{Hmac, Mac};
 use serde_json::json;
 use sha2::Sha256;
@@ -207,4 +207,116 @@ alerts:
     })
     .await;
     assert_eq!(inbox.received("/hook").len(), 2, "the fallback is told once");
+}
+
+/// A rule's name as awkward as one can be.
+fn awkward_name(index: usize) -> String {
+    format!("👩\u{200d}🚒 é\u{301} \"it's\" <b>&amp;</b> *_~`[x](http://evil.example)|># @everyone <!channel> {index}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_awkward_alerts_arrive_on_every_channel() {
+    const SERVICES: usize = 10;
+    const RULES: usize = 50;
+    let (apis, inbox, mailbox) = (ChatApis::start().await, Inbox::start().await, Mailbox::start().await);
+    let dead = format!("http://{}", refusing_address());
+    let services: Vec<_> = (0..SERVICES)
+        .map(|index| json!({"name": format!("Service {index}"), "baseUrl": dead, "monitoring": {"interval": 5, "timeout": 1000}}))
+        .collect();
+    let rules: Vec<_> = (0..RULES)
+        .map(|index| json!({"name": awkward_name(index), "condition": "status in ['unhealthy', 'error']", "severity": "critical"}))
+        .collect();
+    let channels = json!({
+        "pager": {"channel": "pagerduty", "routingKey": PAGERDUTY_KEY, "url": apis.url("/v2/enqueue")},
+        "discord": {"channel": "discord", "webhook": apis.url("/api/webhooks/811/discord-token"), "mention": "@here"},
+        "telegram": {"channel": "telegram", "token": TELEGRAM_TOKEN, "chatId": "-100200", "url": apis.url("")},
+        "teams": {"channel": "teams", "webhook": apis.url("/workflows/7")},
+        "slack": {"channel": "slack", "token": SLACK_TOKEN, "channelId": SLACK_CHANNEL, "url": apis.url("")},
+        "sms": {"channel": "sms", "accountSid": TWILIO_ACCOUNT, "authToken": TWILIO_TOKEN, "from": "+15005550006",
+            "recipients": ["+15005550001"], "url": apis.url("")},
+        "hook": {"channel": "webhook", "url": inbox.url("/hook")},
+        "mail": {"channel": "email", "recipients": ["ops@example.com"]},
+    });
+    let receivers: Vec<&String> = channels.as_object().unwrap().keys().collect();
+    let route = json!({"receiver": receivers, "groupBy": [], "groupWait": "2s", "groupInterval": "2s"});
+    // JSON is YAML, and escapes what has to be.
+    let runtime = TestRuntime::builder()
+        .services(json!({"services": services}).to_string())
+        .alerts(json!({"alerts": rules, "channels": channels, "route": route}).to_string())
+        .env("SMTP_HOST", "127.0.0.1")
+        .env("SMTP_PORT", mailbox.port().to_string())
+        .env("SMTP_TLS", "none")
+        .env("SMTP_FROM", "extrack@example.com")
+        .start()
+        .await;
+    let last = |api: &str| apis.taken(api).last().cloned().unwrap_or_default();
+    // What each channel says when all are in its message.
+    let is_whole = || {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let mail = mailbox.mails().last().and_then(|mail| mail.header("subject")).unwrap_or_default();
+        [
+            ("pagerduty", text(&last("pagerduty")["payload"]["summary"]).contains("500 alerts")),
+            ("discord", text(&last("discord")["content"]).starts_with("@here [FIRING] 500 alerts")),
+            ("telegram", text(&last("telegram")["text"]).contains("\n\n… and 49")),
+            ("teams", text(&last("teams")["attachments"][0]["content"]["body"][0]["text"]).contains("500 alerts")),
+            ("slack", text(&last("slack")["text"]).contains("500 alerts")),
+            ("sms", text(&last("twilio")["Body"]).contains("500 alerts")),
+            (
+                "webhook",
+                inbox.received("/hook").last().is_some_and(|hook| hook.body["alerts"].as_array().unwrap().len() == 500),
+            ),
+            ("email", mail == "[FIRING] 500 alerts"),
+        ]
+    };
+    wait_for("500 alerts on each channel", 2 * PATIENCE, async || {
+        assert_eq!(apis.refused(), Vec::<String>::new());
+        let missing: Vec<&str> =
+            is_whole().into_iter().filter(|(_, is_whole)| !is_whole).map(|(name, _)| name).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}")) }
+    })
+    .await;
+    assert_eq!(apis.refused(), Vec::<String>::new());
+    let mail = mailbox.mails().last().cloned().unwrap();
+    assert!(mail.data.split("\r\n").all(|line| line.len() <= 998), "lines as RFC 5322 has them");
+    assert_eq!(mail.header("content-type").unwrap().split(';').next(), Some("multipart/alternative"));
+    let dead = runtime.api().list("/api/v1/notifications?state=dead").await;
+    assert_eq!(dead.len(), 0, "{dead:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passwords_in_the_env_file_are_sent_whole() {
+    const WANTED: [(&str, &str, &str); 6] = [
+        ("K1", "Tr0ub4dor$3x", "Tr0ub4dor$3x"),
+        ("K2", "p$$word12", "p$$word12"),
+        ("K3", "abcdefg$", "abcdefg$"),
+        ("K4", "\"pa$word12\"", "pa$word12"),
+        ("K5", "abc\\defgh", "abc\\defgh"),
+        ("K6", "it's-secret", "it's-secret"),
+    ];
+    let inbox = Inbox::start().await;
+    let headers: serde_json::Map<_, _> =
+        WANTED.iter().map(|(name, ..)| (format!("x-{name}"), format!("${{{name}}}").into())).collect();
+    let hook = json!({"channel": "webhook", "url": inbox.url("/hook"), "headers": headers});
+    let mut runtime = TestRuntime::builder().alerts(json!({"notifications": [hook]}).to_string()).prepare();
+    let lines: Vec<String> = WANTED.iter().map(|(name, written, _)| format!("{name}={written}\n")).collect();
+    std::fs::write(runtime.config().join("../.env"), lines.concat()).unwrap();
+    runtime.start().await;
+    let test = runtime.api().post("/api/v1/channels/webhook/test", &json!({})).await.expect(200);
+    assert_eq!(test["delivered"], true, "{test}");
+    let received = &inbox.received("/hook")[0];
+    for (name, _, wanted) in WANTED {
+        assert_eq!(received.headers[format!("x-{name}").to_lowercase()].to_str().unwrap(), wanted, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_url_that_is_none_is_a_fault_when_it_is_loaded() {
+    let alerts = json!({"notifications": [{"channel": "slack", "webhook": "s3cret-hook"}, {"channel": "webhook", "url": "s3cret-hook"}]});
+    let runtime = TestRuntime::builder().alerts(alerts.to_string()).prepare();
+    let said = runtime.check_config().await;
+    assert_eq!(said.code, Some(64), "{said:?}");
+    for key in ["notifications[0].webhook: is no URL", "notifications[1].url: is no URL"] {
+        assert!(said.err.contains(key), "{said:?}");
+    }
+    assert!(!said.err.contains("s3cret"), "{said:?}");
 }

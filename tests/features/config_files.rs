@@ -165,6 +165,31 @@ async fn a_start_with_accept_config_takes_over_what_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_with_faulty_files_goes_on_with_those_in_use_before_and_says_which_have_faults() {
+    let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
+    let mut runtime = TestRuntime::builder().services(services(&vendor, &NAMES)).alerts(alerts(&inbox)).start().await;
+    wait_for_status(&runtime.api(), "in use").await;
+    let (file, whole) = (runtime.config().join("services.yaml"), services(&vendor, &NAMES));
+    let unknown_setting = whole.replacen("interval: 1,", "interval: 1, settings: {nope: 1},", 1);
+    // One that no YAML reader takes, and one that only a plugin finds.
+    for (text, reason) in [(format!("{whole}  - {{name: [\n"), "services.yaml"), (unknown_setting, "nope")] {
+        std::fs::write(&file, text).unwrap();
+        runtime.restart().await;
+        let api = runtime.api();
+        let faulty = wait_for_status(&api, "faulty").await;
+        assert!(faulty["reasons"].to_string().contains(reason), "{faulty}");
+        let ready = api.anonymous().get("/readyz").await.expect(200);
+        assert!(ready["warnings"].to_string().contains("faults in `services.yaml`"), "{ready}");
+        assert_eq!(api.list("/api/v1/services").await.len(), NAMES.len());
+        full_round(&vendor, &inbox).await;
+    }
+    let said = runtime.cli(["check-config", "--config", runtime.config().to_str().unwrap()]).await;
+    assert_eq!(said.code, Some(64), "{said:?}");
+    std::fs::write(&file, whole).unwrap();
+    wait_for_status(&runtime.api(), "in use").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_beside_a_service_with_faults_changes_nothing_until_both_are_good() {
     let vendor = Vendor::start().await;
     let runtime = TestRuntime::builder().services(services(&vendor, &["a"])).start().await;

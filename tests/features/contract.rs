@@ -186,6 +186,8 @@ alerts:
     let runtime = TestRuntime::builder()
         .services(services)
         .alerts(alerts)
+        // It was written before settings could be marked as addresses of mail.
+        .plugins_yaml("plugins: {contract-notifier: {grants: {mail: [company.com]}}}\n")
         .plugin("rule.wasm", component("rule"))
         .plugin("notifier.wasm", component("notifier"))
         .env("SMTP_HOST", "127.0.0.1")

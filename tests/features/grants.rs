@@ -56,7 +56,7 @@ async fn what_is_wanted_needs_a_grant() {
     }
     let found = api.check("other").await;
     assert_denied(&found, "`plugins.probe-tries.grants.hosts` in plugins.yaml");
-    assert_denied(&found, "`extrack plugin grants probe-tries --allow-host localhost`");
+    assert_denied(&found, "`extrack plugin grants probe-tries --allow-host localhost:");
     let denied = async |slug: &str| {
         wait_for("the run to be stored", PATIENCE, async || {
             let query = format!(
@@ -173,13 +173,14 @@ async fn each_line_of_a_budget_ends_the_run_and_is_named() {
     let services = [
         service("cpu", "probe-loops", &url, 5_000, ""),
         service("memory", "probe-allocates", &url, 5_000, ""),
-        service("hostCalls", "probe-floods-log", &url, 5_000, ""),
+        service("hostCalls", "probe-giant-options", &url, 5_000, ""),
+        service("logBytes", "probe-floods-log", &url, 5_000, ""),
         service("wallClock", "probe-sleeps", &silent.url(), 5_000, ""),
         service("bytesOut", TRIES, &url, 5_000, &format!("url: \"{url}/health\", bodyBytes: 2000")),
         service("bytesIn", TRIES, &url, 5_000, &format!("url: \"{url}/health\"")),
     ];
     let mut builder = TestRuntime::builder().services(format!("services:{}\n", services.concat()));
-    for guest in ["probe-loops", "probe-allocates", "probe-floods-log", "probe-sleeps", TRIES] {
+    for guest in ["probe-loops", "probe-allocates", "probe-giant-options", "probe-floods-log", "probe-sleeps", TRIES] {
         builder = builder.plugin(&format!("{guest}.wasm"), components::guest(guest));
     }
     let mut runtime = builder.prepare();
@@ -188,7 +189,8 @@ async fn each_line_of_a_budget_ends_the_run_and_is_named() {
         "plugins:
   probe-loops: {budget: {cpu: 50ms}}
   probe-allocates: {budget: {memory: 8MiB}}
-  probe-floods-log: {budget: {hostCalls: 20, logBytes: 4KiB}}
+  probe-giant-options: {budget: {hostCalls: 20}}
+  probe-floods-log: {budget: {cpu: 100ms, hostCalls: 20, logBytes: 4KiB}}
   probe-sleeps: {budget: {wallClock: 300ms}}
   probe-tries: {budget: {bytesOut: 1KiB, bytesIn: 4B}}
 ",
@@ -198,7 +200,7 @@ async fn each_line_of_a_budget_ends_the_run_and_is_named() {
     let lines = [
         ("cpu", "probe-loops", "more than 50ms of CPU time"),
         ("memory", "probe-allocates", "more than 8MiB of memory"),
-        ("hostCalls", "probe-floods-log", "more than 20 host calls"),
+        ("hostCalls", "probe-giant-options", "more than 20 host calls"),
         ("wallClock", "probe-sleeps", "longer than 300ms"),
         ("bytesOut", TRIES, "sent more than 1KiB"),
         ("bytesIn", TRIES, "received more than 4B"),
@@ -210,10 +212,13 @@ async fn each_line_of_a_budget_ends_the_run_and_is_named() {
         assert!(error.contains(says), "{line}: {error}");
         assert!(error.contains(&format!("`plugins.{plugin}.budget.{line}` in plugins.yaml")), "{line}: {error}");
     }
+    // Lines of the log are no host calls; what it took to write them is CPU time.
+    let found = api.check("logbytes").await;
+    assert!(found["error"].as_str().is_some_and(|error| error.contains("more than 100ms of CPU time")), "{found}");
     wait_for("all runs to be stored", PATIENCE, async || {
         let ended =
             api.sql("SELECT outcome, count(*) FROM plugin_runs WHERE function = 'check' GROUP BY outcome").await;
-        if ended == [vec![json!("limit"), json!(6)]] { Ok(()) } else { Err(format!("{ended:?}")) }
+        if ended == [vec![json!("limit"), json!(7)]] { Ok(()) } else { Err(format!("{ended:?}")) }
     })
     .await;
     let within = "SELECT max(memory_bytes) FILTER (plugin = 'probe-allocates') <= 8 * 1024 * 1024, \

@@ -1,6 +1,7 @@
 //! Guests that misbehave: each costs its own run, is recorded as what it did, and nobody else notices.
 
 mod abi;
+mod bounds;
 mod bytes;
 mod egress;
 mod isolation;
@@ -20,7 +21,7 @@ struct Hostile {
     says: &'static str,
 }
 
-const HOSTILE: [Hostile; 8] = [
+const HOSTILE: [Hostile; 11] = [
     Hostile { guest: "probe-traps", interval_s: 1, outcomes: &["trap"], error_kind: "plugin", says: "trap" },
     Hostile {
         guest: "probe-panics",
@@ -38,6 +39,27 @@ const HOSTILE: [Hostile; 8] = [
         outcomes: &["limit", "timeout"],
         error_kind: "plugin",
         says: "",
+    },
+    Hostile {
+        guest: "probe-giant-options",
+        interval_s: 2,
+        outcomes: &["limit", "timeout"],
+        error_kind: "plugin",
+        says: "",
+    },
+    Hostile {
+        guest: "probe-floods-output",
+        interval_s: 2,
+        outcomes: &["limit", "timeout"],
+        error_kind: "plugin",
+        says: "",
+    },
+    Hostile {
+        guest: "probe-overfills-output",
+        interval_s: 1,
+        outcomes: &["trap"],
+        error_kind: "plugin",
+        says: "check-write",
     },
     Hostile { guest: "probe-sleeps", interval_s: 1, outcomes: &["timeout"], error_kind: "timeout", says: "" },
     Hostile {
@@ -103,6 +125,13 @@ async fn began_within(api: &Api, seconds: &str) -> f64 {
     };
     let within = value(&format!("extrack_probe_start_lag_seconds_bucket{{le=\"{seconds}\"}}"));
     within * 100.0 / value("extrack_probe_start_lag_seconds_count")
+}
+
+/// The most memory that the program had at once, MiB.
+fn peak_mb(runtime: &TestRuntime) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", runtime.pid())).expect("the program is running");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process has a size");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a size is a number") / 1_024
 }
 
 async fn wait_for_runs(api: &Api, guest: &str, function: &str, wanted: i64) {
@@ -171,6 +200,8 @@ async fn each_costs_its_own_run_only_and_is_recorded_as_such() {
     })
     .await;
     assert_unharmed(&api).await;
+    let peak = peak_mb(&runtime);
+    assert!(peak < 1_024, "{peak} MiB: one of them used the host's memory");
     let on_time = began_within(&api, "0.25").await;
     assert!(on_time >= 95.0, "{on_time} % of the runs began within 250 ms of their moment");
 }

@@ -317,3 +317,21 @@ async fn two_hundred_swaps_roll_backs_and_promotions_under_running_probes_lose_n
         .await;
     assert!(gaps.is_empty(), "{gaps:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_of_the_configuration_knows_what_is_installed_when_asked_to() {
+    let vendor = Vendor::start().await;
+    let runtime = TestRuntime::builder().services(services(&vendor.url(), 1)).prepare();
+    // Nothing of that name is in the folders.
+    let said = runtime.check_config().await;
+    assert_eq!(said.code, Some(64), "{said:?}");
+    assert!(said.err.contains("there is no probe plugin `swapped`"), "{said:?}");
+    assert!(said.err.contains("`--installed`") && said.err.contains("`--plugins FOLDER`"), "{said:?}");
+
+    let runtime = TestRuntime::builder().start().await;
+    runtime.api().plugin_put("swapped", &components::guest("swapped-one")).await.expect(200);
+    std::fs::write(runtime.config().join("services.yaml"), services(&vendor.url(), 1)).unwrap();
+    let config = runtime.config();
+    let said = runtime.cli(["check-config", "--config", config.to_str().unwrap(), "--installed"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+}

@@ -312,3 +312,43 @@ async fn webhooks_come_and_go_over_the_api() {
     post(&api, "/webhooks/made/hub", &headers("3"), body).await.expect_problem(404);
     assert_eq!(api.list("/api/v1/services/made/events").await.len(), 2, "what was told stays");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_verdicts_in_one_delivery_all_are_kept_and_the_latest_stands() {
+    let webhooks = r#"
+      - plugin: generic
+        name: batch
+        unsigned: true
+        settings:
+          items: "$.alerts[*]"
+          id: "{$.fingerprint}"
+          kind: "{$.status}"
+          time: "{$.at}"
+          status: {value: "{$.status}", healthy: [resolved], unhealthy: [firing]}
+"#;
+    let (mut runtime, _vendor) = started(webhooks, "").await;
+    let item = |id: &str, status: &str, minute: u32| json!({"fingerprint": id, "status": status, "at": format!("2026-01-01T10:{minute:02}:00Z")});
+    let deliver = async |api: &Api, items: &[Value], wanted: Value| {
+        // As some senders write JSON.
+        let body = format!("\u{feff}{}", json!({"version": "4", "alerts": items}));
+        assert_eq!(post(api, "/webhooks/shop/batch", &[], body).await.expect(200), wanted);
+    };
+    let api = runtime.api();
+    deliver(&api, &[item("a", "firing", 5), item("b", "resolved", 3), item("c", "firing", 1)], kept(3, 0)).await;
+    assert_eq!(api.service("shop").await["status"], "unhealthy", "what fires began last");
+    let seen = api.list("/api/v1/services/shop/observations").await;
+    let mut statuses: Vec<&str> = seen.iter().filter_map(|run| run["status"].as_str()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, ["healthy", "unhealthy", "unhealthy"], "{seen:?}");
+
+    // Many senders have one id for a problem and its end.
+    deliver(&api, &[item("a", "firing", 5)], kept(0, 1)).await;
+    deliver(&api, &[item("a", "resolved", 9)], kept(1, 0)).await;
+    assert_eq!(api.service("shop").await["status"], "healthy");
+    deliver(&api, &[item("a", "firing", 11)], kept(1, 0)).await;
+    runtime.restart().await;
+    let api = runtime.api();
+    assert_eq!(api.service("shop").await["status"], "unhealthy");
+    deliver(&api, &[item("a", "resolved", 12)], kept(1, 0)).await;
+    assert_eq!(api.service("shop").await["status"], "healthy");
+}

@@ -90,14 +90,21 @@ impl Shared {
     }
 }
 
+/// As most of them count: UTF-16 code units. What is no text is too long.
 fn characters(value: &Value) -> usize {
-    value.as_str().map_or(usize::MAX, |text| text.chars().count())
+    value.as_str().map_or(usize::MAX, |text| text.encode_utf16().count())
 }
 
 /// <https://developer.pagerduty.com/docs/events-api-v2/trigger-events/>
-async fn pagerduty(State(shared): State<Shared>, Json(event): Json<Value>) -> Answer {
+async fn pagerduty(State(shared): State<Shared>, body: Bytes) -> Answer {
+    let Ok(event) = serde_json::from_slice::<Value>(&body) else {
+        return shared.refuse(StatusCode::BAD_REQUEST, "pagerduty", "not JSON");
+    };
     let refuse = |why| shared.refuse(StatusCode::BAD_REQUEST, "pagerduty", why);
     let payload = &event["payload"];
+    if body.len() > 512 * 1_024 {
+        return refuse("larger than 512 KB");
+    }
     if event["routing_key"] != PAGERDUTY_KEY {
         return refuse("wrong routing_key");
     }
@@ -137,23 +144,82 @@ async fn discord(
     if (id.as_str(), token.as_str()) != ("811", "discord-token") {
         return shared.refuse(StatusCode::NOT_FOUND, "discord", "Unknown Webhook");
     }
-    let embeds = message["embeds"].as_array().cloned().unwrap_or_default();
-    if characters(&message["content"]) > 2_000 || embeds.len() > 10 {
-        return refuse("too long");
-    }
-    let is_wrong = |embed: &Value| {
-        characters(&embed["title"]) > 256
-            || characters(&embed["description"]) > 4_096
-            || embed["fields"].as_array().is_some_and(|fields| fields.len() > 25)
-            || embed["color"].as_u64().is_none_or(|color| color > 0xff_ff_ff)
-    };
-    if embeds.iter().any(is_wrong) {
-        return refuse("embed");
+    if let Some(fault) = discord_fault(&message) {
+        return refuse(fault);
     }
     shared.take("discord", message);
     match query.wait {
         Some(true) => (StatusCode::OK, Json(json!({"id": "1100"}))),
         _ => (StatusCode::NO_CONTENT, Json(Value::Null)),
+    }
+}
+
+/// <https://discord.com/developers/docs/resources/message#embed-object-embed-limits>
+fn discord_fault(message: &Value) -> Option<&'static str> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let embeds = list(&message["embeds"]);
+    if characters(&message["content"]) > 2_000 || embeds.len() > 10 {
+        return Some("too long");
+    }
+    let text = |value: &Value| if value.is_null() { 0 } else { characters(value) };
+    let mut total = 0;
+    for embed in &embeds {
+        let fields = list(&embed["fields"]);
+        let (title, description) = (text(&embed["title"]), text(&embed["description"]));
+        if title > 256 || description > 4_096 || fields.len() > 25 {
+            return Some("embed");
+        }
+        if embed["color"].as_u64().is_none_or(|color| color > 0xff_ff_ff) {
+            return Some("embed color");
+        }
+        total += title + description;
+        for field in &fields {
+            let (name, value) = (characters(&field["name"]), characters(&field["value"]));
+            if !(1..=256).contains(&name) || !(1..=1_024).contains(&value) {
+                return Some("embed field");
+            }
+            total += name + value;
+        }
+    }
+    (total > 6_000).then_some("Embed size exceeds maximum size of 6000")
+}
+
+/// <https://core.telegram.org/bots/api#html-style>: the text without its tags; none where Telegram can't parse it.
+fn telegram_text(html: &str) -> Option<String> {
+    const TAGS: [&str; 10] = ["b", "strong", "i", "em", "u", "s", "code", "pre", "a", "blockquote"];
+    const ENTITIES: [(&str, char); 4] = [("lt;", '<'), ("gt;", '>'), ("amp;", '&'), ("quot;", '"')];
+    let (mut text, mut open) = (String::new(), Vec::new());
+    let mut rest = html;
+    while let Some(at) = rest.find(['<', '&']) {
+        text.push_str(&rest[..at]);
+        let behind = &rest[at + 1..];
+        if rest[at..].starts_with('&') {
+            let (name, character) = ENTITIES.iter().find(|(name, _)| behind.starts_with(name))?;
+            text.push(*character);
+            rest = &behind[name.len()..];
+            continue;
+        }
+        let (tag, after) = behind.split_once('>')?;
+        match tag.strip_prefix('/') {
+            Some(name) => (open.pop()? == name).then_some(())?,
+            None => {
+                let name = tag.split(' ').next()?;
+                TAGS.contains(&name).then_some(())?;
+                open.push(name);
+            }
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    open.is_empty().then_some(text)
+}
+
+fn telegram_fault(message: &Value) -> Option<&'static str> {
+    let text = message["text"].as_str().and_then(telegram_text).filter(|_| message["parse_mode"] == "HTML");
+    match text.map(|text| text.encode_utf16().count()) {
+        None => Some("Bad Request: can't parse entities"),
+        Some(0) => Some("Bad Request: message text is empty"),
+        Some(length) => (length > 4_096).then_some("Bad Request: message is too long"),
     }
 }
 
@@ -166,8 +232,8 @@ async fn telegram(State(shared): State<Shared>, Path(bot): Path<String>, Json(me
     if message["chat_id"] != "-100200" {
         return refuse("Bad Request: chat not found");
     }
-    if characters(&message["text"]) > 4_096 || message["parse_mode"] != "HTML" {
-        return refuse("Bad Request: can't parse entities");
+    if let Some(fault) = telegram_fault(&message) {
+        return refuse(fault);
     }
     shared.take("telegram", message);
     (StatusCode::OK, Json(json!({"ok": true, "result": {"message_id": 42}})))
@@ -181,6 +247,9 @@ async fn telegram_edit(State(shared): State<Shared>, Path(bot): Path<String>, Js
     if message["chat_id"] != "-100200" || message["message_id"] != 42 {
         return shared.refuse(StatusCode::BAD_REQUEST, "telegram", "Bad Request: message to edit not found");
     }
+    if let Some(fault) = telegram_fault(&message) {
+        return shared.refuse(StatusCode::BAD_REQUEST, "telegram", fault);
+    }
     shared.take("telegram edit", message);
     (StatusCode::OK, Json(json!({"ok": true, "result": {"message_id": 42}})))
 }
@@ -193,6 +262,9 @@ async fn discord_edit(
 ) -> Answer {
     if (id.as_str(), token.as_str(), message.as_str()) != ("811", "discord-token", "1100") {
         return shared.refuse(StatusCode::NOT_FOUND, "discord", "Unknown Message");
+    }
+    if let Some(fault) = discord_fault(&body) {
+        return shared.refuse(StatusCode::BAD_REQUEST, "discord", fault);
     }
     shared.take("discord edit", body);
     (StatusCode::OK, Json(json!({"id": "1100"})))
@@ -221,14 +293,41 @@ async fn slack_update(State(shared): State<Shared>, headers: HeaderMap, Json(mes
 
 fn slack_fault(headers: &HeaderMap, message: &Value) -> Option<&'static str> {
     let bearer = format!("Bearer {SLACK_TOKEN}");
-    let blocks = message["blocks"].as_array().map_or(0, Vec::len);
     if headers.get("authorization").is_none_or(|found| found.as_bytes() != bearer.as_bytes()) {
         return Some("invalid_auth");
     }
     if message["channel"] != SLACK_CHANNEL {
         return Some("channel_not_found");
     }
-    (blocks > 50 || characters(&message["text"]) > 40_000).then_some("msg_too_long")
+    if characters(&message["text"]) > 4_000 {
+        return Some("msg_too_long");
+    }
+    let blocks = message["blocks"].as_array().cloned().unwrap_or_default();
+    if blocks.len() > 50 {
+        return Some("invalid_blocks");
+    }
+    let mut total = 0;
+    for block in &blocks {
+        let elements = block["elements"].as_array().cloned().unwrap_or_else(|| vec![block["text"].clone()]);
+        for text in elements.iter().map(|element| &element["text"]) {
+            if elements.len() > 10 || !(1..=3_000).contains(&characters(text)) || !is_escaped(text) {
+                return Some("invalid_blocks");
+            }
+            total += characters(text);
+        }
+    }
+    (total > 11_000).then_some("msg_blocks_too_long")
+}
+
+/// `&` stands in its three entities alone, `<` and `>` around links and mentions.
+fn is_escaped(text: &Value) -> bool {
+    let text = text.as_str().unwrap_or_default();
+    let entities = text.split('&').skip(1).all(|rest| ["amp;", "lt;", "gt;"].iter().any(|name| rest.starts_with(name)));
+    let links = text.split('<').skip(1).all(|rest| {
+        rest.starts_with(['!', '@', '#', 'h', 'm'])
+            && rest.split_once('>').is_some_and(|(link, _)| !link.contains('\n'))
+    });
+    entities && links
 }
 
 fn slack_refuse(shared: &Shared, error: &str) -> Answer {
@@ -242,8 +341,12 @@ async fn teams(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes
         return shared.refuse(StatusCode::BAD_REQUEST, "teams", "not JSON");
     };
     let attachment = &message["attachments"][0];
-    if id != "7" || body.len() > 28 * 1_024 {
+    if id != "7" {
         return shared.refuse(StatusCode::NOT_FOUND, "teams", "WorkflowTriggerNotFound");
+    }
+    let units = std::str::from_utf8(&body).map_or(usize::MAX / 2, |text| text.encode_utf16().count());
+    if 2 * units > 28 * 1_024 {
+        return shared.refuse(StatusCode::PAYLOAD_TOO_LARGE, "teams", "RequestEntityTooLarge");
     }
     if message["type"] != "message"
         || attachment["contentType"] != "application/vnd.microsoft.card.adaptive"

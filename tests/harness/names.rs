@@ -1,63 +1,66 @@
-//! A name server for the program's own look-ups, which go through the operating system: the program runs with a
-//! `/etc/resolv.conf` of its own, in a mount namespace of its own. It answers differently each time, if it was told to.
+//! A name server for the program's own look-ups. It answers differently each time, if it was told to, and about some names not
+//! at all.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tempfile::TempDir;
 use tokio::net::UdpSocket;
 use tokio_util::task::AbortOnDropHandle;
 
-/// `resolv.conf` knows no ports; the whole of 127/8 is this machine.
-const PORT: u16 = 53;
+use crate::ports::LOOPBACK;
 
 pub struct Names {
-    folder: TempDir,
-    names: Arc<Mutex<HashMap<String, Name>>>,
+    address: SocketAddr,
+    names: Known,
     _server: AbortOnDropHandle<()>,
 }
+
+type Known = Arc<Mutex<HashMap<String, Name>>>;
 
 #[derive(Debug, Default)]
 struct Name {
     /// One a query, the last one for good.
     addresses: Vec<Ipv4Addr>,
     queries: usize,
+    /// Of a zone: names below it are not answered.
+    is_dead: bool,
 }
 
 impl Names {
     pub async fn start() -> Self {
-        let (socket, address) = bind().await;
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        for (file, text) in [
-            ("resolv.conf", format!("nameserver {}\noptions timeout:2 attempts:1\n", address.ip())),
-            ("nsswitch.conf", "hosts: files dns\n".to_owned()),
-        ] {
-            std::fs::write(folder.path().join(file), text).expect("a fresh folder can be filled");
-        }
-        let names = Arc::<Mutex<HashMap<String, Name>>>::default();
+        let socket = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let address = socket.local_addr().expect("an open port has an address");
+        let names = Known::default();
         let known = names.clone();
         let server = tokio::spawn(async move {
             let mut packet = [0; 512];
+            // A question that is sent again, as it is when the machine stood still, gets the same answer.
+            let mut answered = HashMap::new();
             while let Ok((length, from)) = socket.recv_from(&mut packet).await {
-                if let Some(answer) = answer(&packet[..length], &known) {
-                    let _ = socket.send_to(&answer, from).await;
+                let id = (from, packet[..2].to_vec());
+                let answer = answered.entry(id).or_insert_with(|| answer(&packet[..length], &known));
+                if let Some(answer) = answer {
+                    let _ = socket.send_to(answer, from).await;
                 }
             }
         });
-        Self { folder, names, _server: AbortOnDropHandle::new(server) }
+        Self { address, names, _server: AbortOnDropHandle::new(server) }
     }
 
-    /// Files that take the place of those of the same name in `/etc`.
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// No name below this one is answered.
+    pub fn kill_zone(&self, zone: &str) {
+        self.lock().insert(zone.to_owned(), Name { is_dead: true, ..Name::default() });
     }
 
     /// The first query for the name gets the first address, and so on; all after them the last.
     pub fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().expect("an IPv4 address")).collect();
-        self.lock().insert(name.to_owned(), Name { addresses, queries: 0 });
+        self.lock().insert(name.to_owned(), Name { addresses, ..Name::default() });
     }
 
     /// Queries for an IPv4 address so far.
@@ -70,28 +73,16 @@ impl Names {
     }
 }
 
-/// Any address of the loopback network: other tests may have a name server too.
-async fn bind() -> (UdpSocket, SocketAddr) {
-    let mut failed = None;
-    for _ in 0..100 {
-        let address = Ipv4Addr::new(127, 53, rand::random(), rand::random_range(1..255));
-        match UdpSocket::bind((address, PORT)).await {
-            Ok(socket) => return (socket, (address, PORT).into()),
-            Err(error) => failed = Some(error),
-        }
-    }
-    panic!(
-        "can't open port {PORT} on loopback: {failed:?}; run as root, or allow it: \
-         sysctl net.ipv4.ip_unprivileged_port_start={PORT}"
-    );
-}
-
 /// RFC 1035: the question comes back, with one address if there is one.
 fn answer(query: &[u8], names: &Mutex<HashMap<String, Name>>) -> Option<Vec<u8>> {
     let (name, end) = name_of(query)?;
     let question = query.get(12..end + 4)?;
     let is_a = question[question.len() - 4..] == [0, 1, 0, 1];
     let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_dead = name.split_once('.').and_then(|(_, zone)| names.get(zone)).is_some_and(|zone| zone.is_dead);
+    if is_dead {
+        return None;
+    }
     let known = names.get_mut(&name);
     let is_known = known.is_some();
     let address = known.filter(|_| is_a).and_then(|known| {

@@ -46,13 +46,13 @@ impl TargetServer {
 
     /// Over TLS, with that certificate.
     pub async fn start_tls(identity: &Identity) -> Self {
-        let settings = "ssl_certificate certificate.pem; ssl_certificate_key key.pem;";
-        Self::start_with(settings, true, |folder| {
-            for (name, pem) in [("certificate.pem", &identity.certificate), ("key.pem", &identity.key)] {
-                std::fs::write(folder.join(name), pem).expect("a fresh folder can be filled");
-            }
-        })
-        .await
+        Self::start_tls_with(identity, "").await
+    }
+
+    /// Over TLS, with that certificate and further settings of nginx.
+    pub async fn start_tls_with(identity: &Identity, settings: &str) -> Self {
+        let settings = format!("ssl_certificate certificate.pem; ssl_certificate_key key.pem; {settings}");
+        Self::start_with(&settings, true, |folder| fill_identity(folder, identity)).await
     }
 
     /// Over TLS, for those who show a certificate of that authority.
@@ -137,6 +137,12 @@ impl TargetServer {
             false => Err(std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()),
         })
         .await;
+    }
+}
+
+fn fill_identity(folder: &Path, identity: &Identity) {
+    for (name, pem) in [("certificate.pem", &identity.certificate), ("key.pem", &identity.key)] {
+        std::fs::write(folder.join(name), pem).expect("a fresh folder can be filled");
     }
 }
 

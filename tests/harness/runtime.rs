@@ -41,7 +41,6 @@ pub struct Builder {
     env: Vec<(String, String)>,
     is_demo: bool,
     has_no_token: bool,
-    names: Option<PathBuf>,
     file_limit: Option<u32>,
     disk_megabytes: Option<u32>,
 }
@@ -53,16 +52,15 @@ impl Builder {
         self
     }
 
-    /// So many file descriptors and no more. Not together with `names`.
+    /// So many file descriptors and no more.
     pub fn file_limit(mut self, descriptors: u32) -> Self {
         self.file_limit = Some(descriptors);
         self
     }
 
     /// The program asks these names, and no other name server.
-    pub fn names(mut self, names: &Names) -> Self {
-        self.names = Some(names.folder());
-        self
+    pub fn names(self, names: &Names) -> Self {
+        self.env("EXTRACK_NAMESERVERS", names.address().to_string())
     }
 
     /// `extrack demo` in place of `extrack serve`.
@@ -118,7 +116,6 @@ impl Builder {
             folder,
             env,
             is_demo: self.is_demo,
-            names: self.names,
             file_limit: self.file_limit,
             process: None,
             url: String::new(),
@@ -167,7 +164,6 @@ impl Builder {
 pub struct TestRuntime {
     env: Vec<(String, String)>,
     is_demo: bool,
-    names: Option<PathBuf>,
     file_limit: Option<u32>,
     process: Option<Child>,
     url: String,
@@ -281,10 +277,9 @@ impl TestRuntime {
     fn spawn(&self, arguments: &[&str]) -> Child {
         assert!(self.process.is_none(), "the program is running already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be written");
-        let mut command = self.command_of(match (&self.names, self.file_limit) {
-            (Some(folder), _) => with_names(folder),
-            (None, Some(descriptors)) => with_file_limit(descriptors),
-            (None, None) => Command::new(program()),
+        let mut command = self.command_of(match self.file_limit {
+            Some(descriptors) => with_file_limit(descriptors),
+            None => Command::new(program()),
         });
         if self.is_demo {
             command.arg("demo");
@@ -333,8 +328,10 @@ impl TestRuntime {
 
     /// Another process of the program, with the server's address and token in its environment.
     pub async fn cli<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Said {
+        // Before it is started: nothing listens on the discard port.
+        let server = if self.url.is_empty() { "http://127.0.0.1:9" } else { &self.url };
         let mut command = self.command();
-        command.args(arguments).env("EXTRACK_SERVER", &self.url).env("EXTRACK_TOKEN", TOKEN);
+        command.args(arguments).env("EXTRACK_SERVER", server).env("EXTRACK_TOKEN", TOKEN);
         let output = tokio::time::timeout(START, command.output()).await.expect("a command ends");
         let output = output.expect("the program can be started");
         Said {
@@ -350,24 +347,10 @@ impl TestRuntime {
     }
 }
 
-/// The program in a mount namespace of its own, where files of `folder` lie over those of `/etc`.
 /// Soft and hard limit; the process stays the same one.
 fn with_file_limit(descriptors: u32) -> Command {
     let mut command = Command::new("prlimit");
     command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(program());
-    command
-}
-
-fn with_names(folder: &Path) -> Command {
-    use std::os::unix::fs::MetadataExt;
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0);
-    let mut command = Command::new("unshare");
-    if !is_root {
-        command.args(["--user", "--map-root-user"]);
-    }
-    let script =
-        "for file in resolv.conf nsswitch.conf; do mount --bind \"$0/$file\" /etc/$file || exit 1; done; exec \"$@\"";
-    command.args(["--mount", "sh", "-c", script]).arg(folder).arg(program());
     command
 }
 

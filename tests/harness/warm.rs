@@ -23,6 +23,7 @@ fn folder() -> Option<PathBuf> {
 pub fn warm(data: &Path) {
     if let Some(kept) = folder() {
         copy(&kept, &data.join("plugins/compiled"));
+        copy(&kept.join("evaluator"), &data.join("plugins/evaluator"));
     }
 }
 
@@ -30,6 +31,7 @@ pub fn warm(data: &Path) {
 pub fn keep(data: &Path) {
     if let Some(kept) = folder() {
         copy(&data.join("plugins/compiled"), &kept);
+        copy(&data.join("plugins/evaluator"), &kept.join("evaluator"));
     }
 }
 

@@ -85,6 +85,24 @@ pub fn build(request: &Request) -> Result<Vec<Built>> {
     Ok(built)
 }
 
+/// A core module, for a host that calls it without the interfaces of plugins.
+#[derive(Debug, Clone)]
+pub struct BuiltModule {
+    pub path: PathBuf,
+    /// Files it was compiled from.
+    pub sources: Vec<PathBuf>,
+}
+
+/// Compiles the one package in a manifest, and leaves it the core module that it is.
+pub fn build_module(request: &Request) -> Result<BuiltModule> {
+    let manifest = request.manifest_path()?;
+    let toolchain = Toolchain::find()?;
+    (request.progress)(&format!("compiling {} with {toolchain}", manifest.display()));
+    let modules = compile::compile(&toolchain, &manifest, request)?;
+    let module = modules.into_iter().next().context("there is no module")?;
+    Ok(BuiltModule { path: module.path, sources: module.sources })
+}
+
 /// A folder for [`Request::target_dir`] that a build script may use: `guests` beside the profiles of the target folder
 /// that holds `OUT_DIR`, so that it stays the same from build to build and is not locked by the cargo that runs the script.
 pub fn guest_target_dir(out_dir: &Path) -> PathBuf {

@@ -40,6 +40,8 @@ impl Language {
 pub struct Project {
     folder: PathBuf,
     language: Language,
+    /// Where Rust projects that name no target folder share what they compile.
+    shared_target: Option<PathBuf>,
 }
 
 impl Project {
@@ -56,7 +58,13 @@ impl Project {
                 files.join(", ")
             );
         };
-        Ok(Self { folder, language: *language })
+        Ok(Self { folder, language: *language, shared_target: None })
+    }
+
+    /// Compiles a Rust project in this folder, unless cargo was given another (`CARGO_TARGET_DIR`, `build.target-dir`): the
+    /// dependencies of all projects are the same, and the first one's minutes are the next one's seconds.
+    pub fn sharing(self, target: PathBuf) -> Self {
+        Self { shared_target: Some(target), ..self }
     }
 
     pub fn folder(&self) -> &Path {
@@ -72,7 +80,7 @@ impl Project {
     pub fn build(&self, progress: fn(&str)) -> Result<Vec<PathBuf>> {
         let started = SystemTime::now();
         match self.language {
-            Language::Rust => return rust::build(&self.folder, progress),
+            Language::Rust => return rust::build(&self.folder, self.shared_target.as_deref(), progress),
             Language::JavaScript => javascript::build(&self.folder, progress)?,
             Language::Python => python::build(&self.folder, progress)?,
         }
@@ -86,7 +94,7 @@ impl Project {
     /// Runs the project's own tests; fails when they do. Their output goes to standard error.
     pub fn test(&self, progress: fn(&str)) -> Result<()> {
         match self.language {
-            Language::Rust => rust::test(&self.folder, progress),
+            Language::Rust => rust::test(&self.folder, self.shared_target.as_deref(), progress),
             Language::JavaScript => javascript::test(&self.folder, progress),
             Language::Python => python::test(&self.folder, progress),
         }

@@ -42,8 +42,9 @@ pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Reads a struct with named fields, or an enum of bare names, from settings, and writes its JSON Schema.
 ///
 /// A doc comment is a description. Names become `camelCase`. On a field, `#[setting(..)]` takes `default = LITERAL` (read
-/// as if it stood in the settings), `default` alone (the type's own), `min`, `max`, `name = ".."`, `secret`, and `host`
-/// (whoever writes it allows the plugin to reach what it names).
+/// as if it stood in the settings), `default` alone (the type's own), `min`, `max`, `name = ".."`, `secret`, `url`
+/// (what is no URL is a fault when it is saved, of a secret too), and `host` (whoever writes it allows the plugin to reach what
+/// it names).
 #[proc_macro_derive(Settings, attributes(setting))]
 pub fn settings(item: TokenStream) -> TokenStream {
     settings::expand(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()

@@ -51,7 +51,11 @@ struct Options {
     min: Option<String>,
     max: Option<String>,
     secret: bool,
-    host: bool,
+    url: bool,
+    /// What stands behind `x-host`, as JSON.
+    host: Option<&'static str>,
+    port: bool,
+    mail: bool,
 }
 
 impl Options {
@@ -65,12 +69,26 @@ impl Options {
                 match key.as_str() {
                     "name" => options.name = Some(meta.value()?.parse()?),
                     "secret" => options.secret = true,
-                    "host" => options.host = true,
+                    "url" => options.url = true,
+                    "host" if !meta.input.peek(syn::Token![=]) => options.host = Some("true"),
+                    "host" => {
+                        let form: LitStr = meta.value()?.parse()?;
+                        if form.value() != "url" {
+                            return Err(Error::new(form.span(), "known is `host = \"url\"`"));
+                        }
+                        options.host = Some("\"url\"");
+                    }
+                    "port" => options.port = true,
+                    "mail" => options.mail = true,
                     "default" if !meta.input.peek(syn::Token![=]) => options.default_of_type = true,
                     "default" => options.default = Some(json_literal(&meta.value()?.parse()?)?),
                     "min" => options.min = Some(number(&meta.value()?.parse()?)?),
                     "max" => options.max = Some(number(&meta.value()?.parse()?)?),
-                    _ => return Err(meta.error("known are `default`, `min`, `max`, `name`, `secret` and `host`")),
+                    _ => {
+                        return Err(meta.error(
+                            "known are `default`, `min`, `max`, `name`, `secret`, `host`, `port`, `mail` and `url`",
+                        ));
+                    }
                 }
                 Ok(())
             })?;
@@ -167,8 +185,17 @@ fn keywords(options: &Options, description: &str) -> String {
     if let Some(max) = &options.max {
         push("maximum", max);
     }
-    if options.host {
-        push("x-host", "true");
+    if options.url {
+        push("format", "\"uri\"");
+    }
+    if let Some(form) = options.host {
+        push("x-host", form);
+    }
+    if options.port {
+        push("x-port", "true");
+    }
+    if options.mail {
+        push("x-mail", "true");
     }
     if options.secret {
         push("x-secret", "true");

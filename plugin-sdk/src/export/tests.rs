@@ -168,7 +168,8 @@ mod a_webhook {
         delivery.verify_header("x-key", &settings.secret)?;
         let body = delivery.json()?;
         Ok(body["kind"].as_str().map(|kind| {
-            let event = Event::new(kind, "told").id("1").payload(body.clone()).attribute("n", 1);
+            let event =
+                Event::new(kind, "told").id(body["id"].as_str().unwrap_or("1")).payload(body.clone()).attribute("n", 1);
             event.report(Report::degraded("slow").metric("queue", 7))
         }))
     }
@@ -205,6 +206,8 @@ mod a_webhook {
         assert!(received(settings, "Bearer new", "{}").unwrap().events.is_empty());
         assert!(matches!(received(settings, "guess", "{}"), Err(wit::Reject::Unauthenticated(_))));
         assert!(matches!(received(settings, "old", "{"), Err(wit::Reject::Malformed(_))));
+        let long = format!(r#"{{"kind": "deploy", "id": "{}"}}"#, "x".repeat(257));
+        assert!(matches!(received(settings, "old", &long), Err(wit::Reject::Malformed(text)) if text.contains("256")));
         assert!(matches!(received("{}", "old", "{}"), Err(wit::Reject::Settings(text)) if text.contains("/secret")));
     }
 

@@ -41,6 +41,36 @@ pub fn resolved(alerts: usize) -> Notification {
     notification
 }
 
+/// A message that is as large and as awkward as one can be: many services, and names and texts of emoji, accents, quotation marks,
+/// markup and mentions of every service, control characters and line breaks, a thousand characters each.
+pub fn awkward(alerts: usize) -> Notification {
+    const PIECES: [&str; 8] = [
+        "👩\u{200d}🚒 🚀",
+        "e\u{301}a\u{308}\u{20dd}",
+        "\"'`\\",
+        "<b>&amp;</b>",
+        "*_~[x](http://evil.example)|>#",
+        "@everyone @here <!channel> <@U1> <@&1>",
+        "\u{0}\u{1b}[31m\u{202e}\u{7f}",
+        "a\r\nBcc: b@example.com\n\n.\r\n",
+    ];
+    let text = |seed: usize| {
+        let pieces = (0..).map(|index| PIECES[(seed + index) % PIECES.len()]);
+        pieces.flat_map(str::chars).take(1_000).collect::<String>()
+    };
+    let mut notification = notification(alerts);
+    for (index, alert) in notification.alerts.iter_mut().enumerate() {
+        alert.id = index.to_string();
+        alert.service = format!("service-{index}");
+        (alert.name, alert.service_name, alert.summary) = (text(index), text(index + 1), text(index + 2));
+        alert.labels = vec![("team".to_owned(), text(index + 3))];
+        alert.annotations = vec![("runbook".to_owned(), text(index + 4))];
+    }
+    notification.group_key = format!("{{}}/{{service=~{:?}}}:{{}}", text(0));
+    notification.external_url = "https://extrack.example.com/?a=1&b=2".to_owned();
+    notification
+}
+
 /// The message with so many alerts of the group left out, as the host says it.
 pub fn with_omitted(mut notification: Notification, alerts: i64) -> Notification {
     let value = crate::value::Value::Integer(alerts);

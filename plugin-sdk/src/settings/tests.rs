@@ -27,6 +27,8 @@ struct Sample {
     parts: Vec<Part>,
     #[setting(secret)]
     token: Option<String>,
+    #[setting(url)]
+    hook: Option<Secret>,
     #[setting(name = "X-Any")]
     any: Option<Value>,
 }
@@ -59,8 +61,9 @@ fn the_schema_says_what_the_struct_says() {
             "properties": {
                 "name": {"type": "string", "description": "A name, \"quoted\"."},
                 "mode": {"type": "string", "enum": ["fast", "verySlow", "OFF"], "default": "fast"},
-                "window": {"type": "string", "default": "5m", "pattern": "^[0-9]+(ms|s|m|h|d|w)$",
-                    "examples": ["500ms", "2s", "5m"]},
+                "window": {"type": "string", "default": "5m", "minLength": 2,
+                    "pattern": "^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+                    "examples": ["500ms", "2s", "1h30m"]},
                 "mostItems": {"type": "integer", "description": "How many at most.", "default": 3, "minimum": 1, "maximum": 10},
                 "port": {"type": "integer", "minimum": 0, "maximum": 65535},
                 "offset": {"type": "number", "default": -0.5},
@@ -73,6 +76,7 @@ fn the_schema_says_what_the_struct_says() {
                     "additionalProperties": false,
                 }},
                 "token": {"type": "string", "x-secret": true},
+                "hook": {"type": "string", "minLength": 1, "format": "uri", "x-secret": true},
                 "X-Any": {},
             },
             "required": ["name"],
@@ -94,6 +98,7 @@ fn absent_keys_take_their_defaults() {
         labels: BTreeMap::new(),
         parts: Vec::new(),
         token: None,
+        hook: None,
         any: None,
     };
     assert_eq!(sample, wanted);
@@ -120,7 +125,7 @@ fn every_fault_is_told_with_its_place() {
     let wanted = [
         ("/name", "is missing"),
         ("/mode", "is `slow`, wanted one of `fast`, `verySlow`, `OFF`"),
-        ("/window", "is `5`, wanted a duration such as `500ms`, `2s`, `5m`, `1h` or `7d`"),
+        ("/window", "is `5`, wanted a duration such as `500ms`, `2s`, `5m`, `1h30m` or `7d`"),
         ("/mostItems", "is `11`, wanted at most 10"),
         ("/port", "is `70000`, wanted at most 65535"),
         ("/port", "is `70000`, wanted a whole number in range"),
@@ -128,7 +133,7 @@ fn every_fault_is_told_with_its_place() {
         ("/parts/1/id", "is missing"),
         (
             "/nam",
-            "is not a setting; known are `name`, `mode`, `window`, `mostItems`, `port`, `offset`, `labels`, `parts`, `token`, `X-Any`",
+            "is not a setting; known are `name`, `mode`, `window`, `mostItems`, `port`, `offset`, `labels`, `parts`, `token`, `hook`, `X-Any`",
         ),
     ];
     let found: Vec<(&str, &str)> = found.iter().map(|(path, message)| (path.as_str(), message.as_str())).collect();

@@ -22,16 +22,14 @@ pub struct ClockKeeper {
     store: ControlStore,
     clock: Arc<dyn Clock>,
     signals: AlertSignals,
-    /// The longest a message waits for its next attempt.
-    longest_retry: Duration,
     is_clamped: bool,
     back_ms: i64,
     ahead: Duration,
 }
 
 impl ClockKeeper {
-    pub fn new(store: ControlStore, clock: Arc<dyn Clock>, signals: AlertSignals, longest_retry: Duration) -> Self {
-        Self { store, clock, signals, longest_retry, is_clamped: false, back_ms: 0, ahead: Duration::ZERO }
+    pub fn new(store: ControlStore, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
+        Self { store, clock, signals, is_clamped: false, back_ms: 0, ahead: Duration::ZERO }
     }
 
     pub async fn run(mut self, shutdown: CancellationToken) {
@@ -53,10 +51,9 @@ impl ClockKeeper {
     pub(super) async fn look(&mut self) -> PortResult<()> {
         let now_ms = self.clock.now_ms();
         if !self.is_clamped {
-            let longest_ms = i64::try_from(self.longest_retry.as_millis()).unwrap_or(i64::MAX);
-            let changed = self.store.due_clamp(longest_ms, now_ms).await.map_err(PortError::of)?;
+            let changed = self.store.due_clamp(now_ms).await.map_err(PortError::of)?;
             self.is_clamped = true;
-            self.note(changed, "the clock was set back while the program was stopped");
+            self.note(changed, "the program starts, and the clock may have been set back before");
         }
         let jumps = self.signals.clock_jumps();
         let (back_ms, ahead) = (jumps.back_ms(), jumps.ahead());

@@ -19,6 +19,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Catalog, ChannelId, MessageRate, NotificationReason, UnixMillis};
+use crate::plugin_host::Evaluator;
 
 use super::clock::Clock;
 use super::ports::{AlertStore, DueNotification, Notifier};
@@ -78,6 +79,8 @@ pub struct DeliveryDeps {
     pub notifier: Arc<dyn Notifier>,
     pub clock: Arc<dyn Clock>,
     pub signals: AlertSignals,
+    /// For templates.
+    pub evaluator: Evaluator,
     pub settings: DeliverySettings,
 }
 

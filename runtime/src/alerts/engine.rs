@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{Alert, Catalog, ChannelId, Observation, RuleMemory, UnixMillis};
 
 use super::clock::Clock;
+use super::fault_log::FaultLog;
 use super::ports::{AlertStore, HistoryLoader, PortResult, RuleRunner};
 use super::signals::AlertSignals;
 use lane::{Lane, Turn};
@@ -109,6 +110,9 @@ struct Core {
     deps: EngineDeps,
     /// Channels known to be in the store, by the version of the catalog.
     kept_channels: std::sync::Mutex<(u64, HashSet<ChannelId>)>,
+    /// Transitions that could not be committed, and alerts that could not be read: one line a minute each, not one a run.
+    commit_faults: FaultLog,
+    read_faults: FaultLog,
 }
 
 /// A lane's place: its state while it is not running, and what waits for it.
@@ -148,7 +152,12 @@ impl Stall {
 impl AlertEngine {
     pub fn new(deps: EngineDeps) -> Self {
         Self {
-            core: Arc::new(Core { deps, kept_channels: std::sync::Mutex::default() }),
+            core: Arc::new(Core {
+                deps,
+                kept_channels: std::sync::Mutex::default(),
+                commit_faults: FaultLog::default(),
+                read_faults: FaultLog::default(),
+            }),
             stalls: HashMap::new(),
             ready: VecDeque::new(),
             retries: BTreeSet::new(),

@@ -111,7 +111,8 @@ pub(super) fn service(slug: &str) -> Service {
         owner: None,
         description: None,
         origin: Origin::File,
-        allow_private: false,
+        hosts: Vec::new(),
+        private: Default::default(),
         credentials: vec![],
         probes: vec![],
         webhooks: vec![],
@@ -473,6 +474,16 @@ impl AlertStore for FakeStore {
 
     fn alert_get(&self, id: AlertId) -> BoxFuture<'_, PortResult<Option<Alert>>> {
         async move { Ok(self.state().alerts.get(&id.0).cloned()) }.boxed()
+    }
+
+    fn alert_told(&self, id: AlertId) -> BoxFuture<'_, PortResult<Vec<ChannelId>>> {
+        async move {
+            let state = self.state();
+            let is_told =
+                |group: &&AlertGroup| group.members.iter().any(|member| member.alert.id == id && member.told.knows());
+            Ok(state.groups.iter().filter(is_told).map(|group| group.channel.clone()).collect())
+        }
+        .boxed()
     }
 
     fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>> {

@@ -66,6 +66,8 @@ pub trait AlertStore: Send + Sync + 'static {
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>>;
     fn alert_open_of_service<'a>(&'a self, service: &'a str) -> BoxFuture<'a, PortResult<Vec<Alert>>>;
     fn alert_get(&self, id: AlertId) -> BoxFuture<'_, PortResult<Option<Alert>>>;
+    /// Channels that were notified that the alert fires, and have yet to be notified of its end.
+    fn alert_told(&self, id: AlertId) -> BoxFuture<'_, PortResult<Vec<ChannelId>>>;
     /// Acknowledged ones whose time ends, the first to end first.
     fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>>;
     /// In one transaction: the alert, its event, its place in its groups, what its rule remembers.

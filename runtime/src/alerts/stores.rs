@@ -33,6 +33,10 @@ impl AlertStore for ControlStore {
         async move { Ok(self.alert_get(id).await.map_err(PortError::of)?.map(|(alert, _)| alert)) }.boxed()
     }
 
+    fn alert_told(&self, id: AlertId) -> BoxFuture<'_, PortResult<Vec<ChannelId>>> {
+        self.alert_told(id).map(|answer| answer.map_err(PortError::of)).boxed()
+    }
+
     fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
         self.alert_expiring(limit).map(|answer| answer.map_err(PortError::of)).boxed()
     }
@@ -209,11 +213,27 @@ impl HistoryLoader for ResultStore {
         between: (UnixMillis, UnixMillis),
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        self.observation_history(service, between, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+        async move {
+            past_of(self)?;
+            self.observation_history(service, between, limit).await.map_err(PortError::of)
+        }
+        .boxed()
     }
 
     fn load_groups<'a>(&'a self, service: &'a str, span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
-        self.observation_groups(service, span).map(|answer| answer.map_err(PortError::of)).boxed()
+        async move {
+            past_of(self)?;
+            self.observation_groups(service, span).await.map_err(PortError::of)
+        }
+        .boxed()
+    }
+}
+
+/// A history that lacks what was spooled before the start is read again when it is whole.
+fn past_of(results: &ResultStore) -> PortResult<()> {
+    match results.is_past_whole() {
+        true => Ok(()),
+        false => Err(PortError("observations from before the start are in the spool and not committed yet".to_owned())),
     }
 }
 
@@ -260,7 +280,7 @@ mod tests {
     use crate::alerts::*;
     use crate::domain::*;
     use crate::store::control::{AttemptOutcome, NotificationFilter};
-    use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
+    use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore, SpoolSettings};
 
     async fn open(dir: &std::path::Path) -> ControlStore {
         let keyring = Keyring::load(None, dir).unwrap();
@@ -295,6 +315,7 @@ mod tests {
             notifier: Arc::new(notifier.clone()),
             clock,
             signals,
+            evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
             settings: DeliverySettings { first_retry: Duration::from_millis(20), ..DeliverySettings::default() },
         });
         let (observations, receiver) = mpsc::channel(16);
@@ -408,6 +429,43 @@ mod tests {
             let of_tls = |history: &ServiceHistory| history.of_probes(&["tls".to_owned()]).summary(window);
             assert_eq!(of_tls(&read), of_tls(&seen), "{minutes} minutes");
         }
+        store.close().await.unwrap();
+        thread.join().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_history_that_is_partly_in_the_spool_of_before_is_not_read_until_it_is_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |dir: &std::path::Path| {
+            let spool = SpoolSettings { reserve_bytes: 0, ..SpoolSettings::new(dir.join("spool")) };
+            ResultStore::open(dir, ResultSettings { spool: Some(spool), ..ResultSettings::default() }).unwrap()
+        };
+        let (store, writer) = open(dir.path());
+        let thread = writer.start().unwrap();
+        // The write-ahead log can't be opened.
+        std::fs::create_dir(dir.path().join("results.duckdb.wal")).unwrap();
+        for run_id in 1..=30 {
+            let run = Observation { run_id, ..observation("shop-api", EPOCH_MS + run_id, Status::Healthy) };
+            store.observation_append_durable(Arc::new(run)).await.unwrap();
+        }
+        assert!(store.is_past_whole(), "what is spooled now is in the memory of the rules");
+        // As after `kill -9`.
+        let crashed = tempfile::tempdir().unwrap();
+        std::fs::create_dir(crashed.path().join("spool")).unwrap();
+        for entry in std::fs::read_dir(dir.path().join("spool")).unwrap().map(Result::unwrap) {
+            std::fs::copy(entry.path(), crashed.path().join("spool").join(entry.file_name())).unwrap();
+        }
+        std::fs::remove_dir(dir.path().join("results.duckdb.wal")).unwrap();
+        store.close().await.unwrap();
+        thread.join().unwrap().unwrap();
+
+        let (store, writer) = open(crashed.path());
+        let history = async || HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), 100).await;
+        let error = history().await.unwrap_err();
+        assert!(error.to_string().contains("in the spool"), "{error}");
+        let thread = writer.start().unwrap();
+        assert!(store.past_whole().await);
+        assert_eq!(history().await.unwrap().len(), 30);
         store.close().await.unwrap();
         thread.join().unwrap().unwrap();
     }

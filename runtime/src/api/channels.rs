@@ -17,6 +17,7 @@ use super::page::{Page, PageQuery};
 use super::state::ApiState;
 use crate::domain::{
     AlertId, Catalog, Channel, DeliveryError, Message, MessageTemplate, MessageTexts, NotificationStatus, Origin,
+    TemplateFault,
 };
 use crate::registry::Fault;
 use crate::registry::spec::MessageTemplateSpec;
@@ -148,20 +149,17 @@ pub(super) async fn preview(
     let template = match request.template {
         Some(MessageTemplateSpec { title, text, html }) => {
             let texts = MessageTexts { title, text, html };
-            let template = MessageTemplate::new("the one in the request", texts).map_err(|faults| {
-                let fault = |fault: &crate::domain::TemplateFault| {
-                    Fault::new(format!("/template/{}", fault.field), fault.to_string())
-                };
-                ApiError::invalid_template(faults.iter().map(fault).collect())
-            })?;
+            let template = MessageTemplate { name: "the one in the request".to_owned(), sources: texts };
+            let faults = state.parts.evaluator.template_faults(&template).await;
+            if !faults.is_empty() {
+                return Err(ApiError::invalid_template(faults.iter().map(fault).collect()));
+            }
             Some(Arc::new(template))
         }
         None => channel.options.template.clone(),
     };
     let texts = match &template {
-        Some(template) => template.render(&message).map_err(|fault| {
-            ApiError::invalid_template(vec![Fault::new(format!("/template/{}", fault.field), fault.to_string())])
-        })?,
+        Some(template) => rendered(&state, template, &message).await?,
         None => MessageTexts::default(),
     };
     Ok(Json(PreviewBody {
@@ -172,6 +170,15 @@ pub(super) async fn preview(
         text: texts.text,
         html: texts.html,
     }))
+}
+
+async fn rendered(state: &ApiState, template: &MessageTemplate, message: &Message) -> ApiResult<MessageTexts> {
+    let rendered = state.parts.evaluator.template_render(template, message).await;
+    rendered.map_err(|found| ApiError::invalid_template(vec![fault(&found)]))
+}
+
+fn fault(found: &TemplateFault) -> Fault {
+    Fault::new(format!("/template/{}", found.field), found.to_string())
 }
 
 pub(super) fn preview_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -244,9 +251,7 @@ pub(super) async fn test(
     message.receiver = channel.name.clone();
     message.external_url = state.settings.public_url.as_ref().map(|url| url.to_string()).unwrap_or_default();
     if let Some(template) = &channel.options.template {
-        message.texts = template.render(&message).map_err(|fault| {
-            ApiError::invalid_template(vec![Fault::new(format!("/template/{}", fault.field), fault.to_string())])
-        })?;
+        message.texts = rendered(&state, template, &message).await?;
     }
     audit::note(&state, &principal, "channel.test", &channel.name).await;
     let started = Instant::now();

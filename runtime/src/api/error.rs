@@ -341,15 +341,19 @@ impl ApiError {
 
     fn from_unwritable(error: &ControlError) -> Option<Self> {
         if error.is_full() {
-            let detail =
-                "the disk of the server's control store is full, so nothing was stored; free some space, then repeat";
-            return Some(Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "No room", detail));
+            return Some(Self::no_room());
         }
         let detail = "the server's control store can't be written at the moment, so nothing is certain to be stored; `/readyz` says when it can";
         error.is_unwritable().then(|| {
             Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unwritable", "Store can't be written", detail)
                 .with_header("retry-after", "5")
         })
+    }
+
+    fn no_room() -> Self {
+        let detail =
+            "the disk of the server's control store is full, so nothing was stored; free some space, then repeat";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "No room", detail)
     }
 
     pub(super) fn internal(source: anyhow::Error) -> Self {
@@ -424,8 +428,13 @@ impl ApiError {
 
     pub(super) fn from_plugin_host(refusal: plugin_host::Refusal) -> Self {
         match refusal.step {
-            // The only step that is ours: keeping the component.
+            // The only steps that are ours: keeping the component and its version.
             "store" => return Self::internal(refusal.into()),
+            "room" => {
+                let mut error = Self::no_room();
+                error.source = Some(refusal.into());
+                return error;
+            }
             "version" => return Self::version_not_found(refusal.reason),
             "bundled" | "in-use" | "shadow" => {
                 return Self::new(
@@ -545,5 +554,17 @@ impl OperationOutput for ApiError {
         _operation: &mut Operation,
     ) -> Vec<(Option<u16>, DocumentedResponse)> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_version_for_which_the_store_has_no_room_is_answered_with_507() {
+        let refusal = |step| plugin_host::Refusal { step, reason: "the disk is full".to_owned() };
+        assert_eq!(ApiError::from_plugin_host(refusal("room")).status, StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(ApiError::from_plugin_host(refusal("store")).status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

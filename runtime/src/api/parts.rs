@@ -12,7 +12,9 @@ use crate::alerts::backtest::{BacktestProgress, BacktestRefusal, BacktestReport,
 use crate::alerts::{AlertActions, AlertSignals, Notifier};
 use crate::domain::{AcceptRefusal, Catalog, Configuration, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
-use crate::plugin_host::{self, ComponentCheck, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry};
+use crate::plugin_host::{
+    self, ComponentCheck, Evaluator, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry,
+};
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
 
@@ -34,6 +36,8 @@ pub struct Parts {
     pub control: ControlStore,
     pub results: ResultStore,
     pub recordings: Recordings,
+    /// For templates that are tried.
+    pub evaluator: Evaluator,
 }
 
 /// The configuration files.

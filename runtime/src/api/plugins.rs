@@ -31,7 +31,7 @@ use super::moment::rfc3339;
 use super::page::{Page, PageQuery};
 use super::state::ApiState;
 use crate::domain::{PluginKind, Want};
-use crate::plugin_host::{PluginEntry, ShadowEntry};
+use crate::plugin_host::{PluginEntry, RolledBack, ShadowEntry};
 use health::HealthBody;
 
 pub(super) use pull::{pull, pull_docs};
@@ -68,6 +68,29 @@ pub(super) struct PluginBody {
     health: HealthBody,
     /// The candidate that runs beside it, null without one.
     shadow: Option<CandidateBody>,
+    /// The version before, if the program went back to this one by itself because all first runs of that one broke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rolled_back: Option<RolledBackBody>,
+    /// What is odd about an installation that went well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+/// A version that the program rolled back by itself.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RolledBackBody {
+    version: String,
+    /// sha256 of the component, in hex.
+    digest: String,
+    /// RFC 3339.
+    since: String,
+    reason: String,
+}
+
+impl From<RolledBack> for RolledBackBody {
+    fn from(RolledBack { version, digest, since_ms, reason }: RolledBack) -> Self {
+        Self { version, digest, since: rfc3339(since_ms), reason }
+    }
 }
 
 /// A candidate version that runs beside the active one.
@@ -111,6 +134,8 @@ impl From<PluginEntry> for PluginBody {
             info,
             health,
             shadow,
+            rolled_back,
+            warning,
         } = entry;
         let info = Arc::unwrap_or_clone(info);
         Self {
@@ -129,6 +154,8 @@ impl From<PluginEntry> for PluginBody {
             settings_schema: info.settings_schema,
             health: health.into(),
             shadow: shadow.map(CandidateBody::from),
+            rolled_back: rolled_back.map(RolledBackBody::from),
+            warning,
         }
     }
 }

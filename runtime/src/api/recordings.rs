@@ -39,7 +39,7 @@ pub(super) struct RecordingBody {
     /// Of the observation.
     status: Option<Status>,
     outcome: RunOutcome,
-    /// Why the run did not end well.
+    /// Why the run did not end well, or what the observation says is wrong.
     error: Option<String>,
     duration_us: u64,
     host_calls: u32,
@@ -65,7 +65,7 @@ impl From<RecordingEntry> for RecordingBody {
             channel: run.subject.channel,
             status: run.status,
             outcome: run.outcome,
-            error: run.error,
+            error: run.error.or(run.message),
             duration_us: run.cost.duration_us,
             host_calls: run.cost.host_calls,
             truncated: run.truncated,

@@ -298,6 +298,10 @@ impl PluginDirectory for WithCandidate<'_> {
         names
     }
 
+    fn evaluator(&self) -> &plugin_host::Evaluator {
+        self.host.evaluator()
+    }
+
     fn check_settings<'a>(
         &'a self,
         kind: PluginKind,

@@ -9,6 +9,7 @@ use crate::api::parts::Program;
 use crate::api::{new_token, token_hash};
 use crate::domain::{CurrentStatus, now_ms};
 use crate::monitoring::StatusBoard;
+use crate::plugin_host::PluginHost;
 use crate::registry::Registry;
 use crate::store::control::{TokenDraft, TokenOrigin};
 use crate::store::{ControlError, ControlStore, ResultStore};
@@ -18,6 +19,7 @@ use super::reload::ConfigHandle;
 /// The program as its readiness and its metrics show it.
 pub(super) struct Face {
     pub(super) registry: Registry,
+    pub(super) plugins: PluginHost,
     pub(super) board: Arc<StatusBoard>,
     pub(super) results: ResultStore,
     pub(super) control: ControlStore,
@@ -50,6 +52,9 @@ impl Program for Face {
     fn metrics(&self) -> String {
         super::control_health::show(&self.control);
         super::recording::show(&self.results);
+        let memory = self.plugins.run_memory();
+        metrics::gauge!("extrack_runs_memory_bytes").set(memory.reserved_bytes as f64);
+        metrics::gauge!("extrack_runs_memory_limit_bytes").set(memory.limit_bytes as f64);
         let catalog = self.registry.catalog();
         metrics::gauge!("extrack_alert_rules_without_data").set(self.signals.standings().silent() as f64);
         metrics::gauge!("extrack_configuration_differs").set(self.configuration.warnings().len() as f64);

@@ -2,10 +2,11 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::{PluginChange, PluginRecord};
-use crate::plugin_host::{PluginHost, VersionLog};
-use crate::registry::plugin_policy_read;
+use crate::plugin_host::{NotKept, PluginHost, VersionLog, Withdrawer};
+use crate::registry::{Registry, plugin_policy_read};
 use crate::store::{ControlError, ControlStore};
 
 pub(super) struct ControlLog(pub(super) ControlStore);
@@ -16,8 +17,27 @@ impl VersionLog for ControlLog {
         async move { self.0.plugin_list(name.as_deref()).await.map_err(|error| error.to_string()) }.boxed()
     }
 
-    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), String>> {
-        async move { self.0.plugin_change(&change).await.map_err(|error| error.to_string()) }.boxed()
+    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>> {
+        let not_kept = |error: ControlError| match error.is_full() {
+            true => NotKept::NoRoom(error.to_string()),
+            false => NotKept::Failed(error.to_string()),
+        };
+        async move { self.0.plugin_change(&change).await.map_err(not_kept) }.boxed()
+    }
+}
+
+/// Versions that break from their first run on. Services are looked at again after each, as after every other change.
+pub(super) async fn roll_back(
+    mut withdrawer: Withdrawer,
+    registry: Registry,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            rolled_back = withdrawer.next() => if rolled_back.is_none() { return Ok(()) },
+        }
+        registry.recheck().await;
     }
 }
 

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::domain::{PluginInfo, PluginKind};
-use crate::plugin_host::{PluginHost, SettingsFault};
+use crate::plugin_host::{Evaluator, PluginHost, SettingsFault};
 use crate::registry::{Fault, PluginDirectory, ServiceStore, ServiceStoreError, StoredService};
 use crate::store::{ControlError, ControlStore};
 
@@ -19,6 +19,10 @@ impl PluginDirectory for PluginHost {
 
     fn names(&self, kind: PluginKind) -> Vec<String> {
         PluginHost::names(self, kind)
+    }
+
+    fn evaluator(&self) -> &Evaluator {
+        PluginHost::evaluator(self)
     }
 
     fn check_settings<'a>(

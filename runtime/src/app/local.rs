@@ -11,22 +11,27 @@ use super::network;
 use crate::alerts::history::{MAX_WHOLE, Reach, ServiceHistory};
 use crate::config::{self, Environment};
 use crate::domain::{History, Observation, PluginPolicy, UnixMillis};
-use crate::plugin_host::{ComponentCheck, LocalPlugin, LocalSetup};
+use crate::plugin_host::{Compiling, ComponentCheck, LocalPlugin, LocalSetup};
 
 /// Names the folder for compiled code; `EXTRACK_CACHE` in place of `extrack` in the user's cache folder.
 const CACHE: &str = "EXTRACK_CACHE";
 
 /// Loads a component. Variables of the process and of `.env` in the working folder may name a mail server, as for `serve`.
-pub async fn load_plugin(component: bytes::Bytes) -> Result<LocalPlugin> {
-    with_setup(async |setup| Ok(LocalPlugin::load(setup, component).await?)).await
+/// `progress` is called with the size of a component that has to be compiled first.
+pub async fn load_plugin(component: bytes::Bytes, progress: fn(usize)) -> Result<LocalPlugin> {
+    with_setup(progress, async |setup| Ok(LocalPlugin::load(setup, component).await?)).await
 }
 
 /// Whether a server with these policies would accept a component, as far as that can be said without one.
-pub async fn check_plugin(component: bytes::Bytes, policies: BTreeMap<String, PluginPolicy>) -> Result<ComponentCheck> {
-    with_setup(async |setup| Ok(LocalPlugin::check(setup, component, policies).await?)).await
+pub async fn check_plugin(
+    component: bytes::Bytes,
+    policies: BTreeMap<String, PluginPolicy>,
+    progress: fn(usize),
+) -> Result<ComponentCheck> {
+    with_setup(progress, async |setup| Ok(LocalPlugin::check(setup, component, policies).await?)).await
 }
 
-async fn with_setup<T>(work: impl AsyncFnOnce(LocalSetup) -> Result<T>) -> Result<T> {
+async fn with_setup<T>(progress: fn(usize), work: impl AsyncFnOnce(LocalSetup) -> Result<T>) -> Result<T> {
     let environment = Environment::read(Path::new("."));
     let (settings, faults) = config::program_settings(&environment);
     for fault in &faults {
@@ -34,7 +39,8 @@ async fn with_setup<T>(work: impl AsyncFnOnce(LocalSetup) -> Result<T>) -> Resul
     }
     let scratch = tempfile::tempdir().context("making a temporary folder")?;
     let folder = cache_folder().unwrap_or_else(|| scratch.path().to_owned());
-    work(LocalSetup { folder, net: network(&settings)?, has_mail: settings.smtp.is_some() }).await
+    let (net, has_mail, compiling) = (network(&settings)?, settings.smtp.is_some(), Compiling::in_child(false)?);
+    work(LocalSetup { folder, net, has_mail, compiling, progress }).await
 }
 
 /// A service's history as the alert engine would hand it to a rule that looks back this far, and the moment of the evaluation:
@@ -54,7 +60,18 @@ pub fn history_of(
     (Arc::new(history), now_ms)
 }
 
-fn cache_folder() -> Option<PathBuf> {
+/// Links the cache of compiled code into a host's folder, which is otherwise its own; without it everything is compiled anew.
+pub(super) fn keep_compiled(folder: &Path) {
+    let Some(compiled) = cache_folder().map(|cache| cache.join("compiled")) else { return };
+    let linked = std::fs::create_dir_all(&compiled)
+        .and_then(|()| std::os::unix::fs::symlink(&compiled, folder.join("compiled")));
+    if let Err(error) = linked {
+        tracing::debug!(%error, "compiled code is not kept");
+    }
+}
+
+/// Folder for what the command line keeps from call to call; none where the user has none that can be written.
+pub fn cache_folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let users = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     let folder = variable(CACHE).or_else(|| Some(users()?.join("extrack")))?;

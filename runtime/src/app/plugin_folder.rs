@@ -118,6 +118,13 @@ impl PluginFolder {
         if at_start && self.was_active(&hex::encode(digest)).await {
             return false;
         }
+        if let Ok(Some(reason)) = self.host.withdrawn(&hex::encode(digest)).await {
+            tracing::warn!(
+                file = %file.display(), reason,
+                "a version that was rolled back by itself is not installed again from the folder; `extrack plugin install` does so"
+            );
+            return false;
+        }
         let installed = self.host.install_signed(None, bytes.into(), signature, "plugin folder").await;
         match &installed {
             Ok(entry) => tracing::info!(

@@ -83,7 +83,7 @@ impl PluginSources {
 
     async fn pull_all(&mut self, host: &PluginHost, wanted: Vec<(String, String)>) -> bool {
         let pulls = wanted.into_iter().map(|(name, source)| async move {
-            let answer = host.pull(&source, Some(&name), BY).await;
+            let answer = host.pull_source(&source, &name, BY).await;
             (name, source, answer)
         });
         let mut pulls = stream::iter(pulls).buffer_unordered(AT_ONCE);
@@ -94,8 +94,8 @@ impl PluginSources {
                     tracing::info!(
                         plugin = name,
                         source,
-                        version = entry.version,
-                        digest = entry.digest,
+                        version = entry.as_ref().map(|entry| entry.version.as_str()),
+                        digest = entry.as_ref().map(|entry| entry.digest.as_str()),
                         "a plugin is as its source says"
                     );
                     self.pulled.insert(name, source);

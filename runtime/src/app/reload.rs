@@ -4,6 +4,7 @@
 mod accept;
 mod basis;
 mod staged;
+mod start;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use crate::store::ControlStore;
 
 pub(super) use accept::ConfigHandle;
 use accept::{AcceptRequest, REQUESTS_QUEUED};
-pub(super) use basis::{Basis, start_with};
+pub(super) use basis::Basis;
 use staged::StagedDirectory;
+pub(super) use start::{StartConfiguration, start_with};
 
 /// Actor of what the files say, in the store.
 const FILES: &str = "files";

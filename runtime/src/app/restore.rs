@@ -54,6 +54,9 @@ async fn read(
     catalog: &Catalog,
     last: &mut HashMap<String, Option<Arc<Observation>>>,
 ) -> Result<()> {
+    if !results.past_whole().await {
+        tracing::warn!("what was spooled before the stop can't be committed yet; the board begins without it");
+    }
     let Some(newest_ms) = results.observation_newest_ms().await? else { return Ok(()) };
     let has_webhooks = catalog.services.values().any(|service| !service.webhooks.is_empty());
     let reports =

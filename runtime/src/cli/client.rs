@@ -18,11 +18,13 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// Between two bytes of an answer; a backtest says nothing for a while when it reads a long history.
 const READ_TIMEOUT: Duration = Duration::from_secs(600);
 
+const DEFAULT_SERVER: &str = "http://127.0.0.1:3000";
+
 /// Where the server is and who asks.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Server {
     /// Address of the server.
-    #[arg(long, env = "EXTRACK_SERVER", default_value = "http://127.0.0.1:3000", global = true)]
+    #[arg(long, env = "EXTRACK_SERVER", default_value = DEFAULT_SERVER, global = true)]
     server: String,
     /// Token; `EXTRACK_ADMIN_TOKEN` is used when this is not set.
     #[arg(long, env = "EXTRACK_TOKEN", hide_env_values = true, global = true)]
@@ -44,6 +46,8 @@ pub(super) struct NoAnswer {
 
 impl Server {
     pub(super) fn connect(&self) -> Result<Client> {
+        // A variable that is set to nothing counts as one that is not set.
+        let server = if self.server.is_empty() { DEFAULT_SERVER } else { with_scheme(&self.server)? };
         let token = self.token.clone().or_else(|| std::env::var("EXTRACK_ADMIN_TOKEN").ok());
         let http = reqwest::Client::builder()
             .user_agent(concat!("extrack/", env!("CARGO_PKG_VERSION")))
@@ -51,7 +55,14 @@ impl Server {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()?;
-        Ok(Client { base: self.server.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), http })
+        Ok(Client { base: server.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), http })
+    }
+}
+
+fn with_scheme(server: &str) -> Result<&str> {
+    match ["http://", "https://"].iter().any(|scheme| server.starts_with(scheme)) {
+        true => Ok(server),
+        false => bail!("`--server {server}` has no scheme; write `http://{server}`"),
     }
 }
 
@@ -233,5 +244,12 @@ mod tests {
         }
         assert_eq!(found, ["ab", "c", "", "d"]);
         assert_eq!(lines.waiting, b"e");
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_is_refused_with_the_form_that_is_understood() {
+        let error = with_scheme("localhost:3000").unwrap_err().to_string();
+        assert!(error.contains("write `http://localhost:3000`"), "{error}");
+        assert!(with_scheme("http://127.0.0.1:3000").is_ok() && with_scheme("https://extrack.example").is_ok());
     }
 }

@@ -20,6 +20,7 @@ mod run;
 mod shadow;
 mod test;
 mod units;
+mod upgrade;
 mod versions;
 
 use anyhow::Result;
@@ -30,6 +31,7 @@ use super::client::Server;
 #[derive(Debug, Subcommand)]
 pub(super) enum Plugin {
     New(new::New),
+    Upgrade(upgrade::Upgrade),
     Build(build::Build),
     Test(test::Test),
     Run(run::Run),
@@ -55,6 +57,7 @@ impl Plugin {
     pub(super) async fn run(self, server: &Server) -> Result<u8> {
         let done = match self {
             Plugin::New(command) => command.run().await,
+            Plugin::Upgrade(command) => command.run().await,
             Plugin::Build(command) => command.run().await,
             Plugin::Test(command) => command.run().await,
             Plugin::Run(command) => return command.run().await,

@@ -1,6 +1,6 @@
 //! One configuration file: its value, and where each key and value stands. Variables are replaced here, on the parsed tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use saphyr::Scalar;
@@ -122,13 +122,7 @@ impl Reader<'_> {
     /// `None` when it is wrong, which has been noted.
     fn value(&mut self, node: &Node, pointer: &str, key: Mark, depth: usize) -> Option<Value> {
         self.document.marks.insert(pointer.to_owned(), Marks { key, value: node.at });
-        self.aliased = self.aliased.saturating_add(usize::from(self.aliases > 0));
-        if self.aliased > MAX_ALIASED || depth > MAX_DEPTH {
-            // Told once: what comes after is cut off for the same reason.
-            if self.aliased != usize::MAX {
-                self.aliased = usize::MAX;
-                self.fault(pointer, "repeats too much by `*alias`, or nests it too deeply");
-            }
+        if !self.is_within_bounds(pointer, depth) {
             return None;
         }
         match &node.shape {
@@ -154,7 +148,21 @@ impl Reader<'_> {
 
     fn map(&mut self, pairs: &[(Arc<Node>, Arc<Node>)], pointer: &str, depth: usize) -> Map<String, Value> {
         let mut members = Map::new();
+        self.fill(pairs, pointer, depth, &mut members, &mut HashSet::new());
+        members
+    }
+
+    /// Reads the keys that are not taken by a mapping that wins over this one, and then those that this one takes over.
+    fn fill<'n>(
+        &mut self,
+        pairs: &'n [(Arc<Node>, Arc<Node>)],
+        pointer: &str,
+        depth: usize,
+        members: &mut Map<String, Value>,
+        taken: &mut HashSet<&'n str>,
+    ) {
         let mut seen: HashMap<&str, Mark> = HashMap::new();
+        let mut sources = Vec::new();
         for (key, value) in pairs {
             let Shape::Scalar(scalar) = &key.shape else {
                 self.fault_at(pointer, key.at, "a key has to be text");
@@ -162,24 +170,62 @@ impl Reader<'_> {
             };
             let name = scalar.text.as_str();
             let place = child(pointer, name);
-            if name == "<<" {
-                self.fault_at(
-                    &place,
-                    key.at,
-                    "merge keys are not part of YAML 1.2; repeat what is needed, or name it with `*alias` as a value",
-                );
-                continue;
-            }
             if let Some(first) = seen.insert(name, key.at) {
                 let message = format!("is given twice; the first time in line {}", first.line);
                 self.fault_at(&place, key.at, message);
-                continue;
-            }
-            if let Some(value) = self.value(value, &place, key.at, depth + 1) {
+            } else if scalar.is_merge_key() {
+                self.merge_sources(value, &place, &mut sources);
+            } else if !taken.contains(name)
+                && let Some(value) = self.value(value, &place, key.at, depth + 1)
+            {
                 members.insert(name.to_owned(), value);
             }
         }
-        members
+        taken.extend(seen.into_keys());
+        for source in sources {
+            self.aliases += 1;
+            if self.is_within_bounds(pointer, depth + 1) {
+                self.fill(source, pointer, depth + 1, members, taken);
+            }
+            self.aliases -= 1;
+        }
+    }
+
+    /// Counts one value more.
+    fn is_within_bounds(&mut self, pointer: &str, depth: usize) -> bool {
+        self.aliased = self.aliased.saturating_add(usize::from(self.aliases > 0));
+        if self.aliased <= MAX_ALIASED && depth <= MAX_DEPTH {
+            return true;
+        }
+        // Told once: what comes after is cut off for the same reason.
+        if self.aliased != usize::MAX {
+            self.aliased = usize::MAX;
+            self.fault(pointer, "repeats too much by `*alias`, or nests it too deeply");
+        }
+        false
+    }
+
+    /// What `<<` names: a mapping, or several, of which the earlier one wins.
+    fn merge_sources<'n>(&mut self, node: &'n Node, place: &str, sources: &mut Vec<&'n [(Arc<Node>, Arc<Node>)]>) {
+        let named = |node: &'n Node| match &node.shape {
+            Shape::Alias(named) => &**named,
+            _ => node,
+        };
+        let node_named = named(node);
+        let items: Vec<&Node> = match &node_named.shape {
+            Shape::List(items) => items.iter().map(|item| named(item)).collect(),
+            _ => vec![node_named],
+        };
+        for item in items {
+            match &item.shape {
+                Shape::Map(pairs) => sources.push(pairs),
+                _ => self.fault_at(
+                    place,
+                    node.at,
+                    "takes over keys, so it wants a mapping such as `*common`, or a list of them",
+                ),
+            }
+        }
     }
 
     fn scalar(&mut self, node: &Node, pointer: &str) -> Option<Value> {
@@ -250,10 +296,45 @@ mod tests {
             ("a: &x {b: 1}\nc: *x", json!({"a": {"b": 1}, "c": {"b": 1}})),
             ("1: a", json!({"1": "a"})),
             ("a: no", json!({"a": "no"})),
+            ("\u{feff}a: 1\r\nb: yes\r\nc: 监控\r\nd: '🚀'\r\n", json!({"a": 1, "b": "yes", "c": "监控", "d": "🚀"})),
         ] {
             let document = document(text);
             assert_eq!(document.value, wanted, "{text}");
             assert_eq!(told(&document), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn merge_keys_take_over_what_is_not_written() {
+        for (text, wanted) in [
+            ("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}", json!({"a": 1, "b": 3})),
+            ("x: &x {a: 1, b: 2}\ny: {b: 3, <<: *x}", json!({"a": 1, "b": 3})),
+            ("x: &x {a: 1}\nz: &z {a: 2, b: 2}\ny: {<<: [*x, *z], c: 3}", json!({"a": 1, "b": 2, "c": 3})),
+            ("x: &x {a: 1}\nz: &z {<<: *x, b: 2}\ny: {<<: *z}", json!({"a": 1, "b": 2})),
+            ("x: &x {a: {b: 1}}\ny: {<<: *x, a: {c: 1}}", json!({"a": {"c": 1}})),
+            ("y: {<<: {a: 1}}", json!({"a": 1})),
+            ("y: {\"<<\": {a: 1}}", json!({"<<": {"a": 1}})),
+        ] {
+            let document = document(text);
+            assert_eq!(told(&document), [""; 0], "{text}");
+            assert_eq!(document.value["y"], wanted, "{text}");
+        }
+        // A fault in what was taken over is told where it stands.
+        let document = document("x: &x\n  a: 1\ny:\n  <<: *x");
+        assert!(document.place(&Fault::new("/y/a", "m")).to_string().starts_with("f.yaml:2:6: y.a"));
+    }
+
+    #[test]
+    fn pairs_of_surrogates_are_one_character_as_in_json() {
+        for (text, wanted) in [
+            ("a: \"Shop \\ud83d\\ude80\"", json!({"a": "Shop 🚀"})),
+            ("a: \"\\ud83d\\ude80\"\nb: [\"\\uD83D\\uDE80!\", \"\\u00e9\"]", json!({"a": "🚀", "b": ["🚀!", "é"]})),
+            ("{\"a\": \"\\ud83d\\ude80\", \"b\": \"\\ud83d\\ude80\"}", json!({"a": "🚀", "b": "🚀"})),
+            ("a: '\\ud83d\\ude80'", json!({"a": "\\ud83d\\ude80"})),
+        ] {
+            let document = document(text);
+            assert_eq!(told(&document), [""; 0], "{text}");
+            assert_eq!(document.value, wanted, "{text}");
         }
     }
 
@@ -283,10 +364,13 @@ mod tests {
             ("a: 1\n---\nb: 2", "f.yaml:2:1: a second document begins here"),
             ("[a]: 1", "f.yaml:1:1: a key has to be text"),
             ("a: &x [*x]", "f.yaml:1:8: an alias can't stand inside what it names"),
+            ("a:\n\tb: 1", "f.yaml:2:"),
             ("a: .inf", "f.yaml:1:4: a: is not a value of its kind"),
             ("a: !!int x", "f.yaml:1:4: a: is not a value of its kind"),
             ("a: *x", "f.yaml:1:4: is not valid YAML"),
-            ("b:\n  <<: {a: 1}", "f.yaml:2:3: b[\"<<\"]: merge keys are not part of YAML 1.2"),
+            ("b:\n  <<: 1", "f.yaml:2:7: b[\"<<\"]: takes over keys, so it wants a mapping"),
+            ("b:\n  <<: {a: 1}\n  <<: {c: 1}", "f.yaml:3:3: b[\"<<\"]: is given twice"),
+            ("a: \"x\"\nb: \"\\ud83d\"", "f.yaml:2:4: is not valid YAML: `\\u` with half of a character; write both"),
         ] {
             let told = told(&document(text));
             assert!(told.len() == 1 && told[0].starts_with(wanted), "{text}: {told:?}");
@@ -302,6 +386,12 @@ mod tests {
         for level in 1..12 {
             let previous = level - 1;
             bomb += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{previous}"); 10].join(", "));
+        }
+        assert!(told(&document(&bomb))[0].contains("repeats too much"));
+        let mut bomb = "a0: &a0 {x: 1}\n".to_owned();
+        for level in 1..32 {
+            let previous = level - 1;
+            bomb += &format!("a{level}: &a{level} {{<<: [{}]}}\n", vec![format!("*a{previous}"); 10].join(", "));
         }
         assert!(told(&document(&bomb))[0].contains("repeats too much"));
     }

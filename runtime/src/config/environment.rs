@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::env_file::{Entry, EnvFile};
 use super::fault::PlacedFault;
 
 /// Where a variable of the process comes from, in faults.
@@ -16,6 +17,7 @@ const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 pub struct Environment {
     variables: BTreeMap<String, Variable>,
     pub(super) faults: Vec<PlacedFault>,
+    pub(super) warnings: Vec<PlacedFault>,
 }
 
 #[derive(Clone)]
@@ -38,7 +40,7 @@ impl Environment {
             let value = value.into_string().ok()?;
             Some((name.into_string().ok()?, Variable { value, source: PROCESS.to_owned() }))
         });
-        let mut environment = Self { variables: process.collect(), faults: Vec::new() };
+        let mut environment = Self { variables: process.collect(), ..Self::default() };
         for path in env_files(config_dir) {
             environment.add_file(&path);
         }
@@ -50,7 +52,7 @@ impl Environment {
         let variables = variables
             .into_iter()
             .map(|(name, value)| (name.into(), Variable { value: value.into(), source: PROCESS.to_owned() }));
-        Self { variables: variables.collect(), faults: Vec::new() }
+        Self { variables: variables.collect(), ..Self::default() }
     }
 
     /// Fails when it is in a file that can't be read.
@@ -87,23 +89,12 @@ impl Environment {
             Ok(None) => return,
             Err(reason) => return self.faults.push(fault(None, reason)),
         };
-        let text = text.trim_start_matches('\u{feff}');
-        for entry in dotenvy::from_read_iter(text.as_bytes()) {
-            match entry {
-                Ok((name, value)) => {
-                    self.variables.entry(name).or_insert_with(|| Variable { value, source: source.clone() });
-                }
-                // The line itself is not repeated: it may be a secret.
-                Err(dotenvy::Error::LineParse(found, _)) => {
-                    let message = "is not `NAME=value`; put a value with spaces or `#` in quotes";
-                    self.faults.push(fault(line_of(text, &found), message.to_owned()));
-                }
-                Err(_) => {
-                    self.faults.push(fault(None, "can't be read".to_owned()));
-                    break;
-                }
-            }
+        let file = EnvFile::parse(&text);
+        for Entry { name, value, .. } in file.entries {
+            self.variables.entry(name).or_insert_with(|| Variable { value, source: source.clone() });
         }
+        self.faults.extend(file.faults.into_iter().map(|(line, message)| fault(Some(line), message)));
+        self.warnings.extend(file.warnings.into_iter().map(|(line, message)| fault(Some(line), message)));
     }
 }
 
@@ -114,12 +105,6 @@ pub(super) fn env_files(config_dir: &Path) -> Vec<PathBuf> {
     let is_working =
         |path: &PathBuf| path.canonicalize().ok().is_some_and(|path| working.canonicalize().ok() == Some(path));
     beside.filter(|path| !is_working(path)).into_iter().chain([working.clone()]).collect()
-}
-
-fn line_of(text: &str, found: &str) -> Option<u32> {
-    let first = found.lines().next()?.trim_end();
-    let index = text.lines().position(|line| line.trim_end() == first)?;
-    u32::try_from(index + 1).ok()
 }
 
 /// Without the line break that editors put at the end.
@@ -178,6 +163,23 @@ mod tests {
         let told: Vec<String> = environment.faults.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 1);
         assert!(told[0].contains(".env:2: is not `NAME=value`") && !told[0].contains("s3cret"), "{told:?}");
+    }
+
+    #[test]
+    fn a_secret_in_the_file_reaches_its_reader_whole() {
+        let env = "EXTRACK_TEST_K1=Tr0ub4dor$3x\nEXTRACK_TEST_K2=p$$word12\nEXTRACK_TEST_K4=\"pa$word12\"\n";
+        let (_folder, environment) = in_folder(env);
+        for (name, wanted) in [("K1", "Tr0ub4dor$3x"), ("K2", "p$$word12"), ("K4", "pa$word12")] {
+            assert_eq!(environment.get(&format!("EXTRACK_TEST_{name}")), Ok(Some(wanted.to_owned())));
+        }
+        assert_eq!(environment.faults.len(), 0);
+    }
+
+    #[test]
+    fn a_variable_given_twice_is_a_fault_that_names_both_lines() {
+        let (_folder, environment) = in_folder("EXTRACK_TEST_A=1\nEXTRACK_TEST_B=2\nEXTRACK_TEST_A=3\n");
+        let text = environment.faults[0].to_string();
+        assert!(text.contains(".env:3: `EXTRACK_TEST_A` is given twice; the first time in line 1"), "{text}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::document::MAX_FILE_BYTES;
 use super::environment::read_limited;
 
 /// What is read in a configuration folder.
-pub(super) const NAMES: [&str; 3] = [super::SERVICES, super::ALERTS, super::PLUGINS];
+pub const NAMES: [&str; 3] = [super::SERVICES, super::ALERTS, super::PLUGINS];
 
 /// Texts by file name; a file that is not there has none. They may hold secrets, and print as their names.
 #[derive(Clone, Default)]

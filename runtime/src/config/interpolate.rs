@@ -1,6 +1,10 @@
 //! `${NAME}` and `${NAME:-default}` in one text; `$${` stands for `${`. Works on values that are already parsed, so what a
 //! variable holds can never become YAML.
 
+use serde_json::Value;
+
+use super::Environment;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InterpolationFault {
     #[error(
@@ -14,6 +18,24 @@ pub(super) enum InterpolationFault {
     /// The variable names a file that can't be read.
     #[error("{0}")]
     Unreadable(String),
+}
+
+impl Environment {
+    /// Replaces the variables in every text of a JSON value.
+    pub fn expand_in(&self, value: &mut Value) -> Result<(), String> {
+        match value {
+            Value::String(text) => {
+                let replaced = interpolate(text, |name| self.get(name)).map_err(|fault| fault.to_string())?;
+                if let Some(replaced) = replaced {
+                    *text = replaced;
+                }
+            }
+            Value::Array(items) => items.iter_mut().try_for_each(|item| self.expand_in(item))?,
+            Value::Object(fields) => fields.values_mut().try_for_each(|field| self.expand_in(field))?,
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// `None` when there was nothing to replace.

@@ -2,6 +2,7 @@
 
 mod retention;
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,17 +41,25 @@ pub struct Settings {
     pub spool_bytes: u64,
     /// `EXTRACK_PROBES_IN_FLIGHT` (2000): the most checks under way at once, which the limit grows to while the machine has room.
     pub probes_in_flight: usize,
+    /// `EXTRACK_RUNS_MEMORY_MB` (a quarter of the machine's, at least 256): memory of all plugin runs together, MiB.
+    pub runs_memory_bytes: Option<u64>,
     /// `EXTRACK_PROBES_PER_HOST` (16): checks under way at once against one host and port.
     pub probes_per_host: usize,
     /// `EXTRACK_OFFLINE_TARGETS` (none): `host:port`, with commas between them. When none of them can be reached, the monitor
     /// itself is offline.
     pub offline_targets: Vec<(String, u16)>,
+    /// `EXTRACK_NAMESERVERS` (those of `/etc/resolv.conf`): addresses of name servers, with or without a port, with commas between
+    /// them.
+    pub nameservers: Vec<SocketAddr>,
     /// `EXTRACK_CONTROL_BALLAST` (MiB, 16; 0: none): room on the disk of the control store that is kept for alerts.
     pub control_ballast_mebibytes: u64,
 }
 
 /// More say nothing more, and each of them gets a connection every few seconds while the monitor is offline.
 const MAX_OFFLINE_TARGETS: usize = 16;
+
+/// As many as are asked.
+const MAX_NAMESERVERS: usize = 3;
 
 const PROBES_IN_FLIGHT: usize = Budget::MAX_PROBES as usize;
 const PROBES_PER_HOST: usize = 16;
@@ -77,6 +86,8 @@ pub struct SmtpSettings {
     pub password: Option<SecretString>,
     /// `SMTP_FROM`; else the user name if it is an address, else `extrack@localhost`.
     pub from: String,
+    /// `SMTP_HELLO`: this machine's name for the server. Default: its full name, else the domain of `from`, else its address.
+    pub hello: Option<String>,
     /// `SMTP_TLS`: `starttls`, `implicit`, `opportunistic` or `none`. Default: `implicit` for port 465, `opportunistic`
     /// for port 25, else `starttls`.
     pub tls: SmtpTls,
@@ -87,7 +98,7 @@ pub enum SmtpTls {
     /// STARTTLS, or no mail.
     Starttls,
     Implicit,
-    /// STARTTLS if the server offers it.
+    /// STARTTLS if the server offers it, with any certificate where there is no password.
     Opportunistic,
     None,
 }
@@ -114,7 +125,7 @@ pub(super) struct SettingsReader<'a> {
 
 impl<'a> SettingsReader<'a> {
     pub(super) fn new(environment: &'a Environment) -> Self {
-        Self { environment, faults: environment.faults.clone(), warnings: Vec::new() }
+        Self { environment, faults: environment.faults.clone(), warnings: environment.warnings.clone() }
     }
 
     /// With a default in place of each value that is wrong, so that the rest can be checked too.
@@ -137,8 +148,10 @@ impl<'a> SettingsReader<'a> {
             spool_folder: self.text("EXTRACK_SPOOL").map(PathBuf::from),
             spool_bytes: self.spool_mb() << 20,
             probes_in_flight: self.count("EXTRACK_PROBES_IN_FLIGHT", PROBES_IN_FLIGHT, PROBES_IN_FLIGHT),
+            runs_memory_bytes: self.runs_memory_bytes(),
             probes_per_host: self.count("EXTRACK_PROBES_PER_HOST", 1_000, PROBES_PER_HOST),
             offline_targets: self.offline_targets(),
+            nameservers: self.nameservers(),
             control_ballast_mebibytes: self.control_ballast_mebibytes(),
         }
     }
@@ -172,6 +185,16 @@ impl<'a> SettingsReader<'a> {
         let from = self.parsed("SMTP_FROM", |text| {
             if text.contains('@') { Ok(text.to_owned()) } else { Err("must be an e-mail address".to_owned()) }
         });
+        let hello = self.parsed("SMTP_HELLO", |text| {
+            let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte));
+            match is_name && text.len() <= 255 {
+                true => Ok(text.to_owned()),
+                false => {
+                    Err("must be a host name such as `monitor.example.com`, or an address such as `[192.0.2.7]`"
+                        .to_owned())
+                }
+            }
+        });
         let (username, password) = (self.text("SMTP_USERNAME"), self.text("SMTP_PASSWORD"));
         if username.is_some() != password.is_some() {
             let name = if username.is_some() { "SMTP_USERNAME" } else { "SMTP_PASSWORD" };
@@ -189,12 +212,12 @@ impl<'a> SettingsReader<'a> {
             25 => SmtpTls::Opportunistic,
             _ => SmtpTls::Starttls,
         });
-        if username.is_some() && matches!(tls, SmtpTls::None | SmtpTls::Opportunistic) {
-            self.warn("SMTP_PASSWORD", "may be sent unencrypted; set `SMTP_TLS=starttls` or `SMTP_TLS=implicit`");
+        if username.is_some() && tls == SmtpTls::None {
+            self.warn("SMTP_PASSWORD", "is sent unencrypted; set `SMTP_TLS=starttls` or `SMTP_TLS=implicit`");
         }
         let address = username.clone().filter(|name| name.contains('@'));
         let from = from.or(address).unwrap_or_else(|| "extrack@localhost".to_owned());
-        Some(SmtpSettings { host, port, username, password: password.map(SecretString::from), from, tls })
+        Some(SmtpSettings { host, port, username, password: password.map(SecretString::from), from, hello, tls })
     }
 
     fn encryption_key(&mut self) -> Option<SecretString> {
@@ -265,6 +288,26 @@ impl<'a> SettingsReader<'a> {
             targets.into_iter().map(offline_target).collect()
         });
         targets.unwrap_or_default()
+    }
+
+    /// Less than two of the smallest runs need stops everything.
+    fn runs_memory_bytes(&mut self) -> Option<u64> {
+        let mebibytes = self.parsed("EXTRACK_RUNS_MEMORY_MB", |text| match text.parse::<u64>() {
+            Ok(mebibytes @ 16..=1_048_576) => Ok(mebibytes),
+            _ => Err("must be a whole number of MiB between 16 and 1048576".to_owned()),
+        });
+        mebibytes.map(|mebibytes| mebibytes << 20)
+    }
+
+    fn nameservers(&mut self) -> Vec<SocketAddr> {
+        let servers = self.parsed("EXTRACK_NAMESERVERS", |text| {
+            let servers: Vec<&str> = text.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
+            if servers.len() > MAX_NAMESERVERS {
+                return Err(format!("must have at most {MAX_NAMESERVERS} servers"));
+            }
+            servers.into_iter().map(nameserver).collect()
+        });
+        servers.unwrap_or_default()
     }
 
     fn spool_mb(&mut self) -> u64 {
@@ -344,6 +387,18 @@ fn offline_target(text: &str) -> Result<(String, u16), String> {
     Ok((host.to_string(), port))
 }
 
+/// An IPv6 address without a port stands with brackets or without.
+fn nameserver(text: &str) -> Result<SocketAddr, String> {
+    const PORT: u16 = 53;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = text.parse::<SocketAddr>().ok().filter(|server| server.port() > 0);
+    with_port.or_else(|| Some(SocketAddr::new(bare.parse::<IpAddr>().ok()?, PORT))).ok_or_else(|| {
+        format!(
+            "`{text}` is not the address of a name server, such as `192.0.2.53`, `192.0.2.53:5353` or `[2001:db8::53]:53`"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
@@ -392,6 +447,7 @@ mod tests {
         assert_eq!(settings.defaults, Defaults::default());
         assert_eq!(settings.plugin_versions_kept, 10);
         assert_eq!((settings.probes_in_flight, settings.probes_per_host), (2_000, 16));
+        assert_eq!(settings.runs_memory_bytes, None);
         assert_eq!(settings.offline_targets, []);
         assert!(settings.smtp.is_none() && settings.encryption_key.is_none() && settings.admin_token.is_none());
     }
@@ -403,6 +459,11 @@ mod tests {
             ("HEALTH_CHECK_TIMEOUT", "0", "must be a whole number of milliseconds between 1 and 600000"),
             ("SMTP_PORT", "70000", "must be a port between 1 and 65535"),
             ("SMTP_HOST", "smtp://x", "must be a host name or an address; the port goes into `SMTP_PORT`"),
+            (
+                "SMTP_HELLO",
+                "my monitor",
+                "must be a host name such as `monitor.example.com`, or an address such as `[192.0.2.7]`",
+            ),
             ("SMTP_TLS", "yes", "must be one of `starttls`, `implicit`, `opportunistic`, `none`"),
             ("SMTP_USERNAME", "u", "`SMTP_USERNAME` and `SMTP_PASSWORD` belong together; set both or neither"),
             ("ENCRYPTION_KEY", "short", "must have at least 16 characters; `openssl rand -base64 32` makes a good one"),
@@ -411,6 +472,7 @@ mod tests {
             ("EXTRACK_ALERT_RETENTION", "0", "must be a whole number of days between 1 and 3650"),
             ("EXTRACK_MESSAGE_RETENTION", "90d", "must be a whole number of days between 1 and 3650"),
             ("EXTRACK_SPOOL_MB", "1GB", "must be a whole number of MiB between 1 and 1048576"),
+            ("EXTRACK_RUNS_MEMORY_MB", "1GB", "must be a whole number of MiB between 16 and 1048576"),
             ("EXTRACK_PROBES_IN_FLIGHT", "2001", "must be a whole number between 1 and 2000"),
             ("EXTRACK_PROBES_PER_HOST", "0", "must be a whole number between 1 and 1000"),
             (
@@ -418,6 +480,13 @@ mod tests {
                 "192.0.2.1:443, gateway",
                 "`gateway` is not `host:port`, such as `192.0.2.1:443` or `dns.example.net:53`",
             ),
+            (
+                "EXTRACK_NAMESERVERS",
+                "192.0.2.53, dns.example.net",
+                "`dns.example.net` is not the address of a name server, such as `192.0.2.53`, `192.0.2.53:5353` or \
+                 `[2001:db8::53]:53`",
+            ),
+            ("EXTRACK_NAMESERVERS", "1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4", "must have at most 3 servers"),
             ("EXTRACK_ADMIN_TOKEN", "a b", "must be printable ASCII without spaces, as it travels in a header"),
             (
                 "EXTRACK_ADMIN_TOKEN",
@@ -442,6 +511,21 @@ mod tests {
         assert_eq!(faults, [""; 0]);
         let targets = [("192.0.2.1", 443), ("dns.example.net", 53), ("[2001:db8::1]", 53)];
         assert_eq!(settings.offline_targets, targets.map(|(host, port)| (host.to_owned(), port)));
+    }
+
+    #[test]
+    fn name_servers_are_addresses_with_a_port_or_without() {
+        for (text, wanted) in [
+            ("192.0.2.53, 127.0.0.1:5353", &["192.0.2.53:53", "127.0.0.1:5353"][..]),
+            (
+                "2001:db8::53,[2001:db8::54],[2001:db8::55]:5353",
+                &["[2001:db8::53]:53", "[2001:db8::54]:53", "[2001:db8::55]:5353"],
+            ),
+        ] {
+            let (settings, faults, _) = read(&[("EXTRACK_NAMESERVERS", text)]);
+            assert_eq!(faults, [""; 0]);
+            assert_eq!(settings.nameservers.iter().map(ToString::to_string).collect::<Vec<_>>(), wanted);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::domain::{Catalog, Origin, Severity};
+use crate::domain::{Catalog, Origin, PrivateReach, Severity};
 use crate::registry::Registry;
 use crate::registry::testing::{FakePlugins, MemoryStore};
 
@@ -71,7 +71,11 @@ async fn the_seeds_files_load_as_they_stand() {
     assert_eq!((service.name.as_str(), service.kind.as_str()), ("Payment Gateway API", "REST"));
     assert_eq!(service.base_url, "https://api.payment-provider.com");
     assert_eq!(service.health_endpoint.as_deref(), Some("/health"));
-    assert!(service.allow_private && service.credentials.is_empty() && service.origin == Origin::File);
+    assert!(
+        service.private == PrivateReach::as_loaded()
+            && service.credentials.is_empty()
+            && service.origin == Origin::File
+    );
     let probe = &service.probes[0];
     assert_eq!((probe.name.as_str(), probe.plugin.as_str(), &probe.settings), ("http", "http", &json!({})));
     assert_eq!((probe.interval, probe.timeout), (Duration::from_secs(60), Duration::from_secs(5)));
@@ -175,8 +179,8 @@ extra: 1
             "config/services.yaml:2:5: services[0].baseUrl: is missing (URL, or `host:port` for what speaks no HTTP)",
             "config/services.yaml:3:5: services[0].baseURL: is not a known key; did you mean `baseUrl`?",
             "config/services.yaml:5:17: services[0].monitoring.interval: must be at least 1s",
-            "config/services.yaml:6:16: services[0].monitoring.timeout: `fast` is not a duration; write a number and a unit, \
-         as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "config/services.yaml:6:16: services[0].monitoring.timeout: `fast` is not a duration; write numbers and units, \
+         as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "config/services.yaml:7:7: services[0].monitoring.intervall: is not a known key; did you mean `interval`?",
             "config/services.yaml:9:14: services[1].baseUrl: `b.example` has no scheme; write `https://b.example`",
             "config/services.yaml:10:12: services[1].owner: must be text, not a list",
@@ -279,8 +283,8 @@ trusted: 1
         folder.told(&faults.faults),
         [
             "config/plugins.yaml:3:5: plugins.http.grant: is not a known key; did you mean `grants`?",
-            "config/plugins.yaml:4:25: plugins.http.budget.wallClock: `fast` is not a duration; write a number and a unit, as \
-         in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "config/plugins.yaml:4:25: plugins.http.budget.wallClock: `fast` is not a duration; write numbers and units, as \
+         in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "config/plugins.yaml:4:52: plugins.http.budget.concurrency: must be a whole number, not text",
             "config/plugins.yaml:4:66: plugins.http.budget.memory: `1TiB` is not a size; write a number of bytes, or a number \
          and a unit, as in `64KiB`, `8MiB` or `1GiB`",
@@ -351,4 +355,38 @@ async fn a_reload_with_faults_changes_nothing() {
     std::fs::write(folder.config().join(SERVICES), "services: [{name: B, baseUrl: https://b}]").unwrap();
     reload().await.unwrap();
     assert_eq!(registry.catalog().services.keys().collect::<Vec<_>>(), ["b"]);
+}
+
+#[tokio::test]
+async fn what_stands_at_the_top_for_its_anchor_is_taken_over_and_no_key_of_ours() {
+    let folder = Folder::with(
+        "x-common: &common {interval: 1h30m, timeout: 1000}\nservices:\n  - {name: A, baseUrl: 'https://a.example', \
+         monitoring: {<<: *common, timeout: 500}}\n",
+        "",
+    );
+    let loaded = folder.load(&[]).await.unwrap();
+    let catalog = catalog(loaded).await;
+    let probe = &catalog.services.values().next().unwrap().probes[0];
+    assert_eq!((probe.interval, probe.timeout), (Duration::from_secs(5_400), Duration::from_millis(500)));
+    // Deeper down it is a key like any other.
+    let folder = Folder::with("services:\n  - {name: A, baseUrl: 'https://a.example', x-y: 1}\n", "");
+    let faults = folder.load(&[]).await.unwrap_err();
+    assert!(folder.told(&faults.faults)[0].contains("services[0].x-y: is not a known key"), "{:?}", faults.faults);
+}
+
+#[tokio::test]
+async fn matchers_and_names_of_all_kinds_mean_what_they_say_or_are_faults() {
+    let alerts = |matcher: &str| {
+        format!(
+            "channels: {{a: {{channel: slack, webhook: 'https://hooks.example/a'}}}}\n\
+             route: {{receiver: a, routes: [{{match: '{matcher}'}}]}}\n"
+        )
+    };
+    let folder = Folder::with("", &alerts("{severity=\"critical\", service=\"shop-api\"}"));
+    let catalog = catalog(folder.load(&[]).await.unwrap()).await;
+    assert_eq!(catalog.route.as_ref().unwrap().routes[0].matchers.len(), 2);
+    let folder = Folder::with("", &alerts("severity==critical"));
+    let faults = folder.load(&[]).await.unwrap_err();
+    let told = folder.told(&faults.faults);
+    assert!(told[0].contains("route.routes[0].match: ") && told[0].contains("`severity=\"critical\"`"), "{told:?}");
 }

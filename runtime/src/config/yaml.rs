@@ -1,11 +1,14 @@
 //! YAML into a tree that remembers where everything stands. Bounded: one document, a depth, a number of nodes; anchors are
 //! shared, not copied.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use saphyr::{Scalar, ScalarStyle, Tag};
-use saphyr_parser::{Event, Marker, Parser, Span, StrInput};
+use saphyr_parser::{Event, Marker, Parser, ScanError, Span, StrInput};
+
+use super::surrogates;
 
 /// Deeper than any configuration, shallow enough for recursion.
 pub(super) const MAX_DEPTH: usize = 32;
@@ -49,14 +52,15 @@ pub(super) struct ScalarText {
 }
 
 impl ScalarText {
+    /// `<<`, which takes over the keys of another mapping.
+    pub(super) fn is_merge_key(&self) -> bool {
+        self.text == "<<" && self.style == ScalarStyle::Plain
+    }
+
     /// The type of an unquoted scalar follows from `text`, which may be the scalar's own or what it was replaced with.
     /// `None`: it does not fit its tag.
     pub(super) fn typed<'t>(&self, text: &'t str) -> Option<Scalar<'t>> {
-        Scalar::parse_from_cow_and_metadata(
-            text.into(),
-            self.style,
-            self.tag.clone().map(std::borrow::Cow::Owned).as_ref(),
-        )
+        Scalar::parse_from_cow_and_metadata(text.into(), self.style, self.tag.clone().map(Cow::Owned).as_ref())
     }
 }
 
@@ -72,15 +76,50 @@ impl SyntaxFault {
     }
 }
 
+/// Bytes read again in all because of surrogates: each quoted text that has some costs one reading.
+const MAX_BYTES_AGAIN: usize = 64 * 1024 * 1024;
+
 /// `None` for an empty document.
 pub(super) fn parse(text: &str) -> Result<Option<Arc<Node>>, SyntaxFault> {
+    let mut text = Cow::Borrowed(text);
+    let mut left = MAX_BYTES_AGAIN;
+    loop {
+        let error = match parse_once(&text) {
+            Err(Trouble::Escape(error)) => error,
+            Err(Trouble::Fault(fault)) => return Err(fault),
+            Ok(root) => return Ok(root),
+        };
+        let joined = surrogates::joined(&text, error.marker().index());
+        let Some((joined, rest)) = joined.and_then(|joined| Some((joined, left.checked_sub(text.len())?))) else {
+            let message = "is not valid YAML: `\\u` with half of a character; write both halves (`\\ud83d\\ude80`), or the \
+                           character itself";
+            return Err(SyntaxFault::new(Mark::of(error.marker()), message));
+        };
+        (text, left) = (Cow::Owned(joined), rest);
+    }
+}
+
+enum Trouble {
+    /// Of a character that needs two.
+    Escape(ScanError),
+    Fault(SyntaxFault),
+}
+
+fn parse_once(text: &str) -> Result<Option<Arc<Node>>, Trouble> {
     let mut builder = Builder::default();
     let mut parser = Parser::new(StrInput::new(text));
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| {
-            SyntaxFault::new(Mark::of(error.marker()), format!("is not valid YAML: {}", error.info()))
-        })?;
-        builder.take(event, span)?;
+        let (event, span) = match event {
+            Ok(event) => event,
+            Err(error) if error.info().contains("invalid Unicode character escape code") => {
+                return Err(Trouble::Escape(error));
+            }
+            Err(error) => {
+                let message = format!("is not valid YAML: {}", error.info());
+                return Err(Trouble::Fault(SyntaxFault::new(Mark::of(error.marker()), message)));
+            }
+        };
+        builder.take(event, span).map_err(Trouble::Fault)?;
     }
     Ok(builder.root)
 }
@@ -118,7 +157,7 @@ impl Builder {
             Event::MappingStart(anchor, _) => self.open(at, anchor, true)?,
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Scalar(text, style, anchor, tag) => {
-                let tag = tag.map(std::borrow::Cow::into_owned);
+                let tag = tag.map(Cow::into_owned);
                 let scalar = ScalarText { text: text.into_owned(), style, tag };
                 self.add(Arc::new(Node { at, shape: Shape::Scalar(scalar) }), anchor);
             }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ChannelOptions, Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, Recurrence, Route, Severity,
+    ChannelOptions, Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, PrivateReach, Recurrence, Route,
+    Severity,
 };
 
 /// Who owns a service: what comes from files can't be changed over the API.
@@ -38,8 +39,10 @@ pub struct Service {
     pub owner: Option<String>,
     pub description: Option<String>,
     pub origin: Origin,
-    /// Loopback and private addresses may be reached.
-    pub allow_private: bool,
+    /// Further hosts that its probes may reach, `name` or `name:port`; a name without a port is reached at the usual ports and
+    /// at the base URL's.
+    pub hosts: Vec<String>,
+    pub private: PrivateReach,
     pub credentials: Vec<Credential>,
     pub probes: Vec<Probe>,
     pub webhooks: Vec<Webhook>,
@@ -54,7 +57,7 @@ pub struct Credential {
     /// `default` for the service's `authentication`.
     pub name: String,
     pub kind: CredentialKind,
-    /// Where it goes beside the service's own host: `name` or `name:port`, in lower case.
+    /// Where it goes beside the service's own origin: `name` or `name:port`, in lower case.
     pub hosts: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
 //! What keeps an alert quiet while it fires: silences, maintenance windows, inhibition, dependencies. Checks go on all the same,
 //! and the end of an alert that people were told of always reaches them.
 
+mod cron_ranges;
 mod dependency;
 mod inhibition;
 mod maintenance;

@@ -22,6 +22,8 @@ pub struct Grants {
     pub credentials: Option<Vec<String>>,
     /// HTTP methods, in upper case. Default: all.
     pub methods: Option<Vec<String>>,
+    /// Whom it may write mail to and as, beside the addresses in its settings: a domain, an address, or `*`.
+    pub mail: Vec<String>,
     /// Default: what its kind is offered.
     pub capabilities: Option<Vec<Capability>>,
 }
@@ -74,11 +76,11 @@ pub struct BudgetChanges {
 pub struct Budget {
     /// From its turn to its end, waiting included. None: the probe's own timeout, 2 s for a rule, 30 s for a notifier, 10 s for a webhook.
     pub wall_clock: Option<Duration>,
-    /// A thousand times what a bundled plugin takes.
+    /// CPU time of the guest, and of the host for it; waiting costs none. A thousand times what a bundled plugin takes.
     pub cpu: Duration,
     /// Linear memory of the whole component.
     pub memory_bytes: u64,
-    /// A flood of log lines ends here.
+    /// Calls of functions of the host; lines of the log are not counted among them.
     pub host_calls: u32,
     /// Requests with their headers and bodies, writes to connections, mail.
     pub bytes_out: u64,

@@ -14,6 +14,14 @@ pub struct PluginVersion {
     pub installed_by: String,
     /// Its component is still there.
     pub is_kept: bool,
+    /// The program rolled it back by itself, and nobody has activated it since.
+    pub withdrawn: Option<Withdrawn>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    pub ts_ms: UnixMillis,
+    pub reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,10 +96,16 @@ pub enum PluginStep {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActivationReason {
     Install,
     Rollback,
+    /// The version before, which gives way, broke in all its first runs.
+    Withdraw {
+        /// Of the version that gives way.
+        version: String,
+        reason: String,
+    },
     Promote,
     /// An installed version was removed, the one of the program takes its place.
     Remove,
@@ -102,7 +116,9 @@ impl PluginStep {
     pub fn as_str(&self) -> &'static str {
         match self {
             PluginStep::Activate { why: ActivationReason::Install, .. } => "install",
-            PluginStep::Activate { why: ActivationReason::Rollback, .. } => "rollback",
+            PluginStep::Activate { why: ActivationReason::Rollback | ActivationReason::Withdraw { .. }, .. } => {
+                "rollback"
+            }
             PluginStep::Activate { why: ActivationReason::Promote, .. } => "promote",
             PluginStep::Activate { why: ActivationReason::Remove, .. } | PluginStep::Deactivate => "remove",
             PluginStep::Shadow { .. } => "shadow",

@@ -108,10 +108,11 @@ impl Route {
         }
     }
 
-    /// Its matchers; siblings with the same ones are told apart by a number.
+    /// Its matchers, whatever the order in which they were written; siblings with the same ones are told apart by a number.
     fn child_name(&self, index: usize) -> String {
         let matchers = |route: &Route| {
-            let matchers: Vec<String> = route.matchers.iter().map(Matcher::to_string).collect();
+            let mut matchers: Vec<String> = route.matchers.iter().map(Matcher::in_order).collect();
+            matchers.sort();
             format!("{{{}}}", matchers.join(","))
         };
         let name = matchers(&self.routes[index]);
@@ -245,6 +246,22 @@ mod tests {
         assert_ne!(by(GroupBy::Each).group_key(&labels), by(GroupBy::Each).group_key(&other));
         let odd = Labels::from([("service", "a\",alertname=\"b")]);
         assert_ne!(by(names(&["service"])).group_key(&odd), by(names(&["alertname", "service"])).group_key(&labels));
+    }
+
+    #[test]
+    fn a_group_keeps_its_key_when_matchers_or_their_names_are_put_in_another_order() {
+        let key = |texts: &[&str]| {
+            let child = Route { matchers: matchers(texts), ..Route::default() };
+            let tree = Route { channels: channels(&["default"]), routes: vec![child], ..Route::default() };
+            let labels = Labels::from([("severity", "critical"), ("service", "b")]);
+            let found = tree.destinations(&labels);
+            assert_ne!(found[0].path, "{}", "{texts:?}");
+            found[0].group_key(&labels)
+        };
+        assert_eq!(key(&["severity=critical", "service=~a|b|c"]), key(&["service=~c|b|a", "severity=critical"]));
+        assert_ne!(key(&["service=~a|b|c"]), key(&["service=~a|b|d"]));
+        // The order inside an expression that is more than names may matter.
+        assert_ne!(key(&["service=~(x|b)|a"]), key(&["service=~a|(x|b)"]));
     }
 
     #[test]

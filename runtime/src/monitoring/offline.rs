@@ -79,7 +79,7 @@ fn permission(target: &OfflineTarget) -> Option<Permission> {
     Some(Permission {
         hosts: vec![HostRule::new(&target.host, Some(target.port)).ok()?],
         public_hosts: Vec::new(),
-        allow_private: true,
+        allow_private: true.into(),
         private_remedy: Permission::OPEN_IN_FILES,
         subject: "the offline check".to_owned(),
         setting: "`EXTRACK_OFFLINE_TARGETS`".to_owned(),

@@ -175,7 +175,8 @@ impl Shared {
         let is_slow = previous
             .as_ref()
             .and_then(|run| run.failure.as_ref())
-            .is_some_and(|failure| failure.kind == ErrorKind::Timeout);
+            // A plugin that broke may do so at the end of its time, too.
+            .is_some_and(|failure| matches!(failure.kind, ErrorKind::Timeout | ErrorKind::Plugin));
         let host = self.host_slots(&service.base_url);
         let _host = tokio::time::timeout_at(patience, host.acquire_owned()).await.ok()?.ok()?;
         let _slot = self.in_flight.acquire(is_slow, patience).await?;

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::runner::{Monitoring, Shared};
 use crate::domain::{
-    Answer, Catalog, Event, Observation, ReceivedEvent, Reception, Report, Service, UnixMillis, WEBHOOK, Webhook,
-    WebhookRequest,
+    Answer, Catalog, Event, Observation, ReceivedEvent, Reception, Report, Service, Status, UnixMillis, WEBHOOK,
+    Webhook, WebhookRequest,
 };
 use crate::plugin_host::{self, WebhookCall};
 use seen::Seen;
@@ -147,30 +147,40 @@ impl Shared {
         }
         let Reception { run_id, plugin_version, events, answer } = reception;
         let total = events.len();
-        let fresh = seen.fresh(events);
+        let latest = self.board.latest(&service.slug, &webhook.name).map(|latest| latest.status);
+        let fresh = seen.fresh(events, latest);
         let accepted = Accepted { events: fresh.len(), repeated: total - fresh.len(), answer };
         if fresh.is_empty() {
             return Ok(accepted);
         }
-        let ids: Vec<String> = fresh.iter().filter_map(|event| event.id.clone()).collect();
+        let fresh_keys: Vec<(String, Option<Status>)> = fresh
+            .iter()
+            .filter_map(|event| Some((event.id.clone()?, event.report.as_ref().map(|report| report.status))))
+            .collect();
         let mut kept = Vec::new();
-        let mut reports = Vec::new();
+        let mut reported = Vec::new();
         for mut event in fresh {
             let report = event.report.take();
             let event = self.event(service, webhook, run_id, &plugin_version, event, received_ms);
-            if let Some(report) = report {
-                // Each observation is a run of its own, the first one that of the plugin.
-                let run_id = if reports.is_empty() { run_id } else { self.host.next_run_id() };
-                reports.push(self.judge(observation(&event, report, run_id)).await);
-            }
+            reported.extend(report.map(|report| (event.ts_ms, observation(&event, report, run_id))));
             kept.push(event);
+        }
+        // Of several verdicts in one delivery the latest is the one that stands, whatever their order in it.
+        reported.sort_by_key(|(ts_ms, _)| *ts_ms);
+        let mut reports = Vec::new();
+        for (_, mut observation) in reported {
+            // Each observation is a run of its own, the first one that of the plugin.
+            if !reports.is_empty() {
+                observation.run_id = self.host.next_run_id();
+            }
+            reports.push(self.judge(observation).await);
         }
         // Until the commit is certain, only the store can say what is kept: whoever gives up waiting leaves that behind.
         let mut known = std::mem::take(&mut *seen);
         let count = kept.len() as u64;
         self.results.event_append_durable(kept, reports).await.map_err(not_stored)?;
         metrics::counter!("extrack_events_total").increment(count);
-        known.remember(ids);
+        known.remember(fresh_keys);
         *seen = known;
         Ok(accepted)
     }

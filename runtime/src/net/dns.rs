@@ -1,27 +1,21 @@
-//! One DNS question to one server, over UDP and, where the answer does not fit, TCP. Only an answer with our random id,
-//! from the server asked, to the question asked counts.
+//! One DNS question, and its answer as the server gave it. The resolver asks by the same code.
 
-mod servers;
+mod ask;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use hickory_proto::op::{Message, Query};
+use hickory_proto::op::Query;
 use hickory_proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
-use self::servers::nameservers;
-use self::wire::{ask_tcp, ask_udp};
+pub(super) use self::ask::{ask, pace};
+pub(super) use self::wire::rcode_text;
+
 use super::Net;
 use super::connect::resolve;
 use super::failure::{NetError, NetFailure, Trace};
 use super::policy::{Permission, parse_host, split_port};
-
-/// Attempts per server; datagrams get lost.
-const ATTEMPTS: usize = 3;
-/// Time one attempt gets while others wait behind it.
-const ATTEMPT_SLICE: Duration = Duration::from_secs(2);
 
 const RECORD_TYPES: [RecordType; 10] = [
     RecordType::A,
@@ -38,11 +32,11 @@ const RECORD_TYPES: [RecordType; 10] = [
 
 #[derive(Debug, Clone)]
 pub struct DnsQuery {
-    /// For `PTR` an address will do.
+    /// Under the permission, unless a server is named. For `PTR` an address will do.
     pub name: String,
     /// `A`, `AAAA`, `CNAME`, `MX`, `NS`, `SOA`, `SRV`, `TXT`, `CAA`, `PTR`.
     pub record_type: String,
-    /// `host` or `host:port`, under the permission; none: the operator's or the system's servers, always allowed.
+    /// `host` or `host:port`, under the permission; none: the operator's or the system's servers.
     pub server: Option<String>,
     pub deadline: Instant,
 }
@@ -81,12 +75,17 @@ async fn query_traced(
 ) -> Result<DnsAnswer, NetError> {
     let question = question(&query.name, &query.record_type)?;
     let servers = match &query.server {
-        Some(server) => explicit_servers(trace, permission, server).await?,
-        None => nameservers(&net.inner.nameservers).await,
+        Some(server) => explicit_servers(net, trace, permission, server).await?,
+        None => {
+            permission.check_query(&query.name)?;
+            net.inner.resolver.servers()
+        }
     };
-    let (server, message) = ask(trace, &servers, &question).await?;
+    let listed = || servers.iter().map(|server| format!("`{server}`")).collect::<Vec<_>>().join(", ");
+    let asked = ask(&servers, &question, pace(trace.deadline));
+    let (server, message) = trace.until(|| format!("waiting for an answer from {}", listed()), asked).await?;
     Ok(DnsAnswer {
-        rcode: wire::rcode_text(message.metadata.response_code),
+        rcode: rcode_text(message.metadata.response_code),
         answers: message.answers.iter().map(wire::record).collect(),
         server,
         total_us: trace.total_us(),
@@ -109,6 +108,7 @@ fn question(name: &str, record_type: &str) -> Result<Query, NetError> {
 }
 
 async fn explicit_servers(
+    net: &Net,
     trace: &mut Trace,
     permission: &Permission,
     server: &str,
@@ -116,36 +116,7 @@ async fn explicit_servers(
     let (host, port) = split_port(server)?;
     let (host, port) = (parse_host(host)?, port.unwrap_or(53));
     permission.check_host(&host, port)?;
-    resolve(trace, permission, &host, port).await
-}
-
-/// Goes round the servers until one answers. A server that refuses the connection is not asked again.
-async fn ask(trace: &Trace, servers: &[SocketAddr], question: &Query) -> Result<(SocketAddr, Message), NetError> {
-    let mut refused: Vec<(SocketAddr, NetError)> = Vec::new();
-    for attempt in 0..ATTEMPTS {
-        for (index, &server) in servers.iter().enumerate() {
-            if refused.iter().any(|(known, _)| *known == server) {
-                continue;
-            }
-            let waiting = (ATTEMPTS - attempt) * servers.len() - index;
-            let left = trace.deadline.saturating_duration_since(Instant::now());
-            let slice = if waiting == 1 { left } else { (left / waiting as u32).min(ATTEMPT_SLICE) };
-            match tokio::time::timeout(slice, ask_udp(server, question)).await {
-                Err(_) => {}
-                Ok(Err(error)) => refused.push((server, error)),
-                Ok(Ok(message)) if message.metadata.truncation => {
-                    let doing = || format!("asking `{server}` by TCP");
-                    return Ok((server, trace.until(doing, ask_tcp(server, question)).await?));
-                }
-                Ok(Ok(message)) => return Ok((server, message)),
-            }
-        }
-    }
-    let asked = servers.iter().map(|server| format!("`{server}`")).collect::<Vec<_>>().join(", ");
-    match refused.pop() {
-        Some((_, error)) if refused.len() + 1 == servers.len() => Err(error),
-        _ => Err(trace.timed_out(&format!("waiting for an answer from {asked}"))),
-    }
+    resolve(net, trace, permission, &host, port).await
 }
 
 #[cfg(test)]

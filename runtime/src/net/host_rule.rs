@@ -71,6 +71,20 @@ impl HostRule {
         Some(Self { hosts, port: Some(url.port_or_known_default()?) })
     }
 
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The same hosts at this port alone.
+    pub fn at(&self, port: u16) -> Self {
+        Self { port: Some(port), ..self.clone() }
+    }
+
+    /// It is `*`, on some port or on all.
+    pub fn is_every_host(&self) -> bool {
+        self.hosts == Hosts::All
+    }
+
     /// It names one host, written out.
     pub fn is_exact(&self) -> bool {
         matches!(self.hosts, Hosts::One(_))
@@ -92,7 +106,7 @@ impl HostRule {
         Some(Self { hosts: hosts.clone(), port })
     }
 
-    pub(super) fn matches(&self, host: &Host, port: u16) -> bool {
+    pub fn matches(&self, host: &Host, port: u16) -> bool {
         self.port.is_none_or(|wanted| wanted == port) && self.matches_name(host)
     }
 
@@ -104,6 +118,11 @@ impl HostRule {
             (Hosts::Below(name), Host::Domain(host)) => is_below(host, name),
             (Hosts::Below(_), _) => false,
         }
+    }
+
+    /// It names one host, and this one lies below that.
+    pub(super) fn is_above(&self, host: &Host) -> bool {
+        matches!((&self.hosts, host), (Hosts::One(Host::Domain(name)), Host::Domain(host)) if is_below(host, name))
     }
 }
 

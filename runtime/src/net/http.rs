@@ -1,6 +1,7 @@
 //! One HTTP request over a connection of its own, with its phases measured. Redirects are answers, and bodies come as
-//! they are: compression is only asked for, and taken off, for those who want it.
+//! they are: compression is only asked for, and taken off, for those who want it, and so are charsets.
 
+mod charset;
 mod encoding;
 mod exchange;
 mod request;
@@ -8,15 +9,15 @@ mod request;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use url::Url;
 
 pub use self::request::is_connection_header;
 
-use self::exchange::{Exchange, FirstRead, hyper_error};
+use self::exchange::{Exchange, Watch, hyper_error};
 use super::Net;
 use super::certificate::Certificate;
 use super::connect::connect;
@@ -47,6 +48,9 @@ pub struct HttpRequest {
     pub own_max_body_bytes: Option<usize>,
     /// Ask for a compressed body, and answer with it decompressed. Either size over the cap is [`NetError::TooLarge`].
     pub decompress: bool,
+    /// Answer with a body that is UTF-8 and not compressed, whether or not the server was asked to compress it. The headers
+    /// stay as they came, and what stands in the way is in [`HttpResponse::unread`].
+    pub text: bool,
     /// Shown to a server that asks who we are.
     pub identity: Option<ClientIdentity>,
     /// The name asked for and checked by TLS, in place of the URL's host.
@@ -65,6 +69,7 @@ impl HttpRequest {
             max_body_bytes: None,
             own_max_body_bytes: None,
             decompress: false,
+            text: false,
             identity: None,
             server_name: None,
         }
@@ -76,11 +81,16 @@ pub struct HttpResponse {
     pub status: u16,
     /// `HTTP/1.1` or `HTTP/2`.
     pub version: &'static str,
-    /// Names in lower case; bytes that are not UTF-8 are replaced.
+    /// Names in lower case. Values that are not UTF-8 are read as Latin-1, and percent-encoded in `location`.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
     /// The body was longer than the cap; what is beyond it was not read.
     pub truncated: bool,
+    /// Why the body is not the text that was asked for: a coding or a charset that is not known.
+    pub unread: Option<String>,
+    /// The body had no length and ended with the TCP connection, without the `close_notify` of TLS: nothing proves that it is
+    /// whole.
+    pub is_end_unproven: bool,
     /// Bytes of the body as it came: fewer than those of `body` when that was decompressed.
     pub received_bytes: u64,
     pub phases: Phases,
@@ -109,42 +119,43 @@ async fn send_traced(
     let most = request.own_max_body_bytes.unwrap_or(net.inner.max_body_bytes);
     let cap = request.max_body_bytes.unwrap_or(usize::MAX).min(most);
 
-    let connected = connect(trace, permission, &host, port).await?;
+    let connected = connect(net, trace, permission, &host, port).await?;
     let peer = connected.peer;
-    let first_read = FirstRead::default();
+    let watch = Watch::default();
     let (mut exchange, certificate) = if url.scheme() == "https" {
         let how = Handshake {
             server_name: request.server_name.as_deref(),
             alpn: &[b"h2", b"http/1.1"],
             accept_any: request.insecure,
+            keeps_path: false,
             identity: request.identity.as_ref(),
         };
         let secured = net.inner.tls.handshake(trace, connected, &host, how).await?;
         let certificate = secured.leaf();
         let exchange = if secured.speaks_http2() {
-            trace
-                .until(|| format!("opening HTTP/2 with `{peer}`"), Exchange::http2(TokioIo::new(secured.stream)))
-                .await?
+            trace.until(|| format!("opening HTTP/2 with `{peer}`"), Exchange::http2(watch.over(secured.stream))).await?
         } else {
-            Exchange::http1(first_read.watch(secured.stream)).await?
+            Exchange::http1(watch.over(secured.stream)).await?
         };
         (exchange, certificate)
     } else {
-        (Exchange::http1(first_read.watch(connected.stream)).await?, None)
+        (Exchange::http1(watch.over(connected.stream)).await?, None)
     };
 
     let sent = Instant::now();
-    let message = head.into_request(exchange.is_http2(), request.body.unwrap_or_default())?;
+    let is_http2 = exchange.is_http2();
+    let message = head.into_request(is_http2, request.body.unwrap_or_default())?;
+    // Over HTTP/2 the first bytes are not the answer's; there the headers count as its first byte.
+    let first_read = || watch.first_read().filter(|_| !is_http2);
     let answer = trace.until(
-        || match first_read.get() {
+        || match first_read() {
             Some(_) => format!("reading the headers from `{peer}`"),
             None => format!("waiting for the first byte from `{peer}`"),
         },
         exchange.send(message),
     );
     let answer = answer.await;
-    // Over HTTP/2 the first bytes are not the answer's; there the headers count as its first byte.
-    let first_byte = first_read.get().or_else(|| answer.is_ok().then(Instant::now));
+    let first_byte = first_read().or_else(|| answer.is_ok().then(Instant::now));
     if let Some(moment) = first_byte {
         trace.note(Phase::FirstByte, moment.saturating_duration_since(sent));
     }
@@ -158,24 +169,28 @@ async fn send_traced(
 
     let mut headers = parts.headers;
     let received_bytes = body.len() as u64;
-    let coding = if request.decompress && !body.is_empty() { encoding::coding(&headers)? } else { None };
-    let body = match coding {
-        Some(_) if truncated => return Err(encoding::too_large(cap)),
-        Some(coding) => {
+    let is_end_unproven = watch.was_cut_off() && !has_an_end_of_its_own(&headers);
+    let mut read = Body { bytes: body, truncated, unread: None };
+    if request.decompress && !read.bytes.is_empty() {
+        let codings = encoding::codings(&headers)?;
+        if !codings.is_empty() {
+            read.decode(trace, &codings, cap).await?;
             encoding::strip(&mut headers);
-            coding.decode(&body, cap)?
         }
-        None => body,
-    };
+    }
+    // The body of a redirect is not for reading.
+    if request.text && !(parts.status.is_redirection() && headers.contains_key(LOCATION)) {
+        read.become_text(trace, &headers, cap).await?;
+    }
+    let Body { bytes: body, truncated, unread } = read;
     Ok(HttpResponse {
         status: parts.status.as_u16(),
         version: version_text(parts.version),
-        headers: headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect(),
+        headers: headers.iter().map(|(name, value)| (name.to_string(), header_text(name, value))).collect(),
         body,
         truncated,
+        unread,
+        is_end_unproven,
         received_bytes,
         phases: trace.phases,
         total_us: trace.total_us(),
@@ -183,6 +198,67 @@ async fn send_traced(
         certificate,
     })
 }
+
+/// A body on its way from the wire to the caller.
+struct Body {
+    bytes: Bytes,
+    truncated: bool,
+    unread: Option<String>,
+}
+
+impl Body {
+    async fn decode(&mut self, trace: &Trace, codings: &[encoding::Coding], cap: usize) -> Result<(), NetError> {
+        if self.truncated {
+            return Err(encoding::too_large(cap));
+        }
+        let decoded = encoding::decode(codings, self.bytes.clone(), cap);
+        self.bytes = trace.until(|| "decompressing the body".to_owned(), decoded).await?;
+        Ok(())
+    }
+
+    async fn become_text(&mut self, trace: &Trace, headers: &HeaderMap, cap: usize) -> Result<(), NetError> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        match encoding::codings(headers) {
+            Ok(codings) if codings.is_empty() => {}
+            Ok(codings) => self.decode(trace, &codings, cap).await?,
+            Err(unknown) => {
+                self.unread = Some(unknown.to_string());
+                return Ok(());
+            }
+        }
+        let content_type = headers.get(CONTENT_TYPE).map(|value| header_text(&CONTENT_TYPE, value));
+        match charset::to_utf8(content_type.as_deref(), self.bytes.clone()) {
+            Ok(text) => self.bytes = text,
+            Err(unknown) => self.unread = Some(unknown.to_string()),
+        }
+        // A character may take more bytes than it took before.
+        if self.bytes.len() > cap {
+            let end = (0..=cap).rev().find(|end| self.bytes[*end] & 0xc0 != 0x80).unwrap_or(0);
+            self.bytes.truncate(end);
+            self.truncated = true;
+        }
+        Ok(())
+    }
+}
+
+/// The body's end is said in the message, not by the end of the connection.
+fn has_an_end_of_its_own(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// The value as text. What is not UTF-8 is Latin-1, as HTTP had it at first; in an address its bytes stay what they are.
+fn header_text(name: &HeaderName, value: &HeaderValue) -> String {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        Err(_) if *name == LOCATION => percent_encoding::percent_encode(value.as_bytes(), &NOT_ASCII).to_string(),
+        Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+/// Bytes beyond ASCII are encoded in any set.
+const NOT_ASCII: percent_encoding::AsciiSet = percent_encoding::AsciiSet::EMPTY;
 
 fn parse_url(text: &str) -> Result<Url, NetError> {
     if text.len() > MAX_URL_BYTES {

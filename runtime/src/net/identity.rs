@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rustls::client::ResolvesClientCert;
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+use super::tls::provider;
 
 /// Certificates between ours and the root; more is a mistake.
 const MAX_CHAIN: usize = 16;
@@ -39,8 +40,7 @@ impl ClientIdentity {
         }
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|_| "there is no `BEGIN PRIVATE KEY` in the key, or it is encrypted".to_owned())?;
-        let provider: CryptoProvider = rustls::crypto::ring::default_provider();
-        let pair = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+        let pair = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => "the key does not belong to the certificate".to_owned(),
             error => format!("certificate and key can't be used: {error}"),
         })?;

@@ -1,6 +1,7 @@
 //! E-mail by the operator's SMTP server: the server's name under the policy, the conversation under the deadline.
 
 mod compose;
+mod hello;
 mod wire;
 
 use lettre::Message;
@@ -14,12 +15,13 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Host;
 
+pub use self::compose::mail_address;
 use self::wire::Wire;
 use super::connect::{Connected, connect};
 use super::failure::{NetError, Trace};
 use super::host_rule::HostRule;
 use super::policy::{Permission, parse_host};
-use super::tls::{Handshake, Roots, Tls};
+use super::tls::{Handshake, Roots};
 use super::{Net, NetSetupError};
 
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct SmtpSettings {
     pub password: Option<SecretString>,
     /// `ops@example.com` or `Operations <ops@example.com>`.
     pub from: String,
+    /// This machine's name for the server; none: one that servers take is looked for.
+    pub hello: Option<String>,
     pub tls: SmtpTls,
     /// The server may be on a loopback or private address.
     pub allow_private: bool,
@@ -39,7 +43,8 @@ pub struct SmtpSettings {
 pub enum SmtpTls {
     /// Begins in clear text, and goes on encrypted or not at all. Usual on port 587.
     Starttls,
-    /// Encrypted if the server offers it. A password is never sent in clear text.
+    /// Encrypted if the server offers it, whoever signed its certificate: without encryption it would be sent all the same. A
+    /// password is sent only where the certificate is proven.
     Opportunistic,
     /// Encrypted from the first byte. Usual on port 465.
     Implicit,
@@ -93,23 +98,26 @@ impl Mailer {
         let permission = Permission {
             hosts: vec![rule],
             public_hosts: Vec::new(),
-            allow_private: settings.allow_private,
+            allow_private: settings.allow_private.into(),
             private_remedy: Permission::OPEN_IN_FILES,
             subject: format!("the SMTP server `{}:{}`", settings.host, settings.port),
             setting: "`SMTP_HOST`".to_owned(),
         };
-        let starttls = parameters(&host, roots).map_err(|error| wrong(error.to_string()))?;
+        let takes_any = settings.tls == SmtpTls::Opportunistic && settings.password.is_none();
+        let starttls = parameters(&host, roots, takes_any).map_err(|error| wrong(error.to_string()))?;
         Ok(Self { host, settings, permission, starttls })
     }
 }
 
-/// The machine's roots for the client that upgrades by STARTTLS.
-fn parameters(host: &Host, roots: &Roots) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+/// The machine's roots for the client that upgrades by STARTTLS; `takes_any`: no certificate is refused.
+fn parameters(host: &Host, roots: &Roots, takes_any: bool) -> Result<TlsParameters, lettre::transport::smtp::Error> {
     let name = match host {
         Host::Ipv6(address) => address.to_string(),
         host => host.to_string(),
     };
-    let mut builder = TlsParameters::builder(name);
+    let mut builder = TlsParameters::builder(name)
+        .dangerous_accept_invalid_certs(takes_any)
+        .dangerous_accept_invalid_hostnames(takes_any);
     builder = builder.certificate_store(match roots.native.is_empty() {
         true => CertificateStore::WebpkiRoots,
         false => CertificateStore::None,
@@ -127,7 +135,7 @@ pub(super) async fn send(net: &Net, message: MailMessage, deadline: Instant) -> 
     };
     let message = compose::compose(&message, &mailer.settings.from).map_err(MailError::Permanent)?;
     let mut trace = Trace::new(deadline);
-    let mut connection = mailer.connect(&net.inner.tls, &mut trace).await?;
+    let mut connection = mailer.connect(net, &mut trace).await?;
     let target = format!("`{}:{}`", mailer.settings.host, mailer.settings.port);
     let deliver = async { Ok(mailer.deliver(&mut connection, &message).await) };
     let answer = trace.until(|| format!("handing the message to {target}"), deliver).await.map_err(temporary)?;
@@ -137,15 +145,24 @@ pub(super) async fn send(net: &Net, message: MailMessage, deadline: Instant) -> 
 }
 
 impl Mailer {
+    /// A name that leads to an address of no use today, as resolvers answer in an outage, may lead elsewhere tomorrow.
+    fn setup_fault(&self, error: NetError) -> MailError {
+        match (error, &self.host) {
+            (NetError::Denied(text), Host::Ipv4(_) | Host::Ipv6(_)) => MailError::Denied(text),
+            (other, _) => temporary(other),
+        }
+    }
+
     /// Up to the point where mail can be handed over: connected, encrypted and authenticated as the settings say.
-    async fn connect(&self, tls: &Tls, trace: &mut Trace) -> Result<AsyncSmtpConnection, MailError> {
-        let connected = connect(trace, &self.permission, &self.host, self.settings.port).await.map_err(setup_fault)?;
+    async fn connect(&self, net: &Net, trace: &mut Trace) -> Result<AsyncSmtpConnection, MailError> {
+        let connected = connect(net, trace, &self.permission, &self.host, self.settings.port).await;
+        let connected = connected.map_err(|error| self.setup_fault(error))?;
         let Connected { peer, .. } = connected;
         let greet = format!("greeting `{}:{}`", self.settings.host, self.settings.port);
-        let hello = ClientId::default();
+        let hello = hello::client_id(&self.settings, connected.stream.local_addr().ok());
         let wire: Box<dyn lettre::transport::smtp::client::AsyncTokioStream> = match self.settings.tls {
             SmtpTls::Implicit => {
-                let secured = tls.handshake(trace, connected, &self.host, Handshake::default()).await;
+                let secured = net.inner.tls.handshake(trace, connected, &self.host, Handshake::default()).await;
                 Box::new(Wire::new(secured.map_err(temporary)?.stream, peer))
             }
             _ => Box::new(Wire::new(connected.stream, peer)),
@@ -163,15 +180,16 @@ impl Mailer {
         let offered = connection.can_starttls();
         match self.settings.tls {
             SmtpTls::Implicit | SmtpTls::None => Ok(()),
-            SmtpTls::Opportunistic if !offered && self.settings.password.is_some() => Err(MailError::Permanent(
+            // A server that is being set up, or something in between, may offer it again later.
+            SmtpTls::Opportunistic if !offered && self.settings.password.is_some() => Err(MailError::Temporary(
                 "the SMTP server offers no STARTTLS, and the password is not sent in clear text; \
-                 set the SMTP encryption to `none` to send it all the same"
+                 set `SMTP_TLS=none` to send it all the same"
                     .to_owned(),
             )),
             SmtpTls::Opportunistic if !offered => Ok(()),
-            SmtpTls::Starttls if !offered => Err(MailError::Permanent(
-                "the SMTP server offers no STARTTLS; set the SMTP encryption to `implicit` (port 465), \
-                 or to `none` to send in clear text"
+            SmtpTls::Starttls if !offered => Err(MailError::Temporary(
+                "the SMTP server offers no STARTTLS; set `SMTP_TLS=implicit` (port 465), \
+                 or `SMTP_TLS=none` to send in clear text"
                     .to_owned(),
             )),
             _ => connection.starttls(self.starttls.clone(), hello).await.map_err(smtp_fault),
@@ -184,10 +202,10 @@ impl Mailer {
         };
         let credentials = Credentials::new(username.clone(), password.expose_secret().to_owned());
         let answer = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
-        answer.map(drop).map_err(|error| match smtp_fault(error) {
-            MailError::Permanent(text) => MailError::Permanent(format!("signing in as `{username}` failed: {text}")),
-            other => other,
-        })
+        // A directory that is down, a password that is being changed: no reason to give a message up.
+        answer
+            .map(drop)
+            .map_err(|error| MailError::Temporary(format!("signing in as `{username}` failed: {}", smtp_fault(error))))
     }
 
     /// Texts are always sent as ASCII; only an address can be beyond it.
@@ -258,16 +276,12 @@ fn answer_text(response: &Response) -> String {
     format!("{} {}", response.code(), lines.join(" ")).chars().take(MAX_ANSWER_CHARACTERS).collect()
 }
 
-fn setup_fault(error: NetError) -> MailError {
-    match error {
-        NetError::Denied(text) => MailError::Denied(text),
-        other => temporary(other),
-    }
-}
-
 fn temporary(error: NetError) -> MailError {
     MailError::Temporary(error.to_string())
 }
+
+/// Wanted is a password or encryption (RFC 4954, RFC 3207): a matter between the server and us, not of the message.
+const ABOUT_SIGNING_IN: [u16; 4] = [530, 534, 535, 538];
 
 /// 4xx is temporary, 5xx permanent; what broke on the way is temporary, what we can't do with this server permanent.
 fn smtp_fault(error: lettre::transport::smtp::Error) -> MailError {
@@ -279,7 +293,8 @@ fn smtp_fault(error: lettre::transport::smtp::Error) -> MailError {
         None => wire::fault_text(&error),
     };
     let text = text.trim().chars().take(MAX_ANSWER_CHARACTERS).collect();
-    match error.is_permanent() || error.is_client() {
+    let is_about_signing_in = error.status().is_some_and(|code| ABOUT_SIGNING_IN.contains(&u16::from(code)));
+    match (error.is_permanent() || error.is_client()) && !is_about_signing_in {
         true => MailError::Permanent(text),
         false => MailError::Temporary(text),
     }

@@ -8,6 +8,7 @@ use url::{Host, Url};
 use super::address::{Reach, reach};
 use super::failure::NetError;
 use super::host_rule::HostRule;
+use crate::domain::PrivateReach;
 
 /// What one caller may reach.
 #[derive(Debug, Clone)]
@@ -16,55 +17,88 @@ pub struct Permission {
     /// Hosts that may be reached at public addresses only, whatever `allow_private` says: whoever answers for a name that was
     /// not written out could point it anywhere.
     pub public_hosts: Vec<HostRule>,
-    /// Loopback and private addresses may be reached.
-    pub allow_private: bool,
+    /// Whether loopback and private addresses may be reached, at `hosts`.
+    pub allow_private: PrivateReach,
     /// How the operator opens them, for denials.
     pub private_remedy: &'static str,
     /// Who is asking, for denials: ``probe `http` of service `shop-api` ``.
     pub subject: String,
     /// Where the operator names what may be reached, for denials: `` `baseUrl` of the service ``. `{host}` in it stands for
-    /// the host that was asked for.
+    /// the host that was asked for, `{target}` for the same with its port, unless that is 80 or 443.
     pub setting: String,
 }
 
 impl Permission {
     /// [`Self::private_remedy`] of whatever belongs to a service or a channel.
     pub const OPEN_IN_FILES: &str = "write the host in a configuration file, or mark the service `private: true`";
+    /// The same of a name that was public when the file was loaded.
+    const MARK_PRIVATE: &str =
+        "mark the service `private: true`: the name led to public addresses when the configuration was loaded";
 
     /// The host rule, before anything is resolved.
     pub fn check_host(&self, host: &Host, port: u16) -> Result<(), NetError> {
         if self.rules().any(|rule| rule.matches(host, port)) {
             return Ok(());
         }
-        Err(self.denial(&format!("{host}:{port}"), host))
+        Err(self.denial(&format!("connect to `{host}:{port}`"), host, Some(port)))
     }
 
-    /// The host rule where the port is not known.
-    pub(super) fn check_name(&self, host: &Host) -> Result<(), NetError> {
-        match self.rules().any(|rule| rule.matches_name(host)) {
-            true => Ok(()),
-            false => Err(self.denial(&host.to_string(), host)),
+    /// Names that the system's name servers may be asked for: those of hosts that may be reached, and all below them. A name
+    /// carries data to the one who answers for it, which is then one that may be reached anyway.
+    pub(super) fn check_query(&self, name: &str) -> Result<(), NetError> {
+        let host = parse_host(name)?;
+        if self.rules().any(|rule| rule.matches_name(&host) || rule.is_above(&host)) {
+            return Ok(());
         }
+        Err(self.denial(&format!("ask name servers for `{host}`"), &host, None))
     }
 
     fn rules(&self) -> impl Iterator<Item = &HostRule> {
         self.hosts.iter().chain(&self.public_hosts)
     }
 
-    fn denial(&self, target: &str, host: &Host) -> NetError {
-        let setting = self.setting.replace("{host}", &host.to_string());
-        NetError::Denied(format!("{} may not connect to `{target}`; to allow it, name it in {setting}", self.subject))
+    fn denial(&self, what: &str, host: &Host, port: Option<u16>) -> NetError {
+        let host = host.to_string();
+        let target = match port {
+            None | Some(80 | 443) => host.clone(),
+            Some(port) => format!("{host}:{port}"),
+        };
+        let setting = self.setting.replace("{host}", &host).replace("{target}", &target);
+        NetError::Denied(format!("{} may not {what}; to allow it, name it in {setting}", self.subject))
     }
 
     /// Private addresses are open to what was written out.
     fn may_be_private(&self, host: &str) -> bool {
-        self.allow_private && parse_host(host).is_ok_and(|host| self.hosts.iter().any(|rule| rule.matches_name(&host)))
+        let Some(host) = self.written(host) else { return false };
+        match (&self.allow_private, host) {
+            (PrivateReach::Closed, _) => false,
+            (PrivateReach::Open, _) | (PrivateReach::AsFirstSeen(_), Host::Ipv4(_) | Host::Ipv6(_)) => true,
+            (PrivateReach::AsFirstSeen(seen), Host::Domain(name)) => seen.is_private(&name),
+        }
+    }
+
+    /// The host, if the operator wrote it out.
+    fn written(&self, host: &str) -> Option<Host> {
+        parse_host(host).ok().filter(|host| self.hosts.iter().any(|rule| rule.matches_name(host)))
+    }
+
+    /// What a name led to first decides. An answer of addresses that are never reached decides nothing: that is how a resolver
+    /// answers in an outage.
+    fn note_first(&self, host: &str, addresses: &[SocketAddr]) {
+        let PrivateReach::AsFirstSeen(seen) = &self.allow_private else { return };
+        let Some(Host::Domain(name)) = self.written(host) else { return };
+        let reached = || addresses.iter().map(|address| reach(address.ip()));
+        let is_private = reached().any(|reach| matches!(reach, Reach::Private(_)));
+        if is_private || reached().any(|reach| matches!(reach, Reach::Public)) {
+            seen.note(&name, is_private);
+        }
     }
 
     fn private_remedy(&self, host: &str) -> String {
-        match self.allow_private {
-            true => format!("write `{host}` out: a pattern opens public addresses only"),
-            false => self.private_remedy.to_owned(),
+        match (&self.allow_private, self.written(host)) {
+            (PrivateReach::Closed, _) => self.private_remedy.to_owned(),
+            (PrivateReach::AsFirstSeen(_), Some(_)) => Self::MARK_PRIVATE.to_owned(),
+            _ => format!("write `{host}` out: a pattern opens public addresses only"),
         }
     }
 
@@ -90,6 +124,7 @@ impl Permission {
 
     /// The addresses that may be connected to, in their order. An error when none is left.
     pub(super) fn keep_allowed(&self, host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, NetError> {
+        self.note_first(host, &addresses);
         let mut first_denial = None;
         let mut allowed = Vec::with_capacity(addresses.len());
         for address in addresses {
@@ -141,7 +176,7 @@ pub(super) fn parse_host(text: &str) -> Result<Host, NetError> {
 }
 
 /// Without the dot at the end, which changes nothing but would miss the rules.
-pub(super) fn canonical(host: Host) -> Host {
+pub fn canonical(host: Host) -> Host {
     match host {
         Host::Domain(name) if name.ends_with('.') && name.len() > 1 => {
             Host::Domain(name.trim_end_matches('.').to_owned())
@@ -177,7 +212,7 @@ mod tests {
         Permission {
             hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
             public_hosts: Vec::new(),
-            allow_private,
+            allow_private: allow_private.into(),
             private_remedy: Permission::OPEN_IN_FILES,
             subject: "probe `http` of service `shop`".to_owned(),
             setting: "`baseUrl` of the service".to_owned(),
@@ -266,6 +301,35 @@ mod tests {
     }
 
     #[test]
+    fn name_servers_are_asked_for_what_may_be_reached_and_below() {
+        let mut permission = permission(&["shop.example:8443", "192.0.2.7", "_sip._tcp.voice.example"], false);
+        permission.public_hosts = vec![HostRule::pattern("*.cdn.example").unwrap()];
+        for (name, wanted) in [
+            ("shop.example", true),
+            ("Shop.Example.", true),
+            ("_dmarc.shop.example", true),
+            ("a.b.shop.example", true),
+            ("evilshop.example", false),
+            ("example", false),
+            ("internal", false),
+            ("c2VjcmV0.evil.example", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("_sip._tcp.voice.example", true),
+            ("_tcp.voice.example", false),
+            ("a.cdn.example", true),
+            ("cdn.example", false),
+        ] {
+            assert_eq!(permission.check_query(name).is_ok(), wanted, "{name}");
+        }
+        assert_eq!(
+            permission.check_query("internal").unwrap_err().to_string(),
+            "probe `http` of service `shop` may not ask name servers for `internal`; to allow it, name it in `baseUrl` of the \
+             service"
+        );
+    }
+
+    #[test]
     fn denials_name_who_asked_and_the_setting() {
         let permission = permission(&["api.example.com"], false);
         let denial = permission.check_host(&Host::Domain("b.example".to_owned()), 443).unwrap_err().to_string();
@@ -295,6 +359,34 @@ mod tests {
             let kept = permission(&["h"], allow_private).keep_allowed("h", addresses(answered));
             assert_eq!(kept.ok(), wanted.map(addresses), "{answered:?}");
         }
+    }
+
+    #[test]
+    fn a_public_name_of_a_file_that_leads_inside_later_is_not_followed() {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let as_loaded = |hosts: &[&str]| Permission {
+            allow_private: PrivateReach::as_loaded(),
+            public_hosts: vec![HostRule::pattern("*.pattern.example").unwrap()],
+            ..permission(hosts, false)
+        };
+        let keeps = |permission: &Permission, host: &str, answered: &[&str]| {
+            permission.keep_allowed(host, addresses(answered)).is_ok()
+        };
+        let vendor = as_loaded(&["vendor.example", "10.0.0.1"]);
+        assert!(!keeps(&vendor, "vendor.example", &["0.0.0.0:443"]), "an outage of the resolver decides nothing");
+        assert!(keeps(&vendor, "vendor.example", &["93.184.216.34:443"]));
+        for inside in ["127.0.0.1:443", "10.0.0.1:443", "192.168.1.1:443"] {
+            let denial = vendor.keep_allowed("VENDOR.example.", addresses(&[inside])).unwrap_err().to_string();
+            assert!(denial.contains("mark the service `private: true`"), "{denial}");
+        }
+        assert!(keeps(&vendor, "10.0.0.1", &["10.0.0.1:80"]), "an address was written as it is");
+        assert!(!keeps(&vendor, "a.pattern.example", &["10.0.0.1:443"]), "a pattern is public");
+
+        let inner = as_loaded(&["inner.example"]);
+        assert!(keeps(&inner, "inner.example", &["10.0.0.1:80", "93.184.216.34:80"]));
+        assert!(keeps(&inner.clone(), "inner.example", &["192.168.1.1:80"]), "each run has a copy of it");
+        assert!(!keeps(&inner, "inner.example", &["169.254.169.254:80"]));
+        assert!(keeps(&as_loaded(&["vendor.example"]), "vendor.example", &["10.0.0.1:443"]), "loaded again");
     }
 
     #[test]

@@ -1,79 +1,150 @@
-//! The same policy for reqwest, whose `ClientBuilder::dns_resolver` takes it. reqwest resolves no literal addresses and no
-//! ports, so the URL of each request and of each redirect goes through [`PolicyResolver::check`] first.
+//! Names to addresses, as the machine's own resolver answers (`/etc/hosts`, then the servers and search domains of
+//! `/etc/resolv.conf`), but without a thread: a look-up that is no longer waited for ends at once, with its sockets. Nothing is
+//! kept: every look-up is a real one, or shares one that is under way.
 
-use std::sync::Arc;
+mod order;
+mod permits;
+mod search;
+mod system;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use url::{Host, Url};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::connect::look_up;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
+use tokio::time::{Instant, timeout};
+
+use self::permits::Permits;
+use self::system::System;
+use super::dns::pace;
 use super::failure::NetError;
-use super::policy::{Permission, parse_host};
 
+/// Servers that are asked: as many as the C library asks.
+const MAX_SERVERS: usize = 3;
+
+/// A look-up ends after this, whatever its callers wait for.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What a look-up found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// At least one, in the order in which they are to be tried.
+    pub(super) addresses: Vec<IpAddr>,
+    /// A name server answered this; not so what `/etc/hosts` says, and `localhost`.
+    pub(super) is_answer: bool,
+}
+
+/// Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct PolicyResolver {
-    permission: Arc<Permission>,
+pub(super) struct Resolver {
+    inner: Arc<Inner>,
 }
 
-impl PolicyResolver {
-    pub(super) fn new(permission: Permission) -> Self {
-        Self { permission: Arc::new(permission) }
+#[derive(Debug)]
+struct Inner {
+    /// In place of those of `/etc/resolv.conf`.
+    configured: Vec<SocketAddr>,
+    system: System,
+    permits: Permits,
+    under_way: Mutex<HashMap<String, WeakShared<LookUp>>>,
+}
+
+type LookUp = BoxFuture<'static, Result<Vec<IpAddr>, NetError>>;
+
+impl Resolver {
+    /// Of this machine; `configured` stand in for the servers of `/etc/resolv.conf`.
+    pub(super) fn new(configured: Vec<SocketAddr>) -> Self {
+        Self::with_system(configured, System::of_this_machine())
     }
 
-    /// All that can be said before resolution.
-    pub fn check(&self, url: &Url) -> Result<(), NetError> {
-        match self.permission.check_url(url)? {
-            (Host::Domain(_), _) => Ok(()),
-            (Host::Ipv4(address), _) => self.permission.check_address(&address.to_string(), address.into()),
-            (Host::Ipv6(address), _) => self.permission.check_address(&address.to_string(), address.into()),
+    fn with_system(configured: Vec<SocketAddr>, system: System) -> Self {
+        let permits = Permits::of_this_machine();
+        Self { inner: Arc::new(Inner { configured, system, permits, under_way: Mutex::default() }) }
+    }
+
+    /// The servers to ask.
+    pub(super) fn servers(&self) -> Vec<SocketAddr> {
+        let mut servers = match self.inner.configured.as_slice() {
+            [] => self.inner.system.resolv_conf().servers.clone(),
+            configured => configured.to_vec(),
+        };
+        servers.truncate(MAX_SERVERS);
+        servers
+    }
+
+    /// The addresses of a name; the caller cuts it off at its deadline.
+    pub(super) async fn look_up(&self, name: &str, deadline: Instant) -> Result<Found, NetError> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        if let Some(addresses) = self.known_here(&name) {
+            return Ok(Found { addresses: order::ordered(addresses), is_answer: false });
         }
+        let mut seat = self.join(name, deadline);
+        let addresses = seat.look_up.as_mut().expect("nobody has left yet").await?;
+        Ok(Found { addresses: order::ordered(addresses), is_answer: true })
     }
-}
 
-impl Resolve for PolicyResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let permission = self.permission.clone();
-        Box::pin(async move {
-            permission.check_name(&parse_host(name.as_str())?)?;
-            let found = look_up(name.as_str(), 0).await?;
-            Ok(Box::new(permission.keep_allowed(name.as_str(), found)?.into_iter()) as Addrs)
-        })
+    /// What needs no server: `/etc/hosts`, and the names that mean this machine (RFC 6761, 6.3).
+    fn known_here(&self, name: &str) -> Option<Vec<IpAddr>> {
+        if let Some(addresses) = self.inner.system.hosts().get(name) {
+            return Some(addresses.clone());
+        }
+        let is_local = name == "localhost" || name.ends_with(".localhost");
+        is_local.then(|| vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::testing::permission;
+    /// A place at the look-up of this name that is under way, or at a new one.
+    fn join(&self, name: String, deadline: Instant) -> Seat<'_> {
+        let mut under_way = self.under_way();
+        let known = under_way.get(&name).and_then(WeakShared::upgrade).filter(|known| known.peek().is_none());
+        let look_up = known.unwrap_or_else(|| {
+            let new = self.clone().ask(name.clone(), deadline).boxed().shared();
+            under_way.extend(new.downgrade().map(|new| (name.clone(), new)));
+            new
+        });
+        drop(under_way);
+        Seat { resolver: self, name, look_up: Some(look_up) }
+    }
 
-    #[tokio::test]
-    async fn names_resolve_to_allowed_addresses_only() {
-        for (hosts, allow_private, wanted) in
-            [(&["localhost:80"][..], true, true), (&["localhost"], false, false), (&["other.example"], true, false)]
-        {
-            let resolver = PolicyResolver::new(permission(hosts, allow_private));
-            let answer = resolver.resolve("localhost".parse().unwrap()).await;
-            assert_eq!(answer.is_ok(), wanted, "{hosts:?}");
-            for address in answer.into_iter().flatten() {
-                assert!(address.ip().is_loopback());
+    async fn ask(self, name: String, deadline: Instant) -> Result<Vec<IpAddr>, NetError> {
+        let asked = async {
+            let _permit = self.inner.permits.acquire(&name).await;
+            let conf = self.inner.system.resolv_conf();
+            search::search(&conf, &self.servers(), &name, pace(deadline)).await
+        };
+        match timeout(LONGEST, asked).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                Err(NetError::Timeout(format!("timed out after {} s while resolving `{name}`", LONGEST.as_secs())))
             }
         }
     }
 
-    #[test]
-    fn literal_addresses_are_judged_by_their_url() {
-        for (url, allow_private, wanted) in [
-            ("http://127.0.0.1/", true, true),
-            ("http://127.0.0.1/", false, false),
-            ("http://0x7f.1/", false, false),
-            ("http://[::ffff:127.0.0.1]/", false, false),
-            ("http://169.254.169.254/", true, false),
-            ("https://shop.example/", false, true),
-            ("https://other.example/", true, false),
-        ] {
-            let hosts = ["127.0.0.1", "[::ffff:127.0.0.1]", "169.254.169.254", "shop.example"];
-            let resolver = PolicyResolver::new(permission(&hosts, allow_private));
-            assert_eq!(resolver.check(&Url::parse(url).unwrap()).is_ok(), wanted, "{url}");
+    fn under_way(&self) -> MutexGuard<'_, HashMap<String, WeakShared<LookUp>>> {
+        self.inner.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One caller's place at a look-up; the last one to leave ends it.
+struct Seat<'a> {
+    resolver: &'a Resolver,
+    name: String,
+    /// None once it is left.
+    look_up: Option<Shared<LookUp>>,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.resolver.under_way();
+        // Within the lock, so that of several who leave at once one is the last.
+        self.look_up = None;
+        let is_over = |known: &WeakShared<LookUp>| known.upgrade().is_none_or(|known| known.peek().is_some());
+        if under_way.get(&self.name).is_some_and(is_over) {
+            under_way.remove(&self.name);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

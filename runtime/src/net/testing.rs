@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hickory_proto::op::Message;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -31,7 +32,7 @@ pub(super) fn permission(hosts: &[&str], allow_private: bool) -> Permission {
     Permission {
         hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
         public_hosts: Vec::new(),
-        allow_private,
+        allow_private: allow_private.into(),
         private_remedy: Permission::OPEN_IN_FILES,
         subject: "probe `http` of service `shop`".to_owned(),
         setting: "`baseUrl` of the service".to_owned(),
@@ -79,6 +80,24 @@ pub(super) async fn serve_silence() -> SocketAddr {
 /// A port that nothing listens on.
 pub(super) async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// A name server that answers by UDP what `reply` makes of each question; its TCP port is the listener's.
+pub(super) async fn name_server(
+    mut reply: impl FnMut(Message) -> Vec<Vec<u8>> + Send + 'static,
+) -> (SocketAddr, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = UdpSocket::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            for bytes in reply(Message::from_vec(&buffer[..length]).unwrap()) {
+                let _ = socket.send_to(&bytes, from).await;
+            }
+        }
+    });
+    (address, listener)
 }
 
 /// Reads the head of a request.
@@ -135,6 +154,23 @@ impl Authority {
         (vec![certificate.der().clone()], key)
     }
 
+    /// An authority between this one and servers.
+    pub(super) fn intermediate(&self, name: &str, until: i32) -> Self {
+        let (params, key) = (authority_until(name, until), KeyPair::generate().unwrap());
+        let root = params.signed_by(&key, &self.issuer).unwrap().der().clone();
+        Self { issuer: Issuer::new(params, key), root }
+    }
+
+    /// Its own name and key, signed by another authority.
+    pub(super) fn cross_signed_by(&self, other: &Self, until: i32) -> CertificateDer<'static> {
+        authority_until("Test Authority", until).signed_by(self.issuer.key(), &other.issuer).unwrap().der().clone()
+    }
+
+    /// A server's certificate alone.
+    pub(super) fn leaf(&self, leaf: &Leaf) -> CertificateDer<'static> {
+        self.signed(leaf).0.remove(0)
+    }
+
     pub(super) fn acceptor(&self, leaf: &Leaf, alpn: &[&[u8]]) -> TlsAcceptor {
         let (chain, key) = self.signed(leaf);
         let mut config = server_config().with_no_client_auth().with_single_cert(chain, key).unwrap();
@@ -175,6 +211,15 @@ impl Authority {
     {
         serve_tls(self.acceptor(leaf, alpn), answer).await
     }
+}
+
+fn authority_until(name: &str, until: i32) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    params
 }
 
 fn server_config() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {

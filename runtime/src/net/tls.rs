@@ -1,22 +1,28 @@
 //! TLS on top of a connection: verified, or looked at only. One verifier serves both: it always forms a verdict, and
 //! either stops the handshake with it or lets the handshake go on and keeps it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod inspector;
+mod provider;
+mod refusal;
+mod verdict;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientConfig, Resumption};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
+use std::sync::Arc;
+
+use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ProtocolVersion, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Host;
 
+pub(super) use self::provider::provider;
+pub(super) use self::refusal::{alert_text, rustls_error};
+
+use self::inspector::{Inspector, Trust};
 use super::certificate::Certificate;
 use super::connect::Connected;
-use super::failure::{NetError, Phase, Trace, chain, io_text};
+use super::failure::{NetError, Phase, Trace};
 use super::identity::ClientIdentity;
 use super::policy::parse_host;
 use crate::domain::Phases;
@@ -28,7 +34,7 @@ pub struct TlsSession {
     pub protocol: String,
     /// Name in IANA's registry.
     pub cipher: String,
-    /// Leaf first.
+    /// Leaf first: the certificates by which it was verified, without the root, or all that the server showed if it was not.
     pub chain: Vec<Certificate>,
     /// Why the chain is not trusted for this name; none if it is.
     pub untrusted: Option<String>,
@@ -83,6 +89,8 @@ pub(super) struct Handshake<'a> {
     pub(super) alpn: &'a [&'a [u8]],
     /// Go on with a certificate that is not trusted.
     pub(super) accept_any: bool,
+    /// Find out by which certificates the server's own was verified.
+    pub(super) keeps_path: bool,
     /// Ours, for a server that asks for one.
     pub(super) identity: Option<&'a ClientIdentity>,
 }
@@ -91,6 +99,8 @@ pub(super) struct Handshake<'a> {
 pub(super) struct Secured {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) untrusted: Option<String>,
+    /// None if the certificate is not trusted.
+    path: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl Secured {
@@ -111,7 +121,8 @@ impl Secured {
             other => format!("{other:?}"),
         };
         let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
-        let chain = session.peer_certificates().unwrap_or_default();
+        let shown = session.peer_certificates().unwrap_or_default();
+        let chain = self.path.as_deref().unwrap_or(shown);
         TlsSession {
             protocol,
             cipher: cipher.unwrap_or("unknown").replace("TLS13_", "TLS_"),
@@ -128,22 +139,21 @@ impl Secured {
 #[derive(Debug, Clone)]
 pub(super) struct Tls {
     config: ClientConfig,
-    verifier: Arc<WebPkiServerVerifier>,
+    trust: Arc<Trust>,
 }
 
 impl Tls {
     pub(super) fn new(roots: &Roots) -> Result<Self, rustls::Error> {
-        let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots.store.clone(), provider.clone())
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.store.clone(), provider())
             .build()
             .map_err(|error| rustls::Error::General(error.to_string()))?;
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone())
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
-        Ok(Self { config, verifier })
+        Ok(Self { config, trust: Arc::new(Trust { verifier, roots: roots.clone() }) })
     }
 
     /// The phase `tls` is noted.
@@ -158,8 +168,7 @@ impl Tls {
             Some(name) => server_name(&parse_host(name)?)?,
             None => server_name(host)?,
         };
-        let inspector =
-            Arc::new(Inspector { inner: self.verifier.clone(), accept_any: how.accept_any, fault: Mutex::new(None) });
+        let inspector = Arc::new(Inspector::new(self.trust.clone(), how.accept_any));
         let mut config = self.config.clone();
         config.dangerous().set_certificate_verifier(inspector.clone());
         if let Some(identity) = how.identity {
@@ -171,10 +180,12 @@ impl Tls {
             TlsConnector::from(Arc::new(config))
                 .connect(name, connected.stream)
                 .await
-                .map_err(|error| NetError::Tls(inspector.fault().unwrap_or_else(|| handshake_text(&error))))
+                .map_err(|error| NetError::Tls(inspector.fault().unwrap_or_else(|| refusal::text(&error))))
         };
         let stream = trace.phase(Phase::Tls, || format!("shaking hands by TLS with `{peer}`"), connect).await?;
-        Ok(Secured { stream, untrusted: inspector.fault() })
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let path = how.keeps_path.then(|| inspector.path(shown)).flatten();
+        Ok(Secured { stream, untrusted: inspector.fault(), path })
     }
 }
 
@@ -185,112 +196,6 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, NetError> {
         Host::Ipv4(address) => Ok(ServerName::from(std::net::IpAddr::from(*address))),
         Host::Ipv6(address) => Ok(ServerName::from(std::net::IpAddr::from(*address))),
     }
-}
-
-#[derive(Debug)]
-struct Inspector {
-    inner: Arc<WebPkiServerVerifier>,
-    accept_any: bool,
-    fault: Mutex<Option<String>>,
-}
-
-impl Inspector {
-    fn fault(&self) -> Option<String> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ServerCertVerifier for Inspector {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        let Err(error) = verdict else { return verdict };
-        let text = verdict_text(&error, end_entity, &server_name.to_str());
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-        if self.accept_any { Ok(ServerCertVerified::assertion()) } else { Err(error) }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
-/// Why a certificate is not accepted: the value found beside the value wanted.
-fn verdict_text(error: &rustls::Error, leaf: &CertificateDer<'_>, wanted: &str) -> String {
-    let leaf = Certificate::from_der(leaf);
-    let rustls::Error::InvalidCertificate(fault) = error else { return error.to_string().to_lowercase() };
-    match fault {
-        CertificateError::ExpiredContext { time, not_after } => {
-            format!("certificate expired on {}, now it is {}", moment(*not_after), moment(*time))
-        }
-        CertificateError::NotValidYetContext { time, not_before } => {
-            format!("certificate is not valid before {}, now it is {}", moment(*not_before), moment(*time))
-        }
-        CertificateError::NotValidForNameContext { .. } | CertificateError::NotValidForName => {
-            let names = leaf.map(|leaf| leaf.names).unwrap_or_default();
-            let found = match names.as_slice() {
-                [] => "no name".to_owned(),
-                names if names.len() > 5 => format!("`{}` and {} more", names[..5].join("`, `"), names.len() - 5),
-                names => format!("`{}`", names.join("`, `")),
-            };
-            format!("certificate is for {found}, not for `{wanted}`")
-        }
-        CertificateError::UnknownIssuer => match leaf {
-            Some(leaf) if leaf.subject == leaf.issuer => {
-                format!("certificate `{}` is self-signed; add it to the file that `SSL_CERT_FILE` names", leaf.subject)
-            }
-            Some(leaf) => format!(
-                "certificate's issuer `{}` is unknown; is an intermediate certificate missing? \
-                 Trust a root of your own by adding it to the file that `SSL_CERT_FILE` names",
-                leaf.issuer
-            ),
-            None => "certificate can't be read".to_owned(),
-        },
-        other => format!("certificate is not accepted: {other}"),
-    }
-}
-
-fn moment(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| format!("{seconds} s after 1970"), |time| time.to_string())
-}
-
-fn handshake_text(error: &std::io::Error) -> String {
-    match rustls_error(error) {
-        Some(rustls::Error::InvalidMessage(fault)) => format!("the server does not speak TLS here ({fault:?})"),
-        Some(rustls::Error::AlertReceived(alert)) => format!("the server refused the handshake: alert {alert:?}"),
-        Some(error) => format!("handshake failed: {}", chain(error)),
-        None => format!("handshake failed: {}", io_text(error)),
-    }
-}
-
-/// The TLS error inside an input or output error.
-pub(super) fn rustls_error(error: &std::io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref::<rustls::Error>()
 }
 
 #[cfg(test)]

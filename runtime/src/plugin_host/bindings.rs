@@ -3,6 +3,9 @@
 
 use wasmtime::component::bindgen;
 
+/// The version of the contract that this program has.
+pub(super) const CONTRACT: &str = "0.1.0";
+
 /// Everything a plugin may import, for every kind.
 pub(super) mod host {
     use super::bindgen;
@@ -31,6 +34,7 @@ pub(super) mod host {
             "external-tracking:plugin/dns": async | trappable,
             "external-tracking:plugin/tls": async | trappable,
             "external-tracking:plugin/mail": async | trappable,
+            "external-tracking:plugin/cel": async | trappable,
             default: trappable,
         },
         with: {
@@ -91,4 +95,14 @@ pub(super) mod webhook {
         with: { "external-tracking:plugin/types": super::imports::types },
         additional_derives: [serde::Serialize, serde::Deserialize],
     });
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_of_the_contract_is_that_of_its_text() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/host.wit")).unwrap();
+        let first = text.lines().find(|line| line.starts_with("package ")).unwrap();
+        assert_eq!(first, format!("package external-tracking:plugin@{};", super::CONTRACT));
+    }
 }

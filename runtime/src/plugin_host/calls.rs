@@ -52,8 +52,11 @@ impl PluginHost {
         error: Option<String>,
         used: Used,
     ) {
+        let is_crowded_out = used.is_crowded_out;
         let run = run_of(plugin, run_id, function, service, outcome, error, used);
-        self.note_health(plugin, &run);
+        if !is_crowded_out {
+            self.note_health(plugin, &run);
+        }
         if run.denials > 0 {
             metrics::counter!("extrack_plugin_denials_total", "plugin" => run.plugin.clone())
                 .increment(u64::from(run.denials));
@@ -106,7 +109,7 @@ fn run_of(
         error: error.map(keep::cut),
         duration_us: used.duration.as_micros() as u64,
         cpu_us: used.cpu_us(),
-        memory_bytes: used.memory_peak as u64,
+        memory_bytes: used.memory_peak,
         host_calls: used.account.host_calls,
         log_bytes: used.account.log_bytes,
         denials: used.account.denials,

@@ -1,6 +1,7 @@
 //! What the host does for a guest, one file each. Adding a capability: its interface in `wit/host.wit`, a file here, and
 //! a line in [`link`] and in [`allowed`].
 
+mod bounds;
 pub(super) mod cel;
 mod clock;
 mod dns;

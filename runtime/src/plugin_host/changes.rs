@@ -10,10 +10,15 @@ use super::{PluginEntry, PluginHost};
 
 impl PluginHost {
     /// `name`, where given, has to be what the component says of itself. Installing the active version again changes
-    /// nothing.
+    /// nothing. It is compiled for as long as somebody waits for that, and before others have to wait for the change.
     pub async fn install(&self, name: Option<&str>, bytes: Bytes, by: &str) -> Result<PluginEntry, Refusal> {
         let (name, by) = (name.map(str::to_owned), by.to_owned());
-        self.carry_out(|host| async move { host.install_now(name.as_deref(), bytes, &by).await }).await
+        let compiled = self.shared.loader.compile_ahead(&bytes).await;
+        let installed = match compiled {
+            Ok(()) => self.carry_out(|host| async move { host.install_now(name.as_deref(), bytes, &by).await }).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.swept_unless_done(installed).await
     }
 
     /// Back to the version that was active before this one; twice is forth again. `to` names another one, by its version
@@ -34,7 +39,12 @@ impl PluginHost {
     /// until it is promoted or discarded. Takes the place of the candidate before.
     pub async fn shadow_start(&self, name: &str, bytes: Bytes, by: &str) -> Result<PluginEntry, Refusal> {
         let (name, by) = (name.to_owned(), by.to_owned());
-        self.carry_out(|host| async move { host.shadow_now(&name, bytes, &by).await }).await
+        let compiled = self.shared.loader.compile_ahead(&bytes).await;
+        let started = match compiled {
+            Ok(()) => self.carry_out(|host| async move { host.shadow_now(&name, bytes, &by).await }).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.swept_unless_done(started).await
     }
 
     /// The candidate becomes the active version, verified once more. None: there is no candidate.
@@ -47,6 +57,14 @@ impl PluginHost {
     pub async fn discard(&self, name: &str, by: &str) -> Result<bool, Refusal> {
         let (name, by) = (name.to_owned(), by.to_owned());
         self.carry_out(|host| async move { host.discard_now(&name, &by).await }).await
+    }
+
+    /// What a refused component left on the disk goes.
+    async fn swept_unless_done<T>(&self, done: Result<T, Refusal>) -> Result<T, Refusal> {
+        if done.is_err() {
+            self.sweep_unneeded().await;
+        }
+        done
     }
 
     /// In a task of its own, which is awaited here and ends by itself: what is dropped here is the waiting.

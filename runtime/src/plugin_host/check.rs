@@ -73,6 +73,12 @@ impl ComponentCheck {
 impl PluginHost {
     /// No version changes, whatever comes of it. `signature` is the text of a `.minisig` file.
     pub async fn check_component(&self, bytes: Bytes, signature: Option<String>, by: &str) -> ComponentCheck {
+        let checked = self.checked(bytes, signature, by).await;
+        self.sweep_unneeded().await;
+        checked
+    }
+
+    async fn checked(&self, bytes: Bytes, signature: Option<String>, by: &str) -> ComponentCheck {
         // Kept for the checks to come, and gone with the next start if the component is not installed.
         if let Err(refusal) = self.shared.trust.admit(None, &bytes, signature).await {
             return ComponentCheck::new(&[], Some(&refusal), None);

@@ -3,8 +3,8 @@
 use super::bindings::imports::history::Sample;
 use super::bindings::imports::types as wit;
 use super::bindings::{notifier, probe, rule, webhook};
-use super::limits;
 use super::secrets::SealedSettings;
+use super::{SettingsFault, limits};
 use crate::domain::{
     AlertState, Answer, AnswerType, DeliveryError, ErrorKind, Failure, Finding, Message, Metric, MetricValue,
     NotificationReason, NotificationStatus, Observation, PluginInfo, Receipt, ReceivedEvent, Reception, Report,
@@ -17,22 +17,37 @@ use rule::exports::external_tracking::plugin::rules;
 use webhook::exports::external_tracking::plugin::webhooks;
 
 pub(super) fn plugin_info(info: wit::PluginInfo) -> Result<PluginInfo, String> {
+    if info.settings_schema.len() > limits::SCHEMA_BYTES {
+        return Err(format!("its settings schema is longer than {} KiB", limits::SCHEMA_BYTES >> 10));
+    }
+    if info.wants.len() > limits::WANTS {
+        return Err(format!("it wants {} things; at most {} are taken", info.wants.len(), limits::WANTS));
+    }
     let settings_schema: serde_json::Value = serde_json::from_str(&info.settings_schema)
         .map_err(|error| format!("its settings schema is not JSON: {error}"))?;
     if !settings_schema.is_object() {
         return Err("its settings schema is not a JSON object".into());
     }
-    let wants = info.wants.into_iter().map(|want| match want {
-        wit::Want::Host(host) => Want::Host(host),
-        wit::Want::Credential(name) => Want::Credential(name),
-        wit::Want::Capability(name) => Want::Capability(name),
-    });
+    let wants: Vec<Want> = info
+        .wants
+        .into_iter()
+        .map(|want| match want {
+            wit::Want::Host(host) => Want::Host(host),
+            wit::Want::Credential(name) => Want::Credential(name),
+            wit::Want::Capability(name) => Want::Capability(name),
+        })
+        .collect();
+    for Want::Host(text) | Want::Credential(text) | Want::Capability(text) in &wants {
+        if text.len() > limits::WANT_BYTES {
+            return Err(format!("one of its `wants` is longer than {} bytes", limits::WANT_BYTES));
+        }
+    }
     Ok(PluginInfo {
         name: info.name,
         version: info.version,
-        summary: info.summary,
+        summary: cut(info.summary, limits::SUMMARY_BYTES),
         settings_schema,
-        wants: wants.collect(),
+        wants,
     })
 }
 
@@ -149,7 +164,7 @@ pub(super) fn sample(observation: &Observation) -> Sample {
 
 pub(super) fn verdict(verdict: rules::Verdict) -> Verdict {
     let finding = |finding: rules::Finding| Finding {
-        summary: Failure::new(ErrorKind::Assertion, finding.summary).message,
+        summary: message(finding.summary),
         value: finding.value,
         wanted: finding.wanted,
         details: metrics(finding.details),
@@ -157,7 +172,7 @@ pub(super) fn verdict(verdict: rules::Verdict) -> Verdict {
     match verdict {
         rules::Verdict::Ok(found) => Verdict::Ok(finding(found)),
         rules::Verdict::Breached(found) => Verdict::Breached(finding(found)),
-        rules::Verdict::NoOpinion(why) => Verdict::NoOpinion(why),
+        rules::Verdict::NoOpinion(why) => Verdict::NoOpinion(message(why)),
     }
 }
 
@@ -218,16 +233,17 @@ fn attributes(message: &Message) -> Vec<wit::Entry> {
 }
 
 pub(super) fn receipt(receipt: notifiers::Receipt) -> Receipt {
-    Receipt { reference: receipt.reference, answer: receipt.answer }
+    let cut = |text| cut(text, limits::RECEIPT_BYTES);
+    Receipt { reference: receipt.reference.map(cut), answer: cut(receipt.answer) }
 }
 
 pub(super) fn delivery_error(error: notifiers::NotifyError) -> DeliveryError {
     match error {
         notifiers::NotifyError::Retryable(retry) => DeliveryError::Retryable {
-            message: retry.message,
+            message: message(retry.message),
             after: retry.after_ms.map(std::time::Duration::from_millis),
         },
-        notifiers::NotifyError::Permanent(message) => DeliveryError::Permanent(message),
+        notifiers::NotifyError::Permanent(text) => DeliveryError::Permanent(message(text)),
     }
 }
 
@@ -297,4 +313,63 @@ fn answer(answer: webhooks::Answer) -> Result<Answer, String> {
 fn cut(mut text: String, bytes: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes.min(text.len())));
     text
+}
+
+/// As long as the reason of a failure.
+pub(super) fn message(text: String) -> String {
+    Failure::new(ErrorKind::Plugin, text).message
+}
+
+/// At most [`limits::FAULTS`], each as long as the reason of a failure.
+pub(super) fn faults(faults: Vec<wit::Fault>) -> Vec<SettingsFault> {
+    let fault = |fault: wit::Fault| SettingsFault { path: message(fault.path), message: message(fault.message) };
+    faults.into_iter().take(limits::FAULTS).map(fault).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = 4 << 20;
+
+    #[test]
+    fn what_a_plugin_says_of_a_message_is_cut_before_it_is_stored() {
+        let large = || "é".repeat(LARGE / 2);
+        let receipt = receipt(notifiers::Receipt { reference: Some(large()), answer: large() });
+        assert!(receipt.answer.len() <= limits::RECEIPT_BYTES && receipt.answer.ends_with('é'));
+        assert!(receipt.reference.is_some_and(|reference| reference.len() <= limits::RECEIPT_BYTES));
+        let retry = notifiers::NotifyError::Retryable(notifiers::Retry { message: large(), after_ms: None });
+        for error in [retry, notifiers::NotifyError::Permanent(large())] {
+            assert!(delivery_error(error).to_string().len() <= Failure::MAX_MESSAGE_BYTES);
+        }
+        let Verdict::NoOpinion(why) = verdict(rules::Verdict::NoOpinion(large())) else { panic!("it had none") };
+        assert!(why.len() <= Failure::MAX_MESSAGE_BYTES);
+        let many = vec![wit::Fault { path: large(), message: large() }; 200];
+        let faults = faults(many);
+        assert_eq!(faults.len(), limits::FAULTS);
+        assert!(faults.iter().all(|fault| fault.path.len() + fault.message.len() <= 2 * Failure::MAX_MESSAGE_BYTES));
+    }
+
+    #[test]
+    fn what_a_plugin_says_of_itself_has_bounds() {
+        let info = || wit::PluginInfo {
+            name: "p".into(),
+            version: "1.0.0".into(),
+            summary: "s".into(),
+            settings_schema: "{}".into(),
+            wants: vec![wit::Want::Host("a.example".into())],
+        };
+        assert!(plugin_info(info()).is_ok());
+        let cut = plugin_info(wit::PluginInfo { summary: "x".repeat(LARGE), ..info() }).unwrap();
+        assert_eq!(cut.summary.len(), limits::SUMMARY_BYTES);
+        let schema = format!("{{\"description\": \"{}\"}}", "x".repeat(LARGE));
+        let want = || wit::Want::Host("a.example".into());
+        for refused in [
+            wit::PluginInfo { settings_schema: schema, ..info() },
+            wit::PluginInfo { wants: vec![want(); 1_000], ..info() },
+            wit::PluginInfo { wants: vec![wit::Want::Host("x".repeat(LARGE))], ..info() },
+        ] {
+            assert!(plugin_info(refused).unwrap_err().len() < 200);
+        }
+    }
 }

@@ -11,7 +11,6 @@ use url::Url;
 pub(super) use oauth::Login;
 pub(super) use wallet::Wallet;
 
-use super::secrets::{host_name, host_of_url};
 use super::state::Access;
 use crate::domain::{Credential, CredentialKind};
 use crate::net::{HttpRequest, NetError, NetFailure};
@@ -24,23 +23,7 @@ pub(super) fn choose<'a>(access: &'a Access, name: &str, url: &str) -> Result<&'
             "the service has no credential `{name}`; write it under `{key}` of the service"
         )));
     };
-    let own = access.credential_host.as_deref();
-    let target = host_of_url(url);
-    let is_listed = |target: &str| credential.hosts.iter().any(|host| host == target || host == host_name(target));
-    let goes_there = target
-        .as_deref()
-        .is_some_and(|target| own.is_some_and(|own| host_name(own) == host_name(target)) || is_listed(target));
-    if !goes_there {
-        return Err(NetFailure::denied(format!(
-            "credential `{name}` goes to the service's own host `{}` only; to send it elsewhere, name the host in its `hosts`",
-            own.unwrap_or_default()
-        )));
-    }
-    if (access.credential_tls || matches!(credential.kind, CredentialKind::Mtls { .. })) && !url.starts_with("https:") {
-        return Err(NetFailure::denied(format!(
-            "credential `{name}` goes over `https` only, as the service's `baseUrl` does"
-        )));
-    }
+    access.scope.check_credential(credential, url)?;
     Ok(credential)
 }
 

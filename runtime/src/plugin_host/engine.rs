@@ -47,6 +47,11 @@ impl PluginEngine {
     }
 }
 
+/// Compiles for that engine and runs nothing: code depends on neither the pool nor the ticks.
+pub(super) fn compiler() -> wasmtime::Result<Engine> {
+    Engine::new(&config(false))
+}
+
 fn config(pooled: bool) -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true).epoch_interruption(true);
@@ -64,7 +69,8 @@ fn config(pooled: bool) -> Config {
             .total_stacks(INSTANCES)
             .max_memory_size(MEMORY_BYTES)
             .table_elements(TABLE_ELEMENTS)
-            .linear_memory_keep_resident(2 << 20)
+            // Stays in use after a run, beside what runs have: more than a small guest needs, and no more.
+            .linear_memory_keep_resident(512 << 10)
             .async_stack_keep_resident(256 << 10)
             .pagemap_scan(Enabled::Auto);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

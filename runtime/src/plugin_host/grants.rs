@@ -7,9 +7,10 @@ pub(super) mod view;
 
 use std::sync::Arc;
 
-use super::limits::Exceeded;
+use super::limits::{self, Exceeded, Limit};
 use super::loader::{PACKAGE, Refusal, refuse};
-use crate::domain::{Budget, BudgetKey, Capability, PluginInfo, PluginPolicy, Want};
+use crate::domain::size::format_size;
+use crate::domain::{Budget, Capability, PluginInfo, PluginPolicy, Want};
 use crate::net::{HostRule, NetFailure, Permission};
 
 pub use policies::PolicyOrigin;
@@ -73,8 +74,14 @@ impl Allowance {
         &self.policy.budget
     }
 
-    pub(super) fn exceeded(&self, key: BudgetKey) -> Exceeded {
-        Exceeded { plugin: self.plugin.clone(), key, most: self.budget().shown(key) }
+    pub(super) fn exceeded(&self, limit: impl Into<Limit>) -> Exceeded {
+        let limit = limit.into();
+        let most = match limit {
+            Limit::Budget(key) => self.budget().shown(key),
+            Limit::Handed => format_size(limits::HANDED_BYTES as u64),
+            Limit::RunsMemory => String::new(),
+        };
+        Exceeded { plugin: self.plugin.clone(), limit, most }
     }
 
     /// Hosts that are both wanted and granted.
@@ -98,14 +105,18 @@ impl Allowance {
         let setting = match self.wants.hosts.as_slice() {
             [] => " (the plugin asks for no other host in its `wants`, so none can be granted)".to_owned(),
             wanted => {
-                let wanted: Vec<String> = wanted.iter().take(10).map(|rule| format!("`{rule}`")).collect();
-                format!(
-                    ", or in {} or by `extrack plugin grants {} --allow-host {{host}}`, if it is among what the plugin \
-                     wants: {}",
+                let grant = format!(
+                    ", or in {} or by `extrack plugin grants {} --allow-host {{target}}`",
                     self.setting("grants.hosts"),
-                    self.plugin,
-                    wanted.join(", ")
-                )
+                    self.plugin
+                );
+                match wanted.iter().any(HostRule::is_every_host) {
+                    true => grant,
+                    false => {
+                        let wanted: Vec<String> = wanted.iter().take(10).map(|rule| format!("`{rule}`")).collect();
+                        format!("{grant}, if it is among what the plugin wants: {}", wanted.join(", "))
+                    }
+                }
             }
         };
         permission.setting.push_str(&setting);
@@ -120,6 +131,22 @@ impl Allowance {
             "plugin `{}` may not use `{name}`; to allow it, name it in {}",
             self.plugin,
             self.setting("grants.capabilities")
+        )))
+    }
+
+    /// An address that no setting names, bare and in lower case.
+    pub(super) fn mail(&self, address: &str) -> Result<(), NetFailure> {
+        let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
+        let granted = &self.policy.written.grants.mail;
+        if granted.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(address) || one.eq_ignore_ascii_case(domain))
+        {
+            return Ok(());
+        }
+        Err(NetFailure::denied(format!(
+            "plugin `{}` may not write mail to or from `{address}`; to allow it, write the address in its settings, or name it \
+             or `{domain}` in {}",
+            self.plugin,
+            self.setting("grants.mail")
         )))
     }
 
@@ -153,7 +180,7 @@ impl Allowance {
         }
     }
 
-    fn setting(&self, key: &str) -> String {
+    pub(super) fn setting(&self, key: &str) -> String {
         format!("`plugins.{}.{key}` in plugins.yaml", self.plugin)
     }
 

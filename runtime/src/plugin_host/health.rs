@@ -34,6 +34,8 @@ struct Inner {
     slots: VecDeque<(UnixMillis, Tally)>,
     streak: Streak,
     last_broken: Option<BrokenRun>,
+    /// Of the last run that did the plugin's work.
+    last_work_broke: Option<bool>,
     meters: Option<Meters>,
 }
 
@@ -45,6 +47,7 @@ impl Health {
             slots: VecDeque::new(),
             streak: Streak::default(),
             last_broken: None,
+            last_work_broke: None,
             meters: None,
         }))
     }
@@ -56,6 +59,9 @@ impl Health {
         meters.note(run);
         inner.total.add(run);
         inner.slot(run.ts_ms).add(run);
+        if is_work(run.function) {
+            inner.last_work_broke = Some(run.is_broken());
+        }
         inner.judge(run.ts_ms, run.is_broken(), || BrokenRun {
             ts_ms: run.ts_ms,
             function: run.function.to_owned(),
@@ -83,6 +89,12 @@ impl Health {
         self.lock().streak.failing.is_some()
     }
 
+    /// There is proof that it works: its last run did, and it is not failing.
+    pub(super) fn works(&self) -> bool {
+        let inner = self.lock();
+        inner.streak.failing.is_none() && inner.last_work_broke == Some(false)
+    }
+
     /// Adds what was stored before this start; the runs are oldest first.
     fn restore(&self, since_ms: UnixMillis, groups: &[StoredRuns], last: Vec<StoredRun>) -> bool {
         let mut inner = self.lock();
@@ -94,8 +106,12 @@ impl Health {
             }
         }
         let now = std::mem::take(&mut inner.streak);
+        let mut last_work_broke = None;
         for run in last {
             let broke = is_broken(&run.function, run.outcome, run.duration_us, run.cpu_us);
+            if is_work(&run.function) {
+                last_work_broke = Some(broke);
+            }
             inner.judge(run.ts_ms, broke, || BrokenRun {
                 ts_ms: run.ts_ms,
                 reason: run.error.unwrap_or_else(|| run.outcome.as_str().to_owned()),
@@ -103,6 +119,7 @@ impl Health {
                 outcome: run.outcome,
             });
         }
+        inner.last_work_broke = inner.last_work_broke.or(last_work_broke);
         inner.streak.go_on(now);
         inner.streak.failing.is_some()
     }
@@ -149,6 +166,11 @@ impl Inner {
     }
 }
 
+/// What a plugin is there for, and not what is asked about its settings.
+fn is_work(function: &str) -> bool {
+    matches!(function, "check" | "evaluate" | "notify" | "receive")
+}
+
 impl PluginHost {
     /// Of the active version; none without such a plugin.
     pub fn health(&self, name: &str) -> Option<PluginHealth> {
@@ -157,6 +179,9 @@ impl PluginHost {
 
     /// Counts a run of the active version, or of one that is being replaced.
     pub(super) fn note_health(&self, plugin: &super::loader::LoadedPlugin, run: &PluginRun) {
+        if is_work(run.function) {
+            self.note_trial(plugin, run);
+        }
         if !plugin.health.note(run, &self.shared.labels) {
             return;
         }

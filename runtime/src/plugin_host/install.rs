@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::loader::{LoadedPlugin, Provenance, Refusal, Source, refuse};
+use super::trial::{self, Trial};
 use super::trust::Trust;
-use super::versions::version_of;
+use super::versions::{short, version_of};
 use super::{Active, PluginEntry, PluginHost};
 use crate::domain::{ActivationReason, PluginStep, now_ms};
 
@@ -147,15 +148,43 @@ impl PluginHost {
             (Source::Stored, None) => false,
         };
         let name = candidate.info.name.clone();
+        let warning = self.same_version(&candidate).await?;
         let ends_shadow = self.shadow(&name).is_some_and(|shadow| shadow.plugin.digest == candidate.digest);
         candidate.since_ms = now_ms();
+        candidate.trial = match why {
+            ActivationReason::Install | ActivationReason::Promote => {
+                outgoing.as_ref().and_then(|outgoing| Trial::after(outgoing))
+            }
+            _ => None,
+        };
+        candidate.rolled_back = trial::shown(&why, outgoing.as_ref(), candidate.since_ms);
         let version = version_of(&candidate);
         let step = PluginStep::Activate { why, version, is_bundled, bundled_before, ends_shadow };
         let from = outgoing.map(|outgoing| outgoing.digest.clone());
         self.commit(&name, &candidate.by, from, step).await?;
         let entry = self.swap(candidate, ends_shadow);
         self.prune(&name).await;
-        Ok(entry)
+        if let Some(warning) = &warning {
+            tracing::warn!(plugin = name, version = entry.version, digest = entry.digest, "{warning}");
+        }
+        Ok(PluginEntry { warning, ..entry })
+    }
+
+    /// One version number for two components: what people call it by names neither.
+    async fn same_version(&self, candidate: &LoadedPlugin) -> Result<Option<String>, Refusal> {
+        let record = self.record(&candidate.info.name).await?;
+        let version = &candidate.info.version;
+        let is_other = |digest: &str| digest != candidate.digest;
+        let stored = record.versions.iter().filter(|other| other.is_kept && other.version == *version);
+        let bundled = self.shared.bundled.get(&record.name).filter(|bundled| bundled.version == *version);
+        let mut digests = stored.map(|other| other.digest.as_str()).chain(bundled.map(|other| other.digest.as_str()));
+        Ok(digests.find(|digest| is_other(digest)).map(|digest| {
+            format!(
+                "{version} is also the version of another component (sha256 {}); raise the version with each change, so that it \
+                 names one",
+                short(digest)
+            )
+        }))
     }
 
     fn swap(&self, candidate: LoadedPlugin, ends_shadow: bool) -> PluginEntry {

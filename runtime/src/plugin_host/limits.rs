@@ -5,9 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::ResourceLimiter;
-
-use super::engine::TABLE_ELEMENTS;
 use crate::domain::BudgetKey;
 
 /// What a guest may hand the host in one call or answer.
@@ -22,6 +19,12 @@ pub(super) const METRIC_BYTES: usize = 256;
 
 /// `describe`, `check-settings` and `look-back` answer at once or not at all.
 pub(super) const DESCRIBE: Duration = Duration::from_secs(10);
+
+/// CPU time of `describe` of a component that nobody knows yet.
+pub(super) const DESCRIBE_CPU: Duration = Duration::from_secs(2);
+
+/// Stands for the name of a component that has not said it yet; no plugin can have it.
+pub(super) const UNNAMED: &str = "new plugin";
 
 /// A rule computes; it waits for nothing. Unless its budget says otherwise.
 pub(super) const EVALUATE: Duration = Duration::from_secs(2);
@@ -41,11 +44,47 @@ pub(super) const PAYLOAD_BYTES: usize = 256 << 10;
 /// What a sender may be answered: a challenge is a line.
 pub(super) const ANSWER_BYTES: usize = 4 << 10;
 
-/// Why a run was cut off: a line of its budget was used up. Travels as the error of a trap.
+/// What one run of a plugin may hand the host in all: requests, variables of expressions, log lines. A body of a megabyte in
+/// two hundred assertions is within it.
+pub(super) const HANDED_BYTES: usize = 256 << 20;
+
+/// Lines of one run's log; a traceback has some thirty.
+pub(super) const LOG_LINES: u32 = 100;
+
+/// What a vendor's answer to a message, and the name it has there, are cut to.
+pub(super) const RECEIPT_BYTES: usize = 1 << 10;
+
+/// What a plugin says of itself: its summary, one thing it wants, how many of those, its schema of settings.
+pub(super) const SUMMARY_BYTES: usize = 1 << 10;
+pub(super) const WANT_BYTES: usize = 256;
+pub(super) const WANTS: usize = 256;
+pub(super) const SCHEMA_BYTES: usize = 256 << 10;
+
+/// Faults that a plugin finds in settings.
+pub(super) const FAULTS: usize = 100;
+
+/// What a run used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// The operator may allow more.
+    Budget(BudgetKey),
+    /// [`HANDED_BYTES`].
+    Handed,
+    /// What all runs have together.
+    RunsMemory,
+}
+
+impl From<BudgetKey> for Limit {
+    fn from(key: BudgetKey) -> Self {
+        Limit::Budget(key)
+    }
+}
+
+/// Why a run was cut off. Travels as the error of a trap.
 #[derive(Debug, Clone)]
 pub(super) struct Exceeded {
     pub(super) plugin: Arc<str>,
-    pub(super) key: BudgetKey,
+    pub(super) limit: Limit,
     /// As people write it.
     pub(super) most: String,
 }
@@ -55,7 +94,16 @@ impl std::error::Error for Exceeded {}
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let most = &self.most;
-        match self.key {
+        let key = match self.limit {
+            Limit::Budget(key) => key,
+            Limit::Handed => return write!(f, "handed the host more than {most} in one run"),
+            Limit::RunsMemory => {
+                return f.write_str(
+                    "got no memory in time: other runs have it; fewer at once, or more by `EXTRACK_RUNS_MEMORY_MB`, mend it",
+                );
+            }
+        };
+        match key {
             BudgetKey::WallClock => write!(f, "took longer than {most}"),
             BudgetKey::Cpu => write!(f, "used more than {most} of CPU time"),
             BudgetKey::Memory => write!(f, "asked for more than {most} of memory and gave up"),
@@ -65,46 +113,10 @@ impl fmt::Display for Exceeded {
             BudgetKey::LogBytes => write!(f, "logged more than {most}"),
             BudgetKey::Concurrency => write!(f, "got no turn before its deadline, with {most} runs of it under way"),
         }?;
-        write!(f, "; `plugins.{}.budget.{}` in plugins.yaml allows more", self.plugin, self.key.as_str())
-    }
-}
-
-/// Counts the memories of all the instances in one store.
-#[derive(Debug)]
-pub(super) struct MemoryLimiter {
-    most: usize,
-    /// High-water mark, bytes.
-    pub(super) peak: usize,
-    current: usize,
-    /// The guest asked for more memory than that and was told no.
-    pub(super) refused: bool,
-    /// The same of its tables, whose bound holds for all plugins.
-    pub(super) table_refused: bool,
-}
-
-impl MemoryLimiter {
-    pub(super) fn new(most: u64) -> Self {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        Self { most, peak: 0, current: 0, refused: false, table_refused: false }
-    }
-}
-
-impl ResourceLimiter for MemoryLimiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.current - current.min(self.current) + desired;
-        if total > self.most {
-            self.refused = true;
-            return Ok(false);
+        if *self.plugin == *UNNAMED {
+            return f.write_str(", which is all that a component has before it is installed");
         }
-        self.current = total;
-        self.peak = self.peak.max(total);
-        Ok(true)
-    }
-
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let granted = desired <= TABLE_ELEMENTS;
-        self.table_refused |= !granted;
-        Ok(granted)
+        write!(f, "; `plugins.{}.budget.{}` in plugins.yaml allows more", self.plugin, key.as_str())
     }
 }
 
@@ -113,22 +125,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_all_memories_of_a_store_together() {
-        const MOST: usize = 4 << 20;
-        let mut limiter = MemoryLimiter::new(MOST as u64);
-        assert!(limiter.memory_growing(0, MOST / 2, None).unwrap());
-        assert!(limiter.memory_growing(0, MOST / 2, None).unwrap());
-        assert!(!limiter.memory_growing(MOST / 2, MOST / 2 + 65_536, None).unwrap());
-        assert!(limiter.refused);
-        assert_eq!(limiter.peak, MOST);
+    fn a_component_without_a_name_is_shown_no_setting() {
+        let exceeded = Exceeded { plugin: UNNAMED.into(), limit: BudgetKey::Cpu.into(), most: "2s".to_owned() };
+        let text = exceeded.to_string();
+        assert!(text.contains("used more than 2s of CPU time") && !text.contains("plugins."), "{text}");
     }
 
     #[test]
-    fn what_was_used_up_is_told_with_its_setting() {
-        let exceeded = Exceeded { plugin: "shop".into(), key: BudgetKey::Cpu, most: "500ms".to_owned() };
+    fn what_was_used_up_is_named_with_its_setting() {
+        let exceeded = |limit: Limit| Exceeded { plugin: "shop".into(), limit, most: "500ms".to_owned() };
         assert_eq!(
-            exceeded.to_string(),
+            exceeded(BudgetKey::Cpu.into()).to_string(),
             "used more than 500ms of CPU time; `plugins.shop.budget.cpu` in plugins.yaml allows more"
         );
+        assert!(exceeded(Limit::RunsMemory).to_string().contains("`EXTRACK_RUNS_MEMORY_MB`"));
     }
 }

@@ -1,23 +1,32 @@
 //! Bytes to a plugin that may be called: each step that fails says which step and why.
 
+mod checks;
+
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::Store;
+use wasmtime::component::{Instance, InstancePre, Linker};
 
 use super::bindings::{describe, notifier, probe, rule, webhook};
-use super::cache::CompiledCache;
 use super::capabilities;
+use super::compile::{Compiler, Urgency};
 use super::convert;
 use super::engine::PluginEngine;
 use super::grants::{Policy, PolicyOrigin, Wants};
 use super::health::Health;
 use super::limits;
+use super::memory::ExpectedMemory;
 use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
+use super::trial::{RolledBack, Trial};
 use super::trust::Trust;
-use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, now_ms};
+use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, mark_faults, now_ms};
+
+pub use checks::RESERVED_NAMES;
+
+use checks::{check_format, check_name, kind_and_imports};
 
 pub(super) const PACKAGE: &str = "external-tracking:plugin/";
 
@@ -59,7 +68,12 @@ pub(super) struct LoadedPlugin {
     pub(super) wants: Arc<Wants>,
     /// On trial beside the active version.
     pub(super) is_candidate: bool,
+    pub(super) expected_memory: Arc<ExpectedMemory>,
     pub(super) health: Health,
+    /// Of a version that has just taken the place of one that worked.
+    pub(super) trial: Option<Trial>,
+    /// The version that was rolled back to this one by itself.
+    pub(super) rolled_back: Option<RolledBack>,
 }
 
 #[derive(Clone)]
@@ -76,6 +90,27 @@ pub(super) enum Exports {
     Webhook(webhook::WebhookIndices),
 }
 
+impl Exports {
+    fn new(kind: PluginKind, pre: &InstancePre<RunState>) -> wasmtime::Result<Self> {
+        Ok(match kind {
+            PluginKind::Probe => Exports::Probe(probe::ProbeIndices::new(pre)?),
+            PluginKind::Rule => Exports::Rule(rule::RuleIndices::new(pre)?),
+            PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(pre)?),
+            PluginKind::Webhook => Exports::Webhook(webhook::WebhookIndices::new(pre)?),
+        })
+    }
+
+    /// Compares the types of all functions, which only an instance can: the indices say that they are there.
+    fn check_types(&self, store: &mut Store<RunState>, instance: &Instance) -> wasmtime::Result<()> {
+        match self {
+            Exports::Probe(indices) => indices.load(store, instance).map(drop),
+            Exports::Rule(indices) => indices.load(store, instance).map(drop),
+            Exports::Notifier(indices) => indices.load(store, instance).map(drop),
+            Exports::Webhook(indices) => indices.load(store, instance).map(drop),
+        }
+    }
+}
+
 impl LoadedPlugin {
     pub(super) fn label(&self, service: Option<&str>) -> RunLabel {
         RunLabel {
@@ -83,6 +118,7 @@ impl LoadedPlugin {
             service: service.map(str::to_owned),
             wants: self.wants.clone(),
             is_candidate: self.is_candidate,
+            expected_memory: self.expected_memory.clone(),
         }
     }
 }
@@ -95,9 +131,8 @@ pub(super) struct Provenance {
 }
 
 pub(super) struct Loader {
-    pub(super) engine: wasmtime::Engine,
     linker: Linker<RunState>,
-    cache: Arc<CompiledCache>,
+    pub(super) compiler: Compiler,
     trust: Arc<Trust>,
 }
 
@@ -106,15 +141,20 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 }
 
 impl Loader {
-    pub(super) fn new(engine: &PluginEngine, cache: CompiledCache) -> wasmtime::Result<Self> {
+    pub(super) fn new(engine: &PluginEngine, compiler: Compiler) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&engine.engine);
         capabilities::link(&mut linker)?;
-        Ok(Self { engine: engine.engine.clone(), linker, cache: Arc::new(cache), trust: Arc::default() })
+        Ok(Self { linker, compiler, trust: Arc::default() })
     }
 
     /// Without this, any component will do.
     pub(super) fn with_trust(self, trust: Arc<Trust>) -> Self {
         Self { trust, ..self }
+    }
+
+    /// `progress` is called with the size of what is really compiled.
+    pub(super) fn with_progress(self, progress: fn(usize)) -> Self {
+        Self { compiler: self.compiler.with_progress(progress), ..self }
     }
 
     /// Compiles, checks what it exports and imports, and asks it to describe itself.
@@ -135,14 +175,13 @@ impl Loader {
         bytes: bytes::Bytes,
         provenance: Provenance,
     ) -> Result<LoadedPlugin, Refusal> {
-        check_format(&bytes)?;
-        let digest = digest(&bytes);
+        let (digest, signed_by) = self.admit(trust, &bytes, &provenance.source).await?;
         let size = bytes.len();
-        let signed_by = match provenance.source {
-            Source::Bundled(_) => None,
-            Source::Stored => trust.check_signature(&bytes, &digest).await?,
+        let urgency = match provenance.source {
+            Source::Bundled(_) => Urgency::Now,
+            Source::Stored => Urgency::InTurn,
         };
-        let component = self.compile(bytes, digest.clone()).await?;
+        let component = self.compiler.component(bytes, &digest, urgency).await.map_err(not_compiled)?;
         let (kind, imports) = kind_and_imports(&component)?;
         let pre = self
             .linker
@@ -151,14 +190,12 @@ impl Loader {
         let wrong_world =
             |error: wasmtime::Error| refuse("world", format!("does not fit world `{}`: {error:#}", kind.as_str()));
         let description = describe::DescribeIndices::new(&pre).map_err(wrong_world)?;
-        let exports = match kind {
-            PluginKind::Probe => Exports::Probe(probe::ProbeIndices::new(&pre).map_err(wrong_world)?),
-            PluginKind::Rule => Exports::Rule(rule::RuleIndices::new(&pre).map_err(wrong_world)?),
-            PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(&pre).map_err(wrong_world)?),
-            PluginKind::Webhook => Exports::Webhook(webhook::WebhookIndices::new(&pre).map_err(wrong_world)?),
-        };
+        let exports = Exports::new(kind, &pre).map_err(wrong_world)?;
 
-        let label = RunLabel::of("new plugin");
+        let label = RunLabel::of(limits::UNNAMED);
+        // What it takes to describe itself, a run takes too.
+        let expected_memory = label.expected_memory.clone();
+        let mut misfit = None;
         let (described, _) = runner
             .run_under(
                 describing(),
@@ -167,22 +204,39 @@ impl Loader {
                 Access::default(),
                 Instant::now() + limits::DESCRIBE,
                 async |store, instance| {
-                    let guest = description.load(&mut *store, instance)?;
+                    let fits =
+                        exports.check_types(store, instance).and_then(|()| description.load(&mut *store, instance));
+                    let guest = fits.inspect_err(|error| misfit = Some(format!("{error:#}")))?;
                     guest.external_tracking_plugin_description().call_describe(&mut *store).await
                 },
             )
             .await;
+        if let Some(misfit) = misfit {
+            return Err(refuse(
+                "world",
+                format!(
+                    "does not fit world `{}`: {misfit}; build it again with the `wit/` of this program",
+                    kind.as_str()
+                ),
+            ));
+        }
         let info = described.map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
         let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
         check_name(&info)?;
         trust.check_pin(&info.name, &digest)?;
         let schema = jsonschema::validator_for(&info.settings_schema)
             .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
+        if let Some(fault) = mark_faults(&info.settings_schema).into_iter().next() {
+            return Err(refuse("schema", format!("its settings schema can't be kept to: {fault}")));
+        }
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
             wants: Arc::new(Wants::of(&info)),
             is_candidate: false,
+            expected_memory,
             health: Health::new(now_ms()),
+            trial: None,
+            rolled_back: None,
             info: Arc::new(info),
             kind,
             digest,
@@ -199,164 +253,42 @@ impl Loader {
         })
     }
 
-    /// Its compiled code is not needed any more.
-    pub(super) async fn forget(&self, digest: &str) {
-        let (cache, digest) = (self.cache.clone(), digest.to_owned());
-        let _ = tokio::task::spawn_blocking(move || cache.forget(&digest)).await;
+    /// Compiles ahead of an installation, for as long as somebody waits for it: what follows finds the machine code.
+    pub(super) async fn compile_ahead(&self, bytes: &bytes::Bytes) -> Result<(), Refusal> {
+        let (digest, _) = self.admit(&self.trust, bytes, &Source::Stored).await?;
+        self.compiler.component(bytes.clone(), &digest, Urgency::InTurn).await.map(drop).map_err(not_compiled)
     }
 
-    async fn compile(&self, bytes: bytes::Bytes, digest: String) -> Result<Component, Refusal> {
-        let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        tokio::task::spawn_blocking(move || cache.component(&engine, &digest, &bytes))
-            .await
-            .map_err(|_| refuse("compile", "the compiler gave up on it"))?
-            .map_err(|error| refuse("compile", format!("is not a valid component: {error:#}")))
+    /// What can be said before it is compiled: its digest, and the key that signed it.
+    async fn admit(
+        &self,
+        trust: &Trust,
+        bytes: &bytes::Bytes,
+        source: &Source,
+    ) -> Result<(String, Option<String>), Refusal> {
+        check_format(bytes)?;
+        let digest = digest(bytes);
+        let signed_by = match source {
+            Source::Bundled(_) => None,
+            Source::Stored => trust.check_signature(bytes, &digest).await?,
+        };
+        Ok((digest, signed_by))
     }
+}
+
+fn not_compiled(error: super::compile::CompileError) -> Refusal {
+    refuse("compile", error.to_string())
 }
 
 /// Nobody knows yet what it is called, and so what it may use: the memory there is, for what only describes itself.
 fn describing() -> Arc<Policy> {
-    let budget = BudgetChanges { memory_bytes: Some(Budget::MAX_MEMORY_BYTES), ..BudgetChanges::default() };
+    let budget = BudgetChanges {
+        memory_bytes: Some(Budget::MAX_MEMORY_BYTES),
+        cpu: Some(limits::DESCRIBE_CPU),
+        ..BudgetChanges::default()
+    };
     Arc::new(Policy::new(PolicyOrigin::Default, PluginPolicy { budget, ..PluginPolicy::default() }))
 }
 
-fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
-    if bytes.len() > COMPONENT_BYTES {
-        return Err(refuse("format", format!("is larger than {} MiB", COMPONENT_BYTES >> 20)));
-    }
-    match bytes.get(..8) {
-        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
-        Some(b"\0asm\x01\0\0\0") => Err(refuse(
-            "format",
-            "is a core WebAssembly module, not a component; turn it into one with `wasm-tools component new`",
-        )),
-        _ => Err(refuse("format", "is not WebAssembly: the first eight bytes are not those of a component")),
-    }
-}
-
-/// The kind is what it exports; the imports have to be those of that kind.
-fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), Refusal> {
-    let types = component.component_type();
-    let engine = component.engine();
-    let interface = |name: &str| {
-        let name = name.strip_prefix(PACKAGE)?;
-        Some(name.split('@').next().unwrap_or(name).to_owned())
-    };
-    let exported: Vec<String> = types.exports(engine).filter_map(|(name, _)| interface(name)).collect();
-    let has = |name: &str| exported.iter().any(|export| export == name);
-    let kinds = [
-        ("probes", PluginKind::Probe),
-        ("rules", PluginKind::Rule),
-        ("notifiers", PluginKind::Notifier),
-        ("webhooks", PluginKind::Webhook),
-    ];
-    let found: Vec<PluginKind> = kinds.into_iter().filter(|(name, _)| has(name)).map(|(_, kind)| kind).collect();
-    let [kind] = found[..] else {
-        return Err(refuse(
-            "world",
-            format!(
-                "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
-                if exported.is_empty() { "none of our interfaces".to_owned() } else { exported.join(", ") }
-            ),
-        ));
-    };
-    if !has("description") {
-        return Err(refuse("world", format!("does not export `{PACKAGE}description`")));
-    }
-    let imports: Vec<String> = types.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    let allowed = capabilities::allowed(kind);
-    let unknown: Vec<&str> = imports
-        .iter()
-        .filter(|name| match interface(name) {
-            Some(interface) => !allowed.contains(&interface.as_str()),
-            None => !is_wasi(name),
-        })
-        .map(String::as_str)
-        .collect();
-    if !unknown.is_empty() {
-        return Err(refuse(
-            "imports",
-            format!(
-                "imports `{}`, which a {} is not offered; offered are {} and WASI 0.2 ({})",
-                unknown.join("`, `"),
-                kind.as_str(),
-                allowed.join(", "),
-                capabilities::wasi::PACKAGES.join(", ")
-            ),
-        ));
-    }
-    if !allowed.contains(&"http")
-        && let Some(http) = imports.iter().find(|name| name.starts_with("wasi:http/"))
-    {
-        return Err(refuse(
-            "imports",
-            format!(
-                "imports `{http}`, and a {} has no network; leave it out when building, e.g. `disableFeatures: [\"http\", \
-                 \"fetch-event\"]` for componentize-js",
-                kind.as_str()
-            ),
-        ));
-    }
-    Ok((kind, imports))
-}
-
-/// `wasi:io/streams@0.2.6`: a package that is linked, in any version 0.2.
-fn is_wasi(import: &str) -> bool {
-    let Some((interface, version)) = import.split_once('@') else { return false };
-    let package = interface.split('/').next().unwrap_or(interface);
-    let patch = version.strip_prefix("0.2.").unwrap_or_default();
-    capabilities::wasi::PACKAGES.contains(&package) && patch.parse::<u32>().is_ok()
-}
-
-/// Words of the API's routes, beside the names of plugins.
-pub const RESERVED_NAMES: [&str; 2] = ["check", "pull"];
-
-/// Names become file names, routes and words in SQL.
-fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
-    let word = |text: &str, extra: &str| {
-        !text.is_empty()
-            && text.len() <= 64
-            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(c))
-    };
-    if !word(&info.name, "-_") {
-        return Err(refuse(
-            "name",
-            format!(
-                "`{}` is not a plugin name; use lower case letters, digits, `-` and `_`, at most 64",
-                cut(&info.name)
-            ),
-        ));
-    }
-    if RESERVED_NAMES.contains(&info.name.as_str()) {
-        return Err(refuse("name", format!("`{}` can't be the name of a plugin, it is part of the API", info.name)));
-    }
-    if !word(&info.version.to_lowercase(), "-_.+") {
-        return Err(refuse("name", format!("`{}` is not a version; write e.g. `1.0.0`", cut(&info.version))));
-    }
-    Ok(())
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(80).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wasi_is_known_by_package_and_version() {
-        for (import, wanted) in [
-            ("wasi:io/streams@0.2.0", true),
-            ("wasi:http/outgoing-handler@0.2.10", true),
-            ("wasi:cli/environment@0.3.0", false),
-            ("wasi:http/types@0.2.0-rc-2023-11-10", false),
-            ("wasi:keyvalue/store@0.2.0", false),
-            ("wasi:iota/streams@0.2.0", false),
-            ("wasi:io/streams", false),
-        ] {
-            assert_eq!(is_wasi(import), wanted, "{import}");
-        }
-    }
-}
+mod tests;

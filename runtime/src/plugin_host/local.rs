@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
 use super::versions::NoLog;
-use super::{Active, PluginEntry, PluginHost, RecordingFilter, Recordings, Setup, SetupError};
+use super::{Active, Compiling, PluginEntry, PluginHost, RecordingFilter, Recordings, Setup, SetupError};
 use crate::domain::{Grants, PluginPolicy, PluginRun, PluginTrust, now_ms};
 use crate::net::{HostRule, Net, NetError};
 
@@ -19,6 +19,9 @@ pub struct LocalSetup {
     pub net: Net,
     /// An SMTP server is configured.
     pub has_mail: bool,
+    pub compiling: Compiling,
+    /// Called with the size of a component that has to be compiled, which may take a while.
+    pub progress: fn(usize),
 }
 
 /// An author builds often, and each build leaves its compiled code: 50 plugins in Python, thousands in Rust.
@@ -45,26 +48,32 @@ impl LocalPlugin {
     /// All the steps of an installation but those that need a server: what is in use, and what was active before.
     pub async fn load(setup: LocalSetup, component: bytes::Bytes) -> Result<Self, LocalError> {
         let (accounts, runs) = mpsc::channel(RUNS_QUEUED);
-        let compiled = setup.folder.join("compiled");
-        let host = PluginHost::empty(Setup {
+        let setup_of_host = Setup {
             folder: setup.folder,
+            compiling: setup.compiling,
             // Whoever runs it here has chosen it.
             trust: PluginTrust::default(),
             net: setup.net,
             log: Arc::new(NoLog),
             versions_kept: 1,
+            runs_memory_bytes: None,
             runs: accounts,
             recordings: Recordings::in_memory(),
             first_run_id: 1,
             has_mail: setup.has_mail,
-        })?;
+        };
+        let host = PluginHost::empty(setup_of_host, setup.progress)?;
         let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: "local".to_owned() };
         let loaded: LoadedPlugin = host.shared.loader.load(&host.shared.runner, component, provenance).await?;
         // What is in the way of the disk is only slower to make again.
-        if let Err(error) = super::cache::prune(&compiled, CACHE_BYTES) {
+        if let Err(error) = host.shared.loader.compiler.cache().prune(CACHE_BYTES) {
             tracing::debug!(%error, "the folder of compiled plugins can't be pruned");
         }
         let entry = host.entry(&loaded);
+        // Now, not within the deadline of the first call that evaluates something.
+        if entry.imports.iter().any(|import| import.contains("/cel@")) {
+            host.evaluator().prepare().await.map_err(SetupError::Evaluator)?;
+        }
         host.shared.active.store(Arc::new(Active::from([(entry.name.clone(), Arc::new(loaded))])));
         Ok(Self { host, entry, runs })
     }

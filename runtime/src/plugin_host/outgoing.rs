@@ -82,21 +82,26 @@ async fn send_with(
     };
     let Way { net, permission, service } = *way;
     let service = service.unwrap_or_default();
-    let login = Login { net, oauth, name, service, allow_private: permission.allow_private };
+    let login = Login { net, oauth, name, service, allow_private: permission.allow_private.clone() };
     let deadline = call.deadline;
     access.secrets.protect(secrecy::ExposeSecret::expose_secret(&oauth.client_secret));
-    let got = access.wallet.token(&login, None, deadline).await?;
-    let mut again = (!got.is_new).then(|| call.clone());
-    bearer(&mut call, name, got.token.value(), access)?;
+    let token = access.wallet.token(&login, deadline).await?;
+    let mut again = call.clone();
+    bearer(&mut call, name, token.value(), access)?;
     let answer = net.http(permission, call).await?;
-    match again.take() {
-        Some(mut call) if answer.status == UNAUTHORIZED => {
-            let got = access.wallet.token(&login, Some(&got.token), deadline).await?;
-            bearer(&mut call, name, got.token.value(), access)?;
-            net.http(permission, call).await
-        }
-        _ => Ok(answer),
+    if answer.status != UNAUTHORIZED {
+        token.note_taken();
+        return Ok(answer);
     }
+    let Some(token) = access.wallet.renewed(&login, &token, deadline).await? else { return Ok(answer) };
+    bearer(&mut again, name, token.value(), access)?;
+    let answer = net.http(permission, again).await?;
+    let is_taken = answer.status != UNAUTHORIZED;
+    if is_taken {
+        token.note_taken();
+    }
+    access.wallet.judge(&login, is_taken).await;
+    Ok(answer)
 }
 
 /// What the guest gets, and what it is told about its length.

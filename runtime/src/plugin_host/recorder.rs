@@ -11,7 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bindings::imports::log::Level;
+use super::memory::RunMemory;
 use super::recording::CallCost;
+use super::recording::weight::weight;
 use super::replay::{Player, ReplayStop};
 use super::state::RunState;
 
@@ -43,7 +45,14 @@ impl Recorder {
         Recorder::Tape(Arc::default())
     }
 
-    /// `weight`: about how many bytes of text the request holds.
+    /// What a tape takes beyond the usual is memory of the runs.
+    pub(super) fn bound_by(&self, memory: &Arc<RunMemory>) {
+        if let Recorder::Tape(tape) = self {
+            lock(tape).bound_by(memory.clone());
+        }
+    }
+
+    /// `weight` is that of the request.
     pub(super) fn begin<Q, A>(&self, function: &'static str, request: &Q, weight: usize) -> Result<Step<A>, ReplayStop>
     where
         Q: Serialize + Clone + Send + Sync + 'static,
@@ -59,20 +68,22 @@ impl Recorder {
         }
     }
 
-    pub(super) fn finish<A>(&self, call: CallId, answer: &A, weight: usize, cost: CallCost)
+    pub(super) fn finish<A>(&self, call: CallId, answer: &A, cost: CallCost)
     where
         A: Serialize + Clone + Send + Sync + 'static,
     {
-        self.finish_later(call, weight, cost, || answer.clone());
+        self.finish_later(call, answer, cost, || answer.clone());
     }
 
-    /// For answers that can be computed from something that does not change, if they are wanted at all.
-    pub(super) fn finish_later<A>(&self, call: CallId, weight: usize, cost: CallCost, answer: impl FnOnce() -> A)
+    /// For an answer that can be computed again from something that does not change. It weighs what it will in the file.
+    pub(super) fn finish_later<A, L>(&self, call: CallId, answer: &A, cost: CallCost, later: impl FnOnce() -> L)
     where
-        A: Serialize + Send + Sync + 'static,
+        A: Serialize,
+        L: Serialize + Send + Sync + 'static,
     {
         if let (Recorder::Tape(tape), CallId(Some(call))) = (self, call) {
-            lock(tape).finish(call, weight, cost, answer);
+            let weight = weight(answer);
+            lock(tape).finish(call, weight, cost, later);
         }
     }
 
@@ -87,7 +98,7 @@ impl Recorder {
     /// What was taped; the run is over.
     pub(super) fn take_tape(&self) -> Option<Tape> {
         match self {
-            Recorder::Tape(tape) => Some(std::mem::take(&mut lock(tape))),
+            Recorder::Tape(tape) => Some(std::mem::take(&mut *lock(tape)).released()),
             _ => None,
         }
     }
@@ -104,18 +115,15 @@ pub(super) enum Begun<A> {
 }
 
 impl RunState {
-    /// Begins a host call: it is counted, and put on the tape or answered from a recording.
-    pub(super) fn begin<Q, A>(
-        &mut self,
-        function: &'static str,
-        request: &Q,
-        weight: usize,
-    ) -> wasmtime::Result<Begun<A>>
+    /// Begins a host call: it is counted and weighed, and put on the tape or answered from a recording.
+    pub(super) fn begin<Q, A>(&mut self, function: &'static str, request: &Q) -> wasmtime::Result<Begun<A>>
     where
         Q: Serialize + Clone + Send + Sync + 'static,
         A: DeserializeOwned,
     {
         self.host_call()?;
+        let weight = weight(request);
+        self.hands_over(weight)?;
         match self.access.recorder.begin(function, request, weight).map_err(wasmtime::Error::from)? {
             Step::Perform(call) => {
                 self.account.call = CallCost::default();
@@ -129,20 +137,20 @@ impl RunState {
     }
 
     /// Ends it, at the cost that the account was charged with meanwhile.
-    pub(super) fn answered<A>(&mut self, call: CallId, answer: A, weight: usize) -> A
+    pub(super) fn answered<A>(&mut self, call: CallId, answer: A) -> A
     where
         A: Serialize + Clone + Send + Sync + 'static,
     {
         let cost = std::mem::take(&mut self.account.call);
-        self.access.recorder.finish(call, &answer, weight, cost);
+        self.access.recorder.finish(call, &answer, cost);
         answer
     }
 }
 
 /// Begins a host call in a function of the contract, and returns from it when the call was answered from a recording.
 macro_rules! begin {
-    ($state:expr, $function:literal, $request:expr, $weight:expr) => {
-        match $state.begin($function, $request, $weight)? {
+    ($state:expr, $function:literal, $request:expr) => {
+        match $state.begin($function, $request)? {
             $crate::plugin_host::recorder::Begun::Perform(call) => call,
             $crate::plugin_host::recorder::Begun::Answered(answer) => return Ok(answer),
         }

@@ -2,6 +2,7 @@
 //! are the contract's types as the guest saw them, so that secrets are placeholders and bodies are redacted already.
 
 pub(super) mod json;
+pub(super) mod weight;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bindings::imports::log::Level;
+use super::replay::Replayed;
 use crate::domain::{Budget, BudgetChanges, Failure, Phases, PluginKind, PluginPolicy, RunOutcome, Status, UnixMillis};
 
 /// Of [`Recording::format`]; another number is another shape.
@@ -29,6 +31,17 @@ pub struct Recording {
     /// What came out: an observation, a verdict, a receipt, events, or null.
     #[serde(default)]
     pub result: Value,
+    /// Answers to requests that the recorded run did not make, for a replay of another version.
+    #[serde(skip)]
+    pub answers: Vec<GivenAnswer>,
+}
+
+/// What a server would have answered to a request that was not recorded: status 200 with this body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenAnswer {
+    pub method: String,
+    pub url: String,
+    pub body: Vec<u8>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +63,29 @@ impl Recording {
             return Err(NotARecording::Format(format));
         }
         serde_json::from_slice(bytes).map_err(NotARecording::Malformed)
+    }
+
+    /// The file of a recording with the answer of its replay in place of the recorded one; what was asked and answered by the
+    /// host stays.
+    pub fn renewed(file: &[u8], replayed: &Replayed) -> serde_json::Result<Vec<u8>> {
+        let mut recording: Value = serde_json::from_slice(file)?;
+        let status = &replayed.result["status"];
+        let message = &replayed.result["failure"]["message"];
+        let run = &mut recording["run"];
+        run["version"] = replayed.version.clone().into();
+        run["digest"] = replayed.digest.clone().into();
+        run["outcome"] = replayed.outcome.as_str().into();
+        run["error"] = replayed.error.clone().into();
+        run["status"] = status.clone();
+        run["message"] = message.clone();
+        let (run, arguments, calls) = (&recording["run"], &recording["arguments"], &recording["calls"]);
+        // The lines of a file as the server writes it.
+        let text = format!(
+            "{{\"format\":{FORMAT},\"run\":{run},\n\"arguments\":{arguments},\n\"calls\":{calls},\n\"log\":{},\n\"result\":{}}}\n",
+            serde_json::to_string(&replayed.log)?,
+            replayed.result
+        );
+        Ok(text.into_bytes())
     }
 }
 
@@ -74,6 +110,9 @@ pub struct RecordedRun {
     pub outcome: RunOutcome,
     /// Why it did not end well.
     pub error: Option<String>,
+    /// What the observation says is wrong with the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     pub timeout_ms: u64,
     pub budget: RunBudget,
     pub cost: RunCost,

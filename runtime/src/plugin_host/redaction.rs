@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 
 use crate::domain::SHORTEST_HIDDEN_BYTES;
 
@@ -23,6 +23,8 @@ pub(super) struct Redactor {
 #[derive(Default)]
 struct Known {
     secrets: Vec<String>,
+    /// Random digits in the placeholders of the run, which mean nothing to anybody else.
+    nonce: Option<String>,
     /// Made when the first answer comes: many runs end before.
     finders: Option<Arc<[Finder<'static>]>>,
 }
@@ -42,13 +44,26 @@ impl Redactor {
         }
     }
 
+    /// From now on these digits are left out of every text.
+    pub(super) fn forget(&self, nonce: &str) {
+        self.lock().nonce = Some(nonce.to_owned());
+    }
+
+    /// The text without the digits that are to be forgotten.
+    pub(super) fn stable(&self, text: String) -> String {
+        match &self.lock().nonce {
+            Some(nonce) if text.contains(nonce) => text.replace(nonce, ""),
+            _ => text,
+        }
+    }
+
     /// In any spelling.
     pub(super) fn finds_any(&self, text: &[u8]) -> bool {
         self.finders().iter().any(|finder| finder.find(text).is_some())
     }
 
     pub(super) fn text(&self, text: &str) -> String {
-        replaced_text(&self.finders(), text).unwrap_or_else(|| text.to_owned())
+        self.stable(replaced_text(&self.finders(), text).unwrap_or_else(|| text.to_owned()))
     }
 
     /// Of many, most have nothing to take out.
@@ -58,6 +73,7 @@ impl Redactor {
             if let Some(replaced) = replaced_text(&finders, text) {
                 *text = replaced;
             }
+            *text = self.stable(std::mem::take(text));
         }
     }
 
@@ -70,7 +86,15 @@ impl Redactor {
             let begun = finders.iter().map(|finder| overlap(&body, finder.needle())).max().unwrap_or(0);
             body.truncate((body.len() - begun).max(whole));
         }
-        replaced(&body, &found).map_or(body, Bytes::from)
+        self.stable_body(replaced(&body, &found).map_or(body, Bytes::from))
+    }
+
+    /// As [`Self::stable`], of bytes.
+    pub(super) fn stable_body(&self, body: Bytes) -> Bytes {
+        match &self.lock().nonce {
+            Some(nonce) => without(body, nonce.as_bytes()),
+            None => body,
+        }
     }
 
     fn finders(&self) -> Arc<[Finder<'static>]> {
@@ -87,6 +111,20 @@ impl Redactor {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn without(text: Bytes, part: &[u8]) -> Bytes {
+    let mut rest = &text[..];
+    let Some(first) = memmem::find(rest, part) else { return text };
+    let mut kept = Vec::with_capacity(text.len());
+    let mut next = Some(first);
+    while let Some(at) = next {
+        kept.extend_from_slice(&rest[..at]);
+        rest = &rest[at + part.len()..];
+        next = memmem::find(rest, part);
+    }
+    kept.extend_from_slice(rest);
+    kept.into()
 }
 
 /// In order, without overlaps.

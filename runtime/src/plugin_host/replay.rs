@@ -178,7 +178,8 @@ impl Stage<'_> {
     ) -> (Result<T, Broken>, Used, Played) {
         let run = &self.recording.run;
         let was_cut_off = is_cut_off(run.outcome);
-        let player = Arc::new(Mutex::new(Player::new(self.recording.calls.clone(), was_cut_off)));
+        let player = Player::new(self.recording.calls.clone(), was_cut_off);
+        let player = Arc::new(Mutex::new(player.with_answers(self.recording.answers.clone())));
         let access =
             Access { recorder: Recorder::Replay(player.clone()), frozen_ms: Some(run.ts_ms), ..Access::default() };
         let policy = Arc::new(Policy::new(PolicyOrigin::Default, run.budget.policy()));
@@ -208,6 +209,7 @@ impl Stage<'_> {
             Some(reason) if broken.outcome == *outcome && is_cut_off(*outcome) => {
                 used.duration = Duration::from_micros(cost.duration_us);
                 used.account.waited = Duration::from_micros(cost.duration_us.saturating_sub(cost.cpu_us));
+                used.cpu = Duration::from_micros(cost.cpu_us);
                 Broken { outcome: *outcome, reason: reason.clone() }
             }
             _ => broken,

@@ -1,9 +1,8 @@
 //! One execution of a plugin: a fresh store and instance, one deadline over everything, and an account of it.
 
+mod cpu;
 mod held;
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,17 +12,21 @@ use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-use super::capabilities::cel::CelPrograms;
+use super::capabilities::cel::CostlyExpression;
 use super::engine::{PluginEngine, TABLE_ELEMENTS, TICK};
+use super::evaluator::Evaluator;
 use super::grants::{Allowance, Policies, Policy};
-use super::limits::{self, Exceeded, MemoryLimiter};
+use super::limits::{self, Exceeded, Limit};
+use super::memory::{MemoryLimiter, Reservation, RunMemory};
 use super::recorder::Tape;
 use super::recording::RunCost;
 use super::replay::ReplayStop;
 use super::run_log::RunLog;
 use super::state::{Access, Account, RunLabel, RunState};
+use crate::domain::size::format_size;
 use crate::domain::{BudgetKey, ErrorKind, Failure, RunOutcome};
 
+pub(super) use cpu::CpuMeter;
 pub(super) use held::Held;
 
 /// How a run ended, when it did not answer.
@@ -38,22 +41,30 @@ pub(super) struct Broken {
 pub(super) struct Used {
     pub(super) account: Account,
     pub(super) duration: Duration,
-    pub(super) memory_peak: usize,
+    /// CPU time of the guest and of the host for it.
+    pub(super) cpu: Duration,
+    pub(super) memory_peak: u64,
+    /// It was cut off because others had what it needed: that says nothing of the plugin.
+    pub(super) is_crowded_out: bool,
     /// What it asked the host, if that was to be kept.
     pub(super) tape: Option<Tape>,
 }
 
 impl Used {
-    /// Wall clock less the time spent waiting in host calls.
+    /// It never began.
+    fn crowded_out() -> Self {
+        Self { is_crowded_out: true, ..Self::default() }
+    }
+
     pub(super) fn cpu_us(&self) -> u64 {
-        self.duration.saturating_sub(self.account.waited).as_micros() as u64
+        self.cpu.as_micros() as u64
     }
 
     pub(super) fn cost(&self) -> RunCost {
         RunCost {
             duration_us: self.duration.as_micros() as u64,
             cpu_us: self.cpu_us(),
-            memory_bytes: self.memory_peak as u64,
+            memory_bytes: self.memory_peak,
             host_calls: self.account.host_calls,
             log_bytes: self.account.log_bytes,
         }
@@ -63,14 +74,16 @@ impl Used {
 pub(super) struct Runner {
     engine: wasmtime::Engine,
     slots: Arc<Semaphore>,
-    cel: Arc<CelPrograms>,
+    pub(super) evaluator: Evaluator,
+    pub(super) memory: Arc<RunMemory>,
     pub(super) policies: Policies,
 }
 
 impl Runner {
-    pub(super) fn new(engine: &PluginEngine) -> Self {
+    /// All its runs together have this memory.
+    pub(super) fn new(engine: &PluginEngine, memory: RunMemory, evaluator: Evaluator) -> Self {
         let (engine, slots) = (engine.engine.clone(), engine.slots.clone());
-        Self { engine, slots, cel: Arc::new(CelPrograms::new()), policies: Policies::default() }
+        Self { engine, slots, evaluator, memory: Arc::new(memory), policies: Policies::default() }
     }
 
     /// Instantiates and calls, both inside `deadline`, then drops the store: no state survives, and whatever the guest
@@ -110,30 +123,42 @@ impl Runner {
             }
         };
         let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline, turn).await else {
-            return (Err(exceeded(&allowance, BudgetKey::Concurrency)), Used::default());
+            return (Err(exceeded(&allowance, BudgetKey::Concurrency)), Used::crowded_out());
+        };
+        // Before it takes a place among the instances, which others could use meanwhile.
+        let expected = label.expected_memory.clone();
+        let expected_bytes = expected.bytes().min(policy.budget.memory_bytes);
+        // One that got its memory at the last moment could only run into its deadline.
+        let until = deadline - deadline.saturating_duration_since(Instant::now()) / 4;
+        let Ok(reservation) = self.memory.reserve(expected_bytes, until).await else {
+            return (Err(exceeded(&allowance, Limit::RunsMemory)), Used::crowded_out());
         };
         let Ok(Ok(_slot)) = tokio::time::timeout_at(deadline, self.slots.acquire()).await else {
-            return (Err(timeout("no free plugin instance before the deadline")), Used::default());
+            return (Err(timeout("no free plugin instance before the deadline")), Used::crowded_out());
         };
         if let Some(net) = &mut access.net {
             allowance.extend(&mut net.permission);
         }
         access.allowance = allowance;
         let start = Instant::now();
-        let mut store = self.store(label, access, deadline);
-        let mut busy = Duration::ZERO;
+        let mut store = self.store(label, access, reservation, deadline);
+        let cpu = store.data().cpu.clone();
         let work = async {
             let instance = pre.instantiate_async(&mut store).await?;
             call(&mut store, &instance).await
         };
-        let ended = tokio::time::timeout_at(deadline, metered(work, &mut busy)).await;
+        let ended = tokio::time::timeout_at(deadline, cpu.measure(work)).await;
         let duration = start.elapsed();
         let mut state = store.into_data();
-        state.finish(duration.saturating_sub(busy));
+        state.finish(duration.saturating_sub(cpu.at_work()));
+        if state.memory.peak > 0 && !state.memory.exhausted {
+            expected.note(state.memory.peak);
+        }
         let tape = state.access.recorder.take_tape();
         let result = match ended {
             // Where the guest never heard of it, or went on regardless.
             Ok(Ok(_)) if state.access.exceeded().is_some() => Err(over_budget(&state.access)),
+            Ok(Ok(_)) if cpu.spent() > policy.budget.cpu => Err(exceeded(&state.access.allowance, BudgetKey::Cpu)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(broken(&error, &state)),
             Err(_) if cut_by_budget => Err(exceeded(&state.access.allowance, BudgetKey::WallClock)),
@@ -143,52 +168,61 @@ impl Runner {
                 state.account.waited.as_millis()
             ))),
         };
-        let used = Used { account: state.account, duration, memory_peak: state.memory.peak, tape };
+        let used = Used {
+            account: state.account,
+            duration,
+            cpu: cpu.spent(),
+            memory_peak: state.memory.peak,
+            is_crowded_out: state.memory.exhausted,
+            tape,
+        };
         (result, used)
     }
 
-    fn store(&self, label: RunLabel, access: Access, deadline: Instant) -> Store<RunState> {
+    fn store(
+        &self,
+        label: RunLabel,
+        mut access: Access,
+        reservation: Reservation,
+        deadline: Instant,
+    ) -> Store<RunState> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCES);
-        let memory = MemoryLimiter::new(access.allowance.budget().memory_bytes);
+        let net_deadline = deadline - margin(deadline.saturating_duration_since(Instant::now()));
+        let memory = MemoryLimiter::new(access.allowance.budget().memory_bytes, reservation, net_deadline);
+        access.recorder.bound_by(&self.memory);
+        access.memory = Some(self.memory.clone());
         let access = Arc::new(access);
         let state = RunState {
             log: Arc::new(RunLog::new(label.clone(), access.clone())),
             label,
             access,
-            net_deadline: deadline - margin(deadline.saturating_duration_since(Instant::now())),
+            net_deadline,
+            cpu: Arc::default(),
             account: Account::default(),
             memory,
             table,
-            cel: self.cel.clone(),
+            evaluator: self.evaluator.clone(),
             wasi: None,
         };
         let mut store = Store::new(&self.engine, state);
-        store.limiter(|state| &mut state.memory);
+        store.limiter_async(|state| &mut state.memory);
         store.set_hostcall_fuel(limits::TRANSFER_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
             let state = context.data_mut();
-            state.account.cpu_ticks += 1;
-            if TICK * state.account.cpu_ticks > state.access.allowance.budget().cpu {
+            let (spent, in_poll) = state.cpu.spent_in_poll();
+            if spent > state.access.allowance.budget().cpu {
                 return Err(wasmtime::Error::from(state.access.allowance.exceeded(BudgetKey::Cpu)));
+            }
+            // Ticks that passed while it waited are none of its own.
+            if in_poll < TICK {
+                return Ok(UpdateDeadline::Continue(1));
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         store
     }
-}
-
-/// Adds up the time in which the work is at work: the rest of it, it waits.
-async fn metered<T>(work: impl Future<Output = T>, busy: &mut Duration) -> T {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        let start = Instant::now();
-        let polled = work.as_mut().poll(context);
-        *busy += start.elapsed();
-        polled
-    })
-    .await
 }
 
 /// What is left to a guest after its last network call timed out: a twentieth of the run, 5 to 100 ms.
@@ -200,8 +234,8 @@ fn timeout(reason: &str) -> Broken {
     Broken { outcome: RunOutcome::Timeout, reason: reason.to_owned() }
 }
 
-fn exceeded(allowance: &Allowance, key: BudgetKey) -> Broken {
-    Broken { outcome: RunOutcome::Limit, reason: allowance.exceeded(key).to_string() }
+fn exceeded(allowance: &Allowance, limit: impl Into<Limit>) -> Broken {
+    Broken { outcome: RunOutcome::Limit, reason: allowance.exceeded(limit).to_string() }
 }
 
 fn over_budget(access: &Access) -> Broken {
@@ -213,13 +247,28 @@ fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
     }
+    if let Some(costly) = error.downcast_ref::<CostlyExpression>() {
+        return Broken { outcome: RunOutcome::Limit, reason: state.access.secrets.redact(&costly.to_string()) };
+    }
     if let Some(stop) = error.downcast_ref::<ReplayStop>() {
         return Broken { outcome: RunOutcome::Error, reason: stop.to_string() };
+    }
+    if state.memory.exhausted {
+        return exceeded(&state.access.allowance, Limit::RunsMemory);
     }
     if state.memory.refused {
         return exceeded(&state.access.allowance, BudgetKey::Memory);
     }
+    if is_too_much_at_once(error) {
+        let reason =
+            format!("handed over more than {} in one call or answer", format_size(limits::TRANSFER_BYTES as u64));
+        return Broken { outcome: RunOutcome::Limit, reason };
+    }
     let how = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
+        // Guests put their stack below their data, so that it runs over the lower end of their memory.
+        (Some(trap @ Trap::MemoryOutOfBounds), _) => {
+            Some(format!("trapped: {trap}; perhaps its stack was used up by a deep recursion"))
+        }
         (Some(trap), _) => Some(format!("trapped: {trap}")),
         (None, Some(I32Exit(status))) => Some(format!("ended itself with status {status}")),
         (None, None) => None,
@@ -234,4 +283,9 @@ fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
     };
     let reason = Failure::new(ErrorKind::Plugin, state.access.secrets.redact(&reason)).message;
     Broken { outcome, reason }
+}
+
+/// `wasmtime` has no public type for it.
+fn is_too_much_at_once(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls has been exhausted"))
 }

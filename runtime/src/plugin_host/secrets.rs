@@ -1,10 +1,14 @@
 //! Settings that a plugin must not see. A property with `"x-secret": true` in the schema reaches the plugin as a
 //! placeholder; the host puts the value into URLs and header values of its requests, and takes it out of error texts.
+//!
+//! A placeholder holds random digits of its run, so that no text from outside can name a secret. What is kept of a run, and
+//! what people read, has it without them.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::redaction::Redactor;
+use crate::domain::{Mark, visit_marked};
 
 /// The settings a guest gets, and what its placeholders stand for.
 #[derive(Debug, Default, Clone)]
@@ -16,17 +20,43 @@ pub(super) struct SealedSettings {
 }
 
 impl SealedSettings {
-    /// Replaces every string under a secret property.
+    /// Replaces every value under a secret property.
     pub(super) fn new(settings: &Value, schema: &Value) -> Self {
         let mut sealed = Self { settings: settings.clone(), ..Self::default() };
         let mut settings = std::mem::take(&mut sealed.settings);
-        walk(&mut settings, schema, schema, false, &mut String::new(), &mut |pointer, value| {
-            let placeholder = format!("{{{{secret:{pointer}}}}}");
-            sealed.redactor.add(value);
-            sealed.secrets.push((placeholder.clone(), SecretString::from(std::mem::replace(value, placeholder))));
+        let mut nonce = None;
+        visit_marked(&mut settings, schema, Mark::Secret, |marked| {
+            let nonce = nonce.get_or_insert_with(|| format!("-{:016x}", rand::random::<u64>()));
+            let placeholder = format!("{{{{secret{nonce}:{}}}}}", marked.pointer);
+            let secret = match std::mem::replace(marked.value, placeholder.clone().into()) {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            sealed.redactor.add(&secret);
+            sealed.secrets.push((placeholder, SecretString::from(secret)));
         });
+        if let Some(nonce) = nonce {
+            sealed.redactor.forget(&nonce);
+        }
         sealed.settings = settings;
         sealed
+    }
+
+    /// Whether a text that is about to leave names one of the secrets.
+    pub(super) fn is_named_in(&self, text: &str) -> bool {
+        self.secrets.iter().any(|(placeholder, _)| text.contains(placeholder))
+    }
+
+    /// The same of a body that carries them.
+    pub(super) fn is_named_in_body(&self, body: &[u8], encoding: BodyEncoding) -> bool {
+        let named =
+            |text: &str| self.secrets.iter().any(|(placeholder, _)| text.contains(&encoding.escape(placeholder)));
+        std::str::from_utf8(body).is_ok_and(named)
+    }
+
+    /// The text without the random digits of the run's placeholders.
+    pub(super) fn stable(&self, text: String) -> String {
+        self.redactor.stable(text)
     }
 
     /// The text with placeholders replaced: for URLs and header values that are about to leave.
@@ -85,9 +115,9 @@ impl SealedSettings {
         self.redactor.clone()
     }
 
-    /// Hosts of secrets that are URLs: what the operator wrote there may be reached.
-    pub(super) fn hosts(&self) -> impl Iterator<Item = String> + '_ {
-        self.secrets.iter().filter_map(|(_, secret)| host_of_url(secret.expose_secret()))
+    /// Secrets that are URLs: what the operator wrote there may be reached.
+    pub(super) fn urls(&self) -> impl Iterator<Item = &str> + '_ {
+        self.secrets.iter().map(|(_, secret)| secret.expose_secret()).filter(|text| host_of_url(text).is_some())
     }
 }
 
@@ -120,23 +150,52 @@ impl BodyEncoding {
     }
 }
 
-/// Hosts in settings whose property says `"x-host": true`: the operator's word that they may be reached.
-pub(super) fn granted_hosts(settings: &Value, schema: &Value) -> Vec<String> {
+/// Values of settings whose property says `"x-host"`: the operator's word that they may be reached. Of a property that says
+/// `"x-host": "url"`, only whole URLs: the others are paths.
+pub(super) fn written_hosts(settings: &Value, schema: &Value) -> Vec<String> {
     let mut hosts = Vec::new();
-    walk_marked(&mut settings.clone(), schema, schema, "x-host", false, &mut String::new(), &mut |_, value| {
-        hosts.extend(host_of(value));
+    visit_marked(&mut settings.clone(), schema, Mark::Host, |marked| {
+        if let Some(text) = marked.value.as_str()
+            && (marked.form != "url" || is_http_url(text))
+        {
+            hosts.push(text.to_owned());
+        }
     });
     hosts
 }
 
-/// Hosts that a schema's `default`s name where the settings leave an `x-host` property out. The word of the plugin, not of the
+/// Ports in settings whose property says `"x-port": true`.
+pub(super) fn written_ports(settings: &Value, schema: &Value) -> Vec<u16> {
+    let mut ports = Vec::new();
+    visit_marked(&mut settings.clone(), schema, Mark::Port, |marked| {
+        ports.extend(marked.value.as_u64().and_then(|port| u16::try_from(port).ok()));
+    });
+    ports
+}
+
+/// Addresses in settings whose property says `"x-mail": true`.
+pub(super) fn written_mail(settings: &Value, schema: &Value) -> Vec<String> {
+    let mut addresses = Vec::new();
+    visit_marked(&mut settings.clone(), schema, Mark::Mail, |marked| {
+        addresses.extend(marked.value.as_str().map(str::to_owned));
+    });
+    addresses
+}
+
+fn is_http_url(text: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .any(|start| text.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start)))
+}
+
+/// What a schema's `default`s name where the settings leave an `x-host` property out. The word of the plugin, not of the
 /// operator: for plugins that are part of this binary.
 pub(super) fn default_hosts(settings: &Value, schema: &Value) -> Vec<String> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let marked = properties.into_iter().flatten().filter(|(name, property)| {
-        property.get("x-host") == Some(&Value::Bool(true)) && settings.get(name.as_str()).is_none()
+        property.get(Mark::Host.keyword()) == Some(&Value::Bool(true)) && settings.get(name.as_str()).is_none()
     });
-    marked.filter_map(|(_, property)| host_of(property.get("default")?.as_str()?)).collect()
+    marked.filter_map(|(_, property)| property.get("default")?.as_str().map(str::to_owned)).collect()
 }
 
 /// `https://name:1/path`, `name:1`, `[::1]:1` and `name` all name a host; the answer keeps the port if there is one.
@@ -148,18 +207,6 @@ pub(super) fn host_of(text: &str) -> Option<String> {
     plain.then(|| text.to_owned())
 }
 
-/// `name:1` and `[::1]:1` without the port.
-pub(super) fn host_name(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if port.chars().all(|c| c.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
-        {
-            name
-        }
-        _ => host,
-    }
-}
-
 pub(super) fn host_of_url(text: &str) -> Option<String> {
     let url = url::Url::parse(text).ok()?;
     let host = url.host_str()?;
@@ -169,59 +216,10 @@ pub(super) fn host_of_url(text: &str) -> Option<String> {
     })
 }
 
-fn walk(
-    value: &mut Value,
-    schema: &Value,
-    root: &Value,
-    marked: bool,
-    pointer: &mut String,
-    found: &mut impl FnMut(&str, &mut String),
-) {
-    walk_marked(value, schema, root, "x-secret", marked, pointer, found);
-}
-
-/// Visits every string that stands under a property marked with `mark`. Follows `$ref` into `$defs`.
-fn walk_marked(
-    value: &mut Value,
-    schema: &Value,
-    root: &Value,
-    mark: &str,
-    marked: bool,
-    pointer: &mut String,
-    found: &mut impl FnMut(&str, &mut String),
-) {
-    let schema = match schema.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#')) {
-        Some(target) => root.pointer(target).unwrap_or(schema),
-        None => schema,
-    };
-    let marked = marked || schema.get(mark) == Some(&Value::Bool(true));
-    let length = pointer.len();
-    match value {
-        Value::String(text) if marked => found(pointer, text),
-        Value::Array(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                pointer.push_str(&format!("/{index}"));
-                walk_marked(item, &schema["items"], root, mark, marked, pointer, found);
-                pointer.truncate(length);
-            }
-        }
-        Value::Object(properties) => {
-            for (name, property) in properties {
-                let inner = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
-                pointer.push('/');
-                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
-                walk_marked(property, inner, root, mark, marked, pointer, found);
-                pointer.truncate(length);
-            }
-        }
-        _ => {}
-    }
-}
-
 /// Secrets as `***`: for settings that people are shown.
 pub(super) fn redacted(settings: &Value, schema: &Value) -> Value {
     let mut settings = settings.clone();
-    walk(&mut settings, schema, schema, false, &mut String::new(), &mut |_, value| *value = "***".into());
+    visit_marked(&mut settings, schema, Mark::Secret, |marked| *marked.value = "***".into());
     settings
 }
 
@@ -242,36 +240,73 @@ mod tests {
 
     #[test]
     fn a_guest_sees_placeholders_and_the_host_puts_the_values_back() {
-        let settings = json!({"url": "https://hooks.example/T0/key", "headers": {"X-Key": "k1"}, "title": "t"});
+        let settings =
+            json!({"url": "https://hooks.example/T0/key", "headers": {"X-Key": "k1", "X-Pin": 1234}, "title": "t"});
         let sealed = SealedSettings::new(&settings, &schema());
-        assert_eq!(
-            sealed.settings,
-            json!({"url": "{{secret:/url}}", "headers": {"X-Key": "{{secret:/headers/X-Key}}"}, "title": "t"})
-        );
-        assert_eq!(sealed.reveal("{{secret:/url}}"), "https://hooks.example/T0/key");
-        assert_eq!(sealed.reveal("Key {{secret:/headers/X-Key}}"), "Key k1");
+        let shown = |pointer: &str| sealed.settings.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        assert_eq!(sealed.stable(shown("/url")), "{{secret:/url}}");
+        assert_eq!(sealed.stable(shown("/headers/X-Key")), "{{secret:/headers/X-Key}}");
+        assert_eq!(shown("/title"), "t");
+        assert_eq!(sealed.reveal(&shown("/url")), "https://hooks.example/T0/key");
+        assert_eq!(sealed.reveal(&format!("Key {}", shown("/headers/X-Key"))), "Key k1");
+        assert_eq!(sealed.reveal(&shown("/headers/X-Pin")), "1234");
         assert_eq!(sealed.redact("no route to https://hooks.example/T0/key"), "no route to ***");
-        assert_eq!(sealed.hosts().collect::<Vec<_>>(), ["hooks.example:443"]);
+        assert_eq!(sealed.urls().collect::<Vec<_>>(), ["https://hooks.example/T0/key"]);
         assert_eq!(redacted(&settings, &schema())["url"], "***");
+    }
+
+    #[test]
+    fn no_text_from_outside_names_a_secret() {
+        let settings = json!({"url": "s3cret-k3y"});
+        let sealed = SealedSettings::new(&settings, &schema());
+        let placeholder = sealed.settings["url"].as_str().unwrap();
+        for guessed in ["{{secret:/url}}", "{{secret-:/url}}", "{{secret-0000000000000000:/url}}"] {
+            assert_eq!(sealed.reveal(guessed), guessed);
+            assert!(!sealed.is_named_in(guessed) && sealed.find(guessed).is_none());
+        }
+        assert!(sealed.is_named_in(&format!("x {placeholder}")));
+        assert_ne!(SealedSettings::new(&settings, &schema()).settings["url"], placeholder, "another run, another one");
+        // A service that was sent one as it is can't hand it back either.
+        let echoed = format!("you said {placeholder}");
+        assert_eq!(sealed.redact(&echoed), "you said {{secret:/url}}");
+        assert_eq!(sealed.redact_body(echoed.into(), false), "you said {{secret:/url}}");
     }
 
     #[test]
     fn a_secret_in_a_body_can_not_become_another_field() {
         let sealed = SealedSettings::new(&json!({"url": "a\"b&c=d"}), &schema());
-        let revealed =
-            |body: &str, encoding| String::from_utf8(sealed.reveal_in_body(body.as_bytes(), encoding)).unwrap();
-        assert_eq!(revealed(r#"{"key":"{{secret:/url}}"}"#, BodyEncoding::Json), r#"{"key":"a\"b&c=d"}"#);
-        assert_eq!(revealed("k=%7B%7Bsecret%3A%2Furl%7D%7D&x=1", BodyEncoding::Form), "k=a%22b%26c%3Dd&x=1");
+        let placeholder = sealed.settings["url"].as_str().unwrap();
+        let revealed = |body: String, encoding| {
+            assert!(sealed.is_named_in_body(body.as_bytes(), encoding));
+            String::from_utf8(sealed.reveal_in_body(body.as_bytes(), encoding)).unwrap()
+        };
+        assert_eq!(revealed(json!({"key": placeholder}).to_string(), BodyEncoding::Json), r#"{"key":"a\"b&c=d"}"#);
+        let coded = BodyEncoding::Form.escape(placeholder);
+        assert_eq!(revealed(format!("k={coded}&x=1"), BodyEncoding::Form), "k=a%22b%26c%3Dd&x=1");
     }
 
     #[test]
-    fn marked_settings_name_the_hosts_that_may_be_reached() {
-        for (text, host) in [
-            ("127.0.0.1:5353", "127.0.0.1:5353"),
-            ("https://a.example/x", "a.example:443"),
-            ("ns1.example", "ns1.example"),
+    fn a_path_names_no_host_and_a_whole_url_does() {
+        let schema =
+            json!({"properties": {"path": {"x-host": "url"}, "server": {"x-host": true}, "port": {"x-port": true}}});
+        for (path, wanted) in [
+            ("metrics", &[][..]),
+            ("/probe?target=https://shop.example/health", &[]),
+            ("ftp://a.example/", &[]),
+            ("HTTPS://a.example/x", &["HTTPS://a.example/x"]),
         ] {
-            assert_eq!(granted_hosts(&json!({"server": text, "title": "https://no.example"}), &schema()), [host]);
+            assert_eq!(written_hosts(&json!({"path": path}), &schema), wanted);
+        }
+        let settings = json!({"server": "ns1.example", "port": 5353, "title": "https://no.example"});
+        assert_eq!(written_hosts(&settings, &schema), ["ns1.example"]);
+        assert_eq!(written_ports(&settings, &schema), [5353]);
+        for (text, host) in [
+            ("127.0.0.1:5353", Some("127.0.0.1:5353")),
+            ("https://a.example/x", Some("a.example:443")),
+            ("ns1.example", Some("ns1.example")),
+            ("two words", None),
+        ] {
+            assert_eq!(host_of(text).as_deref(), host);
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::calls::PluginError;
 use super::grants::Allowance;
 use super::install::check_kind;
-use super::loader::{LoadedPlugin, Refusal, refuse};
+use super::loader::{LoadedPlugin, Refusal, digest, refuse};
 use super::trust::Pulled;
 use super::{PluginHost, SettingsFault};
 use crate::domain::{ActivationReason, PluginInfo, PluginKind, PluginPolicy, PluginTrust};
@@ -50,6 +50,9 @@ impl PluginHost {
         let trust = self.shared.trust.under(trust.clone());
         let (component, signature) = match self.pull_component(&trust, reference, Some(name)).await? {
             Pulled::Active(_) => return Ok(None),
+            Pulled::Component { component, .. } if self.is_withdrawn(name, &digest(&component)).await? => {
+                return Ok(None);
+            }
             Pulled::Component { component, signature } => (component, signature),
         };
         trust.admit(Some(name), &component, signature).await?;

@@ -1,7 +1,7 @@
 //! At the start: what came with the program, what was installed over it or beside it, and the candidates on trial. The log
 //! decides which.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::loader::{LoadedPlugin, Loader, Provenance, Source, digest};
 use super::run::Runner;
 use super::shadow::{Shadow, Shadows};
+use super::trial::rolled_back;
 use super::versions::BUNDLED;
 use super::{Active, PluginHost, SetupError, bundled};
 use crate::domain::{PluginKind, PluginRecord, UnixMillis, now_ms};
@@ -35,7 +36,7 @@ pub(super) async fn load_bundled(
         let provenance = Provenance { source: Source::Bundled(bytes), since_ms, by };
         let loaded = loader.load(runner, Bytes::from_static(bytes), provenance).await;
         match loaded {
-            Ok(loaded) => Ok(Some((*bytes, loaded))),
+            Ok(loaded) => Ok(Some((*bytes, with_history(loaded, records)))),
             // The operator's word, not a fault of the plugin.
             Err(refusal) if refusal.step == "pin" => {
                 tracing::error!(plugin = name, %refusal, "a plugin that is part of the program is not loaded");
@@ -70,6 +71,15 @@ fn made_active(records: &[PluginRecord], digest: &str) -> Option<(UnixMillis, St
     mine.next().map(|activation| (activation.activated_ms, activation.activated_by.clone()))
 }
 
+fn with_history(loaded: LoadedPlugin, records: &[PluginRecord]) -> LoadedPlugin {
+    let is_newest = |record: &&PluginRecord| {
+        let newest = record.activations.first().and_then(|activation| activation.digest.as_ref());
+        record.name == loaded.info.name && newest == Some(&loaded.digest)
+    };
+    let rolled_back = records.iter().find(is_newest).and_then(rolled_back);
+    LoadedPlugin { rolled_back, ..loaded }
+}
+
 impl PluginHost {
     /// One that does not load any more leaves the bundled version of its name active, if there is one.
     pub(super) async fn load_installed(&self, records: &[PluginRecord]) {
@@ -82,7 +92,8 @@ impl PluginHost {
             }
             match self.load_version(&record.name, digest, &activation.activated_by).await {
                 Ok(loaded) => {
-                    let loaded = LoadedPlugin { since_ms: activation.activated_ms, ..loaded };
+                    let loaded =
+                        LoadedPlugin { since_ms: activation.activated_ms, rolled_back: rolled_back(record), ..loaded };
                     active.insert(record.name.clone(), Arc::new(loaded));
                 }
                 Err(error) => tracing::error!(
@@ -116,12 +127,5 @@ impl PluginHost {
             }
         }
         self.shared.shadows.store(Arc::new(shadows));
-    }
-
-    pub(super) async fn sweep(&self, records: &[PluginRecord]) {
-        let versions = records.iter().flat_map(|record| &record.versions);
-        let kept: HashSet<String> =
-            versions.filter(|version| version.is_kept).map(|version| version.digest.clone()).collect();
-        self.shared.components.sweep(kept).await;
     }
 }

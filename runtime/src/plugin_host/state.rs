@@ -6,13 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 
-use super::capabilities::cel::CelPrograms;
 use super::capabilities::wasi::Wasi;
 use super::credentials::Wallet;
+use super::evaluator::Evaluator;
 use super::grants::{Allowance, Traffic, Wants};
-use super::limits::MemoryLimiter;
+use super::mail_scope::MailScope;
+use super::memory::{ExpectedMemory, MemoryLimiter, RunMemory};
+use super::reach::SecretScope;
 use super::recorder::Recorder;
 use super::recording::CallCost;
+use super::run::CpuMeter;
 use super::run_log::RunLog;
 use super::secrets::SealedSettings;
 use super::sent::SentSecrets;
@@ -30,10 +33,12 @@ pub(super) struct RunState {
     pub(super) log: Arc<RunLog>,
     /// When its network calls end: before the run is cut off, early enough for the guest to say what it found.
     pub(super) net_deadline: Instant,
+    /// What a host function does itself is counted; what it has done elsewhere, it charges.
+    pub(super) cpu: Arc<CpuMeter>,
     pub(super) account: Account,
     pub(super) memory: MemoryLimiter,
     pub(super) table: ResourceTable,
-    pub(super) cel: Arc<CelPrograms>,
+    pub(super) evaluator: Evaluator,
     /// Made when a guest first asks: most are compiled without WASI.
     pub(super) wasi: Option<Wasi>,
 }
@@ -46,12 +51,20 @@ pub(super) struct RunLabel {
     pub(super) wants: Arc<Wants>,
     /// On trial beside the active version, with permits of its own.
     pub(super) is_candidate: bool,
+    /// Shared by all runs of the version.
+    pub(super) expected_memory: Arc<ExpectedMemory>,
 }
 
 impl RunLabel {
     /// Of a plugin that wants nothing, for no service.
     pub(super) fn of(plugin: &str) -> Self {
-        Self { plugin: plugin.into(), service: None, wants: Arc::default(), is_candidate: false }
+        Self {
+            plugin: plugin.into(),
+            service: None,
+            wants: Arc::default(),
+            is_candidate: false,
+            expected_memory: Arc::default(),
+        }
     }
 }
 
@@ -61,16 +74,16 @@ pub(super) struct Access {
     /// What it is held to; the runner says it.
     pub(super) allowance: Allowance,
     pub(super) traffic: Traffic,
+    /// Of all runs together, for what the host keeps for this one; the runner sets it.
+    pub(super) memory: Option<Arc<RunMemory>>,
     pub(super) net: Option<NetAccess>,
     pub(super) history: Option<Arc<dyn History>>,
     pub(super) secrets: SealedSettings,
     /// Secrets that a sender sent as they are.
     pub(super) sent: SentSecrets,
     pub(super) credentials: Vec<Credential>,
-    /// Credentials go to this host, and to those that one names itself.
-    pub(super) credential_host: Option<String>,
-    /// Credentials go over TLS only, as the service itself is reached.
-    pub(super) credential_tls: bool,
+    /// Where credentials and the secrets of settings may go.
+    pub(super) scope: SecretScope,
     pub(super) wallet: Arc<Wallet>,
     /// For rules, which have no clock and no chance of their own, and for replays: what WASI's clocks say and its random
     /// numbers start from.
@@ -87,6 +100,8 @@ impl Access {
         let Ok(url) = url::Url::parse(url) else { return };
         let Some(host) = url.host_str() else { return };
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        // A host can be a secret, too.
+        let host = self.secrets.redact(&host);
         let read = read_rate_limits(&host, answer.status, &answer.headers, now_ms());
         if !read.is_empty() {
             keep_latest(&mut self.rate_limits.lock().unwrap_or_else(PoisonError::into_inner), read);
@@ -97,7 +112,8 @@ impl Access {
 pub(super) struct NetAccess {
     pub(super) net: Net,
     pub(super) permission: Permission,
-    pub(super) mail: bool,
+    /// None: no mail server is configured, or none is for this kind of run.
+    pub(super) mail: Option<MailScope>,
 }
 
 /// What a run used.
@@ -106,7 +122,6 @@ pub(super) struct Account {
     pub(super) host_calls: u32,
     /// Time spent waiting in host calls.
     pub(super) waited: Duration,
-    pub(super) cpu_ticks: u32,
     pub(super) log_bytes: u64,
     pub(super) phases: Phases,
     /// Sum of the network calls' durations; none without one.
@@ -165,6 +180,21 @@ impl RunState {
         self.within_budget()
     }
 
+    /// For everything that the guest hands over.
+    pub(super) fn hands_over(&self, bytes: usize) -> wasmtime::Result<()> {
+        let _ = self.access.hands_over(bytes);
+        self.within_budget()
+    }
+
+    /// For what the host evaluated for the guest: its meter has counted the time, and `counted` in steps is never less.
+    pub(super) fn charge_cpu(&self, counted: Duration) -> wasmtime::Result<()> {
+        let (spent, _) = self.cpu.spent_in_poll();
+        if spent.max(counted) > self.access.allowance.budget().cpu {
+            return Err(self.access.allowance.exceeded(BudgetKey::Cpu).into());
+        }
+        Ok(())
+    }
+
     /// Before anything leaves.
     pub(super) fn sends(&self, bytes: usize) -> wasmtime::Result<()> {
         let _ = self.access.sends(bytes);
@@ -213,6 +243,7 @@ impl RunState {
         // Streams of standard output say what is left of their last line when they go.
         self.wasi = None;
         self.table = ResourceTable::new();
+        self.log.finish();
         self.account.log_bytes = self.log.bytes();
         self.account.bytes_out = self.access.traffic.sent();
         let mut rate_limits = self.access.rate_limits.lock().unwrap_or_else(PoisonError::into_inner);

@@ -25,7 +25,15 @@ pub trait VersionLog: Send + Sync {
     /// Of one plugin, or of all.
     fn plugins(&self, name: Option<&str>) -> BoxFuture<'_, Result<Vec<PluginRecord>, String>>;
     /// All of it or nothing; durable when it returns.
-    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), String>>;
+    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>>;
+}
+
+/// Why a change of versions was not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotKept {
+    /// The disk is full.
+    NoRoom(String),
+    Failed(String),
 }
 
 /// For work without a server: nothing was ever installed, and what is now is forgotten.
@@ -36,7 +44,7 @@ impl VersionLog for NoLog {
         async { Ok(Vec::new()) }.boxed()
     }
 
-    fn commit(&self, _change: PluginChange) -> BoxFuture<'_, Result<(), String>> {
+    fn commit(&self, _change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>> {
         async { Ok(()) }.boxed()
     }
 }
@@ -58,6 +66,8 @@ pub struct VersionEntry {
     /// None while it is active.
     pub active_until_ms: Option<UnixMillis>,
     pub activated_by: Option<String>,
+    /// Why the program rolled it back by itself, if nobody has activated it since.
+    pub withdrawn: Option<String>,
 }
 
 impl PluginHost {
@@ -111,6 +121,7 @@ impl PluginHost {
                 digest: version.digest,
                 installed_ms: version.installed_ms,
                 installed_by: version.installed_by,
+                withdrawn: version.withdrawn.map(|withdrawn| withdrawn.reason),
             });
         }
         let rank = |entry: &VersionEntry| {
@@ -194,7 +205,11 @@ impl PluginHost {
             )),
             _ => Err(refuse(
                 "version",
-                format!("`{wanted}` are {} components: {}; name one by its digest", found.len(), found.join(", ")),
+                format!(
+                    "`{wanted}` are {} components: {}; name one by its digest",
+                    found.len(),
+                    found.iter().map(|digest| short(digest)).collect::<Vec<_>>().join(", ")
+                ),
             )),
         }
     }
@@ -224,8 +239,8 @@ impl PluginHost {
         for digest in digests {
             tracing::info!(plugin = name, digest, "an old version is deleted");
             self.shared.components.delete(&digest).await;
-            self.shared.loader.forget(&digest).await;
         }
+        self.sweep_unneeded().await;
     }
 
     fn too_old(&self, record: &PluginRecord, kept: usize) -> Vec<String> {
@@ -269,12 +284,20 @@ impl PluginHost {
             _ => now_ms(),
         };
         let change = PluginChange { name: name.to_owned(), by: by.to_owned(), ts_ms, from, step };
-        self.shared.log.commit(change).await.map_err(|error| refuse("store", error))
+        self.shared.log.commit(change).await.map_err(|error| match error {
+            NotKept::NoRoom(reason) => refuse("room", reason),
+            NotKept::Failed(reason) => refuse("store", reason),
+        })
     }
 }
 
-/// Who deletes what is too old.
-const PROGRAM: &str = "extrack";
+/// Enough of a digest for people.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// Who deletes what is too old, and rolls back what does not work.
+pub(super) const PROGRAM: &str = "extrack";
 
 impl BundledPlugin {
     pub(super) fn version(&self, name: &str) -> PluginVersion {
@@ -286,6 +309,7 @@ impl BundledPlugin {
             installed_ms: self.since_ms,
             installed_by: BUNDLED.to_owned(),
             is_kept: true,
+            withdrawn: None,
         }
     }
 }
@@ -314,5 +338,6 @@ pub(super) fn version_of(plugin: &LoadedPlugin) -> PluginVersion {
         installed_ms: plugin.since_ms,
         installed_by: plugin.by.clone(),
         is_kept: true,
+        withdrawn: None,
     }
 }

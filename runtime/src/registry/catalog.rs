@@ -95,7 +95,7 @@ fn offline_inhibition() -> Option<Inhibition> {
 /// Its own, then the shared ones that select it and whose name it does not use itself.
 fn rules(compiled: &CompiledService, files: &CheckedFiles) -> Vec<Arc<AlertRule>> {
     let shared = files.rules.iter().filter(|rule| {
-        rule.selects(&compiled.service) && !compiled.rules.iter().any(|own| own.name == rule.draft.name)
+        rule.selects_now(&compiled.service) && !compiled.rules.iter().any(|own| own.name == rule.draft.name)
     });
     let drafts = compiled.rules.iter().chain(shared.map(|rule| &rule.draft));
     drafts.map(|draft| Arc::new(rule(draft, &compiled.service.slug, files))).collect()

@@ -94,7 +94,7 @@ pub async fn check_files(
     if entries.alerts.len() > MAX_SHARED_ALERTS {
         compiler.report.fault("/alerts", format!("must have at most {MAX_SHARED_ALERTS} entries"));
     }
-    compiler.message_templates(&entries.message_templates);
+    compiler.message_templates(&entries.message_templates).await;
     let notifications = entries.notifications.iter().map(|(index, spec)| (*index, spec));
     let default_channels = compiler.channels(notifications, "/notifications", &ChannelPlace::TOP).await;
     compiler.escalation_names = entries.escalations.iter().map(|(name, _)| name.clone()).collect();
@@ -217,15 +217,15 @@ async fn shared_rules(
             continue;
         }
         if let Some(filter) = &rule.filter {
-            let failing = services
-                .values()
-                .find_map(|compiled| Some((compiled.service.name.as_str(), filter.selects(&compiled.service).err()?)));
+            let failing = services.values().find_map(|compiled| {
+                Some((compiled.service.name.as_str(), filter.selects_now(&compiled.service).err()?))
+            });
             if let Some((name, error)) = failing {
                 let message = format!("can't be told of `{name}`, which is not selected: {error}");
                 compiler.report.warn(child(&at, "where"), message);
             }
         }
-        let selected = services.values().map(|compiled| &compiled.service).filter(|service| rule.selects(service));
+        let selected = services.values().map(|compiled| &compiled.service).filter(|service| rule.selects_now(service));
         let rarest = selected
             .filter_map(|service| Some((service.probes.iter().map(|probe| probe.interval).min()?, &service.name)))
             .max();

@@ -81,6 +81,15 @@ fn grants(spec: &GrantsSpec, at: &str, report: &mut Report) -> Grants {
             }
         }
     }
+    let mail_at = child(at, "mail");
+    bound(&spec.mail, &mail_at, report);
+    for (index, name) in spec.mail.iter().enumerate().take(MAX_ENTRIES) {
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;".contains(c)) {
+            report.fault(child(&mail_at, index), "must be a domain, an address such as `ops@example.com`, or `*`");
+        } else if name == "*" {
+            report.warn(child(&mail_at, index), "allows the plugin to write mail to anybody");
+        }
+    }
     let capabilities = spec.capabilities.as_ref().map(|names| {
         let names_at = child(at, "capabilities");
         bound(names, &names_at, report);
@@ -97,6 +106,7 @@ fn grants(spec: &GrantsSpec, at: &str, report: &mut Report) -> Grants {
         hosts: spec.hosts.clone(),
         credentials: spec.credentials.clone(),
         methods: spec.methods.as_ref().map(|methods| methods.iter().map(|method| method.to_uppercase()).collect()),
+        mail: spec.mail.clone(),
         capabilities,
     }
 }
@@ -191,6 +201,7 @@ impl From<&PluginPolicy> for PolicySpec {
                 hosts: grants.hosts.clone(),
                 credentials: grants.credentials.clone(),
                 methods: grants.methods.clone(),
+                mail: grants.mail.clone(),
                 capabilities: grants.capabilities.as_ref().map(names),
             },
             budget: BudgetSpec {

@@ -8,12 +8,16 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use crate::domain::{PluginInfo, PluginKind};
+use crate::plugin_host::Evaluator;
 
 pub trait PluginDirectory: Send + Sync {
     /// `None`: there is no such plugin.
     fn info(&self, kind: PluginKind, name: &str) -> Option<Arc<PluginInfo>>;
 
     fn names(&self, kind: PluginKind) -> Vec<String>;
+
+    /// For templates, and for expressions that are no plugin's.
+    fn evaluator(&self) -> &Evaluator;
 
     /// The plugin's own check. Pointers of the faults go into the settings.
     fn check_settings<'a>(

@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::plugins::PluginDirectory;
 use super::spec::ServiceSpec;
 use super::{ApiService, StoredService, secrets, to_value};
-use crate::domain::{Origin, Service, UnixMillis};
+use crate::domain::{Origin, PrivateReach, Service, UnixMillis};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRecord {
@@ -68,7 +68,8 @@ pub(super) fn described(stored: &StoredService) -> Option<Service> {
         owner: spec.owner,
         description: spec.description,
         origin: Origin::Api,
-        allow_private: false,
+        hosts: Vec::new(),
+        private: PrivateReach::Closed,
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),

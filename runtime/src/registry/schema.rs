@@ -23,9 +23,14 @@ impl Schema {
         Self::new(schemars::schema_for!(T).to_value()).expect("schemars makes valid schemas")
     }
 
-    /// References are resolved inside the schema only; nothing is fetched.
+    /// References are resolved inside the schema only; nothing is fetched. Durations are written as we write them, not as ISO 8601
+    /// does, so that the plugin judges them.
     pub fn new(root: Value) -> Result<Self, InvalidSchema> {
-        let validator = jsonschema::validator_for(&root).map_err(|error| InvalidSchema(error.to_string()))?;
+        let options = jsonschema::options()
+            .should_validate_formats(true)
+            .with_format("uri", is_url)
+            .with_format("duration", |_| true);
+        let validator = options.build(&root).map_err(|error| InvalidSchema(error.to_string()))?;
         Ok(Self { root, validator })
     }
 
@@ -64,7 +69,17 @@ impl Schema {
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
                 self.explain_choice(error, context, also, faults);
             }
-            _ => faults.push(Fault::new(at, sentence(error))),
+            _ => faults.push(Fault::new(at, self.with_example(error, sentence(error)))),
+        }
+    }
+
+    /// A pattern says little to people: the first of the property's examples follows.
+    fn with_example(&self, error: &ValidationError<'_>, sentence: String) -> String {
+        let is_pattern = matches!(error.kind(), ValidationErrorKind::Pattern { .. });
+        let example = self.parent_schema(error).and_then(|schema| schema.get("examples")?.get(0)?.as_str());
+        match example.filter(|_| is_pattern) {
+            Some(example) => format!("{sentence}; write e.g. `{example}`"),
+            None => sentence,
         }
     }
 
@@ -133,6 +148,11 @@ impl Schema {
     }
 }
 
+/// `example.com:8080/a` is a URI by the letter, of the scheme `example.com`, and never meant so.
+fn is_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| url.has_host() || matches!(url.scheme(), "mailto" | "tel" | "urn"))
+}
+
 fn property_names(schema: Option<&Value>) -> impl Iterator<Item = &str> {
     schema
         .and_then(|schema| schema.get("properties")?.as_object())
@@ -163,6 +183,9 @@ fn sentence(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::MaxProperties { limit } => format!("must have at most {limit} keys"),
         ValidationErrorKind::UniqueItems => "holds the same entry twice".to_owned(),
         ValidationErrorKind::Pattern { pattern } => format!("does not match the pattern `{pattern}`"),
+        ValidationErrorKind::Format { format } if format == "uri" => {
+            "is no URL; write it with its scheme, such as `https://hooks.example.com/a`".to_owned()
+        }
         ValidationErrorKind::Format { format } => format!("is not a valid `{format}`"),
         _ => error.masked().to_string(),
     }
@@ -300,6 +323,30 @@ mod tests {
         );
         assert_eq!(told(&schema, &json!({"threshold": -1})), ["/threshold: must be at least 0"]);
         assert_eq!(told(&schema, &json!({})), ["/threshold: is missing (Percent)"]);
+    }
+
+    #[test]
+    fn a_secret_that_has_to_be_a_url_is_looked_at_and_not_repeated() {
+        let url = json!({"type": "string", "format": "uri", "x-secret": true});
+        let schema = Schema::new(json!({"type": "object", "properties": {"webhook": url}})).unwrap();
+        for text in ["hook", "", "example.com/a", "example.com:8080/a", "https://", "//example.com"] {
+            let told = told(&schema, &json!({"webhook": text}));
+            assert!(
+                told.len() == 1 && told[0].starts_with("/webhook: is no URL; write it with its scheme"),
+                "{text}: {told:?}"
+            );
+        }
+        for text in ["https://hooks.example.com/T0/B0?x=y", "http://127.0.0.1:8080", "HTTPS://bücher.example/"] {
+            assert_eq!(told(&schema, &json!({"webhook": text})), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_explained_by_an_example() {
+        let window = json!({"type": "string", "pattern": "^[0-9]+m$", "examples": ["5m"]});
+        let schema = Schema::new(json!({"type": "object", "properties": {"window": window}})).unwrap();
+        let told = told(&schema, &json!({"window": "soon"}));
+        assert_eq!(told, ["/window: does not match the pattern `^[0-9]+m$`; write e.g. `5m`"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::compile::{authority, default_probe};
 use super::fault::{Fault, child};
 use super::plugins::PluginDirectory;
 use super::spec::{NotificationSpec, ServiceAlertSpec};
-use crate::domain::PluginKind;
+use crate::domain::{Mark, PluginKind, visit_marked};
 
 pub const MASK: &str = "***";
 
@@ -18,8 +18,6 @@ const AUTHENTICATION_SECRETS: [&str; 5] = ["value", "password", "token", "client
 /// Keys of the entry itself, the rest being the plugin's settings.
 static ALERT_KEYS: LazyLock<Vec<String>> = LazyLock::new(own_keys::<ServiceAlertSpec>);
 static NOTIFICATION_KEYS: LazyLock<Vec<String>> = LazyLock::new(own_keys::<NotificationSpec>);
-/// Schemas nest less deeply; what lies deeper is masked as a whole.
-const MAX_DEPTH: usize = 16;
 
 /// Settings of a plugin somewhere in a service's spec.
 struct Place {
@@ -213,42 +211,12 @@ fn leads_elsewhere(new: &Map<String, Value>, old: &Value) -> Option<&'static str
 /// Without the plugin's schema nobody knows what is secret, so everything is.
 fn masked(place: &Place, mut settings: Value, plugins: &dyn PluginDirectory) -> Value {
     match plugins.info(place.kind, &place.plugin) {
-        Some(info) => mask(&info.settings_schema, &info.settings_schema, &mut settings, MAX_DEPTH),
+        Some(info) => visit_marked(&mut settings, &info.settings_schema, Mark::Secret, |marked| {
+            *marked.value = Value::from(MASK);
+        }),
         None => hide(&mut settings),
     }
     settings
-}
-
-fn mask(root: &Value, schema: &Value, value: &mut Value, depth: usize) {
-    let is_secret = |schema: &Value| schema.get("x-secret").and_then(Value::as_bool) == Some(true);
-    let reference = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
-    if depth == 0 || is_secret(schema) {
-        return hide(value);
-    }
-    if let Some(target) = reference.and_then(|pointer| root.pointer(pointer)) {
-        mask(root, target, value, depth - 1);
-    }
-    for key in ["anyOf", "oneOf", "allOf"] {
-        for branch in schema.get(key).and_then(Value::as_array).into_iter().flatten() {
-            mask(root, branch, value, depth - 1);
-        }
-    }
-    match value {
-        Value::Object(members) => {
-            for (key, member) in members {
-                let property = schema.get("properties").and_then(|properties| properties.get(key));
-                if let Some(schema) = property.or_else(|| schema.get("additionalProperties")) {
-                    mask(root, schema, member, depth - 1);
-                }
-            }
-        }
-        Value::Array(items) => {
-            if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| mask(root, schema, item, depth - 1));
-            }
-        }
-        _ => {}
-    }
 }
 
 /// Every leaf, so that the shape stays visible and can be sent back.

@@ -131,7 +131,12 @@ pub struct ServiceSpec {
     /// Text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Loopback and private addresses may be reached. Default: true in files, false over the API.
+    /// Hosts that its probes may reach beside the base URL's scheme, host and port, e.g. where it redirects to: `name`, which is
+    /// reached at ports 80 and 443 and at the base URL's, or `name:port`. No credential and no secret goes there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Loopback and private addresses may be reached. Default: over the API false; in files true for an address, and for a name
+    /// whose name servers answer with a private one when it is first resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<bool>,
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{Fault, PluginDirectory, ServiceStore, ServiceStoreError, StoredService};
 use crate::domain::duration::parse_duration;
 use crate::domain::{PluginInfo, PluginKind};
+use crate::plugin_host::Evaluator;
 
 pub(crate) struct FakePlugins {
     infos: BTreeMap<(PluginKind, String), Arc<PluginInfo>>,
@@ -67,6 +68,10 @@ impl PluginDirectory for FakePlugins {
 
     fn names(&self, kind: PluginKind) -> Vec<String> {
         self.infos.keys().filter(|(other, _)| *other == kind).map(|(_, name)| name.clone()).collect()
+    }
+
+    fn evaluator(&self) -> &Evaluator {
+        Evaluator::for_tests()
     }
 
     /// Refuses what a schema can't: a condition with an `=`, a window that is no duration.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::testing::{FakePlugins, MemoryStore};
 use super::*;
+use crate::domain::PrivateReach;
 
 fn entries(services: Value, alerts: Value, notifications: Value) -> FileEntries {
     fn list<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(usize, T)> {
@@ -57,7 +58,7 @@ async fn tells_all_faults_of_the_files_at_once() {
         told(&report.faults),
         [
             "/services/0/monitoring/interval: must be at least 1s",
-            "/services/0/monitoring/timeout: `1x` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/services/0/monitoring/timeout: `1x` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "/services/0/monitoring/expectedStatus: must be at least 100",
             "/services/1/type: no probe is known for the type `FTP`; did you mean `HTTP`?; or set `monitoring.probe`",
             "/services/1/probes/0/plugin: there is no probe plugin `tsl`; did you mean `tls`?",
@@ -68,7 +69,7 @@ async fn tells_all_faults_of_the_files_at_once() {
             "/services/2/alerts/0/threshold: is missing",
             "/services/2/alerts/1/condition: does not parse: unexpected `=`",
             "/services/2/alerts/2: says nothing to look for; write a `condition`, or a `type`: `availability`, `response_time`",
-            "/services/2/alerts/3/window: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/services/2/alerts/3/window: `soon` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "/services/2/alerts/4/notifications/0/channel: there is no notifier plugin `slak`; did you mean `slack`?",
             "/services/2/alerts/4/notifications/1/recipients: must not be empty",
             "/services/2/alerts/4/name: another alert of this service is named `response_time`; give this one a `name`",
@@ -125,7 +126,7 @@ async fn what_the_api_makes_is_stored_published_and_masked() {
     assert_eq!(record.spec["authentication"], json!({"type": "bearer", "token": "***"}));
     assert!(watch.has_changed().unwrap());
     let service = watch.borrow_and_update().services["shop-api"].clone();
-    assert!(!service.allow_private);
+    assert_eq!(service.private, PrivateReach::Closed);
     assert_eq!(service.probes[0].plugin, "http");
 
     let mut changed = Value::Object(record.spec);
@@ -134,7 +135,7 @@ async fn what_the_api_makes_is_stored_published_and_masked() {
     let record = registry.replace("shop-api", changed, Some(1)).await.unwrap();
     assert_eq!((record.slug.as_str(), record.revision), ("shop-api", Some(2)));
     assert_eq!(store.rows.lock().unwrap()["shop-api"].spec["authentication"]["token"], "s3cret");
-    assert!(registry.catalog().services["shop-api"].allow_private);
+    assert_eq!(registry.catalog().services["shop-api"].private, PrivateReach::Open);
 
     let reopened =
         Registry::open(CheckedFiles::default(), Arc::new(FakePlugins::bundled()), store.clone()).await.unwrap();
@@ -227,7 +228,7 @@ async fn files_are_put_in_place_whole_and_win_over_the_api() {
     let catalog = registry.prepare(files, &FakePlugins::bundled()).await.publish();
     assert_eq!(catalog.version, before + 1);
     assert_eq!(catalog.services["shop-api"].base_url, "https://other");
-    assert!(catalog.services["shop-api"].allow_private);
+    assert_eq!(catalog.services["shop-api"].private, PrivateReach::as_loaded());
     assert_eq!(registry.record("shop-api").unwrap().origin, Origin::File);
     let catalog = registry.prepare(CheckedFiles::default(), &FakePlugins::bundled()).await.publish();
     assert_eq!(catalog.services.keys().collect::<Vec<_>>(), ["shop-api"]);
@@ -682,7 +683,7 @@ async fn wrong_lives_are_told_in_their_places() {
             "/services/0/probes/0/retryInterval: says nothing without `retries`",
             "/alerts/0/for: is another word for `duration`, which is given too; remove one",
             "/alerts/0/failures/count: is more than `of`: 3 of 2 can't be",
-            "/alerts/1/keepFiringFor: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/alerts/1/keepFiringFor: `soon` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "/alerts/1/noDataAfter: must be longer than 0",
             "/alerts/1/failures/count: must be at least 1",
             "/alerts/1/failures/of: must be between 1 and 60",
@@ -729,7 +730,10 @@ async fn rules_select_services_by_what_they_are() {
     let wrong = json!([rule("one", json!({"where": "tag == 'a'"})), rule("two", json!({"where": "1 +", "types": []}))]);
     let (_, report) = checked(&self::entries(json!([]), wrong, json!([]))).await;
     let faults = told(&report.faults);
-    assert!(faults[0].starts_with("/alerts/0/where: knows no `tag`; there is `service` with"), "{faults:?}");
+    assert!(
+        faults[0].starts_with("/alerts/0/where: can't be evaluated: unknown variable `tag`; did you mean `service`?"),
+        "{faults:?}"
+    );
     assert!(faults[1].starts_with("/alerts/1/types: selects no service"), "{faults:?}");
     assert!(faults[2].starts_with("/alerts/1/where: does not parse"), "{faults:?}");
 }
@@ -791,7 +795,7 @@ async fn faults_of_templates_are_told_where_they_stand() {
             "/alerts/1/template: alert template `slow` needs `with` values for `limit`",
             "/alerts/2/with/windw: alert template `slow` has no parameter `windw`; did you mean `window`?",
             "/alertTemplates/slow/threshold: must be a number, not text (as `/alerts/3` uses it)",
-            "/alerts/4/window: `soon` is not a duration; write a number and a unit, as in `500ms`, `2s`, `5m`, `1h` or `7d`",
+            "/alerts/4/window: `soon` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`",
             "/alerts/5/with: says nothing without a `template`",
         ]
     );

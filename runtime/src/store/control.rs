@@ -95,6 +95,11 @@ pub enum ControlError {
     Lock(#[from] LockError),
     #[error("could not bring the control store up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    #[error(
+        "the disk of the control store is full, so it can't be opened or brought up to date, not even in the room of its ballast; \
+         free some space on that disk, then start again"
+    )]
+    NoRoomToOpen(#[source] Box<ControlError>),
     #[error("could not {doing} the control store")]
     Database { doing: &'static str, source: sqlx::Error },
     #[error(

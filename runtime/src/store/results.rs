@@ -55,6 +55,8 @@ const FILE: &str = "results.duckdb";
 const RUN_IDS: &str = "run-ids";
 /// User queries at the same time: each may take a core and much of the memory limit.
 const QUERIES: usize = 2;
+/// Queries that notice no interrupt and go on without a slot. Each keeps one of the readers.
+const ABANDONED: usize = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ResultError {
@@ -106,6 +108,9 @@ impl Default for ResultSettings {
     }
 }
 
+/// Between looks at the spool of before; a frame of it is committed in a fraction of a second.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// A handle; cheap to clone. The files are released when the writer and the last handle are gone.
 #[derive(Clone)]
 pub struct ResultStore {
@@ -113,6 +118,7 @@ pub struct ResultStore {
     database: Arc<Database>,
     gate: Arc<Gate>,
     queries: Arc<Semaphore>,
+    abandoned: Arc<Semaphore>,
     progress: Arc<Progress>,
     closing: Arc<Closing>,
     first_run_id: i64,
@@ -180,6 +186,7 @@ impl ResultStore {
             // Before the writer runs: what is spooled is not there for readers.
             report.spooled_rows = spool.as_ref().map_or(0, Spool::rows);
             report.spooled_bytes = spool.as_ref().map_or(0, Spool::bytes);
+            report.has_inherited = spool.as_ref().is_some_and(Spool::has_inherited);
         });
         let (sender, closing) = oneshot::channel();
         let store = Self {
@@ -187,6 +194,7 @@ impl ResultStore {
             database: Arc::clone(&database),
             gate: Arc::new(Gate::open()?),
             queries: Arc::new(Semaphore::new(QUERIES)),
+            abandoned: Arc::new(Semaphore::new(ABANDONED)),
             progress: Arc::clone(&progress),
             closing: Arc::new(Closing { queue: Arc::clone(&queue), sender: Mutex::new(Some(sender)) }),
             first_run_id,
@@ -273,6 +281,22 @@ impl ResultStore {
     pub fn is_settled(&self) -> bool {
         let health = self.health();
         health.stalled.is_none() && health.spooled_rows == 0
+    }
+
+    /// All that was recorded before this start can be read.
+    pub fn is_past_whole(&self) -> bool {
+        self.progress.update(|report| !report.has_inherited)
+    }
+
+    /// Returns when all that was recorded before this start can be read; false: it can't be committed at the moment.
+    pub async fn past_whole(&self) -> bool {
+        while !self.is_past_whole() {
+            if self.health().stalled.is_some() {
+                return false;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        true
     }
 
     pub fn health(&self) -> ResultHealth {

@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use extrack::domain::{Observation, Origin, PluginTrust, Probe, Service};
+use extrack::domain::{Observation, Origin, PluginTrust, PrivateReach, Probe, Service};
 use extrack::net::{Net, NetSettings};
-use extrack::plugin_host::{NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup};
+use extrack::plugin_host::{Compiling, NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup};
 
 /// What is compiled is kept in the folder, what is installed is not.
 pub(crate) async fn start_host(folder: &Path) -> PluginHost {
@@ -16,9 +16,11 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
     let net = Net::new(NetSettings::default()).expect("the network can be set up");
     let setup = Setup {
         folder: folder.into(),
+        compiling: Compiling::InProcess,
         trust: PluginTrust::default(),
         net,
         log: Arc::new(NoLog),
+        runs_memory_bytes: None,
         versions_kept: 10,
         runs,
         recordings: Recordings::in_memory(),
@@ -56,7 +58,8 @@ impl Subject {
             owner: None,
             description: None,
             origin: Origin::File,
-            allow_private: true,
+            hosts: Vec::new(),
+            private: PrivateReach::Open,
             credentials: Vec::new(),
             probes: vec![probe.clone()],
             webhooks: Vec::new(),

@@ -124,6 +124,11 @@ async fn redirects_are_judged_like_any_other_address() {
     assert_eq!(seen.len(), targets.len() + 1 + 2, "no more than the hops at itself: {seen:?}");
 }
 
+/// What a name server answered is refused for now: the next answer may be another one.
+fn is_refused(ended: &str) -> bool {
+    ended.starts_with("dns: ") && ended.contains("may not connect")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_changes_its_mind_is_judged_anew_each_time() {
     let (tap, names) = (Tap::start().await, Names::start().await);
@@ -150,15 +155,15 @@ async fn a_name_that_changes_its_mind_is_judged_anew_each_time() {
     let api = runtime.api();
     // The schedule has not run them: their first moment lies within a day.
     let found = attempts(&api, "metadata").await;
-    assert!(found.iter().all(|ended| ended.starts_with("denied: ")), "{found:?}");
+    assert!(found.iter().all(|ended| is_refused(ended)), "{found:?}");
 
     let found = attempts(&api, "rebind").await;
     assert_eq!(found[0], "200 ok");
-    assert!(found[1].starts_with("denied: ") && found[1].contains("169.254.169.254"), "{found:?}");
+    assert!(is_refused(&found[1]) && found[1].contains("169.254.169.254"), "{found:?}");
     assert_eq!(names.queries("rebind.test"), 2, "asked once a connection: what was judged is what is connected to");
 
     let found = attempts(&api, "back").await;
-    assert!(found[0].starts_with("denied: "), "{found:?}");
+    assert!(is_refused(&found[0]), "{found:?}");
     assert_eq!(found[1], "200 ok");
     assert_eq!(names.queries("back.test"), 2);
 
@@ -169,7 +174,7 @@ async fn a_name_that_changes_its_mind_is_judged_anew_each_time() {
     });
     api.post("/api/v1/services", &service).await.expect(201);
     let found = attempts(&api, "inside").await;
-    assert!(found[0].starts_with("denied: "), "{found:?}");
+    assert!(is_refused(&found[0]), "{found:?}");
     assert_eq!(tap.requests().len(), 2, "{:?}", tap.requests());
 }
 

@@ -1,5 +1,6 @@
 //! Rust: cargo with the toolchain that the finder finds, and plain `cargo test`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,12 +18,17 @@ struct Metadata {
     target_dir: PathBuf,
 }
 
-pub(super) fn build(folder: &Path, progress: fn(&str)) -> Result<Vec<PathBuf>> {
+pub(super) fn build(folder: &Path, shared_target: Option<&Path>, progress: fn(&str)) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find()?;
-    let metadata = metadata(folder, &toolchain.cargo)?;
+    let metadata = metadata(folder, &toolchain.cargo, shared_target)?;
+    // Until the components are in `dist`: projects of one name that share a folder would take each other's.
+    let _lock = lock(&metadata.target_dir)?;
     let mut request = Request::new(folder, metadata.target_dir);
     request.packages.extend(metadata.package);
     request.progress = progress;
+    for print in prints(folder) {
+        progress(&format!("{print}: a plugin has no standard output, nothing of this is seen; `log::info(…)` is"));
+    }
     let dist = folder.join("dist");
     std::fs::create_dir_all(&dist).with_context(|| format!("cannot make the folder `{}`", dist.display()))?;
     let mut components = Vec::new();
@@ -35,9 +41,19 @@ pub(super) fn build(folder: &Path, progress: fn(&str)) -> Result<Vec<PathBuf>> {
     Ok(components)
 }
 
+/// Waits for other builds in this target folder.
+fn lock(target_dir: &Path) -> Result<File> {
+    let path = target_dir.join(".extrack-plugin-build");
+    let doing = || format!("cannot lock `{}`", path.display());
+    std::fs::create_dir_all(target_dir).with_context(doing)?;
+    let file = File::create(&path).with_context(doing)?;
+    file.lock().with_context(doing)?;
+    Ok(file)
+}
+
 /// Natively, against the fake host: any Rust will do, the target for WebAssembly is not needed.
-pub(super) fn test(folder: &Path, progress: fn(&str)) -> Result<()> {
-    let metadata = metadata(folder, Path::new("cargo"))?;
+pub(super) fn test(folder: &Path, shared_target: Option<&Path>, progress: fn(&str)) -> Result<()> {
+    let metadata = metadata(folder, Path::new("cargo"), shared_target)?;
     progress("cargo test");
     let mut command = Command::new("cargo");
     clean_environment(&mut command);
@@ -48,7 +64,7 @@ pub(super) fn test(folder: &Path, progress: fn(&str)) -> Result<()> {
     })
 }
 
-fn metadata(folder: &Path, cargo: &Path) -> Result<Metadata> {
+fn metadata(folder: &Path, cargo: &Path, shared_target: Option<&Path>) -> Result<Metadata> {
     let output = Command::new(cargo)
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(folder)
@@ -60,19 +76,62 @@ fn metadata(folder: &Path, cargo: &Path) -> Result<Metadata> {
     }
     let metadata: Value =
         serde_json::from_slice(&output.stdout).context("cargo's description of the project is not JSON")?;
-    let target_dir = metadata["target_directory"].as_str().context("cargo does not tell the target folder")?;
+    let folder_of = |name: &str| {
+        metadata[name].as_str().map(PathBuf::from).with_context(|| format!("cargo does not name its `{name}`"))
+    };
+    let (target_dir, root) = (folder_of("target_directory")?, folder_of("workspace_root")?);
+    let is_default = target_dir == root.join("target");
+    let target_dir = shared_target.filter(|_| is_default).map_or(target_dir, Path::to_owned);
     let manifest = folder.join("Cargo.toml");
     let packages = metadata["packages"].as_array();
     let own = packages
         .into_iter()
         .flatten()
         .find(|package| package["manifest_path"].as_str().map(Path::new) == Some(&manifest));
-    Ok(Metadata {
-        package: own.and_then(|package| package["name"].as_str()).map(str::to_owned),
-        target_dir: target_dir.into(),
-    })
+    Ok(Metadata { package: own.and_then(|package| package["name"].as_str()).map(str::to_owned), target_dir })
+}
+
+/// `src/lib.rs:7` of each line that prints, outside tests: a few.
+fn prints(folder: &Path) -> Vec<String> {
+    const MOST: usize = 5;
+    let mut found = Vec::new();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join("src"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect();
+    files.sort();
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let lines = text.lines().enumerate().take_while(|(_, line)| !line.contains("#[cfg(test)]"));
+        let prints = lines.filter(|(_, line)| {
+            let line = line.trim_start();
+            !line.starts_with("//")
+                && ["println!(", "eprintln!(", "print!(", "dbg!("].iter().any(|print| line.contains(print))
+        });
+        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        found.extend(prints.map(|(index, _)| format!("{name}:{}", index + 1)));
+    }
+    found.truncate(MOST);
+    found
 }
 
 fn no_cargo() -> anyhow::Error {
     anyhow!("`cargo` is not installed; a Rust plugin needs Rust 1.95 or newer: https://rustup.rs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_print_are_named_outside_tests_and_comments() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        let text = "fn a() {\n    println!(\"x\");\n    // println!\n    log::info(\"y\");\n}\n#[cfg(test)]\nmod t { fn b() { println!(\"z\") } }\n";
+        std::fs::write(folder.path().join("src/lib.rs"), text).unwrap();
+        assert_eq!(prints(folder.path()), ["src/lib.rs:2"]);
+    }
 }

@@ -17,13 +17,31 @@ def componentize(*arguments: str) -> None:
     subprocess.run([tool, "--quiet", "--wit-path", "wit", "--world", world, *arguments], cwd=ROOT, check=True)
 
 
+def version() -> None:
+    """The version in pyproject.toml becomes the one that `describe` returns."""
+    number = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    (ROOT / "version.py").write_text(f"VERSION = {number!r}\n")
+
+
+def check_syntax() -> None:
+    """A fault of syntax in a second, with its line: componentize-py finds it after a minute."""
+    for path in sorted(ROOT.glob("*.py")):
+        try:
+            compile(path.read_text(), str(path), "exec")
+        except SyntaxError as error:
+            sys.exit(f"{path.name}:{error.lineno}:{error.offset}: {error.msg}")
+
+
 def bindings() -> None:
     """Writes the classes anew."""
+    version()
     shutil.rmtree(BINDINGS, ignore_errors=True)
     componentize("bindings", str(BINDINGS))
 
 
 def component() -> None:
+    version()
+    check_syntax()
     output = ROOT / "dist" / "plugin-name.wasm"
     output.parent.mkdir(exist_ok=True)
     componentize("componentize", "plugin", "--python-path", ".", "--output", str(output))

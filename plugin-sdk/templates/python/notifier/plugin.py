@@ -1,5 +1,7 @@
 """Posts one line of JSON about a group of alerts."""
 
+# Frozen at the build like all modules; without it a socket that is refused says `unknown encoding: idna`.
+import encodings.idna  # noqa: F401
 import json
 
 from componentize_py_types import Err
@@ -8,6 +10,7 @@ from wit_world.exports import notifiers
 from wit_world.exports.notifiers import NotificationStatus, NotifyError_Permanent, NotifyError_Retryable, Receipt, Retry
 from wit_world.imports import http, net
 from wit_world.imports.types import PluginInfo
+from version import VERSION
 
 # JSON Schema of the settings. What is marked `x-secret` never comes here: a placeholder does, which the host replaces.
 SETTINGS_SCHEMA = {
@@ -25,7 +28,7 @@ class Description(exports.Description):
     def describe(self) -> PluginInfo:
         return PluginInfo(
             name="plugin-name",
-            version="1.0.0",
+            version=VERSION,
             summary="Posts one line of JSON",
             settings_schema=json.dumps(SETTINGS_SCHEMA),
             wants=[],

@@ -1,5 +1,7 @@
 """Asks a health endpoint and holds one field of its JSON answer against what it should be."""
 
+# Frozen at the build like all modules; without it a socket that is refused says `unknown encoding: idna`.
+import encodings.idna  # noqa: F401
 import json
 
 from componentize_py_types import Err
@@ -8,6 +10,7 @@ from wit_world.exports import probes
 from wit_world.exports.probes import Observation
 from wit_world.imports import http, net
 from wit_world.imports.types import ErrorKind, Failure, Fault, PluginInfo, Status
+from version import VERSION
 
 # JSON Schema of the settings: forms, faults and documentation follow from it.
 SETTINGS_SCHEMA = {
@@ -36,7 +39,7 @@ class Description(exports.Description):
     def describe(self) -> PluginInfo:
         return PluginInfo(
             name="plugin-name",
-            version="1.0.0",
+            version=VERSION,
             summary="Checks a JSON health endpoint",
             settings_schema=json.dumps(SETTINGS_SCHEMA),
             wants=[],

@@ -7,6 +7,7 @@ from wit_world.exports import rules
 from wit_world.exports.rules import Finding, Verdict_Breached, Verdict_NoOpinion, Verdict_Ok
 from wit_world.imports import history
 from wit_world.imports.types import Entry, PluginInfo, Value_Integer
+from version import VERSION
 
 # JSON Schema of the settings: forms, faults and documentation follow from it.
 SETTINGS_SCHEMA = {
@@ -26,7 +27,7 @@ class Description(exports.Description):
     def describe(self) -> PluginInfo:
         return PluginInfo(
             name="plugin-name",
-            version="1.0.0",
+            version=VERSION,
             summary="Most answers came quickly enough",
             settings_schema=json.dumps(SETTINGS_SCHEMA),
             wants=[],

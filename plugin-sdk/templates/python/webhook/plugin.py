@@ -1,5 +1,7 @@
 """Takes in JSON that its sender has signed, and makes an event of it."""
 
+# Frozen at the build like all modules; without it a socket that is refused says `unknown encoding: idna`.
+import encodings.idna  # noqa: F401
 import json
 
 from componentize_py_types import Err
@@ -8,6 +10,7 @@ from wit_world.exports import webhooks
 from wit_world.exports.webhooks import Event, Reception, Reject_Malformed, Reject_Unauthenticated, Report
 from wit_world.imports import signatures
 from wit_world.imports.types import ErrorKind, Failure, PluginInfo, Status
+from version import VERSION
 
 # JSON Schema of the settings. What is marked `x-secret` never comes here: a placeholder does, which the host knows.
 SETTINGS_SCHEMA = {
@@ -24,7 +27,7 @@ class Description(exports.Description):
     def describe(self) -> PluginInfo:
         return PluginInfo(
             name="plugin-name",
-            version="1.0.0",
+            version=VERSION,
             summary="Takes in signed JSON",
             settings_schema=json.dumps(SETTINGS_SCHEMA),
             wants=[],

@@ -7,6 +7,7 @@ use extrack_plugin::prelude::*;
 #[derive(Settings)]
 struct Settings {
     /// URL of the channel's webhook.
+    #[setting(url)]
     webhook: Secret,
     /// Put in front of a message that fires, e.g. `@here` or `<@&ROLE_ID>`.
     mention: Option<String>,

@@ -1,10 +1,14 @@
 //! What the message says.
 
-use extrack_plugin::notifier::{Alert, Notification, NotificationStatus};
+use extrack_plugin::notifier::{Alert, Notification, NotificationStatus, one_line, printable, shorten};
 use extrack_plugin::time::{format, rfc3339};
 
 /// Mail programs show little more.
 const MOST_SUBJECT_CHARACTERS: usize = 150;
+/// Mail programs cut off what is longer than about 100 KB.
+const MOST_ALERTS: usize = 100;
+const MOST_NAME_CHARACTERS: usize = 200;
+const MOST_SUMMARY_CHARACTERS: usize = 2_000;
 
 /// One line, whatever is in the names.
 pub(crate) fn subject(notification: &Notification, prefix: &str) -> String {
@@ -18,16 +22,16 @@ pub(crate) fn subject(notification: &Notification, prefix: &str) -> String {
         Some(title) => format!("{prefix}{title}"),
         None => format!("{prefix}[{status}] {about}"),
     };
-    line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_SUBJECT_CHARACTERS).collect()
+    shorten(&one_line(&line), MOST_SUBJECT_CHARACTERS)
 }
 
 pub(crate) fn text(notification: &Notification) -> String {
     if let Some(text) = notification.text() {
-        return format!("{text}\n");
+        return format!("{}\n", printable(text));
     }
     let mut text = String::new();
-    for alert in &notification.alerts {
-        text.push_str(&format!("{}: {}\n{}\n\n", alert.service_name, alert.name, alert.summary));
+    for alert in shown(notification) {
+        text.push_str(&format!("{}: {}\n{}\n\n", name(&alert.service_name), name(&alert.name), summary(alert)));
         for (name, value) in facts(alert) {
             text.push_str(&format!("{name:<10}{value}\n"));
         }
@@ -43,10 +47,22 @@ pub(crate) fn text(notification: &Notification) -> String {
     text
 }
 
+fn shown(notification: &Notification) -> &[Alert] {
+    &notification.alerts[..notification.alerts.len().min(MOST_ALERTS)]
+}
+
 /// What the message has no room for.
 fn more(notification: &Notification) -> Option<String> {
-    let more = notification.beyond(notification.alerts.len());
-    (more > 0).then(|| format!("and {more} more"))
+    let more = notification.beyond(shown(notification).len());
+    (more > 0).then(|| format!("… and {more} more"))
+}
+
+fn name(text: &str) -> String {
+    shorten(&one_line(text), MOST_NAME_CHARACTERS)
+}
+
+fn summary(alert: &Alert) -> String {
+    shorten(&printable(&alert.summary), MOST_SUMMARY_CHARACTERS)
 }
 
 /// None where the operator's own words are text alone.
@@ -60,16 +76,16 @@ pub(crate) fn html(notification: &Notification) -> Option<String> {
 
 fn page(notification: &Notification) -> String {
     let mut html = String::from("<!doctype html><html><body style=\"font-family:sans-serif;color:#222\">");
-    for alert in &notification.alerts {
+    for alert in shown(notification) {
         let color = match alert.status {
             NotificationStatus::Firing => "#c0262d",
             NotificationStatus::Resolved => "#1a7f37",
         };
         html.push_str(&format!(
             "<div style=\"border-left:4px solid {color};padding:0 0 0 12px;margin:0 0 20px\"><h2 style=\"margin:0 0 4px;font-size:18px\">{}: {}</h2><p style=\"margin:0 0 8px\">{}</p><table style=\"font-size:14px\">",
-            escape(&alert.service_name),
-            escape(&alert.name),
-            escape(&alert.summary),
+            escape(&name(&alert.service_name)),
+            escape(&name(&alert.name)),
+            escape(&summary(alert)),
         ));
         for (name, value) in facts(alert) {
             html.push_str(&format!(
@@ -93,8 +109,8 @@ fn page(notification: &Notification) -> String {
 fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("status", alert.status.as_str().to_owned()),
-        ("severity", alert.severity.clone()),
-        ("service", alert.service.clone()),
+        ("severity", name(&alert.severity)),
+        ("service", name(&alert.service)),
         ("since", moment(alert.started_ms)),
     ];
     if let Some(ended_ms) = alert.ended_ms {
@@ -158,9 +174,23 @@ pub(crate) mod tests {
     #[test]
     fn alerts_that_there_is_no_room_for_are_counted() {
         let many = extrack_plugin::fake::with_omitted(notification(), 7);
-        assert!(text(&many).contains("\n\nand 7 more\n\nhttps://"), "{}", text(&many));
-        assert!(page(&many).contains("<p>and 7 more</p>"), "{}", page(&many));
+        assert!(text(&many).contains("\n\n… and 7 more\n\nhttps://"), "{}", text(&many));
+        assert!(page(&many).contains("<p>… and 7 more</p>"), "{}", page(&many));
         assert!(!text(&notification()).contains("more"));
+    }
+
+    #[test]
+    fn five_hundred_awkward_alerts_are_one_letter_that_can_be_read() {
+        let message = extrack_plugin::fake::awkward(500);
+        let (text, page) = (text(&message), page(&message));
+        assert!(text.contains("\n\n… and 400 more\n\n") && page.contains("<p>… and 400 more</p>"));
+        assert!(text.len() < 1_000_000 && page.len() < 1_000_000, "{} {}", text.len(), page.len());
+        for part in [&text, &page] {
+            assert!(!part.contains(|c: char| c.is_control() && c != '\n'));
+        }
+        assert!(!page.contains("<b>") && !page.contains("<!channel>"), "others' markup is text");
+        let line = subject(&message, "");
+        assert!(line.starts_with("[FIRING] 500 alerts") && !line.contains('\n'), "{line}");
     }
 
     #[test]
@@ -182,7 +212,7 @@ pub(crate) mod tests {
         let mut odd = notification();
         odd.alerts[0].name = format!("a\r\nBcc: x@y {}", "z".repeat(300));
         let line = subject(&odd, "[shop]");
-        assert!(line.starts_with("[shop] [FIRING] Shop API: a  Bcc: x@y"), "{line}");
+        assert!(line.starts_with("[shop] [FIRING] Shop API: a Bcc: x@y"), "{line}");
         assert_eq!(line.chars().count(), MOST_SUBJECT_CHARACTERS);
     }
 }

@@ -7,8 +7,10 @@ use extrack_plugin::prelude::*;
 #[derive(Settings)]
 struct Settings {
     /// Addresses to write to.
+    #[setting(mail)]
     recipients: Vec<String>,
     /// Address to write from, in place of the operator's.
+    #[setting(mail)]
     from: Option<String>,
     /// Put in front of each subject.
     #[setting(default = "")]

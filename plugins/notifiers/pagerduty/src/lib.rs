@@ -9,7 +9,7 @@ struct Settings {
     /// Integration key of an integration of type Events API v2.
     routing_key: Secret,
     /// Where events go; `https://events.eu.pagerduty.com/v2/enqueue` in the EU.
-    #[setting(host, default = "https://events.pagerduty.com/v2/enqueue")]
+    #[setting(host, url, default = "https://events.pagerduty.com/v2/enqueue")]
     url: String,
 }
 

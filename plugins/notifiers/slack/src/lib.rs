@@ -9,6 +9,7 @@ use extrack_plugin::prelude::*;
 #[derive(Settings)]
 struct Settings {
     /// URL of an incoming webhook. Not needed with `token` and `channelId`.
+    #[setting(url)]
     webhook: Option<Secret>,
     /// Token of a bot with the scope `chat:write`: with it the message of an outage is updated when it ends.
     token: Option<Secret>,
@@ -17,7 +18,7 @@ struct Settings {
     /// Put in front of a message that fires, e.g. `<!channel>`.
     mention: Option<String>,
     /// The Web API.
-    #[setting(host, default = "https://slack.com")]
+    #[setting(host, url, default = "https://slack.com")]
     url: String,
 }
 

@@ -1,12 +1,11 @@
 //! The notifier `sms`: a text message to each number, through an API like Twilio's.
 
+mod segments;
+
 use extrack_plugin::json::Value;
-use extrack_plugin::notifier::shorten;
+use extrack_plugin::notifier::{one_line, printable};
 use extrack_plugin::prelude::*;
 use extrack_plugin::url;
-
-/// Two parts of a long message; a phone's screen holds no more.
-const MOST_CHARACTERS: usize = 300;
 
 #[derive(Settings)]
 struct Settings {
@@ -23,7 +22,7 @@ struct Settings {
     /// Numbers in E.164 form.
     recipients: Vec<String>,
     /// The API, for those that speak like Twilio.
-    #[setting(host, default = "https://api.twilio.com")]
+    #[setting(host, url, default = "https://api.twilio.com")]
     url: String,
 }
 
@@ -71,13 +70,13 @@ fn send(settings: &Settings, number: &str, text: &str) -> Result<Receipt, Notify
 
 fn text(notification: &Notification) -> String {
     if let Some(text) = notification.text() {
-        return shorten(text, MOST_CHARACTERS);
+        return segments::cut(&printable(text));
     }
     let summary = match notification.alerts.as_slice() {
         [alert] => format!(": {}", alert.summary),
         _ => String::new(),
     };
-    shorten(&format!("{}{summary}", notification.title()), MOST_CHARACTERS)
+    segments::cut(&one_line(&format!("{}{summary}", notification.title())))
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
@@ -104,7 +103,8 @@ fn is_e164(number: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{Host, notification, response};
+    use extrack_plugin::fake::{Host, awkward, notification, response, with_attribute};
+    use extrack_plugin::notifier::length;
 
     use super::*;
 
@@ -130,6 +130,16 @@ mod tests {
             bodies[0],
             "To=%2B491700000001&From=%2B15005550006&Body=%5BFIRING%5D+Shop+%26+%3CAPI%3E%3A+Service+Down%3A+latency+is+900+ms+%3E+800+ms"
         );
+    }
+
+    #[test]
+    fn five_hundred_awkward_alerts_are_three_parts_at_most() {
+        for message in [awkward(500), awkward(1), with_attribute(awkward(2), "text", &"a\u{0}🚀".repeat(900))] {
+            let text = text(&message);
+            assert!(length(&text) <= 3 * 67 && text.ends_with('…'), "{text}");
+            assert!(!text.contains(|c: char| c.is_control()), "{text}");
+        }
+        assert!(text(&awkward(500)).starts_with("[FIRING] 500 alerts: "), "{}", text(&awkward(500)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use extrack_plugin::prelude::*;
 #[derive(Settings)]
 struct Settings {
     /// URL of the workflow `Post to a channel when a webhook request is received`.
+    #[setting(url)]
     webhook: Secret,
 }
 

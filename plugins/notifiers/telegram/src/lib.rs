@@ -21,7 +21,7 @@ struct Settings {
     #[setting(default = false)]
     edit_on_resolve: bool,
     /// The Bot API, for those who run their own.
-    #[setting(host, default = "https://api.telegram.org")]
+    #[setting(host, url, default = "https://api.telegram.org")]
     url: String,
 }
 

@@ -1,27 +1,42 @@
 //! The text, in the HTML that Telegram takes: <https://core.telegram.org/bots/api#html-style>
 
-use extrack_plugin::notifier::{Alert, Notification, NotificationStatus, shorten};
+use extrack_plugin::notifier::{Alert, Notification, NotificationStatus, length, one_line, printable, shorten_escaped};
 use extrack_plugin::time::{format, rfc3339};
 
-/// Telegram takes 4,096 characters; ten alerts of these stay below, with their markup.
+/// Telegram takes 4,096 UTF-16 code units and does not count tags; here they count, so that nothing is near the edge.
+const MOST_IN_ALL: usize = 4_096;
 const MOST_ALERTS: usize = 10;
-const MOST_SUMMARY_CHARACTERS: usize = 200;
-const MOST_NAME_CHARACTERS: usize = 60;
-/// The operator's own words; the limit counts characters before they were escaped.
-const MOST_TEXT_CHARACTERS: usize = 3_500;
+const MOST_SUMMARY: usize = 200;
+const MOST_NAME: usize = 60;
+const MOST_TITLE: usize = 300;
+/// The operator's own words.
+const MOST_TEXT: usize = 3_700;
 
 pub(crate) fn text(notification: &Notification) -> String {
     if let Some(text) = notification.text() {
-        let title = escape(&shorten(&notification.title(), 2 * MOST_NAME_CHARACTERS));
-        return format!("<b>{title}</b>\n{}", escape(&shorten(text, MOST_TEXT_CHARACTERS)));
+        let title = escaped(&one_line(&notification.title()), MOST_TITLE);
+        return format!("<b>{title}</b>\n{}", escaped(&printable(text), MOST_TEXT));
     }
-    let mut paragraphs: Vec<String> = notification.alerts.iter().take(MOST_ALERTS).map(paragraph).collect();
-    if notification.beyond(MOST_ALERTS) > 0 {
-        paragraphs.push(format!("and {} more", notification.beyond(MOST_ALERTS)));
+    let link = match notification.external_url.as_str() {
+        "" => None,
+        url => Some(format!("<a href=\"{}\">open External Tracking</a>", escaped(url, MOST_IN_ALL))),
+    };
+    // A link that is longer than any is left out.
+    let link = link.filter(|link| length(link) <= MOST_IN_ALL / 4);
+    let more = |shown: usize| {
+        Some(notification.beyond(shown)).filter(|more| *more > 0).map(|more| format!("… and {more} more"))
+    };
+    let around = length(&more(0).unwrap_or_default()) + link.as_deref().map_or(0, length) + 4;
+    let mut left = MOST_IN_ALL - around;
+    let mut paragraphs = Vec::new();
+    for alert in notification.alerts.iter().take(MOST_ALERTS) {
+        let paragraph = paragraph(alert);
+        let Some(rest) = left.checked_sub(length(&paragraph) + 2) else { break };
+        left = rest;
+        paragraphs.push(paragraph);
     }
-    if !notification.external_url.is_empty() {
-        paragraphs.push(format!("<a href=\"{}\">open External Tracking</a>", escape(&notification.external_url)));
-    }
+    let more = more(paragraphs.len());
+    paragraphs.extend(more.into_iter().chain(link));
     paragraphs.join("\n\n")
 }
 
@@ -30,26 +45,32 @@ fn paragraph(alert: &Alert) -> String {
         NotificationStatus::Firing => "🔴",
         NotificationStatus::Resolved => "🟢",
     };
-    let name = |text: &str| escape(&shorten(text, MOST_NAME_CHARACTERS));
+    let name = |text: &str| escaped(&one_line(text), MOST_NAME);
     let since = &rfc3339(alert.started_ms)[..19].replace('T', " ");
     let lasted = alert.lasted().map(|lasted| format!(", for {}", format(lasted))).unwrap_or_default();
     format!(
         "{icon} <b>{}: {}</b>\n{}\n<i>{} · {} · since {since}{lasted}</i>",
         name(&alert.service_name),
         name(&alert.name),
-        escape(&shorten(&alert.summary, MOST_SUMMARY_CHARACTERS)),
+        escaped(&printable(&alert.summary), MOST_SUMMARY),
         alert.status.as_str(),
         name(&alert.severity),
     )
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+fn escaped(text: &str, most: usize) -> String {
+    shorten_escaped(text, most, |c, out| match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '"' => out.push_str("&quot;"),
+        c => out.push(c),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{notification, resolved, with_attribute};
+    use extrack_plugin::fake::{awkward, notification, resolved, with_attribute};
 
     use super::*;
 
@@ -69,15 +90,46 @@ mod tests {
         assert_eq!(text(&own), "<b>[FIRING] Shop &amp; &lt;API&gt;: Service Down</b>\na &lt;b&gt;");
     }
 
-    #[test]
-    fn stays_inside_the_limit() {
-        let mut long = notification(30);
-        for alert in &mut long.alerts {
-            alert.summary = "x".repeat(9_000);
-            alert.name = "n".repeat(900);
-            alert.service_name = "s".repeat(900);
+    /// Every tag is closed in order, and `&` and `<` stand nowhere else, as Telegram wants it.
+    fn is_well_formed(html: &str) -> bool {
+        let mut open: Vec<&str> = Vec::new();
+        let mut rest = html;
+        while let Some(at) = rest.find(['<', '&']) {
+            rest = &rest[at..];
+            if let Some(entity) = rest.strip_prefix('&') {
+                let Some((name, _)) = entity.split_once(';') else { return false };
+                if !["lt", "gt", "amp", "quot"].contains(&name) {
+                    return false;
+                }
+                rest = &rest[1..];
+                continue;
+            }
+            let Some((tag, behind)) = rest[1..].split_once('>') else { return false };
+            match tag.strip_prefix('/') {
+                Some(name) if open.pop() == Some(name) => {}
+                Some(_) => return false,
+                None => open.push(tag.split(' ').next().unwrap_or_default()),
+            }
+            rest = behind;
         }
-        assert!(text(&long).chars().count() <= 4_096, "{}", text(&long).chars().count());
-        assert!(text(&long).contains("and 20 more"));
+        open.is_empty()
+    }
+
+    #[test]
+    fn five_hundred_awkward_alerts_stay_inside_the_limit_and_well_formed() {
+        let text = text(&awkward(500));
+        assert!(length(&text) <= 4_096, "{}", length(&text));
+        assert!(is_well_formed(&text), "{text}");
+        let shown = text.matches("🔴").count();
+        assert!(shown >= 8, "{shown}");
+        assert!(text.contains(&format!("\n\n… and {} more\n\n<a href=", 500 - shown)), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains('\0'));
+    }
+
+    #[test]
+    fn the_operators_own_words_stay_inside_the_limit_however_much_is_escaped() {
+        let own = with_attribute(with_attribute(awkward(3), "title", &"<".repeat(3_000)), "text", &"\"".repeat(9_000));
+        let text = text(&own);
+        assert!(length(&text) <= 4_096 && is_well_formed(&text), "{}", length(&text));
     }
 }

@@ -9,6 +9,7 @@ use extrack_plugin::prelude::*;
 #[derive(Settings)]
 struct Settings {
     /// URL to post to.
+    #[setting(url)]
     url: Secret,
     /// Headers of the request, e.g. `Authorization`.
     #[setting(default)]

@@ -1,4 +1,4 @@
-use extrack_plugin::fake::{Host, response, with_omitted};
+use extrack_plugin::fake::{Host, awkward, response, with_omitted};
 use extrack_plugin::json::json;
 use extrack_plugin::notifier::NotificationStatus;
 
@@ -76,6 +76,20 @@ fn posts_what_alertmanager_posts() {
 fn says_how_many_alerts_there_was_no_room_for() {
     let message = notification(NotificationStatus::Firing, &["Service Down", "Slow"]);
     assert_eq!(payload::payload(&with_omitted(message, 7))["truncatedAlerts"], 7);
+}
+
+#[test]
+fn five_hundred_awkward_alerts_arrive_as_they_are() {
+    let host = Host::install();
+    host.answer_http("POST https://hooks.example.com/a", response(200, ""));
+    let message = awkward(500);
+    notify(&message, &settings()).unwrap();
+    let body: json::Value = json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
+    assert_eq!((body["alerts"].as_array().unwrap().len(), &body["truncatedAlerts"]), (500, &json!(0)));
+    for (sent, alert) in body["alerts"].as_array().unwrap().iter().zip(&message.alerts) {
+        assert_eq!(sent["labels"]["alertname"], alert.name.as_str());
+        assert_eq!(sent["annotations"]["summary"], alert.summary.as_str());
+    }
 }
 
 #[test]

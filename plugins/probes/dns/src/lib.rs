@@ -1,10 +1,13 @@
 //! The probe `dns`: does a name server give the answer it should?
 
+mod value;
+
 use extrack_plugin::prelude::*;
 
 #[derive(Settings)]
 struct Settings {
     /// Name to ask for, in place of the base URL's host.
+    #[setting(host)]
     name: Option<String>,
     /// Type of the record.
     #[setting(default = "A")]
@@ -12,9 +15,9 @@ struct Settings {
     /// Name server to ask, `host` or `host:port`, in place of the system's.
     #[setting(host)]
     server: Option<String>,
-    /// All answers, in any order.
+    /// All answers, in any order: addresses, names, `10 mail.example.com` for `MX`, the whole text for `TXT`.
     expected: Option<Vec<String>>,
-    /// Text that one of the answers has to contain.
+    /// Text that one of the answers has to contain; the case of names does not count.
     contains: Option<String>,
     /// Response code wanted.
     #[setting(default = "NOERROR")]
@@ -64,7 +67,26 @@ impl RecordType {
     }
 }
 
-#[probe]
+/// Response codes by the names in which the host gives them.
+const RCODES: [&str; 6] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
+
+fn check_settings(settings: &Settings) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (index, text) in settings.expected.iter().flatten().enumerate() {
+        if let Err(form) = value::normal(settings.record_type, text) {
+            let record_type = settings.record_type.as_str();
+            let message = format!("`{text}` is not the value of a record `{record_type}`; write {form}");
+            faults.push(Fault { path: format!("/expected/{index}"), message });
+        }
+    }
+    if !RCODES.iter().any(|known| known.eq_ignore_ascii_case(&settings.rcode)) {
+        let message = format!("`{}` is no response code; use one of `{}`", settings.rcode, RCODES.join("`, `"));
+        faults.push(Fault { path: "/rcode".to_owned(), message });
+    }
+    faults
+}
+
+#[probe(check_settings = check_settings)]
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
     let name = match &settings.name {
         Some(name) => name.clone(),
@@ -90,7 +112,8 @@ fn judge(name: &str, response: &dns::Response, settings: &Settings) -> Observati
         ));
     }
     let record_type = settings.record_type.as_str();
-    let found: Vec<&str> = of_type(response, settings.record_type).map(|answer| answer.data.as_str()).collect();
+    let found = of_type(response, settings.record_type).map(|answer| answer.data.as_str());
+    let found = in_order(settings.record_type, found);
     if found.is_empty()
         && settings.rcode.eq_ignore_ascii_case("NOERROR")
         && settings.expected.as_ref().is_none_or(|list| !list.is_empty())
@@ -98,7 +121,7 @@ fn judge(name: &str, response: &dns::Response, settings: &Settings) -> Observati
         return Observation::unhealthy(format!("`{name}` has no {record_type} record, wanted {}", wanted(settings)));
     }
     if let Some(expected) = &settings.expected
-        && normal(found.iter().copied()) != normal(expected.iter().map(String::as_str))
+        && found != in_order(settings.record_type, expected.iter().map(String::as_str))
     {
         return Observation::unhealthy(format!(
             "`{name}`: {record_type} is {}, wanted {}",
@@ -107,7 +130,7 @@ fn judge(name: &str, response: &dns::Response, settings: &Settings) -> Observati
         ));
     }
     if let Some(text) = &settings.contains
-        && !found.iter().any(|data| data.contains(text.as_str()))
+        && !found.iter().any(|data| value::contains(settings.record_type, data, text))
     {
         return Observation::unhealthy(format!(
             "`{name}`: {record_type} is {}, wanted one with `{text}` in it",
@@ -138,21 +161,21 @@ fn of_type(response: &dns::Response, record_type: RecordType) -> impl Iterator<I
     response.answers.iter().filter(move |answer| answer.record_type.eq_ignore_ascii_case(record_type.as_str()))
 }
 
-/// Names are the same in any case and with or without the final dot.
-fn normal<'a>(answers: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut answers: Vec<String> = answers.map(|data| data.trim_end_matches('.').to_ascii_lowercase()).collect();
-    answers.sort_unstable();
-    answers
+/// In the form in which equal values are equal, in one order, each once.
+fn in_order<'a>(record_type: RecordType, values: impl Iterator<Item = &'a str>) -> Vec<String> {
+    // What is of no known form is compared as it came.
+    let normal = |text: &str| value::normal(record_type, text).unwrap_or_else(|_| text.to_owned());
+    let mut values: Vec<String> = values.map(normal).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 fn wanted(settings: &Settings) -> String {
-    match &settings.expected {
-        Some(expected) => listed(&expected.iter().map(String::as_str).collect::<Vec<_>>()),
-        None => "at least one".to_owned(),
-    }
+    settings.expected.as_deref().map_or_else(|| "at least one".to_owned(), listed)
 }
 
-fn listed(answers: &[&str]) -> String {
+fn listed(answers: &[String]) -> String {
     if answers.is_empty() { "nothing".to_owned() } else { format!("`{}`", answers.join("`, `")) }
 }
 
@@ -209,12 +232,97 @@ mod tests {
         }
     }
 
+    fn settings_of(record_type: &str, key: &str, value: impl Into<extrack_plugin::json::Value>) -> String {
+        let mut settings = extrack_plugin::json::json!({"name": "example.com", "recordType": record_type});
+        settings[key] = value.into();
+        settings.to_string()
+    }
+
     #[test]
-    fn compares_names_as_dns_does() {
-        let host = Host::install();
-        host.answer_dns("MX example.com", dns_response("NOERROR", "MX", &["10 Mail.Example.com."]));
-        let observation = run(r#"{"name": "example.com", "recordType": "MX", "expected": ["10 mail.example.com"]}"#);
-        assert_eq!(observation.status, Status::Healthy);
+    fn values_are_equal_however_they_are_written() {
+        let key = "v=DKIM1; k=rsa; p=MIIBIjANBg";
+        for (record_type, answer, expected, is_same) in [
+            ("TXT", r#""v=spf1 include:_spf.example -all""#, "v=spf1 include:_spf.example -all", true),
+            ("TXT", r#""v=spf1 include:_spf.example -all""#, r#""v=spf1 include:_spf.example -all""#, true),
+            ("TXT", r#""v=DKIM1; k=rsa; " "p=MIIBIjANBg""#, key, true),
+            ("TXT", r#""v=DKIM1; k=rsa; " "p=MIIBIjANBg""#, r#""v=DKIM1; k=rsa; " "p=MIIBIjANBg""#, true),
+            ("TXT", r#""v=DKIM1; k=rsa; " "p=MIIBIjANBg""#, r#""v=DKIM1; k=rsa;" "p=MIIBIjANBg""#, false),
+            ("TXT", r#""v=DKIM1; k=rsa; " "p=MIIBIjANBg""#, "v=DKIM1; k=rsa; p=miibijanbg", false),
+            ("TXT", r#""say \"hi\" \\ there""#, r#"say "hi" \ there"#, true),
+            ("TXT", r#""caf\195" "\169""#, "café", true),
+            ("AAAA", "2001:db8::1", "2001:0db8:0000:0000:0000:0000:0000:0001", true),
+            ("AAAA", "2001:db8::1", "2001:DB8::1", true),
+            ("AAAA", "2001:db8::1", "2001:db8::2", false),
+            ("MX", "10 Mail.Example.com.", "10 mail.example.com", true),
+            ("MX", "10 mail.example.com.", "10\tMAIL.example.com.", true),
+            ("MX", "10 mail.example.com.", "20 mail.example.com", false),
+            ("CNAME", "Shop.Vendor.example.", "shop.vendor.example", true),
+            ("NS", "ns1.example.", "NS1.example.", true),
+            ("PTR", "host.example.", "host.example", true),
+            ("SRV", "0 5 5060 Sip.example.com.", "0  5 5060 sip.example.com", true),
+            ("CAA", r#"0 issue "letsencrypt.org""#, "0 issue letsencrypt.org", true),
+            ("CAA", r#"0 issue "letsencrypt.org""#, r#"0 ISSUE "letsencrypt.org""#, true),
+            (
+                "SOA",
+                "ns1.example. admin.example. 7 3600 600 86400 60",
+                "NS1.example admin.example 7 3600 600 86400 60",
+                true,
+            ),
+        ] {
+            let settings = settings_of(record_type, "expected", vec![expected.to_owned()]);
+            let host = Host::install();
+            host.answer_dns(&format!("{record_type} example.com"), dns_response("NOERROR", record_type, &[answer]));
+            let status = if is_same { Status::Healthy } else { Status::Unhealthy };
+            assert_eq!(run(&settings).status, status, "{record_type}: {answer} and {expected}");
+            assert_eq!(check_settings(&Settings::from_json(&settings).unwrap()).len(), 0, "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_found_however_it_is_written() {
+        for (record_type, answer, part, is_there) in [
+            ("MX", "10 Mail.Example.com.", "mail.example.com", true),
+            ("MX", "10 mail.example.com.", "MAIL.EXAMPLE.COM.", true),
+            ("MX", "10 mail.example.com.", "mail.example.org", false),
+            ("TXT", r#""v=DKIM1; k=rsa; p=MIIB" "IjANBg""#, "MIIBIjAN", true),
+            ("TXT", r#""v=DKIM1; k=rsa; p=MIIB" "IjANBg""#, "miibijan", false),
+            ("AAAA", "2001:db8::1", "2001:0db8:0000:0000:0000:0000:0000:0001", true),
+            ("AAAA", "2001:db8::1", "2001:DB8:", true),
+            ("A", "192.0.2.10", "192.0.2.1", false),
+            ("A", "192.0.2.10", "192.0.2.", true),
+            ("CAA", r#"0 issue "letsencrypt.org""#, r#"issue "letsencrypt.org""#, true),
+            ("NS", "NS1.Vendor.example.", ".vendor.example", true),
+        ] {
+            let settings = settings_of(record_type, "contains", part);
+            let host = Host::install();
+            host.answer_dns(&format!("{record_type} example.com"), dns_response("NOERROR", record_type, &[answer]));
+            let status = if is_there { Status::Healthy } else { Status::Unhealthy };
+            assert_eq!(run(&settings).status, status, "{record_type}: {part} in {answer}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_no_record_can_have_is_a_fault_that_shows_the_form() {
+        for (record_type, expected, form) in [
+            ("A", "2001:db8::1", "an IPv4 address, such as `192.0.2.1`"),
+            ("A", "192.0.2", "an IPv4 address, such as `192.0.2.1`"),
+            ("AAAA", "192.0.2.1", "an IPv6 address, such as `2001:db8::1`"),
+            ("MX", "mail.example.com", "preference and name, such as `10 mail.example.com`"),
+            ("MX", "mail.example.com 10", "preference and name, such as `10 mail.example.com`"),
+            ("SRV", "5060 sip.example.com", "priority, weight, port and name, such as `0 5 5060 sip.example.com`"),
+            ("CAA", "letsencrypt.org", "flags, tag and value, such as `0 issue letsencrypt.org`"),
+            ("CNAME", "two words", "a name, such as `www.example.com`"),
+            ("NS", "bücher.example", "a name, such as `www.example.com` (others than ASCII as `xn--…`)"),
+            ("SOA", "ns1.example admin.example", "all seven fields"),
+        ] {
+            let settings =
+                Settings::from_json(&settings_of(record_type, "expected", vec![expected.to_owned()])).unwrap();
+            let faults = check_settings(&settings);
+            assert_eq!(faults[0].path, "/expected/0");
+            assert!(faults[0].message.contains(form), "{}", faults[0].message);
+        }
+        let faults = check_settings(&Settings::from_json(r#"{"rcode": "NXDOMAN"}"#).unwrap());
+        assert!(faults[0].path == "/rcode" && faults[0].message.contains("`NXDOMAIN`"), "{faults:?}");
     }
 
     #[test]

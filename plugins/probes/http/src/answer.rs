@@ -6,12 +6,14 @@ use std::cell::OnceCell;
 use extrack_plugin::json::{Map, Value};
 use extrack_plugin::{http, json};
 
+use crate::names::names;
+
 /// Longest part of a body that is shown in a message.
 const SHOWN_CHARACTERS: usize = 120;
 
 pub(crate) struct Answer<'a> {
     pub(crate) response: &'a http::Response,
-    pub(crate) text: Cow<'a, str>,
+    text: Cow<'a, str>,
     json: OnceCell<Result<Value, String>>,
 }
 
@@ -20,9 +22,18 @@ impl<'a> Answer<'a> {
         Self { response, text: response.text(), json: OnceCell::new() }
     }
 
+    /// The body as text, or why it is none. Where its coding or charset is not known, it is text all the same if it reads so.
+    pub(crate) fn text(&self) -> Result<&str, &str> {
+        match &self.response.unread {
+            Some(reason) if std::str::from_utf8(&self.response.body).is_err() => Err(reason),
+            _ => Ok(&self.text),
+        }
+    }
+
     /// The body as JSON, or why it is none.
     pub(crate) fn json(&self) -> Result<&Value, &str> {
         let parse = || {
+            self.text().map_err(|reason| format!("{reason}, wanted JSON"))?;
             self.response.json().map_err(|error| match self.response.truncated {
                 true => "body is longer than `maxBodyBytes` and was cut off, wanted JSON".to_owned(),
                 false => format!("body is {}, wanted JSON: {error}", self.shown()),
@@ -31,16 +42,24 @@ impl<'a> Answer<'a> {
         self.json.get_or_init(parse).as_ref().map_err(String::as_str)
     }
 
-    /// The beginning of the body, for people.
+    /// The beginning of the body, for people, and what may be wrong with reading it.
     pub(crate) fn shown(&self) -> String {
-        if self.text.is_empty() { "empty".to_owned() } else { format!("`{}`", beginning(&self.text)) }
+        let shown = match self.text() {
+            Err(_) => "not readable".to_owned(),
+            Ok("") => "empty".to_owned(),
+            Ok(text) => format!("`{}`", beginning(text)),
+        };
+        match &self.response.unread {
+            Some(reason) => format!("{shown} ({reason})"),
+            None => shown,
+        }
     }
 
     /// The variables that an expression names, for CEL.
     pub(crate) fn variables(&self, expression: &str) -> Value {
         let mut variables = Map::new();
         let mut add = |name: &str, value: &dyn Fn() -> Value| {
-            if expression.contains(name) {
+            if names(expression, name) {
                 variables.insert(name.to_owned(), value());
             }
         };

@@ -3,16 +3,21 @@
 use extrack_plugin::jsonpath::JsonPath;
 use extrack_plugin::prelude::*;
 
-use crate::answer::{Answer, beginning};
+use crate::answer::Answer;
+use crate::names::names;
+use crate::values::{contains, equal, has_number, is_same_kind, shown, typed};
 
 /// Names a CEL assertion may use.
 const VARIABLES: [&str; 5] = ["status", "headers", "body", "json", "latency_ms"];
+
+/// Lines of one header that a message shows.
+const SHOWN_LINES: usize = 3;
 
 #[derive(Settings)]
 pub(crate) struct Assertion {
     /// Looks at what this JSONPath selects in the body.
     jsonpath: Option<String>,
-    /// Looks at this header.
+    /// Looks at this header. Where it comes several times, or is a list, one value that fits is enough.
     header: Option<String>,
     /// A condition over `status`, `headers`, `body`, `json` and `latency_ms`; stands alone.
     cel: Option<String>,
@@ -51,6 +56,12 @@ impl Assertion {
         Ok(())
     }
 
+    /// Whether it looks at the body.
+    pub(crate) fn reads_the_body(&self) -> bool {
+        let in_cel = |expression: &String| names(expression, "json") || names(expression, "body");
+        self.jsonpath.is_some() || self.cel.as_ref().is_some_and(in_cel)
+    }
+
     /// What is wrong with an answer: the value found beside the value wanted.
     pub(crate) fn fault(&self, answer: &Answer<'_>) -> Result<Option<String>, Stop> {
         if let Some(expression) = &self.cel {
@@ -63,33 +74,64 @@ impl Assertion {
                 Err(fault) => Some(fault.to_owned()),
             });
         }
-        let name = self.header.as_deref().unwrap_or_default();
-        let value = answer.response.header(name).map(json::Value::from);
-        Ok(self.fault_of(&format!("header `{name}`"), &value.iter().collect::<Vec<_>>()))
+        Ok(self.fault_of_header(self.header.as_deref().unwrap_or_default(), answer))
     }
 
     fn fault_of(&self, subject: &str, found: &[&json::Value]) -> Option<String> {
         match (found.first(), self.exists) {
             (Some(value), Some(false)) => return Some(format!("{subject} is {}, wanted none", shown(value))),
             (None, Some(false)) => return None,
-            (None, _) => return Some(format!("{subject} is not there, wanted {}", self.wanted())),
+            (None, _) => return Some(format!("{subject} is not there, wanted {}", self.wanted(shown))),
             (Some(_), _) => {}
         }
         let wrong = found.iter().find(|value| !self.holds(value))?;
-        Some(format!("{subject} is {}, wanted {}", shown(wrong), self.wanted()))
+        // `200` beside `200` would help nobody.
+        let is_other_kind = self.equals.as_ref().is_some_and(|wanted| !is_same_kind(wrong, wanted));
+        let show = if is_other_kind { typed } else { shown };
+        Some(format!("{subject} is {}, wanted {}", show(wrong), self.wanted(show)))
+    }
+
+    /// Lines of one name are a list, and so are the parts of a line between commas (RFC 9110, 5.3).
+    fn fault_of_header(&self, name: &str, answer: &Answer<'_>) -> Option<String> {
+        let subject = format!("header `{name}`");
+        let headers = answer.response.headers.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        let lines: Vec<json::Value> = headers.map(|(_, value)| value.trim().into()).collect();
+        if lines.is_empty() || self.exists == Some(false) {
+            return self.fault_of(&subject, &lines.iter().collect::<Vec<_>>());
+        }
+        let parts = lines.iter().filter_map(json::Value::as_str).flat_map(|line| line.split(',')).map(str::trim);
+        if lines.iter().cloned().chain(parts.map(json::Value::from)).any(|value| self.holds_as_text(&value)) {
+            return None;
+        }
+        let found: Vec<String> = lines.iter().take(SHOWN_LINES).map(shown).collect();
+        let more = if lines.len() > SHOWN_LINES { " and others" } else { "" };
+        Some(format!("{subject} is {}{more}, wanted {}", found.join(" and "), self.wanted(shown)))
     }
 
     fn holds(&self, value: &json::Value) -> bool {
-        let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
-        self.equals.as_ref().is_none_or(|wanted| equal(value, wanted))
-            && self.contains.as_ref().is_none_or(|wanted| contains(value, wanted))
-            && self.above.is_none_or(|limit| number.is_some_and(|number| number > limit))
-            && self.below.is_none_or(|limit| number.is_some_and(|number| number < limit))
+        self.equals.as_ref().is_none_or(|wanted| equal(value, wanted)) && self.holds_but_equals(value)
     }
 
-    fn wanted(&self) -> String {
+    /// A header is text, whatever it stands for: `5` is met by the number 5.
+    fn holds_as_text(&self, value: &json::Value) -> bool {
+        let text = value.as_str().unwrap_or_default();
+        let is_wanted = |wanted: &json::Value| match wanted {
+            json::Value::Number(_) => json::from_str(text).is_ok_and(|found: json::Value| equal(&found, wanted)),
+            json::Value::Bool(flag) => text.eq_ignore_ascii_case(&flag.to_string()),
+            wanted => equal(value, wanted),
+        };
+        self.equals.as_ref().is_none_or(is_wanted) && self.holds_but_equals(value)
+    }
+
+    fn holds_but_equals(&self, value: &json::Value) -> bool {
+        self.contains.as_ref().is_none_or(|wanted| contains(value, wanted))
+            && self.above.is_none_or(|limit| has_number(value, |number| number > limit))
+            && self.below.is_none_or(|limit| has_number(value, |number| number < limit))
+    }
+
+    fn wanted(&self, show: fn(&json::Value) -> String) -> String {
         let mut wanted = Vec::new();
-        wanted.extend(self.equals.as_ref().map(shown));
+        wanted.extend(self.equals.as_ref().map(show));
         wanted.extend(self.contains.as_ref().map(|text| format!("one with `{text}` in it")));
         wanted.extend(self.above.map(|limit| format!("more than {limit}")));
         wanted.extend(self.below.map(|limit| format!("less than {limit}")));
@@ -98,15 +140,25 @@ impl Assertion {
 }
 
 fn fault_of_condition(expression: &str, answer: &Answer<'_>) -> Result<Option<String>, Stop> {
-    let variables = answer.variables(expression);
-    match cel::is_true(expression, &variables) {
-        Ok(true) => Ok(None),
-        Ok(false) => Ok(Some(format!("`{expression}` is false, wanted true{}", values(&variables)))),
-        Err(cel::CelError::Failed(text)) => {
-            Ok(Some(format!("`{expression}` has no value: {text}{}", values(&variables))))
-        }
-        Err(error) => Err(error.into()),
+    if names(expression, "body")
+        && let Err(reason) = answer.text()
+    {
+        return Ok(Some(format!("{reason}, wanted text for `{expression}`")));
     }
+    let variables = answer.variables(expression);
+    let fault = match cel::is_true(expression, &variables) {
+        Ok(true) => return Ok(None),
+        Ok(false) => format!("`{expression}` is false, wanted true"),
+        Err(cel::CelError::Failed(text)) => format!("`{expression}` has no value: {text}"),
+        Err(error) => return Err(error.into()),
+    };
+    // Without JSON, `json` is null, and what follows from that is not what is wrong.
+    if names(expression, "json")
+        && let Err(fault) = answer.json()
+    {
+        return Ok(Some(fault.to_owned()));
+    }
+    Ok(Some(format!("{fault}{}", values(&variables))))
 }
 
 /// The variables that were used, as far as they fit into a message.
@@ -114,25 +166,4 @@ fn values(variables: &json::Value) -> String {
     let entries = variables.as_object().into_iter().flatten();
     let shown: Vec<String> = entries.map(|(name, value)| format!("{name} is {}", shown(value))).collect();
     if shown.is_empty() { String::new() } else { format!("; {}", shown.join(", ")) }
-}
-
-/// Numbers are equal by value: `1` and `1.0`.
-fn equal(found: &json::Value, wanted: &json::Value) -> bool {
-    found == wanted || (found.is_number() && wanted.is_number() && found.as_f64() == wanted.as_f64())
-}
-
-fn contains(value: &json::Value, wanted: &str) -> bool {
-    match value {
-        json::Value::String(text) => text.contains(wanted),
-        json::Value::Array(items) => items.iter().any(|item| item.as_str() == Some(wanted)),
-        json::Value::Object(entries) => entries.contains_key(wanted),
-        other => other.to_string().contains(wanted),
-    }
-}
-
-fn shown(value: &json::Value) -> String {
-    match value {
-        json::Value::String(text) => format!("`{}`", beginning(text)),
-        other => format!("`{}`", beginning(&other.to_string())),
-    }
 }

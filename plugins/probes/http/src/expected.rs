@@ -9,7 +9,7 @@ use extrack_plugin::settings::{Faults, Place, Setting};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ExpectedStatus(Vec<Range>);
 
-/// Both ends included.
+/// Both ends included. Three digits are a status, in a class of the standard or not: a large site answers strangers with 999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Range {
     low: u16,
@@ -30,14 +30,14 @@ impl ExpectedStatus {
 
 impl Range {
     fn parse(value: &Value) -> Option<Self> {
-        let in_bounds = |status: u16| (100..=599).contains(&status).then_some(status);
+        let in_bounds = |status: u16| (100..=999).contains(&status).then_some(status);
         if let Some(number) = value.as_u64() {
             let status = in_bounds(u16::try_from(number).ok()?)?;
             return Some(Self { low: status, high: status });
         }
         let text = value.as_str()?;
         if let Some(class) = text.strip_suffix("xx") {
-            let class: u16 = class.parse().ok().filter(|class| (1..=5).contains(class))?;
+            let class: u16 = class.parse().ok().filter(|class| (1..=9).contains(class))?;
             return Some(Self { low: class * 100, high: class * 100 + 99 });
         }
         let (low, high) = text.split_once('-').unwrap_or((text, text));
@@ -66,7 +66,7 @@ impl fmt::Display for ExpectedStatus {
 /// Schema of one range.
 macro_rules! range_schema {
     () => {
-        r#"{"type":"integer","minimum":100,"maximum":599},{"type":"string","pattern":"^([1-5]xx|[1-5][0-9]{2}(-[1-5][0-9]{2})?)$"}"#
+        r#"{"type":"integer","minimum":100,"maximum":999},{"type":"string","pattern":"^([1-9]xx|[1-9][0-9]{2}(-[1-9][0-9]{2})?)$"}"#
     };
 }
 

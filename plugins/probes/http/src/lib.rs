@@ -3,29 +3,34 @@
 mod answer;
 mod assertion;
 mod expected;
+mod names;
+mod values;
 
 use std::collections::BTreeMap;
+mod headers;
 
 use extrack_plugin::prelude::*;
 
 use crate::answer::Answer;
 use crate::assertion::Assertion;
 use crate::expected::ExpectedStatus;
+use crate::headers::Headers;
 
 /// Redirects that a URL may need at most; more is a loop.
 const MOST_REDIRECTS: u32 = 20;
 
 #[derive(Settings)]
 struct Settings {
-    /// Path behind the base URL, in place of the service's `healthEndpoint`.
-    #[setting(host)]
+    /// Path behind the base URL, in place of the service's `healthEndpoint`. What begins with `http://` or `https://` is a whole
+    /// URL, in place of the base URL.
+    #[setting(host = "url")]
     path: Option<String>,
     /// Method of the request.
     #[setting(default = "GET")]
     method: String,
-    /// Headers of the request. Secrets belong into the service's `authentication`.
+    /// Headers of the request. Secrets belong into the service's `authentication`; what looks like one is treated as one.
     #[setting(default)]
-    headers: BTreeMap<String, String>,
+    headers: Headers,
     /// Body of the request.
     body: Option<String>,
     /// Status wanted: a number (`200`), a class (`2xx`), a range (`200-399`), or a list of these.
@@ -51,13 +56,16 @@ struct Settings {
     auth: Option<String>,
 }
 
-#[probe(check_settings = check_settings)]
+#[probe(check_settings = check_settings, wants(host = "*"))]
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
     let response = request(check, settings).send()?;
     let mut observation = judge(&response, settings)?.http_status(response.status);
     if let Some(certificate) = &response.certificate {
         let days_left = days_left(certificate.not_after);
         observation = observation.metric("certificate_days_left", days_left);
+    }
+    if response.is_end_unproven {
+        observation = observation.metric("end_unproven", true);
     }
     if response.redirects > 0 {
         observation = observation.metric("redirects", response.redirects);
@@ -68,7 +76,7 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
 fn request(check: &Check, settings: &Settings) -> http::Request {
     let path = settings.path.as_deref().or(check.service.health_endpoint()).unwrap_or("");
     let mut request = http::Request::new(settings.method.to_ascii_uppercase(), check.service.url(path));
-    for (name, value) in &settings.headers {
+    for (name, value) in &settings.headers.0 {
         request = request.header(name, value);
     }
     if let Some(body) = &settings.body {
@@ -88,6 +96,10 @@ fn request(check: &Check, settings: &Settings) -> http::Request {
     if settings.insecure {
         request = request.insecure();
     }
+    // A page that nobody looks into may be as large and as odd as it likes.
+    if settings.body_contains.is_some() || settings.assertions.iter().any(Assertion::reads_the_body) {
+        request = request.text();
+    }
     let hops = if settings.expected_status.accepts_a_redirect() { 0 } else { settings.follow_redirects };
     request.follow_redirects(hops.min(MOST_REDIRECTS))
 }
@@ -100,7 +112,7 @@ fn judge(response: &http::Response, settings: &Settings) -> Result<Observation, 
     }
     let answer = Answer::new(response);
     if let Some(wanted) = &settings.body_contains
-        && !answer.text.contains(wanted.as_str())
+        && !answer.text().is_ok_and(|text| text.contains(wanted.as_str()))
     {
         return Ok(Observation::unhealthy(format!("body is {}, wanted one with `{wanted}` in it", answer.shown())));
     }
@@ -130,7 +142,7 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
     if settings.method.is_empty() || !settings.method.chars().all(|c| c.is_ascii_alphabetic() || c == '-') {
         fault("/method".to_owned(), format!("is `{}`, wanted a method such as `GET`", settings.method));
     }
-    for name in settings.headers.keys().filter(|name| !is_header_name(name)) {
+    for name in settings.headers.0.keys().filter(|name| !is_header_name(name)) {
         fault(format!("/headers/{name}"), "is no name of a header".to_owned());
     }
     for (index, assertion) in settings.assertions.iter().enumerate() {

@@ -13,7 +13,7 @@ struct Settings {
     #[setting(host)]
     target: Option<String>,
     /// Port, in place of the base URL's.
-    #[setting(min = 1)]
+    #[setting(port, min = 1)]
     port: Option<u16>,
     /// Text to send once the connection is open.
     send: Option<String>,

@@ -18,7 +18,7 @@ struct Settings {
     /// Fewer days left than this is `unhealthy`.
     #[setting(default = 0, min = 0)]
     critical_days: i64,
-    /// Accepts a certificate that nobody vouches for, and only looks at its dates.
+    /// Accepts a certificate that nobody vouches for, and only looks at its dates and those of its issuers.
     #[setting(default = false)]
     allow_untrusted: bool,
     /// Text that the issuer has to contain.
@@ -44,7 +44,8 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
 
 /// Dates first: an expired certificate is not trusted either, and the date is what helps.
 fn judge(session: &tls::Session, now: i64, settings: &Settings) -> Observation {
-    for certificate in &session.chain {
+    let path = path(session);
+    for certificate in &path {
         let subject = &certificate.subject;
         if certificate.not_after <= now {
             let days = (now - certificate.not_after) / DAY_S;
@@ -66,12 +67,12 @@ fn judge(session: &tls::Session, now: i64, settings: &Settings) -> Observation {
     if let Some(reason) = session.untrusted.as_ref().filter(|_| !settings.allow_untrusted) {
         return Observation::failed(Status::Unhealthy, ErrorKind::Tls, format!("certificate is not trusted: {reason}"));
     }
-    if let (Some(wanted), Some(leaf)) = (&settings.issuer_contains, session.chain.first())
+    if let (Some(wanted), Some(leaf)) = (&settings.issuer_contains, path.first())
         && !leaf.issuer.contains(wanted.as_str())
     {
         return Observation::unhealthy(format!("issuer is `{}`, wanted one with `{wanted}` in it", leaf.issuer));
     }
-    let Some(first_to_end) = session.chain.iter().min_by_key(|certificate| certificate.not_after) else {
+    let Some(first_to_end) = path.iter().min_by_key(|certificate| certificate.not_after) else {
         return Observation::unhealthy("server showed no certificate");
     };
     let (subject, days) = (&first_to_end.subject, days_left(first_to_end, now));
@@ -83,6 +84,23 @@ fn judge(session: &tls::Session, now: i64, settings: &Settings) -> Observation {
         return Observation::degraded(left(settings.warn_days));
     }
     Observation::healthy()
+}
+
+/// The certificates that count. Of one that is trusted, the host has those by which it was verified. Of one that is not, those
+/// that lead from the server's own to its issuers: servers show others as well, such as an old cross-signature for old clients,
+/// of which none is anybody's trouble.
+fn path(session: &tls::Session) -> Vec<&Certificate> {
+    let mut others: Vec<&Certificate> = session.chain.iter().collect();
+    if session.untrusted.is_none() || others.is_empty() {
+        return others;
+    }
+    let mut path = vec![others.remove(0)];
+    loop {
+        let issuer = path.last().map(|last| last.issuer.as_str()).unwrap_or_default();
+        let issuers = others.iter().enumerate().filter(|(_, certificate)| certificate.subject == issuer);
+        let Some((index, _)) = issuers.max_by_key(|(_, certificate)| certificate.not_after) else { return path };
+        path.push(others.remove(index));
+    }
 }
 
 /// Whole days, rounded down, so that 0 is the last day.
@@ -174,13 +192,38 @@ mod tests {
         assert_eq!(run(r#"{"issuerContains": "ACME"}"#).message(), "issuer is `CN=Test`, wanted one with `ACME` in it");
     }
 
+    /// A certificate by that issuer, with so many days left.
+    fn issued(now: i64, name: &str, issuer: &str, days: i64) -> Certificate {
+        Certificate { issuer: format!("CN={issuer}"), ..certificate(&[name], now + days * DAY_S + 60) }
+    }
+
     #[test]
     fn an_intermediate_that_ends_first_counts() {
         let host = Host::install();
         let now = (host.now_ms() / 1_000) as i64;
-        let chain = vec![certificate(&["api.example.com"], now + 60 * DAY_S), certificate(&["ca"], now + 5 * DAY_S)];
+        let chain = vec![issued(now, "api.example.com", "ca", 60), issued(now, "ca", "root", 5)];
         host.answer_tls("api.example.com:443", tls_session(chain));
         assert_eq!(run("{}").message(), "certificate `CN=ca` has 5 days left, wanted at least 14");
+    }
+
+    #[test]
+    fn of_an_untrusted_chain_only_what_leads_from_the_servers_certificate_counts() {
+        for (certificates, message) in [
+            (
+                vec![("api.example.com", "ca", 60), ("ca", "root", -400), ("ca", "root", 60), ("other", "none", -1)],
+                "certificate is not trusted: issuer `CN=root` is unknown",
+            ),
+            (vec![("api.example.com", "ca", 60), ("ca", "root", -4)], "certificate `CN=ca` expired 3 days ago"),
+            (vec![("api.example.com", "api.example.com", -1)], "certificate `CN=api.example.com` expired 0 days ago"),
+        ] {
+            let host = Host::install();
+            let now = (host.now_ms() / 1_000) as i64;
+            let chain = certificates.into_iter().map(|(name, issuer, days)| issued(now, name, issuer, days)).collect();
+            let mut session = tls_session(chain);
+            session.untrusted = Some("issuer `CN=root` is unknown".to_owned());
+            host.answer_tls("api.example.com:443", session);
+            assert_eq!(run("{}").message(), message);
+        }
     }
 
     #[test]

@@ -151,3 +151,40 @@ fn settings_that_make_no_sense_are_found() {
         assert!(Settings::from_json(&json!({ "kind": kind }).to_string()).is_err() || kind.is_empty(), "{kind}");
     }
 }
+
+#[test]
+fn a_byte_order_mark_before_the_body_is_no_fault() {
+    let host = Host::install();
+    let settings = settings(json!({"secret": "s", "proof": {"scheme": "github"}, "kind": "{$.status}"}));
+    let body = b"\xef\xbb\xbf{\"status\":\"UP\"}".to_vec();
+    let sent = host.signed(delivery(body), Scheme::Github, "s");
+    assert_eq!(receive(&sent, &settings).unwrap().events[0].kind, "UP");
+}
+
+#[test]
+fn several_verdicts_of_one_delivery_are_kept_each_with_its_time() {
+    let _host = Host::install();
+    let settings = settings(json!({
+        "items": "$.alerts[*]", "id": "{$.fingerprint}", "time": "{$.startsAt}",
+        "status": {"value": "{$.status}", "healthy": ["resolved"], "unhealthy": ["firing"]},
+    }));
+    let body = json!({"version": "4", "status": "firing", "alerts": [
+        {"status": "firing", "fingerprint": "a", "startsAt": "2026-01-01T10:05:00Z"},
+        {"status": "resolved", "fingerprint": "b", "startsAt": "2026-01-01T10:00:00Z"},
+        {"status": "suppressed", "fingerprint": "c", "startsAt": "2026-01-01T10:01:00Z"},
+    ]});
+    let events = receive(&delivery(body.to_string()), &settings).unwrap().events;
+    let verdicts: Vec<_> = events.iter().map(|event| event.report.as_ref().map(|report| report.status)).collect();
+    assert_eq!(verdicts, [Some(Status::Unhealthy), Some(Status::Healthy), None]);
+    assert!(events[0].ts_ms > events[2].ts_ms && events[2].ts_ms > events[1].ts_ms);
+}
+
+#[test]
+fn large_ids_and_decimals_are_kept_as_they_were_written() {
+    let _host = Host::install();
+    let settings = settings(json!({"id": "{$.id}", "summary": "{$.amount} paid"}));
+    let body = r#"{"id":12345678901234567890123,"amount":10.00}"#;
+    let event = receive(&delivery(body), &settings).unwrap().events.remove(0);
+    assert_eq!((event.id.as_deref(), event.summary.as_str()), (Some("12345678901234567890123"), "10.00 paid"));
+    assert_eq!(event.payload["amount"].to_string(), "10.00");
+}

@@ -161,6 +161,14 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_part_of_what_is_signed_and_not_of_the_json() {
+        let host = Host::install();
+        let body = format!("\u{feff}{}", opened());
+        let delivery = host.signed(sent("pull_request", body), Scheme::Github, SECRET);
+        assert_eq!(receive(&delivery, &settings("")).unwrap().unwrap().kind, "pull_request.opened");
+    }
+
+    #[test]
     fn keeps_only_what_was_asked_for() {
         let host = Host::install();
         for (name, more, is_kept) in [

@@ -92,7 +92,7 @@ impl BacktestReport {
 /// Why there is no backtest.
 #[derive(Debug, thiserror::Error)]
 pub enum BacktestRefusal {
-    #[error("no rule is named `{0}`; `extrack check-config` says what is in force, or give an entry as in alerts.yaml")]
+    #[error("no rule is named `{0}`; `extrack rule list` lists those in force, or give an entry as in alerts.yaml")]
     UnknownRule(String),
     #[error("the rule looks at none of these services")]
     NoService,

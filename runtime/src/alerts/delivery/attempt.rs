@@ -33,6 +33,9 @@ const REMOVED: &str = "; the channel was removed from the configuration, and its
 /// Fallbacks of fallbacks.
 const MOST_FALLBACKS: usize = 3;
 
+/// For the texts of one message. Its steps are bounded; this is for a machine without any time left.
+const RENDERING: Duration = Duration::from_secs(5);
+
 pub(super) struct Sender {
     pub(super) deps: DeliveryDeps,
     pub(super) catalog: watch::Receiver<Arc<Catalog>>,
@@ -79,6 +82,7 @@ impl Sender {
     ) -> Result<Receipt, DeliveryError> {
         let channel = channel?;
         let mut message = self.message(catalog, &channel, notification);
+        message.texts = self.texts(&channel, &message).await;
         match self.deps.store.notification_reference(notification.id).await {
             Ok(reference) => message.reference = reference,
             // The message says the same without it.
@@ -140,7 +144,7 @@ impl Sender {
             let service = catalog.described(&alert.service);
             (alert.clone(), service.map_or_else(|| alert.service.clone(), |service| service.name.clone()))
         };
-        let mut message = Message {
+        Message {
             id: notification.idempotency_key.clone(),
             reason: notification.reason,
             status: notification.status,
@@ -153,9 +157,28 @@ impl Sender {
             attempt: notification.attempts + 1,
             texts: MessageTexts::default(),
             reference: None,
+        }
+    }
+
+    /// In the words of the channel's template. One that fails, or takes long, keeps no message back: the notifier writes it then.
+    async fn texts(&self, channel: &Channel, message: &Message) -> MessageTexts {
+        let Some(template) = &channel.options.template else { return MessageTexts::default() };
+        let rendering = self.deps.evaluator.template_render(template, message);
+        let (field, fault) = match tokio::time::timeout(RENDERING, rendering).await {
+            Ok(Ok(texts)) => return texts,
+            Ok(Err(fault)) => (fault.field, fault.to_string()),
+            Err(_) => ("", format!("is not rendered within {} s", RENDERING.as_secs())),
         };
-        message.texts = texts(channel, &message);
-        message
+        metrics::counter!("extrack_message_template_failures_total", "template" => template.name.clone()).increment(1);
+        let template = template.name.as_str();
+        tracing::error!(
+            template,
+            field,
+            channel = channel.name,
+            fault,
+            "the message leaves in the notifier's own words"
+        );
+        MessageTexts::default()
     }
 
     /// What came of it, and when the next attempt is due.
@@ -287,17 +310,6 @@ impl Sender {
             tokio::time::sleep(RECORD_RETRY).await;
         }
     }
-}
-
-/// A template that fails keeps no message back: the notifier writes it then.
-fn texts(channel: &Channel, message: &Message) -> MessageTexts {
-    let Some(template) = &channel.options.template else { return MessageTexts::default() };
-    template.render(message).unwrap_or_else(|fault| {
-        metrics::counter!("extrack_message_template_failures_total", "template" => template.name.clone()).increment(1);
-        let (template, field) = (template.name.as_str(), fault.field);
-        tracing::error!(template, field, channel = channel.name, %fault, "the message leaves in the notifier's own words");
-        MessageTexts::default()
-    })
 }
 
 fn state_after(outcome: AttemptOutcome) -> NotificationState {

@@ -40,6 +40,7 @@ impl Outbox {
             notifier: Arc::new(self.notifier.clone()),
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
+            evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
             settings: DeliverySettings::default(),
         });
         let shutdown = CancellationToken::new();
@@ -582,7 +583,7 @@ async fn writes_in_the_words_of_the_channels_template_and_in_its_own_where_that_
         ("slack-1", "{{ alerts[0].summary }}"),
         ("slack-2", "{% if alerts[0].id == 7 %}{{ alerts[0].nothing }}{% endif %}"),
     ] {
-        let template = Some(Arc::new(MessageTemplate::new(id, texts(text)).unwrap()));
+        let template = Some(Arc::new(MessageTemplate { name: id.to_owned(), sources: texts(text) }));
         configured(&outbox, id, ChannelOptions { template, ..ChannelOptions::default() });
     }
     outbox.start().await;

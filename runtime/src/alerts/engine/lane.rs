@@ -1,7 +1,9 @@
 //! One service's rules, open alerts and history, and what one turn does with them.
 
+mod foreseen;
 mod recall;
 mod set_clock;
+mod settle;
 mod silence;
 mod unsettled;
 
@@ -14,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::alerts::destinations::{escalation_of, groups_of};
 use crate::alerts::history::{Reach, ServiceHistory};
-use crate::alerts::lifecycle::{self, Change, Judgement};
+use crate::alerts::lifecycle::{self, Change};
 use crate::alerts::ports::{AlertDraft, CommitError, EscalationDraft, MemoryChange, PortError, PortResult, Transition};
 use crate::domain::{
     Alert, AlertId, AlertRule, AlertState, Catalog, ChannelId, GroupDraft, History, NotificationStatus, Observation,
@@ -23,6 +25,7 @@ use crate::domain::{
 
 use super::Core;
 use super::loads::{HistoryRequest, Loaded};
+use foreseen::Foreseen;
 use recall::{Recall, Recalled};
 use unsettled::{Pending, Unsettled};
 
@@ -37,9 +40,6 @@ const INTERVAL_UNKNOWN: Duration = Duration::from_secs(60);
 
 /// The store gives an alert its number.
 const NOT_YET: AlertId = AlertId(0);
-
-/// A transition that somebody else's came before is decided on anew; more than this often means that something is wrong.
-const SETTLE_TRIES: u32 = 4;
 
 /// What a lane is given for one turn.
 pub(super) struct Turn {
@@ -79,6 +79,8 @@ pub(super) struct Lane {
     watched_since_ms: Option<UnixMillis>,
     ticked_ms: Option<UnixMillis>,
     unsettled: Unsettled,
+    /// What `unsettled` comes to, by the key of the rule, where people are notified from memory.
+    foreseen: BTreeMap<String, Foreseen>,
     /// By how much the clock had been set back when it was looked at last.
     set_back_ms: Option<i64>,
     /// A commit failed, or may have: what the store has must be read again before the next one.
@@ -100,14 +102,6 @@ struct RuleSlot {
     ticked_ms: UnixMillis,
 }
 
-/// What is to be done about one rule.
-enum Act {
-    Judgement(Judgement),
-    Removal(Box<Change>),
-    /// What the rule remembered goes with it; there is no open alert.
-    Forgetting,
-}
-
 impl Lane {
     pub(super) fn new(service: String) -> Self {
         Self {
@@ -123,6 +117,7 @@ impl Lane {
             watched_since_ms: None,
             ticked_ms: None,
             unsettled: Unsettled::default(),
+            foreseen: BTreeMap::new(),
             set_back_ms: None,
             stale: false,
         }
@@ -179,7 +174,8 @@ impl Lane {
         let is_concerned = !self.alerts.is_empty() || self.memories.values().any(|memory| memory.is_held);
         if self.stale || is_concerned && self.version != turn.catalog.version {
             self.stale = true;
-            self.read_alerts(core).await;
+            // Noted, and tried again before anything is committed.
+            let _ = self.read_alerts(core).await;
         }
         self.follow(core, &turn.catalog);
         self.follow_swaps(core);
@@ -187,7 +183,8 @@ impl Lane {
         self.follow_clock(core, turn.tick_ms);
         // First what is left from before: a breach that could not be committed is not forgotten because it is over.
         for key in self.unsettled.keys() {
-            self.settle(core, &turn.catalog, &key).await;
+            // That it can't be committed was noted when it was judged.
+            let _ = self.settle(core, &turn.catalog, &key).await;
         }
         self.take_in_history(core, &mut turn).await;
         if !self.rules.is_empty() && (turn.judged.is_some() || !turn.remembered.is_empty()) {
@@ -226,6 +223,7 @@ impl Lane {
         // A rule that comes back under the same key begins anew.
         let kept = self.alerts.keys().chain(self.memories.keys());
         self.unsettled.follow(|key| is_stopped || rules.iter().any(|slot| slot.rule.key == key), kept);
+        self.follow_foreseen(core);
     }
 
     /// Another version may look back further: all are asked again when they are needed next.
@@ -346,11 +344,7 @@ impl Lane {
         if let Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) = verdict
             && !is_withheld
         {
-            if matches!(verdict, Verdict::Ok(_)) {
-                core.deps.signals.unrecorded().satisfied(&rule.key, now_ms);
-            }
-            self.unsettled.push(&rule.key, Pending::Judged { verdict, now_ms });
-            self.settle(core, &turn.catalog, &rule.key).await;
+            self.take_in(core, &turn.catalog, &rule.key, Pending::Judged { verdict, now_ms }).await;
         }
     }
 
@@ -441,155 +435,6 @@ impl Lane {
             None => {}
         }
         slot.failing = error.is_some();
-    }
-
-    /// Commits what has been judged of one rule, in its order. What fails stays, with the alert as it was, and so does what
-    /// stands behind it.
-    async fn settle(&mut self, core: &Core, catalog: &Catalog, key: &str) {
-        while self.unsettled.first(key).is_some() {
-            if !self.settle_first(core, catalog, key).await {
-                return;
-            }
-        }
-    }
-
-    /// False: it was not possible.
-    async fn settle_first(&mut self, core: &Core, catalog: &Catalog, key: &str) -> bool {
-        for _ in 0..SETTLE_TRIES {
-            let before = self.memories.get(key).copied().unwrap_or_default();
-            let (change, memory) = match self.act(core, key) {
-                Some(Act::Judgement(Judgement { change: Some(change), memory })) => (*change, Some(memory)),
-                Some(Act::Removal(change)) => (*change, None),
-                Some(Act::Forgetting) => return self.forget(core, key).await,
-                Some(Act::Judgement(Judgement { change: None, memory })) => {
-                    self.keep_in_mind(core, key, before, memory).await;
-                    self.unsettled.settle_first(key);
-                    return true;
-                }
-                None => {
-                    self.unsettled.settle_first(key);
-                    return true;
-                }
-            };
-            if self.stale {
-                // What was thought to have failed may have been done.
-                self.read_alerts(core).await;
-                if self.stale {
-                    return false;
-                }
-                continue;
-            }
-            let rule = self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| Arc::clone(&slot.rule));
-            let kept = memory.map_or(MemoryChange::Forgotten, |memory| MemoryChange::of(&before, memory));
-            let undone = change.clone();
-            match commit(core, catalog, rule.as_deref(), self.alerts.get(key), change, kept).await {
-                Ok(alert) => {
-                    match alert.state.is_open() {
-                        true => self.alerts.insert(key.to_owned(), alert),
-                        false => self.alerts.remove(key),
-                    };
-                    match memory {
-                        Some(memory) => self.memories.insert(key.to_owned(), memory),
-                        None => self.memories.remove(key),
-                    };
-                    self.note_memory(core, key);
-                    self.unsettled.settle_first(key);
-                    return true;
-                }
-                Err(CommitError::Changed(reason)) => {
-                    let service = self.service.as_str();
-                    tracing::info!(service, rule = key, reason, "an alert was changed meanwhile, it is judged anew");
-                    self.stale = true;
-                }
-                Err(CommitError::Port(error)) => {
-                    self.stale = true;
-                    let now_ms = core.deps.clock.now_ms();
-                    core.deps.signals.unrecorded().offer(rule.as_deref(), &undone, catalog, &error.0, now_ms);
-                    metrics::counter!("extrack_alert_commit_failures_total").increment(1);
-                    let service = self.service.as_str();
-                    tracing::error!(service, rule = key, %error, "an alert's transition can't be committed, it is tried again");
-                    return false;
-                }
-            }
-        }
-        false
-    }
-
-    fn act(&self, core: &Core, key: &str) -> Option<Act> {
-        let current = self.alerts.get(key);
-        let memory = self.memories.get(key).copied().unwrap_or_default();
-        let rule = || self.rules.iter().find(|slot| slot.rule.key == key).map(|slot| slot.rule.as_ref());
-        match self.unsettled.first(key)? {
-            Pending::Removed => match current {
-                Some(alert) => Some(Act::Removal(Box::new(lifecycle::remove(alert, core.deps.clock.now_ms())))),
-                None => self.memories.contains_key(key).then_some(Act::Forgetting),
-            },
-            Pending::Judged { verdict, now_ms } => {
-                Some(Act::Judgement(lifecycle::judge(current, &memory, verdict, rule()?, *now_ms)))
-            }
-            Pending::Silent { finding, now_ms } => {
-                let finding = finding.clone();
-                Some(Act::Judgement(lifecycle::judge_no_data(current, &memory, finding, rule()?, *now_ms)))
-            }
-        }
-    }
-
-    /// A judgement without a transition. What matters after a restart is kept; that it fails is no harm to anyone.
-    async fn keep_in_mind(&mut self, core: &Core, key: &str, before: RuleMemory, memory: RuleMemory) {
-        if memory == before {
-            return;
-        }
-        if lifecycle::is_worth_keeping(&before, &memory, self.alerts.get(key)) {
-            let change = MemoryChange::of(&before, memory);
-            if let Err(error) = core.deps.store.rule_memory_put(key, &self.service, change).await {
-                let service = self.service.as_str();
-                tracing::warn!(service, rule = key, %error, "what a rule remembers can't be kept for after a restart");
-            }
-        }
-        self.memories.insert(key.to_owned(), memory);
-        self.note_memory(core, key);
-    }
-
-    /// False: it was not possible.
-    async fn forget(&mut self, core: &Core, key: &str) -> bool {
-        if let Err(error) = core.deps.store.rule_memory_put(key, &self.service, MemoryChange::Forgotten).await {
-            let service = self.service.as_str();
-            tracing::warn!(service, rule = key, %error, "what a removed rule remembered can't be removed, it is tried again");
-            return false;
-        }
-        self.memories.remove(key);
-        self.unsettled.settle_first(key);
-        true
-    }
-
-    async fn read_alerts(&mut self, core: &Core) {
-        let store = &core.deps.store;
-        let read = async {
-            let open = store.alert_open_of_service(&self.service).await?;
-            Ok::<_, PortError>((open, store.rule_memory_list(Some(&self.service)).await?))
-        };
-        match read.await {
-            Ok((open, memories)) => {
-                self.alerts = open.into_iter().map(|alert| (alert.rule.clone(), alert)).collect();
-                let memories: BTreeMap<String, RuleMemory> =
-                    memories.into_iter().map(|(rule, _, kept)| (rule, kept)).collect();
-                // Held, and the store does not have it: it was forgotten with its service.
-                self.memories.retain(|rule, memory| !memory.is_held || memories.contains_key(rule));
-                for (rule, kept) in memories {
-                    // What is kept may be older than what is in mind, but for what people did.
-                    self.memories.entry(rule).or_insert(kept).is_held = kept.is_held;
-                }
-                self.stale = false;
-                let now_ms = core.deps.clock.now_ms();
-                self.alerts.values().for_each(|alert| core.deps.signals.unrecorded().recorded(alert, now_ms));
-                // A commit that was thought to have failed may have left something to send.
-                core.deps.signals.wake_all();
-            }
-            Err(error) => {
-                let service = self.service.as_str();
-                tracing::error!(service, %error, "the open alerts can't be read, they stay as they are");
-            }
-        }
     }
 }
 

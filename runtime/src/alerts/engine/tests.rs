@@ -1,5 +1,7 @@
 //! Timelines under virtual time: what the engine commits for what it is told.
 
+mod outages;
+
 use std::time::Duration;
 
 use super::*;
@@ -787,7 +789,8 @@ fn with_probe(rules: &[AlertRule], retry: Option<crate::domain::Retry>) -> Catal
         owner: None,
         description: None,
         origin: Origin::File,
-        allow_private: false,
+        hosts: Vec::new(),
+        private: Default::default(),
         credentials: vec![],
         probes: vec![probe],
         webhooks: vec![],

@@ -106,6 +106,7 @@ impl Program {
             notifier: Arc::new(hooks.clone()),
             clock,
             signals: signals.clone(),
+            evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
             // Nothing comes by itself in a test's time.
             settings: DeliverySettings { first_retry: Duration::from_secs(3_600), ..DeliverySettings::default() },
         });

@@ -13,8 +13,9 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Entry, KEPT_MS, Unrecorded};
+use super::{Entries, Entry, Key, Unrecorded, of_rule};
 use crate::alerts::clock::Clock;
+use crate::alerts::destinations::groups_of;
 use crate::alerts::dispatch::{labelled, mutes_of};
 use crate::alerts::ports::{AlertStore, Notifier};
 use crate::domain::{
@@ -54,8 +55,7 @@ pub struct UnrecordedSender {
 struct Batch {
     channel: ChannelId,
     status: NotificationStatus,
-    /// With the keys of their rules.
-    alerts: Vec<(String, Alert)>,
+    alerts: Vec<(Key, Alert)>,
     omitted: usize,
     fault: String,
 }
@@ -94,6 +94,7 @@ impl UnrecordedSender {
     /// Starts what can be started. True: something is left to be sent.
     async fn start(&mut self, catalog: &Arc<Catalog>) -> bool {
         let now_ms = self.clock.now_ms();
+        self.read_told(catalog, now_ms).await;
         let waiting = self.waiting(now_ms);
         if waiting.is_empty() {
             return false;
@@ -110,19 +111,38 @@ impl UnrecordedSender {
         true
     }
 
-    /// Entries with a channel that was not told yet; forgets those that are done with.
-    fn waiting(&self, now_ms: UnixMillis) -> Vec<(String, Entry)> {
-        let mut entries = self.unrecorded.lock();
-        let waits = |entry: &Entry| {
-            entry
-                .wanted
-                .iter()
-                .any(|(channel, status)| entry.told.get(channel) != Some(status) && !entry.sending.contains(channel))
+    /// An alert that the store has ended: its end is for the channels that the store's messages notified of it.
+    async fn read_told(&self, catalog: &Catalog, now_ms: UnixMillis) {
+        let owed: Vec<(Key, Alert)> = {
+            let entries = self.unrecorded.lock();
+            let owed = entries.iter().filter(|(_, entry)| entry.is_end_owed);
+            owed.map(|(key, entry)| (key.clone(), entry.alert.clone())).collect()
         };
-        entries.retain(|_, entry| {
-            !entry.is_over() || waits(entry) || now_ms.saturating_sub(entry.touched_ms).abs() < KEPT_MS
-        });
-        entries.iter().filter(|(_, entry)| waits(entry)).map(|(key, entry)| (key.clone(), entry.clone())).collect()
+        for (key, alert) in owed {
+            let told = match self.store.alert_told(alert.id).await {
+                Ok(channels) => channels,
+                Err(error) => {
+                    tracing::error!(%error, "who was notified of an alert can't be read, all of its channels are notified of its end");
+                    let rules = catalog.rules.get(&alert.service).into_iter().flatten();
+                    let rule = rules.into_iter().find(|rule| rule.key == alert.rule);
+                    let groups = rule.map_or_else(Vec::new, |rule| groups_of(rule, &alert, catalog, now_ms));
+                    groups.into_iter().map(|group| group.channel).collect()
+                }
+            };
+            let mut entries = self.unrecorded.lock();
+            if let Some(entry) = entries.get_mut(&key).filter(|entry| entry.is_end_owed) {
+                entry.is_end_owed = false;
+                entry.wanted.extend(told.into_iter().map(|channel| (channel, NotificationStatus::Resolved)));
+            }
+        }
+    }
+
+    /// Entries with a channel that was not notified yet; forgets those that are done with.
+    fn waiting(&self, now_ms: UnixMillis) -> Vec<(Key, Entry)> {
+        let mut entries = self.unrecorded.lock();
+        drop_overtaken_ends(&mut entries);
+        entries.retain(|_, entry| !entry.is_done(now_ms));
+        entries.iter().filter(|(_, entry)| entry.waits()).map(|(key, entry)| (key.clone(), entry.clone())).collect()
     }
 
     /// Alerts that fire as far as is known here, whether their channels were notified or not: they inhibit others.
@@ -142,7 +162,7 @@ impl UnrecordedSender {
             let mut entries = self.unrecorded.lock();
             for (key, _) in &batch.alerts {
                 if let Some(entry) = entries.get_mut(key) {
-                    entry.sending.insert(batch.channel.clone());
+                    entry.sending.insert(batch.channel.clone(), batch.status);
                 }
             }
         }
@@ -285,12 +305,33 @@ impl Quiet {
     }
 }
 
+/// A channel that was notified of a later alert of the same rule is not notified of the end of the one before: it would be taken
+/// for the end of both.
+fn drop_overtaken_ends(entries: &mut Entries) {
+    let ended: Vec<(Key, ChannelId)> = entries
+        .iter()
+        .flat_map(|(key, entry)| entry.wanted.iter().map(move |(channel, status)| (key, channel, *status)))
+        .filter(|(_, _, status)| *status == NotificationStatus::Resolved)
+        .map(|(key, channel, _)| (key.clone(), channel.clone()))
+        .collect();
+    for (key, channel) in ended {
+        let began_ms = key.1;
+        let is_overtaken = of_rule(entries, &key.0).any(|other| {
+            other.alert.started_ms > began_ms
+                && (other.told.contains_key(&channel) || other.sending.contains_key(&channel))
+        });
+        if let Some(entry) = entries.get_mut(&key).filter(|_| is_overtaken) {
+            entry.told.insert(channel, NotificationStatus::Resolved);
+        }
+    }
+}
+
 /// What each channel is to be told now; the end of something before anything new.
-fn batches(waiting: &[(String, Entry)], quiet: &Quiet, catalog: &Catalog, now_ms: UnixMillis) -> Vec<Batch> {
+fn batches(waiting: &[(Key, Entry)], quiet: &Quiet, catalog: &Catalog, now_ms: UnixMillis) -> Vec<Batch> {
     let mut batches: BTreeMap<(ChannelId, bool), Batch> = BTreeMap::new();
     for (key, entry) in waiting {
         for (channel, status) in &entry.wanted {
-            let is_done = entry.told.get(channel) == Some(status) || entry.sending.contains(channel);
+            let is_done = entry.told.get(channel) == Some(status) || entry.sending.contains_key(channel);
             let is_firing = *status == NotificationStatus::Firing;
             if is_done || is_firing && quiet.mutes(entry, channel, catalog, now_ms) {
                 continue;
@@ -317,9 +358,9 @@ fn key_of(batch: &Batch) -> String {
     let mut hash = Sha256::new();
     hash.update(batch.channel.0.as_bytes());
     hash.update(batch.status.as_str().as_bytes());
-    for (key, alert) in &batch.alerts {
-        hash.update(key.as_bytes());
-        hash.update(alert.started_ms.to_le_bytes());
+    for ((rule, started_ms), _) in &batch.alerts {
+        hash.update(rule.as_bytes());
+        hash.update(started_ms.to_le_bytes());
     }
     hex::encode(&hash.finalize()[..16])
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::alerts::dispatch::decide;
 use crate::alerts::fakes::{self, *};
 use crate::alerts::lifecycle;
-use crate::domain::{Finding, GroupMember, Inhibition, Matcher, RuleMemory, Timing, Verdict};
+use crate::domain::{ChannelId, Finding, GroupMember, Inhibition, Matcher, RuleMemory, Timing, Verdict};
 
 const FAULT: &str = "database or disk is full";
 
@@ -16,6 +16,14 @@ fn breached(rule: &AlertRule, now_ms: UnixMillis) -> Change {
     let now_ms = EPOCH_MS + now_ms;
     let verdict = Verdict::Breached(Finding { summary: "found 90".to_owned(), ..Finding::default() });
     *lifecycle::judge(None, &RuleMemory::default(), &verdict, rule, now_ms).change.expect("a breach is a change")
+}
+
+/// How a breach ends at so many milliseconds of the clock's time. `id`: its number, if the store has it.
+fn ended(rule: &AlertRule, breach: &Change, id: AlertId, now_ms: UnixMillis) -> Change {
+    let (alert, memory) = (alert_of(&breach.alert, id), RuleMemory { was_breached: true, ..RuleMemory::default() });
+    let verdict = Verdict::Ok(Finding::default());
+    let judged = lifecycle::judge(Some(&alert), &memory, &verdict, rule, EPOCH_MS + now_ms);
+    *judged.change.expect("an end is a change")
 }
 
 fn group(alert: &Alert, told: Told) -> AlertGroup {
@@ -34,6 +42,7 @@ fn group(alert: &Alert, told: Told) -> AlertGroup {
 }
 
 struct World {
+    store: FakeStore,
     unrecorded: Unrecorded,
     notifier: FakeNotifier,
     catalog: watch::Sender<Arc<Catalog>>,
@@ -43,13 +52,14 @@ struct World {
 impl World {
     fn new(rules: &[AlertRule]) -> Self {
         let world = Self {
+            store: FakeStore::default(),
             unrecorded: Unrecorded::default(),
             notifier: FakeNotifier::default(),
             catalog: watch::channel(Arc::new(fakes::catalog(rules))).0,
             stop: CancellationToken::new(),
         };
         let sender = UnrecordedSender::new(
-            Arc::new(FakeStore::default()),
+            Arc::new(world.store.clone()),
             Arc::new(world.notifier.clone()),
             Arc::new(FakeClock::new()),
             world.unrecorded.clone(),
@@ -77,17 +87,18 @@ async fn a_breach_that_cant_be_committed_is_sent_once_with_a_note_and_so_is_its_
     let rule = rule("shop-api", "Down");
     let world = World::new(std::slice::from_ref(&rule));
     for now_ms in [0, 1_000, 3_000] {
-        world.offer(&rule, &breached(&rule, now_ms));
+        world.offer_at(&rule, &breached(&rule, 0), EPOCH_MS + now_ms);
         seconds(5).await;
     }
     assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api"]);
     let summary = world.notifier.tries()[0].1.alerts[0].0.summary.clone();
     assert_eq!(summary, format!("found 90 (sent from memory, it could not be recorded: {FAULT})"));
-    world.unrecorded.satisfied(&rule.key, EPOCH_MS + 9_000);
-    world.unrecorded.satisfied(&rule.key, EPOCH_MS + 9_500);
+    let first = breached(&rule, 0);
+    world.offer(&rule, &ended(&rule, &first, NOT_YET, 9_000));
+    world.offer(&rule, &ended(&rule, &first, NOT_YET, 9_500));
     seconds(5).await;
     // The commit of the breach before is tried again.
-    world.offer_at(&rule, &breached(&rule, 3_000), EPOCH_MS + 12_000);
+    world.offer_at(&rule, &first, EPOCH_MS + 12_000);
     seconds(5).await;
     assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api", "slack-1:resolved:shop-api"]);
     world.offer(&rule, &breached(&rule, 20_000));
@@ -97,18 +108,66 @@ async fn a_breach_that_cant_be_committed_is_sent_once_with_a_note_and_so_is_its_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_breach_that_has_to_last_is_sent_when_it_has() {
-    let rule = AlertRule { duration: Duration::from_secs(60), ..rule("shop-api", "Down") };
+async fn the_end_of_an_alert_goes_to_the_channels_that_were_notified_of_it_and_to_no_other() {
+    let rule = AlertRule {
+        channels: vec![ChannelId("slack-1".to_owned()), ChannelId("mail-1".to_owned())],
+        ..rule("shop-api", "Down")
+    };
     let world = World::new(std::slice::from_ref(&rule));
-    for second in [0, 30, 59] {
-        world.offer(&rule, &breached(&rule, second * 1_000));
+    let breach = breached(&rule, 0);
+    let alert = alert_of(&breach.alert, AlertId(7));
+    {
+        // The group of the mail still waits for others.
+        let mail = AlertGroup { id: 2, channel: ChannelId("mail-1".to_owned()), ..group(&alert, Told::Nothing) };
+        world.store.state().groups = vec![group(&alert, Told::Firing), mail];
+    }
+    world.offer(&rule, &ended(&rule, &breach, AlertId(7), 9_000));
+    seconds(5).await;
+    assert_eq!(world.notifier.inbox(), ["slack-1:resolved:shop-api"]);
+    world.stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_two_outages_is_known_by_itself_when_both_are_on_record() {
+    let rule = rule("shop-api", "Down");
+    let world = World::new(std::slice::from_ref(&rule));
+    let (first, second) = (breached(&rule, 0), breached(&rule, 20_000));
+    for change in [&first, &ended(&rule, &first, NOT_YET, 10_000), &second] {
+        world.offer(&rule, change);
         seconds(5).await;
     }
-    assert!(world.notifier.inbox().is_empty());
-    // Judged anew, or the first judgement tried again.
-    world.offer_at(&rule, &breached(&rule, 0), EPOCH_MS + 60_000);
+    let sent = ["slack-1:firing:shop-api", "slack-1:resolved:shop-api", "slack-1:firing:shop-api"];
+    assert_eq!(world.notifier.inbox(), sent);
+    let fired = alert_of(&first.alert, AlertId(7));
+    let resolved = alert_of(&ended(&rule, &first, AlertId(7), 10_000).alert, AlertId(7));
+    let later = alert_of(&second.alert, AlertId(8));
+    for alert in [&fired, &resolved, &later] {
+        world.unrecorded.recorded(alert, EPOCH_MS + 30_000);
+    }
+    world.unrecorded.settled(&rule.key, Some(&later), EPOCH_MS + 30_000);
+    let told_of = |alert: &Alert, told| {
+        let mut due = group(alert, told);
+        world.unrecorded.take_over(&mut due);
+        due.members[0].told
+    };
+    assert_eq!(told_of(&fired, Told::Nothing), Told::Firing);
+    assert_eq!(told_of(&resolved, Told::Firing), Told::Refused);
+    assert_eq!(told_of(&later, Told::Nothing), Told::Firing);
     seconds(5).await;
-    assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api"]);
+    assert_eq!(world.notifier.inbox(), sent);
+    world.stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_the_store_never_had_ends_when_all_of_its_rule_is_on_record() {
+    let rule = rule("shop-api", "Down");
+    let world = World::new(std::slice::from_ref(&rule));
+    world.offer(&rule, &breached(&rule, 0));
+    seconds(5).await;
+    world.unrecorded.settled(&rule.key, None, EPOCH_MS + 10_000);
+    seconds(5).await;
+    assert_eq!(world.notifier.inbox(), ["slack-1:firing:shop-api", "slack-1:resolved:shop-api"]);
+    world.stop.cancel();
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,9 +176,9 @@ async fn a_breach_that_came_and_went_in_memory_is_not_told_of_again_when_both_ar
     let world = World::new(std::slice::from_ref(&rule));
     world.offer(&rule, &breached(&rule, 0));
     seconds(5).await;
-    world.unrecorded.satisfied(&rule.key, EPOCH_MS + 9_000);
+    world.offer(&rule, &ended(&rule, &breached(&rule, 0), NOT_YET, 9_000));
     seconds(5).await;
-    let alert = Alert { rule: rule.key.clone(), ..alert(7, "shop-api") };
+    let alert = Alert { rule: rule.key.clone(), started_ms: EPOCH_MS, ..alert(7, "shop-api") };
     let resolved = Alert { state: AlertState::Resolved, ..alert.clone() };
     world.unrecorded.recorded(&alert, EPOCH_MS + 10_000);
     let mut due = group(&alert, Told::Nothing);
@@ -157,7 +216,7 @@ async fn what_was_sent_from_memory_is_not_sent_again_when_it_is_on_record() {
     let world = World::new(std::slice::from_ref(&rule));
     world.offer(&rule, &breached(&rule, 0));
     seconds(5).await;
-    let alert = Alert { rule: rule.key.clone(), ..alert(7, "shop-api") };
+    let alert = Alert { rule: rule.key.clone(), started_ms: EPOCH_MS, ..alert(7, "shop-api") };
     world.unrecorded.recorded(&alert, EPOCH_MS);
     let mut due = group(&alert, Told::Nothing);
     assert_eq!(world.unrecorded.take_over(&mut due), [(AlertId(7), Told::Firing)]);
@@ -178,7 +237,7 @@ async fn what_is_on_record_before_it_was_sent_goes_the_usual_way() {
     let rule = rule("shop-api", "Down");
     let world = World::new(std::slice::from_ref(&rule));
     world.offer(&rule, &breached(&rule, 0));
-    let alert = Alert { rule: rule.key.clone(), ..alert(7, "shop-api") };
+    let alert = Alert { rule: rule.key.clone(), started_ms: EPOCH_MS, ..alert(7, "shop-api") };
     world.unrecorded.recorded(&alert, EPOCH_MS);
     seconds(5).await;
     assert!(world.notifier.inbox().is_empty());

@@ -39,6 +39,9 @@ pub(in crate::api) struct VersionBody {
     active_until: Option<String>,
     /// Who made it the active one then.
     activated_by: Option<String>,
+    /// Why the program rolled it back by itself, unless somebody has activated it since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rolled_back: Option<String>,
 }
 
 impl From<VersionEntry> for VersionBody {
@@ -54,6 +57,7 @@ impl From<VersionEntry> for VersionBody {
             active_since: entry.active_since_ms.map(rfc3339),
             active_until: entry.active_until_ms.map(rfc3339),
             activated_by: entry.activated_by,
+            rolled_back: entry.withdrawn,
         }
     }
 }

@@ -20,7 +20,7 @@ fn channel(id: &str, name: &str, plugin: &str, options: ChannelOptions) -> Chann
 async fn router_with_channels() -> Router {
     let world = world().await;
     let texts = MessageTexts { title: Some(TITLE.to_owned()), ..MessageTexts::default() };
-    let template = Some(Arc::new(MessageTemplate::new("short", texts).unwrap()));
+    let template = Some(Arc::new(MessageTemplate { name: "short".to_owned(), sources: texts }));
     world.channel_add(channel("slack-1", "ops", "slack", ChannelOptions { template, ..ChannelOptions::default() }));
     world.channel_add(channel("email-1", "mail", "email", ChannelOptions::default()));
     world.channel_add(channel("email-2", "mail", "refuses", ChannelOptions::default()));

@@ -115,6 +115,7 @@ impl World {
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
+            evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
         }
     }
 
@@ -143,7 +144,8 @@ impl World {
             owner: None,
             description: None,
             origin,
-            allow_private: false,
+            hosts: Vec::new(),
+            private: Default::default(),
             credentials: Vec::new(),
             probes: Vec::new(),
             webhooks: Vec::new(),
@@ -343,6 +345,8 @@ impl World {
             info: Arc::new(info),
             health: self.health(),
             shadow: (name == "http").then(|| self.candidate()),
+            rolled_back: None,
+            warning: None,
         }
     }
 
@@ -628,6 +632,7 @@ impl Plugins for World {
             active_since_ms: Some(self.now - 3_600_000),
             active_until_ms: until,
             activated_by: Some("ci".to_owned()),
+            withdrawn: None,
         };
         now(Ok(self.get(name).map(|_| {
             vec![

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::parts::Configurations;
+use crate::config;
 use crate::domain::{AcceptRefusal, Configuration, ConfigurationStatus};
 
 /// Confirmations that wait: one person at a time is enough.
@@ -33,13 +34,25 @@ impl ConfigHandle {
 
     /// At most one. Nothing private: `/readyz` shows it to anyone.
     pub(in crate::app) fn warnings(&self) -> Vec<String> {
-        let warning = match self.current().status {
+        let current = self.current();
+        let warning = match current.status {
             ConfigurationStatus::InUse => return Vec::new(),
-            ConfigurationStatus::Held => "the configuration files would take away much of what is watched and are held",
-            ConfigurationStatus::Faulty => "the configuration files have faults",
+            ConfigurationStatus::Held => {
+                "the configuration files would take away much of what is watched and are held".to_owned()
+            }
+            ConfigurationStatus::Faulty => match faulty_files(&current.reasons).as_slice() {
+                [] => "the configuration has faults".to_owned(),
+                files => format!("the configuration has faults in {}", files.join(", ")),
+            },
         };
         vec![format!("{warning}; the configuration before stays in use (`extrack config show`)")]
     }
+}
+
+/// Names of the files with faults, without what is wrong in them.
+fn faulty_files(reasons: &[String]) -> Vec<String> {
+    let is_named = |name: &&str| reasons.iter().any(|reason| reason.contains(*name));
+    config::FILE_NAMES.iter().copied().filter(is_named).map(|name| format!("`{name}`")).collect()
 }
 
 impl Configurations for ConfigHandle {

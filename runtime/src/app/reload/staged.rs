@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::app::bind_registry::faults_of;
 use crate::domain::{PluginInfo, PluginKind};
-use crate::plugin_host::{PluginHost, StagedPlugin};
+use crate::plugin_host::{Evaluator, PluginHost, StagedPlugin};
 use crate::registry::{Fault, PluginDirectory};
 
 /// Staged versions in place of the active ones of the same name.
@@ -39,6 +39,10 @@ impl PluginDirectory for StagedDirectory {
         names.sort();
         names.dedup();
         names
+    }
+
+    fn evaluator(&self) -> &Evaluator {
+        self.host.evaluator()
     }
 
     fn check_settings<'a>(

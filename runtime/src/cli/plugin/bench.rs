@@ -1,5 +1,6 @@
 //! `extrack plugin bench FILE`
 
+mod answers;
 mod histogram;
 mod report;
 mod target;
@@ -17,6 +18,7 @@ use crate::cli::print::{json as print_json, note};
 use crate::domain::{PluginRun, RunOutcome};
 use crate::plugin_host::PluginHost;
 use crate::telemetry;
+use answers::Answers;
 use histogram::Histogram;
 use report::Report;
 
@@ -67,9 +69,11 @@ impl Bench {
         let until = started + Duration::from_secs(self.seconds);
         let workers =
             (0..self.concurrency).map(|_| tokio::spawn(work(host.clone(), entry.name.clone(), call.clone(), until)));
-        let mut latency = Histogram::default();
+        let (mut latency, mut answers) = (Histogram::default(), Answers::default());
         for worker in workers.collect::<Vec<_>>() {
-            latency.add(&worker.await?);
+            let (more, other) = worker.await?;
+            latency.add(&more);
+            answers.add(other);
         }
         let elapsed = started.elapsed();
         // The accounts end with the host that sends them.
@@ -79,6 +83,7 @@ impl Bench {
             entry: &entry,
             call: &call,
             latency: &latency,
+            answers: &answers,
             used: &used,
             elapsed,
             concurrency: self.concurrency,
@@ -88,23 +93,27 @@ impl Bench {
         } else {
             report.print();
         }
-        match used.broken.first() {
-            Some(reason) => bail!("{} of {} runs broke, the first one: {reason}", used.broken_runs, used.runs),
+        if let Some(reason) = used.broken.first() {
+            bail!("{} of {} runs broke, the first one: {reason}", used.broken_runs, used.runs);
+        }
+        match answers.all_failed() {
+            Some(failed) => bail!("all {} calls ended as {}: {}", failed.calls, failed.name, failed.message),
             None => Ok(()),
         }
     }
 }
 
 /// One after the other until the end; at least one.
-async fn work(host: PluginHost, plugin: String, call: Arc<Call>, until: Instant) -> Histogram {
-    let mut latency = Histogram::default();
+async fn work(host: PluginHost, plugin: String, call: Arc<Call>, until: Instant) -> (Histogram, Answers) {
+    let (mut latency, mut answers) = (Histogram::default(), Answers::default());
     loop {
         let start = Instant::now();
-        call.make(&host, &plugin).await;
+        let answer = call.make(&host, &plugin).await;
         let end = Instant::now();
         latency.record(end.duration_since(start).as_micros() as u64);
+        answers.record(answer.outcome());
         if end >= until {
-            return latency;
+            return (latency, answers);
         }
     }
 }

@@ -8,6 +8,8 @@ use extrack_plugin_builder::Project;
 
 use super::call::load;
 use super::units::bytes;
+use super::upgrade::Copy;
+use crate::app;
 use crate::cli::print::{line, note};
 use crate::plugin_host::PluginEntry;
 
@@ -27,12 +29,28 @@ pub(in crate::cli) struct Build {
 
 impl Build {
     pub(super) async fn run(self) -> Result<()> {
-        let project = Project::find(&self.dir)?;
+        let project = find(&self.dir)?;
         for component in build(project).await? {
             line(&told(&component, load(&component).await?.entry()));
         }
         Ok(())
     }
+}
+
+/// The project in a folder; a remark where its SDK is that of another version.
+pub(super) fn find(folder: &Path) -> Result<Project> {
+    let project = Project::find(folder)?;
+    let copy = Copy::of(&project);
+    if copy.is_outdated() {
+        note(&format!(
+            "`{}` is not that of this extrack; `extrack plugin upgrade` brings it up to date",
+            copy.folder().display()
+        ));
+    }
+    Ok(match app::cache_folder() {
+        Some(cache) => project.sharing(cache.join("plugin-target")),
+        None => project,
+    })
 }
 
 /// The components, in the order of their names; below the working folder without it, to be typed.

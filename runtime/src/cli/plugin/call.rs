@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::app;
+use crate::cli::print::note;
+use crate::config::Environment;
 use crate::domain::duration::parse_duration;
 use crate::domain::{
     Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt, Reception, Service,
@@ -27,7 +29,7 @@ use crate::plugin_host::{
 /// What the call is given.
 #[derive(Debug, Args)]
 pub(super) struct Given {
-    /// Settings as JSON, or `@FILE` with them. Default: `{}`.
+    /// Settings as JSON, or `@FILE` with them; `${VARIABLE}` in a text is replaced as in `services.yaml`. Default: `{}`.
     #[arg(long, value_name = "JSON")]
     settings: Option<String>,
     /// Probe: base URL of the service to check. What is named here may be reached, private addresses too.
@@ -37,7 +39,7 @@ pub(super) struct Given {
     /// or `[NAME=]query:PARAMETER:VALUE`; NAME is `default` if not given. The secret itself as `$VARIABLE` or `@FILE`, in single
     /// quotes, so that it stays out of the shell's history.
     #[arg(long, value_name = "CREDENTIAL")]
-    auth: Vec<String>,
+    pub(super) auth: Vec<String>,
     /// Probe: another host that it may reach, if it wants it: `name`, `name:port`, `*.name`.
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
@@ -75,10 +77,23 @@ pub(super) enum Answer {
     Webhook(Result<Reception, ReceiveError>),
 }
 
+/// A component that takes longer than a blink to compile.
+const NOTED_BYTES: usize = 1 << 20;
+
+/// Says why nothing happens for a while.
+pub(super) fn note_compiling(bytes: usize) {
+    if bytes >= NOTED_BYTES {
+        let mebibytes = bytes as f64 / f64::from(1 << 20);
+        note(&format!("compiling {mebibytes:.1} MiB to machine code, once for each version…"));
+    }
+}
+
 /// A component file, loaded as the server loads it.
 pub(super) async fn load(file: &Path) -> Result<LocalPlugin> {
     let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
-    app::load_plugin(bytes.into()).await.with_context(|| format!("`{}` is not a plugin", file.display()))
+    app::load_plugin(bytes.into(), note_compiling)
+        .await
+        .with_context(|| format!("`{}` is not a plugin", file.display()))
 }
 
 impl Given {
@@ -119,8 +134,10 @@ impl Given {
             Some(file) => (std::fs::read_to_string(file).with_context(|| format!("reading `{file}`"))?, file),
             None => (given.clone(), "--settings"),
         };
-        let settings: Value = serde_json::from_str(&text)
+        let mut settings: Value = serde_json::from_str(&text)
             .with_context(|| format!("`{place}` is not JSON; write e.g. '{{\"path\": \"/\"}}'"))?;
+        let variables = Environment::read(Path::new("."));
+        variables.expand_in(&mut settings).map_err(|fault| anyhow!("reading `{place}`: {fault}"))?;
         if !settings.is_object() {
             bail!("`{place}` is no JSON object; settings are written {{\"name\": value}}");
         }
@@ -215,6 +232,43 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// What it is counted under, and an example of it in words. `is_failure`: nothing was measured but a refusal.
+    pub(super) fn outcome(&self) -> Outcome {
+        let outcome = |name: String, is_failure, message: String| Outcome { name, is_failure, message };
+        match self {
+            Answer::Probe(observation) => {
+                let status = observation.status.as_str();
+                let is_error = observation.status == Status::Error;
+                match &observation.failure {
+                    Some(failure) => {
+                        outcome(format!("{status} ({})", failure.kind.as_str()), is_error, failure.message.clone())
+                    }
+                    None => outcome(status.to_owned(), is_error, String::new()),
+                }
+            }
+            Answer::Rule(Ok(Verdict::Ok(found))) => outcome("ok".to_owned(), false, found.summary.clone()),
+            Answer::Rule(Ok(Verdict::Breached(found))) => outcome("breached".to_owned(), false, found.summary.clone()),
+            Answer::Rule(Ok(Verdict::NoOpinion(why))) => outcome("no opinion".to_owned(), false, why.clone()),
+            Answer::Rule(Err(error)) => outcome("broken".to_owned(), true, error.to_string()),
+            Answer::Notifier(Ok(receipt)) => outcome("sent".to_owned(), false, receipt.answer.clone()),
+            Answer::Notifier(Err(error)) => outcome("not sent".to_owned(), true, error.to_string()),
+            Answer::Webhook(Ok(reception)) => {
+                outcome("taken".to_owned(), false, format!("{} events", reception.events.len()))
+            }
+            Answer::Webhook(Err(error)) => outcome("turned away".to_owned(), true, error.to_string()),
+        }
+    }
+}
+
+/// An answer in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) name: String,
+    pub(super) is_failure: bool,
+    pub(super) message: String,
+}
+
 /// One that only the command line knows.
 fn service(base_url: String) -> Service {
     let host = url::Url::parse(&base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
@@ -232,7 +286,8 @@ fn service(base_url: String) -> Service {
         description: None,
         origin: Origin::File,
         // Whoever typed the address means it.
-        allow_private: true,
+        hosts: Vec::new(),
+        private: crate::domain::PrivateReach::Open,
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),

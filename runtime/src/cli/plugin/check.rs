@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::call::note_compiling;
 use super::grants;
 use super::install::signature_of;
 use crate::app;
 use crate::cli::client::{NoAnswer, Server};
 use crate::cli::print::{cell, json as print_json, line, table};
 use crate::config::{self, Environment};
-use crate::plugin_host::{self, ComponentCheck, PluginGrants, PolicyOrigin, StepOutcome};
+use crate::plugin_host::{self, COMPONENT_BYTES, ComponentCheck, PluginGrants, PolicyOrigin, StepOutcome};
 
 /// Whether the server would accept a component, step by step, and what it would be granted. Changes nothing.
 ///
@@ -41,11 +42,20 @@ impl Check {
     /// The exit code.
     pub(super) async fn run(self, server: &Server) -> Result<u8> {
         let bytes = std::fs::read(&self.file).with_context(|| format!("reading `{}`", self.file.display()))?;
+        if bytes.len() > COMPONENT_BYTES {
+            bail!(
+                "`{}` is larger than {} MiB, the most that a component may have",
+                self.file.display(),
+                COMPONENT_BYTES >> 20
+            );
+        }
         let signature = signature_of(&self.file, self.signature.as_deref())?;
         let (checked, server_less) = if self.offline || self.config.is_some() {
             (self.offline(bytes).await?, None)
         } else {
-            match server.connect()?.post_component("/plugins/check", bytes.clone(), signature).await {
+            let server = server.connect()?;
+            note_compiling(bytes.len());
+            match server.post_component("/plugins/check", bytes.clone(), signature).await {
                 Ok(checked) => (checked, None),
                 Err(error) => match error.downcast_ref::<NoAnswer>() {
                     Some(no_answer) => (self.offline(bytes).await?, Some(no_answer.to_string())),
@@ -66,7 +76,7 @@ impl Check {
             Some(folder) => policies(folder).await?,
             None => BTreeMap::new(),
         };
-        Ok(shown(app::check_plugin(bytes.into(), policies).await?))
+        Ok(shown(app::check_plugin(bytes.into(), policies, note_compiling).await?))
     }
 }
 

@@ -46,6 +46,9 @@ impl Install {
             cell(&entry["version"]),
             cell(&entry["state"])
         ));
+        if let Some(warning) = entry["warning"].as_str() {
+            line(&format!("warning: {warning}"));
+        }
         Ok(())
     }
 }

@@ -51,6 +51,17 @@ impl List {
                 cell(&failing["reason"])
             ));
         }
+        for item in items.iter().filter(|item| item["rolledBack"].is_object()) {
+            let before = &item["rolledBack"];
+            line(&format!(
+                "{} {} ({}) was rolled back by itself at {}: {}",
+                cell(&item["name"]),
+                cell(&before["version"]),
+                short_digest(&before["digest"]),
+                cell(&before["since"]),
+                cell(&before["reason"])
+            ));
+        }
         Ok(())
     }
 }

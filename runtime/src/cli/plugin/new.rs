@@ -1,7 +1,7 @@
 //! `extrack plugin new [NAME]`
 
 mod ask;
-mod embedded;
+pub(super) mod embedded;
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::call::note_compiling;
 use crate::app;
 use crate::cli::client::Server;
 use crate::cli::print::{json as print_json, line};
-use crate::plugin_host::{self, Asked, Difference, Recording, Replayed};
+use crate::plugin_host::{self, Asked, Difference, GivenAnswer, Recording, Replayed};
 
 /// Runs a recorded run again, offline, against the version of the plugin that was recorded or against another.
 ///
@@ -21,6 +22,7 @@ use crate::plugin_host::{self, Asked, Difference, Recording, Replayed};
 ///   extrack plugin replay 4711                                    the recorded version, from the server
 ///   extrack plugin replay 4711 --plugin dist/shop-probe.wasm
 ///   extrack plugin replay recording-4711.json                     without a server
+///   extrack plugin replay 4711 --plugin dist/shop-probe.wasm --answer 'GET https://shop.example/v2/health=health.json'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Replay {
@@ -29,6 +31,9 @@ pub(in crate::cli) struct Replay {
     /// A component to take the place of the recorded version.
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
+    /// What the service would have answered to a request that was not recorded: status 200 with the content of FILE.
+    #[arg(long, value_name = "METHOD URL=FILE")]
+    answer: Vec<String>,
     /// JSON instead of text.
     #[arg(long)]
     json: bool,
@@ -58,9 +63,10 @@ impl Replay {
 
     async fn replayed(&self, server: &Server) -> Result<(Recording, Replayed)> {
         let file = self.file(server).await?;
-        let recording = Recording::parse(&file).map_err(|error| anyhow!("`{}` {error}", self.recording))?;
+        let mut recording = Recording::parse(&file).map_err(|error| anyhow!("`{}` {error}", self.recording))?;
+        recording.answers = self.answer.iter().map(|text| given_answer(text)).collect::<Result<_>>()?;
         let component = self.component(&recording, server).await?;
-        let plugin = app::load_plugin(component).await?;
+        let plugin = app::load_plugin(component, note_compiling).await?;
         let replayed = plugin.host().replay(&plugin.entry().name, &recording).await?;
         Ok((recording, replayed))
     }
@@ -96,6 +102,15 @@ impl Replay {
             )
         })
     }
+}
+
+/// The URL may hold a `=`, a file's name rarely does.
+fn given_answer(text: &str) -> Result<GivenAnswer> {
+    let parts = text.split_once(' ').and_then(|(method, rest)| Some((method, rest.rsplit_once('=')?)));
+    let (method, (url, file)) = parts
+        .with_context(|| format!("`--answer {text}` is not `METHOD URL=FILE`, e.g. `GET https://a.example/=a.json`"))?;
+    let body = std::fs::read(file).with_context(|| format!("reading `{file}`, the answer to `{method} {url}`"))?;
+    Ok(GivenAnswer { method: method.to_uppercase(), url: url.to_owned(), body })
 }
 
 fn as_json(recording: &Recording, replayed: &Replayed) -> Value {
@@ -143,16 +158,18 @@ fn print(recording: &Recording, replayed: &Replayed) {
     if let Some(difference) = &replayed.difference {
         print_difference(difference);
     }
-    for (name, version, outcome, error, result) in [
-        ("recorded", &run.version, run.outcome, &run.error, &recording.result),
-        ("replayed", &replayed.version, replayed.outcome, &replayed.error, &replayed.result),
-    ] {
-        line(&format!("{name} by {version}: {}", outcome.as_str()));
-        if let Some(error) = error {
+    if replayed.same_result(recording) {
+        line(&format!("answered by {}: {}", replayed.version, replayed.outcome.as_str()));
+        if let Some(error) = &replayed.error {
             line(&format!("  {}", plain(error)));
         }
-        if !result.is_null() {
-            print_indented(result);
+        if !replayed.result.is_null() {
+            print_indented(&replayed.result);
+        }
+    } else {
+        line(&format!("recorded by {}, replayed by {}:", run.version, replayed.version));
+        for difference in answer_differences(recording, replayed) {
+            line(&format!("  {}", plain(&difference)));
         }
     }
     for log in &replayed.log {
@@ -187,15 +204,40 @@ fn asked(asked: Option<&Asked>) -> String {
     asked.map_or_else(|| "no more calls".to_owned(), |asked| format!("{} {}", asked.function, short(&asked.request)))
 }
 
-/// Places at which two requests differ, as JSON Pointers; a few.
+/// Each field of the answer that is not as recorded, on a line: `failure.message: "recorded" → "replayed"`.
+pub(super) fn answer_differences(recording: &Recording, replayed: &Replayed) -> Vec<String> {
+    let run = &recording.run;
+    let mut lines = Vec::new();
+    if run.outcome != replayed.outcome {
+        lines.push(format!("outcome: {} → {}", run.outcome.as_str(), replayed.outcome.as_str()));
+    }
+    let text = |error: &Option<String>| error.clone().unwrap_or_else(|| "none".to_owned());
+    if run.error != replayed.error {
+        lines.push(format!("error: {} → {}", text(&run.error), text(&replayed.error)));
+    }
+    for (pointer, recorded, replayed) in differing(&recording.result, &replayed.result) {
+        let field = pointer.trim_start_matches('/').replace('/', ".");
+        // The version is on the line above.
+        if field == "pluginVersion" {
+            continue;
+        }
+        let field = if field.is_empty() { "answer".to_owned() } else { field };
+        lines.push(format!("{field}: {} → {}", short(recorded), short(replayed)));
+    }
+    lines
+}
+
+/// Places at which two values differ, as JSON Pointers; a few. A field that is missing is null.
 fn differing<'a>(recorded: &'a Value, replayed: &'a Value) -> Vec<(String, &'a Value, &'a Value)> {
-    const MOST: usize = 5;
+    const MOST: usize = 12;
     fn walk<'a>(pointer: &str, a: &'a Value, b: &'a Value, found: &mut Vec<(String, &'a Value, &'a Value)>) {
         match (a, b) {
             (a, b) if a == b || found.len() >= MOST => {}
-            (Value::Object(fields), Value::Object(others)) if fields.len() == others.len() => {
-                for (name, field) in fields {
-                    walk(&format!("{pointer}/{name}"), field, others.get(name).unwrap_or(&Value::Null), found);
+            (Value::Object(fields), Value::Object(others)) => {
+                let added = others.keys().filter(|name| !fields.contains_key(*name));
+                for name in fields.keys().chain(added) {
+                    let field = |fields: &'a serde_json::Map<String, Value>| fields.get(name).unwrap_or(&Value::Null);
+                    walk(&format!("{pointer}/{name}"), field(fields), field(others), found);
                 }
             }
             (Value::Array(items), Value::Array(others)) if items.len() == others.len() => {

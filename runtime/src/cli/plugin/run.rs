@@ -3,7 +3,9 @@
 mod calls;
 mod report;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -51,17 +53,24 @@ impl Run {
         {
             bail!("nothing was sent; `--send` sends the sample message for real");
         }
+        // Before anything is sent: a run that can't be kept is not made.
+        let record = self.record.as_deref().map(|path| Ok::<_, anyhow::Error>((path, create(path)?))).transpose()?;
         while plugin.account().is_some() {}
         let name = plugin.entry().name.clone();
         let answer = call.make(plugin.host(), &name).await;
         let account = plugin.account();
         let recording = plugin.recording().await.unwrap_or_default();
-        if let Some(file) = &self.record {
-            std::fs::write(file, &recording).with_context(|| format!("writing `{}`", file.display()))?;
+        if let Some((path, mut file)) = record {
+            file.write_all(&recording).with_context(|| format!("writing `{}`", path.display()))?;
         }
         let calls = Recording::parse(&recording).map(|recording| recording.calls).unwrap_or_default();
-        let report =
-            report::Report { entry: plugin.entry(), answer: &answer, account: account.as_ref(), calls: &calls };
+        let report = report::Report {
+            entry: plugin.entry(),
+            answer: &answer,
+            account: account.as_ref(),
+            calls: &calls,
+            url: self.given.url.as_deref(),
+        };
         if self.json {
             print_json(&report.json());
         } else {
@@ -69,6 +78,15 @@ impl Run {
         }
         Ok(if answer.is_good() { 0 } else { 1 })
     }
+}
+
+/// Opens the file of a recording, and makes the folders above it.
+fn create(path: &Path) -> Result<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).with_context(|| format!("making the folder `{}`", folder.display()))?;
+    }
+    File::create(path).with_context(|| format!("writing `{}`", path.display()))
 }
 
 /// Asked at a terminal only.

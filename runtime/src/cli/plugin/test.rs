@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use extrack_plugin_builder::Project;
 use serde_json::{Value, json};
 
-use super::build::{build, told};
+use super::build::{build, find, told};
 use super::call::{self, load};
+use super::replay;
 use crate::cli::print::{cell, line, note};
 use crate::domain::RunOutcome;
-use crate::plugin_host::{LocalPlugin, Recording};
+use crate::plugin_host::{LocalPlugin, Recording, Replayed};
 
 /// Ends the name of a file with settings that have to be refused.
 const REFUSED: &str = ".refused.json";
@@ -23,6 +23,7 @@ const REFUSED: &str = ".refused.json";
 /// Examples:
 ///   extrack plugin test
 ///   extrack plugin test quota --component-only
+///   extrack plugin test --accept                  recordings take over what the plugin answers now
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Test {
@@ -32,6 +33,9 @@ pub(in crate::cli) struct Test {
     /// Leaves out the project's own tests.
     #[arg(long)]
     component_only: bool,
+    /// Writes what the plugin answers now into the recordings that it answers differently: after a mend, or other words.
+    #[arg(long)]
+    accept: bool,
 }
 
 /// How the steps went.
@@ -43,7 +47,7 @@ struct Tally {
 
 impl Test {
     pub(super) async fn run(self) -> Result<()> {
-        let project = Project::find(&self.dir)?;
+        let project = find(&self.dir)?;
         let mut tally = Tally::default();
         if !self.component_only {
             let own = project.clone();
@@ -56,7 +60,7 @@ impl Test {
                 Ok(mut plugin) => {
                     tally.step(&told(&component, plugin.entry()), Ok(()));
                     settings(&mut plugin, &folder, &mut tally).await?;
-                    recordings(&plugin, &folder, &mut tally).await?;
+                    recordings(&plugin, &folder, self.accept, &mut tally).await?;
                 }
                 Err(error) => tally.step(&component.display().to_string(), Err(format!("{:#}", error.root_cause()))),
             }
@@ -121,7 +125,7 @@ async fn settings(plugin: &mut LocalPlugin, folder: &Path, tally: &mut Tally) ->
 }
 
 /// Of this plugin: a project may hold several.
-async fn recordings(plugin: &LocalPlugin, folder: &Path, tally: &mut Tally) -> Result<()> {
+async fn recordings(plugin: &LocalPlugin, folder: &Path, accept: bool, tally: &mut Tally) -> Result<()> {
     for path in json_files(&folder.join("recordings")) {
         let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
         let file = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
@@ -133,23 +137,34 @@ async fn recordings(plugin: &LocalPlugin, folder: &Path, tally: &mut Tally) -> R
                 continue;
             }
         };
-        let replayed = plugin.host().replay(&plugin.entry().name, &recording).await;
-        let result = match replayed {
-            Ok(replayed) if replayed.same_result(&recording) => Ok(()),
-            Ok(replayed) => Err(format!(
-                "recorded: {}\nreplayed: {}\n`extrack plugin replay {name} --plugin FILE` shows more",
-                came_out(&recording.run.error, &recording.result),
-                came_out(&replayed.error, &replayed.result)
-            )),
-            Err(error) => Err(error.to_string()),
-        };
-        tally.step(&format!("{name} replays to the same answer"), result);
+        let step = format!("{name} replays to the same answer");
+        match plugin.host().replay(&plugin.entry().name, &recording).await {
+            Ok(replayed) if replayed.same_result(&recording) => tally.step(&step, Ok(())),
+            Ok(replayed) if accept => {
+                let renewed = Recording::renewed(&file, &replayed).with_context(|| format!("renewing `{name}`"))?;
+                std::fs::write(&path, renewed).with_context(|| format!("writing `{}`", path.display()))?;
+                tally.step(&format!("{name} has the new answer: {}", outcome_text(&replayed)), Ok(()));
+            }
+            Ok(replayed) => tally.step(&step, Err(different(&name, &recording, &replayed))),
+            Err(error) => tally.step(&step, Err(error.to_string())),
+        }
     }
     Ok(())
 }
 
-fn came_out(error: &Option<String>, result: &Value) -> String {
-    error.clone().unwrap_or_else(|| result.to_string())
+/// Fields that differ, and what to do about them.
+fn different(name: &str, recording: &Recording, replayed: &Replayed) -> String {
+    let mut text = replay::answer_differences(recording, replayed).join("\n");
+    text.push_str(&format!(
+        "\nmeant so? `extrack plugin test --accept` writes the new answer into it; \
+         `extrack plugin replay {name} --plugin FILE` shows more"
+    ));
+    text
+}
+
+fn outcome_text(replayed: &Replayed) -> String {
+    let status = replayed.result["status"].as_str();
+    replayed.error.clone().unwrap_or_else(|| status.unwrap_or(replayed.outcome.as_str()).to_owned())
 }
 
 async fn check(plugin: &mut LocalPlugin, settings: &Value) -> Checked {

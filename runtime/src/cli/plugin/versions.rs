@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::cli::client::Server;
-use crate::cli::print::{cell, json as print_json, short_digest, table};
+use crate::cli::print::{cell, json as print_json, line, short_digest, table};
 
 /// The versions of a plugin that can be made active, the active one first.
 ///
@@ -40,6 +40,10 @@ impl Versions {
         };
         let rows: Vec<Vec<String>> = items.iter().map(row).collect();
         table(&["VERSION", "DIGEST", "STATE", "INSTALLED", "BY", "ACTIVE SINCE", "UNTIL", "BY"], &rows);
+        for item in items.iter().filter(|item| item["rolledBack"].is_string()) {
+            let (version, reason) = (cell(&item["version"]), cell(&item["rolledBack"]));
+            line(&format!("{version} ({}) was rolled back by itself: {reason}", short_digest(&item["digest"])));
+        }
         Ok(())
     }
 }

@@ -1,19 +1,17 @@
 //! What a template sees of a message.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use minijinja::Value;
-use minijinja::value::{Enumerator, Object};
 use serde::Serialize;
 
 use crate::domain::duration::format_duration;
 use crate::domain::{Alert, AlertState, Message, UnixMillis};
 
+/// The variables of a template.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct View {
+pub struct MessageView {
     /// `firing` or `resolved`.
     status: &'static str,
     /// Why there is a message: `transition`, `repeat`, `escalation`, `digest`, `test` or `watchdog`.
@@ -27,7 +25,7 @@ pub(super) struct View {
     resolved: Vec<AlertView>,
     counts: Counts,
     group_key: String,
-    group_labels: Value,
+    group_labels: BTreeMap<String, String>,
     /// Name of the channel.
     receiver: String,
     external_url: String,
@@ -60,11 +58,12 @@ struct AlertView {
     ended_at: Option<String>,
     /// As `5m`; none while it fires.
     lasted: Option<String>,
-    labels: Value,
+    /// One that is missing is the empty text, as in matchers.
+    labels: BTreeMap<String, String>,
 }
 
-impl View {
-    pub(super) fn of(message: &Message) -> Self {
+impl MessageView {
+    pub fn of(message: &Message) -> Self {
         let alerts: Vec<AlertView> = message.alerts.iter().map(|(alert, name)| AlertView::of(alert, name)).collect();
         let of_status = |status: &str| alerts.iter().filter(|alert| alert.status == status).cloned().collect();
         let (firing, resolved): (Vec<_>, Vec<_>) = (of_status("firing"), of_status("resolved"));
@@ -84,7 +83,7 @@ impl View {
             firing,
             resolved,
             group_key: message.group_key.clone(),
-            group_labels: Labels::of(message.group_labels.iter().cloned()),
+            group_labels: message.group_labels.iter().cloned().collect(),
             receiver: message.receiver.clone(),
             external_url: message.external_url.clone(),
         }
@@ -111,33 +110,11 @@ impl AlertView {
             started_at: rfc3339(alert.started_ms),
             ended_at: ended_ms.map(rfc3339),
             lasted: lasted.map(|seconds| format_duration(Duration::from_secs(seconds))),
-            labels: Labels::of(
-                labels.map(|(name, value)| (name.to_owned(), value.clone())).into_iter().chain(severity),
-            ),
+            labels: labels.map(|(name, value)| (name.to_owned(), value.clone())).into_iter().chain(severity).collect(),
         }
     }
 }
 
 fn rfc3339(ms: UnixMillis) -> String {
     jiff::Timestamp::from_millisecond(ms).map(|moment| moment.to_string()).unwrap_or_default()
-}
-
-/// Which labels there are differs from alert to alert: one that is missing is the empty text, as in matchers.
-#[derive(Debug)]
-struct Labels(BTreeMap<String, String>);
-
-impl Labels {
-    fn of(labels: impl Iterator<Item = (String, String)>) -> Value {
-        Value::from_object(Self(labels.collect()))
-    }
-}
-
-impl Object for Labels {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(Value::from(self.0.get(key.as_str()?).map_or("", String::as_str)))
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.keys().map(|name| Value::from(name.as_str())).collect())
-    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds, Year};
 
+use super::cron_ranges::written_out;
 use super::schedule::Schedule;
 use crate::domain::matcher::{Matcher, all_match};
 use crate::domain::{Labels, UnixMillis};
@@ -56,7 +57,7 @@ impl Recurrence {
     pub fn cron(schedule: &str, zone: &str, duration: Duration) -> Result<Self, WindowFault> {
         let fault = |key, message| Err(WindowFault { key, message });
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let parsed = match parser.parse(schedule) {
+        let parsed = match parser.parse(&written_out(schedule)) {
             Ok(parsed) => parsed,
             Err(error) => {
                 return fault("cron", format!("`{schedule}` is not a schedule: {error}; write e.g. `0 2 * * SUN`"));
@@ -144,6 +145,15 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_days_may_go_over_the_end_of_the_week() {
+        let long_weekend = Recurrence::cron("0 2 * * FRI-MON", "UTC", Duration::from_secs(3_600)).unwrap();
+        // A Wednesday to the Wednesday after it.
+        let nights = (25..=30).map(|day| format!("2026-11-{day}T02:30:00Z")).chain(["2026-12-01T02:30:00Z".to_owned()]);
+        let open: Vec<bool> = nights.map(|now| long_weekend.open_at(ms(&now)).is_some()).collect();
+        assert_eq!(open, [false, false, true, true, true, true, false]);
+    }
+
+    #[test]
     fn a_window_over_midnight_stays_open() {
         let nightly = Recurrence::cron("30 22 * * *", "UTC", Duration::from_secs(4 * 3_600)).unwrap();
         assert!(nightly.open_at(ms("2026-11-23T02:00:00Z")).is_some());
@@ -172,6 +182,46 @@ mod tests {
             assert_eq!(Recurrence::cron(schedule, zone, duration).unwrap_err().key, key, "{schedule} {zone}");
         }
         assert_eq!(Recurrence::once(5, 5).unwrap_err().key, "end");
+    }
+
+    #[test]
+    fn schedules_and_zones_of_all_kinds_are_read_or_refused_with_an_example() {
+        let hour = Duration::from_secs(3_600);
+        for schedule in [
+            "0 2 * * 7",
+            "0 2 * * 0",
+            "0 2 ? * SUN",
+            "0 2 L * *",
+            "0 2 * * 5#2",
+            "0 2 * * 5L",
+            "@daily",
+            "*/15 * * * *",
+            "0 2 1W * *",
+            "0 12 29 2 *",
+            "0 2 * NOV-FEB FRI-MON",
+            "0 22-4/2 * * *",
+        ] {
+            assert!(Recurrence::cron(schedule, "UTC", hour).is_ok(), "{schedule}");
+        }
+        for zone in ["Asia/Kathmandu", "Australia/Lord_Howe", "Europe/Kyiv", "Europe/Kiev", "Etc/GMT-2"] {
+            assert!(Recurrence::cron("0 2 * * *", zone, hour).is_ok(), "{zone}");
+        }
+        for (schedule, zone, key, example) in [
+            ("0 24 * * *", "UTC", "cron", "`0 2 * * SUN`"),
+            ("H 2 * * *", "UTC", "cron", "`0 2 * * SUN`"),
+            ("0 2 * * *", "UTC+2", "timezone", "`Europe/Berlin`"),
+            ("0 2 * * *", "europe/berlin", "timezone", "`Europe/Berlin`"),
+        ] {
+            let fault = Recurrence::cron(schedule, zone, hour).unwrap_err();
+            assert!(fault.key == key && fault.message.contains(example), "{fault:?}");
+        }
+        // A day of the month and a day of the week are either of the two: 2026-11-13 is a Friday, the 20th another one.
+        let either = Recurrence::cron("0 2 13 * MON", "UTC", hour).unwrap();
+        for (now, is_open) in
+            [("2026-11-13T02:30:00Z", true), ("2026-11-16T02:30:00Z", true), ("2026-11-20T02:30:00Z", false)]
+        {
+            assert_eq!(either.open_at(ms(now)).is_some(), is_open, "{now}");
+        }
     }
 
     #[test]

@@ -255,7 +255,7 @@ fn moment(text: &str, now_ms: UnixMillis) -> Option<UnixMillis> {
             None => date_ms(text)?,
         },
     };
-    ((moment_ms - now_ms).abs() <= LONGEST_MS).then_some(moment_ms)
+    (moment_ms.abs_diff(now_ms) <= LONGEST_MS.unsigned_abs()).then_some(moment_ms)
 }
 
 /// `6m0s`, `1h2m`, `20ms`, `1.5s`.

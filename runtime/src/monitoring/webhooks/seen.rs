@@ -1,18 +1,28 @@
 //! Which of a sender's ids are known: the last ones of one webhook. A sender repeats a delivery for some days at the most.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use crate::domain::ReceivedEvent;
+use crate::domain::{ReceivedEvent, Status};
 
 /// Ids remembered: a week at one event a minute, 320 KB.
 pub(super) const IDS: usize = 10_000;
 
-/// 128 bits of the id's sha256: short, and nobody finds two ids with the same.
+/// 128 bits of the id's sha256: short, and no two ids have the same.
 type Key = u128;
+
+/// The last verdict under an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Not known any more, and there were others after it.
+    Past,
+    /// Not known any more, but nothing came after it: it was the last of the service.
+    Last,
+    Was(Option<Status>),
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    keys: HashSet<Key>,
+    verdicts: HashMap<Key, Verdict>,
     /// Oldest first.
     order: VecDeque<Key>,
     is_whole: bool,
@@ -22,7 +32,13 @@ impl Seen {
     /// Newest first, as the store has them.
     pub(super) fn of(ids: Vec<String>) -> Self {
         let mut seen = Self { is_whole: true, ..Self::default() };
-        seen.remember(ids.into_iter().rev());
+        let last = ids.first().map(|id| key(id));
+        for id in ids.into_iter().rev() {
+            seen.insert(key(&id), Verdict::Past);
+        }
+        if let Some(last) = last {
+            seen.verdicts.insert(last, Verdict::Last);
+        }
         seen
     }
 
@@ -31,26 +47,41 @@ impl Seen {
         self.is_whole
     }
 
-    /// Those not known, the first of each id. An event without an id is always new.
-    pub(super) fn fresh(&self, events: Vec<ReceivedEvent>) -> Vec<ReceivedEvent> {
-        let mut here = HashSet::new();
-        let is_fresh = |event: &ReceivedEvent| match &event.id {
-            Some(id) => !self.keys.contains(&key(id)) && here.insert(key(id)),
-            None => true,
+    /// Those not known. An event without an id is always new. One whose id is known and which says something else of the
+    /// service's health than the one before is new as well: many senders have one id for a problem and for its end. `latest`
+    /// is what the service said last, under any id.
+    pub(super) fn fresh(&self, events: Vec<ReceivedEvent>, latest: Option<Status>) -> Vec<ReceivedEvent> {
+        let mut here: HashMap<Key, Verdict> = HashMap::new();
+        let is_fresh = |event: &ReceivedEvent| {
+            let Some(id) = &event.id else { return true };
+            let key = key(id);
+            let verdict = event.report.as_ref().map(|report| report.status);
+            let is_fresh = match (here.get(&key).or(self.verdicts.get(&key)), verdict) {
+                (None, _) => true,
+                (Some(_), None) | (Some(Verdict::Past), _) => false,
+                (Some(Verdict::Last), verdict) => verdict != latest,
+                (Some(Verdict::Was(before)), verdict) => verdict != *before,
+            };
+            here.insert(key, Verdict::Was(verdict));
+            is_fresh
         };
         events.into_iter().filter(is_fresh).collect()
     }
 
-    pub(super) fn remember(&mut self, ids: impl IntoIterator<Item = String>) {
-        for id in ids {
-            if self.keys.insert(key(&id)) {
-                self.order.push_back(key(&id));
-            }
-            if self.order.len() > IDS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.keys.remove(&oldest);
-            }
+    pub(super) fn remember(&mut self, events: impl IntoIterator<Item = (String, Option<Status>)>) {
+        for (id, verdict) in events {
+            self.insert(key(&id), Verdict::Was(verdict));
+        }
+    }
+
+    fn insert(&mut self, key: Key, verdict: Verdict) {
+        if self.verdicts.insert(key, verdict).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > IDS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.verdicts.remove(&oldest);
         }
     }
 }
@@ -65,6 +96,7 @@ fn key(id: &str) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Report;
 
     fn event(id: Option<&str>) -> ReceivedEvent {
         ReceivedEvent {
@@ -82,20 +114,40 @@ mod tests {
     fn an_id_is_new_once() {
         let mut seen = Seen::of(vec!["b".into(), "a".into()]);
         let fresh = |seen: &Seen, ids: &[Option<&str>]| {
-            let events = seen.fresh(ids.iter().copied().map(event).collect());
+            let events = seen.fresh(ids.iter().copied().map(event).collect(), None);
             events.into_iter().map(|event| event.id).collect::<Vec<_>>()
         };
         let some = |id: &str| Some(id.to_owned());
         assert_eq!(fresh(&seen, &[Some("a"), Some("c"), Some("c"), None, None]), [some("c"), None, None]);
-        seen.remember(["c".to_owned()]);
+        seen.remember([("c".to_owned(), None)]);
         assert_eq!(fresh(&seen, &[Some("c"), Some("d")]), [some("d")]);
     }
 
     #[test]
     fn the_oldest_are_forgotten() {
         let mut seen = Seen::of((0..IDS).rev().map(|number| number.to_string()).collect());
-        seen.remember(["new".to_owned(), "new".to_owned()]);
-        assert_eq!((seen.keys.len(), seen.order.len()), (IDS, IDS));
-        assert_eq!(seen.fresh(vec![event(Some("0")), event(Some("1")), event(Some("new"))]).len(), 1);
+        seen.remember([("new".to_owned(), None), ("new".to_owned(), None)]);
+        assert_eq!((seen.verdicts.len(), seen.order.len()), (IDS, IDS));
+        assert_eq!(seen.fresh(vec![event(Some("0")), event(Some("1")), event(Some("new"))], None).len(), 1);
+    }
+
+    #[test]
+    fn an_id_with_another_verdict_is_new() {
+        use Status::{Healthy, Unhealthy};
+        let said = |id: &str, status| {
+            let report = Report { status, failure: None, metrics: Vec::new() };
+            ReceivedEvent { report: Some(report), ..event(Some(id)) }
+        };
+        let mut seen = Seen::of(vec!["old".into(), "older".into()]);
+        let delivery = vec![said("a", Unhealthy), said("a", Unhealthy), said("a", Healthy), said("b", Unhealthy)];
+        let fresh = seen.fresh(delivery, None);
+        assert_eq!(fresh.len(), 3);
+        seen.remember([("a".to_owned(), Some(Healthy))]);
+        assert_eq!(seen.fresh(vec![said("a", Healthy), event(Some("a"))], Some(Unhealthy)).len(), 0, "repeated");
+        assert_eq!(seen.fresh(vec![said("a", Unhealthy)], Some(Unhealthy)).len(), 1, "again");
+        // After a start, what the service said last decides.
+        assert_eq!(seen.fresh(vec![said("old", Unhealthy)], Some(Unhealthy)).len(), 0);
+        assert_eq!(seen.fresh(vec![said("old", Healthy)], Some(Unhealthy)).len(), 1);
+        assert_eq!(seen.fresh(vec![said("older", Unhealthy)], Some(Healthy)).len(), 0);
     }
 }

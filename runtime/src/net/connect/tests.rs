@@ -25,11 +25,10 @@ async fn the_next_address_is_tried_when_one_fails() {
     let (_listener, _waiting, dead) = unresponsive().await;
     let closed = closed_port().await;
     let live = serve(|_stream| async {}).await;
-    let mut trace = Trace::new(Instant::now() + Duration::from_secs(3));
+    let mut trace = Trace::new(soon());
     let connected = connect_to(&mut trace, &name(), 80, &[closed, dead, live]).await.unwrap();
     assert_eq!(connected.peer, live);
-    // The dead one had its share, a half of what was left, and no more.
-    assert!(trace.phases.connect_us.unwrap() >= 1_000_000);
+    assert!(trace.phases.connect_us.unwrap() >= 250_000, "the dead one had its chance");
 }
 
 #[tokio::test]
@@ -47,4 +46,34 @@ async fn no_answer_to_the_connection_ends_at_the_deadline() {
     let error = connect_to(&mut trace, &name(), 80, &[dead]).await.unwrap_err();
     assert!(matches!(&error, NetError::Timeout(text) if text.contains("connecting to `shop.example:80`")), "{error}");
     assert!(trace.phases.connect_us.is_none() && trace.total_us() < 5_000_000);
+}
+
+#[tokio::test]
+async fn an_address_that_is_silent_at_first_may_still_be_the_one() {
+    let (listener, waiting, slow) = unresponsive().await;
+    let (_dead_listener, _dead_waiting, dead) = unresponsive().await;
+    let mut trace = Trace::new(soon());
+    let (host, addresses) = (name(), [slow, dead]);
+    let connecting = connect_to(&mut trace, &host, 80, &addresses);
+    let wake_up = async {
+        // Room in the queue: the system takes the next attempt to reach it.
+        for _ in &waiting {
+            listener.accept().await.unwrap();
+        }
+        std::future::pending::<()>().await
+    };
+    tokio::select! {
+        connected = connecting => assert_eq!(connected.unwrap().peer, slow),
+        () = wake_up => {}
+    }
+}
+
+#[tokio::test]
+async fn all_silent_addresses_are_named_at_the_deadline() {
+    let (_one_listener, _one_waiting, one) = unresponsive().await;
+    let (_other_listener, _other_waiting, other) = unresponsive().await;
+    tokio::time::pause();
+    let error = connect_to(&mut Trace::new(shortly()), &name(), 80, &[one, other]).await.unwrap_err();
+    let wanted = "while connecting to `shop.example:80` (127.0.0.1, 127.0.0.1)";
+    assert!(matches!(&error, NetError::Timeout(text) if text.ends_with(wanted)), "{error}");
 }

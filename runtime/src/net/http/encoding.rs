@@ -1,14 +1,27 @@
-//! Content codings (RFC 9110, 8.4): taken off under the cap, so that a few bytes can't become many.
+//! Content codings (RFC 9110, 8.4): taken off under the cap, so that a few bytes can't become many, and in small steps, so that
+//! one body does not hold up what else runs on its thread.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use bytes::Bytes;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use tokio::task::yield_now;
 
 use crate::net::failure::NetError;
 
 const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate, br");
+
+/// Codings on top of each other. Each multiplies what a bomb gains, and more than two are a mistake of the server.
+const MAX_CODINGS: usize = 3;
+/// Members of one gzip body: each costs a decoder, and may be empty.
+const MAX_MEMBERS: usize = 4_096;
+/// Bytes decoded before other tasks are let in, some 0.2 ms.
+const STEP: usize = 64 * 1024;
+/// Members decoded before other tasks are let in.
+const STEP_MEMBERS: usize = 16;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -22,54 +35,63 @@ pub(super) fn accept(headers: &mut HeaderMap) {
     headers.entry(ACCEPT_ENCODING).or_insert(ACCEPTED);
 }
 
-/// How the body is coded; none if it is as it is.
-pub(super) fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Unknown> {
-    let mut found = None;
+/// How the body is coded, in the order in which that was done; empty if it is as it is.
+pub(super) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
+    let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
-        for name in value.to_str().map_err(|_| Unknown("not text".to_owned()))?.split(',').map(str::trim) {
-            let coding = match name.to_ascii_lowercase().as_str() {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        for name in value.split(',').map(str::trim) {
+            codings.push(match name.to_ascii_lowercase().as_str() {
                 "" | "identity" => continue,
                 "gzip" | "x-gzip" => Coding::Gzip,
                 "deflate" => Coding::Deflate,
                 "br" => Coding::Brotli,
-                other => return Err(Unknown(other.chars().take(40).collect())),
-            };
-            // Codings on top of each other multiply what a bomb gains, and nobody sends them.
-            if found.replace(coding).is_some() {
-                return Err(Unknown("several codings".to_owned()));
+                other => return Err(Unknown(format!("`{}`", other.chars().take(40).collect::<String>()))),
+            });
+            if codings.len() > MAX_CODINGS {
+                return Err(Unknown(format!("more than {MAX_CODINGS} codings")));
             }
         }
     }
-    Ok(found)
+    Ok(codings)
 }
 
-/// A coding that can't be taken off.
-#[derive(Debug)]
+/// A coding that can't be taken off. The text is for people.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is compressed by {0}; known codings are `gzip`, `deflate` and `br`")]
 pub(super) struct Unknown(String);
 
 impl From<Unknown> for NetError {
-    fn from(Unknown(name): Unknown) -> Self {
-        NetError::Protocol(format!(
-            "the body is encoded by `{name}`; only one of `gzip`, `deflate` and `br` is understood"
-        ))
+    fn from(unknown: Unknown) -> Self {
+        NetError::Protocol(unknown.to_string())
     }
 }
 
-/// What described the coded body and is not true of the decoded one.
+/// Removes what described the coded body and is not true of the decoded one.
 pub(super) fn strip(headers: &mut HeaderMap) {
     headers.remove(CONTENT_ENCODING);
     headers.remove(CONTENT_LENGTH);
 }
 
+/// The body without these codings. Neither it nor anything on the way to it is longer than the cap.
+pub(super) async fn decode(codings: &[Coding], mut body: Bytes, cap: usize) -> Result<Bytes, NetError> {
+    for coding in codings.iter().rev() {
+        body = coding.decode(&body, cap).await?;
+    }
+    Ok(body)
+}
+
 impl Coding {
-    pub(super) fn decode(self, body: &[u8], cap: usize) -> Result<Bytes, NetError> {
+    async fn decode(self, body: &[u8], cap: usize) -> Result<Bytes, NetError> {
+        let mut decoded = Decoded { bytes: Vec::new(), cap };
         match self {
-            Coding::Gzip => drain(MultiGzDecoder::new(body), cap),
+            Coding::Gzip => decoded.gzip(body).await?,
             // By the standard with a zlib header; some servers leave it out.
-            Coding::Deflate if has_zlib_header(body) => drain(ZlibDecoder::new(body), cap),
-            Coding::Deflate => drain(DeflateDecoder::new(body), cap),
-            Coding::Brotli => drain(brotli_decompressor::Decompressor::new(body, 4096), cap),
+            Coding::Deflate if has_zlib_header(body) => decoded.drain(ZlibDecoder::new(body)).await?,
+            Coding::Deflate => decoded.drain(DeflateDecoder::new(body)).await?,
+            Coding::Brotli => decoded.drain(brotli_decompressor::Decompressor::new(body, 4096)).await?,
         }
+        Ok(decoded.bytes.into())
     }
 }
 
@@ -77,15 +99,58 @@ fn has_zlib_header(body: &[u8]) -> bool {
     matches!(body, [first, second, ..] if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0)
 }
 
-fn drain(decoder: impl Read, cap: usize) -> Result<Bytes, NetError> {
-    let mut decoded = Vec::new();
-    // One byte more tells a body that ends at the cap from one that goes on.
-    let read = decoder.take(cap as u64 + 1).read_to_end(&mut decoded);
-    if decoded.len() > cap {
-        return Err(too_large(cap));
+struct Decoded {
+    bytes: Vec<u8>,
+    cap: usize,
+}
+
+impl Decoded {
+    /// One member after the other. What follows the last one and is no member is padding, which browsers ignore as well.
+    async fn gzip(&mut self, mut rest: &[u8]) -> Result<(), NetError> {
+        for member in 1.. {
+            let mut decoder = GzDecoder::new(rest);
+            self.drain(&mut decoder).await?;
+            rest = decoder.into_inner();
+            if !rest.starts_with(&GZIP_MAGIC) {
+                break;
+            }
+            if member == MAX_MEMBERS {
+                let text = format!("the body can't be decompressed: it has more than {MAX_MEMBERS} members");
+                return Err(NetError::Protocol(text));
+            }
+            if member % STEP_MEMBERS == 0 {
+                yield_now().await;
+            }
+        }
+        Ok(())
     }
-    read.map_err(|error| NetError::Protocol(format!("the body can't be decompressed: {error}")))?;
-    Ok(decoded.into())
+
+    async fn drain(&mut self, mut decoder: impl Read) -> Result<(), NetError> {
+        let mut since_yield = 0;
+        loop {
+            let start = self.bytes.len();
+            // One byte more tells a body that ends at the cap from one that goes on.
+            let room = (self.cap + 1 - start).min(STEP);
+            self.bytes.resize(start + room, 0);
+            let read = decoder.read(&mut self.bytes[start..]);
+            self.bytes.truncate(start + read.as_ref().copied().unwrap_or(0));
+            match read {
+                Ok(0) => return Ok(()),
+                Ok(_) if self.bytes.len() > self.cap => return Err(too_large(self.cap)),
+                Ok(count) => since_yield += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    let text = "the body can't be decompressed: it ends early, or was cut off";
+                    return Err(NetError::Protocol(text.to_owned()));
+                }
+                Err(error) => return Err(NetError::Protocol(format!("the body can't be decompressed: {error}"))),
+            }
+            if since_yield >= STEP {
+                since_yield = 0;
+                yield_now().await;
+            }
+        }
+    }
 }
 
 pub(super) fn too_large(cap: usize) -> NetError {
@@ -127,42 +192,82 @@ mod tests {
         }
     }
 
-    #[test]
-    fn takes_off_each_coding_up_to_the_cap() {
+    async fn decode_one(coding: Coding, body: &[u8], cap: usize) -> Result<Bytes, NetError> {
+        decode(&[coding], Bytes::copy_from_slice(body), cap).await
+    }
+
+    #[tokio::test]
+    async fn takes_off_each_coding_up_to_the_cap() {
         let body = vec![b'a'; 1000];
         for (coding, bytes) in [
             (Coding::Gzip, coded("gzip", &body)),
             (Coding::Deflate, coded("zlib", &body)),
             (Coding::Deflate, coded("raw", &body)),
         ] {
-            assert_eq!(coding.decode(&bytes, 1000).unwrap(), body);
-            assert!(matches!(coding.decode(&bytes, 999), Err(NetError::TooLarge(_))));
-            assert!(matches!(coding.decode(&bytes[..bytes.len() - 9], 1000), Err(NetError::Protocol(_))), "{coding:?}");
+            assert_eq!(decode_one(coding, &bytes, 1000).await.unwrap(), body);
+            assert!(matches!(decode_one(coding, &bytes, 999).await, Err(NetError::TooLarge(_))));
+            let cut = decode_one(coding, &bytes[..bytes.len() - 9], 1000).await;
+            assert!(matches!(cut, Err(NetError::Protocol(_))), "{coding:?}");
         }
-        assert_eq!(Coding::Brotli.decode(BROTLI, 23).unwrap(), "hello hello hello hello");
-        assert!(matches!(Coding::Brotli.decode(BROTLI, 22), Err(NetError::TooLarge(_))));
-        assert!(matches!(Coding::Brotli.decode(&BROTLI[..9], 100), Err(NetError::Protocol(_))));
-        assert!(matches!(Coding::Brotli.decode(BROTLI_BOMB, 1 << 20), Err(NetError::TooLarge(_))));
-        assert_eq!(Coding::Brotli.decode(BROTLI_BOMB, 10 << 20).unwrap().len(), 10 << 20);
-        let two = [coded("gzip", b"one "), coded("gzip", b"two")].concat();
-        assert_eq!(Coding::Gzip.decode(&two, 100).unwrap(), "one two");
+        assert_eq!(decode_one(Coding::Brotli, BROTLI, 23).await.unwrap(), "hello hello hello hello");
+        assert!(matches!(decode_one(Coding::Brotli, BROTLI, 22).await, Err(NetError::TooLarge(_))));
+        assert!(matches!(decode_one(Coding::Brotli, &BROTLI[..9], 100).await, Err(NetError::Protocol(_))));
+        assert!(matches!(decode_one(Coding::Brotli, BROTLI_BOMB, 1 << 20).await, Err(NetError::TooLarge(_))));
+        assert_eq!(decode_one(Coding::Brotli, BROTLI_BOMB, 10 << 20).await.unwrap().len(), 10 << 20);
+    }
+
+    #[tokio::test]
+    async fn codings_on_top_of_each_other_are_taken_off_last_first() {
+        let body = coded("zlib", &coded("gzip", b"twice"));
+        assert_eq!(decode(&[Coding::Gzip, Coding::Deflate], body.into(), 1000).await.unwrap(), "twice");
+        let bomb = coded("gzip", &coded("gzip", &vec![0; 4 << 20]));
+        let read = decode(&[Coding::Gzip, Coding::Gzip], bomb.into(), 1 << 20).await;
+        assert!(matches!(read, Err(NetError::TooLarge(_))));
+    }
+
+    #[tokio::test]
+    async fn gzip_may_have_members_and_padding() {
+        let two = [coded("gzip", b"one "), coded("gzip", b"two"), vec![0; 512]].concat();
+        assert_eq!(decode_one(Coding::Gzip, &two, 100).await.unwrap(), "one two");
+        let cut = [coded("gzip", b"one "), coded("gzip", b"two")[..12].to_vec()].concat();
+        assert!(matches!(decode_one(Coding::Gzip, &cut, 100).await, Err(NetError::Protocol(_))));
+    }
+
+    #[tokio::test]
+    async fn many_empty_members_end_at_a_bound_and_let_others_run() {
+        let member = coded("gzip", b"");
+        let most = decode_one(Coding::Gzip, &member.repeat(MAX_MEMBERS), 100).await.unwrap();
+        assert!(most.is_empty());
+        let others = std::rc::Rc::new(std::cell::Cell::new(0));
+        let seen = others.clone();
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(async move {
+            loop {
+                seen.set(seen.get() + 1);
+                yield_now().await;
+            }
+        });
+        let read = local.run_until(decode_one(Coding::Gzip, &member.repeat(MAX_MEMBERS + 1), 100)).await;
+        assert!(read.unwrap_err().to_string().contains("more than 4096 members"));
+        assert!(others.get() > 10, "{}", others.get());
     }
 
     #[test]
     fn reads_the_header() {
-        let coding = |values: &[&'static str]| {
+        let codings = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             values.iter().for_each(|value| {
                 headers.append(CONTENT_ENCODING, HeaderValue::from_static(value));
             });
-            coding(&headers).map_err(|Unknown(name)| name)
+            codings(&headers).map_err(|Unknown(name)| name)
         };
-        assert_eq!(coding(&[]), Ok(None));
-        assert_eq!(coding(&["identity"]), Ok(None));
-        assert_eq!(coding(&["GZIP"]), Ok(Some(Coding::Gzip)));
-        assert_eq!(coding(&["identity, br"]), Ok(Some(Coding::Brotli)));
-        assert_eq!(coding(&["zstd"]), Err("zstd".to_owned()));
-        assert_eq!(coding(&["gzip, br"]), Err("several codings".to_owned()));
-        assert_eq!(coding(&["gzip", "gzip"]), Err("several codings".to_owned()));
+        assert_eq!(codings(&[]), Ok(vec![]));
+        assert_eq!(codings(&["identity"]), Ok(vec![]));
+        assert_eq!(codings(&["GZIP"]), Ok(vec![Coding::Gzip]));
+        assert_eq!(codings(&["identity, br"]), Ok(vec![Coding::Brotli]));
+        assert_eq!(codings(&["gzip, br"]), Ok(vec![Coding::Gzip, Coding::Brotli]));
+        assert_eq!(codings(&["gzip", "x-gzip"]), Ok(vec![Coding::Gzip, Coding::Gzip]));
+        assert_eq!(codings(&["zstd"]), Err("`zstd`".to_owned()));
+        assert_eq!(codings(&["gzip, gzip, gzip, gzip"]), Err("more than 3 codings".to_owned()));
     }
 }

@@ -4,6 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{MAX_HEADER_BYTES, MAX_HEADERS, too_many_headers};
 use crate::net::failure::{NetError, chain, io_text};
-use crate::net::tls::rustls_error;
+use crate::net::tls::{alert_text, rustls_error};
 
 type Body = Full<Bytes>;
 
@@ -45,6 +46,10 @@ impl Exchange {
         let (sender, connection) = http1::Builder::new()
             .max_headers(MAX_HEADERS)
             .max_header_size(MAX_HEADER_BYTES)
+            // As browsers: a line that is folded, or no header at all, or has a blank before its colon, is no failure.
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
             .handshake(stream)
             .await
             .map_err(|error| hyper_error("the request", &error))?;
@@ -123,23 +128,37 @@ where
     }
 }
 
-/// When the first byte came.
+/// What is noticed of a stream while it is read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FirstRead(Arc<OnceLock<Instant>>);
+pub(super) struct Watch(Arc<Seen>);
 
-impl FirstRead {
-    pub(super) fn get(&self) -> Option<Instant> {
-        self.0.get().copied()
+#[derive(Debug, Default)]
+struct Seen {
+    first_read: OnceLock<Instant>,
+    is_cut_off: AtomicBool,
+}
+
+impl Watch {
+    /// When the first byte came.
+    pub(super) fn first_read(&self) -> Option<Instant> {
+        self.0.first_read.get().copied()
     }
 
-    pub(super) fn watch<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<Watched<S>> {
-        TokioIo::new(Watched { stream, first_read: self.clone() })
+    /// The stream ended as TCP ends, and not as TLS should.
+    pub(super) fn was_cut_off(&self) -> bool {
+        self.0.is_cut_off.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn over<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<Watched<S>> {
+        TokioIo::new(Watched { stream, seen: self.0.clone() })
     }
 }
 
+/// A stream that is watched. An end without TLS's `close_notify` is an end: many servers just hang up, and whether the message
+/// was whole, HTTP knows by its length or its chunks.
 pub(super) struct Watched<S> {
     stream: S,
-    first_read: FirstRead,
+    seen: Arc<Seen>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -147,9 +166,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let answer = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.first_read.0.get_or_init(Instant::now);
+            self.seen.first_read.get_or_init(Instant::now);
         }
-        answer
+        match answer {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.seen.is_cut_off.store(true, Ordering::Relaxed);
+                Poll::Ready(Ok(()))
+            }
+            answer => answer,
+        }
     }
 }
 
@@ -178,7 +203,7 @@ pub(super) fn hyper_error(what: &str, error: &hyper::Error) -> NetError {
     }
     if let Some(rustls::Error::AlertReceived(alert)) = cause.and_then(rustls_error) {
         // Since TLS 1.3 a server's word on our certificate, or on the lack of one, comes after the handshake.
-        return NetError::Tls(format!("the server ended the connection: alert {alert:?}"));
+        return NetError::Tls(format!("the server ended the connection: {}", alert_text(*alert)));
     }
     let text = match cause {
         Some(error) => io_text(error),

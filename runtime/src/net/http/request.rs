@@ -53,7 +53,9 @@ impl Head {
         }
         let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
         for (name, value) in &request.headers {
-            let (name, value) = header(name, value)?;
+            let (name, mut value) = header(name, value)?;
+            // Any of them may hold a secret: kept out of tables of compression and of what is printed.
+            value.set_sensitive(true);
             if is_connection_header(name.as_str()) {
                 return Err(NetError::Protocol(format!("header `{name}` belongs to the connection; leave it out")));
             }
@@ -143,7 +145,7 @@ mod tests {
         let permission = Permission {
             hosts: ["a.example", "b.example", "127.0.0.1"].map(|host| HostRule::parse(host).unwrap()).to_vec(),
             public_hosts: Vec::new(),
-            allow_private: true,
+            allow_private: true.into(),
             private_remedy: Permission::OPEN_IN_FILES,
             subject: "a test".to_owned(),
             setting: "nothing".to_owned(),

@@ -1,4 +1,5 @@
 mod hostile;
+mod reading;
 
 use std::convert::Infallible;
 use std::time::Duration;

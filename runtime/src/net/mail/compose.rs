@@ -15,6 +15,11 @@ pub(super) fn mailbox(text: &str) -> Result<Mailbox, String> {
     text.parse().map_err(|error| format!("`{text}` is not a mail address: {error}"))
 }
 
+/// The bare address of `Operations <ops@example.com>`, in lower case.
+pub fn mail_address(text: &str) -> Option<String> {
+    mailbox(text).ok().map(|mailbox| mailbox.email.to_string().to_lowercase())
+}
+
 /// Plain text, or both forms when there is HTML. An error is permanent.
 pub(super) fn compose(message: &MailMessage, operator: &str) -> Result<Message, String> {
     let from = mailbox(message.from.as_deref().unwrap_or(operator))?;
@@ -93,6 +98,24 @@ mod tests {
         let text = formatted(&MailMessage { html: Some("<b>down</b>".to_owned()), ..message() });
         for wanted in ["multipart/alternative", "text/plain", "text/html", "<b>down</b>"] {
             assert!(text.contains(wanted), "{wanted:?} in {text}");
+        }
+    }
+
+    #[test]
+    fn lines_stay_inside_of_rfc_5322_whatever_is_in_them() {
+        let odd = "👩\u{200d}🚒 e\u{301} \"x\" <b> \0 \r\nBcc: evil@example.com ";
+        let long = odd.repeat(200);
+        for (subject, body) in [(long.clone(), long.clone()), ("x".repeat(5_000), "y".repeat(5_000))] {
+            let text = formatted(&MailMessage {
+                subject,
+                text: body.clone(),
+                html: Some(format!("<p>{body}</p>")),
+                ..message()
+            });
+            assert!(text.is_ascii() && text.split("\r\n").all(|line| line.len() <= 998), "{text}");
+            let head = text.split("\r\n\r\n").next().unwrap();
+            assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");
+            assert!(!text.contains('\0'));
         }
     }
 

@@ -57,6 +57,7 @@ fn settings(address: SocketAddr, tls: SmtpTls) -> SmtpSettings {
         username: None,
         password: None,
         from: "Watch <watch@example.org>".to_owned(),
+        hello: None,
         tls,
         allow_private: true,
     }
@@ -87,7 +88,7 @@ async fn a_message_goes_through_a_whole_conversation() {
     let net = mailing(with_password(settings(address, SmtpTls::None)), None);
     // lettre picks a mechanism only from those offered.
     let failure = net.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-    assert!(matches!(failure, MailError::Permanent(_)), "{failure:?}");
+    assert!(matches!(&failure, MailError::Temporary(text) if text.contains("signing in")), "{failure:?}");
 
     heard.lock().unwrap().clear();
     let net = mailing(settings(address, SmtpTls::None), None);
@@ -171,6 +172,14 @@ async fn addresses_beyond_ascii_need_a_server_that_takes_them() {
 
 /// Offers STARTTLS, `early` behind its consent, and then AUTH.
 async fn starttls_server(authority: &Authority, early: &'static str) -> (SocketAddr, Heard) {
+    starttls_server_for(authority, &["127.0.0.1"], early).await
+}
+
+async fn starttls_server_for(
+    authority: &Authority,
+    names: &'static [&'static str],
+    early: &'static str,
+) -> (SocketAddr, Heard) {
     const CLEAR: Script = &[("EHLO", "250-me\r\n250 STARTTLS"), ("STARTTLS", "220 go on")];
     const INJECTING: Script = &[("EHLO", "250-me\r\n250 STARTTLS"), ("STARTTLS", "220 go on\r\n250 AUTH LOGIN PLAIN")];
     const SECURE: Script = &[
@@ -181,7 +190,7 @@ async fn starttls_server(authority: &Authority, early: &'static str) -> (SocketA
         (".", "250 queued"),
         ("QUIT", "221 bye"),
     ];
-    let acceptor = authority.acceptor(&Leaf::of(&["127.0.0.1"]), &[]);
+    let acceptor = authority.acceptor(&Leaf::of(names), &[]);
     let heard = Heard::default();
     let ears = heard.clone();
     let address = serve(move |stream| {
@@ -209,12 +218,12 @@ async fn starttls_encrypts_before_the_password_is_sent() {
         let position = |start: &str| heard.iter().position(|line| line.starts_with(start)).unwrap();
         assert!(position("STARTTLS") < position("AUTH PLAIN"));
     }
-    // A wrong password: permanent, and not in the text.
+    // A wrong password may be mended, and is not in the text.
     let (address, _) = starttls_server(&authority, "").await;
     let wrong =
         SmtpSettings { password: Some("open-sesame".into()), ..with_password(settings(address, SmtpTls::Starttls)) };
     let failure = mailing(wrong, Some(&authority)).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-    let MailError::Permanent(text) = &failure else { panic!("{failure:?}") };
+    let MailError::Temporary(text) = &failure else { panic!("{failure:?}") };
     assert!(text.contains("signing in as `me` failed: 535") && !text.contains("sesame"), "{text}");
 }
 
@@ -233,19 +242,50 @@ async fn encryption_that_is_missing_or_not_trusted_stops_the_mail() {
     let authority = Authority::new();
     let (clear, _) = clear_server(FRIENDLY).await;
     let (stranger, heard) = starttls_server(&authority, "").await;
-    for (settings, permanent, text) in [
-        (settings(clear, SmtpTls::Starttls), true, "offers no STARTTLS"),
-        (with_password(settings(clear, SmtpTls::Opportunistic)), true, "password is not sent in clear text"),
-        (with_password(settings(stranger, SmtpTls::Starttls)), false, "TLS with the SMTP server failed"),
+    for (settings, text) in [
+        (settings(clear, SmtpTls::Starttls), "offers no STARTTLS"),
+        (with_password(settings(clear, SmtpTls::Opportunistic)), "password is not sent in clear text"),
+        (
+            with_password(settings(stranger, SmtpTls::Starttls)),
+            "certificate is self-signed, or its issuer is not known",
+        ),
+        (settings(stranger, SmtpTls::Starttls), "`SMTP_TLS=opportunistic`"),
+        (with_password(settings(stranger, SmtpTls::Opportunistic)), "certificate is self-signed"),
     ] {
         let failure = mailing(settings, None).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-        assert_eq!(matches!(failure, MailError::Permanent(_)), permanent, "{failure:?}");
+        assert!(matches!(failure, MailError::Temporary(_)), "worth another attempt tomorrow: {failure:?}");
         assert!(failure.to_string().contains(text), "{text:?} in {failure}");
     }
     assert!(!heard.lock().unwrap().iter().any(|line| line.starts_with("AUTH")));
     // Without a password, opportunistic means what it says.
     let net = mailing(settings(clear, SmtpTls::Opportunistic), None);
     net.mail_send(message(&["a@example.com"]), soon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_relay_next_door_is_written_to_whatever_its_certificate_says_as_long_as_there_is_no_password() {
+    let authority = Authority::new();
+    let (address, heard) = starttls_server_for(&authority, &["mailhost"], "").await;
+    let net = mailing(settings(address, SmtpTls::Opportunistic), None);
+    assert_eq!(net.mail_send(message(&["a@example.com"]), soon()).await.unwrap(), "250 queued");
+    assert!(heard.lock().unwrap().contains(&"STARTTLS".to_owned()));
+}
+
+#[tokio::test]
+async fn the_server_is_greeted_with_a_full_name() {
+    const STRICT: Script = &[
+        ("EHLO monitor.example.com", "250 me"),
+        ("EHLO", "504 5.5.2 Helo command rejected: need fully-qualified hostname"),
+        ("DATA", "354 go on"),
+        (".", "250 queued"),
+    ];
+    let (address, _) = clear_server(STRICT).await;
+    let named = SmtpSettings { hello: Some("monitor.example.com".to_owned()), ..settings(address, SmtpTls::None) };
+    mailing(named, None).mail_send(message(&["a@example.com"]), soon()).await.unwrap();
+    let (address, heard) = clear_server(FRIENDLY).await;
+    mailing(settings(address, SmtpTls::None), None).mail_send(message(&["a@example.com"]), soon()).await.unwrap();
+    let hello = heard.lock().unwrap()[0].clone();
+    assert!(hello.starts_with("EHLO ") && hello.contains('.'), "{hello}");
 }
 
 #[tokio::test]

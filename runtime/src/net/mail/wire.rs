@@ -84,6 +84,11 @@ pub(super) fn fault_text(error: &(dyn Error + 'static)) -> String {
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return match rustls_error(error) {
+                Some(rustls::Error::InvalidCertificate(fault)) => format!(
+                    "TLS with the SMTP server failed: {}; add the certificate to the file that `SSL_CERT_FILE` names, or \
+                     set `SMTP_TLS=opportunistic` to take any certificate where there is no password",
+                    certificate_text(fault)
+                ),
                 Some(error) => format!("TLS with the SMTP server failed: {}", chain(error)),
                 None => format!("the conversation with the SMTP server broke: {}", io_text(error)),
             };
@@ -93,5 +98,55 @@ pub(super) fn fault_text(error: &(dyn Error + 'static)) -> String {
     match error.source() {
         Some(fault) => format!("the SMTP server can't be used: {}", chain(fault)),
         None => chain(error),
+    }
+}
+
+/// What is wrong with a certificate, in words.
+fn certificate_text(fault: &rustls::CertificateError) -> String {
+    use rustls::CertificateError;
+    let text = match fault {
+        CertificateError::UnknownIssuer => "its certificate is self-signed, or its issuer is not known here",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name than `SMTP_HOST`"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet; is the clock right?"
+        }
+        CertificateError::Revoked => "its certificate was revoked",
+        CertificateError::BadEncoding | CertificateError::BadSignature => "its certificate is broken",
+        // What `openssl req -x509` makes is a certificate authority's.
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "its certificate is self-signed, made as that of a certificate authority"
+        }
+        _ => "its certificate is not accepted",
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::CertificateError;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("CaUsedAsEndEntity")]
+    struct CaUsedAsEndEntity;
+
+    #[test]
+    fn a_certificate_that_is_refused_is_told_of_in_words_with_the_settings_that_help() {
+        for fault in [
+            CertificateError::UnknownIssuer,
+            CertificateError::NotValidForName,
+            CertificateError::Other(rustls::OtherError(Arc::new(CaUsedAsEndEntity))),
+        ] {
+            let error = io::Error::other(rustls::Error::InvalidCertificate(fault));
+            let text = fault_text(&error);
+            assert!(text.contains("its certificate is") && !text.contains("Other"), "{text}");
+            assert!(text.contains("SSL_CERT_FILE") && text.contains("SMTP_TLS"), "{text}");
+        }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Told {
     pub(super) status: Option<Status>,
     pub(super) outcome: RunOutcome,
     pub(super) error: Option<String>,
+    /// What the observation says is wrong.
+    pub(super) message: Option<String>,
     pub(super) timeout: Duration,
     /// What the function was given, without secrets.
     pub(super) arguments: Vec<Box<dyn Json>>,
@@ -41,8 +43,20 @@ impl PluginHost {
     /// be compared with the next one that does not.
     pub(super) fn keep(&self, plugin: &LoadedPlugin, used: &mut Used, failed: bool, told: impl FnOnce() -> Told) {
         let Some(tape) = used.tape.take() else { return };
-        let Told { run_id, ts_ms, function, subject, status, outcome, error, timeout, arguments, result, secrets } =
-            told();
+        let Told {
+            run_id,
+            ts_ms,
+            function,
+            subject,
+            status,
+            outcome,
+            error,
+            message,
+            timeout,
+            arguments,
+            result,
+            secrets,
+        } = told();
         let run = RecordedRun {
             run_id,
             ts_ms,
@@ -55,12 +69,13 @@ impl PluginHost {
             status,
             outcome,
             error: error.map(cut),
+            message,
             timeout_ms: timeout.as_millis() as u64,
             budget: RunBudget::of(self.allowance(plugin).budget()),
             cost: used.cost(),
             truncated: tape.truncated(),
         };
-        self.shared.recordings.keep(Draft { run, arguments, tape, result, secrets }, failed);
+        self.shared.recordings.keep(Draft::new(run, arguments, tape, result, secrets), failed);
     }
 }
 

@@ -3,12 +3,13 @@
 use tokio::time::Instant;
 
 use super::keep::Told;
-use crate::domain::{Channel, DeliveryError, Message, Origin, PluginKind, Receipt, RunOutcome, now_ms};
-use crate::net::{HostRule, Permission};
+use crate::domain::{Channel, DeliveryError, Message, PluginKind, Receipt, RunOutcome, now_ms};
 use crate::plugin_host::bindings::notifier::exports::external_tracking::plugin::notifiers::{
     Context, NotifyError, Receipt as Given,
 };
 use crate::plugin_host::loader::{Exports, LoadedPlugin, Source};
+use crate::plugin_host::mail_scope::MailScope;
+use crate::plugin_host::reach::Reach;
 use crate::plugin_host::recording::Subject;
 use crate::plugin_host::run::Broken;
 use crate::plugin_host::secrets::{self, SealedSettings};
@@ -26,21 +27,18 @@ impl PluginHost {
         let patience = self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::NOTIFY);
         let context = Context { settings: sealed.settings.to_string(), timeout_ms: patience.as_millis() as u64 };
         let notification = convert::notification(message);
-        let mut hosts = secrets::granted_hosts(&channel.settings, &plugin.info.settings_schema);
-        hosts.extend(sealed.hosts());
-        if matches!(plugin.source, Source::Bundled(_)) {
-            hosts.extend(secrets::default_hosts(&channel.settings, &plugin.info.settings_schema));
-        }
-        let permission = Permission {
-            hosts: hosts.iter().filter_map(|host| HostRule::parse(host).ok()).collect(),
-            public_hosts: Vec::new(),
-            allow_private: channel.origin == Origin::File,
-            private_remedy: Permission::OPEN_IN_FILES,
-            subject: format!("notifier `{}` of channel `{}`", plugin.name, channel.name),
-            setting: "the settings of the channel".into(),
+        let schema = &plugin.info.settings_schema;
+        let defaults = match plugin.source {
+            Source::Bundled(_) => secrets::default_hosts(&channel.settings, schema),
+            Source::Stored => Vec::new(),
         };
-        let net = NetAccess { net: self.shared.net.clone(), permission, mail: self.shared.has_mail };
-        let access = Access { net: Some(net), secrets: sealed, recorder: self.recorder(), ..Access::default() };
+        let private = self.shared.channel_reach.of(channel);
+        let subject = format!("notifier `{}` of channel `{}`", plugin.name, channel.name);
+        let Reach { permission, scope } =
+            Reach::of_channel(&channel.settings, schema, &sealed, defaults, private, subject);
+        let mail = self.shared.has_mail.then(|| MailScope::of(&channel.settings, schema));
+        let net = NetAccess { net: self.shared.net.clone(), permission, mail };
+        let access = Access { net: Some(net), secrets: sealed, scope, recorder: self.recorder(), ..Access::default() };
         let redact = access.secrets.clone();
         let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
         let (answer, mut used) = self
@@ -53,6 +51,10 @@ impl PluginHost {
             })
             .await;
         let (outcome, result) = delivered(&plugin, answer);
+        let result = result.map(|receipt| Receipt {
+            answer: redact.stable(receipt.answer),
+            reference: receipt.reference.map(|text| redact.stable(text)),
+        });
         let result = result.map_err(|error| match error {
             DeliveryError::Retryable { message, after } => {
                 DeliveryError::Retryable { message: redact.redact(&message), after }
@@ -69,6 +71,7 @@ impl PluginHost {
             status: None,
             outcome,
             error: error.clone(),
+            message: None,
             timeout: patience,
             arguments: vec![Box::new(context), Box::new(notification)],
             result: match &result {

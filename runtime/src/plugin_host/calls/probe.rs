@@ -7,19 +7,20 @@ use tokio::time::Instant;
 
 use super::keep::Told;
 use crate::domain::{
-    ErrorKind, Failure, LOCAL, Observation, PluginKind, Probe, RunOutcome, Service, Status, UnixMillis,
+    ErrorKind, Failure, LOCAL, MetricValue, Observation, PluginKind, Probe, RunOutcome, Service, Status, UnixMillis,
 };
-use crate::net::{HostRule, Permission};
+use crate::plugin_host::bindings::imports::log::Level;
 use crate::plugin_host::bindings::probe::exports::external_tracking::plugin::probes::{
     Context, Observation as Found, ProbeError,
 };
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
+use crate::plugin_host::reach::Reach;
 use crate::plugin_host::recording::Subject;
 use crate::plugin_host::redaction::Redactor;
 use crate::plugin_host::run::{Broken, Used};
-use crate::plugin_host::secrets::{self, SealedSettings, host_name};
+use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::{Access, NetAccess};
-use crate::plugin_host::{PluginHost, convert};
+use crate::plugin_host::{PluginHost, convert, limits};
 
 /// One run of a probe.
 pub struct ProbeCall<'a> {
@@ -44,6 +45,22 @@ pub(in crate::plugin_host) struct Checked {
 struct Given {
     context: Context,
     secrets: Redactor,
+}
+
+impl Checked {
+    /// What a guest says of itself may repeat its placeholders, whose digits are of this run alone.
+    fn without_nonces(&mut self, secrets: &Redactor) {
+        let stable = |text: &mut String| *text = secrets.stable(std::mem::take(text));
+        if let Some(failure) = &mut self.observation.failure {
+            stable(&mut failure.message);
+        }
+        for metric in &mut self.observation.metrics {
+            if let MetricValue::Text(text) = &mut metric.value {
+                stable(text);
+            }
+        }
+        self.error.iter_mut().for_each(stable);
+    }
 }
 
 impl ProbeCall<'_> {
@@ -89,6 +106,7 @@ impl PluginHost {
             credentials: names.filter(|name| allowance.credential(name).is_ok()).cloned().collect(),
         };
         let secrets = sealed.redactor();
+        let stable = secrets.clone();
         let access = self.probe_access(call, plugin, sealed);
         let deadline = Instant::now() + call.probe.timeout;
         let (answer, used) = self
@@ -97,12 +115,24 @@ impl PluginHost {
             .run(&plugin.pre, plugin.label(Some(&call.service.slug)), access, deadline, async |store, instance| {
                 let Exports::Probe(exports) = &plugin.exports else { unreachable!("looked up as a probe") };
                 let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_probes().call_check(&mut *store, &context).await
+                let answer = guest.external_tracking_plugin_probes().call_check(&mut *store, &context).await?;
+                if let Ok(found) = &answer
+                    && found.metrics.len() > limits::METRICS
+                {
+                    let (count, kept) = (found.metrics.len(), limits::METRICS);
+                    store
+                        .data()
+                        .log
+                        .write(Level::Warn, &format!("{count} metrics were answered; the first {kept} are kept"));
+                }
+                Ok(answer)
             })
             .await;
 
         let blank = call.unanswered(run_id);
-        Checked { given: Some(Given { context, secrets }), ..observed(blank, plugin, answer, used) }
+        let mut checked = observed(blank, plugin, answer, used);
+        checked.without_nonces(&stable);
+        Checked { given: Some(Given { context, secrets }), ..checked }
     }
 
     /// For a candidate beside the active version, runs that went well are not kept.
@@ -129,6 +159,7 @@ impl PluginHost {
             status: Some(observation.status),
             outcome: *outcome,
             error: error.clone(),
+            message: observation.failure.as_ref().map(|failure| failure.message.clone()),
             timeout: call.probe.timeout,
             arguments: vec![Box::new(given.context)],
             result: Box::new(observation.clone()),
@@ -136,28 +167,18 @@ impl PluginHost {
         });
     }
 
-    /// A probe reaches its own service's host, and what the operator named in settings marked as hosts.
+    /// A probe reaches its own service, and what the operator named for it.
     fn probe_access(&self, call: &ProbeCall<'_>, plugin: &LoadedPlugin, sealed: SealedSettings) -> Access {
-        let own_host = secrets::host_of(&call.service.base_url);
-        let mut hosts = secrets::granted_hosts(&call.probe.settings, &plugin.info.settings_schema);
-        hosts.extend(sealed.hosts());
-        // The service's host on any port: its health may be served beside the service itself.
-        let own = own_host.as_deref().and_then(|host| HostRule::new(host_name(host), None).ok());
-        let permission = Permission {
-            hosts: own.into_iter().chain(hosts.iter().filter_map(|host| HostRule::parse(host).ok())).collect(),
-            public_hosts: Vec::new(),
-            allow_private: call.service.allow_private,
-            private_remedy: Permission::OPEN_IN_FILES,
-            subject: format!("probe `{}` of service `{}`", call.probe.name, call.service.slug),
-            setting: "`baseUrl` of the service".into(),
-        };
+        let subject = format!("probe `{}` of service `{}`", call.probe.name, call.service.slug);
+        let schema = &plugin.info.settings_schema;
+        let Reach { permission, scope } =
+            Reach::of_service(call.service, &call.probe.settings, schema, &sealed, subject);
         Access {
-            net: Some(NetAccess { net: self.shared.net.clone(), permission, mail: false }),
+            net: Some(NetAccess { net: self.shared.net.clone(), permission, mail: None }),
             secrets: sealed,
             sent: Default::default(),
             credentials: call.service.credentials.clone(),
-            credential_host: own_host,
-            credential_tls: call.service.base_url.starts_with("https:"),
+            scope,
             wallet: self.shared.wallet.clone(),
             recorder: self.recorder(),
             ..Access::default()
@@ -198,7 +219,9 @@ pub(in crate::plugin_host) fn observed(
                 ProbeError::Settings(message) => format!("settings: {message}"),
                 ProbeError::Internal(message) => message,
             };
-            observation.failure = Some(Failure::new(ErrorKind::Plugin, message.clone()));
+            let failure = Failure::new(ErrorKind::Plugin, message);
+            let message = failure.message.clone();
+            observation.failure = Some(failure);
             (RunOutcome::Error, Some(message))
         }
         Err(Broken { outcome, reason }) => {

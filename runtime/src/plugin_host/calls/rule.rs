@@ -14,6 +14,7 @@ use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rule
 };
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
 use crate::plugin_host::recording::Subject;
+use crate::plugin_host::redaction::Redactor;
 use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
@@ -37,8 +38,8 @@ pub(in crate::plugin_host) struct Evaluated {
     pub(in crate::plugin_host) verdict: Result<Verdict, String>,
     pub(in crate::plugin_host) outcome: RunOutcome,
     pub(in crate::plugin_host) used: Used,
-    /// What the guest was given.
-    context: Option<Context>,
+    /// What the guest was given, and what it was not.
+    given: Option<(Context, Redactor)>,
 }
 
 impl PluginHost {
@@ -57,13 +58,16 @@ impl PluginHost {
 
     /// Evaluates with this version of the rule, whichever is active.
     pub(in crate::plugin_host) async fn evaluate_with(&self, plugin: &LoadedPlugin, call: &RuleCall<'_>) -> Evaluated {
+        let sealed = SealedSettings::new(call.settings, &plugin.info.settings_schema);
+        let secrets = sealed.redactor();
         let context = Context {
             service: call.service.to_owned(),
-            settings: call.settings.to_string(),
+            settings: sealed.settings.to_string(),
             now_ms: call.now_ms.max(0) as u64,
         };
         let access = Access {
             history: Some(call.history.clone()),
+            secrets: sealed,
             frozen_ms: Some(call.now_ms),
             recorder: self.recorder(),
             ..Access::default()
@@ -79,7 +83,8 @@ impl PluginHost {
             })
             .await;
         let (outcome, verdict) = judged(answer);
-        Evaluated { verdict, outcome, used, context: Some(context) }
+        let verdict = verdict.map_err(|reason| secrets.stable(reason));
+        Evaluated { verdict, outcome, used, given: Some((context, secrets)) }
     }
 
     pub(super) fn patience(&self, plugin: &LoadedPlugin) -> Duration {
@@ -94,8 +99,8 @@ impl PluginHost {
         run_id: i64,
         evaluated: &mut Evaluated,
     ) {
-        let Evaluated { verdict, outcome, used, context } = evaluated;
-        let Some(context) = context.take() else { return };
+        let Evaluated { verdict, outcome, used, given } = evaluated;
+        let Some((context, secrets)) = given.take() else { return };
         if verdict.is_ok() && !self.recordings().keeps_all() {
             return;
         }
@@ -107,13 +112,14 @@ impl PluginHost {
             status: None,
             outcome: *outcome,
             error: verdict.as_ref().err().cloned(),
+            message: None,
             timeout: self.patience(plugin),
             arguments: vec![Box::new(context)],
             result: match &*verdict {
                 Ok(verdict) => Box::new(verdict.clone()),
                 Err(_) => Box::new(()),
             },
-            secrets: SealedSettings::new(call.settings, &plugin.info.settings_schema).redactor(),
+            secrets,
         });
     }
 
@@ -142,9 +148,10 @@ impl PluginHost {
 
     /// Without a trace.
     pub(super) async fn ask_look_back(&self, plugin: &LoadedPlugin, settings: &Value) -> (Result<u64, Broken>, Used) {
-        let settings = settings.to_string();
+        let sealed = SealedSettings::new(settings, &plugin.info.settings_schema);
+        let settings = sealed.settings.to_string();
         let deadline = Instant::now() + limits::DESCRIBE;
-        let access = Access { frozen_ms: Some(0), ..Access::default() };
+        let access = Access { frozen_ms: Some(0), secrets: sealed, ..Access::default() };
         self.shared
             .runner
             .run(&plugin.pre, plugin.label(None), access, deadline, async |store, instance| {
@@ -171,8 +178,10 @@ pub(in crate::plugin_host) fn judged(
 ) -> (RunOutcome, Result<Verdict, String>) {
     match answer {
         Ok(Ok(verdict)) => (RunOutcome::Ok, Ok(convert::verdict(verdict))),
-        Ok(Err(RuleError::Settings(message))) => (RunOutcome::Error, Err(format!("settings: {message}"))),
-        Ok(Err(RuleError::Internal(message))) => (RunOutcome::Error, Err(message)),
+        Ok(Err(RuleError::Settings(message))) => {
+            (RunOutcome::Error, Err(convert::message(format!("settings: {message}"))))
+        }
+        Ok(Err(RuleError::Internal(message))) => (RunOutcome::Error, Err(convert::message(message))),
         Err(broken) => (broken.outcome, Err(broken.reason)),
     }
 }

@@ -52,7 +52,9 @@ impl PluginHost {
     /// A component that is not installed, and is not by this; refused as at an installation.
     pub async fn rule_candidate(&self, component: Bytes, by: &str) -> Result<RuleVersion, Refusal> {
         self.shared.trust.admit(None, &component, None).await?;
-        let candidate = self.verify(None, component, by).await?;
+        let candidate = self.verify(None, component, by).await;
+        self.sweep_unneeded().await;
+        let candidate = candidate?;
         if candidate.kind != PluginKind::Rule {
             let reason =
                 format!("`{}` is a {} plugin, not a rule plugin", candidate.info.name, candidate.kind.as_str());

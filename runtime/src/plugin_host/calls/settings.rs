@@ -11,7 +11,7 @@ use crate::plugin_host::loader::LoadedPlugin;
 use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::state::Access;
-use crate::plugin_host::{PluginHost, SettingsFault, limits};
+use crate::plugin_host::{PluginHost, SettingsFault, convert, limits};
 
 /// What a plugin says of settings.
 type Checked = Result<(), Vec<Fault>>;
@@ -61,25 +61,31 @@ impl PluginHost {
     async fn ask_check(&self, plugin: &LoadedPlugin, settings: &Value) -> (Result<Checked, Broken>, Used) {
         let sealed = SealedSettings::new(settings, &plugin.info.settings_schema);
         let text = sealed.settings.to_string();
+        let secrets = sealed.redactor();
         let deadline = Instant::now() + limits::DESCRIBE;
-        self.shared
+        let access = Access { secrets: sealed, ..Access::default() };
+        let (mut answer, used) = self
+            .shared
             .runner
-            .run(&plugin.pre, plugin.label(None), Access::default(), deadline, async |store, instance| {
+            .run(&plugin.pre, plugin.label(None), access, deadline, async |store, instance| {
                 let guest = plugin.description.load(&mut *store, instance)?;
                 guest.external_tracking_plugin_description().call_check_settings(&mut *store, &text).await
             })
-            .await
+            .await;
+        if let Ok(Err(faults)) = &mut answer {
+            faults.iter_mut().for_each(|fault| fault.message = secrets.stable(std::mem::take(&mut fault.message)));
+        }
+        (answer, used)
     }
 }
 
 fn checked(plugin: &LoadedPlugin, answer: Result<Checked, Broken>) -> Result<(), Vec<SettingsFault>> {
-    let fault = |path: String, message: String| SettingsFault { path, message };
     match answer {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(faults)) => Err(faults.into_iter().map(|told| fault(told.path, told.message)).collect()),
+        Ok(Err(faults)) => Err(convert::faults(faults)),
         Err(broken) => {
             let message = format!("plugin `{}` could not check them: {}", plugin.name, broken.reason);
-            Err(vec![fault(String::new(), message)])
+            Err(vec![SettingsFault { path: String::new(), message }])
         }
     }
 }

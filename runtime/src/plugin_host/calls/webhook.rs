@@ -5,14 +5,14 @@ use tokio::time::Instant;
 
 use super::keep::Told;
 use crate::domain::{PluginKind, Reception, RunOutcome, Service, Webhook, WebhookRequest, now_ms};
-use crate::net::{HostRule, Permission};
 use crate::plugin_host::bindings::webhook::exports::external_tracking::plugin::webhooks::{
     Context, Reception as Answered, Reject,
 };
 use crate::plugin_host::loader::{Exports, LoadedPlugin};
+use crate::plugin_host::reach::Reach;
 use crate::plugin_host::recording::Subject;
 use crate::plugin_host::run::{Broken, Used};
-use crate::plugin_host::secrets::{self, SealedSettings, host_name};
+use crate::plugin_host::secrets::SealedSettings;
 use crate::plugin_host::sent::SentSecrets;
 use crate::plugin_host::state::{Access, NetAccess};
 use crate::plugin_host::{PluginHost, convert, limits};
@@ -83,6 +83,7 @@ impl PluginHost {
                 status: None,
                 outcome,
                 error: error.clone(),
+                message: None,
                 timeout: patience,
                 arguments: vec![Box::new(context), Box::new(request), Box::new(Given { unsigned: is_unsigned })],
                 result: match &result {
@@ -96,22 +97,14 @@ impl PluginHost {
         result
     }
 
-    /// Its own service's host, to ask whether a delivery is true, and what the operator named in settings marked as hosts.
+    /// Its own service, to ask whether a delivery is true, and what the operator named for it.
     fn webhook_access(&self, call: &WebhookCall<'_>, plugin: &LoadedPlugin, sealed: SealedSettings) -> Access {
-        let own_host = secrets::host_of(&call.service.base_url);
-        let mut hosts = secrets::granted_hosts(&call.webhook.settings, &plugin.info.settings_schema);
-        hosts.extend(sealed.hosts());
-        let own = own_host.as_deref().and_then(|host| HostRule::new(host_name(host), None).ok());
-        let permission = Permission {
-            hosts: own.into_iter().chain(hosts.iter().filter_map(|host| HostRule::parse(host).ok())).collect(),
-            public_hosts: Vec::new(),
-            allow_private: call.service.allow_private,
-            private_remedy: Permission::OPEN_IN_FILES,
-            subject: format!("webhook `{}` of service `{}`", call.webhook.name, call.service.slug),
-            setting: "`baseUrl` of the service".into(),
-        };
-        let net = NetAccess { net: self.shared.net.clone(), permission, mail: false };
-        Access { net: Some(net), secrets: sealed, recorder: self.recorder(), ..Access::default() }
+        let subject = format!("webhook `{}` of service `{}`", call.webhook.name, call.service.slug);
+        let schema = &plugin.info.settings_schema;
+        let Reach { permission, scope } =
+            Reach::of_service(call.service, &call.webhook.settings, schema, &sealed, subject);
+        let net = NetAccess { net: self.shared.net.clone(), permission, mail: None };
+        Access { net: Some(net), secrets: sealed, scope, recorder: self.recorder(), ..Access::default() }
     }
 }
 
@@ -150,9 +143,9 @@ pub(in crate::plugin_host) fn received(
         }
     };
     let result = result.map_err(|error| match error {
-        ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(secrets.redact(&text)),
-        ReceiveError::Malformed(text) => ReceiveError::Malformed(secrets.redact(&text)),
-        ReceiveError::Broken(text) => ReceiveError::Broken(secrets.redact(&text)),
+        ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(convert::message(secrets.redact(&text))),
+        ReceiveError::Malformed(text) => ReceiveError::Malformed(convert::message(secrets.redact(&text))),
+        ReceiveError::Broken(text) => ReceiveError::Broken(convert::message(secrets.redact(&text))),
     });
     (outcome, result)
 }

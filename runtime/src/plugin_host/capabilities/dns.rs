@@ -2,8 +2,9 @@
 
 use tokio::time::Instant;
 
+use super::bounds;
 use crate::domain::{Capability, Phases};
-use crate::net::{DnsQuery, NetFailure};
+use crate::net::{DnsQuery, NetError, NetFailure};
 use crate::plugin_host::bindings::imports::dns::{Answer, Host, Query, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::recorder::begin;
@@ -11,20 +12,20 @@ use crate::plugin_host::state::RunState;
 
 impl Host for RunState {
     async fn resolve(&mut self, query: Query) -> wasmtime::Result<Result<Response, GuestError>> {
-        let call = begin!(self, "dns.resolve", &query, query.name.len());
+        let call = begin!(self, "dns.resolve", &query);
         // A name can carry data out.
         self.sends(query.name.len())?;
         let start = Instant::now();
         let answer = self.resolve_dns(query).await;
         self.waited_since(start);
         let answer = answer.map_err(|failure| self.net_failed(failure));
-        let weight = answer.as_ref().map_or(0, weight);
-        Ok(self.answered(call, answer, weight))
+        Ok(self.answered(call, answer))
     }
 }
 
 impl RunState {
     async fn resolve_dns(&mut self, query: Query) -> Result<Response, NetFailure> {
+        bounds::query(&query).map_err(NetError::Protocol)?;
         let asked = DnsQuery {
             name: query.name,
             record_type: query.record_type,
@@ -48,8 +49,4 @@ impl RunState {
             total_us: answer.total_us,
         })
     }
-}
-
-fn weight(response: &Response) -> usize {
-    response.answers.iter().map(|answer| size_of::<Answer>() + answer.name.len() + answer.data.len()).sum()
 }

@@ -41,32 +41,32 @@ struct Steps {
 
 impl Host for RunState {
     fn latest(&mut self) -> wasmtime::Result<Option<Sample>> {
-        let call = begin!(self, "history.latest", &(), 0);
+        let call = begin!(self, "history.latest", &());
         self.of_history(call, latest)
     }
 
     fn samples(&mut self, last: u32) -> wasmtime::Result<Vec<Sample>> {
-        let call = begin!(self, "history.samples", &Samples { last }, 0);
+        let call = begin!(self, "history.samples", &Samples { last });
         self.of_history(call, move |history| samples(history, last))
     }
 
     fn summary(&mut self, window_ms: u64) -> wasmtime::Result<WindowSummary> {
-        let call = begin!(self, "history.summary", &Window { window_ms }, 0);
+        let call = begin!(self, "history.summary", &Window { window_ms });
         self.of_history(call, move |history| summary(history.summary(Duration::from_millis(window_ms))))
     }
 
     fn latency(&mut self, window_ms: u64, quantile: f64) -> wasmtime::Result<Option<u64>> {
-        let call = begin!(self, "history.latency", &Latency { window_ms, quantile }, 0);
+        let call = begin!(self, "history.latency", &Latency { window_ms, quantile });
         self.of_history(call, move |history| history.latency(Duration::from_millis(window_ms), quantile))
     }
 
     fn consecutive_failures(&mut self) -> wasmtime::Result<u32> {
-        let call = begin!(self, "history.consecutive-failures", &(), 0);
+        let call = begin!(self, "history.consecutive-failures", &());
         self.of_history(call, |history| history.consecutive_failures())
     }
 
     fn latest_by_probe(&mut self) -> wasmtime::Result<Vec<Sample>> {
-        let call = begin!(self, "history.latest-by-probe", &(), 0);
+        let call = begin!(self, "history.latest-by-probe", &());
         self.of_history(call, |history| {
             history.latest_by_probe().iter().map(|sample| convert::sample(sample)).collect()
         })
@@ -80,7 +80,7 @@ impl Host for RunState {
         quantile: f64,
     ) -> wasmtime::Result<Vec<Step>> {
         let asked = Steps { from_ms_ago, to_ms_ago, step_ms, quantile };
-        let call = begin!(self, "history.buckets", &asked, 0);
+        let call = begin!(self, "history.buckets", &asked);
         let span = Span {
             from: Duration::from_millis(from_ms_ago),
             to: Duration::from_millis(to_ms_ago),
@@ -91,12 +91,12 @@ impl Host for RunState {
     }
 
     fn rate_limits(&mut self) -> wasmtime::Result<Vec<RateLimit>> {
-        let call = begin!(self, "history.rate-limits", &(), 0);
+        let call = begin!(self, "history.rate-limits", &());
         self.of_history(call, |history| history.rate_limits().into_iter().map(rate_limit).collect())
     }
 
     fn watched_ms(&mut self) -> wasmtime::Result<u64> {
-        let call = begin!(self, "history.watched-ms", &(), 0);
+        let call = begin!(self, "history.watched-ms", &());
         self.of_history(call, |history| u64::try_from(history.watched().as_millis()).unwrap_or(u64::MAX))
     }
 }
@@ -109,12 +109,12 @@ impl RunState {
         ask: impl Fn(&dyn History) -> A + Send + Sync + 'static,
     ) -> wasmtime::Result<A>
     where
-        A: Serialize + 'static,
+        A: Serialize + Send + Sync + 'static,
     {
         // Only rules are given one; nobody else can import the interface.
         let history = self.access.history.clone().ok_or_else(|| wasmtime::Error::msg("no history in this call"))?;
         let answer = ask(&*history);
-        self.access.recorder.finish_later(call, 0, CallCost::default(), move || Again { history, ask });
+        self.access.recorder.finish_later(call, &answer, CallCost::default(), move || Again { history, ask });
         Ok(answer)
     }
 }

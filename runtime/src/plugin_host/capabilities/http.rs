@@ -5,6 +5,7 @@ use std::sync::Arc;
 use extrack_signatures::Scheme;
 use tokio::time::Instant;
 
+use super::bounds;
 use super::net::{certificate, phases};
 use crate::domain::{Capability, now_ms};
 use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
@@ -12,9 +13,12 @@ use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::types::Value;
 use crate::plugin_host::credentials::basic;
+use crate::plugin_host::memory::HostMemory;
 use crate::plugin_host::outgoing::{self, Way};
+use crate::plugin_host::reach::Weakened;
 use crate::plugin_host::recorder::Step;
 use crate::plugin_host::recording::CallCost;
+use crate::plugin_host::recording::weight::weight;
 use crate::plugin_host::replay::ReplayStop;
 use crate::plugin_host::secrets::{BodyEncoding, SealedSettings};
 use crate::plugin_host::state::{Access, RunLabel, RunState};
@@ -34,6 +38,8 @@ impl Host for RunState {
 pub(super) struct Sent {
     pub(super) answer: Result<Response, GuestError>,
     pub(super) cost: CallCost,
+    /// Of its body.
+    pub(super) held: HostMemory,
 }
 
 /// Sends for a run: on its store, or beside it.
@@ -51,12 +57,22 @@ impl Sender {
     /// Sends and records it, or answers from a recording. `deadline` takes the place of the request's own time-out.
     pub(super) async fn send(&self, request: Request, deadline: Instant) -> Result<Sent, ReplayStop> {
         let recorder = &self.access.recorder;
-        let call = match recorder.begin("http.send", &request, size(&request))? {
+        let weight = weight(&request);
+        let call = match recorder.begin("http.send", &request, weight)? {
             Step::Perform(call) => call,
-            Step::Answered(answer, cost) => return Ok(Sent { answer, cost }),
+            Step::Answered(answer, cost) => return Ok(Sent { answer, cost, held: HostMemory::default() }),
         };
         let start = Instant::now();
-        let (answer, mut cost) = match self.perform(request, deadline).await {
+        let performed = match self.access.hands_over(weight).and_then(|()| self.access.holds(weight)) {
+            Ok(_request) => self.perform(request, deadline).await,
+            Err(failure) => Err(failure),
+        };
+        let mut held = HostMemory::default();
+        let performed = performed.and_then(|response| {
+            held = self.access.holds(response.body.len())?;
+            Ok(response)
+        });
+        let (answer, mut cost) = match performed {
             Ok(response) => {
                 let cost = CallCost {
                     net_us: Some(response.total_us),
@@ -74,18 +90,23 @@ impl Sender {
         cost.waited_us = start.elapsed().as_micros() as u64;
         // Over its budget the run ends here, and the guest never gets to see it.
         if self.access.exceeded().is_none() {
-            recorder.finish(call, &answer, answer.as_ref().map_or(0, response_weight), cost.clone());
+            recorder.finish(call, &answer, cost.clone());
         }
-        Ok(Sent { answer, cost })
+        Ok(Sent { answer, cost, held })
     }
 
     async fn perform(&self, request: Request, deadline: Instant) -> Result<HttpResponse, NetFailure> {
+        bounds::request(&request).map_err(NetError::Protocol)?;
         outgoing::check(&request.method, &request.url, &request.headers)?;
         let (net, permission) = self.access.net(Capability::Http)?;
         self.access.allowance.method(&request.method)?;
         self.access.sends(size(&request))?;
         let secrets = &self.access.secrets;
         let url = secrets.reveal(&request.url);
+        let names_secret = names_secret(secrets, &request);
+        if names_secret {
+            self.access.scope.check_secret(&self.access.allowance, &url)?;
+        }
         let mut call = HttpRequest::new(&request.method, &url, deadline);
         call.headers = request.headers.into_iter().map(|(name, value)| (name, secrets.reveal(&value))).collect();
         call.body = request.body.map(Into::into);
@@ -95,6 +116,7 @@ impl Sender {
                 ("insecure", Value::Boolean(insecure)) => call.insecure = insecure,
                 ("max-body-bytes", Value::Integer(bytes)) => call.max_body_bytes = Some(bytes.max(0) as usize),
                 ("decompress", Value::Boolean(decompress)) => call.decompress = decompress,
+                ("text", Value::Boolean(text)) => call.text = text,
                 ("server-name", Value::Text(name)) => call.server_name = Some(name),
                 ("basic-auth", Value::Text(pair)) => {
                     call.headers.push(("authorization".to_owned(), basic(&secrets.reveal(&pair))));
@@ -112,8 +134,8 @@ impl Sender {
                 (key, _) => {
                     return Err(NetError::Protocol(format!(
                         "request option `{key}` is unknown or of the wrong type; known: `insecure`, \
-                         `max-body-bytes`, `decompress`, `server-name`, `basic-auth`, `standard-webhooks`, \
-                         `secrets-in-body`"
+                         `max-body-bytes`, `decompress`, `text`, `server-name`, `basic-auth`, \
+                         `standard-webhooks`, `secrets-in-body`"
                     ))
                     .into());
                 }
@@ -126,6 +148,10 @@ impl Sender {
         if let Some(name) = &request.auth {
             self.access.allowance.credential(name)?;
         }
+        if names_secret || request.auth.is_some() {
+            let weakened = Weakened { insecure: call.insecure, server_name: call.server_name.as_deref() };
+            self.access.scope.check_weakened(&weakened)?;
+        }
         let most = call.max_body_bytes.unwrap_or(usize::MAX).min(self.access.may_receive());
         call.max_body_bytes = Some(most);
         let way = Way { net: &net, permission: &permission, service: self.label.service.as_deref() };
@@ -135,6 +161,23 @@ impl Sender {
         self.access.receives(response.body.len())?;
         Ok(response)
     }
+}
+
+/// Whether the request as the guest wrote it carries a secret of the settings.
+fn names_secret(secrets: &SealedSettings, request: &Request) -> bool {
+    let in_text = |text: &str| secrets.is_named_in(text);
+    let in_body = |encoding: &str| {
+        BodyEncoding::parse(encoding)
+            .zip(request.body.as_deref())
+            .is_some_and(|(encoding, body)| secrets.is_named_in_body(body, encoding))
+    };
+    in_text(&request.url)
+        || request.headers.iter().any(|(_, value)| in_text(value))
+        || request.options.iter().any(|option| match (option.key.as_str(), &option.value) {
+            ("secrets-in-body", Value::Text(encoding)) => in_body(encoding),
+            ("basic-auth" | "standard-webhooks", Value::Text(text)) => in_text(text),
+            _ => false,
+        })
 }
 
 /// The headers of Standard Webhooks, whose secret only the host knows.
@@ -154,16 +197,14 @@ fn size(request: &Request) -> usize {
     request.method.len() + request.url.len() + headers + request.body.as_ref().map_or(0, Vec::len)
 }
 
-fn response_weight(response: &Response) -> usize {
-    let headers = response.headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
-    size_of::<Response>() + headers.sum::<usize>() + response.body.len()
-}
-
+/// What the host found out about a body stands among the headers, under names that no server can send.
 fn to_guest(response: HttpResponse) -> Response {
+    let unread = response.unread.map(|reason| (":unread".to_owned(), reason));
+    let end = response.is_end_unproven.then(|| (":end".to_owned(), "unproven".to_owned()));
     Response {
         status: response.status,
         version: response.version.to_owned(),
-        headers: response.headers,
+        headers: response.headers.into_iter().chain(unread).chain(end).collect(),
         body: response.body.into(),
         truncated: response.truncated,
         phases: phases(&response.phases, response.total_us),

@@ -2,7 +2,8 @@
 
 use tokio::time::Instant;
 
-use crate::domain::Capability;
+use super::bounds;
+use crate::domain::{Capability, ErrorKind, Failure};
 use crate::net::{MailError, MailMessage};
 use crate::plugin_host::bindings::imports::mail::{Host, MailError as GuestError, Message};
 use crate::plugin_host::recorder::begin;
@@ -13,7 +14,7 @@ impl Host for RunState {
         let html = message.html.as_ref().map_or(0, String::len);
         let to = message.to.iter().map(String::len).sum::<usize>();
         let size = message.subject.len() + message.text.len() + html + to;
-        let call = begin!(self, "mail.send", &message, size);
+        let call = begin!(self, "mail.send", &message);
         self.sends(size)?;
         let start = Instant::now();
         let answer = self.send_mail(message).await;
@@ -21,25 +22,25 @@ impl Host for RunState {
         if let Err(GuestError::Denied(reason)) = &answer {
             self.denied(reason);
         }
-        let weight = answer.as_ref().map_or(0, String::len);
-        Ok(self.answered(call, answer, weight))
+        Ok(self.answered(call, answer.map_err(cut)))
     }
 }
 
 impl RunState {
     async fn send_mail(&mut self, message: Message) -> Result<String, GuestError> {
+        bounds::message(&message).map_err(GuestError::Permanent)?;
         let granted = self.access.allowance.capability(Capability::Mail);
         granted.map_err(|failure| GuestError::Denied(failure.to_string()))?;
-        let net = match &self.access.net {
-            Some(access) if access.mail => access.net.clone(),
-            Some(_) => {
-                return Err(GuestError::Temporary(
-                    "no SMTP server is configured; set `SMTP_HOST` (and `SMTP_PORT`, `SMTP_FROM`) and start again"
-                        .into(),
-                ));
-            }
-            None => return Err(GuestError::Denied("no mail in this call".into())),
+        let Some(access) = &self.access.net else { return Err(GuestError::Denied("no mail in this call".into())) };
+        let Some(scope) = &access.mail else {
+            return Err(GuestError::Temporary(
+                "no SMTP server is configured; set `SMTP_HOST` (and `SMTP_PORT`, `SMTP_FROM`) and start again".into(),
+            ));
         };
+        scope
+            .check(&self.access.allowance, message.to.iter().chain(&message.from))
+            .map_err(|failure| GuestError::Denied(failure.to_string()))?;
+        let net = access.net.clone();
         let mail = MailMessage {
             from: message.from,
             to: message.to,
@@ -54,5 +55,15 @@ impl RunState {
             MailError::Permanent(text) => GuestError::Permanent(text),
             MailError::Denied(text) => GuestError::Denied(text),
         })
+    }
+}
+
+/// A mail server's answer may be as long as it likes.
+fn cut(error: GuestError) -> GuestError {
+    let cut = |text: String| Failure::new(ErrorKind::Plugin, text).message;
+    match error {
+        GuestError::Temporary(text) => GuestError::Temporary(cut(text)),
+        GuestError::Permanent(text) => GuestError::Permanent(cut(text)),
+        GuestError::Denied(text) => GuestError::Denied(cut(text)),
     }
 }

@@ -44,13 +44,10 @@ impl Access {
     /// A failed network call as the guest sees it, and what it cost.
     pub(super) fn net_failed(&self, failure: NetFailure) -> (wit::NetError, CallCost) {
         let NetFailure { error, phases, total_us } = failure;
-        let text = self.secrets.redact(&error.to_string());
-        let cost = CallCost {
-            net_us: Some(total_us),
-            phases,
-            failure: Some(Failure::new(error.kind(), text.clone())),
-            ..CallCost::default()
-        };
+        // A guest may have put megabytes of its own into it.
+        let failure = Failure::new(error.kind(), self.secrets.redact(&error.to_string()));
+        let text = failure.message.clone();
+        let cost = CallCost { net_us: Some(total_us), phases, failure: Some(failure), ..CallCost::default() };
         let error = match error {
             NetError::Dns(_) => wit::NetError::Dns(text),
             NetError::Connect(_) => wit::NetError::Connect(text),

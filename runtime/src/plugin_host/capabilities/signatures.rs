@@ -6,6 +6,7 @@ use extrack_signatures::{Algorithm, Scheme, SignatureError, TOLERANCE, same, ver
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
+use super::bounds;
 use crate::domain::now_ms;
 use crate::plugin_host::bindings::imports::signatures::{Host, SignatureError as GuestError};
 use crate::plugin_host::recorder::Begun;
@@ -46,10 +47,9 @@ impl Host for RunState {
         tolerance_seconds: Option<u32>,
     ) -> wasmtime::Result<Verified> {
         let asked = Verify { scheme, secret, headers, body, tolerance_seconds };
-        let headers = asked.headers.iter().map(|(name, value)| name.len() + value.len());
-        let weight = asked.body.len() + headers.sum::<usize>();
-        self.verified("signatures.verify", &asked, weight, &asked.secret, |_, secret| {
+        self.verified("signatures.verify", &asked, &asked.secret, |_, secret| {
             let Verify { scheme, headers, body, tolerance_seconds, .. } = &asked;
+            bounds::headers(headers).map_err(GuestError::Malformed)?;
             let scheme =
                 Scheme::parse(scheme).ok_or_else(|| unsupported("scheme", scheme, &Scheme::ALL.map(Scheme::as_str)))?;
             let tolerance = tolerance_seconds.map_or(TOLERANCE, |seconds| Duration::from_secs(seconds.into()));
@@ -65,8 +65,7 @@ impl Host for RunState {
         signature: Vec<u8>,
     ) -> wasmtime::Result<Verified> {
         let asked = VerifyHmac { algorithm, secret, message, signature };
-        let weight = asked.message.len() + asked.signature.len();
-        self.verified("signatures.verify-hmac", &asked, weight, &asked.secret, |_, secret| {
+        self.verified("signatures.verify-hmac", &asked, &asked.secret, |_, secret| {
             let VerifyHmac { algorithm, message, signature, .. } = &asked;
             let algorithm = Algorithm::parse(algorithm)
                 .ok_or_else(|| unsupported("algorithm", algorithm, &Algorithm::ALL.map(Algorithm::as_str)))?;
@@ -76,7 +75,7 @@ impl Host for RunState {
 
     fn verify_secret(&mut self, secret: String, sent: String) -> wasmtime::Result<Verified> {
         let asked = VerifySecret { secret, sent };
-        self.verified("signatures.verify-secret", &asked, asked.sent.len(), &asked.secret, |access, secret| {
+        self.verified("signatures.verify-secret", &asked, &asked.secret, |access, secret| {
             Ok(same(secret.as_bytes(), access.sent.reveal(&asked.sent).as_bytes())?)
         })
     }
@@ -87,11 +86,10 @@ impl RunState {
         &mut self,
         function: &'static str,
         asked: &Q,
-        weight: usize,
         placeholder: &str,
         check: impl FnOnce(&Access, &str) -> Verified,
     ) -> wasmtime::Result<Verified> {
-        let verified = match self.begin(function, asked, weight)? {
+        let verified = match self.begin(function, asked)? {
             Begun::Answered(verified) => verified,
             Begun::Perform(call) => {
                 let access = &self.access;
@@ -102,7 +100,7 @@ impl RunState {
                     }
                     Some(secret) => check(access, secret),
                 };
-                self.answered(call, verified, 0)
+                self.answered(call, verified)
             }
         };
         self.account.is_verified |= verified.is_ok();
@@ -111,6 +109,9 @@ impl RunState {
 }
 
 fn unsupported(what: &str, found: &str, known: &[&str]) -> GuestError {
+    if let Err(fault) = bounds::name(&format!("the {what}"), found) {
+        return GuestError::Unsupported(fault);
+    }
     GuestError::Unsupported(format!("there is no {what} `{found}` here; there are `{}`", known.join("`, `")))
 }
 

@@ -4,9 +4,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 use wasmtime::component::Resource;
 
+use super::bounds;
 use super::net::phases;
 use crate::domain::{Capability, Phases};
-use crate::net::{NetFailure, TcpConnection};
+use crate::net::{NetError, NetFailure, TcpConnection};
 use crate::plugin_host::bindings::imports::net::{NetError as GuestError, Phases as GuestPhases};
 use crate::plugin_host::bindings::imports::tcp::{Host, HostConnection};
 use crate::plugin_host::recorder::{Begun, begin};
@@ -64,7 +65,7 @@ impl HostConnection for RunState {
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<Resource<Connection>, GuestError>> {
         let asked = Open { host, port, timeout_ms };
-        let call = match self.begin("tcp.open", &asked, asked.host.len())? {
+        let call = match self.begin("tcp.open", &asked)? {
             Begun::Perform(call) => call,
             Begun::Answered(Ok(())) => return self.connected(None).map(Ok),
             Begun::Answered(Err(error)) => return Ok(Err(error)),
@@ -76,7 +77,7 @@ impl HostConnection for RunState {
             Ok(connection) => (Some(connection), Ok(())),
             Err(failure) => (None, Err(self.net_failed(failure))),
         };
-        match self.answered(call, opened, 0) {
+        match self.answered(call, opened) {
             Ok(()) => self.connected(link).map(Ok),
             Err(error) => Ok(Err(error)),
         }
@@ -88,7 +89,7 @@ impl HostConnection for RunState {
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), GuestError>> {
         let asked = Write { connection: self.number(&connection)?, bytes };
-        let call = begin!(self, "tcp.write", &asked, asked.bytes.len());
+        let call = begin!(self, "tcp.write", &asked);
         self.sends(asked.bytes.len())?;
         let start = Instant::now();
         let deadline = self.net_deadline;
@@ -97,7 +98,7 @@ impl HostConnection for RunState {
         let written = link.write(&asked.bytes).await;
         self.waited_since(start);
         let written = written.map_err(|failure| self.exchange_failed(failure, start));
-        Ok(self.answered(call, written, 0))
+        Ok(self.answered(call, written))
     }
 
     async fn read(
@@ -105,7 +106,7 @@ impl HostConnection for RunState {
         connection: Resource<Connection>,
         max: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, GuestError>> {
-        let call = begin!(self, "tcp.read", &Read { connection: self.number(&connection)?, max }, 0);
+        let call = begin!(self, "tcp.read", &Read { connection: self.number(&connection)?, max });
         let start = Instant::now();
         let (deadline, most) = (self.net_deadline, (max.min(READ_BYTES) as usize).min(self.access.may_receive()));
         let link = self.table.get_mut(&connection)?.link()?;
@@ -122,21 +123,20 @@ impl HostConnection for RunState {
             }
             Err(failure) => Err(self.exchange_failed(failure, start)),
         };
-        let weight = read.as_ref().map_or(0, Vec::len);
-        Ok(self.answered(call, read, weight))
+        Ok(self.answered(call, read))
     }
 
     async fn phases(&mut self, connection: Resource<Connection>) -> wasmtime::Result<GuestPhases> {
-        let call = begin!(self, "tcp.phases", &Of { connection: self.number(&connection)? }, 0);
+        let call = begin!(self, "tcp.phases", &Of { connection: self.number(&connection)? });
         let link = self.table.get_mut(&connection)?.link()?;
         let phases = phases(&link.phases(), link.total_us());
-        Ok(self.answered(call, phases, 0))
+        Ok(self.answered(call, phases))
     }
 
     async fn peer(&mut self, connection: Resource<Connection>) -> wasmtime::Result<String> {
-        let call = begin!(self, "tcp.peer", &Of { connection: self.number(&connection)? }, 0);
+        let call = begin!(self, "tcp.peer", &Of { connection: self.number(&connection)? });
         let peer = self.table.get_mut(&connection)?.link()?.peer().to_string();
-        Ok(self.answered(call, peer, 0))
+        Ok(self.answered(call, peer))
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
@@ -147,6 +147,7 @@ impl HostConnection for RunState {
 
 impl RunState {
     async fn open_tcp(&mut self, asked: Open) -> Result<TcpConnection, NetFailure> {
+        bounds::name("the host", &asked.host).map_err(NetError::Protocol)?;
         let deadline = self.call_deadline(asked.timeout_ms);
         let (net, permission) = self.net(Capability::Tcp)?;
         let connection = net.tcp_open(&permission, &asked.host, asked.port, deadline).await?;

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::bounds;
 use super::net::{certificate, phases};
 use crate::domain::Capability;
-use crate::net::NetFailure;
-use crate::plugin_host::bindings::imports::net::{Certificate, NetError as GuestError};
+use crate::net::{NetError, NetFailure};
+use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::bindings::imports::tls::{Host, Session};
 use crate::plugin_host::recorder::begin;
 use crate::plugin_host::state::RunState;
@@ -28,19 +29,22 @@ impl Host for RunState {
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<Session, GuestError>> {
         let asked = Handshake { host, port, server_name, timeout_ms };
-        let call = begin!(self, "tls.handshake", &asked, asked.host.len());
+        let call = begin!(self, "tls.handshake", &asked);
+        // A server name can carry data out.
+        self.sends(asked.host.len() + asked.server_name.as_ref().map_or(0, String::len))?;
         let start = Instant::now();
         let session = self.shake_hands(asked).await;
         self.waited_since(start);
         let session = session.map_err(|failure| self.net_failed(failure));
-        let weight = session.as_ref().map_or(0, |session| session.chain.iter().map(weight).sum());
-        Ok(self.answered(call, session, weight))
+        Ok(self.answered(call, session))
     }
 }
 
 impl RunState {
     async fn shake_hands(&mut self, asked: Handshake) -> Result<Session, NetFailure> {
         let Handshake { host, port, server_name, timeout_ms } = asked;
+        bounds::name("the host", &host).map_err(NetError::Protocol)?;
+        bounds::name("the server name", server_name.as_deref().unwrap_or_default()).map_err(NetError::Protocol)?;
         let deadline = self.call_deadline(timeout_ms);
         let (net, permission) = self.net(Capability::Tls)?;
         let session = net.tls_handshake(&permission, &host, port, server_name.as_deref(), deadline).await?;
@@ -54,12 +58,4 @@ impl RunState {
             peer: session.peer.to_string(),
         })
     }
-}
-
-/// Of a certificate: its names are most of it.
-fn weight(certificate: &Certificate) -> usize {
-    size_of::<Certificate>()
-        + certificate.subject.len()
-        + certificate.issuer.len()
-        + certificate.names.iter().map(|name| size_of::<String>() + name.len()).sum::<usize>()
 }

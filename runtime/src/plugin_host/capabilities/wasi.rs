@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use memchr::memchr;
 use tokio::io::{AsyncWrite, empty};
 use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -50,7 +51,11 @@ impl RunState {
             let mut http = WasiHttpCtx::new();
             http.set_field_size_limit(FIELD_BYTES);
             let context = context(&self.log, self.access.frozen_ms);
-            Wasi { context, http, requests: Requests::new(&self.access, &self.label, &self.log, self.net_deadline) }
+            Wasi {
+                context,
+                http,
+                requests: Requests::new(&self.access, &self.label, &self.log, &self.cpu, self.net_deadline),
+            }
         });
         (wasi, &mut self.table)
     }
@@ -153,11 +158,18 @@ impl Output {
 impl Lines {
     fn write(&self, bytes: &[u8]) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.extend_from_slice(bytes);
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            self.say(&line);
+        let mut rest = bytes;
+        while let Some(end) = memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(end + 1);
+            rest = after;
+            if pending.is_empty() {
+                self.say(line);
+            } else {
+                pending.extend_from_slice(line);
+                self.say(&std::mem::take(&mut *pending));
+            }
         }
+        pending.extend_from_slice(rest);
         if pending.len() > OUTPUT_BYTES {
             self.say(&std::mem::take(&mut *pending));
         }
@@ -207,6 +219,10 @@ impl Pollable for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        // As `check-write` permits at any time; `wasmtime` leaves it to us to hold a guest to it.
+        if bytes.len() > OUTPUT_BYTES {
+            return Err(StreamError::trap("wrote more to standard output or error than `check-write` permits"));
+        }
         self.lines.write(&bytes);
         Ok(())
     }
@@ -236,6 +252,28 @@ mod tests {
         drop(output);
         assert_eq!(log.last_error().as_deref(), Some("first | second | third"));
         assert_eq!(log.bytes(), 16);
+    }
+
+    #[test]
+    fn lines_and_their_parts_come_out_as_they_were_written() {
+        let log = Arc::new(RunLog::new(RunLabel::of("p"), Arc::default()));
+        let mut output = Output::new(&log, Stream::Error);
+        for part in ["a", "b\nc", "d\n", "\n\n", "e\nf\ng"] {
+            output.write(Bytes::from_static(part.as_bytes())).unwrap();
+        }
+        assert_eq!(log.last_error().as_deref(), Some("ab | cd | e | f"));
+        assert_eq!(*output.lines.pending.lock().unwrap(), b"g");
+    }
+
+    #[test]
+    fn more_than_was_permitted_is_a_trap_and_is_not_looked_at() {
+        let log = Arc::new(RunLog::new(RunLabel::of("p"), Arc::default()));
+        let mut output = Output::new(&log, Stream::Output);
+        let permitted = output.check_write().unwrap();
+        output.write(Bytes::from(vec![b'\n'; permitted])).unwrap();
+        let refused = output.write(Bytes::from(vec![b'\n'; 8 << 20]));
+        assert!(matches!(refused, Err(StreamError::Trap(_))), "{refused:?}");
+        assert!(output.lines.pending.lock().unwrap().is_empty());
     }
 
     #[test]

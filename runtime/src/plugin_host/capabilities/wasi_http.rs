@@ -17,8 +17,10 @@ use crate::plugin_host::bindings::imports::http::{Request, Response};
 use crate::plugin_host::bindings::imports::log::Level;
 use crate::plugin_host::bindings::imports::net::NetError as GuestError;
 use crate::plugin_host::limits;
+use crate::plugin_host::memory::HostMemory;
 use crate::plugin_host::outgoing::is_forbidden;
 use crate::plugin_host::recording::CallCost;
+use crate::plugin_host::run::CpuMeter;
 use crate::plugin_host::run_log::RunLog;
 use crate::plugin_host::state::{Access, Account, RunLabel};
 
@@ -33,6 +35,7 @@ pub(super) struct Requests {
     access: Arc<Access>,
     log: Arc<RunLog>,
     deadline: Instant,
+    cpu: Arc<CpuMeter>,
     /// Of the run, without those counted here.
     pub(super) host_calls_before: u32,
     started: u32,
@@ -41,12 +44,19 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(access: &Arc<Access>, label: &RunLabel, log: &Arc<RunLog>, deadline: Instant) -> Self {
+    pub(super) fn new(
+        access: &Arc<Access>,
+        label: &RunLabel,
+        log: &Arc<RunLog>,
+        cpu: &Arc<CpuMeter>,
+        deadline: Instant,
+    ) -> Self {
         Self {
             sender: Sender::new(access, label),
             access: access.clone(),
             log: log.clone(),
             deadline,
+            cpu: cpu.clone(),
             host_calls_before: 0,
             started: 0,
             ended: Arc::default(),
@@ -96,18 +106,23 @@ impl WasiHttpHooks for Requests {
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
         let (sender, log, ended) = (self.sender.clone(), self.log.clone(), self.ended.clone());
+        let (access, cpu) = (self.access.clone(), self.cpu.clone());
         let deadline = self.deadline(options);
         Box::new(async move {
-            let request =
-                timeout_at(deadline, to_request(request)).await.map_err(|_| Error::ConnectionWriteTimeout)??;
-            // A replay that can't go on says so when the run is over.
-            let sent = sender.send(request, deadline).await.map_err(|_| Error::HttpRequestDenied)?;
+            let exchange = async {
+                let request = to_request(request, &access);
+                let request = timeout_at(deadline, request).await.map_err(|_| Error::ConnectionWriteTimeout)??;
+                // A replay that can't go on says so when the run is over.
+                sender.send(request, deadline).await.map_err(|_| Error::HttpRequestDenied)
+            };
+            let sent = cpu.measure_beside(exchange).await?;
             if let Err(error) = &sent.answer {
                 // Most languages make one and the same error of all of these: here the reason can be read.
                 log.write(Level::Warn, text(error));
             }
             ended.lock().unwrap_or_else(PoisonError::into_inner).push(sent.cost);
-            let answer = sent.answer.map_err(|error| to_error(&error)).and_then(to_response);
+            let answer =
+                sent.answer.map_err(|error| to_error(&error)).and_then(|answer| to_response(answer, sent.held));
             let nothing_left: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
             answer.map(|response| (response, nothing_left))
         })
@@ -115,7 +130,7 @@ impl WasiHttpHooks for Requests {
 }
 
 /// As a guest of ours would have asked.
-async fn to_request(request: http::Request<WasiBody>) -> Result<Request, Error> {
+async fn to_request(request: http::Request<WasiBody>, access: &Access) -> Result<Request, Error> {
     let (parts, body) = request.into_parts();
     let mut headers = Vec::with_capacity(parts.headers.len());
     let mut auth = None;
@@ -129,7 +144,7 @@ async fn to_request(request: http::Request<WasiBody>) -> Result<Request, Error> 
             name => headers.push((name.to_owned(), value.to_owned())),
         }
     }
-    let body = whole(body).await?;
+    let body = whole(body, access).await?;
     Ok(Request {
         method: parts.method.as_str().to_owned(),
         url: with_placeholders(&parts.uri),
@@ -144,28 +159,30 @@ async fn to_request(request: http::Request<WasiBody>) -> Result<Request, Error> 
 /// URL parsers write the braces of a placeholder as `%7B`; here they are braces again.
 fn with_placeholders(uri: &Uri) -> String {
     let url = uri.to_string();
-    if !url.contains("%7B%7Bsecret:") {
+    if !url.contains("%7B%7Bsecret") {
         return url;
     }
     url.replace("%7B%7B", "{{").replace("%7D%7D", "}}")
 }
 
 /// What the guest writes until it says that this was all.
-async fn whole(body: WasiBody) -> Result<Bytes, Error> {
+async fn whole(body: WasiBody, access: &Access) -> Result<Bytes, Error> {
     let mut body = Pin::from(Box::new(body));
     let mut bytes = BytesMut::new();
+    let mut held = HostMemory::default();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
         if bytes.len() + data.len() > limits::TRANSFER_BYTES {
             return Err(Error::HttpRequestBodySize(Some(limits::TRANSFER_BYTES as u64)));
         }
+        access.holds_more(&mut held, bytes.len() + data.len()).map_err(|_| Error::HttpRequestDenied)?;
         bytes.extend_from_slice(&data);
     }
     Ok(bytes.freeze())
 }
 
 /// A body that was cut ends with an error, so that nobody takes it for the whole.
-fn to_response(response: Response) -> Result<http::Response<WasiBody>, Error> {
+fn to_response(response: Response, held: HostMemory) -> Result<http::Response<WasiBody>, Error> {
     let mut headers = HeaderMap::with_capacity(response.headers.len());
     for (name, value) in &response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -174,7 +191,11 @@ fn to_response(response: Response) -> Result<http::Response<WasiBody>, Error> {
     }
     let cut = response.truncated.then(|| Error::HttpResponseBodySize(Some(response.body.len() as u64)));
     let body = Full::new(Bytes::from(response.body));
-    let body = body.map_err(|never| match never {}).with_trailers(async { cut.map(Err) });
+    let body = body.map_err(|never| match never {}).with_trailers(async {
+        // As long as the guest has not read it, its memory is in use.
+        drop(held);
+        cut.map(Err)
+    });
     let mut answer = http::Response::new(body.boxed_unsync());
     *answer.status_mut() = http::StatusCode::from_u16(response.status).map_err(|_| Error::HttpProtocolError)?;
     *answer.headers_mut() = headers;
@@ -221,7 +242,7 @@ mod tests {
             .header("Accept", "text/plain")
             .body(body("body"))
             .unwrap();
-        let request = to_request(request).await.unwrap();
+        let request = to_request(request, &Access::default()).await.unwrap();
         assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://api.example.com/v1?x=1"));
         assert_eq!(request.auth.as_deref(), Some("default"));
         assert_eq!(request.headers, [("accept".to_owned(), "text/plain".to_owned())]);
@@ -230,7 +251,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_without_body_has_none() {
-        let request = to_request(http::Request::get("http://a.example/").body(body("")).unwrap()).await.unwrap();
+        let request = to_request(http::Request::get("http://a.example/").body(body("")).unwrap(), &Access::default())
+            .await
+            .unwrap();
         assert_eq!((request.body, request.auth), (None, None));
     }
 
@@ -238,13 +261,14 @@ mod tests {
     async fn a_body_over_the_cap_is_an_error() {
         let large = Full::new(Bytes::from(vec![0; limits::TRANSFER_BYTES + 1])).map_err(|never| match never {});
         let request = http::Request::post("http://a.example/").body(large.boxed_unsync()).unwrap();
-        assert!(matches!(to_request(request).await, Err(Error::HttpRequestBodySize(_))));
+        assert!(matches!(to_request(request, &Access::default()).await, Err(Error::HttpRequestBodySize(_))));
     }
 
     #[test]
     fn placeholders_survive_url_parsers() {
         for (url, wanted) in [
             ("https://a.example/%7B%7Bsecret:/token%7D%7D/x", "https://a.example/{{secret:/token}}/x"),
+            ("https://a.example/%7B%7Bsecret-0f:/token%7D%7D", "https://a.example/{{secret-0f:/token}}"),
             ("https://a.example/{{secret:/token}}", "https://a.example/{{secret:/token}}"),
             ("https://a.example/%7B%7Bother%7D%7D", "https://a.example/%7B%7Bother%7D%7D"),
         ] {

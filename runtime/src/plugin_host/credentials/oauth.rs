@@ -1,5 +1,6 @@
 //! Access tokens by the client credentials grant (RFC 6749, 4.4), over the same policy as everything that leaves.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +12,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::basic;
 use super::wallet::Key;
-use crate::domain::{ClientAuth, OAuth2};
+use crate::domain::{ClientAuth, OAuth2, PrivateReach};
 use crate::net::{HostRule, HttpRequest, Net, NetError, Permission};
 
 /// An answer with a token; those of large providers have 4 KB.
@@ -37,12 +38,15 @@ pub(in crate::plugin_host) struct Login<'a> {
     pub(in crate::plugin_host) name: &'a str,
     pub(in crate::plugin_host) service: &'a str,
     /// The token endpoint may have a loopback or private address, as the service may.
-    pub(in crate::plugin_host) allow_private: bool,
+    pub(in crate::plugin_host) allow_private: PrivateReach,
 }
 
 pub(in crate::plugin_host) struct Token {
     value: SecretString,
+    asked: Instant,
     good_until: Instant,
+    /// The service has taken it.
+    was_taken: AtomicBool,
 }
 
 impl Token {
@@ -52,6 +56,18 @@ impl Token {
 
     pub(super) fn is_good(&self) -> bool {
         Instant::now() < self.good_until
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.asked.elapsed()
+    }
+
+    pub(in crate::plugin_host) fn note_taken(&self) {
+        self.was_taken.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_taken(&self) -> bool {
+        self.was_taken.load(Ordering::Relaxed)
     }
 }
 
@@ -83,7 +99,7 @@ impl Login<'_> {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
-        hash.update([u8::from(self.allow_private)]);
+        hash.update([u8::from(self.allow_private == PrivateReach::Closed)]);
         hash.finalize().into()
     }
 
@@ -118,7 +134,12 @@ impl Login<'_> {
                 _ => return wrong("the answer's `expires_in` is not a number of seconds"),
             },
         };
-        Ok(Token { value: value.into(), good_until: asked + lasts - MARGIN.min(lasts / 10) })
+        Ok(Token {
+            value: value.into(),
+            asked,
+            good_until: asked + lasts - MARGIN.min(lasts / 10),
+            was_taken: AtomicBool::new(false),
+        })
     }
 
     fn permission(&self) -> Permission {
@@ -126,7 +147,7 @@ impl Login<'_> {
         Permission {
             hosts: host.into_iter().collect(),
             public_hosts: Vec::new(),
-            allow_private: self.allow_private,
+            allow_private: self.allow_private.clone(),
             private_remedy: Permission::OPEN_IN_FILES,
             subject: format!("credential `{}` of service `{}`", self.name, self.service),
             setting: "`tokenUrl` of the credential".to_owned(),

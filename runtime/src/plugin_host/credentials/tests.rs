@@ -17,6 +17,7 @@ use super::*;
 use crate::domain::{ClientAuth, OAuth2};
 use crate::net::{HostRule, HttpResponse, Net, NetSettings, Permission};
 use crate::plugin_host::outgoing::{self, Way};
+use crate::plugin_host::reach::SecretScope;
 
 /// A vendor with a token endpoint, whose health is only for the last token it gave out.
 #[derive(Clone, Default)]
@@ -70,8 +71,12 @@ async fn echo(uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
 }
 
 async fn serve(vendor: Vendor) -> SocketAddr {
-    let router =
-        Router::new().route("/token", post(token)).route("/health", any(health)).fallback(echo).with_state(vendor);
+    let router = Router::new()
+        .route("/token", post(token))
+        .route("/health", any(health))
+        .route("/never", any(|| async { StatusCode::UNAUTHORIZED }))
+        .fallback(echo)
+        .with_state(vendor);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -80,7 +85,8 @@ async fn serve(vendor: Vendor) -> SocketAddr {
 
 fn access(address: SocketAddr, kind: CredentialKind) -> Access {
     let credential = Credential { name: "default".to_owned(), kind, hosts: vec!["localhost".to_owned()] };
-    Access { credentials: vec![credential], credential_host: Some(address.to_string()), ..Access::default() }
+    let scope = SecretScope::of_base_url(&format!("http://{address}"));
+    Access { credentials: vec![credential], scope, ..Access::default() }
 }
 
 fn oauth(address: SocketAddr) -> CredentialKind {
@@ -98,7 +104,7 @@ async fn send(access: &Access, call: HttpRequest, auth: Option<&str>) -> Result<
     let permission = Permission {
         hosts: ["127.0.0.1", "localhost"].map(|host| HostRule::parse(host).unwrap()).to_vec(),
         public_hosts: Vec::new(),
-        allow_private: true,
+        allow_private: true.into(),
         private_remedy: Permission::OPEN_IN_FILES,
         subject: "a test".to_owned(),
         setting: "nothing".to_owned(),
@@ -188,7 +194,9 @@ async fn a_credential_goes_to_its_own_hosts_and_nothing_is_set_twice() {
     call.headers.push(("x-KEY".to_owned(), "mine".to_owned()));
     denied(&own, call, "default", "header `X-Key` is set by credential `default`").await;
     denied(&access(address, query()), get(format!("http://{address}/?k%65y=1")), "default", "parameter `key`").await;
-    let tls = Access { credential_tls: true, ..access(address, header()) };
+    denied(&own, get(format!("http://127.0.0.1:{}/", port ^ 1)), "default", "own host").await;
+    let scope = SecretScope::of_base_url(&format!("https://{address}"));
+    let tls = Access { scope, ..access(address, header()) };
     denied(&tls, get(format!("http://{address}/")), "default", "`https` only").await;
     let mtls = CredentialKind::Mtls { certificate: "c".to_owned(), key: "k".into() };
     denied(&access(address, mtls), get(format!("http://{address}/")), "default", "`https` only").await;
@@ -238,12 +246,11 @@ async fn a_token_is_renewed_before_it_ends_and_once_when_it_is_refused() {
     later(11).await;
     assert_eq!((check().await, counts()), (200, (2, 3)));
 
-    // The vendor forgets the token.
+    // The vendor forgets a token that it took before.
     vendor.tokens.fetch_add(10, Ordering::SeqCst);
     assert_eq!((check().await, counts()), (200, (13, 5)));
     assert_eq!((check().await, counts()), (200, (13, 6)));
 
-    // The vendor takes no token at all: one renewal, and its word stands.
     let refusing = Access { wallet: access.wallet.clone(), ..super::tests::access(address, oauth(address)) };
     vendor.tokens.fetch_add(1_000_000, Ordering::SeqCst);
     let before = counts();
@@ -251,6 +258,42 @@ async fn a_token_is_renewed_before_it_ends_and_once_when_it_is_refused() {
     call.headers.push(("x-a".to_owned(), "b".to_owned()));
     assert_eq!(send(&refusing, call, Some("default")).await.unwrap().status, 200);
     assert_eq!(counts(), (before.0 + 1, before.1 + 2));
+}
+
+#[tokio::test]
+async fn a_service_that_takes_no_token_does_not_make_the_login_a_flood() {
+    let vendor = vendor();
+    vendor.lasts.store(80_000, Ordering::SeqCst);
+    let address = serve(vendor.clone()).await;
+    let access = access(address, oauth(address));
+    let check = async |path: &str| {
+        send(&access, get(format!("http://{address}/{path}")), Some("default")).await.unwrap().status
+    };
+    let later = async |seconds: u64| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    let tokens = || vendor.tokens.load(Ordering::SeqCst);
+    let mut asked = Vec::new();
+    // A check every ten seconds for an hour.
+    for _ in 0..360 {
+        assert_eq!(check("never").await, 401);
+        asked.push(tokens());
+        later(10).await;
+    }
+    assert!(asked[..3].iter().all(|count| *count == 1), "a young token is not renewed: {asked:?}");
+    assert_eq!(asked[4], 2, "an older one is");
+    // After pauses of 60, 120, 240, 480, 960 and 1920 s, or the check behind.
+    assert!((6..=8).contains(&tokens()), "{asked:?}");
+
+    // A renewal that helps makes the next one as soon as ever.
+    later(3_600).await;
+    vendor.tokens.fetch_add(1_000, Ordering::SeqCst);
+    assert_eq!(check("health").await, 200);
+    later(31).await;
+    vendor.tokens.fetch_add(1_000, Ordering::SeqCst);
+    assert_eq!(check("health").await, 200);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ fn a_denied_host_is_told_with_what_would_allow_it() {
         let mut permission = Permission {
             hosts: Vec::new(),
             public_hosts: Vec::new(),
-            allow_private: false,
+            allow_private: false.into(),
             private_remedy: Permission::OPEN_IN_FILES,
             subject: "probe `shop`".to_owned(),
             setting: "`baseUrl` of the service".to_owned(),

@@ -5,15 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::{BudgetKey, Capability};
 use crate::net::{Net, NetError, NetFailure, Permission};
-use crate::plugin_host::limits::Exceeded;
+use crate::plugin_host::limits::{self, Exceeded, Limit};
+use crate::plugin_host::memory::HostMemory;
 use crate::plugin_host::state::Access;
+
+/// A buffer of the host that needs no reservation.
+const UNCOUNTED_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Default)]
 pub(in crate::plugin_host) struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
-    /// The first line of the budget that was used up: it ends the run.
-    exceeded: OnceLock<BudgetKey>,
+    /// What the guest handed over, whether it left or not.
+    handed: AtomicU64,
+    /// The first limit that was used up: it ends the run.
+    exceeded: OnceLock<Limit>,
 }
 
 impl Traffic {
@@ -55,15 +61,37 @@ impl Access {
         if received > self.allowance.budget().bytes_in { Err(self.exceed(BudgetKey::BytesIn)) } else { Ok(()) }
     }
 
+    /// For everything that a guest hands over, before it is kept or looked at.
+    pub(in crate::plugin_host) fn hands_over(&self, bytes: usize) -> Result<(), NetFailure> {
+        let bytes = bytes as u64;
+        let handed = self.traffic.handed.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if handed > limits::HANDED_BYTES as u64 { Err(self.exceed(Limit::Handed)) } else { Ok(()) }
+    }
+
+    /// Memory of the host for so many bytes, until it is dropped. What is small is not counted.
+    pub(in crate::plugin_host) fn holds(&self, bytes: usize) -> Result<HostMemory, NetFailure> {
+        let mut held = HostMemory::default();
+        self.holds_more(&mut held, bytes).map(|()| held)
+    }
+
+    /// The same for what grows to so many bytes.
+    pub(in crate::plugin_host) fn holds_more(&self, held: &mut HostMemory, bytes: usize) -> Result<(), NetFailure> {
+        match &self.memory {
+            Some(memory) if bytes > UNCOUNTED_BYTES && !held.grow(memory, bytes) => Err(self.exceed(Limit::RunsMemory)),
+            _ => Ok(()),
+        }
+    }
+
     /// Ends the run, at the next host call or when the guest answers.
-    pub(in crate::plugin_host) fn exceed(&self, key: BudgetKey) -> NetFailure {
-        let _ = self.traffic.exceeded.set(key);
+    pub(in crate::plugin_host) fn exceed(&self, limit: impl Into<Limit>) -> NetFailure {
+        let limit = limit.into();
+        let _ = self.traffic.exceeded.set(limit);
         let plugin = &self.allowance.plugin;
-        NetError::TooLarge(format!("plugin `{plugin}` {}", self.allowance.exceeded(key))).into()
+        NetError::TooLarge(format!("plugin `{plugin}` {}", self.allowance.exceeded(limit))).into()
     }
 
     pub(in crate::plugin_host) fn exceeded(&self) -> Option<Exceeded> {
-        self.traffic.exceeded.get().map(|key| self.allowance.exceeded(*key))
+        self.traffic.exceeded.get().map(|limit| self.allowance.exceeded(*limit))
     }
 }
 

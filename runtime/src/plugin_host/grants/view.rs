@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Allowance, PolicyOrigin, capabilities_of};
 use crate::domain::{Budget, BudgetKey, Capability, PluginKind, PluginPolicy, Want};
-use crate::plugin_host::loader::LoadedPlugin;
+use crate::plugin_host::loader::{LoadedPlugin, Source};
 use crate::plugin_host::{PluginHost, limits};
 
 /// The grants of one plugin.
@@ -107,9 +107,12 @@ fn credentials(plugin: &LoadedPlugin, allowance: &Allowance) -> Option<Vec<Strin
 fn missing(plugin: &LoadedPlugin, allowance: &Allowance, imports: &[Capability]) -> Vec<Missing> {
     let missing = |want: Want, key: &str| Missing { want, setting: format!("plugins.{}.{key}", plugin.info.name) };
     let reached = allowance.hosts();
+    let is_bundled = matches!(plugin.source, Source::Bundled(_));
     let hosts = allowance.wants.hosts.iter().filter(|wanted| {
-        // Of a pattern, some is enough: nobody can tell which of its hosts are needed.
-        !reached.iter().any(|rule| rule.intersection(wanted).is_some())
+        // Of a pattern, some is enough: which of its hosts are needed can't be known. A bundled plugin needs
+        // none of them by itself.
+        let is_optional = is_bundled && wanted.is_every_host();
+        !is_optional && !reached.iter().any(|rule| rule.intersection(wanted).is_some())
     });
     let hosts = hosts.map(|host| missing(Want::Host(host.to_string()), "grants.hosts"));
     let wanted = allowance.wants.credentials.iter().flatten();

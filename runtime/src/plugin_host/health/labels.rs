@@ -47,7 +47,7 @@ impl Labels {
 /// Found once, so that a run pays for no look-up.
 pub(super) struct Meters {
     outcomes: [(Counter, Histogram); RunOutcome::ALL.len()],
-    cpu: Counter,
+    cpu: Histogram,
     memory: Gauge,
     memory_bytes: u64,
 }
@@ -66,7 +66,7 @@ impl Meters {
         let labels = [("plugin", plugin.clone()), ("version", version.clone())];
         Self {
             outcomes: RunOutcome::ALL.map(of),
-            cpu: metrics::counter!("extrack_plugin_cpu_microseconds_total", &labels),
+            cpu: metrics::histogram!("extrack_plugin_cpu_seconds", &labels),
             memory: metrics::gauge!("extrack_plugin_memory_peak_bytes", &labels),
             memory_bytes: 0,
         }
@@ -76,7 +76,7 @@ impl Meters {
         let (runs, duration) = &self.outcomes[run.outcome as usize];
         runs.increment(1);
         duration.record(run.duration_us as f64 / 1e6);
-        self.cpu.increment(run.cpu_us);
+        self.cpu.record(run.cpu_us as f64 / 1e6);
         if run.memory_bytes > self.memory_bytes {
             self.memory_bytes = run.memory_bytes;
             self.memory.set(run.memory_bytes as f64);

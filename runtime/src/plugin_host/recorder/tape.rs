@@ -1,11 +1,13 @@
 //! The host calls of one run in memory, bounded. Nothing is serialised until the run turns out to be worth keeping.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::plugin_host::bindings::imports::log::Level;
+use crate::plugin_host::memory::{HostMemory, RunMemory};
 use crate::plugin_host::recording::json::Json;
 use crate::plugin_host::recording::{CallCost, LogLine, Missing};
 
@@ -15,14 +17,20 @@ const CALLS: usize = 1_000;
 /// Text and bodies kept of one run: a body up to the usual cap, and the small calls around it.
 const BYTES: usize = 512 << 10;
 
-/// What a call takes beside its texts.
+/// What a call takes beside its request and its answer.
 const CALL_BYTES: usize = 256;
+
+/// A usual run takes less; what is beyond it is memory of all runs together.
+const USUAL_BYTES: usize = 16 << 10;
 
 pub(in crate::plugin_host) struct Tape {
     start: Instant,
     calls: Vec<Call>,
     log: Vec<LogLine>,
     weight: usize,
+    /// None: nothing bounds all tapes together.
+    memory: Option<Arc<RunMemory>>,
+    held: HostMemory,
     /// Calls that came when the tape was full.
     missed: usize,
 }
@@ -37,18 +45,42 @@ struct Call {
 
 impl Default for Tape {
     fn default() -> Self {
-        Self { start: Instant::now(), calls: Vec::new(), log: Vec::new(), weight: 0, missed: 0 }
+        Self {
+            start: Instant::now(),
+            calls: Vec::new(),
+            log: Vec::new(),
+            weight: 0,
+            memory: None,
+            held: HostMemory::default(),
+            missed: 0,
+        }
     }
 }
 
 impl Tape {
+    pub(super) fn bound_by(&mut self, memory: Arc<RunMemory>) {
+        self.memory = Some(memory);
+    }
+
+    /// What it holds of the memory of runs is given back: the run is over, and what keeps the tape has a bound of its own.
+    pub(super) fn released(mut self) -> Self {
+        (self.memory, self.held) = (None, HostMemory::default());
+        self
+    }
+
+    fn has_room(&mut self, weight: usize) -> bool {
+        let total = self.weight + weight;
+        let beyond = total.saturating_sub(USUAL_BYTES);
+        total <= BYTES && self.memory.as_ref().is_none_or(|memory| self.held.grow(memory, beyond))
+    }
+
     /// None: the tape is full. From then on nothing is kept, so that what is kept has no gap.
     pub(super) fn begin<Q>(&mut self, function: &'static str, request: &Q, weight: usize) -> Option<usize>
     where
         Q: Serialize + Clone + Send + Sync + 'static,
     {
         let weight = weight + CALL_BYTES;
-        if self.missed > 0 || self.calls.len() >= CALLS || self.weight + weight > BYTES {
+        if self.missed > 0 || self.calls.len() >= CALLS || !self.has_room(weight) {
             self.missed += 1;
             return None;
         }
@@ -67,7 +99,7 @@ impl Tape {
     where
         A: Serialize + Send + Sync + 'static,
     {
-        let fits = self.weight + weight <= BYTES;
+        let fits = self.has_room(weight);
         let Some(call) = self.calls.get_mut(call) else { return };
         call.cost = cost;
         call.answer = match fits {
@@ -79,7 +111,7 @@ impl Tape {
 
     /// The run's log has a cap of its own, which bounds this.
     pub(super) fn log(&mut self, level: Level, message: &str) {
-        self.weight += message.len();
+        self.weight += size_of::<LogLine>() + message.len();
         self.log.push(LogLine { level: level.into(), message: message.to_owned() });
     }
 
@@ -191,6 +223,18 @@ mod tests {
         assert_eq!((&calls[0]["answer"], &calls[2]["answer"]), (&json!(BYTES - 2_000), &json!(10)));
         assert!(tape.truncated().unwrap().starts_with("1 answer:"), "{:?}", tape.truncated());
         assert!(tape.weight() <= BYTES);
+
+        // All tapes together are bounded, too: what is beyond the usual is memory of the runs.
+        let memory = Arc::new(RunMemory::new(256 << 10));
+        let mut tapes: Vec<Tape> = (0..10).map(|_| Tape::default()).collect();
+        for tape in &mut tapes {
+            tape.bound_by(memory.clone());
+            tape.begin("http.send", &(), USUAL_BYTES + 1);
+        }
+        let kept = tapes.iter().filter(|tape| tape.truncated().is_none()).count();
+        assert_eq!(kept, 2, "half of the memory is for small runs");
+        assert!(tapes.remove(0).released().begin("http.send", &(), USUAL_BYTES).is_some());
+        assert_eq!(memory.in_use().reserved_bytes, 64 << 10);
 
         let mut tape = Tape::default();
         assert!(tape.begin("http.send", &(), BYTES).is_none());

@@ -10,14 +10,23 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 
+use super::weight::weight;
+
 /// Anything that a tape keeps until it is known whether it is wanted.
 pub(in crate::plugin_host) trait Json: Send + Sync {
     fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
+
+    /// About how many bytes it takes in memory.
+    fn weigh(&self) -> usize;
 }
 
 impl<T: Serialize + Send + Sync> Json for T {
     fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
         self.serialize(&mut Serializer::with_formatter(out, BytesFormatter::default()))
+    }
+
+    fn weigh(&self) -> usize {
+        weight(self)
     }
 }
 

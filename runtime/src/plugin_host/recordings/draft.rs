@@ -3,24 +3,38 @@
 use super::redact::redacted;
 use crate::plugin_host::recorder::Tape;
 use crate::plugin_host::recording::json::Json;
+use crate::plugin_host::recording::weight::weight;
 use crate::plugin_host::recording::{FORMAT, RecordedRun};
 use crate::plugin_host::redaction::Redactor;
 
-/// What a draft takes beside its tape: names, context, observation.
-const DRAFT_BYTES: usize = 2 << 10;
+/// What a draft takes that is not weighed.
+const DRAFT_BYTES: usize = 512;
 
 pub(in crate::plugin_host) struct Draft {
-    pub(in crate::plugin_host) run: RecordedRun,
-    pub(in crate::plugin_host) arguments: Vec<Box<dyn Json>>,
-    pub(in crate::plugin_host) tape: Tape,
-    pub(in crate::plugin_host) result: Box<dyn Json>,
-    pub(in crate::plugin_host) secrets: Redactor,
+    pub(super) run: RecordedRun,
+    arguments: Vec<Box<dyn Json>>,
+    tape: Tape,
+    result: Box<dyn Json>,
+    secrets: Redactor,
+    weight: usize,
 }
 
 impl Draft {
+    pub(in crate::plugin_host) fn new(
+        run: RecordedRun,
+        arguments: Vec<Box<dyn Json>>,
+        tape: Tape,
+        result: Box<dyn Json>,
+        secrets: Redactor,
+    ) -> Self {
+        let given: usize = arguments.iter().map(|argument| argument.weigh()).sum();
+        let weight = DRAFT_BYTES + weight(&run) + given + tape.weight() + result.weigh();
+        Self { run, arguments, tape, result, secrets, weight }
+    }
+
     /// About what it takes in memory, bytes.
     pub(super) fn weight(&self) -> usize {
-        DRAFT_BYTES + self.tape.weight()
+        self.weight
     }
 
     /// The file. Its first line is all that a list needs to know.

@@ -13,7 +13,7 @@ fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
     let Ok(Step::Perform(call)) = recorder.begin::<_, Value>("http.send", &json!({"url": "u"}), 0) else {
         panic!("a tape performs")
     };
-    recorder.finish(call, &"x".repeat(bytes), bytes, CallCost::default());
+    recorder.finish(call, &"x".repeat(bytes), CallCost::default());
     let run = RecordedRun {
         run_id,
         ts_ms: run_id * 1_000,
@@ -26,13 +26,14 @@ fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
         status: Some(status),
         outcome: RunOutcome::Ok,
         error: None,
+        message: None,
         timeout_ms: 5_000,
         budget: RunBudget::of(&Budget::default()),
         cost: RunCost::default(),
         truncated: None,
     };
     let tape = recorder.take_tape().unwrap();
-    Draft { run, arguments: vec![Box::new(json!({"a": 1}))], tape, result: Box::new(()), secrets: Default::default() }
+    Draft::new(run, vec![Box::new(json!({"a": 1}))], tape, Box::new(()), Default::default())
 }
 
 struct Kept {
@@ -117,6 +118,26 @@ async fn each_probe_keeps_its_last_failures() {
 }
 
 #[tokio::test]
+async fn the_first_failures_of_the_last_outage_stay_however_long_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = Kept::open(folder.path());
+    let fail = |run_ids: std::ops::RangeInclusive<i64>| {
+        for run_id in run_ids {
+            kept.recordings.keep(draft(run_id, "shop", Status::Error, 10), true);
+        }
+    };
+    fail(1..=30);
+    kept.recordings.keep(draft(40, "shop", Status::Healthy, 10), false);
+    fail(50..=99);
+    let recordings = kept.close().await;
+    let failed = RecordingFilter { status: Some(Status::Error), ..of("shop") };
+    let mut ids: Vec<i64> = recordings.page(&failed, None, 100).iter().map(|entry| entry.run.run_id).collect();
+    ids.reverse();
+    let wanted: Vec<i64> = (50..53).chain(83..=99).collect();
+    assert_eq!(ids, wanted, "the first three and the last ones");
+}
+
+#[tokio::test]
 async fn a_full_queue_drops_and_does_not_wait() {
     let folder = tempfile::tempdir().unwrap();
     let (recordings, writer) = Recordings::open(folder.path().to_owned());
@@ -141,6 +162,36 @@ async fn a_full_queue_drops_and_does_not_wait() {
     let written = written.iter().filter(|entry| entry.run.run_id >= 1_000).count();
     assert!((50..=QUEUED_BYTES / large).contains(&written), "{written}");
     assert_eq!(recordings.0.unwrap().queued_bytes.load(Ordering::Relaxed), 0);
+}
+
+/// A delivery of a megabyte of which the plugin made a megabyte of events.
+fn large_draft(run_id: i64) -> Draft {
+    let small = draft(run_id, &format!("service-{run_id}"), Status::Error, 10);
+    let text = || Box::new("x".repeat(1 << 20));
+    Draft::new(small.run, vec![text()], Recorder::tape().take_tape().unwrap(), text(), Default::default())
+}
+
+#[tokio::test]
+async fn arguments_and_results_weigh_in_the_bounds_of_what_is_kept() {
+    assert!(large_draft(1).weight() >= 2 << 20);
+    let mut recent = Recent::default();
+    for run_id in 0..100 {
+        recent.insert(large_draft(run_id));
+    }
+    let kept = recent.page(&RecordingFilter::default(), i64::MAX, 10_000).len();
+    assert!((10..=16).contains(&kept), "{kept} of 2 MiB each in 32 MiB");
+
+    let folder = tempfile::tempdir().unwrap();
+    let (recordings, writer) = Recordings::open(folder.path().to_owned());
+    for run_id in 0..100 {
+        recordings.keep(large_draft(run_id), true);
+    }
+    let queued = recordings.0.as_ref().unwrap().queued_bytes.load(Ordering::Relaxed);
+    assert!((20 << 20..=QUEUED_BYTES).contains(&queued), "{queued}");
+    let stop = CancellationToken::new();
+    stop.cancel();
+    writer.run(stop).await;
+    assert!((10..=16).contains(&files(folder.path())));
 }
 
 #[tokio::test]

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::plugin_host::bindings::imports::log::Level;
 use crate::plugin_host::recording::json::{Json, from_value, to_value};
-use crate::plugin_host::recording::{CallCost, LogLine, Missing, RecordedCall};
+use crate::plugin_host::recording::{CallCost, GivenAnswer, LogLine, Missing, RecordedCall};
 
 /// A host call, as it was asked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,9 +32,10 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in crate::plugin_host) enum ReplayStop {
     #[error(
-        "asked for `{function}` as the recorded run never did, and a replay can't find out what the answer would have been"
+        "asked for `{function}`{what} as the recorded run never did, and a replay can't find out what the answer would have been; \
+         for HTTP, `--answer 'METHOD URL=FILE'` gives it"
     )]
-    NotRecorded { function: &'static str },
+    NotRecorded { function: &'static str, what: String },
     #[error("the recorded run was cut off in `{function}`")]
     CutOff { function: &'static str },
     #[error("the recorded answer of `{function}` was too large to be kept")]
@@ -49,6 +50,8 @@ const PURE: [&str; 5] = ["cel.check", "cel.evaluate", "clock.now-ms", "clock.mon
 pub(in crate::plugin_host) struct Player {
     /// Not asked for yet, in order; with their cost.
     left: VecDeque<RecordedCall>,
+    /// For HTTP requests that were not recorded.
+    given: Vec<GivenAnswer>,
     /// The recorded run was cut off: where its calls end, it ended.
     was_cut_off: bool,
     made: usize,
@@ -59,7 +62,12 @@ pub(in crate::plugin_host) struct Player {
 
 impl Player {
     pub(in crate::plugin_host) fn new(calls: Vec<RecordedCall>, was_cut_off: bool) -> Self {
-        Self { left: calls.into(), was_cut_off, made: 0, difference: None, stop: None, log: Vec::new() }
+        let (given, log) = (Vec::new(), Vec::new());
+        Self { left: calls.into(), given, was_cut_off, made: 0, difference: None, stop: None, log }
+    }
+
+    pub(in crate::plugin_host) fn with_answers(self, given: Vec<GivenAnswer>) -> Self {
+        Self { given, ..self }
     }
 
     /// None: the host does it for real. The next recorded call if it is the same; else the difference is noted, and the
@@ -93,19 +101,46 @@ impl Player {
         let request = to_value(request).map_err(unreadable)?;
         let found = self.left.iter().position(|call| call.function == function && call.request == request);
         if found != Some(0) {
-            let replayed = Asked { function: function.to_owned(), request };
+            let replayed = Asked { function: function.to_owned(), request: request.clone() };
             self.differs(Some(replayed));
         }
         let call = match found.and_then(|index| self.left.remove(index)) {
             Some(call) => call,
             None if PURE.contains(&function) => return Ok(None),
-            None => return Err(ReplayStop::NotRecorded { function }),
+            None => {
+                let answer = self.given_answer(function, &request);
+                let answer = answer.ok_or_else(|| ReplayStop::NotRecorded { function, what: what(&request) })?;
+                return from_value(answer).map(|answer| Some((answer, CallCost::default()))).map_err(unreadable);
+            }
         };
         match call.missing {
             None => from_value(call.answer).map(|answer| Some((answer, call.cost))).map_err(unreadable),
             Some(Missing::CutOff) => Err(ReplayStop::CutOff { function }),
             Some(Missing::TooLarge) => Err(ReplayStop::TooLarge { function }),
         }
+    }
+
+    /// In the contract's shape.
+    fn given_answer(&self, function: &str, request: &Value) -> Option<Value> {
+        let is_it = |given: &&GivenAnswer| {
+            function == "http.send"
+                && request["method"] == given.method.as_str()
+                && request["url"] == given.url.as_str()
+        };
+        let given = self.given.iter().find(is_it)?;
+        let phases = json!({
+            "dns_us": null, "connect_us": null, "tls_us": null, "first_byte_us": null, "body_us": null, "total_us": 0,
+        });
+        Some(json!({"Ok": {
+            "status": 200,
+            "version": "HTTP/1.1",
+            "headers": [],
+            "body": given.body,
+            "truncated": false,
+            "phases": phases,
+            "peer": "",
+            "certificate": null,
+        }}))
     }
 
     fn differs(&mut self, replayed: Option<Asked>) {
@@ -128,6 +163,14 @@ impl Player {
     }
 }
 
+/// ` GET https://…` of an HTTP request.
+fn what(request: &Value) -> String {
+    match (request["method"].as_str(), request["url"].as_str()) {
+        (Some(method), Some(url)) => format!(" (`{method} {url}`)"),
+        _ => String::new(),
+    }
+}
+
 /// What a replay came to, beside its answer.
 pub(in crate::plugin_host) struct Played {
     pub(in crate::plugin_host) calls: usize,
@@ -138,8 +181,6 @@ pub(in crate::plugin_host) struct Played {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn player(calls: Value) -> Player {
@@ -184,10 +225,22 @@ mod tests {
     fn what_was_never_asked_has_no_answer() {
         let mut player = three();
         let stop = answer(&mut player, "dns.resolve", json!({"name": "other"})).unwrap_err();
-        assert_eq!(stop, ReplayStop::NotRecorded { function: "dns.resolve" });
+        assert_eq!(stop, ReplayStop::NotRecorded { function: "dns.resolve", what: String::new() });
         let played = player.end();
         assert_eq!(played.stop, Some(stop));
         assert_eq!(played.difference.unwrap().recorded.unwrap().request, json!({"name": "a"}));
+    }
+
+    #[test]
+    fn a_request_that_was_not_recorded_gets_the_answer_that_is_given() {
+        let given = GivenAnswer { method: "GET".into(), url: "https://a/v2".into(), body: b"{}".to_vec() };
+        let mut player = three().with_answers(vec![given]);
+        let request = json!({"method": "GET", "url": "https://a/v2", "headers": [["accept", "x"]]});
+        let (answer, _) = player.answer::<_, Value>("http.send", &request).unwrap().unwrap();
+        assert_eq!((&answer["Ok"]["status"], &answer["Ok"]["body"]), (&json!(200), &json!(b"{}")));
+        let other = json!({"method": "GET", "url": "https://a/v3"});
+        let stop = player.answer::<_, Value>("http.send", &other).unwrap_err();
+        assert!(stop.to_string().contains("`GET https://a/v3`") && stop.to_string().contains("--answer"), "{stop}");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
-use super::{Allowance, Broken, Runner, broken, timeout};
-use crate::plugin_host::limits;
+use super::{Allowance, Broken, Runner, broken, exceeded, timeout};
+use crate::plugin_host::limits::{self, Limit};
 use crate::plugin_host::state::{Access, Account, RunLabel, RunState};
 
 pub(in crate::plugin_host) struct Held {
@@ -32,12 +32,17 @@ impl Runner {
         deadline: Instant,
     ) -> Result<Held, Broken> {
         let allowance = Allowance::new(label.plugin.clone(), label.wants.clone(), self.policies.of(&label.plugin));
+        let expected = label.expected_memory.bytes().min(allowance.budget().memory_bytes);
+        let Ok(reservation) = self.memory.reserve(expected, deadline).await else {
+            return Err(exceeded(&allowance, Limit::RunsMemory));
+        };
         let slot = tokio::time::timeout_at(deadline, self.slots.clone().acquire_owned()).await;
         let Ok(Ok(slot)) = slot else { return Err(timeout("no free plugin instance before the deadline")) };
         let access = Access { allowance: allowance.clone(), frozen_ms: Some(0), ..Access::default() };
-        let mut store = self.store(label, access, deadline);
+        let mut store = self.store(label, access, reservation, deadline);
         let idle = store.data().access.clone();
-        match tokio::time::timeout_at(deadline, pre.instantiate_async(&mut store)).await {
+        let cpu = store.data().cpu.clone();
+        match tokio::time::timeout_at(deadline, cpu.measure(pre.instantiate_async(&mut store))).await {
             Ok(Ok(instance)) => Ok(Held { store, instance, allowance, idle, _slot: slot }),
             Ok(Err(error)) => Err(broken(&error, store.data())),
             Err(_) => Err(timeout("not ready before the deadline")),
@@ -56,8 +61,10 @@ impl Held {
         let state = self.store.data_mut();
         state.access = Arc::new(Access { allowance: self.allowance.clone(), ..access });
         state.account = Account::default();
+        let cpu = state.cpu.clone();
+        cpu.reset();
         self.store.set_hostcall_fuel(limits::TRANSFER_BYTES);
-        let ended = tokio::time::timeout_at(deadline, call(&mut self.store, &self.instance)).await;
+        let ended = tokio::time::timeout_at(deadline, cpu.measure(call(&mut self.store, &self.instance))).await;
         self.store.data_mut().access = self.idle.clone();
         match ended {
             Ok(Ok(answer)) => Ok(answer),

@@ -230,6 +230,6 @@ fn side(plugin: &LoadedPlugin, run_id: i64, status: &str, latency_us: Option<u64
         status: status.to_owned(),
         latency_us,
         cpu_us: used.cpu_us(),
-        memory_bytes: used.memory_peak as u64,
+        memory_bytes: used.memory_peak,
     }
 }

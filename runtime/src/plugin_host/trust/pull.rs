@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::oci::{Client, Registry, Resolved};
 use super::reference::Reference;
-use crate::plugin_host::loader::{Refusal, refuse};
+use crate::plugin_host::loader::{Refusal, digest, refuse};
 use crate::plugin_host::trust::Trust;
 use crate::plugin_host::{PluginEntry, PluginHost};
 
@@ -35,6 +35,34 @@ impl PluginHost {
             Pulled::Active(entry) => Ok(*entry),
             Pulled::Component { component, signature } => self.install_signed(name, component, signature, by).await,
         }
+    }
+
+    /// As [`PluginHost::pull`], for a file that names the reference. A version that was rolled back by itself is not activated again
+    /// so: then this answers with the one that is active.
+    pub async fn pull_source(&self, reference: &str, name: &str, by: &str) -> Result<Option<PluginEntry>, Refusal> {
+        match self.pull_component(&self.shared.trust, reference, Some(name)).await? {
+            Pulled::Active(entry) => Ok(Some(*entry)),
+            Pulled::Component { component, .. } if self.is_withdrawn(name, &digest(&component)).await? => {
+                Ok(self.get(name))
+            }
+            Pulled::Component { component, signature } => {
+                self.install_signed(Some(name), component, signature, by).await.map(Some)
+            }
+        }
+    }
+
+    /// With a line in the log.
+    pub(in crate::plugin_host) async fn is_withdrawn(&self, name: &str, digest: &str) -> Result<bool, Refusal> {
+        let Some(reason) = self.withdrawn(digest).await.map_err(|error| refuse("store", error))? else {
+            return Ok(false);
+        };
+        tracing::warn!(
+            plugin = name,
+            digest,
+            reason,
+            "a version that was rolled back by itself is not activated again; `extrack plugin rollback NAME --to DIGEST` does so"
+        );
+        Ok(true)
     }
 
     pub(in crate::plugin_host) async fn pull_component(

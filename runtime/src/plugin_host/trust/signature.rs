@@ -16,17 +16,30 @@ pub fn check_key(key: &str) -> Result<(), String> {
 }
 
 /// The id of the key that signed these bytes. Takes CPU time with their size.
-pub(super) async fn verify(keys: &[String], component: Bytes, signature: String) -> Result<String, String> {
+pub(super) async fn verify(keys: &[String], component: Bytes, signature: String) -> Result<String, SignatureFault> {
     let keys = keys.to_vec();
     tokio::task::spawn_blocking(move || verify_blocking(&keys, &component, &signature))
         .await
-        .unwrap_or_else(|_| Err("the signature can't be checked".to_owned()))
+        .unwrap_or_else(|_| Err(invalid("the signature can't be checked".to_owned())))
 }
 
-fn verify_blocking(keys: &[String], component: &[u8], signature: &str) -> Result<String, String> {
+/// Why a signature does not count.
+#[derive(Debug)]
+pub(super) struct SignatureFault {
+    pub(super) reason: String,
+    /// It may be good: the key that made it is not known here.
+    pub(super) is_foreign: bool,
+}
+
+fn invalid(reason: String) -> SignatureFault {
+    SignatureFault { reason, is_foreign: false }
+}
+
+fn verify_blocking(keys: &[String], component: &[u8], signature: &str) -> Result<String, SignatureFault> {
     let signature = Signature::decode(signature.trim())
-        .map_err(|error| format!("the signature is not one of minisign's: {error}"))?;
+        .map_err(|error| invalid(format!("the signature is not one of minisign's: {error}")))?;
     let mut reason = "there is no key in `trust.keys` of plugins.yaml".to_owned();
+    let mut is_foreign = true;
     for key in keys {
         let Ok(public) = PublicKey::from_base64(key.trim()) else { continue };
         match public.verify(component, &signature, true) {
@@ -36,6 +49,7 @@ fn verify_blocking(keys: &[String], component: &[u8], signature: &str) -> Result
             }
             Err(minisign_verify::Error::UnexpectedKeyId) => {}
             Err(_) => {
+                is_foreign = false;
                 reason = format!(
                     "the signature by key `{}` is not of this component: one of them was changed after signing",
                     key_id(key)
@@ -43,7 +57,7 @@ fn verify_blocking(keys: &[String], component: &[u8], signature: &str) -> Result
             }
         }
     }
-    Err(reason)
+    Err(SignatureFault { reason, is_foreign })
 }
 
 /// As minisign prints it: 16 digits, the last byte first.
@@ -66,7 +80,7 @@ trusted comment: timestamp:1633700835\tfile:test\tprehashed
 wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==
 ";
 
-    fn told(keys: &[&str], component: &str, signature: &str) -> Result<String, String> {
+    fn told(keys: &[&str], component: &str, signature: &str) -> Result<String, SignatureFault> {
         let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
         verify_blocking(&keys, component.as_bytes(), signature)
     }
@@ -74,17 +88,18 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
     #[test]
     fn a_signature_counts_for_its_bytes_and_its_key_only() {
         assert_eq!(told(&[OTHER, KEY], "test", SIGNATURE).unwrap(), "E7620F1842B4E81F");
-        for (keys, component, signature, wanted) in [
-            (&[KEY][..], "tesT", SIGNATURE.to_owned(), "is not of this component"),
-            (&[KEY, OTHER], "tesT", SIGNATURE.to_owned(), "is not of this component"),
-            (&[OTHER], "test", SIGNATURE.to_owned(), "is signed by a key that is not in `trust.keys`"),
-            (&[], "test", SIGNATURE.to_owned(), "there is no key"),
-            (&[KEY], "test", SIGNATURE.replace("1633700835", "1633700836"), "is not of this component"),
-            (&[KEY], "test", "nonsense".to_owned(), "is not one of minisign's"),
-            (&[KEY], "test", String::new(), "is not one of minisign's"),
+        for (keys, component, signature, wanted, foreign) in [
+            (&[KEY][..], "tesT", SIGNATURE.to_owned(), "is not of this component", false),
+            (&[KEY, OTHER], "tesT", SIGNATURE.to_owned(), "is not of this component", false),
+            (&[OTHER], "test", SIGNATURE.to_owned(), "is signed by a key that is not in `trust.keys`", true),
+            (&[], "test", SIGNATURE.to_owned(), "there is no key", true),
+            (&[KEY], "test", SIGNATURE.replace("1633700835", "1633700836"), "is not of this component", false),
+            (&[KEY], "test", "nonsense".to_owned(), "is not one of minisign's", false),
+            (&[KEY], "test", String::new(), "is not one of minisign's", false),
         ] {
             let fault = told(keys, component, &signature).unwrap_err();
-            assert!(fault.contains(wanted), "{wanted:?} in {fault:?}");
+            assert!(fault.reason.contains(wanted), "{wanted:?} in {fault:?}");
+            assert_eq!(fault.is_foreign, foreign, "{wanted:?}");
         }
     }
 

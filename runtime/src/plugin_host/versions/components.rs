@@ -70,6 +70,7 @@ impl ComponentStore {
     }
 
     /// Deletes what the log does not name: written before a crash that came before the log's line, or half written.
+    /// While the program starts; later an installation may be just before that line.
     pub(in crate::plugin_host) async fn sweep(&self, kept: HashSet<String>) {
         let folder = self.folder.clone();
         let swept = tokio::task::spawn_blocking(move || {
@@ -86,6 +87,27 @@ impl ComponentStore {
         });
         if let Ok(Err(error)) = swept.await {
             tracing::warn!(%error, folder = %self.folder.display(), "components that no version needs can't be deleted");
+        }
+    }
+}
+
+impl ComponentStore {
+    /// Deletes signatures of components that the log does not name, but for the newest, whose installation may be under way.
+    pub(in crate::plugin_host) async fn sweep_signatures(&self, kept: HashSet<String>, spare: usize) {
+        let folder = self.folder.clone();
+        let swept = tokio::task::spawn_blocking(move || {
+            let mut signatures = Vec::new();
+            for file in std::fs::read_dir(&folder)?.flatten() {
+                let name = file.file_name().to_string_lossy().into_owned();
+                if name.strip_suffix(".minisig").is_some_and(|digest| !kept.contains(digest)) {
+                    signatures.push((file.metadata()?.modified()?, file.path()));
+                }
+            }
+            signatures.sort();
+            signatures.iter().rev().skip(spare).try_for_each(|(_, path)| std::fs::remove_file(path))
+        });
+        if let Ok(Err(error)) = swept.await {
+            tracing::warn!(%error, folder = %self.folder.display(), "signatures that no version needs can't be deleted");
         }
     }
 }
@@ -113,6 +135,23 @@ mod tests {
         let mut wanted = [format!("{kept}.wasm"), "compiled".to_owned(), "notes.txt".to_owned()];
         wanted.sort();
         assert_eq!(left, wanted);
+    }
+
+    #[tokio::test]
+    async fn signatures_of_checks_do_not_pile_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ComponentStore::open(folder.path()).unwrap();
+        let now = std::time::SystemTime::now();
+        for (age_s, digest) in [(0, "new"), (10, "old"), (20, "older"), (30, "kept")] {
+            let path = folder.path().join(format!("{digest}.minisig"));
+            std::fs::write(&path, "signature").unwrap();
+            let file = std::fs::File::options().append(true).open(&path).unwrap();
+            file.set_modified(now - std::time::Duration::from_secs(age_s)).unwrap();
+        }
+        store.sweep_signatures(["kept".to_owned()].into(), 1).await;
+        let left =
+            ["new", "old", "older", "kept"].map(|digest| folder.path().join(format!("{digest}.minisig")).exists());
+        assert_eq!(left, [true, false, false, true]);
     }
 
     #[tokio::test]

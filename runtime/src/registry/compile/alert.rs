@@ -45,12 +45,24 @@ pub(crate) struct SharedRule {
 }
 
 impl SharedRule {
-    pub(crate) fn selects(&self, service: &Service) -> bool {
+    /// At once: rules of files, when the catalog is made.
+    pub(crate) fn selects_now(&self, service: &Service) -> bool {
+        // What can't be said of a service is not true of it.
+        self.names(service) && self.filter.as_ref().is_none_or(|filter| filter.selects_now(service).unwrap_or(false))
+    }
+
+    pub(crate) async fn selects(&self, service: &Service) -> bool {
+        self.names(service)
+            && match &self.filter {
+                None => true,
+                Some(filter) => filter.selects(service).await.unwrap_or(false),
+            }
+    }
+
+    fn names(&self, service: &Service) -> bool {
         self.services.as_ref().is_none_or(|slugs| slugs.contains(&service.slug))
             && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| service.tags.contains(tag)))
             && self.types.as_ref().is_none_or(|types| types.iter().any(|kind| kind.eq_ignore_ascii_case(&service.kind)))
-            // What can't be said of a service is not true of it.
-            && self.filter.as_ref().is_none_or(|filter| filter.selects(service).unwrap_or(false))
     }
 }
 
@@ -124,13 +136,15 @@ impl Compiler<'_> {
                 self.report.fault(child(at, key), message);
             }
         }
-        let filter = match spec.filter.as_deref().map(Scope::parse) {
-            Some(Err(message)) => {
-                self.report.fault(child(at, "where"), message);
-                None
-            }
-            Some(Ok(scope)) => Some(scope),
+        let filter = match &spec.filter {
             None => None,
+            Some(text) => match Scope::parse(text, self.plugins.evaluator()).await {
+                Ok(scope) => Some(scope),
+                Err(message) => {
+                    self.report.fault(child(at, "where"), message);
+                    None
+                }
+            },
         };
         let (draft, channels) = self.rule(parts, at, &["services", "tags", "types", "where", "disabled"]).await?;
         let (services, tags, types) = (spec.services.clone(), spec.tags.clone(), spec.types.clone());

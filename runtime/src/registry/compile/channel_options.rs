@@ -26,8 +26,8 @@ const INCIDENTS: &str = "pagerduty";
 pub(crate) type MessageTemplates = BTreeMap<String, Arc<MessageTemplate>>;
 
 impl Compiler<'_> {
-    /// Those without faults; the names of the others are known nevertheless, so that nothing follows from a fault.
-    pub(crate) fn message_templates(&mut self, specs: &BTreeMap<String, MessageTemplateSpec>) {
+    /// Those with faults are known nevertheless, so that nothing follows from a fault.
+    pub(crate) async fn message_templates(&mut self, specs: &BTreeMap<String, MessageTemplateSpec>) {
         const AT: &str = "/messageTemplates";
         if specs.len() > MAX_TEMPLATES {
             self.report.fault(AT, format!("must have at most {MAX_TEMPLATES} entries"));
@@ -40,10 +40,10 @@ impl Compiler<'_> {
             if title.is_none() && text.is_none() && html.is_none() {
                 self.report.fault(&at, "says nothing; write a `title`, a `text` or an `html`");
             }
-            let template = MessageTemplate::new(name, MessageTexts { title, text, html }).unwrap_or_else(|faults| {
-                faults.iter().for_each(|fault| self.report.fault(child(&at, fault.field), fault.to_string()));
-                MessageTemplate::new(name, MessageTexts::default()).expect("it has nothing to be wrong")
-            });
+            let template = MessageTemplate { name: name.clone(), sources: MessageTexts { title, text, html } };
+            for fault in self.plugins.evaluator().template_faults(&template).await {
+                self.report.fault(child(&at, fault.field), fault.to_string());
+            }
             templates.insert(name.clone(), Arc::new(template));
         }
         self.message_templates = Arc::new(templates);

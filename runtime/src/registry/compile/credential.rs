@@ -47,7 +47,7 @@ pub(super) fn credentials(spec: &ServiceSpec, at: &str, report: &mut Report) -> 
 fn credential(spec: &AuthenticationSpec, name: &str, at: &str, report: &mut Report) -> Option<Credential> {
     let kind = Form::of(spec);
     kind.refuse_other_keys(spec, at, report);
-    let hosts = hosts(spec, at, report);
+    let hosts = hosts(&spec.hosts, at, report);
     let kind = match kind {
         Form::None => return None,
         Form::Header => CredentialKind::Header {
@@ -219,13 +219,13 @@ fn mtls(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Option<Cred
 }
 
 /// In the form in which they are compared.
-fn hosts(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Vec<String> {
+pub(super) fn hosts(written: &[String], at: &str, report: &mut Report) -> Vec<String> {
     let at = child(at, "hosts");
-    if spec.hosts.len() > MAX_ENTRIES {
+    if written.len() > MAX_ENTRIES {
         report.fault(&at, format!("must have at most {MAX_ENTRIES} entries"));
     }
     let mut hosts = Vec::new();
-    for (index, host) in spec.hosts.iter().take(MAX_ENTRIES).enumerate() {
+    for (index, host) in written.iter().take(MAX_ENTRIES).enumerate() {
         match HostRule::parse(host) {
             Ok(rule) => hosts.push(rule.to_string()),
             Err(error) => report.fault(child(&at, index), error.to_string()),

@@ -172,10 +172,13 @@ pub fn matchers(texts: Option<&Texts>, at: &str, report: &mut Report) -> Vec<Mat
     let mut parsed = Vec::new();
     for (index, text) in list.iter().take(MAX_MATCHERS).enumerate() {
         let place = if matches!(texts, Texts::One(_)) { at.to_owned() } else { child(at, index) };
-        match Matcher::parse(text) {
-            Ok(matcher) => parsed.push(matcher),
+        match Matcher::parse_list(text) {
+            Ok(matchers) => parsed.extend(matchers),
             Err(message) => report.fault(place, message),
         }
+    }
+    if list.len() <= MAX_MATCHERS && parsed.len() > MAX_MATCHERS {
+        report.fault(at, format!("must have at most {MAX_MATCHERS} matchers"));
     }
     parsed
 }

@@ -1,102 +1,72 @@
 //! Which services a rule is for, as an expression in CEL over the service: `'prod' in service.tags && service.type == 'REST'`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use cel::{Context, Env, Program, Value};
+use serde_json::{Value, json};
 
-use crate::domain::Service;
+use crate::domain::{Origin, Service};
+use crate::plugin_host::Evaluator;
 
-/// The parser is recursive and its input anybody's.
 const MAX_BYTES: usize = 1_000;
-const MAX_NESTING: usize = 32;
 
 const VARIABLE: &str = "service";
 
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
-
 #[derive(Clone)]
-pub(crate) struct Scope(Arc<Program>);
+pub(crate) struct Scope {
+    text: Arc<str>,
+    evaluator: Evaluator,
+}
 
 impl Scope {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if text.len() > MAX_BYTES || nesting(text) > MAX_NESTING {
-            return Err(format!("is longer than {MAX_BYTES} bytes or nested deeper than {MAX_NESTING}"));
+    pub(crate) async fn parse(text: &str, evaluator: &Evaluator) -> Result<Self, String> {
+        if text.len() > MAX_BYTES {
+            return Err(format!("is longer than {MAX_BYTES} bytes"));
         }
-        let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ENV.compile(text)));
-        let program = match parsed {
-            Ok(Ok(program)) => program,
-            Ok(Err(error)) => return Err(format!("does not parse: {}", error.to_string().trim())),
-            Err(_) => return Err("can't be parsed".to_owned()),
-        };
-        let references = program.references();
-        if let Some(name) = references.variables().into_iter().find(|name| !is_known(name, text)) {
+        if let Err(error) =
+            evaluator.selector_check(text, &[VARIABLE.to_owned()]).await.map_err(|error| error.to_string())
+        {
             let keys = "`slug`, `name`, `type`, `baseUrl`, `tags`, `owner`, `origin`";
-            return Err(format!("knows no `{name}`; there is `service` with {keys}"));
+            return Err(match error.starts_with("ERROR") {
+                true => format!("does not parse: {error}"),
+                false => format!("can't be evaluated: {error}; there is `service` with {keys}"),
+            });
         }
-        Ok(Self(Arc::new(program)))
+        Ok(Self { text: text.into(), evaluator: evaluator.clone() })
     }
 
     /// The error is for people.
-    pub(crate) fn selects(&self, service: &Service) -> Result<bool, String> {
-        let mut context = Context::with_env(ENV.clone());
-        context.add_variable_from_value(VARIABLE, value_of(service));
-        let value = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.0.execute(&context)));
-        match value {
-            Ok(Ok(Value::Bool(is_selected))) => Ok(is_selected),
-            Ok(Ok(_)) => Err("is neither true nor false".to_owned()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("can't be evaluated".to_owned()),
-        }
+    pub(crate) async fn selects(&self, service: &Service) -> Result<bool, String> {
+        let selects = self.evaluator.selects(&self.text, &variables(service)).await;
+        selects.map_err(|error| error.to_string())
+    }
+
+    /// The same at once.
+    pub(crate) fn selects_now(&self, service: &Service) -> Result<bool, String> {
+        self.evaluator.selects_now(&self.text, &variables(service)).map_err(|error| error.to_string())
     }
 }
 
-fn value_of(service: &Service) -> Value {
-    let text = |text: &str| Value::String(Arc::new(text.to_owned()));
-    let tags = service.tags.iter().map(|tag| text(tag)).collect();
+fn variables(service: &Service) -> Value {
     let origin = match service.origin {
-        crate::domain::Origin::File => "file",
-        crate::domain::Origin::Api => "api",
+        Origin::File => "file",
+        Origin::Api => "api",
     };
-    let map: HashMap<String, Value> = [
-        ("slug", text(&service.slug)),
-        ("name", text(&service.name)),
-        ("type", text(&service.kind)),
-        ("baseUrl", text(&service.base_url)),
-        ("tags", Value::List(Arc::new(tags))),
+    json!({VARIABLE: {
+        "slug": service.slug,
+        "name": service.name,
+        "type": service.kind,
+        "baseUrl": service.base_url,
+        "tags": service.tags,
         // Texts can be asked for their beginning, nothing can't.
-        ("owner", text(service.owner.as_deref().unwrap_or_default())),
-        ("origin", text(origin)),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    Value::Map(map.into())
-}
-
-/// What is given, and what an expression names itself: `tags.exists(tag, …)`.
-fn is_known(name: &str, text: &str) -> bool {
-    let own = || text.split_whitespace().collect::<String>().contains(&format!("({name},"));
-    name == VARIABLE || name.starts_with('@') || own()
-}
-
-fn nesting(text: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for character in text.chars() {
-        match character {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
+        "owner": service.owner.as_deref().unwrap_or_default(),
+        "origin": origin,
+    }})
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Origin;
+    use crate::domain::{Origin, PrivateReach};
 
     fn service() -> Service {
         Service {
@@ -111,15 +81,20 @@ mod tests {
             owner: None,
             description: None,
             origin: Origin::File,
-            allow_private: false,
+            hosts: Vec::new(),
+            private: PrivateReach::Closed,
             credentials: vec![],
             probes: vec![],
             webhooks: vec![],
         }
     }
 
-    #[test]
-    fn selects_by_what_a_service_is() {
+    async fn scope(text: &str) -> Result<Scope, String> {
+        Scope::parse(text, Evaluator::for_tests()).await
+    }
+
+    #[tokio::test]
+    async fn selects_by_what_a_service_is() {
         for (text, wanted) in [
             ("'prod' in service.tags", true),
             ("'prod' in service.tags && service.type == 'TLS'", false),
@@ -128,17 +103,30 @@ mod tests {
             ("service.baseUrl.contains('example')", true),
             ("service.tags.exists(tag, tag == 'eu')", true),
         ] {
-            assert_eq!(Scope::parse(text).unwrap().selects(&service()), Ok(wanted), "{text}");
+            let scope = scope(text).await.unwrap();
+            assert_eq!(scope.selects(&service()).await, Ok(wanted), "{text}");
+            assert_eq!(scope.selects_now(&service()), Ok(wanted), "{text}");
         }
     }
 
-    #[test]
-    fn says_what_is_wrong() {
-        let fault = |text: &str| Scope::parse(text).err().unwrap_or_default();
-        assert!(fault("'prod' in").starts_with("does not parse"), "{}", fault("'prod' in"));
-        assert!(fault("tags.exists(t, true)").starts_with("knows no `tags`"));
-        assert!(fault(&"(".repeat(40)).contains("nested"));
-        assert!(Scope::parse("service.slug").unwrap().selects(&service()).unwrap_err().contains("neither"));
-        assert!(Scope::parse("service.nothing == 1").unwrap().selects(&service()).is_err());
+    #[tokio::test]
+    async fn says_what_is_wrong() {
+        let fault = async |text: &str| scope(text).await.err().unwrap_or_default();
+        assert!(fault("'prod' in").await.starts_with("does not parse"), "{}", fault("'prod' in").await);
+        assert!(fault("tags.exists(t, true)").await.contains("unknown variable `tags`; did you mean `service`?"));
+        assert!(fault(&"(".repeat(80)).await.contains("nested"));
+        assert!(scope("service.slug").await.unwrap().selects(&service()).await.unwrap_err().contains("neither"));
+        assert!(scope("service.nothing == 1").await.unwrap().selects(&service()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn one_that_takes_long_selects_nothing_and_holds_nobody_up() {
+        let many = "service.tags.exists(a, service.tags.exists(b, service.tags.exists(c, a + b + c == 'x')))";
+        let scope = scope(many).await.unwrap();
+        let tags = (0..500).map(|tag| format!("tag-{tag}")).collect();
+        let wide = Service { tags, ..service() };
+        assert!(scope.selects(&wide).await.unwrap_err().contains("more steps than"));
+        assert!(scope.selects_now(&wide).unwrap_err().contains("more steps than"));
+        assert_eq!(scope.selects(&service()).await, Ok(false));
     }
 }

@@ -10,7 +10,7 @@ use super::alert::RuleDraft;
 use super::routing::is_label;
 use super::{Compiler, credential, target};
 use crate::domain::duration::format_duration;
-use crate::domain::{Channel, Labels, Origin, PluginKind, Probe, Service, slug};
+use crate::domain::{Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, slug, visit_marked};
 use crate::registry::fault::{child, list, suggest};
 use crate::registry::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
 
@@ -49,6 +49,7 @@ impl Compiler<'_> {
         }
         self.texts_check(spec, at);
         let credentials = credential::credentials(spec, at, &mut self.report);
+        let hosts = credential::hosts(&spec.hosts, at, &mut self.report);
         let probes = self.probes(spec, at).await;
         let webhooks = self.webhooks(spec, &probes, at).await;
         let shortest = probes.iter().map(|probe| probe.interval).min();
@@ -68,7 +69,12 @@ impl Compiler<'_> {
             owner: spec.owner.clone(),
             description: spec.description.clone(),
             origin: self.origin,
-            allow_private: spec.private.unwrap_or(self.origin == Origin::File),
+            hosts,
+            private: match spec.private {
+                Some(is_open) => is_open.into(),
+                None if self.origin == Origin::File => PrivateReach::as_loaded(),
+                None => PrivateReach::Closed,
+            },
             credentials,
             probes,
             webhooks,
@@ -214,6 +220,7 @@ impl Compiler<'_> {
             }
         };
         self.settings_check(PluginKind::Probe, &plugin, &settings, &[], locate).await;
+        self.secret_headers_check(&plugin, &settings, &child(&main_at, "settings"));
         let name = monitoring.name.clone().unwrap_or_else(|| plugin.clone());
         let retry = self.retry(monitoring.retries, monitoring.retry_interval.as_ref(), interval, &main_at);
         Some(Probe { name, plugin, settings, interval, timeout, retry })
@@ -226,9 +233,25 @@ impl Compiler<'_> {
         let settings = Value::Object(spec.settings.0.clone());
         let locate = |pointer: &str| format!("{at}/settings{pointer}");
         self.settings_check(PluginKind::Probe, &spec.plugin, &settings, &[], locate).await;
+        self.secret_headers_check(&spec.plugin, &settings, &child(at, "settings"));
         let name = spec.name.clone().unwrap_or_else(|| spec.plugin.clone());
         let retry = self.retry(spec.retries, spec.retry_interval.as_ref(), interval, at);
         Some(Probe { name, plugin: spec.plugin.clone(), settings, interval, timeout, retry })
+    }
+
+    /// A secret among the headers of a probe is kept as one, but is better written as a credential: it goes where a credential
+    /// goes, and may stand in a file of its own.
+    fn secret_headers_check(&mut self, plugin: &str, settings: &Value, at: &str) {
+        let Some(info) = self.plugins.info(PluginKind::Probe, plugin) else { return };
+        let mut headers = Vec::new();
+        visit_marked(&mut settings.clone(), &info.settings_schema, Mark::Secret, |marked| {
+            headers.extend(marked.pointer.starts_with("/headers/").then(|| marked.pointer.to_owned()));
+        });
+        for pointer in headers {
+            let message = "is a secret among other settings; write it as `authentication` or under `credentials` of the \
+                           service (`type: api_key` with `header` and `value`, or `valueFile`), and name that in `auth`";
+            self.report.warn(format!("{at}{pointer}"), message);
+        }
     }
 
     fn interval(&mut self, spec: Option<&DurationSpec>, default: Duration, at: &str) -> Duration {

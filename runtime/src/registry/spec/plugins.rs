@@ -148,6 +148,9 @@ pub struct GrantsSpec {
     /// HTTP methods. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub methods: Option<Vec<String>>,
+    /// Whom a notifier may write mail to and as, beside the addresses in its settings: `example.com`, `ops@example.com`, or `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mail: Vec<String>,
     /// `http`, `tcp`, `dns`, `tls`, `mail`. Default: what its kind is offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<String>>,

@@ -93,6 +93,19 @@ impl ControlStore {
         Ok(queued)
     }
 
+    /// Channels that were notified that the alert fires, and have yet to be notified of its end.
+    pub async fn alert_told(&self, alert: AlertId) -> Result<Vec<ChannelId>> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT g.channel, m.told FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id
+             WHERE m.alert_id = $1",
+        )
+        .bind(alert.0)
+        .fetch_all(&self.reader)
+        .await?;
+        let told = rows.into_iter().filter(|(_, told)| Told::parse(told).is_some_and(Told::knows));
+        Ok(told.map(|(channel, _)| ChannelId(channel)).collect())
+    }
+
     /// All groups, oldest first.
     pub async fn group_list(&self, limit: u32) -> Result<Vec<AlertGroup>> {
         let mut tx = self.reader.begin().await?;

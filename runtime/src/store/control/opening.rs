@@ -194,9 +194,17 @@ async fn connect(file: &Path, health: &WriteHealth) -> Result<(SqlitePool, Sqlit
     match try_connect(file).await {
         Err(error) if error.is_unwritable() && health.ballast.state() == BallastState::Held => {
             health.ballast.give_up();
-            try_connect(file).await
+            try_connect(file).await.map_err(without_room)
         }
-        connected => connected,
+        connected => connected.map_err(without_room),
+    }
+}
+
+/// Of a full disk people have to know first: nothing else mends it.
+fn without_room(error: ControlError) -> ControlError {
+    match error.is_full() {
+        true => ControlError::NoRoomToOpen(Box::new(error)),
+        false => error,
     }
 }
 

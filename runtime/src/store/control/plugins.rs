@@ -9,7 +9,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{ControlStore, Result, audit, word};
 use crate::domain::{
-    PluginActivation, PluginChange, PluginKind, PluginRecord, PluginShadow, PluginStep, PluginVersion,
+    ActivationReason, PluginActivation, PluginChange, PluginKind, PluginRecord, PluginShadow, PluginStep,
+    PluginVersion, Withdrawn,
 };
 
 /// Activations read of one name: more than that many steps back nobody goes.
@@ -20,7 +21,8 @@ impl ControlStore {
     pub async fn plugin_list(&self, name: Option<&str>) -> Result<Vec<PluginRecord>> {
         let mut tx = self.reader.begin().await?;
         let versions = sqlx::query(
-            "SELECT name, kind, version, digest, installed_ms, installed_by, removed_ms FROM plugin_versions
+            "SELECT name, kind, version, digest, installed_ms, installed_by, removed_ms, withdrawn_ms, withdrawn_reason
+             FROM plugin_versions
              WHERE $1 IS NULL OR name = $1 ORDER BY name, installed_ms DESC, digest",
         )
         .bind(name)
@@ -71,13 +73,19 @@ impl ControlStore {
         let PluginChange { name, by, ts_ms, from, step } = change;
         let mut detail = json!({ "from": from });
         match step {
-            PluginStep::Activate { version, is_bundled, bundled_before, ends_shadow, .. } => {
+            PluginStep::Activate { why, version, is_bundled, bundled_before, ends_shadow } => {
                 if let Some(before) = bundled_before {
                     put(&mut tx, before).await?;
                     activate_before(&mut tx, before).await?;
                 }
                 put(&mut tx, version).await?;
                 activate(&mut tx, change, Some(&version.digest), *is_bundled).await?;
+                withdraw(&mut tx, name, &version.digest, None).await?;
+                if let (ActivationReason::Withdraw { reason, .. }, Some(from)) = (why, from) {
+                    let withdrawn = Withdrawn { ts_ms: *ts_ms, reason: reason.clone() };
+                    withdraw(&mut tx, name, from, Some(&withdrawn)).await?;
+                    detail["reason"] = reason.as_str().into();
+                }
                 if *ends_shadow {
                     end_shadow(&mut tx, name).await?;
                     detail["shadowEnded"] = true.into();
@@ -184,6 +192,18 @@ async fn activate_before(tx: &mut SqliteConnection, before: &PluginVersion) -> R
     Ok(())
 }
 
+/// None: somebody wants it again.
+async fn withdraw(tx: &mut SqliteConnection, name: &str, digest: &str, withdrawn: Option<&Withdrawn>) -> Result<()> {
+    sqlx::query("UPDATE plugin_versions SET withdrawn_ms = $3, withdrawn_reason = $4 WHERE name = $1 AND digest = $2")
+        .bind(name)
+        .bind(digest)
+        .bind(withdrawn.map(|withdrawn| withdrawn.ts_ms))
+        .bind(withdrawn.map(|withdrawn| withdrawn.reason.as_str()))
+        .execute(&mut *tx)
+        .await?;
+    Ok(())
+}
+
 async fn end_shadow(tx: &mut SqliteConnection, name: &str) -> Result<()> {
     sqlx::query("DELETE FROM plugin_shadows WHERE name = $1").bind(name).execute(&mut *tx).await?;
     Ok(())
@@ -207,6 +227,13 @@ fn read(row: &SqliteRow) -> Result<PluginVersion> {
         installed_ms: row.try_get("installed_ms")?,
         installed_by: row.try_get("installed_by")?,
         is_kept: row.try_get::<Option<i64>, _>("removed_ms")?.is_none(),
+        withdrawn: match row.try_get::<Option<i64>, _>("withdrawn_ms")? {
+            Some(ts_ms) => Some(Withdrawn {
+                ts_ms,
+                reason: row.try_get::<Option<String>, _>("withdrawn_reason")?.unwrap_or_default(),
+            }),
+            None => None,
+        },
         name,
     })
 }

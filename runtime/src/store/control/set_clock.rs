@@ -27,22 +27,21 @@ impl ControlStore {
         Ok(changed)
     }
 
-    /// In one transaction: what is due later than its interval allows is due when that is over. For a start, when it is not known
-    /// whether the clock was set back meanwhile. `longest_retry_ms`: the longest a message may have to wait.
-    pub async fn due_clamp(&self, longest_retry_ms: i64, now_ms: UnixMillis) -> Result<u64> {
+    /// In one transaction: what is due later than its interval allows is due when that is over, and messages that wait for another
+    /// attempt are due within a minute. For a start, when it is not known whether the clock was set back meanwhile.
+    pub async fn due_clamp(&self, now_ms: UnixMillis) -> Result<u64> {
         let mut tx = self.begin_write().await?;
         let mut changed = 0;
         for query in [
             "UPDATE alert_groups SET revision = revision + 1,
-                 told_ms = CASE WHEN told_ms > $2 THEN $2 ELSE told_ms END,
-                 flush_at_ms = CASE WHEN flush_at_ms > $2 + max(wait_ms, interval_ms) + $3
-                     THEN $2 + max(wait_ms, interval_ms) ELSE flush_at_ms END
-             WHERE told_ms > $2 + $3 OR flush_at_ms > $2 + max(wait_ms, interval_ms) + $3",
-            "UPDATE notifications SET next_attempt_ms = $2 + $1 WHERE state = 'waiting' AND next_attempt_ms > $2 + $1 + $3",
-            "UPDATE escalations SET due_ms = $2 + wait_ms WHERE wait_ms >= 0 AND due_ms > $2 + wait_ms + $3",
+                 told_ms = CASE WHEN told_ms > $1 THEN $1 ELSE told_ms END,
+                 flush_at_ms = CASE WHEN flush_at_ms > $1 + max(wait_ms, interval_ms) + $2
+                     THEN $1 + max(wait_ms, interval_ms) ELSE flush_at_ms END
+             WHERE told_ms > $1 + $2 OR flush_at_ms > $1 + max(wait_ms, interval_ms) + $2",
+            "UPDATE notifications SET next_attempt_ms = $1 + $2 WHERE state = 'waiting' AND next_attempt_ms > $1 + $2",
+            "UPDATE escalations SET due_ms = $1 + wait_ms WHERE wait_ms >= 0 AND due_ms > $1 + wait_ms + $2",
         ] {
-            let query = sqlx::query(query).bind(longest_retry_ms).bind(now_ms).bind(SLACK_MS);
-            changed += query.execute(&mut *tx).await?.rows_affected();
+            changed += sqlx::query(query).bind(now_ms).bind(SLACK_MS).execute(&mut *tx).await?.rows_affected();
         }
         tx.commit().await?;
         Ok(changed)

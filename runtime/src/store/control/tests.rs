@@ -663,6 +663,7 @@ fn version(version: &str, digest: &str) -> PluginVersion {
         installed_ms: 1_000,
         installed_by: "cli".to_owned(),
         is_kept: true,
+        withdrawn: None,
     }
 }
 
@@ -708,6 +709,33 @@ async fn the_last_activation_of_a_plugin_counts() {
     store.plugin_change(&change(5_000, PluginStep::Deactivate)).await.unwrap();
     assert_eq!(store.plugin_list(None).await.unwrap()[0].activations[0].digest, None);
     assert_eq!(store.plugin_list(Some("none")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_version_that_was_rolled_back_by_itself_is_known_as_such_until_somebody_wants_it_again() {
+    let store = Folder::new();
+    let store = store.open().await;
+    let withdrawn = async || {
+        let plugin = store.plugin_list(Some("http")).await.unwrap().remove(0);
+        plugin.version("bb").unwrap().withdrawn.clone().map(|withdrawn| (withdrawn.ts_ms, withdrawn.reason))
+    };
+    store.plugin_change(&change(2_000, activation("aa", None, false))).await.unwrap();
+    store.plugin_change(&change(3_000, activation("bb", None, false))).await.unwrap();
+    assert_eq!(withdrawn().await, None);
+    let back = PluginStep::Activate {
+        why: ActivationReason::Withdraw { version: "1.0.0".to_owned(), reason: "all broke".to_owned() },
+        version: version("1.0.0", "aa"),
+        is_bundled: false,
+        bundled_before: None,
+        ends_shadow: false,
+    };
+    store.plugin_change(&PluginChange { from: Some("bb".to_owned()), ..change(4_000, back) }).await.unwrap();
+    assert_eq!(withdrawn().await, Some((4_000, "all broke".to_owned())));
+    let log = store.audit_list(&AuditFilter { kind: Some("plugin".to_owned()), ..AuditFilter::default() }, 1).await;
+    let entry = log.unwrap().remove(0);
+    assert_eq!((entry.action.as_str(), &entry.detail["reason"]), ("plugin.rollback", &json!("all broke")));
+    store.plugin_change(&change(5_000, activation("bb", None, false))).await.unwrap();
+    assert_eq!(withdrawn().await, None);
 }
 
 #[tokio::test]

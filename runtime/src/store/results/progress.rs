@@ -61,6 +61,8 @@ pub(super) struct Report {
     pub(super) held_oldest_ms: Option<UnixMillis>,
     pub(super) spooled_rows: u64,
     pub(super) spooled_bytes: u64,
+    /// Rows from before this start are among those.
+    pub(super) has_inherited: bool,
     pub(super) notices: Vec<String>,
 }
 

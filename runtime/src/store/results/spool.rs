@@ -59,13 +59,16 @@ pub(super) struct Spool {
     next_number: u64,
     rows: u64,
     bytes: u64,
+    /// The oldest frames are from before this start.
+    inherited: usize,
 }
 
 impl Spool {
     /// Lists what is there. What a crash cut off at the end of a file was never durable, and is left out.
     pub(super) fn open(settings: SpoolSettings) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.folder)?;
-        let mut spool = Self { segments: VecDeque::new(), open: None, next_number: 1, rows: 0, bytes: 0, settings };
+        let mut spool =
+            Self { segments: VecDeque::new(), open: None, next_number: 1, rows: 0, bytes: 0, inherited: 0, settings };
         let mut found = Vec::new();
         for entry in fs::read_dir(&spool.settings.folder)? {
             let path = entry?.path();
@@ -88,7 +91,13 @@ impl Spool {
                 }
             }
         }
+        spool.inherited = spool.frame_count();
         Ok(spool)
+    }
+
+    /// Rows from before this start wait: readers of the database lack them, and nothing in memory has them.
+    pub(super) fn has_inherited(&self) -> bool {
+        self.inherited > 0
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -186,6 +195,7 @@ impl Spool {
         for _ in 0..frames {
             let Some(segment) = self.segments.front_mut() else { return };
             if let Some(info) = segment.frames.pop_front() {
+                self.inherited = self.inherited.saturating_sub(1);
                 segment.read_at += info.bytes;
                 self.rows -= u64::from(info.rows);
                 self.bytes -= info.bytes;

@@ -497,6 +497,7 @@ impl Flow {
             report.held_oldest_ms = oldest_ms.into_iter().flatten().min();
             report.spooled_rows = spool.map_or(0, Spool::rows);
             report.spooled_bytes = spool.map_or(0, Spool::bytes);
+            report.has_inherited = spool.is_some_and(Spool::has_inherited);
         });
         self.log_losses();
     }

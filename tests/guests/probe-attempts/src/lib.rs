@@ -1,19 +1,21 @@
-//! Tries what it is told to, and says how each attempt ended: what an attacker with a plugin would do.
+//! Tries what its settings say, and reports how each attempt ended: what an attacker with a plugin would do.
 
 use extrack_plugin::json::Value;
 use extrack_plugin::prelude::*;
 
 #[derive(Settings)]
 struct Settings {
-    /// Objects with `url`, `method`, `headers` (pairs), `body`, `hops`, or with `tcp` (host and port).
+    /// Objects with `url`, `method`, `headers` (pairs), `body`, `hops`, `auth`, `insecure`, `serverName`, or with `tcp` (host and
+    /// port). `<key>` in the URL, a header or the body stands for the secret.
     attempts: Vec<Value>,
+    key: Option<Secret>,
 }
 
-#[probe]
+#[probe(wants(host = "*"))]
 fn check(_check: &Check, settings: &Settings) -> Observation {
     let mut observation = Observation::healthy();
     for (index, attempt) in settings.attempts.iter().enumerate() {
-        let ended = match made(attempt) {
+        let ended = match made(attempt, settings.key.as_ref()) {
             Ok(answered) => answered,
             Err(error) => {
                 let kind = match &error {
@@ -29,8 +31,11 @@ fn check(_check: &Check, settings: &Settings) -> Observation {
     observation
 }
 
-fn made(attempt: &Value) -> Result<String, NetError> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
+    let text = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        key.map_or_else(|| text.to_owned(), |key| text.replace("<key>", key.placeholder()))
+    };
     if let Some(address) = attempt["tcp"].as_str() {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
         let connection = tcp::connect(host, port.parse().unwrap_or(80), Some(Duration::from_secs(2)))?;
@@ -41,8 +46,17 @@ fn made(attempt: &Value) -> Result<String, NetError> {
     for pair in attempt["headers"].as_array().into_iter().flatten() {
         request = request.header(text(&pair[0]), text(&pair[1]));
     }
-    if let Some(body) = attempt["body"].as_str() {
-        request = request.body(body);
+    if attempt["body"].is_string() {
+        request = request.body(text(&attempt["body"]));
+    }
+    if let Some(name) = attempt["auth"].as_str() {
+        request = request.auth(name);
+    }
+    if attempt["insecure"] == true {
+        request = request.insecure();
+    }
+    if let Some(name) = attempt["serverName"].as_str() {
+        request = request.server_name(name);
     }
     let hops = attempt["hops"].as_u64().unwrap_or_default() as u32;
     let response = request.follow_redirects(hops).send()?;

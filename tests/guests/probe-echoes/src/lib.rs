@@ -21,5 +21,7 @@ fn check(check: &Check) -> Observation {
     }
     let said = answers.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
     let start = Observation::unhealthy(said);
-    answers.into_iter().fold(start, |observation, (credential, text)| observation.metric(&format!("said_{credential}"), text))
+    answers
+        .into_iter()
+        .fold(start, |observation, (credential, text)| observation.metric(&format!("said_{credential}"), text))
 }

@@ -16,7 +16,8 @@ struct Settings {
 
 #[probe(wants(host = "*"))]
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
-    let mut request = http::Request::new(&settings.method, &settings.url).body(vec![b'x'; settings.body_bytes as usize]);
+    let mut request =
+        http::Request::new(&settings.method, &settings.url).body(vec![b'x'; settings.body_bytes as usize]);
     if let Some(auth) = &settings.auth {
         request = request.auth(auth);
     }

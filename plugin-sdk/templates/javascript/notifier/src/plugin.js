@@ -1,12 +1,14 @@
 // What the host calls. The message itself is made in `notify.js`, which knows nothing of WebAssembly and is tested as it stands.
 
+import "./console.js";
 import http from "external-tracking:plugin/http";
 import { notify, settingsSchema } from "./notify.js";
+import { version } from "./version.js";
 
 export const description = {
   describe: () => ({
     name: "plugin-name",
-    version: "1.0.0",
+    version,
     summary: "Posts one line of JSON",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],

@@ -3,6 +3,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { componentize } from "@bytecodealliance/componentize-js";
+import "../write-version.js";
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 

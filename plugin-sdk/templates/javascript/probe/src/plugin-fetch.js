@@ -1,11 +1,12 @@
 // The same check with `fetch`, for code and packages that want it.
 
 import { checkSettings, judge, settingsSchema, url } from "./check.js";
+import { version } from "./version.js";
 
 export const description = {
   describe: () => ({
     name: "plugin-name",
-    version: "1.0.0",
+    version,
     summary: "Checks a JSON health endpoint",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],

@@ -1,12 +1,14 @@
 // What the host calls. The check itself is in `check.js`, which knows nothing of WebAssembly and is tested as it stands.
 
+import "./console.js";
 import http from "external-tracking:plugin/http";
 import { check, checkSettings, settingsSchema } from "./check.js";
+import { version } from "./version.js";
 
 export const description = {
   describe: () => ({
     name: "plugin-name",
-    version: "1.0.0",
+    version,
     summary: "Checks a JSON health endpoint",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],

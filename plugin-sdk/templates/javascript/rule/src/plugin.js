@@ -1,12 +1,14 @@
 // What the host calls. The rule itself is in `evaluate.js`, which knows nothing of WebAssembly and is tested as it stands.
 
+import "./console.js";
 import history from "external-tracking:plugin/history";
 import { evaluate, lookBackMs, settingsSchema } from "./evaluate.js";
+import { version } from "./version.js";
 
 export const description = {
   describe: () => ({
     name: "plugin-name",
-    version: "1.0.0",
+    version,
     summary: "Most answers came quickly enough",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],

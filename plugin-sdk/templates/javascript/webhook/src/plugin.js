@@ -1,12 +1,14 @@
 // What the host calls. What becomes of a delivery is in `receive.js`, which knows nothing of WebAssembly and is tested as it stands.
 
+import "./console.js";
 import signatures from "external-tracking:plugin/signatures";
 import { receive, settingsSchema } from "./receive.js";
+import { version } from "./version.js";
 
 export const description = {
   describe: () => ({
     name: "plugin-name",
-    version: "1.0.0",
+    version,
     summary: "Takes in signed JSON",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],

@@ -5,6 +5,7 @@ use extrack_plugin::prelude::*;
 #[derive(Settings)]
 struct Settings {
     /// Where to post. Kept secret: the plugin gets a placeholder, and the host puts the address in.
+    #[setting(url)]
     url: Secret,
 }
 

@@ -41,8 +41,7 @@ impl Lane {
                 continue;
             }
             if rule.life.no_data != NoData::Keep {
-                self.unsettled.push(&rule.key, Pending::Silent { finding, now_ms });
-                self.settle(core, catalog, &rule.key).await;
+                self.take_in(core, catalog, &rule.key, Pending::Silent { finding, now_ms }).await;
             }
         }
     }

@@ -40,6 +40,11 @@ impl Unsettled {
         self.0.get(key)?.front()
     }
 
+    /// Those of a rule, oldest first.
+    pub(super) fn of(&self, key: &str) -> std::collections::vec_deque::Iter<'_, Pending> {
+        self.0.get(key).map_or_else(Default::default, VecDeque::iter)
+    }
+
     /// The oldest of a rule is done with.
     pub(super) fn settle_first(&mut self, key: &str) {
         if let Some(waiting) = self.0.get_mut(key) {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::units::{bar, bytes, micros};
-use super::{Histogram, UsedByAll};
-use crate::cli::print::{line, table};
+use super::{Answers, Histogram, UsedByAll};
+use crate::cli::print::{cell, line, table};
 use crate::domain::{Budget, BudgetKey};
 use crate::plugin_host::PluginEntry;
 
@@ -18,6 +18,7 @@ pub(super) struct Report<'a> {
     pub(super) entry: &'a PluginEntry,
     pub(super) call: &'a Call,
     pub(super) latency: &'a Histogram,
+    pub(super) answers: &'a Answers,
     pub(super) used: &'a UsedByAll,
     pub(super) elapsed: Duration,
     pub(super) concurrency: u16,
@@ -85,6 +86,9 @@ impl Report<'_> {
             "concurrency": self.concurrency,
             "calls": self.latency.total(),
             "callsPerSecond": self.per_second(),
+            "answers": self.answers.iter().map(|answered| {
+                json!({ "answer": answered.name, "calls": answered.calls, "first": answered.message })
+            }).collect::<Vec<_>>(),
             "brokenRuns": self.used.broken_runs,
             "latencyUs": distribution(self.latency),
             "cpuUs": distribution(&self.used.cpu_us),
@@ -102,6 +106,16 @@ impl Report<'_> {
             self.concurrency,
             self.per_second()
         ));
+        line("");
+        let answers: Vec<Vec<String>> = self
+            .answers
+            .iter()
+            .map(|answered| {
+                let message = cell(&Value::from(answered.message.as_str()));
+                vec![answered.name.clone(), answered.calls.to_string(), message]
+            })
+            .collect();
+        table(&["ANSWER", "CALLS", "THE FIRST ONE"], &answers);
         line("");
         let row = |name: &str, histogram: &Histogram| {
             let mut cells = vec![name.to_owned()];

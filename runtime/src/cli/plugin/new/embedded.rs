@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 include!(concat!(env!("OUT_DIR"), "/project_files.rs"));
 
 /// Where a Rust project keeps its copy of the SDK: the same folders as in this repository, `plugin-sdk` and `wit`.
-pub(super) const SDK_FOLDER: &str = ".extrack";
+pub(in crate::cli::plugin) const SDK_FOLDER: &str = ".extrack";
 
 const TEMPLATES: &str = "plugin-sdk/templates/";
 
@@ -22,7 +22,7 @@ pub(super) fn has(language: &str, kind: &str) -> bool {
 }
 
 /// Path in the project, and text.
-pub(super) fn project(language: &str, kind: &str, name: &str) -> Result<BTreeMap<String, String>> {
+pub(in crate::cli::plugin) fn project(language: &str, kind: &str, name: &str) -> Result<BTreeMap<String, String>> {
     if !has(language, kind) {
         let there: Vec<String> =
             templates().into_iter().map(|(language, kind)| format!("{kind} in {language}")).collect();
@@ -37,13 +37,19 @@ pub(super) fn project(language: &str, kind: &str, name: &str) -> Result<BTreeMap
             }
         }
     }
+    files.extend(copied(language));
     if language == "rust" {
-        files.extend(sdk());
         files.insert("Cargo.lock".to_owned(), lock());
-    } else {
-        files.extend(embedded("wit/").map(|(path, text)| (path.to_owned(), text.to_owned())));
     }
     Ok(files)
+}
+
+/// What a project has of this program's version: the SDK, or the contract alone.
+pub(in crate::cli::plugin) fn copied(language: &str) -> BTreeMap<String, String> {
+    match language {
+        "rust" => sdk(),
+        _ => embedded("wit/").map(|(path, text)| (path.to_owned(), text.to_owned())).collect(),
+    }
 }
 
 /// Language and kind of each.

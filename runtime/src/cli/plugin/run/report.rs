@@ -18,6 +18,8 @@ pub(super) struct Report<'a> {
     pub(super) account: Option<&'a PluginRun>,
     /// What it asked the host.
     pub(super) calls: &'a [RecordedCall],
+    /// What a probe was given to check.
+    pub(super) url: Option<&'a str>,
 }
 
 impl Report<'_> {
@@ -81,7 +83,7 @@ impl Report<'_> {
         }
         calls::print(self.calls);
         if let Some(account) = self.account {
-            print_cost(account);
+            print_cost(account, self.url);
         }
     }
 }
@@ -192,12 +194,26 @@ fn metrics(metrics: &[Metric]) -> Map<String, Value> {
         .collect()
 }
 
-fn print_cost(account: &PluginRun) {
+/// What would allow here what was denied.
+fn remedy(denied: &str, url: Option<&str>) -> String {
+    match url {
+        Some(url) if !url.contains("://") => {
+            format!("`--url {url}` has no scheme: write `--url http://{url}`, or `https://`.")
+        }
+        _ if denied.contains("has no credential") => {
+            "To try it here: `--auth bearer:TOKEN`, or `--auth NAME=bearer:TOKEN` for a credential of another name."
+                .to_owned()
+        }
+        _ => "To try it here: `--allow-host HOST`, for hosts that the plugin names in its `wants`.".to_owned(),
+    }
+}
+
+fn print_cost(account: &PluginRun, url: Option<&str>) {
     if let Some(denied) = &account.denied {
         line("");
         field("denials", &account.denials.to_string());
         line(&cell(&Value::from(denied.as_str())));
-        line("To try it here: `--allow-host HOST`, for hosts that the plugin names in its `wants`.");
+        line(&remedy(denied, url));
     }
     line("");
     let rows = [
@@ -248,5 +264,27 @@ fn verdict_json(verdict: &Result<Verdict, PluginError>) -> Value {
         Ok(Verdict::Breached(found)) => finding("breached", found),
         Ok(Verdict::NoOpinion(why)) => json!({ "verdict": "no-opinion", "summary": why }),
         Err(error) => json!({ "verdict": Value::Null, "error": error.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_fits_what_was_denied() {
+        let no_credential = "the service has no credential `default`; write it under `authentication` of the service";
+        for (denied, url, wanted) in [
+            (no_credential, Some("https://a.example"), "--auth bearer:TOKEN"),
+            (
+                "credential `default` goes to the service's own host only",
+                Some("127.0.0.1:18081"),
+                "http://127.0.0.1:18081",
+            ),
+            ("may not connect to `b.example:443`", Some("https://a.example"), "--allow-host HOST"),
+            ("may not connect to `b.example:443`", None, "--allow-host HOST"),
+        ] {
+            assert!(remedy(denied, url).contains(wanted), "{denied}: {}", remedy(denied, url));
+        }
     }
 }

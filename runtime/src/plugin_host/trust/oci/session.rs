@@ -108,7 +108,7 @@ impl<'a> Session<'a> {
         let permission = Permission {
             hosts: HostRule::of_url(url).into_iter().collect(),
             public_hosts: Vec::new(),
-            allow_private: self.registry.access.is_some() && (self.is_registry(url) || self.is_auth_host(url)),
+            allow_private: (self.registry.access.is_some() && (self.is_registry(url) || self.is_auth_host(url))).into(),
             private_remedy: "name it in `trust.registries` of plugins.yaml",
             subject: format!("the pull of `{}`", self.reference),
             setting: format!("`trust.registries` of plugins.yaml, as `{}`", self.reference.registry),

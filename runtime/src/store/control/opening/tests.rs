@@ -175,3 +175,15 @@ async fn an_older_copy_is_not_the_store_that_was_here() {
     fs::remove_file(folder.path().join("control.id")).unwrap();
     assert_eq!(services(&open(folder.path()).await.unwrap()).await, 20);
 }
+
+#[tokio::test]
+async fn a_migration_that_finds_no_room_says_that_the_disk_is_full() {
+    let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+    sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&pool).await.unwrap();
+    let full = sqlx::raw_sql("CREATE TABLE t (x)").execute(&pool).await.unwrap_err();
+    let error = without_room(ControlError::Migrate(sqlx::migrate::MigrateError::ExecuteMigration(full, 15)));
+    assert!(error.is_full() && error.is_unwritable());
+    assert!(error.causes().contains("is full, so it can't be opened") && error.causes().contains("free some space"));
+    let other = without_room(ControlError::Interrupted);
+    assert!(matches!(other, ControlError::Interrupted));
+}

@@ -269,3 +269,105 @@ fn every_function_that_duckdb_has_and_is_not_listed_is_refused() {
     wanted.retain(|name| admitted.iter().any(|admitted| admitted == name));
     assert_eq!(wanted.len(), admitted.len(), "{admitted:?}");
 }
+
+/// Each took the program gigabytes or minutes, with a word of the reason.
+fn growing() -> Vec<(String, &'static str)> {
+    let doubled = |body: &dyn Fn(usize) -> String| {
+        let steps: Vec<String> = (1..30).map(|step| format!("c{step} AS ({})", body(step))).collect();
+        format!("WITH c0 AS (SELECT 'x' AS a), {} SELECT count(*) FROM c29", steps.join(", "))
+    };
+    let long = "a".repeat(20_000);
+    let many = vec!["s"; 16].join("||");
+    let collected = "WITH a AS (SELECT string_agg('0123456789','') s FROM range(10000000))";
+    vec![
+        (format!("{collected} SELECT length({many}) FROM a"), "copies"),
+        (format!("{collected} SELECT length(s||i) FROM a, range(2048) t(i)"), "row of a join"),
+        (format!("{collected} SELECT len(string_split(s, '')) FROM a"), "copies"),
+        (format!("{collected} SELECT length(hex(hex(hex(hex(hex(hex(s))))))) FROM a"), "copies"),
+        (format!("{collected} SELECT length(replace(s, '0', s)) FROM a"), "multiply"),
+        (format!("{collected} SELECT length(translate(replace(s, '0', '00000000'), '0', 'ä')) FROM a"), "copies"),
+        (
+            format!(
+                "SELECT length(replace(replace(replace('{long}','a','{long}'),'a','aaaaaaaaaaaaaaaaaaaa'),'a','aaaaaaaaaa'))"
+            ),
+            "too large",
+        ),
+        (format!("SELECT regexp_replace(error, '', '{long}', 'g') FROM observations"), "too large"),
+        (doubled(&|step| format!("SELECT a || a AS a FROM c{}", step - 1)), "too large"),
+        (doubled(&|step| format!("SELECT a.a FROM c{} a, c{} b", step - 1, step - 1)), "tables"),
+        (doubled(&|step| format!("SELECT a FROM c{} UNION ALL SELECT a FROM c{}", step - 1, step - 1)), "tables"),
+        (
+            doubled(&|step| format!("SELECT a.a FROM c{} a, c{} b", step - 1, step - 1))
+                .replace(" AS (SELECT a.", " AS NOT MATERIALIZED (SELECT a."),
+            "tables",
+        ),
+        (
+            "WITH RECURSIVE r(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM r) SELECT max(length(s)) FROM r"
+                .to_owned(),
+            "add",
+        ),
+        (
+            "WITH RECURSIVE r(s) AS (SELECT 'x' UNION ALL SELECT replace(s, 'x', 'xx') FROM r) SELECT s FROM r"
+                .to_owned(),
+            "add",
+        ),
+        ("SELECT list_reduce([1,2,3,4,5,6,7,8,9]::VARCHAR[], (a, b) -> a || a)".to_owned(), "add to it"),
+        (format!("SELECT {}x{}", "list_transform([1,2,3,4,5,6,7,8,9,10], x -> ".repeat(8), ")".repeat(8)), "too large"),
+        ("SELECT string_agg(error, ',') OVER (ORDER BY ts) FROM observations".to_owned(), "window"),
+        ("SELECT reservoir_quantile(latency_us, 0.5, 2000000000) FROM observations".to_owned(), "samples"),
+        ("SELECT equi_width_bins(0, 1000000000, 1000000000, false)".to_owned(), "bins"),
+        (
+            "SELECT count(*) FROM observations GROUP BY CUBE (ts, service, probe, status, error, bytes, plugin)"
+                .to_owned(),
+            "sets",
+        ),
+        (format!("SELECT {}", vec!["upper(payload)"; 4_000].join(", ")) + " FROM events", "too large"),
+        (format!("SELECT count(*) FROM {}", vec!["observations"; 300].join(", ")), "nested"),
+    ]
+}
+
+#[test]
+fn refuses_what_grows_beyond_the_limits() {
+    let gate = Gate::open().unwrap();
+    let mut faults = Vec::new();
+    for (sql, wanted) in growing() {
+        let shown: String = sql.chars().take(200).collect();
+        match reason(&gate, &sql) {
+            None => faults.push(format!("ADMITTED: {shown}")),
+            Some(found) if !found.contains(wanted) => faults.push(format!("{shown}: {found}")),
+            Some(_) => {}
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// What people compute with texts and lists.
+pub(in crate::store::results) const GROWING: &[&str] = &[
+    "SELECT service, string_agg(DISTINCT status, ', ' ORDER BY status) FROM observations GROUP BY service",
+    "SELECT 'services: ' || string_agg(name, ', ') || '.' FROM services",
+    "SELECT service, upper(left(string_agg(error, '; '), 1000)) FROM observations GROUP BY service",
+    "SELECT list_transform(list(name), x -> x || '!') FROM services",
+    "SELECT list_sort(list_distinct(list(status)))[1], len(array_agg(status)) FROM observations",
+    "WITH lines AS (SELECT service || ': ' || string_agg(DISTINCT status, ',') AS line FROM observations GROUP BY service) \
+     SELECT string_agg(line, chr(10)) FROM lines",
+    "WITH l AS (SELECT service, list(status) AS all_of FROM observations GROUP BY service) \
+     SELECT l.service, upper(s.name), len(l.all_of), upper(u) FROM l JOIN services s ON s.slug = l.service, unnest(l.all_of) t(u)",
+    "SELECT string_split(error, ' ')[1], regexp_replace(error, '[0-9]+', 'N', 'g'), replace(service, '-', '_') FROM observations",
+    "SELECT concat_ws('|', ts, service, probe, status, latency_ms, http_status, error, plugin) FROM observations",
+    "SELECT ts || ',' || service || ',' || probe || ',' || status || ',' || latency_us || ',' || error FROM observations",
+    "WITH RECURSIVE r(n, path) AS (SELECT 1, 'a' UNION ALL SELECT n + 1, path || '/' || n FROM r WHERE n < 5) SELECT path FROM r",
+    "SELECT list_reduce(list_transform([1, 2, 3], x -> x * 2), (a, b) -> a + b)",
+    "SELECT json_object('service', service, 'p95', quantile_cont(latency_us, 0.95)) FROM observations GROUP BY service",
+    "SELECT histogram(http_status), approx_top_k(error, 5), max(latency_us, 3), arg_max(error, ts, 3) FROM observations",
+    "SELECT count(*) FROM observations GROUP BY CUBE (service, status)",
+    "SELECT strftime(ts, '%Y-%m-%d %H:%M'), md5(error), to_json(metrics), json_pretty(metrics) FROM observations",
+    "SELECT round(COLUMNS('.*_us') / 1000.0, 1) FROM observations",
+];
+
+#[test]
+fn admits_what_people_compute_with_texts_and_lists() {
+    let gate = Gate::open().unwrap();
+    let faults: Vec<_> =
+        GROWING.iter().filter_map(|sql| reason(&gate, sql).map(|reason| format!("{sql}: {reason}"))).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}

@@ -1,0 +1,113 @@
+//! Work in a process of its own: this program once more, under limits that the kernel holds it to. For what no budget inside a
+//! process bounds; whatever such work does, it ends, and takes nobody with it.
+
+mod limits;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+pub use limits::Limits;
+
+/// A child ends with this code when it has said why on its standard error.
+pub const REFUSED: u8 = 2;
+
+/// What is kept of a child's last words.
+const WORDS_BYTES: u64 = 16 << 10;
+
+/// What a child finds of this process's environment: where its shared libraries are, and where it may write.
+const VARIABLES: [&str; 3] = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"];
+
+/// How the program is started as a child.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+/// Why a child did not do its work.
+#[derive(Debug)]
+pub enum Stopped {
+    /// In its own words.
+    Refused(String),
+    Cpu,
+    WallClock,
+    Memory,
+    FileSize,
+    /// What is known of it.
+    Crashed(String),
+    NotStarted(std::io::Error),
+}
+
+impl Program {
+    pub fn new(path: PathBuf, arguments: impl IntoIterator<Item = OsString>) -> Self {
+        Self { path, arguments: arguments.into_iter().collect() }
+    }
+
+    /// The very file that is running, even after an upgrade has put another one in its place.
+    pub fn this(subcommand: &str) -> std::io::Result<Self> {
+        let path = match cfg!(target_os = "linux") {
+            true => PathBuf::from("/proc/self/exe"),
+            false => std::env::current_exe()?,
+        };
+        Ok(Self::new(path, [subcommand.into()]))
+    }
+
+    /// To its end, with this as its standard input. Dropped before, it kills the child.
+    pub async fn run(&self, limits: &Limits, input: File, variables: &[(&str, String)]) -> Result<(), Stopped> {
+        let kept = VARIABLES.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+        let mut child = Command::new(&self.path)
+            .args(&self.arguments)
+            .env_clear()
+            .envs(kept)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(input)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(Stopped::NotStarted)?;
+        let mut words = Vec::new();
+        let mut stderr = child.stderr.take();
+        let reading = async {
+            if let Some(stderr) = &mut stderr {
+                // What it said until it went is what counts.
+                let _ = stderr.take(WORDS_BYTES).read_to_end(&mut words).await;
+            }
+            // One that has more to say finds nobody listening.
+            drop(stderr.take());
+        };
+        let ended = tokio::time::timeout(limits.wall_clock, async { tokio::join!(child.wait(), reading).0 }).await;
+        match ended {
+            Err(_) => Err(Stopped::WallClock),
+            Ok(Err(error)) => Err(Stopped::NotStarted(error)),
+            Ok(Ok(status)) => judge(status, String::from_utf8_lossy(&words).trim()),
+        }
+    }
+}
+
+fn judge(status: ExitStatus, words: &str) -> Result<(), Stopped> {
+    if status.success() {
+        return Ok(());
+    }
+    let is_out_of_memory = ["memory allocation of", "Cannot allocate memory", "failed to spawn thread", "os error 11"]
+        .iter()
+        .any(|sign| words.contains(sign));
+    match (status.code(), status.signal()) {
+        (_, Some(signal)) if signal == rustix::process::Signal::XCPU.as_raw() => Err(Stopped::Cpu),
+        (_, Some(signal)) if signal == rustix::process::Signal::XFSZ.as_raw() => Err(Stopped::FileSize),
+        _ if is_out_of_memory => Err(Stopped::Memory),
+        (Some(code), _) if code == i32::from(REFUSED) => Err(Stopped::Refused(words.to_owned())),
+        _ if words.contains("overflowed its stack") => Err(Stopped::Crashed("its stack was not enough".to_owned())),
+        _ => {
+            let first = words.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let first: String = first.chars().take(300).collect();
+            Err(Stopped::Crashed(if first.is_empty() { status.to_string() } else { format!("{status}: {first}") }))
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Whether loopback and private addresses may be reached.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How far the operator opened loopback and private addresses to a service or a channel.
+#[derive(Debug, Clone, Default)]
+pub enum PrivateReach {
+    #[default]
+    Closed,
+    /// At the operator's explicit word.
+    Open,
+    /// What the operator wrote into a configuration file: an address as it is, and a name if the first answer of its name
+    /// servers was private. A public name that leads inside later does not.
+    AsFirstSeen(Arc<FirstSeen>),
+}
+
+impl PrivateReach {
+    /// Of something that was just loaded from a file.
+    pub fn as_loaded() -> Self {
+        Self::AsFirstSeen(Arc::default())
+    }
+}
+
+/// What the names of one service or channel led to when they were first resolved since it was loaded.
+#[derive(Debug, Default)]
+pub struct FirstSeen {
+    is_private: Mutex<BTreeMap<String, bool>>,
+}
+
+impl FirstSeen {
+    /// The first answer for a name that the operator wrote out, which bounds how many there are.
+    pub fn note(&self, name: &str, is_private: bool) {
+        let mut names = self.is_private.lock().unwrap_or_else(PoisonError::into_inner);
+        if !names.contains_key(name) {
+            names.insert(name.to_owned(), is_private);
+        }
+    }
+
+    pub fn is_private(&self, name: &str) -> bool {
+        self.is_private.lock().unwrap_or_else(PoisonError::into_inner).get(name) == Some(&true)
+    }
+}
+
+impl From<bool> for PrivateReach {
+    fn from(is_open: bool) -> Self {
+        if is_open { Self::Open } else { Self::Closed }
+    }
+}
+
+impl PartialEq for PrivateReach {
+    /// What was seen since does not count.
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}

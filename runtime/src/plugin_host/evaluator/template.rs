@@ -1,0 +1,80 @@
+//! Message templates: found faulty when they are read, rendered when a message leaves.
+
+use serde::{Deserialize, Serialize};
+
+use super::{EVALUATION_STEPS, EvaluationError, Evaluator, Job, Work};
+use crate::domain::{Message, MessageTemplate, MessageTexts, MessageView, TemplateFault};
+
+/// A template is a page, not a program.
+const MAX_SOURCE_BYTES: usize = 16 * 1_024;
+
+#[derive(Serialize)]
+struct Request<'a> {
+    field: &'static str,
+    source: &'a str,
+    view: &'a MessageView,
+}
+
+/// What the evaluator says of a template that is wrong.
+#[derive(Deserialize)]
+struct Fault {
+    position: Option<(usize, usize)>,
+    message: String,
+}
+
+impl Evaluator {
+    /// Renders for messages as they occur, so that a name that does not exist is found now. The first fault of each text.
+    pub async fn template_faults(&self, template: &MessageTemplate) -> Vec<TemplateFault> {
+        let mut faults: Vec<TemplateFault> = Vec::new();
+        for (firing, resolved) in [(1, 0), (0, 1), (2, 1), (0, 2)] {
+            let view = MessageView::of(&Message::sample(firing, resolved));
+            for (field, source) in template.fields() {
+                if faults.iter().any(|fault| fault.field == field) {
+                    continue;
+                }
+                faults.extend(self.text(field, source, &view).await.err());
+            }
+        }
+        faults
+    }
+
+    /// The texts of a message.
+    pub async fn template_render(
+        &self,
+        template: &MessageTemplate,
+        message: &Message,
+    ) -> Result<MessageTexts, TemplateFault> {
+        let view = MessageView::of(message);
+        let mut texts = MessageTexts::default();
+        for (field, source) in template.fields() {
+            let text = self.text(field, source, &view).await?;
+            match field {
+                "title" => texts.title = Some(one_line(&text)),
+                "text" => texts.text = Some(text),
+                _ => texts.html = Some(text),
+            }
+        }
+        Ok(texts)
+    }
+
+    async fn text(&self, field: &'static str, source: &str, view: &MessageView) -> Result<String, TemplateFault> {
+        let fault = |message: String| TemplateFault { field, position: None, message };
+        if source.len() > MAX_SOURCE_BYTES {
+            return Err(fault(format!("has {} bytes, and may have {MAX_SOURCE_BYTES}", source.len())));
+        }
+        let request = serde_json::to_vec(&Request { field, source, view }).unwrap_or_default();
+        let job = Job { request: [&request, &[]], work: Work::Render, steps: EVALUATION_STEPS, history: None };
+        self.evaluated(job).await.result.map_err(|error| match error {
+            EvaluationError::Invalid(text) => match serde_json::from_str(&text) {
+                Ok(Fault { position, message }) => TemplateFault { field, position, message },
+                Err(_) => fault(text),
+            },
+            EvaluationError::Failed(text) | EvaluationError::Limit(text) => fault(text),
+        })
+    }
+}
+
+/// Whatever is in the names: no header can be smuggled in.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect()
+}
