@@ -327,3 +327,34 @@ async fn what_is_missing_is_named_with_what_would_mend_it() {
         has(&said, 1, &[wanted, "apt-get install"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_is_written_in_the_package_alone_in_each_language() {
+    let folder = workshop("versions");
+    for (language, package, tool, arguments, written) in [
+        ("javascript", "package.json", "node", &["write-version.js"][..], "src/version.js"),
+        ("python", "pyproject.toml", "python3", &["-c", "import build; build.version()"], "version.py"),
+    ] {
+        has(&plugin(&folder, &["new", language, "--lang", language]).await, 0, &[]);
+        let project = folder.join(language);
+        let manifest = std::fs::read_to_string(project.join(package)).unwrap();
+        std::fs::write(project.join(package), manifest.replace("1.0.0", "1.2.3")).unwrap();
+        has(&run(Command::new(tool).args(arguments).current_dir(&project)).await, 0, &[]);
+        let version = std::fs::read_to_string(project.join(written)).unwrap();
+        assert!(version.contains("1.2.3"), "{written}: {version}");
+        let source = ["src/plugin.js", "plugin.py"].map(|path| std::fs::read_to_string(project.join(path)));
+        assert!(source.iter().flatten().all(|source| !source.contains("\"1.0.0\"")), "{language}: it stands twice");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_of_syntax_in_python_is_named_before_anything_is_built() {
+    let folder = workshop("syntax");
+    has(&plugin(&folder, &["new", "quota", "--lang", "python"]).await, 0, &[]);
+    let project = folder.join("quota");
+    std::fs::write(project.join("helper.py"), "def f(:\n    pass\n").unwrap();
+    let check = ["-c", "import build; build.check_syntax()"];
+    let checked = run(Command::new("python3").args(check).current_dir(&project)).await;
+    has(&checked, 1, &["helper.py:1:"]);
+    assert!(!checked.err.contains("Traceback"), "{checked:?}");
+}

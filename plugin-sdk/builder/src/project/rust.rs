@@ -76,12 +76,7 @@ fn metadata(folder: &Path, cargo: &Path, shared_target: Option<&Path>) -> Result
     }
     let metadata: Value =
         serde_json::from_slice(&output.stdout).context("cargo's description of the project is not JSON")?;
-    let folder_of = |name: &str| {
-        metadata[name].as_str().map(PathBuf::from).with_context(|| format!("cargo does not name its `{name}`"))
-    };
-    let (target_dir, root) = (folder_of("target_directory")?, folder_of("workspace_root")?);
-    let is_default = target_dir == root.join("target");
-    let target_dir = shared_target.filter(|_| is_default).map_or(target_dir, Path::to_owned);
+    let target_dir = target_dir(&metadata, shared_target)?;
     let manifest = folder.join("Cargo.toml");
     let packages = metadata["packages"].as_array();
     let own = packages
@@ -118,6 +113,16 @@ fn prints(folder: &Path) -> Vec<String> {
     found
 }
 
+/// The shared folder, unless somebody chose another than cargo's default.
+fn target_dir(metadata: &Value, shared: Option<&Path>) -> Result<PathBuf> {
+    let folder = |name: &str| {
+        metadata[name].as_str().map(PathBuf::from).with_context(|| format!("cargo does not name its `{name}`"))
+    };
+    let (own, root) = (folder("target_directory")?, folder("workspace_root")?);
+    let is_default = own == root.join("target");
+    Ok(shared.filter(|_| is_default).map_or(own, Path::to_owned))
+}
+
 fn no_cargo() -> anyhow::Error {
     anyhow!("`cargo` is not installed; a Rust plugin needs Rust 1.95 or newer: https://rustup.rs")
 }
@@ -125,6 +130,17 @@ fn no_cargo() -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn projects_share_what_they_compile_unless_a_folder_was_chosen() {
+        let of = |target: &str, shared: Option<&str>| {
+            let metadata = serde_json::json!({"workspace_root": "/p/quota", "target_directory": target});
+            target_dir(&metadata, shared.map(Path::new)).unwrap()
+        };
+        assert_eq!(of("/p/quota/target", Some("/cache/plugin-target")), Path::new("/cache/plugin-target"));
+        assert_eq!(of("/elsewhere", Some("/cache/plugin-target")), Path::new("/elsewhere"));
+        assert_eq!(of("/p/quota/target", None), Path::new("/p/quota/target"));
+    }
 
     #[test]
     fn lines_that_print_are_named_outside_tests_and_comments() {

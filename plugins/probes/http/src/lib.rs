@@ -3,11 +3,9 @@
 mod answer;
 mod assertion;
 mod expected;
+mod headers;
 mod names;
 mod values;
-
-use std::collections::BTreeMap;
-mod headers;
 
 use extrack_plugin::prelude::*;
 
