@@ -1,5 +1,6 @@
-//! Compiles the bundled plugins and writes the list that `plugin_host::bundled` includes; compiles the evaluator; lists what a new plugin project is
-//! made of; tells the linker where the DuckDB library lies.
+//! Compiles the bundled plugins and writes the list that `plugin_host::bundled` includes; compiles
+//! the evaluator; lists what a new plugin project is made of; tells the linker where the DuckDB
+//! library lies.
 
 #[path = "build/project_files.rs"]
 mod project_files;
@@ -16,9 +17,14 @@ fn main() -> Result<()> {
     duckdb_library();
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let workspace = Path::new("..").canonicalize()?;
-    let built = build(&Request::new(workspace.join("plugins"), guests_folder(&out)?))
-        .context("compiling the bundled plugins")?;
-    let mut list = String::from("/// Name and component.\npub(super) const BUNDLED_PLUGINS: &[(&str, &[u8])] = &[\n");
+    let built = build(&Request::new(
+        workspace.join("plugins"),
+        guests_folder(&out)?,
+    ))
+    .context("compiling the bundled plugins")?;
+    let mut list = String::from(
+        "/// Name and component.\npub(super) const BUNDLED_PLUGINS: &[(&str, &[u8])] = &[\n",
+    );
     for plugin in &built {
         // Copied, so that the list stays whole while another profile rebuilds the plugins.
         let copy = out.join(format!("{}.wasm", plugin.name));
@@ -30,25 +36,41 @@ fn main() -> Result<()> {
     }
     list.push_str("];\n");
     fs::write(out.join("bundled.rs"), list)?;
-    let evaluator = build_module(&Request::new(workspace.join("runtime/evaluator"), guests_folder(&out)?))
-        .context("compiling the evaluator of expressions and templates")?;
+    let evaluator = build_module(&Request::new(
+        workspace.join("runtime/evaluator"),
+        guests_folder(&out)?,
+    ))
+    .context("compiling the evaluator of expressions and templates")?;
     fs::copy(&evaluator.path, out.join("evaluator.wasm"))?;
     for source in &evaluator.sources {
         println!("cargo::rerun-if-changed={}", source.display());
     }
     project_files::write(&workspace, &out.join("project_files.rs"))?;
-    for folder in ["plugins", "plugin-sdk", "wit", "runtime/evaluator", "Cargo.toml"] {
-        println!("cargo::rerun-if-changed={}", workspace.join(folder).display());
+    for folder in [
+        "plugins",
+        "plugin-sdk",
+        "wit",
+        "runtime/evaluator",
+        "Cargo.toml",
+    ] {
+        println!(
+            "cargo::rerun-if-changed={}",
+            workspace.join(folder).display()
+        );
     }
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=migrations");
     Ok(())
 }
 
-/// `TARGET/guests`: a folder of their own, because the cargo that runs this script holds the lock of the other.
+/// `TARGET/guests`: a folder of their own, because the cargo that runs this script holds the lock
+/// of the other.
 fn guests_folder(out: &Path) -> Result<PathBuf> {
     // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out.
-    let target = out.ancestors().nth(4).context("OUT_DIR is not where cargo puts it")?;
+    let target = out
+        .ancestors()
+        .nth(4)
+        .context("OUT_DIR is not where cargo puts it")?;
     Ok(target.join("guests"))
 }
 

@@ -1,4 +1,5 @@
-//! Compiles the guests of `tests/guests` and the bundled plugins into one folder, for the tests to install.
+//! Compiles the guests of `tests/guests` and the bundled plugins into one folder, for the tests to
+//! install.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -9,8 +10,13 @@ use extrack_plugin_builder::{Request, build};
 fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out; a folder of their own, because this cargo holds the other.
-    let target = out.ancestors().nth(4).context("OUT_DIR is not where cargo puts it")?.join("guests");
+    // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out; a folder of their own, because this cargo
+    // holds the other.
+    let target = out
+        .ancestors()
+        .nth(4)
+        .context("OUT_DIR is not where cargo puts it")?
+        .join("guests");
     let components = out.join("components");
     fs::create_dir_all(&components)?;
     let workspaces = [
@@ -19,10 +25,16 @@ fn main() -> Result<()> {
         ("fixtures/plugins", "the tests' plugins"),
     ];
     for (workspace, what) in workspaces {
-        let workspace = Path::new(workspace).canonicalize().with_context(|| format!("finding {what}"))?;
-        let built = build(&Request::new(&workspace, &target)).with_context(|| format!("compiling {what}"))?;
+        let workspace = Path::new(workspace)
+            .canonicalize()
+            .with_context(|| format!("finding {what}"))?;
+        let built = build(&Request::new(&workspace, &target))
+            .with_context(|| format!("compiling {what}"))?;
         for plugin in &built {
-            fs::copy(&plugin.component_path, components.join(format!("{}.wasm", plugin.name)))?;
+            fs::copy(
+                &plugin.component_path,
+                components.join(format!("{}.wasm", plugin.name)),
+            )?;
             for source in &plugin.sources {
                 println!("cargo::rerun-if-changed={}", source.display());
             }
@@ -37,6 +49,9 @@ fn main() -> Result<()> {
     if let Ok(folder) = env::var("DUCKDB_LIB_DIR") {
         println!("cargo::rustc-link-arg-benches=-Wl,-rpath,{folder}");
     }
-    println!("cargo::rustc-env=EXTRACK_TEST_COMPONENTS={}", components.display());
+    println!(
+        "cargo::rustc-env=EXTRACK_TEST_COMPONENTS={}",
+        components.display()
+    );
     Ok(())
 }

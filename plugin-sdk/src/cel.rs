@@ -43,13 +43,15 @@ pub fn check(expression: &str, variables: &[&str]) -> Result<(), CelError> {
     crate::fake::with(|host| host.cel_check(expression, &variables))
 }
 
-/// Evaluates an expression; `variables` is a JSON object. In a rule, `availability('5m')`, `error_rate('5m')`,
-/// `latency('5m', 0.95)`, `runs('5m')` and `failures('5m')` read the service's history: percent, percent, milliseconds, numbers
-/// of runs.
+/// Evaluates an expression; `variables` is a JSON object. In a rule, `availability('5m')`,
+/// `error_rate('5m')`, `latency('5m', 0.95)`, `runs('5m')` and `failures('5m')` read the service's
+/// history: percent, percent, milliseconds, numbers of runs.
 pub fn evaluate(expression: &str, variables: &Value) -> Result<Value, CelError> {
     #[cfg(target_arch = "wasm32")]
     return match wit::evaluate(expression, &variables.to_string()) {
-        Ok(text) => serde_json::from_str(&text).map_err(|error| CelError::Failed(error.to_string())),
+        Ok(text) => {
+            serde_json::from_str(&text).map_err(|error| CelError::Failed(error.to_string()))
+        }
         Err(error) => Err(error.into()),
     };
     #[cfg(not(target_arch = "wasm32"))]
@@ -60,6 +62,8 @@ pub fn evaluate(expression: &str, variables: &Value) -> Result<Value, CelError> 
 pub fn is_true(expression: &str, variables: &Value) -> Result<bool, CelError> {
     match evaluate(expression, variables)? {
         Value::Bool(flag) => Ok(flag),
-        other => Err(CelError::Failed(format!("`{expression}` is {other}, wanted true or false"))),
+        other => Err(CelError::Failed(format!(
+            "`{expression}` is {other}, wanted true or false"
+        ))),
     }
 }

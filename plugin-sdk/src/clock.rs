@@ -1,4 +1,5 @@
-//! The time, for probes and notifiers. A rule gets its time in [`Evaluation`](crate::rule::Evaluation).
+//! The time, for probes and notifiers. A rule gets its time in
+//! [`Evaluation`](crate::rule::Evaluation).
 
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {

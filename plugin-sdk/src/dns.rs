@@ -7,9 +7,15 @@ use crate::time::millis;
 use crate::wit::dns as wit;
 pub use crate::wit::dns::{Answer, Response};
 
-/// Makes a query for a record type: `A`, `AAAA`, `CNAME`, `MX`, `NS`, `SOA`, `SRV`, `TXT`, `CAA` or `PTR`.
+/// Makes a query for a record type: `A`, `AAAA`, `CNAME`, `MX`, `NS`, `SOA`, `SRV`, `TXT`, `CAA` or
+/// `PTR`.
 pub fn query(name: impl Into<String>, record_type: impl Into<String>) -> Query {
-    Query(wit::Query { name: name.into(), record_type: record_type.into(), server: None, timeout_ms: None })
+    Query(wit::Query {
+        name: name.into(),
+        record_type: record_type.into(),
+        server: None,
+        timeout_ms: None,
+    })
 }
 
 /// One query, built step by step and then sent.

@@ -1,5 +1,5 @@
-//! From an author's function to the exports of a world. The attribute macros implement one of these traits; nothing here is
-//! written by hand in a plugin.
+//! From an author's function to the exports of a world. The attribute macros implement one of these
+//! traits; nothing here is written by hand in a plugin.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::wit::description;
 use crate::wit::types::PluginInfo;
 pub use crate::wit::types::Want;
 
-/// Longest id of an event that the host takes; a longer one is the sender's fault and not the plugin's.
+/// Longest id of an event that the host takes; a longer one is the sender's fault and not the
+/// plugin's.
 const MAX_ID_BYTES: usize = 256;
 
 /// What a plugin says of itself.
@@ -41,7 +42,10 @@ pub trait Rule: Plugin {
 }
 
 pub trait Notifier: Plugin {
-    fn notify(notification: &Notification, settings: &Self::Settings) -> Result<Receipt, NotifyError>;
+    fn notify(
+        notification: &Notification,
+        settings: &Self::Settings,
+    ) -> Result<Receipt, NotifyError>;
 }
 
 pub trait Webhook: Plugin {
@@ -62,7 +66,11 @@ pub fn describe<P: Plugin>() -> PluginInfo {
 pub fn check_settings<P: Plugin>(settings: &str) -> Result<(), Vec<Fault>> {
     install_panic_hook();
     let faults = P::check_settings(&parse::<P::Settings>(settings)?);
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
 }
 
 /// Sends the text of a panic to the log: else the host sees no more than a trap.
@@ -73,13 +81,18 @@ fn install_panic_hook() {
 
 /// All faults in one text, for calls that can't answer a list.
 fn together(faults: &[Fault]) -> String {
-    let texts: Vec<String> = faults.iter().map(|fault| format!("`{}`: {}", fault.path, fault.message)).collect();
+    let texts: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("`{}`: {}", fault.path, fault.message))
+        .collect();
     texts.join("; ")
 }
 
 macro_rules! describes {
     ($kind:ident) => {
-        impl<P: $kind> description::exports::external_tracking::plugin::description::Guest for Adapter<P> {
+        impl<P: $kind> description::exports::external_tracking::plugin::description::Guest
+            for Adapter<P>
+        {
             fn describe() -> PluginInfo {
                 install_panic_hook();
                 describe::<P>()
@@ -103,7 +116,8 @@ pub mod probes {
     impl<P: Probe> wit::Guest for Adapter<P> {
         fn check(context: wit::Context) -> Result<wit::Observation, wit::ProbeError> {
             install_panic_hook();
-            let settings = parse(&context.settings).map_err(|faults| wit::ProbeError::Settings(together(&faults)))?;
+            let settings = parse(&context.settings)
+                .map_err(|faults| wit::ProbeError::Settings(together(&faults)))?;
             match P::check(&context.into(), &settings) {
                 Ok(observation) | Err(Stop::Found(observation)) => Ok(observation.into()),
                 Err(Stop::Settings(text)) => Err(wit::ProbeError::Settings(text)),
@@ -129,8 +143,12 @@ pub mod rules {
 
         fn evaluate(context: wit::Context) -> Result<wit::Verdict, wit::RuleError> {
             install_panic_hook();
-            let settings = parse(&context.settings).map_err(|faults| wit::RuleError::Settings(together(&faults)))?;
-            let evaluation = Evaluation { service: context.service, now_ms: context.now_ms };
+            let settings = parse(&context.settings)
+                .map_err(|faults| wit::RuleError::Settings(together(&faults)))?;
+            let evaluation = Evaluation {
+                service: context.service,
+                now_ms: context.now_ms,
+            };
             match P::evaluate(&evaluation, &settings) {
                 Ok(verdict) => Ok(verdict.into()),
                 Err(RuleError::Settings(text)) => Err(wit::RuleError::Settings(text)),
@@ -149,9 +167,13 @@ pub mod notifiers {
     describes!(Notifier);
 
     impl<P: Notifier> wit::Guest for Adapter<P> {
-        fn notify(context: wit::Context, notification: wit::Notification) -> Result<wit::Receipt, wit::NotifyError> {
+        fn notify(
+            context: wit::Context,
+            notification: wit::Notification,
+        ) -> Result<wit::Receipt, wit::NotifyError> {
             install_panic_hook();
-            let settings = parse(&context.settings).map_err(|faults| wit::NotifyError::Permanent(together(&faults)))?;
+            let settings = parse(&context.settings)
+                .map_err(|faults| wit::NotifyError::Permanent(together(&faults)))?;
             Ok(P::notify(&notification, &settings)?.into())
         }
     }
@@ -166,12 +188,20 @@ pub mod webhooks {
     describes!(Webhook);
 
     impl<P: Webhook> wit::Guest for Adapter<P> {
-        fn receive(context: wit::Context, request: wit::Request) -> Result<wit::Reception, wit::Reject> {
+        fn receive(
+            context: wit::Context,
+            request: wit::Request,
+        ) -> Result<wit::Reception, wit::Reject> {
             install_panic_hook();
-            let settings = parse(&context.settings).map_err(|faults| wit::Reject::Settings(together(&faults)))?;
+            let settings = parse(&context.settings)
+                .map_err(|faults| wit::Reject::Settings(together(&faults)))?;
             let reception = P::receive(&Delivery::new(context, request), &settings)?;
             let is_long = |id: &String| id.len() > MAX_ID_BYTES;
-            if reception.events.iter().any(|event| event.id.as_ref().is_some_and(is_long)) {
+            if reception
+                .events
+                .iter()
+                .any(|event| event.id.as_ref().is_some_and(is_long))
+            {
                 let text = format!("the id of an event is longer than {MAX_ID_BYTES} bytes");
                 return Err(Reject::Malformed(text).into());
             }

@@ -1,4 +1,5 @@
-//! A host for tests, in this thread: answers what the test told it to, and keeps what the plugin did.
+//! A host for tests, in this thread: answers what the test told it to, and keeps what the plugin
+//! did.
 //!
 //! ```
 //! use extrack_plugin::prelude::*;
@@ -102,22 +103,42 @@ impl Host {
 
     /// What a request such as `GET https://api.example.com/health` is answered. Several answers are given in turn.
     pub fn answer_http(&self, request: &str, answer: impl Into<Answer<http::Response>>) {
-        self.0.borrow_mut().http.entry(request.to_owned()).or_default().push_back(answer.into().0);
+        self.0
+            .borrow_mut()
+            .http
+            .entry(request.to_owned())
+            .or_default()
+            .push_back(answer.into().0);
     }
 
     /// What a query such as `A api.example.com` is answered.
     pub fn answer_dns(&self, query: &str, answer: impl Into<Answer<dns::Response>>) {
-        self.0.borrow_mut().dns.entry(query.to_owned()).or_default().push_back(answer.into().0);
+        self.0
+            .borrow_mut()
+            .dns
+            .entry(query.to_owned())
+            .or_default()
+            .push_back(answer.into().0);
     }
 
     /// What a handshake with `host:port` finds.
     pub fn answer_tls(&self, target: &str, answer: impl Into<Answer<tls::Session>>) {
-        self.0.borrow_mut().tls.entry(target.to_owned()).or_default().push_back(answer.into().0);
+        self.0
+            .borrow_mut()
+            .tls
+            .entry(target.to_owned())
+            .or_default()
+            .push_back(answer.into().0);
     }
 
     /// How a connection to `host:port` goes.
     pub fn answer_tcp(&self, target: &str, answer: impl Into<Answer<TcpScript>>) {
-        self.0.borrow_mut().tcp.entry(target.to_owned()).or_default().push_back(answer.into().0);
+        self.0
+            .borrow_mut()
+            .tcp
+            .entry(target.to_owned())
+            .or_default()
+            .push_back(answer.into().0);
     }
 
     /// What the mail server says to the next message.
@@ -179,7 +200,10 @@ impl Drop for Host {
     fn drop(&mut self) {
         INSTALLED.with(|installed| {
             let mut installed = installed.borrow_mut();
-            if installed.as_ref().is_some_and(|state| Rc::ptr_eq(state, &self.0)) {
+            if installed
+                .as_ref()
+                .is_some_and(|state| Rc::ptr_eq(state, &self.0))
+            {
                 *installed = None;
             }
         });
@@ -215,8 +239,9 @@ from_error!(http::Response, dns::Response, tls::Session, TcpScript);
 /// Asks the host of this thread.
 pub(crate) fn with<T>(ask: impl FnOnce(&mut State) -> T) -> T {
     let installed = INSTALLED.with(|installed| installed.borrow().clone());
-    let state =
-        installed.expect("a plugin under test needs a host: `let host = extrack_plugin::fake::Host::install();`");
+    let state = installed.expect(
+        "a plugin under test needs a host: `let host = extrack_plugin::fake::Host::install();`",
+    );
     ask(&mut state.borrow_mut())
 }
 
@@ -225,21 +250,33 @@ fn next<T: Clone>(answers: &mut Answers<T>, key: &str, function: &str) -> Result
     let known: Vec<String> = answers.keys().cloned().collect();
     match answers.get_mut(key) {
         Some(queue) if queue.len() > 1 => queue.pop_front().expect("more than one is left"),
-        Some(queue) => queue.front().cloned().expect("a queue is made with its first answer"),
-        None => panic!("the fake host has no answer for `{key}`; give it one with `{function}`; it has {known:?}"),
+        Some(queue) => queue
+            .front()
+            .cloned()
+            .expect("a queue is made with its first answer"),
+        None => panic!(
+            "the fake host has no answer for `{key}`; give it one with `{function}`; it has {known:?}"
+        ),
     }
 }
 
 impl State {
     pub(crate) fn mail(&mut self, message: &Message) -> Result<String, MailError> {
         self.mails.push(message.clone());
-        if let Some(answer) = self.recorded::<Result<String, mail::MailError>>("mail.send", message) {
+        if let Some(answer) = self.recorded::<Result<String, mail::MailError>>("mail.send", message)
+        {
             return answer.map_err(MailError::from);
         }
-        self.mail.pop_front().unwrap_or_else(|| Ok("250 queued".to_owned()))
+        self.mail
+            .pop_front()
+            .unwrap_or_else(|| Ok("250 queued".to_owned()))
     }
 
-    pub(crate) fn cel_check(&mut self, expression: &str, variables: &[String]) -> Result<(), CelError> {
+    pub(crate) fn cel_check(
+        &mut self,
+        expression: &str,
+        variables: &[String],
+    ) -> Result<(), CelError> {
         let asked = json!({"expression": expression, "variables": variables});
         if let Some(answer) = self.recorded_or::<Result<(), cel::CelError>>("cel.check", &asked) {
             return answer.map_err(CelError::from);
@@ -250,11 +287,18 @@ impl State {
         }
     }
 
-    pub(crate) fn cel_evaluate(&mut self, expression: &str, variables: &Value) -> Result<Value, CelError> {
+    pub(crate) fn cel_evaluate(
+        &mut self,
+        expression: &str,
+        variables: &Value,
+    ) -> Result<Value, CelError> {
         if let Some(answer) = self.recorded_cel(expression, variables) {
             return answer;
         }
-        let cel = self.cel.as_ref().expect("the fake host has no CEL engine; stand in for it with `answer_cel`");
+        let cel = self
+            .cel
+            .as_ref()
+            .expect("the fake host has no CEL engine; stand in for it with `answer_cel`");
         cel(expression, variables)
     }
 
@@ -268,7 +312,8 @@ impl State {
 
     pub(crate) fn monotonic_us(&mut self) -> u64 {
         self.monotonic_us += 1;
-        self.recorded_or("clock.monotonic-us", &()).unwrap_or(self.monotonic_us)
+        self.recorded_or("clock.monotonic-us", &())
+            .unwrap_or(self.monotonic_us)
     }
 
     /// Not random at all, so that tests repeat.

@@ -46,7 +46,8 @@ pub fn consecutive_failures() -> u32 {
     crate::fake::with(|host| host.history_consecutive_failures())
 }
 
-/// The latest observation of each probe, by name; without those that have not run for two intervals and the look-back.
+/// The latest observation of each probe, by name; without those that have not run for two intervals
+/// and the look-back.
 pub fn latest_by_probe() -> Vec<Sample> {
     #[cfg(target_arch = "wasm32")]
     return crate::wit::history::latest_by_probe();
@@ -54,8 +55,8 @@ pub fn latest_by_probe() -> Vec<Sample> {
     crate::fake::with(|host| host.history_latest_by_probe())
 }
 
-/// From so long before the evaluation to so long before it, in steps that end where this ends, oldest first, each with this
-/// quantile of the latency. At most 1,000 steps, else none.
+/// From so long before the evaluation to so long before it, in steps that end where this ends,
+/// oldest first, each with this quantile of the latency. At most 1,000 steps, else none.
 pub fn buckets(from_ago: Duration, to_ago: Duration, step: Duration, quantile: f64) -> Vec<Bucket> {
     let (from_ms, to_ms, step_ms) = (millis(from_ago), millis(to_ago), millis(step));
     #[cfg(target_arch = "wasm32")]

@@ -1,4 +1,5 @@
-//! HTTP requests. The host opens the connection, applies the policy, adds credentials and takes the times.
+//! HTTP requests. The host opens the connection, applies the policy, adds credentials and takes the
+//! times.
 
 mod cookies;
 mod redirect;
@@ -40,7 +41,10 @@ impl Request {
             auth: None,
             options: Vec::new(),
         };
-        Self { inner, redirects: 0 }
+        Self {
+            inner,
+            redirects: 0,
+        }
     }
 
     /// Adds a header; the same name may come several times.
@@ -56,14 +60,18 @@ impl Request {
 
     /// A JSON body with its content type.
     pub fn json(self, value: &serde_json::Value) -> Self {
-        self.header("content-type", "application/json").body(value.to_string())
+        self.header("content-type", "application/json")
+            .body(value.to_string())
     }
 
     /// A form body with its content type.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
-        let pair = |(name, value): &(&str, &str)| format!("{}={}", url::form_encode(name), url::form_encode(value));
+        let pair = |(name, value): &(&str, &str)| {
+            format!("{}={}", url::form_encode(name), url::form_encode(value))
+        };
         let body = fields.iter().map(pair).collect::<Vec<_>>().join("&");
-        self.header("content-type", "application/x-www-form-urlencoded").body(body)
+        self.header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
     }
 
     /// Secrets stand in the JSON body: the host puts them in place of their placeholders.
@@ -76,15 +84,22 @@ impl Request {
         self.option("secrets-in-body", "form")
     }
 
-    /// Signs the request as Standard Webhooks says: `webhook-id`, `webhook-timestamp`, `webhook-signature`. The id is the message's,
-    /// the same for every attempt; the secret is base64, after an optional `whsec_`.
+    /// Signs the request as Standard Webhooks says: `webhook-id`, `webhook-timestamp`,
+    /// `webhook-signature`. The id is the message's, the same for every attempt; the secret is
+    /// base64, after an optional `whsec_`.
     pub fn sign_standard_webhooks(self, id: &str, secret: &crate::settings::Secret) -> Self {
-        self.option("standard-webhooks", format!("{id}:{}", secret.placeholder()))
+        self.option(
+            "standard-webhooks",
+            format!("{id}:{}", secret.placeholder()),
+        )
     }
 
     /// HTTP Basic authentication with a password from the settings.
     pub fn basic_auth(self, username: &str, password: &crate::settings::Secret) -> Self {
-        self.option("basic-auth", format!("{username}:{}", password.placeholder()))
+        self.option(
+            "basic-auth",
+            format!("{username}:{}", password.placeholder()),
+        )
     }
 
     /// Shorter than what is left of the run.
@@ -109,14 +124,14 @@ impl Request {
         self.option("max-body-bytes", bytes)
     }
 
-    /// Asks for a compressed body; the response has it decompressed. One that becomes larger than the cap is
-    /// [`NetError::TooLarge`].
+    /// Asks for a compressed body; the response has it decompressed. One that becomes larger than
+    /// the cap is [`NetError::TooLarge`].
     pub fn decompress(self) -> Self {
         self.option("decompress", true)
     }
 
-    /// Wants a body that is UTF-8 and not compressed, whatever the server sends. Headers stay as they came;
-    /// [`Response::unread`] says why a body is not text all the same.
+    /// Wants a body that is UTF-8 and not compressed, whatever the server sends. Headers stay as
+    /// they came; [`Response::unread`] says why a body is not text all the same.
     pub fn text(self) -> Self {
         self.option("text", true)
     }
@@ -128,14 +143,18 @@ impl Request {
 
     /// An option of the contract that has no method here yet.
     pub fn option(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.inner.options.push(Entry { key: key.into(), value: value.into() });
+        self.inner.options.push(Entry {
+            key: key.into(),
+            value: value.into(),
+        });
         self
     }
 
-    /// Follows up to `hops` redirects; each is a request of its own that passes the policy. To another origin come neither
-    /// credentials nor secrets, private headers nor the body; `https` at its usual port is no other origin than `http` at its
-    /// own. A cookie that an answer sets goes along to the same host. Without this, and after the last hop, a redirect is a
-    /// response like any other.
+    /// Follows up to `hops` redirects; each is a request of its own that passes the policy. To
+    /// another origin come neither credentials nor secrets, private headers nor the body;
+    /// `https` at its usual port is no other origin than `http` at its own. A cookie that an
+    /// answer sets goes along to the same host. Without this, and after the last hop, a redirect is
+    /// a response like any other.
     pub fn follow_redirects(mut self, hops: u32) -> Self {
         self.redirects = hops;
         self
@@ -143,7 +162,10 @@ impl Request {
 
     /// Sends it, and waits for the whole body.
     pub fn send(self) -> Result<Response, NetError> {
-        let Self { mut inner, redirects } = self;
+        let Self {
+            mut inner,
+            redirects,
+        } = self;
         let mut phases = None;
         let mut jar = Jar::default();
         for hop in 0.. {
@@ -184,7 +206,8 @@ pub struct Response {
     /// URL that answered: another than the one asked for, after redirects.
     pub url: String,
     pub redirects: u32,
-    /// Why the body is not the text that [`Request::text`] asked for: its coding or its charset is not known.
+    /// Why the body is not the text that [`Request::text`] asked for: its coding or its charset is
+    /// not known.
     pub unread: Option<String>,
     /// Nothing proves that the body is whole: it had no length, and TLS did not end in order.
     pub is_end_unproven: bool,
@@ -192,9 +215,20 @@ pub struct Response {
 
 impl Response {
     fn new(response: wit::Response, phases: Phases, url: String, redirects: u32) -> Self {
-        let wit::Response { status, version, headers, body, truncated, peer, certificate, .. } = response;
+        let wit::Response {
+            status,
+            version,
+            headers,
+            body,
+            truncated,
+            peer,
+            certificate,
+            ..
+        } = response;
         // The host's own are told by their colon.
-        let (own, headers): (Vec<_>, Vec<_>) = headers.into_iter().partition(|(name, _)| name.starts_with(':'));
+        let (own, headers): (Vec<_>, Vec<_>) = headers
+            .into_iter()
+            .partition(|(name, _)| name.starts_with(':'));
         let unread = header(&own, ":unread").map(str::to_owned);
         let is_end_unproven = header(&own, ":end").is_some();
         Self {
@@ -262,13 +296,18 @@ fn call(request: &wit::Request) -> Result<wit::Response, NetError> {
 /// The plugin's own header is in `cookies`, too.
 fn with_cookies(request: &wit::Request, cookies: String) -> wit::Request {
     let mut request = request.clone();
-    request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
+    request
+        .headers
+        .retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
     request.headers.push(("cookie".to_owned(), cookies));
     request
 }
 
 fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
-    headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
+    headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value.as_str())
 }
 
 fn sum(before: Option<Phases>, now: &Phases) -> Phases {

@@ -1,5 +1,5 @@
-//! JSONPath (RFC 9535) without filters and functions: names, indices, slices, wildcards and descendants. For a condition on
-//! what is found there is CEL.
+//! JSONPath (RFC 9535) without filters and functions: names, indices, slices, wildcards and
+//! descendants. For a condition on what is found there is CEL.
 
 mod parser;
 
@@ -22,7 +22,11 @@ struct Segment {
 enum Selector {
     Name(String),
     Index(i64),
-    Slice { start: Option<i64>, end: Option<i64>, step: i64 },
+    Slice {
+        start: Option<i64>,
+        end: Option<i64>,
+        step: i64,
+    },
     Wildcard,
 }
 
@@ -80,7 +84,9 @@ impl Selector {
             (Selector::Index(index), Value::Array(items)) => {
                 selected.extend(position(*index, items.len()).and_then(|index| items.get(index)));
             }
-            (Selector::Slice { start, end, step }, Value::Array(items)) => slice(items, *start, *end, *step, selected),
+            (Selector::Slice { start, end, step }, Value::Array(items)) => {
+                slice(items, *start, *end, *step, selected)
+            }
             (Selector::Wildcard, _) => selected.extend(children(node)),
             _ => {}
         }
@@ -98,13 +104,30 @@ fn children(node: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
 /// A negative index counts from the end.
 fn position(index: i64, length: usize) -> Option<usize> {
     let length = i64::try_from(length).ok()?;
-    usize::try_from(if index < 0 { length.checked_add(index)? } else { index }).ok()
+    usize::try_from(if index < 0 {
+        length.checked_add(index)?
+    } else {
+        index
+    })
+    .ok()
 }
 
 /// RFC 9535, section 2.3.4.2.2.
-fn slice<'a>(items: &'a [Value], start: Option<i64>, end: Option<i64>, step: i64, selected: &mut Vec<&'a Value>) {
+fn slice<'a>(
+    items: &'a [Value],
+    start: Option<i64>,
+    end: Option<i64>,
+    step: i64,
+    selected: &mut Vec<&'a Value>,
+) {
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    let normal = |index: i64| if index < 0 { length.saturating_add(index) } else { index };
+    let normal = |index: i64| {
+        if index < 0 {
+            length.saturating_add(index)
+        } else {
+            index
+        }
+    };
     if step > 0 {
         let lower = normal(start.unwrap_or(0)).clamp(0, length);
         let upper = normal(end.unwrap_or(length)).clamp(0, length);

@@ -1,5 +1,6 @@
-//! Write plugins for External Tracking: probes that check a service, rules that judge its history, notifiers that tell
-//! people, webhooks that take in what a service says of itself. One function with an attribute and one struct of settings make a plugin:
+//! Write plugins for External Tracking: probes that check a service, rules that judge its history,
+//! notifiers that tell people, webhooks that take in what a service says of itself. One function
+//! with an attribute and one struct of settings make a plugin:
 //!
 //! ```
 //! use extrack_plugin::prelude::*;
@@ -28,8 +29,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! On `wasm32` the modules below call the host; everywhere else they ask a [`fake::Host`], so that a plugin is tested with
-//! plain `cargo test`.
+//! On `wasm32` the modules below call the host; everywhere else they ask a [`fake::Host`], so that
+//! a plugin is tested with plain `cargo test`.
 
 #[cfg(test)]
 extern crate self as extrack_plugin;
@@ -80,7 +81,9 @@ pub mod prelude {
     pub use crate::value::Value;
     pub use crate::webhook::{Delivery, Event, Reception, Reject, Report};
     pub use crate::{Settings, notifier, probe, rule, webhook};
-    pub use crate::{cel, clock, dns, history, http, json, jsonpath, log, mail, random, tcp, time, tls};
+    pub use crate::{
+        cel, clock, dns, history, http, json, jsonpath, log, mail, random, tcp, time, tls,
+    };
 }
 
 /// The author's guide: what it shows has to compile.

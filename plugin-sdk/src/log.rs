@@ -1,4 +1,5 @@
-//! Lines for the plugin's log, which the host keeps with the run. It is capped: log what helps, not what happened.
+//! Lines for the plugin's log, which the host keeps with the run. It is capped: log what helps, not
+//! what happened.
 
 pub use crate::wit::log::Level;
 

@@ -18,7 +18,9 @@ pub enum MailError {
 impl fmt::Display for MailError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MailError::Temporary(text) | MailError::Permanent(text) | MailError::Denied(text) => f.write_str(text),
+            MailError::Temporary(text) | MailError::Permanent(text) | MailError::Denied(text) => {
+                f.write_str(text)
+            }
         }
     }
 }

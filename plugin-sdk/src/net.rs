@@ -19,7 +19,8 @@ pub enum NetError {
     TooLarge(String),
 }
 
-/// How the host's text begins where a request's URL can't be read; the contract has no kind of its own for it.
+/// How the host's text begins where a request's URL can't be read; the contract has no kind of its
+/// own for it.
 const WRONG_URL: &str = "the URL is wrong";
 
 impl NetError {
@@ -40,7 +41,9 @@ impl NetError {
         match self {
             NetError::Denied(_) | NetError::TooLarge(_) => false,
             NetError::Protocol(text) => !text.starts_with(WRONG_URL),
-            NetError::Dns(_) | NetError::Connect(_) | NetError::Tls(_) | NetError::Timeout(_) => true,
+            NetError::Dns(_) | NetError::Connect(_) | NetError::Tls(_) | NetError::Timeout(_) => {
+                true
+            }
         }
     }
 }
@@ -81,7 +84,10 @@ mod tests {
 
     #[test]
     fn a_url_that_is_none_is_not_tried_again() {
-        assert!(!NetError::Protocol("the URL is wrong: relative URL without a base".to_owned()).is_temporary());
+        assert!(
+            !NetError::Protocol("the URL is wrong: relative URL without a base".to_owned())
+                .is_temporary()
+        );
         assert!(NetError::Protocol("the answer is no HTTP".to_owned()).is_temporary());
         assert!(NetError::Connect("refused".to_owned()).is_temporary());
     }

@@ -26,8 +26,8 @@ impl wit::NotificationStatus {
 }
 
 impl wit::Notification {
-    /// One line for a lock screen: `[FIRING] Shop API: Service Down`, or `[FIRING] 3 alerts: Shop API, Payments`; the operator's
-    /// own, where the channel has a template with a title.
+    /// One line for a lock screen: `[FIRING] Shop API: Service Down`, or `[FIRING] 3 alerts: Shop
+    /// API, Payments`; the operator's own, where the channel has a template with a title.
     pub fn title(&self) -> String {
         if let Some(title) = self.attribute("title") {
             return title.to_owned();
@@ -36,12 +36,19 @@ impl wit::Notification {
         match self.alerts.as_slice() {
             [alert] => format!("[{status}] {}: {}", alert.service_name, alert.name),
             alerts => {
-                let mut names: Vec<&str> = alerts.iter().map(|alert| alert.service_name.as_str()).collect();
+                let mut names: Vec<&str> = alerts
+                    .iter()
+                    .map(|alert| alert.service_name.as_str())
+                    .collect();
                 names.sort_unstable();
                 names.dedup();
                 let more = if names.len() > 3 { " …" } else { "" };
                 names.truncate(3);
-                format!("[{status}] {} alerts: {}{more}", self.beyond(0), names.join(", "))
+                format!(
+                    "[{status}] {} alerts: {}{more}",
+                    self.beyond(0),
+                    names.join(", ")
+                )
             }
         }
     }
@@ -56,16 +63,20 @@ impl wit::Notification {
         self.attribute("html")
     }
 
-    /// What the other side called the earlier message about the same group: [`Receipt::reference`] of it. None after the group
-    /// ended and before the first message.
+    /// What the other side called the earlier message about the same group: [`Receipt::reference`]
+    /// of it. None after the group ended and before the first message.
     pub fn reference(&self) -> Option<&str> {
         self.attribute("reference")
     }
 
-    /// How many alerts there are beside the first so many of [`Self::alerts`]: what stands behind "and 20 more". A group may have
-    /// more alerts than the host puts into one message.
+    /// How many alerts there are beside the first so many of [`Self::alerts`]: what stands behind
+    /// "and 20 more". A group may have more alerts than the host puts into one message.
     pub fn beyond(&self, shown: usize) -> u64 {
-        let omitted = self.attributes.iter().find(|entry| entry.key == "omitted-alerts").map(|entry| &entry.value);
+        let omitted = self
+            .attributes
+            .iter()
+            .find(|entry| entry.key == "omitted-alerts")
+            .map(|entry| &entry.value);
         let omitted = match omitted {
             Some(crate::value::Value::Integer(count)) => u64::try_from(*count).unwrap_or_default(),
             _ => 0,
@@ -75,29 +86,43 @@ impl wit::Notification {
 
     /// A text among the attributes.
     pub fn attribute(&self, key: &str) -> Option<&str> {
-        self.attributes.iter().find(|entry| entry.key == key).and_then(|entry| match &entry.value {
-            crate::value::Value::Text(text) => Some(text.as_str()),
-            _ => None,
-        })
+        self.attributes
+            .iter()
+            .find(|entry| entry.key == key)
+            .and_then(|entry| match &entry.value {
+                crate::value::Value::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
     }
 
-    /// The most severe of its alerts' severities: `critical`, `warning` or `info`; empty without alerts.
+    /// The most severe of its alerts' severities: `critical`, `warning` or `info`; empty without
+    /// alerts.
     pub fn severity(&self) -> &str {
-        let rank = |severity: &str| ["critical", "warning", "info"].iter().position(|known| *known == severity);
+        let rank = |severity: &str| {
+            ["critical", "warning", "info"]
+                .iter()
+                .position(|known| *known == severity)
+        };
         let severities = self.alerts.iter().map(|alert| alert.severity.as_str());
-        severities.min_by_key(|severity| rank(severity).unwrap_or(usize::MAX)).unwrap_or_default()
+        severities
+            .min_by_key(|severity| rank(severity).unwrap_or(usize::MAX))
+            .unwrap_or_default()
     }
 }
 
 impl wit::Alert {
     /// How long it lasted, to the second; none while it fires.
     pub fn lasted(&self) -> Option<Duration> {
-        self.ended_ms.map(|ended_ms| Duration::from_secs(ended_ms.saturating_sub(self.started_ms) / 1_000))
+        self.ended_ms
+            .map(|ended_ms| Duration::from_secs(ended_ms.saturating_sub(self.started_ms) / 1_000))
     }
 
     /// A label by name.
     pub fn label(&self, name: &str) -> Option<&str> {
-        self.labels.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.labels
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -112,7 +137,10 @@ pub struct Receipt {
 
 impl Receipt {
     pub fn new(answer: impl Into<String>) -> Self {
-        Self { reference: None, answer: answer.into() }
+        Self {
+            reference: None,
+            answer: answer.into(),
+        }
     }
 
     pub fn reference(mut self, reference: impl Into<String>) -> Self {
@@ -134,7 +162,10 @@ pub enum NotifyError {
 
 impl NotifyError {
     pub fn retryable(message: impl Into<String>) -> Self {
-        NotifyError::Retryable { message: message.into(), after: None }
+        NotifyError::Retryable {
+            message: message.into(),
+            after: None,
+        }
     }
 
     pub fn permanent(message: impl Into<String>) -> Self {
@@ -146,23 +177,31 @@ impl NotifyError {
 const ANSWER_BYTES: usize = 300;
 
 impl Receipt {
-    /// Judges an HTTP answer: success is a receipt; a time-out, a limit or a fault of the server is worth another attempt, after
-    /// the time in `Retry-After`; anything else will not get better.
+    /// Judges an HTTP answer: success is a receipt; a time-out, a limit or a fault of the server is
+    /// worth another attempt, after the time in `Retry-After`; anything else will not get
+    /// better.
     pub fn from_response(response: &Response) -> Result<Self, NotifyError> {
-        let answer = format!("{} {}", response.status, beginning(&response.text())).trim_end().to_owned();
+        let answer = format!("{} {}", response.status, beginning(&response.text()))
+            .trim_end()
+            .to_owned();
         match response.status {
             200..=299 => Ok(Receipt::new(answer)),
             408 | 425 | 429 | 500..=599 => {
-                let after = response.header("retry-after").and_then(|text| retry_after(text, response.header("date")));
-                Err(NotifyError::Retryable { message: answer, after })
+                let after = response
+                    .header("retry-after")
+                    .and_then(|text| retry_after(text, response.header("date")));
+                Err(NotifyError::Retryable {
+                    message: answer,
+                    after,
+                })
             }
             _ => Err(NotifyError::Permanent(answer)),
         }
     }
 }
 
-/// Seconds, which some write with a fraction, or a moment (RFC 9110, 10.2.3), which is compared with the answer's own `date`: the
-/// clocks of both sides may differ.
+/// Seconds, which some write with a fraction, or a moment (RFC 9110, 10.2.3), which is compared
+/// with the answer's own `date`: the clocks of both sides may differ.
 fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -211,9 +250,10 @@ impl From<Receipt> for wit::Receipt {
 impl From<NotifyError> for wit::NotifyError {
     fn from(error: NotifyError) -> Self {
         match error {
-            NotifyError::Retryable { message, after } => {
-                wit::NotifyError::Retryable(wit::Retry { message, after_ms: after.map(millis) })
-            }
+            NotifyError::Retryable { message, after } => wit::NotifyError::Retryable(wit::Retry {
+                message,
+                after_ms: after.map(millis),
+            }),
             NotifyError::Permanent(message) => wit::NotifyError::Permanent(message),
         }
     }
@@ -231,7 +271,9 @@ mod tests {
             let date = "Sun, 29 Nov 2026 10:00:00 GMT";
             host.answer_http(
                 "POST https://a.example/",
-                response(429, "").with_header("Retry-After", value).with_header("Date", date),
+                response(429, "")
+                    .with_header("Retry-After", value)
+                    .with_header("Date", date),
             );
             let response = crate::http::post("https://a.example/").send().unwrap();
             match Receipt::from_response(&response) {

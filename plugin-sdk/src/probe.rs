@@ -59,12 +59,20 @@ impl Check {
             base_url: base_url.into(),
             attributes: Vec::new(),
         };
-        Self { service, timeout: Duration::from_secs(5), previous: None, credentials: Vec::new() }
+        Self {
+            service,
+            timeout: Duration::from_secs(5),
+            previous: None,
+            credentials: Vec::new(),
+        }
     }
 
     /// The credential the service is normally used with, if it has one.
     pub fn default_credential(&self) -> Option<&'static str> {
-        self.credentials.iter().any(|name| name == "default").then_some("default")
+        self.credentials
+            .iter()
+            .any(|name| name == "default")
+            .then_some("default")
     }
 }
 
@@ -113,7 +121,13 @@ pub struct Observation {
 
 impl Observation {
     pub fn new(status: Status, failure: Option<Failure>) -> Self {
-        Self { status, failure, latency: None, http_status: None, metrics: Vec::new() }
+        Self {
+            status,
+            failure,
+            latency: None,
+            http_status: None,
+            metrics: Vec::new(),
+        }
     }
 
     /// Answered as wanted.
@@ -121,7 +135,8 @@ impl Observation {
         Self::new(Status::Healthy, None)
     }
 
-    /// Answered as wanted, but slowly or with a warning. Say the value found beside the value wanted.
+    /// Answered as wanted, but slowly or with a warning. Say the value found beside the value
+    /// wanted.
     pub fn degraded(message: impl Into<String>) -> Self {
         Self::failed(Status::Degraded, ErrorKind::Assertion, message)
     }
@@ -133,12 +148,21 @@ impl Observation {
 
     /// Any other combination.
     pub fn failed(status: Status, kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self::new(status, Some(Failure { kind, message: message.into() }))
+        Self::new(
+            status,
+            Some(Failure {
+                kind,
+                message: message.into(),
+            }),
+        )
     }
 
     /// Adds a figure that is stored with the observation.
     pub fn metric(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.metrics.push(Entry { key: name.into(), value: value.into() });
+        self.metrics.push(Entry {
+            key: name.into(),
+            value: value.into(),
+        });
         self
     }
 
@@ -155,7 +179,9 @@ impl Observation {
 
     /// The text of the failure; empty without one.
     pub fn message(&self) -> &str {
-        self.failure.as_ref().map_or("", |failure| failure.message.as_str())
+        self.failure
+            .as_ref()
+            .map_or("", |failure| failure.message.as_str())
     }
 
     /// The kind of the failure.
@@ -234,9 +260,19 @@ impl<E: Into<Stop>> Outcome for Result<Observation, E> {
 
 impl From<wit::Context> for Check {
     fn from(context: wit::Context) -> Self {
-        let wit::Service { slug, name, base_url, attributes } = context.service;
+        let wit::Service {
+            slug,
+            name,
+            base_url,
+            attributes,
+        } = context.service;
         Self {
-            service: Service { slug, name, base_url, attributes },
+            service: Service {
+                slug,
+                name,
+                base_url,
+                attributes,
+            },
             timeout: Duration::from_millis(context.timeout_ms),
             previous: context.previous.map(Observation::from),
             credentials: context.credentials,
@@ -246,15 +282,40 @@ impl From<wit::Context> for Check {
 
 impl From<wit::Observation> for Observation {
     fn from(observation: wit::Observation) -> Self {
-        let wit::Observation { status, failure, latency_us, http_status, metrics } = observation;
-        Self { status, failure, latency: latency_us.map(Duration::from_micros), http_status, metrics }
+        let wit::Observation {
+            status,
+            failure,
+            latency_us,
+            http_status,
+            metrics,
+        } = observation;
+        Self {
+            status,
+            failure,
+            latency: latency_us.map(Duration::from_micros),
+            http_status,
+            metrics,
+        }
     }
 }
 
 impl From<Observation> for wit::Observation {
     fn from(observation: Observation) -> Self {
-        let Observation { status, failure, latency, http_status, metrics } = observation;
-        let latency_us = latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        Self { status, failure, latency_us, http_status, metrics }
+        let Observation {
+            status,
+            failure,
+            latency,
+            http_status,
+            metrics,
+        } = observation;
+        let latency_us =
+            latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        Self {
+            status,
+            failure,
+            latency_us,
+            http_status,
+            metrics,
+        }
     }
 }

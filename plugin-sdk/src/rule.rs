@@ -1,4 +1,5 @@
-//! Rules: what an evaluation is given and what it says. Same history, same verdict: a rule has no clock and no network.
+//! Rules: what an evaluation is given and what it says. Same history, same verdict: a rule has no
+//! clock and no network.
 
 use crate::cel::CelError;
 use crate::value::{Entry, Value};
@@ -16,7 +17,10 @@ pub struct Evaluation {
 impl Evaluation {
     /// An evaluation for tests.
     pub fn of(service: impl Into<String>, now_ms: u64) -> Self {
-        Self { service: service.into(), now_ms }
+        Self {
+            service: service.into(),
+            now_ms,
+        }
     }
 }
 
@@ -32,7 +36,12 @@ pub struct Finding {
 
 impl Finding {
     pub fn new(summary: impl Into<String>) -> Self {
-        Self { summary: summary.into(), value: None, wanted: None, details: Vec::new() }
+        Self {
+            summary: summary.into(),
+            value: None,
+            wanted: None,
+            details: Vec::new(),
+        }
     }
 
     /// The value found.
@@ -49,7 +58,10 @@ impl Finding {
 
     /// One more figure.
     pub fn detail(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.details.push(Entry { key: name.into(), value: value.into() });
+        self.details.push(Entry {
+            key: name.into(),
+            value: value.into(),
+        });
         self
     }
 
@@ -63,7 +75,11 @@ impl Finding {
 
     /// Breached or ok.
     pub fn breached_if(self, is_breached: bool) -> Verdict {
-        if is_breached { Verdict::Breached(self) } else { Verdict::Ok(self) }
+        if is_breached {
+            Verdict::Breached(self)
+        } else {
+            Verdict::Ok(self)
+        }
     }
 }
 
@@ -128,8 +144,18 @@ impl<E: Into<RuleError>> Outcome for Result<Verdict, E> {
 
 impl From<Finding> for wit::Finding {
     fn from(finding: Finding) -> Self {
-        let Finding { summary, value, wanted, details } = finding;
-        Self { summary, value, wanted, details }
+        let Finding {
+            summary,
+            value,
+            wanted,
+            details,
+        } = finding;
+        Self {
+            summary,
+            value,
+            wanted,
+            details,
+        }
     }
 }
 

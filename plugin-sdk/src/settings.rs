@@ -1,4 +1,5 @@
-//! Settings of a plugin: a JSON Schema for people and tools, and a reader that names every fault with its place.
+//! Settings of a plugin: a JSON Schema for people and tools, and a reader that names every fault
+//! with its place.
 
 mod read;
 
@@ -11,13 +12,14 @@ pub use read::{Faults, Limits, Object, Place};
 
 pub use crate::wit::types::Fault;
 
-/// Something that settings are made of. `#[derive(Settings)]` writes it for structs with named fields and for enums of bare
-/// names; write it by hand for a shape that is neither.
+/// Something that settings are made of. `#[derive(Settings)]` writes it for structs with named
+/// fields and for enums of bare names; write it by hand for a shape that is neither.
 pub trait Setting: Sized {
     /// JSON Schema (2020-12) as text; always an object.
     fn schema() -> String;
 
-    /// Reads a value; what is wrong goes to `faults`, with its place, and then there is nothing to return.
+    /// Reads a value; what is wrong goes to `faults`, with its place, and then there is nothing to
+    /// return.
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self>;
 
     /// What a key that is not there means; none if it has to be there.
@@ -33,8 +35,12 @@ pub trait Setting: Sized {
 
 /// Reads JSON text; the faults are all there are, not only the first.
 pub fn parse<T: Setting>(text: &str) -> Result<T, Vec<Fault>> {
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| vec![Fault { path: String::new(), message: format!("not JSON: {error}") }])?;
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        vec![Fault {
+            path: String::new(),
+            message: format!("not JSON: {error}"),
+        }]
+    })?;
     let mut faults = Faults::default();
     let read = T::read(&value, &Place::ROOT, &mut faults);
     match read {
@@ -47,7 +53,11 @@ pub fn parse<T: Setting>(text: &str) -> Result<T, Vec<Fault>> {
 #[doc(hidden)]
 pub fn push_schema(schema: &mut String, keywords: &str, of_type: &str) {
     schema.push('{');
-    schema.push_str(if of_type == "{}" { keywords.trim_end_matches(',') } else { keywords });
+    schema.push_str(if of_type == "{}" {
+        keywords.trim_end_matches(',')
+    } else {
+        keywords
+    });
     schema.push_str(of_type.strip_prefix('{').unwrap_or(of_type));
 }
 
@@ -66,7 +76,8 @@ impl Setting for NoSettings {
     }
 }
 
-/// A text that never enters the plugin: it holds a placeholder, which the host replaces in URLs and header values of requests.
+/// A text that never enters the plugin: it holds a placeholder, which the host replaces in URLs and
+/// header values of requests.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -93,7 +104,8 @@ impl Setting for Secret {
     }
 }
 
-/// One or several texts that never enter the plugin. Several while a sender changes its secret: the new one and the old one.
+/// One or several texts that never enter the plugin. Several while a sender changes its secret: the
+/// new one and the old one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secrets(Vec<Secret>);
 
@@ -185,7 +197,12 @@ impl Setting for Duration {
 
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let duration = value.as_str().and_then(crate::time::parse);
-        faults.expect(duration, value, place, "a duration such as `500ms`, `2s`, `5m`, `1h30m` or `7d`")
+        faults.expect(
+            duration,
+            value,
+            place,
+            "a duration such as `500ms`, `2s`, `5m`, `1h30m` or `7d`",
+        )
     }
 }
 
@@ -220,21 +237,31 @@ impl<T: Setting> Setting for Vec<T> {
 
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let items = faults.expect(value.as_array(), value, place, "a list")?;
-        let read: Vec<Option<T>> =
-            items.iter().enumerate().map(|(index, item)| T::read(item, &place.item(index), faults)).collect();
+        let read: Vec<Option<T>> = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| T::read(item, &place.item(index), faults))
+            .collect();
         read.into_iter().collect()
     }
 }
 
 impl<T: Setting> Setting for BTreeMap<String, T> {
     fn schema() -> String {
-        [r#"{"type":"object","additionalProperties":"#, &T::schema(), "}"].concat()
+        [
+            r#"{"type":"object","additionalProperties":"#,
+            &T::schema(),
+            "}",
+        ]
+        .concat()
     }
 
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let entries = faults.expect(value.as_object(), value, place, "keys with values")?;
-        let read: Vec<Option<(String, T)>> =
-            entries.iter().map(|(key, value)| Some((key.clone(), T::read(value, &place.key(key), faults)?))).collect();
+        let read: Vec<Option<(String, T)>> = entries
+            .iter()
+            .map(|(key, value)| Some((key.clone(), T::read(value, &place.key(key), faults)?)))
+            .collect();
         read.into_iter().collect()
     }
 }

@@ -1,4 +1,5 @@
-//! Who sent a delivery. The host holds the secrets and compares in constant time; a plugin hands it placeholders.
+//! Who sent a delivery. The host holds the secrets and compares in constant time; a plugin hands it
+//! placeholders.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +16,8 @@ pub enum Scheme {
     Stripe,
     /// `x-slack-signature`, with its moment
     Slack,
-    /// `webhook-signature`, with its moment, or the same as `svix-…`; the secret is base64, after an optional `whsec_`
+    /// `webhook-signature`, with its moment, or the same as `svix-…`; the secret is base64, after
+    /// an optional `whsec_`
     StandardWebhooks,
 }
 
@@ -134,7 +136,10 @@ pub fn verify_secret(secrets: impl AsRef<[Secret]>, sent: &str) -> Result<(), Si
 }
 
 /// With no secret right, what the last one was told.
-fn one_of(secrets: &[Secret], check: impl Fn(&str) -> Result<(), wit::SignatureError>) -> Result<(), SignatureError> {
+fn one_of(
+    secrets: &[Secret],
+    check: impl Fn(&str) -> Result<(), wit::SignatureError>,
+) -> Result<(), SignatureError> {
     let mut last = SignatureError::NoSecret("there is no secret in the settings".to_owned());
     for secret in secrets {
         match check(secret.placeholder()) {

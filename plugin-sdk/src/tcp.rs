@@ -1,7 +1,10 @@
 //! Raw TCP connections.
 #![cfg_attr(
     not(target_arch = "wasm32"),
-    expect(clippy::useless_conversion, reason = "the fake has the right errors already")
+    expect(
+        clippy::useless_conversion,
+        reason = "the fake has the right errors already"
+    )
 )]
 
 use std::time::Duration;
@@ -19,7 +22,9 @@ pub struct Connection(Inner);
 
 /// Opens a connection to a name or an address.
 pub fn connect(host: &str, port: u16, timeout: Option<Duration>) -> Result<Connection, NetError> {
-    Inner::open(host, port, timeout.map(millis)).map(Connection).map_err(NetError::from)
+    Inner::open(host, port, timeout.map(millis))
+        .map(Connection)
+        .map_err(NetError::from)
 }
 
 impl Connection {
@@ -33,7 +38,8 @@ impl Connection {
         self.0.read(max).map_err(NetError::from)
     }
 
-    /// Reads on until `wanted` was seen, the other side closed, or `max` bytes are there. Answers all of it.
+    /// Reads on until `wanted` was seen, the other side closed, or `max` bytes are there. Answers
+    /// all of it.
     pub fn read_until(&self, wanted: &[u8], max: usize) -> Result<Vec<u8>, NetError> {
         let mut read: Vec<u8> = Vec::new();
         while read.len() < max {
@@ -44,7 +50,11 @@ impl Connection {
             // What was there before was looked at, but for a part that may begin at its end.
             let new = read.len().saturating_sub(wanted.len().saturating_sub(1));
             read.extend(bytes);
-            if !wanted.is_empty() && read[new..].windows(wanted.len()).any(|window| window == wanted) {
+            if !wanted.is_empty()
+                && read[new..]
+                    .windows(wanted.len())
+                    .any(|window| window == wanted)
+            {
                 break;
             }
         }

@@ -13,15 +13,21 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// Whole numbers with units, the larger unit first and each unit once, as in `1h30m`; none for anything else.
+/// Whole numbers with units, the larger unit first and each unit once, as in `1h30m`; none for
+/// anything else.
 pub fn parse(text: &str) -> Option<Duration> {
     let (mut rest, mut units) = (text, UNITS.as_slice());
     let mut total_ms: u64 = 0;
     while !rest.is_empty() || units.len() == UNITS.len() {
         let (digits, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let (unit, next) = behind.split_at(behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len()));
+        let (unit, next) = behind.split_at(
+            behind
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(behind.len()),
+        );
         let position = units.iter().position(|(name, _)| *name == unit)?;
-        total_ms = total_ms.checked_add(digits.parse::<u64>().ok()?.checked_mul(units[position].1)?)?;
+        total_ms =
+            total_ms.checked_add(digits.parse::<u64>().ok()?.checked_mul(units[position].1)?)?;
         (rest, units) = (next, &units[position + 1..]);
     }
     Some(Duration::from_millis(total_ms))
@@ -30,8 +36,10 @@ pub fn parse(text: &str) -> Option<Duration> {
 /// The shortest exact form: 90 s is `90s`, 120 s is `2m`.
 pub fn format(duration: Duration) -> String {
     let ms = millis(duration);
-    let (unit, unit_ms) =
-        UNITS[2..].iter().find(|(_, unit_ms)| ms >= *unit_ms && ms.is_multiple_of(*unit_ms)).unwrap_or(&("ms", 1));
+    let (unit, unit_ms) = UNITS[2..]
+        .iter()
+        .find(|(_, unit_ms)| ms >= *unit_ms && ms.is_multiple_of(*unit_ms))
+        .unwrap_or(&("ms", 1));
     format!("{}{unit}", ms / unit_ms)
 }
 
@@ -39,7 +47,9 @@ pub fn format(duration: Duration) -> String {
 pub fn rough(duration: Duration) -> String {
     let ms = millis(duration);
     let units = &UNITS[2..];
-    let Some(first) = units.iter().position(|(_, unit_ms)| ms >= *unit_ms) else { return "0s".to_owned() };
+    let Some(first) = units.iter().position(|(_, unit_ms)| ms >= *unit_ms) else {
+        return "0s".to_owned();
+    };
     let (unit, unit_ms) = units[first];
     let mut text = format!("{}{unit}", ms / unit_ms);
     // What lies below a second says something only on its own.
@@ -66,13 +76,22 @@ pub fn rfc3339(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
-/// Milliseconds since 1970 of a moment such as `2026-11-23T07:45:00.123+01:00`; none before 1970 or for anything else.
+/// Milliseconds since 1970 of a moment such as `2026-11-23T07:45:00.123+01:00`; none before 1970 or
+/// for anything else.
 pub fn parse_rfc3339(text: &str) -> Option<u64> {
     let number = |range: std::ops::Range<usize>| {
         let digits = text.get(range)?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten()
+        digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| digits.parse::<u64>().ok())
+            .flatten()
     };
-    let is = |position: usize, wanted: &[u8]| text.as_bytes().get(position).is_some_and(|byte| wanted.contains(byte));
+    let is = |position: usize, wanted: &[u8]| {
+        text.as_bytes()
+            .get(position)
+            .is_some_and(|byte| wanted.contains(byte))
+    };
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
     let is_shaped = is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":");
@@ -82,30 +101,47 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     }
     let rest = text.get(19..)?;
     let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    let fraction = rest[..rest.len() - zone.len()].strip_prefix('.').unwrap_or_default();
+    let fraction = rest[..rest.len() - zone.len()]
+        .strip_prefix('.')
+        .unwrap_or_default();
     let ms = format!("{fraction:0<3}").get(..3)?.parse::<u64>().ok()?;
     let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
     let (sign, offset) = match zone.as_bytes() {
         [b'Z' | b'z'] => (1, 0),
         [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
-            let (hours, minutes) = (zone[1..3].parse::<i64>().ok()?, zone[4..6].parse::<i64>().ok()?);
-            (if *sign == b'+' { -1 } else { 1 }, hours * 3_600 + minutes * 60)
+            let (hours, minutes) = (
+                zone[1..3].parse::<i64>().ok()?,
+                zone[4..6].parse::<i64>().ok()?,
+            );
+            (
+                if *sign == b'+' { -1 } else { 1 },
+                hours * 3_600 + minutes * 60,
+            )
         }
         _ => return None,
     };
-    u64::try_from(i64::try_from(seconds).ok()? + sign * offset).ok()?.checked_mul(1_000)?.checked_add(ms)
+    u64::try_from(i64::try_from(seconds).ok()? + sign * offset)
+        .ok()?
+        .checked_mul(1_000)?
+        .checked_add(ms)
 }
 
-/// Milliseconds since 1970 of a moment as HTTP headers have it, such as `Sun, 06 Nov 1994 08:49:37 GMT`; none for anything else.
+/// Milliseconds since 1970 of a moment as HTTP headers have it, such as `Sun, 06 Nov 1994 08:49:37
+/// GMT`; none for anything else.
 pub fn parse_http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let words: Vec<&str> = text.split_once(", ")?.1.split(' ').collect();
-    let [day, month, year, clock, "GMT"] = words.as_slice() else { return None };
+    let [day, month, year, clock, "GMT"] = words.as_slice() else {
+        return None;
+    };
     let month = MONTHS.iter().position(|name| name == month)? + 1;
     parse_rfc3339(&format!("{year}-{month:02}-{day}T{clock}Z"))
 }
 
-/// A moment as senders write it: RFC 3339, or a number of seconds or milliseconds since 1970, also as text.
+/// A moment as senders write it: RFC 3339, or a number of seconds or milliseconds since 1970, also
+/// as text.
 pub fn moment_of(value: &serde_json::Value) -> Option<u64> {
     // Seconds reach this far in the year 5138, milliseconds passed it in 1973.
     const MILLISECONDS: f64 = 1e11;
@@ -117,7 +153,11 @@ pub fn moment_of(value: &serde_json::Value) -> Option<u64> {
         },
         _ => return None,
     };
-    let ms = if number < MILLISECONDS { number * 1_000.0 } else { number };
+    let ms = if number < MILLISECONDS {
+        number * 1_000.0
+    } else {
+        number
+    };
     (1.0..1e15).contains(&ms).then_some(ms.round() as u64)
 }
 
@@ -126,22 +166,32 @@ fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
     if !(1..=12).contains(&month) || day == 0 {
         return None;
     }
-    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let (year, month_from_march) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year.checked_sub(1)?, month + 9)
+    };
     let (era, year_of_era) = (year / 400, year % 400);
     let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    (era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year).checked_sub(719_468)
+    (era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year)
+        .checked_sub(719_468)
 }
 
-/// Date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are counted from March, so that the
-/// leap day comes last, in eras of 400 years.
+/// Date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are counted
+/// from March, so that the leap day comes last, in eras of 400 years.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }
@@ -169,21 +219,42 @@ mod tests {
 
     #[test]
     fn reads_and_writes_durations() {
-        for (text, ms) in
-            [("500ms", 500), ("2s", 2_000), ("90s", 90_000), ("5m", 300_000), ("1h", 3_600_000), ("7d", 604_800_000)]
-        {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("2s", 2_000),
+            ("90s", 90_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("7d", 604_800_000),
+        ] {
             assert_eq!(parse(text), Some(Duration::from_millis(ms)), "{text}");
             assert_eq!(format(Duration::from_millis(ms)), text);
         }
-        for text in ["", "5", "m", "-5m", "1.5h", "5 m", "99999999999999999999d", "30m1h", "1h1h", "1h 30m", "1h30"] {
+        for text in [
+            "",
+            "5",
+            "m",
+            "-5m",
+            "1.5h",
+            "5 m",
+            "99999999999999999999d",
+            "30m1h",
+            "1h1h",
+            "1h 30m",
+            "1h30",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn reads_sums_of_units() {
-        for (text, ms) in [("1h30m", 5_400_000), ("1d12h", 129_600_000), ("1m0s500ms", 60_500), ("1y", 31_536_000_000)]
-        {
+        for (text, ms) in [
+            ("1h30m", 5_400_000),
+            ("1d12h", 129_600_000),
+            ("1m0s500ms", 60_500),
+            ("1y", 31_536_000_000),
+        ] {
             assert_eq!(parse(text), Some(Duration::from_millis(ms)), "{text}");
         }
     }
@@ -217,10 +288,17 @@ mod tests {
 
     #[test]
     fn reads_moments_of_http() {
-        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
-        for text in
-            ["", "06 Nov 1994 08:49:37 GMT", "Sun, 06 Now 1994 08:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, é"]
-        {
+        assert_eq!(
+            parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some(784_111_777_000)
+        );
+        for text in [
+            "",
+            "06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Now 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, é",
+        ] {
             assert_eq!(parse_http_date(text), None, "{text}");
         }
     }

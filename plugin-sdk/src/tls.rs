@@ -6,8 +6,8 @@ use crate::net::NetError;
 use crate::time::millis;
 pub use crate::wit::tls::Session;
 
-/// Completes even with a certificate that is not trusted; then `untrusted` in the session says why. `server_name` is asked
-/// for in place of `host`.
+/// Completes even with a certificate that is not trusted; then `untrusted` in the session says why.
+/// `server_name` is asked for in place of `host`.
 pub fn handshake(
     host: &str,
     port: u16,
@@ -15,7 +15,8 @@ pub fn handshake(
     timeout: Option<Duration>,
 ) -> Result<Session, NetError> {
     #[cfg(target_arch = "wasm32")]
-    return crate::wit::tls::handshake(host, port, server_name, timeout.map(millis)).map_err(NetError::from);
+    return crate::wit::tls::handshake(host, port, server_name, timeout.map(millis))
+        .map_err(NetError::from);
     #[cfg(not(target_arch = "wasm32"))]
     crate::fake::with(|fake| fake.tls(host, port, server_name, timeout.map(millis)))
 }

@@ -1,24 +1,33 @@
-//! The little a plugin needs to know of URLs: joining a base with a path, resolving a redirect, taking a host out. Where a text
-//! can be read in two ways, it is read as the host reads it, which is as browsers do (URL standard of WHATWG).
+//! The little a plugin needs to know of URLs: joining a base with a path, resolving a redirect,
+//! taking a host out. Where a text can be read in two ways, it is read as the host reads it, which
+//! is as browsers do (URL standard of WHATWG).
 
-/// Appends a path to a base URL with exactly one slash between them, in front of the base's query. A path that begins with
-/// `http://` or `https://` is a whole URL, and replaces the base.
+/// Appends a path to a base URL with exactly one slash between them, in front of the base's query.
+/// A path that begins with `http://` or `https://` is a whole URL, and replaces the base.
 pub fn join(base: &str, path: &str) -> String {
-    if ["http://", "https://"]
-        .iter()
-        .any(|start| path.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start)))
-    {
+    if ["http://", "https://"].iter().any(|start| {
+        path.get(..start.len())
+            .is_some_and(|text| text.eq_ignore_ascii_case(start))
+    }) {
         return path.to_owned();
     }
     if path.is_empty() {
         return base.to_owned();
     }
     let (base, query) = base.split_at(base.find(['?', '#']).unwrap_or(base.len()));
-    let query = if path.starts_with(['?', '#']) || path.contains('?') { "" } else { query };
+    let query = if path.starts_with(['?', '#']) || path.contains('?') {
+        ""
+    } else {
+        query
+    };
     if path.starts_with(['?', '#']) {
         return format!("{base}{path}");
     }
-    format!("{}/{}{query}", base.trim_end_matches('/'), path.trim_start_matches('/'))
+    format!(
+        "{}/{}{query}",
+        base.trim_end_matches('/'),
+        path.trim_start_matches('/')
+    )
 }
 
 /// A name or value of `application/x-www-form-urlencoded`.
@@ -26,7 +35,9 @@ pub fn form_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => encoded.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
+                encoded.push(char::from(byte))
+            }
             b' ' => encoded.push('+'),
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
@@ -34,15 +45,20 @@ pub fn form_encode(text: &str) -> String {
     encoded
 }
 
-/// Resolves a reference such as a `Location` header against the URL it came from. A backslash is a slash, as browsers have it.
+/// Resolves a reference such as a `Location` header against the URL it came from. A backslash is a
+/// slash, as browsers have it.
 pub fn resolve(base: &str, reference: &str) -> String {
     let reference = clean(reference);
-    let Some(base) = Parts::of(base) else { return reference };
+    let Some(base) = Parts::of(base) else {
+        return reference;
+    };
     let relative = match split_scheme(&reference) {
         None => reference.as_str(),
         // `https:path` and `https:/path` stay with the host.
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(&base.scheme) => rest,
-        Some(_) => return Parts::of(&reference).map_or_else(|| reference.clone(), |parts| parts.text()),
+        Some(_) => {
+            return Parts::of(&reference).map_or_else(|| reference.clone(), |parts| parts.text());
+        }
     };
     let is_slash = |character: char| matches!(character, '/' | '\\');
     let mut start = relative.chars();
@@ -52,7 +68,10 @@ pub fn resolve(base: &str, reference: &str) -> String {
         }
         (Some(first), _) if is_slash(first) => base.with_path(&without_dots(&slashes(relative))),
         (None, _) => base.with_path(base.rest.split('#').next().unwrap_or_default()),
-        (Some('#'), _) => base.with_path(&format!("{}{relative}", base.rest.split('#').next().unwrap_or_default())),
+        (Some('#'), _) => base.with_path(&format!(
+            "{}{relative}",
+            base.rest.split('#').next().unwrap_or_default()
+        )),
         (Some('?'), _) => base.with_path(&format!("{}{relative}", base.path())),
         (Some(_), _) => {
             let path = base.path();
@@ -77,7 +96,12 @@ pub fn origin(url: &str) -> Option<String> {
         "http" => Some(80),
         _ => None,
     });
-    Some(format!("{}://{}:{}", parts.scheme, host.to_ascii_lowercase(), port.unwrap_or(0)))
+    Some(format!(
+        "{}://{}:{}",
+        parts.scheme,
+        host.to_ascii_lowercase(),
+        port.unwrap_or(0)
+    ))
 }
 
 /// The host of a URL in lower case; none where [`origin`] has none.
@@ -89,8 +113,14 @@ pub(crate) fn host(url: &str) -> Option<String> {
 
 /// The path of a URL, at least `/`.
 pub(crate) fn path(url: &str) -> String {
-    let path = Parts::of(url).map(|parts| parts.path().to_owned()).unwrap_or_default();
-    if path.is_empty() { "/".to_owned() } else { path }
+    let path = Parts::of(url)
+        .map(|parts| parts.path().to_owned())
+        .unwrap_or_default();
+    if path.is_empty() {
+        "/".to_owned()
+    } else {
+        path
+    }
 }
 
 pub(crate) fn is_https(url: &str) -> bool {
@@ -115,7 +145,8 @@ impl Parts {
         Some(Self::after_scheme(&scheme, rest))
     }
 
-    /// Any number of slashes of either kind stands between scheme and host; either kind ends the host.
+    /// Any number of slashes of either kind stands between scheme and host; either kind ends the
+    /// host.
     fn after_scheme(scheme: &str, rest: &str) -> Self {
         let is_end = |c: char| matches!(c, '/' | '?' | '#') || (c == '\\' && is_web(scheme));
         let rest = match is_web(scheme) {
@@ -123,8 +154,16 @@ impl Parts {
             false => rest.strip_prefix("//").unwrap_or(rest),
         };
         let (authority, rest) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
-        let rest = if is_web(scheme) { slashes(rest) } else { rest.to_owned() };
-        Self { scheme: scheme.to_owned(), authority: authority.to_owned(), rest }
+        let rest = if is_web(scheme) {
+            slashes(rest)
+        } else {
+            rest.to_owned()
+        };
+        Self {
+            scheme: scheme.to_owned(),
+            authority: authority.to_owned(),
+            rest,
+        }
     }
 
     /// Without query and fragment.
@@ -145,10 +184,13 @@ fn is_web(scheme: &str) -> bool {
     matches!(scheme, "http" | "https")
 }
 
-/// Without what browsers take out: spaces and control characters around it, tabs and line breaks inside.
+/// Without what browsers take out: spaces and control characters around it, tabs and line breaks
+/// inside.
 fn clean(text: &str) -> String {
     let text = text.trim_matches(|c: char| c <= ' ');
-    text.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect()
+    text.chars()
+        .filter(|c| !matches!(c, '\t' | '\n' | '\r'))
+        .collect()
 }
 
 /// Backslashes in front of the query as slashes.
@@ -160,7 +202,11 @@ fn slashes(rest: &str) -> String {
 /// Host and port of a URL or of `host:port`. An IPv6 address comes without its brackets.
 pub fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     let parts = Parts::of(text);
-    let authority = parts.as_ref().map_or(text, |parts| &parts.authority).split(['/', '?', '#']).next()?;
+    let authority = parts
+        .as_ref()
+        .map_or(text, |parts| &parts.authority)
+        .split(['/', '?', '#'])
+        .next()?;
     let authority = authority.rsplit('@').next()?;
     let (host, port) = match authority.strip_prefix('[') {
         Some(bracketed) => {
@@ -182,7 +228,9 @@ pub fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || ['+', '-', '.'].contains(&c));
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ['+', '-', '.'].contains(&c));
     is_scheme.then_some((scheme, rest))
 }
 
@@ -217,19 +265,47 @@ mod tests {
         for (base, path, wanted) in [
             ("https://a.example", "/health", "https://a.example/health"),
             ("https://a.example/", "health", "https://a.example/health"),
-            ("https://a.example/v2/", "/health", "https://a.example/v2/health"),
-            ("https://a.example/v2?key=1", "health", "https://a.example/v2/health?key=1"),
-            ("https://a.example/v2?key=1", "health?deep=1", "https://a.example/v2/health?deep=1"),
-            ("https://a.example/v2", "?deep=1", "https://a.example/v2?deep=1"),
+            (
+                "https://a.example/v2/",
+                "/health",
+                "https://a.example/v2/health",
+            ),
+            (
+                "https://a.example/v2?key=1",
+                "health",
+                "https://a.example/v2/health?key=1",
+            ),
+            (
+                "https://a.example/v2?key=1",
+                "health?deep=1",
+                "https://a.example/v2/health?deep=1",
+            ),
+            (
+                "https://a.example/v2",
+                "?deep=1",
+                "https://a.example/v2?deep=1",
+            ),
             ("https://a.example", "", "https://a.example"),
-            ("https://a.example", "https://b.example/x", "https://b.example/x"),
-            ("https://a.example", "HTTP://b.example/x", "HTTP://b.example/x"),
+            (
+                "https://a.example",
+                "https://b.example/x",
+                "https://b.example/x",
+            ),
+            (
+                "https://a.example",
+                "HTTP://b.example/x",
+                "HTTP://b.example/x",
+            ),
             (
                 "http://127.0.0.1:18100",
                 "/probe?target=https://shop.example/health",
                 "http://127.0.0.1:18100/probe?target=https://shop.example/health",
             ),
-            ("https://a.example", "ftp://b.example/x", "https://a.example/ftp://b.example/x"),
+            (
+                "https://a.example",
+                "ftp://b.example/x",
+                "https://a.example/ftp://b.example/x",
+            ),
         ] {
             assert_eq!(join(base, path), wanted);
         }
@@ -256,20 +332,36 @@ mod tests {
             ("../../../g", "http://a/g"),
             ("g?y/../x", "http://a/b/c/g?y/../x"),
         ] {
-            assert_eq!(resolve("http://a/b/c/d;p?q", reference), wanted, "{reference}");
+            assert_eq!(
+                resolve("http://a/b/c/d;p?q", reference),
+                wanted,
+                "{reference}"
+            );
         }
         assert_eq!(resolve("http://a", "g"), "http://a/g");
     }
 
     #[test]
     fn tells_origins_apart() {
-        assert_eq!(origin("https://A.example/x"), origin("https://a.example:443/y"));
+        assert_eq!(
+            origin("https://A.example/x"),
+            origin("https://a.example:443/y")
+        );
         assert_ne!(origin("https://a.example"), origin("http://a.example"));
-        assert_ne!(origin("https://a.example"), origin("https://a.example:8443"));
-        assert_eq!(origin("http://user@[::1]/x").as_deref(), Some("http://::1:80"));
-        for unsure in
-            ["https://a%2eexample/", "https://bücher.example/", "https://a\u{3002}example/", "mailto:a@b.example"]
-        {
+        assert_ne!(
+            origin("https://a.example"),
+            origin("https://a.example:8443")
+        );
+        assert_eq!(
+            origin("http://user@[::1]/x").as_deref(),
+            Some("http://::1:80")
+        );
+        for unsure in [
+            "https://a%2eexample/",
+            "https://bücher.example/",
+            "https://a\u{3002}example/",
+            "mailto:a@b.example",
+        ] {
             assert_eq!(origin(unsure), None, "{unsure}");
         }
     }
@@ -278,7 +370,10 @@ mod tests {
     fn no_spelling_makes_another_host_look_like_the_own_one() {
         let base = "https://a.example/in";
         for (reference, wanted) in [
-            ("https://evil.example\\@a.example/", "https://evil.example:443"),
+            (
+                "https://evil.example\\@a.example/",
+                "https://evil.example:443",
+            ),
             ("https:\\\\evil.example/", "https://evil.example:443"),
             ("\\\\evil.example/@a.example", "https://evil.example:443"),
             ("/\\evil.example/", "https://evil.example:443"),
@@ -290,18 +385,37 @@ mod tests {
             ("https:///evil.example/", "https://evil.example:443"),
             ("http:/evil.example/", "http://evil.example:80"),
             ("http:evil.example/", "http://evil.example:80"),
-            ("https://a.example:8443\\@a.example/", "https://a.example:8443"),
-            ("https://a.example@evil.example/", "https://evil.example:443"),
-            ("https://evil.example#@a.example", "https://evil.example:443"),
-            ("https://evil.example?@a.example", "https://evil.example:443"),
+            (
+                "https://a.example:8443\\@a.example/",
+                "https://a.example:8443",
+            ),
+            (
+                "https://a.example@evil.example/",
+                "https://evil.example:443",
+            ),
+            (
+                "https://evil.example#@a.example",
+                "https://evil.example:443",
+            ),
+            (
+                "https://evil.example?@a.example",
+                "https://evil.example:443",
+            ),
             ("https:/evil.example/", "https://a.example:443"),
             ("https:evil.example/", "https://a.example:443"),
             ("/evil.example\\@x", "https://a.example:443"),
         ] {
             let target = resolve(base, reference);
-            assert_eq!(origin(&target).as_deref(), Some(wanted), "{reference:?} is {target:?}");
+            assert_eq!(
+                origin(&target).as_deref(),
+                Some(wanted),
+                "{reference:?} is {target:?}"
+            );
         }
-        assert_eq!(resolve(base, "up\\er?x=\\y"), "https://a.example/up/er?x=\\y");
+        assert_eq!(
+            resolve(base, "up\\er?x=\\y"),
+            "https://a.example/up/er?x=\\y"
+        );
     }
 
     #[test]

@@ -45,7 +45,10 @@ pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
 
 /// Looks a key up among entries.
 pub fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
-    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    entries
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| &entry.value)
 }
 
 /// The text of a key among entries, if it is there and a text.

@@ -33,34 +33,68 @@ pub struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(context: wit::Context, request: wit::Request) -> Self {
-        let wit::Request { method, path, query, headers, body, received_ms } = request;
+        let wit::Request {
+            method,
+            path,
+            query,
+            headers,
+            body,
+            received_ms,
+        } = request;
         let timeout = Duration::from_millis(context.timeout_ms);
-        Self { service: context.service, method, path, query, headers, body, received_ms, timeout }
+        Self {
+            service: context.service,
+            method,
+            path,
+            query,
+            headers,
+            body,
+            received_ms,
+            timeout,
+        }
     }
 
     /// Checks the sender's signature with a [`Secret`] or [`crate::settings::Secrets`].
-    pub fn verify(&self, scheme: Scheme, secrets: impl AsRef<[Secret]>) -> Result<(), SignatureError> {
+    pub fn verify(
+        &self,
+        scheme: Scheme,
+        secrets: impl AsRef<[Secret]>,
+    ) -> Result<(), SignatureError> {
         signatures::verify(scheme, secrets, &self.headers, &self.body, None)
     }
 
-    /// Checks a secret that the sender sends as it is in a header, alone or behind a word such as `Bearer`.
-    pub fn verify_header(&self, name: &str, secrets: impl AsRef<[Secret]>) -> Result<(), SignatureError> {
+    /// Checks a secret that the sender sends as it is in a header, alone or behind a word such as
+    /// `Bearer`.
+    pub fn verify_header(
+        &self,
+        name: &str,
+        secrets: impl AsRef<[Secret]>,
+    ) -> Result<(), SignatureError> {
         let sent = self.required(name)?;
         let last_word = sent.rsplit(' ').next().unwrap_or(sent);
         let secrets = secrets.as_ref();
-        signatures::verify_secret(secrets, last_word).or_else(|_| signatures::verify_secret(secrets, sent))
+        signatures::verify_secret(secrets, last_word)
+            .or_else(|_| signatures::verify_secret(secrets, sent))
     }
 
     /// Checks a secret that the sender sends as it is in the URL: `?name=SECRET`.
-    pub fn verify_query(&self, name: &str, secrets: impl AsRef<[Secret]>) -> Result<(), SignatureError> {
+    pub fn verify_query(
+        &self,
+        name: &str,
+        secrets: impl AsRef<[Secret]>,
+    ) -> Result<(), SignatureError> {
         let sent = self.query(name);
-        let sent = sent.ok_or_else(|| SignatureError::Malformed(format!("the URL has no `{name}=`")))?;
+        let sent =
+            sent.ok_or_else(|| SignatureError::Malformed(format!("the URL has no `{name}=`")))?;
         signatures::verify_secret(secrets, &sent)
     }
 
     /// The first header of that name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// A value of the query, decoded.
@@ -87,13 +121,18 @@ impl Delivery {
     }
 
     fn required(&self, name: &str) -> Result<&str, SignatureError> {
-        self.header(name).ok_or_else(|| SignatureError::Malformed(format!("there is no header `{name}`")))
+        self.header(name)
+            .ok_or_else(|| SignatureError::Malformed(format!("there is no header `{name}`")))
     }
 }
 
 fn pair(pairs: &str, name: &str) -> Option<String> {
-    let mut pairs = pairs.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.find(|(key, _)| decode(key) == name).map(|(_, value)| decode(value))
+    let mut pairs = pairs
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs
+        .find(|(key, _)| decode(key) == name)
+        .map(|(_, value)| decode(value))
 }
 
 /// `%2F` is `/`, `+` is a space.
@@ -101,8 +140,14 @@ fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let hex = (first == b'%').then(|| tail.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
-        match (first, hex.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
+        let hex = (first == b'%')
+            .then(|| tail.get(..2))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match (
+            first,
+            hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()),
+        ) {
             (_, Some(byte)) => {
                 bytes.push(byte);
                 rest = &tail[2..];
@@ -166,7 +211,10 @@ impl Event {
 
     /// A short value beside the payload, to select by.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<value::Value>) -> Self {
-        self.attributes.push(Entry { key: name.into(), value: value.into() });
+        self.attributes.push(Entry {
+            key: name.into(),
+            value: value.into(),
+        });
         self
     }
 
@@ -187,7 +235,11 @@ pub struct Report {
 
 impl Report {
     pub fn healthy() -> Self {
-        Self { status: Status::Healthy, failure: None, metrics: Vec::new() }
+        Self {
+            status: Status::Healthy,
+            failure: None,
+            metrics: Vec::new(),
+        }
     }
 
     pub fn degraded(message: impl Into<String>) -> Self {
@@ -200,13 +252,23 @@ impl Report {
 
     /// Any status; with a healthy one there is no message.
     pub fn failed(status: Status, message: impl Into<String>) -> Self {
-        let failure = Failure { kind: ErrorKind::Assertion, message: message.into() };
-        Self { status, failure: (status != Status::Healthy).then_some(failure), metrics: Vec::new() }
+        let failure = Failure {
+            kind: ErrorKind::Assertion,
+            message: message.into(),
+        };
+        Self {
+            status,
+            failure: (status != Status::Healthy).then_some(failure),
+            metrics: Vec::new(),
+        }
     }
 
     /// Adds a figure that is stored with the observation.
     pub fn metric(mut self, name: impl Into<String>, value: impl Into<value::Value>) -> Self {
-        self.metrics.push(Entry { key: name.into(), value: value.into() });
+        self.metrics.push(Entry {
+            key: name.into(),
+            value: value.into(),
+        });
         self
     }
 }
@@ -223,18 +285,27 @@ pub struct Reception {
 impl Reception {
     /// Answers a sender that wants its challenge back; at most 4 KiB.
     pub fn text(body: impl Into<Vec<u8>>) -> Self {
-        Self { events: Vec::new(), answer: Some(("text/plain", body.into())) }
+        Self {
+            events: Vec::new(),
+            answer: Some(("text/plain", body.into())),
+        }
     }
 
     /// The same as JSON.
     pub fn json(body: &Value) -> Self {
-        Self { events: Vec::new(), answer: Some(("application/json", body.to_string().into_bytes())) }
+        Self {
+            events: Vec::new(),
+            answer: Some(("application/json", body.to_string().into_bytes())),
+        }
     }
 }
 
 impl From<Event> for Reception {
     fn from(event: Event) -> Self {
-        Self { events: vec![event], answer: None }
+        Self {
+            events: vec![event],
+            answer: None,
+        }
     }
 }
 
@@ -260,7 +331,9 @@ impl Reject {
 impl From<SignatureError> for Reject {
     fn from(error: SignatureError) -> Self {
         match error {
-            SignatureError::NoSecret(text) | SignatureError::Unsupported(text) => Reject::Settings(text),
+            SignatureError::NoSecret(text) | SignatureError::Unsupported(text) => {
+                Reject::Settings(text)
+            }
             other => Reject::Unauthenticated(other.to_string()),
         }
     }
@@ -281,7 +354,8 @@ impl From<NetError> for Reject {
     }
 }
 
-/// What a webhook function may return: nothing of interest, one event, several, or a reception with an answer.
+/// What a webhook function may return: nothing of interest, one event, several, or a reception with
+/// an answer.
 pub trait Outcome {
     fn into_result(self) -> Result<Reception, Reject>;
 }
@@ -306,7 +380,10 @@ impl Outcome for Option<Event> {
 
 impl Outcome for Vec<Event> {
     fn into_result(self) -> Result<Reception, Reject> {
-        Ok(Reception { events: self, answer: None })
+        Ok(Reception {
+            events: self,
+            answer: None,
+        })
     }
 }
 
@@ -318,17 +395,48 @@ impl<T: Outcome, E: Into<Reject>> Outcome for Result<T, E> {
 
 impl From<Event> for wit::Event {
     fn from(event: Event) -> Self {
-        let Event { id, kind, ts_ms, summary, payload, attributes, report } = event;
-        let report = report.map(|Report { status, failure, metrics }| wit::Report { status, failure, metrics });
-        Self { id, kind, ts_ms, summary, payload: payload.to_string(), attributes, report }
+        let Event {
+            id,
+            kind,
+            ts_ms,
+            summary,
+            payload,
+            attributes,
+            report,
+        } = event;
+        let report = report.map(
+            |Report {
+                 status,
+                 failure,
+                 metrics,
+             }| wit::Report {
+                status,
+                failure,
+                metrics,
+            },
+        );
+        Self {
+            id,
+            kind,
+            ts_ms,
+            summary,
+            payload: payload.to_string(),
+            attributes,
+            report,
+        }
     }
 }
 
 impl From<Reception> for wit::Reception {
     fn from(reception: Reception) -> Self {
-        let answer =
-            reception.answer.map(|(content_type, body)| wit::Answer { content_type: content_type.into(), body });
-        Self { events: reception.events.into_iter().map(wit::Event::from).collect(), answer }
+        let answer = reception.answer.map(|(content_type, body)| wit::Answer {
+            content_type: content_type.into(),
+            body,
+        });
+        Self {
+            events: reception.events.into_iter().map(wit::Event::from).collect(),
+            answer,
+        }
     }
 }
 
@@ -352,7 +460,10 @@ mod tests {
     fn reads_the_url_and_forms() {
         let delivery = delivery("a=1&text=a%2Bb+c%20%C3%BC&bad=%zz%2")
             .with_query("token=s%20t&empty&=x")
-            .with_header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+            .with_header(
+                "Content-Type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            );
         assert_eq!(delivery.query("token").as_deref(), Some("s t"));
         assert_eq!(delivery.query("empty").as_deref(), Some(""));
         assert_eq!(delivery.query("none"), None);
@@ -365,9 +476,18 @@ mod tests {
     #[test]
     fn what_a_signature_error_means_for_the_sender() {
         for (error, wanted) in [
-            (SignatureError::Mismatch, Reject::Unauthenticated("the signature does not match".to_owned())),
-            (SignatureError::Expired("late".to_owned()), Reject::Unauthenticated("late".to_owned())),
-            (SignatureError::NoSecret("none".to_owned()), Reject::Settings("none".to_owned())),
+            (
+                SignatureError::Mismatch,
+                Reject::Unauthenticated("the signature does not match".to_owned()),
+            ),
+            (
+                SignatureError::Expired("late".to_owned()),
+                Reject::Unauthenticated("late".to_owned()),
+            ),
+            (
+                SignatureError::NoSecret("none".to_owned()),
+                Reject::Settings("none".to_owned()),
+            ),
         ] {
             assert_eq!(Reject::from(error), wanted);
         }

@@ -1,8 +1,14 @@
-//! What `wit-bindgen` makes of the contract in `wit/`. One set of types serves every kind of plugin; the exports are made
-//! piece by piece, because each export macro can exist only once in a crate and all worlds export `description`. A plugin
-//! exports `description` and the interface of its kind, which together are its world. Authors see the rest of this crate,
-//! not this module.
-#![allow(unsafe_code, unreachable_pub, missing_docs, clippy::all, reason = "generated")]
+//! What `wit-bindgen` makes of the contract in `wit/`. One set of types serves every kind of
+//! plugin; the exports are made piece by piece, because each export macro can exist only once in a
+//! crate and all worlds export `description`. A plugin exports `description` and the interface of
+//! its kind, which together are its world. Authors see the rest of this crate, not this module.
+#![allow(
+    unsafe_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::all,
+    reason = "generated"
+)]
 
 /// Everything a plugin may import. The encoder drops what a plugin does not use.
 pub mod host {

@@ -1,4 +1,5 @@
-//! Lists what `extrack plugin new` writes: the templates, the SDK and the contract, as text that becomes part of the binary.
+//! Lists what `extrack plugin new` writes: the templates, the SDK and the contract, as text that
+//! becomes part of the binary.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -31,8 +32,9 @@ pub(crate) fn write(workspace: &Path, list: &Path) -> Result<()> {
         }
     }
     files.sort();
-    let mut text =
-        String::from("/// Path below the workspace and text.\npub(super) const PROJECT_FILES: &[(&str, &str)] = &[\n");
+    let mut text = String::from(
+        "/// Path below the workspace and text.\npub(super) const PROJECT_FILES: &[(&str, &str)] = &[\n",
+    );
     for (name, path) in &files {
         writeln!(text, "    ({name:?}, include_str!({path:?})),")?;
     }
@@ -42,18 +44,27 @@ pub(crate) fn write(workspace: &Path, list: &Path) -> Result<()> {
 
 fn collect(path: &Path, workspace: &Path, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
     if path.is_file() {
-        let name = path.strip_prefix(workspace)?.to_string_lossy().replace('\\', "/");
+        let name = path
+            .strip_prefix(workspace)?
+            .to_string_lossy()
+            .replace('\\', "/");
         files.push((name, path.to_owned()));
         return Ok(());
     }
-    let entries = fs::read_dir(path).with_context(|| format!("reading the folder `{}`", path.display()))?;
+    let entries =
+        fs::read_dir(path).with_context(|| format!("reading the folder `{}`", path.display()))?;
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_left_out = match path.is_dir() {
             true => name.starts_with('.') || LEFT_OUT.contains(&&*name),
             // The templates' own page, not those of the projects.
-            false => LEFT_OUT.contains(&&*name) && path.parent().is_some_and(|folder| folder.ends_with("templates")),
+            false => {
+                LEFT_OUT.contains(&&*name)
+                    && path
+                        .parent()
+                        .is_some_and(|folder| folder.ends_with("templates"))
+            }
         };
         if !is_left_out {
             collect(&path, workspace, files)?;

@@ -1,4 +1,5 @@
-//! Asks for a stack that parsers need: they recurse. It is part of the linear memory, apart from the one of the machine.
+//! Asks for a stack that parsers need: they recurse. It is part of the linear memory, apart from
+//! the one of the machine.
 
 fn main() {
     println!("cargo::rustc-link-arg=-zstack-size=1048576");

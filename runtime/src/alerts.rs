@@ -1,14 +1,18 @@
-//! Alerts: rules are evaluated on every observation, breaches become alerts, and people are notified.
+//! Alerts: rules are evaluated on every observation, breaches become alerts, and people are
+//! notified.
 //!
 //! - `engine` turns observations into committed transitions.
-//! - `dispatch` decides what is muted, what is sent together and when, and which escalation steps are due.
-//! - `delivery` sends the messages to their channels; `unrecorded` sends what could not be committed.
+//! - `dispatch` decides what is muted, what is sent together and when, and which escalation steps
+//!   are due.
+//! - `delivery` sends the messages to their channels; `unrecorded` sends what could not be
+//!   committed.
 //! - `event_copy` copies alert events to the results.
-//! - `acknowledgements` ends acknowledgements that expire, `clock_keeper` moves due moments when the clock jumps, `auditor` finds
-//!   what is overdue, `retention` removes what is over, `watchdog` sends signs of life.
+//! - `acknowledgements` ends acknowledgements that expire, `clock_keeper` moves due moments when
+//!   the clock jumps, `auditor` finds what is overdue, `retention` removes what is over, `watchdog`
+//!   sends signs of life.
 //!
-//! They meet in the control store, never in memory. Everything that the first three need from outside is a trait in `ports`;
-//! time comes from a clock they are given.
+//! They meet in the control store, never in memory. Everything that the first three need from
+//! outside is a trait in `ports`; time comes from a clock they are given.
 
 mod acknowledgements;
 pub mod actions;
@@ -46,8 +50,8 @@ pub use dispatch::{DispatchDeps, Dispatcher, labelled, mutes_of};
 pub use engine::{AlertEngine, EngineDeps, EngineSettings};
 pub use event_copy::EventCopy;
 pub use ports::{
-    AlertDraft, AlertStore, Attempt, AttemptOutcome, CommitError, Committed, EventDraft, EventSink, HistoryLoader,
-    Notifier, PortError, RuleRunner, Transition,
+    AlertDraft, AlertStore, Attempt, AttemptOutcome, CommitError, Committed, EventDraft, EventSink,
+    HistoryLoader, Notifier, PortError, RuleRunner, Transition,
 };
 pub use retention::{Retention, RetentionSettings};
 pub use signals::{AlertChange, AlertSignals};

@@ -1,5 +1,6 @@
-//! The HTTP face: `/api/v1` as JSON, `/metrics`, health, and the dashboard's pages. It knows the parts behind it only by the
-//! narrow traits in `parts`, keeps no state of its own but sessions and live connections, and holds no rule of the product.
+//! The HTTP face: `/api/v1` as JSON, `/metrics`, health, and the dashboard's pages. It knows the
+//! parts behind it only by the narrow traits in `parts`, keeps no state of its own but sessions and
+//! live connections, and holds no rule of the product.
 
 mod router;
 mod routes;

@@ -29,16 +29,18 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{
-    AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, ClockKeeper, Delivery, DeliveryDeps,
-    DeliverySettings, DispatchDeps, Dispatcher, EngineDeps, EngineSettings, EventCopy, Retention, RetentionSettings,
-    SystemClock, UnrecordedSender, WatchdogSender,
+    AcknowledgementWatch, AlertActions, AlertEngine, AlertSignals, Auditor, ClockKeeper, Delivery,
+    DeliveryDeps, DeliverySettings, DispatchDeps, Dispatcher, EngineDeps, EngineSettings,
+    EventCopy, Retention, RetentionSettings, SystemClock, UnrecordedSender, WatchdogSender,
 };
 use crate::api::{Live, Parts};
 use crate::config::{self, Environment, Loaded, PlacedFault};
 use crate::domain::{ConfigurationStatus, PluginTrust};
 use crate::monitoring::{BoardChange, Monitoring, MonitoringSettings, OfflineTarget, PluginWatch};
 use crate::net::{self, Net, NetSettings};
-use crate::plugin_host::{self, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse};
+use crate::plugin_host::{
+    self, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse,
+};
 use crate::registry::Registry;
 use crate::store::control::ControlSettings;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore, SpoolSettings};
@@ -79,13 +81,20 @@ pub struct Started {
 /// Observations on their way to the alert engine, which drains them into lanes at once.
 const OBSERVATIONS_QUEUED: usize = 4_096;
 
-/// How long the last runs of probes may take once their timers have stopped; a run ends within its own time-out.
+/// How long the last runs of probes may take once their timers have stopped; a run ends within its
+/// own time-out.
 const GRACE: Duration = Duration::from_secs(35);
-/// How long all parts together may take to stop. Service managers kill after 90 s, and the stores have to be closed as well.
+/// How long all parts together may take to stop. Service managers kill after 90 s, and the stores
+/// have to be closed as well.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 
-/// Runs the program until the shutdown. Faults of the configuration come as [`config::Faults`], before a port opens.
-pub async fn run(options: Options, shutdown: CancellationToken, started: impl FnOnce(Started)) -> Result<()> {
+/// Runs the program until the shutdown. Faults of the configuration come as [`config::Faults`],
+/// before a port opens.
+pub async fn run(
+    options: Options,
+    shutdown: CancellationToken,
+    started: impl FnOnce(Started),
+) -> Result<()> {
     // An existing folder keeps what its owner set; what is in it is the program's alone.
     std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
         .create(&options.data)
@@ -94,7 +103,8 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         .with_context(|| format!("reading the data folder `{}`", options.data.display()))?;
     let environment = Environment::read(&options.config);
     let config_dir = options.config.clone();
-    let found = tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
+    let found =
+        tokio::task::spawn_blocking(move || config::read(&config_dir, &environment)).await?;
     let settings = found.settings().clone();
     let metrics = telemetry::start_metrics()?;
     let descriptors = descriptors::raise_limit();
@@ -106,16 +116,23 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let start = start_with(&options.config, found, &control, options.is_config_accepted).await?;
     let mut spool = SpoolSettings::new(recording::spool_folder(&settings, &control_path));
     spool.max_bytes = settings.spool_bytes;
-    let (data, result_settings) =
-        (options.data.clone(), ResultSettings { spool: Some(spool), ..ResultSettings::default() });
-    let (results, writer) = tokio::task::spawn_blocking(move || ResultStore::open(&data, result_settings)).await??;
+    let (data, result_settings) = (
+        options.data.clone(),
+        ResultSettings {
+            spool: Some(spool),
+            ..ResultSettings::default()
+        },
+    );
+    let (results, writer) =
+        tokio::task::spawn_blocking(move || ResultStore::open(&data, result_settings)).await??;
     let writer = writer.start()?;
 
     let (runs, accounted) = mpsc::channel(RUNS_QUEUED);
     let (to_compared, compared) = mpsc::channel(RUNS_QUEUED);
     let first_run_id = results.first_run_id();
     let folder = options.data.join("recordings");
-    let (recordings, recording_writer) = tokio::task::spawn_blocking(move || Recordings::open(folder)).await?;
+    let (recordings, recording_writer) =
+        tokio::task::spawn_blocking(move || Recordings::open(folder)).await?;
     let net = network(&settings)?;
     let setup = plugin_host::Setup {
         folder: options.data.join("plugins"),
@@ -157,11 +174,19 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     folder.look_at_start().await;
     let mut sources = PluginSources::default();
     if start.draft.is_sound() {
-        sources.pull_missing(&host, &start.draft.plugins().trust).await;
+        sources
+            .pull_missing(&host, &start.draft.plugins().trust)
+            .await;
     }
 
-    let StartConfiguration { loaded, mut basis, state: configuration } = start.check(&options.config, &host).await?;
-    let Loaded { files, warnings, .. } = loaded;
+    let StartConfiguration {
+        loaded,
+        mut basis,
+        state: configuration,
+    } = start.check(&options.config, &host).await?;
+    let Loaded {
+        files, warnings, ..
+    } = loaded;
     warn(&warnings);
     let registry = Registry::open(files, Arc::new(host.clone()), Arc::new(control.clone())).await?;
     if configuration.status == ConfigurationStatus::InUse {
@@ -170,12 +195,24 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     }
     let in_use = registry.clone();
     host.set_in_use(Box::new(move |kind, name| {
-        let uses = in_use.settings_using(name).into_iter().filter(|usage| usage.kind == kind);
-        uses.map(|usage| SettingsInUse { owner: usage.owner, settings: usage.settings }).collect()
+        let uses = in_use
+            .settings_using(name)
+            .into_iter()
+            .filter(|usage| usage.kind == kind);
+        uses.map(|usage| SettingsInUse {
+            owner: usage.owner,
+            settings: usage.settings,
+        })
+        .collect()
     }));
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
-    let watch = PluginWatch::new(host.clone(), results.clone(), to_alerts.clone(), first_run_id);
+    let watch = PluginWatch::new(
+        host.clone(),
+        results.clone(),
+        to_alerts.clone(),
+        first_run_id,
+    );
     let stop = tasks.stop(Stage::Monitoring);
     tasks.spawn(Stage::Monitoring, "plugin watch", async move {
         watch.run(stop).await;
@@ -188,7 +225,10 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         results.clone(),
         to_alerts.clone(),
         registry.watch(),
-        MonitoringSettings { in_flight: settings.probes_in_flight, per_host: settings.probes_per_host },
+        MonitoringSettings {
+            in_flight: settings.probes_in_flight,
+            per_host: settings.probes_per_host,
+        },
         signals.clock_jumps().clone(),
         first_event_id,
     );
@@ -209,8 +249,14 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     // Alerting goes on with what it has, whether the results answer or not.
     let unheard = restore::restore(&monitoring, &results, &registry.catalog()).await;
     monitoring.judge_again(unheard).await;
-    let targets: Vec<OfflineTarget> =
-        settings.offline_targets.iter().map(|(host, port)| OfflineTarget { host: host.clone(), port: *port }).collect();
+    let targets: Vec<OfflineTarget> = settings
+        .offline_targets
+        .iter()
+        .map(|(host, port)| OfflineTarget {
+            host: host.clone(),
+            port: *port,
+        })
+        .collect();
     if let Some(watch) = monitoring.offline_watch(net, &targets, to_alerts) {
         let stop = tasks.stop(Stage::Monitoring);
         tasks.spawn(Stage::Monitoring, "offline watch", async move {
@@ -224,28 +270,51 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         scheduler.run(stop).await;
         Ok(())
     });
-    let shadows = host.shadow_runner().context("the queue of candidates' runs is taken")?;
+    let shadows = host
+        .shadow_runner()
+        .context("the queue of candidates' runs is taken")?;
     let stop = tasks.stop(Stage::Monitoring);
     tasks.spawn(Stage::Monitoring, "shadow runner", async move {
         shadows.run(to_compared, stop).await;
         Ok(())
     });
-    let (withdrawer, stop) =
-        (host.withdrawer().context("the queue of roll-backs is taken")?, tasks.stop(Stage::Monitoring));
+    let (withdrawer, stop) = (
+        host.withdrawer()
+            .context("the queue of roll-backs is taken")?,
+        tasks.stop(Stage::Monitoring),
+    );
     let roll_backs = bind_plugins::roll_back(withdrawer, registry.clone(), stop);
     tasks.spawn(Stage::Monitoring, "plugin roll-backs", roll_backs);
-    let (catalog, recorder, stop) = (registry.watch(), results.clone(), tasks.stop(Stage::Monitoring));
-    tasks.spawn(Stage::Monitoring, "services dimension", recording::keep_services(catalog, recorder, stop));
+    let (catalog, recorder, stop) = (
+        registry.watch(),
+        results.clone(),
+        tasks.stop(Stage::Monitoring),
+    );
+    tasks.spawn(
+        Stage::Monitoring,
+        "services dimension",
+        recording::keep_services(catalog, recorder, stop),
+    );
     let stop = tasks.stop(Stage::Alerting);
     let watch = recording::watch_results(results.clone(), signals.clone(), stop);
     tasks.spawn(Stage::Alerting, "results watch", watch);
 
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("can't listen on `{}`; `--listen` names another address", options.listen))?;
+    let listener = TcpListener::bind(options.listen).await.with_context(|| {
+        format!(
+            "can't listen on `{}`; `--listen` names another address",
+            options.listen
+        )
+    })?;
     let address = listener.local_addr()?;
     // After everything that can fail: a token that is kept and was never shown is lost.
-    let new_token = first_token(&control, settings.admin_token.as_ref().map(|token| token.expose_secret())).await?;
+    let new_token = first_token(
+        &control,
+        settings
+            .admin_token
+            .as_ref()
+            .map(|token| token.expose_secret()),
+    )
+    .await?;
     let board = monitoring.board();
     let (reload, configuration) = ConfigReload::new(
         options.config,
@@ -274,8 +343,17 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
         program: Arc::new(face),
         notifier: Arc::new(host.clone()),
         signals: signals.clone(),
-        actions: AlertActions::new(Arc::new(control.clone()), Arc::new(SystemClock), signals.clone()),
-        backtests: Arc::new(Backtester::new(registry.clone(), host.clone(), control.clone(), results.clone())),
+        actions: AlertActions::new(
+            Arc::new(control.clone()),
+            Arc::new(SystemClock),
+            signals.clone(),
+        ),
+        backtests: Arc::new(Backtester::new(
+            registry.clone(),
+            host.clone(),
+            control.clone(),
+            results.clone(),
+        )),
         control: control.clone(),
         results: results.clone(),
         recordings: host.recordings().clone(),
@@ -303,17 +381,24 @@ pub async fn run(options: Options, shutdown: CancellationToken, started: impl Fn
     let recorded = results.close().await;
     let written = tokio::task::spawn_blocking(move || writer.join()).await?;
     control.close().await;
-    written.map_err(|_| anyhow::anyhow!("the results writer panicked"))?.or(recorded)?;
+    written
+        .map_err(|_| anyhow::anyhow!("the results writer panicked"))?
+        .or(recorded)?;
     ended
 }
 
-/// Opens the control store as it is, whatever it lost, so that the next start takes it for the right one.
+/// Opens the control store as it is, whatever it lost, so that the next start takes it for the
+/// right one.
 pub async fn accept_store(data: &Path, config_dir: &Path) -> Result<()> {
-    private_files::keep_private(data).with_context(|| format!("reading the data folder `{}`", data.display()))?;
+    private_files::keep_private(data)
+        .with_context(|| format!("reading the data folder `{}`", data.display()))?;
     let (environment, folder) = (Environment::read(config_dir), config_dir.to_owned());
     let draft = tokio::task::spawn_blocking(move || config::read(&folder, &environment)).await?;
     let keyring = Keyring::load(draft.settings().encryption_key.clone(), data)?;
-    let accepting = ControlSettings { accepts_loss: true, ..ControlSettings::default() };
+    let accepting = ControlSettings {
+        accepts_loss: true,
+        ..ControlSettings::default()
+    };
     let control = ControlStore::open_with(&data.join("control.sqlite"), keyring, accepting).await?;
     control.close().await;
     Ok(())
@@ -324,12 +409,15 @@ fn control_settings(data: &Path, ballast_mebibytes: u64) -> ControlSettings {
     ControlSettings {
         ballast_bytes: ballast_mebibytes << 20,
         // Not `recordings`, which are of use to people alone and may come and go.
-        filled_later: ["results.duckdb", "plugins"].map(|name| data.join(name)).to_vec(),
+        filled_later: ["results.duckdb", "plugins"]
+            .map(|name| data.join(name))
+            .to_vec(),
         accepts_loss: false,
     }
 }
 
-/// Checks the configuration with the bundled plugins and those in the folders `plugins`, and returns what is odd but works.
+/// Checks the configuration with the bundled plugins and those in the folders `plugins`, and
+/// returns what is odd but works.
 pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Loaded> {
     let environment = Environment::read(config_dir);
     let scratch = tempfile::tempdir()?;
@@ -353,7 +441,9 @@ pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Load
     };
     let host = PluginHost::start(setup).await?;
     for folder in plugins {
-        PluginFolder::new(folder.clone(), host.clone()).look_at_start().await;
+        PluginFolder::new(folder.clone(), host.clone())
+            .look_at_start()
+            .await;
     }
     let loaded = config::load(config_dir, environment, &host).await;
     drop(host);
@@ -378,7 +468,11 @@ fn network(settings: &config::Settings) -> Result<Net> {
         // The operator wrote the address.
         allow_private: true,
     });
-    Ok(Net::new(NetSettings { smtp, nameservers: settings.nameservers.clone(), ..NetSettings::default() })?)
+    Ok(Net::new(NetSettings {
+        smtp,
+        nameservers: settings.nameservers.clone(),
+        ..NetSettings::default()
+    })?)
 }
 
 fn warn(warnings: &[PlacedFault]) {
@@ -387,7 +481,10 @@ fn warn(warnings: &[PlacedFault]) {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts that alerting stands on")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts that alerting stands on"
+)]
 fn start_alerting(
     tasks: &mut Tasks,
     signals: &AlertSignals,
@@ -428,7 +525,10 @@ fn start_alerting(
         clock: Arc::new(SystemClock),
         signals: signals.clone(),
         evaluator: host.evaluator().apart(),
-        settings: DeliverySettings { public_url: public_url.unwrap_or_default(), ..DeliverySettings::default() },
+        settings: DeliverySettings {
+            public_url: public_url.unwrap_or_default(),
+            ..DeliverySettings::default()
+        },
     });
     let (catalog, stop) = (registry.watch(), tasks.stop(Stage::Delivery));
     tasks.spawn(Stage::Delivery, "delivery", async move {
@@ -448,7 +548,11 @@ fn start_alerting(
         Ok(())
     });
     start_watching_over_alerts(tasks, signals, control, registry);
-    let copy = EventCopy::new(Arc::new(control.clone()), Arc::new(results.clone()), signals.clone());
+    let copy = EventCopy::new(
+        Arc::new(control.clone()),
+        Arc::new(results.clone()),
+        signals.clone(),
+    );
     let stop = tasks.stop(Stage::Delivery);
     tasks.spawn(Stage::Delivery, "alert event copy", async move {
         copy.run(stop).await;
@@ -456,7 +560,12 @@ fn start_alerting(
     });
 }
 
-fn start_retention(tasks: &mut Tasks, control: &ControlStore, results: &ResultStore, kept_for: &config::KeptFor) {
+fn start_retention(
+    tasks: &mut Tasks,
+    control: &ControlStore,
+    results: &ResultStore,
+    kept_for: &config::KeptFor,
+) {
     let default = RetentionSettings::default();
     let settings = RetentionSettings {
         alerts: kept_for.alerts.unwrap_or(default.alerts),
@@ -464,7 +573,12 @@ fn start_retention(tasks: &mut Tasks, control: &ControlStore, results: &ResultSt
         audit: kept_for.audit.unwrap_or(default.audit),
         silences: kept_for.silences.unwrap_or(default.silences),
     };
-    let retention = Retention::new(control.clone(), Arc::new(results.clone()), Arc::new(SystemClock), settings);
+    let retention = Retention::new(
+        control.clone(),
+        Arc::new(results.clone()),
+        Arc::new(SystemClock),
+        settings,
+    );
     let stop = tasks.stop(Stage::Alerting);
     tasks.spawn(Stage::Alerting, "retention", async move {
         retention.run(stop).await;
@@ -473,9 +587,15 @@ fn start_retention(tasks: &mut Tasks, control: &ControlStore, results: &ResultSt
 }
 
 /// What happens because time passes, and what looks after the rest.
-fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control: &ControlStore, registry: &Registry) {
+fn start_watching_over_alerts(
+    tasks: &mut Tasks,
+    signals: &AlertSignals,
+    control: &ControlStore,
+    registry: &Registry,
+) {
     let clock: Arc<SystemClock> = Arc::new(SystemClock);
-    let watch = AcknowledgementWatch::new(Arc::new(control.clone()), clock.clone(), signals.clone());
+    let watch =
+        AcknowledgementWatch::new(Arc::new(control.clone()), clock.clone(), signals.clone());
     let stop = tasks.stop(Stage::Alerting);
     tasks.spawn(Stage::Alerting, "acknowledgements", async move {
         watch.run(stop).await;
@@ -487,7 +607,12 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
         keeper.run(stop).await;
         Ok(())
     });
-    let auditor = Auditor::new(control.clone(), clock.clone(), signals.clone(), registry.watch());
+    let auditor = Auditor::new(
+        control.clone(),
+        clock.clone(),
+        signals.clone(),
+        registry.watch(),
+    );
     let stop = tasks.stop(Stage::Alerting);
     tasks.spawn(Stage::Alerting, "auditor", async move {
         auditor.run(stop).await;
@@ -501,7 +626,10 @@ fn start_watching_over_alerts(tasks: &mut Tasks, signals: &AlertSignals, control
     });
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts that the face stands on")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts that the face stands on"
+)]
 fn start_faces(
     tasks: &mut Tasks,
     parts: Parts,

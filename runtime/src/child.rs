@@ -1,5 +1,6 @@
-//! Work in a process of its own: this program once more, under limits that the kernel holds it to. For what no budget inside a
-//! process bounds; whatever such work does, it ends, and takes nobody with it.
+//! Work in a process of its own: this program once more, under limits that the kernel holds it to.
+//! For what no budget inside a process bounds; whatever such work does, it ends, and takes nobody
+//! with it.
 
 mod limits;
 
@@ -20,7 +21,8 @@ pub const REFUSED: u8 = 2;
 /// What is kept of a child's last words.
 const WORDS_BYTES: u64 = 16 << 10;
 
-/// What a child finds of this process's environment: where its shared libraries are, and where it may write.
+/// What a child finds of this process's environment: where its shared libraries are, and where it
+/// may write.
 const VARIABLES: [&str; 3] = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"];
 
 /// How the program is started as a child.
@@ -46,7 +48,10 @@ pub enum Stopped {
 
 impl Program {
     pub fn new(path: PathBuf, arguments: impl IntoIterator<Item = OsString>) -> Self {
-        Self { path, arguments: arguments.into_iter().collect() }
+        Self {
+            path,
+            arguments: arguments.into_iter().collect(),
+        }
     }
 
     /// The very file that is running, even after an upgrade has put another one in its place.
@@ -59,8 +64,15 @@ impl Program {
     }
 
     /// To its end, with this as its standard input. Dropped before, it kills the child.
-    pub async fn run(&self, limits: &Limits, input: File, variables: &[(&str, String)]) -> Result<(), Stopped> {
-        let kept = VARIABLES.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+    pub async fn run(
+        &self,
+        limits: &Limits,
+        input: File,
+        variables: &[(&str, String)],
+    ) -> Result<(), Stopped> {
+        let kept = VARIABLES
+            .iter()
+            .filter_map(|name| Some((*name, std::env::var_os(name)?)));
         let mut child = Command::new(&self.path)
             .args(&self.arguments)
             .env_clear()
@@ -82,7 +94,10 @@ impl Program {
             // One that has more to say finds nobody listening.
             drop(stderr.take());
         };
-        let ended = tokio::time::timeout(limits.wall_clock, async { tokio::join!(child.wait(), reading).0 }).await;
+        let ended = tokio::time::timeout(limits.wall_clock, async {
+            tokio::join!(child.wait(), reading).0
+        })
+        .await;
         match ended {
             Err(_) => Err(Stopped::WallClock),
             Ok(Err(error)) => Err(Stopped::NotStarted(error)),
@@ -95,19 +110,35 @@ fn judge(status: ExitStatus, words: &str) -> Result<(), Stopped> {
     if status.success() {
         return Ok(());
     }
-    let is_out_of_memory = ["memory allocation of", "Cannot allocate memory", "failed to spawn thread", "os error 11"]
-        .iter()
-        .any(|sign| words.contains(sign));
+    let is_out_of_memory = [
+        "memory allocation of",
+        "Cannot allocate memory",
+        "failed to spawn thread",
+        "os error 11",
+    ]
+    .iter()
+    .any(|sign| words.contains(sign));
     match (status.code(), status.signal()) {
         (_, Some(signal)) if signal == rustix::process::Signal::XCPU.as_raw() => Err(Stopped::Cpu),
-        (_, Some(signal)) if signal == rustix::process::Signal::XFSZ.as_raw() => Err(Stopped::FileSize),
+        (_, Some(signal)) if signal == rustix::process::Signal::XFSZ.as_raw() => {
+            Err(Stopped::FileSize)
+        }
         _ if is_out_of_memory => Err(Stopped::Memory),
         (Some(code), _) if code == i32::from(REFUSED) => Err(Stopped::Refused(words.to_owned())),
-        _ if words.contains("overflowed its stack") => Err(Stopped::Crashed("its stack was not enough".to_owned())),
+        _ if words.contains("overflowed its stack") => {
+            Err(Stopped::Crashed("its stack was not enough".to_owned()))
+        }
         _ => {
-            let first = words.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let first = words
+                .lines()
+                .find(|line| !line.trim().is_empty())
+                .unwrap_or_default();
             let first: String = first.chars().take(300).collect();
-            Err(Stopped::Crashed(if first.is_empty() { status.to_string() } else { format!("{status}: {first}") }))
+            Err(Stopped::Crashed(if first.is_empty() {
+                status.to_string()
+            } else {
+                format!("{status}: {first}")
+            }))
         }
     }
 }

@@ -60,7 +60,8 @@ enum Command {
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
-    /// Plugins: make, build, test, try and check one; install it, run it beside the active version, roll back; say what it may do.
+    /// Plugins: make, build, test, try and check one; install it, run it beside the active version,
+    /// roll back; say what it may do.
     #[command(subcommand)]
     Plugin(Box<plugin::Plugin>),
     /// Alerts: list, show, acknowledge, resolve.
@@ -101,7 +102,10 @@ pub fn main() -> ExitCode {
     }
     // The one crypto library, for every TLS client in the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };

@@ -1,5 +1,6 @@
-//! The configuration: `services.yaml`, `alerts.yaml`, `plugins.yaml`, the environment and `.env`. Everything is checked before anything
-//! starts, and all faults are told at once, each with file, line, column and key.
+//! The configuration: `services.yaml`, `alerts.yaml`, `plugins.yaml`, the environment and `.env`.
+//! Everything is checked before anything starts, and all faults are told at once, each with file,
+//! line, column and key.
 
 mod document;
 mod env_file;
@@ -37,7 +38,8 @@ use crate::registry::fault::child;
 use crate::registry::schema::Schema;
 use crate::registry::spec::{AlertsFile, NotificationSpec, PluginsFile, ServicesFile};
 use crate::registry::{
-    CheckedFiles, Fault, FileEntries, PluginDirectory, Report, RoutingEntries, check_files, prune_and_parse,
+    CheckedFiles, Fault, FileEntries, PluginDirectory, Report, RoutingEntries, check_files,
+    prune_and_parse,
 };
 use document::{Document, MAX_FILE_BYTES};
 use environment::read_limited;
@@ -88,28 +90,43 @@ pub async fn load(
 ) -> Result<Loaded, Faults> {
     let config_dir = PathBuf::from(config_dir);
     let draft = tokio::task::spawn_blocking(move || read(&config_dir, &environment)).await;
-    draft.expect("reading the configuration does not panic").check(plugins).await
+    draft
+        .expect("reading the configuration does not panic")
+        .check(plugins)
+        .await
 }
 
-/// What the environment says about the program, without any file of the configuration; with a default in place of each
-/// value that is wrong, and the faults.
+/// What the environment says about the program, without any file of the configuration; with a
+/// default in place of each value that is wrong, and the faults.
 pub fn program_settings(environment: &Environment) -> (Settings, Vec<PlacedFault>) {
     let mut reader = SettingsReader::new(environment);
     let settings = reader.read();
     (settings, reader.faults)
 }
 
-/// One YAML or JSON file that is no part of the configuration, with its variables put in. Faults have places.
+/// One YAML or JSON file that is no part of the configuration, with its variables put in. Faults
+/// have places.
 pub fn read_value(path: &Path) -> Result<Value, Faults> {
     let shown = path.display().to_string();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed =
-        |message: String| Faults::new(vec![Document::absent(shown.clone()).place(&Fault::new("", message))], 0);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let failed = |message: String| {
+        Faults::new(
+            vec![Document::absent(shown.clone()).place(&Fault::new("", message))],
+            0,
+        )
+    };
     let text = read_limited(path, MAX_FILE_BYTES).map_err(failed)?;
     let text = text.ok_or_else(|| failed("there is no such file".to_owned()))?;
     let document = Document::parse(shown.clone(), &text, &Environment::read(folder));
     let faults: Vec<PlacedFault> = document.own_faults().collect();
-    if faults.is_empty() { Ok(document.value) } else { Err(Faults::new(faults, 0)) }
+    if faults.is_empty() {
+        Ok(document.value)
+    } else {
+        Err(Faults::new(faults, 0))
+    }
 }
 
 /// Reads files, blocking. Never fails: what is wrong is in the draft.
@@ -129,8 +146,18 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
     let plugins_document = document(config_dir, PLUGINS, &files, environment, &mut faults);
     let mut plugins_report = structure_check::<PluginsFile>(&plugins_document, &mut faults);
     let (mut plugins, judged) = plugins::read(&plugins_document, config_dir, &mut plugins_report);
-    faults.extend(judged.faults.iter().map(|fault| plugins_document.place(fault)));
-    warnings.extend(judged.warnings.iter().map(|warning| plugins_document.place(warning)));
+    faults.extend(
+        judged
+            .faults
+            .iter()
+            .map(|fault| plugins_document.place(fault)),
+    );
+    warnings.extend(
+        judged
+            .warnings
+            .iter()
+            .map(|warning| plugins_document.place(warning)),
+    );
     if faults.len() > faults_elsewhere {
         plugins.trust = PluginTrust::closed();
     }
@@ -141,11 +168,17 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
     entries.services = parse_list(&services, "services", &mut services_report);
     entries.alerts = parse_list(&alerts, "alerts", &mut alerts_report);
     entries.notifications = parse_list(&alerts, "notifications", &mut alerts_report);
-    entries.message_templates = parse_named(&alerts, "messageTemplates", &mut alerts_report).into_iter().collect();
+    entries.message_templates = parse_named(&alerts, "messageTemplates", &mut alerts_report)
+        .into_iter()
+        .collect();
     entries.routing = RoutingEntries {
-        channels: parse_named(&alerts, "channels", &mut alerts_report).into_iter().collect(),
+        channels: parse_named(&alerts, "channels", &mut alerts_report)
+            .into_iter()
+            .collect(),
         route: parse_one(&alerts, "route", &mut alerts_report),
-        mute_times: parse_named(&alerts, "muteTimes", &mut alerts_report).into_iter().collect(),
+        mute_times: parse_named(&alerts, "muteTimes", &mut alerts_report)
+            .into_iter()
+            .collect(),
         inhibit: parse_list(&alerts, "inhibit", &mut alerts_report),
         maintenance: parse_list(&alerts, "maintenance", &mut alerts_report),
     };
@@ -164,9 +197,15 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
     for (index, spec) in &mut entries.services {
         secret_file::resolve(spec, &child("/services", *index), config_dir, &mut report);
     }
-    let states = [(SERVICES, &services), (ALERTS, &alerts), (PLUGINS, &plugins_document)];
-    let states: BTreeMap<_, _> =
-        states.into_iter().map(|(name, document)| (name, file_state(&files, name, document))).collect();
+    let states = [
+        (SERVICES, &services),
+        (ALERTS, &alerts),
+        (PLUGINS, &plugins_document),
+    ];
+    let states: BTreeMap<_, _> = states
+        .into_iter()
+        .map(|(name, document)| (name, file_state(&files, name, document)))
+        .collect();
     let outline = Outline::new(states, &entries);
     Draft {
         files,
@@ -187,7 +226,14 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
 fn file_state(files: &ConfigFiles, name: &str, document: &Document) -> FileState {
     match files.text(name) {
         None => FileState::Absent,
-        Some(_) if document.value.as_object().is_some_and(serde_json::Map::is_empty) => FileState::Empty,
+        Some(_)
+            if document
+                .value
+                .as_object()
+                .is_some_and(serde_json::Map::is_empty) =>
+        {
+            FileState::Empty
+        }
         Some(_) => FileState::Filled,
     }
 }
@@ -219,14 +265,31 @@ impl Draft {
     }
 
     pub async fn check(self, directory: &dyn PluginDirectory) -> Result<Loaded, Faults> {
-        let Self { settings, services, alerts, plugins_document, entries, plugins, report, placed, .. } = self;
+        let Self {
+            settings,
+            services,
+            alerts,
+            plugins_document,
+            entries,
+            plugins,
+            report,
+            placed,
+            ..
+        } = self;
         let (mut faults, mut warnings) = (self.faults, self.warnings);
         let (files, mut report) = check_files(&entries, settings.defaults, directory, report).await;
-        warnings.extend(plugins.unknown(directory).map(|fault| plugins_document.place(&fault)));
+        warnings.extend(
+            plugins
+                .unknown(directory)
+                .map(|fault| plugins_document.place(&fault)),
+        );
         if settings.smtp.is_none()
             && let Some(place) = first_email(&entries)
         {
-            report.warn(place, "no e-mail can be sent without `SMTP_HOST`; set it in the environment or in `.env`");
+            report.warn(
+                place,
+                "no e-mail can be sent without `SMTP_HOST`; set it in the environment or in `.env`",
+            );
         }
         let place = |fault: &Fault| match fault.pointer.starts_with("/services") {
             true => services.place(fault),
@@ -238,7 +301,12 @@ impl Draft {
         }
         warnings.extend(report.warnings.iter().map(place));
         fault::sort(&mut warnings);
-        Ok(Loaded { settings, files, plugins, warnings })
+        Ok(Loaded {
+            settings,
+            files,
+            plugins,
+            warnings,
+        })
     }
 }
 
@@ -255,14 +323,24 @@ fn folder_check(config_dir: &Path, faults: &mut Vec<PlacedFault>, warnings: &mut
         let message = "there is no such folder, or it can't be read; make it, or name another one with `--config`";
         return faults.push(placed(config_dir, message));
     };
-    let names: Vec<PathBuf> = listing.flatten().take(1000).map(|entry| entry.path()).collect();
+    let names: Vec<PathBuf> = listing
+        .flatten()
+        .take(1000)
+        .map(|entry| entry.path())
+        .collect();
     let mut found = 0;
     for path in names {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if name == SERVICES || name == ALERTS {
             found += 1;
         } else if name != PLUGINS && (name.ends_with(".yaml") || name.ends_with(".yml")) {
-            warnings.push(placed(&path, "is not read: only `services.yaml`, `alerts.yaml` and `plugins.yaml` are"));
+            warnings.push(placed(
+                &path,
+                "is not read: only `services.yaml`, `alerts.yaml` and `plugins.yaml` are",
+            ));
         }
     }
     if found == 0 {
@@ -283,7 +361,12 @@ fn document(
     let shown = config_dir.join(name).display().to_string();
     let Some(text) = files.text(name) else {
         let document = Document::absent(shown);
-        faults.extend(files.unreadable.get(name).map(|message| document.place(&Fault::new("", message))));
+        faults.extend(
+            files
+                .unreadable
+                .get(name)
+                .map(|message| document.place(&Fault::new("", message))),
+        );
         return document;
     };
     let mut document = Document::parse(shown, text, environment);
@@ -299,31 +382,60 @@ fn document(
 fn structure_check<T: JsonSchema>(document: &Document, faults: &mut Vec<PlacedFault>) -> Report {
     let mut report = Report::default();
     // Those with a place of their own are about keys, and leave a value that can be judged.
-    document.faults.iter().filter(|(_, at)| at.is_none()).for_each(|(fault, _)| report.add(fault.clone()));
+    document
+        .faults
+        .iter()
+        .filter(|(_, at)| at.is_none())
+        .for_each(|(fault, _)| report.add(fault.clone()));
     report.next_stage();
     let own = report.faults.len();
     Schema::of::<T>().check(&document.value, "", &[], &mut report);
-    faults.extend(report.faults[own..].iter().map(|fault| document.place(fault)));
+    faults.extend(
+        report.faults[own..]
+            .iter()
+            .map(|fault| document.place(fault)),
+    );
     report
 }
 
-fn parse_list<T: DeserializeOwned>(document: &Document, list: &str, report: &mut Report) -> Vec<(usize, T)> {
+fn parse_list<T: DeserializeOwned>(
+    document: &Document,
+    list: &str,
+    report: &mut Report,
+) -> Vec<(usize, T)> {
     let at = child("", list);
-    let items = document.value.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
-    let parsed = items
-        .into_iter()
-        .enumerate()
-        .filter_map(|(index, item)| Some((index, prune_and_parse(item, &child(&at, index), report)?)));
+    let items = document
+        .value
+        .get(list)
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let parsed = items.into_iter().enumerate().filter_map(|(index, item)| {
+        Some((index, prune_and_parse(item, &child(&at, index), report)?))
+    });
     parsed.collect()
 }
 
-fn parse_one<T: DeserializeOwned>(document: &Document, key: &str, report: &mut Report) -> Option<T> {
+fn parse_one<T: DeserializeOwned>(
+    document: &Document,
+    key: &str,
+    report: &mut Report,
+) -> Option<T> {
     prune_and_parse(document.value.get(key)?.clone(), &child("", key), report)
 }
 
-fn parse_named<T: DeserializeOwned>(document: &Document, map: &str, report: &mut Report) -> Vec<(String, T)> {
+fn parse_named<T: DeserializeOwned>(
+    document: &Document,
+    map: &str,
+    report: &mut Report,
+) -> Vec<(String, T)> {
     let at = child("", map);
-    let members = document.value.get(map).and_then(Value::as_object).cloned().unwrap_or_default();
+    let members = document
+        .value
+        .get(map)
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     let parsed = members.into_iter().filter_map(|(name, item)| {
         let parsed = prune_and_parse(item, &child(&at, &name), report)?;
         Some((name, parsed))
@@ -333,23 +445,35 @@ fn parse_named<T: DeserializeOwned>(document: &Document, map: &str, report: &mut
 
 fn first_email(entries: &FileEntries) -> Option<String> {
     let find = |notifications: &[NotificationSpec], at: String| {
-        let index = notifications.iter().position(|notification| notification.channel == "email")?;
+        let index = notifications
+            .iter()
+            .position(|notification| notification.channel == "email")?;
         Some(child(&child(&at, "notifications"), index))
     };
-    let defaults = entries.notifications.iter().find(|(_, notification)| notification.channel == "email");
+    let defaults = entries
+        .notifications
+        .iter()
+        .find(|(_, notification)| notification.channel == "email");
     let shared = || {
         let mut alerts = entries.alerts.iter();
-        alerts.find_map(|(index, alert)| find(alert.notifications.as_deref()?, child("/alerts", index)))
+        alerts.find_map(|(index, alert)| {
+            find(alert.notifications.as_deref()?, child("/alerts", index))
+        })
     };
     let own = || {
         entries.services.iter().find_map(|(index, service)| {
             let at = child(&child("/services", index), "alerts");
             let mut alerts = service.alerts.iter().enumerate();
-            alerts.find_map(|(index, alert)| find(alert.notifications.as_deref()?, child(&at, index)))
+            alerts
+                .find_map(|(index, alert)| find(alert.notifications.as_deref()?, child(&at, index)))
         })
     };
     let named = || {
-        let (name, _) = entries.routing.channels.iter().find(|(_, spec)| spec.channel == "email")?;
+        let (name, _) = entries
+            .routing
+            .channels
+            .iter()
+            .find(|(_, spec)| spec.channel == "email")?;
         Some(child("/channels", name))
     };
     let defaults = defaults.map(|(index, _)| child("/notifications", index));

@@ -34,48 +34,62 @@ pub mod slug;
 mod trusted_proxies;
 
 pub use alert::{
-    Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState, NotificationStatus,
-    Severity,
+    Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState,
+    NotificationStatus, Severity,
 };
 pub use alert_group::{
-    AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, MuteChange, NotificationDraft, Timing, Told,
+    AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, MuteChange, NotificationDraft,
+    Timing, Told,
 };
 pub use catalog::{
-    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind, MONITOR_SUBJECT, OAuth2, Origin,
-    Probe, Retry, SHORTEST_HIDDEN_BYTES, Service, Watchdog, Webhook, plugin_subject,
+    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind,
+    MONITOR_SUBJECT, OAuth2, Origin, Probe, Retry, SHORTEST_HIDDEN_BYTES, Service, Watchdog,
+    Webhook, plugin_subject,
 };
 pub use channel_options::{ChannelOptions, Fallback, MessageRate};
 pub use clock_jumps::ClockJumps;
 pub use configuration::{AcceptRefusal, Configuration, ConfigurationStatus};
 pub use digest::digest;
-pub use escalation::{EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep};
-pub use event::{Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest};
+pub use escalation::{
+    EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep,
+};
+pub use event::{
+    Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest,
+};
 pub use labels::Labels;
-pub use life::{Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory};
+pub use life::{
+    Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory,
+};
 pub use marks::{Mark, Marked, mark_faults, visit_marked};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
 pub use message_template::{MessageTemplate, MessageTexts, MessageView, TemplateFault};
 pub use mute::{
-    Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence, Silence, SilenceState,
-    WindowFault,
+    Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence, Silence,
+    SilenceState, WindowFault,
 };
-pub use observation::{CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status};
+pub use observation::{
+    CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status,
+};
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
 pub use plugin_health::{
-    BrokenRun, DURATION_BUCKETS, DurationQuantiles, Failing, PluginHealth, RUNS_REMEMBERED, RUNS_THAT_DECIDE,
-    RecentRuns, RunFigures, StoredRun, StoredRuns, bucket_middle_us, duration_bucket, is_broken,
+    BrokenRun, DURATION_BUCKETS, DurationQuantiles, Failing, PluginHealth, RUNS_REMEMBERED,
+    RUNS_THAT_DECIDE, RecentRuns, RunFigures, StoredRun, StoredRuns, bucket_middle_us,
+    duration_bucket, is_broken,
 };
 pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
 pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
-    ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep, PluginVersion, Withdrawn,
+    ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep,
+    PluginVersion, Withdrawn,
 };
 pub use private_reach::{FirstSeen, PrivateReach};
 pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
 pub use route::{Destination, GroupBy, Route};
 pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdict};
-pub use run_group::{COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us};
+pub use run_group::{
+    COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us,
+};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 pub use trusted_proxies::TrustedProxies;

@@ -1,5 +1,5 @@
-//! Runs the probes: when each is due, how many at once, and where their observations go; takes in what webhooks bring. Knows
-//! nothing of rules.
+//! Runs the probes: when each is due, how many at once, and where their observations go; takes in
+//! what webhooks bring. Knows nothing of rules.
 
 mod board;
 mod clock;

@@ -1,5 +1,6 @@
-//! The only place that opens outgoing connections. Every one passes the policy, is measured in phases, and ends at its
-//! deadline. Knows nothing of plugins, services or alerts: who may reach what comes in as a [`Permission`].
+//! The only place that opens outgoing connections. Every one passes the policy, is measured in
+//! phases, and ends at its deadline. Knows nothing of plugins, services or alerts: who may reach
+//! what comes in as a [`Permission`].
 
 mod address;
 mod certificate;
@@ -27,7 +28,9 @@ pub use self::certificate::Certificate;
 pub use self::dns::{DnsAnswer, DnsQuery, DnsRecord};
 pub use self::failure::{NetError, NetFailure};
 pub use self::host_rule::HostRule;
-pub use self::http::{HttpRequest, HttpResponse, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES, is_connection_header};
+pub use self::http::{
+    HttpRequest, HttpResponse, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES, is_connection_header,
+};
 pub use self::identity::ClientIdentity;
 pub use self::mail::{MailError, MailMessage, SmtpSettings, SmtpTls, mail_address};
 pub use self::policy::{Permission, canonical};
@@ -53,7 +56,11 @@ pub struct NetSettings {
 
 impl Default for NetSettings {
     fn default() -> Self {
-        Self { max_body_bytes: 1024 * 1024, smtp: None, nameservers: Vec::new() }
+        Self {
+            max_body_bytes: 1024 * 1024,
+            smtp: None,
+            nameservers: Vec::new(),
+        }
     }
 }
 
@@ -86,18 +93,33 @@ impl Net {
     }
 
     fn with_roots(settings: NetSettings, roots: &Roots) -> Result<Self, NetSetupError> {
-        let mailer = settings.smtp.map(|smtp| Mailer::new(smtp, roots)).transpose()?;
+        let mailer = settings
+            .smtp
+            .map(|smtp| Mailer::new(smtp, roots))
+            .transpose()?;
         let max_body_bytes = settings.max_body_bytes;
         let resolver = Resolver::new(settings.nameservers);
-        Ok(Self { inner: Arc::new(Inner { max_body_bytes, resolver, tls: Tls::new(roots)?, mailer }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                max_body_bytes,
+                resolver,
+                tls: Tls::new(roots)?,
+                mailer,
+            }),
+        })
     }
 
     /// One request on a connection of its own; redirects are returned.
-    pub async fn http(&self, permission: &Permission, request: HttpRequest) -> Result<HttpResponse, NetFailure> {
+    pub async fn http(
+        &self,
+        permission: &Permission,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, NetFailure> {
         http::send(self, permission, request).await
     }
 
-    /// `host` is a name or an address. The deadline holds for the reads and writes too, until another is set.
+    /// `host` is a name or an address. The deadline holds for the reads and writes too, until
+    /// another is set.
     pub async fn tcp_open(
         &self,
         permission: &Permission,
@@ -106,7 +128,8 @@ impl Net {
         deadline: Instant,
     ) -> Result<TcpConnection, NetFailure> {
         let mut trace = Trace::new(deadline);
-        let opened = async { connect(self, &mut trace, permission, &parse_host(host)?, port).await }.await;
+        let opened =
+            async { connect(self, &mut trace, permission, &parse_host(host)?, port).await }.await;
         match opened {
             Ok(connected) => Ok(TcpConnection::new(connected, trace)),
             Err(error) => Err(trace.fail(error)),
@@ -127,8 +150,19 @@ impl Net {
             let host = parse_host(host)?;
             let connected = connect(self, &mut trace, permission, &host, port).await?;
             let peer = connected.peer;
-            let how = Handshake { server_name, accept_any: true, keeps_path: true, ..Handshake::default() };
-            Ok((self.inner.tls.handshake(&mut trace, connected, &host, how).await?, peer))
+            let how = Handshake {
+                server_name,
+                accept_any: true,
+                keeps_path: true,
+                ..Handshake::default()
+            };
+            Ok((
+                self.inner
+                    .tls
+                    .handshake(&mut trace, connected, &host, how)
+                    .await?,
+                peer,
+            ))
         };
         match made.await {
             Ok((secured, peer)) => Ok(secured.into_session(&trace, peer)),
@@ -137,12 +171,20 @@ impl Net {
     }
 
     /// A name that does not exist is an answer.
-    pub async fn dns_query(&self, permission: &Permission, query: DnsQuery) -> Result<DnsAnswer, NetFailure> {
+    pub async fn dns_query(
+        &self,
+        permission: &Permission,
+        query: DnsQuery,
+    ) -> Result<DnsAnswer, NetFailure> {
         dns::query(self, permission, query).await
     }
 
     /// By the operator's server; answers what it said.
-    pub async fn mail_send(&self, message: MailMessage, deadline: Instant) -> Result<String, MailError> {
+    pub async fn mail_send(
+        &self,
+        message: MailMessage,
+        deadline: Instant,
+    ) -> Result<String, MailError> {
         mail::send(self, message, deadline).await
     }
 }

@@ -1,5 +1,6 @@
-//! Runs plugins: the only place with wasmtime. A fresh instance for every call, one deadline over all of it, nothing
-//! granted by default, every call accounted, versions replaced while the others run.
+//! Runs plugins: the only place with wasmtime. A fresh instance for every call, one deadline over
+//! all of it, nothing granted by default, every call accounted, versions replaced while the others
+//! run.
 
 mod bindings;
 mod bundled;
@@ -50,10 +51,14 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{PluginHealth, PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms};
+use crate::domain::{
+    PluginHealth, PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms,
+};
 use crate::net::Net;
 
-pub use calls::{PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall};
+pub use calls::{
+    PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall,
+};
 pub use check::{CheckedStep, ComponentCheck, StepOutcome};
 pub use compile::{COMPILE_SUBCOMMAND, Compiling, compile_child};
 pub use evaluator::{EvaluationError, Evaluator};
@@ -82,7 +87,8 @@ use trial::{WITHDRAWALS_QUEUED, Withdrawal};
 use trust::Trust;
 use versions::ComponentStore;
 
-/// Runs accounted and on their way to the results; what finds no room is dropped and counted: no run waits for it.
+/// Runs accounted and on their way to the results; what finds no room is dropped and counted: no
+/// run waits for it.
 pub const RUNS_QUEUED: usize = 8_192;
 
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +98,10 @@ pub enum SetupError {
     #[error("{0}")]
     Evaluator(String),
     #[error("opening the plugin folder `{}`", path.display())]
-    Folder { path: PathBuf, source: std::io::Error },
+    Folder {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("reading which plugin versions are active: {0}")]
     Log(String),
     #[error("the bundled plugin `{name}` does not load")]
@@ -151,7 +160,8 @@ pub struct Setup {
     pub trust: PluginTrust,
     pub net: Net,
     pub log: Arc<dyn VersionLog>,
-    /// Installed components kept of each plugin, whether active or not; what may be needed stays beyond it.
+    /// Installed components kept of each plugin, whether active or not; what may be needed stays
+    /// beyond it.
     pub versions_kept: usize,
     /// What all runs together may have of memory; none: a quarter of the machine's.
     pub runs_memory_bytes: Option<u64>,
@@ -212,12 +222,23 @@ impl PluginHost {
     /// Loads the bundled plugins and whatever was installed over them.
     pub async fn start(setup: Setup) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
-        let (loader, runner) = compiler(&setup.folder, setup.compiling.clone(), setup.runs_memory_bytes, &trust)?;
+        let (loader, runner) = compiler(
+            &setup.folder,
+            setup.compiling.clone(),
+            setup.runs_memory_bytes,
+            &trust,
+        )?;
         if let Err(error) = loader.compiler.cache().sweep_drafts() {
             tracing::warn!(%error, "the folder of compiled plugins can't be swept");
         }
         let records = setup.log.plugins(None).await.map_err(SetupError::Log)?;
-        let evaluator = async { runner.evaluator.prepare().await.map_err(SetupError::Evaluator) };
+        let evaluator = async {
+            runner
+                .evaluator
+                .prepare()
+                .await
+                .map_err(SetupError::Evaluator)
+        };
         let bundled = start::load_bundled(&loader, &runner, &records);
         let ((), (active, bundled)) = futures::future::try_join(evaluator, bundled).await?;
         let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
@@ -230,7 +251,12 @@ impl PluginHost {
     /// Without any plugin. `progress` is called with the size of what is really compiled.
     fn empty(setup: Setup, progress: fn(usize)) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
-        let (loader, runner) = compiler(&setup.folder, setup.compiling.clone(), setup.runs_memory_bytes, &trust)?;
+        let (loader, runner) = compiler(
+            &setup.folder,
+            setup.compiling.clone(),
+            setup.runs_memory_bytes,
+            &trust,
+        )?;
         let loader = loader.with_progress(progress);
         Self::assemble(setup, loader, runner, trust, Active::new(), BTreeMap::new())
     }
@@ -243,8 +269,11 @@ impl PluginHost {
         active: Active,
         bundled: BTreeMap<String, BundledPlugin>,
     ) -> Result<Self, SetupError> {
-        let components = ComponentStore::open(&setup.folder)
-            .map_err(|source| SetupError::Folder { path: setup.folder.clone(), source })?;
+        let components =
+            ComponentStore::open(&setup.folder).map_err(|source| SetupError::Folder {
+                path: setup.folder.clone(),
+                source,
+            })?;
         let (shadow_work, shadow_inbox) = mpsc::channel(QUEUED);
         let (withdrawals, withdrawal_inbox) = mpsc::channel(WITHDRAWALS_QUEUED);
         let shared = Shared {
@@ -274,7 +303,9 @@ impl PluginHost {
             next_run_id: AtomicI64::new(setup.first_run_id),
             labels: health::Labels::default(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Evaluates what people write.
@@ -287,7 +318,8 @@ impl PluginHost {
         self.shared.in_use.store(Arc::new(in_use));
     }
 
-    /// Changes when another version became active, however it came, or something about a candidate did.
+    /// Changes when another version became active, however it came, or something about a candidate
+    /// did.
     pub fn swaps(&self) -> watch::Receiver<u64> {
         self.shared.swaps.subscribe()
     }
@@ -305,15 +337,28 @@ impl PluginHost {
     /// Names of a kind, sorted.
     pub fn names(&self, kind: PluginKind) -> Vec<String> {
         let active = self.shared.active.load();
-        active.values().filter(|plugin| plugin.kind == kind).map(|plugin| plugin.info.name.clone()).collect()
+        active
+            .values()
+            .filter(|plugin| plugin.kind == kind)
+            .map(|plugin| plugin.info.name.clone())
+            .collect()
     }
 
     pub fn list(&self) -> Vec<PluginEntry> {
-        self.shared.active.load().values().map(|plugin| self.entry(plugin)).collect()
+        self.shared
+            .active
+            .load()
+            .values()
+            .map(|plugin| self.entry(plugin))
+            .collect()
     }
 
     pub fn get(&self, name: &str) -> Option<PluginEntry> {
-        self.shared.active.load().get(name).map(|plugin| self.entry(plugin))
+        self.shared
+            .active
+            .load()
+            .get(name)
+            .map(|plugin| self.entry(plugin))
     }
 
     /// What runs have reserved of the memory they have together.
@@ -340,12 +385,20 @@ impl PluginHost {
     }
 
     fn plugin(&self, kind: PluginKind, name: &str) -> Option<Arc<LoadedPlugin>> {
-        self.shared.active.load().get(name).filter(|plugin| plugin.kind == kind).cloned()
+        self.shared
+            .active
+            .load()
+            .get(name)
+            .filter(|plugin| plugin.kind == kind)
+            .cloned()
     }
 
     fn entry(&self, plugin: &LoadedPlugin) -> PluginEntry {
         let shadow = self.shadow(&plugin.info.name).map(|shadow| shadow.entry());
-        PluginEntry { shadow, ..entry(plugin) }
+        PluginEntry {
+            shadow,
+            ..entry(plugin)
+        }
     }
 
     /// After a swap, or a change of a candidate.
@@ -363,7 +416,11 @@ fn entry(plugin: &LoadedPlugin) -> PluginEntry {
         kind: plugin.kind,
         version: plugin.info.version.clone(),
         digest: plugin.digest.clone(),
-        state: if plugin.health.is_failing() { "failing" } else { "active" },
+        state: if plugin.health.is_failing() {
+            "failing"
+        } else {
+            "active"
+        },
         since_ms: plugin.since_ms,
         by: plugin.by.clone(),
         size: plugin.size,
@@ -386,9 +443,12 @@ fn compiler(
 ) -> Result<(Loader, Runner), SetupError> {
     let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
     let path = folder.join("compiled");
-    let cache = cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
+    let cache =
+        cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
     let compiler = compile::Compiler::new(engine.engine.clone(), cache, compiling);
-    let loader = Loader::new(&engine, compiler).map_err(SetupError::Engine)?.with_trust(trust.clone());
+    let loader = Loader::new(&engine, compiler)
+        .map_err(SetupError::Engine)?
+        .with_trust(trust.clone());
     let memory = runs_memory_bytes.map_or_else(RunMemory::default, RunMemory::new);
     let evaluator = Evaluator::new(&folder.join("evaluator"));
     Ok((loader, Runner::new(&engine, memory, evaluator)))
@@ -397,7 +457,9 @@ fn compiler(
 /// The component of this digest, if it is part of this binary.
 pub fn bundled_component(digest: &str) -> Option<bytes::Bytes> {
     let mut components = bundled::BUNDLED_PLUGINS.iter().map(|(_, bytes)| *bytes);
-    components.find(|bytes| loader::digest(bytes) == digest).map(bytes::Bytes::from_static)
+    components
+        .find(|bytes| loader::digest(bytes) == digest)
+        .map(bytes::Bytes::from_static)
 }
 
 /// Names of the plugins that are part of this binary.

@@ -1,5 +1,6 @@
-//! The catalog of services, rules and channels: what files own and what the API owns, checked and published whole. Knows
-//! neither YAML nor HTTP, and asks the plugin host and the control store through two small traits.
+//! The catalog of services, rules and channels: what files own and what the API owns, checked and
+//! published whole. Knows neither YAML nor HTTP, and asks the plugin host and the control store
+//! through two small traits.
 
 pub mod fault;
 pub mod schema;
@@ -54,7 +55,8 @@ struct Shared {
     plugins: Arc<dyn PluginDirectory>,
     store: Arc<dyn ServiceStore>,
     schema: Schema,
-    /// Held over a whole change, so that what was checked is what is published. Readers never wait for it.
+    /// Held over a whole change, so that what was checked is what is published. Readers never wait
+    /// for it.
     changing: Mutex<()>,
     state: ArcSwap<State>,
     catalog: watch::Sender<Arc<Catalog>>,
@@ -69,7 +71,8 @@ struct State {
 
 struct ApiService {
     stored: StoredService,
-    /// Faults: it was fine when it was saved, but its plugin went, or a file took its slug. It is shown, and not run.
+    /// Faults: it was fine when it was saved, but its plugin went, or a file took its slug. It is
+    /// shown, and not run.
     compiled: Result<CompiledService, Vec<Fault>>,
     warnings: Vec<Fault>,
 }
@@ -83,7 +86,9 @@ pub enum Refusal {
     OwnedByFile(String),
     #[error("there is already a service `{0}`; give this one another `slug`")]
     Exists(String),
-    #[error("the service was changed meanwhile: it is at revision {current}; read it again, then repeat")]
+    #[error(
+        "the service was changed meanwhile: it is at revision {current}; read it again, then repeat"
+    )]
     RevisionConflict { current: i64 },
     #[error("the service has {} fault(s)", .0.len())]
     Invalid(Vec<Fault>),
@@ -125,7 +130,10 @@ impl Registry {
         store: Arc<dyn ServiceStore>,
     ) -> Result<Self, ServiceStoreError> {
         let stored = store.service_list().await?;
-        let state = State { files: Arc::new(files), api: BTreeMap::new() };
+        let state = State {
+            files: Arc::new(files),
+            api: BTreeMap::new(),
+        };
         let shared = Shared {
             plugins,
             store,
@@ -134,9 +142,15 @@ impl Registry {
             state: ArcSwap::from_pointee(state),
             catalog: watch::Sender::new(Arc::new(Catalog::default())),
         };
-        let registry = Self { shared: Arc::new(shared) };
+        let registry = Self {
+            shared: Arc::new(shared),
+        };
         let plugins = registry.shared.plugins.as_ref();
-        registry.publish(registry.state_of(registry.state().files.clone(), stored, plugins).await);
+        registry.publish(
+            registry
+                .state_of(registry.state().files.clone(), stored, plugins)
+                .await,
+        );
         Ok(registry)
     }
 
@@ -149,25 +163,46 @@ impl Registry {
         self.shared.catalog.borrow().clone()
     }
 
-    /// Checks a new state of the files, which have no faults, together with the services of the API, against plugins that may
-    /// not be active yet. Nothing changes before [`PreparedReload::publish`], and other changes wait for it.
-    pub async fn prepare(&self, files: CheckedFiles, plugins: &dyn PluginDirectory) -> PreparedReload<'_> {
+    /// Checks a new state of the files, which have no faults, together with the services of the
+    /// API, against plugins that may not be active yet. Nothing changes before
+    /// [`PreparedReload::publish`], and other changes wait for it.
+    pub async fn prepare(
+        &self,
+        files: CheckedFiles,
+        plugins: &dyn PluginDirectory,
+    ) -> PreparedReload<'_> {
         let changing = self.shared.changing.lock().await;
-        let stored = self.state().api.values().map(|service| service.stored.clone()).collect();
+        let stored = self
+            .state()
+            .api
+            .values()
+            .map(|service| service.stored.clone())
+            .collect();
         let state = self.state_of(Arc::new(files), stored, plugins).await;
-        PreparedReload { registry: self, _changing: changing, state }
+        PreparedReload {
+            registry: self,
+            _changing: changing,
+            state,
+        }
     }
 
     /// After plugins came or went: services of the API that could not run may run now.
     pub async fn recheck(&self) {
         let _changing = self.shared.changing.lock().await;
         let state = self.state();
-        let stored = state.api.values().map(|service| service.stored.clone()).collect();
-        self.publish(self.state_of(state.files.clone(), stored, self.shared.plugins.as_ref()).await);
+        let stored = state
+            .api
+            .values()
+            .map(|service| service.stored.clone())
+            .collect();
+        self.publish(
+            self.state_of(state.files.clone(), stored, self.shared.plugins.as_ref())
+                .await,
+        );
     }
 
-    /// What an entry of `alerts.yaml` would be in force as, for each service that it selects, with these plugins or else those
-    /// that are there; nothing is changed.
+    /// What an entry of `alerts.yaml` would be in force as, for each service that it selects, with
+    /// these plugins or else those that are there; nothing is changed.
     pub async fn rule_try(
         &self,
         spec: Value,
@@ -178,8 +213,13 @@ impl Registry {
         Schema::of::<AlertSpec>().check(&spec, "", &[], &mut report);
         report.next_stage();
         let spec: Option<AlertSpec> = prune_and_parse(spec, "", &mut report);
-        let Some(spec) = spec.filter(|_| report.faults.is_empty()) else { return Err(report.faults) };
-        let mut compiler = self.compiler_with(&state.files, plugins.unwrap_or(self.shared.plugins.as_ref()));
+        let Some(spec) = spec.filter(|_| report.faults.is_empty()) else {
+            return Err(report.faults);
+        };
+        let mut compiler = self.compiler_with(
+            &state.files,
+            plugins.unwrap_or(self.shared.plugins.as_ref()),
+        );
         let shared = compiler.shared_rule(&spec, "").await;
         let Some(mut shared) = shared.filter(|_| compiler.report.faults.is_empty()) else {
             return Err(compiler.report.faults);
@@ -188,10 +228,15 @@ impl Registry {
         // A channel that is there already counts as itself, whatever the entry calls it.
         let known = |id: &ChannelId| {
             let tried = settings_key(shared.channels.iter().find(|channel| channel.id == *id)?);
-            catalog.channels.values().find(|channel| settings_key(channel) == tried).map(|channel| channel.id.clone())
+            catalog
+                .channels
+                .values()
+                .find(|channel| settings_key(channel) == tried)
+                .map(|channel| channel.id.clone())
         };
         let channels = shared.draft.channels.take();
-        shared.draft.channels = channels.map(|ids| ids.into_iter().map(|id| known(&id).unwrap_or(id)).collect());
+        shared.draft.channels =
+            channels.map(|ids| ids.into_iter().map(|id| known(&id).unwrap_or(id)).collect());
         let mut rules = Vec::new();
         for service in catalog.services.values() {
             if shared.selects(service).await {
@@ -211,8 +256,19 @@ impl Registry {
         if state.files.services.contains_key(&slug) || state.api.contains_key(&slug) {
             return Err(Refusal::Exists(slug));
         }
-        let stored = self.shared.store.service_insert(&slug, &to_value(&compiled.spec)).await?;
-        Ok(self.put(slug, ApiService { stored, compiled: Ok(compiled), warnings }))
+        let stored = self
+            .shared
+            .store
+            .service_insert(&slug, &to_value(&compiled.spec))
+            .await?;
+        Ok(self.put(
+            slug,
+            ApiService {
+                stored,
+                compiled: Ok(compiled),
+                warnings,
+            },
+        ))
     }
 
     /// `***` in place of a secret keeps the old one. The slug can't change: history hangs on it.
@@ -225,7 +281,8 @@ impl Registry {
         let _changing = self.shared.changing.lock().await;
         let state = self.state();
         let old = self.changeable(&state, slug, expected_revision)?;
-        let mut faults = secrets::restore(&mut spec, &old.stored.spec, self.shared.plugins.as_ref());
+        let mut faults =
+            secrets::restore(&mut spec, &old.stored.spec, self.shared.plugins.as_ref());
         if let Some(members) = spec.as_object_mut() {
             match members.get("slug").and_then(Value::as_str) {
                 Some(other) if other != slug => {
@@ -242,8 +299,19 @@ impl Registry {
         let (compiled, warnings) = self.compile_new(spec, &state.files, faults).await?;
         self.circle_check(&compiled)?;
         let revision = Some(old.stored.revision);
-        let stored = self.shared.store.service_update(slug, &to_value(&compiled.spec), revision).await?;
-        Ok(self.put(slug.to_owned(), ApiService { stored, compiled: Ok(compiled), warnings }))
+        let stored = self
+            .shared
+            .store
+            .service_update(slug, &to_value(&compiled.spec), revision)
+            .await?;
+        Ok(self.put(
+            slug.to_owned(),
+            ApiService {
+                stored,
+                compiled: Ok(compiled),
+                warnings,
+            },
+        ))
     }
 
     pub async fn delete(&self, slug: &str, expected_revision: Option<i64>) -> Result<(), Refusal> {
@@ -262,14 +330,22 @@ impl Registry {
         let plugins = self.shared.plugins.as_ref();
         match state.files.services.get(slug) {
             Some(compiled) => Some(ServiceRecord::of_file(compiled, plugins)),
-            None => state.api.get(slug).map(|service| ServiceRecord::of_api(service, plugins)),
+            None => state
+                .api
+                .get(slug)
+                .map(|service| ServiceRecord::of_api(service, plugins)),
         }
     }
 
     /// In order; also those that can't run.
     pub fn slugs(&self) -> Vec<String> {
         let state = self.state();
-        let slugs: BTreeSet<&String> = state.files.services.keys().chain(state.api.keys()).collect();
+        let slugs: BTreeSet<&String> = state
+            .files
+            .services
+            .keys()
+            .chain(state.api.keys())
+            .collect();
         slugs.into_iter().cloned().collect()
     }
 
@@ -280,7 +356,12 @@ impl Registry {
         let mut records: BTreeMap<&str, ServiceRecord> = state
             .api
             .values()
-            .map(|service| (service.stored.slug.as_str(), ServiceRecord::of_api(service, plugins)))
+            .map(|service| {
+                (
+                    service.stored.slug.as_str(),
+                    ServiceRecord::of_api(service, plugins),
+                )
+            })
             .collect();
         for (slug, compiled) in &state.files.services {
             records.insert(slug, ServiceRecord::of_file(compiled, plugins));
@@ -294,22 +375,45 @@ impl Registry {
         let mut uses = Vec::new();
         let mut add = |name: &str, origin: Origin, owner: String, kind, settings: &Value| {
             if name == plugin {
-                uses.push(SettingsUse { origin, owner, kind, settings: settings.clone() });
+                uses.push(SettingsUse {
+                    origin,
+                    owner,
+                    kind,
+                    settings: settings.clone(),
+                });
             }
         };
         for service in catalog.services.values() {
             for probe in &service.probes {
                 let owner = format!("probe `{}` of service `{}`", probe.name, service.slug);
-                add(&probe.plugin, service.origin, owner, PluginKind::Probe, &probe.settings);
+                add(
+                    &probe.plugin,
+                    service.origin,
+                    owner,
+                    PluginKind::Probe,
+                    &probe.settings,
+                );
             }
         }
         for service in catalog.services.values() {
             for webhook in &service.webhooks {
                 let owner = format!("webhook `{}` of service `{}`", webhook.name, service.slug);
-                add(&webhook.plugin, service.origin, owner, PluginKind::Webhook, &webhook.settings);
+                add(
+                    &webhook.plugin,
+                    service.origin,
+                    owner,
+                    PluginKind::Webhook,
+                    &webhook.settings,
+                );
             }
         }
-        let shared = |name: &str| self.state().files.rules.iter().any(|rule| rule.draft.name == name);
+        let shared = |name: &str| {
+            self.state()
+                .files
+                .rules
+                .iter()
+                .any(|rule| rule.draft.name == name)
+        };
         for rule in catalog.rules.values().flatten() {
             let owner = format!("alert `{}` of service `{}`", rule.name, rule.service);
             let service = catalog.services.get(&rule.service);
@@ -317,11 +421,23 @@ impl Registry {
                 Some(service) => service.origin,
                 None => Origin::File,
             };
-            add(&rule.plugin, origin, owner, PluginKind::Rule, &rule.settings);
+            add(
+                &rule.plugin,
+                origin,
+                owner,
+                PluginKind::Rule,
+                &rule.settings,
+            );
         }
         for channel in catalog.channels.values() {
             let owner = format!("channel `{}`", channel.name);
-            add(&channel.plugin, channel.origin, owner, PluginKind::Notifier, &channel.settings);
+            add(
+                &channel.plugin,
+                channel.origin,
+                owner,
+                PluginKind::Notifier,
+                &channel.settings,
+            );
         }
         uses
     }
@@ -359,8 +475,14 @@ impl Registry {
 
     fn publish(&self, state: State) {
         let version = self.shared.catalog.borrow().version + 1;
-        let api = state.api.values().filter_map(|service| service.compiled.as_ref().ok());
-        let stopped = state.api.values().filter(|service| service.compiled.is_err());
+        let api = state
+            .api
+            .values()
+            .filter_map(|service| service.compiled.as_ref().ok());
+        let stopped = state
+            .api
+            .values()
+            .filter(|service| service.compiled.is_err());
         let stopped = stopped.filter_map(|service| record::described(&service.stored));
         let catalog = catalog::build(version, &state.files, api, stopped);
         self.shared.state.store(Arc::new(state));
@@ -378,20 +500,35 @@ impl Registry {
         let mut api = BTreeMap::new();
         for stored in stored {
             let compiled = match files.services.contains_key(&stored.slug) {
-                true => {
-                    Err(vec![Fault::new("", "services.yaml has a service with the same slug, which takes its place")])
-                }
+                true => Err(vec![Fault::new(
+                    "",
+                    "services.yaml has a service with the same slug, which takes its place",
+                )]),
                 false => self.compile(&mut compiler, stored.spec.clone()).await,
             };
             let (compiled, warnings) = match compiled {
                 Ok((compiled, warnings)) => (Ok(compiled), warnings),
                 Err(faults) => {
-                    let fault = faults.first().map(|fault| fault.message.as_str()).unwrap_or_default();
-                    tracing::warn!(service = stored.slug, fault, "a service made over the API can't run");
+                    let fault = faults
+                        .first()
+                        .map(|fault| fault.message.as_str())
+                        .unwrap_or_default();
+                    tracing::warn!(
+                        service = stored.slug,
+                        fault,
+                        "a service made over the API can't run"
+                    );
                     (Err(faults), Vec::new())
                 }
             };
-            api.insert(stored.slug.clone(), Arc::new(ApiService { stored, compiled, warnings }));
+            api.insert(
+                stored.slug.clone(),
+                Arc::new(ApiService {
+                    stored,
+                    compiled,
+                    warnings,
+                }),
+            );
         }
         drop(compiler);
         State { files, api }
@@ -401,9 +538,14 @@ impl Registry {
         self.compiler_with(files, self.shared.plugins.as_ref())
     }
 
-    fn compiler_with<'a>(&self, files: &CheckedFiles, plugins: &'a dyn PluginDirectory) -> Compiler<'a> {
+    fn compiler_with<'a>(
+        &self,
+        files: &CheckedFiles,
+        plugins: &'a dyn PluginDirectory,
+    ) -> Compiler<'a> {
         let mut compiler = Compiler::new(files.defaults, plugins, Origin::Api);
-        compiler.has_default_channels = !files.default_channels.is_empty() || files.routing.route.is_some();
+        compiler.has_default_channels =
+            !files.default_channels.is_empty() || files.routing.route.is_some();
         compiler.escalation_names = files.escalations.policies.keys().cloned().collect();
         compiler.templates = files.templates.clone();
         compiler.message_templates = files.message_templates.clone();
@@ -414,10 +556,19 @@ impl Registry {
     fn circle_check(&self, compiled: &CompiledService) -> Result<(), Refusal> {
         let service = &compiled.service;
         let catalog = self.catalog();
-        let others = catalog.services.values().filter(|other| other.slug != service.slug);
-        let all = others.chain([service]).map(|service| (service.slug.clone(), service.depends_on.clone()));
+        let others = catalog
+            .services
+            .values()
+            .filter(|other| other.slug != service.slug);
+        let all = others
+            .chain([service])
+            .map(|service| (service.slug.clone(), service.depends_on.clone()));
         let dependencies = Dependencies::new(all);
-        match dependencies.circles().into_iter().find(|circle| circle.contains(&service.slug.as_str())) {
+        match dependencies
+            .circles()
+            .into_iter()
+            .find(|circle| circle.contains(&service.slug.as_str()))
+        {
             None => Ok(()),
             Some(circle) => {
                 let way = fault::list(circle.iter().chain(circle.first()).copied());
@@ -452,7 +603,9 @@ impl Registry {
         spec: Value,
     ) -> Result<(CompiledService, Vec<Fault>), Vec<Fault>> {
         compiler.report = Report::default();
-        self.shared.schema.check(&spec, "", &[], &mut compiler.report);
+        self.shared
+            .schema
+            .check(&spec, "", &[], &mut compiler.report);
         let parsed = prune_and_parse::<ServiceSpec>(spec, "", &mut compiler.report);
         compiler.report.next_stage();
         let compiled = match parsed {

@@ -1,5 +1,6 @@
-//! Where everything durable lives, and the only place with SQL: [`ControlStore`] (SQLite) holds state and secrets,
-//! [`ResultStore`] (DuckDB) holds measurements. Knows the domain and nothing else.
+//! Where everything durable lives, and the only place with SQL: [`ControlStore`] (SQLite) holds
+//! state and secrets, [`ResultStore`] (DuckDB) holds measurements. Knows the domain and nothing
+//! else.
 
 pub mod control;
 pub mod results;
@@ -9,6 +10,6 @@ mod lock;
 pub use control::{ControlError, ControlStore, KeyError, Keyring};
 pub use lock::LockError;
 pub use results::{
-    EventFilter, QueryError, QueryLimits, ResultError, ResultHealth, ResultSettings, ResultStore, SpoolSettings,
-    SqlAnswer, Writer,
+    EventFilter, QueryError, QueryLimits, ResultError, ResultHealth, ResultSettings, ResultStore,
+    SpoolSettings, SqlAnswer, Writer,
 };

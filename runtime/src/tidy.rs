@@ -1,5 +1,6 @@
-//! Holds the boundaries between modules: reads every `crate::…` in the sources and compares it with the table of allowed
-//! arrows (the layers in `runtime/README.md`). Also holds what belongs to one module only, such as SQL to `store`.
+//! Holds the boundaries between modules: reads every `crate::…` in the sources and compares it with
+//! the table of allowed arrows (the layers in `runtime/README.md`). Also holds what belongs to one
+//! module only, such as SQL to `store`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,9 +10,25 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["app", "config", "plugin_host", "telemetry"]),
-    ("app", &["config", "api", "registry", "monitoring", "alerts", "store", "plugin_host", "net", "telemetry"]),
+    (
+        "app",
+        &[
+            "config",
+            "api",
+            "registry",
+            "monitoring",
+            "alerts",
+            "store",
+            "plugin_host",
+            "net",
+            "telemetry",
+        ],
+    ),
     ("config", &["registry"]),
-    ("api", &["registry", "monitoring", "alerts", "store", "plugin_host"]),
+    (
+        "api",
+        &["registry", "monitoring", "alerts", "store", "plugin_host"],
+    ),
     // Engines: they never import each other.
     ("registry", &["store", "plugin_host", "net"]),
     ("monitoring", &["store", "plugin_host", "net"]),
@@ -56,10 +73,20 @@ fn sources() -> Vec<(String, PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let relative = path.strip_prefix(&root).unwrap();
-                let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+                let module = relative
+                    .iter()
+                    .next()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .trim_end_matches(".rs")
+                    .to_owned();
                 let text = fs::read_to_string(&path).unwrap();
-                let code =
-                    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+                let code = text
+                    .lines()
+                    .filter(|line| !line.trim_start().starts_with("//"))
+                    .collect::<Vec<_>>()
+                    .join("\n");
                 found.push((module, relative.to_owned(), code));
             }
         }
@@ -70,7 +97,11 @@ fn sources() -> Vec<(String, PathBuf, String)> {
 
 /// Words that follow `prefix`, e.g. `net` after `crate::`; of `crate::{a::B, c}` each first word.
 fn words_after(code: &str, prefix: &str) -> BTreeSet<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let word = |text: &str| {
+        text.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
     let mut words = BTreeSet::new();
     for (at, _) in code.match_indices(prefix) {
         if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
@@ -104,8 +135,12 @@ fn words_after(code: &str, prefix: &str) -> BTreeSet<String> {
 fn modules_import_only_downwards() {
     let mut wrong = Vec::new();
     for (module, path, code) in sources() {
-        let allowed = ARROWS.iter().find(|(name, _)| *name == module).map(|(_, allowed)| *allowed);
-        let allowed = allowed.unwrap_or_else(|| panic!("module `{module}` is not in the table of arrows"));
+        let allowed = ARROWS
+            .iter()
+            .find(|(name, _)| *name == module)
+            .map(|(_, allowed)| *allowed);
+        let allowed =
+            allowed.unwrap_or_else(|| panic!("module `{module}` is not in the table of arrows"));
         for target in words_after(&code, "crate::") {
             let known = ARROWS.iter().any(|(name, _)| *name == target);
             if known
@@ -114,7 +149,10 @@ fn modules_import_only_downwards() {
                 && target != "domain"
                 && !allowed.contains(&target.as_str())
             {
-                wrong.push(format!("{}: `{module}` may not import `{target}`", path.display()));
+                wrong.push(format!(
+                    "{}: `{module}` may not import `{target}`",
+                    path.display()
+                ));
             }
         }
     }
@@ -126,9 +164,14 @@ fn what_belongs_to_one_module_stays_there() {
     let mut wrong = Vec::new();
     for (module, path, code) in sources() {
         for (name, owners) in OWNERS {
-            let named = code.contains(&format!("use {name}::")) || !words_after(&code, &format!("{name}::")).is_empty();
+            let named = code.contains(&format!("use {name}::"))
+                || !words_after(&code, &format!("{name}::")).is_empty();
             if named && module != "tidy" && !owners.contains(&module.as_str()) {
-                wrong.push(format!("{}: `{name}` belongs to {}", path.display(), owners.join(", ")));
+                wrong.push(format!(
+                    "{}: `{name}` belongs to {}",
+                    path.display(),
+                    owners.join(", ")
+                ));
             }
         }
     }
@@ -137,6 +180,13 @@ fn what_belongs_to_one_module_stays_there() {
 
 #[test]
 fn the_table_finds_what_it_should() {
-    assert_eq!(words_after("use crate::net::Net; crate::{api::X, store, domain::{A, B}}", "crate::").len(), 4);
+    assert_eq!(
+        words_after(
+            "use crate::net::Net; crate::{api::X, store, domain::{A, B}}",
+            "crate::"
+        )
+        .len(),
+        4
+    );
     assert!(words_after("$crate::net", "crate::").is_empty());
 }

@@ -1,5 +1,5 @@
-//! How fast a backtest is: 30 days of one service's observations, one every 30 s, played to bundled rules in a row, beside the
-//! same evaluations in a fresh instance each, as they run live.
+//! How fast a backtest is: 30 days of one service's observations, one every 30 s, played to bundled
+//! rules in a row, beside the same evaluations in a fresh instance each, as they run live.
 
 /// Of which this one needs the start alone.
 #[path = "common/host.rs"]
@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use extrack::alerts::backtest::{BacktestRun, ObservationPages, RuleRow, backtest};
 use extrack::alerts::history::{Reach, ServiceHistory};
 use extrack::alerts::ports::{PortError, PortResult};
-use extrack::domain::{AlertRule, History, LOCAL, Observation, Phases, Severity, Status, UnixMillis, Verdict};
+use extrack::domain::{
+    AlertRule, History, LOCAL, Observation, Phases, Severity, Status, UnixMillis, Verdict,
+};
 use extrack::plugin_host::{self, PluginHost, RuleCall};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -24,8 +26,11 @@ const RUNS: i64 = 30 * 24 * 120;
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(measure());
 }
 
@@ -35,13 +40,19 @@ async fn measure() {
     let observations = Stored((1..=RUNS).map(observation).collect());
     println!("backtest: {RUNS} observations of one service, one core");
     for (plugin, settings) in [
-        ("condition", json!({"condition": "status in ['unhealthy', 'error']"})),
+        (
+            "condition",
+            json!({"condition": "status in ['unhealthy', 'error']"}),
+        ),
         ("availability", json!({"threshold": 99.5, "window": "10m"})),
         ("response_time", json!({"threshold": 800, "window": "10m"})),
     ] {
         let version = host.rule_version(plugin).expect("it is bundled");
         let rule = Arc::new(rule(plugin, settings));
-        let look_back = host.look_back_of_version(&version, &rule.settings).await.expect("it says how far it looks");
+        let look_back = host
+            .look_back_of_version(&version, &rule.settings)
+            .await
+            .expect("it says how far it looks");
         let run = BacktestRun {
             rule: rule.clone(),
             look_back,
@@ -53,9 +64,13 @@ async fn measure() {
             since_ms: START_MS,
             until_ms: i64::MAX,
         };
-        let mut row = Row { row: host.rule_row(&version, &rule.service, &rule.settings) };
+        let mut row = Row {
+            row: host.rule_row(&version, &rule.service, &rule.settings),
+        };
         let start = Instant::now();
-        let outcome = backtest(&run, &observations, &mut row, &|_| {}).await.expect("it can be played");
+        let outcome = backtest(&run, &observations, &mut row, &|_| {})
+            .await
+            .expect("it can be played");
         let in_a_row = outcome.evaluations as f64 / start.elapsed().as_secs_f64();
         let fresh = fresh(&host, &rule, &observations.0[..2_000]).await;
         println!(
@@ -69,7 +84,10 @@ async fn measure() {
 
 async fn fresh(host: &PluginHost, rule: &AlertRule, observations: &[Observation]) -> f64 {
     let interval = Duration::from_millis(EVERY_MS as u64);
-    let mut history = ServiceHistory::new(Reach { look_back: Duration::from_secs(600), interval });
+    let mut history = ServiceHistory::new(Reach {
+        look_back: Duration::from_secs(600),
+        interval,
+    });
     let start = Instant::now();
     for observation in observations {
         history.push(Arc::new(observation.clone()));
@@ -111,7 +129,11 @@ fn observation(run: i64) -> Observation {
         service: "shop-api".to_owned(),
         probe: "http".to_owned(),
         location: LOCAL.to_owned(),
-        status: if is_down { Status::Unhealthy } else { Status::Healthy },
+        status: if is_down {
+            Status::Unhealthy
+        } else {
+            Status::Healthy
+        },
         latency_us: Some(80_000 + (run as u64 * 7_919) % 40_000),
         phases: Phases::default(),
         http_status: Some(if is_down { 503 } else { 200 }),
@@ -142,7 +164,11 @@ impl ObservationPages for Stored {
         futures::future::ready(Ok(page)).boxed()
     }
 
-    fn count<'a>(&'a self, _service: &'a str, _between: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>> {
+    fn count<'a>(
+        &'a self,
+        _service: &'a str,
+        _between: (UnixMillis, UnixMillis),
+    ) -> BoxFuture<'a, PortResult<u64>> {
         futures::future::ready(Ok(self.0.len() as u64)).boxed()
     }
 }
@@ -152,8 +178,15 @@ struct Row {
 }
 
 impl RuleRow for Row {
-    fn evaluate(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Verdict>> {
-        self.row.evaluate(history, now_ms).map(|verdict| verdict.map_err(|error| PortError(error.to_string()))).boxed()
+    fn evaluate(
+        &mut self,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Verdict>> {
+        self.row
+            .evaluate(history, now_ms)
+            .map(|verdict| verdict.map_err(|error| PortError(error.to_string())))
+            .boxed()
     }
 
     fn is_impure(&self) -> bool {

@@ -1,6 +1,7 @@
-//! What plugins in other languages cost. An empty probe in each, measured in turns with starting processes: `/bin/true`, and
-//! `check_http` of monitoring-plugins, which asks the same nginx. Then each template: its size, its first load, which compiles
-//! it, its load from the cache, and a check of that nginx.
+//! What plugins in other languages cost. An empty probe in each, measured in turns with starting
+//! processes: `/bin/true`, and `check_http` of monitoring-plugins, which asks the same nginx. Then
+//! each template: its size, its first load, which compiles it, its load from the cache, and a check
+//! of that nginx.
 
 #[path = "common/host.rs"]
 mod host;
@@ -21,8 +22,11 @@ const CHECK_HTTP: &str = "/usr/lib/nagios/plugins/check_http";
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let nginx = TargetServer::start().await;
         empty_probes(&nginx).await;
@@ -31,8 +35,10 @@ fn main() {
 }
 
 async fn empty_probes(nginx: &TargetServer) {
-    let javascript = Project::new("javascript", "probe", "empty-javascript")
-        .with_file("src/plugin.js", include_str!("../fixtures/templates/empty.js"));
+    let javascript = Project::new("javascript", "probe", "empty-javascript").with_file(
+        "src/plugin.js",
+        include_str!("../fixtures/templates/empty.js"),
+    );
     let python = Project::new("python", "probe", "empty-python")
         .with_file("plugin.py", include_str!("../fixtures/templates/empty.py"))
         .with_file("tests/test_plugin.py", "");
@@ -44,9 +50,13 @@ async fn empty_probes(nginx: &TargetServer) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let host = start_host(folder.path()).await;
     for (_, name, component) in &languages {
-        host.install(None, component.clone().into(), "bench").await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        host.install(None, component.clone().into(), "bench")
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
-    let subjects = languages.each_ref().map(|(_, name, _)| Subject::new(name, "http://127.0.0.1:1", json!({})));
+    let subjects = languages
+        .each_ref()
+        .map(|(_, name, _)| Subject::new(name, "http://127.0.0.1:1", json!({})));
     let port = nginx.port().to_string();
     let check_http = ["-H", "127.0.0.1", "-p", port.as_str(), "-u", "/status"];
     let has_check_http = Path::new(CHECK_HTTP).exists();
@@ -82,7 +92,9 @@ async fn empty_probes(nginx: &TargetServer) {
     println!("  start of /bin/true       {start}");
     match check {
         Some(check) => println!("  one run of check_http    {check}"),
-        None => println!("  check_http               is not installed: apt-get install monitoring-plugins-basic"),
+        None => println!(
+            "  check_http               is not installed: apt-get install monitoring-plugins-basic"
+        ),
     }
     for ((language, ..), calls) in languages.iter().zip(calls) {
         let call = Quantiles::of(calls);
@@ -98,18 +110,41 @@ async fn empty_probes(nginx: &TargetServer) {
 async fn templates(nginx: &TargetServer) {
     let json_health = json!({"path": "/status"});
     let templates = [
-        ("Rust (bundled `http`)", "http", components::guest("http"), json!({"path": "/status"})),
-        ("JavaScript", "js-probe", Project::new("javascript", "probe", "js-probe").build().await, json_health.clone()),
+        (
+            "Rust (bundled `http`)",
+            "http",
+            components::guest("http"),
+            json!({"path": "/status"}),
+        ),
+        (
+            "JavaScript",
+            "js-probe",
+            Project::new("javascript", "probe", "js-probe")
+                .build()
+                .await,
+            json_health.clone(),
+        ),
         (
             "JavaScript with fetch",
             "js-fetch",
-            Project::new("javascript", "probe", "js-fetch").blocks(&[2]).build().await,
+            Project::new("javascript", "probe", "js-fetch")
+                .blocks(&[2])
+                .build()
+                .await,
             json_health.clone(),
         ),
-        ("Python", "py-probe", Project::new("python", "probe", "py-probe").build().await, json_health),
+        (
+            "Python",
+            "py-probe",
+            Project::new("python", "probe", "py-probe").build().await,
+            json_health,
+        ),
     ];
     println!("templates: one check of nginx on loopback, on a connection of its own");
-    println!("  {:<24}{:>10}{:>13}{:>14}   check", "", "size", "first load", "cached load");
+    println!(
+        "  {:<24}{:>10}{:>13}{:>14}   check",
+        "", "size", "first load", "cached load"
+    );
     for (label, name, component, settings) in templates {
         // For each a folder of its own, where nothing but the bundled plugins is compiled.
         let folder = tempfile::tempdir().expect("a temporary folder can be made");

@@ -1,5 +1,5 @@
-//! What one sandboxed call costs (a fresh instance, the call, dropping it, and its account), beside what starting a process
-//! costs, measured in turns in the same run.
+//! What one sandboxed call costs (a fresh instance, the call, dropping it, and its account), beside
+//! what starting a process costs, measured in turns in the same run.
 
 #[path = "common/host.rs"]
 mod host;
@@ -14,15 +14,20 @@ const STARTS_PER_ROUND: usize = 20;
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(measure());
 }
 
 async fn measure() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let host = start_host(folder.path()).await;
-    host.install(None, components::guest("empty").into(), "bench").await.expect("the empty probe is good");
+    host.install(None, components::guest("empty").into(), "bench")
+        .await
+        .expect("the empty probe is good");
     let subject = Subject::new("empty", "http://127.0.0.1:1", json!({}));
     let mut calls = Vec::with_capacity(ROUNDS * CALLS_PER_ROUND);
     let mut starts = Vec::with_capacity(ROUNDS * STARTS_PER_ROUND);

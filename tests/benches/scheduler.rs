@@ -1,18 +1,26 @@
-//! 1,000 probes at an interval of 5 s against nginx, for a minute: how late they start, what is missed, what it costs.
+//! 1,000 probes at an interval of 5 s against nginx, for a minute: how late they start, what is
+//! missed, what it costs.
 //!
-//! `EXTRACK_BENCH_PROBES`, `EXTRACK_BENCH_INTERVAL` (seconds) and `EXTRACK_BENCH_SECONDS` ask for something else.
+//! `EXTRACK_BENCH_PROBES`, `EXTRACK_BENCH_INTERVAL` (seconds) and `EXTRACK_BENCH_SECONDS` ask for
+//! something else.
 
 use std::time::Duration;
 
 use extrack_tests::{Api, TargetServer, TestRuntime, wait_for};
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a whole number")))
+    std::env::var(name).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a whole number"))
+    })
 }
 
 fn main() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(measure());
 }
 
@@ -27,14 +35,31 @@ async fn measure() {
             nginx.url()
         )
     };
-    let yaml = format!("services:{}\n", (0..probes).map(service).collect::<String>());
-    let program = TestRuntime::builder().services(yaml).env("EXTRACK_LOG", "warn").start().await;
+    let yaml = format!(
+        "services:{}\n",
+        (0..probes).map(service).collect::<String>()
+    );
+    let program = TestRuntime::builder()
+        .services(yaml)
+        .env("EXTRACK_LOG", "warn")
+        .start()
+        .await;
     let api = program.api();
     // The first round warms up: every probe has run once.
-    wait_for("the first round", Duration::from_secs(30 + 3 * interval), async || {
-        let seen = api.sql_count("SELECT count(DISTINCT service) FROM observations").await;
-        if seen as u64 == probes { Ok(()) } else { Err(format!("{seen} services have run")) }
-    })
+    wait_for(
+        "the first round",
+        Duration::from_secs(30 + 3 * interval),
+        async || {
+            let seen = api
+                .sql_count("SELECT count(DISTINCT service) FROM observations")
+                .await;
+            if seen as u64 == probes {
+                Ok(())
+            } else {
+                Err(format!("{seen} services have run"))
+            }
+        },
+    )
     .await;
 
     let (before, lag_before) = (Usage::of(program.pid()), lag(&api).await);
@@ -46,26 +71,50 @@ async fn measure() {
     let lag_after = lag(&api).await;
     // What was due in that time has ended and is stored.
     wait_for("the last rows", Duration::from_secs(10), async || {
-        let last = api.sql_count("SELECT max(epoch_ms(ts)) FROM observations").await;
-        if last >= until_ms + 2_500 { Ok(()) } else { Err(format!("{last} against {until_ms}")) }
+        let last = api
+            .sql_count("SELECT max(epoch_ms(ts)) FROM observations")
+            .await;
+        if last >= until_ms + 2_500 {
+            Ok(())
+        } else {
+            Err(format!("{last} against {until_ms}"))
+        }
     })
     .await;
     let within = format!("epoch_ms(ts) BETWEEN {from_ms} AND {until_ms}");
     let count = async |condition: &str| {
-        api.sql_count(&format!("SELECT count(*) FROM observations WHERE {within} AND {condition}")).await
+        api.sql_count(&format!(
+            "SELECT count(*) FROM observations WHERE {within} AND {condition}"
+        ))
+        .await
     };
-    let (runs, missed, failed) =
-        (count("NOT missed").await, count("missed").await, count("NOT missed AND status <> 'healthy'").await);
+    let (runs, missed, failed) = (
+        count("NOT missed").await,
+        count("missed").await,
+        count("NOT missed AND status <> 'healthy'").await,
+    );
     let cpu = (after.cpu_seconds - before.cpu_seconds) / elapsed;
 
     println!(
         "scheduler: {probes} probes every {interval} s for {elapsed:.0} s, nginx on loopback, a fresh connection each"
     );
-    println!("  runs                {runs} ({:.0} a second), {failed} not healthy", runs as f64 / elapsed);
+    println!(
+        "  runs                {runs} ({:.0} a second), {failed} not healthy",
+        runs as f64 / elapsed
+    );
     println!("  missed runs         {missed}");
-    println!("  start lag           {}", Lag::between(&lag_before, &lag_after));
-    println!("  CPU                 {cpu:.3} s per second, {:.0} probes per CPU second", runs as f64 / elapsed / cpu);
-    println!("  memory (RSS)        {:.1} MiB now, {:.1} MiB at most", after.rss_mib, after.peak_mib);
+    println!(
+        "  start lag           {}",
+        Lag::between(&lag_before, &lag_after)
+    );
+    println!(
+        "  CPU                 {cpu:.3} s per second, {:.0} probes per CPU second",
+        runs as f64 / elapsed / cpu
+    );
+    println!(
+        "  memory (RSS)        {:.1} MiB now, {:.1} MiB at most",
+        after.rss_mib, after.peak_mib
+    );
 }
 
 /// What the kernel says of the process.
@@ -78,16 +127,37 @@ struct Usage {
 impl Usage {
     fn of(pid: u32) -> Self {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process lives");
-        // Behind the name, which may hold spaces: utime and stime are fields 14 and 15 of the whole.
-        let fields: Vec<&str> = stat.rsplit(')').next().expect("it has a name").split_whitespace().collect();
-        let ticks: f64 = [11, 12].iter().map(|field| fields[*field].parse::<f64>().expect("a number of ticks")).sum();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
+        // Behind the name, which may hold spaces: utime and stime are fields 14 and 15 of the
+        // whole.
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .expect("it has a name")
+            .split_whitespace()
+            .collect();
+        let ticks: f64 = [11, 12]
+            .iter()
+            .map(|field| fields[*field].parse::<f64>().expect("a number of ticks"))
+            .sum();
+        let status =
+            std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
         let mib = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name)).expect("the kernel tells it");
-            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1_024.0
+            let line = status
+                .lines()
+                .find(|line| line.starts_with(name))
+                .expect("the kernel tells it");
+            line.split_whitespace()
+                .nth(1)
+                .and_then(|kib| kib.parse::<f64>().ok())
+                .expect("a number")
+                / 1_024.0
         };
         const TICKS_PER_SECOND: f64 = 100.0;
-        Self { cpu_seconds: ticks / TICKS_PER_SECOND, rss_mib: mib("VmRSS:"), peak_mib: mib("VmHWM:") }
+        Self {
+            cpu_seconds: ticks / TICKS_PER_SECOND,
+            rss_mib: mib("VmRSS:"),
+            peak_mib: mib("VmHWM:"),
+        }
     }
 }
 
@@ -97,7 +167,11 @@ async fn lag(api: &Api) -> Vec<(f64, f64)> {
     let buckets = metrics.lines().filter_map(|line| {
         let rest = line.strip_prefix("extrack_probe_start_lag_seconds_bucket{")?;
         let bound = rest.split("le=\"").nth(1)?.split('"').next()?;
-        let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
+        let bound = if bound == "+Inf" {
+            f64::INFINITY
+        } else {
+            bound.parse().ok()?
+        };
         Some((bound, rest.rsplit(' ').next()?.parse().ok()?))
     });
     buckets.collect()
@@ -107,20 +181,39 @@ struct Lag(Vec<(f64, f64)>);
 
 impl Lag {
     fn between(before: &[(f64, f64)], after: &[(f64, f64)]) -> Self {
-        let at = |bound: f64| before.iter().find(|(other, _)| *other == bound).map_or(0.0, |(_, count)| *count);
-        Self(after.iter().map(|(bound, count)| (*bound, count - at(*bound))).collect())
+        let at = |bound: f64| {
+            before
+                .iter()
+                .find(|(other, _)| *other == bound)
+                .map_or(0.0, |(_, count)| *count)
+        };
+        Self(
+            after
+                .iter()
+                .map(|(bound, count)| (*bound, count - at(*bound)))
+                .collect(),
+        )
     }
 
     /// The smallest bound that so many of the runs are within.
     fn quantile(&self, quantile: f64) -> f64 {
         let total = self.0.last().map_or(0.0, |(_, count)| *count);
-        self.0.iter().find(|(_, count)| *count >= total * quantile).map_or(f64::INFINITY, |(bound, _)| *bound)
+        self.0
+            .iter()
+            .find(|(_, count)| *count >= total * quantile)
+            .map_or(f64::INFINITY, |(bound, _)| *bound)
     }
 }
 
 impl std::fmt::Display for Lag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ms = |quantile| self.quantile(quantile) * 1_000.0;
-        write!(f, "p50 <= {:.0} ms, p99 <= {:.0} ms, max <= {:.0} ms (buckets of /metrics)", ms(0.5), ms(0.99), ms(1.0))
+        write!(
+            f,
+            "p50 <= {:.0} ms, p99 <= {:.0} ms, max <= {:.0} ms (buckets of /metrics)",
+            ms(0.5),
+            ms(0.99),
+            ms(1.0)
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! Strangers that hold connections: the program goes on watching, reporting and answering about its health.
+//! Strangers that hold connections: the program goes on watching, reporting and answering about its
+//! health.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -37,7 +38,12 @@ impl Strangers {
                 }
             }))
         };
-        Self(WAYS.into_iter().flat_map(|way| std::iter::repeat_n(way, HELD)).map(hold).collect())
+        Self(
+            WAYS.into_iter()
+                .flat_map(|way| std::iter::repeat_n(way, HELD))
+                .map(hold)
+                .collect(),
+        )
     }
 }
 
@@ -62,8 +68,13 @@ async fn hold(server: SocketAddr, (first, then): (&str, &str)) -> std::io::Resul
 /// The test itself holds more connections than most systems grant at first.
 fn raise_own_limit() {
     let pid = std::process::id().to_string();
-    let raised = std::process::Command::new("prlimit").args(["--pid", &pid, "--nofile=4096:"]).status();
-    assert!(raised.is_ok_and(|status| status.success()), "a process may raise its soft limit");
+    let raised = std::process::Command::new("prlimit")
+        .args(["--pid", &pid, "--nofile=4096:"])
+        .status();
+    assert!(
+        raised.is_ok_and(|status| status.success()),
+        "a process may raise its soft limit"
+    );
 }
 
 fn services(vendor: &Vendor) -> String {
@@ -73,7 +84,10 @@ fn services(vendor: &Vendor) -> String {
             vendor.url()
         )
     };
-    format!("services:\n{}", ["one", "two", "three", "broken"].map(service).concat())
+    format!(
+        "services:\n{}",
+        ["one", "two", "three", "broken"].map(service).concat()
+    )
 }
 
 fn alerts(inbox: &Inbox) -> String {
@@ -85,16 +99,22 @@ fn alerts(inbox: &Inbox) -> String {
 }
 
 async fn runs(api: &Api, which: &str) -> i64 {
-    api.sql_count(&format!("SELECT count(*) FROM observations WHERE {which}")).await
+    api.sql_count(&format!("SELECT count(*) FROM observations WHERE {which}"))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_connections_than_descriptors_stop_no_probe_and_no_message() {
     raise_own_limit();
     let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
-    let builder = TestRuntime::builder().services(services(&vendor)).alerts(alerts(&inbox));
+    let builder = TestRuntime::builder()
+        .services(services(&vendor))
+        .alerts(alerts(&inbox));
     let mut runtime = builder.file_limit(DESCRIPTORS).start().await;
-    let (api, server) = (runtime.api(), runtime.url().trim_start_matches("http://").parse().unwrap());
+    let (api, server) = (
+        runtime.api(),
+        runtime.url().trim_start_matches("http://").parse().unwrap(),
+    );
 
     let mut first = Vec::new();
     for _ in 0..1_100 {
@@ -108,7 +128,11 @@ async fn more_connections_than_descriptors_stop_no_probe_and_no_message() {
             let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut byte)).await;
             closed += usize::from(read.is_ok());
         }
-        if closed > 600 { Ok(()) } else { Err(format!("{closed} are closed")) }
+        if closed > 600 {
+            Ok(())
+        } else {
+            Err(format!("{closed} are closed"))
+        }
     })
     .await;
     drop(first);
@@ -120,21 +144,43 @@ async fn more_connections_than_descriptors_stop_no_probe_and_no_message() {
         let reply = Api::new(runtime.url(), None).get("/healthz").await;
         assert_eq!(reply.status, 200, "{}", reply.text);
         let now = runs(&api, "true").await;
-        if now >= before + 40 { Ok(()) } else { Err(format!("{now} after {before}")) }
+        if now >= before + 40 {
+            Ok(())
+        } else {
+            Err(format!("{now} after {before}"))
+        }
     })
     .await;
     let broken = runs(&api, "status IN ('unhealthy', 'error')").await;
-    assert_eq!((broken, inbox.all().len()), (0, 0), "nothing was down: {:?}", inbox.all());
+    assert_eq!(
+        (broken, inbox.all().len()),
+        (0, 0),
+        "nothing was down: {:?}",
+        inbox.all()
+    );
 
     vendor.set_status("/broken", 500);
-    wait_for("the message about the broken service", PATIENCE, async || {
-        let all = inbox.received("/hook");
-        let found = all.iter().any(|message| message.body.to_string().contains("broken"));
-        if found { Ok(()) } else { Err(format!("{all:?}")) }
-    })
+    wait_for(
+        "the message about the broken service",
+        PATIENCE,
+        async || {
+            let all = inbox.received("/hook");
+            let found = all
+                .iter()
+                .any(|message| message.body.to_string().contains("broken"));
+            if found {
+                Ok(())
+            } else {
+                Err(format!("{all:?}"))
+            }
+        },
+    )
     .await;
     let metrics = api.metrics().await;
-    let open = metrics.lines().find_map(|line| line.strip_prefix("extrack_http_connections ")).unwrap();
+    let open = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("extrack_http_connections "))
+        .unwrap();
     assert!(open.parse::<f64>().unwrap() <= 256.0, "{open}");
     drop(strangers);
     assert!(runtime.stop().await.success());
@@ -144,8 +190,7 @@ async fn more_connections_than_descriptors_stop_no_probe_and_no_message() {
 async fn slow_bodies_of_a_stranger_block_neither_signing_in_nor_health_nor_deliveries() {
     raise_own_limit();
     let vendor = Vendor::start().await;
-    let webhook =
-        "    webhooks: [{plugin: generic, name: told, settings: {secret: \"s-0123456789abcdef\", kind: \"'any'\"}}]\n";
+    let webhook = "    webhooks: [{plugin: generic, name: told, settings: {secret: \"s-0123456789abcdef\", kind: \"'any'\"}}]\n";
     let yaml = format!(
         "services:\n  - name: Shop\n    baseUrl: \"{}\"\n    monitoring: {{interval: 86400}}\n{webhook}",
         vendor.url()
@@ -166,12 +211,20 @@ async fn slow_bodies_of_a_stranger_block_neither_signing_in_nor_health_nor_deliv
     let anonymous = runtime.api().anonymous();
     for _ in 0..20 {
         assert_eq!(anonymous.get("/healthz").await.status, 200);
-        let form = anonymous.request(Method::POST, "/login").body("token=wrong");
+        let form = anonymous
+            .request(Method::POST, "/login")
+            .body("token=wrong");
         let form = form.header("content-type", "application/x-www-form-urlencoded");
         let status = anonymous.send(form).await.status;
         assert!(matches!(status, 401 | 429), "{status}");
-        let delivery = anonymous.request(Method::POST, "/webhooks/shop/told").json(&json!({}));
-        assert_eq!(anonymous.send(delivery).await.status, 401, "the signature is what is missing");
+        let delivery = anonymous
+            .request(Method::POST, "/webhooks/shop/told")
+            .json(&json!({}));
+        assert_eq!(
+            anonymous.send(delivery).await.status,
+            401,
+            "the signature is what is missing"
+        );
         assert_eq!(runtime.api().get("/api/v1/services").await.status, 200);
     }
     drop(held);
@@ -183,24 +236,53 @@ async fn a_body_that_is_far_too_large_is_answered() {
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
     for size in [2, 10, 40] {
-        let request = api.request(Method::POST, "/api/v1/services").header("content-type", "application/json");
+        let request = api
+            .request(Method::POST, "/api/v1/services")
+            .header("content-type", "application/json");
         let reply = api.send(request.body(vec![b' '; size * 1024 * 1024])).await;
-        assert_eq!(reply.expect_problem(413)["type"], "urn:problem-type:extrack:too-large", "{size} MiB");
+        assert_eq!(
+            reply.expect_problem(413)["type"],
+            "urn:problem-type:extrack:too-large",
+            "{size} MiB"
+        );
     }
     let reply = api.get(&format!("/api/v1/{}", "a".repeat(60_000))).await;
-    assert_eq!(reply.expect_problem(414)["type"], "urn:problem-type:extrack:uri-too-long");
+    assert_eq!(
+        reply.expect_problem(414)["type"],
+        "urn:problem-type:extrack:uri-too-long"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_come_and_go_by_command_line_and_by_variable() {
     let mut runtime = TestRuntime::builder().start().await;
-    let made = runtime.cli(["token", "create", "ci", "--scope", "read", "--expires", "90d"]).await;
+    let made = runtime
+        .cli([
+            "token",
+            "create",
+            "ci",
+            "--scope",
+            "read",
+            "--expires",
+            "90d",
+        ])
+        .await;
     assert_eq!(made.code, Some(0), "{made:?}");
     let ci = Api::new(runtime.url(), Some(made.out.trim()));
     assert_eq!(ci.get("/api/v1/services").await.status, 200);
-    ci.post("/api/v1/silences", &json!({"matchers": "service=x", "duration": "1h"})).await.expect_problem(403);
+    ci.post(
+        "/api/v1/silences",
+        &json!({"matchers": "service=x", "duration": "1h"}),
+    )
+    .await
+    .expect_problem(403);
     let listed = runtime.cli(["token", "list"]).await.out;
-    assert!(listed.contains("ci") && listed.contains("environment") && !listed.contains(made.out.trim()), "{listed}");
+    assert!(
+        listed.contains("ci")
+            && listed.contains("environment")
+            && !listed.contains(made.out.trim()),
+        "{listed}"
+    );
 
     // Last uses are written down, at the latest at the stop.
     runtime.restart().await;
@@ -211,7 +293,11 @@ async fn tokens_come_and_go_by_command_line_and_by_variable() {
     assert_eq!(revoked.code, Some(0), "{revoked:?}");
     let ci = Api::new(runtime.url(), Some(made.out.trim()));
     ci.get("/api/v1/services").await.expect_problem(401);
-    let audit = runtime.api().get("/api/v1/audit?subject=token:").await.expect(200);
+    let audit = runtime
+        .api()
+        .get("/api/v1/audit?subject=token:")
+        .await
+        .expect(200);
     assert_eq!(
         (&audit["items"][0]["action"], &audit["items"][0]["address"]),
         (&json!("token.revoke"), &json!("127.0.0.1"))
@@ -220,9 +306,14 @@ async fn tokens_come_and_go_by_command_line_and_by_variable() {
 
 #[tokio::test]
 async fn a_short_admin_token_is_refused_at_start() {
-    let runtime = TestRuntime::builder().env("EXTRACK_ADMIN_TOKEN", "a").prepare();
+    let runtime = TestRuntime::builder()
+        .env("EXTRACK_ADMIN_TOKEN", "a")
+        .prepare();
     let said = runtime.check_config().await;
     assert_ne!(said.code, Some(0));
     let wanted = "EXTRACK_ADMIN_TOKEN: must have at least 32 characters; `openssl rand -hex 32`";
-    assert!(said.out.contains(wanted) || said.err.contains(wanted), "{said:?}");
+    assert!(
+        said.out.contains(wanted) || said.err.contains(wanted),
+        "{said:?}"
+    );
 }

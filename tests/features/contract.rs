@@ -1,20 +1,27 @@
-//! Plugins that were built against an earlier contract go on working: components that are kept from then are run in the
-//! program of today, and the text of the contract may grow only where nobody notices.
+//! Plugins that were built against an earlier contract go on working: components that are kept from
+//! then are run in the program of today, and the text of the contract may grow only where nobody
+//! notices.
 
 use std::path::{Path, PathBuf};
 
 use extrack_tests::{
-    Api, Authority, DnsServer, Inbox, Mailbox, PATIENCE, TargetServer, TestRuntime, Vendor, contract, wait_for,
+    Api, Authority, DnsServer, Inbox, Mailbox, PATIENCE, TargetServer, TestRuntime, Vendor,
+    contract, wait_for,
 };
 use serde_json::{Value, json};
 
 /// `tests/fixtures/contract/README.md` says what is kept there.
 fn first(name: &str) -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/contract/0.1.0")).join(name)
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/fixtures/contract/0.1.0"
+    ))
+    .join(name)
 }
 
 fn component(name: &str) -> Vec<u8> {
-    std::fs::read(first(&format!("{name}.wasm"))).expect("the components of the first contract are kept")
+    std::fs::read(first(&format!("{name}.wasm")))
+        .expect("the components of the first contract are kept")
 }
 
 fn current() -> String {
@@ -23,39 +30,103 @@ fn current() -> String {
 
 #[test]
 fn nothing_of_the_first_contract_was_removed_or_changed() {
-    assert_eq!(contract::breaks(&contract::read(&first("wit")), &current()), Vec::<String>::new());
+    assert_eq!(
+        contract::breaks(&contract::read(&first("wit")), &current()),
+        Vec::<String>::new()
+    );
 }
 
-/// What is replaced in the contract by what, and what is said to break; nothing where it may be done.
-type Change = (&'static str, &'static str, &'static str, Option<&'static str>);
+/// What is replaced in the contract by what, and what is said to break; nothing where it may be
+/// done.
+type Change = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+);
 
 #[test]
 fn changes_that_break_plugins_are_noticed_and_others_are_not() {
     let old = contract::read(&first("wit"));
     let changes: [Change; 19] = [
-        ("a field more", " key: string,", " key: string, unit: string,", Some("type types/entry was")),
-        ("a field less", "latency-us: option<u64>,\n    http-status", "http-status", Some("type history/sample was")),
+        (
+            "a field more",
+            " key: string,",
+            " key: string, unit: string,",
+            Some("type types/entry was"),
+        ),
+        (
+            "a field less",
+            "latency-us: option<u64>,\n    http-status",
+            "http-status",
+            Some("type history/sample was"),
+        ),
         (
             "fields in another order",
             "path: string,\n    message: string,",
             "message: string, path: string,",
             Some("types/fault"),
         ),
-        ("a field of another type", "timeout-ms: u64", "timeout-ms: u32", Some("type probes/context was")),
-        ("a case more", "too-large(string),", "too-large(string), throttled,", Some("type net/net-error was")),
-        ("a case less", "tls,\n    timeout,", "timeout,", Some("type types/error-kind was")),
-        ("a type by another name", "net-error", "net-fault", Some("type net/net-error is gone")),
-        ("a function gone", "now-ms: func() -> u64;", "", Some("function clock/now-ms is gone")),
+        (
+            "a field of another type",
+            "timeout-ms: u64",
+            "timeout-ms: u32",
+            Some("type probes/context was"),
+        ),
+        (
+            "a case more",
+            "too-large(string),",
+            "too-large(string), throttled,",
+            Some("type net/net-error was"),
+        ),
+        (
+            "a case less",
+            "tls,\n    timeout,",
+            "timeout,",
+            Some("type types/error-kind was"),
+        ),
+        (
+            "a type by another name",
+            "net-error",
+            "net-fault",
+            Some("type net/net-error is gone"),
+        ),
+        (
+            "a function gone",
+            "now-ms: func() -> u64;",
+            "",
+            Some("function clock/now-ms is gone"),
+        ),
         (
             "another result",
             "monotonic-us: func() -> u64",
             "monotonic-us: func() -> s64",
             Some("clock/monotonic-us was"),
         ),
-        ("another parameter", "bytes: func(count: u32)", "bytes: func(count: u64)", Some("function random/bytes was")),
-        ("a method's parameter", "read: func(max: u32)", "read: func(max: u64)", Some("[method]connection.read was")),
-        ("an import gone", "  import mail;\n", "", Some("import mail of world notifier is gone")),
-        ("an export more", "export probes;", "export probes; export extras;", Some("exports of world probe was")),
+        (
+            "another parameter",
+            "bytes: func(count: u32)",
+            "bytes: func(count: u64)",
+            Some("function random/bytes was"),
+        ),
+        (
+            "a method's parameter",
+            "read: func(max: u32)",
+            "read: func(max: u64)",
+            Some("[method]connection.read was"),
+        ),
+        (
+            "an import gone",
+            "  import mail;\n",
+            "",
+            Some("import mail of world notifier is gone"),
+        ),
+        (
+            "an export more",
+            "export probes;",
+            "export probes; export extras;",
+            Some("exports of world probe was"),
+        ),
         (
             "a function more to export",
             "check: func(ctx: context)",
@@ -68,17 +139,46 @@ fn changes_that_break_plugins_are_noticed_and_others_are_not() {
             "package external-tracking:plugin@0.2.0",
             Some("package"),
         ),
-        ("a later patch of the package", "plugin@0.1.0", "plugin@0.1.7", None),
-        ("a function more to import", "now-ms: func() -> u64;", "now-ms: func() -> u64; zone: func() -> string;", None),
-        ("an import more", "world notifier {", "world notifier { import extras;", None),
-        ("other words", "/// At most 4,096.", "/// At most 4,096 bytes.", None),
+        (
+            "a later patch of the package",
+            "plugin@0.1.0",
+            "plugin@0.1.7",
+            None,
+        ),
+        (
+            "a function more to import",
+            "now-ms: func() -> u64;",
+            "now-ms: func() -> u64; zone: func() -> string;",
+            None,
+        ),
+        (
+            "an import more",
+            "world notifier {",
+            "world notifier { import extras;",
+            None,
+        ),
+        (
+            "other words",
+            "/// At most 4,096.",
+            "/// At most 4,096 bytes.",
+            None,
+        ),
     ];
     for (what, from, to, wanted) in changes {
-        assert!(old.contains(from), "{what}: `{from}` is not in the contract");
-        let new = format!("{}\ninterface extras {{ more: func(); }}\n", old.replace(from, to));
+        assert!(
+            old.contains(from),
+            "{what}: `{from}` is not in the contract"
+        );
+        let new = format!(
+            "{}\ninterface extras {{ more: func(); }}\n",
+            old.replace(from, to)
+        );
         let breaks = contract::breaks(&old, &new);
         match wanted {
-            Some(wanted) => assert!(breaks.iter().any(|found| found.contains(wanted)), "{what}: {breaks:?}"),
+            Some(wanted) => assert!(
+                breaks.iter().any(|found| found.contains(wanted)),
+                "{what}: {breaks:?}"
+            ),
             None => assert!(breaks.is_empty(), "{what}: {breaks:?}"),
         }
     }
@@ -88,7 +188,10 @@ fn changes_that_break_plugins_are_noticed_and_others_are_not() {
 async fn a_probe_of_the_first_contract_runs_with_every_import() {
     let dns = DnsServer::start().await;
     let identity = Authority::new("Nobody's").sign(&["shop.test", "127.0.0.1"], -2, 30);
-    let (nginx, tls) = (TargetServer::start().await, TargetServer::start_tls(&identity).await);
+    let (nginx, tls) = (
+        TargetServer::start().await,
+        TargetServer::start_tls(&identity).await,
+    );
     let services = format!(
         r#"
 services:
@@ -107,17 +210,41 @@ services:
         dns.address(),
         tls.address()
     );
-    let runtime = TestRuntime::builder().services(services).plugin("old.wasm", component("probe")).start().await;
+    let runtime = TestRuntime::builder()
+        .services(services)
+        .plugin("old.wasm", component("probe"))
+        .start()
+        .await;
     let api = runtime.api();
     let before_ms = jiff::Timestamp::now().as_millisecond();
     let found = api.check("shop-api").await;
-    assert_eq!([&found["status"], &found["error"]], [&json!("healthy"), &Value::Null], "{found}");
-    assert_eq!([&found["httpStatus"], &found["pluginVersion"]], [&json!(200), &json!("1.0.0")], "{found}");
-    let mut metrics = found["metrics"].as_object().expect("metrics are an object").clone();
-    let now_ms = metrics.remove("now_ms").and_then(|value| value.as_i64()).expect("the clock answered");
-    assert!((before_ms..before_ms + 60_000).contains(&now_ms), "{now_ms} is not about {before_ms}");
+    assert_eq!(
+        [&found["status"], &found["error"]],
+        [&json!("healthy"), &Value::Null],
+        "{found}"
+    );
+    assert_eq!(
+        [&found["httpStatus"], &found["pluginVersion"]],
+        [&json!(200), &json!("1.0.0")],
+        "{found}"
+    );
+    let mut metrics = found["metrics"]
+        .as_object()
+        .expect("metrics are an object")
+        .clone();
+    let now_ms = metrics
+        .remove("now_ms")
+        .and_then(|value| value.as_i64())
+        .expect("the clock answered");
+    assert!(
+        (before_ms..before_ms + 60_000).contains(&now_ms),
+        "{now_ms} is not about {before_ms}"
+    );
     let protocol = metrics.remove("tls_protocol");
-    assert!(protocol == Some(json!("TLSv1.2")) || protocol == Some(json!("TLSv1.3")), "{protocol:?}");
+    assert!(
+        protocol == Some(json!("TLSv1.2")) || protocol == Some(json!("TLSv1.3")),
+        "{protocol:?}"
+    );
     assert_eq!(
         Value::from(metrics),
         json!({
@@ -152,20 +279,36 @@ services:
             "half": 0.5,
         })
     );
-    assert_eq!(api.check("shop-api").await["metrics"]["previous"], "Status::Healthy");
-    assert!(runtime.logs().contains("contract-probe was here"), "its log line is not there");
+    assert_eq!(
+        api.check("shop-api").await["metrics"]["previous"],
+        "Status::Healthy"
+    );
+    assert!(
+        runtime.logs().contains("contract-probe was here"),
+        "its log line is not there"
+    );
     // Its own check of settings, which no schema knows.
     let refused = json!({
         "name": "Other", "type": "own", "baseUrl": nginx.url(), "private": true,
         "monitoring": {"probe": "contract-probe", "settings": {"path": "locked", "dnsServer": "a", "tlsAddress": "b"}},
     });
-    let refused = api.post("/api/v1/services", &refused).await.expect_problem(422);
-    assert!(refused.to_string().contains("has to begin with `/`"), "{refused}");
+    let refused = api
+        .post("/api/v1/services", &refused)
+        .await
+        .expect_problem(422);
+    assert!(
+        refused.to_string().contains("has to begin with `/`"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rule_and_a_notifier_of_the_first_contract_run_with_every_import() {
-    let (vendor, inbox, mailbox) = (Vendor::start().await, Inbox::start().await, Mailbox::start().await);
+    let (vendor, inbox, mailbox) = (
+        Vendor::start().await,
+        Inbox::start().await,
+        Mailbox::start().await,
+    );
     let services = format!(
         "services:\n  - {{name: \"Shop API\", baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 1, timeout: 5000}}}}\n",
         vendor.url()
@@ -200,40 +343,88 @@ alerts:
     wait_for_runs(&api, "healthy", 2).await;
     vendor.set_status("/health", 500);
     let firing = message(&inbox, "firing").await;
-    let summary =
-        "shop-api: 3 failures in a row, the latest `Status::Unhealthy` with Some(500) by `http` at `local`, all seen";
+    let summary = "shop-api: 3 failures in a row, the latest `Status::Unhealthy` with Some(500) by `http` at `local`, all seen";
     let alert = &firing["alerts"][0];
     assert_eq!(alert["summary"], summary, "{firing}");
-    assert_eq!([&alert["name"], &alert["service"], &alert["serviceName"]], ["Old Rule", "shop-api", "Shop API"]);
-    assert_eq!([&alert["severity"], &alert["status"]], ["critical", "firing"]);
-    assert_eq!([&alert["ended"], &firing["monotonic"]], [&json!(false), &json!(true)]);
-    assert_eq!([&firing["receiver"], &firing["attempt"], &firing["random"]], [&json!("old"), &json!(1), &json!(8)]);
+    assert_eq!(
+        [&alert["name"], &alert["service"], &alert["serviceName"]],
+        ["Old Rule", "shop-api", "Shop API"]
+    );
+    assert_eq!(
+        [&alert["severity"], &alert["status"]],
+        ["critical", "firing"]
+    );
+    assert_eq!(
+        [&alert["ended"], &firing["monotonic"]],
+        [&json!(false), &json!(true)]
+    );
+    assert_eq!(
+        [&firing["receiver"], &firing["attempt"], &firing["random"]],
+        [&json!("old"), &json!(1), &json!(8)]
+    );
     let open = api.list("/api/v1/alerts").await;
-    assert_eq!([&open[0]["value"], &open[0]["wanted"]], [&json!(3.0), &json!(0.0)], "{open:?}");
+    assert_eq!(
+        [&open[0]["value"], &open[0]["wanted"]],
+        [&json!(3.0), &json!(0.0)],
+        "{open:?}"
+    );
 
     vendor.set_status("/health", 200);
     let resolved = message(&inbox, "resolved").await;
     assert_eq!(resolved["alerts"][0]["ended"], true, "{resolved}");
     let sent = inbox.received("/hook");
-    assert!(sent.iter().all(|one| one.headers["x-token"] == "t0ken-of-the-hook"), "{sent:?}");
+    assert!(
+        sent.iter()
+            .all(|one| one.headers["x-token"] == "t0ken-of-the-hook"),
+        "{sent:?}"
+    );
     wait_for("both mails", PATIENCE, async || {
-        let subjects: Vec<_> = mailbox.mails().iter().filter_map(|mail| mail.header("Subject")).collect();
-        if subjects == ["contract: firing", "contract: resolved"] { Ok(()) } else { Err(format!("{subjects:?}")) }
+        let subjects: Vec<_> = mailbox
+            .mails()
+            .iter()
+            .filter_map(|mail| mail.header("Subject"))
+            .collect();
+        if subjects == ["contract: firing", "contract: resolved"] {
+            Ok(())
+        } else {
+            Err(format!("{subjects:?}"))
+        }
     })
     .await;
-    let broken = api.sql("SELECT plugin, function, outcome, error FROM plugin_runs WHERE outcome <> 'ok'").await;
+    let broken = api
+        .sql("SELECT plugin, function, outcome, error FROM plugin_runs WHERE outcome <> 'ok'")
+        .await;
     assert!(broken.is_empty(), "{broken:?}");
-    assert!(runtime.logs().contains("contract-notifier was here"), "its log line is not there");
+    assert!(
+        runtime.logs().contains("contract-notifier was here"),
+        "its log line is not there"
+    );
     for (plugin, wanted) in [
-        ("contract-rule", ["check-settings", "evaluate", "look-back"].as_slice()),
+        (
+            "contract-rule",
+            ["check-settings", "evaluate", "look-back"].as_slice(),
+        ),
         ("contract-notifier", &["check-settings", "notify"]),
     ] {
-        let query = format!("SELECT DISTINCT function FROM plugin_runs WHERE plugin = '{plugin}' ORDER BY function");
-        wait_for(&format!("the functions of {plugin}"), PATIENCE, async || {
-            let functions = api.sql(&query).await;
-            let is_all = functions.iter().map(|row| row[0].as_str().unwrap()).eq(wanted.iter().copied());
-            if is_all { Ok(()) } else { Err(format!("{functions:?}")) }
-        })
+        let query = format!(
+            "SELECT DISTINCT function FROM plugin_runs WHERE plugin = '{plugin}' ORDER BY function"
+        );
+        wait_for(
+            &format!("the functions of {plugin}"),
+            PATIENCE,
+            async || {
+                let functions = api.sql(&query).await;
+                let is_all = functions
+                    .iter()
+                    .map(|row| row[0].as_str().unwrap())
+                    .eq(wanted.iter().copied());
+                if is_all {
+                    Ok(())
+                } else {
+                    Err(format!("{functions:?}"))
+                }
+            },
+        )
         .await;
     }
 }
@@ -242,7 +433,11 @@ async fn wait_for_runs(api: &Api, status: &str, wanted: i64) {
     let query = format!("SELECT count(*) FROM observations WHERE status = '{status}'");
     wait_for(&format!("{wanted} {status} runs"), PATIENCE, async || {
         let runs = api.sql_count(&query).await;
-        if runs >= wanted { Ok(()) } else { Err(format!("{runs} runs")) }
+        if runs >= wanted {
+            Ok(())
+        } else {
+            Err(format!("{runs} runs"))
+        }
     })
     .await;
 }
@@ -250,8 +445,12 @@ async fn wait_for_runs(api: &Api, status: &str, wanted: i64) {
 async fn message(inbox: &Inbox, status: &str) -> Value {
     wait_for(&format!("the message `{status}`"), PATIENCE, async || {
         let received = inbox.received("/hook");
-        let found = received.iter().find(|message| message.body["status"] == status);
-        found.map(|message| message.body.clone()).ok_or_else(|| format!("{received:?}"))
+        let found = received
+            .iter()
+            .find(|message| message.body["status"] == status);
+        found
+            .map(|message| message.body.clone())
+            .ok_or_else(|| format!("{received:?}"))
     })
     .await
 }

@@ -1,4 +1,5 @@
-//! `kill -9` at random moments: what was committed is kept, and everyone who had to be told has been told.
+//! `kill -9` at random moments: what was committed is kept, and everyone who had to be told has
+//! been told.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Credentials of every kind reach the service they belong to; a plugin can use one and not see it, not even in an echo.
+//! Credentials of every kind reach the service they belong to; a plugin can use one and not see it,
+//! not even in an echo.
 
 use extrack_tests::guarded::{CLIENT, TOKEN_START};
 use extrack_tests::{Authority, Guarded, TargetServer, TestRuntime, components};
@@ -41,17 +42,36 @@ async fn a_token_is_got_kept_and_renewed_over_the_egress_policy() {
     assert!((1..=2).contains(&asked), "{asked} tokens for 5 checks");
     vendor.forget_tokens();
     let seen = api.check("good").await;
-    assert_eq!((&seen["status"], vendor.refused()), (&json!("healthy"), 1), "{seen}");
+    assert_eq!(
+        (&seen["status"], vendor.refused()),
+        (&json!("healthy"), 1),
+        "{seen}"
+    );
     assert_eq!(vendor.tokens(), asked + 2);
 
     let wrong = api.check("wrong").await;
     let said = wrong["error"].as_str().unwrap_or_default();
     assert_eq!(wrong["status"], "error", "{wrong}");
-    assert!(said.contains("credential `default` got no token") && said.contains("invalid_client"), "{said}");
-    assert!(said.contains("client_secret=***") && !said.contains("wr0ng"), "{said}");
+    assert!(
+        said.contains("credential `default` got no token") && said.contains("invalid_client"),
+        "{said}"
+    );
+    assert!(
+        said.contains("client_secret=***") && !said.contains("wr0ng"),
+        "{said}"
+    );
     let denied = api.check("metadata").await;
-    assert_eq!((&denied["errorKind"], vendor.refused()), (&json!("denied"), 1), "{denied}");
-    assert!(denied["error"].as_str().is_some_and(|text| text.contains("never allowed")), "{denied}");
+    assert_eq!(
+        (&denied["errorKind"], vendor.refused()),
+        (&json!("denied"), 1),
+        "{denied}"
+    );
+    assert!(
+        denied["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("never allowed")),
+        "{denied}"
+    );
     assert!(!runtime.logs().contains("wr0ng-s3cret") && !runtime.logs().contains(CLIENT.1));
     assert!(!runtime.logs().contains(TOKEN_START));
 }
@@ -59,7 +79,11 @@ async fn a_token_is_got_kept_and_renewed_over_the_egress_policy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_certificate_opens_the_door() {
     let authority = Authority::new("Test CA");
-    let nginx = TargetServer::start_mutual(&authority.sign(&["localhost"], -1, 30), authority.certificate()).await;
+    let nginx = TargetServer::start_mutual(
+        &authority.sign(&["localhost"], -1, 30),
+        authority.certificate(),
+    )
+    .await;
     let client = authority.sign(&["client.example"], -1, 30);
     let stranger = Authority::new("Another CA").sign(&["client.example"], -1, 30);
     let url = format!("https://localhost:{}", nginx.port());
@@ -74,7 +98,10 @@ async fn a_client_certificate_opens_the_door() {
     let mut runtime = TestRuntime::builder()
         .services(format!(
             "services:{}{}\n",
-            service("known", ", authentication: {type: mtls, certificateFile: client.pem, keyFile: client.key}"),
+            service(
+                "known",
+                ", authentication: {type: mtls, certificateFile: client.pem, keyFile: client.key}"
+            ),
             service("nobody", ""),
         ))
         .env("SSL_CERT_FILE", roots.to_str().unwrap())
@@ -86,9 +113,14 @@ async fn a_client_certificate_opens_the_door() {
     let known = api.check("known").await;
     assert_eq!(known["status"], "healthy", "{known}");
     let nobody = api.check("nobody").await;
-    assert_eq!([&nobody["status"], &nobody["httpStatus"]], [&json!("unhealthy"), &json!(400)], "{nobody}");
+    assert_eq!(
+        [&nobody["status"], &nobody["httpStatus"]],
+        [&json!("unhealthy"), &json!(400)],
+        "{nobody}"
+    );
 
-    // Over the API, where the key is sealed, and a key that is somebody else's is refused when it is saved.
+    // Over the API, where the key is sealed, and a key that is somebody else's is refused when it
+    // is saved.
     let spec = |key: &str, identity: &str| {
         json!({
             "name": "By name", "baseUrl": url, "private": true, "healthEndpoint": "/health",
@@ -96,13 +128,32 @@ async fn a_client_certificate_opens_the_door() {
             "monitoring": {"interval": 86400, "timeout": 5000, "settings": {"auth": "door"}},
         })
     };
-    let problem = api.post("/api/v1/services", &spec(&stranger.key, &client.certificate)).await.expect_problem(422);
-    assert!(problem.to_string().contains("the key does not belong to the certificate"), "{problem}");
-    let created = api.post("/api/v1/services", &spec(&client.key, &client.certificate)).await.expect(201);
+    let problem = api
+        .post(
+            "/api/v1/services",
+            &spec(&stranger.key, &client.certificate),
+        )
+        .await
+        .expect_problem(422);
+    assert!(
+        problem
+            .to_string()
+            .contains("the key does not belong to the certificate"),
+        "{problem}"
+    );
+    let created = api
+        .post("/api/v1/services", &spec(&client.key, &client.certificate))
+        .await
+        .expect(201);
     assert_eq!(created["credentials"]["door"]["key"], "***");
     let seen = api.check("by-name").await;
     assert_eq!(seen["status"], "healthy", "{seen}");
-    let strange = api.put("/api/v1/services/by-name", &spec(&stranger.key, &stranger.certificate)).await;
+    let strange = api
+        .put(
+            "/api/v1/services/by-name",
+            &spec(&stranger.key, &stranger.certificate),
+        )
+        .await;
     strange.expect(200);
     let seen = api.check("by-name").await;
     assert_ne!(seen["status"], "healthy", "{seen}");
@@ -141,18 +192,36 @@ services:
     let seen = api.check("echo").await;
     let said = seen["error"].as_str().unwrap_or_default();
     assert!(said.contains("echo of") && said.contains("***"), "{seen}");
-    let metrics: Vec<&Value> =
-        ["default", "bearer", "basic", "query", "login"].map(|name| &seen["metrics"][format!("said_{name}")]).into();
-    assert!(metrics.iter().all(|text| text.as_str().is_some_and(|text| text.contains("***"))), "{metrics:?}");
+    let metrics: Vec<&Value> = ["default", "bearer", "basic", "query", "login"]
+        .map(|name| &seen["metrics"][format!("said_{name}")])
+        .into();
+    assert!(
+        metrics
+            .iter()
+            .all(|text| text.as_str().is_some_and(|text| text.contains("***"))),
+        "{metrics:?}"
+    );
     let mut places = vec![("the observation", seen.to_string())];
     for table in ["observations", "plugin_runs"] {
-        places.push((table, format!("{:?}", api.sql(&format!("SELECT * FROM {table}")).await)));
+        places.push((
+            table,
+            format!("{:?}", api.sql(&format!("SELECT * FROM {table}")).await),
+        ));
     }
     runtime.stop().await;
     places.push(("the log", runtime.logs()));
-    for secret in
-        ["k3y-0f", "b3arer", "p4ss", "qu3ry", "v4lue", TOKEN_START, CLIENT.1, "cDRzcy", "ZXI6cDRzcw", "dXNlcjpwNHNz"]
-    {
+    for secret in [
+        "k3y-0f",
+        "b3arer",
+        "p4ss",
+        "qu3ry",
+        "v4lue",
+        TOKEN_START,
+        CLIENT.1,
+        "cDRzcy",
+        "ZXI6cDRzcw",
+        "dXNlcjpwNHNz",
+    ] {
         for (place, text) in &places {
             let line = text.lines().find(|line| line.contains(secret));
             assert!(line.is_none(), "`{secret}` is shown by {place}: {line:?}");

@@ -20,26 +20,48 @@ services:
         "alerts: [{{name: Service Down, condition: \"status == 'unhealthy'\", severity: critical, notifications: [{{channel: webhook, url: \"{}\"}}]}}]\n",
         inbox.url("/hook")
     );
-    let runtime = TestRuntime::builder().services(services).alerts(alerts).start().await;
+    let runtime = TestRuntime::builder()
+        .services(services)
+        .alerts(alerts)
+        .start()
+        .await;
     let api = runtime.api();
     let anonymous = api.anonymous();
 
-    let browser = anonymous.request(Method::GET, "/").header("accept", "text/html");
+    let browser = anonymous
+        .request(Method::GET, "/")
+        .header("accept", "text/html");
     let turned_away = anonymous.send(browser).await;
-    assert!((300..400).contains(&turned_away.status), "{}: {}", turned_away.status, turned_away.text);
+    assert!(
+        (300..400).contains(&turned_away.status),
+        "{}: {}",
+        turned_away.status,
+        turned_away.text
+    );
     assert_eq!(turned_away.header("location"), "/login");
     let form = anonymous.get("/login").await.expect_text(200);
-    assert!(form.contains("<form") && form.contains("name=\"token\""), "{form}");
+    assert!(
+        form.contains("<form") && form.contains("name=\"token\""),
+        "{form}"
+    );
 
     let submit = |token: &str| {
         let body = format!("token={token}");
-        anonymous.request(Method::POST, "/login").header("content-type", "application/x-www-form-urlencoded").body(body)
+        anonymous
+            .request(Method::POST, "/login")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
     };
     let wrong = anonymous.send(submit("wrong")).await;
     assert_eq!(wrong.status, 401, "{}", wrong.text);
     assert!(wrong.header("set-cookie").is_empty());
     let right = anonymous.send(submit(TOKEN)).await;
-    assert!((300..400).contains(&right.status), "{}: {}", right.status, right.text);
+    assert!(
+        (300..400).contains(&right.status),
+        "{}: {}",
+        right.status,
+        right.text
+    );
     let cookie = right.header("set-cookie").to_owned();
     for attribute in ["HttpOnly", "SameSite"] {
         assert!(cookie.contains(attribute), "{cookie}");
@@ -47,20 +69,39 @@ services:
     assert!(!cookie.contains(TOKEN), "the cookie is not the token");
     let cookie = cookie.split(';').next().unwrap().to_owned();
 
-    let page = wait_for("the page to show both services and the alert", PATIENCE, async || {
-        let page = anonymous.send(anonymous.request(Method::GET, "/").header("cookie", &cookie)).await.expect_text(200);
-        let seen = ["Bad API", "healthy", "unhealthy", "Service Down"].iter().all(|text| page.contains(text));
-        if seen { Ok(page) } else { Err(page) }
-    })
+    let page = wait_for(
+        "the page to show both services and the alert",
+        PATIENCE,
+        async || {
+            let page = anonymous
+                .send(
+                    anonymous
+                        .request(Method::GET, "/")
+                        .header("cookie", &cookie),
+                )
+                .await
+                .expect_text(200);
+            let seen = ["Bad API", "healthy", "unhealthy", "Service Down"]
+                .iter()
+                .all(|text| page.contains(text));
+            if seen { Ok(page) } else { Err(page) }
+        },
+    )
     .await;
-    assert!(page.contains("Good &lt;b&gt;API&lt;/b&gt;"), "names are text, not markup");
+    assert!(
+        page.contains("Good &lt;b&gt;API&lt;/b&gt;"),
+        "names are text, not markup"
+    );
     assert!(!page.contains("<b>API</b>"));
     for plugin in ["http", "condition", "webhook"] {
         assert!(page.contains(plugin), "no plugin `{plugin}`");
     }
     assert!(page.contains("<svg"), "a strip of recent runs");
     for inline in [" style=\"", "<style", " onclick=", "<script>"] {
-        assert!(!page.contains(inline), "the content security policy forbids `{inline}`");
+        assert!(
+            !page.contains(inline),
+            "the content security policy forbids `{inline}`"
+        );
     }
     // What the page asks for is there, without a sign-in.
     for attribute in ["href=\"/assets/", "src=\"/assets/"] {
@@ -71,11 +112,24 @@ services:
     }
 
     // Signed out, the cookie is of no use.
-    let out = anonymous.request(Method::POST, "/logout").header("cookie", &cookie).header("origin", runtime.url());
+    let out = anonymous
+        .request(Method::POST, "/logout")
+        .header("cookie", &cookie)
+        .header("origin", runtime.url());
     let out = anonymous.send(out).await;
-    assert!((300..400).contains(&out.status), "{}: {}", out.status, out.text);
+    assert!(
+        (300..400).contains(&out.status),
+        "{}: {}",
+        out.status,
+        out.text
+    );
     let after = anonymous
-        .send(anonymous.request(Method::GET, "/").header("cookie", &cookie).header("accept", "text/html"))
+        .send(
+            anonymous
+                .request(Method::GET, "/")
+                .header("cookie", &cookie)
+                .header("accept", "text/html"),
+        )
         .await;
     assert!((300..400).contains(&after.status), "{}", after.text);
 }
@@ -83,14 +137,21 @@ services:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_arrive_live() {
     let vendor = Vendor::start().await;
-    let yaml = format!("services: [{{name: Shop, baseUrl: \"{}\", monitoring: {{interval: 1}}}}]\n", vendor.url());
+    let yaml = format!(
+        "services: [{{name: Shop, baseUrl: \"{}\", monitoring: {{interval: 1}}}}]\n",
+        vendor.url()
+    );
     let runtime = TestRuntime::builder().services(yaml).start().await;
     let api = runtime.api();
     let mut stream = reqwest_stream(&api).await;
     let mut seen = String::new();
     tokio::time::timeout(PATIENCE, async {
         while !(seen.contains("data:") && seen.contains("Shop")) {
-            let chunk = stream.chunk().await.expect("the stream goes on").expect("the stream does not end");
+            let chunk = stream
+                .chunk()
+                .await
+                .expect("the stream goes on")
+                .expect("the stream does not end");
             seen.push_str(&String::from_utf8_lossy(&chunk));
         }
     })
@@ -99,9 +160,18 @@ async fn changes_arrive_live() {
 }
 
 async fn reqwest_stream(api: &extrack_tests::Api) -> reqwest::Response {
-    let response =
-        api.request(Method::GET, "/events").header("accept", "text/event-stream").send().await.expect("an answer");
+    let response = api
+        .request(Method::GET, "/events")
+        .header("accept", "text/event-stream")
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(response.status(), 200);
-    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
+    assert!(
+        response.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/event-stream")
+    );
     response
 }

@@ -16,8 +16,15 @@ fn services(url: &str) -> String {
 
 async fn wait_for_state(api: &Api, state: &str) -> Value {
     wait_for(&format!("the plugin to be {state}"), PATIENCE, async || {
-        let plugin = api.get(&format!("/api/v1/plugins/{GUEST}")).await.expect(200);
-        if plugin["state"] == state { Ok(plugin) } else { Err(plugin.to_string()) }
+        let plugin = api
+            .get(&format!("/api/v1/plugins/{GUEST}"))
+            .await
+            .expect(200);
+        if plugin["state"] == state {
+            Ok(plugin)
+        } else {
+            Err(plugin.to_string())
+        }
     })
     .await
 }
@@ -25,8 +32,12 @@ async fn wait_for_state(api: &Api, state: &str) -> Value {
 async fn wait_for_message(inbox: &Inbox, status: &str) -> Value {
     wait_for(&format!("the message `{status}`"), PATIENCE, async || {
         let received = inbox.received("/hook");
-        let found = received.iter().find(|message| message.body["status"] == status);
-        found.map(|message| message.body.clone()).ok_or_else(|| format!("{received:?}"))
+        let found = received
+            .iter()
+            .find(|message| message.body["status"] == status);
+        found
+            .map(|message| message.body.clone())
+            .ok_or_else(|| format!("{received:?}"))
     })
     .await
 }
@@ -40,10 +51,18 @@ async fn runs(api: &Api, outcome: &str) -> i64 {
 
 async fn wait_for_runs(api: &Api, outcome: &str, more: i64) {
     let before = runs(api, outcome).await;
-    wait_for(&format!("{more} more runs with {outcome}"), PATIENCE, async || {
-        let now = runs(api, outcome).await;
-        if now >= before + more { Ok(()) } else { Err(format!("{now} after {before}")) }
-    })
+    wait_for(
+        &format!("{more} more runs with {outcome}"),
+        PATIENCE,
+        async || {
+            let now = runs(api, outcome).await;
+            if now >= before + more {
+                Ok(())
+            } else {
+                Err(format!("{now} after {before}"))
+            }
+        },
+    )
     .await;
 }
 
@@ -67,16 +86,30 @@ async fn a_plugin_that_keeps_trapping_is_told_once_and_is_no_outage_of_its_servi
     wait_for_runs(&api, "ok", 4).await;
     let plugin = wait_for_state(&api, "active").await;
     assert_eq!(plugin["health"]["failing"], Value::Null, "{plugin}");
-    assert!(plugin["health"]["total"]["ok"].as_u64().is_some_and(|ok| ok >= 4), "{plugin}");
+    assert!(
+        plugin["health"]["total"]["ok"]
+            .as_u64()
+            .is_some_and(|ok| ok >= 4),
+        "{plugin}"
+    );
 
     vendor.set_status("/mood", 500);
     let plugin = wait_for_state(&api, "failing").await;
     let reason = plugin["health"]["failing"]["reason"].as_str().unwrap();
-    assert!(reason.contains("runs broke") && reason.contains("nobody told me of status 500"), "{reason}");
-    assert_eq!(plugin["health"]["lastBroken"]["outcome"], "trap", "{plugin}");
+    assert!(
+        reason.contains("runs broke") && reason.contains("nobody told me of status 500"),
+        "{reason}"
+    );
+    assert_eq!(
+        plugin["health"]["lastBroken"]["outcome"], "trap",
+        "{plugin}"
+    );
     let message = wait_for_message(&inbox, "firing").await;
     let alert = &message["alerts"][0];
-    assert_eq!([&alert["labels"]["alertname"], &alert["labels"]["service"]], ["Plugin failing", "plugin:probe-moody"]);
+    assert_eq!(
+        [&alert["labels"]["alertname"], &alert["labels"]["service"]],
+        ["Plugin failing", "plugin:probe-moody"]
+    );
     assert_eq!(alert["labels"]["severity"], "warning");
     assert!(message.to_string().contains("runs broke"), "{message}");
     // Not an outage: it is not known how the services are.
@@ -84,7 +117,10 @@ async fn a_plugin_that_keeps_trapping_is_told_once_and_is_no_outage_of_its_servi
         let service = api.service(slug).await;
         assert_eq!(service["status"], "unknown", "{service}");
         let reason = service["statusReason"].as_str().unwrap();
-        assert!(reason.starts_with("plugin `probe-moody` is failing: "), "{reason}");
+        assert!(
+            reason.starts_with("plugin `probe-moody` is failing: "),
+            "{reason}"
+        );
     }
     assert_eq!(api.list("/api/v1/services?status=unknown").await.len(), 2);
     assert_eq!(api.list("/api/v1/services?status=error").await.len(), 0);
@@ -98,34 +134,69 @@ async fn a_plugin_that_keeps_trapping_is_told_once_and_is_no_outage_of_its_servi
         assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
     }
     let listed = runtime.cli(["plugin", "list"]).await.out;
-    assert!(listed.lines().any(|line| line.contains(GUEST) && line.contains("failing")), "{listed}");
+    assert!(
+        listed
+            .lines()
+            .any(|line| line.contains(GUEST) && line.contains("failing")),
+        "{listed}"
+    );
     assert!(listed.contains("nobody told me of status 500"), "{listed}");
     let page = api.get("/").await.expect_text(200);
-    assert!(page.contains(">failing<") && page.contains("failing since"), "the page does not show it");
-    assert!(page.contains("data-status=\"unknown\""), "the page shows an outage");
+    assert!(
+        page.contains(">failing<") && page.contains("failing since"),
+        "the page does not show it"
+    );
+    assert!(
+        page.contains("data-status=\"unknown\""),
+        "the page shows an outage"
+    );
 
-    // A restart forgets nothing, and tells nobody again. What is counted in SQL comes a second after what the health knows.
+    // A restart forgets nothing, and tells nobody again. What is counted in SQL comes a second
+    // after what the health knows.
     wait_for_runs(&api, "trap", 3).await;
     runtime.restart().await;
     let api = runtime.api();
     let plugin = wait_for_state(&api, "failing").await;
-    assert!(plugin["health"]["total"]["traps"].as_u64().is_some_and(|traps| traps >= 6), "{plugin}");
-    assert!(plugin["health"]["lastHour"]["ok"].as_u64().is_some_and(|ok| ok >= 4), "{plugin}");
+    assert!(
+        plugin["health"]["total"]["traps"]
+            .as_u64()
+            .is_some_and(|traps| traps >= 6),
+        "{plugin}"
+    );
+    assert!(
+        plugin["health"]["lastHour"]["ok"]
+            .as_u64()
+            .is_some_and(|ok| ok >= 4),
+        "{plugin}"
+    );
     wait_for_runs(&api, "trap", 6).await;
     let open: Vec<Value> = api.list("/api/v1/alerts").await;
-    assert_eq!(open.len(), 1, "one alert for the plugin, and none for its services: {open:?}");
-    assert_eq!([&open[0]["name"], &open[0]["state"]], ["Plugin failing", "firing"]);
+    assert_eq!(
+        open.len(),
+        1,
+        "one alert for the plugin, and none for its services: {open:?}"
+    );
+    assert_eq!(
+        [&open[0]["name"], &open[0]["state"]],
+        ["Plugin failing", "firing"]
+    );
     assert_eq!(inbox.received("/hook").len(), 1);
 
     vendor.set_status("/mood", 200);
     let plugin = wait_for_state(&api, "active").await;
     assert_eq!(plugin["health"]["recent"]["broken"], 0, "{plugin}");
     let message = wait_for_message(&inbox, "resolved").await;
-    assert_eq!(message["alerts"][0]["labels"]["alertname"], "Plugin failing");
+    assert_eq!(
+        message["alerts"][0]["labels"]["alertname"],
+        "Plugin failing"
+    );
     wait_for_runs(&api, "ok", 4).await;
     for slug in ["one", "two"] {
         let service = api.service(slug).await;
-        assert_eq!([&service["status"], &service["statusReason"]], [&Value::from("healthy"), &Value::Null]);
+        assert_eq!(
+            [&service["status"], &service["statusReason"]],
+            [&Value::from("healthy"), &Value::Null]
+        );
     }
     // What broke counted neither for nor against: availability is whole.
     let alerts = api.list("/api/v1/alerts").await;
@@ -137,9 +208,18 @@ async fn a_plugin_that_keeps_trapping_is_told_once_and_is_no_outage_of_its_servi
             "SELECT runs, ok, traps, runs - ok - traps, last_error FROM plugin_health WHERE plugin = '{GUEST}'"
         ))
         .await;
-    let figures = [&health[0][0], &health[0][1], &health[0][2]].map(|figure| figure.as_i64().unwrap());
-    assert!(figures[0] == figures[1] + figures[2] && figures[2] >= 12, "{health:?}");
-    assert!(health[0][4].as_str().is_some_and(|error| error.contains("status 500")), "{health:?}");
+    let figures =
+        [&health[0][0], &health[0][1], &health[0][2]].map(|figure| figure.as_i64().unwrap());
+    assert!(
+        figures[0] == figures[1] + figures[2] && figures[2] >= 12,
+        "{health:?}"
+    );
+    assert!(
+        health[0][4]
+            .as_str()
+            .is_some_and(|error| error.contains("status 500")),
+        "{health:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,10 +8,18 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn wait_for_alerts(api: &Api, state: &str, count: usize) -> Vec<Value> {
-    wait_for(&format!("{count} alerts that are {state}"), PATIENCE, async || {
-        let found = api.list(&format!("/api/v1/alerts?state={state}")).await;
-        if found.len() == count { Ok(found) } else { Err(format!("{} are", found.len())) }
-    })
+    wait_for(
+        &format!("{count} alerts that are {state}"),
+        PATIENCE,
+        async || {
+            let found = api.list(&format!("/api/v1/alerts?state={state}")).await;
+            if found.len() == count {
+                Ok(found)
+            } else {
+                Err(format!("{} are", found.len()))
+            }
+        },
+    )
     .await
 }
 
@@ -26,8 +34,9 @@ fn service(vendor: &Vendor, slug: &str, path: &str, interval_s: u32, more: &str)
 async fn an_escalation_without_a_wait_pages_for_nothing_that_is_in_maintenance() {
     const SERVICES: usize = 12;
     let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
-    let services: String =
-        (0..SERVICES).map(|index| service(&vendor, &format!("shop-{index}"), "/shop", 1, "")).collect();
+    let services: String = (0..SERVICES)
+        .map(|index| service(&vendor, &format!("shop-{index}"), "/shop", 1, ""))
+        .collect();
     let alerts = format!(
         r#"
 channels:
@@ -43,7 +52,11 @@ alerts:
         inbox.url("/ops"),
         inbox.url("/pager"),
     );
-    let mut runtime = TestRuntime::builder().services(format!("services:\n{services}")).alerts(alerts).start().await;
+    let mut runtime = TestRuntime::builder()
+        .services(format!("services:\n{services}"))
+        .alerts(alerts)
+        .start()
+        .await;
     for _ in 0..2 {
         vendor.set_status("/shop", 503);
         let muted = wait_for_alerts(&runtime.api(), "suppressed", SERVICES).await;
@@ -55,7 +68,10 @@ alerts:
         wait_for_alerts(&runtime.api(), "suppressed", 0).await;
     }
     let api = runtime.api();
-    assert_eq!(api.list("/api/v1/alerts?state=resolved").await.len(), 2 * SERVICES);
+    assert_eq!(
+        api.list("/api/v1/alerts?state=resolved").await.len(),
+        2 * SERVICES
+    );
     assert_eq!(api.list("/api/v1/notifications").await, Vec::<Value>::new());
     assert!(inbox.all().is_empty());
 }
@@ -65,7 +81,13 @@ async fn a_cause_that_recovers_before_its_dependents_leaves_no_messages_about_th
     let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
     let mut services = service(&vendor, "database", "/database", 1, "");
     for index in 0..5 {
-        services.push_str(&service(&vendor, &format!("shop-{index}"), "/shop", 3, ", dependsOn: [database]"));
+        services.push_str(&service(
+            &vendor,
+            &format!("shop-{index}"),
+            "/shop",
+            3,
+            ", dependsOn: [database]",
+        ));
     }
     let alerts = format!(
         r#"
@@ -77,7 +99,11 @@ alerts:
 "#,
         inbox.url("/ops"),
     );
-    let runtime = TestRuntime::builder().services(format!("services:\n{services}")).alerts(alerts).start().await;
+    let runtime = TestRuntime::builder()
+        .services(format!("services:\n{services}"))
+        .alerts(alerts)
+        .start()
+        .await;
     let api = runtime.api();
     vendor.set_status("/database", 503);
     wait_for_alerts(&api, "firing", 1).await;
@@ -88,8 +114,16 @@ alerts:
     vendor.set_status("/shop", 200);
     wait_for_alerts(&api, "resolved", 6).await;
     let told = wait_for("the end of the database's alert", PATIENCE, async || {
-        let told: Vec<String> = inbox.all().iter().map(|message| named(&message.body)).collect();
-        if told.len() >= 2 { Ok(told) } else { Err(format!("{told:?}")) }
+        let told: Vec<String> = inbox
+            .all()
+            .iter()
+            .map(|message| named(&message.body))
+            .collect();
+        if told.len() >= 2 {
+            Ok(told)
+        } else {
+            Err(format!("{told:?}"))
+        }
     })
     .await;
     assert_eq!(told, ["firing database", "resolved database"]);
@@ -103,14 +137,30 @@ alerts:
     vendor.set_status("/database", 200);
     wait_for_alerts(&api, "firing", 5).await;
     wait_for("messages about the shops", PATIENCE, async || {
-        let told: Vec<String> = inbox.all().iter().map(|message| named(&message.body)).collect();
-        let shops = told.iter().filter(|message| message.starts_with("firing shop-")).count();
-        if shops == 5 { Ok(()) } else { Err(format!("{told:?}")) }
+        let told: Vec<String> = inbox
+            .all()
+            .iter()
+            .map(|message| named(&message.body))
+            .collect();
+        let shops = told
+            .iter()
+            .filter(|message| message.starts_with("firing shop-"))
+            .count();
+        if shops == 5 {
+            Ok(())
+        } else {
+            Err(format!("{told:?}"))
+        }
     })
     .await;
 }
 
 fn named(message: &Value) -> String {
     let status = message["status"].as_str().unwrap_or_default();
-    format!("{status} {}", message["alerts"][0]["labels"]["service"].as_str().unwrap_or_default())
+    format!(
+        "{status} {}",
+        message["alerts"][0]["labels"]["service"]
+            .as_str()
+            .unwrap_or_default()
+    )
 }

@@ -1,4 +1,5 @@
-//! Names are resolved so that a name server which is dead, or says something odd, costs what depends on it and nothing else.
+//! Names are resolved so that a name server which is dead, or says something odd, costs what
+//! depends on it and nothing else.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,7 +7,10 @@ use std::time::Duration;
 use extrack_tests::{Inbox, Names, TestRuntime, Vendor, wait_for};
 
 fn port_of(url: &str) -> u16 {
-    url::Url::parse(url).ok().and_then(|url| url.port()).expect("a URL with a port")
+    url::Url::parse(url)
+        .ok()
+        .and_then(|url| url.port())
+        .expect("a URL with a port")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,7 +32,11 @@ async fn a_dead_zone_of_300_probes_is_not_noticed_by_300_healthy_ones() {
             .expect("a text takes everything");
         }
     }
-    let runtime = TestRuntime::builder().names(&names).services(services).start().await;
+    let runtime = TestRuntime::builder()
+        .names(&names)
+        .services(services)
+        .start()
+        .await;
     let api = runtime.api();
     let runs = async |zone: &str, status: &str| {
         let query = format!(
@@ -37,12 +45,14 @@ async fn a_dead_zone_of_300_probes_is_not_noticed_by_300_healthy_ones() {
         );
         api.sql_count(&query).await
     };
-    wait_for("two runs of everything", Duration::from_secs(180), async || {
-        match (runs("dead", "error").await, runs("live", "healthy").await) {
+    wait_for(
+        "two runs of everything",
+        Duration::from_secs(180),
+        async || match (runs("dead", "error").await, runs("live", "healthy").await) {
             (dead, live) if dead >= EACH as i64 && live >= EACH as i64 => Ok(()),
             counts => Err(format!("{counts:?}")),
-        }
-    })
+        },
+    )
     .await;
     let harmed = api
         .sql(
@@ -56,12 +66,19 @@ async fn a_dead_zone_of_300_probes_is_not_noticed_by_300_healthy_ones() {
             "SELECT DISTINCT error_kind FROM observations WHERE service LIKE 'dead-%' AND NOT missed ORDER BY error_kind",
         )
         .await;
-    assert!(dead.iter().any(|kind| kind[0] == "timeout"), "they end at their time-out: {dead:?}");
+    assert!(
+        dead.iter().any(|kind| kind[0] == "timeout"),
+        "they end at their time-out: {dead:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_waits_while_its_vendors_name_leads_nowhere() {
-    let (vendor, inbox, names) = (Vendor::start().await, Inbox::start().await, Names::start().await);
+    let (vendor, inbox, names) = (
+        Vendor::start().await,
+        Inbox::start().await,
+        Names::start().await,
+    );
     vendor.set_status("/", 500);
     // As a filter or a captive portal answers in an outage; then the truth.
     names.set("hooks.test", &["0.0.0.0", "0.0.0.0", "127.0.0.1"]);
@@ -75,10 +92,22 @@ async fn a_message_waits_while_its_vendors_name_leads_nowhere() {
         "services:\n  - {{name: shop, baseUrl: \"{}\", monitoring: {{interval: 1, timeout: 900}}}}\n",
         vendor.url()
     );
-    let _runtime = TestRuntime::builder().names(&names).services(services).alerts(alerts).start().await;
-    wait_for("the message", Duration::from_secs(180), async || match inbox.received("/hook").len() {
-        0 => Err(format!("none after {} look-ups", names.queries("hooks.test"))),
-        _ => Ok(()),
-    })
+    let _runtime = TestRuntime::builder()
+        .names(&names)
+        .services(services)
+        .alerts(alerts)
+        .start()
+        .await;
+    wait_for(
+        "the message",
+        Duration::from_secs(180),
+        async || match inbox.received("/hook").len() {
+            0 => Err(format!(
+                "none after {} look-ups",
+                names.queries("hooks.test")
+            )),
+            _ => Ok(()),
+        },
+    )
     .await;
 }

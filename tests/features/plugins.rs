@@ -10,20 +10,37 @@ const COMPILING: Duration = Duration::from_secs(120);
 
 /// Without its health, which every run changes.
 async fn active(api: &Api, name: &str) -> Value {
-    let mut plugin = api.get(&format!("/api/v1/plugins/{name}")).await.expect(200);
-    plugin.as_object_mut().expect("a plugin is an object").remove("health");
+    let mut plugin = api
+        .get(&format!("/api/v1/plugins/{name}"))
+        .await
+        .expect(200);
+    plugin
+        .as_object_mut()
+        .expect("a plugin is an object")
+        .remove("health");
     plugin
 }
 
 async fn version(api: &Api, name: &str) -> String {
-    active(api, name).await["version"].as_str().expect("a plugin has a version").to_owned()
+    active(api, name).await["version"]
+        .as_str()
+        .expect("a plugin has a version")
+        .to_owned()
 }
 
 async fn wait_for_version(api: &Api, name: &str, wanted: &str) {
-    wait_for(&format!("version {wanted} of {name}"), COMPILING, async || {
-        let reply = api.get(&format!("/api/v1/plugins/{name}")).await;
-        if reply.text.contains(&format!("\"version\":\"{wanted}\"")) { Ok(()) } else { Err(reply.text) }
-    })
+    wait_for(
+        &format!("version {wanted} of {name}"),
+        COMPILING,
+        async || {
+            let reply = api.get(&format!("/api/v1/plugins/{name}")).await;
+            if reply.text.contains(&format!("\"version\":\"{wanted}\"")) {
+                Ok(())
+            } else {
+                Err(reply.text)
+            }
+        },
+    )
     .await;
 }
 
@@ -44,7 +61,13 @@ async fn the_bundled_plugins_are_there() {
     let plugins = runtime.api().list("/api/v1/plugins").await;
     let mut names: Vec<String> = plugins
         .iter()
-        .map(|plugin| format!("{} {}", plugin["kind"].as_str().unwrap(), plugin["name"].as_str().unwrap()))
+        .map(|plugin| {
+            format!(
+                "{} {}",
+                plugin["kind"].as_str().unwrap(),
+                plugin["name"].as_str().unwrap()
+            )
+        })
         .collect();
     names.sort();
     assert_eq!(
@@ -81,8 +104,18 @@ async fn the_bundled_plugins_are_there() {
     for plugin in &plugins {
         assert_eq!(plugin["state"], "active", "{plugin}");
         assert_eq!(plugin["digest"].as_str().unwrap().len(), 64, "{plugin}");
-        assert!(plugin["since"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{plugin}");
-        assert!(plugin["version"].as_str().unwrap().split('.').count() == 3, "{plugin}");
+        assert!(
+            plugin["since"]
+                .as_str()
+                .unwrap()
+                .parse::<jiff::Timestamp>()
+                .is_ok(),
+            "{plugin}"
+        );
+        assert!(
+            plugin["version"].as_str().unwrap().split('.').count() == 3,
+            "{plugin}"
+        );
     }
 }
 
@@ -93,29 +126,47 @@ async fn a_component_is_installed_over_the_api_and_used_and_taken_back() {
     let api = runtime.api();
     api.get("/api/v1/plugins/swapped").await.expect_problem(404);
 
-    let one = api.plugin_put("swapped", &components::guest("swapped-one")).await.expect(200);
-    assert_eq!([&one["name"], &one["kind"], &one["version"], &one["state"]], ["swapped", "probe", "1.0.0", "active"]);
+    let one = api
+        .plugin_put("swapped", &components::guest("swapped-one"))
+        .await
+        .expect(200);
+    assert_eq!(
+        [&one["name"], &one["kind"], &one["version"], &one["state"]],
+        ["swapped", "probe", "1.0.0", "active"]
+    );
     let service = json!({
         "name": "Shop", "type": "own", "baseUrl": nginx.url(), "private": true,
         "monitoring": {"probe": "swapped", "interval": 3600, "settings": {"path": "/health"}},
     });
     api.post("/api/v1/services", &service).await.expect(201);
     let first = api.check("shop").await;
-    assert_eq!([&first["status"], &first["pluginVersion"]], ["healthy", "1.0.0"]);
+    assert_eq!(
+        [&first["status"], &first["pluginVersion"]],
+        ["healthy", "1.0.0"]
+    );
 
-    let two = api.plugin_put("swapped", &components::guest("swapped-two")).await.expect(200);
+    let two = api
+        .plugin_put("swapped", &components::guest("swapped-two"))
+        .await
+        .expect(200);
     assert_eq!(two["version"], "2.0.0");
     assert_ne!(two["digest"], one["digest"]);
     assert_eq!(api.check("shop").await["pluginVersion"], "2.0.0");
 
     // The same again changes nothing.
-    let again = api.plugin_put("swapped", &components::guest("swapped-two")).await.expect(200);
+    let again = api
+        .plugin_put("swapped", &components::guest("swapped-two"))
+        .await
+        .expect(200);
     for what in ["digest", "since", "installedBy", "state"] {
         assert_eq!(again[what], two[what], "{what}");
     }
 
     let back = api.rollback("swapped").await.expect(200);
-    assert_eq!([&back["version"], &back["digest"]], [&one["version"], &one["digest"]]);
+    assert_eq!(
+        [&back["version"], &back["digest"]],
+        [&one["version"], &one["digest"]]
+    );
     assert_eq!(api.check("shop").await["pluginVersion"], "1.0.0");
 
     // A restart goes on with what was active.
@@ -125,10 +176,22 @@ async fn a_component_is_installed_over_the_api_and_used_and_taken_back() {
     assert_eq!(api.check("shop").await["pluginVersion"], "1.0.0");
 
     // Under another name than its own: refused.
-    let refused = api.plugin_put("other", &components::guest("swapped-two")).await.expect_problem(422);
-    assert!(refused["detail"].as_str().unwrap().contains("`swapped`"), "{refused}");
+    let refused = api
+        .plugin_put("other", &components::guest("swapped-two"))
+        .await
+        .expect_problem(422);
+    assert!(
+        refused["detail"].as_str().unwrap().contains("`swapped`"),
+        "{refused}"
+    );
     let refused = api.rollback("http").await.expect_problem(409);
-    assert!(refused["detail"].as_str().unwrap().contains("no earlier version"), "{refused}");
+    assert!(
+        refused["detail"]
+            .as_str()
+            .unwrap()
+            .contains("no earlier version"),
+        "{refused}"
+    );
     api.rollback("nothing").await.expect_problem(404);
 }
 
@@ -144,30 +207,85 @@ async fn a_bad_file_is_refused_with_the_reason_and_the_old_version_stays() {
     wait_for_version(&api, "swapped", "1.0.0").await;
     let before = active(&api, "swapped").await;
     let empty = api.plugin_put("swapped", &[]).await.expect_problem(400);
-    assert!(empty["detail"].as_str().unwrap().contains("the body is empty"), "{empty}");
+    assert!(
+        empty["detail"]
+            .as_str()
+            .unwrap()
+            .contains("the body is empty"),
+        "{empty}"
+    );
     let mut bundled = components::guest("swapped-two");
     bundled.truncate(bundled.len() / 2);
     for (what, bytes, reasons) in [
-        ("text", b"#!/bin/sh\necho hello\n".to_vec(), ["format", "not WebAssembly"]),
-        ("a core module", components::core_module(), ["format", "core WebAssembly module"]),
-        ("half a component", bundled, ["compile", "not a valid component"]),
-        ("another world", components::of_another_world(), ["world", "probes"]),
-        ("an unknown import", components::with_unknown_import(), ["imports", "telepathy"]),
-        ("an import of another kind", components::with_import_of_another_kind(), ["imports", "history"]),
-        ("one whose `describe` traps", components::trapping(), ["describe", "trap"]),
-        ("one whose schema is none", components::guest("probe-describe-lies"), ["describe", ""]),
-        ("another whose `describe` traps", components::guest("probe-describe-traps"), ["describe", "trap"]),
-        ("one that refuses settings in use", components::guest("swapped-strict"), ["settings", "region"]),
-        ("a rule of that name", components::guest("availability"), ["name", "availability"]),
+        (
+            "text",
+            b"#!/bin/sh\necho hello\n".to_vec(),
+            ["format", "not WebAssembly"],
+        ),
+        (
+            "a core module",
+            components::core_module(),
+            ["format", "core WebAssembly module"],
+        ),
+        (
+            "half a component",
+            bundled,
+            ["compile", "not a valid component"],
+        ),
+        (
+            "another world",
+            components::of_another_world(),
+            ["world", "probes"],
+        ),
+        (
+            "an unknown import",
+            components::with_unknown_import(),
+            ["imports", "telepathy"],
+        ),
+        (
+            "an import of another kind",
+            components::with_import_of_another_kind(),
+            ["imports", "history"],
+        ),
+        (
+            "one whose `describe` traps",
+            components::trapping(),
+            ["describe", "trap"],
+        ),
+        (
+            "one whose schema is none",
+            components::guest("probe-describe-lies"),
+            ["describe", ""],
+        ),
+        (
+            "another whose `describe` traps",
+            components::guest("probe-describe-traps"),
+            ["describe", "trap"],
+        ),
+        (
+            "one that refuses settings in use",
+            components::guest("swapped-strict"),
+            ["settings", "region"],
+        ),
+        (
+            "a rule of that name",
+            components::guest("availability"),
+            ["name", "availability"],
+        ),
     ] {
         let refused = api.plugin_put("swapped", &bytes).await.expect_problem(422);
         let detail = refused["detail"].as_str().unwrap();
         for reason in reasons {
-            assert!(detail.contains(reason), "{what}: `{reason}` is not in: {detail}");
+            assert!(
+                detail.contains(reason),
+                "{what}: `{reason}` is not in: {detail}"
+            );
         }
         assert_eq!(active(&api, "swapped").await, before, "{what}");
     }
-    let runs = api.sql_count("SELECT count(*) FROM observations WHERE status <> 'healthy'").await;
+    let runs = api
+        .sql_count("SELECT count(*) FROM observations WHERE status <> 'healthy'")
+        .await;
     assert_eq!(runs, 0, "the service noticed");
     assert_eq!(api.check("s0").await["pluginVersion"], "1.0.0");
 }
@@ -177,12 +295,27 @@ async fn the_command_line_installs_lists_inspects_and_rolls_back() {
     let runtime = TestRuntime::builder().start().await;
     let path = |name: &str| components::path(name).to_str().unwrap().to_owned();
 
-    let inspected = runtime.cli(["plugin", "inspect", &path("swapped-one"), "--json"]).await;
+    let inspected = runtime
+        .cli(["plugin", "inspect", &path("swapped-one"), "--json"])
+        .await;
     assert_eq!(inspected.code, Some(0), "{inspected:?}");
     let inspected: Value = serde_json::from_str(&inspected.out).expect("--json prints JSON");
-    assert_eq!([&inspected["name"], &inspected["kind"], &inspected["version"]], ["swapped", "probe", "1.0.0"]);
-    assert!(inspected["imports"].to_string().contains("http"), "{inspected}");
-    assert_eq!(inspected["settingsSchema"]["properties"]["path"]["type"], "string", "{inspected}");
+    assert_eq!(
+        [
+            &inspected["name"],
+            &inspected["kind"],
+            &inspected["version"]
+        ],
+        ["swapped", "probe", "1.0.0"]
+    );
+    assert!(
+        inspected["imports"].to_string().contains("http"),
+        "{inspected}"
+    );
+    assert_eq!(
+        inspected["settingsSchema"]["properties"]["path"]["type"], "string",
+        "{inspected}"
+    );
 
     for (name, version) in [("swapped-one", "1.0.0"), ("swapped-two", "2.0.0")] {
         let installed = runtime
@@ -197,12 +330,19 @@ async fn the_command_line_installs_lists_inspects_and_rolls_back() {
             ])
             .await;
         assert_eq!(installed.code, Some(0), "{installed:?}");
-        assert!(installed.out.contains("swapped") && installed.out.contains(version), "{installed:?}");
+        assert!(
+            installed.out.contains("swapped") && installed.out.contains(version),
+            "{installed:?}"
+        );
     }
     let listed = runtime.cli(["plugin", "list", "--json"]).await;
     let listed: Value = serde_json::from_str(&listed.out).expect("--json prints JSON");
-    let swapped =
-        listed.as_array().unwrap().iter().find(|plugin| plugin["name"] == "swapped").expect("it was installed");
+    let swapped = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|plugin| plugin["name"] == "swapped")
+        .expect("it was installed");
     assert_eq!(swapped["version"], "2.0.0");
 
     let back = runtime.cli(["plugin", "rollback", "swapped"]).await;
@@ -211,28 +351,44 @@ async fn the_command_line_installs_lists_inspects_and_rolls_back() {
 
     let broken = runtime.config().join("broken.wasm");
     std::fs::write(&broken, "no component").unwrap();
-    let refused = runtime.cli(["plugin", "install", broken.to_str().unwrap()]).await;
+    let refused = runtime
+        .cli(["plugin", "install", broken.to_str().unwrap()])
+        .await;
     assert_ne!(refused.code, Some(0));
     assert!(refused.err.contains("not WebAssembly"), "{refused:?}");
-    let missing = runtime.cli(["plugin", "install", "/nowhere/at/all.wasm"]).await;
+    let missing = runtime
+        .cli(["plugin", "install", "/nowhere/at/all.wasm"])
+        .await;
     assert_ne!(missing.code, Some(0));
     assert!(missing.err.contains("/nowhere/at/all.wasm"), "{missing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_dropped_into_the_watched_folder_is_installed() {
-    let runtime = TestRuntime::builder().plugin("swapped.wasm", components::guest("swapped-one")).start().await;
+    let runtime = TestRuntime::builder()
+        .plugin("swapped.wasm", components::guest("swapped-one"))
+        .start()
+        .await;
     let api = runtime.api();
     wait_for_version(&api, "swapped", "1.0.0").await;
 
-    std::fs::write(runtime.plugins().join("swapped.wasm"), components::guest("swapped-two")).unwrap();
+    std::fs::write(
+        runtime.plugins().join("swapped.wasm"),
+        components::guest("swapped-two"),
+    )
+    .unwrap();
     wait_for_version(&api, "swapped", "2.0.0").await;
 
-    // A file that is still being written is not taken for a component; one that never becomes one is told of in the log.
+    // A file that is still being written is not taken for a component; one that never becomes one
+    // is told of in the log.
     std::fs::write(runtime.plugins().join("bad.wasm"), "no component").unwrap();
     wait_for("the refusal in the log", PATIENCE, async || {
         let log = runtime.logs();
-        if log.contains("bad.wasm") && log.contains("not WebAssembly") { Ok(()) } else { Err(log) }
+        if log.contains("bad.wasm") && log.contains("not WebAssembly") {
+            Ok(())
+        } else {
+            Err(log)
+        }
     })
     .await;
     assert_eq!(version(&api, "swapped").await, "2.0.0");
@@ -244,9 +400,15 @@ async fn two_hundred_swaps_roll_backs_and_promotions_under_running_probes_lose_n
     /// Of four swaps.
     const ROUNDS: usize = 50;
     let vendor = Vendor::start().await;
-    let (one, two) = (components::guest("swapped-one"), components::guest("swapped-two"));
-    let runtime =
-        TestRuntime::builder().services(services(&vendor.url(), SERVICES)).plugin("swapped.wasm", one).start().await;
+    let (one, two) = (
+        components::guest("swapped-one"),
+        components::guest("swapped-two"),
+    );
+    let runtime = TestRuntime::builder()
+        .services(services(&vendor.url(), SERVICES))
+        .plugin("swapped.wasm", one)
+        .start()
+        .await;
     let api = runtime.api();
     // Compiled once, so that what follows is the swap alone.
     api.plugin_put("swapped", &two).await.expect(200);
@@ -254,21 +416,35 @@ async fn two_hundred_swaps_roll_backs_and_promotions_under_running_probes_lose_n
     // Spread over time: a tenth of the services each.
     let more_runs = async || {
         let before = vendor.hits("/health");
-        wait_for("more runs", PATIENCE, async || match vendor.hits("/health") {
-            hits if hits >= before + SERVICES as u64 / 10 => Ok(()),
-            hits => Err(format!("{hits} after {before}")),
+        wait_for("more runs", PATIENCE, async || {
+            match vendor.hits("/health") {
+                hits if hits >= before + SERVICES as u64 / 10 => Ok(()),
+                hits => Err(format!("{hits} after {before}")),
+            }
         })
         .await;
     };
     for _ in 0..ROUNDS {
-        assert_eq!(api.plugin_put("swapped", &two).await.expect(200)["version"], "2.0.0");
+        assert_eq!(
+            api.plugin_put("swapped", &two).await.expect(200)["version"],
+            "2.0.0"
+        );
         more_runs().await;
-        assert_eq!(api.rollback("swapped").await.expect(200)["version"], "1.0.0");
+        assert_eq!(
+            api.rollback("swapped").await.expect(200)["version"],
+            "1.0.0"
+        );
         more_runs().await;
-        assert_eq!(api.shadow_put("swapped", &two).await.expect(200)["version"], "1.0.0");
+        assert_eq!(
+            api.shadow_put("swapped", &two).await.expect(200)["version"],
+            "1.0.0"
+        );
         assert_eq!(api.promote("swapped").await.expect(200)["version"], "2.0.0");
         more_runs().await;
-        assert_eq!(api.rollback("swapped").await.expect(200)["version"], "1.0.0");
+        assert_eq!(
+            api.rollback("swapped").await.expect(200)["version"],
+            "1.0.0"
+        );
         more_runs().await;
     }
     // The last of them are stored a moment later.
@@ -282,13 +458,29 @@ async fn two_hundred_swaps_roll_backs_and_promotions_under_running_probes_lose_n
             .await;
         // A candidate's run that was under way when it was promoted has no row.
         let cut_off = ROUNDS as i64 * SERVICES as i64;
-        if rows >= answered - cut_off { Ok(()) } else { Err(format!("{rows} of {answered}")) }
+        if rows >= answered - cut_off {
+            Ok(())
+        } else {
+            Err(format!("{rows} of {answered}"))
+        }
     })
     .await;
-    let swaps = api.sql_count("SELECT count(*) FROM plugin_runs WHERE plugin = 'swapped' AND function = 'check'").await;
-    assert!(swaps as usize >= 4 * ROUNDS, "{swaps} runs are too few to tell");
+    let swaps = api
+        .sql_count(
+            "SELECT count(*) FROM plugin_runs WHERE plugin = 'swapped' AND function = 'check'",
+        )
+        .await;
+    assert!(
+        swaps as usize >= 4 * ROUNDS,
+        "{swaps} runs are too few to tell"
+    );
     let audited = api.list("/api/v1/audit?subject=plugin:swapped").await;
-    let count = |action: &str| audited.iter().filter(|entry| entry["action"] == action).count();
+    let count = |action: &str| {
+        audited
+            .iter()
+            .filter(|entry| entry["action"] == action)
+            .count()
+    };
     assert_eq!(
         ["plugin.install", "plugin.rollback", "plugin.promote"].map(count),
         [ROUNDS + 2, 2 * ROUNDS + 1, ROUNDS],
@@ -321,17 +513,40 @@ async fn two_hundred_swaps_roll_backs_and_promotions_under_running_probes_lose_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_check_of_the_configuration_knows_what_is_installed_when_asked_to() {
     let vendor = Vendor::start().await;
-    let runtime = TestRuntime::builder().services(services(&vendor.url(), 1)).prepare();
+    let runtime = TestRuntime::builder()
+        .services(services(&vendor.url(), 1))
+        .prepare();
     // Nothing of that name is in the folders.
     let said = runtime.check_config().await;
     assert_eq!(said.code, Some(64), "{said:?}");
-    assert!(said.err.contains("there is no probe plugin `swapped`"), "{said:?}");
-    assert!(said.err.contains("`--installed`") && said.err.contains("`--plugins FOLDER`"), "{said:?}");
+    assert!(
+        said.err.contains("there is no probe plugin `swapped`"),
+        "{said:?}"
+    );
+    assert!(
+        said.err.contains("`--installed`") && said.err.contains("`--plugins FOLDER`"),
+        "{said:?}"
+    );
 
     let runtime = TestRuntime::builder().start().await;
-    runtime.api().plugin_put("swapped", &components::guest("swapped-one")).await.expect(200);
-    std::fs::write(runtime.config().join("services.yaml"), services(&vendor.url(), 1)).unwrap();
+    runtime
+        .api()
+        .plugin_put("swapped", &components::guest("swapped-one"))
+        .await
+        .expect(200);
+    std::fs::write(
+        runtime.config().join("services.yaml"),
+        services(&vendor.url(), 1),
+    )
+    .unwrap();
     let config = runtime.config();
-    let said = runtime.cli(["check-config", "--config", config.to_str().unwrap(), "--installed"]).await;
+    let said = runtime
+        .cli([
+            "check-config",
+            "--config",
+            config.to_str().unwrap(),
+            "--installed",
+        ])
+        .await;
     assert_eq!(said.code, Some(0), "{said:?}");
 }

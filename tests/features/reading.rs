@@ -1,4 +1,5 @@
-//! What people point a probe at is read as they mean it: answers byte for byte as servers send them, and TLS as it is found.
+//! What people point a probe at is read as they mean it: answers byte for byte as servers send
+//! them, and TLS as it is found.
 
 use extrack_tests::certificates::Identity;
 use extrack_tests::{Scripted, TargetServer, TestRuntime};
@@ -13,7 +14,8 @@ const MARKED: &[u8] = include_bytes!("../fixtures/answers/bom.http");
 const BROTLI: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n\x0b\x0c\x80{\"status\":\"UP\",\"queue\":7}\x03";
 const ZSTD: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\n\r\n\x28\xb5\x2f\xfd\x04\x58\xc9\0\0{\"status\":\"UP\",\"queue\":7}\xc5\x0e\x80\x4b";
-const META: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<meta charset=\"iso-8859-1\">St\xf6rung";
+const META: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<meta charset=\"iso-8859-1\">St\xf6rung";
 const TYPES: &[u8] =
     b"HTTP/1.1 200 OK\r\nX-Count: 5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n{\"code\": 200, \"port\": \"8080\", \"ok\": true}";
 
@@ -23,16 +25,44 @@ type Case = (&'static [u8], &'static str, &'static str);
 const CASES: &[Case] = &[
     (GZIP, "bodyContains: UP", ""),
     (GZIP, "assertions: [{jsonpath: '$.status', equals: UP}]", ""),
-    (GZIP, "assertions: [{cel: 'json.queue < 10'}], headers: {Accept-Encoding: gzip}", ""),
-    (GZIP, "bodyContains: down", r#"body is `{"status":"UP","queue":7}`, wanted one with `down` in it"#),
-    (GZIP, "assertions: [{header: content-encoding, equals: gzip}]", ""),
-    (GZIP, "bodyContains: UP, maxBodyBytes: 20", "more than 20 bytes"),
-    (GZIP.split_at(GZIP.len() - 20).0, "bodyContains: UP", "before the body was complete"),
+    (
+        GZIP,
+        "assertions: [{cel: 'json.queue < 10'}], headers: {Accept-Encoding: gzip}",
+        "",
+    ),
+    (
+        GZIP,
+        "bodyContains: down",
+        r#"body is `{"status":"UP","queue":7}`, wanted one with `down` in it"#,
+    ),
+    (
+        GZIP,
+        "assertions: [{header: content-encoding, equals: gzip}]",
+        "",
+    ),
+    (
+        GZIP,
+        "bodyContains: UP, maxBodyBytes: 20",
+        "more than 20 bytes",
+    ),
+    (
+        GZIP.split_at(GZIP.len() - 20).0,
+        "bodyContains: UP",
+        "before the body was complete",
+    ),
     (DEFLATE, "bodyContains: UP", ""),
-    (DEFLATE, "assertions: [{jsonpath: '$.status', equals: UP}]", ""),
+    (
+        DEFLATE,
+        "assertions: [{jsonpath: '$.status', equals: UP}]",
+        "",
+    ),
     (DEFLATE, "assertions: [{cel: 'json.queue < 10'}]", ""),
     (BROTLI, "bodyContains: UP", ""),
-    (BROTLI, "assertions: [{jsonpath: '$.status', equals: UP}]", ""),
+    (
+        BROTLI,
+        "assertions: [{jsonpath: '$.status', equals: UP}]",
+        "",
+    ),
     (BROTLI, "assertions: [{cel: 'json.queue < 10'}]", ""),
     (ZSTD, "bodyContains: UP", "the body is compressed by `zstd`"),
     (ZSTD, "expectedStatus: 200", ""),
@@ -41,14 +71,34 @@ const CASES: &[Case] = &[
     (GBK, "bodyContains: 正常", ""),
     (UTF16, "bodyContains: service ok", ""),
     (META, "bodyContains: Störung", ""),
-    (MARKED, "assertions: [{jsonpath: '$.status', equals: UP}]", ""),
+    (
+        MARKED,
+        "assertions: [{jsonpath: '$.status', equals: UP}]",
+        "",
+    ),
     (MARKED, "assertions: [{cel: \"json.status == 'UP'\"}]", ""),
-    (LATIN1, "assertions: [{cel: \"json.status == 'UP'\"}]", "body is `Störung: keine`, wanted JSON"),
+    (
+        LATIN1,
+        "assertions: [{cel: \"json.status == 'UP'\"}]",
+        "body is `Störung: keine`, wanted JSON",
+    ),
     (TYPES, "assertions: [{header: x-count, equals: 5}]", ""),
     (TYPES, "assertions: [{header: set-cookie, equals: b=2}]", ""),
-    (TYPES, "assertions: [{jsonpath: '$.code', equals: '200'}]", "is the number 200, wanted the text \"200\""),
-    (TYPES, "assertions: [{jsonpath: '$.port', equals: 8080}]", "is the text \"8080\", wanted the number 8080"),
-    (b"HTTP/1.1 999 Request denied\r\n\r\n", "expectedStatus: 999", ""),
+    (
+        TYPES,
+        "assertions: [{jsonpath: '$.code', equals: '200'}]",
+        "is the number 200, wanted the text \"200\"",
+    ),
+    (
+        TYPES,
+        "assertions: [{jsonpath: '$.port', equals: 8080}]",
+        "is the text \"8080\", wanted the number 8080",
+    ),
+    (
+        b"HTTP/1.1 999 Request denied\r\n\r\n",
+        "expectedStatus: 999",
+        "",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +119,9 @@ async fn answers_are_read_whatever_their_coding_charset_and_types() {
         match *says {
             "" => assert_eq!(found["status"], "healthy", "{settings}: {found}"),
             says => assert!(
-                found["error"].as_str().is_some_and(|error| error.contains(says)),
+                found["error"]
+                    .as_str()
+                    .is_some_and(|error| error.contains(says)),
                 "{settings}: `{says}` in {found}"
             ),
         }
@@ -78,8 +130,10 @@ async fn answers_are_read_whatever_their_coding_charset_and_types() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_of_a_redirect_reach_the_server_as_they_came() {
-    let server =
-        Scripted::start(&b"HTTP/1.1 302 Found\r\nLocation: /gr\xf6\xdfe\r\nContent-Length: 0\r\n\r\n"[..]).await;
+    let server = Scripted::start(
+        &b"HTTP/1.1 302 Found\r\nLocation: /gr\xf6\xdfe\r\nContent-Length: 0\r\n\r\n"[..],
+    )
+    .await;
     let yaml = format!(
         "services:\n  - {{name: odd, type: REST, baseUrl: \"{}\", monitoring: {{interval: 86400, settings: {{expectedStatus: 302, \
          assertions: [{{header: location, equals: /gr%F6%DFe}}]}}}}}}",
@@ -93,10 +147,16 @@ async fn bytes_of_a_redirect_reach_the_server_as_they_came() {
 /// Of `fixtures/certificates`.
 fn identity(name: &str) -> Identity {
     let read = |kind: &str| {
-        let path = format!("{}/fixtures/certificates/{name}.{kind}", env!("CARGO_MANIFEST_DIR"));
+        let path = format!(
+            "{}/fixtures/certificates/{name}.{kind}",
+            env!("CARGO_MANIFEST_DIR")
+        );
         std::fs::read_to_string(path).unwrap()
     };
-    Identity { certificate: read("pem"), key: read("key") }
+    Identity {
+        certificate: read("pem"),
+        key: read("key"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,19 +165,41 @@ async fn servers_with_rare_or_old_cryptography_are_reached_or_told_apart() {
     let new = TargetServer::start_tls_with(&p521, "ssl_protocols TLSv1.3;").await;
     let cbc = "ssl_protocols TLSv1.2; ssl_ciphers ECDHE-RSA-AES256-SHA384;";
     let cbc = TargetServer::start_tls_with(&rsa, cbc).await;
-    let old = TargetServer::start_tls_with(&rsa, "ssl_protocols TLSv1; ssl_ciphers DEFAULT:@SECLEVEL=0;").await;
+    let old = TargetServer::start_tls_with(
+        &rsa,
+        "ssl_protocols TLSv1; ssl_ciphers DEFAULT:@SECLEVEL=0;",
+    )
+    .await;
     let mut yaml = "services:".to_owned();
     for (name, server) in [("new", &new), ("cbc", &cbc), ("old", &old)] {
-        for (probe, settings) in [("http", "path: /health"), ("http", "path: /health, insecure: true"), ("tls", "")] {
-            let slug = format!("{name}-{probe}{}", if settings.contains("insecure") { "-insecure" } else { "" });
+        for (probe, settings) in [
+            ("http", "path: /health"),
+            ("http", "path: /health, insecure: true"),
+            ("tls", ""),
+        ] {
+            let slug = format!(
+                "{name}-{probe}{}",
+                if settings.contains("insecure") {
+                    "-insecure"
+                } else {
+                    ""
+                }
+            );
             yaml += &format!(
                 "\n  - {{name: {slug}, baseUrl: \"{}\", monitoring: {{probe: {probe}, interval: 86400, settings: {{{settings}}}}}}}",
                 server.url()
             );
         }
     }
-    let roots = format!("{}/fixtures/certificates/root.pem", env!("CARGO_MANIFEST_DIR"));
-    let runtime = TestRuntime::builder().services(yaml).env("SSL_CERT_FILE", &roots).start().await;
+    let roots = format!(
+        "{}/fixtures/certificates/root.pem",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let runtime = TestRuntime::builder()
+        .services(yaml)
+        .env("SSL_CERT_FILE", &roots)
+        .start()
+        .await;
     for probe in ["http", "http-insecure", "tls"] {
         let found = runtime.api().check(&format!("new-{probe}")).await;
         assert_eq!(found["status"], "healthy", "{found}");
@@ -129,8 +211,17 @@ async fn servers_with_rare_or_old_cryptography_are_reached_or_told_apart() {
             ("old", "no common version: the server"),
         ] {
             let found = runtime.api().check(&format!("{name}-{probe}")).await;
-            assert_eq!([&found["status"], &found["errorKind"]], ["error", "tls"], "{found}");
-            assert!(found["error"].as_str().is_some_and(|error| error.contains(says)), "`{says}` in {found}");
+            assert_eq!(
+                [&found["status"], &found["errorKind"]],
+                ["error", "tls"],
+                "{found}"
+            );
+            assert!(
+                found["error"]
+                    .as_str()
+                    .is_some_and(|error| error.contains(says)),
+                "`{says}` in {found}"
+            );
         }
     }
 }

@@ -2,17 +2,30 @@
 
 use std::time::Duration;
 
-use extrack_tests::{Api, Inbox, PATIENCE, TargetServer, TestRuntime, Vendor, components, wait_for};
+use extrack_tests::{
+    Api, Inbox, PATIENCE, TargetServer, TestRuntime, Vendor, components, wait_for,
+};
 use serde_json::{Value, json};
 
 /// Loading a version compiles it, in a debug build of the compiler and at low priority.
 const LOADING: Duration = Duration::from_secs(120);
 
 async fn wait_for_version(api: &Api, name: &str, wanted: &str) -> Value {
-    wait_for(&format!("version {wanted} of {name}"), LOADING, async || {
-        let plugin = api.get(&format!("/api/v1/plugins/{name}")).await.expect(200);
-        if plugin["version"] == wanted { Ok(plugin) } else { Err(plugin.to_string()) }
-    })
+    wait_for(
+        &format!("version {wanted} of {name}"),
+        LOADING,
+        async || {
+            let plugin = api
+                .get(&format!("/api/v1/plugins/{name}"))
+                .await
+                .expect(200);
+            if plugin["version"] == wanted {
+                Ok(plugin)
+            } else {
+                Err(plugin.to_string())
+            }
+        },
+    )
     .await
 }
 
@@ -41,40 +54,75 @@ async fn a_probe_that_breaks_from_its_first_run_on_is_rolled_back_and_stays_so()
         .await;
     wait_for_good_run(&runtime.api(), "swapped", "check", "1.0.0").await;
     let broken = components::guest("swapped-broken");
-    let installed = runtime.api().plugin_put("swapped", &broken).await.expect(200);
+    let installed = runtime
+        .api()
+        .plugin_put("swapped", &broken)
+        .await
+        .expect(200);
     assert_eq!(installed["version"], "4.0.0");
 
     let back = wait_for_version(&runtime.api(), "swapped", "1.0.0").await;
     assert_eq!(
-        [&back["rolledBack"]["version"], &back["rolledBack"]["digest"]],
+        [
+            &back["rolledBack"]["version"],
+            &back["rolledBack"]["digest"]
+        ],
         ["4.0.0", &components::sha256(&broken)]
     );
     let reason = back["rolledBack"]["reason"].as_str().unwrap();
-    assert!(reason.contains("first 5 runs all broke") && reason.contains("was never tried"), "{reason}");
+    assert!(
+        reason.contains("first 5 runs all broke") && reason.contains("was never tried"),
+        "{reason}"
+    );
     assert_eq!(back["installedBy"], "extrack");
     wait_for("the service to be well again", PATIENCE, async || {
         let service = runtime.api().service("shop").await;
-        if service["status"] == "healthy" { Ok(()) } else { Err(service.to_string()) }
+        if service["status"] == "healthy" {
+            Ok(())
+        } else {
+            Err(service.to_string())
+        }
     })
     .await;
     let listed = runtime.cli(["plugin", "list"]).await.out;
-    assert!(listed.contains("swapped 4.0.0") && listed.contains("was rolled back by itself"), "{listed}");
-    let audit = runtime.api().list("/api/v1/audit?subject=plugin:swapped").await;
-    assert!(audit.iter().any(|entry| entry["action"] == "plugin.rollback" && entry["actor"] == "extrack"), "{audit:?}");
+    assert!(
+        listed.contains("swapped 4.0.0") && listed.contains("was rolled back by itself"),
+        "{listed}"
+    );
+    let audit = runtime
+        .api()
+        .list("/api/v1/audit?subject=plugin:swapped")
+        .await;
+    assert!(
+        audit
+            .iter()
+            .any(|entry| entry["action"] == "plugin.rollback" && entry["actor"] == "extrack"),
+        "{audit:?}"
+    );
 
     // Neither the watched folder nor a restart brings it back.
-    std::fs::write(runtime.plugins().join("swapped-again.wasm"), &broken).expect("the folder is there");
+    std::fs::write(runtime.plugins().join("swapped-again.wasm"), &broken)
+        .expect("the folder is there");
     runtime.restart().await;
     let after = wait_for_version(&runtime.api(), "swapped", "1.0.0").await;
     assert_eq!(after["rolledBack"], back["rolledBack"]);
     let versions = runtime.api().list("/api/v1/plugins/swapped/versions").await;
     assert!(
-        versions.iter().any(|version| version["version"] == "4.0.0" && version["rolledBack"] == reason),
+        versions
+            .iter()
+            .any(|version| version["version"] == "4.0.0" && version["rolledBack"] == reason),
         "{versions:?}"
     );
     // Somebody may.
-    let again = runtime.api().plugin_put("swapped", &broken).await.expect(200);
-    assert_eq!([&again["version"], &again["rolledBack"]], [&json!("4.0.0"), &Value::Null]);
+    let again = runtime
+        .api()
+        .plugin_put("swapped", &broken)
+        .await
+        .expect(200);
+    assert_eq!(
+        [&again["version"], &again["rolledBack"]],
+        [&json!("4.0.0"), &Value::Null]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,19 +149,33 @@ async fn rules_and_notifiers_are_rolled_back_too_and_no_message_is_lost() {
         .await;
     let api = runtime.api();
     wait_for_good_run(&api, "judge", "evaluate", "2.0.0").await;
-    api.plugin_put("judge", &components::guest("judge-broken")).await.expect(200);
+    api.plugin_put("judge", &components::guest("judge-broken"))
+        .await
+        .expect(200);
     let back = wait_for_version(&api, "judge", "2.0.0").await;
     assert_eq!(back["rolledBack"]["version"], "3.0.0", "{back}");
 
     let before = api.get("/api/v1/plugins/webhook").await.expect(200);
-    api.post("/api/v1/channels/webhook/test", &json!({})).await.expect(200);
-    api.plugin_put("webhook", &components::guest("webhook-broken")).await.expect(200);
+    api.post("/api/v1/channels/webhook/test", &json!({}))
+        .await
+        .expect(200);
+    api.plugin_put("webhook", &components::guest("webhook-broken"))
+        .await
+        .expect(200);
     vendor.set_status("/health", 500);
     let back = wait_for_version(&api, "webhook", before["version"].as_str().unwrap()).await;
     assert_eq!(back["rolledBack"]["version"], "99.0.0", "{back}");
     wait_for("the messages of all services", LOADING, async || {
-        let told: Vec<Value> = inbox.received("/hook").iter().map(|message| message.body["alerts"].clone()).collect();
-        let missing = names.iter().find(|name| !told.iter().any(|alerts| alerts.to_string().contains(**name)));
+        let told: Vec<Value> = inbox
+            .received("/hook")
+            .iter()
+            .map(|message| message.body["alerts"].clone())
+            .collect();
+        let missing = names.iter().find(|name| {
+            !told
+                .iter()
+                .any(|alerts| alerts.to_string().contains(**name))
+        });
         missing.map_or(Ok(()), |name| Err(format!("{name} is not in {told:?}")))
     })
     .await;

@@ -19,7 +19,10 @@ pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<String> {
             found.extend(files_with(&path, text));
         } else {
             let bytes = std::fs::read(&path).unwrap_or_default();
-            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+            if bytes
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
+            {
                 found.push(path.display().to_string());
             }
         }
@@ -29,7 +32,11 @@ pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_are_sent_to_their_service_and_shown_to_nobody() {
-    let (nginx, vendor, inbox) = (TargetServer::start().await, Vendor::start().await, Inbox::start().await);
+    let (nginx, vendor, inbox) = (
+        TargetServer::start().await,
+        Vendor::start().await,
+        Inbox::start().await,
+    );
     vendor.set_status("/health", 500);
     let services = format!(
         r#"
@@ -83,9 +90,16 @@ alerts:
         assert_eq!(api.check(slug).await["status"], "healthy", "{slug}");
     }
     let without = api.check("without").await;
-    assert_eq!([&without["status"], &without["httpStatus"]], [&json!("unhealthy"), &json!(401)]);
+    assert_eq!(
+        [&without["status"], &without["httpStatus"]],
+        [&json!("unhealthy"), &json!(401)]
+    );
     wait_for("the message at the secret address", PATIENCE, async || {
-        if inbox.all().is_empty() { Err("nothing".to_owned()) } else { Ok(()) }
+        if inbox.all().is_empty() {
+            Err("nothing".to_owned())
+        } else {
+            Ok(())
+        }
     })
     .await;
 
@@ -93,12 +107,16 @@ alerts:
     let read = api.service("from-api").await;
     let mut back = spec.clone();
     back["authentication"] = read["authentication"].clone();
-    api.put("/api/v1/services/from-api", &back).await.expect(200);
+    api.put("/api/v1/services/from-api", &back)
+        .await
+        .expect(200);
     assert_eq!(api.check("from-api").await["status"], "healthy");
 
     // Unless it would then go somewhere else.
     back["baseUrl"] = json!(vendor.url());
-    api.put("/api/v1/services/from-api", &back).await.expect_problem(422);
+    api.put("/api/v1/services/from-api", &back)
+        .await
+        .expect_problem(422);
 
     let mut seen = Vec::new();
     for path in [
@@ -118,20 +136,39 @@ alerts:
     for table in ["observations", "plugin_runs", "alert_events", "services"] {
         seen.push((
             format!("table {table}"),
-            format!("{:?}", api.sql(&format!("SELECT * FROM {table} LIMIT 1000")).await),
+            format!(
+                "{:?}",
+                api.sql(&format!("SELECT * FROM {table} LIMIT 1000")).await
+            ),
         ));
     }
-    seen.push(("the checked configuration".to_owned(), format!("{:?}", runtime.check_config().await)));
+    seen.push((
+        "the checked configuration".to_owned(),
+        format!("{:?}", runtime.check_config().await),
+    ));
     runtime.restart().await;
-    assert_eq!(runtime.api().check("from-api").await["status"], "healthy", "the sealed credential is still good");
+    assert_eq!(
+        runtime.api().check("from-api").await["status"],
+        "healthy",
+        "the sealed credential is still good"
+    );
     runtime.stop().await;
     seen.push(("the log".to_owned(), runtime.logs()));
-    for secret in [API_KEY, HOOK_SECRET, ENCRYPTION_KEY, extrack_tests::runtime::TOKEN] {
+    for secret in [
+        API_KEY,
+        HOOK_SECRET,
+        ENCRYPTION_KEY,
+        extrack_tests::runtime::TOKEN,
+    ] {
         for (place, text) in &seen {
             let line = text.lines().find(|line| line.contains(secret));
             assert!(line.is_none(), "`{secret}` is shown by {place}: {line:?}");
         }
-        assert_eq!(files_with(&runtime.data(), secret), Vec::<String>::new(), "`{secret}` lies in the data folder");
+        assert_eq!(
+            files_with(&runtime.data(), secret),
+            Vec::<String>::new(),
+            "`{secret}` lies in the data folder"
+        );
     }
 }
 
@@ -144,20 +181,35 @@ async fn without_an_encryption_key_one_is_made_that_only_the_owner_can_read() {
         "name": "Shop", "baseUrl": nginx.url(), "healthEndpoint": "/locked", "private": true,
         "authentication": {"type": "api_key", "header": "X-API-Key", "value": API_KEY}, "monitoring": {"interval": 86400},
     });
-    runtime.api().post("/api/v1/services", &spec).await.expect(201);
+    runtime
+        .api()
+        .post("/api/v1/services", &spec)
+        .await
+        .expect(201);
     runtime.restart().await;
     assert_eq!(runtime.api().check("shop").await["status"], "healthy");
     let key = runtime.data().join("secret.key");
-    let mode = std::fs::metadata(&key).expect("the key was made").permissions().mode();
+    let mode = std::fs::metadata(&key)
+        .expect("the key was made")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(files_with(&runtime.data(), API_KEY), Vec::<String>::new());
 
-    // With another key the data is of no use, and the program says so instead of forgetting the secrets.
+    // With another key the data is of no use, and the program says so instead of forgetting the
+    // secrets.
     runtime.stop().await;
     let (config, data) = (runtime.config(), runtime.data());
     std::fs::remove_file(key).unwrap();
-    let arguments =
-        ["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let arguments = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        config.to_str().unwrap(),
+        "--data",
+        data.to_str().unwrap(),
+    ];
     let refused = runtime.cli(arguments).await;
     assert_ne!(refused.code, Some(0));
     assert!(refused.err.contains("key"), "{refused:?}");

@@ -17,31 +17,53 @@ async fn a_service_is_made_read_replaced_and_deleted() {
     assert_eq!(created.header("location"), "/api/v1/services/shop-api");
     let created = created.expect(201);
     assert_eq!(created["slug"], "shop-api");
-    for key in ["name", "type", "baseUrl", "healthEndpoint", "monitoring", "tags", "owner"] {
+    for key in [
+        "name",
+        "type",
+        "baseUrl",
+        "healthEndpoint",
+        "monitoring",
+        "tags",
+        "owner",
+    ] {
         assert_eq!(created[key], spec[key], "{key}");
     }
     // It is watched from now on.
-    wait_for("its first status", PATIENCE, async || match api.service("shop-api").await {
-        service if service["status"] == "healthy" => Ok(()),
-        service => Err(service.to_string()),
+    wait_for("its first status", PATIENCE, async || {
+        match api.service("shop-api").await {
+            service if service["status"] == "healthy" => Ok(()),
+            service => Err(service.to_string()),
+        }
     })
     .await;
 
-    let again = api.post("/api/v1/services", &spec).await.expect_problem(409);
-    assert!(again["detail"].as_str().unwrap().contains("shop-api"), "{again}");
+    let again = api
+        .post("/api/v1/services", &spec)
+        .await
+        .expect_problem(409);
+    assert!(
+        again["detail"].as_str().unwrap().contains("shop-api"),
+        "{again}"
+    );
 
     // A change that someone else's change came before is refused.
     let read = api.get("/api/v1/services/shop-api").await;
     let tag = read.header("etag").to_owned();
     let mut changed = spec.clone();
     changed["healthEndpoint"] = json!("/broken");
-    let put = |tag: &str| api.request(Method::PUT, "/api/v1/services/shop-api").header("if-match", tag).json(&changed);
+    let put = |tag: &str| {
+        api.request(Method::PUT, "/api/v1/services/shop-api")
+            .header("if-match", tag)
+            .json(&changed)
+    };
     let replaced = api.send(put(&tag)).await.expect(200);
     assert_eq!(replaced["healthEndpoint"], "/broken");
     api.send(put(&tag)).await.expect_problem(412);
-    wait_for("the change to count", PATIENCE, async || match api.service("shop-api").await {
-        service if service["status"] == "unhealthy" => Ok(()),
-        service => Err(service.to_string()),
+    wait_for("the change to count", PATIENCE, async || {
+        match api.service("shop-api").await {
+            service if service["status"] == "unhealthy" => Ok(()),
+            service => Err(service.to_string()),
+        }
     })
     .await;
 
@@ -50,12 +72,22 @@ async fn a_service_is_made_read_replaced_and_deleted() {
     assert_eq!(api.service("shop-api").await["healthEndpoint"], "/broken");
 
     assert_eq!(api.delete("/api/v1/services/shop-api").await.status, 204);
-    api.get("/api/v1/services/shop-api").await.expect_problem(404);
-    api.delete("/api/v1/services/shop-api").await.expect_problem(404);
-    api.post("/api/v1/services/shop-api/check", &json!({})).await.expect_problem(404);
+    api.get("/api/v1/services/shop-api")
+        .await
+        .expect_problem(404);
+    api.delete("/api/v1/services/shop-api")
+        .await
+        .expect_problem(404);
+    api.post("/api/v1/services/shop-api/check", &json!({}))
+        .await
+        .expect_problem(404);
     assert_eq!(api.list("/api/v1/services").await, Vec::<Value>::new());
     // What was measured stays.
-    assert!(api.sql_count("SELECT count(*) FROM observations WHERE service = 'shop-api'").await > 0);
+    assert!(
+        api.sql_count("SELECT count(*) FROM observations WHERE service = 'shop-api'")
+            .await
+            > 0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,10 +96,26 @@ async fn every_fault_of_a_service_comes_back_with_its_place() {
     let api = runtime.api();
     for (what, spec, pointers) in [
         ("an empty object", json!({}), vec!["/name", "/baseUrl"]),
-        ("a wrong type", json!({"name": 3, "baseUrl": "https://a.example"}), vec!["/name"]),
-        ("no URL", json!({"name": "a", "baseUrl": "not a url"}), vec!["/baseUrl"]),
-        ("no scheme", json!({"name": "a", "type": "REST", "baseUrl": "a.example"}), vec!["/baseUrl"]),
-        ("a key nobody knows", json!({"name": "a", "baseUrl": "https://a.example", "colour": "red"}), vec!["/colour"]),
+        (
+            "a wrong type",
+            json!({"name": 3, "baseUrl": "https://a.example"}),
+            vec!["/name"],
+        ),
+        (
+            "no URL",
+            json!({"name": "a", "baseUrl": "not a url"}),
+            vec!["/baseUrl"],
+        ),
+        (
+            "no scheme",
+            json!({"name": "a", "type": "REST", "baseUrl": "a.example"}),
+            vec!["/baseUrl"],
+        ),
+        (
+            "a key nobody knows",
+            json!({"name": "a", "baseUrl": "https://a.example", "colour": "red"}),
+            vec!["/colour"],
+        ),
         (
             "two faults far apart",
             json!({"name": "a", "baseUrl": "https://a.example", "monitoring": {"interval": "soon", "timeout": true}}),
@@ -103,9 +151,16 @@ async fn every_fault_of_a_service_comes_back_with_its_place() {
             json!({"name": "a", "baseUrl": "https://a.example", "monitoring": {"interval": 0}}),
             vec!["/monitoring/interval"],
         ),
-        ("a name without a letter", json!({"name": "!!", "baseUrl": "https://a.example"}), vec!["/name"]),
+        (
+            "a name without a letter",
+            json!({"name": "!!", "baseUrl": "https://a.example"}),
+            vec!["/name"],
+        ),
     ] {
-        let problem = api.post("/api/v1/services", &spec).await.expect_problem(422);
+        let problem = api
+            .post("/api/v1/services", &spec)
+            .await
+            .expect_problem(422);
         let mut found: Vec<&str> = problem["faults"]
             .as_array()
             .unwrap_or_else(|| panic!("{what}: {problem}"))
@@ -117,16 +172,23 @@ async fn every_fault_of_a_service_comes_back_with_its_place() {
         pointers.sort_unstable();
         assert_eq!(found, pointers, "{what}: {problem}");
     }
-    api.send(api.request(Method::POST, "/api/v1/services").header("content-type", "application/json").body("{"))
-        .await
-        .expect_problem(400);
+    api.send(
+        api.request(Method::POST, "/api/v1/services")
+            .header("content-type", "application/json")
+            .body("{"),
+    )
+    .await
+    .expect_problem(400);
     assert_eq!(api.list("/api/v1/services").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_from_a_file_is_changed_there() {
     let vendor = Vendor::start().await;
-    let yaml = format!("services: [{{name: Shop, baseUrl: \"{}\"}}]\n", vendor.url());
+    let yaml = format!(
+        "services: [{{name: Shop, baseUrl: \"{}\"}}]\n",
+        vendor.url()
+    );
     let runtime = TestRuntime::builder().services(yaml).start().await;
     let api = runtime.api();
     let spec = json!({"name": "Shop", "baseUrl": "https://shop.example"});
@@ -146,18 +208,31 @@ async fn a_service_made_over_the_api_does_not_reach_loopback_unasked() {
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
     let spec = |name: &str, private: bool| json!({"name": name, "baseUrl": vendor.url(), "private": private, "monitoring": {"interval": 86400}});
-    api.post("/api/v1/services", &spec("Closed", false)).await.expect(201);
-    api.post("/api/v1/services", &spec("Open", true)).await.expect(201);
+    api.post("/api/v1/services", &spec("Closed", false))
+        .await
+        .expect(201);
+    api.post("/api/v1/services", &spec("Open", true))
+        .await
+        .expect(201);
     let closed = api.check("closed").await;
-    assert_eq!([&closed["status"], &closed["errorKind"]], ["error", "denied"]);
-    assert!(closed["error"].as_str().unwrap().contains("private"), "says what would allow it: {closed}");
+    assert_eq!(
+        [&closed["status"], &closed["errorKind"]],
+        ["error", "denied"]
+    );
+    assert!(
+        closed["error"].as_str().unwrap().contains("private"),
+        "says what would allow it: {closed}"
+    );
     assert_eq!(vendor.hits("/"), 0);
     assert_eq!(api.check("open").await["status"], "healthy");
     // The addresses of machines' own secrets stay closed whatever is asked.
     let metadata = json!({"name": "Metadata", "baseUrl": "http://169.254.169.254", "private": true, "monitoring": {"interval": 86400}});
     api.post("/api/v1/services", &metadata).await.expect(201);
     let denied = api.check("metadata").await;
-    assert_eq!([&denied["status"], &denied["errorKind"]], ["error", "denied"]);
+    assert_eq!(
+        [&denied["status"], &denied["errorKind"]],
+        ["error", "denied"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,7 +253,11 @@ async fn lists_come_in_pages() {
     loop {
         let page = api.get(&path).await.expect(200);
         slugs.extend(
-            page["items"].as_array().unwrap().iter().map(|service| service["slug"].as_str().unwrap().to_owned()),
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|service| service["slug"].as_str().unwrap().to_owned()),
         );
         pages += 1;
         match page["next"].as_str() {
@@ -187,31 +266,54 @@ async fn lists_come_in_pages() {
         }
     }
     assert_eq!(pages, 3);
-    assert_eq!(slugs, (0..25).map(|index| format!("s{index:02}")).collect::<Vec<_>>());
+    assert_eq!(
+        slugs,
+        (0..25)
+            .map(|index| format!("s{index:02}"))
+            .collect::<Vec<_>>()
+    );
     assert_eq!(api.list("/api/v1/services?tag=t1").await.len(), 12);
 
     for _ in 0..5 {
         api.check("s00").await;
     }
-    let runs: Vec<i64> =
-        api.list("/api/v1/services/s00/observations").await.iter().map(|run| run["runId"].as_i64().unwrap()).collect();
+    let runs: Vec<i64> = api
+        .list("/api/v1/services/s00/observations")
+        .await
+        .iter()
+        .map(|run| run["runId"].as_i64().unwrap())
+        .collect();
     assert_eq!(runs.len(), 5);
     assert!(runs.is_sorted_by(|newer, older| newer > older), "{runs:?}");
-    let first = api.get("/api/v1/services/s00/observations?limit=2").await.expect(200);
+    let first = api
+        .get("/api/v1/services/s00/observations?limit=2")
+        .await
+        .expect(200);
     let second = api
-        .get(&format!("/api/v1/services/s00/observations?limit=2&cursor={}", first["next"].as_str().unwrap()))
+        .get(&format!(
+            "/api/v1/services/s00/observations?limit=2&cursor={}",
+            first["next"].as_str().unwrap()
+        ))
         .await
         .expect(200);
     let pair = |page: &Value| {
-        page["items"].as_array().unwrap().iter().map(|run| run["runId"].as_i64().unwrap()).collect::<Vec<_>>()
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| run["runId"].as_i64().unwrap())
+            .collect::<Vec<_>>()
     };
     assert_eq!([pair(&first), pair(&second)].concat(), runs[..4]);
     for bad in ["limit=0", "limit=1001", "limit=many", "colour=red"] {
-        api.get(&format!("/api/v1/services?{bad}")).await.expect_problem(400);
+        api.get(&format!("/api/v1/services?{bad}"))
+            .await
+            .expect_problem(400);
     }
 }
 
-/// A certificate nobody trusts, over the API: the service may be asked for, the answer is what it is.
+/// A certificate nobody trusts, over the API: the service may be asked for, the answer is what it
+/// is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_nobody_trusts_is_found_when_the_service_is_checked() {
     let identity = Authority::new("Stranger").sign(&["localhost"], -1, 90);
@@ -224,5 +326,9 @@ async fn a_certificate_that_nobody_trusts_is_found_when_the_service_is_checked()
     });
     api.post("/api/v1/services", &spec).await.expect(201);
     let found = api.check("shop").await;
-    assert_eq!([&found["status"], &found["errorKind"]], ["error", "tls"], "{found}");
+    assert_eq!(
+        [&found["status"], &found["errorKind"]],
+        ["error", "tls"],
+        "{found}"
+    );
 }

@@ -1,4 +1,5 @@
-//! What services tell us: signed by the vendors' rules, kept before it is confirmed, and of no use to strangers.
+//! What services tell us: signed by the vendors' rules, kept before it is confirmed, and of no use
+//! to strangers.
 
 mod durable;
 pub(crate) mod sender;
@@ -35,7 +36,9 @@ const WEBHOOKS: &str = r#"
 
 async fn started(webhooks: &str, alerts: &str) -> (TestRuntime, Vendor) {
     let vendor = Vendor::start().await;
-    let mut builder = TestRuntime::builder().services(services(&vendor, webhooks)).alerts(alerts);
+    let mut builder = TestRuntime::builder()
+        .services(services(&vendor, webhooks))
+        .alerts(alerts);
     for (name, secret) in SECRETS {
         builder = builder.env(name, secret);
     }
@@ -44,7 +47,12 @@ async fn started(webhooks: &str, alerts: &str) -> (TestRuntime, Vendor) {
 }
 
 /// As a sender that knows no token.
-async fn post(api: &Api, path: &str, headers: &[(&str, String)], body: impl Into<Vec<u8>>) -> Reply {
+async fn post(
+    api: &Api,
+    path: &str,
+    headers: &[(&str, String)],
+    body: impl Into<Vec<u8>>,
+) -> Reply {
     let anonymous = api.anonymous();
     let mut request = anonymous.request(Method::POST, path);
     for (name, value) in headers {
@@ -63,61 +71,137 @@ async fn signed_deliveries_become_events_and_strangers_are_turned_away() {
     let api = runtime.api();
     let pull = json!({"action": "opened", "pull_request": {"number": 7, "title": "Faster"}, "repository": {"full_name": "octo/shop"}}).to_string();
     let charge = json!({"id": "evt_1", "type": "charge.failed", "created": now_s(), "data": {"object": {"id": "ch_1", "object": "charge"}}}).to_string();
-    let user = json!({"type": "user.created", "timestamp": "2026-01-01T00:00:00Z", "data": {"id": "u_1"}}).to_string();
+    let user =
+        json!({"type": "user.created", "timestamp": "2026-01-01T00:00:00Z", "data": {"id": "u_1"}})
+            .to_string();
     let message = json!({"type": "message", "event_id": "Ev1"}).to_string();
 
     // Good, and the same once more: confirmed, kept once.
     for (name, headers, body) in [
         ("github", github("GITHUB_SECRET", &pull, "d-1"), &pull),
         ("stripe", stripe("STRIPE_SECRET", &charge, now_s()), &charge),
-        ("std", standard("STANDARD_SECRET", "msg_1", &user, now_s()), &user),
+        (
+            "std",
+            standard("STANDARD_SECRET", "msg_1", &user, now_s()),
+            &user,
+        ),
         ("chat", slack("SLACK_SECRET", &message, now_s()), &message),
     ] {
         let path = format!("/webhooks/shop/{name}");
-        assert_eq!(post(&api, &path, &headers, body.as_str()).await.expect(200), kept(1, 0), "{name}");
-        assert_eq!(post(&api, &path, &headers, body.as_str()).await.expect(200), kept(0, 1), "{name}");
+        assert_eq!(
+            post(&api, &path, &headers, body.as_str()).await.expect(200),
+            kept(1, 0),
+            "{name}"
+        );
+        assert_eq!(
+            post(&api, &path, &headers, body.as_str()).await.expect(200),
+            kept(0, 1),
+            "{name}"
+        );
     }
     // While a secret is changed, both are good.
     let headers = github("GITHUB_NEW", &pull, "d-2");
-    assert_eq!(post(&api, "/webhooks/shop/github", &headers, pull.as_str()).await.expect(200), kept(1, 0));
+    assert_eq!(
+        post(&api, "/webhooks/shop/github", &headers, pull.as_str())
+            .await
+            .expect(200),
+        kept(1, 0)
+    );
 
     // Another secret, another body, too old, too new, not signed at all.
     for (name, headers, body) in [
-        ("github", github("STRIPE_SECRET", &pull, "d-3"), pull.as_str()),
+        (
+            "github",
+            github("STRIPE_SECRET", &pull, "d-3"),
+            pull.as_str(),
+        ),
         ("github", github("GITHUB_SECRET", &pull, "d-3"), "{}"),
         ("github", Vec::new(), pull.as_str()),
-        ("stripe", stripe("STRIPE_SECRET", &charge, now_s() - 400), charge.as_str()),
-        ("stripe", stripe("STRIPE_SECRET", &charge, now_s() + 400), charge.as_str()),
-        ("std", standard("STANDARD_SECRET", "msg_2", &user, now_s() - 400), user.as_str()),
-        ("chat", slack("SLACK_SECRET", &message, now_s() - 400), message.as_str()),
+        (
+            "stripe",
+            stripe("STRIPE_SECRET", &charge, now_s() - 400),
+            charge.as_str(),
+        ),
+        (
+            "stripe",
+            stripe("STRIPE_SECRET", &charge, now_s() + 400),
+            charge.as_str(),
+        ),
+        (
+            "std",
+            standard("STANDARD_SECRET", "msg_2", &user, now_s() - 400),
+            user.as_str(),
+        ),
+        (
+            "chat",
+            slack("SLACK_SECRET", &message, now_s() - 400),
+            message.as_str(),
+        ),
         ("statuspage?token=guess", Vec::new(), "{}"),
         ("statuspage", Vec::new(), "{}"),
     ] {
-        let problem = post(&api, &format!("/webhooks/shop/{name}"), &headers, body).await.expect_problem(401);
-        assert_eq!(problem["type"], "urn:problem-type:extrack:unauthenticated", "{name}");
+        let problem = post(&api, &format!("/webhooks/shop/{name}"), &headers, body)
+            .await
+            .expect_problem(401);
+        assert_eq!(
+            problem["type"], "urn:problem-type:extrack:unauthenticated",
+            "{name}"
+        );
     }
 
     // Signed, and not what it should be; too much; nobody there.
     let path = "/webhooks/shop/github";
-    post(&api, path, &github("GITHUB_SECRET", "no json", "d-4"), "no json").await.expect_problem(400);
-    post(&api, path, &[], vec![b'a'; 2 << 20]).await.expect_problem(413);
-    post(&api, path, &[("x-long", "a".repeat(40_000))], "").await.expect_problem(431);
-    for path in ["/webhooks/shop/none", "/webhooks/none/github", "/webhooks/none/none"] {
+    post(
+        &api,
+        path,
+        &github("GITHUB_SECRET", "no json", "d-4"),
+        "no json",
+    )
+    .await
+    .expect_problem(400);
+    post(&api, path, &[], vec![b'a'; 2 << 20])
+        .await
+        .expect_problem(413);
+    post(&api, path, &[("x-long", "a".repeat(40_000))], "")
+        .await
+        .expect_problem(431);
+    for path in [
+        "/webhooks/shop/none",
+        "/webhooks/none/github",
+        "/webhooks/none/none",
+    ] {
         post(&api, path, &[], "{}").await.expect_problem(404);
     }
 
     // A challenge is answered in the sender's own format; a test of the sender's is of no interest.
     let challenge = json!({"type": "url_verification", "challenge": "3eZbrw1aB"}).to_string();
-    let answer = post(&api, "/webhooks/shop/chat", &slack("SLACK_SECRET", &challenge, now_s()), challenge).await;
-    assert_eq!((answer.header("content-type"), answer.text.as_str()), ("text/plain; charset=utf-8", "3eZbrw1aB"));
+    let answer = post(
+        &api,
+        "/webhooks/shop/chat",
+        &slack("SLACK_SECRET", &challenge, now_s()),
+        challenge,
+    )
+    .await;
+    assert_eq!(
+        (answer.header("content-type"), answer.text.as_str()),
+        ("text/plain; charset=utf-8", "3eZbrw1aB")
+    );
     let test = json!({"type": "message", "test": true}).to_string();
     let headers = slack("SLACK_SECRET", &test, now_s());
-    assert_eq!(post(&api, "/webhooks/shop/chat", &headers, test).await.expect(200), kept(0, 0));
+    assert_eq!(
+        post(&api, "/webhooks/shop/chat", &headers, test)
+            .await
+            .expect(200),
+        kept(0, 0)
+    );
 
     // By SQL and by the API.
-    let rows = api.sql("SELECT webhook, kind, event_id, plugin FROM events ORDER BY id").await;
-    let row =
-        |webhook: &str, kind: &str, id: &str, plugin: &str| vec![json!(webhook), json!(kind), json!(id), json!(plugin)];
+    let rows = api
+        .sql("SELECT webhook, kind, event_id, plugin FROM events ORDER BY id")
+        .await;
+    let row = |webhook: &str, kind: &str, id: &str, plugin: &str| {
+        vec![json!(webhook), json!(kind), json!(id), json!(plugin)]
+    };
     assert_eq!(
         rows,
         [
@@ -133,31 +217,61 @@ async fn signed_deliveries_become_events_and_strangers_are_turned_away() {
     assert_eq!(titles, [["Faster", "octo/shop"], ["Faster", "octo/shop"]]);
     let events = api.list("/api/v1/services/shop/events").await;
     assert_eq!(events.len(), 5);
-    assert_eq!(events[0]["summary"], "octo/shop: pull_request opened, #7 Faster");
+    assert_eq!(
+        events[0]["summary"],
+        "octo/shop: pull_request opened, #7 Faster"
+    );
     assert_eq!(events[3]["ts"].as_str().map(|ts| &ts[..2]), Some("20"));
     assert_eq!(api.list("/api/v1/events?kind=charge.failed").await.len(), 1);
-    api.anonymous().get("/api/v1/events").await.expect_problem(401);
-    let runs = "SELECT outcome, count(*) FROM plugin_runs WHERE function = 'receive' GROUP BY outcome";
+    api.anonymous()
+        .get("/api/v1/events")
+        .await
+        .expect_problem(401);
+    let runs =
+        "SELECT outcome, count(*) FROM plugin_runs WHERE function = 'receive' GROUP BY outcome";
     let outcomes = wait_for("the accounts of all runs", PATIENCE, async || {
         let outcomes = api.sql(runs).await;
-        let all = outcomes.iter().filter_map(|row| row[1].as_i64()).sum::<i64>();
-        if all == 21 { Ok(outcomes) } else { Err(format!("{outcomes:?}")) }
+        let all = outcomes
+            .iter()
+            .filter_map(|row| row[1].as_i64())
+            .sum::<i64>();
+        if all == 21 {
+            Ok(outcomes)
+        } else {
+            Err(format!("{outcomes:?}"))
+        }
     })
     .await;
-    assert_eq!(outcomes, [[json!("ok"), json!(21)]], "to turn a stranger away is no fault of the plugin's");
+    assert_eq!(
+        outcomes,
+        [[json!("ok"), json!(21)]],
+        "to turn a stranger away is no fault of the plugin's"
+    );
 
     // No secret came out anywhere.
     let mut shown = vec![("log", runtime.logs()), ("events", format!("{rows:?}"))];
-    for path in ["/api/v1/services/shop", "/api/v1/events", "/api/v1/plugins", "/metrics"] {
+    for path in [
+        "/api/v1/services/shop",
+        "/api/v1/events",
+        "/api/v1/plugins",
+        "/metrics",
+    ] {
         shown.push((path, api.get(path).await.expect_text(200)));
     }
-    shown.push(("runs", format!("{:?}", api.sql("SELECT * FROM plugin_runs").await)));
+    shown.push((
+        "runs",
+        format!("{:?}", api.sql("SELECT * FROM plugin_runs").await),
+    ));
     runtime.stop().await;
     for (name, secret) in SECRETS {
         for (place, text) in &shown {
             assert!(!text.contains(secret), "`{name}` is shown by {place}");
         }
-        assert_eq!(crate::secrets::files_with(&runtime.data(), secret), Vec::<String>::new(), "{name}");
+        assert_eq!(
+            crate::secrets::files_with(&runtime.data(), secret),
+            Vec::<String>::new(),
+            "{name}"
+        );
     }
 }
 
@@ -172,54 +286,115 @@ async fn without_a_proof_the_operator_has_to_say_so() {
     let api = runtime.api();
     let secret = sender::secret("STATUSPAGE_SECRET");
     for body in ["event", "answer", "placeholder"] {
-        post(&api, "/webhooks/shop/careless", &[], body).await.expect_problem(401);
+        post(&api, "/webhooks/shop/careless", &[], body)
+            .await
+            .expect_problem(401);
     }
-    assert_eq!(post(&api, "/webhooks/shop/open", &[], "event").await.expect(200), kept(1, 0));
     assert_eq!(
-        post(&api, "/webhooks/shop/open", &[], "event").await.expect(200),
+        post(&api, "/webhooks/shop/open", &[], "event")
+            .await
+            .expect(200),
+        kept(1, 0)
+    );
+    assert_eq!(
+        post(&api, "/webhooks/shop/open", &[], "event")
+            .await
+            .expect(200),
         kept(1, 0),
         "without an id, all are new"
     );
-    assert_eq!(post(&api, "/webhooks/shop/open", &[], "large").await.expect(200), kept(1, 0));
-    let large = api.sql("SELECT payload FROM events WHERE kind = 'large'").await;
-    assert_eq!(large, [[json!({"leftOut": "300002 bytes"})]]);
-    let incident = json!({"incident": {"id": "i", "name": "Down", "status": "identified"}, "page": {"status_indicator": "critical"}});
-    assert_eq!(post(&api, "/webhooks/shop/unproven", &[], incident.to_string()).await.expect(200), kept(1, 0));
-    assert_eq!(api.service("shop").await["status"], "unhealthy");
-
-    // A shared secret proves it, and the plugin sees neither the one in the settings nor the one that was sent.
-    let headers = [("authorization", format!("Bearer {secret}")), ("x-other", "plain".to_owned())];
     assert_eq!(
-        post(&api, &format!("/webhooks/shop/careless?token={secret}"), &headers, "leak").await.expect(200),
+        post(&api, "/webhooks/shop/open", &[], "large")
+            .await
+            .expect(200),
         kept(1, 0)
     );
-    let leaked = api.sql("SELECT summary, payload FROM events WHERE kind = 'leak'").await;
+    let large = api
+        .sql("SELECT payload FROM events WHERE kind = 'large'")
+        .await;
+    assert_eq!(large, [[json!({"leftOut": "300002 bytes"})]]);
+    let incident = json!({"incident": {"id": "i", "name": "Down", "status": "identified"}, "page": {"status_indicator": "critical"}});
+    assert_eq!(
+        post(&api, "/webhooks/shop/unproven", &[], incident.to_string())
+            .await
+            .expect(200),
+        kept(1, 0)
+    );
+    assert_eq!(api.service("shop").await["status"], "unhealthy");
+
+    // A shared secret proves it, and the plugin sees neither the one in the settings nor the one
+    // that was sent.
+    let headers = [
+        ("authorization", format!("Bearer {secret}")),
+        ("x-other", "plain".to_owned()),
+    ];
+    assert_eq!(
+        post(
+            &api,
+            &format!("/webhooks/shop/careless?token={secret}"),
+            &headers,
+            "leak"
+        )
+        .await
+        .expect(200),
+        kept(1, 0)
+    );
+    let leaked = api
+        .sql("SELECT summary, payload FROM events WHERE kind = 'leak'")
+        .await;
     let leaked = format!("{leaked:?}");
     assert!(
-        leaked.contains("{{sent:") && leaked.contains("{{secret:/secret}}") && leaked.contains("plain"),
+        leaked.contains("{{sent:")
+            && leaked.contains("{{secret:/secret}}")
+            && leaked.contains("plain"),
         "{leaked}"
     );
     assert!(!leaked.contains(secret), "{leaked}");
-    let answered = post(&api, &format!("/webhooks/shop/open?token={secret}"), &[], "answer").await.expect_text(200);
-    assert!(answered.starts_with("Some(***) token={{sent:"), "{answered}");
+    let answered = post(
+        &api,
+        &format!("/webhooks/shop/open?token={secret}"),
+        &[],
+        "answer",
+    )
+    .await
+    .expect_text(200);
+    assert!(
+        answered.starts_with("Some(***) token={{sent:"),
+        "{answered}"
+    );
 
     // A broken plugin is asked again later, with all that the sender has to say.
-    for (body, outcome) in [("trap", "trap"), ("too many", "limit"), ("page", "limit"), ("loop", "limit")] {
+    for (body, outcome) in [
+        ("trap", "trap"),
+        ("too many", "limit"),
+        ("page", "limit"),
+        ("loop", "limit"),
+    ] {
         let reply = post(&api, "/webhooks/shop/open", &[], body).await;
         assert!(!reply.header("retry-after").is_empty(), "{body}: {reply:?}");
         let problem = reply.expect_problem(503);
-        assert_eq!(problem["detail"], "the delivery could not be taken; repeat it later", "{body}");
+        assert_eq!(
+            problem["detail"], "the delivery could not be taken; repeat it later",
+            "{body}"
+        );
         let last = "SELECT outcome FROM plugin_runs WHERE function = 'receive' ORDER BY run_id DESC LIMIT 1";
         wait_for("the account of that run", PATIENCE, async || {
             let found = api.sql(last).await;
-            // On a machine that has no time for it, the wall clock may end the loop before its share of the processor does.
+            // On a machine that has no time for it, the wall clock may end the loop before its
+            // share of the processor does.
             let is_ended = found[0][0] == outcome || (body == "loop" && found[0][0] == "timeout");
-            if is_ended { Ok(()) } else { Err(format!("{body}: {found:?}")) }
+            if is_ended {
+                Ok(())
+            } else {
+                Err(format!("{body}: {found:?}"))
+            }
         })
         .await;
     }
     assert_eq!(
-        post(&api, "/webhooks/shop/open", &[], "event").await.expect(200),
+        post(&api, "/webhooks/shop/open", &[], "event")
+            .await
+            .expect(200),
         kept(1, 0),
         "and nobody else noticed"
     );
@@ -247,22 +422,39 @@ alerts:
         })
         .to_string()
     };
-    let path = format!("/webhooks/shop/statuspage?token={}", sender::secret("STATUSPAGE_SECRET"));
+    let path = format!(
+        "/webhooks/shop/statuspage?token={}",
+        sender::secret("STATUSPAGE_SECRET")
+    );
     let api = runtime.api();
-    assert_eq!(post(&api, &path, &[], update("u1", "major_outage")).await.expect(200), kept(1, 0));
+    assert_eq!(
+        post(&api, &path, &[], update("u1", "major_outage"))
+            .await
+            .expect(200),
+        kept(1, 0)
+    );
     // The report is stored when the sender is answered.
     let service = api.service("shop").await;
     assert_eq!(service["status"], "unhealthy");
     let observations = api.list("/api/v1/services/shop/observations").await;
-    let [report] = &observations[..] else { panic!("{observations:?}") };
-    assert_eq!([&report["probe"], &report["location"], &report["status"]], ["statuspage", "webhook", "unhealthy"]);
+    let [report] = &observations[..] else {
+        panic!("{observations:?}")
+    };
+    assert_eq!(
+        [&report["probe"], &report["location"], &report["status"]],
+        ["statuspage", "webhook", "unhealthy"]
+    );
     assert_eq!(report["error"], "the vendor says: API: major_outage");
     let event = &api.list("/api/v1/events").await[0];
     assert_eq!(event["runId"], report["runId"]);
-    wait_for("the message that it is down", PATIENCE, async || match inbox.all().as_slice() {
-        [message] if message.body["status"] == "firing" => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
+    wait_for(
+        "the message that it is down",
+        PATIENCE,
+        async || match inbox.all().as_slice() {
+            [message] if message.body["status"] == "firing" => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
     .await;
 
     // What we measure ourselves does not take back what the vendor says.
@@ -274,13 +466,27 @@ alerts:
     let api = runtime.api();
     assert_eq!(api.service("shop").await["status"], "unhealthy");
     assert_eq!(api.list("/api/v1/alerts?state=firing").await.len(), 1);
-    assert_eq!(post(&api, &path, &[], update("u1", "major_outage")).await.expect(200), kept(0, 1));
-    assert_eq!(post(&api, &path, &[], update("u2", "operational")).await.expect(200), kept(1, 0));
+    assert_eq!(
+        post(&api, &path, &[], update("u1", "major_outage"))
+            .await
+            .expect(200),
+        kept(0, 1)
+    );
+    assert_eq!(
+        post(&api, &path, &[], update("u2", "operational"))
+            .await
+            .expect(200),
+        kept(1, 0)
+    );
     assert_eq!(api.service("shop").await["status"], "healthy");
-    wait_for("the message that it is over", PATIENCE, async || match inbox.all().as_slice() {
-        [_, message] if message.body["status"] == "resolved" => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
+    wait_for(
+        "the message that it is over",
+        PATIENCE,
+        async || match inbox.all().as_slice() {
+            [_, message] if message.body["status"] == "resolved" => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
     .await;
 }
 
@@ -296,21 +502,51 @@ async fn webhooks_come_and_go_over_the_api() {
     assert_eq!(created["webhooks"][0]["settings"]["secret"], "***");
     let body = r#"{"zen": "x"}"#;
     let headers = |delivery: &str| sender::github_with("made-over-the-api", body, delivery, "push");
-    assert_eq!(post(&api, "/webhooks/made/hub", &headers("1"), body).await.expect(200), kept(1, 0));
+    assert_eq!(
+        post(&api, "/webhooks/made/hub", &headers("1"), body)
+            .await
+            .expect(200),
+        kept(1, 0)
+    );
     // What was shown can be sent back.
     let mut back = spec.clone();
     back["webhooks"] = created["webhooks"].clone();
     api.put("/api/v1/services/made", &back).await.expect(200);
-    assert_eq!(post(&api, "/webhooks/made/hub", &headers("2"), body).await.expect(200), kept(1, 0));
+    assert_eq!(
+        post(&api, "/webhooks/made/hub", &headers("2"), body)
+            .await
+            .expect(200),
+        kept(1, 0)
+    );
     // Faults are told in their place.
     spec["webhooks"][0]["settings"] = json!({"secrets": 1});
-    let problem = api.put("/api/v1/services/made", &spec).await.expect_problem(422);
-    let pointers: Vec<&Value> = problem["faults"].as_array().unwrap().iter().map(|fault| &fault["pointer"]).collect();
-    assert_eq!(pointers, ["/webhooks/0/settings/secrets", "/webhooks/0/settings/secret"]);
+    let problem = api
+        .put("/api/v1/services/made", &spec)
+        .await
+        .expect_problem(422);
+    let pointers: Vec<&Value> = problem["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| &fault["pointer"])
+        .collect();
+    assert_eq!(
+        pointers,
+        [
+            "/webhooks/0/settings/secrets",
+            "/webhooks/0/settings/secret"
+        ]
+    );
     back["webhooks"] = json!([]);
     api.put("/api/v1/services/made", &back).await.expect(200);
-    post(&api, "/webhooks/made/hub", &headers("3"), body).await.expect_problem(404);
-    assert_eq!(api.list("/api/v1/services/made/events").await.len(), 2, "what was told stays");
+    post(&api, "/webhooks/made/hub", &headers("3"), body)
+        .await
+        .expect_problem(404);
+    assert_eq!(
+        api.list("/api/v1/services/made/events").await.len(),
+        2,
+        "what was told stays"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -331,13 +567,34 @@ async fn of_several_verdicts_in_one_delivery_all_are_kept_and_the_latest_stands(
     let deliver = async |api: &Api, items: &[Value], wanted: Value| {
         // As some senders write JSON.
         let body = format!("\u{feff}{}", json!({"version": "4", "alerts": items}));
-        assert_eq!(post(api, "/webhooks/shop/batch", &[], body).await.expect(200), wanted);
+        assert_eq!(
+            post(api, "/webhooks/shop/batch", &[], body)
+                .await
+                .expect(200),
+            wanted
+        );
     };
     let api = runtime.api();
-    deliver(&api, &[item("a", "firing", 5), item("b", "resolved", 3), item("c", "firing", 1)], kept(3, 0)).await;
-    assert_eq!(api.service("shop").await["status"], "unhealthy", "what fires began last");
+    deliver(
+        &api,
+        &[
+            item("a", "firing", 5),
+            item("b", "resolved", 3),
+            item("c", "firing", 1),
+        ],
+        kept(3, 0),
+    )
+    .await;
+    assert_eq!(
+        api.service("shop").await["status"],
+        "unhealthy",
+        "what fires began last"
+    );
     let seen = api.list("/api/v1/services/shop/observations").await;
-    let mut statuses: Vec<&str> = seen.iter().filter_map(|run| run["status"].as_str()).collect();
+    let mut statuses: Vec<&str> = seen
+        .iter()
+        .filter_map(|run| run["status"].as_str())
+        .collect();
     statuses.sort_unstable();
     assert_eq!(statuses, ["healthy", "unhealthy", "unhealthy"], "{seen:?}");
 

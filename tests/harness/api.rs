@@ -30,11 +30,18 @@ pub struct Reply {
 impl Api {
     /// `base` without a slash at its end.
     pub fn new(base: impl Into<String>, token: Option<&str>) -> Self {
-        Self { base: base.into(), token: token.map(str::to_owned), http: client() }
+        Self {
+            base: base.into(),
+            token: token.map(str::to_owned),
+            http: client(),
+        }
     }
 
     pub fn anonymous(&self) -> Self {
-        Self { token: None, ..self.clone() }
+        Self {
+            token: None,
+            ..self.clone()
+        }
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -51,11 +58,18 @@ impl Api {
         let line = format!("{} {}", request.method(), request.url());
         let response = self.http.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Reply { request: line, status, headers, text: response.text().await? })
+        Ok(Reply {
+            request: line,
+            status,
+            headers,
+            text: response.text().await?,
+        })
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Reply {
-        self.try_send(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
+        self.try_send(request)
+            .await
+            .unwrap_or_else(|error| panic!("no answer: {error:?}"))
     }
 
     /// A path from the root: `/healthz`, `/api/v1/services`.
@@ -77,32 +91,50 @@ impl Api {
 
     pub async fn plugin_put(&self, name: &str, component: &[u8]) -> Reply {
         let request = self.request(Method::PUT, &format!("/api/v1/plugins/{name}"));
-        self.send(request.header(CONTENT_TYPE, "application/wasm").body(component.to_vec())).await
+        self.send(
+            request
+                .header(CONTENT_TYPE, "application/wasm")
+                .body(component.to_vec()),
+        )
+        .await
     }
 
     /// With the text of its `.minisig` file.
     pub async fn plugin_put_signed(&self, name: &str, component: &[u8], signature: &str) -> Reply {
         let request = self.request(Method::PUT, &format!("/api/v1/plugins/{name}"));
         let signature = STANDARD.encode(signature);
-        self.send(request.header("x-extrack-signature", signature).body(component.to_vec())).await
+        self.send(
+            request
+                .header("x-extrack-signature", signature)
+                .body(component.to_vec()),
+        )
+        .await
     }
 
     pub async fn rollback(&self, name: &str) -> Reply {
-        self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/rollback"))).await
+        self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/rollback")))
+            .await
     }
 
     /// A candidate beside the active version.
     pub async fn shadow_put(&self, name: &str, component: &[u8]) -> Reply {
         let request = self.request(Method::PUT, &format!("/api/v1/plugins/{name}/shadow"));
-        self.send(request.header(CONTENT_TYPE, "application/wasm").body(component.to_vec())).await
+        self.send(
+            request
+                .header(CONTENT_TYPE, "application/wasm")
+                .body(component.to_vec()),
+        )
+        .await
     }
 
     pub async fn promote(&self, name: &str) -> Reply {
-        self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/promote"))).await
+        self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/promote")))
+            .await
     }
 
     pub async fn discard(&self, name: &str) -> Reply {
-        self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/discard"))).await
+        self.send(self.request(Method::POST, &format!("/api/v1/plugins/{name}/discard")))
+            .await
     }
 
     /// All pages of a list.
@@ -110,7 +142,10 @@ impl Api {
         let joint = if path.contains('?') { '&' } else { '?' };
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
-            let mut page = self.get(&format!("{path}{joint}limit=500{cursor}")).await.expect(200);
+            let mut page = self
+                .get(&format!("{path}{joint}limit=500{cursor}"))
+                .await
+                .expect(200);
             items.append(page["items"].as_array_mut().expect("a list has `items`"));
             match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -120,7 +155,9 @@ impl Api {
     }
 
     pub async fn service(&self, slug: &str) -> Value {
-        self.get(&format!("/api/v1/services/{slug}")).await.expect(200)
+        self.get(&format!("/api/v1/services/{slug}"))
+            .await
+            .expect(200)
     }
 
     /// Runs a probe now; the observation is stored when this returns.
@@ -134,14 +171,21 @@ impl Api {
 
     pub async fn check_probe(&self, slug: &str, probe: &str) -> Value {
         let path = format!("/api/v1/services/{slug}/check?probe={probe}");
-        self.send(self.request(Method::POST, &path)).await.expect(200)
+        self.send(self.request(Method::POST, &path))
+            .await
+            .expect(200)
     }
 
     /// The rows of an answer.
     pub async fn sql(&self, query: &str) -> Vec<Vec<Value>> {
-        let answer = self.post("/api/v1/sql", &json!({ "query": query })).await.expect(200);
+        let answer = self
+            .post("/api/v1/sql", &json!({ "query": query }))
+            .await
+            .expect(200);
         let rows = answer["rows"].as_array().expect("an answer has `rows`");
-        rows.iter().map(|row| row.as_array().expect("a row is a list").clone()).collect()
+        rows.iter()
+            .map(|row| row.as_array().expect("a row is a list").clone())
+            .collect()
     }
 
     /// The first column of all rows, however many; `query` has to order them.
@@ -149,8 +193,13 @@ impl Api {
         const ROWS: usize = 5_000;
         let mut numbers = Vec::new();
         loop {
-            let rows = self.sql(&format!("{query} LIMIT {ROWS} OFFSET {}", numbers.len())).await;
-            numbers.extend(rows.iter().map(|row| row[0].as_i64().expect("a whole number")));
+            let rows = self
+                .sql(&format!("{query} LIMIT {ROWS} OFFSET {}", numbers.len()))
+                .await;
+            numbers.extend(
+                rows.iter()
+                    .map(|row| row[0].as_i64().expect("a whole number")),
+            );
             if rows.len() < ROWS {
                 return numbers;
             }
@@ -160,7 +209,9 @@ impl Api {
     /// The one number that a query answers.
     pub async fn sql_count(&self, query: &str) -> i64 {
         let rows = self.sql(query).await;
-        rows[0][0].as_i64().unwrap_or_else(|| panic!("`{query}` answered {:?}, not a whole number", rows[0][0]))
+        rows[0][0]
+            .as_i64()
+            .unwrap_or_else(|| panic!("`{query}` answered {:?}, not a whole number", rows[0][0]))
     }
 
     pub async fn metrics(&self) -> String {
@@ -172,33 +223,54 @@ impl Reply {
     /// The JSON of an answer with this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{} answered: {}", self.request, self.text);
+        assert_eq!(
+            self.status, status,
+            "{} answered: {}",
+            self.request, self.text
+        );
         if self.text.is_empty() {
             return Value::Null;
         }
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{}: {error}: {}", self.request, self.text))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("{}: {error}: {}", self.request, self.text))
     }
 
     #[track_caller]
     pub fn expect_text(self, status: u16) -> String {
-        assert_eq!(self.status, status, "{} answered: {}", self.request, self.text);
+        assert_eq!(
+            self.status, status,
+            "{} answered: {}",
+            self.request, self.text
+        );
         self.text
     }
 
     /// RFC 9457: the status, the content type, and a body that says the same.
     #[track_caller]
     pub fn expect_problem(self, status: u16) -> Value {
-        assert_eq!(self.header("content-type"), "application/problem+json", "{}: {}", self.request, self.text);
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{}: {}",
+            self.request,
+            self.text
+        );
         let problem = self.expect(status);
         assert_eq!(problem["status"], status, "{problem}");
         for key in ["type", "title", "detail"] {
-            assert!(problem[key].as_str().is_some_and(|text| !text.is_empty()), "no `{key}` in {problem}");
+            assert!(
+                problem[key].as_str().is_some_and(|text| !text.is_empty()),
+                "no `{key}` in {problem}"
+            );
         }
         problem
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 

@@ -1,5 +1,5 @@
-//! The APIs of message services on loopback, as their makers document them: a request that the real one would refuse is refused
-//! here, with the same status.
+//! The APIs of message services on loopback, as their makers document them: a request that the real
+//! one would refuse is refused here, with the same status.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,7 +44,10 @@ impl ChatApis {
         let router = Router::new()
             .route("/v2/enqueue", post(pagerduty))
             .route("/api/webhooks/{id}/{token}", post(discord))
-            .route("/api/webhooks/{id}/{token}/messages/{message}", patch(discord_edit))
+            .route(
+                "/api/webhooks/{id}/{token}/messages/{message}",
+                patch(discord_edit),
+            )
             .route("/{bot}/sendMessage", post(telegram))
             .route("/{bot}/editMessageText", post(telegram_edit))
             .route("/api/chat.postMessage", post(slack))
@@ -52,12 +55,20 @@ impl ChatApis {
             .route("/workflows/{id}", post(teams))
             .route("/2010-04-01/Accounts/{account}/Messages.json", post(twilio))
             .with_state(shared.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         let server = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("serving goes on until it is dropped");
+            axum::serve(listener, router)
+                .await
+                .expect("serving goes on until it is dropped");
         });
-        Self { address, shared, _server: AbortOnDropHandle::new(server) }
+        Self {
+            address,
+            shared,
+            _server: AbortOnDropHandle::new(server),
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -66,7 +77,13 @@ impl ChatApis {
 
     /// What one API took so far.
     pub fn taken(&self, api: &str) -> Vec<Value> {
-        self.shared.lock().0.iter().filter(|taken| taken.api == api).map(|taken| taken.body.clone()).collect()
+        self.shared
+            .lock()
+            .0
+            .iter()
+            .filter(|taken| taken.api == api)
+            .map(|taken| taken.body.clone())
+            .collect()
     }
 
     /// What was refused, and why.
@@ -92,7 +109,9 @@ impl Shared {
 
 /// As most of them count: UTF-16 code units. What is no text is too long.
 fn characters(value: &Value) -> usize {
-    value.as_str().map_or(usize::MAX, |text| text.encode_utf16().count())
+    value
+        .as_str()
+        .map_or(usize::MAX, |text| text.encode_utf16().count())
 }
 
 /// <https://developer.pagerduty.com/docs/events-api-v2/trigger-events/>
@@ -116,7 +135,9 @@ async fn pagerduty(State(shared): State<Shared>, body: Bytes) -> Answer {
         Some("trigger") if characters(&payload["summary"]) > 1_024 => return refuse("summary"),
         Some("trigger") if !payload["source"].is_string() => return refuse("source"),
         Some("trigger")
-            if !["critical", "error", "warning", "info"].iter().any(|known| payload["severity"] == *known) =>
+            if !["critical", "error", "warning", "info"]
+                .iter()
+                .any(|known| payload["severity"] == *known) =>
         {
             return refuse("severity");
         }
@@ -125,7 +146,10 @@ async fn pagerduty(State(shared): State<Shared>, body: Bytes) -> Answer {
     }
     let key = event["dedup_key"].clone();
     shared.take("pagerduty", event);
-    (StatusCode::ACCEPTED, Json(json!({"status": "success", "message": "Event processed", "dedup_key": key})))
+    (
+        StatusCode::ACCEPTED,
+        Json(json!({"status": "success", "message": "Event processed", "dedup_key": key})),
+    )
 }
 
 #[derive(serde::Deserialize)]
@@ -161,7 +185,13 @@ fn discord_fault(message: &Value) -> Option<&'static str> {
     if characters(&message["content"]) > 2_000 || embeds.len() > 10 {
         return Some("too long");
     }
-    let text = |value: &Value| if value.is_null() { 0 } else { characters(value) };
+    let text = |value: &Value| {
+        if value.is_null() {
+            0
+        } else {
+            characters(value)
+        }
+    };
     let mut total = 0;
     for embed in &embeds {
         let fields = list(&embed["fields"]);
@@ -169,7 +199,10 @@ fn discord_fault(message: &Value) -> Option<&'static str> {
         if title > 256 || description > 4_096 || fields.len() > 25 {
             return Some("embed");
         }
-        if embed["color"].as_u64().is_none_or(|color| color > 0xff_ff_ff) {
+        if embed["color"]
+            .as_u64()
+            .is_none_or(|color| color > 0xff_ff_ff)
+        {
             return Some("embed color");
         }
         total += title + description;
@@ -186,7 +219,18 @@ fn discord_fault(message: &Value) -> Option<&'static str> {
 
 /// <https://core.telegram.org/bots/api#html-style>: the text without its tags; none where Telegram can't parse it.
 fn telegram_text(html: &str) -> Option<String> {
-    const TAGS: [&str; 10] = ["b", "strong", "i", "em", "u", "s", "code", "pre", "a", "blockquote"];
+    const TAGS: [&str; 10] = [
+        "b",
+        "strong",
+        "i",
+        "em",
+        "u",
+        "s",
+        "code",
+        "pre",
+        "a",
+        "blockquote",
+    ];
     const ENTITIES: [(&str, char); 4] = [("lt;", '<'), ("gt;", '>'), ("amp;", '&'), ("quot;", '"')];
     let (mut text, mut open) = (String::new(), Vec::new());
     let mut rest = html;
@@ -215,7 +259,10 @@ fn telegram_text(html: &str) -> Option<String> {
 }
 
 fn telegram_fault(message: &Value) -> Option<&'static str> {
-    let text = message["text"].as_str().and_then(telegram_text).filter(|_| message["parse_mode"] == "HTML");
+    let text = message["text"]
+        .as_str()
+        .and_then(telegram_text)
+        .filter(|_| message["parse_mode"] == "HTML");
     match text.map(|text| text.encode_utf16().count()) {
         None => Some("Bad Request: can't parse entities"),
         Some(0) => Some("Bad Request: message text is empty"),
@@ -224,7 +271,11 @@ fn telegram_fault(message: &Value) -> Option<&'static str> {
 }
 
 /// <https://core.telegram.org/bots/api#sendmessage>
-async fn telegram(State(shared): State<Shared>, Path(bot): Path<String>, Json(message): Json<Value>) -> Answer {
+async fn telegram(
+    State(shared): State<Shared>,
+    Path(bot): Path<String>,
+    Json(message): Json<Value>,
+) -> Answer {
     if bot.strip_prefix("bot") != Some(TELEGRAM_TOKEN) {
         return shared.refuse(StatusCode::UNAUTHORIZED, "telegram", "Unauthorized");
     }
@@ -236,22 +287,36 @@ async fn telegram(State(shared): State<Shared>, Path(bot): Path<String>, Json(me
         return refuse(fault);
     }
     shared.take("telegram", message);
-    (StatusCode::OK, Json(json!({"ok": true, "result": {"message_id": 42}})))
+    (
+        StatusCode::OK,
+        Json(json!({"ok": true, "result": {"message_id": 42}})),
+    )
 }
 
 /// <https://core.telegram.org/bots/api#editmessagetext>
-async fn telegram_edit(State(shared): State<Shared>, Path(bot): Path<String>, Json(message): Json<Value>) -> Answer {
+async fn telegram_edit(
+    State(shared): State<Shared>,
+    Path(bot): Path<String>,
+    Json(message): Json<Value>,
+) -> Answer {
     if bot.strip_prefix("bot") != Some(TELEGRAM_TOKEN) {
         return shared.refuse(StatusCode::UNAUTHORIZED, "telegram", "Unauthorized");
     }
     if message["chat_id"] != "-100200" || message["message_id"] != 42 {
-        return shared.refuse(StatusCode::BAD_REQUEST, "telegram", "Bad Request: message to edit not found");
+        return shared.refuse(
+            StatusCode::BAD_REQUEST,
+            "telegram",
+            "Bad Request: message to edit not found",
+        );
     }
     if let Some(fault) = telegram_fault(&message) {
         return shared.refuse(StatusCode::BAD_REQUEST, "telegram", fault);
     }
     shared.take("telegram edit", message);
-    (StatusCode::OK, Json(json!({"ok": true, "result": {"message_id": 42}})))
+    (
+        StatusCode::OK,
+        Json(json!({"ok": true, "result": {"message_id": 42}})),
+    )
 }
 
 /// <https://discord.com/developers/docs/resources/webhook#edit-webhook-message>
@@ -271,16 +336,27 @@ async fn discord_edit(
 }
 
 /// <https://docs.slack.dev/reference/methods/chat.postMessage/>: what is wrong is said in a 200.
-async fn slack(State(shared): State<Shared>, headers: HeaderMap, Json(message): Json<Value>) -> Answer {
+async fn slack(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Json(message): Json<Value>,
+) -> Answer {
     if let Some(error) = slack_fault(&headers, &message) {
         return slack_refuse(&shared, error);
     }
     shared.take("slack", message);
-    (StatusCode::OK, Json(json!({"ok": true, "channel": SLACK_CHANNEL, "ts": "1503435956.000247"})))
+    (
+        StatusCode::OK,
+        Json(json!({"ok": true, "channel": SLACK_CHANNEL, "ts": "1503435956.000247"})),
+    )
 }
 
 /// <https://docs.slack.dev/reference/methods/chat.update/>
-async fn slack_update(State(shared): State<Shared>, headers: HeaderMap, Json(message): Json<Value>) -> Answer {
+async fn slack_update(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Json(message): Json<Value>,
+) -> Answer {
     if let Some(error) = slack_fault(&headers, &message) {
         return slack_refuse(&shared, error);
     }
@@ -288,12 +364,18 @@ async fn slack_update(State(shared): State<Shared>, headers: HeaderMap, Json(mes
         return slack_refuse(&shared, "message_not_found");
     }
     shared.take("slack update", message);
-    (StatusCode::OK, Json(json!({"ok": true, "channel": SLACK_CHANNEL, "ts": "1503435956.000247"})))
+    (
+        StatusCode::OK,
+        Json(json!({"ok": true, "channel": SLACK_CHANNEL, "ts": "1503435956.000247"})),
+    )
 }
 
 fn slack_fault(headers: &HeaderMap, message: &Value) -> Option<&'static str> {
     let bearer = format!("Bearer {SLACK_TOKEN}");
-    if headers.get("authorization").is_none_or(|found| found.as_bytes() != bearer.as_bytes()) {
+    if headers
+        .get("authorization")
+        .is_none_or(|found| found.as_bytes() != bearer.as_bytes())
+    {
         return Some("invalid_auth");
     }
     if message["channel"] != SLACK_CHANNEL {
@@ -308,9 +390,13 @@ fn slack_fault(headers: &HeaderMap, message: &Value) -> Option<&'static str> {
     }
     let mut total = 0;
     for block in &blocks {
-        let elements = block["elements"].as_array().cloned().unwrap_or_else(|| vec![block["text"].clone()]);
+        let elements = block["elements"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![block["text"].clone()]);
         for text in elements.iter().map(|element| &element["text"]) {
-            if elements.len() > 10 || !(1..=3_000).contains(&characters(text)) || !is_escaped(text) {
+            if elements.len() > 10 || !(1..=3_000).contains(&characters(text)) || !is_escaped(text)
+            {
                 return Some("invalid_blocks");
             }
             total += characters(text);
@@ -322,10 +408,16 @@ fn slack_fault(headers: &HeaderMap, message: &Value) -> Option<&'static str> {
 /// `&` stands in its three entities alone, `<` and `>` around links and mentions.
 fn is_escaped(text: &Value) -> bool {
     let text = text.as_str().unwrap_or_default();
-    let entities = text.split('&').skip(1).all(|rest| ["amp;", "lt;", "gt;"].iter().any(|name| rest.starts_with(name)));
+    let entities = text.split('&').skip(1).all(|rest| {
+        ["amp;", "lt;", "gt;"]
+            .iter()
+            .any(|name| rest.starts_with(name))
+    });
     let links = text.split('<').skip(1).all(|rest| {
         rest.starts_with(['!', '@', '#', 'h', 'm'])
-            && rest.split_once('>').is_some_and(|(link, _)| !link.contains('\n'))
+            && rest
+                .split_once('>')
+                .is_some_and(|(link, _)| !link.contains('\n'))
     });
     entities && links
 }
@@ -344,9 +436,14 @@ async fn teams(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes
     if id != "7" {
         return shared.refuse(StatusCode::NOT_FOUND, "teams", "WorkflowTriggerNotFound");
     }
-    let units = std::str::from_utf8(&body).map_or(usize::MAX / 2, |text| text.encode_utf16().count());
+    let units =
+        std::str::from_utf8(&body).map_or(usize::MAX / 2, |text| text.encode_utf16().count());
     if 2 * units > 28 * 1_024 {
-        return shared.refuse(StatusCode::PAYLOAD_TOO_LARGE, "teams", "RequestEntityTooLarge");
+        return shared.refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "teams",
+            "RequestEntityTooLarge",
+        );
     }
     if message["type"] != "message"
         || attachment["contentType"] != "application/vnd.microsoft.card.adaptive"
@@ -359,10 +456,19 @@ async fn teams(State(shared): State<Shared>, Path(id): Path<String>, body: Bytes
 }
 
 /// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>
-async fn twilio(State(shared): State<Shared>, Path(account): Path<String>, headers: HeaderMap, body: String) -> Answer {
+async fn twilio(
+    State(shared): State<Shared>,
+    Path(account): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Answer {
     use base64::Engine;
-    let wanted = base64::engine::general_purpose::STANDARD.encode(format!("{TWILIO_ACCOUNT}:{TWILIO_TOKEN}"));
-    let sent = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let wanted = base64::engine::general_purpose::STANDARD
+        .encode(format!("{TWILIO_ACCOUNT}:{TWILIO_TOKEN}"));
+    let sent = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if account != TWILIO_ACCOUNT || sent != format!("Basic {wanted}") {
         return shared.refuse(StatusCode::UNAUTHORIZED, "twilio", "Authenticate");
     }
@@ -370,7 +476,11 @@ async fn twilio(State(shared): State<Shared>, Path(account): Path<String>, heade
         .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
         .collect::<serde_json::Map<_, _>>()
         .into();
-    let is_number = |field: &str| fields[field].as_str().is_some_and(|number| number.starts_with('+'));
+    let is_number = |field: &str| {
+        fields[field]
+            .as_str()
+            .is_some_and(|number| number.starts_with('+'))
+    };
     if !is_number("To") || !(is_number("From") || fields["MessagingServiceSid"].is_string()) {
         return shared.refuse(StatusCode::BAD_REQUEST, "twilio", "21211");
     }
@@ -378,5 +488,8 @@ async fn twilio(State(shared): State<Shared>, Path(account): Path<String>, heade
         return shared.refuse(StatusCode::BAD_REQUEST, "twilio", "21617");
     }
     shared.take("twilio", fields);
-    (StatusCode::CREATED, Json(json!({"sid": "SM1", "status": "queued"})))
+    (
+        StatusCode::CREATED,
+        Json(json!({"sid": "SM1", "status": "queued"})),
+    )
 }

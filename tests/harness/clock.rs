@@ -1,5 +1,5 @@
-//! A wall clock that a test sets while the program runs. The monotonic clock is left alone, as it is by an administrator, by NTP
-//! and by a machine that was suspended.
+//! A wall clock that a test sets while the program runs. The monotonic clock is left alone, as it
+//! is by an administrator, by NTP and by a machine that was suspended.
 
 use std::path::PathBuf;
 
@@ -51,7 +51,11 @@ impl WallClock {
 
 /// Where Debian's package has it.
 fn library() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let folders = std::fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     folders
         .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
         .find(|library| library.exists())

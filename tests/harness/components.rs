@@ -1,4 +1,5 @@
-//! Components to install: guests that were compiled beside the tests, and broken ones made on the spot.
+//! Components to install: guests that were compiled beside the tests, and broken ones made on the
+//! spot.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,10 @@ use wit_parser::{ManglingAndAbi, Resolve};
 /// A plugin from `tests/guests` or from `plugins`, by the name of its package.
 pub fn path(name: &str) -> PathBuf {
     let path = Path::new(env!("EXTRACK_TEST_COMPONENTS")).join(format!("{name}.wasm"));
-    assert!(path.exists(), "there is no guest `{name}` in `tests/guests`, nor a bundled plugin of that name");
+    assert!(
+        path.exists(),
+        "there is no guest `{name}` in `tests/guests`, nor a bundled plugin of that name"
+    );
     path
 }
 
@@ -42,13 +46,20 @@ pub fn with_unknown_import() -> Vec<u8> {
 
 /// A probe that wants what only rules have.
 pub fn with_import_of_another_kind() -> Vec<u8> {
-    of_world("curious", "include external-tracking:plugin/probe@0.1.0; import external-tracking:plugin/history@0.1.0;")
+    of_world(
+        "curious",
+        "include external-tracking:plugin/probe@0.1.0; import external-tracking:plugin/history@0.1.0;",
+    )
 }
 
-/// A plugin of that kind that imports an interface of another package too: `with_import("rule", "wasi:http", "types", "0.2.0")`.
+/// A plugin of that kind that imports an interface of another package too: `with_import("rule",
+/// "wasi:http", "types", "0.2.0")`.
 pub fn with_import(kind: &str, package: &str, interface: &str, version: &str) -> Vec<u8> {
-    let text = format!("package {package}@{version};\ninterface {interface} {{ ask: func() -> u32; }}\n");
-    let items = format!("include external-tracking:plugin/{kind}@0.1.0; import {package}/{interface}@{version};");
+    let text =
+        format!("package {package}@{version};\ninterface {interface} {{ ask: func() -> u32; }}\n");
+    let items = format!(
+        "include external-tracking:plugin/{kind}@0.1.0; import {package}/{interface}@{version};"
+    );
     of_world_with("curious", &items, Some(&text))
 }
 
@@ -62,11 +73,17 @@ fn of_world_with(name: &str, items: &str, package: Option<&str>) -> Vec<u8> {
     let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
     resolve.push_path(wit).expect("our own contract is good");
     if let Some(text) = package {
-        resolve.push_str("package.wit", text).expect("the test's package is good");
+        resolve
+            .push_str("package.wit", text)
+            .expect("the test's package is good");
     }
     let text = format!("package test:{name};\nworld {name} {{ {items} }}\n");
-    let package = resolve.push_str(format!("{name}.wit"), &text).expect("the test's world is good");
-    let world = resolve.select_world(&[package], Some(name)).expect("it was just defined");
+    let package = resolve
+        .push_str(format!("{name}.wit"), &text)
+        .expect("the test's world is good");
+    let world = resolve
+        .select_world(&[package], Some(name))
+        .expect("it was just defined");
     let mut module = dummy_module(&resolve, world, ManglingAndAbi::Standard32);
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
         .expect("a dummy fits its world");

@@ -15,9 +15,14 @@ impl SmallDisk {
     /// Over an empty folder.
     pub fn mount(folder: &Path, megabytes: u32) -> Self {
         let options = format!("size={megabytes}m,mode=0755");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(folder)
+            .output();
         match mounted {
-            Ok(output) if output.status.success() => Self { folder: folder.to_owned() },
+            Ok(output) if output.status.success() => Self {
+                folder: folder.to_owned(),
+            },
             Ok(output) => panic!(
                 "a tmpfs can't be mounted: {}; run this test as root, or under `unshare --user --map-root-user --mount`",
                 String::from_utf8_lossy(&output.stderr).trim()
@@ -28,7 +33,11 @@ impl SmallDisk {
 
     /// Until nothing more fits, not even one byte.
     pub fn fill(&self) {
-        let mut filler = File::options().create(true).append(true).open(self.filler()).expect("a file can be made");
+        let mut filler = File::options()
+            .create(true)
+            .append(true)
+            .open(self.filler())
+            .expect("a file can be made");
         for size in [1 << 20, 4_096, 1] {
             let block = vec![0x5a; size];
             while filler.write_all(&block).is_ok() {}
@@ -47,6 +56,9 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily: the program may still have files open.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.folder).status();
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.folder)
+            .status();
     }
 }

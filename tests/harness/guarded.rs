@@ -37,7 +37,9 @@ struct Counts {
 impl Guarded {
     pub async fn start() -> Self {
         let counts = Arc::<Counts>::default();
-        let listener = TcpListener::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let listener = TcpListener::bind((LOOPBACK, 0))
+            .await
+            .expect("a port can be opened");
         let address = listener.local_addr().expect("an open port has an address");
         let router = Router::new()
             .route("/token", post(token))
@@ -46,9 +48,15 @@ impl Guarded {
             .fallback(echo)
             .with_state(counts.clone());
         let server = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("serving goes on until it is dropped");
+            axum::serve(listener, router)
+                .await
+                .expect("serving goes on until it is dropped");
         });
-        Self { address, counts, _server: AbortOnDropHandle::new(server) }
+        Self {
+            address,
+            counts,
+            _server: AbortOnDropHandle::new(server),
+        }
     }
 
     pub fn url(&self) -> String {
@@ -79,16 +87,26 @@ impl Guarded {
 async fn token(State(counts): State<Arc<Counts>>, form: String) -> Response {
     let wanted = format!("client_id={}&client_secret={}", CLIENT.0, CLIENT.1);
     if !form.contains("grant_type=client_credentials") || !form.contains(&wanted) {
-        let text = format!(r#"{{"error": "invalid_client", "error_description": "you sent {form}"}}"#);
+        let text =
+            format!(r#"{{"error": "invalid_client", "error_description": "you sent {form}"}}"#);
         return (StatusCode::UNAUTHORIZED, text).into_response();
     }
     let count = counts.tokens.fetch_add(1, Ordering::SeqCst) + 1;
-    format!(r#"{{"access_token": "{TOKEN_START}{count}", "token_type": "Bearer", "expires_in": 3600}}"#).into_response()
+    format!(
+        r#"{{"access_token": "{TOKEN_START}{count}", "token_type": "Bearer", "expires_in": 3600}}"#
+    )
+    .into_response()
 }
 
 async fn health(State(counts): State<Arc<Counts>>, headers: HeaderMap) -> StatusCode {
-    let wanted = format!("Bearer {TOKEN_START}{}", counts.tokens.load(Ordering::SeqCst));
-    if headers.get("authorization").is_some_and(|value| value == wanted.as_str()) {
+    let wanted = format!(
+        "Bearer {TOKEN_START}{}",
+        counts.tokens.load(Ordering::SeqCst)
+    );
+    if headers
+        .get("authorization")
+        .is_some_and(|value| value == wanted.as_str())
+    {
         return StatusCode::OK;
     }
     counts.refused.fetch_add(1, Ordering::SeqCst);
@@ -101,7 +119,17 @@ async fn smuggled(State(counts): State<Arc<Counts>>) -> &'static str {
 }
 
 async fn echo(uri: Uri, headers: HeaderMap) -> Response {
-    let sent = headers.iter().map(|(name, value)| format!(" {name}={}", value.to_str().unwrap_or_default()));
+    let sent = headers
+        .iter()
+        .map(|(name, value)| format!(" {name}={}", value.to_str().unwrap_or_default()));
     let sent = format!("echo of {uri}{}", sent.collect::<String>());
-    (StatusCode::FOUND, [("x-echo", sent.clone()), ("location", format!("/again{uri}"))], sent).into_response()
+    (
+        StatusCode::FOUND,
+        [
+            ("x-echo", sent.clone()),
+            ("location", format!("/again{uri}")),
+        ],
+        sent,
+    )
+        .into_response()
 }

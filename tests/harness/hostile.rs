@@ -1,5 +1,5 @@
-//! Probes written by hand in WebAssembly text: what no compiler would make of any language. Each is a good probe but for the one
-//! piece that is replaced.
+//! Probes written by hand in WebAssembly text: what no compiler would make of any language. Each is
+//! a good probe but for the one piece that is replaced.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -17,9 +17,11 @@ pub struct Hostile {
     pub describe: &'static str,
     /// Answers an address of a `result<_, list<fault>>`; `$settings` is a good one.
     pub check_settings: &'static str,
-    /// Answers an address of a `result<observation, probe-error>`; `$healthy` and `$unhealthy` are good ones.
+    /// Answers an address of a `result<observation, probe-error>`; `$healthy` and `$unhealthy` are
+    /// good ones.
     pub check: &'static str,
-    /// `(func (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)`
+    /// `(func (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result
+    /// i32)`
     pub realloc: &'static str,
     /// After an answer was read.
     pub post_return: &'static str,
@@ -41,21 +43,39 @@ impl Hostile {
 
     /// The component.
     pub fn component(&self) -> Vec<u8> {
-        let mut module = wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let mut module =
+            wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let mut resolve = Resolve::default();
         let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
         let (package, _) = resolve.push_path(wit).expect("our own contract is good");
-        let world = resolve.select_world(&[package], Some("probe")).expect("there are probes");
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("it is a probe");
+        let world = resolve
+            .select_world(&[package], Some("probe"))
+            .expect("there are probes");
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+            .expect("it is a probe");
         let mut encoder = ComponentEncoder::default();
-        encoder.module(&module).expect("it says of which world it is");
-        encoder.encode().unwrap_or_else(|error| panic!("{} is no component: {error:?}", self.name))
+        encoder
+            .module(&module)
+            .expect("it says of which world it is");
+        encoder
+            .encode()
+            .unwrap_or_else(|error| panic!("{} is no component: {error:?}", self.name))
     }
 
     fn text(&self) -> String {
-        let Self { name, fields, memory, describe, check_settings, check, realloc, post_return } = self;
+        let Self {
+            name,
+            fields,
+            memory,
+            describe,
+            check_settings,
+            check,
+            realloc,
+            post_return,
+        } = self;
         let length = name.len();
-        // Layouts follow the canonical ABI of the component model: offsets and alignments of the contract's records.
+        // Layouts follow the canonical ABI of the component model: offsets and alignments of the
+        // contract's records.
         format!(
             r#"(module
   (import "external-tracking:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))

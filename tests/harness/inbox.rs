@@ -1,4 +1,5 @@
-//! Where webhook and chat messages arrive: keeps what it accepted, and can be down in more than one way.
+//! Where webhook and chat messages arrive: keeps what it accepted, and can be down in more than one
+//! way.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,8 +49,16 @@ struct Shared {
 
 impl Inbox {
     pub async fn start() -> Self {
-        let shared = Shared { mood: Mood::Up, received: Vec::new(), refused: 0 };
-        let mut inbox = Self { address: free_address(), shared: Arc::new(Mutex::new(shared)), server: None };
+        let shared = Shared {
+            mood: Mood::Up,
+            received: Vec::new(),
+            refused: 0,
+        };
+        let mut inbox = Self {
+            address: free_address(),
+            shared: Arc::new(Mutex::new(shared)),
+            server: None,
+        };
         inbox.listen().await;
         inbox
     }
@@ -73,17 +82,28 @@ impl Inbox {
     }
 
     async fn listen(&mut self) {
-        let listener = TcpListener::bind(self.address).await.expect("the port is ours");
-        let router = Router::new().fallback(accept).with_state(self.shared.clone());
+        let listener = TcpListener::bind(self.address)
+            .await
+            .expect("the port is ours");
+        let router = Router::new()
+            .fallback(accept)
+            .with_state(self.shared.clone());
         let server = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("serving goes on until it is dropped");
+            axum::serve(listener, router)
+                .await
+                .expect("serving goes on until it is dropped");
         });
         self.server = Some(AbortOnDropHandle::new(server));
     }
 
     /// Everything accepted at this path so far.
     pub fn received(&self, path: &str) -> Vec<Received> {
-        lock(&self.shared).received.iter().filter(|message| message.path == path).cloned().collect()
+        lock(&self.shared)
+            .received
+            .iter()
+            .filter(|message| message.path == path)
+            .cloned()
+            .collect()
     }
 
     pub fn all(&self) -> Vec<Received> {
@@ -119,9 +139,14 @@ fn keep(shared: &mut Shared, uri: &Uri, headers: HeaderMap, raw: Bytes) -> bool 
         shared.refused += 1;
         return false;
     }
-    let body =
-        serde_json::from_slice(&raw).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&raw).into_owned()));
-    shared.received.push(Received { path: uri.path().to_owned(), headers, body, raw });
+    let body = serde_json::from_slice(&raw)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&raw).into_owned()));
+    shared.received.push(Received {
+        path: uri.path().to_owned(),
+        headers,
+        body,
+        raw,
+    });
     true
 }
 

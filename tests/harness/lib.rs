@@ -1,5 +1,6 @@
-//! The stage of the end-to-end tests and benchmarks: the program, real servers for it to watch, and the places its
-//! messages go to. All of it on loopback, bounded by deadlines, and gone when it is dropped.
+//! The stage of the end-to-end tests and benchmarks: the program, real servers for it to watch, and
+//! the places its messages go to. All of it on loopback, bounded by deadlines, and gone when it is
+//! dropped.
 
 pub mod api;
 pub mod certificates;

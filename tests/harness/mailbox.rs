@@ -36,12 +36,23 @@ impl Mailbox {
             .kill_on_drop(true)
             .spawn()
             .expect("Python can be started");
-        let mut lines = BufReader::new(process.stdout.take().expect("standard output is piped")).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("the SMTP server starts");
+        let mut lines =
+            BufReader::new(process.stdout.take().expect("standard output is piped")).lines();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+            .await
+            .expect("the SMTP server starts");
         let line = line.expect("it prints text").unwrap_or_default();
-        let port = line.strip_prefix("listening ").and_then(|port| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("the SMTP server did not start; is Python's aiosmtpd there? {line}"));
-        Self { folder, port, _process: process }
+        let port = line
+            .strip_prefix("listening ")
+            .and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| {
+            panic!("the SMTP server did not start; is Python's aiosmtpd there? {line}")
+        });
+        Self {
+            folder,
+            port,
+            _process: process,
+        }
     }
 
     pub fn port(&self) -> u16 {
@@ -60,18 +71,30 @@ impl Mailbox {
     /// Oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         let entries = std::fs::read_dir(self.folder.path()).expect("the folder is ours");
-        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder is ours").path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let mut paths: Vec<PathBuf> = entries
+            .map(|entry| entry.expect("the folder is ours").path())
+            .collect();
+        paths.retain(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        });
         paths.sort();
-        paths.iter().map(|path| mail(&std::fs::read(path).expect("a kept message stays"))).collect()
+        paths
+            .iter()
+            .map(|path| mail(&std::fs::read(path).expect("a kept message stays")))
+            .collect()
     }
 }
 
-/// One that has aiosmtpd: Debian's package goes with Debian's Python, which need not be the first in the path.
+/// One that has aiosmtpd: Debian's package goes with Debian's Python, which need not be the first
+/// in the path.
 async fn python() -> &'static str {
     for python in ["python3", "/usr/bin/python3"] {
         let mut trial = Command::new(python);
-        trial.args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).stdin(Stdio::null());
+        trial
+            .args(["-c", "import aiosmtpd"])
+            .stderr(Stdio::null())
+            .stdin(Stdio::null());
         if trial.status().await.is_ok_and(|status| status.success()) {
             return python;
         }
@@ -84,7 +107,12 @@ fn mail(bytes: &[u8]) -> Mail {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Mail {
         from: text(&value["from"]),
-        to: value["to"].as_array().into_iter().flatten().map(text).collect(),
+        to: value["to"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(text)
+            .collect(),
         data: text(&value["data"]),
     }
 }
@@ -92,10 +120,16 @@ fn mail(bytes: &[u8]) -> Mail {
 impl Mail {
     /// Of a header; folded lines are joined.
     pub fn header(&self, name: &str) -> Option<String> {
-        let head = self.data.split("\r\n\r\n").next()?.replace("\r\n ", " ").replace("\r\n\t", " ");
+        let head = self
+            .data
+            .split("\r\n\r\n")
+            .next()?
+            .replace("\r\n ", " ")
+            .replace("\r\n\t", " ");
         head.lines().find_map(|line| {
             let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+            key.eq_ignore_ascii_case(name)
+                .then(|| value.trim().to_owned())
         })
     }
 }

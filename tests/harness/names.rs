@@ -1,5 +1,5 @@
-//! A name server for the program's own look-ups. It answers differently each time, if it was told to, and about some names not
-//! at all.
+//! A name server for the program's own look-ups. It answers differently each time, if it was told
+//! to, and about some names not at all.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,23 +29,32 @@ struct Name {
 
 impl Names {
     pub async fn start() -> Self {
-        let socket = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let socket = UdpSocket::bind((LOOPBACK, 0))
+            .await
+            .expect("a port can be opened");
         let address = socket.local_addr().expect("an open port has an address");
         let names = Known::default();
         let known = names.clone();
         let server = tokio::spawn(async move {
             let mut packet = [0; 512];
-            // A question that is sent again, as it is when the machine stood still, gets the same answer.
+            // A question that is sent again, as it is when the machine stood still, gets the same
+            // answer.
             let mut answered = HashMap::new();
             while let Ok((length, from)) = socket.recv_from(&mut packet).await {
                 let id = (from, packet[..2].to_vec());
-                let answer = answered.entry(id).or_insert_with(|| answer(&packet[..length], &known));
+                let answer = answered
+                    .entry(id)
+                    .or_insert_with(|| answer(&packet[..length], &known));
                 if let Some(answer) = answer {
                     let _ = socket.send_to(answer, from).await;
                 }
             }
         });
-        Self { address, names, _server: AbortOnDropHandle::new(server) }
+        Self {
+            address,
+            names,
+            _server: AbortOnDropHandle::new(server),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -54,13 +63,28 @@ impl Names {
 
     /// No name below this one is answered.
     pub fn kill_zone(&self, zone: &str) {
-        self.lock().insert(zone.to_owned(), Name { is_dead: true, ..Name::default() });
+        self.lock().insert(
+            zone.to_owned(),
+            Name {
+                is_dead: true,
+                ..Name::default()
+            },
+        );
     }
 
     /// The first query for the name gets the first address, and so on; all after them the last.
     pub fn set(&self, name: &str, addresses: &[&str]) {
-        let addresses = addresses.iter().map(|address| address.parse().expect("an IPv4 address")).collect();
-        self.lock().insert(name.to_owned(), Name { addresses, ..Name::default() });
+        let addresses = addresses
+            .iter()
+            .map(|address| address.parse().expect("an IPv4 address"))
+            .collect();
+        self.lock().insert(
+            name.to_owned(),
+            Name {
+                addresses,
+                ..Name::default()
+            },
+        );
     }
 
     /// Queries for an IPv4 address so far.
@@ -79,7 +103,10 @@ fn answer(query: &[u8], names: &Mutex<HashMap<String, Name>>) -> Option<Vec<u8>>
     let question = query.get(12..end + 4)?;
     let is_a = question[question.len() - 4..] == [0, 1, 0, 1];
     let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_dead = name.split_once('.').and_then(|(_, zone)| names.get(zone)).is_some_and(|zone| zone.is_dead);
+    let is_dead = name
+        .split_once('.')
+        .and_then(|(_, zone)| names.get(zone))
+        .is_some_and(|zone| zone.is_dead);
     if is_dead {
         return None;
     }
@@ -87,11 +114,26 @@ fn answer(query: &[u8], names: &Mutex<HashMap<String, Name>>) -> Option<Vec<u8>>
     let is_known = known.is_some();
     let address = known.filter(|_| is_a).and_then(|known| {
         known.queries += 1;
-        known.addresses.get(known.queries - 1).or(known.addresses.last()).copied()
+        known
+            .addresses
+            .get(known.queries - 1)
+            .or(known.addresses.last())
+            .copied()
     });
     let mut reply = query[..2].to_vec();
     // Recursion done, no error or no such name; one question, one answer or none.
-    reply.extend([0x81, if is_known { 0x80 } else { 0x83 }, 0, 1, 0, u8::from(address.is_some()), 0, 0, 0, 0]);
+    reply.extend([
+        0x81,
+        if is_known { 0x80 } else { 0x83 },
+        0,
+        1,
+        0,
+        u8::from(address.is_some()),
+        0,
+        0,
+        0,
+        0,
+    ]);
     reply.extend(question);
     if let Some(address) = address {
         // The name of the question, type A, class IN, good for no time at all.

@@ -15,8 +15,9 @@ use crate::wait::{PATIENCE, wait_for};
 
 const STOP: Duration = Duration::from_secs(10);
 
-/// Answers `/health` with 200 and `all good`, `/missing` with 404, `/broken` with 500, `/locked` with 200 to those who send
-/// the header `x-api-key: s3cret-k3y` and with 401 to others. `/status` and `/locked/status` are the same in JSON.
+/// Answers `/health` with 200 and `all good`, `/missing` with 404, `/broken` with 500, `/locked`
+/// with 200 to those who send the header `x-api-key: s3cret-k3y` and with 401 to others. `/status`
+/// and `/locked/status` are the same in JSON.
 const LOCATIONS: &str = r#"
     location = /health { return 200 "all good\n"; }
     location = /broken { return 500 "out of order\n"; }
@@ -51,7 +52,8 @@ impl TargetServer {
 
     /// Over TLS, with that certificate and further settings of nginx.
     pub async fn start_tls_with(identity: &Identity, settings: &str) -> Self {
-        let settings = format!("ssl_certificate certificate.pem; ssl_certificate_key key.pem; {settings}");
+        let settings =
+            format!("ssl_certificate certificate.pem; ssl_certificate_key key.pem; {settings}");
         Self::start_with(&settings, true, |folder| fill_identity(folder, identity)).await
     }
 
@@ -86,8 +88,14 @@ impl TargetServer {
                server {{ listen {address}{tls} backlog=4096; {settings} {LOCATIONS} }}
              }}"
         );
-        std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a fresh folder can be filled");
-        let mut server = Self { folder, address, process: None, is_tls };
+        std::fs::write(folder.path().join("nginx.conf"), configuration)
+            .expect("a fresh folder can be filled");
+        let mut server = Self {
+            folder,
+            address,
+            process: None,
+            is_tls,
+        };
         server.restart().await;
         server
     }
@@ -102,7 +110,11 @@ impl TargetServer {
 
     /// Base URL by address.
     pub fn url(&self) -> String {
-        format!("{}://{}", if self.is_tls { "https" } else { "http" }, self.address)
+        format!(
+            "{}://{}",
+            if self.is_tls { "https" } else { "http" },
+            self.address
+        )
     }
 
     /// From now on its port refuses connections.
@@ -132,16 +144,23 @@ impl TargetServer {
             .expect("nginx can be started; `make test` installs it");
         self.process = Some(process);
         let address = self.address;
-        wait_for("nginx to listen", PATIENCE, async || match is_open(address).await {
-            true => Ok(()),
-            false => Err(std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()),
+        wait_for("nginx to listen", PATIENCE, async || {
+            match is_open(address).await {
+                true => Ok(()),
+                false => {
+                    Err(std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default())
+                }
+            }
         })
         .await;
     }
 }
 
 fn fill_identity(folder: &Path, identity: &Identity) {
-    for (name, pem) in [("certificate.pem", &identity.certificate), ("key.pem", &identity.key)] {
+    for (name, pem) in [
+        ("certificate.pem", &identity.certificate),
+        ("key.pem", &identity.key),
+    ] {
         std::fs::write(folder.join(name), pem).expect("a fresh folder can be filled");
     }
 }

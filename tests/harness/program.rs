@@ -9,9 +9,16 @@ pub fn program() -> PathBuf {
     }
     let tests = std::env::current_exe().expect("a running program has a path");
     // TARGET/PROFILE/deps/TESTS-HASH
-    let profile = tests.ancestors().nth(2).expect("cargo puts tests two folders deep");
+    let profile = tests
+        .ancestors()
+        .nth(2)
+        .expect("cargo puts tests two folders deep");
     let path = profile.join("extrack");
-    let release = if profile.ends_with("release") { " --release" } else { "" };
+    let release = if profile.ends_with("release") {
+        " --release"
+    } else {
+        ""
+    };
     assert!(
         path.exists(),
         "`{}` is missing; run `cargo build{release}` first, or name another program with EXTRACK_BIN",

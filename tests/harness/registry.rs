@@ -29,7 +29,10 @@ impl OciRegistry {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let address = free_address();
-        let (path, storage) = (folder.path().join("registry.yml"), folder.path().join("storage"));
+        let (path, storage) = (
+            folder.path().join("registry.yml"),
+            folder.path().join("storage"),
+        );
         let passwords = folder.path().join("htpasswd");
         let settings = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
@@ -40,24 +43,40 @@ impl OciRegistry {
         std::fs::write(&path, settings).expect("a fresh folder can be filled");
         std::fs::write(&passwords, HTPASSWD).expect("a fresh folder can be filled");
         let program = PathBuf::from("/usr/bin/docker-registry");
-        let process = Command::new(if program.exists() { program } else { "docker-registry".into() })
-            .arg("serve")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("docker-registry can be started; `make test` installs it");
-        wait_for("the registry to listen", PATIENCE, async || match is_open(address).await {
-            true => Ok(()),
-            false => Err(format!("nothing listens on {address}")),
+        let process = Command::new(if program.exists() {
+            program
+        } else {
+            "docker-registry".into()
         })
+        .arg("serve")
+        .arg(&path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("docker-registry can be started; `make test` installs it");
+        wait_for(
+            "the registry to listen",
+            PATIENCE,
+            async || match is_open(address).await {
+                true => Ok(()),
+                false => Err(format!("nothing listens on {address}")),
+            },
+        )
         .await;
         // Nothing here speaks TLS, but the client wants to know how it would.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().expect("a plain client can be built");
-        Self { _folder: folder, address, http, _process: process }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a plain client can be built");
+        Self {
+            _folder: folder,
+            address,
+            http,
+            _process: process,
+        }
     }
 
     /// As it stands in `trust.registries`.
@@ -66,41 +85,88 @@ impl OciRegistry {
     }
 
     pub fn reference(&self, repository: &str, version: &str) -> String {
-        let joint = if version.starts_with("sha256:") { '@' } else { ':' };
+        let joint = if version.starts_with("sha256:") {
+            '@'
+        } else {
+            ':'
+        };
         format!("oci://{}/{repository}{joint}{version}", self.address)
     }
 
     /// Under that tag, with its signature; the digest of the manifest.
-    pub async fn push(&self, repository: &str, tag: &str, component: &[u8], signature: Option<&str>) -> String {
-        let config = self.blob(repository, "application/vnd.wasm.config.v0+json", b"{}").await;
+    pub async fn push(
+        &self,
+        repository: &str,
+        tag: &str,
+        component: &[u8],
+        signature: Option<&str>,
+    ) -> String {
+        let config = self
+            .blob(repository, "application/vnd.wasm.config.v0+json", b"{}")
+            .await;
         let mut layers = vec![self.blob(repository, "application/wasm", component).await];
         if let Some(signature) = signature {
-            layers.push(self.blob(repository, "application/vnd.minisign.signature.v1", signature.as_bytes()).await);
+            layers.push(
+                self.blob(
+                    repository,
+                    "application/vnd.minisign.signature.v1",
+                    signature.as_bytes(),
+                )
+                .await,
+            );
         }
         let kind = "application/vnd.oci.image.manifest.v1+json";
-        let manifest = json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers});
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers});
         let request = self.request(Method::PUT, &format!("/v2/{repository}/manifests/{tag}"));
-        let answer = request.header("content-type", kind).body(manifest.to_string()).send().await.expect("it answers");
-        assert_eq!(answer.status(), StatusCode::CREATED, "{}", answer.text().await.unwrap_or_default());
-        let digest = answer.headers()["docker-content-digest"].to_str().expect("a digest is text");
+        let answer = request
+            .header("content-type", kind)
+            .body(manifest.to_string())
+            .send()
+            .await
+            .expect("it answers");
+        assert_eq!(
+            answer.status(),
+            StatusCode::CREATED,
+            "{}",
+            answer.text().await.unwrap_or_default()
+        );
+        let digest = answer.headers()["docker-content-digest"]
+            .to_str()
+            .expect("a digest is text");
         digest.to_owned()
     }
 
     /// Its descriptor.
     async fn blob(&self, repository: &str, kind: &str, bytes: &[u8]) -> Value {
-        let begun = self.request(Method::POST, &format!("/v2/{repository}/blobs/uploads/")).send().await;
+        let begun = self
+            .request(Method::POST, &format!("/v2/{repository}/blobs/uploads/"))
+            .send()
+            .await;
         let begun = begun.expect("it answers");
         assert_eq!(begun.status(), StatusCode::ACCEPTED);
-        let location = begun.headers()["location"].to_str().expect("a URL is text").to_owned();
+        let location = begun.headers()["location"]
+            .to_str()
+            .expect("a URL is text")
+            .to_owned();
         let digest = format!("sha256:{}", crate::components::sha256(bytes));
         let joint = if location.contains('?') { '&' } else { '?' };
-        let put = self.http.put(format!("{location}{joint}digest={digest}")).basic_auth(USER, Some(PASSWORD));
-        let done = put.header("content-type", "application/octet-stream").body(bytes.to_vec()).send().await;
+        let put = self
+            .http
+            .put(format!("{location}{joint}digest={digest}"))
+            .basic_auth(USER, Some(PASSWORD));
+        let done = put
+            .header("content-type", "application/octet-stream")
+            .body(bytes.to_vec())
+            .send()
+            .await;
         assert_eq!(done.expect("it answers").status(), StatusCode::CREATED);
         json!({"mediaType": kind, "digest": digest, "size": bytes.len()})
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://{}{path}", self.address)).basic_auth(USER, Some(PASSWORD))
+        self.http
+            .request(method, format!("http://{}{path}", self.address))
+            .basic_auth(USER, Some(PASSWORD))
     }
 }

@@ -1,4 +1,5 @@
-//! The program under test, in a folder of its own: started, stopped, killed and started again on the same data.
+//! The program under test, in a folder of its own: started, stopped, killed and started again on
+//! the same data.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -106,8 +107,10 @@ impl Builder {
 
     /// Everything in its place, nothing started.
     pub fn prepare(self) -> TestRuntime {
-        let folder =
-            tempfile::Builder::new().prefix("extrack-test-").tempdir().expect("a temporary folder can be made");
+        let folder = tempfile::Builder::new()
+            .prefix("extrack-test-")
+            .tempdir()
+            .expect("a temporary folder can be made");
         let mut env = self.env;
         if !self.has_no_token {
             env.insert(0, ("EXTRACK_ADMIN_TOKEN".to_owned(), TOKEN.to_owned()));
@@ -129,26 +132,32 @@ impl Builder {
             runtime.disk = Some(SmallDisk::mount(&runtime.data(), megabytes));
             std::fs::create_dir(runtime.control()).expect("a fresh folder can be filled");
             let control = runtime.control().join("control.sqlite");
-            std::os::unix::fs::symlink(control, runtime.data().join("control.sqlite")).expect("a link can be made");
+            std::os::unix::fs::symlink(control, runtime.data().join("control.sqlite"))
+                .expect("a link can be made");
             // What other tests have compiled would fill it.
             let compiled = runtime.folder.path().join("compiled");
             std::fs::create_dir_all(&compiled).expect("a fresh folder can be filled");
             std::fs::create_dir(runtime.data().join("plugins")).expect("a fresh disk has room");
-            std::os::unix::fs::symlink(compiled, runtime.data().join("plugins/compiled")).expect("a link can be made");
+            std::os::unix::fs::symlink(compiled, runtime.data().join("plugins/compiled"))
+                .expect("a link can be made");
         }
         // The demo shows what a start from nothing is like.
         if !self.is_demo {
             warm::warm(&runtime.data());
         }
-        for (name, yaml) in
-            [("services.yaml", &self.services), ("alerts.yaml", &self.alerts), ("plugins.yaml", &self.plugins_yaml)]
-        {
+        for (name, yaml) in [
+            ("services.yaml", &self.services),
+            ("alerts.yaml", &self.alerts),
+            ("plugins.yaml", &self.plugins_yaml),
+        ] {
             if let Some(yaml) = yaml {
-                std::fs::write(runtime.config().join(name), yaml).expect("a fresh folder can be filled");
+                std::fs::write(runtime.config().join(name), yaml)
+                    .expect("a fresh folder can be filled");
             }
         }
         for (name, bytes) in &self.files {
-            std::fs::write(runtime.plugins().join(name), bytes).expect("a fresh folder can be filled");
+            std::fs::write(runtime.plugins().join(name), bytes)
+                .expect("a fresh folder can be filled");
         }
         runtime
     }
@@ -216,7 +225,10 @@ impl TestRuntime {
     }
 
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().and_then(Child::id).expect("the program is running")
+        self.process
+            .as_ref()
+            .and_then(Child::id)
+            .expect("the program is running")
     }
 
     /// What it wrote to standard error, over all starts.
@@ -226,7 +238,10 @@ impl TestRuntime {
 
     /// What it wrote to standard output, over all starts.
     pub fn printed(&self) -> Vec<String> {
-        self.printed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.printed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns when it says that it is ready.
@@ -255,9 +270,16 @@ impl TestRuntime {
                 self.url = url;
                 warm::keep(&self.data());
             }
-            Ok(None) => panic!("the program ended instead of listening; its log:\n{}", tail(&self.logs())),
+            Ok(None) => panic!(
+                "the program ended instead of listening; its log:\n{}",
+                tail(&self.logs())
+            ),
             Err(_) => {
-                panic!("the program was not ready within {} s; its log:\n{}", START.as_secs(), tail(&self.logs()))
+                panic!(
+                    "the program was not ready within {} s; its log:\n{}",
+                    START.as_secs(),
+                    tail(&self.logs())
+                )
             }
         }
         // Nobody may wait because the pipe is full.
@@ -276,7 +298,11 @@ impl TestRuntime {
 
     fn spawn(&self, arguments: &[&str]) -> Child {
         assert!(self.process.is_none(), "the program is running already");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log can be written");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .expect("a log can be written");
         let mut command = self.command_of(match self.file_limit {
             Some(descriptors) => with_file_limit(descriptors),
             None => Command::new(program()),
@@ -284,27 +310,42 @@ impl TestRuntime {
         if self.is_demo {
             command.arg("demo");
         } else {
-            command.arg("serve").arg("--config").arg(self.config()).arg("--plugins").arg(self.plugins());
+            command
+                .arg("serve")
+                .arg("--config")
+                .arg(self.config())
+                .arg("--plugins")
+                .arg(self.plugins());
         }
-        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(self.data()).args(arguments);
+        command
+            .args(["--listen", "127.0.0.1:0", "--data"])
+            .arg(self.data())
+            .args(arguments);
         command.stdout(Stdio::piped()).stderr(log);
         command.spawn().expect("the program can be started")
     }
 
-    /// A clean environment: what the test says, and nothing of the caller's that could mean something.
+    /// A clean environment: what the test says, and nothing of the caller's that could mean
+    /// something.
     fn command(&self) -> Command {
         self.command_of(Command::new(program()))
     }
 
     fn command_of(&self, mut command: Command) -> Command {
-        command.env_clear().stdin(Stdio::null()).kill_on_drop(true).current_dir(self.folder.path());
+        command
+            .env_clear()
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .current_dir(self.folder.path());
         for kept in ["PATH", "HOME", "LD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(kept) {
                 command.env(kept, value);
             }
         }
         let log = std::env::var("EXTRACK_LOG").unwrap_or_else(|_| "info".to_owned());
-        command.env("EXTRACK_LOG", log).envs(self.env.iter().cloned());
+        command
+            .env("EXTRACK_LOG", log)
+            .envs(self.env.iter().cloned());
         command
     }
 
@@ -322,17 +363,30 @@ impl TestRuntime {
 
     pub async fn restart(&mut self) {
         let status = self.stop().await;
-        assert!(status.success(), "ended with {status}; its log:\n{}", tail(&self.logs()));
+        assert!(
+            status.success(),
+            "ended with {status}; its log:\n{}",
+            tail(&self.logs())
+        );
         self.start().await;
     }
 
     /// Another process of the program, with the server's address and token in its environment.
     pub async fn cli<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Said {
         // Before it is started: nothing listens on the discard port.
-        let server = if self.url.is_empty() { "http://127.0.0.1:9" } else { &self.url };
+        let server = if self.url.is_empty() {
+            "http://127.0.0.1:9"
+        } else {
+            &self.url
+        };
         let mut command = self.command();
-        command.args(arguments).env("EXTRACK_SERVER", server).env("EXTRACK_TOKEN", TOKEN);
-        let output = tokio::time::timeout(START, command.output()).await.expect("a command ends");
+        command
+            .args(arguments)
+            .env("EXTRACK_SERVER", server)
+            .env("EXTRACK_TOKEN", TOKEN);
+        let output = tokio::time::timeout(START, command.output())
+            .await
+            .expect("a command ends");
         let output = output.expect("the program can be started");
         Said {
             code: output.status.code(),
@@ -350,7 +404,9 @@ impl TestRuntime {
 /// Soft and hard limit; the process stays the same one.
 fn with_file_limit(descriptors: u32) -> Command {
     let mut command = Command::new("prlimit");
-    command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(program());
+    command
+        .arg(format!("--nofile={descriptors}:{descriptors}"))
+        .arg(program());
     command
 }
 
@@ -360,7 +416,10 @@ pub fn text(path: &Path) -> &str {
 }
 
 fn keep(printed: &Mutex<Vec<String>>, line: &str) {
-    printed.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+    printed
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(line.to_owned());
 }
 
 fn tail(log: &str) -> String {

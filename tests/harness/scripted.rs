@@ -20,7 +20,9 @@ impl Scripted {
     /// Reads the head of a request, answers, and hangs up.
     pub async fn start(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
-        let listener = TcpListener::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let listener = TcpListener::bind((LOOPBACK, 0))
+            .await
+            .expect("a port can be opened");
         let address = listener.local_addr().expect("an open port has an address");
         let server = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -29,7 +31,10 @@ impl Scripted {
                 let _ = stream.write_all(&answer).await;
             }
         });
-        Self { address, _server: AbortOnDropHandle::new(server) }
+        Self {
+            address,
+            _server: AbortOnDropHandle::new(server),
+        }
     }
 
     pub fn url(&self) -> String {

@@ -11,7 +11,9 @@ pub struct Signer {
 
 impl Signer {
     pub fn new() -> Self {
-        let signer = Self { folder: tempfile::tempdir().expect("a temporary folder can be made") };
+        let signer = Self {
+            folder: tempfile::tempdir().expect("a temporary folder can be made"),
+        };
         // Without a password.
         signer.minisign(&["-G", "-W", "-p", "key.pub", "-s", "key"]);
         signer
@@ -19,15 +21,21 @@ impl Signer {
 
     /// As it stands in `trust.keys`.
     pub fn public_key(&self) -> String {
-        let text = std::fs::read_to_string(self.folder.path().join("key.pub")).expect("minisign wrote it");
-        text.lines().nth(1).expect("the second line is the key").to_owned()
+        let text =
+            std::fs::read_to_string(self.folder.path().join("key.pub")).expect("minisign wrote it");
+        text.lines()
+            .nth(1)
+            .expect("the second line is the key")
+            .to_owned()
     }
 
     /// The text of the `.minisig` file.
     pub fn sign(&self, component: &[u8]) -> String {
-        std::fs::write(self.folder.path().join("component"), component).expect("the folder is ours");
+        std::fs::write(self.folder.path().join("component"), component)
+            .expect("the folder is ours");
         self.minisign(&["-S", "-s", "key", "-m", "component"]);
-        std::fs::read_to_string(self.folder.path().join("component.minisig")).expect("minisign wrote it")
+        std::fs::read_to_string(self.folder.path().join("component.minisig"))
+            .expect("minisign wrote it")
     }
 
     fn minisign(&self, arguments: &[&str]) {
@@ -48,5 +56,9 @@ fn run(folder: &Path, arguments: &[&str]) {
         .stdin(Stdio::null())
         .output()
         .expect("minisign can be started; `make test` installs it");
-    assert!(output.status.success(), "minisign {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "minisign {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

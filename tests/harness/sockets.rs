@@ -22,7 +22,9 @@ pub struct Silent {
 
 impl Silent {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let listener = TcpListener::bind((LOOPBACK, 0))
+            .await
+            .expect("a port can be opened");
         let address = listener.local_addr().expect("an open port has an address");
         let accepting = tokio::spawn(async move {
             let mut held = Vec::new();
@@ -30,7 +32,10 @@ impl Silent {
                 held.push(stream);
             }
         });
-        Self { address, _listener: AbortOnDropHandle::new(accepting) }
+        Self {
+            address,
+            _listener: AbortOnDropHandle::new(accepting),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -50,7 +55,9 @@ pub struct Dribble {
 
 impl Dribble {
     pub async fn start(bytes: usize, pause: Duration, last: &'static str) -> Self {
-        let listener = TcpListener::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let listener = TcpListener::bind((LOOPBACK, 0))
+            .await
+            .expect("a port can be opened");
         let address = listener.local_addr().expect("an open port has an address");
         let accepting = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -66,7 +73,10 @@ impl Dribble {
                 });
             }
         });
-        Self { address, _listener: AbortOnDropHandle::new(accepting) }
+        Self {
+            address,
+            _listener: AbortOnDropHandle::new(accepting),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {

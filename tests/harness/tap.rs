@@ -23,7 +23,9 @@ pub struct Tap {
 
 impl Tap {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let listener = TcpListener::bind((LOOPBACK, 0))
+            .await
+            .expect("a port can be opened");
         let address = listener.local_addr().expect("an open port has an address");
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let kept = requests.clone();
@@ -33,7 +35,11 @@ impl Tap {
                 tokio::spawn(async move { answer(stream, &kept).await });
             }
         });
-        Self { address, requests, _server: AbortOnDropHandle::new(server) }
+        Self {
+            address,
+            requests,
+            _server: AbortOnDropHandle::new(server),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -46,7 +52,10 @@ impl Tap {
 
     /// All bytes of each connection.
     pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -55,12 +64,21 @@ async fn answer(mut stream: TcpStream, kept: &Mutex<Vec<String>>) {
     let mut buffer = [0; 4_096];
     loop {
         let patience = if is_whole(&bytes) { SILENCE } else { PATIENCE };
-        let Ok(Ok(count @ 1..)) = tokio::time::timeout(patience, stream.read(&mut buffer)).await else { break };
+        let Ok(Ok(count @ 1..)) = tokio::time::timeout(patience, stream.read(&mut buffer)).await
+        else {
+            break;
+        };
         bytes.extend_from_slice(&buffer[..count]);
     }
     let request = String::from_utf8_lossy(&bytes).into_owned();
-    let target = request.split(' ').nth(1).and_then(|path| path.strip_prefix("/to/")).map(str::to_owned);
-    kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let target = request
+        .split(' ')
+        .nth(1)
+        .and_then(|path| path.strip_prefix("/to/"))
+        .map(str::to_owned);
+    kept.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(request);
     let head = match target {
         Some(url) => format!("HTTP/1.1 302 Found\r\nlocation: {url}\r\n"),
         None => "HTTP/1.1 200 OK\r\n".to_owned(),
@@ -72,7 +90,11 @@ async fn answer(mut stream: TcpStream, kept: &Mutex<Vec<String>>) {
 /// The head, and as much as it says that follows.
 fn is_whole(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     body.len() >= length.unwrap_or(0)
 }

@@ -33,20 +33,33 @@ struct Path {
 
 impl Default for Path {
     fn default() -> Self {
-        Self { status: 200, delay: Duration::ZERO, headers: Vec::new(), hits: 0 }
+        Self {
+            status: 200,
+            delay: Duration::ZERO,
+            headers: Vec::new(),
+            hits: 0,
+        }
     }
 }
 
 impl Vendor {
     pub async fn start() -> Self {
         let moods = Moods::default();
-        let listener = TcpListener::bind((LOOPBACK, 0)).await.expect("a port can be opened");
+        let listener = TcpListener::bind((LOOPBACK, 0))
+            .await
+            .expect("a port can be opened");
         let address = listener.local_addr().expect("an open port has an address");
         let router = Router::new().fallback(answer).with_state(moods.clone());
         let server = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("serving goes on until it is dropped");
+            axum::serve(listener, router)
+                .await
+                .expect("serving goes on until it is dropped");
         });
-        Self { address, moods, _server: AbortOnDropHandle::new(server) }
+        Self {
+            address,
+            moods,
+            _server: AbortOnDropHandle::new(server),
+        }
     }
 
     pub fn url(&self) -> String {
@@ -63,7 +76,10 @@ impl Vendor {
 
     /// Takes the place of those before.
     pub fn set_headers(&self, path: &str, headers: &[(&'static str, &str)]) {
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
         self.with(path, |path| path.headers = headers);
     }
 
@@ -78,15 +94,27 @@ impl Vendor {
 }
 
 async fn answer(State(moods): State<Moods>, uri: Uri) -> impl IntoResponse {
-    let mood = lock(&moods).entry(uri.path().to_owned()).or_default().clone();
+    let mood = lock(&moods)
+        .entry(uri.path().to_owned())
+        .or_default()
+        .clone();
     tokio::time::sleep(mood.delay).await;
     lock(&moods).entry(uri.path().to_owned()).or_default().hits += 1;
     let headers: HeaderMap = mood
         .headers
         .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("tests set real headers")))
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                value.parse().expect("tests set real headers"),
+            )
+        })
         .collect();
-    (StatusCode::from_u16(mood.status).expect("tests set real statuses"), headers, "the vendor's answer\n")
+    (
+        StatusCode::from_u16(mood.status).expect("tests set real statuses"),
+        headers,
+        "the vendor's answer\n",
+    )
 }
 
 fn lock(moods: &Moods) -> std::sync::MutexGuard<'_, HashMap<String, Path>> {

@@ -1,4 +1,5 @@
-//! Waiting for a thing, not for a time: looks again until it is there, and says what was seen last if it never comes.
+//! Waiting for a thing, not for a time: looks again until it is there, and says what was seen last
+//! if it never comes.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Builds plugins: finds a Rust toolchain that can compile to WebAssembly, compiles, and turns the modules into components.
-//! Used by build scripts for the bundled plugins, and by the command line for everyone else's, in any language
-//! ([`Project`]). Knows nothing of the host.
+//! Builds plugins: finds a Rust toolchain that can compile to WebAssembly, compiles, and turns the
+//! modules into components. Used by build scripts for the bundled plugins, and by the command line
+//! for everyone else's, in any language ([`Project`]). Knows nothing of the host.
 
 mod compile;
 mod component;
@@ -15,7 +15,8 @@ pub use component::encode;
 pub use project::{Language, Project};
 pub use toolchain::Toolchain;
 
-/// The only target plugins are compiled to: without an operating system, a component imports our own interfaces alone.
+/// The only target plugins are compiled to: without an operating system, a component imports our
+/// own interfaces alone.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What to build.
@@ -25,8 +26,8 @@ pub struct Request {
     pub manifest: PathBuf,
     /// Names of packages; empty for all of them.
     pub packages: Vec<String>,
-    /// Where the compiler keeps its work. Not a folder that another cargo holds at the same time: a build script that
-    /// used the one of the cargo which runs it would wait for ever.
+    /// Where the compiler keeps its work. Not a folder that another cargo holds at the same time:
+    /// a build script that used the one of the cargo which runs it would wait for ever.
     pub target_dir: PathBuf,
     /// Cargo profile, normally `release`.
     pub profile: String,
@@ -48,8 +49,13 @@ impl Request {
 
     /// The manifest itself, when a folder was given.
     fn manifest_path(&self) -> Result<PathBuf> {
-        let path = if self.manifest.is_dir() { self.manifest.join("Cargo.toml") } else { self.manifest.clone() };
-        path.canonicalize().with_context(|| format!("no package or workspace at `{}`", path.display()))
+        let path = if self.manifest.is_dir() {
+            self.manifest.join("Cargo.toml")
+        } else {
+            self.manifest.clone()
+        };
+        path.canonicalize()
+            .with_context(|| format!("no package or workspace at `{}`", path.display()))
     }
 }
 
@@ -66,21 +72,35 @@ pub struct Built {
     pub sources: Vec<PathBuf>,
 }
 
-/// Compiles the requested packages with one call of cargo, and turns each into a component. In the order of their names.
+/// Compiles the requested packages with one call of cargo, and turns each into a component. In the
+/// order of their names.
 pub fn build(request: &Request) -> Result<Vec<Built>> {
     let manifest = request.manifest_path()?;
     let toolchain = Toolchain::find()?;
-    (request.progress)(&format!("compiling plugins of {} with {toolchain}", manifest.display()));
+    (request.progress)(&format!(
+        "compiling plugins of {} with {toolchain}",
+        manifest.display()
+    ));
     let modules = compile::compile(&toolchain, &manifest, request)?;
     let folder = request.target_dir.join("components");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     let mut built = Vec::with_capacity(modules.len());
     for module in modules {
         let component_path = folder.join(format!("{}.wasm", module.package));
         let bytes = component::encode_file(&module.path, &component_path)
             .with_context(|| format!("plugin `{}` does not make a component", module.package))?;
-        (request.progress)(&format!("plugin {}: {} KiB", module.package, bytes.div_ceil(1024)));
-        built.push(Built { name: module.package, component_path, bytes, sources: module.sources });
+        (request.progress)(&format!(
+            "plugin {}: {} KiB",
+            module.package,
+            bytes.div_ceil(1024)
+        ));
+        built.push(Built {
+            name: module.package,
+            component_path,
+            bytes,
+            sources: module.sources,
+        });
     }
     Ok(built)
 }
@@ -97,24 +117,38 @@ pub struct BuiltModule {
 pub fn build_module(request: &Request) -> Result<BuiltModule> {
     let manifest = request.manifest_path()?;
     let toolchain = Toolchain::find()?;
-    (request.progress)(&format!("compiling {} with {toolchain}", manifest.display()));
+    (request.progress)(&format!(
+        "compiling {} with {toolchain}",
+        manifest.display()
+    ));
     let modules = compile::compile(&toolchain, &manifest, request)?;
     let module = modules.into_iter().next().context("there is no module")?;
-    Ok(BuiltModule { path: module.path, sources: module.sources })
+    Ok(BuiltModule {
+        path: module.path,
+        sources: module.sources,
+    })
 }
 
-/// A folder for [`Request::target_dir`] that a build script may use: `guests` beside the profiles of the target folder
-/// that holds `OUT_DIR`, so that it stays the same from build to build and is not locked by the cargo that runs the script.
+/// A folder for [`Request::target_dir`] that a build script may use: `guests` beside the profiles
+/// of the target folder that holds `OUT_DIR`, so that it stays the same from build to build and is
+/// not locked by the cargo that runs the script.
 pub fn guest_target_dir(out_dir: &Path) -> PathBuf {
     // OUT_DIR is TARGET_DIR/[TRIPLE/]PROFILE/build/PACKAGE-HASH/out
     let profile = out_dir.ancestors().nth(3).unwrap_or(out_dir);
     let above = profile.parent().unwrap_or(profile);
     let is_target_dir = above.join("CACHEDIR.TAG").exists();
-    let target_dir = if is_target_dir { above } else { above.parent().unwrap_or(above) };
+    let target_dir = if is_target_dir {
+        above
+    } else {
+        above.parent().unwrap_or(above)
+    };
     target_dir.join("guests")
 }
 
-#[expect(clippy::print_stderr, reason = "progress of a build belongs on standard error")]
+#[expect(
+    clippy::print_stderr,
+    reason = "progress of a build belongs on standard error"
+)]
 fn print_step(line: &str) {
     eprintln!("{line}");
 }
@@ -127,9 +161,16 @@ mod tests {
     fn guests_lie_beside_the_profiles_of_the_target_folder() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("CACHEDIR.TAG"), "").unwrap();
-        for inner in ["debug/build/app-0123/out", "release/build/app-0123/out", "x86_64-linux/debug/build/app-0123/out"]
-        {
-            assert_eq!(guest_target_dir(&root.path().join(inner)), root.path().join("guests"), "{inner}");
+        for inner in [
+            "debug/build/app-0123/out",
+            "release/build/app-0123/out",
+            "x86_64-linux/debug/build/app-0123/out",
+        ] {
+            assert_eq!(
+                guest_target_dir(&root.path().join(inner)),
+                root.path().join("guests"),
+                "{inner}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! A plugin project in any language: which tools build and test it, and where the component ends up. A project is recognised by
-//! its files; every language leaves its components in `dist/`.
+//! A plugin project in any language: which tools build and test it, and where the component ends
+//! up. A project is recognised by its files; every language leaves its components in `dist/`.
 
 mod javascript;
 mod python;
@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
-/// Components in `dist/` that are this much older than the build are still its result: clocks of file systems are coarse.
+/// Components in `dist/` that are this much older than the build are still its result: clocks of
+/// file systems are coarse.
 const CLOCK_GRAIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,11 @@ pub enum Language {
 }
 
 /// In the order they are looked for.
-const RECOGNISED: [(&str, Language); 3] =
-    [("Cargo.toml", Language::Rust), ("package.json", Language::JavaScript), ("requirements.txt", Language::Python)];
+const RECOGNISED: [(&str, Language); 3] = [
+    ("Cargo.toml", Language::Rust),
+    ("package.json", Language::JavaScript),
+    ("requirements.txt", Language::Python),
+];
 
 impl Language {
     pub fn as_str(self) -> &'static str {
@@ -47,24 +51,38 @@ pub struct Project {
 impl Project {
     /// Fails where no known project lies, and says what one looks like.
     pub fn find(folder: &Path) -> Result<Self> {
-        let folder = folder.canonicalize().with_context(|| format!("there is no folder `{}`", folder.display()))?;
-        let found = RECOGNISED.iter().find(|(file, _)| folder.join(file).is_file());
+        let folder = folder
+            .canonicalize()
+            .with_context(|| format!("there is no folder `{}`", folder.display()))?;
+        let found = RECOGNISED
+            .iter()
+            .find(|(file, _)| folder.join(file).is_file());
         let Some((_, language)) = found else {
-            let files: Vec<String> =
-                RECOGNISED.iter().map(|(file, language)| format!("`{file}` ({})", language.as_str())).collect();
+            let files: Vec<String> = RECOGNISED
+                .iter()
+                .map(|(file, language)| format!("`{file}` ({})", language.as_str()))
+                .collect();
             bail!(
                 "`{}` is no plugin project: it has none of {}; `extrack plugin new` makes one",
                 folder.display(),
                 files.join(", ")
             );
         };
-        Ok(Self { folder, language: *language, shared_target: None })
+        Ok(Self {
+            folder,
+            language: *language,
+            shared_target: None,
+        })
     }
 
-    /// Compiles a Rust project in this folder, unless cargo was given another (`CARGO_TARGET_DIR`, `build.target-dir`): the
-    /// dependencies of all projects are the same, and the first one's minutes are the next one's seconds.
+    /// Compiles a Rust project in this folder, unless cargo was given another (`CARGO_TARGET_DIR`,
+    /// `build.target-dir`): the dependencies of all projects are the same, and the first one's
+    /// minutes are the next one's seconds.
     pub fn sharing(self, target: PathBuf) -> Self {
-        Self { shared_target: Some(target), ..self }
+        Self {
+            shared_target: Some(target),
+            ..self
+        }
     }
 
     pub fn folder(&self) -> &Path {
@@ -75,18 +93,24 @@ impl Project {
         self.language
     }
 
-    /// Gets the tools that are missing, builds, and answers with the components, in the order of their names. What the tools
-    /// say goes to standard error as it comes; `progress` is told each step, a line a step.
+    /// Gets the tools that are missing, builds, and answers with the components, in the order of
+    /// their names. What the tools say goes to standard error as it comes; `progress` is told
+    /// each step, a line a step.
     pub fn build(&self, progress: fn(&str)) -> Result<Vec<PathBuf>> {
         let started = SystemTime::now();
         match self.language {
-            Language::Rust => return rust::build(&self.folder, self.shared_target.as_deref(), progress),
+            Language::Rust => {
+                return rust::build(&self.folder, self.shared_target.as_deref(), progress);
+            }
             Language::JavaScript => javascript::build(&self.folder, progress)?,
             Language::Python => python::build(&self.folder, progress)?,
         }
         let components = components(&self.folder.join("dist"), started)?;
         if components.is_empty() {
-            bail!("the build of `{}` ended well but left no `dist/*.wasm`; its output is above", self.folder.display());
+            bail!(
+                "the build of `{}` ended well but left no `dist/*.wasm`; its output is above",
+                self.folder.display()
+            );
         }
         Ok(components)
     }
@@ -103,18 +127,32 @@ impl Project {
 
 /// Those written since the build began; all there are, when it left them as they were.
 fn components(dist: &Path, started: SystemTime) -> Result<Vec<PathBuf>> {
-    let Ok(entries) = std::fs::read_dir(dist) else { return Ok(Vec::new()) };
+    let Ok(entries) = std::fs::read_dir(dist) else {
+        return Ok(Vec::new());
+    };
     let mut all = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot read the folder `{}`", dist.display()))?.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            let written = path.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let path = entry
+            .with_context(|| format!("cannot read the folder `{}`", dist.display()))?
+            .path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "wasm")
+        {
+            let written = path
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .unwrap_or(SystemTime::UNIX_EPOCH);
             all.push((path, written + CLOCK_GRAIN >= started));
         }
     }
     all.sort();
     let has_new = all.iter().any(|(_, is_new)| *is_new);
-    Ok(all.into_iter().filter(|(_, is_new)| *is_new || !has_new).map(|(path, _)| path).collect())
+    Ok(all
+        .into_iter()
+        .filter(|(_, is_new)| *is_new || !has_new)
+        .map(|(path, _)| path)
+        .collect())
 }
 
 #[cfg(test)]
@@ -126,11 +164,20 @@ mod tests {
         for (file, language) in RECOGNISED {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join(file), "").unwrap();
-            assert_eq!(Project::find(folder.path()).unwrap().language(), language, "{file}");
+            assert_eq!(
+                Project::find(folder.path()).unwrap().language(),
+                language,
+                "{file}"
+            );
         }
         let folder = tempfile::tempdir().unwrap();
         let error = Project::find(folder.path()).unwrap_err().to_string();
-        for named in ["Cargo.toml", "package.json", "requirements.txt", "extrack plugin new"] {
+        for named in [
+            "Cargo.toml",
+            "package.json",
+            "requirements.txt",
+            "extrack plugin new",
+        ] {
             assert!(error.contains(named), "{error}");
         }
     }
@@ -143,13 +190,23 @@ mod tests {
         }
         let names = |started| -> Vec<String> {
             let found = components(dist.path(), started).unwrap();
-            found.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+            found
+                .iter()
+                .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+                .collect()
         };
         let now = SystemTime::now();
-        std::fs::File::open(dist.path().join("a.wasm")).unwrap().set_modified(now - Duration::from_secs(60)).unwrap();
+        std::fs::File::open(dist.path().join("a.wasm"))
+            .unwrap()
+            .set_modified(now - Duration::from_secs(60))
+            .unwrap();
         assert_eq!(names(now), ["b.wasm"]);
         // Nothing was written: what is there is up to date.
         assert_eq!(names(now + Duration::from_secs(60)), ["a.wasm", "b.wasm"]);
-        assert!(components(&dist.path().join("missing"), now).unwrap().is_empty());
+        assert!(
+            components(&dist.path().join("missing"), now)
+                .unwrap()
+                .is_empty()
+        );
     }
 }

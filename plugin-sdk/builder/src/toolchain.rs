@@ -1,5 +1,6 @@
-//! Finds a compiler for WebAssembly. Two kinds will do: one that has the target's standard library ready, or one with the
-//! sources of exactly its own standard library, from which cargo compiles it first.
+//! Finds a compiler for WebAssembly. Two kinds will do: one that has the target's standard library
+//! ready, or one with the sources of exactly its own standard library, from which cargo compiles it
+//! first.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -32,16 +33,21 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// The override if it is set, else the first on `PATH` with the target, else the first with sources.
+    /// The override if it is set, else the first on `PATH` with the target, else the first with
+    /// sources.
     pub fn find() -> Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         if let Some(rustc) = std::env::var_os(OVERRIDE).filter(|value| !value.is_empty()) {
             let rustc = PathBuf::from(rustc);
-            let sysroot = sysroot(&rustc).with_context(|| format!("{OVERRIDE} is `{}`", rustc.display()))?;
+            let sysroot =
+                sysroot(&rustc).with_context(|| format!("{OVERRIDE} is `{}`", rustc.display()))?;
             return match Self::usable(&rustc, &sysroot, &path) {
                 Some(toolchain) => Ok(toolchain),
                 None => {
-                    bail!("{OVERRIDE} is `{}`, which has neither the target nor its sources; {REMEDY}", rustc.display())
+                    bail!(
+                        "{OVERRIDE} is `{}`, which has neither the target nor its sources; {REMEDY}",
+                        rustc.display()
+                    )
                 }
             };
         }
@@ -49,9 +55,15 @@ impl Toolchain {
             .into_iter()
             .filter_map(|rustc| sysroot(&rustc).ok().map(|sysroot| (rustc, sysroot)))
             .collect();
-        let usable: Vec<Self> =
-            candidates.iter().filter_map(|(rustc, sysroot)| Self::usable(rustc, sysroot, &path)).collect();
-        match usable.iter().find(|toolchain| !toolchain.build_std).or(usable.first()) {
+        let usable: Vec<Self> = candidates
+            .iter()
+            .filter_map(|(rustc, sysroot)| Self::usable(rustc, sysroot, &path))
+            .collect();
+        match usable
+            .iter()
+            .find(|toolchain| !toolchain.build_std)
+            .or(usable.first())
+        {
             Some(toolchain) => Ok(toolchain.clone()),
             None => bail!("{REMEDY}"),
         }
@@ -62,8 +74,17 @@ impl Toolchain {
         if build_std && !has_sources(sysroot) {
             return None;
         }
-        let linker = if has_linker(sysroot) { None } else { Some(find_linker(path)?) };
-        Some(Self { rustc: rustc.to_owned(), cargo: cargo_of(rustc), build_std, linker })
+        let linker = if has_linker(sysroot) {
+            None
+        } else {
+            Some(find_linker(path)?)
+        };
+        Some(Self {
+            rustc: rustc.to_owned(),
+            cargo: cargo_of(rustc),
+            build_std,
+            linker,
+        })
     }
 }
 
@@ -71,7 +92,10 @@ impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.rustc.display())?;
         if self.build_std {
-            write!(f, " (compiles the standard library too the first time, which takes a minute or two)")?;
+            write!(
+                f,
+                " (compiles the standard library too the first time, which takes a minute or two)"
+            )?;
         }
         Ok(())
     }
@@ -79,31 +103,51 @@ impl fmt::Display for Toolchain {
 
 /// Every `rustc` on the path, the one of a running build script first.
 fn compilers(path: &OsStr) -> Vec<PathBuf> {
-    let running = std::env::var_os("RUSTC").map(PathBuf::from).filter(|rustc| rustc.is_absolute());
+    let running = std::env::var_os("RUSTC")
+        .map(PathBuf::from)
+        .filter(|rustc| rustc.is_absolute());
     let on_path = std::env::split_paths(path).map(|folder| folder.join(executable("rustc")));
     let mut seen = BTreeSet::new();
-    running.into_iter().chain(on_path).filter(|rustc| rustc.is_file() && seen.insert(rustc.clone())).collect()
+    running
+        .into_iter()
+        .chain(on_path)
+        .filter(|rustc| rustc.is_file() && seen.insert(rustc.clone()))
+        .collect()
 }
 
 /// Beside the compiler, as both rustup and Debian install it.
 fn cargo_of(rustc: &Path) -> PathBuf {
     let beside = rustc.with_file_name(executable("cargo"));
-    if beside.is_file() { beside } else { PathBuf::from("cargo") }
+    if beside.is_file() {
+        beside
+    } else {
+        PathBuf::from("cargo")
+    }
 }
 
 fn sysroot(rustc: &Path) -> Result<PathBuf> {
     let mut command = Command::new(rustc);
     clean_environment(&mut command);
-    let output = command.args(["--print", "sysroot"]).output().context("the compiler does not start")?;
+    let output = command
+        .args(["--print", "sysroot"])
+        .output()
+        .context("the compiler does not start")?;
     if !output.status.success() {
-        bail!("the compiler does not tell its sysroot: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "the compiler does not tell its sysroot: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
-    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+    Ok(PathBuf::from(
+        String::from_utf8_lossy(&output.stdout).trim(),
+    ))
 }
 
 fn has_target(sysroot: &Path) -> bool {
     let folder = sysroot.join("lib/rustlib").join(TARGET).join("lib");
-    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
     entries.flatten().any(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -112,7 +156,9 @@ fn has_target(sysroot: &Path) -> bool {
 }
 
 fn has_sources(sysroot: &Path) -> bool {
-    sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
+    sysroot
+        .join("lib/rustlib/src/rust/library/std/Cargo.toml")
+        .is_file()
 }
 
 /// The compiler's own `rust-lld` lies below the host's name, which need not be known to find it.
@@ -122,7 +168,10 @@ fn has_linker(sysroot: &Path) -> bool {
 
 fn own_linker(sysroot: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(sysroot.join("lib/rustlib")).ok()?;
-    entries.flatten().map(|entry| entry.path().join("bin").join(executable("rust-lld"))).find(|lld| lld.is_file())
+    entries
+        .flatten()
+        .map(|entry| entry.path().join("bin").join(executable("rust-lld")))
+        .find(|lld| lld.is_file())
 }
 
 /// `wasm-ld`, the newest `wasm-ld-NN`, or the `rust-lld` of another compiler.
@@ -133,15 +182,27 @@ fn find_linker(path: &OsStr) -> Option<PathBuf> {
         if plain.is_file() {
             return Some(plain);
         }
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let version = name.to_str().and_then(|name| name.strip_prefix("wasm-ld-")?.parse::<u32>().ok());
+            let version = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("wasm-ld-")?.parse::<u32>().ok());
             versioned.extend(version.map(|version| (version, entry.path())));
         }
     }
-    let newest = versioned.into_iter().max_by_key(|(version, _)| *version).map(|(_, path)| path);
-    newest.or_else(|| compilers(path).iter().filter_map(|rustc| sysroot(rustc).ok()).find_map(|root| own_linker(&root)))
+    let newest = versioned
+        .into_iter()
+        .max_by_key(|(version, _)| *version)
+        .map(|(_, path)| path);
+    newest.or_else(|| {
+        compilers(path)
+            .iter()
+            .filter_map(|rustc| sysroot(rustc).ok())
+            .find_map(|root| own_linker(&root))
+    })
 }
 
 fn executable(name: &str) -> String {
@@ -162,9 +223,19 @@ mod tests {
     #[test]
     fn takes_a_compiler_with_the_target_as_it_is() {
         let root = tempfile::tempdir().unwrap();
-        touch(&root.path().join("lib/rustlib/wasm32-unknown-unknown/lib/libstd-0123.rlib"));
-        touch(&root.path().join("lib/rustlib/some-host/bin").join(executable("rust-lld")));
-        let found = Toolchain::usable(Path::new("/somewhere/rustc"), root.path(), OsStr::new("")).unwrap();
+        touch(
+            &root
+                .path()
+                .join("lib/rustlib/wasm32-unknown-unknown/lib/libstd-0123.rlib"),
+        );
+        touch(
+            &root
+                .path()
+                .join("lib/rustlib/some-host/bin")
+                .join(executable("rust-lld")),
+        );
+        let found =
+            Toolchain::usable(Path::new("/somewhere/rustc"), root.path(), OsStr::new("")).unwrap();
         assert!(!found.build_std);
         assert_eq!(found.linker, None);
     }
@@ -173,11 +244,16 @@ mod tests {
     fn builds_the_standard_library_where_only_its_sources_are() {
         let root = tempfile::tempdir().unwrap();
         let bin = root.path().join("bin");
-        touch(&root.path().join("lib/rustlib/src/rust/library/std/Cargo.toml"));
+        touch(
+            &root
+                .path()
+                .join("lib/rustlib/src/rust/library/std/Cargo.toml"),
+        );
         for name in ["wasm-ld-9", "wasm-ld-22", "wasm-ld-old"] {
             touch(&bin.join(name));
         }
-        let found = Toolchain::usable(Path::new("/somewhere/rustc"), root.path(), bin.as_os_str()).unwrap();
+        let found =
+            Toolchain::usable(Path::new("/somewhere/rustc"), root.path(), bin.as_os_str()).unwrap();
         assert!(found.build_std);
         assert_eq!(found.linker, Some(bin.join("wasm-ld-22")));
     }
@@ -185,7 +261,10 @@ mod tests {
     #[test]
     fn refuses_a_compiler_with_neither() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(Toolchain::usable(Path::new("/somewhere/rustc"), root.path(), OsStr::new("")), None);
+        assert_eq!(
+            Toolchain::usable(Path::new("/somewhere/rustc"), root.path(), OsStr::new("")),
+            None
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The macros of `extrack-plugin`: one attribute for each kind of plugin, and the derive for settings. They write calls into
-//! that crate's `export` and `settings` modules and nothing else; use them through it.
+//! The macros of `extrack-plugin`: one attribute for each kind of plugin, and the derive for
+//! settings. They write calls into that crate's `export` and `settings` modules and nothing else;
+//! use them through it.
 
 mod plugin;
 mod settings;
@@ -8,44 +9,58 @@ use proc_macro::TokenStream;
 
 use crate::plugin::Kind;
 
-/// Makes a probe of a function `fn(&Check, &Settings) -> impl probe::Outcome`; without settings, `fn(&Check)` will do.
+/// Makes a probe of a function `fn(&Check, &Settings) -> impl probe::Outcome`; without settings,
+/// `fn(&Check)` will do.
 ///
-/// Name, version and summary come from the package, unless `name = ".."`, `version = ".."` or `summary = ".."` is given.
-/// `check_settings = function` adds a `fn(&Settings) -> Vec<Fault>` to the checks of the schema. `wants(host = "..",
-/// credential = "..", capability = "..")` asks the operator for more than the service itself.
+/// Name, version and summary come from the package, unless `name = ".."`, `version = ".."` or
+/// `summary = ".."` is given. `check_settings = function` adds a `fn(&Settings) -> Vec<Fault>` to
+/// the checks of the schema. `wants(host = "..", credential = "..", capability = "..")` asks the
+/// operator for more than the service itself.
 #[proc_macro_attribute]
 pub fn probe(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    plugin::expand(Kind::Probe, arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    plugin::expand(Kind::Probe, arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
-/// Makes a rule of a function `fn(&Evaluation, &Settings) -> impl rule::Outcome`. `look_back = function` names a
-/// `fn(&Settings) -> Duration` that says how much history the rule needs; without it, only the latest observation. The rest is
-/// as for [`macro@probe`].
+/// Makes a rule of a function `fn(&Evaluation, &Settings) -> impl rule::Outcome`. `look_back =
+/// function` names a `fn(&Settings) -> Duration` that says how much history the rule needs; without
+/// it, only the latest observation. The rest is as for [`macro@probe`].
 #[proc_macro_attribute]
 pub fn rule(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    plugin::expand(Kind::Rule, arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    plugin::expand(Kind::Rule, arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
-/// Makes a notifier of a function `fn(&Notification, &Settings) -> Result<Receipt, NotifyError>`. The rest is as for
-/// [`macro@probe`].
+/// Makes a notifier of a function `fn(&Notification, &Settings) -> Result<Receipt, NotifyError>`.
+/// The rest is as for [`macro@probe`].
 #[proc_macro_attribute]
 pub fn notifier(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    plugin::expand(Kind::Notifier, arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    plugin::expand(Kind::Notifier, arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
-/// Makes a webhook of a function `fn(&Delivery, &Settings) -> impl webhook::Outcome`. The rest is as for [`macro@probe`].
+/// Makes a webhook of a function `fn(&Delivery, &Settings) -> impl webhook::Outcome`. The rest is
+/// as for [`macro@probe`].
 #[proc_macro_attribute]
 pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    plugin::expand(Kind::Webhook, arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    plugin::expand(Kind::Webhook, arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
-/// Reads a struct with named fields, or an enum of bare names, from settings, and writes its JSON Schema.
+/// Reads a struct with named fields, or an enum of bare names, from settings, and writes its JSON
+/// Schema.
 ///
-/// A doc comment is a description. Names become `camelCase`. On a field, `#[setting(..)]` takes `default = LITERAL` (read
-/// as if it stood in the settings), `default` alone (the type's own), `min`, `max`, `name = ".."`, `secret`, `url`
-/// (what is no URL is a fault when it is saved, of a secret too), and `host` (whoever writes it allows the plugin to reach what
-/// it names).
+/// A doc comment is a description. Names become `camelCase`. On a field, `#[setting(..)]` takes
+/// `default = LITERAL` (read as if it stood in the settings), `default` alone (the type's own),
+/// `min`, `max`, `name = ".."`, `secret`, `url` (what is no URL is a fault when it is saved, of a
+/// secret too), and `host` (whoever writes it allows the plugin to reach what it names).
 #[proc_macro_derive(Settings, attributes(setting))]
 pub fn settings(item: TokenStream) -> TokenStream {
-    settings::expand(item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    settings::expand(item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }

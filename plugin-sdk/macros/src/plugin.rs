@@ -1,5 +1,5 @@
-//! `#[probe]`, `#[rule]`, `#[notifier]` and `#[webhook]`: the function stays as it is; beside it a type implements the kind's trait, and on
-//! WebAssembly is exported.
+//! `#[probe]`, `#[rule]`, `#[notifier]` and `#[webhook]`: the function stays as it is; beside it a
+//! type implements the kind's trait, and on WebAssembly is exported.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -46,7 +46,9 @@ impl Parse for Arguments {
                 let content;
                 parenthesized!(content in input);
                 let wants = Punctuated::<Want, Token![,]>::parse_terminated(&content)?;
-                arguments.wants.extend(wants.into_iter().map(|want| (want.kind, want.name)));
+                arguments
+                    .wants
+                    .extend(wants.into_iter().map(|want| (want.kind, want.name)));
             } else {
                 input.parse::<Token![=]>()?;
                 match key.to_string().as_str() {
@@ -57,7 +59,10 @@ impl Parse for Arguments {
                     "look_back" => arguments.look_back = Some(input.parse()?),
                     other => {
                         let known = "`name`, `version`, `summary`, `check_settings`, `look_back`, `wants(..)`";
-                        return Err(Error::new(key.span(), format!("`{other}` is not known here; known are {known}")));
+                        return Err(Error::new(
+                            key.span(),
+                            format!("`{other}` is not known here; known are {known}"),
+                        ));
                     }
                 }
             }
@@ -81,10 +86,18 @@ impl Parse for Want {
             "host" => "Host",
             "credential" => "Credential",
             "capability" => "Capability",
-            _ => return Err(Error::new(key.span(), "wants are `host`, `credential` or `capability`")),
+            _ => {
+                return Err(Error::new(
+                    key.span(),
+                    "wants are `host`, `credential` or `capability`",
+                ));
+            }
         };
         input.parse::<Token![=]>()?;
-        Ok(Self { kind: Ident::new(kind, key.span()), name: input.parse()? })
+        Ok(Self {
+            kind: Ident::new(kind, key.span()),
+            name: input.parse()?,
+        })
     }
 }
 
@@ -101,8 +114,10 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> R
         None => quote!(::std::vec::Vec::new()),
     };
     let implementation = implementation(kind, &function.sig.ident, settings.is_some(), &arguments);
-    let settings =
-        settings.map_or_else(|| quote!(::extrack_plugin::settings::NoSettings), |settings| quote!(#settings));
+    let settings = settings.map_or_else(
+        || quote!(::extrack_plugin::settings::NoSettings),
+        |settings| quote!(#settings),
+    );
     let (exports, export) = match kind {
         Kind::Probe => ("probes", "probe::export_probe"),
         Kind::Rule => ("rules", "rule::export_rule"),
@@ -175,8 +190,17 @@ fn about(arguments: &Arguments) -> TokenStream {
 }
 
 /// The kind's own trait, calling the author's function.
-fn implementation(kind: Kind, function: &Ident, has_settings: bool, arguments: &Arguments) -> TokenStream {
-    let call = if has_settings { quote!(#function(subject, settings)) } else { quote!(#function(subject)) };
+fn implementation(
+    kind: Kind,
+    function: &Ident,
+    has_settings: bool,
+    arguments: &Arguments,
+) -> TokenStream {
+    let call = if has_settings {
+        quote!(#function(subject, settings))
+    } else {
+        quote!(#function(subject))
+    };
     match kind {
         Kind::Probe => quote! {
             impl ::extrack_plugin::export::Probe for ExtrackPlugin {
@@ -238,7 +262,10 @@ fn implementation(kind: Kind, function: &Ident, has_settings: bool, arguments: &
 
 /// The type behind the reference in the second parameter; none without one.
 fn settings_type(kind: Kind, function: &ItemFn) -> Result<Option<Type>> {
-    let wanted = format!("a plugin's function takes `{}`, and `&Settings` if it has settings", kind.parameter());
+    let wanted = format!(
+        "a plugin's function takes `{}`, and `&Settings` if it has settings",
+        kind.parameter()
+    );
     let inputs = &function.sig.inputs;
     if inputs.is_empty() || inputs.len() > 2 {
         return Err(Error::new(function.sig.span(), wanted));

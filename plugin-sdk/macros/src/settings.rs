@@ -1,17 +1,21 @@
-//! `#[derive(Settings)]`: a schema put together from constant pieces, and a reader that asks for each key once.
+//! `#[derive(Settings)]`: a schema put together from constant pieces, and a reader that asks for
+//! each key once.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Field, Fields, GenericArgument, Ident, Lit, LitStr,
-    Meta, PathArguments, Result, Type, UnOp, Variant,
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Field, Fields, GenericArgument,
+    Ident, Lit, LitStr, Meta, PathArguments, Result, Type, UnOp, Variant,
 };
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
     if !input.generics.params.is_empty() {
-        return Err(Error::new(input.generics.span(), "settings can't have parameters"));
+        return Err(Error::new(
+            input.generics.span(),
+            "settings can't have parameters",
+        ));
     }
     let (schema, read, absent) = match &input.data {
         Data::Struct(data) => match &data.fields {
@@ -19,7 +23,12 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
             other => return Err(Error::new(other.span(), "settings need named fields")),
         },
         Data::Enum(data) => names(&data.variants.iter().collect::<Vec<_>>())?,
-        Data::Union(data) => return Err(Error::new(data.union_token.span(), "settings can't be a union")),
+        Data::Union(data) => {
+            return Err(Error::new(
+                data.union_token.span(),
+                "settings can't be a union",
+            ));
+        }
     };
     let name = &input.ident;
     Ok(quote! {
@@ -61,7 +70,10 @@ struct Options {
 impl Options {
     fn read(attributes: &[Attribute]) -> Result<Self> {
         let mut options = Self::default();
-        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("setting")) {
+        for attribute in attributes
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("setting"))
+        {
             attribute.parse_nested_meta(|meta| {
                 let Some(key) = meta.path.get_ident().map(Ident::to_string) else {
                     return Err(meta.error("wanted a name"));
@@ -103,13 +115,22 @@ fn structure(fields: &[&Field]) -> Result<(TokenStream, TokenStream, TokenStream
     let mut bindings = Vec::new();
     let mut required = Vec::new();
     for (index, field) in fields.iter().enumerate() {
-        let Some(ident) = &field.ident else { return Err(Error::new(field.span(), "settings need named fields")) };
+        let Some(ident) = &field.ident else {
+            return Err(Error::new(field.span(), "settings need named fields"));
+        };
         let mut options = Options::read(&field.attrs)?;
         let inner = inner_of_option(&field.ty).unwrap_or(&field.ty);
-        options.min = options.min.or_else(|| is_unsigned(inner).then(|| "0".to_owned()));
+        options.min = options
+            .min
+            .or_else(|| is_unsigned(inner).then(|| "0".to_owned()));
         options.max = options.max.or_else(|| largest(inner).map(str::to_owned));
-        let key = options.name.as_ref().map_or_else(|| camel_case(&ident.to_string()), LitStr::value);
-        let is_optional = inner_of_option(&field.ty).is_some() || options.default.is_some() || options.default_of_type;
+        let key = options
+            .name
+            .as_ref()
+            .map_or_else(|| camel_case(&ident.to_string()), LitStr::value);
+        let is_optional = inner_of_option(&field.ty).is_some()
+            || options.default.is_some()
+            || options.default_of_type;
         if !is_optional {
             required.push(json_text(&key));
         }
@@ -126,7 +147,10 @@ fn structure(fields: &[&Field]) -> Result<(TokenStream, TokenStream, TokenStream
         reads.push(read_field(ident, &key, ty, &options)?);
         bindings.push(ident);
     }
-    let tail = format!("}},\"required\":[{}],\"additionalProperties\":false}}", required.join(","));
+    let tail = format!(
+        "}},\"required\":[{}],\"additionalProperties\":false}}",
+        required.join(",")
+    );
     let schema = quote! {
         let mut schema = ::std::string::String::from("{\"type\":\"object\",\"properties\":{");
         #(#pieces)*
@@ -146,7 +170,9 @@ fn read_field(ident: &Ident, key: &str, ty: &Type, options: &Options) -> Result<
     let limit = |limit: &Option<String>| -> Result<TokenStream> {
         match limit {
             Some(text) => {
-                let number: f64 = text.parse().map_err(|_| Error::new(ident.span(), "limits are numbers"))?;
+                let number: f64 = text
+                    .parse()
+                    .map_err(|_| Error::new(ident.span(), "limits are numbers"))?;
                 Ok(quote!(::std::option::Option::Some(#number)))
             }
             None => Ok(quote!(::std::option::Option::None)),
@@ -214,7 +240,10 @@ fn names(variants: &[&Variant]) -> Result<(TokenStream, TokenStream, TokenStream
             ));
         }
         let options = Options::read(&variant.attrs)?;
-        texts.push(options.name.map_or_else(|| lower_camel_case(&variant.ident.to_string()), |name| name.value()));
+        texts.push(options.name.map_or_else(
+            || lower_camel_case(&variant.ident.to_string()),
+            |name| name.value(),
+        ));
         paths.push(&variant.ident);
     }
     let listed: Vec<String> = texts.iter().map(|text| json_text(text)).collect();
@@ -236,7 +265,10 @@ fn description(attributes: &[Attribute]) -> String {
     for attribute in attributes {
         if let Meta::NameValue(pair) = &attribute.meta
             && pair.path.is_ident("doc")
-            && let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &pair.value
+            && let Expr::Lit(ExprLit {
+                lit: Lit::Str(text),
+                ..
+            }) = &pair.value
         {
             lines.push(text.value().trim().to_owned());
         }
@@ -246,8 +278,14 @@ fn description(attributes: &[Attribute]) -> String {
 
 fn inner_of_option(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last().filter(|segment| segment.ident == "Option")?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    let last = path
+        .path
+        .segments
+        .last()
+        .filter(|segment| segment.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
     match arguments.args.first()? {
         GenericArgument::Type(inner) => Some(inner),
         _ => None,
@@ -274,17 +312,33 @@ fn largest(ty: &Type) -> Option<&'static str> {
 
 fn json_literal(expression: &Expr) -> Result<String> {
     match expression {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(json_text(&text.value())),
-        Expr::Lit(ExprLit { lit: Lit::Bool(flag), .. }) => Ok(flag.value.to_string()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Ok(json_text(&text.value())),
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(flag),
+            ..
+        }) => Ok(flag.value.to_string()),
         other => number(other),
     }
 }
 
 fn number(expression: &Expr) -> Result<String> {
     match expression {
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Ok(number.base10_digits().to_owned()),
-        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => Ok(number.base10_digits().to_owned()),
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => Ok(format!("-{}", number(expr)?)),
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) => Ok(number.base10_digits().to_owned()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Float(number),
+            ..
+        }) => Ok(number.base10_digits().to_owned()),
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => Ok(format!("-{}", number(expr)?)),
         other => Err(Error::new(other.span(), "wanted a literal")),
     }
 }
@@ -296,7 +350,9 @@ fn json_text(text: &str) -> String {
         match character {
             '"' => json.push_str("\\\""),
             '\\' => json.push_str("\\\\"),
-            control if u32::from(control) < 0x20 => json.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if u32::from(control) < 0x20 => {
+                json.push_str(&format!("\\u{:04x}", u32::from(control)))
+            }
             other => json.push(other),
         }
     }
@@ -324,7 +380,9 @@ fn camel_case(name: &str) -> String {
 /// `TooLarge` as `tooLarge`.
 fn lower_camel_case(name: &str) -> String {
     let mut characters = name.chars();
-    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+    characters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(characters).collect()
+    })
 }
 
 #[cfg(test)]
@@ -333,9 +391,12 @@ mod tests {
 
     #[test]
     fn writes_names_as_json_has_them() {
-        for (name, wanted) in
-            [("path", "path"), ("warn_below", "warnBelow"), ("r#type", "type"), ("max_body_bytes", "maxBodyBytes")]
-        {
+        for (name, wanted) in [
+            ("path", "path"),
+            ("warn_below", "warnBelow"),
+            ("r#type", "type"),
+            ("max_body_bytes", "maxBodyBytes"),
+        ] {
             assert_eq!(camel_case(name), wanted);
         }
         assert_eq!(lower_camel_case("TooLarge"), "tooLarge");

@@ -1,5 +1,6 @@
-//! How senders of webhooks sign. The host checks with this what the SDK's fake host computes with it: one place says what a
-//! scheme is. Knows no plugin, no clock and no request, only their bytes. All comparisons take the same time whatever differs.
+//! How senders of webhooks sign. The host checks with this what the SDK's fake host computes with
+//! it: one place says what a scheme is. Knows no plugin, no clock and no request, only their bytes.
+//! All comparisons take the same time whatever differs.
 
 mod mac;
 mod scheme;
@@ -23,12 +24,18 @@ pub enum Scheme {
     Stripe,
     /// `x-slack-signature: v0=HEX` over `v0:SECONDS:BODY`, with `x-slack-request-timestamp`
     Slack,
-    /// `webhook-signature: v1,BASE64` over `ID.SECONDS.BODY`, with `webhook-id` and `webhook-timestamp`
+    /// `webhook-signature: v1,BASE64` over `ID.SECONDS.BODY`, with `webhook-id` and
+    /// `webhook-timestamp`
     StandardWebhooks,
 }
 
 impl Scheme {
-    pub const ALL: [Scheme; 4] = [Scheme::Github, Scheme::Stripe, Scheme::Slack, Scheme::StandardWebhooks];
+    pub const ALL: [Scheme; 4] = [
+        Scheme::Github,
+        Scheme::Stripe,
+        Scheme::Slack,
+        Scheme::StandardWebhooks,
+    ];
 
     /// As the contract has it, e.g. `standard-webhooks`.
     pub fn as_str(self) -> &'static str {
@@ -73,7 +80,8 @@ impl fmt::Display for SignatureError {
 
 impl std::error::Error for SignatureError {}
 
-/// Checks a signed request at a moment, in milliseconds since 1970. Header names may be in any case.
+/// Checks a signed request at a moment, in milliseconds since 1970. Header names may be in any
+/// case.
 pub fn verify(
     scheme: Scheme,
     secret: &str,
@@ -84,13 +92,22 @@ pub fn verify(
 ) -> Result<(), SignatureError> {
     let signed = scheme::read(scheme, headers)?;
     let key = scheme::key(scheme, secret)?;
-    let wanted = mac(Algorithm::HmacSha256, &key, &[signed.before_body.as_bytes(), body]);
+    let wanted = mac(
+        Algorithm::HmacSha256,
+        &key,
+        &[signed.before_body.as_bytes(), body],
+    );
     // The moment only after the signature: an unsigned moment says nothing.
-    let matches = signed.signatures.iter().fold(false, |found, sent| bool::from(wanted.ct_eq(sent)) | found);
+    let matches = signed
+        .signatures
+        .iter()
+        .fold(false, |found, sent| bool::from(wanted.ct_eq(sent)) | found);
     if !matches {
         return Err(SignatureError::Mismatch);
     }
-    let Some(seconds) = signed.seconds else { return Ok(()) };
+    let Some(seconds) = signed.seconds else {
+        return Ok(());
+    };
     let away = Duration::from_millis(seconds.saturating_mul(1_000).abs_diff(now_ms));
     // Whole seconds are what is sent.
     if away >= tolerance + Duration::from_secs(1) {
@@ -104,16 +121,26 @@ pub fn verify(
 }
 
 /// Checks a plain HMAC.
-pub fn verify_mac(algorithm: Algorithm, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+pub fn verify_mac(
+    algorithm: Algorithm,
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureError> {
     same(&mac(algorithm, key, &[message]), signature)
 }
 
 /// Compares two texts of which one is secret.
 pub fn same(wanted: &[u8], found: &[u8]) -> Result<(), SignatureError> {
-    if wanted.ct_eq(found).into() { Ok(()) } else { Err(SignatureError::Mismatch) }
+    if wanted.ct_eq(found).into() {
+        Ok(())
+    } else {
+        Err(SignatureError::Mismatch)
+    }
 }
 
-/// The headers a sender would add: for tests of receivers. `id` is that of the message, where the scheme signs one.
+/// The headers a sender would add: for tests of receivers. `id` is that of the message, where the
+/// scheme signs one.
 pub fn sign(
     scheme: Scheme,
     secret: &str,

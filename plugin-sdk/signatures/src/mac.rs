@@ -12,7 +12,11 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    pub const ALL: [Algorithm; 3] = [Algorithm::HmacSha1, Algorithm::HmacSha256, Algorithm::HmacSha512];
+    pub const ALL: [Algorithm; 3] = [
+        Algorithm::HmacSha1,
+        Algorithm::HmacSha256,
+        Algorithm::HmacSha512,
+    ];
 
     /// As the contract has it, e.g. `hmac-sha256`.
     pub fn as_str(self) -> &'static str {
@@ -24,7 +28,9 @@ impl Algorithm {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == text)
     }
 }
 

@@ -21,13 +21,21 @@ mod a_probe {
             "settings" => Err(Stop::Settings("no".to_owned())),
             "internal" => Err(Stop::Internal("no".to_owned())),
             "refused" => Err(NetError::Connect("refused".to_owned()).into()),
-            other => Ok(Observation::healthy().metric("answer", other).metric("previous", check.previous.is_some())),
+            other => Ok(Observation::healthy()
+                .metric("answer", other)
+                .metric("previous", check.previous.is_some())),
         }
     }
 
     fn checked(settings: &Settings) -> Vec<Fault> {
         let is_wrong = settings.answer == "wrong";
-        is_wrong.then(|| Fault { path: "/answer".to_owned(), message: "is wrong".to_owned() }).into_iter().collect()
+        is_wrong
+            .then(|| Fault {
+                path: "/answer".to_owned(),
+                message: "is wrong".to_owned(),
+            })
+            .into_iter()
+            .collect()
     }
 
     type Exported = crate::export::probes::Adapter<ExtrackPlugin>;
@@ -35,9 +43,23 @@ mod a_probe {
     #[test]
     fn a_plugin_describes_itself() {
         let info = Exported::describe();
-        assert_eq!((info.name.as_str(), info.version.as_str(), info.summary.as_str()), ("echo", "1.2.3", "Echoes"));
-        assert!(info.settings_schema.contains("What to answer."), "{}", info.settings_schema);
-        assert_eq!(format!("{:?}", info.wants), r#"[Want::Host("a.example:25"), Want::Capability("mail")]"#);
+        assert_eq!(
+            (
+                info.name.as_str(),
+                info.version.as_str(),
+                info.summary.as_str()
+            ),
+            ("echo", "1.2.3", "Echoes")
+        );
+        assert!(
+            info.settings_schema.contains("What to answer."),
+            "{}",
+            info.settings_schema
+        );
+        assert_eq!(
+            format!("{:?}", info.wants),
+            r#"[Want::Host("a.example:25"), Want::Capability("mail")]"#
+        );
     }
 
     #[test]
@@ -49,13 +71,18 @@ mod a_probe {
             ("{}", "is missing"),
         ] {
             let faults = Exported::check_settings(settings.to_owned()).unwrap_err();
-            assert_eq!((faults[0].path.as_str(), faults[0].message.as_str()), ("/answer", message));
+            assert_eq!(
+                (faults[0].path.as_str(), faults[0].message.as_str()),
+                ("/answer", message)
+            );
         }
     }
 
     #[test]
     fn a_probe_answers_an_observation_or_says_that_it_is_broken() {
-        use crate::wit::probe::exports::external_tracking::plugin::probes::{Context, Guest, ProbeError, Service};
+        use crate::wit::probe::exports::external_tracking::plugin::probes::{
+            Context, Guest, ProbeError, Service,
+        };
         let _host = Host::install();
         let check = |answer: &str| {
             Exported::check(Context {
@@ -73,7 +100,10 @@ mod a_probe {
         };
         assert_eq!(check("fine").unwrap().metrics.len(), 2);
         let refused = check("refused").unwrap();
-        assert_eq!((refused.status, refused.failure.unwrap().kind), (Status::Error, ErrorKind::Connect));
+        assert_eq!(
+            (refused.status, refused.failure.unwrap().kind),
+            (Status::Error, ErrorKind::Connect)
+        );
         assert!(matches!(check("settings"), Err(ProbeError::Settings(_))));
         assert!(matches!(check("internal"), Err(ProbeError::Internal(_))));
     }
@@ -89,7 +119,9 @@ mod a_rule {
 
     #[rule(look_back = look_back)]
     fn evaluate(evaluation: &Evaluation, _settings: &Settings) -> Verdict {
-        Finding::new(format!("at {}", evaluation.now_ms)).value(1.0).breached_if(evaluation.service == "down")
+        Finding::new(format!("at {}", evaluation.now_ms))
+            .value(1.0)
+            .breached_if(evaluation.service == "down")
     }
 
     fn look_back(settings: &Settings) -> Duration {
@@ -111,14 +143,26 @@ mod a_rule {
         };
         let _host = Host::install();
         let evaluate = |service: &str, settings: &str| {
-            Exported::evaluate(Context { service: service.to_owned(), settings: settings.to_owned(), now_ms: 7 })
+            Exported::evaluate(Context {
+                service: service.to_owned(),
+                settings: settings.to_owned(),
+                now_ms: 7,
+            })
         };
-        assert_eq!(Exported::look_back(r#"{"window": "2m"}"#.to_owned()), 120_000);
+        assert_eq!(
+            Exported::look_back(r#"{"window": "2m"}"#.to_owned()),
+            120_000
+        );
         assert!(
             matches!(evaluate("down", r#"{"window": "2m"}"#), Ok(Answer::Breached(finding)) if finding.summary == "at 7")
         );
-        assert!(matches!(evaluate("up", r#"{"window": "2m"}"#), Ok(Answer::Ok(_))));
-        assert!(matches!(evaluate("up", "{}"), Err(RuleError::Settings(text)) if text == "`/window`: is missing"));
+        assert!(matches!(
+            evaluate("up", r#"{"window": "2m"}"#),
+            Ok(Answer::Ok(_))
+        ));
+        assert!(
+            matches!(evaluate("up", "{}"), Err(RuleError::Settings(text)) if text == "`/window`: is missing")
+        );
     }
 }
 
@@ -127,7 +171,10 @@ mod a_notifier {
 
     #[notifier]
     fn notify(_notification: &Notification) -> Result<Receipt, NotifyError> {
-        Err(NotifyError::Retryable { message: "later".to_owned(), after: Some(Duration::from_secs(2)) })
+        Err(NotifyError::Retryable {
+            message: "later".to_owned(),
+            after: Some(Duration::from_secs(2)),
+        })
     }
 
     type Exported = crate::export::notifiers::Adapter<ExtrackPlugin>;
@@ -149,7 +196,13 @@ mod a_notifier {
             attempt: 1,
             attributes: Vec::new(),
         };
-        let answer = Exported::notify(Context { settings: "{}".to_owned(), timeout_ms: 1_000 }, notification);
+        let answer = Exported::notify(
+            Context {
+                settings: "{}".to_owned(),
+                timeout_ms: 1_000,
+            },
+            notification,
+        );
         assert!(matches!(answer, Err(Answer::Retryable(retry)) if retry.after_ms == Some(2_000)));
     }
 }
@@ -168,8 +221,10 @@ mod a_webhook {
         delivery.verify_header("x-key", &settings.secret)?;
         let body = delivery.json()?;
         Ok(body["kind"].as_str().map(|kind| {
-            let event =
-                Event::new(kind, "told").id(body["id"].as_str().unwrap_or("1")).payload(body.clone()).attribute("n", 1);
+            let event = Event::new(kind, "told")
+                .id(body["id"].as_str().unwrap_or("1"))
+                .payload(body.clone())
+                .attribute("n", 1);
             event.report(Report::degraded("slow").metric("queue", 7))
         }))
     }
@@ -200,22 +255,50 @@ mod a_webhook {
     fn a_webhook_answers_events_or_why_not() {
         let settings = r#"{"secret": ["new", "old"]}"#;
         let reception = received(settings, "old", r#"{"kind": "deploy"}"#).unwrap();
-        let [event] = &reception.events[..] else { panic!("{reception:?}") };
-        assert_eq!((event.kind.as_str(), event.payload.as_str()), ("deploy", r#"{"kind":"deploy"}"#));
-        assert_eq!(event.report.as_ref().map(|report| report.status), Some(Status::Degraded));
-        assert!(received(settings, "Bearer new", "{}").unwrap().events.is_empty());
-        assert!(matches!(received(settings, "guess", "{}"), Err(wit::Reject::Unauthenticated(_))));
-        assert!(matches!(received(settings, "old", "{"), Err(wit::Reject::Malformed(_))));
+        let [event] = &reception.events[..] else {
+            panic!("{reception:?}")
+        };
+        assert_eq!(
+            (event.kind.as_str(), event.payload.as_str()),
+            ("deploy", r#"{"kind":"deploy"}"#)
+        );
+        assert_eq!(
+            event.report.as_ref().map(|report| report.status),
+            Some(Status::Degraded)
+        );
+        assert!(
+            received(settings, "Bearer new", "{}")
+                .unwrap()
+                .events
+                .is_empty()
+        );
+        assert!(matches!(
+            received(settings, "guess", "{}"),
+            Err(wit::Reject::Unauthenticated(_))
+        ));
+        assert!(matches!(
+            received(settings, "old", "{"),
+            Err(wit::Reject::Malformed(_))
+        ));
         let long = format!(r#"{{"kind": "deploy", "id": "{}"}}"#, "x".repeat(257));
-        assert!(matches!(received(settings, "old", &long), Err(wit::Reject::Malformed(text)) if text.contains("256")));
-        assert!(matches!(received("{}", "old", "{}"), Err(wit::Reject::Settings(text)) if text.contains("/secret")));
+        assert!(
+            matches!(received(settings, "old", &long), Err(wit::Reject::Malformed(text)) if text.contains("256"))
+        );
+        assert!(
+            matches!(received("{}", "old", "{}"), Err(wit::Reject::Settings(text)) if text.contains("/secret"))
+        );
     }
 
     #[test]
     fn one_secret_or_several_never_enter_the_plugin() {
         let schema: json::Value = json::from_str(&<Settings as Setting>::schema()).unwrap();
         assert_eq!(schema["properties"]["secret"]["x-secret"], true);
-        for (secrets, is_taken) in [(r#""a""#, true), (r#"["a", "b"]"#, true), ("[]", false), ("1", false)] {
+        for (secrets, is_taken) in [
+            (r#""a""#, true),
+            (r#"["a", "b"]"#, true),
+            ("[]", false),
+            ("1", false),
+        ] {
             let read = Settings::from_json(&format!(r#"{{"secret": {secrets}}}"#));
             assert_eq!(read.is_ok(), is_taken, "{secrets}");
             assert!(!read.is_ok_and(|settings| format!("{:?}", settings.secret) != "***"));

@@ -48,7 +48,9 @@ fn is_available(sample: &Sample) -> bool {
 impl State {
     fn window(&self, window_ms: u64) -> impl Iterator<Item = &Sample> {
         let start_ms = self.now_ms.saturating_sub(window_ms);
-        self.samples.iter().filter(move |sample| sample.ts_ms > start_ms)
+        self.samples
+            .iter()
+            .filter(move |sample| sample.ts_ms > start_ms)
     }
 
     pub(crate) fn history_latest(&mut self) -> Option<Sample> {
@@ -70,7 +72,14 @@ impl State {
         if let Some(summary) = self.recorded("history.summary", &json!({"window_ms": window_ms})) {
             return summary;
         }
-        let mut summary = WindowSummary { count: 0, healthy: 0, degraded: 0, unhealthy: 0, errors: 0, covered_ms: 0 };
+        let mut summary = WindowSummary {
+            count: 0,
+            healthy: 0,
+            degraded: 0,
+            unhealthy: 0,
+            errors: 0,
+            covered_ms: 0,
+        };
         let mut first_ms = None;
         for sample in self.window(window_ms) {
             first_ms.get_or_insert(sample.ts_ms);
@@ -106,8 +115,11 @@ impl State {
         if let Some(latest) = self.recorded("history.latest-by-probe", &()) {
             return latest;
         }
-        let by_probe: BTreeMap<&str, &Sample> =
-            self.samples.iter().map(|sample| (sample.probe.as_str(), sample)).collect();
+        let by_probe: BTreeMap<&str, &Sample> = self
+            .samples
+            .iter()
+            .map(|sample| (sample.probe.as_str(), sample))
+            .collect();
         by_probe.into_values().cloned().collect()
     }
 
@@ -119,12 +131,14 @@ impl State {
         step_ms: u64,
         quantile: f64,
     ) -> Vec<Bucket> {
-        let asked =
-            json!({"from_ms_ago": from_ms_ago, "to_ms_ago": to_ms_ago, "step_ms": step_ms, "quantile": quantile});
+        let asked = json!({"from_ms_ago": from_ms_ago, "to_ms_ago": to_ms_ago, "step_ms": step_ms, "quantile": quantile});
         if let Some(buckets) = self.recorded("history.buckets", &asked) {
             return buckets;
         }
-        let (from_ms, to_ms) = (self.now_ms.saturating_sub(from_ms_ago), self.now_ms.saturating_sub(to_ms_ago));
+        let (from_ms, to_ms) = (
+            self.now_ms.saturating_sub(from_ms_ago),
+            self.now_ms.saturating_sub(to_ms_ago),
+        );
         if step_ms == 0 || to_ms <= from_ms || (to_ms - from_ms).div_ceil(step_ms) > 1_000 {
             return Vec::new();
         }
@@ -132,10 +146,16 @@ impl State {
         let step = |index: u64| {
             let end_ms = to_ms - index * step_ms;
             let start_ms = end_ms.saturating_sub(step_ms).max(from_ms);
-            let inside = || self.samples.iter().filter(|sample| sample.ts_ms > start_ms && sample.ts_ms <= end_ms);
+            let inside = || {
+                self.samples
+                    .iter()
+                    .filter(|sample| sample.ts_ms > start_ms && sample.ts_ms <= end_ms)
+            };
             let count = |status| inside().filter(|sample| sample.status == status).count() as u64;
-            let mut latencies: Vec<u64> =
-                inside().filter(|sample| is_available(sample)).filter_map(|sample| sample.latency_us).collect();
+            let mut latencies: Vec<u64> = inside()
+                .filter(|sample| is_available(sample))
+                .filter_map(|sample| sample.latency_us)
+                .collect();
             latencies.sort_unstable();
             let rank = (quantile.clamp(0.0, 1.0) * latencies.len() as f64).ceil() as usize;
             Bucket {
@@ -153,20 +173,32 @@ impl State {
     }
 
     pub(crate) fn history_rate_limits(&mut self) -> Vec<RateLimit> {
-        self.recorded("history.rate-limits", &()).unwrap_or_else(|| self.rate_limits.clone())
+        self.recorded("history.rate-limits", &())
+            .unwrap_or_else(|| self.rate_limits.clone())
     }
 
     pub(crate) fn history_watched_ms(&mut self) -> u64 {
-        let first_ms = self.samples.first().map_or(self.now_ms, |first| first.ts_ms);
-        let watched_ms = self.watched_ms.unwrap_or(self.now_ms.saturating_sub(first_ms));
-        self.recorded("history.watched-ms", &()).unwrap_or(watched_ms)
+        let first_ms = self
+            .samples
+            .first()
+            .map_or(self.now_ms, |first| first.ts_ms);
+        let watched_ms = self
+            .watched_ms
+            .unwrap_or(self.now_ms.saturating_sub(first_ms));
+        self.recorded("history.watched-ms", &())
+            .unwrap_or(watched_ms)
     }
 
     pub(crate) fn history_consecutive_failures(&mut self) -> u32 {
         if let Some(failures) = self.recorded("history.consecutive-failures", &()) {
             return failures;
         }
-        let failures = self.samples.iter().rev().take_while(|sample| !is_available(sample)).count();
+        let failures = self
+            .samples
+            .iter()
+            .rev()
+            .take_while(|sample| !is_available(sample))
+            .count();
         u32::try_from(failures).unwrap_or(u32::MAX)
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::notifier::{Alert, Notification, NotificationStatus};
 
-/// A firing message with so many equal alerts: `Service Down` of `Shop & <API>`, critical, since 2026-01-01T00:00:00Z.
+/// A firing message with so many equal alerts: `Service Down` of `Shop & <API>`, critical, since
+/// 2026-01-01T00:00:00Z.
 pub fn notification(alerts: usize) -> Notification {
     let alert = Alert {
         id: "7".to_owned(),
@@ -41,8 +42,9 @@ pub fn resolved(alerts: usize) -> Notification {
     notification
 }
 
-/// A message that is as large and as awkward as one can be: many services, and names and texts of emoji, accents, quotation marks,
-/// markup and mentions of every service, control characters and line breaks, a thousand characters each.
+/// A message that is as large and as awkward as one can be: many services, and names and texts of
+/// emoji, accents, quotation marks, markup and mentions of every service, control characters and
+/// line breaks, a thousand characters each.
 pub fn awkward(alerts: usize) -> Notification {
     const PIECES: [&str; 8] = [
         "👩\u{200d}🚒 🚀",
@@ -62,7 +64,8 @@ pub fn awkward(alerts: usize) -> Notification {
     for (index, alert) in notification.alerts.iter_mut().enumerate() {
         alert.id = index.to_string();
         alert.service = format!("service-{index}");
-        (alert.name, alert.service_name, alert.summary) = (text(index), text(index + 1), text(index + 2));
+        (alert.name, alert.service_name, alert.summary) =
+            (text(index), text(index + 1), text(index + 2));
         alert.labels = vec![("team".to_owned(), text(index + 3))];
         alert.annotations = vec![("runbook".to_owned(), text(index + 4))];
     }
@@ -74,13 +77,20 @@ pub fn awkward(alerts: usize) -> Notification {
 /// The message with so many alerts of the group left out, as the host says it.
 pub fn with_omitted(mut notification: Notification, alerts: i64) -> Notification {
     let value = crate::value::Value::Integer(alerts);
-    notification.attributes.push(crate::value::Entry { key: "omitted-alerts".to_owned(), value });
+    notification.attributes.push(crate::value::Entry {
+        key: "omitted-alerts".to_owned(),
+        value,
+    });
     notification
 }
 
-/// The message with a text among its attributes, as the host adds `title`, `text`, `html` and `reference`.
+/// The message with a text among its attributes, as the host adds `title`, `text`, `html` and
+/// `reference`.
 pub fn with_attribute(mut notification: Notification, key: &str, text: &str) -> Notification {
     let value = crate::value::Value::Text(text.to_owned());
-    notification.attributes.push(crate::value::Entry { key: key.to_owned(), value });
+    notification.attributes.push(crate::value::Entry {
+        key: key.to_owned(),
+        value,
+    });
     notification
 }

@@ -23,7 +23,10 @@ pub fn response(status: u16, body: impl Into<Vec<u8>>) -> http::Response {
         headers: Vec::new(),
         body: body.into(),
         truncated: false,
-        phases: Phases { total_us: 20_000, ..NO_PHASES },
+        phases: Phases {
+            total_us: 20_000,
+            ..NO_PHASES
+        },
         peer: "192.0.2.1:443".to_owned(),
         certificate: None,
     }
@@ -43,8 +46,14 @@ impl http::Response {
     }
 }
 
-const NO_PHASES: Phases =
-    Phases { dns_us: None, connect_us: None, tls_us: None, first_byte_us: None, body_us: None, total_us: 0 };
+const NO_PHASES: Phases = Phases {
+    dns_us: None,
+    connect_us: None,
+    tls_us: None,
+    first_byte_us: None,
+    body_us: None,
+    total_us: 0,
+};
 
 /// A DNS answer with records of one type, `NOERROR` or another code.
 pub fn dns_response(rcode: &str, record_type: &str, data: &[&str]) -> dns::Response {
@@ -82,7 +91,10 @@ pub fn tls_session(chain: Vec<Certificate>) -> tls::Session {
         cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
         chain,
         untrusted: None,
-        phases: Phases { total_us: 30_000, ..NO_PHASES },
+        phases: Phases {
+            total_us: 30_000,
+            ..NO_PHASES
+        },
         peer: "192.0.2.1:443".to_owned(),
     }
 }
@@ -95,7 +107,12 @@ pub struct TcpScript {
 
 impl TcpScript {
     pub fn reading(pieces: &[&str]) -> Self {
-        Self { reads: pieces.iter().map(|piece| piece.as_bytes().to_vec()).collect() }
+        Self {
+            reads: pieces
+                .iter()
+                .map(|piece| piece.as_bytes().to_vec())
+                .collect(),
+        }
     }
 }
 
@@ -116,12 +133,20 @@ impl Connection {
             let (script, number) = match state.recorded::<Recorded<()>>("tcp.open", &asked) {
                 Some(answer) => {
                     answer.map_err(NetError::from)?;
-                    (TcpScript::default(), state.tape.as_mut().map(Tape::next_connection))
+                    (
+                        TcpScript::default(),
+                        state.tape.as_mut().map(Tape::next_connection),
+                    )
                 }
                 None => (next(&mut state.tcp, &target, "answer_tcp")?, None),
             };
             let (reads, written) = (RefCell::new(script.reads.into()), Rc::clone(&state.written));
-            Ok(Self { reads, written, peer: target, number })
+            Ok(Self {
+                reads,
+                written,
+                peer: target,
+                number,
+            })
         })
     }
 
@@ -145,7 +170,9 @@ impl Connection {
             return answer.map_err(NetError::from);
         }
         let mut reads = self.reads.borrow_mut();
-        let Some(mut piece) = reads.pop_front() else { return Ok(Vec::new()) };
+        let Some(mut piece) = reads.pop_front() else {
+            return Ok(Vec::new());
+        };
         if piece.len() > max as usize {
             reads.push_front(piece.split_off(max as usize));
         }
@@ -153,12 +180,17 @@ impl Connection {
     }
 
     pub(crate) fn phases(&self) -> Phases {
-        let scripted = Phases { connect_us: Some(1_000), total_us: 1_000, ..NO_PHASES };
+        let scripted = Phases {
+            connect_us: Some(1_000),
+            total_us: 1_000,
+            ..NO_PHASES
+        };
         self.recorded("tcp.phases", json!({})).unwrap_or(scripted)
     }
 
     pub(crate) fn peer(&self) -> String {
-        self.recorded("tcp.peer", json!({})).unwrap_or_else(|| self.peer.clone())
+        self.recorded("tcp.peer", json!({}))
+            .unwrap_or_else(|| self.peer.clone())
     }
 }
 
@@ -168,14 +200,22 @@ impl State {
         if let Some(answer) = self.recorded::<Recorded<http::Response>>("http.send", request) {
             return answer.map_err(NetError::from);
         }
-        next(&mut self.http, &format!("{} {}", request.method, request.url), "answer_http")
+        next(
+            &mut self.http,
+            &format!("{} {}", request.method, request.url),
+            "answer_http",
+        )
     }
 
     pub(crate) fn dns(&mut self, query: &dns::Query) -> Result<dns::Response, NetError> {
         if let Some(answer) = self.recorded::<Recorded<dns::Response>>("dns.resolve", query) {
             return answer.map_err(NetError::from);
         }
-        next(&mut self.dns, &format!("{} {}", query.record_type, query.name), "answer_dns")
+        next(
+            &mut self.dns,
+            &format!("{} {}", query.record_type, query.name),
+            "answer_dns",
+        )
     }
 
     pub(crate) fn tls(

@@ -1,5 +1,6 @@
-//! A recording of a real run in place of written answers: download one from a server (`GET /api/v1/recordings/RUN_ID`, or
-//! `extrack plugin recordings`), keep it beside the tests, and the run happens again.
+//! A recording of a real run in place of written answers: download one from a server (`GET
+//! /api/v1/recordings/RUN_ID`, or `extrack plugin recordings`), keep it beside the tests, and the
+//! run happens again.
 
 use std::collections::VecDeque;
 
@@ -23,7 +24,8 @@ use rule::exports::external_tracking::plugin::rules;
 const FORMAT: u64 = 1;
 
 impl Host {
-    /// Puts a host in place that answers as it did in a recorded run. A request that was not made then fails the test.
+    /// Puts a host in place that answers as it did in a recorded run. A request that was not made
+    /// then fails the test.
     ///
     /// ```no_run
     /// # use extrack_plugin::prelude::*;
@@ -39,7 +41,8 @@ impl Host {
     ///
     /// If the text is not a recording, or one of another format.
     pub fn replay(recording: &str) -> Self {
-        let tape = Tape::read(recording).unwrap_or_else(|reason| panic!("this is not a recording of a run: {reason}"));
+        let tape = Tape::read(recording)
+            .unwrap_or_else(|reason| panic!("this is not a recording of a run: {reason}"));
         let host = Self::install();
         {
             let mut state = host.0.borrow_mut();
@@ -57,7 +60,10 @@ impl Host {
     /// What the recorded evaluation of a rule was given.
     pub fn recorded_evaluation(&self) -> Evaluation {
         let context: rules::Context = self.argument(0);
-        Evaluation { service: context.service, now_ms: context.now_ms }
+        Evaluation {
+            service: context.service,
+            now_ms: context.now_ms,
+        }
     }
 
     /// The message that the recorded run of a notifier was given.
@@ -72,20 +78,27 @@ impl Host {
 
     /// The settings of the recorded run; secrets are placeholders, as always.
     pub fn recorded_settings<S: crate::settings::Setting>(&self) -> S {
-        let settings = self.with_tape(|tape| tape.arguments[0]["settings"].as_str().map(str::to_owned));
+        let settings =
+            self.with_tape(|tape| tape.arguments[0]["settings"].as_str().map(str::to_owned));
         let settings = settings.expect("every kind of plugin is given settings");
-        S::from_json(&settings).unwrap_or_else(|faults| panic!("the recorded settings have faults: {faults:?}"))
+        S::from_json(&settings)
+            .unwrap_or_else(|faults| panic!("the recorded settings have faults: {faults:?}"))
     }
 
     fn argument<T: DeserializeOwned>(&self, index: usize) -> T {
         let argument = self.with_tape(|tape| tape.arguments.get(index).cloned());
-        let argument = argument.unwrap_or_else(|| panic!("the recorded run had no argument {}", index + 1));
-        serde_json::from_value(argument).unwrap_or_else(|error| panic!("a run of another kind was recorded: {error}"))
+        let argument =
+            argument.unwrap_or_else(|| panic!("the recorded run had no argument {}", index + 1));
+        serde_json::from_value(argument)
+            .unwrap_or_else(|error| panic!("a run of another kind was recorded: {error}"))
     }
 
     fn with_tape<T>(&self, ask: impl FnOnce(&Tape) -> T) -> T {
         let state = self.0.borrow();
-        ask(state.tape.as_ref().expect("this host was not made with `Host::replay`"))
+        ask(state
+            .tape
+            .as_ref()
+            .expect("this host was not made with `Host::replay`"))
     }
 }
 
@@ -101,11 +114,19 @@ impl Tape {
     fn read(text: &str) -> Result<Self, String> {
         let mut recording: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if recording["format"] != FORMAT {
-            return Err(format!("its format is {}, this version reads {FORMAT}", recording["format"]));
+            return Err(format!(
+                "its format is {}, this version reads {FORMAT}",
+                recording["format"]
+            ));
         }
         spell_out(&mut recording["calls"]);
         spell_out(&mut recording["arguments"]);
-        let list = |name: &str| recording[name].as_array().cloned().ok_or_else(|| format!("it has no `{name}`"));
+        let list = |name: &str| {
+            recording[name]
+                .as_array()
+                .cloned()
+                .ok_or_else(|| format!("it has no `{name}`"))
+        };
         let calls = list("calls")?.into_iter().map(|call| match call {
             Value::Object(call) => Ok(call),
             _ => Err("a call is not an object".to_owned()),
@@ -131,7 +152,9 @@ impl Tape {
         }
         let answer = call.remove("answer").unwrap_or_default();
         let answer = serde_json::from_value(answer);
-        Some(answer.unwrap_or_else(|error| panic!("the recorded answer to `{function}` can't be read: {error}")))
+        Some(answer.unwrap_or_else(|error| {
+            panic!("the recorded answer to `{function}` can't be read: {error}")
+        }))
     }
 
     /// Of the connection that the recorded run opened next, from 1.
@@ -143,7 +166,11 @@ impl Tape {
 
 impl State {
     /// None: this host plays no recording.
-    pub(crate) fn recorded<A: DeserializeOwned>(&mut self, function: &str, request: &impl Serialize) -> Option<A> {
+    pub(crate) fn recorded<A: DeserializeOwned>(
+        &mut self,
+        function: &str,
+        request: &impl Serialize,
+    ) -> Option<A> {
         let request = serde_json::to_value(request).expect("what a plugin asks is plain data");
         let tape = self.tape.as_mut()?;
         let found = tape.find(function, &request);
@@ -157,25 +184,38 @@ impl State {
     }
 
     /// The variables travel as text, in whichever order.
-    pub(crate) fn recorded_cel(&mut self, expression: &str, variables: &Value) -> Option<Result<Value, CelError>> {
+    pub(crate) fn recorded_cel(
+        &mut self,
+        expression: &str,
+        variables: &Value,
+    ) -> Option<Result<Value, CelError>> {
         let tape = self.tape.as_mut()?;
         let index = tape.calls.iter().position(|call| {
-            let Some(request) = call.get("request") else { return false };
+            let Some(request) = call.get("request") else {
+                return false;
+            };
             let text = request["variables"].as_str().unwrap_or_default();
-            call.get("function").is_some_and(|name| name == "cel.evaluate")
+            call.get("function")
+                .is_some_and(|name| name == "cel.evaluate")
                 && request["expression"] == expression
                 && serde_json::from_str::<Value>(text).is_ok_and(|recorded| recorded == *variables)
         })?;
         let request = tape.calls[index].get("request").cloned()?;
         let answer: Result<String, cel::CelError> = tape.find("cel.evaluate", &request)?;
         Some(match answer {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| CelError::Failed(error.to_string())),
+            Ok(text) => {
+                serde_json::from_str(&text).map_err(|error| CelError::Failed(error.to_string()))
+            }
             Err(error) => Err(error.into()),
         })
     }
 
     /// For what the fake host can do by itself. None too if the recorded run did not ask.
-    pub(crate) fn recorded_or<A: DeserializeOwned>(&mut self, function: &str, request: &impl Serialize) -> Option<A> {
+    pub(crate) fn recorded_or<A: DeserializeOwned>(
+        &mut self,
+        function: &str,
+        request: &impl Serialize,
+    ) -> Option<A> {
         let request = serde_json::to_value(request).expect("what a plugin asks is plain data");
         self.tape.as_mut()?.find(function, &request)
     }
@@ -187,7 +227,9 @@ fn spell_out(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(spell_out),
         Value::Object(fields) => {
             let bytes = match (fields.len(), fields.iter().next()) {
-                (1, Some((name, Value::String(text)))) if name == "utf8" => Some(text.as_bytes().to_vec()),
+                (1, Some((name, Value::String(text)))) if name == "utf8" => {
+                    Some(text.as_bytes().to_vec())
+                }
                 (1, Some((name, Value::String(text)))) if name == "base64" => base64(text),
                 _ => None,
             };

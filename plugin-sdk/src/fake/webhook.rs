@@ -1,4 +1,5 @@
-//! Deliveries for tests, signed as a vendor would sign them, and signatures that are really computed.
+//! Deliveries for tests, signed as a vendor would sign them, and signatures that are really
+//! computed.
 
 use std::time::Duration;
 
@@ -39,17 +40,26 @@ impl Delivery {
 }
 
 impl Host {
-    /// Signs a delivery by the vendor's rule, at the host's time. Settings of the test hold the same secret as it is.
+    /// Signs a delivery by the vendor's rule, at the host's time. Settings of the test hold the
+    /// same secret as it is.
     pub fn signed(&self, delivery: Delivery, scheme: Scheme, secret: &str) -> Delivery {
         let scheme = real::Scheme::parse(scheme.as_str()).expect("the schemes are the same");
         let headers = real::sign(scheme, secret, "msg_1", &delivery.body, self.now_ms());
         let headers = headers.expect("a secret of Standard Webhooks is base64");
-        headers.iter().fold(delivery, |delivery, (name, value)| delivery.with_header(name, value))
+        headers.iter().fold(delivery, |delivery, (name, value)| {
+            delivery.with_header(name, value)
+        })
     }
 
     /// The raw bytes of a plain HMAC.
-    pub fn hmac(&self, algorithm: crate::signatures::Algorithm, secret: &str, message: &[u8]) -> Vec<u8> {
-        let algorithm = real::Algorithm::parse(algorithm.as_str()).expect("the algorithms are the same");
+    pub fn hmac(
+        &self,
+        algorithm: crate::signatures::Algorithm,
+        secret: &str,
+        message: &[u8],
+    ) -> Vec<u8> {
+        let algorithm =
+            real::Algorithm::parse(algorithm.as_str()).expect("the algorithms are the same");
         real::mac(algorithm, secret.as_bytes(), &[message])
     }
 }
@@ -70,8 +80,11 @@ impl State {
         if let Some(verified) = self.recorded("signatures.verify", &asked) {
             return verified;
         }
-        let scheme = real::Scheme::parse(scheme).ok_or_else(|| SignatureError::Unsupported(scheme.to_owned()))?;
-        let tolerance = tolerance_seconds.map_or(real::TOLERANCE, |seconds| Duration::from_secs(seconds.into()));
+        let scheme = real::Scheme::parse(scheme)
+            .ok_or_else(|| SignatureError::Unsupported(scheme.to_owned()))?;
+        let tolerance = tolerance_seconds.map_or(real::TOLERANCE, |seconds| {
+            Duration::from_secs(seconds.into())
+        });
         real::verify(scheme, secret, headers, body, self.now_ms, tolerance).map_err(guest)
     }
 
@@ -86,13 +99,16 @@ impl State {
         if let Some(verified) = self.recorded("signatures.verify-hmac", &asked) {
             return verified;
         }
-        let algorithm =
-            real::Algorithm::parse(algorithm).ok_or_else(|| SignatureError::Unsupported(algorithm.to_owned()))?;
+        let algorithm = real::Algorithm::parse(algorithm)
+            .ok_or_else(|| SignatureError::Unsupported(algorithm.to_owned()))?;
         real::verify_mac(algorithm, secret.as_bytes(), message, signature).map_err(guest)
     }
 
     pub(crate) fn verify_secret(&mut self, secret: &str, sent: &str) -> Result<(), SignatureError> {
-        if let Some(verified) = self.recorded("signatures.verify-secret", &json!({"secret": secret, "sent": sent})) {
+        if let Some(verified) = self.recorded(
+            "signatures.verify-secret",
+            &json!({"secret": secret, "sent": sent}),
+        ) {
             return verified;
         }
         real::same(secret.as_bytes(), sent.as_bytes()).map_err(guest)

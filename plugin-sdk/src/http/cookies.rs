@@ -1,4 +1,5 @@
-//! Cookies that the answers on the way of one request set (RFC 6265), for what follows to the same host.
+//! Cookies that the answers on the way of one request set (RFC 6265), for what follows to the same
+//! host.
 
 use crate::url;
 
@@ -24,11 +25,21 @@ impl Jar {
     /// Takes over what an answer from `url` sets, and drops what it takes back.
     pub(super) fn take(&mut self, url: &str, headers: &[(String, String)]) {
         let Some(host) = url::host(url) else { return };
-        let date = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("date")).map(|(_, value)| value.as_str());
-        for (_, value) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
-            let Some((cookie, is_over)) = read(&host, url, value, date) else { continue };
-            self.cookies
-                .retain(|known| (&known.host, &known.path, &known.name) != (&cookie.host, &cookie.path, &cookie.name));
+        let date = headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("date"))
+            .map(|(_, value)| value.as_str());
+        for (_, value) in headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+        {
+            let Some((cookie, is_over)) = read(&host, url, value, date) else {
+                continue;
+            };
+            self.cookies.retain(|known| {
+                (&known.host, &known.path, &known.name)
+                    != (&cookie.host, &cookie.path, &cookie.name)
+            });
             if !is_over && self.cookies.len() < MOST_COOKIES {
                 self.cookies.push(cookie);
             }
@@ -39,10 +50,9 @@ impl Jar {
     pub(super) fn header(&self, url: &str, own: Option<&str>) -> Option<String> {
         let host = url::host(url)?;
         let (path, is_secure) = (url::path(url), url::is_https(url));
-        let fitting = self
-            .cookies
-            .iter()
-            .filter(|cookie| cookie.host == host && is_below(&path, &cookie.path) && (is_secure || !cookie.is_secure));
+        let fitting = self.cookies.iter().filter(|cookie| {
+            cookie.host == host && is_below(&path, &cookie.path) && (is_secure || !cookie.is_secure)
+        });
         let pairs = fitting.map(|cookie| format!("{}={}", cookie.name, cookie.value));
         let all: Vec<String> = own.map(str::to_owned).into_iter().chain(pairs).collect();
         (!all.is_empty()).then(|| all.join("; "))
@@ -92,11 +102,20 @@ fn moment(text: &str) -> Option<(u32, u32, u32, String)> {
         match word.parse::<u32>() {
             Ok(number) if day.is_none() && word.len() <= 2 => day = Some(number),
             Ok(number) if word.len() == 4 => year = Some(number),
-            Ok(number) if number < 100 => year = Some(if number < 70 { 2000 + number } else { 1900 + number }),
+            Ok(number) if number < 100 => {
+                year = Some(if number < 70 {
+                    2000 + number
+                } else {
+                    1900 + number
+                })
+            }
             Ok(_) => return None,
             Err(_) if word.contains(':') => time = Some(word.to_owned()),
             Err(_) => {
-                let start = word.get(..3).map(str::to_ascii_lowercase).and_then(|start| MONTHS.find(&start));
+                let start = word
+                    .get(..3)
+                    .map(str::to_ascii_lowercase)
+                    .and_then(|start| MONTHS.find(&start));
                 month = month.or(start.filter(|at| at % 3 == 0).map(|at| at as u32 / 3));
             }
         }
@@ -113,7 +132,8 @@ fn folder(path: &str) -> String {
 }
 
 fn is_below(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || folder.ends_with('/'))
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || folder.ends_with('/'))
 }
 
 #[cfg(test)]
@@ -122,8 +142,13 @@ mod tests {
 
     fn jar(url: &str, cookies: &[&str]) -> Jar {
         let mut jar = Jar::default();
-        let date = ("date".to_owned(), "Sun, 29 Nov 2026 16:00:00 GMT".to_owned());
-        let set = cookies.iter().map(|cookie| ("Set-Cookie".to_owned(), (*cookie).to_owned()));
+        let date = (
+            "date".to_owned(),
+            "Sun, 29 Nov 2026 16:00:00 GMT".to_owned(),
+        );
+        let set = cookies
+            .iter()
+            .map(|cookie| ("Set-Cookie".to_owned(), (*cookie).to_owned()));
         jar.take(url, &set.chain([date]).collect::<Vec<_>>());
         jar
     }
@@ -131,9 +156,17 @@ mod tests {
     #[test]
     fn a_cookie_follows_to_its_host_and_path_only() {
         for (cookies, to, wanted) in [
-            (&["a=1; HttpOnly", "b=2"][..], "https://shop.example/up", Some("a=1; b=2")),
+            (
+                &["a=1; HttpOnly", "b=2"][..],
+                "https://shop.example/up",
+                Some("a=1; b=2"),
+            ),
             (&["a=1"], "http://SHOP.example:8080/", Some("a=1")),
-            (&["a=1; Domain=shop.example"], "https://www.shop.example/", None),
+            (
+                &["a=1; Domain=shop.example"],
+                "https://www.shop.example/",
+                None,
+            ),
             (&["a=1"], "https://evil.example/shop.example", None),
             (&["a=1"], "https://evil.example\\@shop.example/", None),
             (&["a=1; Secure"], "http://shop.example/", None),
@@ -142,27 +175,54 @@ mod tests {
             (&["a=1; Path=/in"], "https://shop.example/inner", None),
             (&["a=1", "a=2"], "https://shop.example/", Some("a=2")),
             (&["a=1", "a=; Max-Age=0"], "https://shop.example/", None),
-            (&["a=1", "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"], "https://shop.example/", None),
-            (&["a=1; expires=Mon, 30-Nov-26 16:00:00 GMT"], "https://shop.example/", Some("a=1")),
+            (
+                &["a=1", "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"],
+                "https://shop.example/",
+                None,
+            ),
+            (
+                &["a=1; expires=Mon, 30-Nov-26 16:00:00 GMT"],
+                "https://shop.example/",
+                Some("a=1"),
+            ),
             (&["nothing", "=1"], "https://shop.example/", None),
         ] {
-            assert_eq!(jar("https://shop.example/", cookies).header(to, None).as_deref(), wanted, "{cookies:?} {to}");
+            assert_eq!(
+                jar("https://shop.example/", cookies)
+                    .header(to, None)
+                    .as_deref(),
+                wanted,
+                "{cookies:?} {to}"
+            );
         }
     }
 
     #[test]
     fn without_a_path_a_cookie_is_of_the_folder_that_set_it() {
         let jar = jar("https://shop.example/account/login?x=/y", &["a=1"]);
-        assert_eq!(jar.header("https://shop.example/account/home", None).as_deref(), Some("a=1"));
+        assert_eq!(
+            jar.header("https://shop.example/account/home", None)
+                .as_deref(),
+            Some("a=1")
+        );
         assert_eq!(jar.header("https://shop.example/", None), None);
-        assert_eq!(jar.header("https://shop.example/account", Some("own=1")).as_deref(), Some("own=1; a=1"));
+        assert_eq!(
+            jar.header("https://shop.example/account", Some("own=1"))
+                .as_deref(),
+            Some("own=1; a=1")
+        );
     }
 
     #[test]
     fn cookies_are_bounded() {
-        let many: Vec<String> = (0..MOST_COOKIES + 10).map(|number| format!("c{number}=1")).collect();
+        let many: Vec<String> = (0..MOST_COOKIES + 10)
+            .map(|number| format!("c{number}=1"))
+            .collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(jar("https://shop.example/", &many).cookies.len(), MOST_COOKIES);
+        assert_eq!(
+            jar("https://shop.example/", &many).cookies.len(),
+            MOST_COOKIES
+        );
         let large = format!("a={}", "x".repeat(MOST_BYTES));
         assert!(jar("https://shop.example/", &[&large]).cookies.is_empty());
     }

@@ -1,5 +1,5 @@
-//! From an answer that leads elsewhere to the next request, as browsers make it (Fetch standard, HTTP-redirect fetch), with a
-//! narrower idea of what may come along to another origin.
+//! From an answer that leads elsewhere to the next request, as browsers make it (Fetch standard,
+//! HTTP-redirect fetch), with a narrower idea of what may come along to another origin.
 
 use crate::url;
 use crate::wit::http as wit;
@@ -7,25 +7,43 @@ use crate::wit::http as wit;
 /// Options that say nothing of who asks.
 const HARMLESS: [&str; 3] = ["insecure", "max-body-bytes", "decompress"];
 /// Words in the names of headers that prove who asks.
-const PRIVATE_WORDS: [&str; 10] =
-    ["auth", "cookie", "token", "key", "secret", "password", "session", "credential", "signature", "csrf"];
+const PRIVATE_WORDS: [&str; 10] = [
+    "auth",
+    "cookie",
+    "token",
+    "key",
+    "secret",
+    "password",
+    "session",
+    "credential",
+    "signature",
+    "csrf",
+];
 
 pub(super) fn target(url: &str, response: &wit::Response) -> Option<String> {
     if ![301, 302, 303, 307, 308].contains(&response.status) {
         return None;
     }
-    Some(url::resolve(url, super::header(&response.headers, "location")?))
+    Some(url::resolve(
+        url,
+        super::header(&response.headers, "location")?,
+    ))
 }
 
 /// Turns a request into the one for the next hop.
 pub(super) fn follow(request: &mut wit::Request, target: String, status: u16) {
     let is_post = request.method.eq_ignore_ascii_case("POST");
-    let keeps_method = request.method.eq_ignore_ascii_case("GET") || request.method.eq_ignore_ascii_case("HEAD");
+    let keeps_method =
+        request.method.eq_ignore_ascii_case("GET") || request.method.eq_ignore_ascii_case("HEAD");
     let is_other = !is_same_place(&request.url, &target);
     if is_other {
         request.auth = None;
-        request.options.retain(|option| HARMLESS.contains(&option.key.as_str()));
-        request.headers.retain(|(name, value)| !is_private(name, value));
+        request
+            .options
+            .retain(|option| HARMLESS.contains(&option.key.as_str()));
+        request
+            .headers
+            .retain(|(name, value)| !is_private(name, value));
     }
     let becomes_get = (status == 303 && !keeps_method) || (matches!(status, 301 | 302) && is_post);
     if becomes_get {
@@ -33,22 +51,31 @@ pub(super) fn follow(request: &mut wit::Request, target: String, status: u16) {
     }
     if becomes_get || is_other {
         request.body = None;
-        request.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
+        request
+            .headers
+            .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
     }
     request.url = target;
 }
 
-/// The same origin, or the same host one step safer: `https` at its usual port in the place of `http` at its own.
+/// The same origin, or the same host one step safer: `https` at its usual port in the place of
+/// `http` at its own.
 fn is_same_place(from: &str, to: &str) -> bool {
-    let (Some(from), Some(to)) = (url::origin(from), url::origin(to)) else { return false };
-    let safer = from.strip_prefix("http://").and_then(|rest| rest.strip_suffix(":80"));
+    let (Some(from), Some(to)) = (url::origin(from), url::origin(to)) else {
+        return false;
+    };
+    let safer = from
+        .strip_prefix("http://")
+        .and_then(|rest| rest.strip_suffix(":80"));
     from == to || safer.is_some_and(|host| to == format!("https://{host}:443"))
 }
 
 fn is_private(name: &str, value: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let is_placeholder = |text: &str| text.contains("{{secret") || text.contains("{{sent");
-    is_placeholder(value) || is_placeholder(&name) || PRIVATE_WORDS.iter().any(|word| name.contains(word))
+    is_placeholder(value)
+        || is_placeholder(&name)
+        || PRIVATE_WORDS.iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -92,8 +119,16 @@ mod tests {
                 follow(&mut request, target.to_owned(), status);
                 assert_eq!(request.auth, None, "{target} {status}");
                 assert_eq!(request.body, None, "{target} {status}");
-                assert_eq!(request.headers, [("accept".to_owned(), "text/html".to_owned())], "{target} {status}");
-                let options: Vec<&str> = request.options.iter().map(|option| option.key.as_str()).collect();
+                assert_eq!(
+                    request.headers,
+                    [("accept".to_owned(), "text/html".to_owned())],
+                    "{target} {status}"
+                );
+                let options: Vec<&str> = request
+                    .options
+                    .iter()
+                    .map(|option| option.key.as_str())
+                    .collect();
                 assert_eq!(options, ["insecure", "decompress"], "{target} {status}");
             }
         }
@@ -108,15 +143,29 @@ mod tests {
         ] {
             let mut request = request().inner;
             request.url = from.to_owned();
-            let before = (request.auth.clone(), request.body.clone(), request.headers.len(), request.options.len());
+            let before = (
+                request.auth.clone(),
+                request.body.clone(),
+                request.headers.len(),
+                request.options.len(),
+            );
             follow(&mut request, target.to_owned(), 308);
-            let after = (request.auth.clone(), request.body.clone(), request.headers.len(), request.options.len());
+            let after = (
+                request.auth.clone(),
+                request.body.clone(),
+                request.headers.len(),
+                request.options.len(),
+            );
             assert_eq!(before, after, "{from} {target}");
-            assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", target));
+            assert_eq!(
+                (request.method.as_str(), request.url.as_str()),
+                ("POST", target)
+            );
         }
-        for (from, target) in
-            [("http://a.example:8080/", "https://a.example/"), ("http://a.example/", "https://a.example:8443/")]
-        {
+        for (from, target) in [
+            ("http://a.example:8080/", "https://a.example/"),
+            ("http://a.example/", "https://a.example:8443/"),
+        ] {
             assert!(!is_same_place(from, target), "{from} {target}");
         }
     }
@@ -126,7 +175,12 @@ mod tests {
         let mut request = request().inner;
         follow(&mut request, "https://a.example/done".to_owned(), 302);
         assert_eq!((request.method.as_str(), request.body), ("GET", None));
-        assert!(request.headers.iter().all(|(name, _)| name != "content-type"));
+        assert!(
+            request
+                .headers
+                .iter()
+                .all(|(name, _)| name != "content-type")
+        );
         assert_eq!(request.auth.as_deref(), Some("default"));
     }
 }

@@ -29,7 +29,10 @@ impl<'a> Parser<'a> {
 
     fn fault<T>(&self, wanted: &str) -> Result<T, InvalidPath> {
         let column = self.path.chars().count() - self.rest.chars().count() + 1;
-        Err(InvalidPath(format!("`{}` is no JSONPath: wanted {wanted} at character {column}", self.path)))
+        Err(InvalidPath(format!(
+            "`{}` is no JSONPath: wanted {wanted} at character {column}",
+            self.path
+        )))
     }
 
     fn take(&mut self, token: &str) -> bool {
@@ -51,11 +54,18 @@ impl<'a> Parser<'a> {
         let selectors = if self.take("[") {
             self.bracketed()?
         } else if is_descendant || self.take(".") {
-            vec![if self.take("*") { Selector::Wildcard } else { Selector::Name(self.name()?) }]
+            vec![if self.take("*") {
+                Selector::Wildcard
+            } else {
+                Selector::Name(self.name()?)
+            }]
         } else {
             return self.fault("`.` or `[`");
         };
-        Ok(Segment { is_descendant, selectors })
+        Ok(Segment {
+            is_descendant,
+            selectors,
+        })
     }
 
     fn name(&mut self) -> Result<String, InvalidPath> {
@@ -66,8 +76,14 @@ impl<'a> Parser<'a> {
             return self.fault("a name or `*`");
         }
         if rest.starts_with('-') {
-            let end = self.rest.find(|c| !is_part(c) && c != '-').unwrap_or(self.rest.len());
-            return self.fault(&format!("`['{}']` without the dot, for a name with `-` in it,", &self.rest[..end]));
+            let end = self
+                .rest
+                .find(|c| !is_part(c) && c != '-')
+                .unwrap_or(self.rest.len());
+            return self.fault(&format!(
+                "`['{}']` without the dot, for a name with `-` in it,",
+                &self.rest[..end]
+            ));
         }
         self.rest = rest;
         Ok(name.to_owned())
@@ -95,7 +111,9 @@ impl<'a> Parser<'a> {
                 Ok(Selector::Wildcard)
             }
             Some(quote @ ('\'' | '"')) => self.quoted(quote).map(Selector::Name),
-            Some('?') => self.fault("no filter here, which are not supported; use a CEL condition, not a filter,"),
+            Some('?') => self.fault(
+                "no filter here, which are not supported; use a CEL condition, not a filter,",
+            ),
             _ => self.index_or_slice(),
         }
     }
@@ -152,7 +170,10 @@ impl<'a> Parser<'a> {
     }
 
     fn integer(&mut self) -> Result<Option<i64>, InvalidPath> {
-        let end = self.rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|c: char| !c.is_ascii_digit() && c != '-')
+            .unwrap_or(self.rest.len());
         if end == 0 {
             return Ok(None);
         }
@@ -183,7 +204,9 @@ fn escaped(rest: &mut std::str::Chars<'_>, quote: char) -> Option<char> {
             if !(0xd800..0xdc00).contains(&first) {
                 return char::from_u32(first);
             }
-            let second = (rest.next()? == '\\' && rest.next()? == 'u').then(|| unit(rest)).flatten()?;
+            let second = (rest.next()? == '\\' && rest.next()? == 'u')
+                .then(|| unit(rest))
+                .flatten()?;
             let low = second.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
             char::from_u32(0x10000 + ((first - 0xd800) << 10) + low)
         }

@@ -26,7 +26,11 @@ fn selects() {
         ("$.o.*", json!([1, 2])),
         ("$.missing.name", json!([])),
     ] {
-        let found: Vec<Value> = select(&document, path).unwrap().into_iter().cloned().collect();
+        let found: Vec<Value> = select(&document, path)
+            .unwrap()
+            .into_iter()
+            .cloned()
+            .collect();
         assert_eq!(Value::Array(found), wanted, "{path}");
     }
     assert_eq!(select(&document, "$").unwrap(), [&document]);
@@ -80,10 +84,18 @@ fn agrees_with_the_compliance_suite_of_rfc_9535_but_for_filters() {
     struct Suite {
         tests: Vec<Test>,
     }
-    let suite: Suite = serde_json::from_str(include_str!("../../../tests/fixtures/jsonpath/cts.json")).unwrap();
+    let suite: Suite =
+        serde_json::from_str(include_str!("../../../tests/fixtures/jsonpath/cts.json")).unwrap();
     let (mut agreed, mut filters) = (0, 0);
     for test in suite.tests {
-        let Test { name, selector, document, result, mut results, invalid_selector } = test;
+        let Test {
+            name,
+            selector,
+            document,
+            result,
+            mut results,
+            invalid_selector,
+        } = test;
         let selected = select(&document, &selector);
         if selector.contains('?') && !selector.contains("'?'") {
             filters += 1;
@@ -98,14 +110,18 @@ fn agrees_with_the_compliance_suite_of_rfc_9535_but_for_filters() {
         results.extend(result);
         let selected = selected.unwrap_or_else(|error| panic!("{name}: {error}"));
         let selected: Vec<Value> = selected.into_iter().cloned().collect();
-        assert!(results.contains(&selected), "{name}: {selector:?} selects {selected:?}, wanted {results:?}");
+        assert!(
+            results.contains(&selected),
+            "{name}: {selector:?} selects {selected:?}, wanted {results:?}"
+        );
     }
     assert!(agreed > 300 && filters > 300, "{agreed} {filters}");
 }
 
 #[test]
 fn paths_of_the_standard_that_people_write_are_taken() {
-    let document = json!({"\u{263a}": 1, "\u{1f600}": 2, "\u{8}": 3, "\u{c}": 4, "a": {"b": 5}, "'\"\\/": 6});
+    let document =
+        json!({"\u{263a}": 1, "\u{1f600}": 2, "\u{8}": 3, "\u{c}": 4, "a": {"b": 5}, "'\"\\/": 6});
     for (path, wanted) in [
         (r#"$["\u263a"]"#, json!(1)),
         (r"$['\uD83D\uDE00']", json!(2)),

@@ -1,6 +1,8 @@
-//! Texts cut to what a service takes: at the end of a character as people see it, and never inside of an escape.
+//! Texts cut to what a service takes: at the end of a character as people see it, and never inside
+//! of an escape.
 
-/// How long a text is where lengths are counted in UTF-16 code units, as most services do. Never less than its characters.
+/// How long a text is where lengths are counted in UTF-16 code units, as most services do. Never
+/// less than its characters.
 pub fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
@@ -10,7 +12,8 @@ pub fn shorten(text: &str, most: usize) -> String {
     shorten_escaped(text, most, |c, out| out.push(c))
 }
 
-/// The text with each character as `escape` writes it, at most so many UTF-16 code units in all; what is cut off shows as `…`.
+/// The text with each character as `escape` writes it, at most so many UTF-16 code units in all;
+/// what is cut off shows as `…`.
 pub fn shorten_escaped(text: &str, most: usize, escape: impl Fn(char, &mut String)) -> String {
     let mut out = String::new();
     // How long it is, and where there is room for the `…` behind a whole character.
@@ -35,8 +38,9 @@ pub fn shorten_escaped(text: &str, most: usize, escape: impl Fn(char, &mut Strin
     out
 }
 
-/// The text without what only machines read: control characters other than line breaks and tabs, and marks that turn the direction
-/// of what follows, which a service's error text could use to disguise itself. Line breaks are `\n`.
+/// The text without what only machines read: control characters other than line breaks and tabs,
+/// and marks that turn the direction of what follows, which a service's error text could use to
+/// disguise itself. Line breaks are `\n`.
 pub fn printable(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
     let shown = text.chars().map(|c| match c {
@@ -103,15 +107,24 @@ mod tests {
 
     #[test]
     fn an_escape_is_never_cut() {
-        for (most, wanted) in [(11, "a&amp;&amp;"), (10, "a&amp;…"), (7, "a&amp;…"), (6, "a…"), (2, "a…"), (1, "…")]
-        {
+        for (most, wanted) in [
+            (11, "a&amp;&amp;"),
+            (10, "a&amp;…"),
+            (7, "a&amp;…"),
+            (6, "a…"),
+            (2, "a…"),
+            (1, "…"),
+        ] {
             assert_eq!(shorten_escaped("a&&", most, html), wanted, "{most}");
         }
     }
 
     #[test]
     fn only_what_people_read_is_left() {
-        assert_eq!(printable("a\u{0}b\r\nc\td\u{1b}[31m\u{202e}e\u{2028}f"), "a b\nc\td [31m e\nf");
+        assert_eq!(
+            printable("a\u{0}b\r\nc\td\u{1b}[31m\u{202e}e\u{2028}f"),
+            "a b\nc\td [31m e\nf"
+        );
         assert_eq!(one_line("a\r\nb\tc"), "a b c");
     }
 }

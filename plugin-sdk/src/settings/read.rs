@@ -18,11 +18,20 @@ impl Faults {
     }
 
     pub fn add(&mut self, place: &Place<'_>, message: impl Into<String>) {
-        self.0.push(Fault { path: place.pointer(), message: message.into() });
+        self.0.push(Fault {
+            path: place.pointer(),
+            message: message.into(),
+        });
     }
 
     /// Passes a value on, or notes that another one was wanted.
-    pub fn expect<T>(&mut self, read: Option<T>, found: &Value, place: &Place<'_>, wanted: &str) -> Option<T> {
+    pub fn expect<T>(
+        &mut self,
+        read: Option<T>,
+        found: &Value,
+        place: &Place<'_>,
+        wanted: &str,
+    ) -> Option<T> {
         if read.is_none() {
             self.add(place, format!("is {}, wanted {wanted}", shown(found)));
         }
@@ -69,7 +78,11 @@ impl<'a> Place<'a> {
     pub fn pointer(&self) -> String {
         match &self.0 {
             Step::Root => String::new(),
-            Step::Key(parent, key) => format!("{}/{}", parent.pointer(), key.replace('~', "~0").replace('/', "~1")),
+            Step::Key(parent, key) => format!(
+                "{}/{}",
+                parent.pointer(),
+                key.replace('~', "~0").replace('/', "~1")
+            ),
             Step::Item(parent, index) => format!("{}/{index}", parent.pointer()),
         }
     }
@@ -85,10 +98,15 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     pub fn open(value: &'a Value, place: &'a Place<'a>, faults: &mut Faults) -> Option<Self> {
         let entries = faults.expect(value.as_object(), value, place, "keys with values")?;
-        Some(Self { entries, place, known: Vec::new() })
+        Some(Self {
+            entries,
+            place,
+            known: Vec::new(),
+        })
     }
 
-    /// Reads one key. Absent, it is `default` (JSON text), or whatever its type makes of it. `limits` apply to numbers.
+    /// Reads one key. Absent, it is `default` (JSON text), or whatever its type makes of it.
+    /// `limits` apply to numbers.
     pub fn field<T: Setting>(
         &mut self,
         key: &'static str,
@@ -117,8 +135,15 @@ impl<'a> Object<'a> {
 
     /// Notes keys that were never asked for.
     pub fn close(self, faults: &mut Faults) {
-        for key in self.entries.keys().filter(|key| !self.known.contains(&key.as_str())) {
-            faults.add(&self.place.key(key), format!("is not a setting; known are {}", list(&self.known)));
+        for key in self
+            .entries
+            .keys()
+            .filter(|key| !self.known.contains(&key.as_str()))
+        {
+            faults.add(
+                &self.place.key(key),
+                format!("is not a setting; known are {}", list(&self.known)),
+            );
         }
     }
 }

@@ -48,7 +48,11 @@ struct Part {
 }
 
 fn faults(text: &str) -> Vec<(String, String)> {
-    Sample::from_json(text).unwrap_err().into_iter().map(|fault| (fault.path, fault.message)).collect()
+    Sample::from_json(text)
+        .unwrap_err()
+        .into_iter()
+        .map(|fault| (fault.path, fault.message))
+        .collect()
 }
 
 #[test]
@@ -111,10 +115,22 @@ fn present_keys_are_read() {
             "labels": {"a": "b"}, "parts": [{"id": -1, "flag": true}], "token": "t", "X-Any": [1]}"#,
     )
     .unwrap();
-    assert_eq!((sample.mode, sample.window.as_secs(), sample.most_items), (Mode::VerySlow, 90, 10));
-    assert_eq!((sample.port, sample.offset, sample.any), (Some(65_535), 2.0, Some(json!([1]))));
+    assert_eq!(
+        (sample.mode, sample.window.as_secs(), sample.most_items),
+        (Mode::VerySlow, 90, 10)
+    );
+    assert_eq!(
+        (sample.port, sample.offset, sample.any),
+        (Some(65_535), 2.0, Some(json!([1])))
+    );
     assert_eq!(sample.labels["a"].placeholder(), "b");
-    assert_eq!(sample.parts, [Part { id: -1, flag: Some(true) }]);
+    assert_eq!(
+        sample.parts,
+        [Part {
+            id: -1,
+            flag: Some(true)
+        }]
+    );
 }
 
 #[test]
@@ -124,8 +140,14 @@ fn every_fault_is_told_with_its_place() {
     );
     let wanted = [
         ("/name", "is missing"),
-        ("/mode", "is `slow`, wanted one of `fast`, `verySlow`, `OFF`"),
-        ("/window", "is `5`, wanted a duration such as `500ms`, `2s`, `5m`, `1h30m` or `7d`"),
+        (
+            "/mode",
+            "is `slow`, wanted one of `fast`, `verySlow`, `OFF`",
+        ),
+        (
+            "/window",
+            "is `5`, wanted a duration such as `500ms`, `2s`, `5m`, `1h30m` or `7d`",
+        ),
         ("/mostItems", "is `11`, wanted at most 10"),
         ("/port", "is `70000`, wanted at most 65535"),
         ("/port", "is `70000`, wanted a whole number in range"),
@@ -136,13 +158,22 @@ fn every_fault_is_told_with_its_place() {
             "is not a setting; known are `name`, `mode`, `window`, `mostItems`, `port`, `offset`, `labels`, `parts`, `token`, `hook`, `X-Any`",
         ),
     ];
-    let found: Vec<(&str, &str)> = found.iter().map(|(path, message)| (path.as_str(), message.as_str())).collect();
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|(path, message)| (path.as_str(), message.as_str()))
+        .collect();
     assert_eq!(found, wanted);
 }
 
 #[test]
 fn what_is_no_object_is_refused_as_a_whole() {
-    assert_eq!(faults("[]"), [(String::new(), "is a list, wanted keys with values".to_owned())]);
+    assert_eq!(
+        faults("[]"),
+        [(
+            String::new(),
+            "is a list, wanted keys with values".to_owned()
+        )]
+    );
     assert!(faults("{")[0].1.starts_with("not JSON"));
 }
 
@@ -155,5 +186,8 @@ fn a_secret_is_not_printed() {
 #[test]
 fn a_plugin_without_settings_takes_none() {
     assert_eq!(NoSettings::from_json("{}"), Ok(NoSettings));
-    assert_eq!(NoSettings::from_json(r#"{"a": 1}"#).unwrap_err()[0].message, "is not a setting; known are none");
+    assert_eq!(
+        NoSettings::from_json(r#"{"a": 1}"#).unwrap_err()[0].message,
+        "is not a setting; known are none"
+    );
 }

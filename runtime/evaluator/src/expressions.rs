@@ -30,7 +30,10 @@ impl Programs {
         // Fails only for a name that is there already.
         let added = arithmetic::add(&mut env).and_then(|()| history::add(&mut env));
         debug_assert!(added.is_ok());
-        Self { env: Arc::new(env), parsed: HashMap::new() }
+        Self {
+            env: Arc::new(env),
+            parsed: HashMap::new(),
+        }
     }
 
     fn program(&mut self, expression: &str) -> Result<Rc<Expression>, String> {
@@ -42,7 +45,11 @@ impl Programs {
                 "the expression is longer than {EXPRESSION_BYTES} bytes or nested deeper than {NESTING}; split it into several rules"
             ));
         }
-        let mut parsed = self.env.parser().parse(expression).map_err(|errors| errors.to_string().trim().to_owned())?;
+        let mut parsed = self
+            .env
+            .parser()
+            .parse(expression)
+            .map_err(|errors| errors.to_string().trim().to_owned())?;
         arithmetic::rewrite(&mut parsed);
         if self.parsed.len() >= PROGRAMS {
             self.parsed.clear();
@@ -52,8 +59,8 @@ impl Programs {
         Ok(program)
     }
 
-    /// Parses, compares the names in it with `variables` and what is known, and evaluates once: what takes more than an
-    /// evaluation may is found now.
+    /// Parses, compares the names in it with `variables` and what is known, and evaluates once:
+    /// what takes more than an evaluation may is found now.
     pub(crate) fn check(&mut self, expression: &str, variables: &[String]) -> Reply {
         let program = match self.program(expression) {
             Ok(program) => program,
@@ -69,7 +76,9 @@ impl Programs {
         history::begin(false);
         // What fails on empty values is no fault.
         match Value::resolve(&program, &context) {
-            Err(ExecutionError::UndeclaredReference(name)) => (Kind::Invalid, faults::unknown_function(&name)),
+            Err(ExecutionError::UndeclaredReference(name)) => {
+                (Kind::Invalid, faults::unknown_function(&name))
+            }
             _ => (Kind::Value, String::new()),
         }
     }
@@ -81,7 +90,12 @@ impl Programs {
         };
         let variables: Map<String, Json> = match serde_json::from_slice(variables) {
             Ok(variables) => variables,
-            Err(error) => return (Kind::Failed, format!("variables are not a JSON object: {error}")),
+            Err(error) => {
+                return (
+                    Kind::Failed,
+                    format!("variables are not a JSON object: {error}"),
+                );
+            }
         };
         let mut context = Context::with_env(self.env.clone());
         for (name, value) in variables {
@@ -97,8 +111,8 @@ impl Programs {
     }
 }
 
-/// Every whole number is a CEL `int`, so that `http_status == 200` compares what looks alike; one beyond is a `uint`, as long
-/// as it is exact.
+/// Every whole number is a CEL `int`, so that `http_status == 200` compares what looks alike; one
+/// beyond is a `uint`, as long as it is exact.
 fn to_cel(value: Json) -> Value {
     match value {
         Json::Null => Value::Null,
@@ -111,8 +125,10 @@ fn to_cel(value: Json) -> Value {
         Json::String(text) => Value::String(Arc::new(text)),
         Json::Array(items) => Value::List(Arc::new(items.into_iter().map(to_cel).collect())),
         Json::Object(properties) => {
-            let map: HashMap<String, Value> =
-                properties.into_iter().map(|(name, value)| (name, to_cel(value))).collect();
+            let map: HashMap<String, Value> = properties
+                .into_iter()
+                .map(|(name, value)| (name, to_cel(value)))
+                .collect();
             Value::Map(map.into())
         }
     }

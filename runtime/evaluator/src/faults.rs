@@ -1,5 +1,5 @@
-//! What is wrong with an expression whatever its variables are: names that do not exist, quantiles that are none, and
-//! operations that no value can take part in.
+//! What is wrong with an expression whatever its variables are: names that do not exist, quantiles
+//! that are none, and operations that no value can take part in.
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
@@ -39,13 +39,24 @@ impl Is {
 }
 
 /// The first fault of an expression.
-pub(crate) fn find(expression: &Expression, env: &Arc<Env>, variables: &[String]) -> Option<String> {
-    let mut search = Search { env, known: variables, bound: Vec::new() };
+pub(crate) fn find(
+    expression: &Expression,
+    env: &Arc<Env>,
+    variables: &[String],
+) -> Option<String> {
+    let mut search = Search {
+        env,
+        known: variables,
+        bound: Vec::new(),
+    };
     search.visit(expression).err()
 }
 
 pub(crate) fn unknown_function(name: &str) -> String {
-    format!("unknown function `{name}`; known are CEL's own and, in rules, {}", history::FUNCTIONS.join(", "))
+    format!(
+        "unknown function `{name}`; known are CEL's own and, in rules, {}",
+        history::FUNCTIONS.join(", ")
+    )
 }
 
 struct Search<'a> {
@@ -60,7 +71,9 @@ impl<'a> Search<'a> {
         match &expression.expr {
             Expr::Literal(literal) => Ok(match literal {
                 LiteralValue::Boolean(_) => Is::Truth,
-                LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => Is::Number,
+                LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => {
+                    Is::Number
+                }
                 LiteralValue::String(_) => Is::Text,
                 LiteralValue::Bytes(_) | LiteralValue::Null => Is::Open,
             }),
@@ -70,7 +83,9 @@ impl<'a> Search<'a> {
                 Ok(if select.test { Is::Truth } else { Is::Open })
             }
             Expr::List(list) => {
-                list.elements.iter().try_for_each(|element| self.visit(element).map(drop))?;
+                list.elements
+                    .iter()
+                    .try_for_each(|element| self.visit(element).map(drop))?;
                 Ok(Is::List)
             }
             Expr::Map(map) => {
@@ -86,7 +101,8 @@ impl<'a> Search<'a> {
                 self.visit(&parts.iter_range)?;
                 self.visit(&parts.accu_init)?;
                 let bound = self.bound.len();
-                self.bound.extend([parts.iter_var.as_str(), parts.accu_var.as_str()]);
+                self.bound
+                    .extend([parts.iter_var.as_str(), parts.accu_var.as_str()]);
                 self.bound.extend(parts.iter_var2.as_deref());
                 for part in [&parts.loop_cond, &parts.loop_step, &parts.result] {
                     self.visit(part)?;
@@ -95,7 +111,10 @@ impl<'a> Search<'a> {
                 Ok(Is::Open)
             }
             Expr::Call(call) => self.call(call),
-            Expr::Struct(made) => Err(format!("`{}` is no type that can be made here; write a map", made.type_name)),
+            Expr::Struct(made) => Err(format!(
+                "`{}` is no type that can be made here; write a map",
+                made.type_name
+            )),
             Expr::Unspecified => Ok(Is::Open),
         }
     }
@@ -105,9 +124,17 @@ impl<'a> Search<'a> {
         if self.bound.contains(&name) || self.known.iter().any(|known| known == name) || is_type() {
             return Ok(());
         }
-        let near = self.known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Err(format!("unknown variable `{name}`{hint} known: {}", self.known.join(", ")))
+        let near = self
+            .known
+            .iter()
+            .min_by_key(|known| strsim::damerau_levenshtein(known, name));
+        let hint = near
+            .map(|near| format!("; did you mean `{near}`?"))
+            .unwrap_or_default();
+        Err(format!(
+            "unknown variable `{name}`{hint} known: {}",
+            self.known.join(", ")
+        ))
     }
 
     fn call(&mut self, call: &'a CallExpr) -> Result<Is, String> {
@@ -117,63 +144,113 @@ impl<'a> Search<'a> {
         if let Some(target) = call.target.as_deref().filter(|_| !is_optional) {
             self.visit(target)?;
         }
-        let arguments = call.args.iter().map(|argument| self.visit(argument)).collect::<Result<Vec<_>, _>>()?;
+        let arguments = call
+            .args
+            .iter()
+            .map(|argument| self.visit(argument))
+            .collect::<Result<Vec<_>, _>>()?;
         if history::FUNCTIONS.contains(&name) {
             return history_call(call);
         }
-        if let Some(operator) = arithmetic::operator(name).or((name == operators::MODULO).then_some(operators::MODULO))
+        if let Some(operator) =
+            arithmetic::operator(name).or((name == operators::MODULO).then_some(operators::MODULO))
         {
             return arithmetic_call(operator, &arguments);
         }
         let wrong = |found: Is, wanted: Is| {
-            Err(format!("`{}` takes {}, and is given {}", sign(name), wanted.as_str(), found.as_str()))
+            Err(format!(
+                "`{}` takes {}, and is given {}",
+                sign(name),
+                wanted.as_str(),
+                found.as_str()
+            ))
         };
         match (name, arguments.as_slice()) {
-            (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, arguments) => {
-                match arguments.iter().find(|argument| !argument.fits(Is::Truth)) {
-                    Some(found) => wrong(*found, Is::Truth),
-                    None => Ok(Is::Truth),
-                }
-            }
             (
-                operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS,
+                operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT,
+                arguments,
+            ) => match arguments.iter().find(|argument| !argument.fits(Is::Truth)) {
+                Some(found) => wrong(*found, Is::Truth),
+                None => Ok(Is::Truth),
+            },
+            (
+                operators::LESS
+                | operators::LESS_EQUALS
+                | operators::GREATER
+                | operators::GREATER_EQUALS,
                 [left, right],
             ) => match left.fits(*right) {
                 true => Ok(Is::Truth),
-                false => {
-                    Err(format!("{} is never compared with {} by `{}`", left.as_str(), right.as_str(), sign(name)))
-                }
+                false => Err(format!(
+                    "{} is never compared with {} by `{}`",
+                    left.as_str(),
+                    right.as_str(),
+                    sign(name)
+                )),
             },
             (operators::EQUALS | operators::NOT_EQUALS, [left, right]) if !left.fits(*right) => {
-                Err(format!("{} is never equal to {}", left.as_str(), right.as_str()))
+                Err(format!(
+                    "{} is never equal to {}",
+                    left.as_str(),
+                    right.as_str()
+                ))
             }
-            (operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::NOT_STRICTLY_FALSE, _) => {
-                Ok(Is::Truth)
+            (
+                operators::EQUALS
+                | operators::NOT_EQUALS
+                | operators::IN
+                | operators::NOT_STRICTLY_FALSE,
+                _,
+            ) => Ok(Is::Truth),
+            (operators::NEGATE, [argument]) if !argument.fits(Is::Number) => {
+                wrong(*argument, Is::Number)
             }
-            (operators::NEGATE, [argument]) if !argument.fits(Is::Number) => wrong(*argument, Is::Number),
-            (operators::CONDITIONAL, [condition, _, _]) if !condition.fits(Is::Truth) => wrong(*condition, Is::Truth),
-            (operators::CONDITIONAL, [_, then, otherwise]) => Ok(if then == otherwise { *then } else { Is::Open }),
+            (operators::CONDITIONAL, [condition, _, _]) if !condition.fits(Is::Truth) => {
+                wrong(*condition, Is::Truth)
+            }
+            (operators::CONDITIONAL, [_, then, otherwise]) => {
+                Ok(if then == otherwise { *then } else { Is::Open })
+            }
             ("size", _) => Ok(Is::Number),
-            _ if name.starts_with(['_', '@', '-']) || is_optional || self.exists(name) => Ok(Is::Open),
+            _ if name.starts_with(['_', '@', '-']) || is_optional || self.exists(name) => {
+                Ok(Is::Open)
+            }
             _ => Err(unknown_function(name)),
         }
     }
 
     /// Nothing but this is public: a name that is taken can't be added.
     fn exists(&self, name: &str) -> bool {
-        Context::with_env(self.env.clone()).add_function(name, || 0_i64).is_err()
+        Context::with_env(self.env.clone())
+            .add_function(name, || 0_i64)
+            .is_err()
     }
 }
 
 /// Types by their names: `type(x) == int`.
-const TYPES: [&str; 11] =
-    ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint", "optional_type"];
+const TYPES: [&str; 11] = [
+    "bool",
+    "bytes",
+    "double",
+    "int",
+    "list",
+    "map",
+    "null_type",
+    "string",
+    "type",
+    "uint",
+    "optional_type",
+];
 
 fn history_call(call: &CallExpr) -> Result<Is, String> {
     let name = call.func_name.as_str();
     let wanted = if name == "latency" { 2 } else { 1 };
     if call.args.len() != wanted || call.target.is_some() {
-        let example = if name == "latency" { "latency('5m', 0.95)".to_owned() } else { format!("{name}('5m')") };
+        let example = if name == "latency" {
+            "latency('5m', 0.95)".to_owned()
+        } else {
+            format!("{name}('5m')")
+        };
         return Err(format!("`{name}` is written as in `{example}`"));
     }
     let quantile = match call.args.get(1).map(|argument| &argument.expr) {
@@ -191,14 +268,21 @@ fn history_call(call: &CallExpr) -> Result<Is, String> {
 
 /// Texts and lists can be added to their like, and numbers be reckoned with.
 fn arithmetic_call(operator: &str, arguments: &[Is]) -> Result<Is, String> {
-    let [left, right] = arguments else { return Ok(Is::Open) };
+    let [left, right] = arguments else {
+        return Ok(Is::Open);
+    };
     let can = |side: &Is| match side {
         Is::Open | Is::Number => true,
         Is::Text | Is::List => operator == operators::ADD,
         Is::Truth | Is::Map => false,
     };
     if !can(left) || !can(right) || !left.fits(*right) {
-        return Err(format!("`{}` can't be used with {} and {}", sign(operator), left.as_str(), right.as_str()));
+        return Err(format!(
+            "`{}` can't be used with {} and {}",
+            sign(operator),
+            left.as_str(),
+            right.as_str()
+        ));
     }
     Ok(if *left == Is::Open { *right } else { *left })
 }

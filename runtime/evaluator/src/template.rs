@@ -12,8 +12,9 @@ use serde_json::Value as Json;
 
 use crate::{Kind, Reply, malformed};
 
-/// Instructions of the template machine for one text: some milliseconds. A line for each of 1,000 alerts takes a fifth. What a
-/// filter or an operator does with one instruction is bounded by the sandbox.
+/// Instructions of the template machine for one text: some milliseconds. A line for each of 1,000
+/// alerts takes a fifth. What a filter or an operator does with one instruction is bounded by the
+/// sandbox.
 const FUEL: u64 = 200_000;
 
 /// Loops and blocks inside each other.
@@ -41,10 +42,20 @@ struct Fault {
 }
 
 pub(crate) fn render(request: &[u8]) -> Reply {
-    let Ok(Request { field, source, view }) = serde_json::from_slice(request) else { return malformed() };
+    let Ok(Request {
+        field,
+        source,
+        view,
+    }) = serde_json::from_slice(request)
+    else {
+        return malformed();
+    };
     match rendered(&field, &source, view) {
         Ok(text) => (Kind::Value, text),
-        Err(fault) => (Kind::Invalid, serde_json::to_string(&fault).unwrap_or_default()),
+        Err(fault) => (
+            Kind::Invalid,
+            serde_json::to_string(&fault).unwrap_or_default(),
+        ),
     }
 }
 
@@ -63,13 +74,21 @@ fn rendered(field: &str, source: &str, view: Json) -> Result<String, Fault> {
     let mut written = Bounded::default();
     let rendered = environment
         .template_from_named_str(field, source)
-        .and_then(|template| template.render_captured_to(value(view), &mut written).map(|_| ()));
+        .and_then(|template| {
+            template
+                .render_captured_to(value(view), &mut written)
+                .map(|_| ())
+        });
     match rendered {
-        _ if written.is_full => {
-            Err(Fault { position: None, message: format!("writes more than {MAX_TEXT_BYTES} bytes") })
-        }
+        _ if written.is_full => Err(Fault {
+            position: None,
+            message: format!("writes more than {MAX_TEXT_BYTES} bytes"),
+        }),
         Ok(()) => Ok(String::from_utf8_lossy(&written.bytes).trim().to_owned()),
-        Err(error) => Err(Fault { position: position(&error, source), message: sentence(&error, source) }),
+        Err(error) => Err(Fault {
+            position: position(&error, source),
+            message: sentence(&error, source),
+        }),
     }
 }
 
@@ -91,24 +110,33 @@ fn value(json: Json) -> Value {
     }
 }
 
-/// Which labels there are differs from alert to alert: one that is missing is the empty text, as in matchers.
+/// Which labels there are differs from alert to alert: one that is missing is the empty text, as in
+/// matchers.
 #[derive(Debug)]
 struct Labels(BTreeMap<String, String>);
 
 impl Labels {
     fn of(labels: serde_json::Map<String, Json>) -> Value {
-        let text = |(name, value): (String, Json)| (name, value.as_str().unwrap_or_default().to_owned());
+        let text =
+            |(name, value): (String, Json)| (name, value.as_str().unwrap_or_default().to_owned());
         Value::from_object(Self(labels.into_iter().map(text).collect()))
     }
 }
 
 impl Object for Labels {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(Value::from(self.0.get(key.as_str()?).map_or("", String::as_str)))
+        Some(Value::from(
+            self.0.get(key.as_str()?).map_or("", String::as_str),
+        ))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.keys().map(|name| Value::from(name.as_str())).collect())
+        Enumerator::Values(
+            self.0
+                .keys()
+                .map(|name| Value::from(name.as_str()))
+                .collect(),
+        )
     }
 }
 
@@ -116,19 +144,28 @@ impl Object for Labels {
 fn place(error: &Error, source: &str) -> Option<Range<usize>> {
     let range = error.range()?;
     let is_outside = |c: char| !(c.is_alphanumeric() || "_.[]".contains(c));
-    let start = source.get(..range.start)?.rfind(is_outside).map_or(0, |at| at + 1);
+    let start = source
+        .get(..range.start)?
+        .rfind(is_outside)
+        .map_or(0, |at| at + 1);
     Some(start..range.end)
 }
 
 fn position(error: &Error, source: &str) -> Option<(usize, usize)> {
     let before = source.get(..place(error, source)?.start)?;
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
+    Some((
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    ))
 }
 
 /// In lower case, with the words it is about.
 fn sentence(error: &Error, source: &str) -> String {
-    let words = place(error, source).and_then(|range| source.get(range)).unwrap_or_default().trim();
+    let words = place(error, source)
+        .and_then(|range| source.get(range))
+        .unwrap_or_default()
+        .trim();
     match (error.kind(), error.detail()) {
         (ErrorKind::UndefinedError, None) if !words.is_empty() => format!("there is no `{words}`"),
         (ErrorKind::OutOfFuel, _) => format!("takes more than {FUEL} steps"),

@@ -1,4 +1,5 @@
-//! Watches over acknowledgements: one whose time is over returns its alert to firing, and that is news.
+//! Watches over acknowledgements: one whose time is over returns its alert to firing, and that is
+//! news.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,11 @@ pub struct AcknowledgementWatch {
 
 impl AcknowledgementWatch {
     pub fn new(store: Arc<dyn AlertStore>, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
-        Self { store, clock, signals }
+        Self {
+            store,
+            clock,
+            signals,
+        }
     }
 
     /// Runs until the shutdown. What runs out meanwhile is found at the next start.
@@ -57,7 +62,9 @@ impl AcknowledgementWatch {
             let now_ms = self.clock.now_ms();
             let mut ended = 0;
             for alert in &expiring {
-                let Some(change) = lifecycle::expire(alert, now_ms) else { break };
+                let Some(change) = lifecycle::expire(alert, now_ms) else {
+                    break;
+                };
                 ended += 1;
                 match commit(self.store.as_ref(), &self.signals, change, None).await {
                     // Somebody else was faster.
@@ -68,8 +75,12 @@ impl AcknowledgementWatch {
             if ended > 0 {
                 continue;
             }
-            let until_ms = expiring.first().and_then(|alert| alert.marks.acknowledged.as_ref()?.until_ms);
-            let wait = until_ms.map(|until_ms| Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or(0)));
+            let until_ms = expiring
+                .first()
+                .and_then(|alert| alert.marks.acknowledged.as_ref()?.until_ms);
+            let wait = until_ms.map(|until_ms| {
+                Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or(0))
+            });
             return Ok(wait.unwrap_or(PATROL).min(PATROL));
         }
     }

@@ -1,5 +1,6 @@
-//! What people do to alerts: acknowledge, take that back, resolve. Each is a transition like the engine's, in one transaction,
-//! with who did it; whoever comes second sees what the first one made of the alert.
+//! What people do to alerts: acknowledge, take that back, resolve. Each is a transition like the
+//! engine's, in one transaction, with who did it; whoever comes second sees what the first one made
+//! of the alert.
 
 use std::sync::Arc;
 
@@ -24,7 +25,10 @@ pub enum ActionError {
     #[error("there is no alert {}", .0.0)]
     NotFound(AlertId),
     #[error("alert {} is {}: {wanted}", .alert.id.0, .alert.state.as_str())]
-    NotNow { alert: Box<Alert>, wanted: &'static str },
+    NotNow {
+        alert: Box<Alert>,
+        wanted: &'static str,
+    },
     #[error("the time is over already; it has to be in the future")]
     Past,
     #[error(transparent)]
@@ -33,7 +37,11 @@ pub enum ActionError {
 
 impl AlertActions {
     pub fn new(store: Arc<dyn AlertStore>, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
-        Self { store, clock, signals }
+        Self {
+            store,
+            clock,
+            signals,
+        }
     }
 
     /// How the rules stand.
@@ -55,24 +63,49 @@ impl AlertActions {
         let wanted = "only an alert that fires can be acknowledged";
         self.act(id, wanted, None, |alert, now_ms| {
             let (by, note) = (by.to_owned(), note.to_owned());
-            lifecycle::acknowledge(alert, Acknowledgement { by, at_ms: now_ms, until_ms, note })
+            lifecycle::acknowledge(
+                alert,
+                Acknowledgement {
+                    by,
+                    at_ms: now_ms,
+                    until_ms,
+                    note,
+                },
+            )
         })
         .await
     }
 
     /// Nobody is on it any more: it fires again, and that is news.
-    pub async fn unacknowledge(&self, id: AlertId, actor: &str, note: &str) -> Result<Alert, ActionError> {
+    pub async fn unacknowledge(
+        &self,
+        id: AlertId,
+        actor: &str,
+        note: &str,
+    ) -> Result<Alert, ActionError> {
         let wanted = "nobody has acknowledged it";
-        self.act(id, wanted, None, |alert, now_ms| lifecycle::unacknowledge(alert, actor, note, now_ms)).await
+        self.act(id, wanted, None, |alert, now_ms| {
+            lifecycle::unacknowledge(alert, actor, note, now_ms)
+        })
+        .await
     }
 
-    /// It ends, whatever its rule says; the rule opens another one only after it was satisfied once.
-    pub async fn resolve(&self, id: AlertId, actor: &str, note: &str) -> Result<Alert, ActionError> {
+    /// It ends, whatever its rule says; the rule opens another one only after it was satisfied
+    /// once.
+    pub async fn resolve(
+        &self,
+        id: AlertId,
+        actor: &str,
+        note: &str,
+    ) -> Result<Alert, ActionError> {
         let (wanted, held) = ("it has ended already", Some(MemoryChange::Held));
-        let resolve = |alert: &Alert, now_ms| lifecycle::resolve_by_hand(alert, actor, note, now_ms);
+        let resolve =
+            |alert: &Alert, now_ms| lifecycle::resolve_by_hand(alert, actor, note, now_ms);
         let alert = self.act(id, wanted, held, resolve).await?;
         // The engine finds out when the rule is satisfied; whoever asks before that has to know.
-        self.signals.standings().change(&alert.rule, |standing| standing.is_held = true);
+        self.signals
+            .standings()
+            .change(&alert.rule, |standing| standing.is_held = true);
         Ok(alert)
     }
 
@@ -85,9 +118,16 @@ impl AlertActions {
     ) -> Result<Alert, ActionError> {
         let mut refusal = String::new();
         for _ in 0..TRIES {
-            let alert = self.store.alert_get(id).await?.ok_or(ActionError::NotFound(id))?;
+            let alert = self
+                .store
+                .alert_get(id)
+                .await?
+                .ok_or(ActionError::NotFound(id))?;
             let Some(change) = change(&alert, self.clock.now_ms()) else {
-                return Err(ActionError::NotNow { alert: Box::new(alert), wanted });
+                return Err(ActionError::NotNow {
+                    alert: Box::new(alert),
+                    wanted,
+                });
             };
             match commit(self.store.as_ref(), &self.signals, change, memory).await {
                 Ok(alert) => return Ok(alert),
@@ -95,7 +135,10 @@ impl AlertActions {
                 Err(CommitError::Port(error)) => return Err(error.into()),
             }
         }
-        Err(PortError(format!("the alert was changed again and again meanwhile: {refusal}")).into())
+        Err(PortError(format!(
+            "the alert was changed again and again meanwhile: {refusal}"
+        ))
+        .into())
     }
 }
 
@@ -110,13 +153,33 @@ pub(super) async fn commit(
     let is_news = change.notify == Some(NotificationStatus::Firing);
     let Change { alert, event, .. } = change;
     let committed = store
-        .transition_commit(Transition { alert, event, groups: Vec::new(), is_news, memory, escalation: None })
+        .transition_commit(Transition {
+            alert,
+            event,
+            groups: Vec::new(),
+            is_news,
+            memory,
+            escalation: None,
+        })
         .await?;
-    metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str()).increment(1);
+    metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str())
+        .increment(1);
     let (alert, event) = (&committed.alert, &committed.event);
-    let (service, rule, state) = (alert.service.as_str(), alert.name.as_str(), alert.state.as_str());
+    let (service, rule, state) = (
+        alert.service.as_str(),
+        alert.name.as_str(),
+        alert.state.as_str(),
+    );
     let (actor, reason) = (event.actor.as_str(), event.reason.as_str());
-    tracing::info!(service, rule, state, alert = alert.id.0, actor, reason, "alert is {state}");
+    tracing::info!(
+        service,
+        rule,
+        state,
+        alert = alert.id.0,
+        actor,
+        reason,
+        "alert is {state}"
+    );
     signals.committed(alert, event);
     Ok(committed.alert)
 }

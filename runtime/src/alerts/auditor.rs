@@ -1,5 +1,6 @@
-//! Looks for what should have happened and did not: groups nobody looked at, messages nobody tried to send, steps of an
-//! escalation nobody took. It trusts none of those who should have done it, only the clock and the store, and says so loudly.
+//! Looks for what should have happened and did not: groups nobody looked at, messages nobody tried
+//! to send, steps of an escalation nobody took. It trusts none of those who should have done it,
+//! only the clock and the store, and says so loudly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,8 +27,8 @@ const PATROL: Duration = Duration::from_secs(30);
 /// What is due is done within a second; this leaves room for a machine that is busy.
 const LATE_MS: i64 = 60_000;
 
-/// Delivery is at work on a channel that was attempted so lately, though others of its messages wait: a receiver that hangs takes
-/// 35 s an attempt.
+/// Delivery is at work on a channel that was attempted so lately, though others of its messages
+/// wait: a receiver that hangs takes 35 s an attempt.
 const AT_WORK_MS: i64 = 120_000;
 
 /// The same is said again after this long.
@@ -53,7 +54,13 @@ impl Auditor {
         signals: AlertSignals,
         catalog: watch::Receiver<Arc<Catalog>>,
     ) -> Self {
-        Self { store, clock, signals, catalog, said: BTreeMap::new() }
+        Self {
+            store,
+            clock,
+            signals,
+            catalog,
+            said: BTreeMap::new(),
+        }
     }
 
     /// Runs until the shutdown.
@@ -68,8 +75,9 @@ impl Auditor {
             wait = PATROL;
             if let Err(error) = self.look().await {
                 tracing::error!(%error, "whether all messages went out can't be found out");
-                self.signals
-                    .set_overdue(vec!["whether messages about alerts are overdue can't be found out".to_owned()]);
+                self.signals.set_overdue(vec![
+                    "whether messages about alerts are overdue can't be found out".to_owned(),
+                ]);
             }
         }
     }
@@ -87,7 +95,10 @@ impl Auditor {
             }
         }
         self.signals.set_overdue(readiness);
-        let keys: BTreeSet<_> = found.iter().map(|overdue| (overdue.kind, overdue.id)).collect();
+        let keys: BTreeSet<_> = found
+            .iter()
+            .map(|overdue| (overdue.kind, overdue.id))
+            .collect();
         self.said.retain(|key, _| keys.contains(key));
         for overdue in &found {
             let said_ms = self.said.get(&(overdue.kind, overdue.id)).copied();
@@ -103,22 +114,46 @@ impl Auditor {
     async fn overdue(&self, now_ms: UnixMillis) -> PortResult<Vec<Overdue>> {
         let (catalog, due_before_ms) = (self.catalog.borrow().clone(), now_ms - LATE_MS);
         let mut at_work = Vec::new();
-        for channel in self.store.overdue_channels(due_before_ms).await.map_err(PortError::of)? {
+        for channel in self
+            .store
+            .overdue_channels(due_before_ms)
+            .await
+            .map_err(PortError::of)?
+        {
             if self.is_at_work(&catalog, &channel, now_ms).await? {
                 at_work.push(channel);
             }
         }
-        self.store.overdue_list(due_before_ms, &at_work, PAGE).await.map_err(PortError::of)
+        self.store
+            .overdue_list(due_before_ms, &at_work, PAGE)
+            .await
+            .map_err(PortError::of)
     }
 
-    /// A message that is due waits for its channel's rate limit, or for others that fail or hang: the receiver is at fault, and
-    /// delivery does what it should.
-    async fn is_at_work(&self, catalog: &Catalog, channel: &ChannelId, now_ms: UnixMillis) -> PortResult<bool> {
-        let limit = catalog.channels.get(channel).and_then(|channel| channel.options.rate_limit);
-        let per_ms = limit.map_or(0, |limit| limit.per.as_millis() as i64).saturating_add(LATE_MS);
+    /// A message that is due waits for its channel's rate limit, or for others that fail or hang:
+    /// the receiver is at fault, and delivery does what it should.
+    async fn is_at_work(
+        &self,
+        catalog: &Catalog,
+        channel: &ChannelId,
+        now_ms: UnixMillis,
+    ) -> PortResult<bool> {
+        let limit = catalog
+            .channels
+            .get(channel)
+            .and_then(|channel| channel.options.rate_limit);
+        let per_ms = limit
+            .map_or(0, |limit| limit.per.as_millis() as i64)
+            .saturating_add(LATE_MS);
         let since_ms = now_ms.saturating_sub(per_ms.max(AT_WORK_MS));
-        let attempts = self.store.notification_attempts_since(channel, since_ms).await.map_err(PortError::of)?;
-        let is_recent = attempts.iter().any(|at_ms| now_ms.saturating_sub(*at_ms) < AT_WORK_MS);
+        let attempts = self
+            .store
+            .notification_attempts_since(channel, since_ms)
+            .await
+            .map_err(PortError::of)?;
+        let is_recent = attempts
+            .iter()
+            .any(|at_ms| now_ms.saturating_sub(*at_ms) < AT_WORK_MS);
         // A limit that was reached at some moment of the time in which the message is late.
         let is_limited = limit.is_some_and(|limit| attempts.len() >= limit.messages as usize);
         Ok(is_recent || is_limited)
@@ -137,10 +172,14 @@ impl Auditor {
             "overdue: {what}; people may not know of these alerts"
         );
         if is_new {
-            metrics::counter!("extrack_alerting_overdue_total", "what" => overdue.kind.as_str()).increment(1);
+            metrics::counter!("extrack_alerting_overdue_total", "what" => overdue.kind.as_str())
+                .increment(1);
             for alert in &overdue.alerts {
                 let reason = format!("overdue for {late_s} s: {what} (`{name}`)");
-                let noted = self.store.alert_event_note(*alert, AUDITOR, &reason, now_ms).await;
+                let noted = self
+                    .store
+                    .alert_event_note(*alert, AUDITOR, &reason, now_ms)
+                    .await;
                 noted.map_err(PortError::of)?;
             }
             self.signals.wake_all();

@@ -1,5 +1,6 @@
-//! What a rule would have said over stored history: the same history, the same lifecycle and the same plugins as live, with the
-//! observations' own time for a clock. Writes nothing and tells nobody.
+//! What a rule would have said over stored history: the same history, the same lifecycle and the
+//! same plugins as live, with the observations' own time for a clock. Writes nothing and tells
+//! nobody.
 
 mod compare;
 mod report;
@@ -11,7 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Alert, AlertId, AlertRule, History, NoData, Observation, RuleMemory, UnixMillis, Verdict};
+use crate::domain::{
+    Alert, AlertId, AlertRule, History, NoData, Observation, RuleMemory, UnixMillis, Verdict,
+};
 use futures::future::BoxFuture;
 
 use super::history::{Reach, ServiceHistory};
@@ -19,7 +22,9 @@ use super::lifecycle::{self, Judgement};
 use super::ports::PortResult;
 
 pub use compare::{Compared, compare};
-pub use report::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest, RuleChoice, ServiceBacktest};
+pub use report::{
+    BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest, RuleChoice, ServiceBacktest,
+};
 pub use telling::{Played, Telling, tell};
 
 /// Observations read at once: a few megabytes, and the next ones are read while these are judged.
@@ -33,7 +38,8 @@ const MOST_EPISODES: usize = 1_000;
 
 /// Reads back what was observed.
 pub trait ObservationPages: Send + Sync + 'static {
-    /// Observations of the service behind a run and between two moments, in the order of their runs.
+    /// Observations of the service behind a run and between two moments, in the order of their
+    /// runs.
     fn page<'a>(
         &'a self,
         service: &'a str,
@@ -42,12 +48,20 @@ pub trait ObservationPages: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>>;
 
-    fn count<'a>(&'a self, service: &'a str, between: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>>;
+    fn count<'a>(
+        &'a self,
+        service: &'a str,
+        between: (UnixMillis, UnixMillis),
+    ) -> BoxFuture<'a, PortResult<u64>>;
 }
 
 /// Evaluates one rule for one service, again and again.
 pub trait RuleRow: Send {
-    fn evaluate(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Verdict>>;
+    fn evaluate(
+        &mut self,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Verdict>>;
 
     /// The rule remembers what it must not, and what it says can't be relied on.
     fn is_impure(&self) -> bool;
@@ -63,7 +77,8 @@ pub struct BacktestRun {
     pub interval: Duration,
     /// How often a failed run is repeated before anybody suspects the service, by probe.
     pub retries: BTreeMap<String, u32>,
-    /// How often the engine judges rules that ask for it although nothing arrived, and looks for those without data.
+    /// How often the engine judges rules that ask for it although nothing arrived, and looks for
+    /// those without data.
     pub tick: Duration,
     /// The rule asks for that.
     pub ticks: bool,
@@ -116,7 +131,8 @@ pub struct BacktestOutcome {
     pub is_impure: bool,
 }
 
-/// Plays the observations of one service to one rule. `progress` is told how many were played since it was told last.
+/// Plays the observations of one service to one rule. `progress` is told how many were played since
+/// it was told last.
 pub async fn backtest(
     run: &BacktestRun,
     pages: &dyn ObservationPages,
@@ -125,7 +141,10 @@ pub async fn backtest(
 ) -> PortResult<BacktestOutcome> {
     let mut player = Player::new(run);
     // What was known before the first moment is looked at, and not judged.
-    let between = (run.since_ms.saturating_sub(player.reach.kept_ms()), run.until_ms);
+    let between = (
+        run.since_ms.saturating_sub(player.reach.kept_ms()),
+        run.until_ms,
+    );
     let service = run.rule.service.as_str();
     let mut page = pages.page(service, i64::MIN, between, PAGE).await?;
     while let Some(last) = page.last().map(|observation| observation.run_id) {
@@ -153,7 +172,8 @@ struct Player<'a> {
     /// Of the open alert.
     flapping: Vec<(UnixMillis, bool)>,
     memory: RuleMemory,
-    /// As of when the engine looked at it last although nothing arrived: it is never judged as of an earlier moment.
+    /// As of when the engine looked at it last although nothing arrived: it is never judged as of
+    /// an earlier moment.
     ticked_ms: UnixMillis,
     /// As of when it last said `ok` or `breached`.
     judged_ms: UnixMillis,
@@ -165,7 +185,10 @@ struct Player<'a> {
 
 impl<'a> Player<'a> {
     fn new(run: &'a BacktestRun) -> Self {
-        let reach = Reach { look_back: run.look_back, interval: run.interval };
+        let reach = Reach {
+            look_back: run.look_back,
+            interval: run.interval,
+        };
         let mut history = ServiceHistory::new(reach);
         // What was missed while the program did not run can't be told from what did not happen.
         history.watch_since(run.since_ms.saturating_sub(reach.kept_ms()));
@@ -191,7 +214,8 @@ impl<'a> Player<'a> {
             }
             self.tick_until(observation.ts_ms, row).await;
             let observation = Arc::new(observation);
-            let is_judged = observation.ts_ms >= self.run.since_ms && self.run.rule.looks_at(&observation.probe);
+            let is_judged = observation.ts_ms >= self.run.since_ms
+                && self.run.rule.looks_at(&observation.probe);
             // Nobody else holds it between evaluations.
             Arc::make_mut(&mut self.history).push(observation.clone());
             if is_judged {
@@ -200,7 +224,8 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// The moments before this one at which the engine would have looked at it although nothing arrived.
+    /// The moments before this one at which the engine would have looked at it although nothing
+    /// arrived.
     async fn tick_until(&mut self, until_ms: UnixMillis, row: &mut dyn RuleRow) {
         while let Some(next_ms) = self.next_tick_ms().filter(|next_ms| *next_ms < until_ms) {
             self.ticked_ms = next_ms;
@@ -215,17 +240,28 @@ impl<'a> Player<'a> {
 
     /// Of the moments at which there is something to do.
     fn next_tick_ms(&self) -> Option<UnixMillis> {
-        let period_ms = i64::try_from(self.run.tick.as_millis()).unwrap_or(i64::MAX).max(1);
-        let from = |at_ms: UnixMillis| at_ms.saturating_add((period_ms - at_ms.rem_euclid(period_ms)) % period_ms);
+        let period_ms = i64::try_from(self.run.tick.as_millis())
+            .unwrap_or(i64::MAX)
+            .max(1);
+        let from = |at_ms: UnixMillis| {
+            at_ms.saturating_add((period_ms - at_ms.rem_euclid(period_ms)) % period_ms)
+        };
         let next_ms = from(self.ticked_ms.saturating_add(1));
         if self.run.ticks {
             return Some(next_ms);
         }
-        // One that fired has nothing more to say of the silence; one that is pending has to wait for its duration.
+        // One that fired has nothing more to say of the silence; one that is pending has to wait
+        // for its duration.
         let is_done = match self.run.rule.life.no_data {
             NoData::Keep => true,
             NoData::Ok => self.is_silent,
-            NoData::Alert => self.is_silent && self.open.as_ref().is_none_or(|alert| alert.fired_ms.is_some()),
+            NoData::Alert => {
+                self.is_silent
+                    && self
+                        .open
+                        .as_ref()
+                        .is_none_or(|alert| alert.fired_ms.is_some())
+            }
         };
         let after_ms = i64::try_from(self.run.no_data_after?.as_millis()).unwrap_or(i64::MAX);
         (!is_done).then(|| next_ms.max(from(self.judged_ms.saturating_add(after_ms))))
@@ -250,9 +286,16 @@ impl<'a> Player<'a> {
             self.unjudged.clear();
         }
         match verdict {
-            Ok(Verdict::Breached(_)) if self.open.is_none() && judged.is_some_and(|run| self.is_retried(run)) => {}
+            Ok(Verdict::Breached(_))
+                if self.open.is_none() && judged.is_some_and(|run| self.is_retried(run)) => {}
             Ok(verdict @ (Verdict::Ok(_) | Verdict::Breached(_))) => {
-                let judged = lifecycle::judge(self.open.as_ref(), &self.memory, &verdict, &self.run.rule, now_ms);
+                let judged = lifecycle::judge(
+                    self.open.as_ref(),
+                    &self.memory,
+                    &verdict,
+                    &self.run.rule,
+                    now_ms,
+                );
                 self.take_over(judged, now_ms);
             }
             Ok(Verdict::NoOpinion(reason)) => self.unjudged = reason,
@@ -262,14 +305,20 @@ impl<'a> Player<'a> {
                 self.outcome.first_failure.get_or_insert(error.0);
             }
         }
-        if self.outcome.evaluations.is_multiple_of(EVALUATIONS_IN_A_ROW) {
+        if self
+            .outcome
+            .evaluations
+            .is_multiple_of(EVALUATIONS_IN_A_ROW)
+        {
             tokio::task::yield_now().await;
         }
     }
 
     /// It could not be judged for long.
     fn notice_silence(&mut self, now_ms: UnixMillis) {
-        if std::mem::replace(&mut self.is_silent, true) && self.run.rule.life.no_data != NoData::Alert {
+        if std::mem::replace(&mut self.is_silent, true)
+            && self.run.rule.life.no_data != NoData::Alert
+        {
             return;
         }
         let reason = match self.unjudged.as_str() {
@@ -277,13 +326,22 @@ impl<'a> Player<'a> {
             reason => reason,
         };
         let finding = lifecycle::no_data_finding(self.judged_ms, now_ms, reason);
-        let judged = lifecycle::judge_no_data(self.open.as_ref(), &self.memory, finding, &self.run.rule, now_ms);
+        let judged = lifecycle::judge_no_data(
+            self.open.as_ref(),
+            &self.memory,
+            finding,
+            &self.run.rule,
+            now_ms,
+        );
         self.take_over(judged, now_ms);
     }
 
     /// The service has another chance before anybody suspects it.
     fn is_retried(&self, judged: &Observation) -> bool {
-        self.run.retries.get(&judged.probe).is_some_and(|times| self.history.is_retried(judged, *times))
+        self.run
+            .retries
+            .get(&judged.probe)
+            .is_some_and(|times| self.history.is_retried(judged, *times))
     }
 
     fn take_over(&mut self, judged: Judgement, now_ms: UnixMillis) {
@@ -310,7 +368,10 @@ impl<'a> Player<'a> {
         match Episode::of(alert) {
             None => self.outcome.cleared += 1,
             Some(_) if self.outcome.episodes.len() >= MOST_EPISODES => self.outcome.omitted += 1,
-            Some(episode) => self.outcome.episodes.push(Episode { flapping, ..episode }),
+            Some(episode) => self.outcome.episodes.push(Episode {
+                flapping,
+                ..episode
+            }),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Where alerting reads the time of day. Waiting is tokio's business; only the meaning of a moment comes from here.
+//! Where alerting reads the time of day. Waiting is tokio's business; only the meaning of a moment
+//! comes from here.
 
 use crate::domain::{self, UnixMillis};
 

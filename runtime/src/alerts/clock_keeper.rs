@@ -1,5 +1,5 @@
-//! Sees to what waits in the control store when the wall clock jumps: set back, nothing waits longer for it; set ahead, what is
-//! due is found at once.
+//! Sees to what waits in the control store when the wall clock jumps: set back, nothing waits
+//! longer for it; set ahead, what is due is found at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,14 @@ pub struct ClockKeeper {
 
 impl ClockKeeper {
     pub fn new(store: ControlStore, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
-        Self { store, clock, signals, is_clamped: false, back_ms: 0, ahead: Duration::ZERO }
+        Self {
+            store,
+            clock,
+            signals,
+            is_clamped: false,
+            back_ms: 0,
+            ahead: Duration::ZERO,
+        }
     }
 
     pub async fn run(mut self, shutdown: CancellationToken) {
@@ -53,12 +60,19 @@ impl ClockKeeper {
         if !self.is_clamped {
             let changed = self.store.due_clamp(now_ms).await.map_err(PortError::of)?;
             self.is_clamped = true;
-            self.note(changed, "the program starts, and the clock may have been set back before");
+            self.note(
+                changed,
+                "the program starts, and the clock may have been set back before",
+            );
         }
         let jumps = self.signals.clock_jumps();
         let (back_ms, ahead) = (jumps.back_ms(), jumps.ahead());
         if back_ms != self.back_ms {
-            let changed = self.store.due_set_back(back_ms - self.back_ms, now_ms).await.map_err(PortError::of)?;
+            let changed = self
+                .store
+                .due_set_back(back_ms - self.back_ms, now_ms)
+                .await
+                .map_err(PortError::of)?;
             self.back_ms = back_ms;
             self.note(changed, "the clock was set back");
         }
@@ -71,7 +85,10 @@ impl ClockKeeper {
 
     fn note(&self, changed: u64, why: &str) {
         if changed > 0 {
-            tracing::warn!(changed, "{why}: groups, messages and escalations are due as if it had not been");
+            tracing::warn!(
+                changed,
+                "{why}: groups, messages and escalations are due as if it had not been"
+            );
             self.signals.wake_all();
         }
     }

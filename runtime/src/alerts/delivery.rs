@@ -1,7 +1,9 @@
-//! Brings notifications to their channels: at least once, in order per group and channel, over restarts.
+//! Brings notifications to their channels: at least once, in order per group and channel, over
+//! restarts.
 //!
-//! It lives from the outbox in the control store alone. Whatever happens to an attempt, its notification stays there
-//! until the attempt was recorded, so that an attempt cut off by a crash is made again, with the same key.
+//! It lives from the outbox in the control store alone. Whatever happens to an attempt, its
+//! notification stays there until the attempt was recorded, so that an attempt cut off by a crash
+//! is made again, with the same key.
 
 mod attempt;
 mod backoff;
@@ -31,7 +33,8 @@ use limit::Limiter;
 /// Due messages read at once, without what they say: that is read when a message is started.
 const ROWS: u32 = 256;
 
-/// The outbox is looked at this often even if nobody called and nothing is due: the clock may have been set.
+/// The outbox is looked at this often even if nobody called and nothing is due: the clock may have
+/// been set.
 const PATROL: Duration = Duration::from_secs(30);
 
 /// The shortest wait for something that is due but can't be started.
@@ -41,16 +44,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct DeliverySettings {
     /// Attempts under way at once.
     pub at_once: usize,
-    /// Attempts under way at once on one channel, so that one that hangs leaves room for the others.
+    /// Attempts under way at once on one channel, so that one that hangs leaves room for the
+    /// others.
     pub at_once_per_channel: usize,
-    /// For one attempt, whatever the notifier does. The plugin host has a shorter one, which can say more.
+    /// For one attempt, whatever the notifier does. The plugin host has a shorter one, which can
+    /// say more.
     pub deadline: Duration,
     /// Before the second attempt; doubles with each one.
     pub first_retry: Duration,
     pub longest_retry: Duration,
     /// The longest wait that another side may ask for.
     pub longest_retry_after: Duration,
-    /// Given up when both are over: this long, and this many attempts. Being switched off is no reason to give up.
+    /// Given up when both are over: this long, and this many attempts. Being switched off is no
+    /// reason to give up.
     pub give_up_after: Duration,
     pub least_attempts: u32,
     /// Where people find this server; empty if nowhere.
@@ -114,9 +120,18 @@ impl Delivery {
         }
     }
 
-    /// Runs until the shutdown, then waits for the attempts under way, each of which has a deadline.
-    pub async fn run(mut self, mut catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
-        let sender = Arc::new(Sender { deps: self.deps.clone(), catalog: catalog.clone(), shutdown: shutdown.clone() });
+    /// Runs until the shutdown, then waits for the attempts under way, each of which has a
+    /// deadline.
+    pub async fn run(
+        mut self,
+        mut catalog: watch::Receiver<Arc<Catalog>>,
+        shutdown: CancellationToken,
+    ) {
+        let sender = Arc::new(Sender {
+            deps: self.deps.clone(),
+            catalog: catalog.clone(),
+            shutdown: shutdown.clone(),
+        });
         let mut is_published = true;
         loop {
             let current = catalog.borrow_and_update().clone();
@@ -151,7 +166,12 @@ impl Delivery {
         let mut after = (UnixMillis::MIN, 0);
         // Page by page, because a whole page may wait for a channel that hangs.
         while self.has_room() {
-            let due = match self.deps.store.notification_due_after(now_ms, after, ROWS).await {
+            let due = match self
+                .deps
+                .store
+                .notification_due_after(now_ms, after, ROWS)
+                .await
+            {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::error!(%error, "the outbox can't be read, it is tried again");
@@ -161,8 +181,15 @@ impl Delivery {
             let Some(last) = due.last() else { break };
             after = (last.next_attempt_ms, last.id);
             let is_last = due.len() < ROWS as usize;
-            let busy: HashSet<i64> = self.under_way.values().map(|place| place.notification).collect();
-            let free = due.into_iter().filter(|notification| !busy.contains(&notification.id)).collect();
+            let busy: HashSet<i64> = self
+                .under_way
+                .values()
+                .map(|place| place.notification)
+                .collect();
+            let free = due
+                .into_iter()
+                .filter(|notification| !busy.contains(&notification.id))
+                .collect();
             self.backlog = self.hold_back(free, sender, now_ms).await;
             self.start_backlog(sender);
             if is_last {
@@ -178,7 +205,10 @@ impl Delivery {
 
     fn start_backlog(&mut self, sender: &Arc<Sender>) {
         for notification in std::mem::take(&mut self.backlog) {
-            if self.has_room() && self.may_start(&notification) && self.is_within_limit(sender, &notification) {
+            if self.has_room()
+                && self.may_start(&notification)
+                && self.is_within_limit(sender, &notification)
+            {
                 let place = Place {
                     notification: notification.id,
                     channel: notification.channel.clone(),
@@ -188,7 +218,10 @@ impl Delivery {
                     self.limiter.begin(&place.channel, self.deps.clock.now_ms());
                 }
                 let sender = Arc::clone(sender);
-                let id = self.sends.spawn(async move { sender.send(notification.id).await }).id();
+                let id = self
+                    .sends
+                    .spawn(async move { sender.send(notification.id).await })
+                    .id();
                 self.under_way.insert(id, place);
             } else {
                 self.backlog.push_back(notification);
@@ -197,7 +230,10 @@ impl Delivery {
     }
 
     fn may_start(&self, notification: &DueNotification) -> bool {
-        let on_channel = self.under_way.values().filter(|place| place.channel == notification.channel);
+        let on_channel = self
+            .under_way
+            .values()
+            .filter(|place| place.channel == notification.channel);
         let (mut count, mut same_group) = (0, false);
         for place in on_channel {
             count += 1;
@@ -208,7 +244,12 @@ impl Delivery {
 
     /// As configured now: a channel that left the configuration has no limit any more.
     fn limit(&self, sender: &Sender, channel: &ChannelId) -> Option<MessageRate> {
-        sender.catalog.borrow().channels.get(channel).and_then(|channel| channel.options.rate_limit)
+        sender
+            .catalog
+            .borrow()
+            .channels
+            .get(channel)
+            .and_then(|channel| channel.options.rate_limit)
     }
 
     fn is_within_limit(&mut self, sender: &Sender, notification: &DueNotification) -> bool {
@@ -221,8 +262,9 @@ impl Delivery {
         }
     }
 
-    /// Leaves out what is beyond the rate limit of its channel. The last attempt that the limit allows goes to a digest of
-    /// everything that would be held back, so that a storm is told of at once.
+    /// Leaves out what is beyond the rate limit of its channel. The last attempt that the limit
+    /// allows goes to a digest of everything that would be held back, so that a storm is told
+    /// of at once.
     async fn hold_back(
         &mut self,
         due: Vec<DueNotification>,
@@ -230,15 +272,25 @@ impl Delivery {
         now_ms: UnixMillis,
     ) -> VecDeque<DueNotification> {
         let mut counts: HashMap<ChannelId, usize> = HashMap::new();
-        for notification in due.iter().filter(|notification| notification.reason != NotificationReason::Watchdog) {
+        for notification in due
+            .iter()
+            .filter(|notification| notification.reason != NotificationReason::Watchdog)
+        {
             *counts.entry(notification.channel.clone()).or_default() += 1;
         }
         let mut left: HashMap<ChannelId, usize> = HashMap::new();
         for (channel, count) in counts {
-            let Some(limit) = self.limit(sender, &channel) else { continue };
+            let Some(limit) = self.limit(sender, &channel) else {
+                continue;
+            };
             if !self.limiter.knows(&channel) {
                 let since_ms = now_ms.saturating_sub(limit.per.as_millis() as i64);
-                match self.deps.store.notification_attempts_since(channel.clone(), since_ms).await {
+                match self
+                    .deps
+                    .store
+                    .notification_attempts_since(channel.clone(), since_ms)
+                    .await
+                {
                     Ok(begun) => self.limiter.tell(&channel, begun),
                     Err(error) => {
                         tracing::error!(channel = channel.0, %error, "a channel's attempts can't be read, it waits");
@@ -248,23 +300,38 @@ impl Delivery {
                 }
             }
             let room = self.limiter.room(&channel, limit, now_ms);
-            let starts = if count > room && limit.digest { room.saturating_sub(1) } else { room };
+            let starts = if count > room && limit.digest {
+                room.saturating_sub(1)
+            } else {
+                room
+            };
             if count > room && room > 0 && limit.digest {
-                let first = due.iter().filter(|notification| notification.channel == channel).take(starts);
-                self.make_digest(&channel, first.map(|notification| notification.id).collect(), now_ms).await;
+                let first = due
+                    .iter()
+                    .filter(|notification| notification.channel == channel)
+                    .take(starts);
+                self.make_digest(
+                    &channel,
+                    first.map(|notification| notification.id).collect(),
+                    now_ms,
+                )
+                .await;
             }
             left.insert(channel, starts);
         }
-        let mut is_allowed = |notification: &DueNotification| match left.get_mut(&notification.channel) {
-            Some(_) if notification.reason == NotificationReason::Watchdog => true,
-            Some(0) => false,
-            Some(left) => {
-                *left -= 1;
-                true
-            }
-            None => true,
-        };
-        due.into_iter().filter(|notification| is_allowed(notification)).collect()
+        let mut is_allowed =
+            |notification: &DueNotification| match left.get_mut(&notification.channel) {
+                Some(_) if notification.reason == NotificationReason::Watchdog => true,
+                Some(0) => false,
+                Some(left) => {
+                    *left -= 1;
+                    true
+                }
+                None => true,
+            };
+        due.into_iter()
+            .filter(|notification| is_allowed(notification))
+            .collect()
     }
 
     /// It is read with what is due next, once everything before it is done.
@@ -272,7 +339,12 @@ impl Delivery {
         let under_way = self.under_way.values().map(|place| place.notification);
         let except = starting.into_iter().chain(under_way).collect();
         let key = format!("{:032x}", rand::random::<u128>());
-        match self.deps.store.notification_digest(channel.clone(), except, key, now_ms).await {
+        match self
+            .deps
+            .store
+            .notification_digest(channel.clone(), except, key, now_ms)
+            .await
+        {
             Ok(Some(digest)) => {
                 metrics::counter!("extrack_notification_digests_total").increment(1);
                 let (alerts, notification) = (digest.alerts.len(), digest.id);
@@ -284,7 +356,9 @@ impl Delivery {
                 );
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(channel = channel.0, %error, "a digest can't be made, it is tried again"),
+            Err(error) => {
+                tracing::error!(channel = channel.0, %error, "a digest can't be made, it is tried again")
+            }
         }
     }
 
@@ -305,7 +379,8 @@ impl Delivery {
                 return PAUSE;
             }
         };
-        // What is due already and was not started waits for something under way, which wakes the loop when it ends.
+        // What is due already and was not started waits for something under way, which wakes the
+        // loop when it ends.
         match u64::try_from(next_ms - self.deps.clock.now_ms()) {
             Ok(wait_ms) if wait_ms > 0 => Duration::from_millis(wait_ms).min(PATROL),
             _ => PAUSE,

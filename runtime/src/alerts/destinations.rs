@@ -1,5 +1,5 @@
-//! Where an alert that fires is told of, live and in backtests: the groups it joins, and the policy by which others are told if
-//! nobody comes. Pure.
+//! Where an alert that fires is told of, live and in backtests: the groups it joins, and the policy
+//! by which others are told if nobody comes. Pure.
 
 use std::sync::Arc;
 
@@ -8,11 +8,19 @@ use crate::domain::{Alert, AlertRule, Catalog, EscalationPolicy, GroupDraft, Tim
 use super::dispatch::{first_flush_ms, labelled};
 
 /// As the routing tree says, or a group of its own for each of the rule's channels. None twice.
-pub(super) fn groups_of(rule: &AlertRule, alert: &Alert, catalog: &Catalog, now_ms: UnixMillis) -> Vec<GroupDraft> {
+pub(super) fn groups_of(
+    rule: &AlertRule,
+    alert: &Alert,
+    catalog: &Catalog,
+    now_ms: UnixMillis,
+) -> Vec<GroupDraft> {
     let fired_ms = alert.fired_ms.unwrap_or(now_ms);
     let mut groups: Vec<GroupDraft> = Vec::new();
     let mut add = |group: GroupDraft| {
-        if !groups.iter().any(|other| other.channel == group.channel && other.key == group.key) {
+        if !groups
+            .iter()
+            .any(|other| other.channel == group.channel && other.key == group.key)
+        {
             groups.push(group);
         }
     };
@@ -55,7 +63,11 @@ pub(super) fn escalation_of<'a>(
     let by_route = || {
         let route = catalog.route.as_ref().filter(|_| rule.is_routed)?;
         let destinations = route.destinations(&labelled(alert, catalog).labels);
-        destinations.into_iter().find_map(|destination| destination.escalation)
+        destinations
+            .into_iter()
+            .find_map(|destination| destination.escalation)
     };
-    catalog.escalations.get(&rule.escalation.clone().or_else(by_route)?)
+    catalog
+        .escalations
+        .get(&rule.escalation.clone().or_else(by_route)?)
 }

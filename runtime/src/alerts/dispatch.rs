@@ -1,8 +1,10 @@
-//! Turns what people have yet to be notified of into messages: mutes what is to be muted, looks at each group when its moment has
-//! come, takes the steps of escalations, and commits the messages together with what their channels know from then on.
+//! Turns what people have yet to be notified of into messages: mutes what is to be muted, looks at
+//! each group when its moment has come, takes the steps of escalations, and commits the messages
+//! together with what their channels know from then on.
 //!
-//! One loop of one task decides on all of them, under the same mutes, so that no alert that is muted pages by another way. It lives
-//! from the control store alone. A crash leaves a group or a step that is due, or messages that wait.
+//! One loop of one task decides on all of them, under the same mutes, so that no alert that is
+//! muted pages by another way. It lives from the control store alone. A crash leaves a group or a
+//! step that is due, or messages that wait.
 
 mod decide;
 mod group;
@@ -36,7 +38,8 @@ use sweep::Sweep;
 /// Groups read at once; each has all its alerts.
 const GROUPS: u32 = 128;
 
-/// The groups are looked at this often even if nobody called and nothing is due: the clock may have been set.
+/// The groups are looked at this often even if nobody called and nothing is due: the clock may have
+/// been set.
 const PATROL: Duration = Duration::from_secs(30);
 
 /// Pages of groups between two looks at the catalog and the shutdown.
@@ -66,12 +69,23 @@ pub struct Dispatcher {
 impl Dispatcher {
     pub fn new(deps: DispatchDeps) -> Self {
         let (recovery_holds, started) = (RecoveryHolds::default(), Instant::now());
-        Self { deps, may_be_muted: true, recovery_holds, started, steps: Steps::default() }
+        Self {
+            deps,
+            may_be_muted: true,
+            recovery_holds,
+            started,
+            steps: Steps::default(),
+        }
     }
 
-    /// Runs until the shutdown, then looks once more, so that what has been decided last is on its way. Nothing is decided before
-    /// a catalog was published (version 0 is none), which says what mutes what.
-    pub async fn run(mut self, mut catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
+    /// Runs until the shutdown, then looks once more, so that what has been decided last is on its
+    /// way. Nothing is decided before a catalog was published (version 0 is none), which says
+    /// what mutes what.
+    pub async fn run(
+        mut self,
+        mut catalog: watch::Receiver<Arc<Catalog>>,
+        shutdown: CancellationToken,
+    ) {
         let published = async {
             // An error means that the publisher is gone; the shutdown follows.
             let _ = catalog.wait_for(|catalog| catalog.version > 0).await;
@@ -95,7 +109,8 @@ impl Dispatcher {
         self.look(&catalog).await;
     }
 
-    /// Mutes, flushes every group and takes every step that is due. Returns how long there is nothing else to do.
+    /// Mutes, flushes every group and takes every step that is due. Returns how long there is
+    /// nothing else to do.
     pub(super) async fn look(&mut self, catalog: &watch::Receiver<Arc<Catalog>>) -> Duration {
         match self.try_look(catalog).await {
             Ok(wait) => wait,
@@ -110,8 +125,9 @@ impl Dispatcher {
     async fn try_look(&mut self, catalog: &watch::Receiver<Arc<Catalog>>) -> PortResult<Duration> {
         self.steps.begin_look();
         for _ in 0..LOOKS {
-            // Read before the sweep, so that it has seen all of their alerts. What changes from here on, be it by the sweep, is
-            // not decided on: the commit refuses it, and it is read again.
+            // Read before the sweep, so that it has seen all of their alerts. What changes from
+            // here on, be it by the sweep, is not decided on: the commit refuses it,
+            // and it is read again.
             let due_ms = self.deps.clock.now_ms();
             let groups = self.deps.store.group_due(due_ms, GROUPS).await?;
             let steps = self.steps_due(due_ms).await?;
@@ -139,7 +155,11 @@ impl Dispatcher {
         for mut group in groups {
             let is_ahead = sweep.apply(&mut group, &mutes);
             let learned = self.deps.signals.unrecorded().take_over(&mut group);
-            let mut flush = decide(&group, is_quiet_time(&group, &sweep.catalog, now_ms), now_ms);
+            let mut flush = decide(
+                &group,
+                is_quiet_time(&group, &sweep.catalog, now_ms),
+                now_ms,
+            );
             flush.learn(learned);
             if is_ahead {
                 flush.flush_at_ms = flush.flush_at_ms.or(group.flush_at_ms);
@@ -148,9 +168,17 @@ impl Dispatcher {
         }
         // What changed while it was looked at stays due, and is read again.
         let offered = flushes.clone();
-        let queued = self.deps.store.group_flush(flushes, now_ms).await.inspect_err(|error| {
-            self.deps.signals.unrecorded().offer_flushes(&offered, &error.0, now_ms);
-        })?;
+        let queued = self
+            .deps
+            .store
+            .group_flush(flushes, now_ms)
+            .await
+            .inspect_err(|error| {
+                self.deps
+                    .signals
+                    .unrecorded()
+                    .offer_flushes(&offered, &error.0, now_ms);
+            })?;
         self.deps.signals.unrecorded().flushed(&offered);
         if queued > 0 {
             metrics::counter!("extrack_notifications_decided_total").increment(queued as u64);
@@ -159,16 +187,32 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Until something is due that was not at a moment, or a silence, a window or a hold begins or ends.
-    async fn wait(&self, due_ms: UnixMillis, next_change_ms: Option<UnixMillis>) -> PortResult<Duration> {
+    /// Until something is due that was not at a moment, or a silence, a window or a hold begins or
+    /// ends.
+    async fn wait(
+        &self,
+        due_ms: UnixMillis,
+        next_change_ms: Option<UnixMillis>,
+    ) -> PortResult<Duration> {
         let next_group_ms = self.deps.store.group_next_due(due_ms).await?;
         let next_step_ms = self.deps.store.escalation_next_due(due_ms).await?;
-        let next_ms = next_group_ms.into_iter().chain(next_step_ms).chain(next_change_ms).min();
+        let next_ms = next_group_ms
+            .into_iter()
+            .chain(next_step_ms)
+            .chain(next_change_ms)
+            .min();
         let now_ms = self.deps.clock.now_ms();
         let wait = next_ms.map_or(PATROL, |next_ms| millis_until(next_ms, now_ms));
         let steady_ms = self.started.elapsed().as_millis() as i64;
-        let held = self.recovery_holds.next_end_ms().map_or(PATROL, |end_ms| millis_until(end_ms, steady_ms));
-        let retry = if self.steps.have_failed() { RETRY } else { PATROL };
+        let held = self
+            .recovery_holds
+            .next_end_ms()
+            .map_or(PATROL, |end_ms| millis_until(end_ms, steady_ms));
+        let retry = if self.steps.have_failed() {
+            RETRY
+        } else {
+            PATROL
+        };
         Ok(wait.min(held).min(retry).min(PATROL))
     }
 }

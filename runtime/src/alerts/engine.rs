@@ -1,8 +1,9 @@
 //! Takes in observations, has the rules judge them, commits what follows.
 //!
-//! Each service is a lane: its observations are judged one after another, so that its alerts move in order. Lanes run
-//! beside each other up to a bound, one observation a turn, so that a slow rule delays nothing but its own service. A
-//! lane that is not running is plain data here; nothing is locked.
+//! Each service is a lane: its observations are judged one after another, so that its alerts move
+//! in order. Lanes run beside each other up to a bound, one observation a turn, so that a slow rule
+//! delays nothing but its own service. A lane that is not running is plain data here; nothing is
+//! locked.
 
 mod lane;
 mod loads;
@@ -29,23 +30,27 @@ use loads::{Loaded, Loads};
 
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// Services judged at the same time. Rules wait on nothing but the CPU, so this only has to outnumber the ones that
-    /// run into their deadline.
+    /// Services judged at the same time. Rules wait on nothing but the CPU, so this only has to
+    /// outnumber the ones that run into their deadline.
     pub lanes_at_once: usize,
-    /// Observations a lane may be behind by before the oldest are no longer judged, only remembered.
+    /// Observations a lane may be behind by before the oldest are no longer judged, only
+    /// remembered.
     pub judged_behind: usize,
-    /// Observations a lane may be behind by before the oldest are dropped from the history in memory as well.
+    /// Observations a lane may be behind by before the oldest are dropped from the history in
+    /// memory as well.
     pub kept_behind: usize,
-    /// One rule, one observation. The plugin host has a shorter deadline of its own; this one guards against its failing.
+    /// One rule, one observation. The plugin host has a shorter deadline of its own; this one
+    /// guards against its failing.
     pub rule_deadline: Duration,
     /// Histories read back at the same time; the results keep as many readers for alerting.
     pub history_loads_at_once: usize,
     /// For reading one service's history back, from when its turn came.
     pub history_deadline: Duration,
-    /// How long observations wait for the history. After that, rules that look back no further than what is known go on
-    /// without it: paging never waits for the results.
+    /// How long observations wait for the history. After that, rules that look back no further
+    /// than what is known go on without it: paging never waits for the results.
     pub history_patience: Duration,
-    /// Before a history that could not be read is read again; doubles up to the longest, and a quarter of it is left to chance.
+    /// Before a history that could not be read is read again; doubles up to the longest, and a
+    /// quarter of it is left to chance.
     pub history_first_retry: Duration,
     pub history_longest_retry: Duration,
     /// Before a transition whose commit failed is tried again; doubles up to `longest_retry`.
@@ -53,8 +58,9 @@ pub struct EngineSettings {
     pub longest_retry: Duration,
     /// For the turns still to be taken when the program stops.
     pub grace: Duration,
-    /// How often the rules that ask for it are judged although nothing arrived, and those that say nothing are looked for. The
-    /// moments are whole multiples of it since 1970, so that a backtest has the same ones.
+    /// How often the rules that ask for it are judged although nothing arrived, and those that say
+    /// nothing are looked for. The moments are whole multiples of it since 1970, so that a
+    /// backtest has the same ones.
     pub tick: Duration,
 }
 
@@ -93,7 +99,8 @@ pub struct AlertEngine {
     stalls: HashMap<String, Stall>,
     /// Lanes that have something to do and are not running, in the order in which they came to it.
     ready: VecDeque<String>,
-    /// Lanes with a transition to be committed again, or observations that have waited long enough for a history, and when.
+    /// Lanes with a transition to be committed again, or observations that have waited long enough
+    /// for a history, and when.
     retries: BTreeSet<(Instant, String)>,
     turns: JoinSet<Lane>,
     running: HashMap<Id, String>,
@@ -110,7 +117,8 @@ struct Core {
     deps: EngineDeps,
     /// Channels known to be in the store, by the version of the catalog.
     kept_channels: std::sync::Mutex<(u64, HashSet<ChannelId>)>,
-    /// Transitions that could not be committed, and alerts that could not be read: one line a minute each, not one a run.
+    /// Transitions that could not be committed, and alerts that could not be read: one line a
+    /// minute each, not one a run.
     commit_faults: FaultLog,
     read_faults: FaultLog,
 }
@@ -168,8 +176,9 @@ impl AlertEngine {
         }
     }
 
-    /// Runs until the shutdown. Nothing is judged before a catalog was published (version 0 is none), because an alert
-    /// without its rule would be resolved, and before the open alerts were read.
+    /// Runs until the shutdown. Nothing is judged before a catalog was published (version 0 is
+    /// none), because an alert without its rule would be resolved, and before the open alerts
+    /// were read.
     pub async fn run(
         mut self,
         mut observations: mpsc::Receiver<Arc<Observation>>,
@@ -194,7 +203,10 @@ impl AlertEngine {
         loop {
             self.start_turns(&current);
             self.loads.start(&self.core);
-            let (retry_at, load_at) = (self.retries.first().map(|(at, _)| *at), self.loads.next(&self.core));
+            let (retry_at, load_at) = (
+                self.retries.first().map(|(at, _)| *at),
+                self.loads.next(&self.core),
+            );
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -230,7 +242,12 @@ impl AlertEngine {
         let mut wait = settings.first_retry;
         loop {
             let store = &self.core.deps.store;
-            let read = async { PortResult::Ok((store.alert_open_list().await?, store.rule_memory_list(None).await?)) };
+            let read = async {
+                PortResult::Ok((
+                    store.alert_open_list().await?,
+                    store.rule_memory_list(None).await?,
+                ))
+            };
             match read.await {
                 Ok(kept) => return kept,
                 Err(error) => {
@@ -246,27 +263,38 @@ impl AlertEngine {
     fn adopt(&mut self, (open, memories): Kept) {
         for (rule, slug, memory) in memories {
             let lane = &mut self.stalls.entry(slug.clone()).or_default().lane;
-            lane.get_or_insert_with(|| Lane::new(slug)).adopt_memory(rule, memory);
+            lane.get_or_insert_with(|| Lane::new(slug))
+                .adopt_memory(rule, memory);
         }
         for alert in open {
             let slug = alert.service.clone();
             let stall = self.stalls.entry(slug.clone()).or_default();
-            stall.lane.get_or_insert_with(|| Lane::new(slug.clone())).adopt(alert);
+            stall
+                .lane
+                .get_or_insert_with(|| Lane::new(slug.clone()))
+                .adopt(alert);
             stall.due = true;
             self.make_ready(&slug);
         }
     }
 
     fn accept(&mut self, observation: Arc<Observation>, catalog: &Catalog) {
-        // A run that did not take place, or whose check broke, is no news of the service: its alerts stay as they are.
+        // A run that did not take place, or whose check broke, is no news of the service: its
+        // alerts stay as they are.
         if observation.is_check_broken() {
             if let Some(stall) = self.stalls.get_mut(&observation.service) {
-                stall.broken = observation.failure.as_ref().map(|failure| failure.message.clone());
+                stall.broken = observation
+                    .failure
+                    .as_ref()
+                    .map(|failure| failure.message.clone());
             }
             return;
         }
         let slug = observation.service.clone();
-        let ruled = catalog.rules.get(&slug).is_some_and(|rules| !rules.is_empty());
+        let ruled = catalog
+            .rules
+            .get(&slug)
+            .is_some_and(|rules| !rules.is_empty());
         if !ruled && !self.stalls.contains_key(&slug) {
             return;
         }
@@ -281,7 +309,9 @@ impl AlertEngine {
     }
 
     fn make_ready(&mut self, slug: &str) {
-        let Some(stall) = self.stalls.get_mut(slug) else { return };
+        let Some(stall) = self.stalls.get_mut(slug) else {
+            return;
+        };
         if !stall.running && !stall.queued && stall.has_work() {
             stall.queued = true;
             self.ready.push_back(slug.to_owned());
@@ -302,9 +332,9 @@ impl AlertEngine {
         }
     }
 
-    /// Services with a rule that asks for it get a turn, whether they have been heard of or not, and so do those with a rule that
-    /// has said nothing for too long. There are at most as many as the catalog has, and a turn that has not been taken yet is
-    /// not added to.
+    /// Services with a rule that asks for it get a turn, whether they have been heard of or not,
+    /// and so do those with a rule that has said nothing for too long. There are at most as
+    /// many as the catalog has, and a turn that has not been taken yet is not added to.
     fn tick(&mut self, catalog: &Catalog) {
         let now_ms = self.core.deps.clock.now_ms();
         self.core.deps.signals.beat(now_ms);
@@ -315,8 +345,16 @@ impl AlertEngine {
                 self.make_ready(slug);
             }
         }
-        let is_overdue = |stall: &Stall| stall.lane.as_ref().is_some_and(|lane| lane.is_overdue(tick_ms));
-        let overdue = self.stalls.iter_mut().filter(|(_, stall)| is_overdue(stall));
+        let is_overdue = |stall: &Stall| {
+            stall
+                .lane
+                .as_ref()
+                .is_some_and(|lane| lane.is_overdue(tick_ms))
+        };
+        let overdue = self
+            .stalls
+            .iter_mut()
+            .filter(|(_, stall)| is_overdue(stall));
         let slugs: Vec<String> = overdue
             .map(|(slug, stall)| {
                 stall.silence_ms = Some(tick_ms);
@@ -330,12 +368,15 @@ impl AlertEngine {
     fn next_tick(&self) -> Instant {
         let period_ms = self.tick_period_ms();
         let left_ms = period_ms - self.core.deps.clock.now_ms().rem_euclid(period_ms);
-        // Clocks differ by a little, and a tick that came too early would belong to the moment before.
+        // Clocks differ by a little, and a tick that came too early would belong to the moment
+        // before.
         Instant::now() + Duration::from_millis(left_ms.unsigned_abs() + 2)
     }
 
     fn tick_period_ms(&self) -> i64 {
-        i64::try_from(self.core.deps.settings.tick.as_millis()).unwrap_or(i64::MAX).max(1)
+        i64::try_from(self.core.deps.settings.tick.as_millis())
+            .unwrap_or(i64::MAX)
+            .max(1)
     }
 
     fn take_loaded(&mut self, (slug, loaded): (String, Loaded)) {
@@ -348,7 +389,9 @@ impl AlertEngine {
     fn retry_due(&mut self) {
         let now = Instant::now();
         while self.retries.first().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, slug)) = self.retries.pop_first() else { break };
+            let Some((_, slug)) = self.retries.pop_first() else {
+                break;
+            };
             if let Some(stall) = self.stalls.get_mut(&slug) {
                 stall.retry_at = None;
                 stall.due = true;
@@ -359,23 +402,43 @@ impl AlertEngine {
 
     fn start_turns(&mut self, catalog: &Arc<Catalog>) {
         while self.running.len() < self.core.deps.settings.lanes_at_once {
-            let Some(slug) = self.ready.pop_front() else { break };
-            let Some(stall) = self.stalls.get_mut(&slug) else { continue };
+            let Some(slug) = self.ready.pop_front() else {
+                break;
+            };
+            let Some(stall) = self.stalls.get_mut(&slug) else {
+                continue;
+            };
             stall.queued = false;
             stall.running = true;
             stall.due = false;
             let is_held = stall.is_held();
-            let (tick_ms, silence_ms) =
-                if is_held { (None, None) } else { (stall.tick_ms.take(), stall.silence_ms.take()) };
-            let most = if is_held { usize::MAX } else { self.core.deps.settings.judged_behind };
+            let (tick_ms, silence_ms) = if is_held {
+                (None, None)
+            } else {
+                (stall.tick_ms.take(), stall.silence_ms.take())
+            };
+            let most = if is_held {
+                usize::MAX
+            } else {
+                self.core.deps.settings.judged_behind
+            };
             let behind = stall.queue.len().saturating_sub(most);
             if behind > 0 {
-                metrics::counter!("extrack_alert_evaluations_coalesced_total").increment(behind as u64);
+                metrics::counter!("extrack_alert_evaluations_coalesced_total")
+                    .increment(behind as u64);
             }
             let turn = Turn {
                 remembered: stall.queue.drain(..behind).collect(),
-                judged: if is_held { None } else { stall.queue.pop_front() },
-                waiting: stall.queue.iter().map(|observation| observation.run_id).collect(),
+                judged: if is_held {
+                    None
+                } else {
+                    stall.queue.pop_front()
+                },
+                waiting: stall
+                    .queue
+                    .iter()
+                    .map(|observation| observation.run_id)
+                    .collect(),
                 tick_ms,
                 silence_ms,
                 loaded: std::mem::take(&mut stall.loaded),
@@ -385,7 +448,10 @@ impl AlertEngine {
             // Taken away by a panic: begins anew with what the stores know.
             let lane = stall.lane.take().unwrap_or_else(|| Lane::new(slug.clone()));
             let core = Arc::clone(&self.core);
-            let id = self.turns.spawn(async move { lane.take_turn(&core, turn).await }).id();
+            let id = self
+                .turns
+                .spawn(async move { lane.take_turn(&core, turn).await })
+                .id();
             self.running.insert(id, slug);
         }
     }
@@ -395,8 +461,12 @@ impl AlertEngine {
             Ok((id, lane)) => (id, Ok(lane)),
             Err(error) => (error.id(), Err(error)),
         };
-        let Some(slug) = self.running.remove(&id) else { return };
-        let Some(stall) = self.stalls.get_mut(&slug) else { return };
+        let Some(slug) = self.running.remove(&id) else {
+            return;
+        };
+        let Some(stall) = self.stalls.get_mut(&slug) else {
+            return;
+        };
         stall.running = false;
         if let Some(at) = stall.retry_at.take() {
             self.retries.remove(&(at, slug.clone()));
@@ -405,13 +475,19 @@ impl AlertEngine {
             tracing::error!(service = slug, %error, "judging an observation panicked, the alerts are read again");
             Lane::lost(slug.clone())
         });
-        lane.take_returned().into_iter().rev().for_each(|observation| stall.queue.push_front(observation));
+        lane.take_returned()
+            .into_iter()
+            .rev()
+            .for_each(|observation| stall.queue.push_front(observation));
         let settings = &self.core.deps.settings;
         let mut retry_at = lane.held_until().filter(|until| Instant::now() < *until);
         if lane.is_settled() {
             stall.failures = 0;
         } else {
-            let wait = settings.first_retry.saturating_mul(1 << stall.failures.min(16)).min(settings.longest_retry);
+            let wait = settings
+                .first_retry
+                .saturating_mul(1 << stall.failures.min(16))
+                .min(settings.longest_retry);
             stall.failures += 1;
             let at = Instant::now() + wait;
             retry_at = Some(retry_at.map_or(at, |held| held.min(at)));
@@ -421,8 +497,11 @@ impl AlertEngine {
         if let Some((request, after)) = lane.history_request(&self.core) {
             self.loads.push(request, after);
         }
-        let was_partial =
-            if lane.is_partial() { !self.partial.insert(slug.clone()) } else { self.partial.remove(&slug) };
+        let was_partial = if lane.is_partial() {
+            !self.partial.insert(slug.clone())
+        } else {
+            self.partial.remove(&slug)
+        };
         if was_partial != lane.is_partial() {
             metrics::gauge!("extrack_alert_histories_missing").set(self.partial.len() as f64);
         }
@@ -434,7 +513,8 @@ impl AlertEngine {
         self.make_ready(&slug);
     }
 
-    /// Judges what has already arrived; what is not done in time comes up again with the next observation after a start.
+    /// Judges what has already arrived; what is not done in time comes up again with the next
+    /// observation after a start.
     async fn finish(mut self, catalog: &Arc<Catalog>) {
         let grace = self.core.deps.settings.grace;
         let rest = async {
@@ -442,7 +522,10 @@ impl AlertEngine {
                 self.start_turns(catalog);
                 self.loads.start(&self.core);
                 let retry_at = self.retries.first().map(|(at, _)| *at);
-                let is_held = self.stalls.values().any(|stall| stall.is_held() && !stall.queue.is_empty());
+                let is_held = self
+                    .stalls
+                    .values()
+                    .any(|stall| stall.is_held() && !stall.queue.is_empty());
                 tokio::select! {
                     biased;
                     Some(ended) = self.turns.join_next_with_id() => self.end_turn(ended),
@@ -453,7 +536,9 @@ impl AlertEngine {
             }
         };
         if tokio::time::timeout(grace, rest).await.is_err() {
-            tracing::warn!("stopped before every observation was judged, the next ones of these services decide");
+            tracing::warn!(
+                "stopped before every observation was judged, the next ones of these services decide"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Carries alert events from the control store to the results, where they can be queried.
 //!
-//! It follows the sequence of their ids, and the results leave out what they have, so that a crash between the two stores
-//! loses and repeats nothing. Nothing waits for it: events stay in the control store while the results do not take them.
+//! It follows the sequence of their ids, and the results leave out what they have, so that a crash
+//! between the two stores loses and repeats nothing. Nothing waits for it: events stay in the
+//! control store while the results do not take them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +27,16 @@ pub struct EventCopy {
 }
 
 impl EventCopy {
-    pub fn new(store: Arc<dyn AlertStore>, results: Arc<dyn EventSink>, signals: AlertSignals) -> Self {
-        Self { store, results, signals }
+    pub fn new(
+        store: Arc<dyn AlertStore>,
+        results: Arc<dyn EventSink>,
+        signals: AlertSignals,
+    ) -> Self {
+        Self {
+            store,
+            results,
+            signals,
+        }
     }
 
     /// Runs until the shutdown, then copies what is left.
@@ -83,12 +92,17 @@ impl EventCopy {
         }
     }
 
-    /// The last event that both stores have. A control store that was made anew or restored counts from where it was, beside
-    /// results that know higher ids: then all of its events are offered, and the results leave out what they have.
+    /// The last event that both stores have. A control store that was made anew or restored counts
+    /// from where it was, beside results that know higher ids: then all of its events are
+    /// offered, and the results leave out what they have.
     async fn watermark(&self) -> PortResult<i64> {
-        let Some((id, ts_ms)) = self.results.alert_event_last().await? else { return Ok(0) };
+        let Some((id, ts_ms)) = self.results.alert_event_last().await? else {
+            return Ok(0);
+        };
         let found = self.store.alert_event_after(id - 1, 1).await?;
-        let is_same = found.first().is_some_and(|(event, _)| (event.id, event.ts_ms) == (id, ts_ms));
+        let is_same = found
+            .first()
+            .is_some_and(|(event, _)| (event.id, event.ts_ms) == (id, ts_ms));
         if !is_same {
             tracing::info!(
                 id,
@@ -109,20 +123,41 @@ mod tests {
     async fn commit_one(store: &FakeStore, now_ms: i64) {
         let name = format!("Down {}", store.state().events.len());
         let rule = crate::alerts::fakes::rule("shop-api", &name);
-        let judged = lifecycle::judge(None, &Default::default(), &crate::alerts::fakes::breached(), &rule, now_ms);
+        let judged = lifecycle::judge(
+            None,
+            &Default::default(),
+            &crate::alerts::fakes::breached(),
+            &rule,
+            now_ms,
+        );
         let change = judged.change.expect("must fire");
         let (alert, event) = (change.alert, change.event);
-        let transition = Transition { alert, event, groups: vec![], is_news: false, memory: None, escalation: None };
+        let transition = Transition {
+            alert,
+            event,
+            groups: vec![],
+            is_news: false,
+            memory: None,
+            escalation: None,
+        };
         store.transition_commit(transition).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn copies_each_event_once_over_a_restart() {
-        let (store, results, signals) = (FakeStore::default(), FakeResults::default(), AlertSignals::default());
+        let (store, results, signals) = (
+            FakeStore::default(),
+            FakeResults::default(),
+            AlertSignals::default(),
+        );
         for round in 1..=3 {
             commit_one(&store, 0).await;
             let shutdown = CancellationToken::new();
-            let copy = EventCopy::new(Arc::new(store.clone()), Arc::new(results.clone()), signals.clone());
+            let copy = EventCopy::new(
+                Arc::new(store.clone()),
+                Arc::new(results.clone()),
+                signals.clone(),
+            );
             let task = tokio::spawn(copy.run(shutdown.clone()));
             commit_one(&store, 0).await;
             results.fail_next(1);
@@ -144,7 +179,11 @@ mod tests {
                 commit_one(&store, copied * 1_000).await;
             }
             let shutdown = CancellationToken::new();
-            let copy = EventCopy::new(Arc::new(store), Arc::new(results.clone()), AlertSignals::default());
+            let copy = EventCopy::new(
+                Arc::new(store),
+                Arc::new(results.clone()),
+                AlertSignals::default(),
+            );
             let task = tokio::spawn(copy.run(shutdown.clone()));
             wait_until(|| results.events().len() == copied as usize).await;
             shutdown.cancel();

@@ -1,4 +1,5 @@
-//! Stand-ins for the stores and the plugin host, for tests only. They keep to the contracts in `ports`.
+//! Stand-ins for the stores and the plugin host, for tests only. They keep to the contracts in
+//! `ports`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,11 +19,21 @@ use crate::domain::*;
 pub(super) const EPOCH_MS: UnixMillis = 1_700_000_000_000;
 
 pub(super) fn ok() -> Verdict {
-    Verdict::Ok(Finding { summary: String::new(), value: Some(100.0), wanted: Some(99.5), details: vec![] })
+    Verdict::Ok(Finding {
+        summary: String::new(),
+        value: Some(100.0),
+        wanted: Some(99.5),
+        details: vec![],
+    })
 }
 
 pub(super) fn breached() -> Verdict {
-    Verdict::Breached(Finding { summary: String::new(), value: Some(90.0), wanted: Some(99.5), details: vec![] })
+    Verdict::Breached(Finding {
+        summary: String::new(),
+        value: Some(90.0),
+        wanted: Some(99.5),
+        details: vec![],
+    })
 }
 
 pub(super) fn no_opinion() -> Verdict {
@@ -144,18 +155,27 @@ pub(super) fn notification(created_ms: UnixMillis) -> Notification {
 
 /// Version 1, the given rules, the channels they name.
 pub(super) fn catalog(rules: &[AlertRule]) -> Catalog {
-    let mut catalog = Catalog { version: 1, ..Catalog::default() };
+    let mut catalog = Catalog {
+        version: 1,
+        ..Catalog::default()
+    };
     for rule in rules {
-        catalog.rules.entry(rule.service.clone()).or_default().push(Arc::new(rule.clone()));
+        catalog
+            .rules
+            .entry(rule.service.clone())
+            .or_default()
+            .push(Arc::new(rule.clone()));
         for id in &rule.channels {
-            catalog.channels.insert(id.clone(), Arc::new(channel(&id.0)));
+            catalog
+                .channels
+                .insert(id.clone(), Arc::new(channel(&id.0)));
         }
     }
     catalog
 }
 
-/// Lets everything happen that can happen without time passing. The clock is paused, so it moves on only once every
-/// task waits.
+/// Lets everything happen that can happen without time passing. The clock is paused, so it moves on
+/// only once every task waits.
 pub(super) async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
@@ -230,7 +250,11 @@ impl FakeStore {
 
     /// Each event as `alert:state`.
     pub(super) fn story(&self) -> Vec<String> {
-        self.state().events.iter().map(|event| format!("{}:{}", event.alert.0, event.to.as_str())).collect()
+        self.state()
+            .events
+            .iter()
+            .map(|event| format!("{}:{}", event.alert.0, event.to.as_str()))
+            .collect()
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -245,18 +269,34 @@ impl StoreState {
             self.memories.remove(rule);
             return;
         }
-        let (_, memory) = self.memories.entry(rule.to_owned()).or_insert((service.to_owned(), RuleMemory::default()));
+        let (_, memory) = self
+            .memories
+            .entry(rule.to_owned())
+            .or_insert((service.to_owned(), RuleMemory::default()));
         match change {
             MemoryChange::Held => memory.is_held = true,
-            MemoryChange::Judged { memory: judged, is_released } => {
-                *memory = RuleMemory { is_held: memory.is_held && !is_released, ..judged };
+            MemoryChange::Judged {
+                memory: judged,
+                is_released,
+            } => {
+                *memory = RuleMemory {
+                    is_held: memory.is_held && !is_released,
+                    ..judged
+                };
             }
             MemoryChange::Forgotten => {}
         }
     }
 
     fn commit(&mut self, transition: Transition) -> Result<Committed, CommitError> {
-        let Transition { alert, mut event, groups, is_news, memory, escalation: _ } = transition;
+        let Transition {
+            alert,
+            mut event,
+            groups,
+            is_news,
+            memory,
+            escalation: _,
+        } = transition;
         if self.failing_commits > 0 {
             self.failing_commits -= 1;
             return Ok(broken()?);
@@ -270,12 +310,21 @@ impl StoreState {
                     event.from = found;
                 }
                 if found != event.from {
-                    return Err(CommitError::Changed(format!("the alert is {found:?}, not {:?}", event.from)));
+                    return Err(CommitError::Changed(format!(
+                        "the alert is {found:?}, not {:?}",
+                        event.from
+                    )));
                 }
                 id
             }
-            None if self.alerts.values().any(|open| open.rule == alert.rule && open.state.is_open()) => {
-                return Err(CommitError::Changed("the rule has an open alert already".to_owned()));
+            None if self
+                .alerts
+                .values()
+                .any(|open| open.rule == alert.rule && open.state.is_open()) =>
+            {
+                return Err(CommitError::Changed(
+                    "the rule has an open alert already".to_owned(),
+                ));
             }
             None => AlertId(self.alerts.len() as i64 + 1),
         };
@@ -284,14 +333,40 @@ impl StoreState {
         if let Some(memory) = memory {
             self.remember(&alert.rule, &alert.service, memory);
         }
-        let EventDraft { from, to, actor, reason, ts_ms } = event;
-        let event = AlertEvent { id: self.events.len() as i64 + 1, alert: id, ts_ms, from, to, actor, reason };
+        let EventDraft {
+            from,
+            to,
+            actor,
+            reason,
+            ts_ms,
+        } = event;
+        let event = AlertEvent {
+            id: self.events.len() as i64 + 1,
+            alert: id,
+            ts_ms,
+            from,
+            to,
+            actor,
+            reason,
+        };
         self.events.push(event.clone());
         self.note_change(&event, is_news);
-        let is_member = |group: &&AlertGroup| group.members.iter().any(|member| member.alert.id == id);
-        let told: Vec<ChannelId> = self.groups.iter().filter(is_member).map(|group| group.channel.clone()).collect();
-        for draft in groups.into_iter().filter(|draft| !told.contains(&draft.channel)) {
-            assert!(self.channels.contains_key(&draft.channel), "the channel is not in the store");
+        let is_member =
+            |group: &&AlertGroup| group.members.iter().any(|member| member.alert.id == id);
+        let told: Vec<ChannelId> = self
+            .groups
+            .iter()
+            .filter(is_member)
+            .map(|group| group.channel.clone())
+            .collect();
+        for draft in groups
+            .into_iter()
+            .filter(|draft| !told.contains(&draft.channel))
+        {
+            assert!(
+                self.channels.contains_key(&draft.channel),
+                "the channel is not in the store"
+            );
             self.join(draft, &alert);
         }
         if self.doubtful_commits > 0 {
@@ -302,9 +377,18 @@ impl StoreState {
     }
 
     fn note_change(&mut self, event: &AlertEvent, is_news: bool) {
-        let was_muted = matches!(event.from, Some(AlertState::Suppressed | AlertState::Acknowledged));
+        let was_muted = matches!(
+            event.from,
+            Some(AlertState::Suppressed | AlertState::Acknowledged)
+        );
         for group in &mut self.groups {
-            let Some(member) = group.members.iter_mut().find(|member| member.alert.id == event.alert) else { continue };
+            let Some(member) = group
+                .members
+                .iter_mut()
+                .find(|member| member.alert.id == event.alert)
+            else {
+                continue;
+            };
             member.told = match member.told {
                 Told::Firing if is_news => Told::Again,
                 Told::Nothing if was_muted && event.to == AlertState::Resolved => Told::Held,
@@ -312,16 +396,29 @@ impl StoreState {
             };
             group.revision += 1;
             if group.timing.is_at_once() {
-                group.flush_at_ms = Some(group.flush_at_ms.map_or(event.ts_ms, |at| at.min(event.ts_ms)));
+                group.flush_at_ms = Some(
+                    group
+                        .flush_at_ms
+                        .map_or(event.ts_ms, |at| at.min(event.ts_ms)),
+                );
             }
         }
     }
 
     fn join(&mut self, draft: GroupDraft, alert: &Alert) {
-        let index = self.groups.iter().position(|group| group.key == draft.key && group.channel == draft.channel);
+        let index = self
+            .groups
+            .iter()
+            .position(|group| group.key == draft.key && group.channel == draft.channel);
         let index = index.unwrap_or_else(|| {
             let id = self.groups.last().map_or(1, |group| group.id + 1);
-            let GroupDraft { key, channel, labels, timing, .. } = draft.clone();
+            let GroupDraft {
+                key,
+                channel,
+                labels,
+                timing,
+                ..
+            } = draft.clone();
             let (flush_at_ms, told_ms, members) = (None, None, Vec::new());
             let (mute_times, revision) = (draft.mute_times.clone(), 0);
             self.groups.push(AlertGroup {
@@ -361,14 +458,24 @@ impl StoreState {
     }
 
     fn flush(&mut self, flush: GroupFlush, now_ms: UnixMillis) -> usize {
-        let wanted = |group: &&mut AlertGroup| group.id == flush.group && group.revision == flush.revision;
-        let Some(group) = self.groups.iter_mut().find(wanted) else { return 0 };
+        let wanted =
+            |group: &&mut AlertGroup| group.id == flush.group && group.revision == flush.revision;
+        let Some(group) = self.groups.iter_mut().find(wanted) else {
+            return 0;
+        };
         (group.flush_at_ms, group.told_ms) = (flush.flush_at_ms, flush.told_ms);
         group.revision += 1;
         for (alert, told) in &flush.told {
-            group.members.iter_mut().find(|member| member.alert.id == *alert).unwrap().told = *told;
+            group
+                .members
+                .iter_mut()
+                .find(|member| member.alert.id == *alert)
+                .unwrap()
+                .told = *told;
         }
-        group.members.retain(|member| !flush.leave.contains(&member.alert.id));
+        group
+            .members
+            .retain(|member| !flush.leave.contains(&member.alert.id));
         self.groups.retain(|group| !group.members.is_empty());
         for draft in &flush.notifications {
             self.push(draft.clone(), now_ms);
@@ -377,8 +484,16 @@ impl StoreState {
     }
 
     fn push(&mut self, draft: NotificationDraft, now_ms: UnixMillis) -> i64 {
-        let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts, omitted } =
-            draft;
+        let NotificationDraft {
+            group_key,
+            group_labels,
+            channel,
+            reason,
+            status,
+            idempotency_key,
+            alerts,
+            omitted,
+        } = draft;
         let id = self.notifications.len() as i64 + 1;
         self.notifications.push(Notification {
             id,
@@ -411,40 +526,70 @@ impl StoreState {
             }
             seen.insert((notification.group_key.clone(), channel.clone()))
         };
-        let mut first: Vec<Notification> = self.notifications.iter().filter(waits).cloned().collect();
+        let mut first: Vec<Notification> =
+            self.notifications.iter().filter(waits).cloned().collect();
         first.sort_by_key(|notification| (notification.next_attempt_ms, notification.id));
         first
     }
 
     fn attempt(&mut self, id: i64, attempt: Attempt, after: AfterAttempt) -> PortResult<()> {
-        let AfterAttempt { state, next_attempt_ms, reference, fallback } = after;
+        let AfterAttempt {
+            state,
+            next_attempt_ms,
+            reference,
+            fallback,
+        } = after;
         if self.failing_attempts > 0 {
             self.failing_attempts -= 1;
             return broken();
         }
-        let notification = self.notifications.iter_mut().find(|notification| notification.id == id).unwrap();
-        assert_eq!(notification.state, NotificationState::Waiting, "attempted although it was done with");
+        let notification = self
+            .notifications
+            .iter_mut()
+            .find(|notification| notification.id == id)
+            .unwrap();
+        assert_eq!(
+            notification.state,
+            NotificationState::Waiting,
+            "attempted although it was done with"
+        );
         notification.attempts += 1;
         notification.state = state;
         notification.next_attempt_ms = next_attempt_ms;
         notification.reference = reference;
-        let is_refused = state == NotificationState::Dead && notification.attempts == 1 && fallback.is_none();
+        let is_refused =
+            state == NotificationState::Dead && notification.attempts == 1 && fallback.is_none();
         if is_refused && notification.status == NotificationStatus::Firing {
             let (key, channel) = (&notification.group_key, &notification.channel);
-            let group = self.groups.iter_mut().find(|group| group.key == *key && group.channel == *channel);
+            let group = self
+                .groups
+                .iter_mut()
+                .find(|group| group.key == *key && group.channel == *channel);
             let told = |member: &&mut GroupMember| {
-                member.told == Told::Firing && notification.alerts.iter().any(|alert| alert.id == member.alert.id)
+                member.told == Told::Firing
+                    && notification
+                        .alerts
+                        .iter()
+                        .any(|alert| alert.id == member.alert.id)
             };
             let members = group.into_iter().flat_map(|group| &mut group.members);
-            members.filter(told).for_each(|member| member.told = Told::Refused);
+            members
+                .filter(told)
+                .for_each(|member| member.told = Told::Refused);
         }
         let ended_ms = attempt.started_ms + attempt.duration_ms as i64;
         self.attempts.push((id, attempt));
         let is_new = |draft: &NotificationDraft| {
-            !self.notifications.iter().any(|row| row.idempotency_key == draft.idempotency_key)
+            !self
+                .notifications
+                .iter()
+                .any(|row| row.idempotency_key == draft.idempotency_key)
         };
         if let Some(draft) = fallback.filter(is_new) {
-            assert!(self.channels.contains_key(&draft.channel), "the fallback is not in the store");
+            assert!(
+                self.channels.contains_key(&draft.channel),
+                "the fallback is not in the store"
+            );
             self.push(draft, ended_ms);
         }
         Ok(())
@@ -459,15 +604,26 @@ impl AlertStore for FakeStore {
                 state.failing_reads -= 1;
                 return broken();
             }
-            Ok(state.alerts.values().filter(|alert| alert.state.is_open()).cloned().collect())
+            Ok(state
+                .alerts
+                .values()
+                .filter(|alert| alert.state.is_open())
+                .cloned()
+                .collect())
         }
         .boxed()
     }
 
-    fn alert_open_of_service<'a>(&'a self, service: &'a str) -> BoxFuture<'a, PortResult<Vec<Alert>>> {
+    fn alert_open_of_service<'a>(
+        &'a self,
+        service: &'a str,
+    ) -> BoxFuture<'a, PortResult<Vec<Alert>>> {
         async move {
             let open = self.alert_open_list().await?;
-            Ok(open.into_iter().filter(|alert| alert.service == service).collect())
+            Ok(open
+                .into_iter()
+                .filter(|alert| alert.service == service)
+                .collect())
         }
         .boxed()
     }
@@ -479,19 +635,34 @@ impl AlertStore for FakeStore {
     fn alert_told(&self, id: AlertId) -> BoxFuture<'_, PortResult<Vec<ChannelId>>> {
         async move {
             let state = self.state();
-            let is_told =
-                |group: &&AlertGroup| group.members.iter().any(|member| member.alert.id == id && member.told.knows());
-            Ok(state.groups.iter().filter(is_told).map(|group| group.channel.clone()).collect())
+            let is_told = |group: &&AlertGroup| {
+                group
+                    .members
+                    .iter()
+                    .any(|member| member.alert.id == id && member.told.knows())
+            };
+            Ok(state
+                .groups
+                .iter()
+                .filter(is_told)
+                .map(|group| group.channel.clone())
+                .collect())
         }
         .boxed()
     }
 
     fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
         async move {
-            let until =
-                |alert: &Alert| alert.marks.acknowledged.as_ref().and_then(|acknowledged| acknowledged.until_ms);
+            let until = |alert: &Alert| {
+                alert
+                    .marks
+                    .acknowledged
+                    .as_ref()
+                    .and_then(|acknowledged| acknowledged.until_ms)
+            };
             let mut expiring: Vec<Alert> = self.state().alerts.values().cloned().collect();
-            expiring.retain(|alert| alert.state == AlertState::Acknowledged && until(alert).is_some());
+            expiring
+                .retain(|alert| alert.state == AlertState::Acknowledged && until(alert).is_some());
             expiring.sort_by_key(until);
             expiring.truncate(limit as usize);
             Ok(expiring)
@@ -505,8 +676,13 @@ impl AlertStore for FakeStore {
     ) -> BoxFuture<'a, PortResult<Vec<(String, String, RuleMemory)>>> {
         async move {
             let state = self.state();
-            let all = state.memories.iter().map(|(rule, (service, memory))| (rule.clone(), service.clone(), *memory));
-            Ok(all.filter(|(_, of, _)| service.is_none_or(|service| service == of)).collect())
+            let all = state
+                .memories
+                .iter()
+                .map(|(rule, (service, memory))| (rule.clone(), service.clone(), *memory));
+            Ok(all
+                .filter(|(_, of, _)| service.is_none_or(|service| service == of))
+                .collect())
         }
         .boxed()
     }
@@ -524,7 +700,10 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, Result<Committed, CommitError>> {
+    fn transition_commit(
+        &self,
+        transition: Transition,
+    ) -> BoxFuture<'_, Result<Committed, CommitError>> {
         async {
             tokio::task::yield_now().await;
             self.state().commit(transition)
@@ -532,16 +711,30 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn alert_event_after(&self, id: i64, limit: u32) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {
+    fn alert_event_after(
+        &self,
+        id: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {
         async move {
             let state = self.state();
-            let events = state.events.iter().filter(|event| event.id > id).take(limit as usize);
-            Ok(events.map(|event| (event.clone(), state.alerts[&event.alert.0].clone())).collect())
+            let events = state
+                .events
+                .iter()
+                .filter(|event| event.id > id)
+                .take(limit as usize);
+            Ok(events
+                .map(|event| (event.clone(), state.alerts[&event.alert.0].clone()))
+                .collect())
         }
         .boxed()
     }
 
-    fn group_due(&self, now_ms: UnixMillis, limit: u32) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>> {
+    fn group_due(
+        &self,
+        now_ms: UnixMillis,
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>> {
         async move {
             let mut due = self.state().due(now_ms);
             due.truncate(limit as usize);
@@ -550,19 +743,34 @@ impl AlertStore for FakeStore {
         .boxed()
     }
 
-    fn group_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+    fn group_next_due(
+        &self,
+        after_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
         async move {
-            let moments = self.state().groups.iter().filter_map(|group| group.flush_at_ms).collect::<Vec<_>>();
+            let moments = self
+                .state()
+                .groups
+                .iter()
+                .filter_map(|group| group.flush_at_ms)
+                .collect::<Vec<_>>();
             Ok(moments.into_iter().filter(|at_ms| *at_ms > after_ms).min())
         }
         .boxed()
     }
 
-    fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
+    fn group_flush(
+        &self,
+        flushes: Vec<GroupFlush>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<usize>> {
         async move {
             tokio::task::yield_now().await;
             let mut state = self.state();
-            Ok(flushes.into_iter().map(|flush| state.flush(flush, now_ms)).sum())
+            Ok(flushes
+                .into_iter()
+                .map(|flush| state.flush(flush, now_ms))
+                .sum())
         }
         .boxed()
     }
@@ -570,8 +778,14 @@ impl AlertStore for FakeStore {
     fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>> {
         async move {
             let silences = self.state().silences.clone();
-            let silences = silences.into_iter().filter(|stored| stored.silence.ends_ms > now_ms).collect();
-            Ok(Quiet { silences, maintenance: Vec::new() })
+            let silences = silences
+                .into_iter()
+                .filter(|stored| stored.silence.ends_ms > now_ms)
+                .collect();
+            Ok(Quiet {
+                silences,
+                maintenance: Vec::new(),
+            })
         }
         .boxed()
     }
@@ -582,13 +796,29 @@ impl AlertStore for FakeStore {
             let mut committed = Vec::new();
             for change in changes {
                 let to = change.to();
-                let found = state.alerts.get_mut(&change.alert.0).filter(|alert| alert.state == change.from);
+                let found = state
+                    .alerts
+                    .get_mut(&change.alert.0)
+                    .filter(|alert| alert.state == change.from);
                 let Some(alert) = found else { continue };
                 (alert.state, alert.suppressed_by) = (to, change.suppressed_by);
                 let alert = alert.clone();
                 let (id, from) = (state.events.len() as i64 + 1, Some(change.from));
-                let MuteChange { actor, reason, ts_ms, .. } = change;
-                let event = AlertEvent { id, alert: alert.id, ts_ms, from, to, actor, reason };
+                let MuteChange {
+                    actor,
+                    reason,
+                    ts_ms,
+                    ..
+                } = change;
+                let event = AlertEvent {
+                    id,
+                    alert: alert.id,
+                    ts_ms,
+                    from,
+                    to,
+                    actor,
+                    reason,
+                };
                 state.events.push(event.clone());
                 state.note_change(&event, false);
                 committed.push(Committed { alert, event });
@@ -608,11 +838,18 @@ impl AlertStore for FakeStore {
         async { Ok(Vec::new()) }.boxed()
     }
 
-    fn escalation_next_due(&self, _after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+    fn escalation_next_due(
+        &self,
+        _after_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
         async { Ok(None) }.boxed()
     }
 
-    fn escalation_take(&self, _step: StepTaken, _now_ms: UnixMillis) -> BoxFuture<'_, PortResult<bool>> {
+    fn escalation_take(
+        &self,
+        _step: StepTaken,
+        _now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<bool>> {
         async { Ok(false) }.boxed()
     }
 
@@ -625,14 +862,26 @@ impl AlertStore for FakeStore {
     ) -> BoxFuture<'_, PortResult<bool>> {
         async move {
             let mut state = self.state();
-            let stored = state.silences.iter_mut().find(|stored| stored.silence.id == silence).unwrap();
+            let stored = state
+                .silences
+                .iter_mut()
+                .find(|stored| stored.silence.id == silence)
+                .unwrap();
             if stored.noticed_ms.replace(now_ms).is_some() {
                 return Ok(false);
             }
             for alert in alerts {
                 let (id, to) = (state.events.len() as i64 + 1, AlertState::Suppressed);
                 let (actor, reason) = ("engine".to_owned(), reason.clone());
-                state.events.push(AlertEvent { id, alert, ts_ms: now_ms, from: Some(to), to, actor, reason });
+                state.events.push(AlertEvent {
+                    id,
+                    alert,
+                    ts_ms: now_ms,
+                    from: Some(to),
+                    to,
+                    actor,
+                    reason,
+                });
             }
             Ok(true)
         }
@@ -641,7 +890,9 @@ impl AlertStore for FakeStore {
 
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>> {
         async move {
-            self.state().channels.insert(channel.id.clone(), (*channel).clone());
+            self.state()
+                .channels
+                .insert(channel.id.clone(), (*channel).clone());
             Ok(())
         }
         .boxed()
@@ -659,7 +910,10 @@ impl AlertStore for FakeStore {
         async move {
             let mut state = self.state();
             for (id, channel) in &current {
-                state.channels.entry(id.clone()).and_modify(|kept| *kept = (**channel).clone());
+                state
+                    .channels
+                    .entry(id.clone())
+                    .and_modify(|kept| *kept = (**channel).clone());
             }
             Ok(ChannelsFollowed::default())
         }
@@ -674,7 +928,9 @@ impl AlertStore for FakeStore {
     ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>> {
         async move {
             let first = self.state().first_in_line().into_iter();
-            let wanted = |row: &Notification| row.next_attempt_ms <= now_ms && (row.next_attempt_ms, row.id) > after;
+            let wanted = |row: &Notification| {
+                row.next_attempt_ms <= now_ms && (row.next_attempt_ms, row.id) > after
+            };
             let due = |row: Notification| DueNotification {
                 id: row.id,
                 channel: row.channel,
@@ -688,14 +944,34 @@ impl AlertStore for FakeStore {
     }
 
     fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>> {
-        async move { Ok(self.state().notifications.iter().find(|row| row.id == id).cloned()) }.boxed()
+        async move {
+            Ok(self
+                .state()
+                .notifications
+                .iter()
+                .find(|row| row.id == id)
+                .cloned())
+        }
+        .boxed()
     }
 
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        async { Ok(self.state().first_in_line().first().map(|waiting| waiting.next_attempt_ms)) }.boxed()
+        async {
+            Ok(self
+                .state()
+                .first_in_line()
+                .first()
+                .map(|waiting| waiting.next_attempt_ms))
+        }
+        .boxed()
     }
 
-    fn notification_attempt(&self, id: i64, attempt: Attempt, after: AfterAttempt) -> BoxFuture<'_, PortResult<()>> {
+    fn notification_attempt(
+        &self,
+        id: i64,
+        attempt: Attempt,
+        after: AfterAttempt,
+    ) -> BoxFuture<'_, PortResult<()>> {
         async move {
             tokio::task::yield_now().await;
             self.state().attempt(id, attempt, after)
@@ -712,7 +988,9 @@ impl AlertStore for FakeStore {
                     && (&row.group_key, &row.channel) == (&this.group_key, &this.channel)
                     && row.state == NotificationState::Delivered
             });
-            let last = before.next_back().filter(|row| row.status == NotificationStatus::Firing);
+            let last = before
+                .next_back()
+                .filter(|row| row.status == NotificationStatus::Firing);
             Ok(last.and_then(|row| row.reference.clone()))
         }
         .boxed()
@@ -725,8 +1003,16 @@ impl AlertStore for FakeStore {
     ) -> BoxFuture<'_, PortResult<Vec<UnixMillis>>> {
         async move {
             let state = self.state();
-            let of_channel = |id: i64| state.notifications.iter().any(|row| row.id == id && row.channel == channel);
-            let begun = state.attempts.iter().filter(|(id, attempt)| of_channel(*id) && attempt.started_ms > since_ms);
+            let of_channel = |id: i64| {
+                state
+                    .notifications
+                    .iter()
+                    .any(|row| row.id == id && row.channel == channel)
+            };
+            let begun = state
+                .attempts
+                .iter()
+                .filter(|(id, attempt)| of_channel(*id) && attempt.started_ms > since_ms);
             Ok(begun.map(|(_, attempt)| attempt.started_ms).collect())
         }
         .boxed()
@@ -742,14 +1028,25 @@ impl AlertStore for FakeStore {
         async move {
             let mut state = self.state();
             let is_held = |row: &Notification| {
-                row.state == NotificationState::Waiting && row.channel == channel && !except.contains(&row.id)
+                row.state == NotificationState::Waiting
+                    && row.channel == channel
+                    && !except.contains(&row.id)
             };
-            let held: Vec<Notification> = state.notifications.iter().filter(|row| is_held(row)).cloned().collect();
+            let held: Vec<Notification> = state
+                .notifications
+                .iter()
+                .filter(|row| is_held(row))
+                .cloned()
+                .collect();
             if held.len() < 2 {
                 return Ok(None);
             }
             let id = state.push(digest(&channel, &held, idempotency_key), now_ms);
-            for row in state.notifications.iter_mut().filter(|row| held.iter().any(|held| held.id == row.id)) {
+            for row in state
+                .notifications
+                .iter_mut()
+                .filter(|row| held.iter().any(|held| held.id == row.id))
+            {
                 (row.state, row.digest) = (NotificationState::Digested, Some(id));
             }
             Ok(state.notifications.last().cloned())
@@ -758,9 +1055,10 @@ impl AlertStore for FakeStore {
     }
 }
 
-/// Says what the latest observation's status asks for: healthy is ok, degraded no opinion, `unhealthy` a breach, and with
-/// `error` the rule itself fails. Settings: `hang` never answers, `panic` panics, `lookBackS` is its look-back; with
-/// `absentS` it is judged as time passes, and breached when nothing was heard for so long while somebody listened.
+/// Says what the latest observation's status asks for: healthy is ok, degraded no opinion,
+/// `unhealthy` a breach, and with `error` the rule itself fails. Settings: `hang` never answers,
+/// `panic` panics, `lookBackS` is its look-back; with `absentS` it is judged as time passes, and
+/// breached when nothing was heard for so long while somebody listened.
 #[derive(Clone, Default)]
 pub(super) struct FakeRules {
     /// Service, run id and the number of runs in the last ten minutes.
@@ -804,7 +1102,9 @@ impl RuleRunner for FakeRules {
         async move {
             tokio::task::yield_now().await;
             if let Some(absent_s) = rule.settings["absentS"].as_i64() {
-                let silent_ms = history.latest().map_or(i64::MAX, |latest| now_ms - latest.ts_ms);
+                let silent_ms = history
+                    .latest()
+                    .map_or(i64::MAX, |latest| now_ms - latest.ts_ms);
                 let watched_ms = history.watched().as_millis() as i64;
                 return Ok(match silent_ms > absent_s * 1_000 {
                     true if watched_ms > absent_s * 1_000 => breached(),
@@ -818,7 +1118,10 @@ impl RuleRunner for FakeRules {
             if rule.settings["hang"] == true {
                 std::future::pending::<()>().await;
             }
-            assert!(rule.settings["panic"] != true || latest.status == Status::Healthy, "meant to panic");
+            assert!(
+                rule.settings["panic"] != true || latest.status == Status::Healthy,
+                "meant to panic"
+            );
             match latest.status {
                 Status::Healthy => Ok(ok()),
                 Status::Degraded => Ok(no_opinion()),
@@ -873,13 +1176,24 @@ impl HistoryLoader for FakeHistory {
                 Reading::Hangs => std::future::pending().await,
             }
             let recorded = lock(&self.recorded);
-            let wanted = |run: &&Observation| run.service == service && (since_ms..until_ms).contains(&run.ts_ms);
-            Ok(recorded.iter().filter(wanted).take(limit).cloned().collect())
+            let wanted = |run: &&Observation| {
+                run.service == service && (since_ms..until_ms).contains(&run.ts_ms)
+            };
+            Ok(recorded
+                .iter()
+                .filter(wanted)
+                .take(limit)
+                .cloned()
+                .collect())
         }
         .boxed()
     }
 
-    fn load_groups<'a>(&'a self, _service: &'a str, _span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
+    fn load_groups<'a>(
+        &'a self,
+        _service: &'a str,
+        _span: GroupSpan,
+    ) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
         async { Ok(Vec::new()) }.boxed()
     }
 }
@@ -915,7 +1229,11 @@ impl FakeNotifier {
     /// Each message as `channel:status:service`.
     pub(super) fn inbox(&self) -> Vec<String> {
         let text = |(channel, message): &(String, Message)| {
-            format!("{channel}:{}:{}", message.status.as_str(), message.alerts[0].0.service)
+            format!(
+                "{channel}:{}:{}",
+                message.status.as_str(),
+                message.alerts[0].0.service
+            )
         };
         lock(&self.arrived).iter().map(text).collect()
     }
@@ -928,15 +1246,24 @@ impl Notifier for FakeNotifier {
         message: &'a Message,
     ) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
         async move {
-            let line = lock(&self.lines).get(&channel.id.0).copied().unwrap_or(Line::Up);
+            let line = lock(&self.lines)
+                .get(&channel.id.0)
+                .copied()
+                .unwrap_or(Line::Up);
             lock(&self.tries).push((channel.id.0.clone(), message.clone()));
             tokio::task::yield_now().await;
             match line {
                 Line::Up => {
                     lock(&self.arrived).push((channel.id.0.clone(), message.clone()));
-                    Ok(Receipt { reference: Some(format!("ref of {}", message.id)), answer: "200 OK".to_owned() })
+                    Ok(Receipt {
+                        reference: Some(format!("ref of {}", message.id)),
+                        answer: "200 OK".to_owned(),
+                    })
                 }
-                Line::Down => Err(DeliveryError::Retryable { message: "connection refused".to_owned(), after: None }),
+                Line::Down => Err(DeliveryError::Retryable {
+                    message: "connection refused".to_owned(),
+                    after: None,
+                }),
                 Line::Refuses => Err(DeliveryError::Permanent("404 no such hook".to_owned())),
                 Line::Hangs => std::future::pending().await,
                 Line::Panics => panic!("meant to panic"),
@@ -965,10 +1292,20 @@ impl FakeResults {
 
 impl EventSink for FakeResults {
     fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>> {
-        async { Ok(lock(&self.0).0.iter().map(|event| (event.id, event.ts_ms)).max()) }.boxed()
+        async {
+            Ok(lock(&self.0)
+                .0
+                .iter()
+                .map(|event| (event.id, event.ts_ms))
+                .max())
+        }
+        .boxed()
     }
 
-    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> BoxFuture<'_, PortResult<()>> {
+    fn alert_event_append(
+        &self,
+        events: Vec<(AlertEvent, Alert)>,
+    ) -> BoxFuture<'_, PortResult<()>> {
         async move {
             let mut state = lock(&self.0);
             if state.1 > 0 {
@@ -976,7 +1313,11 @@ impl EventSink for FakeResults {
                 return broken();
             }
             for (event, _) in events {
-                if !state.0.iter().any(|known| (known.id, known.ts_ms) == (event.id, event.ts_ms)) {
+                if !state
+                    .0
+                    .iter()
+                    .any(|known| (known.id, known.ts_ms) == (event.id, event.ts_ms))
+                {
                     state.0.push(event);
                 }
             }

@@ -19,7 +19,8 @@ struct Logged {
 }
 
 impl FaultLog {
-    /// Counts one fault. Returns how many were not logged since the last line if this one is to be logged.
+    /// Counts one fault. Returns how many were not logged since the last line if this one is to be
+    /// logged.
     pub(super) fn count(&self) -> Option<u64> {
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -1,5 +1,5 @@
-//! Is an alert changing so often that its messages say nothing any more? Icinga's measure: of the last 20 judgements, which
-//! share was a change, the newer ones weighing more.
+//! Is an alert changing so often that its messages say nothing any more? Icinga's measure: of the
+//! last 20 judgements, which share was a change, the newer ones weighing more.
 
 use crate::domain::FlappingThresholds;
 
@@ -15,7 +15,10 @@ const STATES: u32 = 20;
 impl Flapping {
     /// From what was kept.
     pub fn restore(changes: u32, is_flapping: bool) -> Self {
-        Self { changes: changes & ((1 << STATES) - 1), is_flapping }
+        Self {
+            changes: changes & ((1 << STATES) - 1),
+            is_flapping,
+        }
     }
 
     pub fn changes(self) -> u32 {
@@ -26,8 +29,15 @@ impl Flapping {
     pub fn judge(self, has_changed: bool, thresholds: &FlappingThresholds) -> Self {
         let changes = ((self.changes << 1) | u32::from(has_changed)) & ((1 << STATES) - 1);
         let percent = Self { changes, ..self }.percent();
-        let is_flapping = if self.is_flapping { percent > thresholds.low } else { percent > thresholds.high };
-        Self { changes, is_flapping }
+        let is_flapping = if self.is_flapping {
+            percent > thresholds.low
+        } else {
+            percent > thresholds.high
+        };
+        Self {
+            changes,
+            is_flapping,
+        }
     }
 
     /// 0 to 99: the oldest of the 20 weighs 0.8, the newest 1.18.
@@ -47,7 +57,11 @@ mod tests {
     /// `x` is a change, `.` none.
     fn after(judgements: &str) -> Flapping {
         let thresholds = FlappingThresholds::default();
-        judgements.chars().fold(Flapping::default(), |flapping, judged| flapping.judge(judged == 'x', &thresholds))
+        judgements
+            .chars()
+            .fold(Flapping::default(), |flapping, judged| {
+                flapping.judge(judged == 'x', &thresholds)
+            })
     }
 
     #[test]
@@ -85,7 +99,13 @@ mod tests {
     #[test]
     fn it_goes_on_from_what_was_kept() {
         let flapping = after("x.x.x.x.x.x.x");
-        assert_eq!(Flapping::restore(flapping.changes(), flapping.is_flapping), flapping);
-        assert_eq!(Flapping::restore(u32::MAX, true).changes(), (1 << STATES) - 1);
+        assert_eq!(
+            Flapping::restore(flapping.changes(), flapping.is_flapping),
+            flapping
+        );
+        assert_eq!(
+            Flapping::restore(u32::MAX, true).changes(),
+            (1 << STATES) - 1
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Keeps the control store small: removes what is over and older than it is to be kept, in small steps with pauses between
-//! them, so that whoever commits an alert never waits for more than one step.
+//! Keeps the control store small: removes what is over and older than it is to be kept, in small
+//! steps with pauses between them, so that whoever commits an alert never waits for more than one
+//! step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,8 @@ const START: Duration = Duration::from_secs(60);
 /// Between two rounds.
 const PERIOD: Duration = Duration::from_secs(3_600);
 
-/// For the results to say up to which event they have copied. Alerts stay until the next round when they don't.
+/// For the results to say up to which event they have copied. Alerts stay until the next round when
+/// they don't.
 const RESULTS_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Signs of life are kept this long: the other side keeps its own account of them.
@@ -46,7 +48,12 @@ pub struct RetentionSettings {
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        Self { alerts: 180 * DAY, messages: 90 * DAY, audit: 400 * DAY, silences: 180 * DAY }
+        Self {
+            alerts: 180 * DAY,
+            messages: 90 * DAY,
+            audit: 400 * DAY,
+            silences: 180 * DAY,
+        }
     }
 }
 
@@ -64,7 +71,12 @@ impl Retention {
         clock: Arc<dyn Clock>,
         settings: RetentionSettings,
     ) -> Self {
-        Self { store, results, clock, settings }
+        Self {
+            store,
+            results,
+            clock,
+            settings,
+        }
     }
 
     /// Runs until the shutdown. A round that fails is made up for by the next one.
@@ -89,15 +101,23 @@ impl Retention {
 
     /// Messages go first: an alert stays while there is a message about it.
     async fn round(&self) -> PortResult<()> {
-        let RetentionSettings { alerts, messages, audit, silences } = self.settings;
+        let RetentionSettings {
+            alerts,
+            messages,
+            audit,
+            silences,
+        } = self.settings;
         self.remove(Retained::SignsOfLife, SIGNS_OF_LIFE).await?;
         self.remove(Retained::Notifications, messages).await?;
         match tokio::time::timeout(RESULTS_DEADLINE, self.results.alert_event_last()).await {
             Ok(Ok(last)) => {
                 let copied_event = last.map_or(0, |(id, _)| id);
-                self.remove(Retained::Alerts { copied_event }, alerts).await?;
+                self.remove(Retained::Alerts { copied_event }, alerts)
+                    .await?;
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the results can't be read, old alerts stay for now"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the results can't be read, old alerts stay for now")
+            }
             Err(_) => tracing::warn!("the results give no answer, old alerts stay for now"),
         }
         self.remove(Retained::Audit, audit).await?;
@@ -110,16 +130,25 @@ impl Retention {
         let before_ms = self.clock.now_ms().saturating_sub(kept_ms);
         let (mut after, mut removed) = ((UnixMillis::MIN, 0), 0);
         loop {
-            let step = self.store.retention_step(what, before_ms, after, STEP_ROWS).await.map_err(PortError::of)?;
+            let step = self
+                .store
+                .retention_step(what, before_ms, after, STEP_ROWS)
+                .await
+                .map_err(PortError::of)?;
             removed += step.removed;
-            metrics::counter!("extrack_retention_rows_removed_total", "of" => word(what)).increment(step.removed);
+            metrics::counter!("extrack_retention_rows_removed_total", "of" => word(what))
+                .increment(step.removed);
             let Some(next) = step.next else { break };
             after = next;
             tokio::time::sleep(PAUSE).await;
         }
         if removed > 0 {
             let of = word(what);
-            tracing::info!(of, rows = removed, "old rows were removed from the control store");
+            tracing::info!(
+                of,
+                rows = removed,
+                "old rows were removed from the control store"
+            );
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! What the engine says right after a commit. All of it may be lost without harm: the control store holds the truth.
+//! What the engine says right after a commit. All of it may be lost without harm: the control store
+//! holds the truth.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -50,7 +51,9 @@ pub struct AlertSignals {
 
 impl std::fmt::Debug for AlertSignals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AlertSignals").field("overdue", &self.overdue).finish_non_exhaustive()
+        f.debug_struct("AlertSignals")
+            .field("overdue", &self.overdue)
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,11 +83,15 @@ impl AlertSignals {
         self.changes.subscribe()
     }
 
-    /// To be called by whoever committed a transition: the engine, or the API on behalf of a person.
+    /// To be called by whoever committed a transition: the engine, or the API on behalf of a
+    /// person.
     pub fn committed(&self, alert: &Alert, event: &AlertEvent) {
         self.wake_all();
         // Nobody listening is fine.
-        let _ = self.changes.send(AlertChange { alert: Arc::new(alert.clone()), event: Arc::new(event.clone()) });
+        let _ = self.changes.send(AlertChange {
+            alert: Arc::new(alert.clone()),
+            event: Arc::new(event.clone()),
+        });
     }
 
     /// How each rule stands.
@@ -109,10 +116,18 @@ impl AlertSignals {
         self.acknowledged.notify_one();
     }
 
-    /// What is overdue, nothing private; empty while all is well. Probes that do not run count as well.
+    /// What is overdue, nothing private; empty while all is well. Probes that do not run count as
+    /// well.
     pub fn overdue(&self) -> Vec<String> {
-        let overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        overdue.into_iter().chain(self.stalled.get().and_then(|stalled| stalled())).collect()
+        let overdue = self
+            .overdue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        overdue
+            .into_iter()
+            .chain(self.stalled.get().and_then(|stalled| stalled()))
+            .collect()
     }
 
     /// Takes over who looks whether probes run. Only the first one counts.
@@ -128,7 +143,8 @@ impl AlertSignals {
     /// A moment of the wall clock as it would be if that had never jumped since the start.
     fn steady_ms(&self, ms: UnixMillis) -> UnixMillis {
         let ahead_ms = i64::try_from(self.clock_jumps.ahead().as_millis()).unwrap_or(i64::MAX);
-        ms.saturating_sub(ahead_ms).saturating_add(self.clock_jumps.back_ms())
+        ms.saturating_sub(ahead_ms)
+            .saturating_add(self.clock_jumps.back_ms())
     }
 
     pub(super) fn set_overdue(&self, overdue: Vec<String>) {
@@ -137,16 +153,25 @@ impl AlertSignals {
 
     /// Set by whoever looks after the results; none while they are recorded.
     pub fn set_not_recorded(&self, reason: Option<String>) {
-        *self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        *self
+            .not_recorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
     pub(super) fn not_recorded(&self) -> Option<String> {
-        self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.not_recorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// What can't be done for single alerts, nothing private; no reason not to be ready.
     pub fn warnings(&self) -> Vec<String> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.warnings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn set_warnings(&self, warnings: Vec<String>) {
@@ -160,7 +185,8 @@ impl AlertSignals {
     }
 
     pub(super) fn beat(&self, now_ms: UnixMillis) {
-        self.beat_ms.store(self.steady_ms(now_ms), Ordering::Relaxed);
+        self.beat_ms
+            .store(self.steady_ms(now_ms), Ordering::Relaxed);
     }
 
     pub(super) async fn acknowledged_woken(&self) {

@@ -1,4 +1,5 @@
-//! How each rule stands: its last verdict, and since when it has none. In memory only, for people who ask.
+//! How each rule stands: its last verdict, and since when it has none. In memory only, for people
+//! who ask.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,8 @@ pub struct RuleStanding {
     pub verdict: Option<Verdict>,
     /// Why it could not.
     pub error: Option<String>,
-    /// Since when it has said neither `ok` nor `breached`, once that is longer than its `noDataAfter`.
+    /// Since when it has said neither `ok` nor `breached`, once that is longer than its
+    /// `noDataAfter`.
     pub no_data_since_ms: Option<UnixMillis>,
     pub is_flapping: bool,
     /// A person resolved its alert, and it has not been satisfied since.
@@ -40,19 +42,29 @@ pub struct RuleStandings(Arc<Mutex<HashMap<String, RuleStanding>>>);
 
 impl RuleStandings {
     pub fn get(&self, rule: &str) -> RuleStanding {
-        self.lock().get(rule).cloned().unwrap_or(RuleStanding::UNKNOWN)
+        self.lock()
+            .get(rule)
+            .cloned()
+            .unwrap_or(RuleStanding::UNKNOWN)
     }
 
     /// Rules without any data at the moment.
     pub fn silent(&self) -> usize {
-        self.lock().values().filter(|standing| standing.no_data_since_ms.is_some()).count()
+        self.lock()
+            .values()
+            .filter(|standing| standing.no_data_since_ms.is_some())
+            .count()
     }
 
     pub(super) fn change(&self, rule: &str, change: impl FnOnce(&mut RuleStanding)) {
         let mut standings = self.lock();
         match standings.get_mut(rule) {
             Some(standing) => change(standing),
-            None => change(standings.entry(rule.to_owned()).or_insert(RuleStanding::UNKNOWN)),
+            None => change(
+                standings
+                    .entry(rule.to_owned())
+                    .or_insert(RuleStanding::UNKNOWN),
+            ),
         }
     }
 

@@ -7,41 +7,64 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{
-    Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange, Notification, Observation,
-    RuleMemory, RunGroup, UnixMillis,
+    Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange,
+    Notification, Observation, RuleMemory, RunGroup, UnixMillis,
 };
 use crate::store::control::{
-    AfterAttempt, Attempt, ChannelsFollowed, DueNotification, Escalation, MemoryChange, StepTaken, Transition,
+    AfterAttempt, Attempt, ChannelsFollowed, DueNotification, Escalation, MemoryChange, StepTaken,
+    Transition,
 };
 use crate::store::{ControlError, ControlStore, ResultStore};
 
 use super::backtest::ObservationPages;
 use super::ports::{
-    AlertStore, CommitError, Committed, EventSink, GroupSpan, HistoryLoader, PortError, PortResult, Quiet,
+    AlertStore, CommitError, Committed, EventSink, GroupSpan, HistoryLoader, PortError, PortResult,
+    Quiet,
 };
 
 impl AlertStore for ControlStore {
     fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
-        self.alert_open_list().map(|answer| answer.map_err(PortError::of)).boxed()
+        self.alert_open_list()
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn alert_open_of_service<'a>(&'a self, service: &'a str) -> BoxFuture<'a, PortResult<Vec<Alert>>> {
-        self.alert_open_of_service(service).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn alert_open_of_service<'a>(
+        &'a self,
+        service: &'a str,
+    ) -> BoxFuture<'a, PortResult<Vec<Alert>>> {
+        self.alert_open_of_service(service)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
     fn alert_get(&self, id: AlertId) -> BoxFuture<'_, PortResult<Option<Alert>>> {
-        async move { Ok(self.alert_get(id).await.map_err(PortError::of)?.map(|(alert, _)| alert)) }.boxed()
+        async move {
+            Ok(self
+                .alert_get(id)
+                .await
+                .map_err(PortError::of)?
+                .map(|(alert, _)| alert))
+        }
+        .boxed()
     }
 
     fn alert_told(&self, id: AlertId) -> BoxFuture<'_, PortResult<Vec<ChannelId>>> {
-        self.alert_told(id).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.alert_told(id)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
     fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
-        self.alert_expiring(limit).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.alert_expiring(limit)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn transition_commit(&self, transition: Transition) -> BoxFuture<'_, Result<Committed, CommitError>> {
+    fn transition_commit(
+        &self,
+        transition: Transition,
+    ) -> BoxFuture<'_, Result<Committed, CommitError>> {
         async move {
             match ControlStore::transition_commit(self, transition).await {
                 Ok((alert, event)) => Ok(Committed { alert, event }),
@@ -62,7 +85,9 @@ impl AlertStore for ControlStore {
         &'a self,
         service: Option<&'a str>,
     ) -> BoxFuture<'a, PortResult<Vec<(String, String, RuleMemory)>>> {
-        self.rule_memory_list(service).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.rule_memory_list(service)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
     fn rule_memory_put<'a>(
@@ -71,30 +96,70 @@ impl AlertStore for ControlStore {
         service: &'a str,
         change: MemoryChange,
     ) -> BoxFuture<'a, PortResult<()>> {
-        self.rule_memory_put(rule, service, change).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.rule_memory_put(rule, service, change)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn alert_event_after(&self, id: i64, limit: u32) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {
-        self.alert_event_after(id, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn alert_event_after(
+        &self,
+        id: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {
+        self.alert_event_after(id, limit)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn group_due(&self, now_ms: UnixMillis, limit: u32) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>> {
-        self.group_due(now_ms, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn group_due(
+        &self,
+        now_ms: UnixMillis,
+        limit: u32,
+    ) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>> {
+        self.group_due(now_ms, limit)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn group_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.group_next_due(after_ms).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn group_next_due(
+        &self,
+        after_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        self.group_next_due(after_ms)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn group_flush(&self, flushes: Vec<GroupFlush>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<usize>> {
-        async move { self.group_flush(&flushes, now_ms).await.map_err(PortError::of) }.boxed()
+    fn group_flush(
+        &self,
+        flushes: Vec<GroupFlush>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<usize>> {
+        async move {
+            self.group_flush(&flushes, now_ms)
+                .await
+                .map_err(PortError::of)
+        }
+        .boxed()
     }
 
     fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>> {
         async move {
-            let silences = self.silence_ending_after(now_ms).await.map_err(PortError::of)?;
-            let windows = self.maintenance_open_after(now_ms).await.map_err(PortError::of)?;
-            Ok(Quiet { silences, maintenance: windows.into_iter().map(|stored| Arc::new(stored.window)).collect() })
+            let silences = self
+                .silence_ending_after(now_ms)
+                .await
+                .map_err(PortError::of)?;
+            let windows = self
+                .maintenance_open_after(now_ms)
+                .await
+                .map_err(PortError::of)?;
+            Ok(Quiet {
+                silences,
+                maintenance: windows
+                    .into_iter()
+                    .map(|stored| Arc::new(stored.window))
+                    .collect(),
+            })
         }
         .boxed()
     }
@@ -102,7 +167,10 @@ impl AlertStore for ControlStore {
     fn alert_mute(&self, changes: Vec<MuteChange>) -> BoxFuture<'_, PortResult<Vec<Committed>>> {
         async move {
             let changed = self.alert_mute(changes).await.map_err(PortError::of)?;
-            Ok(changed.into_iter().map(|(alert, event)| Committed { alert, event }).collect())
+            Ok(changed
+                .into_iter()
+                .map(|(alert, event)| Committed { alert, event })
+                .collect())
         }
         .boxed()
     }
@@ -113,15 +181,31 @@ impl AlertStore for ControlStore {
         after: (UnixMillis, i64),
         limit: u32,
     ) -> BoxFuture<'_, PortResult<Vec<Escalation>>> {
-        self.escalation_due_after(now_ms, after, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.escalation_due_after(now_ms, after, limit)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn escalation_next_due(&self, after_ms: UnixMillis) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.escalation_next_due(after_ms).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn escalation_next_due(
+        &self,
+        after_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
+        self.escalation_next_due(after_ms)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn escalation_take(&self, step: StepTaken, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<bool>> {
-        async move { self.escalation_take(&step, now_ms).await.map_err(PortError::of) }.boxed()
+    fn escalation_take(
+        &self,
+        step: StepTaken,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<bool>> {
+        async move {
+            self.escalation_take(&step, now_ms)
+                .await
+                .map_err(PortError::of)
+        }
+        .boxed()
     }
 
     fn silence_notice(
@@ -131,7 +215,12 @@ impl AlertStore for ControlStore {
         reason: String,
         now_ms: UnixMillis,
     ) -> BoxFuture<'_, PortResult<bool>> {
-        async move { self.silence_notice(silence, &alerts, &reason, now_ms).await.map_err(PortError::of) }.boxed()
+        async move {
+            self.silence_notice(silence, &alerts, &reason, now_ms)
+                .await
+                .map_err(PortError::of)
+        }
+        .boxed()
     }
 
     fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>> {
@@ -147,7 +236,12 @@ impl AlertStore for ControlStore {
         current: BTreeMap<ChannelId, Arc<Channel>>,
         now_ms: UnixMillis,
     ) -> BoxFuture<'_, PortResult<ChannelsFollowed>> {
-        async move { self.channel_follow(&current, now_ms).await.map_err(PortError::of) }.boxed()
+        async move {
+            self.channel_follow(&current, now_ms)
+                .await
+                .map_err(PortError::of)
+        }
+        .boxed()
     }
 
     fn notification_due_after(
@@ -156,22 +250,34 @@ impl AlertStore for ControlStore {
         after: (UnixMillis, i64),
         limit: u32,
     ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>> {
-        self.notification_due_after(now_ms, after, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.notification_due_after(now_ms, after, limit)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
     fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>> {
-        self.notification_get(id).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.notification_get(id)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
     fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.notification_next_due().map(|answer| answer.map_err(PortError::of)).boxed()
+        self.notification_next_due()
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn notification_attempt(&self, id: i64, attempt: Attempt, after: AfterAttempt) -> BoxFuture<'_, PortResult<()>> {
+    fn notification_attempt(
+        &self,
+        id: i64,
+        attempt: Attempt,
+        after: AfterAttempt,
+    ) -> BoxFuture<'_, PortResult<()>> {
         async move {
             match self.notification_attempt(id, &attempt, after).await {
                 Ok(_) => Ok(()),
-                // Recorded by an earlier try that answered with an error, or taken away by a person.
+                // Recorded by an earlier try that answered with an error, or taken away by a
+                // person.
                 Err(ControlError::Conflict { .. } | ControlError::NotFound { .. }) => Ok(()),
                 Err(error) => Err(PortError::of(error)),
             }
@@ -180,7 +286,9 @@ impl AlertStore for ControlStore {
     }
 
     fn notification_reference(&self, id: i64) -> BoxFuture<'_, PortResult<Option<String>>> {
-        self.notification_reference(id).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.notification_reference(id)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
     fn notification_attempts_since(
@@ -188,7 +296,12 @@ impl AlertStore for ControlStore {
         channel: ChannelId,
         since_ms: UnixMillis,
     ) -> BoxFuture<'_, PortResult<Vec<UnixMillis>>> {
-        async move { self.notification_attempts_since(&channel, since_ms).await.map_err(PortError::of) }.boxed()
+        async move {
+            self.notification_attempts_since(&channel, since_ms)
+                .await
+                .map_err(PortError::of)
+        }
+        .boxed()
     }
 
     fn notification_digest(
@@ -199,7 +312,9 @@ impl AlertStore for ControlStore {
         now_ms: UnixMillis,
     ) -> BoxFuture<'_, PortResult<Option<Notification>>> {
         async move {
-            let made = self.notification_digest(&channel, &except, idempotency_key, now_ms).await;
+            let made = self
+                .notification_digest(&channel, &except, idempotency_key, now_ms)
+                .await;
             made.map_err(PortError::of)
         }
         .boxed()
@@ -215,15 +330,23 @@ impl HistoryLoader for ResultStore {
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
         async move {
             past_of(self)?;
-            self.observation_history(service, between, limit).await.map_err(PortError::of)
+            self.observation_history(service, between, limit)
+                .await
+                .map_err(PortError::of)
         }
         .boxed()
     }
 
-    fn load_groups<'a>(&'a self, service: &'a str, span: GroupSpan) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
+    fn load_groups<'a>(
+        &'a self,
+        service: &'a str,
+        span: GroupSpan,
+    ) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
         async move {
             past_of(self)?;
-            self.observation_groups(service, span).await.map_err(PortError::of)
+            self.observation_groups(service, span)
+                .await
+                .map_err(PortError::of)
         }
         .boxed()
     }
@@ -233,7 +356,9 @@ impl HistoryLoader for ResultStore {
 fn past_of(results: &ResultStore) -> PortResult<()> {
     match results.is_past_whole() {
         true => Ok(()),
-        false => Err(PortError("observations from before the start are in the spool and not committed yet".to_owned())),
+        false => Err(PortError(
+            "observations from before the start are in the spool and not committed yet".to_owned(),
+        )),
     }
 }
 
@@ -245,21 +370,36 @@ impl ObservationPages for ResultStore {
         between: (UnixMillis, UnixMillis),
         limit: usize,
     ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        self.observation_span(service, after_run, between, limit).map(|answer| answer.map_err(PortError::of)).boxed()
+        self.observation_span(service, after_run, between, limit)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn count<'a>(&'a self, service: &'a str, between: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>> {
-        self.observation_count(service, between).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn count<'a>(
+        &'a self,
+        service: &'a str,
+        between: (UnixMillis, UnixMillis),
+    ) -> BoxFuture<'a, PortResult<u64>> {
+        self.observation_count(service, between)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 }
 
 impl EventSink for ResultStore {
     fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>> {
-        self.alert_event_last().map(|answer| answer.map_err(PortError::of)).boxed()
+        self.alert_event_last()
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 
-    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> BoxFuture<'_, PortResult<()>> {
-        self.alert_event_append(events).map(|answer| answer.map_err(PortError::of)).boxed()
+    fn alert_event_append(
+        &self,
+        events: Vec<(AlertEvent, Alert)>,
+    ) -> BoxFuture<'_, PortResult<()>> {
+        self.alert_event_append(events)
+            .map(|answer| answer.map_err(PortError::of))
+            .boxed()
     }
 }
 
@@ -284,7 +424,9 @@ mod tests {
 
     async fn open(dir: &std::path::Path) -> ControlStore {
         let keyring = Keyring::load(None, dir).unwrap();
-        ControlStore::open(&dir.join("control.db"), keyring).await.unwrap()
+        ControlStore::open(&dir.join("control.db"), keyring)
+            .await
+            .unwrap()
     }
 
     struct Program {
@@ -294,7 +436,10 @@ mod tests {
     }
 
     fn start(store: &ControlStore, notifier: &FakeNotifier) -> Program {
-        let rule = AlertRule { duration: Duration::from_secs(60), ..rule("shop-api", "Down") };
+        let rule = AlertRule {
+            duration: Duration::from_secs(60),
+            ..rule("shop-api", "Down")
+        };
         let catalog = watch::channel(Arc::new(fakes::catalog(&[rule]))).0;
         let (signals, clock) = (AlertSignals::default(), Arc::new(SystemClock));
         let engine = AlertEngine::new(EngineDeps {
@@ -316,7 +461,10 @@ mod tests {
             clock,
             signals,
             evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
-            settings: DeliverySettings { first_retry: Duration::from_millis(20), ..DeliverySettings::default() },
+            settings: DeliverySettings {
+                first_retry: Duration::from_millis(20),
+                ..DeliverySettings::default()
+            },
         });
         let (observations, receiver) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
@@ -325,7 +473,11 @@ mod tests {
             tokio::spawn(dispatcher.run(catalog.subscribe(), shutdown.clone())),
             tokio::spawn(delivery.run(catalog.subscribe(), shutdown)),
         ];
-        Program { observations, tasks, _catalog: catalog }
+        Program {
+            observations,
+            tasks,
+            _catalog: catalog,
+        }
     }
 
     /// Time is real here, because the store has threads of its own.
@@ -338,7 +490,9 @@ mod tests {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), looking).await.unwrap()
+        tokio::time::timeout(Duration::from_secs(20), looking)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -372,31 +526,56 @@ mod tests {
         notifier.set("slack-1", Line::Up);
         let store = open(dir.path()).await;
         let program = start(&store, &notifier);
-        let filter = NotificationFilter { limit: 10, ..NotificationFilter::default() };
+        let filter = NotificationFilter {
+            limit: 10,
+            ..NotificationFilter::default()
+        };
         let sent = until(async || {
             let sent = store.notification_list(&filter).await.unwrap();
-            let all = sent.len() == 2 && sent.iter().all(|row| row.state == NotificationState::Delivered);
+            let all = sent.len() == 2
+                && sent
+                    .iter()
+                    .all(|row| row.state == NotificationState::Delivered);
             all.then_some(sent)
         })
         .await;
-        assert_eq!(notifier.inbox(), ["slack-1:firing:shop-api", "slack-1:resolved:shop-api"]);
+        assert_eq!(
+            notifier.inbox(),
+            ["slack-1:firing:shop-api", "slack-1:resolved:shop-api"]
+        );
         assert_eq!(sent.len(), 2);
         assert!(sent.iter().all(|row| row.alerts[0].id == AlertId(1)));
         let attempts = store.notification_attempts(sent[0].id).await.unwrap();
         assert_eq!(attempts.last().unwrap().outcome, AttemptOutcome::Delivered);
         let (_, events) = store.alert_get(AlertId(1)).await.unwrap().unwrap();
         let reasons: Vec<_> = events.iter().map(|event| event.reason.as_str()).collect();
-        assert_eq!(reasons, ["found 90, wanted 99.5", "found 90, wanted 99.5", "found 100, wanted 99.5"]);
+        assert_eq!(
+            reasons,
+            [
+                "found 90, wanted 99.5",
+                "found 90, wanted 99.5",
+                "found 100, wanted 99.5"
+            ]
+        );
         drop(program);
     }
 
     /// 10,000 runs, one every 20 s by two probes: more than are kept one by one.
     fn many_runs() -> impl Iterator<Item = Observation> {
         (0..10_000_i64).map(|run_id| {
-            let status = if run_id % 50 == 0 { Status::Error } else { Status::Healthy };
+            let status = if run_id % 50 == 0 {
+                Status::Error
+            } else {
+                Status::Healthy
+            };
             let run = observation("shop-api", EPOCH_MS + run_id * 10_000, status);
             let probe = if run_id % 2 == 0 { "http" } else { "tls" }.to_owned();
-            Observation { run_id, probe, latency_us: Some(50_000 + run_id as u64 * 7_919 % 50_000), ..run }
+            Observation {
+                run_id,
+                probe,
+                latency_us: Some(50_000 + run_id as u64 * 7_919 % 50_000),
+                ..run
+            }
         })
     }
 
@@ -405,28 +584,49 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (store, writer) = ResultStore::open(dir.path(), ResultSettings::default()).unwrap();
         let thread = writer.start().unwrap();
-        let reach = Reach { look_back: Duration::from_secs(30 * 86_400), interval: Duration::from_secs(20) };
+        let reach = Reach {
+            look_back: Duration::from_secs(30 * 86_400),
+            interval: Duration::from_secs(20),
+        };
         let (mut seen, mut read) = (ServiceHistory::new(reach), ServiceHistory::new(reach));
         for (index, run) in many_runs().map(Arc::new).enumerate() {
             // So that the queue never overflows.
             match index % 1_000 {
-                0 => store.observation_append_durable(Arc::clone(&run)).await.unwrap(),
+                0 => store
+                    .observation_append_durable(Arc::clone(&run))
+                    .await
+                    .unwrap(),
                 _ => store.observation_record(Arc::clone(&run)),
             }
             seen.push(run);
         }
         store.alert_event_append(Vec::new()).await.unwrap();
 
-        let runs = HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), MAX_SAMPLES).await.unwrap();
+        let runs = HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), MAX_SAMPLES)
+            .await
+            .unwrap();
         assert_eq!(runs.len(), MAX_SAMPLES);
-        let span = GroupSpan { since_ms: 0, before_ms: runs[0].ts_ms, covered_by_one_run: reach.covered_by_one_run() };
+        let span = GroupSpan {
+            since_ms: 0,
+            before_ms: runs[0].ts_ms,
+            covered_by_one_run: reach.covered_by_one_run(),
+        };
         read.add_groups(&store.load_groups("shop-api", span).await.unwrap());
         runs.into_iter().for_each(|run| read.push(Arc::new(run)));
         for minutes in [5, 60, 720, 780, 1_440, 43_200] {
             let window = Duration::from_secs(minutes * 60);
-            assert_eq!(read.summary(window), seen.summary(window), "{minutes} minutes");
-            assert_eq!(read.latency(window, 0.9), seen.latency(window, 0.9), "{minutes} minutes");
-            let of_tls = |history: &ServiceHistory| history.of_probes(&["tls".to_owned()]).summary(window);
+            assert_eq!(
+                read.summary(window),
+                seen.summary(window),
+                "{minutes} minutes"
+            );
+            assert_eq!(
+                read.latency(window, 0.9),
+                seen.latency(window, 0.9),
+                "{minutes} minutes"
+            );
+            let of_tls =
+                |history: &ServiceHistory| history.of_probes(&["tls".to_owned()]).summary(window);
             assert_eq!(of_tls(&read), of_tls(&seen), "{minutes} minutes");
         }
         store.close().await.unwrap();
@@ -437,30 +637,57 @@ mod tests {
     async fn a_history_that_is_partly_in_the_spool_of_before_is_not_read_until_it_is_committed() {
         let dir = tempfile::tempdir().unwrap();
         let open = |dir: &std::path::Path| {
-            let spool = SpoolSettings { reserve_bytes: 0, ..SpoolSettings::new(dir.join("spool")) };
-            ResultStore::open(dir, ResultSettings { spool: Some(spool), ..ResultSettings::default() }).unwrap()
+            let spool = SpoolSettings {
+                reserve_bytes: 0,
+                ..SpoolSettings::new(dir.join("spool"))
+            };
+            ResultStore::open(
+                dir,
+                ResultSettings {
+                    spool: Some(spool),
+                    ..ResultSettings::default()
+                },
+            )
+            .unwrap()
         };
         let (store, writer) = open(dir.path());
         let thread = writer.start().unwrap();
         // The write-ahead log can't be opened.
         std::fs::create_dir(dir.path().join("results.duckdb.wal")).unwrap();
         for run_id in 1..=30 {
-            let run = Observation { run_id, ..observation("shop-api", EPOCH_MS + run_id, Status::Healthy) };
-            store.observation_append_durable(Arc::new(run)).await.unwrap();
+            let run = Observation {
+                run_id,
+                ..observation("shop-api", EPOCH_MS + run_id, Status::Healthy)
+            };
+            store
+                .observation_append_durable(Arc::new(run))
+                .await
+                .unwrap();
         }
-        assert!(store.is_past_whole(), "what is spooled now is in the memory of the rules");
+        assert!(
+            store.is_past_whole(),
+            "what is spooled now is in the memory of the rules"
+        );
         // As after `kill -9`.
         let crashed = tempfile::tempdir().unwrap();
         std::fs::create_dir(crashed.path().join("spool")).unwrap();
-        for entry in std::fs::read_dir(dir.path().join("spool")).unwrap().map(Result::unwrap) {
-            std::fs::copy(entry.path(), crashed.path().join("spool").join(entry.file_name())).unwrap();
+        for entry in std::fs::read_dir(dir.path().join("spool"))
+            .unwrap()
+            .map(Result::unwrap)
+        {
+            std::fs::copy(
+                entry.path(),
+                crashed.path().join("spool").join(entry.file_name()),
+            )
+            .unwrap();
         }
         std::fs::remove_dir(dir.path().join("results.duckdb.wal")).unwrap();
         store.close().await.unwrap();
         thread.join().unwrap().unwrap();
 
         let (store, writer) = open(crashed.path());
-        let history = async || HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), 100).await;
+        let history =
+            async || HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), 100).await;
         let error = history().await.unwrap_err();
         assert!(error.to_string().contains("in the spool"), "{error}");
         let thread = writer.start().unwrap();

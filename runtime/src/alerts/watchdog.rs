@@ -1,5 +1,6 @@
-//! An alert that always fires: a message in a steady rhythm to somebody outside, who calls when it stays away. It goes the way of
-//! every message, through the outbox and its notifier, and is held back as soon as the engine or the way is stuck.
+//! An alert that always fires: a message in a steady rhythm to somebody outside, who calls when it
+//! stays away. It goes the way of every message, through the outbox and its notifier, and is held
+//! back as soon as the engine or the way is stuck.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use super::clock::Clock;
 use super::ports::{PortError, PortResult};
 use super::signals::AlertSignals;
 use crate::domain::{
-    Alert, AlertId, AlertMarks, AlertState, Catalog, NotificationDraft, NotificationReason, NotificationStatus,
-    Severity, UnixMillis, Watchdog,
+    Alert, AlertId, AlertMarks, AlertState, Catalog, NotificationDraft, NotificationReason,
+    NotificationStatus, Severity, UnixMillis, Watchdog,
 };
 use crate::store::ControlStore;
 
@@ -38,11 +39,20 @@ pub struct WatchdogSender {
 
 impl WatchdogSender {
     pub fn new(store: ControlStore, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
-        Self { store, clock, signals, is_held: false }
+        Self {
+            store,
+            clock,
+            signals,
+            is_held: false,
+        }
     }
 
     /// Runs until the shutdown, also while no watchdog is configured: one may come.
-    pub async fn run(mut self, mut catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
+    pub async fn run(
+        mut self,
+        mut catalog: watch::Receiver<Arc<Catalog>>,
+        shutdown: CancellationToken,
+    ) {
         let mut next = tokio::time::Instant::now();
         loop {
             let current = catalog.borrow_and_update().clone();
@@ -67,7 +77,11 @@ impl WatchdogSender {
     }
 
     /// Queues a message, unless something is stuck or the one before still waits.
-    pub(super) async fn send(&mut self, catalog: &Catalog, watchdog: &Watchdog) -> PortResult<bool> {
+    pub(super) async fn send(
+        &mut self,
+        catalog: &Catalog,
+        watchdog: &Watchdog,
+    ) -> PortResult<bool> {
         let now_ms = self.clock.now_ms();
         let held = self.why_held(now_ms);
         metrics::gauge!("extrack_watchdog_held").set(if held.is_some() { 1.0 } else { 0.0 });
@@ -79,10 +93,17 @@ impl WatchdogSender {
             _ => {}
         }
         self.is_held = held.is_some();
-        let Some(channel) = catalog.channels.get(&watchdog.channel).filter(|_| !self.is_held) else {
+        let Some(channel) = catalog
+            .channels
+            .get(&watchdog.channel)
+            .filter(|_| !self.is_held)
+        else {
             return Ok(false);
         };
-        self.store.channel_put(channel).await.map_err(PortError::of)?;
+        self.store
+            .channel_put(channel)
+            .await
+            .map_err(PortError::of)?;
         let draft = draft(watchdog, now_ms);
         let queued = self.store.notification_queue_alone(draft, now_ms).await;
         let is_queued = queued.map_err(PortError::of)?;
@@ -96,7 +117,12 @@ impl WatchdogSender {
         match self.signals.since_beat_ms(now_ms) {
             None => Some("the alert engine has not begun yet".to_owned()),
             Some(since_ms) if since_ms > BEAT_MS => Some("the alert engine is stuck".to_owned()),
-            Some(_) => self.signals.overdue().into_iter().next().or_else(|| self.signals.not_recorded()),
+            Some(_) => self
+                .signals
+                .overdue()
+                .into_iter()
+                .next()
+                .or_else(|| self.signals.not_recorded()),
         }
     }
 }

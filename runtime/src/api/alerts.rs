@@ -60,8 +60,18 @@ pub(super) struct AcknowledgementBody {
 
 impl From<Acknowledgement> for AcknowledgementBody {
     fn from(acknowledged: Acknowledgement) -> Self {
-        let Acknowledgement { by, at_ms, until_ms, note } = acknowledged;
-        Self { by, at: rfc3339(at_ms), until: until_ms.map(rfc3339), note }
+        let Acknowledgement {
+            by,
+            at_ms,
+            until_ms,
+            note,
+        } = acknowledged;
+        Self {
+            by,
+            at: rfc3339(at_ms),
+            until: until_ms.map(rfc3339),
+            note,
+        }
     }
 }
 
@@ -81,9 +91,22 @@ pub(super) struct AlertEscalationBody {
 
 impl From<Escalation> for AlertEscalationBody {
     fn from(escalation: Escalation) -> Self {
-        let Escalation { policy, step, taken, due_ms, started_ms, .. } = escalation;
+        let Escalation {
+            policy,
+            step,
+            taken,
+            due_ms,
+            started_ms,
+            ..
+        } = escalation;
         let (due_at, started_at) = (due_ms.map(rfc3339), rfc3339(started_ms));
-        Self { policy, step: step.saturating_add(1), taken, due_at, started_at }
+        Self {
+            policy,
+            step: step.saturating_add(1),
+            taken,
+            due_at,
+            started_at,
+        }
     }
 }
 
@@ -127,8 +150,23 @@ pub(super) struct AlertEventBody {
 
 impl From<AlertEvent> for AlertEventBody {
     fn from(event: AlertEvent) -> Self {
-        let AlertEvent { id, ts_ms, from, to, actor, reason, .. } = event;
-        Self { id, ts: rfc3339(ts_ms), from, to, actor, reason }
+        let AlertEvent {
+            id,
+            ts_ms,
+            from,
+            to,
+            actor,
+            reason,
+            ..
+        } = event;
+        Self {
+            id,
+            ts: rfc3339(ts_ms),
+            from,
+            to,
+            actor,
+            reason,
+        }
     }
 }
 
@@ -178,11 +216,19 @@ pub(super) async fn list(
         limit: limit + 1,
     };
     let rows = state.parts.control.alert_list(&filter).await?;
-    Ok(Json(Page::from_rows(rows, limit, |alert: &Alert| alert.id.0.to_string(), AlertBody::from)))
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |alert: &Alert| alert.id.0.to_string(),
+        AlertBody::from,
+    )))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("alertList").tag("alerts").summary("Alerts, newest first")
+    operation
+        .id("alertList")
+        .tag("alerts")
+        .summary("Alerts, newest first")
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -196,15 +242,31 @@ pub(super) async fn get(
 ) -> ApiResult<Json<AlertDetailBody>> {
     let found = state.parts.control.alert_get(AlertId(id)).await?;
     let (alert, events) = found.ok_or_else(|| ApiError::alert_not_found(&id.to_string()))?;
-    let filter =
-        NotificationFilter { alert: Some(alert.id), limit: page::DEFAULT_LIMIT, ..NotificationFilter::default() };
+    let filter = NotificationFilter {
+        alert: Some(alert.id),
+        limit: page::DEFAULT_LIMIT,
+        ..NotificationFilter::default()
+    };
     let notifications = state.parts.control.notification_list(&filter).await?;
     let notifications = NotificationBody::load_all(&state, notifications).await?;
     let events = events.into_iter().map(AlertEventBody::from).collect();
-    let escalation = state.parts.control.escalation_get(alert.id).await?.map(AlertEscalationBody::from);
-    Ok(Json(AlertDetailBody { alert: alert.into(), events, notifications, escalation }))
+    let escalation = state
+        .parts
+        .control
+        .escalation_get(alert.id)
+        .await?
+        .map(AlertEscalationBody::from);
+    Ok(Json(AlertDetailBody {
+        alert: alert.into(),
+        events,
+        notifications,
+        escalation,
+    }))
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("alertGet").tag("alerts").summary("One alert with its history and the messages about it")
+    operation
+        .id("alertGet")
+        .tag("alerts")
+        .summary("One alert with its history and the messages about it")
 }

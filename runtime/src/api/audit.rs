@@ -14,19 +14,35 @@ use super::page::{self, Page};
 use super::state::ApiState;
 use crate::store::control::{AuditEntry, AuditFilter};
 
-/// A change that could not be written down is still a change, so this does not fail; the log has it.
+/// A change that could not be written down is still a change, so this does not fail; the log has
+/// it.
 pub(super) async fn note(state: &ApiState, principal: &Principal, action: &str, subject: &str) {
     note_with(state, principal, action, subject, &json!({})).await;
 }
 
 /// With what it was changed to, which must hold no secret.
-pub(super) async fn note_with(state: &ApiState, principal: &Principal, action: &str, subject: &str, detail: &Value) {
+pub(super) async fn note_with(
+    state: &ApiState,
+    principal: &Principal,
+    action: &str,
+    subject: &str,
+    detail: &Value,
+) {
     let actor = principal.name.as_str();
     let address = principal.address.map(|address| address.to_string());
     let control = &state.parts.control;
-    if let Err(error) = control.audit_append_from(address.as_deref(), actor, action, subject, detail).await {
+    if let Err(error) = control
+        .audit_append_from(address.as_deref(), actor, action, subject, detail)
+        .await
+    {
         let error = format!("{:#}", anyhow::Error::from(error));
-        tracing::error!(error, actor, action, subject, "a change could not be written to the audit log");
+        tracing::error!(
+            error,
+            actor,
+            action,
+            subject,
+            "a change could not be written to the audit log"
+        );
     }
 }
 
@@ -80,18 +96,41 @@ pub(super) async fn list(
     Query(query): Query<AuditQuery>,
 ) -> ApiResult<Json<Page<AuditBody>>> {
     let limit = page::limit(query.limit)?;
-    let (kind, subject) = match query.subject.as_deref().map(|subject| subject.split_once(':')) {
+    let (kind, subject) = match query
+        .subject
+        .as_deref()
+        .map(|subject| subject.split_once(':'))
+    {
         None => (None, None),
-        Some(Some((kind, name))) => (Some(kind.to_owned()), (!name.is_empty()).then(|| name.to_owned())),
+        Some(Some((kind, name))) => (
+            Some(kind.to_owned()),
+            (!name.is_empty()).then(|| name.to_owned()),
+        ),
         Some(None) => {
-            return Err(ApiError::bad_parameter("subject", "`subject` is written `KIND:NAME`, e.g. `plugin:http`"));
+            return Err(ApiError::bad_parameter(
+                "subject",
+                "`subject` is written `KIND:NAME`, e.g. `plugin:http`",
+            ));
         }
     };
-    let filter = AuditFilter { kind, subject, actor: query.actor, before: page::id_cursor(query.cursor.as_deref())? };
+    let filter = AuditFilter {
+        kind,
+        subject,
+        actor: query.actor,
+        before: page::id_cursor(query.cursor.as_deref())?,
+    };
     let rows = state.parts.control.audit_list(&filter, limit + 1).await?;
-    Ok(Json(Page::from_rows(rows, limit, |entry| entry.id.to_string(), AuditBody::from)))
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |entry| entry.id.to_string(),
+        AuditBody::from,
+    )))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("auditList").tag("program").summary("Who changed what, newest first")
+    operation
+        .id("auditList")
+        .tag("program")
+        .summary("Who changed what, newest first")
 }

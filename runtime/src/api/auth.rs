@@ -1,5 +1,5 @@
-//! Who is asking, and may they. Everything is denied unless a token or a dashboard session says otherwise; only hashes of
-//! either are kept.
+//! Who is asking, and may they. Everything is denied unless a token or a dashboard session says
+//! otherwise; only hashes of either are kept.
 
 mod address;
 mod credential;
@@ -58,22 +58,41 @@ impl Principal {
 impl From<Token> for Principal {
     fn from(token: Token) -> Self {
         // A word we do not know grants nothing.
-        let scopes = token.scopes.iter().filter_map(|word| Scope::parse(word)).collect();
-        Self { name: token.name, address: None, scopes }
+        let scopes = token
+            .scopes
+            .iter()
+            .filter_map(|word| Scope::parse(word))
+            .collect();
+        Self {
+            name: token.name,
+            address: None,
+            scopes,
+        }
     }
 }
 
-/// How tokens and session ids are kept: sha256. They carry 256 random bits, so there is nothing to guess slowly.
+/// How tokens and session ids are kept: sha256. They carry 256 random bits, so there is nothing to
+/// guess slowly.
 pub fn token_hash(secret: &str) -> TokenHash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
 /// In front of everything that is not explicitly open.
-pub(super) async fn authenticate(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
-    let address = request.extensions().get::<ClientAddress>().map(|ClientAddress(address)| *address);
+pub(super) async fn authenticate(
+    State(state): State<ApiState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let address = request
+        .extensions()
+        .get::<ClientAddress>()
+        .map(|ClientAddress(address)| *address);
     match principal(&state, request.method(), request.headers()).await {
         Ok(principal) => {
-            request.extensions_mut().insert(Principal { address, ..principal });
+            request.extensions_mut().insert(Principal {
+                address,
+                ..principal
+            });
             next.run(request).await
         }
         Err(error) if error.is_token_unknown() && request.headers().contains_key(AUTHORIZATION) => {
@@ -82,7 +101,9 @@ pub(super) async fn authenticate(State(state): State<ApiState>, mut request: Req
                 Err(wait) => ApiError::too_many_guesses(wait).into_response(),
             }
         }
-        Err(_) if is_page(&request) => Redirect::to(&super::dashboard::login_url(request.uri())).into_response(),
+        Err(_) if is_page(&request) => {
+            Redirect::to(&super::dashboard::login_url(request.uri())).into_response()
+        }
         Err(error) => error.into_response(),
     }
 }
@@ -114,12 +135,15 @@ async fn principal(state: &ApiState, method: &Method, headers: &HeaderMap) -> Ap
 pub(super) async fn token_find(state: &ApiState, token: &str) -> ApiResult<Token> {
     let hash = token_hash(token);
     let found = state.parts.control.token_find(&hash, now_ms()).await?;
-    let token = found.filter(|token| token.hash.ct_eq(&hash).into()).ok_or_else(ApiError::token_unknown)?;
+    let token = found
+        .filter(|token| token.hash.ct_eq(&hash).into())
+        .ok_or_else(ApiError::token_unknown)?;
     state.token_uses.note(token.id);
     Ok(token)
 }
 
-/// Returns when what a request was admitted with is no longer good: signed out, expired or revoked. For answers that take long.
+/// Returns when what a request was admitted with is no longer good: signed out, expired or revoked.
+/// For answers that take long.
 pub(super) async fn ended(state: &ApiState, headers: &HeaderMap) {
     loop {
         tokio::time::sleep(LOOK_AGAIN).await;
@@ -133,5 +157,7 @@ pub(super) async fn ended(state: &ApiState, headers: &HeaderMap) {
 
 /// Somebody opens a page in a browser: the login page says more than an error.
 fn is_page(request: &Request) -> bool {
-    request.method() == Method::GET && wants_html(request.headers()) && !request.uri().path().starts_with("/api/")
+    request.method() == Method::GET
+        && wants_html(request.headers())
+        && !request.uri().path().starts_with("/api/")
 }

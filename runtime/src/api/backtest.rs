@@ -26,7 +26,8 @@ use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::state::ApiState;
 use crate::alerts::backtest::{
-    BacktestProgress, BacktestReport, BacktestRequest, Compared, Episode, RuleChoice, ServiceBacktest,
+    BacktestProgress, BacktestReport, BacktestRequest, Compared, Episode, RuleChoice,
+    ServiceBacktest,
 };
 use crate::domain::duration::parse_duration;
 use crate::domain::{UnixMillis, now_ms};
@@ -49,8 +50,8 @@ pub(super) struct BacktestBody {
     until: Option<String>,
     /// Slugs. Default: every service that the rule looks at.
     services: Option<Vec<String>>,
-    /// A version of the rule's plugin to try, in base64: a WebAssembly component. Needs the scope `deploy`. Default: the active
-    /// version.
+    /// A version of the rule's plugin to try, in base64: a WebAssembly component. Needs the scope
+    /// `deploy`. Default: the active version.
     component: Option<String>,
 }
 
@@ -84,8 +85,9 @@ pub(super) struct ReportBody {
     really_found: usize,
     /// The rule says different things for the same history: nothing here can be relied on.
     impure: bool,
-    /// By the name of the channel: messages after routing, grouping, repeats and escalation, if nobody had acknowledged
-    /// anything. Silences and maintenance are those of that time, everything else is as it is configured now.
+    /// By the name of the channel: messages after routing, grouping, repeats and escalation, if
+    /// nobody had acknowledged anything. Silences and maintenance are those of that time,
+    /// everything else is as it is configured now.
     messages: BTreeMap<String, u64>,
     /// There would have been more messages than were counted.
     messages_cut: bool,
@@ -120,7 +122,8 @@ struct EpisodeBody {
     resolved_at: Option<String>,
     firing_ms: i64,
     summary: String,
-    /// In `alerts`: what would have kept people from hearing of it when it fired, such as `silence 3`.
+    /// In `alerts`: what would have kept people from hearing of it when it fired, such as `silence
+    /// 3`.
     suppressed_by: Option<String>,
     /// In `alerts`: it really fired as well. In `really` and `current`: it would have fired too.
     matched: bool,
@@ -142,10 +145,17 @@ impl From<&BacktestReport> for ReportBody {
             firing_ms: report.firing_ms(),
             really_fired: sum(|service| service.really.len()),
             really_found: sum(|service| service.with_really.both.len()),
-            impure: report.services.iter().any(|service| service.outcome.is_impure),
+            impure: report
+                .services
+                .iter()
+                .any(|service| service.outcome.is_impure),
             messages: report.messages.clone(),
             messages_cut: report.messages_cut,
-            services: report.services.iter().map(|service| service_body(service, report.until_ms)).collect(),
+            services: report
+                .services
+                .iter()
+                .map(|service| service_body(service, report.until_ms))
+                .collect(),
         }
     }
 }
@@ -163,10 +173,17 @@ fn service_body(service: &ServiceBacktest, until_ms: UnixMillis) -> ServiceBody 
         };
         episodes.iter().enumerate().map(body).collect()
     };
-    let is_second = |compared: &Compared, index: usize| compared.both.iter().any(|(_, second)| *second == index);
+    let is_second = |compared: &Compared, index: usize| {
+        compared.both.iter().any(|(_, second)| *second == index)
+    };
     let outcome = &service.outcome;
-    let mut alerts =
-        list(&outcome.episodes, &|index| service.with_really.both.iter().any(|(first, _)| *first == index));
+    let mut alerts = list(&outcome.episodes, &|index| {
+        service
+            .with_really
+            .both
+            .iter()
+            .any(|(first, _)| *first == index)
+    });
     for (index, mute) in &service.suppressed_by {
         alerts[*index].suppressed_by = Some(mute.clone());
     }
@@ -178,7 +195,9 @@ fn service_body(service: &ServiceBacktest, until_ms: UnixMillis) -> ServiceBody 
         cleared: outcome.cleared,
         alerts,
         omitted: outcome.omitted,
-        really: list(&service.really, &|index| is_second(&service.with_really, index)),
+        really: list(&service.really, &|index| {
+            is_second(&service.with_really, index)
+        }),
         current: service
             .current
             .as_ref()
@@ -194,9 +213,16 @@ pub(super) async fn backtest(
     Json(body): Json<BacktestBody>,
 ) -> ApiResult<Response> {
     let request = request(body, &principal)?;
-    let wants_lines = headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(NDJSON.as_bytes()));
+    let wants_lines = headers
+        .get(ACCEPT)
+        .is_some_and(|accept| accept.as_bytes().starts_with(NDJSON.as_bytes()));
     if !wants_lines {
-        let report = state.parts.backtests.backtest(request, &|_| {}).await.map_err(ApiError::from_backtest)?;
+        let report = state
+            .parts
+            .backtests
+            .backtest(request, &|_| {})
+            .await
+            .map_err(ApiError::from_backtest)?;
         return Ok(Json(ReportBody::from(&report)).into_response());
     }
     let (lines, receiver) = mpsc::channel::<Bytes>(LINES);
@@ -207,7 +233,10 @@ pub(super) async fn backtest(
     let work = async move {
         let told = lines.clone();
         let progress = move |progress: BacktestProgress| {
-            let BacktestProgress { observations, of_observations } = progress;
+            let BacktestProgress {
+                observations,
+                of_observations,
+            } = progress;
             let line = json!({"progress": {"observations": observations, "ofObservations": of_observations}});
             let _ = told.try_send(line_of(&line));
         };
@@ -221,7 +250,8 @@ pub(super) async fn backtest(
         };
         let _ = lines.send(line_of(&last)).await;
     };
-    // A task of its own: a reader that stalls must not stop the work, which would keep its place for ever.
+    // A task of its own: a reader that stalls must not stop the work, which would keep its place
+    // for ever.
     tracker.spawn(async move {
         let _ = cancel.run_until_cancelled(work).await;
     });
@@ -253,23 +283,44 @@ pub(super) fn backtest_docs(operation: TransformOperation<'_>) -> TransformOpera
 fn request(body: BacktestBody, principal: &Principal) -> ApiResult<BacktestRequest> {
     let component = match body.component {
         None => None,
-        Some(_) if !principal.may(Scope::Deploy) => return Err(ApiError::scope_missing(Scope::Deploy)),
+        Some(_) if !principal.may(Scope::Deploy) => {
+            return Err(ApiError::scope_missing(Scope::Deploy));
+        }
         Some(text) => {
             let bytes = STANDARD.decode(text.trim());
-            Some(bytes.map_err(|_| ApiError::bad_parameter("/component", "`component` is not base64"))?.into())
+            Some(
+                bytes
+                    .map_err(|_| {
+                        ApiError::bad_parameter("/component", "`component` is not base64")
+                    })?
+                    .into(),
+            )
         }
     };
     let now_ms = now_ms();
     let since_ms = moment("/since", body.since.as_deref().unwrap_or("30d"), now_ms)?;
-    let until_ms = body.until.as_deref().map_or(Ok(now_ms), |text| moment("/until", text, now_ms))?;
+    let until_ms = body
+        .until
+        .as_deref()
+        .map_or(Ok(now_ms), |text| moment("/until", text, now_ms))?;
     if since_ms >= until_ms {
-        return Err(ApiError::bad_parameter("/since", "`since` has to be before `until`"));
+        return Err(ApiError::bad_parameter(
+            "/since",
+            "`since` has to be before `until`",
+        ));
     }
     let rule = match body.rule {
         RuleBody::Named(name) => RuleChoice::Named(name),
         RuleBody::Entry(spec) => RuleChoice::Spec(Value::Object(spec)),
     };
-    Ok(BacktestRequest { rule, component, by: principal.name.clone(), since_ms, until_ms, services: body.services })
+    Ok(BacktestRequest {
+        rule,
+        component,
+        by: principal.name.clone(),
+        since_ms,
+        until_ms,
+        services: body.services,
+    })
 }
 
 /// So long ago, or at a moment.

@@ -1,5 +1,5 @@
-//! Bodies of requests, read whole before any work begins: bounded in size and time, and slow ones in number, so that a client
-//! that sends a byte now and then takes no place from others.
+//! Bodies of requests, read whole before any work begins: bounded in size and time, and slow ones
+//! in number, so that a client that sends a byte now and then takes no place from others.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -21,7 +21,8 @@ use super::error::{ApiError, ApiResult};
 const PROMPT: Duration = Duration::from_millis(500);
 /// Slow bodies of one client at the same time.
 const SLOW_PER_CALLER: usize = 16;
-/// Read on and thrown away beyond the limit: most clients look for an answer only after they have sent everything.
+/// Read on and thrown away beyond the limit: most clients look for an answer only after they have
+/// sent everything.
 const DISCARDED_BYTES: usize = 16 * 1024 * 1024;
 
 /// What one route takes.
@@ -48,7 +49,10 @@ struct Slow<'a> {
 impl Bodies {
     /// `most`: slow bodies of all clients at the same time.
     pub(super) fn new(most: usize) -> Self {
-        Self { all: Semaphore::new(most.max(1)), by_caller: Mutex::default() }
+        Self {
+            all: Semaphore::new(most.max(1)),
+            by_caller: Mutex::default(),
+        }
     }
 
     pub(super) async fn read(
@@ -58,7 +62,9 @@ impl Bodies {
         body: Body,
         limit: BodyLimit,
     ) -> ApiResult<Bytes> {
-        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         let too_much = |most: usize| announced.is_some_and(|length| length > most as u64);
         let waits_for_consent = headers.contains_key(EXPECT);
         if too_much(limit.bytes) && (waits_for_consent || too_much(limit.bytes + DISCARDED_BYTES)) {
@@ -76,19 +82,30 @@ impl Bodies {
     fn slow(&self, caller: Caller) -> ApiResult<Slow<'_>> {
         let busy = || ApiError::busy("too many requests are sent slowly at the moment; come again");
         let permit = self.all.try_acquire().map_err(|_| busy())?;
-        let mut by_caller = self.by_caller.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_caller = self
+            .by_caller
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let count = by_caller.entry(caller).or_default();
         if *count >= SLOW_PER_CALLER {
             return Err(busy());
         }
         *count += 1;
-        Ok(Slow { bodies: self, caller, _permit: permit })
+        Ok(Slow {
+            bodies: self,
+            caller,
+            _permit: permit,
+        })
     }
 }
 
 impl Drop for Slow<'_> {
     fn drop(&mut self) {
-        let mut by_caller = self.bodies.by_caller.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_caller = self
+            .bodies
+            .by_caller
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = by_caller.get_mut(&self.caller) {
             *count -= 1;
             if *count == 0 {
@@ -104,7 +121,9 @@ async fn collect(mut body: Body, most: usize) -> ApiResult<Bytes> {
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::body_cut_short())?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         length += data.len();
         if length <= most {
             bytes.extend_from_slice(&data);
@@ -112,7 +131,11 @@ async fn collect(mut body: Body, most: usize) -> ApiResult<Bytes> {
             break;
         }
     }
-    if length > most { Err(ApiError::body_too_large(most)) } else { Ok(bytes.freeze()) }
+    if length > most {
+        Err(ApiError::body_too_large(most))
+    } else {
+        Ok(bytes.freeze())
+    }
 }
 
 /// The permit of a request among those that are worked on; given back while its body is on the way.
@@ -129,16 +152,26 @@ impl WorkPermit {
     /// None when there are too many.
     pub(super) fn acquire(all: &Arc<Semaphore>) -> Option<Self> {
         let permit = all.clone().try_acquire_owned().ok()?;
-        Some(Self { permit: Arc::new(Mutex::new(Some(permit))), all: all.clone() })
+        Some(Self {
+            permit: Arc::new(Mutex::new(Some(permit))),
+            all: all.clone(),
+        })
     }
 
     pub(super) fn pause(&self) {
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.permit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 
     pub(super) async fn resume(&self) -> ApiResult<()> {
-        let busy = || ApiError::busy("too many requests are being worked on; come again in a moment");
-        let permit = timeout(TURN, self.all.clone().acquire_owned()).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let busy =
+            || ApiError::busy("too many requests are being worked on; come again in a moment");
+        let permit = timeout(TURN, self.all.clone().acquire_owned())
+            .await
+            .map_err(|_| busy())?
+            .map_err(|_| busy())?;
         *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
         Ok(())
     }
@@ -153,7 +186,10 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: BodyLimit = BodyLimit { bytes: 10, patience: Duration::from_secs(10) };
+    const LIMIT: BodyLimit = BodyLimit {
+        bytes: 10,
+        patience: Duration::from_secs(10),
+    };
 
     fn caller(last: u8) -> Caller {
         IpAddr::from([10, 0, 0, last]).into()
@@ -171,9 +207,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_is_read_whole_or_refused_for_its_size_or_its_time() {
         let bodies = Bodies::new(100);
-        assert_eq!(read(&bodies, caller(1), Body::from("0123456789")).await.unwrap(), "0123456789");
-        let error = read(&bodies, caller(1), Body::from("0123456789a")).await.unwrap_err();
-        assert!(error.detail().contains("larger than the limit"), "{}", error.detail());
+        assert_eq!(
+            read(&bodies, caller(1), Body::from("0123456789"))
+                .await
+                .unwrap(),
+            "0123456789"
+        );
+        let error = read(&bodies, caller(1), Body::from("0123456789a"))
+            .await
+            .unwrap_err();
+        assert!(
+            error.detail().contains("larger than the limit"),
+            "{}",
+            error.detail()
+        );
         let error = read(&bodies, caller(1), endless()).await.unwrap_err();
         assert_eq!(error.detail(), "the body was not there after 10 s");
         assert!(bodies.by_caller.lock().unwrap().is_empty());
@@ -190,7 +237,10 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let refused = attack.iter().filter(|task| task.is_finished()).count();
         assert_eq!(refused, 50 - SLOW_PER_CALLER);
-        assert!(read(&bodies, caller(1), Body::from("prompt")).await.is_ok(), "a prompt body needs no place");
+        assert!(
+            read(&bodies, caller(1), Body::from("prompt")).await.is_ok(),
+            "a prompt body needs no place"
+        );
         let honest = slow(2);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!honest.is_finished(), "another client has its own places");

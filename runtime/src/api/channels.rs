@@ -16,8 +16,8 @@ use super::optional_body::OptionalBody;
 use super::page::{Page, PageQuery};
 use super::state::ApiState;
 use crate::domain::{
-    AlertId, Catalog, Channel, DeliveryError, Message, MessageTemplate, MessageTexts, NotificationStatus, Origin,
-    TemplateFault,
+    AlertId, Catalog, Channel, DeliveryError, Message, MessageTemplate, MessageTexts,
+    NotificationStatus, Origin, TemplateFault,
 };
 use crate::registry::Fault;
 use crate::registry::spec::MessageTemplateSpec;
@@ -58,9 +58,10 @@ struct FallbackBody {
 impl From<&Arc<Channel>> for ChannelBody {
     fn from(channel: &Arc<Channel>) -> Self {
         let options = &channel.options;
-        let limit = options
-            .rate_limit
-            .map(|limit| RateLimitBody { messages: limit.messages, per_ms: limit.per.as_millis() as u64 });
+        let limit = options.rate_limit.map(|limit| RateLimitBody {
+            messages: limit.messages,
+            per_ms: limit.per.as_millis() as u64,
+        });
         let fallback = options.fallback.as_ref().map(|fallback| FallbackBody {
             channel: fallback.channel.clone(),
             after_ms: fallback.after.as_millis() as u64,
@@ -70,7 +71,10 @@ impl From<&Arc<Channel>> for ChannelBody {
             name: channel.name.clone(),
             plugin: channel.plugin.clone(),
             origin: channel.origin,
-            template: options.template.as_ref().map(|template| template.name.clone()),
+            template: options
+                .template
+                .as_ref()
+                .map(|template| template.name.clone()),
             rate_limit: limit,
             fallback,
         }
@@ -89,7 +93,10 @@ pub(super) async fn list(
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("channelList").tag("channels").summary("All channels of the configuration, without their settings")
+    operation
+        .id("channelList")
+        .tag("channels")
+        .summary("All channels of the configuration, without their settings")
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -99,14 +106,24 @@ pub(super) struct ChannelPath {
 }
 
 fn find(catalog: &Catalog, name: &str) -> ApiResult<Arc<Channel>> {
-    let by_id = catalog.channels.values().find(|channel| channel.id.0 == name);
-    let named: Vec<&Arc<Channel>> = catalog.channels.values().filter(|channel| channel.name == name).collect();
+    let by_id = catalog
+        .channels
+        .values()
+        .find(|channel| channel.id.0 == name);
+    let named: Vec<&Arc<Channel>> = catalog
+        .channels
+        .values()
+        .filter(|channel| channel.name == name)
+        .collect();
     match (by_id, named.as_slice()) {
         (Some(channel), _) => Ok(Arc::clone(channel)),
         (None, [channel]) => Ok(Arc::clone(channel)),
         (None, []) => Err(ApiError::channel_not_found(name)),
         (None, several) => {
-            let ids: Vec<&str> = several.iter().map(|channel| channel.id.0.as_str()).collect();
+            let ids: Vec<&str> = several
+                .iter()
+                .map(|channel| channel.id.0.as_str())
+                .collect();
             Err(ApiError::channel_ambiguous(name, &ids))
         }
     }
@@ -145,14 +162,22 @@ pub(super) async fn preview(
 ) -> ApiResult<Json<PreviewBody>> {
     let catalog = state.parts.services.catalog();
     let channel = find(&catalog, &name)?;
-    let message = Message { receiver: channel.name.clone(), ..message(&state, &catalog, &request).await? };
+    let message = Message {
+        receiver: channel.name.clone(),
+        ..message(&state, &catalog, &request).await?
+    };
     let template = match request.template {
         Some(MessageTemplateSpec { title, text, html }) => {
             let texts = MessageTexts { title, text, html };
-            let template = MessageTemplate { name: "the one in the request".to_owned(), sources: texts };
+            let template = MessageTemplate {
+                name: "the one in the request".to_owned(),
+                sources: texts,
+            };
             let faults = state.parts.evaluator.template_faults(&template).await;
             if !faults.is_empty() {
-                return Err(ApiError::invalid_template(faults.iter().map(fault).collect()));
+                return Err(ApiError::invalid_template(
+                    faults.iter().map(fault).collect(),
+                ));
             }
             Some(Arc::new(template))
         }
@@ -172,8 +197,16 @@ pub(super) async fn preview(
     }))
 }
 
-async fn rendered(state: &ApiState, template: &MessageTemplate, message: &Message) -> ApiResult<MessageTexts> {
-    let rendered = state.parts.evaluator.template_render(template, message).await;
+async fn rendered(
+    state: &ApiState,
+    template: &MessageTemplate,
+    message: &Message,
+) -> ApiResult<MessageTexts> {
+    let rendered = state
+        .parts
+        .evaluator
+        .template_render(template, message)
+        .await;
     rendered.map_err(|found| ApiError::invalid_template(vec![fault(&found)]))
 }
 
@@ -182,34 +215,65 @@ fn fault(found: &TemplateFault) -> Fault {
 }
 
 pub(super) fn preview_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("channelPreview").tag("channels").summary("What a message would say; nothing is sent")
+    operation
+        .id("channelPreview")
+        .tag("channels")
+        .summary("What a message would say; nothing is sent")
 }
 
-async fn message(state: &ApiState, catalog: &Catalog, request: &PreviewRequest) -> ApiResult<Message> {
-    let public_url = state.settings.public_url.as_ref().map(|url| url.to_string()).unwrap_or_default();
+async fn message(
+    state: &ApiState,
+    catalog: &Catalog,
+    request: &PreviewRequest,
+) -> ApiResult<Message> {
+    let public_url = state
+        .settings
+        .public_url
+        .as_ref()
+        .map(|url| url.to_string())
+        .unwrap_or_default();
     let sample = match (request.firing, request.resolved) {
         (None, None) => Message::sample(1, 0),
         (firing, resolved) => {
             let count = |count: Option<usize>| count.unwrap_or(0).min(MOST_SAMPLES);
             match (count(firing), count(resolved)) {
-                (0, 0) => return Err(ApiError::bad_parameter("/firing", "a message holds at least one alert")),
+                (0, 0) => {
+                    return Err(ApiError::bad_parameter(
+                        "/firing",
+                        "a message holds at least one alert",
+                    ));
+                }
                 (firing, resolved) => Message::sample(firing, resolved),
             }
         }
     };
-    let sample = Message { external_url: public_url, ..sample };
-    let Some(id) = request.alert else { return Ok(sample) };
+    let sample = Message {
+        external_url: public_url,
+        ..sample
+    };
+    let Some(id) = request.alert else {
+        return Ok(sample);
+    };
     let found = state.parts.control.alert_get(AlertId(id)).await?;
     let (alert, _) = found.ok_or_else(|| ApiError::alert_not_found(&id.to_string()))?;
     let service = catalog.services.get(&alert.service);
-    let service_name = service.map_or_else(|| alert.service.clone(), |service| service.name.clone());
+    let service_name =
+        service.map_or_else(|| alert.service.clone(), |service| service.name.clone());
     let status = match alert.state.is_open() {
         true => NotificationStatus::Firing,
         false => NotificationStatus::Resolved,
     };
     let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let group_labels = vec![label("alertname", &alert.name), label("service", &alert.service)];
-    Ok(Message { status, group_labels, alerts: vec![(alert, service_name)], ..sample })
+    let group_labels = vec![
+        label("alertname", &alert.name),
+        label("service", &alert.service),
+    ];
+    Ok(Message {
+        status,
+        group_labels,
+        alerts: vec![(alert, service_name)],
+        ..sample
+    })
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -249,7 +313,12 @@ pub(super) async fn test(
         alert.summary = "a test of this channel; nothing is wrong".to_owned();
     }
     message.receiver = channel.name.clone();
-    message.external_url = state.settings.public_url.as_ref().map(|url| url.to_string()).unwrap_or_default();
+    message.external_url = state
+        .settings
+        .public_url
+        .as_ref()
+        .map(|url| url.to_string())
+        .unwrap_or_default();
     if let Some(template) = &channel.options.template {
         message.texts = rendered(&state, template, &message).await?;
     }
@@ -262,7 +331,14 @@ pub(super) async fn test(
         Err(DeliveryError::Retryable { message, .. }) => (false, true, message, None),
         Err(DeliveryError::Permanent(message)) => (false, false, message, None),
     };
-    Ok(Json(TestBody { channel: channel.name.clone(), delivered, answer, retryable, reference, duration_ms }))
+    Ok(Json(TestBody {
+        channel: channel.name.clone(),
+        delivered,
+        answer,
+        retryable,
+        reference,
+        duration_ms,
+    }))
 }
 
 pub(super) fn test_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

@@ -18,8 +18,8 @@ use crate::domain::Configuration;
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConfigurationBody {
-    /// `in use`; `held`: they would take away much of what is watched and wait for a confirmation; `faulty`. While they are not
-    /// in use, what was in use before stays.
+    /// `in use`; `held`: they would take away much of what is watched and wait for a confirmation;
+    /// `faulty`. While they are not in use, what was in use before stays.
     status: &'static str,
     /// Why they are not in use.
     reasons: Vec<String>,
@@ -41,11 +41,16 @@ impl From<&Configuration> for ConfigurationBody {
 }
 
 pub(super) async fn get(State(state): State<ApiState>) -> Json<ConfigurationBody> {
-    Json(ConfigurationBody::from(state.parts.configuration.current().as_ref()))
+    Json(ConfigurationBody::from(
+        state.parts.configuration.current().as_ref(),
+    ))
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("configGet").tag("program").summary("Whether the configuration files are in use, and why not")
+    operation
+        .id("configGet")
+        .tag("program")
+        .summary("Whether the configuration files are in use, and why not")
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -60,9 +65,20 @@ pub(super) async fn accept(
     Extension(principal): Extension<Principal>,
     Query(query): Query<AcceptQuery>,
 ) -> ApiResult<Json<ConfigurationBody>> {
-    let accepted = state.parts.configuration.accept(query.digest, &principal.name).await;
+    let accepted = state
+        .parts
+        .configuration
+        .accept(query.digest, &principal.name)
+        .await;
     let accepted = accepted.map_err(ApiError::configuration_not_accepted)?;
-    audit::note_with(&state, &principal, "config.accept", "files", &json!({ "digest": accepted.digest })).await;
+    audit::note_with(
+        &state,
+        &principal,
+        "config.accept",
+        "files",
+        &json!({ "digest": accepted.digest }),
+    )
+    .await;
     Ok(Json(ConfigurationBody::from(accepted.as_ref())))
 }
 

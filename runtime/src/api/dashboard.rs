@@ -1,5 +1,6 @@
-//! The pages: rendered here, readable without JavaScript, kept fresh by server-sent fragments. A room is one file beside
-//! `overview`; what several rooms show is a fragment; `layout` is the house.
+//! The pages: rendered here, readable without JavaScript, kept fresh by server-sent fragments. A
+//! room is one file beside `overview`; what several rooms show is a fragment; `layout` is the
+//! house.
 
 pub(super) mod assets;
 pub(super) mod live;

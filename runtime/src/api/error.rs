@@ -1,5 +1,5 @@
-//! The one error of the API: RFC 9457 `application/problem+json`, made by named constructors. What is our own fault is logged
-//! whole and says nothing internal.
+//! The one error of the API: RFC 9457 `application/problem+json`, made by named constructors. What
+//! is our own fault is logged whole and says nothing internal.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -54,8 +54,21 @@ pub(super) struct ApiError {
 pub(super) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
-    fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<Box<str>>) -> Self {
-        Self { status, name, title, detail: detail.into(), faults: Vec::new(), header: None, source: None }
+    fn new(
+        status: StatusCode,
+        name: &'static str,
+        title: &'static str,
+        detail: impl Into<Box<str>>,
+    ) -> Self {
+        Self {
+            status,
+            name,
+            title,
+            detail: detail.into(),
+            faults: Vec::new(),
+            header: None,
+            source: None,
+        }
     }
 
     fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
@@ -74,22 +87,45 @@ impl ApiError {
 
     pub(super) fn service_not_found(slug: &str) -> Self {
         let detail = format!("there is no service `{slug}`; `GET /api/v1/services` lists them");
-        Self::new(StatusCode::NOT_FOUND, "service-not-found", "Service not found", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "service-not-found",
+            "Service not found",
+            detail,
+        )
     }
 
     pub(super) fn alert_not_found(id: &str) -> Self {
         let detail = format!("there is no alert `{id}`; `GET /api/v1/alerts` lists them");
-        Self::new(StatusCode::NOT_FOUND, "alert-not-found", "Alert not found", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "alert-not-found",
+            "Alert not found",
+            detail,
+        )
     }
 
     pub(super) fn channel_not_found(name: &str) -> Self {
         let detail = format!("there is no channel `{name}`; `GET /api/v1/channels` lists them");
-        Self::new(StatusCode::NOT_FOUND, "channel-not-found", "Channel not found", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "channel-not-found",
+            "Channel not found",
+            detail,
+        )
     }
 
     pub(super) fn channel_ambiguous(name: &str, ids: &[&str]) -> Self {
-        let detail = format!("several channels are named `{name}`; use an id: {}", ids.join(", "));
-        Self::new(StatusCode::CONFLICT, "channel-ambiguous", "Several channels have that name", detail)
+        let detail = format!(
+            "several channels are named `{name}`; use an id: {}",
+            ids.join(", ")
+        );
+        Self::new(
+            StatusCode::CONFLICT,
+            "channel-ambiguous",
+            "Several channels have that name",
+            detail,
+        )
     }
 
     pub(super) fn invalid_template(faults: Vec<Fault>) -> Self {
@@ -98,45 +134,77 @@ impl ApiError {
 
     /// What was refused, for those who follow along.
     pub(super) fn detail(&self) -> String {
-        let faults = self.faults.iter().map(|fault| format!("\n  {}: {}", fault.pointer, fault.message));
+        let faults = self
+            .faults
+            .iter()
+            .map(|fault| format!("\n  {}: {}", fault.pointer, fault.message));
         format!("{}{}", self.detail, faults.collect::<String>())
     }
 
     pub(super) fn from_backtest(refusal: BacktestRefusal) -> Self {
         let detail = refusal.to_string();
         match refusal {
-            BacktestRefusal::UnknownRule(_) => {
-                Self::new(StatusCode::NOT_FOUND, "rule-not-found", "Rule not found", detail)
-            }
-            BacktestRefusal::UnknownService(_) | BacktestRefusal::NoService => {
-                Self::new(StatusCode::NOT_FOUND, "service-not-found", "Service not found", detail)
-            }
+            BacktestRefusal::UnknownRule(_) => Self::new(
+                StatusCode::NOT_FOUND,
+                "rule-not-found",
+                "Rule not found",
+                detail,
+            ),
+            BacktestRefusal::UnknownService(_) | BacktestRefusal::NoService => Self::new(
+                StatusCode::NOT_FOUND,
+                "service-not-found",
+                "Service not found",
+                detail,
+            ),
             BacktestRefusal::Invalid(faults) => {
-                let faults =
-                    faults.into_iter().map(|(pointer, message)| Fault::new(format!("/rule{pointer}"), message));
+                let faults = faults
+                    .into_iter()
+                    .map(|(pointer, message)| Fault::new(format!("/rule{pointer}"), message));
                 Self::invalid("invalid-rule", "Invalid rule", faults.collect())
             }
-            BacktestRefusal::Plugin(_) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-refused", "Plugin refused", detail)
-            }
+            BacktestRefusal::Plugin(_) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "plugin-refused",
+                "Plugin refused",
+                detail,
+            ),
             BacktestRefusal::Busy => Self::busy(detail),
             BacktestRefusal::Failed(_) => Self::internal(anyhow::Error::new(refusal)),
         }
     }
 
     pub(super) fn notification_not_found(id: i64) -> Self {
-        let detail = format!("there is no notification `{id}`; `GET /api/v1/notifications` lists them");
-        Self::new(StatusCode::NOT_FOUND, "notification-not-found", "Notification not found", detail)
+        let detail =
+            format!("there is no notification `{id}`; `GET /api/v1/notifications` lists them");
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "notification-not-found",
+            "Notification not found",
+            detail,
+        )
     }
 
     pub(super) fn notification_not_dead(id: i64, found: &str) -> Self {
-        let detail = format!("notification `{id}` is in {found}; only one that was given up can be put back");
-        Self::new(StatusCode::CONFLICT, "notification-not-dead", "Notification was not given up", detail)
+        let detail = format!(
+            "notification `{id}` is in {found}; only one that was given up can be put back"
+        );
+        Self::new(
+            StatusCode::CONFLICT,
+            "notification-not-dead",
+            "Notification was not given up",
+            detail,
+        )
     }
 
     pub(super) fn silence_not_found(id: i64) -> Self {
-        let detail = format!("there is no silence {id}; `GET /api/v1/silences?ended=true` lists them");
-        Self::new(StatusCode::NOT_FOUND, "silence-not-found", "Silence not found", detail)
+        let detail =
+            format!("there is no silence {id}; `GET /api/v1/silences?ended=true` lists them");
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "silence-not-found",
+            "Silence not found",
+            detail,
+        )
     }
 
     pub(super) fn invalid_silence(faults: Vec<Fault>) -> Self {
@@ -145,16 +213,35 @@ impl ApiError {
 
     pub(super) fn maintenance_not_found(name: &str, is_file: bool) -> Self {
         if is_file {
-            let detail = format!("the maintenance window `{name}` comes from alerts.yaml; change it there");
-            return Self::new(StatusCode::CONFLICT, "owned-by-file", "Window comes from a file", detail);
+            let detail =
+                format!("the maintenance window `{name}` comes from alerts.yaml; change it there");
+            return Self::new(
+                StatusCode::CONFLICT,
+                "owned-by-file",
+                "Window comes from a file",
+                detail,
+            );
         }
-        let detail = format!("there is no maintenance window `{name}`; `GET /api/v1/maintenance` lists them");
-        Self::new(StatusCode::NOT_FOUND, "maintenance-not-found", "Maintenance window not found", detail)
+        let detail = format!(
+            "there is no maintenance window `{name}`; `GET /api/v1/maintenance` lists them"
+        );
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "maintenance-not-found",
+            "Maintenance window not found",
+            detail,
+        )
     }
 
     pub(super) fn maintenance_exists(name: &str) -> Self {
-        let detail = format!("there is already a maintenance window `{name}`; give this one another name");
-        Self::new(StatusCode::CONFLICT, "maintenance-exists", "Maintenance window exists", detail)
+        let detail =
+            format!("there is already a maintenance window `{name}`; give this one another name");
+        Self::new(
+            StatusCode::CONFLICT,
+            "maintenance-exists",
+            "Maintenance window exists",
+            detail,
+        )
     }
 
     pub(super) fn invalid_maintenance(faults: Vec<Fault>) -> Self {
@@ -166,28 +253,56 @@ impl ApiError {
     }
 
     pub(super) fn alert_not_now(detail: String) -> Self {
-        Self::new(StatusCode::CONFLICT, "alert-not-now", "Alert is in another state", detail)
+        Self::new(
+            StatusCode::CONFLICT,
+            "alert-not-now",
+            "Alert is in another state",
+            detail,
+        )
     }
 
     pub(super) fn plugin_not_found(name: &str) -> Self {
         let detail = format!("there is no plugin `{name}`; `GET /api/v1/plugins` lists them");
-        Self::new(StatusCode::NOT_FOUND, "plugin-not-found", "Plugin not found", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "plugin-not-found",
+            "Plugin not found",
+            detail,
+        )
     }
 
     pub(super) fn recording_not_found(run_id: i64) -> Self {
-        let detail =
-            format!("there is no recording of run {run_id}, or not any more; `GET /api/v1/recordings` lists them");
-        Self::new(StatusCode::NOT_FOUND, "recording-not-found", "Recording not found", detail)
+        let detail = format!(
+            "there is no recording of run {run_id}, or not any more; `GET /api/v1/recordings` lists them"
+        );
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "recording-not-found",
+            "Recording not found",
+            detail,
+        )
     }
 
     pub(super) fn path_not_found(path: &str) -> Self {
-        let detail = format!("there is nothing at `{path}`; `GET /api/v1/openapi.json` describes what there is");
-        Self::new(StatusCode::NOT_FOUND, "path-not-found", "Path not found", detail)
+        let detail = format!(
+            "there is nothing at `{path}`; `GET /api/v1/openapi.json` describes what there is"
+        );
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "path-not-found",
+            "Path not found",
+            detail,
+        )
     }
 
     pub(super) fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let mut error = Self::new(StatusCode::BAD_REQUEST, "bad-parameter", "Bad parameter", detail.clone());
+        let mut error = Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-parameter",
+            "Bad parameter",
+            detail.clone(),
+        );
         error.faults.push(Fault::new(name, detail));
         error
     }
@@ -209,45 +324,81 @@ impl ApiError {
     pub(super) fn configuration_not_accepted(refusal: AcceptRefusal) -> Self {
         let (detail, faulty) = (refusal.to_string(), StatusCode::UNPROCESSABLE_ENTITY);
         match refusal {
-            AcceptRefusal::Changed { .. } => {
-                Self::new(StatusCode::CONFLICT, "configuration-changed", "Configuration files were changed", detail)
-            }
-            AcceptRefusal::Faulty(_) => Self::new(faulty, "configuration-faulty", "Configuration has faults", detail),
+            AcceptRefusal::Changed { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "configuration-changed",
+                "Configuration files were changed",
+                detail,
+            ),
+            AcceptRefusal::Faulty(_) => Self::new(
+                faulty,
+                "configuration-faulty",
+                "Configuration has faults",
+                detail,
+            ),
             AcceptRefusal::NotKept(_) | AcceptRefusal::Stopping => Self::busy(detail),
         }
     }
 
     pub(super) fn token_missing() -> Self {
         let detail = "this needs a token; send it as `Authorization: Bearer TOKEN`";
-        Self::new(StatusCode::UNAUTHORIZED, "token-missing", "Token missing", detail)
-            .with_header("www-authenticate", "Bearer")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "token-missing",
+            "Token missing",
+            detail,
+        )
+        .with_header("www-authenticate", "Bearer")
     }
 
     pub(super) fn token_unknown() -> Self {
         let detail = "the token is not known here, or its session has ended";
-        Self::new(StatusCode::UNAUTHORIZED, TOKEN_UNKNOWN, "Token unknown", detail)
-            .with_header("www-authenticate", "Bearer error=\"invalid_token\"")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            TOKEN_UNKNOWN,
+            "Token unknown",
+            detail,
+        )
+        .with_header("www-authenticate", "Bearer error=\"invalid_token\"")
     }
 
     pub(super) fn too_many_guesses(wait: Duration) -> Self {
         let seconds = wait.as_secs() + 1;
-        let detail = format!("too many wrong tokens came from this address; the next one is looked at in {seconds} s");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many wrong tokens", detail)
-            .with_header("retry-after", seconds.to_string())
+        let detail = format!(
+            "too many wrong tokens came from this address; the next one is looked at in {seconds} s"
+        );
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-guesses",
+            "Too many wrong tokens",
+            detail,
+        )
+        .with_header("retry-after", seconds.to_string())
     }
 
     pub(super) fn token_not_found(id: i64) -> Self {
         let detail = format!("there is no token {id}; `GET /api/v1/tokens` lists them");
-        Self::new(StatusCode::NOT_FOUND, "token-not-found", "Token not found", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "token-not-found",
+            "Token not found",
+            detail,
+        )
     }
 
     pub(super) fn token_exists(name: &str) -> Self {
-        let detail = format!("there is already a token `{name}`; revoke it, or give this one another name");
+        let detail =
+            format!("there is already a token `{name}`; revoke it, or give this one another name");
         Self::new(StatusCode::CONFLICT, "token-exists", "Token exists", detail)
     }
 
     pub(super) fn token_needed(detail: &'static str) -> Self {
-        Self::new(StatusCode::CONFLICT, "token-needed", "Token can't be revoked so", detail)
+        Self::new(
+            StatusCode::CONFLICT,
+            "token-needed",
+            "Token can't be revoked so",
+            detail,
+        )
     }
 
     pub(super) fn invalid_token(faults: Vec<Fault>) -> Self {
@@ -256,61 +407,114 @@ impl ApiError {
 
     pub(super) fn scope_missing(scope: Scope) -> Self {
         let detail = format!("the token lacks the scope `{}`", scope.as_str());
-        Self::new(StatusCode::FORBIDDEN, "scope-missing", "Scope missing", detail)
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "scope-missing",
+            "Scope missing",
+            detail,
+        )
     }
 
     pub(super) fn cross_origin() -> Self {
-        let detail = "a change that is authorised by a cookie has to come from the dashboard's own pages";
-        Self::new(StatusCode::FORBIDDEN, "cross-origin", "Cross-origin request refused", detail)
+        let detail =
+            "a change that is authorised by a cookie has to come from the dashboard's own pages";
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross-origin",
+            "Cross-origin request refused",
+            detail,
+        )
     }
 
     pub(super) fn too_many_connections() -> Self {
         let detail = "too many dashboards are live at the moment; reload the page by hand, or come again later";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail).with_header("retry-after", "30")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail)
+            .with_header("retry-after", "30")
     }
 
     pub(super) fn busy(detail: impl Into<Box<str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail).with_header("retry-after", "1")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail)
+            .with_header("retry-after", "1")
     }
 
     pub(super) fn timed_out(after_s: u64) -> Self {
         let detail = format!("the request was given up after {after_s} s");
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "timed-out", "Timed out", detail)
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "timed-out",
+            "Timed out",
+            detail,
+        )
     }
 
     /// The same whether it is the service or the webhook that there is not.
     pub(super) fn webhook_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "webhook-not-found", "Webhook not found", "there is no such webhook")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "webhook-not-found",
+            "Webhook not found",
+            "there is no such webhook",
+        )
     }
 
     pub(super) fn too_many_deliveries(wait: Duration) -> Self {
         let detail = "too many deliveries in a short time; come again";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-deliveries", "Too many deliveries", detail)
-            .with_header("retry-after", (wait.as_secs() + 1).to_string())
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-deliveries",
+            "Too many deliveries",
+            detail,
+        )
+        .with_header("retry-after", (wait.as_secs() + 1).to_string())
     }
 
     pub(super) fn headers_too_large() -> Self {
         let detail = "the headers are larger than a delivery's may be";
-        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "Headers too large", detail)
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "headers-too-large",
+            "Headers too large",
+            detail,
+        )
     }
 
     pub(super) fn body_too_large(most: usize) -> Self {
         let detail = format!("the body is larger than the limit of {} KiB", most / 1024);
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "Body too large",
+            detail,
+        )
     }
 
     pub(super) fn uri_too_long() -> Self {
         let detail = "the path and query are longer than 16 KiB";
-        Self::new(StatusCode::URI_TOO_LONG, "uri-too-long", "URI too long", detail)
+        Self::new(
+            StatusCode::URI_TOO_LONG,
+            "uri-too-long",
+            "URI too long",
+            detail,
+        )
     }
 
     pub(super) fn body_missing(what: &str) -> Self {
         let detail = format!("the body is empty; it has to be {what}");
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-request",
+            "Bad request",
+            detail,
+        )
     }
 
     pub(super) fn body_cut_short() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", "the body ended early")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-request",
+            "Bad request",
+            "the body ended early",
+        )
     }
 
     pub(super) fn body_too_slow(after_s: u64) -> Self {
@@ -324,17 +528,32 @@ impl ApiError {
             ReceiveError::Unknown => Self::webhook_not_found(),
             ReceiveError::Unauthenticated(_) => {
                 let detail = "nothing proves who sent this";
-                Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Unauthenticated", detail)
+                Self::new(
+                    StatusCode::UNAUTHORIZED,
+                    "unauthenticated",
+                    "Unauthenticated",
+                    detail,
+                )
             }
             ReceiveError::Malformed(_) => {
                 let detail = "this is not what the webhook takes";
-                Self::new(StatusCode::BAD_REQUEST, "malformed-delivery", "Malformed delivery", detail)
+                Self::new(
+                    StatusCode::BAD_REQUEST,
+                    "malformed-delivery",
+                    "Malformed delivery",
+                    detail,
+                )
             }
             ReceiveError::Busy => Self::busy("too many deliveries at once; come again"),
             ReceiveError::Broken(_) | ReceiveError::NotStored(_) => {
                 let detail = "the delivery could not be taken; repeat it later";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-taken", "Not taken", detail)
-                    .with_header("retry-after", "30")
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not-taken",
+                    "Not taken",
+                    detail,
+                )
+                .with_header("retry-after", "30")
             }
         }
     }
@@ -345,20 +564,31 @@ impl ApiError {
         }
         let detail = "the server's control store can't be written at the moment, so nothing is certain to be stored; `/readyz` says when it can";
         error.is_unwritable().then(|| {
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unwritable", "Store can't be written", detail)
-                .with_header("retry-after", "5")
+            Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store-unwritable",
+                "Store can't be written",
+                detail,
+            )
+            .with_header("retry-after", "5")
         })
     }
 
     fn no_room() -> Self {
-        let detail =
-            "the disk of the server's control store is full, so nothing was stored; free some space, then repeat";
-        Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "No room", detail)
+        let detail = "the disk of the server's control store is full, so nothing was stored; free some space, then repeat";
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "no-room",
+            "No room",
+            detail,
+        )
     }
 
     pub(super) fn internal(source: anyhow::Error) -> Self {
         // The operator's to mend, and nothing of it was done.
-        let store = source.chain().find_map(|cause| cause.downcast_ref::<ControlError>());
+        let store = source
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<ControlError>());
         if let Some(mut error) = store.and_then(Self::from_unwritable) {
             error.source = Some(source);
             return error;
@@ -373,21 +603,25 @@ impl ApiError {
         error
     }
 
-    /// For what the framework refuses on its own: a body that is no JSON, a wrong method, a body that is too large.
+    /// For what the framework refuses on its own: a body that is no JSON, a wrong method, a body
+    /// that is too large.
     pub(super) fn from_status(status: StatusCode, detail: String) -> Self {
         let (name, title) = match status {
             StatusCode::BAD_REQUEST => ("bad-request", "Bad request"),
             StatusCode::NOT_FOUND => ("path-not-found", "Path not found"),
             StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "Method not allowed"),
             StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "Body too large"),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported-media-type", "Unsupported media type"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                ("unsupported-media-type", "Unsupported media type")
+            }
             StatusCode::UNPROCESSABLE_ENTITY => ("invalid-body", "Invalid body"),
             status if status.is_client_error() => ("bad-request", "Bad request"),
             _ => return Self::internal(anyhow::anyhow!("answered {status}: {detail}")),
         };
         let detail = match detail.trim() {
             "" if status == StatusCode::METHOD_NOT_ALLOWED => {
-                "this path does not take that method; the `Allow` header says which it takes".to_owned()
+                "this path does not take that method; the `Allow` header says which it takes"
+                    .to_owned()
             }
             "" => title.to_lowercase(),
             text => text.to_owned(),
@@ -400,16 +634,30 @@ impl ApiError {
         let detail = refusal.to_string();
         match refusal {
             Refusal::NotFound(slug) => Self::service_not_found(&slug),
-            Refusal::Store(ServiceStoreError::NotFound) => {
-                Self::new(StatusCode::NOT_FOUND, "service-not-found", "Service not found", "it was deleted meanwhile")
-            }
-            Refusal::OwnedByFile(_) => {
-                Self::new(StatusCode::CONFLICT, "owned-by-file", "Service comes from a file", detail)
-            }
-            Refusal::Exists(_) => Self::new(StatusCode::CONFLICT, "service-exists", "Service exists", detail),
-            Refusal::RevisionConflict { .. } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "revision-conflict", "Changed meanwhile", detail)
-            }
+            Refusal::Store(ServiceStoreError::NotFound) => Self::new(
+                StatusCode::NOT_FOUND,
+                "service-not-found",
+                "Service not found",
+                "it was deleted meanwhile",
+            ),
+            Refusal::OwnedByFile(_) => Self::new(
+                StatusCode::CONFLICT,
+                "owned-by-file",
+                "Service comes from a file",
+                detail,
+            ),
+            Refusal::Exists(_) => Self::new(
+                StatusCode::CONFLICT,
+                "service-exists",
+                "Service exists",
+                detail,
+            ),
+            Refusal::RevisionConflict { .. } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "revision-conflict",
+                "Changed meanwhile",
+                detail,
+            ),
             Refusal::Invalid(faults) => Self::invalid_service(faults),
             Refusal::Store(source) => Self::internal(source.into()),
         }
@@ -418,9 +666,12 @@ impl ApiError {
     pub(super) fn from_check(error: CheckError) -> Self {
         match error {
             CheckError::UnknownService(slug) => Self::service_not_found(&slug),
-            CheckError::UnknownProbe { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "probe-not-found", "Probe not found", error.to_string())
-            }
+            CheckError::UnknownProbe { .. } => Self::new(
+                StatusCode::NOT_FOUND,
+                "probe-not-found",
+                "Probe not found",
+                error.to_string(),
+            ),
             CheckError::Busy => Self::busy(error.to_string()),
             CheckError::NotStored(_) => Self::internal(error.into()),
         }
@@ -446,18 +697,37 @@ impl ApiError {
             }
             _ => {}
         }
-        let detail = format!("{} (at step `{}`; the version that was active stays)", refusal.reason, refusal.step);
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-refused", "Plugin refused", detail)
+        let detail = format!(
+            "{} (at step `{}`; the version that was active stays)",
+            refusal.reason, refusal.step
+        );
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "plugin-refused",
+            "Plugin refused",
+            detail,
+        )
     }
 
     pub(super) fn no_previous_version(name: &str) -> Self {
         let detail = format!("plugin `{name}` has no earlier version to go back to");
-        Self::new(StatusCode::CONFLICT, "no-previous-version", "No previous version", detail)
+        Self::new(
+            StatusCode::CONFLICT,
+            "no-previous-version",
+            "No previous version",
+            detail,
+        )
     }
 
     pub(super) fn policy_owned_by_file(name: &str) -> Self {
-        let detail = format!("what plugin `{name}` may do is said in plugins.yaml; change it there");
-        Self::new(StatusCode::CONFLICT, "owned-by-file", "Grants come from a file", detail)
+        let detail =
+            format!("what plugin `{name}` may do is said in plugins.yaml; change it there");
+        Self::new(
+            StatusCode::CONFLICT,
+            "owned-by-file",
+            "Grants come from a file",
+            detail,
+        )
     }
 
     pub(super) fn invalid_policy(faults: Vec<Fault>) -> Self {
@@ -465,19 +735,36 @@ impl ApiError {
     }
 
     pub(super) fn version_not_found(detail: impl Into<Box<str>>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "version-not-found", "Version not found", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "version-not-found",
+            "Version not found",
+            detail,
+        )
     }
 
     pub(super) fn no_candidate(name: &str) -> Self {
         let detail = format!(
             "no candidate runs beside plugin `{name}`; `PUT /api/v1/plugins/{name}/shadow` or `extrack plugin shadow` starts one"
         );
-        Self::new(StatusCode::NOT_FOUND, "no-candidate", "No candidate", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no-candidate",
+            "No candidate",
+            detail,
+        )
     }
 
     pub(super) fn from_sql(error: QueryError) -> Self {
         let detail = error.to_string();
-        let refusal = |name, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, name, title, detail.clone());
+        let refusal = |name, title| {
+            Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                name,
+                title,
+                detail.clone(),
+            )
+        };
         match error {
             QueryError::Refused(_) => refusal("query-refused", "Query refused"),
             QueryError::Invalid(_) => refusal("query-invalid", "Query invalid"),
@@ -498,9 +785,12 @@ impl From<anyhow::Error> for ApiError {
 impl From<ControlError> for ApiError {
     fn from(source: ControlError) -> Self {
         match source {
-            ControlError::Full { .. } => {
-                Self::new(StatusCode::CONFLICT, "limit-reached", "Limit reached", source.to_string())
-            }
+            ControlError::Full { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "limit-reached",
+                "Limit reached",
+                source.to_string(),
+            ),
             source => Self::internal(source.into()),
         }
     }
@@ -538,13 +828,24 @@ impl IntoResponse for ApiError {
 impl OperationOutput for ApiError {
     type Inner = Problem;
 
-    fn operation_response(context: &mut GenContext, _operation: &mut Operation) -> Option<DocumentedResponse> {
-        let schema =
-            SchemaObject { json_schema: context.schema.subschema_for::<Problem>(), example: None, external_docs: None };
-        let media = MediaType { schema: Some(schema), ..MediaType::default() };
+    fn operation_response(
+        context: &mut GenContext,
+        _operation: &mut Operation,
+    ) -> Option<DocumentedResponse> {
+        let schema = SchemaObject {
+            json_schema: context.schema.subschema_for::<Problem>(),
+            example: None,
+            external_docs: None,
+        };
+        let media = MediaType {
+            schema: Some(schema),
+            ..MediaType::default()
+        };
         Some(DocumentedResponse {
             description: "What went wrong (RFC 9457)".to_owned(),
-            content: [("application/problem+json".to_owned(), media)].into_iter().collect(),
+            content: [("application/problem+json".to_owned(), media)]
+                .into_iter()
+                .collect(),
             ..DocumentedResponse::default()
         })
     }
@@ -563,8 +864,17 @@ mod tests {
 
     #[test]
     fn a_plugin_version_for_which_the_store_has_no_room_is_answered_with_507() {
-        let refusal = |step| plugin_host::Refusal { step, reason: "the disk is full".to_owned() };
-        assert_eq!(ApiError::from_plugin_host(refusal("room")).status, StatusCode::INSUFFICIENT_STORAGE);
-        assert_eq!(ApiError::from_plugin_host(refusal("store")).status, StatusCode::INTERNAL_SERVER_ERROR);
+        let refusal = |step| plugin_host::Refusal {
+            step,
+            reason: "the disk is full".to_owned(),
+        };
+        assert_eq!(
+            ApiError::from_plugin_host(refusal("room")).status,
+            StatusCode::INSUFFICIENT_STORAGE
+        );
+        assert_eq!(
+            ApiError::from_plugin_host(refusal("store")).status,
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
     }
 }

@@ -54,7 +54,12 @@ impl From<Event> for EventBody {
             summary: event.summary,
             payload: serde_json::from_str(&event.payload).unwrap_or(Value::String(event.payload)),
             attributes: attributes
-                .map(|attribute| (attribute.name, serde_json::to_value(&attribute.value).unwrap_or_default()))
+                .map(|attribute| {
+                    (
+                        attribute.name,
+                        serde_json::to_value(&attribute.value).unwrap_or_default(),
+                    )
+                })
                 .collect(),
             event_id: event.event_id,
             plugin: event.plugin,
@@ -84,12 +89,19 @@ pub(super) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<EventQuery>,
 ) -> ApiResult<Json<Page<EventBody>>> {
-    let filter = EventFilter { service: query.service, webhook: query.webhook, kind: query.kind };
+    let filter = EventFilter {
+        service: query.service,
+        webhook: query.webhook,
+        kind: query.kind,
+    };
     page(&state, filter, query.cursor.as_deref(), query.limit).await
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("eventList").tag("webhooks").summary("What services told us, newest first")
+    operation
+        .id("eventList")
+        .tag("webhooks")
+        .summary("What services told us, newest first")
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -114,12 +126,19 @@ pub(super) async fn of_service(
     if state.parts.services.record(&slug).is_none() {
         return Err(ApiError::service_not_found(&slug));
     }
-    let filter = EventFilter { service: Some(slug), webhook: query.webhook, kind: query.kind };
+    let filter = EventFilter {
+        service: Some(slug),
+        webhook: query.webhook,
+        kind: query.kind,
+    };
     page(&state, filter, query.cursor.as_deref(), query.limit).await
 }
 
 pub(super) fn of_service_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("serviceEventList").tag("webhooks").summary("What a service told us, newest first")
+    operation
+        .id("serviceEventList")
+        .tag("webhooks")
+        .summary("What a service told us, newest first")
 }
 
 async fn page(
@@ -130,6 +149,15 @@ async fn page(
 ) -> ApiResult<Json<Page<EventBody>>> {
     let before = page::id_cursor(cursor)?;
     let limit = page::limit(limit)?;
-    let rows = state.parts.results.event_page(filter, before, limit as usize + 1).await?;
-    Ok(Json(Page::from_rows(rows, limit, |row: &Event| row.id.to_string(), EventBody::from)))
+    let rows = state
+        .parts
+        .results
+        .event_page(filter, before, limit as usize + 1)
+        .await?;
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |row: &Event| row.id.to_string(),
+        EventBody::from,
+    )))
 }

@@ -1,11 +1,14 @@
-//! What stands around every route: bounds on time and number, panics caught, security headers, and one shape for all errors.
+//! What stands around every route: bounds on time and number, panics caught, security headers, and
+//! one shape for all errors.
 
 use std::any::Any;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::http::header::{self, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{
+    self, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -20,10 +23,19 @@ pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Components; the largest toolchains (JavaScript, Python) make 10 to 40 MiB.
 pub(super) const MAX_COMPONENT_BYTES: usize = 64 * 1024 * 1024;
 /// A form of the dashboard.
-pub(super) const FORM: BodyLimit = BodyLimit { bytes: 16 * 1024, patience: Duration::from_secs(10) };
+pub(super) const FORM: BodyLimit = BodyLimit {
+    bytes: 16 * 1024,
+    patience: Duration::from_secs(10),
+};
 /// JSON, at the pace of a poor mobile connection.
-pub(super) const JSON: BodyLimit = BodyLimit { bytes: MAX_BODY_BYTES, patience: Duration::from_secs(20) };
-pub(super) const COMPONENT: BodyLimit = BodyLimit { bytes: MAX_COMPONENT_BYTES, patience: Duration::from_secs(180) };
+pub(super) const JSON: BodyLimit = BodyLimit {
+    bytes: MAX_BODY_BYTES,
+    patience: Duration::from_secs(20),
+};
+pub(super) const COMPONENT: BodyLimit = BodyLimit {
+    bytes: MAX_COMPONENT_BYTES,
+    patience: Duration::from_secs(180),
+};
 /// What a request may take from its last byte to the head of its answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The same where a probe runs, a component is uploaded and compiled, or SQL is evaluated.
@@ -35,7 +47,11 @@ const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-
                    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Outermost: no answer leaves without these.
-pub(super) async fn security_headers(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+pub(super) async fn security_headers(
+    State(state): State<ApiState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
@@ -43,9 +59,18 @@ pub(super) async fn security_headers(State(state): State<ApiState>, request: Req
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=()",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -53,38 +78,61 @@ pub(super) async fn security_headers(State(state): State<ApiState>, request: Req
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if state.is_https() {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
     }
     response
 }
 
 /// Counts requests by route, never by path: paths are the caller's.
 pub(super) async fn measure(request: Request, next: Next) -> Response {
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let method = method_label(request.method());
     let started = Instant::now();
     let response = next.run(request).await;
     let duration = started.elapsed();
     let status = response.status().as_u16();
-    tracing::debug!(method, route, status, duration_ms = duration.as_millis() as u64, "answered a request");
+    tracing::debug!(
+        method,
+        route,
+        status,
+        duration_ms = duration.as_millis() as u64,
+        "answered a request"
+    );
     metrics::counter!(
         "extrack_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string()
     )
     .increment(1);
-    metrics::histogram!("extrack_http_request_duration_seconds", "route" => route).record(duration.as_secs_f64());
+    metrics::histogram!("extrack_http_request_duration_seconds", "route" => route)
+        .record(duration.as_secs_f64());
     response
 }
 
 /// Methods are the caller's text too.
 fn method_label(method: &Method) -> &'static str {
-    const KNOWN: [Method; 7] =
-        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS];
+    const KNOWN: [Method; 7] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+    ];
     const NAMES: [&str; KNOWN.len()] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
-    KNOWN.iter().position(|known| known == method).map_or("other", |index| NAMES[index])
+    KNOWN
+        .iter()
+        .position(|known| known == method)
+        .map_or("other", |index| NAMES[index])
 }
 
-/// Whatever is refused below, by us or by the framework, leaves as problem+json; pages answer for themselves.
+/// Whatever is refused below, by us or by the framework, leaves as problem+json; pages answer for
+/// themselves.
 pub(super) async fn one_error_shape(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
@@ -93,15 +141,20 @@ pub(super) async fn one_error_shape(request: Request, next: Next) -> Response {
     }
     let shaped = |headers: &HeaderMap| {
         headers.get(CONTENT_TYPE).is_some_and(|value| {
-            value == PROBLEM_JSON || value.as_bytes().starts_with(b"text/html") || value == "application/json"
+            value == PROBLEM_JSON
+                || value.as_bytes().starts_with(b"text/html")
+                || value == "application/json"
         })
     };
     if shaped(response.headers()) {
         return response;
     }
     let (parts, body) = response.into_parts();
-    let text = axum::body::to_bytes(body, MAX_REFUSAL_BYTES).await.unwrap_or_default();
-    let mut problem = ApiError::from_status(status, String::from_utf8_lossy(&text).into_owned()).into_response();
+    let text = axum::body::to_bytes(body, MAX_REFUSAL_BYTES)
+        .await
+        .unwrap_or_default();
+    let mut problem =
+        ApiError::from_status(status, String::from_utf8_lossy(&text).into_owned()).into_response();
     for (name, value) in &parts.headers {
         if name != CONTENT_TYPE && name != CONTENT_LENGTH {
             problem.headers_mut().insert(name, value.clone());
@@ -112,18 +165,25 @@ pub(super) async fn one_error_shape(request: Request, next: Next) -> Response {
 
 pub(super) fn on_panic(panic: Box<dyn Any + Send>) -> Response<Body> {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned());
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no text".to_owned());
     ApiError::internal(anyhow::anyhow!("a handler panicked: {text}")).into_response()
 }
 
-/// Refuses at once what is too much, so that what was accepted stays quick. Live connections hold their own permit, and health
-/// is answered whatever else is busy.
-pub(super) async fn bound_in_flight(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+/// Refuses at once what is too much, so that what was accepted stays quick. Live connections hold
+/// their own permit, and health is answered whatever else is busy.
+pub(super) async fn bound_in_flight(
+    State(state): State<ApiState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     if matches!(request.uri().path(), "/healthz" | "/readyz") {
         return next.run(request).await;
     }
     let Some(permit) = WorkPermit::acquire(&state.in_flight) else {
-        return ApiError::busy("too many requests are being worked on; come again in a moment").into_response();
+        return ApiError::busy("too many requests are being worked on; come again in a moment")
+            .into_response();
     };
     request.extensions_mut().insert(permit.clone());
     request.extensions_mut().insert(state);
@@ -132,14 +192,21 @@ pub(super) async fn bound_in_flight(State(state): State<ApiState>, mut request: 
     response
 }
 
-/// In front of each handler: the body is read first, and while it is on the way the request is not being worked on.
+/// In front of each handler: the body is read first, and while it is on the way the request is not
+/// being worked on.
 pub(super) async fn read_body(limit: BodyLimit, mut request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let extensions = request.extensions_mut();
-    let (Some(permit), Some(state)) = (extensions.remove::<WorkPermit>(), extensions.remove::<ApiState>()) else {
-        return ApiError::internal(anyhow::anyhow!("a body is read outside of `bound_in_flight`")).into_response();
+    let (Some(permit), Some(state)) = (
+        extensions.remove::<WorkPermit>(),
+        extensions.remove::<ApiState>(),
+    ) else {
+        return ApiError::internal(anyhow::anyhow!(
+            "a body is read outside of `bound_in_flight`"
+        ))
+        .into_response();
     };
     let (mut parts, body) = request.into_parts();
     let Ok(caller) = Caller::from_request_parts(&mut parts, &state).await;
@@ -159,10 +226,15 @@ pub(super) async fn give_up_after(patience: Duration, request: Request, next: Ne
 }
 
 pub(super) fn wants_html(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).is_some_and(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
+    headers.get(header::ACCEPT).is_some_and(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains("text/html"))
+    })
 }
 
-/// In front of the authentication's fallback: an unknown path is a problem, or a page for a browser.
+/// In front of the authentication's fallback: an unknown path is a problem, or a page for a
+/// browser.
 pub(super) async fn not_found(request: Request) -> Response {
     if wants_html(request.headers()) && !request.uri().path().starts_with("/api/") {
         return (StatusCode::NOT_FOUND, super::dashboard::not_found_page()).into_response();

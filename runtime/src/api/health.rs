@@ -1,4 +1,5 @@
-//! `/healthz`: the process lives. `/readyz`: it can do its work. Open to anyone, so they say little.
+//! `/healthz`: the process lives. `/readyz`: it can do its work. Open to anyone, so they say
+//! little.
 
 use aide::transform::TransformOperation;
 use axum::Json;
@@ -24,19 +25,40 @@ pub(super) struct HealthBody {
 }
 
 pub(super) async fn live() -> Json<HealthBody> {
-    Json(HealthBody { status: "ok", reasons: Vec::new(), warnings: Vec::new() })
+    Json(HealthBody {
+        status: "ok",
+        reasons: Vec::new(),
+        warnings: Vec::new(),
+    })
 }
 
 pub(super) fn live_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("healthGet").tag("program").summary("Does the process live?")
+    operation
+        .id("healthGet")
+        .tag("program")
+        .summary("Does the process live?")
 }
 
 pub(super) async fn ready(State(state): State<ApiState>) -> (StatusCode, Json<HealthBody>) {
     let reasons = state.parts.program.unready();
     let warnings = state.parts.program.warnings();
     match reasons.is_empty() {
-        true => (StatusCode::OK, Json(HealthBody { status: "ok", reasons, warnings })),
-        false => (StatusCode::SERVICE_UNAVAILABLE, Json(HealthBody { status: "not ready", reasons, warnings })),
+        true => (
+            StatusCode::OK,
+            Json(HealthBody {
+                status: "ok",
+                reasons,
+                warnings,
+            }),
+        ),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(HealthBody {
+                status: "not ready",
+                reasons,
+                warnings,
+            }),
+        ),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Maintenance windows: those of the files are shown, those of the API are made and taken away here.
+//! Maintenance windows: those of the files are shown, those of the API are made and taken away
+//! here.
 
 use aide::transform::TransformOperation;
 use axum::extract::{Path, Query, State};
@@ -61,13 +62,25 @@ impl MaintenanceBody {
             comment: String::new(),
             is_open: open.is_some(),
             closes_at: open.map(|(_, ends_ms)| rfc3339(ends_ms)),
-            opens_at: window.recurrence.next_after(now_ms).map(|(starts_ms, _)| rfc3339(starts_ms)),
+            opens_at: window
+                .recurrence
+                .next_after(now_ms)
+                .map(|(starts_ms, _)| rfc3339(starts_ms)),
         }
     }
 
     fn stored(stored: StoredMaintenance, now_ms: UnixMillis) -> Self {
-        let StoredMaintenance { window, author, comment, .. } = stored;
-        Self { author: Some(author), comment, ..Self::new(&window, Origin::Api, now_ms) }
+        let StoredMaintenance {
+            window,
+            author,
+            comment,
+            ..
+        } = stored;
+        Self {
+            author: Some(author),
+            comment,
+            ..Self::new(&window, Origin::Api, now_ms)
+        }
     }
 }
 
@@ -77,17 +90,28 @@ pub(super) async fn list(
 ) -> ApiResult<Json<Page<MaintenanceBody>>> {
     let now_ms = now_ms();
     let catalog = state.parts.services.catalog();
-    let mut items: Vec<MaintenanceBody> =
-        catalog.maintenance.iter().map(|window| MaintenanceBody::new(window, Origin::File, now_ms)).collect();
+    let mut items: Vec<MaintenanceBody> = catalog
+        .maintenance
+        .iter()
+        .map(|window| MaintenanceBody::new(window, Origin::File, now_ms))
+        .collect();
     let stored = state.parts.control.maintenance_list().await?;
-    items.extend(stored.into_iter().map(|stored| MaintenanceBody::stored(stored, now_ms)));
-    let key = |item: &MaintenanceBody| format!("{}{}", u8::from(item.origin != Origin::File), item.name);
+    items.extend(
+        stored
+            .into_iter()
+            .map(|stored| MaintenanceBody::stored(stored, now_ms)),
+    );
+    let key =
+        |item: &MaintenanceBody| format!("{}{}", u8::from(item.origin != Origin::File), item.name);
     items.sort_by_cached_key(key);
     Ok(Json(Page::of_sorted(items, &query, key)?))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("maintenanceList").tag("silences").summary("Maintenance windows by name, those of alerts.yaml first")
+    operation
+        .id("maintenanceList")
+        .tag("silences")
+        .summary("Maintenance windows by name, those of alerts.yaml first")
 }
 
 pub(super) async fn create(
@@ -105,18 +129,33 @@ pub(super) async fn create(
     let Some(window) = window.filter(|_| report.faults.is_empty()) else {
         return Err(ApiError::invalid_maintenance(report.faults));
     };
-    if state.parts.services.catalog().maintenance.iter().any(|other| other.name == window.name) {
+    if state
+        .parts
+        .services
+        .catalog()
+        .maintenance
+        .iter()
+        .any(|other| other.name == window.name)
+    {
         return Err(ApiError::maintenance_exists(&window.name));
     }
     let name = window.name.clone();
-    let draft = MaintenanceDraft { window, author: principal.name.clone(), comment };
+    let draft = MaintenanceDraft {
+        window,
+        author: principal.name.clone(),
+        comment,
+    };
     let stored = match state.parts.control.maintenance_insert(draft, now_ms).await {
         Err(ControlError::Exists { .. }) => return Err(ApiError::maintenance_exists(&name)),
         other => other?,
     };
     state.parts.signals.wake_dispatcher();
     audit::note(&state, &principal, "maintenance.create", &name).await;
-    Ok((StatusCode::CREATED, Json(MaintenanceBody::stored(stored, now_ms))).into_response())
+    Ok((
+        StatusCode::CREATED,
+        Json(MaintenanceBody::stored(stored, now_ms)),
+    )
+        .into_response())
 }
 
 pub(super) fn create_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -139,7 +178,13 @@ pub(super) async fn delete(
 ) -> ApiResult<NoContent> {
     match state.parts.control.maintenance_delete(&name).await {
         Err(ControlError::NotFound { .. }) => {
-            let is_file = state.parts.services.catalog().maintenance.iter().any(|window| window.name == name);
+            let is_file = state
+                .parts
+                .services
+                .catalog()
+                .maintenance
+                .iter()
+                .any(|window| window.name == name);
             return Err(ApiError::maintenance_not_found(&name, is_file));
         }
         other => other?,

@@ -8,7 +8,11 @@ use axum::response::{IntoResponse, Response};
 use super::state::ApiState;
 
 pub(super) async fn get(State(state): State<ApiState>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.parts.program.metrics()).into_response()
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        state.parts.program.metrics(),
+    )
+        .into_response()
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

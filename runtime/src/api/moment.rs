@@ -4,17 +4,26 @@ use crate::domain::UnixMillis;
 
 /// `2026-11-23T07:43:23.120Z`; a moment that no calendar holds becomes 1970.
 pub(super) fn rfc3339(ms: UnixMillis) -> String {
-    format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
+    format!(
+        "{:.3}",
+        jiff::Timestamp::from_millisecond(ms).unwrap_or_default()
+    )
 }
 
 /// `07:43:23 UTC`
 pub(super) fn clock(ms: UnixMillis) -> String {
-    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().strftime("%H:%M:%S UTC").to_string()
+    jiff::Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .strftime("%H:%M:%S UTC")
+        .to_string()
 }
 
 /// `23 Nov 07:43 UTC`
 pub(super) fn day_and_clock(ms: UnixMillis) -> String {
-    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().strftime("%-d %b %H:%M UTC").to_string()
+    jiff::Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .strftime("%-d %b %H:%M UTC")
+        .to_string()
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use super::moment::rfc3339;
 use super::page::{self, Page};
 use super::state::ApiState;
 use crate::domain::{
-    Alert, AlertId, AlertState, Notification, NotificationReason, NotificationState, NotificationStatus, Severity,
-    now_ms,
+    Alert, AlertId, AlertState, Notification, NotificationReason, NotificationState,
+    NotificationStatus, Severity, now_ms,
 };
 use crate::store::ControlError;
 use crate::store::control::{Attempt, AttemptOutcome, NotificationFilter};
@@ -66,8 +66,23 @@ pub(super) struct NotifiedAlertBody {
 
 impl From<Alert> for NotifiedAlertBody {
     fn from(alert: Alert) -> Self {
-        let Alert { id, name, service, severity, state, summary, .. } = alert;
-        Self { id: id.0, name, service, severity, state, summary }
+        let Alert {
+            id,
+            name,
+            service,
+            severity,
+            state,
+            summary,
+            ..
+        } = alert;
+        Self {
+            id: id.0,
+            name,
+            service,
+            severity,
+            state,
+            summary,
+        }
     }
 }
 
@@ -83,20 +98,40 @@ pub(super) struct AttemptBody {
 
 impl From<Attempt> for AttemptBody {
     fn from(attempt: Attempt) -> Self {
-        let Attempt { started_ms, duration_ms, outcome, answer } = attempt;
-        Self { started_at: rfc3339(started_ms), duration_ms, outcome, answer }
+        let Attempt {
+            started_ms,
+            duration_ms,
+            outcome,
+            answer,
+        } = attempt;
+        Self {
+            started_at: rfc3339(started_ms),
+            duration_ms,
+            outcome,
+            answer,
+        }
     }
 }
 
 impl NotificationBody {
     pub(super) async fn load(state: &ApiState, notification: Notification) -> ApiResult<Self> {
-        let attempts = state.parts.control.notification_attempts(notification.id).await?;
+        let attempts = state
+            .parts
+            .control
+            .notification_attempts(notification.id)
+            .await?;
         Ok(Self::new(notification, attempts))
     }
 
     /// A page of them, with one more query for all their attempts.
-    pub(super) async fn load_all(state: &ApiState, notifications: Vec<Notification>) -> ApiResult<Vec<Self>> {
-        let ids: Vec<i64> = notifications.iter().map(|notification| notification.id).collect();
+    pub(super) async fn load_all(
+        state: &ApiState,
+        notifications: Vec<Notification>,
+    ) -> ApiResult<Vec<Self>> {
+        let ids: Vec<i64> = notifications
+            .iter()
+            .map(|notification| notification.id)
+            .collect();
         let mut attempts = state.parts.control.notification_attempts_of(&ids).await?;
         let body = |notification: Notification| {
             let attempts = attempts.remove(&notification.id).unwrap_or_default();
@@ -119,7 +154,11 @@ impl NotificationBody {
             next_attempt_at: waiting.then(|| rfc3339(notification.next_attempt_ms)),
             delivered_at: notification.delivered_ms.map(rfc3339),
             last_error: notification.last_error,
-            alerts: notification.alerts.into_iter().map(NotifiedAlertBody::from).collect(),
+            alerts: notification
+                .alerts
+                .into_iter()
+                .map(NotifiedAlertBody::from)
+                .collect(),
             omitted: notification.omitted,
             reference: notification.reference,
             resent_at: notification.resent_ms.map(rfc3339),
@@ -153,20 +192,36 @@ pub(super) async fn list(
     let limit = page::limit(query.limit)?;
     let words = NotificationState::ALL.map(NotificationState::as_str);
     let filter = NotificationFilter {
-        state: page::word("state", query.state.as_deref(), NotificationState::parse, &words)?,
+        state: page::word(
+            "state",
+            query.state.as_deref(),
+            NotificationState::parse,
+            &words,
+        )?,
         alert: query.alert.map(AlertId),
         service: query.service,
         before: page::id_cursor(query.cursor.as_deref())?,
         limit: limit + 1,
     };
     let rows = state.parts.control.notification_list(&filter).await?;
-    let rows = Page::from_rows(rows, limit, |row: &Notification| row.id.to_string(), |row| row);
+    let rows = Page::from_rows(
+        rows,
+        limit,
+        |row: &Notification| row.id.to_string(),
+        |row| row,
+    );
     let items = NotificationBody::load_all(&state, rows.items).await?;
-    Ok(Json(Page { items, next: rows.next }))
+    Ok(Json(Page {
+        items,
+        next: rows.next,
+    }))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("notificationList").tag("alerts").summary("Messages and their deliveries, newest first")
+    operation
+        .id("notificationList")
+        .tag("alerts")
+        .summary("Messages and their deliveries, newest first")
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -184,7 +239,10 @@ pub(super) async fn get(
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("notificationGet").tag("alerts").summary("One message with its attempts")
+    operation
+        .id("notificationGet")
+        .tag("alerts")
+        .summary("One message with its attempts")
 }
 
 pub(super) async fn resend(
@@ -195,7 +253,9 @@ pub(super) async fn resend(
     let notification = match state.parts.control.notification_resend(id, now_ms()).await {
         Ok(notification) => notification,
         Err(ControlError::NotFound { .. }) => return Err(ApiError::notification_not_found(id)),
-        Err(ControlError::Conflict { found, .. }) => return Err(ApiError::notification_not_dead(id, &found)),
+        Err(ControlError::Conflict { found, .. }) => {
+            return Err(ApiError::notification_not_dead(id, &found));
+        }
         Err(error) => return Err(error.into()),
     };
     state.parts.signals.wake_delivery();

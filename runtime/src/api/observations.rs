@@ -64,7 +64,12 @@ impl From<&Observation> for ObservationBody {
             plugin_version: observation.plugin_version.clone(),
             missed: observation.missed,
             metrics: metrics
-                .map(|metric| (metric.name.clone(), serde_json::to_value(&metric.value).unwrap_or_default()))
+                .map(|metric| {
+                    (
+                        metric.name.clone(),
+                        serde_json::to_value(&metric.value).unwrap_or_default(),
+                    )
+                })
                 .collect(),
         }
     }
@@ -90,11 +95,20 @@ pub(super) async fn list(
     }
     let before = page::id_cursor(query.cursor.as_deref())?;
     let limit = page::limit(query.limit)?;
-    let rows = state.parts.results.observation_page(&slug, before, limit as usize + 1).await?;
+    let rows = state
+        .parts
+        .results
+        .observation_page(&slug, before, limit as usize + 1)
+        .await?;
     let cursor = |row: &Observation| row.run_id.to_string();
-    Ok(Json(Page::from_rows(rows, limit, cursor, |row| ObservationBody::from(&row))))
+    Ok(Json(Page::from_rows(rows, limit, cursor, |row| {
+        ObservationBody::from(&row)
+    })))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("observationList").tag("services").summary("What the last runs found, newest first")
+    operation
+        .id("observationList")
+        .tag("services")
+        .summary("What the last runs found, newest first")
 }

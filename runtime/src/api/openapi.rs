@@ -20,12 +20,20 @@ pub(super) struct Document(Arc<Bytes>);
 
 impl Document {
     pub(super) fn new(api: &OpenApi) -> Self {
-        Self(Arc::new(serde_json::to_vec(api).expect("an OpenAPI document is plain JSON").into()))
+        Self(Arc::new(
+            serde_json::to_vec(api)
+                .expect("an OpenAPI document is plain JSON")
+                .into(),
+        ))
     }
 }
 
 pub(super) async fn get(Extension(Document(document)): Extension<Document>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], document.as_ref().clone()).into_response()
+    (
+        [(CONTENT_TYPE, "application/json")],
+        document.as_ref().clone(),
+    )
+        .into_response()
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -58,8 +66,11 @@ pub(super) fn finish(api: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
     let token = SecurityScheme::Http {
         scheme: "bearer".to_owned(),
         bearer_format: None,
-        description: Some("A token; each operation names the scope that the token needs.".to_owned()),
+        description: Some(
+            "A token; each operation names the scope that the token needs.".to_owned(),
+        ),
         extensions: Default::default(),
     };
-    api.security_scheme(TOKEN, token).default_response::<ApiError>()
+    api.security_scheme(TOKEN, token)
+        .default_response::<ApiError>()
 }

@@ -23,7 +23,8 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
             return Ok(Self(T::default()));
         }
         let read = Json::<T>::from_request(Request::from_parts(parts, bytes.into()), state).await;
-        read.map(|Json(body)| Self(body)).map_err(IntoResponse::into_response)
+        read.map(|Json(body)| Self(body))
+            .map_err(IntoResponse::into_response)
     }
 }
 

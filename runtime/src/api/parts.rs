@@ -1,5 +1,5 @@
-//! The parts behind the HTTP face: the stores and the recordings as they are; the engines and the plugin host by narrow traits, which they
-//! fulfil here, and which the tests fulfil from memory.
+//! The parts behind the HTTP face: the stores and the recordings as they are; the engines and the
+//! plugin host by narrow traits, which they fulfil here, and which the tests fulfil from memory.
 
 use std::sync::Arc;
 
@@ -10,10 +10,13 @@ use serde_json::{Map, Value};
 
 use crate::alerts::backtest::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest};
 use crate::alerts::{AlertActions, AlertSignals, Notifier};
-use crate::domain::{AcceptRefusal, Catalog, Configuration, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
+use crate::domain::{
+    AcceptRefusal, Catalog, Configuration, CurrentStatus, Observation, PluginPolicy, WebhookRequest,
+};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{
-    self, ComponentCheck, Evaluator, PluginEntry, PluginGrants, PluginHost, Recordings, VersionEntry,
+    self, ComponentCheck, Evaluator, PluginEntry, PluginGrants, PluginHost, Recordings,
+    VersionEntry,
 };
 use crate::registry::{self, Registry, ServiceRecord};
 use crate::store::{ControlStore, ResultStore};
@@ -43,7 +46,8 @@ pub struct Parts {
 /// The configuration files.
 pub trait Configurations: Send + Sync + 'static {
     fn current(&self) -> Arc<Configuration>;
-    /// Takes over the files as they are, whatever they remove. `digest`, where given, has to be theirs.
+    /// Takes over the files as they are, whatever they remove. `digest`, where given, has to be
+    /// theirs.
     fn accept<'a>(
         &'a self,
         digest: Option<String>,
@@ -67,14 +71,21 @@ pub trait Services: Send + Sync + 'static {
     /// Everything that was described, in order; also what can't run.
     fn slugs(&self) -> Vec<String>;
     fn record(&self, slug: &str) -> Option<ServiceRecord>;
-    fn create(&self, spec: Map<String, Value>) -> BoxFuture<'_, Result<ServiceRecord, registry::Refusal>>;
+    fn create(
+        &self,
+        spec: Map<String, Value>,
+    ) -> BoxFuture<'_, Result<ServiceRecord, registry::Refusal>>;
     fn replace<'a>(
         &'a self,
         slug: &'a str,
         spec: Map<String, Value>,
         revision: Option<i64>,
     ) -> BoxFuture<'a, Result<ServiceRecord, registry::Refusal>>;
-    fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> BoxFuture<'a, Result<(), registry::Refusal>>;
+    fn delete<'a>(
+        &'a self,
+        slug: &'a str,
+        revision: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), registry::Refusal>>;
     /// After a plugin came.
     fn recheck(&self) -> BoxFuture<'_, ()>;
 }
@@ -92,7 +103,10 @@ impl Services for Registry {
         self.record(slug)
     }
 
-    fn create(&self, spec: Map<String, Value>) -> BoxFuture<'_, Result<ServiceRecord, registry::Refusal>> {
+    fn create(
+        &self,
+        spec: Map<String, Value>,
+    ) -> BoxFuture<'_, Result<ServiceRecord, registry::Refusal>> {
         self.create(Value::Object(spec)).boxed()
     }
 
@@ -105,7 +119,11 @@ impl Services for Registry {
         self.replace(slug, Value::Object(spec), revision).boxed()
     }
 
-    fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> BoxFuture<'a, Result<(), registry::Refusal>> {
+    fn delete<'a>(
+        &'a self,
+        slug: &'a str,
+        revision: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), registry::Refusal>> {
         self.delete(slug, revision).boxed()
     }
 
@@ -119,7 +137,8 @@ pub trait Monitor: Send + Sync + 'static {
     /// The current word for a service; none before its first run.
     fn status(&self, slug: &str) -> Option<CurrentStatus>;
     fn service_status(&self, slug: &str) -> Option<ServiceStatus>;
-    /// Runs a probe now (the first one if none is named). Its observation is committed when this returns.
+    /// Runs a probe now (the first one if none is named). Its observation is committed when this
+    /// returns.
     fn check_now<'a>(
         &'a self,
         slug: &'a str,
@@ -204,7 +223,10 @@ pub trait Plugins: Send + Sync + 'static {
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
     /// None: there is no such plugin.
-    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>>;
+    fn versions<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>>;
     /// None: there is no such version.
     fn component<'a>(
         &'a self,
@@ -225,7 +247,11 @@ pub trait Plugins: Send + Sync + 'static {
         actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>>;
     /// False: there is no candidate.
-    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
+    fn discard<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>>;
     /// All the steps of an installation but the last.
     fn check<'a>(
         &'a self,
@@ -255,7 +281,8 @@ impl Plugins for PluginHost {
         signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.install_signed(Some(name), component, signature, actor).boxed()
+        self.install_signed(Some(name), component, signature, actor)
+            .boxed()
     }
 
     fn pull<'a>(
@@ -284,7 +311,10 @@ impl Plugins for PluginHost {
         self.remove(name, actor).boxed()
     }
 
-    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
+    fn versions<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
         self.versions(name).boxed()
     }
 
@@ -303,7 +333,8 @@ impl Plugins for PluginHost {
         signature: Option<String>,
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
-        self.shadow_start_signed(name, component, signature, actor).boxed()
+        self.shadow_start_signed(name, component, signature, actor)
+            .boxed()
     }
 
     fn promote<'a>(
@@ -314,7 +345,11 @@ impl Plugins for PluginHost {
         self.promote(name, actor).boxed()
     }
 
-    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
+    fn discard<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
         self.discard(name, actor).boxed()
     }
 

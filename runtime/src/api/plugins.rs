@@ -68,7 +68,8 @@ pub(super) struct PluginBody {
     health: HealthBody,
     /// The candidate that runs beside it, null without one.
     shadow: Option<CandidateBody>,
-    /// The version before, if the program went back to this one by itself because all first runs of that one broke.
+    /// The version before, if the program went back to this one by itself because all first runs
+    /// of that one broke.
     #[serde(skip_serializing_if = "Option::is_none")]
     rolled_back: Option<RolledBackBody>,
     /// What is odd about an installation that went well.
@@ -88,8 +89,20 @@ struct RolledBackBody {
 }
 
 impl From<RolledBack> for RolledBackBody {
-    fn from(RolledBack { version, digest, since_ms, reason }: RolledBack) -> Self {
-        Self { version, digest, since: rfc3339(since_ms), reason }
+    fn from(
+        RolledBack {
+            version,
+            digest,
+            since_ms,
+            reason,
+        }: RolledBack,
+    ) -> Self {
+        Self {
+            version,
+            digest,
+            since: rfc3339(since_ms),
+            reason,
+        }
     }
 }
 
@@ -105,7 +118,8 @@ pub(super) struct CandidateBody {
     /// RFC 3339.
     since: String,
     started_by: String,
-    /// Calls of the active version that it did not get because it was too slow, since the program started.
+    /// Calls of the active version that it did not get because it was too slow, since the program
+    /// started.
     skipped: u64,
     /// Why it broke last, since the program started.
     last_error: Option<String>,
@@ -113,8 +127,24 @@ pub(super) struct CandidateBody {
 
 impl From<ShadowEntry> for CandidateBody {
     fn from(entry: ShadowEntry) -> Self {
-        let ShadowEntry { version, digest, state, since_ms, by, skipped, last_error } = entry;
-        Self { version, digest, state, since: rfc3339(since_ms), started_by: by, skipped, last_error }
+        let ShadowEntry {
+            version,
+            digest,
+            state,
+            since_ms,
+            by,
+            skipped,
+            last_error,
+        } = entry;
+        Self {
+            version,
+            digest,
+            state,
+            since: rfc3339(since_ms),
+            started_by: by,
+            skipped,
+            last_error,
+        }
     }
 }
 
@@ -173,7 +203,9 @@ impl<S: Send + Sync> FromRequest<S> for Component {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         use axum::response::IntoResponse;
-        let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(IntoResponse::into_response)?;
         match bytes.is_empty() {
             true => Err(ApiError::body_missing("a WebAssembly component").into_response()),
             false => Ok(Self(bytes)),
@@ -185,7 +217,9 @@ impl OperationInput for Component {
     fn operation_input(_context: &mut GenContext, operation: &mut Operation) {
         let body = RequestBody {
             description: Some("The WebAssembly component, at most 64 MiB".to_owned()),
-            content: [("application/wasm".to_owned(), MediaType::default())].into_iter().collect(),
+            content: [("application/wasm".to_owned(), MediaType::default())]
+                .into_iter()
+                .collect(),
             required: true,
             ..RequestBody::default()
         };
@@ -197,25 +231,43 @@ pub(super) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<PluginBody>>> {
-    let mut items: Vec<PluginBody> = state.parts.plugins.list().into_iter().map(PluginBody::from).collect();
+    let mut items: Vec<PluginBody> = state
+        .parts
+        .plugins
+        .list()
+        .into_iter()
+        .map(PluginBody::from)
+        .collect();
     items.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(Json(Page::of_sorted(items, &query, |item| item.name.clone())?))
+    Ok(Json(Page::of_sorted(items, &query, |item| {
+        item.name.clone()
+    })?))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("pluginList").tag("plugins").summary("All plugins with their active versions")
+    operation
+        .id("pluginList")
+        .tag("plugins")
+        .summary("All plugins with their active versions")
 }
 
 pub(super) async fn get(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginBody>> {
-    let entry = state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
+    let entry = state
+        .parts
+        .plugins
+        .get(&name)
+        .ok_or_else(|| ApiError::plugin_not_found(&name))?;
     Ok(Json(entry.into()))
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("pluginGet").tag("plugins").summary("One plugin")
+    operation
+        .id("pluginGet")
+        .tag("plugins")
+        .summary("One plugin")
 }
 
 pub(super) async fn install(
@@ -226,7 +278,11 @@ pub(super) async fn install(
     Component(component): Component,
 ) -> ApiResult<Json<PluginBody>> {
     let signature = signature(&headers)?;
-    let installed = state.parts.plugins.install(&name, component, signature, &principal.name).await;
+    let installed = state
+        .parts
+        .plugins
+        .install(&name, component, signature, &principal.name)
+        .await;
     let entry = installed.map_err(ApiError::from_plugin_host)?;
     // A service that lacked this plugin may run now.
     state.parts.services.recheck().await;
@@ -246,16 +302,23 @@ pub(super) fn install_docs(operation: TransformOperation<'_>) -> TransformOperat
 
 /// The text of a `.minisig` file, which has several lines and therefore comes in base64.
 fn signature(headers: &HeaderMap) -> ApiResult<Option<String>> {
-    let Some(value) = headers.get(SIGNATURE) else { return Ok(None) };
-    let text = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let Some(value) = headers.get(SIGNATURE) else {
+        return Ok(None);
+    };
+    let text = STANDARD
+        .decode(value)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     let detail = "is not the text of a `.minisig` file in base64";
-    text.map(Some).ok_or_else(|| ApiError::bad_parameter(SIGNATURE, detail))
+    text.map(Some)
+        .ok_or_else(|| ApiError::bad_parameter(SIGNATURE, detail))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RollbackQuery {
-    /// A version, or the first 8 or more digits of a digest; the version that was active before this one if not given.
+    /// A version, or the first 8 or more digits of a digest; the version that was active before
+    /// this one if not given.
     to: Option<String>,
 }
 
@@ -265,8 +328,16 @@ pub(super) async fn rollback(
     Path(PluginPath { name }): Path<PluginPath>,
     Query(RollbackQuery { to }): Query<RollbackQuery>,
 ) -> ApiResult<Json<PluginBody>> {
-    state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
-    let rolled_back = state.parts.plugins.rollback(&name, to.as_deref(), &principal.name).await;
+    state
+        .parts
+        .plugins
+        .get(&name)
+        .ok_or_else(|| ApiError::plugin_not_found(&name))?;
+    let rolled_back = state
+        .parts
+        .plugins
+        .rollback(&name, to.as_deref(), &principal.name)
+        .await;
     let rolled_back = rolled_back.map_err(ApiError::from_plugin_host)?;
     let entry = rolled_back.ok_or_else(|| ApiError::no_previous_version(&name))?;
     Ok(Json(entry.into()))
@@ -285,7 +356,11 @@ pub(super) async fn remove(
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<Option<PluginBody>>> {
-    state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
+    state
+        .parts
+        .plugins
+        .get(&name)
+        .ok_or_else(|| ApiError::plugin_not_found(&name))?;
     let removed = state.parts.plugins.remove(&name, &principal.name).await;
     let successor = removed.map_err(ApiError::from_plugin_host)?;
     state.parts.services.recheck().await;

@@ -100,13 +100,26 @@ pub(super) async fn list(
     let filter = RecordingFilter {
         service: query.service,
         plugin: query.plugin,
-        outcome: page::word("outcome", query.outcome.as_deref(), RunOutcome::parse, &outcomes)?,
+        outcome: page::word(
+            "outcome",
+            query.outcome.as_deref(),
+            RunOutcome::parse,
+            &outcomes,
+        )?,
         status: page::word("status", query.status.as_deref(), Status::parse, &statuses)?,
     };
     let before = page::id_cursor(query.cursor.as_deref())?;
     let limit = page::limit(query.limit)?;
-    let rows = state.parts.recordings.page(&filter, before, limit as usize + 1);
-    Ok(Json(Page::from_rows(rows, limit, |row| row.run.run_id.to_string(), RecordingBody::from)))
+    let rows = state
+        .parts
+        .recordings
+        .page(&filter, before, limit as usize + 1);
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |row| row.run.run_id.to_string(),
+        RecordingBody::from,
+    )))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -122,12 +135,24 @@ pub(super) struct RunPath {
     run_id: i64,
 }
 
-pub(super) async fn get(State(state): State<ApiState>, Path(RunPath { run_id }): Path<RunPath>) -> ApiResult<Response> {
-    let recording = state.parts.recordings.read(run_id).await.map_err(|error| ApiError::internal(error.into()))?;
-    let mut response = recording.ok_or_else(|| ApiError::recording_not_found(run_id))?.into_response();
+pub(super) async fn get(
+    State(state): State<ApiState>,
+    Path(RunPath { run_id }): Path<RunPath>,
+) -> ApiResult<Response> {
+    let recording = state
+        .parts
+        .recordings
+        .read(run_id)
+        .await
+        .map_err(|error| ApiError::internal(error.into()))?;
+    let mut response = recording
+        .ok_or_else(|| ApiError::recording_not_found(run_id))?
+        .into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"recording-{run_id}.json\"")) {
+    if let Ok(disposition) =
+        HeaderValue::from_str(&format!("attachment; filename=\"recording-{run_id}.json\""))
+    {
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
     Ok(response)

@@ -23,7 +23,11 @@ pub(super) struct Routes {
 
 impl Routes {
     pub(super) fn new() -> Self {
-        Self { open: ApiRouter::new(), closed: ApiRouter::new(), paths: Vec::new() }
+        Self {
+            open: ApiRouter::new(),
+            closed: ApiRouter::new(),
+            paths: Vec::new(),
+        }
     }
 
     /// For anyone. Its handlers read bodies by themselves, if they take any.
@@ -36,7 +40,9 @@ impl Routes {
     /// For anyone, and no part of the API's description.
     pub(super) fn open_page(mut self, path: &'static str, methods: MethodRouter<ApiState>) -> Self {
         self.paths.push((path, None));
-        self.open = self.open.route(path, within(guard::PATIENCE, methods.into()));
+        self.open = self
+            .open
+            .route(path, within(guard::PATIENCE, methods.into()));
         self
     }
 
@@ -45,22 +51,42 @@ impl Routes {
         self.open_page(path, with_body(guard::FORM, methods.into()).into())
     }
 
-    pub(super) fn closed(self, scope: Scope, path: &'static str, methods: ApiMethodRouter<ApiState>) -> Self {
+    pub(super) fn closed(
+        self,
+        scope: Scope,
+        path: &'static str,
+        methods: ApiMethodRouter<ApiState>,
+    ) -> Self {
         self.closed_within(guard::PATIENCE, guard::JSON, scope, path, methods)
     }
 
     /// For work that takes its time.
-    pub(super) fn closed_slow(self, scope: Scope, path: &'static str, methods: ApiMethodRouter<ApiState>) -> Self {
+    pub(super) fn closed_slow(
+        self,
+        scope: Scope,
+        path: &'static str,
+        methods: ApiMethodRouter<ApiState>,
+    ) -> Self {
         self.closed_within(guard::LONG_PATIENCE, guard::JSON, scope, path, methods)
     }
 
     /// Takes a component as its body.
-    pub(super) fn closed_upload(self, scope: Scope, path: &'static str, methods: ApiMethodRouter<ApiState>) -> Self {
+    pub(super) fn closed_upload(
+        self,
+        scope: Scope,
+        path: &'static str,
+        methods: ApiMethodRouter<ApiState>,
+    ) -> Self {
         let methods = methods.layer(DefaultBodyLimit::max(guard::MAX_COMPONENT_BYTES));
         self.closed_within(guard::LONG_PATIENCE, guard::COMPONENT, scope, path, methods)
     }
 
-    pub(super) fn closed_page(mut self, scope: Scope, path: &'static str, methods: MethodRouter<ApiState>) -> Self {
+    pub(super) fn closed_page(
+        mut self,
+        scope: Scope,
+        path: &'static str,
+        methods: MethodRouter<ApiState>,
+    ) -> Self {
         self.paths.push((path, Some(scope)));
         let methods = with_body(guard::FORM, within(guard::PATIENCE, methods.into()));
         self.closed = self.closed.route(path, scoped(methods, scope));
@@ -77,21 +103,27 @@ impl Routes {
     ) -> Self {
         self.paths.push((path, Some(scope)));
         let methods = scoped(with_body(body, within(patience, methods)), scope);
-        self.closed = self
-            .closed
-            .api_route_with(path, methods, |item| item.security_requirement_scopes(openapi::TOKEN, [scope.as_str()]));
+        self.closed = self.closed.api_route_with(path, methods, |item| {
+            item.security_requirement_scopes(openapi::TOKEN, [scope.as_str()])
+        });
         self
     }
 }
 
 fn within(patience: Duration, methods: ApiMethodRouter<ApiState>) -> ApiMethodRouter<ApiState> {
-    methods.layer(from_fn(move |request, next| guard::give_up_after(patience, request, next)))
+    methods.layer(from_fn(move |request, next| {
+        guard::give_up_after(patience, request, next)
+    }))
 }
 
 fn with_body(limit: BodyLimit, methods: ApiMethodRouter<ApiState>) -> ApiMethodRouter<ApiState> {
-    methods.layer(from_fn(move |request, next| guard::read_body(limit, request, next)))
+    methods.layer(from_fn(move |request, next| {
+        guard::read_body(limit, request, next)
+    }))
 }
 
 fn scoped(methods: ApiMethodRouter<ApiState>, scope: Scope) -> ApiMethodRouter<ApiState> {
-    methods.layer(from_fn(move |request, next| auth::require(scope, request, next)))
+    methods.layer(from_fn(move |request, next| {
+        auth::require(scope, request, next)
+    }))
 }

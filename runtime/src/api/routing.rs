@@ -14,8 +14,8 @@ use super::state::ApiState;
 use crate::alerts::{labelled, mutes_of};
 use crate::domain::duration::format_duration;
 use crate::domain::{
-    Catalog, ChannelId, Destination, Firing, GroupBy, Labels, Matcher, Mute, Route, Severity, Timing, UnixMillis,
-    now_ms,
+    Catalog, ChannelId, Destination, Firing, GroupBy, Labels, Matcher, Mute, Route, Severity,
+    Timing, UnixMillis, now_ms,
 };
 use crate::registry::Fault;
 use crate::registry::spec::Texts;
@@ -54,7 +54,11 @@ impl RouteBody {
         let own = route.settled(&inherited);
         Self {
             matchers: route.matchers.iter().map(Matcher::to_string).collect(),
-            receivers: own.channels.iter().map(|id| channel_name(catalog, id)).collect(),
+            receivers: own
+                .channels
+                .iter()
+                .map(|id| channel_name(catalog, id))
+                .collect(),
             group_by: match &own.group_by {
                 GroupBy::Labels(names) => names.clone(),
                 GroupBy::Each => vec!["...".to_owned()],
@@ -65,28 +69,44 @@ impl RouteBody {
             mute_times: own.mute_times.clone(),
             escalation: own.escalation.clone(),
             continues: route.continues,
-            routes: route.routes.iter().map(|below| Self::new(below, Some(&own), catalog)).collect(),
+            routes: route
+                .routes
+                .iter()
+                .map(|below| Self::new(below, Some(&own), catalog))
+                .collect(),
         }
     }
 }
 
 fn channel_name(catalog: &Catalog, id: &ChannelId) -> String {
-    catalog.channels.get(id).map_or_else(|| id.0.clone(), |channel| channel.name.clone())
+    catalog
+        .channels
+        .get(id)
+        .map_or_else(|| id.0.clone(), |channel| channel.name.clone())
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RoutesBody {
-    /// Without a `route` in `alerts.yaml`, the tree that stands for the `notifications` at its top. Null: there are none either.
+    /// Without a `route` in `alerts.yaml`, the tree that stands for the `notifications` at its
+    /// top. Null: there are none either.
     route: Option<RouteBody>,
 }
 
 pub(super) async fn get(State(state): State<ApiState>) -> Json<RoutesBody> {
     let catalog = state.parts.services.catalog();
-    Json(RoutesBody { route: catalog.route.as_ref().map(|route| RouteBody::new(route, None, &catalog)) })
+    Json(RoutesBody {
+        route: catalog
+            .route
+            .as_ref()
+            .map(|route| RouteBody::new(route, None, &catalog)),
+    })
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("routeGet").tag("alerts").summary("The routing tree")
+    operation
+        .id("routeGet")
+        .tag("alerts")
+        .summary("The routing tree")
 }
 
 /// Either `alert` and `service`, or `labels`.
@@ -97,7 +117,8 @@ pub(super) struct RoutePreviewSpec {
     alert: Option<String>,
     /// Slug.
     service: Option<String>,
-    /// Labels of an alert that need not exist, by name, e.g. `{"severity": "critical", "tag": ["eu", "paid"]}`.
+    /// Labels of an alert that need not exist, by name, e.g. `{"severity": "critical", "tag":
+    /// ["eu", "paid"]}`.
     #[serde(default)]
     labels: BTreeMap<String, Texts>,
 }
@@ -115,7 +136,8 @@ pub(super) struct RoutePreviewBody {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DestinationBody {
-    /// The matchers on the way from the top of the tree, which is `{}`; null where the alert names its channels itself.
+    /// The matchers on the way from the top of the tree, which is `{}`; null where the alert names
+    /// its channels itself.
     path: Option<String>,
     channels: Vec<DestinationChannel>,
     /// Alerts with the same key are told of together.
@@ -154,8 +176,14 @@ pub(super) async fn preview(
         },
     };
     Ok(Json(RoutePreviewBody {
-        muted_by: muted_by(&state, &alert, &catalog, now_ms).await?.map(|mute| mute.to_string()),
-        labels: alert.labels.iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        muted_by: muted_by(&state, &alert, &catalog, now_ms)
+            .await?
+            .map(|mute| mute.to_string()),
+        labels: alert
+            .labels
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
         destinations,
     }))
 }
@@ -168,45 +196,88 @@ pub(super) fn preview_docs(operation: TransformOperation<'_>) -> TransformOperat
 }
 
 /// With the channels that the alert names itself.
-fn subject(spec: &RoutePreviewSpec, catalog: &Catalog) -> ApiResult<(Firing, Option<Vec<ChannelId>>)> {
-    let fault = |pointer: &str, message: String| ApiError::invalid_preview(vec![Fault::new(pointer, message)]);
+fn subject(
+    spec: &RoutePreviewSpec,
+    catalog: &Catalog,
+) -> ApiResult<(Firing, Option<Vec<ChannelId>>)> {
+    let fault = |pointer: &str, message: String| {
+        ApiError::invalid_preview(vec![Fault::new(pointer, message)])
+    };
     match (&spec.alert, &spec.service) {
         (Some(name), Some(slug)) if spec.labels.is_empty() => {
-            let Some(rules) = catalog.rules.get(slug) else { return Err(ApiError::service_not_found(slug)) };
+            let Some(rules) = catalog.rules.get(slug) else {
+                return Err(ApiError::service_not_found(slug));
+            };
             let Some(rule) = rules.iter().find(|rule| rule.name == *name) else {
-                let names: Vec<String> = rules.iter().map(|rule| format!("`{}`", rule.name)).collect();
-                let message = format!("service `{slug}` has no alert `{name}`; known: {}", names.join(", "));
+                let names: Vec<String> = rules
+                    .iter()
+                    .map(|rule| format!("`{}`", rule.name))
+                    .collect();
+                let message = format!(
+                    "service `{slug}` has no alert `{name}`; known: {}",
+                    names.join(", ")
+                );
                 return Err(fault("/alert", message));
             };
             let service = catalog.services.get(slug).map(Arc::as_ref);
             let labels = Labels::of(name, slug, rule.severity, service);
             let severity = rule.severity;
-            let firing = Firing { name: name.clone(), service: slug.clone(), labels, severity };
+            let firing = Firing {
+                name: name.clone(),
+                service: slug.clone(),
+                labels,
+                severity,
+            };
             Ok((firing, (!rule.is_routed).then(|| rule.channels.clone())))
         }
         (None, None) if !spec.labels.is_empty() => {
             let mut labels = Labels::default();
             for (name, values) in &spec.labels {
-                values.as_slice().iter().for_each(|value| labels.add(name, value));
+                values
+                    .as_slice()
+                    .iter()
+                    .for_each(|value| labels.add(name, value));
             }
             let severity = Severity::parse(&labels.joined("severity")).unwrap_or(Severity::Warning);
             let (name, service) = (labels.joined("alertname"), labels.joined("service"));
-            Ok((Firing { name, service, labels, severity }, None))
+            Ok((
+                Firing {
+                    name,
+                    service,
+                    labels,
+                    severity,
+                },
+                None,
+            ))
         }
-        _ => Err(fault("", "give either an `alert` and its `service`, or `labels`".to_owned())),
+        _ => Err(fault(
+            "",
+            "give either an `alert` and its `service`, or `labels`".to_owned(),
+        )),
     }
 }
 
-async fn muted_by(state: &ApiState, alert: &Firing, catalog: &Catalog, now_ms: UnixMillis) -> ApiResult<Option<Mute>> {
+async fn muted_by(
+    state: &ApiState,
+    alert: &Firing,
+    catalog: &Catalog,
+    now_ms: UnixMillis,
+) -> ApiResult<Option<Mute>> {
     let control = &state.parts.control;
     let silences = control.silence_ending_after(now_ms).await?;
     let silences = silences.into_iter().map(|stored| stored.silence).collect();
     let windows = control.maintenance_open_after(now_ms).await?;
-    let windows = windows.into_iter().map(|stored| Arc::new(stored.window)).collect();
+    let windows = windows
+        .into_iter()
+        .map(|stored| Arc::new(stored.window))
+        .collect();
     let mutes = mutes_of(catalog, silences, windows);
     let open = control.alert_open_list().await?;
-    let firing: Vec<Firing> =
-        open.iter().filter(|alert| alert.fired_ms.is_some()).map(|alert| labelled(alert, catalog)).collect();
+    let firing: Vec<Firing> = open
+        .iter()
+        .filter(|alert| alert.fired_ms.is_some())
+        .map(|alert| labelled(alert, catalog))
+        .collect();
     Ok(mutes.find(alert, &firing, now_ms))
 }
 
@@ -216,7 +287,10 @@ fn at_once(alert: &Firing, channels: &[ChannelId], catalog: &Catalog) -> Destina
         path: None,
         channels: channels.iter().map(|id| channel(id, catalog)).collect(),
         group_key: format!("{}:{}", alert.name, alert.service),
-        group_labels: names.into_iter().map(|name| (name.to_owned(), alert.labels.joined(name))).collect(),
+        group_labels: names
+            .into_iter()
+            .map(|name| (name.to_owned(), alert.labels.joined(name)))
+            .collect(),
         group_wait: format_duration(Timing::AT_ONCE.wait),
         group_interval: format_duration(Timing::AT_ONCE.interval),
         repeat_interval: "never".to_owned(),
@@ -224,11 +298,25 @@ fn at_once(alert: &Firing, channels: &[ChannelId], catalog: &Catalog) -> Destina
     }
 }
 
-fn routed(destination: &Destination, labels: &Labels, catalog: &Catalog, now_ms: UnixMillis) -> DestinationBody {
-    let is_now = |name: &&String| catalog.mute_times.get(*name).is_some_and(|time| time.open_at(now_ms).is_some());
+fn routed(
+    destination: &Destination,
+    labels: &Labels,
+    catalog: &Catalog,
+    now_ms: UnixMillis,
+) -> DestinationBody {
+    let is_now = |name: &&String| {
+        catalog
+            .mute_times
+            .get(*name)
+            .is_some_and(|time| time.open_at(now_ms).is_some())
+    };
     DestinationBody {
         path: Some(destination.path.clone()),
-        channels: destination.channels.iter().map(|id| channel(id, catalog)).collect(),
+        channels: destination
+            .channels
+            .iter()
+            .map(|id| channel(id, catalog))
+            .collect(),
         group_key: destination.group_key(labels),
         group_labels: destination.group_labels(labels).into_iter().collect(),
         group_wait: format_duration(destination.timing.wait),
@@ -239,6 +327,14 @@ fn routed(destination: &Destination, labels: &Labels, catalog: &Catalog, now_ms:
 }
 
 fn channel(id: &ChannelId, catalog: &Catalog) -> DestinationChannel {
-    let plugin = catalog.channels.get(id).map(|channel| channel.plugin.clone()).unwrap_or_default();
-    DestinationChannel { id: id.0.clone(), name: channel_name(catalog, id), plugin }
+    let plugin = catalog
+        .channels
+        .get(id)
+        .map(|channel| channel.plugin.clone())
+        .unwrap_or_default();
+    DestinationChannel {
+        id: id.0.clone(),
+        name: channel_name(catalog, id),
+        plugin,
+    }
 }

@@ -91,7 +91,9 @@ pub(super) async fn list(
     Query(query): Query<RuleQuery>,
 ) -> ApiResult<Json<Page<RuleBody>>> {
     let limit = page::limit(query.limit)?;
-    let after = page::key_cursor(query.cursor.as_deref(), |key| key.contains('/') && !key.contains(char::is_control))?;
+    let after = page::key_cursor(query.cursor.as_deref(), |key| {
+        key.contains('/') && !key.contains(char::is_control)
+    })?;
     let catalog = state.parts.services.catalog();
     let standings = state.parts.actions.signals().standings();
     let mut rules: Vec<&AlertRule> = rules(&catalog, query.service.as_deref()).collect();
@@ -104,15 +106,29 @@ pub(super) async fn list(
         .take(limit as usize + 1)
         .map(|(rule, standing)| body(rule, standing))
         .collect();
-    Ok(Json(Page::from_rows(rows, limit, |row: &RuleBody| row.key.clone(), |row| row)))
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |row: &RuleBody| row.key.clone(),
+        |row| row,
+    )))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("ruleList").tag("rules").summary("Rules in force and how they stand, by key")
+    operation
+        .id("ruleList")
+        .tag("rules")
+        .summary("Rules in force and how they stand, by key")
 }
 
-fn rules<'a>(catalog: &'a Catalog, service: Option<&'a str>) -> impl Iterator<Item = &'a AlertRule> {
-    let of_service = catalog.rules.iter().filter(move |(slug, _)| service.is_none_or(|service| service == **slug));
+fn rules<'a>(
+    catalog: &'a Catalog,
+    service: Option<&'a str>,
+) -> impl Iterator<Item = &'a AlertRule> {
+    let of_service = catalog
+        .rules
+        .iter()
+        .filter(move |(slug, _)| service.is_none_or(|service| service == **slug));
     of_service.flat_map(|(_, rules)| rules).map(AsRef::as_ref)
 }
 
@@ -125,7 +141,10 @@ fn body(rule: &AlertRule, standing: RuleStanding) -> RuleBody {
         severity: rule.severity,
         duration: format_duration(rule.duration),
         keep_firing_for: format_duration(rule.life.keep_firing_for),
-        failures: FailuresBody { count: rule.life.failures.count, of: rule.life.failures.of },
+        failures: FailuresBody {
+            count: rule.life.failures.count,
+            of: rule.life.failures.of,
+        },
         no_data: rule.life.no_data,
         escalation: rule.escalation.clone(),
         standing: standing_body(standing),
@@ -195,14 +214,22 @@ pub(super) async fn escalations(
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<EscalationBody>>> {
     let catalog = state.parts.services.catalog();
-    let mut items: Vec<EscalationBody> =
-        catalog.escalations.values().map(|policy| escalation_body(&catalog, policy)).collect();
+    let mut items: Vec<EscalationBody> = catalog
+        .escalations
+        .values()
+        .map(|policy| escalation_body(&catalog, policy))
+        .collect();
     items.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(Json(Page::of_sorted(items, &query, |item| item.name.clone())?))
+    Ok(Json(Page::of_sorted(items, &query, |item| {
+        item.name.clone()
+    })?))
 }
 
 pub(super) fn escalations_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("escalationList").tag("rules").summary("Escalations, by name")
+    operation
+        .id("escalationList")
+        .tag("rules")
+        .summary("Escalations, by name")
 }
 
 fn escalation_body(catalog: &Catalog, policy: &EscalationPolicy) -> EscalationBody {
@@ -211,9 +238,17 @@ fn escalation_body(catalog: &Catalog, policy: &EscalationPolicy) -> EscalationBo
         notify: step
             .channels
             .iter()
-            .map(|id| catalog.channels.get(id).map_or_else(|| id.0.clone(), |channel| channel.name.clone()))
+            .map(|id| {
+                catalog
+                    .channels
+                    .get(id)
+                    .map_or_else(|| id.0.clone(), |channel| channel.name.clone())
+            })
             .collect(),
-        repeat: step.repeat.map(|repeat| RepeatBody { every: format_duration(repeat.every), times: repeat.times }),
+        repeat: step.repeat.map(|repeat| RepeatBody {
+            every: format_duration(repeat.every),
+            times: repeat.times,
+        }),
         hours: step.hours.as_ref().map(|hours| HoursBody {
             weekdays: hours.weekdays.clone(),
             from: hours.from,
@@ -221,5 +256,8 @@ fn escalation_body(catalog: &Catalog, policy: &EscalationPolicy) -> EscalationBo
             timezone: hours.zone.name().to_owned(),
         }),
     });
-    EscalationBody { name: policy.name.clone(), steps: steps.collect() }
+    EscalationBody {
+        name: policy.name.clone(),
+        steps: steps.collect(),
+    }
 }

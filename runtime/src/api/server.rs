@@ -1,5 +1,6 @@
-//! Serves the router over HTTP/1.1 within a fixed number of connections. Idle, slow and stalled connections are closed, so that
-//! file descriptors remain for probes, messages and the stores; at the limit the idle ones make room for new ones.
+//! Serves the router over HTTP/1.1 within a fixed number of connections. Idle, slow and stalled
+//! connections are closed, so that file descriptors remain for probes, messages and the stores; at
+//! the limit the idle ones make room for new ones.
 
 mod activity;
 mod connection;
@@ -20,7 +21,12 @@ use connections::Connections;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts and serves connections until `stop`, then lets requests in progress finish.
-pub async fn serve(listener: TcpListener, router: Router, max_connections: usize, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    max_connections: usize,
+    stop: CancellationToken,
+) {
     let connections = Connections::new(max_connections);
     let mut running = JoinSet::new();
     loop {
@@ -36,11 +42,19 @@ pub async fn serve(listener: TcpListener, router: Router, max_connections: usize
         match accepted {
             Ok((stream, peer)) => {
                 let Some(held) = connections.open(peer.ip()) else {
-                    // Everybody is being served: a closed connection is an answer that costs nothing.
-                    metrics::counter!("extrack_http_connections_closed_total", "reason" => "full").increment(1);
+                    // Everybody is being served: a closed connection is an answer that costs
+                    // nothing.
+                    metrics::counter!("extrack_http_connections_closed_total", "reason" => "full")
+                        .increment(1);
                     continue;
                 };
-                running.spawn(connection::run(stream, peer, router.clone(), held, stop.clone()));
+                running.spawn(connection::run(
+                    stream,
+                    peer,
+                    router.clone(),
+                    held,
+                    stop.clone(),
+                ));
             }
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
@@ -59,7 +73,10 @@ pub async fn serve(listener: TcpListener, router: Router, max_connections: usize
 /// The peer gave up before it was accepted.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {

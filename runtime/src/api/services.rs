@@ -1,8 +1,11 @@
-//! Services: the seed's keys with `slug` and `status`. What comes from files can be read here and is changed there.
+//! Services: the seed's keys with `slug` and `status`. What comes from files can be read here and
+//! is changed there.
 
 mod change;
 
-pub(super) use change::{check, check_docs, create, create_docs, delete, delete_docs, replace, replace_docs};
+pub(super) use change::{
+    check, check_docs, create, create_docs, delete, delete_docs, replace, replace_docs,
+};
 
 use aide::transform::TransformOperation;
 use axum::Json;
@@ -25,7 +28,8 @@ use crate::registry::{Fault, ServiceRecord};
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServiceBody {
     slug: String,
-    /// Null before the first run; `unknown` while the latest check broke, which says nothing of the service.
+    /// Null before the first run; `unknown` while the latest check broke, which says nothing of
+    /// the service.
     status: Option<CurrentStatus>,
     /// Why the status is `unknown`; null when it is another.
     status_reason: Option<String>,
@@ -52,7 +56,16 @@ pub(super) struct ServiceBody {
 
 impl ServiceBody {
     pub(super) fn new(state: &ApiState, record: ServiceRecord) -> Self {
-        let ServiceRecord { slug, spec, origin, revision, created_ms, updated_ms, faults, warnings } = record;
+        let ServiceRecord {
+            slug,
+            spec,
+            origin,
+            revision,
+            created_ms,
+            updated_ms,
+            faults,
+            warnings,
+        } = record;
         let status = state.parts.monitor.service_status(&slug);
         Self {
             slug,
@@ -70,7 +83,8 @@ impl ServiceBody {
     }
 
     fn etag(&self) -> Option<(HeaderName, String)> {
-        self.revision.map(|revision| (ETAG, format!("\"{revision}\"")))
+        self.revision
+            .map(|revision| (ETAG, format!("\"{revision}\"")))
     }
 }
 
@@ -107,9 +121,13 @@ pub(super) async fn list(
         CurrentStatus::parse,
         &CurrentStatus::ALL.map(CurrentStatus::as_str),
     )?;
-    let after = page::key_cursor(query.cursor.as_deref(), |key| crate::domain::slug(key) == key)?;
+    let after = page::key_cursor(query.cursor.as_deref(), |key| {
+        crate::domain::slug(key) == key
+    })?;
     let slugs = state.parts.services.slugs();
-    let slugs = slugs.iter().filter(|slug| after.is_none_or(|after| slug.as_str() > after));
+    let slugs = slugs
+        .iter()
+        .filter(|slug| after.is_none_or(|after| slug.as_str() > after));
     let rows: Vec<ServiceRecord> = slugs
         .filter(|slug| status.is_none_or(|status| state.parts.monitor.status(slug) == Some(status)))
         .filter_map(|slug| state.parts.services.record(slug))
@@ -117,37 +135,64 @@ pub(super) async fn list(
         .take(limit as usize + 1)
         .collect();
     let shape = |record| ServiceBody::new(&state, record);
-    Ok(Json(Page::from_rows(rows, limit, |record: &ServiceRecord| record.slug.clone(), shape)))
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |record: &ServiceRecord| record.slug.clone(),
+        shape,
+    )))
 }
 
 fn has_tag(record: &ServiceRecord, tag: &str) -> bool {
-    record.spec.get("tags").and_then(Value::as_array).is_some_and(|tags| tags.iter().any(|found| found == tag))
+    record
+        .spec
+        .get("tags")
+        .and_then(Value::as_array)
+        .is_some_and(|tags| tags.iter().any(|found| found == tag))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("serviceList").tag("services").summary("All services, by slug")
+    operation
+        .id("serviceList")
+        .tag("services")
+        .summary("All services, by slug")
 }
 
-type Tagged<T> = (axum::response::AppendHeaders<Option<(HeaderName, String)>>, T);
+type Tagged<T> = (
+    axum::response::AppendHeaders<Option<(HeaderName, String)>>,
+    T,
+);
 
 pub(super) async fn get(
     State(state): State<ApiState>,
     Path(SlugPath { slug }): Path<SlugPath>,
     headers: HeaderMap,
 ) -> ApiResult<axum::response::Response> {
-    let record = state.parts.services.record(&slug).ok_or_else(|| ApiError::service_not_found(&slug))?;
+    let record = state
+        .parts
+        .services
+        .record(&slug)
+        .ok_or_else(|| ApiError::service_not_found(&slug))?;
     let answer = tagged(ServiceBody::new(&state, record));
     Ok(not_modified(&headers, &answer).unwrap_or(answer))
 }
 
 /// 304 where `If-None-Match` has the answer's tag. A weak comparison, as RFC 9110 asks for.
-fn not_modified(headers: &HeaderMap, answer: &axum::response::Response) -> Option<axum::response::Response> {
+fn not_modified(
+    headers: &HeaderMap,
+    answer: &axum::response::Response,
+) -> Option<axum::response::Response> {
     use axum::response::IntoResponse;
     let tag = answer.headers().get(ETAG)?;
-    let lines = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    let lines = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
     let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
-    tags.any(|found| found == "*" || found.strip_prefix("W/").unwrap_or(found).as_bytes() == tag.as_bytes())
-        .then(|| (StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response())
+    tags.any(|found| {
+        found == "*" || found.strip_prefix("W/").unwrap_or(found).as_bytes() == tag.as_bytes()
+    })
+    .then(|| (StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response())
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

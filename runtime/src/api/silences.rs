@@ -26,7 +26,8 @@ use crate::registry::{Report, matchers};
 use crate::store::ControlError;
 use crate::store::control::{SilenceDraft, StoredSilence};
 
-/// Longer ones are forgotten, and mute what they were not meant for: a maintenance window or a rule says it better.
+/// Longer ones are forgotten, and mute what they were not meant for: a maintenance window or a rule
+/// says it better.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 const MAX_COMMENT_CHARS: usize = 4_000;
 
@@ -45,13 +46,18 @@ pub(super) struct SilenceBody {
     /// `pending`, `active` or `expired`.
     state: &'static str,
     created_at: String,
-    /// When the log and the alerts' histories said that it ends soon although it still mutes something.
+    /// When the log and the alerts' histories said that it ends soon although it still mutes
+    /// something.
     noticed_at: Option<String>,
 }
 
 impl SilenceBody {
     fn new(stored: StoredSilence, now_ms: UnixMillis) -> Self {
-        let StoredSilence { silence, created_ms, noticed_ms } = stored;
+        let StoredSilence {
+            silence,
+            created_ms,
+            noticed_ms,
+        } = stored;
         Self {
             id: silence.id,
             matchers: silence.matchers.iter().map(Matcher::to_string).collect(),
@@ -86,14 +92,16 @@ impl SilenceSpec {
     fn draft(&self, author: &str, now_ms: UnixMillis) -> ApiResult<SilenceDraft> {
         let mut report = Report::default();
         let matchers = matchers_of(&self.matchers, &mut report);
-        let mut moment = |key: &str, text: &Option<String>| match text.as_ref()?.parse::<jiff::Timestamp>() {
-            Ok(moment) => Some(moment.as_millisecond()),
-            Err(_) => {
-                let message = "is not a moment with an offset; write e.g. `2026-11-23T22:00:00Z`";
-                report.fault(format!("/{key}"), message);
-                None
-            }
-        };
+        let mut moment =
+            |key: &str, text: &Option<String>| match text.as_ref()?.parse::<jiff::Timestamp>() {
+                Ok(moment) => Some(moment.as_millisecond()),
+                Err(_) => {
+                    let message =
+                        "is not a moment with an offset; write e.g. `2026-11-23T22:00:00Z`";
+                    report.fault(format!("/{key}"), message);
+                    None
+                }
+            };
         let starts_ms = moment("startsAt", &self.starts_at).unwrap_or(now_ms);
         let given_end = moment("endsAt", &self.ends_at);
         let ends_ms = match (&self.duration, &self.ends_at) {
@@ -110,26 +118,43 @@ impl SilenceSpec {
                 None
             }
             (None, None) => {
-                report.fault("/endsAt", "is missing: when the silence ends; or write a `duration` such as `2h`");
+                report.fault(
+                    "/endsAt",
+                    "is missing: when the silence ends; or write a `duration` such as `2h`",
+                );
                 None
             }
         };
         if let Some(ends_ms) = ends_ms {
-            let place = if self.duration.is_some() { "/duration" } else { "/endsAt" };
+            let place = if self.duration.is_some() {
+                "/duration"
+            } else {
+                "/endsAt"
+            };
             if ends_ms <= starts_ms.max(now_ms) {
                 report.fault(place, "has to end after it begins, and after now");
             } else if ends_ms - starts_ms > LONGEST.as_millis() as i64 {
                 report.fault(place, "must not hold for longer than a year");
             }
         }
-        if self.comment.chars().count() > MAX_COMMENT_CHARS || self.comment.chars().any(|c| c.is_control() && c != '\n')
+        if self.comment.chars().count() > MAX_COMMENT_CHARS
+            || self.comment.chars().any(|c| c.is_control() && c != '\n')
         {
-            report.fault("/comment", format!("must be text of at most {MAX_COMMENT_CHARS} characters"));
+            report.fault(
+                "/comment",
+                format!("must be text of at most {MAX_COMMENT_CHARS} characters"),
+            );
         }
         match ends_ms {
             Some(ends_ms) if report.faults.is_empty() => {
                 let (author, comment) = (author.to_owned(), self.comment.clone());
-                Ok(SilenceDraft { matchers, starts_ms, ends_ms, author, comment })
+                Ok(SilenceDraft {
+                    matchers,
+                    starts_ms,
+                    ends_ms,
+                    author,
+                    comment,
+                })
             }
             _ => Err(ApiError::invalid_silence(report.faults)),
         }
@@ -138,7 +163,10 @@ impl SilenceSpec {
 
 fn matchers_of(texts: &Texts, report: &mut Report) -> Vec<Matcher> {
     if texts.as_slice().is_empty() {
-        report.fault("/matchers", "must have at least one entry: a silence for everything is a mistake");
+        report.fault(
+            "/matchers",
+            "must have at least one entry: a silence for everything is a mistake",
+        );
     }
     matchers(Some(texts), "/matchers", report)
 }
@@ -163,13 +191,22 @@ pub(super) async fn list(
     let now_ms = now_ms();
     let limit = page::limit(query.limit)?;
     let before = page::id_cursor(query.cursor.as_deref())?;
-    let rows = state.parts.control.silence_page(query.ended, now_ms, before, limit + 1).await?;
+    let rows = state
+        .parts
+        .control
+        .silence_page(query.ended, now_ms, before, limit + 1)
+        .await?;
     let cursor = |row: &StoredSilence| row.silence.id.to_string();
-    Ok(Json(Page::from_rows(rows, limit, cursor, |stored| SilenceBody::new(stored, now_ms))))
+    Ok(Json(Page::from_rows(rows, limit, cursor, |stored| {
+        SilenceBody::new(stored, now_ms)
+    })))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("silenceList").tag("silences").summary("Silences, newest first")
+    operation
+        .id("silenceList")
+        .tag("silences")
+        .summary("Silences, newest first")
 }
 
 pub(super) async fn create(
@@ -182,8 +219,16 @@ pub(super) async fn create(
     let stored = state.parts.control.silence_insert(draft, now_ms).await?;
     state.parts.signals.wake_dispatcher();
     let body = SilenceBody::new(stored, now_ms);
-    let detail = json!({ "matchers": body.matchers, "endsAt": body.ends_at, "comment": body.comment });
-    audit::note_with(&state, &principal, "silence.create", &body.id.to_string(), &detail).await;
+    let detail =
+        json!({ "matchers": body.matchers, "endsAt": body.ends_at, "comment": body.comment });
+    audit::note_with(
+        &state,
+        &principal,
+        "silence.create",
+        &body.id.to_string(),
+        &detail,
+    )
+    .await;
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
@@ -208,12 +253,20 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     Path(SilencePath { id }): Path<SilencePath>,
 ) -> ApiResult<Json<SilenceBody>> {
-    let stored = state.parts.control.silence_get(id).await?.ok_or_else(|| ApiError::silence_not_found(id))?;
+    let stored = state
+        .parts
+        .control
+        .silence_get(id)
+        .await?
+        .ok_or_else(|| ApiError::silence_not_found(id))?;
     Ok(Json(SilenceBody::new(stored, now_ms())))
 }
 
 pub(super) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("silenceGet").tag("silences").summary("One silence")
+    operation
+        .id("silenceGet")
+        .tag("silences")
+        .summary("One silence")
 }
 
 pub(super) async fn expire(
@@ -250,7 +303,8 @@ pub(super) struct SilencePreviewSpec {
 pub(super) struct SilencePreviewBody {
     /// Open alerts that it would mute.
     alerts: Vec<AlertBody>,
-    /// Slugs of services of which it would mute some alert, whatever it is called and however severe it is.
+    /// Slugs of services of which it would mute some alert, whatever it is called and however
+    /// severe it is.
     services: Vec<String>,
 }
 
@@ -265,15 +319,28 @@ pub(super) async fn preview(
     }
     let catalog = state.parts.services.catalog();
     let open = state.parts.control.alert_open_list().await?;
-    let alerts = open.into_iter().filter(|alert| all_match(&matchers, &labelled(alert, &catalog).labels));
+    let alerts = open
+        .into_iter()
+        .filter(|alert| all_match(&matchers, &labelled(alert, &catalog).labels));
     let rules = catalog.rules.iter().filter(|(slug, rules)| {
         let service = catalog.services.get(*slug).map(AsRef::as_ref);
-        rules.iter().any(|rule| all_match(&matchers, &Labels::of(&rule.name, slug, rule.severity, service)))
+        rules.iter().any(|rule| {
+            all_match(
+                &matchers,
+                &Labels::of(&rule.name, slug, rule.severity, service),
+            )
+        })
     });
     let services = rules.map(|(slug, _)| slug.clone()).collect();
-    Ok(Json(SilencePreviewBody { alerts: alerts.map(AlertBody::from).collect(), services }))
+    Ok(Json(SilencePreviewBody {
+        alerts: alerts.map(AlertBody::from).collect(),
+        services,
+    }))
 }
 
 pub(super) fn preview_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("silencePreview").tag("silences").summary("What a silence would mute now; makes none")
+    operation
+        .id("silencePreview")
+        .tag("silences")
+        .summary("What a silence would mute now; makes none")
 }

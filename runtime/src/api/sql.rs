@@ -39,19 +39,39 @@ enum SqlFormat {
     Csv,
 }
 
-pub(super) async fn query(State(state): State<ApiState>, Json(request): Json<SqlRequest>) -> ApiResult<Response> {
-    let limits = QueryLimits { rows: MAX_ROWS, timeout: TIMEOUT };
+pub(super) async fn query(
+    State(state): State<ApiState>,
+    Json(request): Json<SqlRequest>,
+) -> ApiResult<Response> {
+    let limits = QueryLimits {
+        rows: MAX_ROWS,
+        timeout: TIMEOUT,
+    };
     let answer = state.parts.results.query(&request.query, limits).await;
     let answer = answer.map_err(ApiError::from_sql)?;
     Ok(match request.format {
         SqlFormat::Json => Json(answer).into_response(),
         SqlFormat::Csv => {
-            let truncated = (HeaderName::from_static("extrack-truncated"), answer.truncated.to_string());
-            ([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), truncated], csv::write(&answer)).into_response()
+            let truncated = (
+                HeaderName::from_static("extrack-truncated"),
+                answer.truncated.to_string(),
+            );
+            (
+                [
+                    (CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+                    truncated,
+                ],
+                csv::write(&answer),
+            )
+                .into_response()
         }
     })
 }
 
 pub(super) fn query_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("sqlQuery").tag("sql").summary("Ask anything in SQL").response::<200, Json<SqlAnswer>>()
+    operation
+        .id("sqlQuery")
+        .tag("sql")
+        .summary("Ask anything in SQL")
+        .response::<200, Json<SqlAnswer>>()
 }

@@ -29,7 +29,8 @@ pub struct ApiSettings {
 }
 
 impl ApiSettings {
-    /// For so many connections: together, what may keep them busy is less than all, so that there is always one for health.
+    /// For so many connections: together, what may keep them busy is less than all, so that there
+    /// is always one for health.
     pub fn for_connections(connections: usize) -> Self {
         let default = Self::default();
         Self {
@@ -81,7 +82,12 @@ pub struct Inner {
 }
 
 impl ApiState {
-    pub fn new(settings: ApiSettings, parts: Parts, live: Live, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        settings: ApiSettings,
+        parts: Parts,
+        live: Live,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Inner {
             in_flight: Arc::new(Semaphore::new(settings.max_in_flight)),
             live_connections: Arc::new(Semaphore::new(settings.max_live)),
@@ -100,15 +106,21 @@ impl ApiState {
         }))
     }
 
-    /// Long-running: writes down when tokens were last used, and at the stop waits for work that outlives its handler.
+    /// Long-running: writes down when tokens were last used, and at the stop waits for work that
+    /// outlives its handler.
     pub async fn run(self) {
-        self.token_uses.run(&self.parts.control, &self.shutdown).await;
+        self.token_uses
+            .run(&self.parts.control, &self.shutdown)
+            .await;
         self.work.close();
         self.work.wait().await;
     }
 
     pub(super) fn is_https(&self) -> bool {
-        self.settings.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+        self.settings
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https")
     }
 }
 

@@ -29,17 +29,40 @@ async fn world() -> Arc<World> {
     let world = World::empty().await;
     world.service_add("Shop API", "REST", "https://shop.example.com", Origin::Api);
     world.service_add("Mail", "SMTP", "https://mail.example.com", Origin::File);
-    for (run_id, status) in [(1, Status::Healthy), (2, Status::Healthy), (3, Status::Error)] {
-        world.observe_and_store(world.observation("shop-api", "http", run_id, status)).await;
+    for (run_id, status) in [
+        (1, Status::Healthy),
+        (2, Status::Healthy),
+        (3, Status::Error),
+    ] {
+        world
+            .observe_and_store(world.observation("shop-api", "http", run_id, status))
+            .await;
     }
-    world.alert(world.draft("mail", Severity::Warning, AlertState::Resolved), None, false).await;
+    world
+        .alert(
+            world.draft("mail", Severity::Warning, AlertState::Resolved),
+            None,
+            false,
+        )
+        .await;
     let pending = world.draft("shop-api", Severity::Critical, AlertState::Pending);
     let id = world.alert(pending.clone(), None, false).await.id;
-    let firing = AlertDraft { id: Some(id), ..world.draft("shop-api", Severity::Critical, AlertState::Firing) };
+    let firing = AlertDraft {
+        id: Some(id),
+        ..world.draft("shop-api", Severity::Critical, AlertState::Firing)
+    };
     world.alert(firing, Some(AlertState::Pending), true).await;
     world.attempt(1).await;
-    world.plugins.lock().unwrap().push(world.plugin(PluginKind::Probe, "http"));
-    world.plugins.lock().unwrap().push(world.plugin(PluginKind::Notifier, "slack"));
+    world
+        .plugins
+        .lock()
+        .unwrap()
+        .push(world.plugin(PluginKind::Probe, "http"));
+    world
+        .plugins
+        .lock()
+        .unwrap()
+        .push(world.plugin(PluginKind::Notifier, "slack"));
     world
 }
 
@@ -55,7 +78,8 @@ struct Answer {
 
 impl Answer {
     fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{}: {}", self.status, self.body))
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|_| panic!("{}: {}", self.status, self.body))
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -67,7 +91,11 @@ async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
 }
 
 fn request(method: Method, path: &str) -> axum::http::request::Builder {
@@ -79,7 +107,11 @@ fn as_admin(method: Method, path: &str) -> axum::http::request::Builder {
 }
 
 async fn get(router: &Router, path: &str) -> Answer {
-    send(router, as_admin(Method::GET, path).body(Body::empty()).unwrap()).await
+    send(
+        router,
+        as_admin(Method::GET, path).body(Body::empty()).unwrap(),
+    )
+    .await
 }
 
 async fn send_json(router: &Router, method: Method, path: &str, body: Value) -> Answer {

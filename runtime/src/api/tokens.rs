@@ -59,7 +59,9 @@ impl TokenBody {
             created_at: rfc3339(token.created_ms),
             created_by: token.created_by,
             expires_at: token.expires_ms.map(rfc3339),
-            is_expired: token.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms),
+            is_expired: token
+                .expires_ms
+                .is_some_and(|expires_ms| expires_ms <= now_ms),
             last_used_at: last_used_ms.map(rfc3339),
         }
     }
@@ -96,12 +98,17 @@ impl TokenSpec {
             || self.name.trim() != self.name
             || self.name.contains(char::is_control)
         {
-            faults
-                .push(Fault::new("/name", format!("must be 1 to {MAX_NAME_CHARS} characters, without spaces around")));
+            faults.push(Fault::new(
+                "/name",
+                format!("must be 1 to {MAX_NAME_CHARS} characters, without spaces around"),
+            ));
         }
         let words = Scope::ALL.map(Scope::as_str);
         if self.scopes.is_empty() {
-            faults.push(Fault::new("/scopes", format!("must name at least one of `{}`", words.join("`, `"))));
+            faults.push(Fault::new(
+                "/scopes",
+                format!("must name at least one of `{}`", words.join("`, `")),
+            ));
         }
         for (index, scope) in self.scopes.iter().enumerate() {
             if Scope::parse(scope).is_none() {
@@ -117,29 +124,45 @@ impl TokenSpec {
             return Err(ApiError::invalid_token(faults));
         }
         let scopes = Scope::ALL.iter().map(|scope| scope.as_str().to_owned());
-        Ok((scopes.filter(|scope| self.scopes.contains(scope)).collect(), expires_ms))
+        Ok((
+            scopes.filter(|scope| self.scopes.contains(scope)).collect(),
+            expires_ms,
+        ))
     }
 
     fn expires_ms(&self, now_ms: UnixMillis) -> Result<Option<UnixMillis>, Fault> {
         let (pointer, expires_ms) = match (&self.expires_in, &self.expires_at) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
-                return Err(Fault::new("/expiresIn", "goes with no `expiresAt`; leave one of them out"));
+                return Err(Fault::new(
+                    "/expiresIn",
+                    "goes with no `expiresAt`; leave one of them out",
+                ));
             }
             (Some(text), None) => {
-                let duration = parse_duration(text).map_err(|fault| Fault::new("/expiresIn", fault.to_string()))?;
-                ("/expiresIn", now_ms.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+                let duration = parse_duration(text)
+                    .map_err(|fault| Fault::new("/expiresIn", fault.to_string()))?;
+                (
+                    "/expiresIn",
+                    now_ms.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+                )
             }
             (None, Some(text)) => {
                 let moment: jiff::Timestamp = text.parse().map_err(|_| {
-                    Fault::new("/expiresAt", "is not a moment with an offset; write e.g. `2027-11-23T22:00:00Z`")
+                    Fault::new(
+                        "/expiresAt",
+                        "is not a moment with an offset; write e.g. `2027-11-23T22:00:00Z`",
+                    )
                 })?;
                 ("/expiresAt", moment.as_millisecond())
             }
         };
         match expires_ms > now_ms && expires_ms - now_ms <= LONGEST.as_millis() as i64 {
             true => Ok(Some(expires_ms)),
-            false => Err(Fault::new(pointer, "must be after now and at most 10 years away")),
+            false => Err(Fault::new(
+                pointer,
+                "must be after now and at most 10 years away",
+            )),
         }
     }
 }
@@ -162,11 +185,19 @@ pub(super) async fn list(
     let after = page::id_cursor(query.cursor.as_deref())?.unwrap_or(0);
     let rows = state.parts.control.token_page(after, limit + 1).await?;
     let now_ms = now_ms();
-    Ok(Json(Page::from_rows(rows, limit, |row| row.id.to_string(), |token| TokenBody::new(&state, token, now_ms))))
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        |token| TokenBody::new(&state, token, now_ms),
+    )))
 }
 
 pub(super) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("tokenList").tag("program").summary("API tokens, oldest first, without their text")
+    operation
+        .id("tokenList")
+        .tag("program")
+        .summary("API tokens, oldest first, without their text")
 }
 
 pub(super) async fn create(
@@ -215,16 +246,29 @@ pub(super) async fn revoke(
     Path(TokenPath { id }): Path<TokenPath>,
 ) -> ApiResult<NoContent> {
     let control = &state.parts.control;
-    let token = control.token_get(id).await?.ok_or_else(|| ApiError::token_not_found(id))?;
+    let token = control
+        .token_get(id)
+        .await?
+        .ok_or_else(|| ApiError::token_not_found(id))?;
     if token.origin == TokenOrigin::Environment {
         let detail = "this token comes from `EXTRACK_ADMIN_TOKEN`; change or remove the variable and restart";
         return Err(ApiError::token_needed(detail));
     }
-    if !control.token_delete_unless_last(id, Scope::Admin.as_str()).await? {
+    if !control
+        .token_delete_unless_last(id, Scope::Admin.as_str())
+        .await?
+    {
         let detail = "this is the last token with the scope `admin` that does not expire; make another one first";
         return Err(ApiError::token_needed(detail));
     }
-    audit::note_with(&state, &principal, "token.revoke", &token.name, &json!({ "id": id })).await;
+    audit::note_with(
+        &state,
+        &principal,
+        "token.revoke",
+        &token.name,
+        &json!({ "id": id }),
+    )
+    .await;
     Ok(NoContent)
 }
 

@@ -1,5 +1,6 @@
-//! `/webhooks/{service}/{webhook}`: where services tell us something. Open to anybody, because the signature is the proof; so
-//! everything is bounded before a plugin sees it, and a refusal says nothing that helps a stranger.
+//! `/webhooks/{service}/{webhook}`: where services tell us something. Open to anybody, because the
+//! signature is the proof; so everything is bounded before a plugin sees it, and a refusal says
+//! nothing that helps a stranger.
 
 mod flood;
 
@@ -30,7 +31,10 @@ use crate::domain::{Answer, AnswerType, WebhookRequest, now_ms};
 use crate::monitoring::{Accepted, ReceiveError};
 
 /// Vendors send some KiB; GitHub stops at 25 MiB, and is the only one to come near a MiB.
-const BODY: BodyLimit = BodyLimit { bytes: 1024 * 1024, patience: Duration::from_secs(10) };
+const BODY: BodyLimit = BodyLimit {
+    bytes: 1024 * 1024,
+    patience: Duration::from_secs(10),
+};
 /// All names and values together, and how many: ten times what vendors send.
 const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 100;
@@ -55,15 +59,24 @@ impl FromRequest<ApiState> for Incoming {
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Infallible> {
         let (mut parts, body) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, state).await?;
-        Ok(Self { caller, request: Request::from_parts(parts, body) })
+        Ok(Self {
+            caller,
+            request: Request::from_parts(parts, body),
+        })
     }
 }
 
 impl OperationInput for Incoming {
     fn operation_input(_context: &mut GenContext, operation: &mut Operation) {
-        let content = [("*/*".to_owned(), MediaType::default())].into_iter().collect();
+        let content = [("*/*".to_owned(), MediaType::default())]
+            .into_iter()
+            .collect();
         let description = Some("In the sender's own format; at most 1 MiB.".to_owned());
-        let body = RequestBody { content, description, ..RequestBody::default() };
+        let body = RequestBody {
+            content,
+            description,
+            ..RequestBody::default()
+        };
         operation.request_body = Some(ReferenceOr::Item(body));
     }
 }
@@ -82,25 +95,44 @@ pub(super) async fn receive(
     Path(WebhookPath { service, webhook }): Path<WebhookPath>,
     incoming: Incoming,
 ) -> ApiResult<Response> {
-    state.flood.admit_caller(incoming.caller).map_err(ApiError::too_many_deliveries)?;
+    state
+        .flood
+        .admit_caller(incoming.caller)
+        .map_err(ApiError::too_many_deliveries)?;
     if !state.parts.webhooks.has(&service, &webhook) {
         return Err(ApiError::webhook_not_found());
     }
-    state.flood.admit_webhook(&service, &webhook).map_err(ApiError::too_many_deliveries)?;
+    state
+        .flood
+        .admit_webhook(&service, &webhook)
+        .map_err(ApiError::too_many_deliveries)?;
     let request = webhook_request(&state, incoming).await?;
     // Of all requests, so that deliveries leave room for people.
-    let _permit =
-        state.deliveries.try_acquire().map_err(|_| ApiError::busy("too many deliveries at once; come again"))?;
-    let taken = state.parts.webhooks.receive(&service, &webhook, request).await;
+    let _permit = state
+        .deliveries
+        .try_acquire()
+        .map_err(|_| ApiError::busy("too many deliveries at once; come again"))?;
+    let taken = state
+        .parts
+        .webhooks
+        .receive(&service, &webhook, request)
+        .await;
     match taken {
-        Ok(Accepted { answer: Some(Answer { content_type, body }), .. }) => {
+        Ok(Accepted {
+            answer: Some(Answer { content_type, body }),
+            ..
+        }) => {
             let content_type = match content_type {
                 AnswerType::Text => "text/plain; charset=utf-8",
                 AnswerType::Json => "application/json",
             };
             Ok(([(CONTENT_TYPE, content_type)], body).into_response())
         }
-        Ok(Accepted { events, repeated, answer: None }) => Ok(Json(AcceptedBody { events, repeated }).into_response()),
+        Ok(Accepted {
+            events,
+            repeated,
+            answer: None,
+        }) => Ok(Json(AcceptedBody { events, repeated }).into_response()),
         Err(error) => {
             log(&service, &webhook, &error);
             Err(ApiError::from_webhook(error))
@@ -110,8 +142,20 @@ pub(super) async fn receive(
 
 async fn webhook_request(state: &ApiState, incoming: Incoming) -> ApiResult<WebhookRequest> {
     let Incoming { caller, request } = incoming;
-    let (Parts { method, uri, headers, mut extensions, .. }, body) = request.into_parts();
-    let header_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let (
+        Parts {
+            method,
+            uri,
+            headers,
+            mut extensions,
+            ..
+        },
+        body,
+    ) = request.into_parts();
+    let header_bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
     if headers.len() > HEADERS || header_bytes > HEADER_BYTES {
         return Err(ApiError::headers_too_large());
     }
@@ -132,7 +176,12 @@ async fn webhook_request(state: &ApiState, incoming: Incoming) -> ApiResult<Webh
         path: rest_of(uri.path()).to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
         headers: passed
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (
+                    name.as_str().to_owned(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
             .collect(),
         body: body.into(),
         received_ms: now_ms(),
@@ -141,7 +190,9 @@ async fn webhook_request(state: &ApiState, incoming: Incoming) -> ApiResult<Webh
 
 /// Behind `/webhooks/SERVICE/NAME`.
 fn rest_of(path: &str) -> &str {
-    path.match_indices('/').nth(3).map_or("", |(position, _)| &path[position..])
+    path.match_indices('/')
+        .nth(3)
+        .map_or("", |(position, _)| &path[position..])
 }
 
 /// What a stranger sends is worth no line of its own; it is a row of `plugin_runs`.

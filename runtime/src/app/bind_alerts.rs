@@ -8,7 +8,9 @@ use futures::future::BoxFuture;
 
 use crate::alerts::ports::PortResult;
 use crate::alerts::{Notifier, PortError, RuleRunner};
-use crate::domain::{AlertRule, Channel, DeliveryError, History, Message, Receipt, UnixMillis, Verdict};
+use crate::domain::{
+    AlertRule, Channel, DeliveryError, History, Message, Receipt, UnixMillis, Verdict,
+};
 use crate::plugin_host::{PluginError, PluginHost, RuleCall};
 
 fn port(error: PluginError) -> PortError {
@@ -25,7 +27,12 @@ impl RuleRunner for PluginHost {
     }
 
     fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>> {
-        async move { PluginHost::look_back(self, &rule.plugin, &rule.settings).await.map_err(port) }.boxed()
+        async move {
+            PluginHost::look_back(self, &rule.plugin, &rule.settings)
+                .await
+                .map_err(port)
+        }
+        .boxed()
     }
 
     fn evaluate<'a>(
@@ -34,7 +41,13 @@ impl RuleRunner for PluginHost {
         history: Arc<dyn History>,
         now_ms: UnixMillis,
     ) -> BoxFuture<'a, PortResult<Verdict>> {
-        let call = RuleCall { plugin: &rule.plugin, service: &rule.service, settings: &rule.settings, now_ms, history };
+        let call = RuleCall {
+            plugin: &rule.plugin,
+            service: &rule.service,
+            settings: &rule.settings,
+            now_ms,
+            history,
+        };
         async move { PluginHost::evaluate(self, call).await.map_err(port) }.boxed()
     }
 }

@@ -56,12 +56,19 @@ impl Program for Face {
         metrics::gauge!("extrack_runs_memory_bytes").set(memory.reserved_bytes as f64);
         metrics::gauge!("extrack_runs_memory_limit_bytes").set(memory.limit_bytes as f64);
         let catalog = self.registry.catalog();
-        metrics::gauge!("extrack_alert_rules_without_data").set(self.signals.standings().silent() as f64);
-        metrics::gauge!("extrack_configuration_differs").set(self.configuration.warnings().len() as f64);
+        metrics::gauge!("extrack_alert_rules_without_data")
+            .set(self.signals.standings().silent() as f64);
+        metrics::gauge!("extrack_configuration_differs")
+            .set(self.configuration.warnings().len() as f64);
         metrics::gauge!("extrack_services").set(catalog.services.len() as f64);
         for status in CurrentStatus::ALL {
-            let count = catalog.services.keys().filter(|slug| self.board.status(slug) == Some(status)).count();
-            metrics::gauge!("extrack_services_by_status", "status" => status.as_str()).set(count as f64);
+            let count = catalog
+                .services
+                .keys()
+                .filter(|slug| self.board.status(slug) == Some(status))
+                .count();
+            metrics::gauge!("extrack_services_by_status", "status" => status.as_str())
+                .set(count as f64);
         }
         self.metrics.render()
     }
@@ -69,19 +76,40 @@ impl Program for Face {
 
 const GIVEN_TOKEN: &str = "admin (EXTRACK_ADMIN_TOKEN)";
 
-/// The first start makes the first token: the given one, or a new one, which is returned once and kept hashed. A given token
-/// takes the place of the one given before, which goes with the variable too.
-pub(super) async fn first_token(control: &ControlStore, given: Option<&str>) -> Result<Option<String>, ControlError> {
-    let scopes: Vec<String> = crate::api::Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect();
+/// The first start makes the first token: the given one, or a new one, which is returned once and
+/// kept hashed. A given token takes the place of the one given before, which goes with the variable
+/// too.
+pub(super) async fn first_token(
+    control: &ControlStore,
+    given: Option<&str>,
+) -> Result<Option<String>, ControlError> {
+    let scopes: Vec<String> = crate::api::Scope::ALL
+        .iter()
+        .map(|scope| scope.as_str().to_owned())
+        .collect();
     let hash = given.map(token_hash);
-    for name in control.token_delete_others(TokenOrigin::Environment, hash.as_ref()).await? {
-        tracing::warn!(token = name, "the token given before is revoked: `EXTRACK_ADMIN_TOKEN` has changed");
+    for name in control
+        .token_delete_others(TokenOrigin::Environment, hash.as_ref())
+        .await?
+    {
+        tracing::warn!(
+            token = name,
+            "the token given before is revoked: `EXTRACK_ADMIN_TOKEN` has changed"
+        );
     }
-    let draft =
-        |name, hash, origin| TokenDraft { name, hash, scopes: &scopes, expires_ms: None, origin, created_by: "" };
+    let draft = |name, hash, origin| TokenDraft {
+        name,
+        hash,
+        scopes: &scopes,
+        expires_ms: None,
+        origin,
+        created_by: "",
+    };
     if let Some(hash) = hash {
         if control.token_find(&hash, now_ms()).await?.is_none() {
-            control.token_insert(draft(GIVEN_TOKEN, &hash, TokenOrigin::Environment)).await?;
+            control
+                .token_insert(draft(GIVEN_TOKEN, &hash, TokenOrigin::Environment))
+                .await?;
         }
         return Ok(None);
     }
@@ -89,7 +117,9 @@ pub(super) async fn first_token(control: &ControlStore, given: Option<&str>) -> 
         return Ok(None);
     }
     let token = new_token();
-    control.token_insert(draft("admin", &token_hash(&token), TokenOrigin::Start)).await?;
+    control
+        .token_insert(draft("admin", &token_hash(&token), TokenOrigin::Start))
+        .await?;
     Ok(Some(token))
 }
 
@@ -102,8 +132,16 @@ mod tests {
     async fn a_given_token_is_good_as_long_as_it_is_given() {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::load(None, folder.path()).unwrap();
-        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring).await.unwrap();
-        let is_good = async |token: &str| control.token_find(&token_hash(token), now_ms()).await.unwrap().is_some();
+        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring)
+            .await
+            .unwrap();
+        let is_good = async |token: &str| {
+            control
+                .token_find(&token_hash(token), now_ms())
+                .await
+                .unwrap()
+                .is_some()
+        };
 
         let first = first_token(&control, None).await.unwrap().unwrap();
         assert!(first.starts_with("extrack_") && is_good(&first).await);

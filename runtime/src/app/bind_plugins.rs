@@ -14,7 +14,13 @@ pub(super) struct ControlLog(pub(super) ControlStore);
 impl VersionLog for ControlLog {
     fn plugins(&self, name: Option<&str>) -> BoxFuture<'_, Result<Vec<PluginRecord>, String>> {
         let name = name.map(str::to_owned);
-        async move { self.0.plugin_list(name.as_deref()).await.map_err(|error| error.to_string()) }.boxed()
+        async move {
+            self.0
+                .plugin_list(name.as_deref())
+                .await
+                .map_err(|error| error.to_string())
+        }
+        .boxed()
     }
 
     fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>> {
@@ -26,7 +32,8 @@ impl VersionLog for ControlLog {
     }
 }
 
-/// Versions that break from their first run on. Services are looked at again after each, as after every other change.
+/// Versions that break from their first run on. Services are looked at again after each, as after
+/// every other change.
 pub(super) async fn roll_back(
     mut withdrawer: Withdrawer,
     registry: Registry,
@@ -41,14 +48,20 @@ pub(super) async fn roll_back(
     }
 }
 
-/// What was said over the API about plugins, at the start. What this version can't read grants nothing and is told.
-pub(super) async fn stored_policies(control: &ControlStore, host: &PluginHost) -> Result<(), ControlError> {
+/// What was said over the API about plugins, at the start. What this version can't read grants
+/// nothing and is told.
+pub(super) async fn stored_policies(
+    control: &ControlStore,
+    host: &PluginHost,
+) -> Result<(), ControlError> {
     for stored in control.plugin_policy_list().await? {
         match plugin_policy_read(&stored.policy) {
             Ok((_, policy)) => host.set_api_policy(&stored.name, Some(policy)),
             Err(faults) => {
-                let faults: Vec<String> =
-                    faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
+                let faults: Vec<String> = faults
+                    .iter()
+                    .map(|fault| format!("{}: {}", fault.pointer, fault.message))
+                    .collect();
                 tracing::error!(
                     plugin = stored.name,
                     faults = faults.join("; "),

@@ -31,23 +31,42 @@ impl PluginDirectory for PluginHost {
         name: &'a str,
         settings: &'a Value,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
-        async move { PluginHost::check_settings(self, kind, name, settings).await.map_err(faults_of) }.boxed()
+        async move {
+            PluginHost::check_settings(self, kind, name, settings)
+                .await
+                .map_err(faults_of)
+        }
+        .boxed()
     }
 
-    fn look_back<'a>(&'a self, rule: &'a str, settings: &'a Value) -> BoxFuture<'a, Result<Duration, String>> {
-        async move { PluginHost::look_back(self, rule, settings).await.map_err(|error| error.to_string()) }.boxed()
+    fn look_back<'a>(
+        &'a self,
+        rule: &'a str,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<Duration, String>> {
+        async move {
+            PluginHost::look_back(self, rule, settings)
+                .await
+                .map_err(|error| error.to_string())
+        }
+        .boxed()
     }
 }
 
 /// What a plugin has against settings, as the configuration tells it.
 pub(super) fn faults_of(faults: Vec<SettingsFault>) -> Vec<Fault> {
-    faults.into_iter().map(|fault| Fault::new(fault.path, fault.message)).collect()
+    faults
+        .into_iter()
+        .map(|fault| Fault::new(fault.path, fault.message))
+        .collect()
 }
 
 impl ServiceStore for ControlStore {
     fn service_list(&self) -> BoxFuture<'_, Result<Vec<StoredService>, ServiceStoreError>> {
         async move {
-            let stored = ControlStore::service_list(self).await.map_err(store_error)?;
+            let stored = ControlStore::service_list(self)
+                .await
+                .map_err(store_error)?;
             Ok(stored.into_iter().map(service).collect())
         }
         .boxed()
@@ -58,7 +77,13 @@ impl ServiceStore for ControlStore {
         slug: &'a str,
         spec: &'a Value,
     ) -> BoxFuture<'a, Result<StoredService, ServiceStoreError>> {
-        async move { ControlStore::service_insert(self, slug, spec).await.map(service).map_err(store_error) }.boxed()
+        async move {
+            ControlStore::service_insert(self, slug, spec)
+                .await
+                .map(service)
+                .map_err(store_error)
+        }
+        .boxed()
     }
 
     fn service_update<'a>(
@@ -68,13 +93,21 @@ impl ServiceStore for ControlStore {
         expected_revision: Option<i64>,
     ) -> BoxFuture<'a, Result<StoredService, ServiceStoreError>> {
         async move {
-            ControlStore::service_update(self, slug, spec, expected_revision).await.map(service).map_err(store_error)
+            ControlStore::service_update(self, slug, spec, expected_revision)
+                .await
+                .map(service)
+                .map_err(store_error)
         }
         .boxed()
     }
 
     fn service_delete<'a>(&'a self, slug: &'a str) -> BoxFuture<'a, Result<(), ServiceStoreError>> {
-        async move { ControlStore::service_delete(self, slug).await.map_err(store_error) }.boxed()
+        async move {
+            ControlStore::service_delete(self, slug)
+                .await
+                .map_err(store_error)
+        }
+        .boxed()
     }
 }
 

@@ -5,7 +5,10 @@ use crate::store::control::BallastState;
 
 /// Why nothing can be committed.
 pub(super) fn not_committed(control: &ControlStore) -> Option<String> {
-    control.health().fault.map(|fault| format!("the control store can't be written: {}", fault.reason))
+    control
+        .health()
+        .fault
+        .map(|fault| format!("the control store can't be written: {}", fault.reason))
 }
 
 pub(super) fn warnings(control: &ControlStore) -> Option<String> {
@@ -19,5 +22,6 @@ pub(super) fn show(control: &ControlStore) {
     let health = control.health();
     let gauge = |is: bool| f64::from(u8::from(is));
     metrics::gauge!("extrack_control_unwritable").set(gauge(health.fault.is_some()));
-    metrics::gauge!("extrack_control_ballast_given_up").set(gauge(health.ballast == BallastState::GivenUp));
+    metrics::gauge!("extrack_control_ballast_given_up")
+        .set(gauge(health.ballast == BallastState::GivenUp));
 }

@@ -2,9 +2,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Connections beyond this number serve nobody: it is what the API works on at a time, some times over.
+/// Connections beyond this number serve nobody: it is what the API works on at a time, some times
+/// over.
 const MOST_CONNECTIONS: u64 = 1_024;
-/// Incoming connections get this part of the descriptors; the rest is for probes, messages, the stores and plugins.
+/// Incoming connections get this part of the descriptors; the rest is for probes, messages, the
+/// stores and plugins.
 const CONNECTIONS_SHARE: u64 = 4;
 /// More would take from the rest, whatever the settings say.
 const LARGEST_SHARE: u64 = 2;
@@ -13,9 +15,17 @@ const LARGEST_SHARE: u64 = 2;
 pub(super) fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum || (limit.current.is_some() && limit.maximum.is_none()) {
-        match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        match setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                maximum: limit.maximum,
+            },
+        ) {
             Ok(()) => return limit.maximum.unwrap_or(u64::MAX),
-            Err(error) => tracing::warn!(%error, "the limit of file descriptors could not be raised"),
+            Err(error) => {
+                tracing::warn!(%error, "the limit of file descriptors could not be raised")
+            }
         }
     }
     limit.current.unwrap_or(u64::MAX)
@@ -55,7 +65,11 @@ mod tests {
             (524_288, Some(5_000), 5_000),
             (1, None, 1),
         ] {
-            assert_eq!(connections(descriptors, wanted), most, "{descriptors} {wanted:?}");
+            assert_eq!(
+                connections(descriptors, wanted),
+                most,
+                "{descriptors} {wanted:?}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The watched folder: a component that is put into it is installed, as by `extrack plugin install`. Files are looked at when
-//! something changes, and once at the start.
+//! The watched folder: a component that is put into it is installed, as by `extrack plugin
+//! install`. Files are looked at when something changes, and once at the start.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,11 @@ pub(super) struct PluginFolder {
 
 impl PluginFolder {
     pub(super) fn new(folder: PathBuf, host: PluginHost) -> Self {
-        Self { folder, host, seen: HashMap::new() }
+        Self {
+            folder,
+            host,
+            seen: HashMap::new(),
+        }
     }
 
     /// Before the configuration is read, which may name what lies here.
@@ -35,12 +39,19 @@ impl PluginFolder {
     }
 
     /// Until the shutdown. A folder that can't be watched is said, and is no reason to stop.
-    pub(super) async fn run(mut self, registry: Registry, shutdown: CancellationToken) -> Result<()> {
+    pub(super) async fn run(
+        mut self,
+        registry: Registry,
+        shutdown: CancellationToken,
+    ) -> Result<()> {
         let (changed, mut changes) = mpsc::channel(1);
         let _watcher = match self.watch(changed) {
             Ok(watcher) => watcher,
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "the plugin folder is not watched");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the plugin folder is not watched"
+                );
                 shutdown.cancelled().await;
                 return Ok(());
             }
@@ -52,7 +63,10 @@ impl PluginFolder {
                 () = shutdown.cancelled() => return Ok(()),
                 change = changes.recv() => if change.is_none() { return Ok(()) },
             }
-            while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+            while tokio::time::timeout(SETTLE, changes.recv())
+                .await
+                .is_ok_and(|change| change.is_some())
+            {}
             if self.look(false).await {
                 registry.recheck().await;
             }
@@ -61,7 +75,8 @@ impl PluginFolder {
 
     fn watch(&self, changed: mpsc::Sender<()>) -> Result<notify::RecommendedWatcher> {
         let folder = || self.folder.display();
-        std::fs::create_dir_all(&self.folder).with_context(|| format!("making the folder `{}`", folder()))?;
+        std::fs::create_dir_all(&self.folder)
+            .with_context(|| format!("making the folder `{}`", folder()))?;
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // Reading is no change: a look would lead to the next one, for ever.
             if !event.is_ok_and(|event| event.kind.is_access()) {
@@ -82,7 +97,10 @@ impl PluginFolder {
             .into_iter()
             .flatten()
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "wasm")
+            })
             .collect();
         files.sort();
         for file in files {
@@ -94,13 +112,18 @@ impl PluginFolder {
                 }
                 Err(_) => continue,
             }
-            let Ok(bytes) = tokio::fs::read(&file).await else { continue };
+            let Ok(bytes) = tokio::fs::read(&file).await else {
+                continue;
+            };
             let signature = signature_beside(&file).await;
             let digest: [u8; 32] = Sha256::digest(&bytes).into();
-            let both = Sha256::new_with_prefix(digest).chain_update(signature.as_deref().unwrap_or_default());
+            let both = Sha256::new_with_prefix(digest)
+                .chain_update(signature.as_deref().unwrap_or_default());
             let both: [u8; 32] = both.finalize().into();
             if self.seen.insert(file.clone(), both) != Some(both) {
-                installed |= self.install(&file, bytes, signature, digest, at_start).await;
+                installed |= self
+                    .install(&file, bytes, signature, digest, at_start)
+                    .await;
             }
         }
         installed
@@ -125,12 +148,17 @@ impl PluginFolder {
             );
             return false;
         }
-        let installed = self.host.install_signed(None, bytes.into(), signature, "plugin folder").await;
+        let installed = self
+            .host
+            .install_signed(None, bytes.into(), signature, "plugin folder")
+            .await;
         match &installed {
             Ok(entry) => tracing::info!(
                 file = %file.display(), plugin = entry.name, version = entry.version, "a plugin from the folder is active"
             ),
-            Err(error) => tracing::error!(file = %file.display(), %error, "a plugin from the folder is not installed"),
+            Err(error) => {
+                tracing::error!(file = %file.display(), %error, "a plugin from the folder is not installed")
+            }
         }
         installed.is_ok()
     }

@@ -1,5 +1,5 @@
-//! Plugins that `plugins.yaml` keeps in a registry: pulled at the start, and when the file says something else. A pull that fails
-//! leaves the version that is there, and is told.
+//! Plugins that `plugins.yaml` keeps in a registry: pulled at the start, and when the file says
+//! something else. A pull that fails leaves the version that is there, and is told.
 
 use std::collections::BTreeMap;
 
@@ -32,27 +32,50 @@ pub(super) struct StagedSources {
 }
 
 impl PluginSources {
-    /// Before the services are checked, which may name one: those of which there is no version at all. A start waits for
-    /// nothing else, as a registry may be down.
+    /// Before the services are checked, which may name one: those of which there is no version at
+    /// all. A start waits for nothing else, as a registry may be down.
     pub(super) async fn pull_missing(&mut self, host: &PluginHost, trust: &PluginTrust) {
-        let missing = trust.sources.iter().filter(|(name, _)| host.get(name).is_none());
-        let missing = missing.map(|(name, source)| (name.clone(), source.clone())).collect();
+        let missing = trust
+            .sources
+            .iter()
+            .filter(|(name, _)| host.get(name).is_none());
+        let missing = missing
+            .map(|(name, source)| (name.clone(), source.clone()))
+            .collect();
         self.pull_all(host, missing).await;
     }
 
-    /// What is not yet as the file says; a tag is asked for once. True when a version may have become active.
+    /// What is not yet as the file says; a tag is asked for once. True when a version may have
+    /// become active.
     pub(super) async fn pull(&mut self, host: &PluginHost, trust: &PluginTrust) -> bool {
-        self.pulled.retain(|name, _| trust.sources.contains_key(name));
-        let changed = trust.sources.iter().filter(|(name, source)| self.pulled.get(*name) != Some(*source));
-        let changed = changed.map(|(name, source)| (name.clone(), source.clone())).collect();
+        self.pulled
+            .retain(|name, _| trust.sources.contains_key(name));
+        let changed = trust
+            .sources
+            .iter()
+            .filter(|(name, source)| self.pulled.get(*name) != Some(*source));
+        let changed = changed
+            .map(|(name, source)| (name.clone(), source.clone()))
+            .collect();
         self.pull_all(host, changed).await
     }
 
-    /// What is not yet as these files say, verified under their trust, and not active. A version that can't be had is logged and
-    /// left out: a registry that is down holds up no other change.
-    pub(super) async fn stage(&self, host: &PluginHost, registry: &Registry, trust: &PluginTrust) -> StagedSources {
-        let changed = trust.sources.iter().filter(|(name, source)| self.pulled.get(*name) != Some(*source));
-        let changed: Vec<(String, String)> = changed.map(|(name, source)| (name.clone(), source.clone())).collect();
+    /// What is not yet as these files say, verified under their trust, and not active. A version
+    /// that can't be had is logged and left out: a registry that is down holds up no other
+    /// change.
+    pub(super) async fn stage(
+        &self,
+        host: &PluginHost,
+        registry: &Registry,
+        trust: &PluginTrust,
+    ) -> StagedSources {
+        let changed = trust
+            .sources
+            .iter()
+            .filter(|(name, source)| self.pulled.get(*name) != Some(*source));
+        let changed: Vec<(String, String)> = changed
+            .map(|(name, source)| (name.clone(), source.clone()))
+            .collect();
         let stages = changed.into_iter().map(|(name, source)| async move {
             let staged = host.stage_pull(&source, &name, trust, BY).await;
             (name, source, staged.map_err(|refusal| refusal.to_string()))
@@ -66,7 +89,9 @@ impl PluginSources {
             };
             match answer {
                 Ok(plugin) => {
-                    staged.plugins.extend(plugin.map(|plugin| (name.clone(), plugin)));
+                    staged
+                        .plugins
+                        .extend(plugin.map(|plugin| (name.clone(), plugin)));
                     staged.pulled.push((name, source));
                 }
                 Err(refusal) => not_pulled(&name, &source, &refusal),
@@ -77,7 +102,8 @@ impl PluginSources {
 
     /// The files are in use.
     pub(super) fn taken_over(&mut self, trust: &PluginTrust, pulled: Vec<(String, String)>) {
-        self.pulled.retain(|name, _| trust.sources.contains_key(name));
+        self.pulled
+            .retain(|name, _| trust.sources.contains_key(name));
         self.pulled.extend(pulled);
     }
 
@@ -116,9 +142,16 @@ async fn accepted_by_services(
 ) -> Result<StagedPlugin, String> {
     for usage in registry.settings_using(&plugin.info().name) {
         let is_meant = usage.origin == Origin::Api && usage.kind == plugin.kind();
-        if is_meant && let Err(faults) = host.check_settings_staged(&plugin, &usage.settings).await {
-            let first = faults.first().map(|fault| fault.message.as_str()).unwrap_or_default();
-            return Err(format!("it does not accept settings that are in use: {}: {first}", usage.owner));
+        if is_meant && let Err(faults) = host.check_settings_staged(&plugin, &usage.settings).await
+        {
+            let first = faults
+                .first()
+                .map(|fault| fault.message.as_str())
+                .unwrap_or_default();
+            return Err(format!(
+                "it does not accept settings that are in use: {}: {first}",
+                usage.owner
+            ));
         }
     }
     Ok(plugin)

@@ -1,4 +1,5 @@
-//! Files in the data folder are the program's alone, also in a folder that was made for everybody to read.
+//! Files in the data folder are the program's alone, also in a folder that was made for everybody
+//! to read.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -16,8 +17,8 @@ const STORES: [&str; 3] = ["control.", "results.duckdb", "secret.key"];
 /// Folders that the program makes itself.
 const FOLDERS: [&str; 2] = ["plugins", "recordings"];
 
-/// Takes from others what they may do with what is there from before, and with whatever this process makes from now on: SQLite
-/// and DuckDB make files of their own.
+/// Takes from others what they may do with what is there from before, and with whatever this
+/// process makes from now on: SQLite and DuckDB make files of their own.
 pub(super) fn keep_private(data: &Path) -> io::Result<()> {
     rustix::process::umask(Mode::from_raw_mode(OTHERS));
     for entry in fs::read_dir(data)? {
@@ -33,14 +34,20 @@ pub(super) fn keep_private(data: &Path) -> io::Result<()> {
 
 /// Of what a link leads to, too. A file of somebody else is theirs to close.
 fn close(path: &Path) {
-    let Ok(found) = fs::metadata(path) else { return };
+    let Ok(found) = fs::metadata(path) else {
+        return;
+    };
     let mode = found.permissions().mode();
     if mode & OTHERS == 0 {
         return;
     }
     let path_text = path.display();
     match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
-        Ok(()) => tracing::info!(path = %path_text, "others could read this; now only the program can"),
-        Err(error) => tracing::warn!(path = %path_text, %error, "others can read this, and its mode can't be changed"),
+        Ok(()) => {
+            tracing::info!(path = %path_text, "others could read this; now only the program can")
+        }
+        Err(error) => {
+            tracing::warn!(path = %path_text, %error, "others can read this, and its mode can't be changed")
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Hands what the engines and the plugin host leave behind to the results, and reports how recording is doing.
+//! Hands what the engines and the plugin host leave behind to the results, and reports how
+//! recording is doing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +14,15 @@ use crate::domain::{Catalog, PluginRun, ShadowRun, UnixMillis, now_ms};
 use crate::store::ResultStore;
 use crate::store::results::ServiceRow;
 
-/// A commit that fails for a moment is nobody's concern; after so long the watchdog's messages are held back.
+/// A commit that fails for a moment is nobody's concern; after so long the watchdog's messages are
+/// held back.
 const CONCERN_MS: i64 = 60_000;
 
 /// Between two looks at how recording is doing.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Beside the real place of the control store: the data folder may be a link or a mount, whose disk is the full one.
+/// Beside the real place of the control store: the data folder may be a link or a mount, whose disk
+/// is the full one.
 pub(super) fn spool_folder(settings: &Settings, control_path: &Path) -> PathBuf {
     if let Some(folder) = &settings.spool_folder {
         return folder.clone();
@@ -52,7 +55,12 @@ pub(super) async fn keep_services(
     stop: CancellationToken,
 ) -> Result<()> {
     loop {
-        let rows = catalog.borrow_and_update().services.values().map(|service| ServiceRow::of(service)).collect();
+        let rows = catalog
+            .borrow_and_update()
+            .services
+            .values()
+            .map(|service| ServiceRow::of(service))
+            .collect();
         results.service_replace(rows);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -62,13 +70,20 @@ pub(super) async fn keep_services(
 }
 
 /// Has the watchdog know while results are not committed.
-pub(super) async fn watch_results(results: ResultStore, signals: AlertSignals, stop: CancellationToken) -> Result<()> {
+pub(super) async fn watch_results(
+    results: ResultStore,
+    signals: AlertSignals,
+    stop: CancellationToken,
+) -> Result<()> {
     loop {
         let stalled = results.health().stalled;
         let concern = stalled.filter(|stalled| now_ms() - stalled.since_ms >= CONCERN_MS);
-        signals.set_not_recorded(
-            concern.map(|stalled| since(stalled.since_ms, "the disk of the results is to be looked at")),
-        );
+        signals.set_not_recorded(concern.map(|stalled| {
+            since(
+                stalled.since_ms,
+                "the disk of the results is to be looked at",
+            )
+        }));
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -97,7 +112,10 @@ pub(super) fn warnings(results: &ResultStore) -> Vec<String> {
     let health = results.health();
     let mut warnings = health.notices;
     if health.lost_rows > 0 {
-        warnings.push(format!("{} results were lost since the start: there was no room for them", health.lost_rows));
+        warnings.push(format!(
+            "{} results were lost since the start: there was no room for them",
+            health.lost_rows
+        ));
     }
     warnings
 }
@@ -109,7 +127,11 @@ pub(super) fn show(results: &ResultStore) {
     metrics::gauge!("extrack_results_spooled_rows").set(health.spooled_rows as f64);
     metrics::gauge!("extrack_results_spooled_bytes").set(health.spooled_bytes as f64);
     metrics::gauge!("extrack_results_lag_seconds").set(stats.lag_ms as f64 / 1_000.0);
-    metrics::gauge!("extrack_results_stalled").set(if health.stalled.is_some() { 1.0 } else { 0.0 });
+    metrics::gauge!("extrack_results_stalled").set(if health.stalled.is_some() {
+        1.0
+    } else {
+        0.0
+    });
     metrics::counter!("extrack_results_lost_rows_total").absolute(health.lost_rows);
     metrics::counter!("extrack_results_dropped_rows_total").absolute(health.dropped_rows);
     metrics::counter!("extrack_results_committed_rows_total").absolute(stats.committed_rows);

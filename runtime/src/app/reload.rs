@@ -1,5 +1,6 @@
-//! The configuration files while the program runs: read again when they change, all or nothing. Files that would take away
-//! so much that it looks like an accident are held until they are confirmed, also over a restart.
+//! The configuration files while the program runs: read again when they change, all or nothing.
+//! Files that would take away so much that it looks like an accident are held until they are
+//! confirmed, also over a restart.
 
 mod accept;
 mod basis;
@@ -64,7 +65,16 @@ impl ConfigReload {
     ) -> (Self, ConfigHandle) {
         let (state, seen) = watch::channel(Arc::new(state));
         let (sender, requests) = mpsc::channel(REQUESTS_QUEUED);
-        let reload = Self { config_dir, host, registry, control, sources, basis, state, requests };
+        let reload = Self {
+            config_dir,
+            host,
+            registry,
+            control,
+            sources,
+            basis,
+            state,
+            requests,
+        };
         (reload, ConfigHandle::new(seen, sender))
     }
 
@@ -117,15 +127,20 @@ impl ConfigReload {
     }
 
     async fn follow(&mut self, request: Option<AcceptRequest>) {
-        let confirmed = request.as_ref().map(|request| (request.digest.as_deref(), request.by.as_str()));
+        let confirmed = request
+            .as_ref()
+            .map(|request| (request.digest.as_deref(), request.by.as_str()));
         let looked = self.look(confirmed).await;
         if let Some(request) = request {
             // The caller may be gone; the state says the same.
-            let _ = request.answer.send(looked.map(|()| self.state.borrow().clone()));
+            let _ = request
+                .answer
+                .send(looked.map(|()| self.state.borrow().clone()));
         }
     }
 
-    /// `confirmed`: the files are to be taken over, whatever they remove, if they have this digest; and by whom.
+    /// `confirmed`: the files are to be taken over, whatever they remove, if they have this digest;
+    /// and by whom.
     async fn look(&mut self, confirmed: Option<(Option<&str>, &str)>) -> Result<(), AcceptRefusal> {
         let draft = read(&self.config_dir).await;
         let digest = draft.files().digest();
@@ -150,10 +165,16 @@ impl ConfigReload {
                 tracing::info!(by, "the configuration was read again");
                 let kept = self.basis.keep(&self.control, by).await;
                 // Without a confirmation nobody waits for it, and it is tried again.
-                if confirmed.is_some() { kept.map_err(AcceptRefusal::NotKept) } else { Ok(()) }
+                if confirmed.is_some() {
+                    kept.map_err(AcceptRefusal::NotKept)
+                } else {
+                    Ok(())
+                }
             }
             Err(faults) => {
-                tracing::error!("the configuration has faults, the one before stays in use:\n{faults}");
+                tracing::error!(
+                    "the configuration has faults, the one before stays in use:\n{faults}"
+                );
                 let lines = faults.lines().map(str::to_owned).collect();
                 self.set_state(ConfigurationStatus::Faulty, lines, digest);
                 Err(AcceptRefusal::Faulty(faults))
@@ -165,18 +186,33 @@ impl ConfigReload {
     async fn take_over(&mut self, draft: Draft) -> Result<(), String> {
         let plugins = draft.plugins().clone();
         let basis = self.basis.next(&draft);
-        let StagedSources { plugins: staged, pulled } = match draft.is_sound() {
-            true => self.sources.stage(&self.host, &self.registry, &plugins.trust).await,
+        let StagedSources {
+            plugins: staged,
+            pulled,
+        } = match draft.is_sound() {
+            true => {
+                self.sources
+                    .stage(&self.host, &self.registry, &plugins.trust)
+                    .await
+            }
             false => StagedSources::default(),
         };
         let directory = StagedDirectory::new(self.host.clone(), staged.clone());
-        let loaded = draft.check(&directory).await.map_err(|faults| faults.to_string())?;
+        let loaded = draft
+            .check(&directory)
+            .await
+            .map_err(|faults| faults.to_string())?;
         let prepared = self.registry.prepare(loaded.files, &directory).await;
         // The versions have one owner again.
         drop(directory);
         let staged = staged.into_values().collect();
-        let taken = self.host.take_over(plugins.policies, plugins.trust.clone(), staged).await;
-        taken.map_err(|refusal| format!("a plugin version of plugins.yaml can't become active: {refusal}"))?;
+        let taken = self
+            .host
+            .take_over(plugins.policies, plugins.trust.clone(), staged)
+            .await;
+        taken.map_err(|refusal| {
+            format!("a plugin version of plugins.yaml can't become active: {refusal}")
+        })?;
         prepared.publish();
         self.sources.taken_over(&plugins.trust, pulled);
         self.basis = basis;
@@ -190,7 +226,12 @@ impl ConfigReload {
             if (state.status, &state.reasons, &state.digest) == (status, &reasons, &digest) {
                 return false;
             }
-            *state = Arc::new(Configuration { status, reasons, digest, since_ms: now_ms() });
+            *state = Arc::new(Configuration {
+                status,
+                reasons,
+                digest,
+                since_ms: now_ms(),
+            });
             true
         })
     }
@@ -206,7 +247,9 @@ async fn read(config_dir: &Path) -> Draft {
             let draft = config::read(&folder, &Environment::read(&folder));
             (draft, before == FileStamps::of(&folder))
         });
-        let (draft, is_whole) = reading.await.expect("reading the configuration does not panic");
+        let (draft, is_whole) = reading
+            .await
+            .expect("reading the configuration does not panic");
         if is_whole || reads == READS {
             return draft;
         }

@@ -1,5 +1,6 @@
-//! The board as it was before the stop. What it says is of use, but nothing waits for it: a results store that is slow or
-//! damaged delays the start by a bounded time, and then the board begins empty.
+//! The board as it was before the stop. What it says is of use, but nothing waits for it: a results
+//! store that is slow or damaged delays the start by a bounded time, and then the board begins
+//! empty.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,32 +16,38 @@ use crate::store::ResultStore;
 /// For all of it. Most starts take a fraction of a second.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How far back runs are looked for: as far as the board shows runs of the rarest probe, within these bounds.
+/// How far back runs are looked for: as far as the board shows runs of the rarest probe, within
+/// these bounds.
 const LEAST_SPAN: Duration = Duration::from_secs(600);
 const MOST_SPAN: Duration = Duration::from_secs(86_400);
 
-/// A report counts until the next one; one that is older than this is no longer the state of anything.
+/// A report counts until the next one; one that is older than this is no longer the state of
+/// anything.
 const REPORTS_SPAN: Duration = Duration::from_secs(90 * 86_400);
 
 /// Runs on their way from the reader to the board.
 const QUEUED: usize = 1_024;
 
-/// Answers with reports after which nothing came: a probe runs again, but what was confirmed to a sender does not come again,
-/// and it may not have been judged before a crash.
+/// Answers with reports after which nothing came: a probe runs again, but what was confirmed to a
+/// sender does not come again, and it may not have been judged before a crash.
 pub(super) async fn restore(
     monitoring: &Monitoring,
     results: &ResultStore,
     catalog: &Catalog,
 ) -> Vec<Arc<Observation>> {
     let mut last = HashMap::new();
-    let failure = match tokio::time::timeout(DEADLINE, read(monitoring, results, catalog, &mut last)).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(format!("{error:#}")),
-        Err(_) => Some(format!("no answer within {} s", DEADLINE.as_secs())),
-    };
+    let failure =
+        match tokio::time::timeout(DEADLINE, read(monitoring, results, catalog, &mut last)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{error:#}")),
+            Err(_) => Some(format!("no answer within {} s", DEADLINE.as_secs())),
+        };
     if let Some(error) = failure {
         metrics::counter!("extrack_restore_failures_total").increment(1);
-        tracing::error!(error, "what was seen before the stop can't be read; the program starts without it");
+        tracing::error!(
+            error,
+            "what was seen before the stop can't be read; the program starts without it"
+        );
     }
     let mut unheard: Vec<Arc<Observation>> = last.into_values().flatten().collect();
     unheard.sort_by_key(|report| report.run_id);
@@ -55,12 +62,24 @@ async fn read(
     last: &mut HashMap<String, Option<Arc<Observation>>>,
 ) -> Result<()> {
     if !results.past_whole().await {
-        tracing::warn!("what was spooled before the stop can't be committed yet; the board begins without it");
+        tracing::warn!(
+            "what was spooled before the stop can't be committed yet; the board begins without it"
+        );
     }
-    let Some(newest_ms) = results.observation_newest_ms().await? else { return Ok(()) };
-    let has_webhooks = catalog.services.values().any(|service| !service.webhooks.is_empty());
-    let reports =
-        if has_webhooks { results.report_recent(before(newest_ms, REPORTS_SPAN), RECENT).await? } else { Vec::new() };
+    let Some(newest_ms) = results.observation_newest_ms().await? else {
+        return Ok(());
+    };
+    let has_webhooks = catalog
+        .services
+        .values()
+        .any(|service| !service.webhooks.is_empty());
+    let reports = if has_webhooks {
+        results
+            .report_recent(before(newest_ms, REPORTS_SPAN), RECENT)
+            .await?
+    } else {
+        Vec::new()
+    };
     let mut reports = reports.into_iter().peekable();
     let mut record = |run: Observation| {
         let report = (run.location == WEBHOOK).then(|| Arc::new(run.clone()));
@@ -83,11 +102,19 @@ async fn read(
 }
 
 fn span(catalog: &Catalog) -> Duration {
-    let probes = catalog.services.values().flat_map(|service| &service.probes);
+    let probes = catalog
+        .services
+        .values()
+        .flat_map(|service| &service.probes);
     let longest = probes.map(|probe| probe.interval).max().unwrap_or_default();
-    longest.saturating_mul(RECENT as u32).clamp(LEAST_SPAN, MOST_SPAN).max(longest.saturating_mul(2))
+    longest
+        .saturating_mul(RECENT as u32)
+        .clamp(LEAST_SPAN, MOST_SPAN)
+        .max(longest.saturating_mul(2))
 }
 
 fn before(moment_ms: UnixMillis, span: Duration) -> UnixMillis {
-    moment_ms.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)).max(0)
+    moment_ms
+        .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+        .max(0)
 }

@@ -1,5 +1,5 @@
-//! The program's long-running parts, by the stage in which they stop. One that ends before it was told to is a fault that
-//! stops the program.
+//! The program's long-running parts, by the stage in which they stop. One that ends before it was
+//! told to is a fault that stops the program.
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,10 +20,16 @@ pub(super) enum Stage {
     Recording,
 }
 
-const STAGES: [Stage; 5] = [Stage::Faces, Stage::Monitoring, Stage::Alerting, Stage::Delivery, Stage::Recording];
+const STAGES: [Stage; 5] = [
+    Stage::Faces,
+    Stage::Monitoring,
+    Stage::Alerting,
+    Stage::Delivery,
+    Stage::Recording,
+];
 
-/// How long a stage may take to stop when so much of the whole is used up: all that is left but a little for each later stage,
-/// and a quarter of the whole for the last one, which flushes.
+/// How long a stage may take to stop when so much of the whole is used up: all that is left but a
+/// little for each later stage, and a quarter of the whole for the last one, which flushes.
 fn stage_grace(stage: Stage, whole: Duration, used: Duration) -> Duration {
     let (flush, least) = (whole / 4, whole / 12);
     let kept = match stage {
@@ -33,7 +39,11 @@ fn stage_grace(stage: Stage, whole: Duration, used: Duration) -> Duration {
         Stage::Delivery => flush,
         Stage::Recording => Duration::ZERO,
     };
-    let least = if stage == Stage::Recording { flush } else { least };
+    let least = if stage == Stage::Recording {
+        flush
+    } else {
+        least
+    };
     whole.saturating_sub(used + kept).max(least)
 }
 
@@ -45,7 +55,11 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn new() -> Self {
-        Self { running: JoinSet::new(), names: Vec::new(), stops: std::array::from_fn(|_| CancellationToken::new()) }
+        Self {
+            running: JoinSet::new(),
+            names: Vec::new(),
+            stops: std::array::from_fn(|_| CancellationToken::new()),
+        }
     }
 
     /// Tells the parts of a stage to stop.
@@ -63,8 +77,9 @@ impl Tasks {
         self.names.push((handle.id(), stage, name));
     }
 
-    /// Until the shutdown, or until a part ends on its own, which is returned as an error after the others were stopped. All
-    /// stages together take at most `grace`, of which the last one, which flushes, always has its share.
+    /// Until the shutdown, or until a part ends on its own, which is returned as an error after the
+    /// others were stopped. All stages together take at most `grace`, of which the last one,
+    /// which flushes, always has its share.
     pub(super) async fn run(mut self, shutdown: CancellationToken, grace: Duration) -> Result<()> {
         let early = tokio::select! {
             () = shutdown.cancelled() => None,
@@ -84,18 +99,30 @@ impl Tasks {
             }),
         };
         match &early {
-            Some(error) => tracing::error!(error = format!("{error:#}"), "a part ended early; stopping"),
+            Some(error) => {
+                tracing::error!(error = format!("{error:#}"), "a part ended early; stopping")
+            }
             None => tracing::info!("stopping"),
         }
         let begun = Instant::now();
         for stage in STAGES {
             self.stops[stage as usize].cancel();
-            let stopped =
-                tokio::time::timeout(stage_grace(stage, grace, begun.elapsed()), self.stage_ended(stage)).await;
+            let stopped = tokio::time::timeout(
+                stage_grace(stage, grace, begun.elapsed()),
+                self.stage_ended(stage),
+            )
+            .await;
             if stopped.is_err() {
-                let late: Vec<&str> =
-                    self.names.iter().filter(|(_, of, _)| *of == stage).map(|(_, _, name)| *name).collect();
-                tracing::warn!(parts = late.join(", "), "did not stop within the grace period and is cut off");
+                let late: Vec<&str> = self
+                    .names
+                    .iter()
+                    .filter(|(_, of, _)| *of == stage)
+                    .map(|(_, _, name)| *name)
+                    .collect();
+                tracing::warn!(
+                    parts = late.join(", "),
+                    "did not stop within the grace period and is cut off"
+                );
             }
         }
         match early {
@@ -110,7 +137,11 @@ impl Tasks {
                 Some(Ok((id, (_, name, result)))) => {
                     self.forget(id);
                     if let Err(error) = result {
-                        tracing::error!(part = name, error = format!("{error:#}"), "failed while stopping");
+                        tracing::error!(
+                            part = name,
+                            error = format!("{error:#}"),
+                            "failed while stopping"
+                        );
                     }
                 }
                 Some(Err(error)) => {
@@ -140,7 +171,11 @@ mod tests {
     async fn parts_stop_stage_by_stage() {
         let mut tasks = Tasks::new();
         let order = Arc::new(Mutex::new(Vec::new()));
-        for (stage, name) in [(Stage::Recording, "writer"), (Stage::Faces, "http"), (Stage::Monitoring, "schedule")] {
+        for (stage, name) in [
+            (Stage::Recording, "writer"),
+            (Stage::Faces, "http"),
+            (Stage::Monitoring, "schedule"),
+        ] {
             let (stop, order) = (tasks.stop(stage), order.clone());
             tasks.spawn(stage, name, async move {
                 stop.cancelled().await;
@@ -157,7 +192,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn parts_that_do_not_stop_leave_time_for_the_flush() {
         let mut tasks = Tasks::new();
-        for stage in [Stage::Faces, Stage::Monitoring, Stage::Alerting, Stage::Delivery] {
+        for stage in [
+            Stage::Faces,
+            Stage::Monitoring,
+            Stage::Alerting,
+            Stage::Delivery,
+        ] {
             tasks.spawn(stage, "stuck", std::future::pending());
         }
         let (stop, flushed) = (tasks.stop(Stage::Recording), Arc::new(Mutex::new(false)));
@@ -173,7 +213,11 @@ mod tests {
         let begun = Instant::now();
         tasks.run(shutdown, Duration::from_secs(60)).await.unwrap();
         assert!(*flushed.lock().unwrap());
-        assert!(begun.elapsed() <= Duration::from_secs(60), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() <= Duration::from_secs(60),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 
     #[tokio::test]
@@ -185,7 +229,10 @@ mod tests {
             Ok(())
         });
         tasks.spawn(Stage::Alerting, "alerts", async { Err(anyhow!("no disk")) });
-        let error = tasks.run(CancellationToken::new(), Duration::from_secs(5)).await.unwrap_err();
+        let error = tasks
+            .run(CancellationToken::new(), Duration::from_secs(5))
+            .await
+            .unwrap_err();
         assert_eq!(format!("{error:#}"), "`alerts` failed: no disk");
     }
 }

@@ -1,4 +1,5 @@
-//! What a child may use. It takes the limits on itself before it looks at anything, and can't take them off again.
+//! What a child may use. It takes the limits on itself before it looks at anything, and can't take
+//! them off again.
 
 use std::io;
 use std::time::Duration;
@@ -26,7 +27,10 @@ pub struct Limits {
 impl Limits {
     /// For the process that calls it, until its end. It also ends when its parent does.
     pub fn hold(&self) -> io::Result<()> {
-        let most = |most: u64, hard: u64| Rlimit { current: Some(most), maximum: Some(hard) };
+        let most = |most: u64, hard: u64| Rlimit {
+            current: Some(most),
+            maximum: Some(hard),
+        };
         let seconds = self.cpu.as_secs().max(1);
         // The soft one says what happened, the hard one holds.
         setrlimit(Resource::Cpu, most(seconds, seconds + 2))?;
@@ -39,17 +43,20 @@ impl Limits {
             let _ = nice(BACKGROUND);
         }
         let parent = getppid();
-        std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
-            while getppid() == parent {
-                std::thread::sleep(PARENT_CHECKED);
-            }
-            std::process::exit(1);
-        })?;
+        std::thread::Builder::new()
+            .stack_size(64 << 10)
+            .spawn(move || {
+                while getppid() == parent {
+                    std::thread::sleep(PARENT_CHECKED);
+                }
+                std::process::exit(1);
+            })?;
         Ok(())
     }
 }
 
-/// A tenth of what the others get while all cores are busy. At 19 it would be a seventieth, and on a busy machine never end.
+/// A tenth of what the others get while all cores are busy. At 19 it would be a seventieth, and on
+/// a busy machine never end.
 const BACKGROUND: i32 = 10;
 
 /// Address space of the program, its libraries and its first thread.

@@ -14,7 +14,8 @@ pub(super) enum Alerts {
     ///
     /// Example: extrack alerts list --state resolved
     List {
-        /// `pending`, `firing`, `acknowledged`, `resolved` or `suppressed`; all open ones if not given.
+        /// `pending`, `firing`, `acknowledged`, `resolved` or `suppressed`; all open ones if not
+        /// given.
         #[arg(long)]
         state: Option<String>,
         /// JSON instead of a table.
@@ -83,9 +84,25 @@ impl Alerts {
                 act(&client, id, "acknowledge", &body, note.json).await
             }
             Alerts::Unack { id, note } => {
-                act(&client, id, "unacknowledge", &json!({"note": note.note}), note.json).await
+                act(
+                    &client,
+                    id,
+                    "unacknowledge",
+                    &json!({"note": note.note}),
+                    note.json,
+                )
+                .await
             }
-            Alerts::Resolve { id, note } => act(&client, id, "resolve", &json!({"note": note.note}), note.json).await,
+            Alerts::Resolve { id, note } => {
+                act(
+                    &client,
+                    id,
+                    "resolve",
+                    &json!({"note": note.note}),
+                    note.json,
+                )
+                .await
+            }
         }
     }
 }
@@ -96,7 +113,11 @@ async fn list(client: &Client, state: Option<&str>, json: bool) -> Result<()> {
         None => {
             let mut open = Vec::new();
             for state in AlertState::ALL.into_iter().filter(|state| state.is_open()) {
-                open.extend(client.list(&format!("/alerts?state={}", state.as_str())).await?);
+                open.extend(
+                    client
+                        .list(&format!("/alerts?state={}", state.as_str()))
+                        .await?,
+                );
             }
             open
         }
@@ -116,7 +137,10 @@ async fn list(client: &Client, state: Option<&str>, json: bool) -> Result<()> {
         ]
     };
     let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-    table(&["ID", "STATE", "SEVERITY", "SERVICE", "ALERT", "SUMMARY"], &rows);
+    table(
+        &["ID", "STATE", "SEVERITY", "SERVICE", "ALERT", "SUMMARY"],
+        &rows,
+    );
     Ok(())
 }
 
@@ -126,16 +150,36 @@ async fn show(client: &Client, id: i64, json: bool) -> Result<()> {
         print_json(&alert);
         return Ok(());
     }
-    line(&format!("{} ({}) of {}", cell(&alert["name"]), cell(&alert["severity"]), cell(&alert["service"])));
-    line(&format!("{}: {}", state_cell(&alert), cell(&alert["summary"])));
+    line(&format!(
+        "{} ({}) of {}",
+        cell(&alert["name"]),
+        cell(&alert["severity"]),
+        cell(&alert["service"])
+    ));
+    line(&format!(
+        "{}: {}",
+        state_cell(&alert),
+        cell(&alert["summary"])
+    ));
     if let Value::Object(_) = &alert["acknowledged"] {
         let acknowledged = &alert["acknowledged"];
-        let verb = if alert["state"] == "acknowledged" { "acknowledged" } else { "was acknowledged" };
+        let verb = if alert["state"] == "acknowledged" {
+            "acknowledged"
+        } else {
+            "was acknowledged"
+        };
         let until = match &acknowledged["until"] {
             Value::Null => "until it ends".to_owned(),
             until => format!("until {}", cell(until)),
         };
-        line(format!("{verb} by {} {until} {}", cell(&acknowledged["by"]), cell(&acknowledged["note"])).trim_end());
+        line(
+            format!(
+                "{verb} by {} {until} {}",
+                cell(&acknowledged["by"]),
+                cell(&acknowledged["note"])
+            )
+            .trim_end(),
+        );
     }
     if let Value::Object(_) = &alert["escalation"] {
         let escalation = &alert["escalation"];
@@ -143,12 +187,22 @@ async fn show(client: &Client, id: i64, json: bool) -> Result<()> {
             Value::Null => "waits or has come to its end".to_owned(),
             due => format!("step {} at {}", cell(&escalation["step"]), cell(due)),
         };
-        line(&format!("escalation {}: {next}", cell(&escalation["policy"])));
+        line(&format!(
+            "escalation {}: {next}",
+            cell(&escalation["policy"])
+        ));
     }
     line("");
     let events = alert["events"].as_array().into_iter().flatten();
     let rows: Vec<Vec<String>> = events
-        .map(|event| vec![cell(&event["ts"]), cell(&event["to"]), cell(&event["actor"]), cell(&event["reason"])])
+        .map(|event| {
+            vec![
+                cell(&event["ts"]),
+                cell(&event["to"]),
+                cell(&event["actor"]),
+                cell(&event["reason"]),
+            ]
+        })
         .collect();
     table(&["WHEN", "STATE", "WHO", "WHY"], &rows);
     Ok(())

@@ -66,25 +66,50 @@ impl Channels {
                     let limit = match &item["rateLimit"] {
                         Value::Null => Value::Null,
                         limit => {
-                            let per = std::time::Duration::from_millis(limit["perMs"].as_u64().unwrap_or_default());
+                            let per = std::time::Duration::from_millis(
+                                limit["perMs"].as_u64().unwrap_or_default(),
+                            );
                             let per = crate::domain::duration::format_duration(per);
                             Value::from(format!("{} per {per}", limit["messages"]))
                         }
                     };
-                    let values =
-                        [&item["name"], &item["plugin"], &item["template"], &limit, &item["fallback"]["channel"]];
-                    values.into_iter().chain([&item["id"]]).map(cell).collect::<Vec<String>>()
+                    let values = [
+                        &item["name"],
+                        &item["plugin"],
+                        &item["template"],
+                        &limit,
+                        &item["fallback"]["channel"],
+                    ];
+                    values
+                        .into_iter()
+                        .chain([&item["id"]])
+                        .map(cell)
+                        .collect::<Vec<String>>()
                 };
                 let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-                table(&["CHANNEL", "NOTIFIER", "TEMPLATE", "LIMIT", "FALLBACK", "ID"], &rows);
+                table(
+                    &["CHANNEL", "NOTIFIER", "TEMPLATE", "LIMIT", "FALLBACK", "ID"],
+                    &rows,
+                );
             }
-            Channels::Preview { channel, firing, resolved, alert, json } => {
+            Channels::Preview {
+                channel,
+                firing,
+                resolved,
+                alert,
+                json,
+            } => {
                 let mut body = Map::new();
                 for (key, value) in [("firing", firing), ("resolved", resolved)] {
                     value.map(|value| body.insert(key.to_owned(), value.into()));
                 }
                 alert.map(|alert| body.insert("alert".to_owned(), alert.into()));
-                let found = client.post(&format!("/channels/{}/preview", escape(&channel)), &Value::from(body)).await?;
+                let found = client
+                    .post(
+                        &format!("/channels/{}/preview", escape(&channel)),
+                        &Value::from(body),
+                    )
+                    .await?;
                 if json {
                     print_json(&found);
                     return Ok(0);
@@ -93,14 +118,19 @@ impl Channels {
                 for (name, text) in [("text", &found["text"]), ("html", &found["html"])] {
                     if let Some(text) = text.as_str() {
                         line(&format!("\n--- {name}"));
-                        text.lines().for_each(|text| line(&cell(&Value::from(text))));
+                        text.lines()
+                            .for_each(|text| line(&cell(&Value::from(text))));
                     }
                 }
                 if found["template"].is_null() {
                     line("\nThe channel has no template: its notifier writes the rest itself.");
                 }
             }
-            Channels::Test { channel, resolved, json } => {
+            Channels::Test {
+                channel,
+                resolved,
+                json,
+            } => {
                 let status = if resolved { "resolved" } else { "firing" };
                 let path = format!("/channels/{}/test", escape(&channel));
                 let found = client.post(&path, &json!({"status": status})).await?;
@@ -108,8 +138,16 @@ impl Channels {
                 if json {
                     print_json(&found);
                 } else {
-                    let outcome = if delivered { "delivered" } else { "not delivered" };
-                    line(&format!("{outcome} in {} ms: {}", found["durationMs"], cell(&found["answer"])));
+                    let outcome = if delivered {
+                        "delivered"
+                    } else {
+                        "not delivered"
+                    };
+                    line(&format!(
+                        "{outcome} in {} ms: {}",
+                        found["durationMs"],
+                        cell(&found["answer"])
+                    ));
                 }
                 return Ok(if delivered { 0 } else { 1 });
             }

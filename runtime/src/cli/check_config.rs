@@ -11,22 +11,25 @@ use super::serve::faults_to_exit_code;
 use crate::config::Faults;
 use crate::{app, telemetry};
 
-/// Checks the configuration without starting anything: all faults at once, with file, line, column and key. Exit code 64
-/// if there are any.
+/// Checks the configuration without starting anything: all faults at once, with file, line, column
+/// and key. Exit code 64 if there are any.
 ///
 /// Examples:
 ///   extrack check-config --config config
-///   extrack check-config --config config --installed      with the plugins that are installed on the server
+///   extrack check-config --config config --installed      with the plugins that are installed on
+/// the server
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct CheckConfig {
     /// Folder with `services.yaml`, `alerts.yaml` and, if wanted, `plugins.yaml`.
     #[arg(long, env = "EXTRACK_CONFIG", default_value = "config")]
     config: PathBuf,
-    /// Folder with plugins of your own, as for `serve`. Default: `plugins` in the configuration folder.
+    /// Folder with plugins of your own, as for `serve`. Default: `plugins` in the configuration
+    /// folder.
     #[arg(long, env = "EXTRACK_PLUGINS")]
     plugins: Option<PathBuf>,
-    /// Knows the plugins that are active on the server too; `--server` and `--token` say where and who.
+    /// Knows the plugins that are active on the server too; `--server` and `--token` say where and
+    /// who.
     #[arg(long)]
     installed: bool,
 }
@@ -44,8 +47,13 @@ impl CheckConfig {
         }
         let checked = app::check_config(&self.config, &folders).await;
         let misses_a_plugin = checked.as_ref().is_err_and(|error| {
-            let faults = error.downcast_ref::<Faults>().map(ToString::to_string).unwrap_or_default();
-            faults.lines().any(|fault| fault.contains("there is no ") && fault.contains(" plugin `"))
+            let faults = error
+                .downcast_ref::<Faults>()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            faults
+                .lines()
+                .any(|fault| fault.contains("there is no ") && fault.contains(" plugin `"))
         });
         let code = faults_to_exit_code(checked.map(|loaded| {
             for warning in &loaded.warnings {
@@ -71,15 +79,22 @@ impl CheckConfig {
 /// Writes the active version of each plugin that did not come with the program as `NAME.wasm`.
 async fn fetch_installed(server: &Server, folder: &Path) -> Result<()> {
     let client = server.connect()?;
-    for plugin in client.list("/plugins").await.context("asking the server for its plugins")? {
+    for plugin in client
+        .list("/plugins")
+        .await
+        .context("asking the server for its plugins")?
+    {
         let text = |key: &str| plugin[key].as_str().unwrap_or_default();
         if text("installedBy") == "bundled" {
             continue;
         }
         let (name, digest) = (text("name"), text("digest"));
-        let component = client.get_bytes(&format!("/plugins/{name}/versions/{digest}/component")).await?;
+        let component = client
+            .get_bytes(&format!("/plugins/{name}/versions/{digest}/component"))
+            .await?;
         let path = folder.join(format!("{name}.wasm"));
-        std::fs::write(&path, component).with_context(|| format!("writing `{}`", path.display()))?;
+        std::fs::write(&path, component)
+            .with_context(|| format!("writing `{}`", path.display()))?;
     }
     Ok(())
 }

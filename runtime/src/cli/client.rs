@@ -15,7 +15,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(200);
 /// The largest components over a poor line, and their compilation.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
-/// Between two bytes of an answer; a backtest says nothing for a while when it reads a long history.
+/// Between two bytes of an answer; a backtest says nothing for a while when it reads a long
+/// history.
 const READ_TIMEOUT: Duration = Duration::from_secs(600);
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:3000";
@@ -39,7 +40,9 @@ pub(super) struct Client {
 
 /// Nobody is there.
 #[derive(Debug, thiserror::Error)]
-#[error("no answer from `{server}`; is the server running? `--server` or `EXTRACK_SERVER` names another")]
+#[error(
+    "no answer from `{server}`; is the server running? `--server` or `EXTRACK_SERVER` names another"
+)]
 pub(super) struct NoAnswer {
     server: String,
 }
@@ -47,20 +50,34 @@ pub(super) struct NoAnswer {
 impl Server {
     pub(super) fn connect(&self) -> Result<Client> {
         // A variable that is set to nothing counts as one that is not set.
-        let server = if self.server.is_empty() { DEFAULT_SERVER } else { with_scheme(&self.server)? };
-        let token = self.token.clone().or_else(|| std::env::var("EXTRACK_ADMIN_TOKEN").ok());
+        let server = if self.server.is_empty() {
+            DEFAULT_SERVER
+        } else {
+            with_scheme(&self.server)?
+        };
+        let token = self
+            .token
+            .clone()
+            .or_else(|| std::env::var("EXTRACK_ADMIN_TOKEN").ok());
         let http = reqwest::Client::builder()
             .user_agent(concat!("extrack/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()?;
-        Ok(Client { base: server.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), http })
+        Ok(Client {
+            base: server.trim_end_matches('/').to_owned(),
+            token: token.map(SecretString::from),
+            http,
+        })
     }
 }
 
 fn with_scheme(server: &str) -> Result<&str> {
-    match ["http://", "https://"].iter().any(|scheme| server.starts_with(scheme)) {
+    match ["http://", "https://"]
+        .iter()
+        .any(|scheme| server.starts_with(scheme))
+    {
         true => Ok(server),
         false => bail!("`--server {server}` has no scheme; write `http://{server}`"),
     }
@@ -73,7 +90,12 @@ impl Client {
 
     /// A file.
     pub(super) async fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
-        Ok(self.answer(self.request(Method::GET, path)).await?.bytes().await?.to_vec())
+        Ok(self
+            .answer(self.request(Method::GET, path))
+            .await?
+            .bytes()
+            .await?
+            .to_vec())
     }
 
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
@@ -89,12 +111,18 @@ impl Client {
     ) -> Result<()> {
         /// A report of a thousand services with all their alerts.
         const MOST_BYTES: usize = 256 * 1024 * 1024;
-        let request = self.endless(Method::POST, path).header("accept", "application/x-ndjson").json(body);
+        let request = self
+            .endless(Method::POST, path)
+            .header("accept", "application/x-ndjson")
+            .json(body);
         let mut response = self.answer(request).await?;
         let mut lines = Lines::default();
         while let Some(chunk) = response.chunk().await.context("the server broke off")? {
             lines.push(&chunk, |line| {
-                take(serde_json::from_slice(line).context("the server sent a line that is no JSON")?)
+                take(
+                    serde_json::from_slice(line)
+                        .context("the server sent a line that is no JSON")?,
+                )
             })?;
             if lines.waiting.len() > MOST_BYTES {
                 bail!("the server sent a line that has no end");
@@ -104,13 +132,21 @@ impl Client {
     }
 
     pub(super) async fn post_text(&self, path: &str, body: &Value) -> Result<String> {
-        let response = self.answer(self.request(Method::POST, path).json(body)).await?;
+        let response = self
+            .answer(self.request(Method::POST, path).json(body))
+            .await?;
         Ok(response.text().await?)
     }
 
     /// With the text of its `.minisig` file.
-    pub(super) async fn put_component(&self, path: &str, bytes: Vec<u8>, signature: Option<String>) -> Result<Value> {
-        self.send_component(Method::PUT, path, bytes, signature).await
+    pub(super) async fn put_component(
+        &self,
+        path: &str,
+        bytes: Vec<u8>,
+        signature: Option<String>,
+    ) -> Result<Value> {
+        self.send_component(Method::PUT, path, bytes, signature)
+            .await
     }
 
     async fn send_component(
@@ -121,15 +157,23 @@ impl Client {
         signature: Option<String>,
     ) -> Result<Value> {
         let request = self.request(method, path).timeout(UPLOAD_TIMEOUT);
-        let mut request = request.header("content-type", "application/wasm").body(bytes);
+        let mut request = request
+            .header("content-type", "application/wasm")
+            .body(bytes);
         if let Some(signature) = signature {
             request = request.header("x-extrack-signature", STANDARD.encode(signature));
         }
         self.json(request).await
     }
 
-    pub(super) async fn post_component(&self, path: &str, bytes: Vec<u8>, signature: Option<String>) -> Result<Value> {
-        self.send_component(Method::POST, path, bytes, signature).await
+    pub(super) async fn post_component(
+        &self,
+        path: &str,
+        bytes: Vec<u8>,
+        signature: Option<String>,
+    ) -> Result<Value> {
+        self.send_component(Method::POST, path, bytes, signature)
+            .await
     }
 
     pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
@@ -142,7 +186,9 @@ impl Client {
 
     /// Where there is nothing to answer.
     pub(super) async fn delete_quietly(&self, path: &str) -> Result<()> {
-        self.answer(self.request(Method::DELETE, path)).await.map(drop)
+        self.answer(self.request(Method::DELETE, path))
+            .await
+            .map(drop)
     }
 
     /// All pages of a list.
@@ -156,7 +202,8 @@ impl Client {
             items.extend(page["items"].as_array().cloned().unwrap_or_default());
             match &page["next"] {
                 Value::String(next) => {
-                    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+                    let next: String =
+                        url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
                     cursor = format!("&cursor={next}");
                 }
                 _ => break,
@@ -171,7 +218,9 @@ impl Client {
 
     /// For an answer that comes bit by bit.
     fn endless(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}/api/v1{path}", self.base));
+        let request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.base));
         match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
@@ -183,7 +232,9 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response> {
-        let response = request.send().await.with_context(|| NoAnswer { server: self.base.clone() })?;
+        let response = request.send().await.with_context(|| NoAnswer {
+            server: self.base.clone(),
+        })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -194,11 +245,16 @@ impl Client {
         let problem: Value = response.json().await.unwrap_or_default();
         let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
         let mut message = match text("detail") {
-            detail if detail.is_empty() => format!("the server answered {status} {}", text("title")),
+            detail if detail.is_empty() => {
+                format!("the server answered {status} {}", text("title"))
+            }
             detail => detail,
         };
         for fault in problem["faults"].as_array().into_iter().flatten() {
-            let (pointer, text) = (fault["pointer"].as_str().unwrap_or_default(), fault["message"].as_str());
+            let (pointer, text) = (
+                fault["pointer"].as_str().unwrap_or_default(),
+                fault["message"].as_str(),
+            );
             // The detail of a single fault is that fault.
             if let Some(text) = text.filter(|text| !message.contains(text)) {
                 message.push_str(&format!("\n  {pointer}: {text}"));
@@ -250,6 +306,9 @@ mod tests {
     fn an_address_without_a_scheme_is_refused_with_the_form_that_is_understood() {
         let error = with_scheme("localhost:3000").unwrap_err().to_string();
         assert!(error.contains("write `http://localhost:3000`"), "{error}");
-        assert!(with_scheme("http://127.0.0.1:3000").is_ok() && with_scheme("https://extrack.example").is_ok());
+        assert!(
+            with_scheme("http://127.0.0.1:3000").is_ok()
+                && with_scheme("https://extrack.example").is_ok()
+        );
     }
 }

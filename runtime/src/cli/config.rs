@@ -17,11 +17,13 @@ pub(super) enum Config {
         #[arg(long)]
         json: bool,
     },
-    /// Takes over the configuration files as they are, whatever they remove: alerts of services and rules that are gone end.
+    /// Takes over the configuration files as they are, whatever they remove: alerts of services and
+    /// rules that are gone end.
     ///
     /// Example: extrack config accept
     Accept {
-        /// Of the files that are meant, as `show` prints it; others are refused. Default: as they are now.
+        /// Of the files that are meant, as `show` prints it; others are refused. Default: as they
+        /// are now.
         #[arg(long)]
         digest: Option<String>,
         /// JSON instead of text.
@@ -43,9 +45,17 @@ impl Config {
                 }
                 // What is shown is what is confirmed.
                 let digest = digest.or_else(|| is_held.then(|| cell(&before["digest"])));
-                let encoded = digest.map(|digest| url::form_urlencoded::byte_serialize(digest.as_bytes()).collect());
-                let query = encoded.map_or(String::new(), |digest: String| format!("?digest={digest}"));
-                show(&client.post(&format!("/config/accept{query}"), &json!({})).await?, json);
+                let encoded = digest.map(|digest| {
+                    url::form_urlencoded::byte_serialize(digest.as_bytes()).collect()
+                });
+                let query =
+                    encoded.map_or(String::new(), |digest: String| format!("?digest={digest}"));
+                show(
+                    &client
+                        .post(&format!("/config/accept{query}"), &json!({}))
+                        .await?,
+                    json,
+                );
             }
         }
         Ok(())
@@ -53,7 +63,11 @@ impl Config {
 }
 
 fn reasons(configuration: &Value) -> impl Iterator<Item = &str> {
-    configuration["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str)
+    configuration["reasons"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 fn show(configuration: &Value, json: bool) {
@@ -68,6 +82,8 @@ fn show(configuration: &Value, json: bool) {
     reasons(configuration).for_each(|reason| line(&format!("  {reason}")));
     line(&format!("  digest {}", cell(&configuration["digest"])));
     if configuration["status"] == "held" {
-        line("what was in use before stays; `extrack config accept` takes over the files as they are");
+        line(
+            "what was in use before stays; `extrack config accept` takes over the files as they are",
+        );
     }
 }

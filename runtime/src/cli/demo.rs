@@ -38,8 +38,13 @@ impl Demo {
         let stop = stop_signal()?;
         let config = folder.join("config");
         let kept = KeptConfig::read(&folder);
-        if !folder.join(KeptConfig::FILE).exists() && FILES.iter().any(|(name, _)| config.join(name).exists()) {
-            bail!("the files in `{}` are not a demo's; name another folder with `--data`", config.display());
+        if !folder.join(KeptConfig::FILE).exists()
+            && FILES.iter().any(|(name, _)| config.join(name).exists())
+        {
+            bail!(
+                "the files in `{}` are not a demo's; name another folder with `--data`",
+                config.display()
+            );
         }
         let vendor = Vendor::start(kept.as_ref().map(|kept| kept.vendor), stop.clone()).await?;
         let writing = || format!("writing the demo's `{}`", config.display());
@@ -64,7 +69,8 @@ impl Demo {
     }
 }
 
-/// What an earlier demo left in the folder: its files are edited by people, and name the vendor's addresses.
+/// What an earlier demo left in the folder: its files are edited by people, and name the vendor's
+/// addresses.
 struct KeptConfig {
     vendor: Vendor,
 }
@@ -76,23 +82,38 @@ impl KeptConfig {
     fn read(folder: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(folder.join(Self::FILE)).ok()?;
         let (http, tls) = text.trim().split_once(' ')?;
-        let vendor = Vendor { http: http.parse().ok()?, tls: tls.parse().ok()? };
-        FILES.iter().all(|(name, _)| folder.join("config").join(name).is_file()).then_some(Self { vendor })
+        let vendor = Vendor {
+            http: http.parse().ok()?,
+            tls: tls.parse().ok()?,
+        };
+        FILES
+            .iter()
+            .all(|(name, _)| folder.join("config").join(name).is_file())
+            .then_some(Self { vendor })
     }
 
     fn write(&self, folder: &Path) -> std::io::Result<()> {
-        std::fs::write(folder.join(Self::FILE), format!("{} {}\n", self.vendor.http, self.vendor.tls))
+        std::fs::write(
+            folder.join(Self::FILE),
+            format!("{} {}\n", self.vendor.http, self.vendor.tls),
+        )
     }
 
-    /// Where the vendor had to move, the files say so; everything else in them stays as it was edited.
+    /// Where the vendor had to move, the files say so; everything else in them stays as it was
+    /// edited.
     fn follow(&self, config: &Path, vendor: &Vendor) -> std::io::Result<()> {
         let moves = [
             (self.vendor.http.to_string(), vendor.http.to_string()),
-            (format!("localhost:{}", self.vendor.tls.port()), format!("localhost:{}", vendor.tls.port())),
+            (
+                format!("localhost:{}", self.vendor.tls.port()),
+                format!("localhost:{}", vendor.tls.port()),
+            ),
         ];
         for (name, _) in FILES {
             let text = std::fs::read_to_string(config.join(name))?;
-            let moved = moves.iter().fold(text.clone(), |text, (from, to)| text.replace(from, to));
+            let moved = moves
+                .iter()
+                .fold(text.clone(), |text, (from, to)| text.replace(from, to));
             if moved != text {
                 std::fs::write(config.join(name), moved)?;
             }
@@ -101,25 +122,36 @@ impl KeptConfig {
     }
 }
 
-const FILES: [(&str, &str); 2] =
-    [("services.yaml", include_str!("demo/services.yaml")), ("alerts.yaml", include_str!("demo/alerts.yaml"))];
+const FILES: [(&str, &str); 2] = [
+    ("services.yaml", include_str!("demo/services.yaml")),
+    ("alerts.yaml", include_str!("demo/alerts.yaml")),
+];
 
 fn write_config(folder: &Path, vendor: &Vendor) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let fill = |template: &str| {
-        template.replace("HTTP_ADDRESS", &vendor.http.to_string()).replace("TLS_PORT", &vendor.tls.port().to_string())
+        template
+            .replace("HTTP_ADDRESS", &vendor.http.to_string())
+            .replace("TLS_PORT", &vendor.tls.port().to_string())
     };
-    FILES.iter().try_for_each(|(name, template)| std::fs::write(folder.join(name), fill(template)))
+    FILES
+        .iter()
+        .try_for_each(|(name, template)| std::fs::write(folder.join(name), fill(template)))
 }
 
-/// The demo's own token opens nothing but the demo, so it is kept beside its files to be shown at each start.
+/// The demo's own token opens nothing but the demo, so it is kept beside its files to be shown at
+/// each start.
 fn token(folder: &Path, new: Option<&str>) -> Option<String> {
     let path = folder.join("token");
-    let Some(new) = new else { return std::fs::read_to_string(path).ok() };
+    let Some(new) = new else {
+        return std::fs::read_to_string(path).ok();
+    };
     let mut options = std::fs::OpenOptions::new();
     std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create(true).truncate(true), 0o600);
     // Without it the next start can only say where it was shown.
-    let _ = options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, new.as_bytes()));
+    let _ = options
+        .open(path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, new.as_bytes()));
     Some(new.to_owned())
 }
 
@@ -160,12 +192,20 @@ fn introduce(started: &Started, config: &Path, token: Option<&str>) {
 /// What has to be put before the PATH so that `extrack` is this program. None: it is already.
 fn path_line() -> Option<String> {
     let program = std::env::current_exe().ok()?;
-    let is_it = |folder: &Path| folder.join("extrack").canonicalize().is_ok_and(|found| found == program);
+    let is_it = |folder: &Path| {
+        folder
+            .join("extrack")
+            .canonicalize()
+            .is_ok_and(|found| found == program)
+    };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let first = std::env::split_paths(&path).find(|folder| folder.join("extrack").is_file());
     match first {
         Some(folder) if is_it(&folder) => None,
-        _ => Some(format!("export PATH={}:\"$PATH\"", quoted(program.parent()?))),
+        _ => Some(format!(
+            "export PATH={}:\"$PATH\"",
+            quoted(program.parent()?)
+        )),
     }
 }
 
@@ -179,7 +219,10 @@ mod tests {
     use super::*;
 
     fn vendor(http: u16, tls: u16) -> Vendor {
-        Vendor { http: SocketAddr::from(([127, 0, 0, 1], http)), tls: SocketAddr::from(([127, 0, 0, 1], tls)) }
+        Vendor {
+            http: SocketAddr::from(([127, 0, 0, 1], http)),
+            tls: SocketAddr::from(([127, 0, 0, 1], tls)),
+        }
     }
 
     #[test]
@@ -188,10 +231,19 @@ mod tests {
         let config = folder.path().join("config");
         assert!(KeptConfig::read(folder.path()).is_none());
         write_config(&config, &vendor(1111, 2222)).unwrap();
-        assert_eq!(token(folder.path(), Some("t0ken")), token(folder.path(), None));
-        KeptConfig { vendor: vendor(1111, 2222) }.write(folder.path()).unwrap();
+        assert_eq!(
+            token(folder.path(), Some("t0ken")),
+            token(folder.path(), None)
+        );
+        KeptConfig {
+            vendor: vendor(1111, 2222),
+        }
+        .write(folder.path())
+        .unwrap();
         let services = config.join("services.yaml");
-        let edited = std::fs::read_to_string(&services).unwrap().replace("Geocoding API", "My own API");
+        let edited = std::fs::read_to_string(&services)
+            .unwrap()
+            .replace("Geocoding API", "My own API");
         std::fs::write(&services, &edited).unwrap();
 
         let kept = KeptConfig::read(folder.path()).unwrap();
@@ -199,8 +251,14 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&services).unwrap(), edited);
         kept.follow(&config, &vendor(3333, 4444)).unwrap();
         let moved = std::fs::read_to_string(&services).unwrap();
-        assert!(moved.contains("My own API") && moved.contains("127.0.0.1:3333/geo"), "{moved}");
-        assert!(moved.contains("localhost:4444") && !moved.contains("1111") && !moved.contains("2222"), "{moved}");
+        assert!(
+            moved.contains("My own API") && moved.contains("127.0.0.1:3333/geo"),
+            "{moved}"
+        );
+        assert!(
+            moved.contains("localhost:4444") && !moved.contains("1111") && !moved.contains("2222"),
+            "{moved}"
+        );
     }
 
     #[test]

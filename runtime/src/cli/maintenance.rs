@@ -20,7 +20,8 @@ pub(super) enum Maintenance {
     },
     /// Plans a window, once (`--from`, `--until`) or again and again (`--cron`, `--for`).
     ///
-    /// Example: extrack maintenance add weekly --match 'service="db"' --cron '0 2 * * SUN' --for 2h --timezone Europe/Berlin
+    /// Example: extrack maintenance add weekly --match 'service="db"' --cron '0 2 * * SUN' --for 2h
+    /// --timezone Europe/Berlin
     Add {
         name: String,
         /// E.g. `service="db"`; all of them have to match. Every alert if not given.
@@ -62,16 +63,40 @@ impl Maintenance {
                 }
                 let row = |item: &Value| {
                     let when = match item["cron"].as_str() {
-                        Some(cron) => format!("{cron} for {} ({})", cell(&item["duration"]), cell(&item["timezone"])),
+                        Some(cron) => format!(
+                            "{cron} for {} ({})",
+                            cell(&item["duration"]),
+                            cell(&item["timezone"])
+                        ),
                         None => format!("{} to {}", cell(&item["start"]), cell(&item["end"])),
                     };
-                    let open = if item["isOpen"] == true { "open" } else { "closed" };
-                    vec![cell(&item["name"]), open.to_owned(), cell(&item["origin"]), when, words(&item["match"])]
+                    let open = if item["isOpen"] == true {
+                        "open"
+                    } else {
+                        "closed"
+                    };
+                    vec![
+                        cell(&item["name"]),
+                        open.to_owned(),
+                        cell(&item["origin"]),
+                        when,
+                        words(&item["match"]),
+                    ]
                 };
-                let rows: Vec<Vec<String>> = items.as_array().into_iter().flatten().map(row).collect();
+                let rows: Vec<Vec<String>> =
+                    items.as_array().into_iter().flatten().map(row).collect();
                 table(&["NAME", "NOW", "ORIGIN", "WHEN", "MATCH"], &rows);
             }
-            Maintenance::Add { name, matchers, from, until, cron, duration, timezone, comment } => {
+            Maintenance::Add {
+                name,
+                matchers,
+                from,
+                until,
+                cron,
+                duration,
+                timezone,
+                comment,
+            } => {
                 let mut spec = json!({ "name": name });
                 if !matchers.is_empty() {
                     spec["match"] = matchers.into();
@@ -98,8 +123,11 @@ impl Maintenance {
                 line(&format!("maintenance `{name}` {next}"));
             }
             Maintenance::Remove { name } => {
-                let segment: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
-                client.delete_quietly(&format!("/maintenance/{}", segment.replace('+', "%20"))).await?;
+                let segment: String =
+                    url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+                client
+                    .delete_quietly(&format!("/maintenance/{}", segment.replace('+', "%20")))
+                    .await?;
                 line(&format!("maintenance `{name}` is gone"));
             }
         }

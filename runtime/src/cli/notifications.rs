@@ -42,20 +42,36 @@ impl Notifications {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
         let client = server.connect()?;
         match self {
-            Notifications::List { state, service, json } => {
-                let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            Notifications::List {
+                state,
+                service,
+                json,
+            } => {
+                let encode = |text: &str| {
+                    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
+                };
                 let filters: Vec<String> = [("state", state), ("service", service)]
                     .into_iter()
-                    .filter_map(|(key, value)| value.map(|value| format!("{key}={}", encode(&value))))
+                    .filter_map(|(key, value)| {
+                        value.map(|value| format!("{key}={}", encode(&value)))
+                    })
                     .collect();
                 let question = if filters.is_empty() { "" } else { "?" };
-                let items = client.list(&format!("/notifications{question}{}", filters.join("&"))).await?;
+                let items = client
+                    .list(&format!("/notifications{question}{}", filters.join("&")))
+                    .await?;
                 if json {
                     print_json(&Value::from(items));
                     return Ok(());
                 }
                 let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-                table(&["ID", "STATE", "STATUS", "REASON", "CHANNEL", "ATTEMPTS", "CREATED", "ABOUT"], &rows);
+                table(
+                    &[
+                        "ID", "STATE", "STATUS", "REASON", "CHANNEL", "ATTEMPTS", "CREATED",
+                        "ABOUT",
+                    ],
+                    &rows,
+                );
             }
             Notifications::Show { id, json } => {
                 let found = client.get(&format!("/notifications/{id}")).await?;
@@ -66,7 +82,9 @@ impl Notifications {
                 }
             }
             Notifications::Resend { id } => {
-                let found = client.post(&format!("/notifications/{id}/resend"), &json!({})).await?;
+                let found = client
+                    .post(&format!("/notifications/{id}/resend"), &json!({}))
+                    .await?;
                 line(&format!(
                     "notification {id} is {} again, for channel {}",
                     cell(&found["state"]),
@@ -80,8 +98,10 @@ impl Notifications {
 
 fn row(item: &Value) -> Vec<String> {
     let attempts = item["attempts"].as_array().map_or(0, Vec::len).to_string();
-    let mut row: Vec<String> =
-        ["id", "state", "status", "reason", "channel"].into_iter().map(|key| cell(&item[key])).collect();
+    let mut row: Vec<String> = ["id", "state", "status", "reason", "channel"]
+        .into_iter()
+        .map(|key| cell(&item[key]))
+        .collect();
     row.extend([attempts, cell(&item["createdAt"]), about(item)]);
     row
 }
@@ -91,7 +111,12 @@ fn about(item: &Value) -> String {
         [] => "-".to_owned(),
         [alert] => format!("{}: {}", cell(&alert["service"]), cell(&alert["name"])),
         [first, others @ ..] => {
-            format!("{}: {} and {} more", cell(&first["service"]), cell(&first["name"]), others.len())
+            format!(
+                "{}: {} and {} more",
+                cell(&first["service"]),
+                cell(&first["name"]),
+                others.len()
+            )
         }
     }
 }
@@ -114,17 +139,30 @@ fn show(found: &Value) {
         "lastError",
     ];
     let known = keys.into_iter().filter(|key| !found[*key].is_null());
-    table(&["", ""], &known.map(|key| vec![key.to_owned(), cell(&found[key])]).collect::<Vec<_>>());
+    table(
+        &["", ""],
+        &known
+            .map(|key| vec![key.to_owned(), cell(&found[key])])
+            .collect::<Vec<_>>(),
+    );
     let alerts = found["alerts"].as_array().into_iter().flatten();
     let alerts: Vec<Vec<String>> = alerts
-        .map(|alert| ["id", "state", "service", "name", "summary"].into_iter().map(|key| cell(&alert[key])).collect())
+        .map(|alert| {
+            ["id", "state", "service", "name", "summary"]
+                .into_iter()
+                .map(|key| cell(&alert[key]))
+                .collect()
+        })
         .collect();
     line("");
     table(&["ALERT", "STATE", "SERVICE", "NAME", "SUMMARY"], &alerts);
     let attempts = found["attempts"].as_array().into_iter().flatten();
     let attempts: Vec<Vec<String>> = attempts
         .map(|attempt| {
-            ["startedAt", "durationMs", "outcome", "answer"].into_iter().map(|key| cell(&attempt[key])).collect()
+            ["startedAt", "durationMs", "outcome", "answer"]
+                .into_iter()
+                .map(|key| cell(&attempt[key]))
+                .collect()
         })
         .collect();
     line("");

@@ -1,5 +1,5 @@
-//! What subcommands print: tables for people, JSON for programs. The only place besides `demo` and `serve` that writes to
-//! standard output.
+//! What subcommands print: tables for people, JSON for programs. The only place besides `demo` and
+//! `serve` that writes to standard output.
 #![expect(clippy::print_stderr, reason = "printing is what this module is for")]
 
 use std::io::{ErrorKind, Write};
@@ -53,14 +53,17 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// A cell for any JSON value; `-` for none. Control characters, which could move the cursor, are shown as `?`.
+/// A cell for any JSON value; `-` for none. Control characters, which could move the cursor, are
+/// shown as `?`.
 pub(super) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
 }
 
 /// Enough of a digest to name a version by.

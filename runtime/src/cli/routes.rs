@@ -18,7 +18,8 @@ pub(super) enum Routes {
         #[arg(long)]
         json: bool,
     },
-    /// Which channels would be told of an alert, in which group, and what mutes it now; tells nobody.
+    /// Which channels would be told of an alert, in which group, and what mutes it now; tells
+    /// nobody.
     ///
     /// Examples: extrack routes preview --alert 'Service Down' --service shop-api
     ///           extrack routes preview --label severity=critical --label tag=eu
@@ -57,7 +58,12 @@ impl Routes {
                     (false, route) => show(route, 0),
                 }
             }
-            Routes::Preview { alert, service, labels, json } => {
+            Routes::Preview {
+                alert,
+                service,
+                labels,
+                json,
+            } => {
                 let spec = match alert {
                     Some(alert) => json!({ "alert": alert, "service": service }),
                     None => json!({ "labels": gathered(labels) }),
@@ -69,7 +75,8 @@ impl Routes {
                 }
                 let row = |place: &Value| {
                     let channels = place["channels"].as_array().into_iter().flatten();
-                    let names: Vec<String> = channels.map(|channel| cell(&channel["name"])).collect();
+                    let names: Vec<String> =
+                        channels.map(|channel| cell(&channel["name"])).collect();
                     vec![
                         names.join(", "),
                         cell(&place["groupKey"]),
@@ -79,8 +86,23 @@ impl Routes {
                         cell(&place["quietBy"]),
                     ]
                 };
-                let rows: Vec<Vec<String>> = found["destinations"].as_array().into_iter().flatten().map(row).collect();
-                table(&["CHANNELS", "GROUP", "WAIT", "INTERVAL", "REPEAT", "QUIET NOW"], &rows);
+                let rows: Vec<Vec<String>> = found["destinations"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(row)
+                    .collect();
+                table(
+                    &[
+                        "CHANNELS",
+                        "GROUP",
+                        "WAIT",
+                        "INTERVAL",
+                        "REPEAT",
+                        "QUIET NOW",
+                    ],
+                    &rows,
+                );
                 line(&format!("muted now by: {}", cell(&found["mutedBy"])));
             }
         }
@@ -99,7 +121,11 @@ fn gathered(labels: Vec<(String, String)>) -> Value {
 }
 
 fn show(route: &Value, depth: usize) {
-    let matchers = if depth == 0 { "everything".to_owned() } else { words(&route["match"]) };
+    let matchers = if depth == 0 {
+        "everything".to_owned()
+    } else {
+        words(&route["match"])
+    };
     let mut text = format!(
         "{}{matchers} -> {} | by {} | wait {}, interval {}, repeat {}",
         "  ".repeat(depth),
@@ -109,7 +135,10 @@ fn show(route: &Value, depth: usize) {
         cell(&route["groupInterval"]),
         cell(&route["repeatInterval"]),
     );
-    if route["muteTimes"].as_array().is_some_and(|times| !times.is_empty()) {
+    if route["muteTimes"]
+        .as_array()
+        .is_some_and(|times| !times.is_empty())
+    {
         text.push_str(&format!(" | quiet during {}", words(&route["muteTimes"])));
     }
     if route["continue"] == true {

@@ -40,19 +40,39 @@ impl Rule {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
         match self {
             Rule::Backtest(backtest) => return backtest.run(server).await,
-            Rule::List { service, no_data, json } => {
+            Rule::List {
+                service,
+                no_data,
+                json,
+            } => {
                 let service = service.map(|slug| {
-                    let slug: String = url::form_urlencoded::byte_serialize(slug.as_bytes()).collect();
+                    let slug: String =
+                        url::form_urlencoded::byte_serialize(slug.as_bytes()).collect();
                     format!("&service={slug}")
                 });
-                let items =
-                    server.connect()?.list(&format!("/rules?noData={no_data}{}", service.unwrap_or_default())).await?;
+                let items = server
+                    .connect()?
+                    .list(&format!(
+                        "/rules?noData={no_data}{}",
+                        service.unwrap_or_default()
+                    ))
+                    .await?;
                 if json {
                     print_json(&Value::from(items));
                     return Ok(());
                 }
                 let rows: Vec<Vec<String>> = items.iter().map(rule_row).collect();
-                table(&["RULE", "PLUGIN", "SEVERITY", "VERDICT", "NO DATA SINCE", "TEXT"], &rows);
+                table(
+                    &[
+                        "RULE",
+                        "PLUGIN",
+                        "SEVERITY",
+                        "VERDICT",
+                        "NO DATA SINCE",
+                        "TEXT",
+                    ],
+                    &rows,
+                );
             }
             Rule::Escalations { json } => {
                 let escalations = server.connect()?.list("/escalations").await?;
@@ -61,7 +81,10 @@ impl Rule {
                     return Ok(());
                 }
                 let rows: Vec<Vec<String>> = escalations.iter().flat_map(step_rows).collect();
-                table(&["ESCALATION", "STEP", "WAIT", "REPEAT", "HOURS", "NOTIFY"], &rows);
+                table(
+                    &["ESCALATION", "STEP", "WAIT", "REPEAT", "HOURS", "NOTIFY"],
+                    &rows,
+                );
             }
         }
         Ok(())
@@ -71,7 +94,11 @@ impl Rule {
 fn rule_row(item: &Value) -> Vec<String> {
     let standing = &item["standing"];
     let mut verdict = cell(&standing["verdict"]);
-    for (key, word) in [("flapping", "flapping"), ("held", "held"), ("retrying", "retrying")] {
+    for (key, word) in [
+        ("flapping", "flapping"),
+        ("held", "held"),
+        ("retrying", "retrying"),
+    ] {
         if standing[key] == true {
             verdict.push_str(&format!(", {word}"));
         }
@@ -87,7 +114,11 @@ fn rule_row(item: &Value) -> Vec<String> {
 }
 
 fn step_rows(escalation: &Value) -> Vec<Vec<String>> {
-    let steps = escalation["steps"].as_array().into_iter().flatten().enumerate();
+    let steps = escalation["steps"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate();
     let row = |(index, step): (usize, &Value)| {
         let repeat = match (&step["repeat"]["every"], &step["repeat"]["times"]) {
             (Value::Null, _) => "-".to_owned(),
@@ -100,11 +131,29 @@ fn step_rows(escalation: &Value) -> Vec<Vec<String>> {
         };
         let hours = match &step["hours"] {
             Value::Null => "any".to_owned(),
-            hours => format!("{}-{} {}", clock(&hours["from"]), clock(&hours["to"]), cell(&hours["timezone"])),
+            hours => format!(
+                "{}-{} {}",
+                clock(&hours["from"]),
+                clock(&hours["to"]),
+                cell(&hours["timezone"])
+            ),
         };
-        let notify = step["notify"].as_array().into_iter().flatten().map(cell).collect::<Vec<_>>().join(", ");
+        let notify = step["notify"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(cell)
+            .collect::<Vec<_>>()
+            .join(", ");
         let wait = cell(&step["wait"]);
-        vec![cell(&escalation["name"]), (index + 1).to_string(), wait, repeat, hours, notify]
+        vec![
+            cell(&escalation["name"]),
+            (index + 1).to_string(),
+            wait,
+            repeat,
+            hours,
+            notify,
+        ]
     };
     steps.map(row).collect()
 }

@@ -30,10 +30,12 @@ pub(super) struct Serve {
     /// Address and port of the pages and the API.
     #[arg(long, env = "EXTRACK_LISTEN", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// Watched folder: a component put here is installed. Default: `plugins` in the configuration folder.
+    /// Watched folder: a component put here is installed. Default: `plugins` in the configuration
+    /// folder.
     #[arg(long, env = "EXTRACK_PLUGINS")]
     plugins: Option<PathBuf>,
-    /// Take over the configuration files whatever they remove, as `extrack config accept` does while the server runs.
+    /// Take over the configuration files whatever they remove, as `extrack config accept` does
+    /// while the server runs.
     #[arg(long)]
     accept_config: bool,
 }
@@ -62,7 +64,10 @@ impl Serve {
 }
 
 /// Prints the faults of a configuration, whole, and nothing else.
-#[expect(clippy::print_stderr, reason = "faults are for people and scripts, not log lines")]
+#[expect(
+    clippy::print_stderr,
+    reason = "faults are for people and scripts, not log lines"
+)]
 pub(super) fn faults_to_exit_code(ended: Result<u8>) -> Result<u8> {
     match ended {
         Err(error) => match error.downcast_ref::<Faults>() {

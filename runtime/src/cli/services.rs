@@ -21,7 +21,8 @@ pub(super) enum Services {
     ///
     /// Example: extrack services show shop-api
     Show { slug: String },
-    /// Runs a check now and prints the observation. Exit code 1 unless the service is healthy or degraded.
+    /// Runs a check now and prints the observation. Exit code 1 unless the service is healthy or
+    /// degraded.
     ///
     /// Example: extrack services check shop-api --probe http
     Check {
@@ -49,7 +50,12 @@ impl Services {
                 let rows: Vec<Vec<String>> = items
                     .iter()
                     .map(|item| {
-                        vec![cell(&item["slug"]), cell(&item["status"]), cell(&item["type"]), cell(&item["baseUrl"])]
+                        vec![
+                            cell(&item["slug"]),
+                            cell(&item["status"]),
+                            cell(&item["type"]),
+                            cell(&item["baseUrl"]),
+                        ]
                     })
                     .collect();
                 table(&["SERVICE", "STATUS", "TYPE", "BASE URL"], &rows);
@@ -58,17 +64,24 @@ impl Services {
             Services::Check { slug, probe, json } => {
                 let probe: String = match probe {
                     Some(probe) => {
-                        format!("?probe={}", url::form_urlencoded::byte_serialize(probe.as_bytes()).collect::<String>())
+                        format!(
+                            "?probe={}",
+                            url::form_urlencoded::byte_serialize(probe.as_bytes())
+                                .collect::<String>()
+                        )
                     }
                     None => String::new(),
                 };
-                let observation = client.post(&format!("/services/{slug}/check{probe}"), &json!({})).await?;
+                let observation = client
+                    .post(&format!("/services/{slug}/check{probe}"), &json!({}))
+                    .await?;
                 if json {
                     print_json(&observation);
                 } else {
                     print_observation(&observation);
                 }
-                let available = matches!(observation["status"].as_str(), Some("healthy" | "degraded"));
+                let available =
+                    matches!(observation["status"].as_str(), Some("healthy" | "degraded"));
                 return Ok(if available { 0 } else { 1 });
             }
         }
@@ -77,7 +90,11 @@ impl Services {
 }
 
 fn print_observation(observation: &Value) {
-    let ms = |value: &Value| value.as_u64().map_or("-".to_owned(), |us| format!("{:.1} ms", us as f64 / 1_000.0));
+    let ms = |value: &Value| {
+        value.as_u64().map_or("-".to_owned(), |us| {
+            format!("{:.1} ms", us as f64 / 1_000.0)
+        })
+    };
     let phases = &observation["phases"];
     let mut rows = vec![
         vec!["status".to_owned(), cell(&observation["status"])],
@@ -94,7 +111,10 @@ fn print_observation(observation: &Value) {
             rows.push(vec![format!("  {name}"), ms(&phases[key])]);
         }
     }
-    rows.push(vec!["http status".to_owned(), cell(&observation["httpStatus"])]);
+    rows.push(vec![
+        "http status".to_owned(),
+        cell(&observation["httpStatus"]),
+    ]);
     rows.push(vec!["error".to_owned(), cell(&observation["error"])]);
     for metric in observation["metrics"].as_object().into_iter().flatten() {
         rows.push(vec![metric.0.clone(), cell(metric.1)]);

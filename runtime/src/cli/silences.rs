@@ -22,13 +22,18 @@ pub(super) enum Silences {
     },
     /// Mutes alerts for a while. Checks go on; what still fires at the end is told of then.
     ///
-    /// Example: extrack silences add --match 'service="shop-api"' --for 2h --comment "moving the database"
+    /// Example: extrack silences add --match 'service="shop-api"' --for 2h --comment "moving the
+    /// database"
     Add {
         /// E.g. `severity="critical"` or `service=~"shop-.*"`; all of them have to match.
         #[arg(long = "match", required = true)]
         matchers: Vec<String>,
         /// How long, e.g. `2h`.
-        #[arg(long = "for", required_unless_present = "until", conflicts_with = "until")]
+        #[arg(
+            long = "for",
+            required_unless_present = "until",
+            conflicts_with = "until"
+        )]
         duration: Option<String>,
         /// Until when, e.g. `2026-11-23T22:00:00Z`.
         #[arg(long)]
@@ -80,12 +85,27 @@ impl Silences {
                         cell(&item["comment"]),
                     ]
                 };
-                let rows: Vec<Vec<String>> = items.as_array().into_iter().flatten().map(row).collect();
-                table(&["ID", "STATE", "ENDS", "AUTHOR", "MATCH", "COMMENT"], &rows);
+                let rows: Vec<Vec<String>> =
+                    items.as_array().into_iter().flatten().map(row).collect();
+                table(
+                    &["ID", "STATE", "ENDS", "AUTHOR", "MATCH", "COMMENT"],
+                    &rows,
+                );
             }
-            Silences::Add { matchers, duration, until, from, comment, json } => {
+            Silences::Add {
+                matchers,
+                duration,
+                until,
+                from,
+                comment,
+                json,
+            } => {
                 let mut spec = json!({ "matchers": matchers, "comment": comment });
-                for (key, value) in [("duration", duration), ("endsAt", until), ("startsAt", from)] {
+                for (key, value) in [
+                    ("duration", duration),
+                    ("endsAt", until),
+                    ("startsAt", from),
+                ] {
                     if let Some(value) = value {
                         spec[key] = value.into();
                     }
@@ -103,18 +123,35 @@ impl Silences {
             }
             Silences::Expire { id } => {
                 let silence = client.delete(&format!("/silences/{id}")).await?;
-                line(&format!("silence {id} ended at {}", cell(&silence["endsAt"])));
+                line(&format!(
+                    "silence {id} ended at {}",
+                    cell(&silence["endsAt"])
+                ));
             }
             Silences::Preview { matchers, json } => {
-                let found = client.post("/silences/preview", &json!({ "matchers": matchers })).await?;
+                let found = client
+                    .post("/silences/preview", &json!({ "matchers": matchers }))
+                    .await?;
                 if json {
                     print_json(&found);
                     return Ok(());
                 }
-                let row = |alert: &Value| ["id", "state", "service", "name"].map(|key| cell(&alert[key])).to_vec();
-                let rows: Vec<Vec<String>> = found["alerts"].as_array().into_iter().flatten().map(row).collect();
+                let row = |alert: &Value| {
+                    ["id", "state", "service", "name"]
+                        .map(|key| cell(&alert[key]))
+                        .to_vec()
+                };
+                let rows: Vec<Vec<String>> = found["alerts"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(row)
+                    .collect();
                 table(&["ID", "STATE", "SERVICE", "ALERT"], &rows);
-                line(&format!("services it is about: {}", words(&found["services"])));
+                line(&format!(
+                    "services it is about: {}",
+                    words(&found["services"])
+                ));
             }
         }
         Ok(())
@@ -124,5 +161,9 @@ impl Silences {
 /// A list of texts in one cell; `-` for none.
 pub(super) fn words(list: &Value) -> String {
     let words: Vec<String> = list.as_array().into_iter().flatten().map(cell).collect();
-    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+    if words.is_empty() {
+        "-".to_owned()
+    } else {
+        words.join(", ")
+    }
 }

@@ -36,11 +36,15 @@ impl Sql {
             std::io::stdin().read_to_string(&mut query)?;
         }
         if query.trim().is_empty() {
-            bail!("the statement is empty; try `extrack sql \"SELECT * FROM observations LIMIT 5\"`");
+            bail!(
+                "the statement is empty; try `extrack sql \"SELECT * FROM observations LIMIT 5\"`"
+            );
         }
         let client = server.connect()?;
         if self.csv {
-            let text = client.post_text("/sql", &json!({ "query": query, "format": "csv" })).await?;
+            let text = client
+                .post_text("/sql", &json!({ "query": query, "format": "csv" }))
+                .await?;
             line(text.trim_end());
             return Ok(());
         }
@@ -49,8 +53,12 @@ impl Sql {
             print_json(&answer);
             return Ok(());
         }
-        let names: Vec<String> =
-            answer["columns"].as_array().into_iter().flatten().map(|column| cell(&column["name"])).collect();
+        let names: Vec<String> = answer["columns"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|column| cell(&column["name"]))
+            .collect();
         let rows: Vec<Vec<String>> = answer["rows"]
             .as_array()
             .into_iter()

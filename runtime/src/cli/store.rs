@@ -12,8 +12,9 @@ use crate::{app, telemetry};
 pub(super) enum Store {
     /// Takes the control store as it is, after a start was stopped because it has lost content.
     ///
-    /// Restore a backup instead if there is one. What is gone stays gone: services made over the API, tokens, open alerts,
-    /// silences, messages. A file that can't be opened is set aside beside an empty one. The server must not run.
+    /// Restore a backup instead if there is one. What is gone stays gone: services made over the
+    /// API, tokens, open alerts, silences, messages. A file that can't be opened is set aside
+    /// beside an empty one. The server must not run.
     ///
     /// Example:
     ///   extrack store accept --data data
@@ -22,7 +23,8 @@ pub(super) enum Store {
         /// Folder with the stores, as for `serve`.
         #[arg(long, env = "EXTRACK_DATA", default_value = "data")]
         data: PathBuf,
-        /// Folder with the configuration, as for `serve`: its environment may hold `ENCRYPTION_KEY`.
+        /// Folder with the configuration, as for `serve`: its environment may hold
+        /// `ENCRYPTION_KEY`.
         #[arg(long, env = "EXTRACK_CONFIG", default_value = "config")]
         config: PathBuf,
     },
@@ -33,7 +35,10 @@ impl Store {
         telemetry::start_logs("warn");
         let Store::Accept { data, config } = self;
         app::accept_store(&data, &config).await?;
-        line(&format!("the control store in `{}` is accepted as it is", data.display()));
+        line(&format!(
+            "the control store in `{}` is accepted as it is",
+            data.display()
+        ));
         Ok(())
     }
 }

@@ -16,7 +16,8 @@ pub(super) enum Tokens {
     Create {
         /// Unique; the actor of what is done with it, in the audit log.
         name: String,
-        /// `read`, `write`, `sql`, `deploy` or `admin`, which includes the others; again for several.
+        /// `read`, `write`, `sql`, `deploy` or `admin`, which includes the others; again for
+        /// several.
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
         /// How long it is good, e.g. `90d`; for ever if not given.
@@ -49,7 +50,12 @@ impl Tokens {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
         let client = server.connect()?;
         match self {
-            Tokens::Create { name, scopes, expires, json } => {
+            Tokens::Create {
+                name,
+                scopes,
+                expires,
+                json,
+            } => {
                 let mut spec = json!({ "name": name, "scopes": scopes });
                 if let Some(expires) = expires {
                     spec["expiresIn"] = expires.into();
@@ -63,7 +69,10 @@ impl Tokens {
                     Some(until) => format!("good until {until}"),
                     None => "good until it is revoked".to_owned(),
                 };
-                note(&format!("token `{name}` with {}, {until}; it is shown only now:", words(&made["scopes"])));
+                note(&format!(
+                    "token `{name}` with {}, {until}; it is shown only now:",
+                    words(&made["scopes"])
+                ));
                 line(&cell(&made["token"]));
             }
             Tokens::List { json } => {
@@ -87,17 +96,27 @@ impl Tokens {
                     ]
                 };
                 let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-                table(&["ID", "NAME", "SCOPES", "ORIGIN", "EXPIRES", "LAST USED"], &rows);
+                table(
+                    &["ID", "NAME", "SCOPES", "ORIGIN", "EXPIRES", "LAST USED"],
+                    &rows,
+                );
             }
             Tokens::Revoke { name_or_id } => {
                 let items = client.list("/tokens").await?;
-                let named = items.iter().find(|item| item["name"] == name_or_id.as_str());
-                let found = named
-                    .or_else(|| items.iter().find(|item| name_or_id.parse::<i64>().is_ok_and(|id| item["id"] == id)));
+                let named = items
+                    .iter()
+                    .find(|item| item["name"] == name_or_id.as_str());
+                let found = named.or_else(|| {
+                    items
+                        .iter()
+                        .find(|item| name_or_id.parse::<i64>().is_ok_and(|id| item["id"] == id))
+                });
                 let Some(found) = found else {
                     bail!("there is no token `{name_or_id}`; `extrack token list` lists them")
                 };
-                client.delete_quietly(&format!("/tokens/{}", found["id"])).await?;
+                client
+                    .delete_quietly(&format!("/tokens/{}", found["id"]))
+                    .await?;
                 line(&format!("token `{}` is revoked", cell(&found["name"])));
             }
         }

@@ -1,4 +1,5 @@
-//! One configuration file: its value, and where each key and value stands. Variables are replaced here, on the parsed tree.
+//! One configuration file: its value, and where each key and value stands. Variables are replaced
+//! here, on the parsed tree.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,7 +26,8 @@ pub(super) struct Document {
     pub(super) value: Value,
     /// Of keys and values, by JSON Pointer.
     marks: HashMap<String, Marks>,
-    /// Wrong, and left out of `value`. With a place of its own where the pointer would lead elsewhere.
+    /// Wrong, and left out of `value`. With a place of its own where the pointer would lead
+    /// elsewhere.
     pub(super) faults: Vec<(Fault, Option<Mark>)>,
 }
 
@@ -38,17 +40,42 @@ struct Marks {
 impl Document {
     /// A file that is empty, or of which not even the syntax is right, is an empty mapping.
     pub(super) fn parse(path: String, text: &str, environment: &Environment) -> Self {
-        let mut document = Self { path, value: Value::Object(Map::new()), marks: HashMap::new(), faults: Vec::new() };
-        document.marks.insert(String::new(), Marks { key: Mark::START, value: Mark::START });
+        let mut document = Self {
+            path,
+            value: Value::Object(Map::new()),
+            marks: HashMap::new(),
+            faults: Vec::new(),
+        };
+        document.marks.insert(
+            String::new(),
+            Marks {
+                key: Mark::START,
+                value: Mark::START,
+            },
+        );
         match yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text)) {
             Err(fault) => {
-                document.marks.insert(String::new(), Marks { key: fault.at, value: fault.at });
+                document.marks.insert(
+                    String::new(),
+                    Marks {
+                        key: fault.at,
+                        value: fault.at,
+                    },
+                );
                 document.faults.push((Fault::new("", fault.message), None));
             }
             Ok(None) => {}
             Ok(Some(root)) => {
-                let mut reader = Reader { document: &mut document, environment, aliases: 0, aliased: 0 };
-                if let Some(value) = reader.value(&root, "", root.at, 0).filter(|value| !value.is_null()) {
+                let mut reader = Reader {
+                    document: &mut document,
+                    environment,
+                    aliases: 0,
+                    aliased: 0,
+                };
+                if let Some(value) = reader
+                    .value(&root, "", root.at, 0)
+                    .filter(|value| !value.is_null())
+                {
                     document.value = value;
                 }
             }
@@ -58,13 +85,22 @@ impl Document {
 
     /// An empty document in place of a file that is not there.
     pub(super) fn absent(path: String) -> Self {
-        Self { path, value: Value::Object(Map::new()), marks: HashMap::new(), faults: Vec::new() }
+        Self {
+            path,
+            value: Value::Object(Map::new()),
+            marks: HashMap::new(),
+            faults: Vec::new(),
+        }
     }
 
     /// The faults of the reading itself, placed.
     pub(super) fn own_faults(&self) -> impl Iterator<Item = PlacedFault> {
         self.faults.iter().map(|(fault, at)| match at {
-            Some(at) => PlacedFault { line: Some(at.line), column: Some(at.column), ..self.place(fault) },
+            Some(at) => PlacedFault {
+                line: Some(at.line),
+                column: Some(at.column),
+                ..self.place(fault)
+            },
             None => self.place(fault),
         })
     }
@@ -98,7 +134,11 @@ fn key_path(pointer: &str) -> String {
     for segment in segments(pointer) {
         if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) {
             path.push_str(&format!("[{segment}]"));
-        } else if !segment.is_empty() && segment.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
+        } else if !segment.is_empty()
+            && segment
+                .chars()
+                .all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+        {
             if !path.is_empty() {
                 path.push('.');
             }
@@ -121,7 +161,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// `None` when it is wrong, which has been noted.
     fn value(&mut self, node: &Node, pointer: &str, key: Mark, depth: usize) -> Option<Value> {
-        self.document.marks.insert(pointer.to_owned(), Marks { key, value: node.at });
+        self.document.marks.insert(
+            pointer.to_owned(),
+            Marks {
+                key,
+                value: node.at,
+            },
+        );
         if !self.is_within_bounds(pointer, depth) {
             return None;
         }
@@ -130,7 +176,8 @@ impl Reader<'_> {
             Shape::List(items) => {
                 let items = items.iter().enumerate().map(|(index, item)| {
                     // A gap, so that those after it keep their index.
-                    self.value(item, &child(pointer, index), item.at, depth + 1).unwrap_or(Value::Null)
+                    self.value(item, &child(pointer, index), item.at, depth + 1)
+                        .unwrap_or(Value::Null)
                 });
                 Some(Value::Array(items.collect()))
             }
@@ -140,19 +187,31 @@ impl Reader<'_> {
                 let value = self.value(named, pointer, key, depth + 1);
                 self.aliases -= 1;
                 // Faults inside are told where the anchor stands, the whole where it is used.
-                self.document.marks.insert(pointer.to_owned(), Marks { key, value: node.at });
+                self.document.marks.insert(
+                    pointer.to_owned(),
+                    Marks {
+                        key,
+                        value: node.at,
+                    },
+                );
                 value
             }
         }
     }
 
-    fn map(&mut self, pairs: &[(Arc<Node>, Arc<Node>)], pointer: &str, depth: usize) -> Map<String, Value> {
+    fn map(
+        &mut self,
+        pairs: &[(Arc<Node>, Arc<Node>)],
+        pointer: &str,
+        depth: usize,
+    ) -> Map<String, Value> {
         let mut members = Map::new();
         self.fill(pairs, pointer, depth, &mut members, &mut HashSet::new());
         members
     }
 
-    /// Reads the keys that are not taken by a mapping that wins over this one, and then those that this one takes over.
+    /// Reads the keys that are not taken by a mapping that wins over this one, and then those that
+    /// this one takes over.
     fn fill<'n>(
         &mut self,
         pairs: &'n [(Arc<Node>, Arc<Node>)],
@@ -200,13 +259,21 @@ impl Reader<'_> {
         // Told once: what comes after is cut off for the same reason.
         if self.aliased != usize::MAX {
             self.aliased = usize::MAX;
-            self.fault(pointer, "repeats too much by `*alias`, or nests it too deeply");
+            self.fault(
+                pointer,
+                "repeats too much by `*alias`, or nests it too deeply",
+            );
         }
         false
     }
 
     /// What `<<` names: a mapping, or several, of which the earlier one wins.
-    fn merge_sources<'n>(&mut self, node: &'n Node, place: &str, sources: &mut Vec<&'n [(Arc<Node>, Arc<Node>)]>) {
+    fn merge_sources<'n>(
+        &mut self,
+        node: &'n Node,
+        place: &str,
+        sources: &mut Vec<&'n [(Arc<Node>, Arc<Node>)]>,
+    ) {
         let named = |node: &'n Node| match &node.shape {
             Shape::Alias(named) => &**named,
             _ => node,
@@ -229,7 +296,9 @@ impl Reader<'_> {
     }
 
     fn scalar(&mut self, node: &Node, pointer: &str) -> Option<Value> {
-        let Shape::Scalar(scalar) = &node.shape else { return None };
+        let Shape::Scalar(scalar) = &node.shape else {
+            return None;
+        };
         let replaced = match interpolate(&scalar.text, |name| self.environment.get(name)) {
             Ok(replaced) => replaced,
             Err(fault) => {
@@ -241,12 +310,17 @@ impl Reader<'_> {
             Some(Scalar::Null) => Some(Value::Null),
             Some(Scalar::Boolean(value)) => Some(Value::Bool(value)),
             Some(Scalar::Integer(value)) => Some(Value::from(value)),
-            Some(Scalar::FloatingPoint(value)) => Number::from_f64(value.into_inner()).map(Value::Number),
+            Some(Scalar::FloatingPoint(value)) => {
+                Number::from_f64(value.into_inner()).map(Value::Number)
+            }
             Some(Scalar::String(text)) => Some(Value::String(text.into_owned())),
             None => None,
         };
         if value.is_none() {
-            self.fault(pointer, "is not a value of its kind: no finite number, or not what its `!!` tag says");
+            self.fault(
+                pointer,
+                "is not a value of its kind: no finite number, or not what its `!!` tag says",
+            );
         }
         value
     }
@@ -278,7 +352,10 @@ mod tests {
     }
 
     fn told(document: &Document) -> Vec<String> {
-        document.own_faults().map(|fault| fault.to_string()).collect()
+        document
+            .own_faults()
+            .map(|fault| fault.to_string())
+            .collect()
     }
 
     #[test]
@@ -296,7 +373,10 @@ mod tests {
             ("a: &x {b: 1}\nc: *x", json!({"a": {"b": 1}, "c": {"b": 1}})),
             ("1: a", json!({"1": "a"})),
             ("a: no", json!({"a": "no"})),
-            ("\u{feff}a: 1\r\nb: yes\r\nc: 监控\r\nd: '🚀'\r\n", json!({"a": 1, "b": "yes", "c": "监控", "d": "🚀"})),
+            (
+                "\u{feff}a: 1\r\nb: yes\r\nc: 监控\r\nd: '🚀'\r\n",
+                json!({"a": 1, "b": "yes", "c": "监控", "d": "🚀"}),
+            ),
         ] {
             let document = document(text);
             assert_eq!(document.value, wanted, "{text}");
@@ -307,11 +387,26 @@ mod tests {
     #[test]
     fn merge_keys_take_over_what_is_not_written() {
         for (text, wanted) in [
-            ("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}", json!({"a": 1, "b": 3})),
-            ("x: &x {a: 1, b: 2}\ny: {b: 3, <<: *x}", json!({"a": 1, "b": 3})),
-            ("x: &x {a: 1}\nz: &z {a: 2, b: 2}\ny: {<<: [*x, *z], c: 3}", json!({"a": 1, "b": 2, "c": 3})),
-            ("x: &x {a: 1}\nz: &z {<<: *x, b: 2}\ny: {<<: *z}", json!({"a": 1, "b": 2})),
-            ("x: &x {a: {b: 1}}\ny: {<<: *x, a: {c: 1}}", json!({"a": {"c": 1}})),
+            (
+                "x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}",
+                json!({"a": 1, "b": 3}),
+            ),
+            (
+                "x: &x {a: 1, b: 2}\ny: {b: 3, <<: *x}",
+                json!({"a": 1, "b": 3}),
+            ),
+            (
+                "x: &x {a: 1}\nz: &z {a: 2, b: 2}\ny: {<<: [*x, *z], c: 3}",
+                json!({"a": 1, "b": 2, "c": 3}),
+            ),
+            (
+                "x: &x {a: 1}\nz: &z {<<: *x, b: 2}\ny: {<<: *z}",
+                json!({"a": 1, "b": 2}),
+            ),
+            (
+                "x: &x {a: {b: 1}}\ny: {<<: *x, a: {c: 1}}",
+                json!({"a": {"c": 1}}),
+            ),
             ("y: {<<: {a: 1}}", json!({"a": 1})),
             ("y: {\"<<\": {a: 1}}", json!({"<<": {"a": 1}})),
         ] {
@@ -321,15 +416,26 @@ mod tests {
         }
         // A fault in what was taken over is told where it stands.
         let document = document("x: &x\n  a: 1\ny:\n  <<: *x");
-        assert!(document.place(&Fault::new("/y/a", "m")).to_string().starts_with("f.yaml:2:6: y.a"));
+        assert!(
+            document
+                .place(&Fault::new("/y/a", "m"))
+                .to_string()
+                .starts_with("f.yaml:2:6: y.a")
+        );
     }
 
     #[test]
     fn pairs_of_surrogates_are_one_character_as_in_json() {
         for (text, wanted) in [
             ("a: \"Shop \\ud83d\\ude80\"", json!({"a": "Shop 🚀"})),
-            ("a: \"\\ud83d\\ude80\"\nb: [\"\\uD83D\\uDE80!\", \"\\u00e9\"]", json!({"a": "🚀", "b": ["🚀!", "é"]})),
-            ("{\"a\": \"\\ud83d\\ude80\", \"b\": \"\\ud83d\\ude80\"}", json!({"a": "🚀", "b": "🚀"})),
+            (
+                "a: \"\\ud83d\\ude80\"\nb: [\"\\uD83D\\uDE80!\", \"\\u00e9\"]",
+                json!({"a": "🚀", "b": ["🚀!", "é"]}),
+            ),
+            (
+                "{\"a\": \"\\ud83d\\ude80\", \"b\": \"\\ud83d\\ude80\"}",
+                json!({"a": "🚀", "b": "🚀"}),
+            ),
             ("a: '\\ud83d\\ude80'", json!({"a": "\\ud83d\\ude80"})),
         ] {
             let document = document(text);
@@ -359,21 +465,45 @@ mod tests {
     fn tells_every_fault_with_its_place() {
         for (text, wanted) in [
             ("a: [", "f.yaml:2:1: is not valid YAML"),
-            ("a: 1\nb: ${B}", "f.yaml:2:4: b: the variable `B` is not set"),
-            ("a: 1\n  \nb:\n  - c: x\n    c: y", "f.yaml:5:5: b[0].c: is given twice; the first time in line 4"),
-            ("a: 1\n---\nb: 2", "f.yaml:2:1: a second document begins here"),
+            (
+                "a: 1\nb: ${B}",
+                "f.yaml:2:4: b: the variable `B` is not set",
+            ),
+            (
+                "a: 1\n  \nb:\n  - c: x\n    c: y",
+                "f.yaml:5:5: b[0].c: is given twice; the first time in line 4",
+            ),
+            (
+                "a: 1\n---\nb: 2",
+                "f.yaml:2:1: a second document begins here",
+            ),
             ("[a]: 1", "f.yaml:1:1: a key has to be text"),
-            ("a: &x [*x]", "f.yaml:1:8: an alias can't stand inside what it names"),
+            (
+                "a: &x [*x]",
+                "f.yaml:1:8: an alias can't stand inside what it names",
+            ),
             ("a:\n\tb: 1", "f.yaml:2:"),
             ("a: .inf", "f.yaml:1:4: a: is not a value of its kind"),
             ("a: !!int x", "f.yaml:1:4: a: is not a value of its kind"),
             ("a: *x", "f.yaml:1:4: is not valid YAML"),
-            ("b:\n  <<: 1", "f.yaml:2:7: b[\"<<\"]: takes over keys, so it wants a mapping"),
-            ("b:\n  <<: {a: 1}\n  <<: {c: 1}", "f.yaml:3:3: b[\"<<\"]: is given twice"),
-            ("a: \"x\"\nb: \"\\ud83d\"", "f.yaml:2:4: is not valid YAML: `\\u` with half of a character; write both"),
+            (
+                "b:\n  <<: 1",
+                "f.yaml:2:7: b[\"<<\"]: takes over keys, so it wants a mapping",
+            ),
+            (
+                "b:\n  <<: {a: 1}\n  <<: {c: 1}",
+                "f.yaml:3:3: b[\"<<\"]: is given twice",
+            ),
+            (
+                "a: \"x\"\nb: \"\\ud83d\"",
+                "f.yaml:2:4: is not valid YAML: `\\u` with half of a character; write both",
+            ),
         ] {
             let told = told(&document(text));
-            assert!(told.len() == 1 && told[0].starts_with(wanted), "{text}: {told:?}");
+            assert!(
+                told.len() == 1 && told[0].starts_with(wanted),
+                "{text}: {told:?}"
+            );
         }
         assert_eq!(told(&document("a: ${B}\nb: ${C}\na: 1")).len(), 3);
     }
@@ -385,13 +515,19 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let previous = level - 1;
-            bomb += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{previous}"); 10].join(", "));
+            bomb += &format!(
+                "a{level}: &a{level} [{}]\n",
+                vec![format!("*a{previous}"); 10].join(", ")
+            );
         }
         assert!(told(&document(&bomb))[0].contains("repeats too much"));
         let mut bomb = "a0: &a0 {x: 1}\n".to_owned();
         for level in 1..32 {
             let previous = level - 1;
-            bomb += &format!("a{level}: &a{level} {{<<: [{}]}}\n", vec![format!("*a{previous}"); 10].join(", "));
+            bomb += &format!(
+                "a{level}: &a{level} {{<<: [{}]}}\n",
+                vec![format!("*a{previous}"); 10].join(", ")
+            );
         }
         assert!(told(&document(&bomb))[0].contains("repeats too much"));
     }
@@ -400,10 +536,22 @@ mod tests {
     fn points_to_keys_values_and_what_something_is_missing_from() {
         let document = document("services:\n  - name: x\n    monitoring:\n      interval: 5");
         for (fault, wanted) in [
-            (Fault::new("/services/0/monitoring/interval", "m"), "f.yaml:4:17: services[0].monitoring.interval: m"),
-            (Fault::at_key("/services/0/monitoring/interval", "m"), "f.yaml:4:7: services[0].monitoring.interval: m"),
-            (Fault::new("/services/0/monitoring/probe", "m"), "f.yaml:4:7: services[0].monitoring.probe: m"),
-            (Fault::new("/services/0/baseUrl", "m"), "f.yaml:2:5: services[0].baseUrl: m"),
+            (
+                Fault::new("/services/0/monitoring/interval", "m"),
+                "f.yaml:4:17: services[0].monitoring.interval: m",
+            ),
+            (
+                Fault::at_key("/services/0/monitoring/interval", "m"),
+                "f.yaml:4:7: services[0].monitoring.interval: m",
+            ),
+            (
+                Fault::new("/services/0/monitoring/probe", "m"),
+                "f.yaml:4:7: services[0].monitoring.probe: m",
+            ),
+            (
+                Fault::new("/services/0/baseUrl", "m"),
+                "f.yaml:2:5: services[0].baseUrl: m",
+            ),
             (Fault::new("", "m"), "f.yaml:1:1: m"),
         ] {
             assert_eq!(document.place(&fault).to_string(), wanted);

@@ -1,5 +1,5 @@
-//! The text of a `.env` file. A value is what stands there: nothing in it is replaced, run or cut off, and what could mean two
-//! things is a fault.
+//! The text of a `.env` file. A value is what stands there: nothing in it is replaced, run or cut
+//! off, and what could mean two things is a fault.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,8 @@ impl EnvFile {
         while !rest.is_empty() {
             let start = line;
             let (entry, behind) = next_entry(rest);
-            line += u32::try_from(rest[..rest.len() - behind.len()].matches('\n').count()).unwrap_or(0);
+            line +=
+                u32::try_from(rest[..rest.len() - behind.len()].matches('\n').count()).unwrap_or(0);
             rest = behind;
             let (name, value) = match entry {
                 Ok(None) => continue,
@@ -38,10 +39,17 @@ impl EnvFile {
                 }
             };
             if let Some(first) = seen.insert(name.clone(), start) {
-                file.faults.push((start, format!("`{name}` is given twice; the first time in line {first}")));
+                file.faults.push((
+                    start,
+                    format!("`{name}` is given twice; the first time in line {first}"),
+                ));
                 continue;
             }
-            file.entries.push(Entry { name, value, line: start });
+            file.entries.push(Entry {
+                name,
+                value,
+                line: start,
+            });
         }
         file.note_references();
         file
@@ -49,13 +57,21 @@ impl EnvFile {
 
     /// Other readers put variables in for `$NAME`: where that was hardly meant as text, it is said.
     fn note_references(&mut self) {
-        let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .entries
+            .iter()
+            .map(|entry| entry.name.as_str())
+            .collect();
         let mut warnings = Vec::new();
         for Entry { name, value, line } in &self.entries {
-            let mut words =
-                value.split('$').skip(1).map(|part| &part[..part.len() - part.trim_start_matches(in_name).len()]);
+            let mut words = value
+                .split('$')
+                .skip(1)
+                .map(|part| &part[..part.len() - part.trim_start_matches(in_name).len()]);
             if let Some(known) = words.find(|word| names.contains(word)) {
-                let message = format!("`{name}` holds `${known}`, which stays as it is: variables are not put in here");
+                let message = format!(
+                    "`{name}` holds `${known}`, which stays as it is: variables are not put in here"
+                );
                 warnings.push((*line, message));
             }
         }
@@ -65,17 +81,25 @@ impl EnvFile {
 
 type Pair = (String, String);
 
-/// One line, or those that a value in quotation marks goes over; and what follows. After a fault the next line follows.
+/// One line, or those that a value in quotation marks goes over; and what follows. After a fault
+/// the next line follows.
 fn next_entry(text: &str) -> (Result<Option<Pair>, String>, &str) {
     let (line, behind) = text.split_once('\n').unwrap_or((text, ""));
     let trimmed = line.trim();
     if trimmed.is_empty() || trimmed.starts_with('#') {
         return (Ok(None), behind);
     }
-    let Some((before, _)) = line.split_once('=') else { return (Err(no_pair()), behind) };
+    let Some((before, _)) = line.split_once('=') else {
+        return (Err(no_pair()), behind);
+    };
     let name = before.trim();
-    let name = name.strip_prefix("export").filter(|rest| rest.starts_with(char::is_whitespace)).unwrap_or(name).trim();
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || !name.chars().all(|c| in_name(c) || c == '.')
+    let name = name
+        .strip_prefix("export")
+        .filter(|rest| rest.starts_with(char::is_whitespace))
+        .unwrap_or(name)
+        .trim();
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        || !name.chars().all(|c| in_name(c) || c == '.')
     {
         return (Err(no_pair()), behind);
     }
@@ -101,11 +125,15 @@ fn in_name(c: char) -> bool {
 
 /// Without quotation marks every character means itself, up to a `#` behind a space.
 fn bare(name: &str, text: &str) -> Result<String, String> {
-    let comment =
-        text.char_indices().zip(text.chars().skip(1)).find(|((_, c), next)| c.is_whitespace() && *next == '#');
+    let comment = text
+        .char_indices()
+        .zip(text.chars().skip(1))
+        .find(|((_, c), next)| c.is_whitespace() && *next == '#');
     let value = comment.map_or(text, |((at, _), _)| &text[..at]).trim();
     if value.contains(char::is_whitespace) {
-        return Err(format!("the value of `{name}` has a space; put it in single quotes"));
+        return Err(format!(
+            "the value of `{name}` has a space; put it in single quotes"
+        ));
     }
     replaced(name, value)?;
     Ok(value.to_owned())
@@ -117,11 +145,18 @@ fn quoted<'t>(name: &str, quote: char, text: &'t str) -> Result<(String, &'t str
     let mut characters = text.char_indices();
     while let Some((at, c)) = characters.next() {
         if c == quote {
-            let (after, behind) = text[at + 1..].split_once('\n').unwrap_or((&text[at + 1..], ""));
+            let (after, behind) = text[at + 1..]
+                .split_once('\n')
+                .unwrap_or((&text[at + 1..], ""));
             let after_trimmed = after.trim();
-            let is_comment = after_trimmed.starts_with('#') && after.starts_with(char::is_whitespace);
+            let is_comment =
+                after_trimmed.starts_with('#') && after.starts_with(char::is_whitespace);
             if !after_trimmed.is_empty() && !is_comment {
-                let other = if quote == '"' { "single quotes" } else { "double quotes" };
+                let other = if quote == '"' {
+                    "single quotes"
+                } else {
+                    "double quotes"
+                };
                 return Err(format!(
                     "the value of `{name}` goes on behind its closing `{quote}`; put all of it in {other}"
                 ));
@@ -176,7 +211,10 @@ mod tests {
     fn values(text: &str) -> Vec<(String, String)> {
         let file = EnvFile::parse(text);
         assert_eq!(file.faults, []);
-        file.entries.into_iter().map(|entry| (entry.name, entry.value)).collect()
+        file.entries
+            .into_iter()
+            .map(|entry| (entry.name, entry.value))
+            .collect()
     }
 
     #[test]
@@ -204,10 +242,16 @@ mod tests {
             ("K=`a`", "`a`"),
             ("K=a${b", "a${b"),
         ] {
-            assert_eq!(values(text), [("K".to_owned(), wanted.to_owned())], "{text}");
+            assert_eq!(
+                values(text),
+                [("K".to_owned(), wanted.to_owned())],
+                "{text}"
+            );
         }
-        let names: Vec<String> =
-            values("\u{feff}A=1\n\n# B=2\n  # C=3\nD_1='x\ny'\nE.f=5").into_iter().map(|(n, _)| n).collect();
+        let names: Vec<String> = values("\u{feff}A=1\n\n# B=2\n  # C=3\nD_1='x\ny'\nE.f=5")
+            .into_iter()
+            .map(|(n, _)| n)
+            .collect();
         assert_eq!(names, ["A", "D_1", "E.f"]);
     }
 
@@ -219,20 +263,45 @@ mod tests {
             ("A B=s3cret", 1, "is not `NAME=value`"),
             ("A=my s3cret", 1, "has a space; put it in single quotes"),
             ("A=\"s3cret", 1, "has no closing `\"`"),
-            ("A='x's3cret", 1, "goes on behind its closing `'`; put all of it in double quotes"),
-            ("A=\"x\\s3cret\"", 1, "has a `\\` that means nothing in double quotes"),
-            ("B=1\nA=http://${B}/s3cret", 2, "variables are not put in here"),
+            (
+                "A='x's3cret",
+                1,
+                "goes on behind its closing `'`; put all of it in double quotes",
+            ),
+            (
+                "A=\"x\\s3cret\"",
+                1,
+                "has a `\\` that means nothing in double quotes",
+            ),
+            (
+                "B=1\nA=http://${B}/s3cret",
+                2,
+                "variables are not put in here",
+            ),
             ("A=\"${B:-s3cret}\"", 1, "variables are not put in here"),
-            ("A=s3cret\nB=1\nA=s3cret2", 3, "`A` is given twice; the first time in line 1"),
+            (
+                "A=s3cret\nB=1\nA=s3cret2",
+                3,
+                "`A` is given twice; the first time in line 1",
+            ),
         ] {
             let file = EnvFile::parse(text);
-            let [(found, message)] = file.faults.as_slice() else { panic!("{text}: {:?}", file.faults) };
-            assert!(*found == line && message.contains(wanted) && !message.contains("s3cret"), "{text}: {message}");
+            let [(found, message)] = file.faults.as_slice() else {
+                panic!("{text}: {:?}", file.faults)
+            };
+            assert!(
+                *found == line && message.contains(wanted) && !message.contains("s3cret"),
+                "{text}: {message}"
+            );
         }
         // The lines after a fault are read.
         assert_eq!(
             EnvFile::parse("A='x\nB=2\n").entries,
-            [Entry { name: "B".to_owned(), value: "2".to_owned(), line: 2 }]
+            [Entry {
+                name: "B".to_owned(),
+                value: "2".to_owned(),
+                line: 2
+            }]
         );
     }
 
@@ -240,7 +309,9 @@ mod tests {
     fn the_name_of_another_variable_behind_a_dollar_sign_is_a_warning() {
         let file = EnvFile::parse("HOST=a\nURL=http://$HOST/\nPASSWORD=x$y");
         assert_eq!(file.entries[1].value, "http://$HOST/");
-        let [(2, message)] = file.warnings.as_slice() else { panic!("{:?}", file.warnings) };
+        let [(2, message)] = file.warnings.as_slice() else {
+            panic!("{:?}", file.warnings)
+        };
         assert!(message.contains("`URL` holds `$HOST`"), "{message}");
     }
 

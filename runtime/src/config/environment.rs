@@ -1,5 +1,5 @@
-//! Variables of the process and of `.env`, the process first. `NAME_FILE=PATH` stands for `NAME` with what the file holds,
-//! as container platforms hand out secrets.
+//! Variables of the process and of `.env`, the process first. `NAME_FILE=PATH` stands for `NAME`
+//! with what the file holds, as container platforms hand out secrets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,9 +38,18 @@ impl Environment {
     pub fn read(config_dir: &Path) -> Self {
         let process = std::env::vars_os().filter_map(|(name, value)| {
             let value = value.into_string().ok()?;
-            Some((name.into_string().ok()?, Variable { value, source: PROCESS.to_owned() }))
+            Some((
+                name.into_string().ok()?,
+                Variable {
+                    value,
+                    source: PROCESS.to_owned(),
+                },
+            ))
         });
-        let mut environment = Self { variables: process.collect(), ..Self::default() };
+        let mut environment = Self {
+            variables: process.collect(),
+            ..Self::default()
+        };
         for path in env_files(config_dir) {
             environment.add_file(&path);
         }
@@ -48,11 +57,22 @@ impl Environment {
     }
 
     /// Exactly these.
-    pub fn of<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
-        let variables = variables
-            .into_iter()
-            .map(|(name, value)| (name.into(), Variable { value: value.into(), source: PROCESS.to_owned() }));
-        Self { variables: variables.collect(), ..Self::default() }
+    pub fn of<N: Into<String>, V: Into<String>>(
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| {
+            (
+                name.into(),
+                Variable {
+                    value: value.into(),
+                    source: PROCESS.to_owned(),
+                },
+            )
+        });
+        Self {
+            variables: variables.collect(),
+            ..Self::default()
+        }
     }
 
     /// Fails when it is in a file that can't be read.
@@ -60,18 +80,28 @@ impl Environment {
         if let Some(variable) = self.variables.get(name) {
             return Ok(Some(variable.value.clone()));
         }
-        match self.variables.get(&format!("{name}_FILE")).filter(|variable| !variable.value.is_empty()) {
+        match self
+            .variables
+            .get(&format!("{name}_FILE"))
+            .filter(|variable| !variable.value.is_empty())
+        {
             None => Ok(None),
             Some(variable) => match read_secret(Path::new(&variable.value)) {
                 Ok(value) => Ok(Some(value)),
-                Err(reason) => Err(format!("`{name}_FILE` names `{}`, which {reason}", variable.value)),
+                Err(reason) => Err(format!(
+                    "`{name}_FILE` names `{}`, which {reason}",
+                    variable.value
+                )),
             },
         }
     }
 
     /// `environment`, or the path of the `.env` it is written in.
     pub(super) fn source(&self, name: &str) -> &str {
-        let variable = self.variables.get(name).or_else(|| self.variables.get(&format!("{name}_FILE")));
+        let variable = self
+            .variables
+            .get(name)
+            .or_else(|| self.variables.get(&format!("{name}_FILE")));
         variable.map_or(PROCESS, |variable| &variable.source)
     }
 
@@ -91,20 +121,41 @@ impl Environment {
         };
         let file = EnvFile::parse(&text);
         for Entry { name, value, .. } in file.entries {
-            self.variables.entry(name).or_insert_with(|| Variable { value, source: source.clone() });
+            self.variables.entry(name).or_insert_with(|| Variable {
+                value,
+                source: source.clone(),
+            });
         }
-        self.faults.extend(file.faults.into_iter().map(|(line, message)| fault(Some(line), message)));
-        self.warnings.extend(file.warnings.into_iter().map(|(line, message)| fault(Some(line), message)));
+        self.faults.extend(
+            file.faults
+                .into_iter()
+                .map(|(line, message)| fault(Some(line), message)),
+        );
+        self.warnings.extend(
+            file.warnings
+                .into_iter()
+                .map(|(line, message)| fault(Some(line), message)),
+        );
     }
 }
 
 /// Where a `.env` is looked for. The first one that has a variable counts.
 pub(super) fn env_files(config_dir: &Path) -> Vec<PathBuf> {
     let working = PathBuf::from(".env");
-    let beside = config_dir.canonicalize().ok().and_then(|dir| Some(dir.parent()?.join(".env")));
-    let is_working =
-        |path: &PathBuf| path.canonicalize().ok().is_some_and(|path| working.canonicalize().ok() == Some(path));
-    beside.filter(|path| !is_working(path)).into_iter().chain([working.clone()]).collect()
+    let beside = config_dir
+        .canonicalize()
+        .ok()
+        .and_then(|dir| Some(dir.parent()?.join(".env")));
+    let is_working = |path: &PathBuf| {
+        path.canonicalize()
+            .ok()
+            .is_some_and(|path| working.canonicalize().ok() == Some(path))
+    };
+    beside
+        .filter(|path| !is_working(path))
+        .into_iter()
+        .chain([working.clone()])
+        .collect()
 }
 
 /// Without the line break that editors put at the end.
@@ -127,11 +178,15 @@ pub(super) fn read_limited(path: &Path, max_bytes: u64) -> Result<Option<String>
         Err(error) => return Err(format!("can't be opened: {error}")),
     };
     let mut bytes = Vec::new();
-    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|error| format!("can't be read: {error}"))?;
+    file.take(max_bytes + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("can't be read: {error}"))?;
     if bytes.len() as u64 > max_bytes {
         return Err(format!("is larger than {max_bytes} bytes"));
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| "is not text in UTF-8".to_owned())
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| "is not text in UTF-8".to_owned())
 }
 
 #[cfg(test)]
@@ -148,11 +203,22 @@ mod tests {
 
     #[test]
     fn the_process_wins_over_the_file() {
-        let (folder, environment) = in_folder("PATH=/nowhere\nEXTRACK_TEST_ONLY_HERE='a b' # why\n");
+        let (folder, environment) =
+            in_folder("PATH=/nowhere\nEXTRACK_TEST_ONLY_HERE='a b' # why\n");
         assert_eq!(environment.get("PATH").unwrap(), std::env::var("PATH").ok());
         assert_eq!(environment.source("PATH"), PROCESS);
-        assert_eq!(environment.get("EXTRACK_TEST_ONLY_HERE").unwrap().as_deref(), Some("a b"));
-        assert!(environment.source("EXTRACK_TEST_ONLY_HERE").ends_with(".env"));
+        assert_eq!(
+            environment
+                .get("EXTRACK_TEST_ONLY_HERE")
+                .unwrap()
+                .as_deref(),
+            Some("a b")
+        );
+        assert!(
+            environment
+                .source("EXTRACK_TEST_ONLY_HERE")
+                .ends_with(".env")
+        );
         assert!(!format!("{environment:?}").contains("a b"));
         drop(folder);
     }
@@ -162,24 +228,38 @@ mod tests {
         let (_folder, environment) = in_folder("A=1\nmy s3cret\nB=2\n");
         let told: Vec<String> = environment.faults.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 1);
-        assert!(told[0].contains(".env:2: is not `NAME=value`") && !told[0].contains("s3cret"), "{told:?}");
+        assert!(
+            told[0].contains(".env:2: is not `NAME=value`") && !told[0].contains("s3cret"),
+            "{told:?}"
+        );
     }
 
     #[test]
     fn a_secret_in_the_file_reaches_its_reader_whole() {
         let env = "EXTRACK_TEST_K1=Tr0ub4dor$3x\nEXTRACK_TEST_K2=p$$word12\nEXTRACK_TEST_K4=\"pa$word12\"\n";
         let (_folder, environment) = in_folder(env);
-        for (name, wanted) in [("K1", "Tr0ub4dor$3x"), ("K2", "p$$word12"), ("K4", "pa$word12")] {
-            assert_eq!(environment.get(&format!("EXTRACK_TEST_{name}")), Ok(Some(wanted.to_owned())));
+        for (name, wanted) in [
+            ("K1", "Tr0ub4dor$3x"),
+            ("K2", "p$$word12"),
+            ("K4", "pa$word12"),
+        ] {
+            assert_eq!(
+                environment.get(&format!("EXTRACK_TEST_{name}")),
+                Ok(Some(wanted.to_owned()))
+            );
         }
         assert_eq!(environment.faults.len(), 0);
     }
 
     #[test]
     fn a_variable_given_twice_is_a_fault_that_names_both_lines() {
-        let (_folder, environment) = in_folder("EXTRACK_TEST_A=1\nEXTRACK_TEST_B=2\nEXTRACK_TEST_A=3\n");
+        let (_folder, environment) =
+            in_folder("EXTRACK_TEST_A=1\nEXTRACK_TEST_B=2\nEXTRACK_TEST_A=3\n");
         let text = environment.faults[0].to_string();
-        assert!(text.contains(".env:3: `EXTRACK_TEST_A` is given twice; the first time in line 1"), "{text}");
+        assert!(
+            text.contains(".env:3: `EXTRACK_TEST_A` is given twice; the first time in line 1"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -197,6 +277,11 @@ mod tests {
         assert_eq!(environment.get("KEY"), Ok(Some("s3cret".to_owned())));
         assert_eq!(environment.get("BOTH"), Ok(Some("direct".to_owned())));
         assert_eq!(environment.get("NONE"), Ok(None));
-        assert!(environment.get("GONE").unwrap_err().ends_with("which does not exist"));
+        assert!(
+            environment
+                .get("GONE")
+                .unwrap_err()
+                .ends_with("which does not exist")
+        );
     }
 }

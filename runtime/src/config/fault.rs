@@ -1,4 +1,5 @@
-//! Faults as people read them: `config/services.yaml:7:15: services[0].monitoring.interval: must be at least 1s`.
+//! Faults as people read them: `config/services.yaml:7:15: services[0].monitoring.interval: must be
+//! at least 1s`.
 
 use std::fmt;
 
@@ -32,7 +33,8 @@ impl fmt::Display for PlacedFault {
     }
 }
 
-/// Why a configuration can't be used: everything that is wrong with it, by file and line. The program ends with 64.
+/// Why a configuration can't be used: everything that is wrong with it, by file and line. The
+/// program ends with 64.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Faults {
     pub faults: Vec<PlacedFault>,

@@ -1,4 +1,5 @@
-//! The texts of the configuration files, read once: what is checked, compared and kept is the same reading.
+//! The texts of the configuration files, read once: what is checked, compared and kept is the same
+//! reading.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +14,8 @@ use super::environment::read_limited;
 /// What is read in a configuration folder.
 pub const NAMES: [&str; 3] = [super::SERVICES, super::ALERTS, super::PLUGINS];
 
-/// Texts by file name; a file that is not there has none. They may hold secrets, and print as their names.
+/// Texts by file name; a file that is not there has none. They may hold secrets, and print as their
+/// names.
 #[derive(Clone, Default)]
 pub struct ConfigFiles {
     texts: BTreeMap<String, String>,
@@ -43,7 +45,10 @@ impl ConfigFiles {
 
     /// As they were kept.
     pub fn of(texts: BTreeMap<String, String>) -> Self {
-        Self { texts, unreadable: BTreeMap::new() }
+        Self {
+            texts,
+            unreadable: BTreeMap::new(),
+        }
     }
 
     pub fn texts(&self) -> &BTreeMap<String, String> {
@@ -88,7 +93,9 @@ mod tests {
     #[test]
     fn a_digest_is_of_names_and_texts() {
         let of = |pairs: &[(&str, &str)]| {
-            let texts = pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+            let texts = pairs
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
             ConfigFiles::of(texts.collect()).digest()
         };
         assert_eq!(of(&[("a", "bc")]), of(&[("a", "bc")]));
@@ -103,7 +110,10 @@ mod tests {
         std::fs::create_dir(folder.path().join("alerts.yaml")).unwrap();
         let files = ConfigFiles::read(folder.path());
         assert_eq!(files.texts().keys().collect::<Vec<_>>(), ["services.yaml"]);
-        assert_eq!(files.unreadable.keys().collect::<Vec<_>>(), [&"alerts.yaml"]);
+        assert_eq!(
+            files.unreadable.keys().collect::<Vec<_>>(),
+            [&"alerts.yaml"]
+        );
         let before = FileStamps::of(folder.path());
         std::fs::write(folder.path().join("services.yaml"), "services: [] # more").unwrap();
         assert_ne!(FileStamps::of(folder.path()), before);

@@ -1,5 +1,5 @@
-//! `${NAME}` and `${NAME:-default}` in one text; `$${` stands for `${`. Works on values that are already parsed, so what a
-//! variable holds can never become YAML.
+//! `${NAME}` and `${NAME:-default}` in one text; `$${` stands for `${`. Works on values that are
+//! already parsed, so what a variable holds can never become YAML.
 
 use serde_json::Value;
 
@@ -13,7 +13,9 @@ pub(super) enum InterpolationFault {
     Missing(String),
     #[error("`${{` is not closed with `}}`; write `$${{` if it is meant as text")]
     Open,
-    #[error("`${{…}}` holds no name of a variable (letters, digits and `_`); write `$${{` if it is meant as text")]
+    #[error(
+        "`${{…}}` holds no name of a variable (letters, digits and `_`); write `$${{` if it is meant as text"
+    )]
     BadName,
     /// The variable names a file that can't be read.
     #[error("{0}")]
@@ -25,13 +27,16 @@ impl Environment {
     pub fn expand_in(&self, value: &mut Value) -> Result<(), String> {
         match value {
             Value::String(text) => {
-                let replaced = interpolate(text, |name| self.get(name)).map_err(|fault| fault.to_string())?;
+                let replaced =
+                    interpolate(text, |name| self.get(name)).map_err(|fault| fault.to_string())?;
                 if let Some(replaced) = replaced {
                     *text = replaced;
                 }
             }
             Value::Array(items) => items.iter_mut().try_for_each(|item| self.expand_in(item))?,
-            Value::Object(fields) => fields.values_mut().try_for_each(|field| self.expand_in(field))?,
+            Value::Object(fields) => fields
+                .values_mut()
+                .try_for_each(|field| self.expand_in(field))?,
             _ => {}
         }
         Ok(())
@@ -66,8 +71,13 @@ pub(super) fn interpolate(
         if !is_name(name) {
             return Err(InterpolationFault::BadName);
         }
-        match (lookup(name).map_err(InterpolationFault::Unreadable)?, default) {
-            (Some(value), Some(default)) => out.push_str(if value.is_empty() { default } else { &value }),
+        match (
+            lookup(name).map_err(InterpolationFault::Unreadable)?,
+            default,
+        ) {
+            (Some(value), Some(default)) => {
+                out.push_str(if value.is_empty() { default } else { &value })
+            }
             (Some(value), None) => out.push_str(&value),
             (None, Some(default)) => out.push_str(default),
             (None, None) => return Err(InterpolationFault::Missing(name.to_owned())),
@@ -115,7 +125,11 @@ mod tests {
             ("$${A} ${A}", Some("${A} 1")),
             ("${NESTED}", Some("${A}\n- x: y")),
         ] {
-            assert_eq!(interpolate(text, lookup), Ok(wanted.map(str::to_owned)), "{text}");
+            assert_eq!(
+                interpolate(text, lookup),
+                Ok(wanted.map(str::to_owned)),
+                "{text}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a configuration consists of, and whether another one in its place would take away so much of it that it looks like
-//! an accident: a file that is gone, emptied or cut off in its middle.
+//! What a configuration consists of, and whether another one in its place would take away so much
+//! of it that it looks like an accident: a file that is gone, emptied or cut off in its middle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,8 @@ use crate::domain::slug;
 use crate::registry::FileEntries;
 use crate::registry::spec::{ServiceAlertSpec, ServiceSpec};
 
-/// With fewer entries, more than half are soon gone on purpose. Removing all of them counts with any number.
+/// With fewer entries, more than half are soon gone on purpose. Removing all of them counts with
+/// any number.
 const FEWEST: usize = 4;
 
 /// The rule plugin of an alert that names none.
@@ -41,12 +42,18 @@ impl Outline {
         let services = || entries.services.iter().map(|(_, spec)| spec);
         let service_alerts = services().flat_map(|spec| {
             let slug = slug_of(spec);
-            spec.alerts.iter().map(move |alert| format!("{slug}/{}", name_of(alert)))
+            spec.alerts
+                .iter()
+                .map(move |alert| format!("{slug}/{}", name_of(alert)))
         });
         Self {
             files,
             services: services().map(slug_of).collect(),
-            alerts: entries.alerts.iter().map(|(_, spec)| spec.name.clone()).collect(),
+            alerts: entries
+                .alerts
+                .iter()
+                .map(|(_, spec)| spec.name.clone())
+                .collect(),
             service_alerts: service_alerts.collect(),
             channels: entries.notifications.len() + entries.routing.channels.len(),
         }
@@ -56,17 +63,31 @@ impl Outline {
     pub fn losses(&self, next: &Self) -> Vec<String> {
         let mut losses = Vec::new();
         for name in NAMES {
-            let state = |outline: &Self| outline.files.get(name).copied().unwrap_or(FileState::Absent);
+            let state = |outline: &Self| {
+                outline
+                    .files
+                    .get(name)
+                    .copied()
+                    .unwrap_or(FileState::Absent)
+            };
             match (state(self), state(next)) {
-                (FileState::Filled, FileState::Absent) => losses.push(format!("`{name}` was there and is gone")),
-                (FileState::Filled, FileState::Empty) => losses.push(format!("`{name}` is empty and was not before")),
+                (FileState::Filled, FileState::Absent) => {
+                    losses.push(format!("`{name}` was there and is gone"))
+                }
+                (FileState::Filled, FileState::Empty) => {
+                    losses.push(format!("`{name}` is empty and was not before"))
+                }
                 _ => {}
             }
         }
         let kinds = [
             ("services", &self.services, &next.services),
             ("alerts of `alerts.yaml`", &self.alerts, &next.alerts),
-            ("alerts of services", &self.service_alerts, &next.service_alerts),
+            (
+                "alerts of services",
+                &self.service_alerts,
+                &next.service_alerts,
+            ),
         ];
         for (noun, before, after) in kinds {
             let (all, lost) = (before.len(), before.difference(after).count());
@@ -75,7 +96,10 @@ impl Outline {
             }
         }
         if self.channels > 0 && next.channels == 0 {
-            losses.push(format!("all {} channels of `alerts.yaml` would be removed", self.channels));
+            losses.push(format!(
+                "all {} channels of `alerts.yaml` would be removed",
+                self.channels
+            ));
         }
         losses
     }
@@ -86,7 +110,11 @@ fn slug_of(spec: &ServiceSpec) -> String {
 }
 
 fn name_of(alert: &ServiceAlertSpec) -> &str {
-    alert.name.as_deref().or(alert.plugin.as_deref()).unwrap_or(CONDITION)
+    alert
+        .name
+        .as_deref()
+        .or(alert.plugin.as_deref())
+        .unwrap_or(CONDITION)
 }
 
 #[cfg(test)]
@@ -97,8 +125,14 @@ mod tests {
     fn outline(services: Option<&str>, alerts: Option<&str>) -> Outline {
         let folder = tempfile::tempdir().unwrap();
         let texts = [("services.yaml", services), ("alerts.yaml", alerts)];
-        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.to_owned())));
-        let draft = parse(folder.path(), ConfigFiles::of(texts.collect()), &Environment::default());
+        let texts = texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name.to_owned(), text?.to_owned())));
+        let draft = parse(
+            folder.path(),
+            ConfigFiles::of(texts.collect()),
+            &Environment::default(),
+        );
         assert!(draft.is_sound());
         draft.outline().clone()
     }
@@ -126,20 +160,45 @@ mod tests {
             // Another one in place of the only one.
             (Some(&services(&["a"])), Some(&services(&["b"])), vec![]),
             // Cut off, or other ones.
-            (Some(&five), Some(&services(&["a", "b"])), vec!["3 of 5 services would be removed"]),
-            (Some(&five), Some(&services(&["a", "b", "x", "y", "z"])), vec!["3 of 5 services would be removed"]),
-            (Some(&five), None, vec!["`services.yaml` was there and is gone", "5 of 5 services would be removed"]),
+            (
+                Some(&five),
+                Some(&services(&["a", "b"])),
+                vec!["3 of 5 services would be removed"],
+            ),
+            (
+                Some(&five),
+                Some(&services(&["a", "b", "x", "y", "z"])),
+                vec!["3 of 5 services would be removed"],
+            ),
+            (
+                Some(&five),
+                None,
+                vec![
+                    "`services.yaml` was there and is gone",
+                    "5 of 5 services would be removed",
+                ],
+            ),
             (
                 Some(&three),
                 Some(""),
-                vec!["`services.yaml` is empty and was not before", "3 of 3 services would be removed"],
+                vec![
+                    "`services.yaml` is empty and was not before",
+                    "3 of 3 services would be removed",
+                ],
             ),
             (
                 Some(&three),
                 Some("services:\n  # - name: a\n"),
-                vec!["`services.yaml` is empty and was not before", "3 of 3 services would be removed"],
+                vec![
+                    "`services.yaml` is empty and was not before",
+                    "3 of 3 services would be removed",
+                ],
             ),
-            (Some(&three), Some("services: []\n"), vec!["3 of 3 services would be removed"]),
+            (
+                Some(&three),
+                Some("services: []\n"),
+                vec!["3 of 3 services would be removed"],
+            ),
         ] {
             let losses = outline(before, None).losses(&outline(after, None));
             assert_eq!(losses, wanted, "{before:?} -> {after:?}");
@@ -154,16 +213,27 @@ mod tests {
         let cut = "alerts:\n  - {name: A, condition: \"true\"}\n";
         assert_eq!(
             outline(None, Some(whole)).losses(&outline(None, Some(cut))),
-            ["3 of 4 alerts of `alerts.yaml` would be removed", "all 1 channels of `alerts.yaml` would be removed"]
+            [
+                "3 of 4 alerts of `alerts.yaml` would be removed",
+                "all 1 channels of `alerts.yaml` would be removed"
+            ]
         );
         let own = |count: usize| {
-            let alerts: Vec<String> = (0..count).map(|n| format!("{{name: n{n}, condition: \"true\"}}")).collect();
-            format!("services: [{{name: a, baseUrl: \"https://a.example\", alerts: [{}]}}]\n", alerts.join(", "))
+            let alerts: Vec<String> = (0..count)
+                .map(|n| format!("{{name: n{n}, condition: \"true\"}}"))
+                .collect();
+            format!(
+                "services: [{{name: a, baseUrl: \"https://a.example\", alerts: [{}]}}]\n",
+                alerts.join(", ")
+            )
         };
         assert_eq!(
             outline(Some(&own(4)), None).losses(&outline(Some(&own(1)), None)),
             ["3 of 4 alerts of services would be removed"]
         );
-        assert_eq!(outline(Some(&own(4)), None).losses(&outline(Some(&own(2)), None)), [""; 0]);
+        assert_eq!(
+            outline(Some(&own(4)), None).losses(&outline(Some(&own(2)), None)),
+            [""; 0]
+        );
     }
 }

@@ -10,7 +10,9 @@ use super::secret_file;
 use crate::domain::{PluginKind, PluginPolicy, PluginTrust};
 use crate::registry::fault::child;
 use crate::registry::spec::{PluginSpec, TrustSpec};
-use crate::registry::{Fault, PluginDirectory, Report, plugin_policies, plugin_trust, prune_and_parse};
+use crate::registry::{
+    Fault, PluginDirectory, Report, plugin_policies, plugin_trust, prune_and_parse,
+};
 
 const AT: &str = "/plugins";
 const TRUST_AT: &str = "/trust";
@@ -25,9 +27,19 @@ pub struct PluginsConfig {
     named: BTreeSet<String>,
 }
 
-/// `structure` holds the faults of keys and types, which the entries are pruned by. Answers with those of the values.
-pub(super) fn read(document: &Document, config_dir: &Path, structure: &mut Report) -> (PluginsConfig, Report) {
-    let entries = document.value.get("plugins").and_then(Value::as_object).cloned().unwrap_or_default();
+/// `structure` holds the faults of keys and types, which the entries are pruned by. Answers with
+/// those of the values.
+pub(super) fn read(
+    document: &Document,
+    config_dir: &Path,
+    structure: &mut Report,
+) -> (PluginsConfig, Report) {
+    let entries = document
+        .value
+        .get("plugins")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     let mut specs: BTreeMap<String, PluginSpec> = BTreeMap::new();
     for (name, entry) in entries {
         if let Some(spec) = prune_and_parse(entry, &child(AT, &name), structure) {
@@ -53,13 +65,24 @@ pub(super) fn read(document: &Document, config_dir: &Path, structure: &mut Repor
     }
     judged.next_stage();
     let trust = plugin_trust(&specs, AT, &trust, TRUST_AT, &mut judged);
-    (PluginsConfig { policies, trust, named: specs.into_keys().collect() }, judged)
+    (
+        PluginsConfig {
+            policies,
+            trust,
+            named: specs.into_keys().collect(),
+        },
+        judged,
+    )
 }
 
 impl PluginsConfig {
     /// Entries for plugins that are not there: they may come later.
     pub(super) fn unknown(&self, directory: &dyn PluginDirectory) -> impl Iterator<Item = Fault> {
-        let known = |name: &str| PluginKind::ALL.into_iter().any(|kind| directory.info(kind, name).is_some());
+        let known = |name: &str| {
+            PluginKind::ALL
+                .into_iter()
+                .any(|kind| directory.info(kind, name).is_some())
+        };
         let missing = self.named.iter().filter(move |name| !known(name));
         missing.map(|name| Fault::at_key(child(AT, name), "there is no plugin of this name yet"))
     }

@@ -1,5 +1,5 @@
-//! `valueFile`, `passwordFile`, `keyFile` and the like: secrets that stand in files of their own. Only configuration files may
-//! name one; over the API it would read any file of the machine.
+//! `valueFile`, `passwordFile`, `keyFile` and the like: secrets that stand in files of their own.
+//! Only configuration files may name one; over the API it would read any file of the machine.
 
 use std::path::Path;
 
@@ -10,10 +10,20 @@ use crate::registry::spec::{AuthenticationSpec, ServiceSpec};
 /// Puts the secrets in place. Relative paths start at the configuration folder.
 pub(super) fn resolve(spec: &mut ServiceSpec, at: &str, config_dir: &Path, report: &mut Report) {
     if let Some(authentication) = &mut spec.authentication {
-        read(authentication, &child(at, "authentication"), config_dir, report);
+        read(
+            authentication,
+            &child(at, "authentication"),
+            config_dir,
+            report,
+        );
     }
     for (name, credential) in &mut spec.credentials {
-        read(credential, &child(&child(at, "credentials"), name), config_dir, report);
+        read(
+            credential,
+            &child(&child(at, "credentials"), name),
+            config_dir,
+            report,
+        );
     }
 }
 
@@ -22,8 +32,16 @@ fn read(spec: &mut AuthenticationSpec, at: &str, config_dir: &Path, report: &mut
         ("value", &mut spec.value, &mut spec.value_file),
         ("password", &mut spec.password, &mut spec.password_file),
         ("token", &mut spec.token, &mut spec.token_file),
-        ("clientSecret", &mut spec.client_secret, &mut spec.client_secret_file),
-        ("certificate", &mut spec.certificate, &mut spec.certificate_file),
+        (
+            "clientSecret",
+            &mut spec.client_secret,
+            &mut spec.client_secret_file,
+        ),
+        (
+            "certificate",
+            &mut spec.certificate,
+            &mut spec.certificate_file,
+        ),
         ("key", &mut spec.key, &mut spec.key_file),
     ] {
         read_one(key, secret, file, at, config_dir, report);

@@ -35,13 +35,22 @@ impl Folder {
     /// Without the folder of the test.
     fn told(&self, faults: &[PlacedFault]) -> Vec<String> {
         let prefix = format!("{}/", self.0.path().display());
-        faults.iter().map(|fault| fault.to_string().replace(&prefix, "")).collect()
+        faults
+            .iter()
+            .map(|fault| fault.to_string().replace(&prefix, ""))
+            .collect()
     }
 }
 
 async fn catalog(loaded: Loaded) -> std::sync::Arc<Catalog> {
     let plugins = std::sync::Arc::new(FakePlugins::bundled());
-    let registry = Registry::open(loaded.files, plugins, std::sync::Arc::<MemoryStore>::default()).await.unwrap();
+    let registry = Registry::open(
+        loaded.files,
+        plugins,
+        std::sync::Arc::<MemoryStore>::default(),
+    )
+    .await
+    .unwrap();
     registry.catalog()
 }
 
@@ -68,7 +77,10 @@ async fn the_seeds_files_load_as_they_stand() {
 
     let catalog = catalog(loaded).await;
     let service = &catalog.services["payment-gateway-api"];
-    assert_eq!((service.name.as_str(), service.kind.as_str()), ("Payment Gateway API", "REST"));
+    assert_eq!(
+        (service.name.as_str(), service.kind.as_str()),
+        ("Payment Gateway API", "REST")
+    );
     assert_eq!(service.base_url, "https://api.payment-provider.com");
     assert_eq!(service.health_endpoint.as_deref(), Some("/health"));
     assert!(
@@ -77,26 +89,54 @@ async fn the_seeds_files_load_as_they_stand() {
             && service.origin == Origin::File
     );
     let probe = &service.probes[0];
-    assert_eq!((probe.name.as_str(), probe.plugin.as_str(), &probe.settings), ("http", "http", &json!({})));
-    assert_eq!((probe.interval, probe.timeout), (Duration::from_secs(60), Duration::from_secs(5)));
+    assert_eq!(
+        (probe.name.as_str(), probe.plugin.as_str(), &probe.settings),
+        ("http", "http", &json!({}))
+    );
+    assert_eq!(
+        (probe.interval, probe.timeout),
+        (Duration::from_secs(60), Duration::from_secs(5))
+    );
 
     let rules = &catalog.rules["payment-gateway-api"];
     let keys: Vec<&str> = rules.iter().map(|rule| rule.key.as_str()).collect();
     assert_eq!(
         keys,
-        ["payment-gateway-api/availability", "payment-gateway-api/response_time", "payment-gateway-api/Service Down",]
+        [
+            "payment-gateway-api/availability",
+            "payment-gateway-api/response_time",
+            "payment-gateway-api/Service Down",
+        ]
     );
-    assert_eq!(rules[0].settings, json!({"threshold": 99.5, "window": "5m"}));
-    assert_eq!(rules[1].settings, json!({"threshold": 1000, "window": "1m"}));
+    assert_eq!(
+        rules[0].settings,
+        json!({"threshold": 99.5, "window": "5m"})
+    );
+    assert_eq!(
+        rules[1].settings,
+        json!({"threshold": 1000, "window": "1m"})
+    );
     let down = &rules[2];
-    assert_eq!((down.plugin.as_str(), &down.settings), ("condition", &json!({"condition": "status == 'unhealthy'"})));
-    assert_eq!((down.duration, down.severity), (Duration::from_secs(120), Severity::Critical));
-    let channels: Vec<_> =
-        down.channels.iter().map(|id| (&catalog.channels[id].plugin, &catalog.channels[id].settings)).collect();
+    assert_eq!(
+        (down.plugin.as_str(), &down.settings),
+        ("condition", &json!({"condition": "status == 'unhealthy'"}))
+    );
+    assert_eq!(
+        (down.duration, down.severity),
+        (Duration::from_secs(120), Severity::Critical)
+    );
+    let channels: Vec<_> = down
+        .channels
+        .iter()
+        .map(|id| (&catalog.channels[id].plugin, &catalog.channels[id].settings))
+        .collect();
     assert_eq!(
         channels,
         [
-            (&"email".to_owned(), &json!({"recipients": ["ops@company.com"]})),
+            (
+                &"email".to_owned(),
+                &json!({"recipients": ["ops@company.com"]})
+            ),
             (&"slack".to_owned(), &json!({"webhook": hook})),
         ]
     );
@@ -105,10 +145,19 @@ async fn the_seeds_files_load_as_they_stand() {
 #[tokio::test]
 async fn the_example_environment_goes_with_the_seeds_files() {
     let folder = Folder::with(SEED_SERVICES, SEED_ALERTS);
-    std::fs::write(folder.0.path().join(".env"), include_str!("../../../.env.example")).unwrap();
+    std::fs::write(
+        folder.0.path().join(".env"),
+        include_str!("../../../.env.example"),
+    )
+    .unwrap();
     let environment = Environment::read(&folder.config());
-    assert_eq!(environment.get("HEALTH_CHECK_TIMEOUT"), Ok(Some("5000".to_owned())));
-    let loaded = load(&folder.config(), environment, &FakePlugins::bundled()).await.unwrap();
+    assert_eq!(
+        environment.get("HEALTH_CHECK_TIMEOUT"),
+        Ok(Some("5000".to_owned()))
+    );
+    let loaded = load(&folder.config(), environment, &FakePlugins::bundled())
+        .await
+        .unwrap();
     assert_eq!(loaded.settings.smtp.unwrap().host, "smtp.example.com");
 }
 
@@ -165,7 +214,10 @@ notifications:
 extra: 1
 ";
     let folder = Folder::with(services, alerts);
-    let faults = folder.load(&[("SMTP_PORT", "x"), ("ENCRYPTION_KEY", "short")]).await.unwrap_err();
+    let faults = folder
+        .load(&[("SMTP_PORT", "x"), ("ENCRYPTION_KEY", "short")])
+        .await
+        .unwrap_err();
     assert_eq!(
         folder.told(&faults.faults),
         [
@@ -214,11 +266,23 @@ services:
     std::fs::write(folder.0.path().join("token"), "t0ken\n").unwrap();
     let password = folder.0.path().join("password");
     std::fs::write(&password, "12345").unwrap();
-    let loaded = folder.load(&[("PASSWORD_FILE", password.to_str().unwrap())]).await.unwrap();
+    let loaded = folder
+        .load(&[("PASSWORD_FILE", password.to_str().unwrap())])
+        .await
+        .unwrap();
     let shown = format!("{loaded:?}");
-    assert!(!shown.contains("t0ken") && !shown.contains("12345"), "{shown}");
+    assert!(
+        !shown.contains("t0ken") && !shown.contains("12345"),
+        "{shown}"
+    );
     let catalog = catalog(loaded).await;
-    assert_eq!((catalog.services["a"].credentials.len(), catalog.services["b"].credentials.len()), (1, 1));
+    assert_eq!(
+        (
+            catalog.services["a"].credentials.len(),
+            catalog.services["b"].credentials.len()
+        ),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
@@ -228,11 +292,20 @@ async fn a_folder_that_is_missing_or_odd_is_told() {
     let loaded = folder.load(&[]).await.unwrap();
     assert_eq!(
         folder.told(&loaded.warnings),
-        ["config/service.yml: is not read: only `services.yaml`, `alerts.yaml` and `plugins.yaml` are"]
+        [
+            "config/service.yml: is not read: only `services.yaml`, `alerts.yaml` and `plugins.yaml` are"
+        ]
     );
     let gone = folder.0.path().join("gone");
-    let faults = load(&gone, Environment::default(), &FakePlugins::bundled()).await.unwrap_err();
-    assert!(faults.to_string().ends_with("name another one with `--config`"), "{faults}");
+    let faults = load(&gone, Environment::default(), &FakePlugins::bundled())
+        .await
+        .unwrap_err();
+    assert!(
+        faults
+            .to_string()
+            .ends_with("name another one with `--config`"),
+        "{faults}"
+    );
 }
 
 #[tokio::test]
@@ -263,7 +336,10 @@ plugins:
     );
     let policies = loaded.plugins.policies;
     assert_eq!(policies.keys().collect::<Vec<_>>(), ["http", "newer"]);
-    assert_eq!(policies["http"].grants.hosts, ["api.example.com", "*.example.org"]);
+    assert_eq!(
+        policies["http"].grants.hosts,
+        ["api.example.com", "*.example.org"]
+    );
     assert_eq!(policies["http"].budget.memory_bytes, Some(32 << 20));
 
     std::fs::write(
@@ -310,17 +386,38 @@ async fn plugins_yaml_says_what_is_trusted_and_nothing_is_while_it_has_faults() 
     );
     let trust = folder.load(&[]).await.unwrap().plugins.trust;
     assert_eq!(
-        (trust.pins["http"].as_slice(), trust.sources["http"].as_str()),
+        (
+            trust.pins["http"].as_slice(),
+            trust.sources["http"].as_str()
+        ),
         (&[hash][..], "oci://r.example/http:1")
     );
-    assert_eq!((trust.keys.as_slice(), trust.require_signatures), (&[key.to_owned()][..], false));
+    assert_eq!(
+        (trust.keys.as_slice(), trust.require_signatures),
+        (&[key.to_owned()][..], false)
+    );
     let login = trust.registries["r.example"].login.as_ref().unwrap();
-    assert_eq!(secrecy::ExposeSecret::expose_secret(&login.password), "r0bots-s3cret");
+    assert_eq!(
+        secrecy::ExposeSecret::expose_secret(&login.password),
+        "r0bots-s3cret"
+    );
 
     for (plugins, trust, wanted) in [
-        ("{sha256: abc}", "", "plugins.yaml:2:18: plugins.http.sha256: `abc` is not a sha256"),
-        ("{}", "requireSignature: true", "plugins.yaml:5:3: trust.requireSignature: is not a known key; did you mean"),
-        ("{}", "requireSignatures: \"yes\"", "trust.requireSignatures: must be `true` or `false`, not text"),
+        (
+            "{sha256: abc}",
+            "",
+            "plugins.yaml:2:18: plugins.http.sha256: `abc` is not a sha256",
+        ),
+        (
+            "{}",
+            "requireSignature: true",
+            "plugins.yaml:5:3: trust.requireSignature: is not a known key; did you mean",
+        ),
+        (
+            "{}",
+            "requireSignatures: \"yes\"",
+            "trust.requireSignatures: must be `true` or `false`, not text",
+        ),
         (
             "{}",
             "registries: {r: {username: u, passwordFile: gone}}",
@@ -330,10 +427,16 @@ async fn plugins_yaml_says_what_is_trusted_and_nothing_is_while_it_has_faults() 
     ] {
         write(plugins, trust);
         let faults = folder.load(&[]).await.unwrap_err();
-        assert!(folder.told(&faults.faults)[0].contains(wanted), "{wanted:?} in {faults}");
+        assert!(
+            folder.told(&faults.faults)[0].contains(wanted),
+            "{wanted:?} in {faults}"
+        );
         let draft = read(&folder.config(), &Environment::default());
         let trust = &draft.plugins().trust;
-        assert!(!draft.is_sound() && trust.require_signatures && trust.keys.is_empty(), "{wanted}");
+        assert!(
+            !draft.is_sound() && trust.require_signatures && trust.keys.is_empty(),
+            "{wanted}"
+        );
     }
 }
 
@@ -343,18 +446,37 @@ async fn a_reload_with_faults_changes_nothing() {
     let loaded = folder.load(&[]).await.unwrap();
     let plugins = std::sync::Arc::new(FakePlugins::bundled());
     let store = std::sync::Arc::<MemoryStore>::default();
-    let registry = Registry::open(loaded.files, plugins.clone(), store).await.unwrap();
-    std::fs::write(folder.config().join(SERVICES), "services: [{name: B, baseUrl: https://b}, {name: C}]").unwrap();
+    let registry = Registry::open(loaded.files, plugins.clone(), store)
+        .await
+        .unwrap();
+    std::fs::write(
+        folder.config().join(SERVICES),
+        "services: [{name: B, baseUrl: https://b}, {name: C}]",
+    )
+    .unwrap();
     let reload = async || {
         let loaded = load(&folder.config(), Environment::default(), plugins.as_ref()).await?;
-        registry.prepare(loaded.files, plugins.as_ref()).await.publish();
+        registry
+            .prepare(loaded.files, plugins.as_ref())
+            .await
+            .publish();
         Ok::<_, Faults>(())
     };
     reload().await.unwrap_err();
-    assert_eq!(registry.catalog().services.keys().collect::<Vec<_>>(), ["a"]);
-    std::fs::write(folder.config().join(SERVICES), "services: [{name: B, baseUrl: https://b}]").unwrap();
+    assert_eq!(
+        registry.catalog().services.keys().collect::<Vec<_>>(),
+        ["a"]
+    );
+    std::fs::write(
+        folder.config().join(SERVICES),
+        "services: [{name: B, baseUrl: https://b}]",
+    )
+    .unwrap();
     reload().await.unwrap();
-    assert_eq!(registry.catalog().services.keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(
+        registry.catalog().services.keys().collect::<Vec<_>>(),
+        ["b"]
+    );
 }
 
 #[tokio::test]
@@ -367,11 +489,21 @@ async fn what_stands_at_the_top_for_its_anchor_is_taken_over_and_no_key_of_ours(
     let loaded = folder.load(&[]).await.unwrap();
     let catalog = catalog(loaded).await;
     let probe = &catalog.services.values().next().unwrap().probes[0];
-    assert_eq!((probe.interval, probe.timeout), (Duration::from_secs(5_400), Duration::from_millis(500)));
+    assert_eq!(
+        (probe.interval, probe.timeout),
+        (Duration::from_secs(5_400), Duration::from_millis(500))
+    );
     // Deeper down it is a key like any other.
-    let folder = Folder::with("services:\n  - {name: A, baseUrl: 'https://a.example', x-y: 1}\n", "");
+    let folder = Folder::with(
+        "services:\n  - {name: A, baseUrl: 'https://a.example', x-y: 1}\n",
+        "",
+    );
     let faults = folder.load(&[]).await.unwrap_err();
-    assert!(folder.told(&faults.faults)[0].contains("services[0].x-y: is not a known key"), "{:?}", faults.faults);
+    assert!(
+        folder.told(&faults.faults)[0].contains("services[0].x-y: is not a known key"),
+        "{:?}",
+        faults.faults
+    );
 }
 
 #[tokio::test]
@@ -388,5 +520,8 @@ async fn matchers_and_names_of_all_kinds_mean_what_they_say_or_are_faults() {
     let folder = Folder::with("", &alerts("severity==critical"));
     let faults = folder.load(&[]).await.unwrap_err();
     let told = folder.told(&faults.faults);
-    assert!(told[0].contains("route.routes[0].match: ") && told[0].contains("`severity=\"critical\"`"), "{told:?}");
+    assert!(
+        told[0].contains("route.routes[0].match: ") && told[0].contains("`severity=\"critical\"`"),
+        "{told:?}"
+    );
 }

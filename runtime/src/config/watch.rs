@@ -15,8 +15,8 @@ use super::environment::env_files;
 /// Editors write a file in several steps; a reload waits until they are done.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// A file that somebody has written to and not closed is not whole yet: a slow copy stalls for seconds. One that stays open
-/// for longer than this is read as it is.
+/// A file that somebody has written to and not closed is not whole yet: a slow copy stalls for
+/// seconds. One that stays open for longer than this is read as it is.
 const OPEN_AT_MOST: Duration = Duration::from_secs(60);
 
 const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
@@ -48,15 +48,22 @@ impl ConfigWatch {
             }
         })?;
         watcher.watch(&config_dir, RecursiveMode::NonRecursive)?;
-        let folders = env_files(&config_dir).into_iter().filter_map(|path| folder(&path));
+        let folders = env_files(&config_dir)
+            .into_iter()
+            .filter_map(|path| folder(&path));
         for folder in folders.filter(|folder| *folder != config_dir) {
             watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         }
-        Ok(Self { _watcher: watcher, changes, unfinished, noticed: None })
+        Ok(Self {
+            _watcher: watcher,
+            changes,
+            unfinished,
+            noticed: None,
+        })
     }
 
-    /// Returns once something has changed, has been quiet for a moment, and no file is being written. Safe to drop and call
-    /// again.
+    /// Returns once something has changed, has been quiet for a moment, and no file is being
+    /// written. Safe to drop and call again.
     pub async fn changed(&mut self) {
         if self.noticed.is_none() {
             if self.changes.recv().await.is_none() {
@@ -68,7 +75,10 @@ impl ConfigWatch {
         let since = self.noticed.unwrap_or_else(Instant::now);
         loop {
             while let Ok(Some(())) = tokio::time::timeout(QUIET, self.changes.recv()).await {}
-            let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut unfinished = self
+                .unfinished
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             // What left without a word is not written any more.
             unfinished.retain(|path| path.exists());
             if unfinished.is_empty() || since.elapsed() > OPEN_AT_MOST {
@@ -85,7 +95,9 @@ fn note(event: &Event, unfinished: &Unfinished) {
     let is_written = match event.kind {
         EventKind::Modify(ModifyKind::Data(_)) => true,
         CLOSED
-        | EventKind::Modify(ModifyKind::Name(RenameMode::From | RenameMode::To | RenameMode::Both))
+        | EventKind::Modify(ModifyKind::Name(
+            RenameMode::From | RenameMode::To | RenameMode::Both,
+        ))
         | EventKind::Remove(_) => false,
         _ => return,
     };
@@ -100,12 +112,18 @@ fn note(event: &Event, unfinished: &Unfinished) {
 
 /// Other files may be open for as long as they like.
 fn is_read(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     name == ".env" || super::files::NAMES.contains(&name)
 }
 
 fn folder(env_file: &Path) -> Option<PathBuf> {
-    let parent = env_file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = env_file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     parent.canonicalize().ok()
 }
 
@@ -132,11 +150,17 @@ mod tests {
         let limit = Duration::from_secs(20);
         for path in [config.join("services.yaml"), folder.path().join(".env")] {
             std::fs::write(&path, "services: []").unwrap();
-            tokio::time::timeout(limit, watch.changed()).await.expect("a change is noticed");
+            tokio::time::timeout(limit, watch.changed())
+                .await
+                .expect("a change is noticed");
         }
         std::fs::read_to_string(config.join("services.yaml")).unwrap();
         std::fs::write(folder.path().join("other"), "x").unwrap();
-        assert!(tokio::time::timeout(QUIET * 2, watch.changed()).await.is_err());
+        assert!(
+            tokio::time::timeout(QUIET * 2, watch.changed())
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
@@ -150,16 +174,24 @@ mod tests {
         let mut file = std::fs::File::create(&path).unwrap();
         file.write_all(b"services:\n").unwrap();
         // Far more than the quiet time, and the call is dropped in between.
-        assert!(tokio::time::timeout(QUIET * 4, watch.changed()).await.is_err());
+        assert!(
+            tokio::time::timeout(QUIET * 4, watch.changed())
+                .await
+                .is_err()
+        );
         file.write_all(b"  - {name: a}\n").unwrap();
         drop(file);
         let limit = Duration::from_secs(20);
-        tokio::time::timeout(limit, watch.changed()).await.expect("it is closed");
+        tokio::time::timeout(limit, watch.changed())
+            .await
+            .expect("it is closed");
         // An editor writes beside it and renames.
         let aside = config.join("services.yaml.tmp");
         let mut file = std::fs::File::create(&aside).unwrap();
         file.write_all(b"services: []\n").unwrap();
         std::fs::rename(&aside, &path).unwrap();
-        tokio::time::timeout(limit, watch.changed()).await.expect("it is in its place");
+        tokio::time::timeout(limit, watch.changed())
+            .await
+            .expect("it is in its place");
     }
 }

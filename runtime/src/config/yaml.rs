@@ -1,5 +1,5 @@
-//! YAML into a tree that remembers where everything stands. Bounded: one document, a depth, a number of nodes; anchors are
-//! shared, not copied.
+//! YAML into a tree that remembers where everything stands. Bounded: one document, a depth, a
+//! number of nodes; anchors are shared, not copied.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,8 +24,15 @@ impl Mark {
     pub(super) const START: Mark = Mark { line: 1, column: 1 };
 
     fn of(marker: &Marker) -> Self {
-        let one_based = |zero_based: usize| u32::try_from(zero_based).unwrap_or(u32::MAX).saturating_add(1);
-        Self { line: one_based(marker.line().saturating_sub(1)), column: one_based(marker.col()) }
+        let one_based = |zero_based: usize| {
+            u32::try_from(zero_based)
+                .unwrap_or(u32::MAX)
+                .saturating_add(1)
+        };
+        Self {
+            line: one_based(marker.line().saturating_sub(1)),
+            column: one_based(marker.col()),
+        }
     }
 }
 
@@ -57,10 +64,14 @@ impl ScalarText {
         self.text == "<<" && self.style == ScalarStyle::Plain
     }
 
-    /// The type of an unquoted scalar follows from `text`, which may be the scalar's own or what it was replaced with.
-    /// `None`: it does not fit its tag.
+    /// The type of an unquoted scalar follows from `text`, which may be the scalar's own or what it
+    /// was replaced with. `None`: it does not fit its tag.
     pub(super) fn typed<'t>(&self, text: &'t str) -> Option<Scalar<'t>> {
-        Scalar::parse_from_cow_and_metadata(text.into(), self.style, self.tag.clone().map(Cow::Owned).as_ref())
+        Scalar::parse_from_cow_and_metadata(
+            text.into(),
+            self.style,
+            self.tag.clone().map(Cow::Owned).as_ref(),
+        )
     }
 }
 
@@ -72,7 +83,10 @@ pub(super) struct SyntaxFault {
 
 impl SyntaxFault {
     fn new(at: Mark, message: impl Into<String>) -> Self {
-        Self { at, message: message.into() }
+        Self {
+            at,
+            message: message.into(),
+        }
     }
 }
 
@@ -90,7 +104,9 @@ pub(super) fn parse(text: &str) -> Result<Option<Arc<Node>>, SyntaxFault> {
             Ok(root) => return Ok(root),
         };
         let joined = surrogates::joined(&text, error.marker().index());
-        let Some((joined, rest)) = joined.and_then(|joined| Some((joined, left.checked_sub(text.len())?))) else {
+        let Some((joined, rest)) =
+            joined.and_then(|joined| Some((joined, left.checked_sub(text.len())?)))
+        else {
             let message = "is not valid YAML: `\\u` with half of a character; write both halves (`\\ud83d\\ude80`), or the \
                            character itself";
             return Err(SyntaxFault::new(Mark::of(error.marker()), message));
@@ -111,12 +127,19 @@ fn parse_once(text: &str) -> Result<Option<Arc<Node>>, Trouble> {
     while let Some(event) = parser.next_event() {
         let (event, span) = match event {
             Ok(event) => event,
-            Err(error) if error.info().contains("invalid Unicode character escape code") => {
+            Err(error)
+                if error
+                    .info()
+                    .contains("invalid Unicode character escape code") =>
+            {
                 return Err(Trouble::Escape(error));
             }
             Err(error) => {
                 let message = format!("is not valid YAML: {}", error.info());
-                return Err(Trouble::Fault(SyntaxFault::new(Mark::of(error.marker()), message)));
+                return Err(Trouble::Fault(SyntaxFault::new(
+                    Mark::of(error.marker()),
+                    message,
+                )));
             }
         };
         builder.take(event, span).map_err(Trouble::Fault)?;
@@ -158,13 +181,31 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map(Cow::into_owned);
-                let scalar = ScalarText { text: text.into_owned(), style, tag };
-                self.add(Arc::new(Node { at, shape: Shape::Scalar(scalar) }), anchor);
+                let scalar = ScalarText {
+                    text: text.into_owned(),
+                    style,
+                    tag,
+                };
+                self.add(
+                    Arc::new(Node {
+                        at,
+                        shape: Shape::Scalar(scalar),
+                    }),
+                    anchor,
+                );
             }
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).cloned();
-                let node = node.ok_or_else(|| SyntaxFault::new(at, "an alias can't stand inside what it names"))?;
-                self.add(Arc::new(Node { at, shape: Shape::Alias(node) }), 0);
+                let node = node.ok_or_else(|| {
+                    SyntaxFault::new(at, "an alias can't stand inside what it names")
+                })?;
+                self.add(
+                    Arc::new(Node {
+                        at,
+                        shape: Shape::Alias(node),
+                    }),
+                    0,
+                );
             }
         }
         Ok(())
@@ -172,14 +213,30 @@ impl Builder {
 
     fn open(&mut self, at: Mark, anchor: usize, is_map: bool) -> Result<(), SyntaxFault> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(SyntaxFault::new(at, format!("is nested more than {MAX_DEPTH} levels deep")));
+            return Err(SyntaxFault::new(
+                at,
+                format!("is nested more than {MAX_DEPTH} levels deep"),
+            ));
         }
-        self.open.push(Open { at, anchor, items: Vec::new(), is_map });
+        self.open.push(Open {
+            at,
+            anchor,
+            items: Vec::new(),
+            is_map,
+        });
         Ok(())
     }
 
     fn close(&mut self) {
-        let Some(Open { at, anchor, items, is_map }) = self.open.pop() else { return };
+        let Some(Open {
+            at,
+            anchor,
+            items,
+            is_map,
+        }) = self.open.pop()
+        else {
+            return;
+        };
         let shape = if is_map {
             let mut pairs = Vec::with_capacity(items.len() / 2);
             let mut items = items.into_iter();

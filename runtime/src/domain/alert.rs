@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 use super::{AlertMarks, ChannelId, LabelPairs, UnixMillis};
 
 /// Row id of an alert in the control store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct AlertId(pub i64);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Info,
@@ -28,7 +32,9 @@ impl Severity {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Severity::Info, Severity::Warning, Severity::Critical].into_iter().find(|severity| severity.as_str() == text)
+        [Severity::Info, Severity::Warning, Severity::Critical]
+            .into_iter()
+            .find(|severity| severity.as_str() == text)
     }
 }
 
@@ -106,7 +112,11 @@ impl Alert {
     /// By which an alert that is told of by itself is named: `alertname`, `service` and `severity`.
     pub fn own_labels(&self) -> LabelPairs {
         let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        vec![label("alertname", &self.name), label("service", &self.service), label("severity", self.severity.as_str())]
+        vec![
+            label("alertname", &self.name),
+            label("service", &self.service),
+            label("severity", self.severity.as_str()),
+        ]
     }
 }
 
@@ -140,7 +150,9 @@ impl NotificationStatus {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [NotificationStatus::Firing, NotificationStatus::Resolved].into_iter().find(|status| status.as_str() == text)
+        [NotificationStatus::Firing, NotificationStatus::Resolved]
+            .into_iter()
+            .find(|status| status.as_str() == text)
     }
 }
 

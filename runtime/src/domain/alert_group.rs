@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertId, AlertState, ChannelId, NotificationReason, NotificationStatus, UnixMillis};
+use super::{
+    Alert, AlertId, AlertState, ChannelId, NotificationReason, NotificationStatus, UnixMillis,
+};
 
 /// Names with their values, in the order in which they are shown.
 pub type LabelPairs = Vec<(String, String)>;
 
-/// How long a group collects before its first message, before the next one when something changed, and when nothing did.
+/// How long a group collects before its first message, before the next one when something changed,
+/// and when nothing did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     pub wait: Duration,
@@ -19,7 +22,11 @@ pub struct Timing {
 
 impl Timing {
     /// Nothing is collected and nothing repeated: each transition is told by itself.
-    pub const AT_ONCE: Timing = Timing { wait: Duration::ZERO, interval: Duration::ZERO, repeat: Duration::ZERO };
+    pub const AT_ONCE: Timing = Timing {
+        wait: Duration::ZERO,
+        interval: Duration::ZERO,
+        repeat: Duration::ZERO,
+    };
 
     pub fn is_at_once(&self) -> bool {
         self.interval.is_zero()
@@ -47,14 +54,21 @@ pub enum Told {
     Firing,
     /// That it fires, and it has to be told once more.
     Again,
-    /// A message was made and refused for good at once: nobody read that it fires, so nobody is told that it ended.
+    /// A message was made and refused for good at once: nobody read that it fires, so nobody is
+    /// told that it ended.
     Refused,
     /// It ended while it was muted, before anybody was told.
     Held,
 }
 
 impl Told {
-    pub const ALL: [Told; 5] = [Told::Nothing, Told::Firing, Told::Again, Told::Refused, Told::Held];
+    pub const ALL: [Told; 5] = [
+        Told::Nothing,
+        Told::Firing,
+        Told::Again,
+        Told::Refused,
+        Told::Held,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -118,8 +132,8 @@ pub struct GroupDraft {
     pub labels: LabelPairs,
     pub timing: Timing,
     pub mute_times: Vec<String>,
-    /// When the group is looked at first. One that waits for its next moment already goes on waiting, unless it tells each
-    /// transition by itself.
+    /// When the group is looked at first. One that waits for its next moment already goes on
+    /// waiting, unless it tells each transition by itself.
     pub flush_at_ms: UnixMillis,
 }
 
@@ -139,7 +153,8 @@ pub struct NotificationDraft {
     pub omitted: u32,
 }
 
-/// What comes of a look at a group. Not taken over if anything happened to the group since it was read.
+/// What comes of a look at a group. Not taken over if anything happened to the group since it was
+/// read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupFlush {
     pub group: i64,
@@ -179,6 +194,10 @@ pub struct MuteChange {
 
 impl MuteChange {
     pub fn to(&self) -> AlertState {
-        if self.suppressed_by.is_some() { AlertState::Suppressed } else { AlertState::Firing }
+        if self.suppressed_by.is_some() {
+            AlertState::Suppressed
+        } else {
+            AlertState::Firing
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What is watched, by which rules, and who is told: the registry publishes it whole, everyone else reads it.
+//! What is watched, by which rules, and who is told: the registry publishes it whole, everyone else
+//! reads it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ChannelOptions, Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, PrivateReach, Recurrence, Route,
-    Severity,
+    ChannelOptions, Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, PrivateReach,
+    Recurrence, Route, Severity,
 };
 
 /// Who owns a service: what comes from files can't be changed over the API.
@@ -39,8 +40,8 @@ pub struct Service {
     pub owner: Option<String>,
     pub description: Option<String>,
     pub origin: Origin,
-    /// Further hosts that its probes may reach, `name` or `name:port`; a name without a port is reached at the usual ports and
-    /// at the base URL's.
+    /// Further hosts that its probes may reach, `name` or `name:port`; a name without a port is
+    /// reached at the usual ports and at the base URL's.
     pub hosts: Vec<String>,
     pub private: PrivateReach,
     pub credentials: Vec<Credential>,
@@ -48,7 +49,8 @@ pub struct Service {
     pub webhooks: Vec<Webhook>,
 }
 
-/// Shorter secrets are not taken out of answers, logs and errors: they would take words and numbers out with them.
+/// Shorter secrets are not taken out of answers, logs and errors: they would take words and numbers
+/// out with them.
 pub const SHORTEST_HIDDEN_BYTES: usize = 6;
 
 /// How the host proves who we are. Never seen by a plugin.
@@ -131,7 +133,8 @@ pub struct Retry {
     pub every: Duration,
 }
 
-/// Where a service tells us something: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed as `***`.
+/// Where a service tells us something: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed
+/// as `***`.
 #[derive(Clone, PartialEq)]
 pub struct Webhook {
     /// Unique among the webhooks and probes of its service, and as it stands in the URL.
@@ -145,8 +148,17 @@ pub struct Webhook {
 
 impl std::fmt::Debug for Webhook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, plugin, unsigned, settings: _ } = self;
-        f.debug_struct("Webhook").field("name", name).field("plugin", plugin).field("unsigned", unsigned).finish()
+        let Self {
+            name,
+            plugin,
+            unsigned,
+            settings: _,
+        } = self;
+        f.debug_struct("Webhook")
+            .field("name", name)
+            .field("plugin", plugin)
+            .field("unsigned", unsigned)
+            .finish()
     }
 }
 
@@ -174,17 +186,22 @@ pub struct AlertRule {
 
 impl AlertRule {
     pub fn looks_at(&self, probe: &str) -> bool {
-        self.probes.as_ref().is_none_or(|probes| probes.iter().any(|name| name == probe))
+        self.probes
+            .as_ref()
+            .is_none_or(|probes| probes.iter().any(|name| name == probe))
     }
 }
 
-/// A word for people and a digest of what the channel is known by: its name, or where it is written out. It stays when the
-/// settings change.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// A word for people and a digest of what the channel is known by: its name, or where it is written
+/// out. It stays when the settings change.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct ChannelId(pub String);
 
-/// A notifier plugin with settings, which may hold secrets: printed as `***`, and replaced before a plugin sees them.
+/// A notifier plugin with settings, which may hold secrets: printed as `***`, and replaced before a
+/// plugin sees them.
 #[derive(Clone)]
 pub struct Channel {
     pub id: ChannelId,
@@ -199,7 +216,11 @@ pub struct Channel {
 
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Channel").field("id", &self.id).field("plugin", &self.plugin).field("settings", &"***").finish()
+        f.debug_struct("Channel")
+            .field("id", &self.id)
+            .field("plugin", &self.plugin)
+            .field("settings", &"***")
+            .finish()
     }
 }
 
@@ -218,14 +239,14 @@ pub struct Catalog {
     pub version: u64,
     /// By slug.
     pub services: BTreeMap<String, Arc<Service>>,
-    /// Services that are there and can't run, e.g. because their plugin is gone, by slug: nothing is checked, and their
-    /// alerts stay as they are. Without probes.
+    /// Services that are there and can't run, e.g. because their plugin is gone, by slug: nothing
+    /// is checked, and their alerts stay as they are. Without probes.
     pub stopped: BTreeMap<String, Arc<Service>>,
     /// By service slug, by [`plugin_subject`], or by [`MONITOR_SUBJECT`].
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
-    /// The tree of the files, or the one that stands for the `notifications` at the top of `alerts.yaml`. None: every rule
-    /// names its channels.
+    /// The tree of the files, or the one that stands for the `notifications` at the top of
+    /// `alerts.yaml`. None: every rule names its channels.
     pub route: Option<Arc<Route>>,
     /// By name: times during which a node of the tree tells nobody anything.
     pub mute_times: Arc<BTreeMap<String, Recurrence>>,

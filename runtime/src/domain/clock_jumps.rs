@@ -1,5 +1,5 @@
-//! By how much the wall clock has jumped since the start. The scheduler finds the jumps; whatever compares moments of the wall
-//! clock reads the sums.
+//! By how much the wall clock has jumped since the start. The scheduler finds the jumps; whatever
+//! compares moments of the wall clock reads the sums.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,11 +20,16 @@ struct Sums {
 impl ClockJumps {
     /// Adds a jump; negative: the clock was set back.
     pub fn add(&self, jump_ms: i64) {
-        let sum = if jump_ms < 0 { &self.sums.back_ms } else { &self.sums.ahead_ms };
+        let sum = if jump_ms < 0 {
+            &self.sums.back_ms
+        } else {
+            &self.sums.ahead_ms
+        };
         sum.fetch_add(jump_ms.saturating_abs(), Ordering::Relaxed);
     }
 
-    /// Time that the wall clock went through and the program did not: the machine was suspended, or the clock was set ahead.
+    /// Time that the wall clock went through and the program did not: the machine was suspended, or
+    /// the clock was set ahead.
     pub fn ahead(&self) -> Duration {
         Duration::from_millis(self.sums.ahead_ms.load(Ordering::Relaxed).unsigned_abs())
     }

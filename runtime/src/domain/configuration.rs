@@ -38,7 +38,9 @@ pub struct Configuration {
 /// Why files were not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AcceptRefusal {
-    #[error("the files were changed meanwhile: their digest is `{found}`; look at them again, then repeat")]
+    #[error(
+        "the files were changed meanwhile: their digest is `{found}`; look at them again, then repeat"
+    )]
     Changed { found: String },
     #[error("the files have faults, the configuration before stays in use:\n{0}")]
     Faulty(String),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`")]
+#[error(
+    "`{0}` is not a duration; write numbers and units, as in `500ms`, `2s`, `5m`, `1h30m` or `7d`"
+)]
 pub struct NotADuration(String);
 
 /// The largest first, which is also the order in a sum.
@@ -17,9 +19,12 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// As Prometheus reads them: whole numbers with units, the larger unit first and each unit once, without a sign or a space.
+/// As Prometheus reads them: whole numbers with units, the larger unit first and each unit once,
+/// without a sign or a space.
 pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
-    sum(text).map(Duration::from_millis).ok_or_else(|| NotADuration(text.to_owned()))
+    sum(text)
+        .map(Duration::from_millis)
+        .ok_or_else(|| NotADuration(text.to_owned()))
 }
 
 fn sum(text: &str) -> Option<u64> {
@@ -27,9 +32,14 @@ fn sum(text: &str) -> Option<u64> {
     let mut total_ms: u64 = 0;
     while !rest.is_empty() || units.len() == UNITS.len() {
         let (digits, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let (unit, next) = behind.split_at(behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len()));
+        let (unit, next) = behind.split_at(
+            behind
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(behind.len()),
+        );
         let position = units.iter().position(|(name, _)| *name == unit)?;
-        total_ms = total_ms.checked_add(digits.parse::<u64>().ok()?.checked_mul(units[position].1)?)?;
+        total_ms =
+            total_ms.checked_add(digits.parse::<u64>().ok()?.checked_mul(units[position].1)?)?;
         (rest, units) = (next, &units[position + 1..]);
     }
     Some(total_ms)
@@ -38,7 +48,12 @@ fn sum(text: &str) -> Option<u64> {
 /// The shortest exact form: 90 s is `90s`, 120 s is `2m`.
 pub fn format_duration(duration: Duration) -> String {
     let ms = duration.as_millis() as u64;
-    for (unit, unit_ms) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
+    for (unit, unit_ms) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ] {
         if ms >= unit_ms && ms.is_multiple_of(unit_ms) {
             return format!("{}{unit}", ms / unit_ms);
         }

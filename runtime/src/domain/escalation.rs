@@ -1,5 +1,5 @@
-//! When nobody comes: who is told next, and again, until somebody acknowledges the alert or it ends. Pure over the clock; what
-//! has to survive a restart is a [`EscalationProgress`].
+//! When nobody comes: who is told next, and again, until somebody acknowledges the alert or it
+//! ends. Pure over the clock; what has to survive a restart is a [`EscalationProgress`].
 
 use std::time::Duration;
 
@@ -38,7 +38,8 @@ pub struct StepRepeat {
 pub struct StepHours {
     /// Monday is 0; empty: every day.
     pub weekdays: Vec<u8>,
-    /// Minutes since midnight. With `to` not after `from`, it goes on past midnight and belongs to the day it began on.
+    /// Minutes since midnight. With `to` not after `from`, it goes on past midnight and belongs to
+    /// the day it began on.
     pub from: u32,
     pub to: u32,
     pub zone: Tz,
@@ -66,11 +67,16 @@ pub struct TakenStep {
 impl EscalationPolicy {
     pub fn begin(&self, fired_ms: UnixMillis) -> Option<EscalationProgress> {
         let first = self.steps.first()?;
-        Some(EscalationProgress { step: 0, taken: 0, due_ms: fired_ms.saturating_add(ms(first.wait)) })
+        Some(EscalationProgress {
+            step: 0,
+            taken: 0,
+            due_ms: fired_ms.saturating_add(ms(first.wait)),
+        })
     }
 
-    /// What is due at a moment, at most one step, and where the escalation stands then; none: it has come to its end. After
-    /// a long stop the steps that were missed are taken one by one, at once.
+    /// What is due at a moment, at most one step, and where the escalation stands then; none: it
+    /// has come to its end. After a long stop the steps that were missed are taken one by one,
+    /// at once.
     pub fn advance(
         &self,
         progress: EscalationProgress,
@@ -78,33 +84,53 @@ impl EscalationPolicy {
     ) -> (Option<TakenStep>, Option<EscalationProgress>) {
         let mut progress = progress;
         loop {
-            let Some(step) = self.steps.get(progress.step) else { return (None, None) };
+            let Some(step) = self.steps.get(progress.step) else {
+                return (None, None);
+            };
             if now_ms < progress.due_ms {
                 return (None, Some(progress));
             }
-            if step.hours.as_ref().is_some_and(|hours| !hours.contain(now_ms)) {
+            if step
+                .hours
+                .as_ref()
+                .is_some_and(|hours| !hours.contain(now_ms))
+            {
                 progress = match self.after(progress.step, now_ms) {
                     Some(next) => next,
                     None => return (None, None),
                 };
                 continue;
             }
-            let taken = TakenStep { step: progress.step, repetition: progress.taken, channels: step.channels.clone() };
+            let taken = TakenStep {
+                step: progress.step,
+                repetition: progress.taken,
+                channels: step.channels.clone(),
+            };
             let next = match step.repeat {
-                Some(repeat) if repeat.times.is_none_or(|times| progress.taken < times) => Some(EscalationProgress {
-                    step: progress.step,
-                    taken: progress.taken + 1,
-                    due_ms: now_ms.saturating_add(ms(repeat.every)),
-                }),
+                Some(repeat) if repeat.times.is_none_or(|times| progress.taken < times) => {
+                    Some(EscalationProgress {
+                        step: progress.step,
+                        taken: progress.taken + 1,
+                        due_ms: now_ms.saturating_add(ms(repeat.every)),
+                    })
+                }
                 _ => self.after(progress.step, now_ms),
             };
             return (Some(taken), next);
         }
     }
 
-    /// An acknowledgement ran out: it goes on where it stood, and waits the time of that step again.
-    pub fn resume(&self, progress: EscalationProgress, now_ms: UnixMillis) -> Option<EscalationProgress> {
-        Some(EscalationProgress { due_ms: now_ms.saturating_add(ms(self.wait(progress)?)), ..progress })
+    /// An acknowledgement ran out: it goes on where it stood, and waits the time of that step
+    /// again.
+    pub fn resume(
+        &self,
+        progress: EscalationProgress,
+        now_ms: UnixMillis,
+    ) -> Option<EscalationProgress> {
+        Some(EscalationProgress {
+            due_ms: now_ms.saturating_add(ms(self.wait(progress)?)),
+            ..progress
+        })
     }
 
     /// How long the step that is next waits from a standing start.
@@ -118,13 +144,19 @@ impl EscalationPolicy {
 
     fn after(&self, step: usize, now_ms: UnixMillis) -> Option<EscalationProgress> {
         let next = self.steps.get(step + 1)?;
-        Some(EscalationProgress { step: step + 1, taken: 0, due_ms: now_ms.saturating_add(ms(next.wait)) })
+        Some(EscalationProgress {
+            step: step + 1,
+            taken: 0,
+            due_ms: now_ms.saturating_add(ms(next.wait)),
+        })
     }
 }
 
 impl StepHours {
     pub fn contain(&self, now_ms: UnixMillis) -> bool {
-        let Some(utc) = Utc.timestamp_millis_opt(now_ms).single() else { return false };
+        let Some(utc) = Utc.timestamp_millis_opt(now_ms).single() else {
+            return false;
+        };
         let local = utc.with_timezone(&self.zone);
         let minute = local.hour() * 60 + local.minute();
         let weekday = local.weekday().num_days_from_monday() as u8;
@@ -156,12 +188,22 @@ mod tests {
     }
 
     fn repeated(step: EscalationStep, every_minutes: u64, times: Option<u32>) -> EscalationStep {
-        EscalationStep { repeat: Some(StepRepeat { every: Duration::from_secs(every_minutes * 60), times }), ..step }
+        EscalationStep {
+            repeat: Some(StepRepeat {
+                every: Duration::from_secs(every_minutes * 60),
+                times,
+            }),
+            ..step
+        }
     }
 
-    /// Looks every minute from the moment the alert fired, and notes each step as `minute: channel`.
+    /// Looks every minute from the moment the alert fired, and notes each step as `minute:
+    /// channel`.
     fn play(steps: Vec<EscalationStep>, start_ms: i64, minutes: i64) -> Vec<String> {
-        let policy = EscalationPolicy { name: "ops".to_owned(), steps };
+        let policy = EscalationPolicy {
+            name: "ops".to_owned(),
+            steps,
+        };
         let mut progress = policy.begin(start_ms);
         let mut story = Vec::new();
         for minute in 0..=minutes {
@@ -180,7 +222,12 @@ mod tests {
     #[test]
     fn steps_follow_each_other_as_the_table_says() {
         for (name, steps, minutes, wanted) in [
-            ("at once, then after ten minutes", vec![step(0, "a"), step(10, "b")], 60, vec!["0: a", "10: b"]),
+            (
+                "at once, then after ten minutes",
+                vec![step(0, "a"), step(10, "b")],
+                60,
+                vec!["0: a", "10: b"],
+            ),
             (
                 "a step is repeated before the next",
                 vec![repeated(step(5, "a"), 2, Some(2)), step(10, "b")],
@@ -200,30 +247,61 @@ mod tests {
 
     #[test]
     fn a_step_out_of_hours_is_passed_over() {
-        let office =
-            StepHours { weekdays: vec![0, 1, 2, 3, 4], from: 9 * 60, to: 17 * 60, zone: chrono_tz::Europe::Berlin };
-        let steps = || vec![EscalationStep { hours: Some(office.clone()), ..step(0, "office") }, step(5, "on call")];
+        let office = StepHours {
+            weekdays: vec![0, 1, 2, 3, 4],
+            from: 9 * 60,
+            to: 17 * 60,
+            zone: chrono_tz::Europe::Berlin,
+        };
+        let steps = || {
+            vec![
+                EscalationStep {
+                    hours: Some(office.clone()),
+                    ..step(0, "office")
+                },
+                step(5, "on call"),
+            ]
+        };
         // 2026-11-23 is a Monday; Berlin is an hour ahead.
         let monday = |hour: i64| 1_795_392_000_000 + hour * 60 * MINUTE;
         assert_eq!(play(steps(), monday(8), 30), ["0: office", "5: on call"]);
         assert_eq!(play(steps(), monday(7), 30), ["5: on call"]);
         assert_eq!(play(steps(), monday(16), 30), ["5: on call"]);
-        assert_eq!(play(steps(), monday(-24 + 10), 30), ["5: on call"], "a Sunday");
+        assert_eq!(
+            play(steps(), monday(-24 + 10), 30),
+            ["5: on call"],
+            "a Sunday"
+        );
     }
 
     #[test]
     fn hours_past_midnight_belong_to_the_day_they_began_on() {
-        let night = StepHours { weekdays: vec![4], from: 22 * 60, to: 6 * 60, zone: chrono_tz::UTC };
+        let night = StepHours {
+            weekdays: vec![4],
+            from: 22 * 60,
+            to: 6 * 60,
+            zone: chrono_tz::UTC,
+        };
         // 2026-11-27 is a Friday.
         let friday = 1_795_392_000_000 + 4 * 24 * 60 * MINUTE;
-        for (hour, wanted) in [(21, false), (22, true), (24 + 5, true), (24 + 6, false), (24 + 22, false), (5, false)] {
+        for (hour, wanted) in [
+            (21, false),
+            (22, true),
+            (24 + 5, true),
+            (24 + 6, false),
+            (24 + 22, false),
+            (5, false),
+        ] {
             assert_eq!(night.contain(friday + hour * 60 * MINUTE), wanted, "{hour}");
         }
     }
 
     #[test]
     fn goes_on_where_it_stood_when_an_acknowledgement_runs_out() {
-        let policy = EscalationPolicy { name: "ops".to_owned(), steps: vec![step(0, "a"), step(10, "b")] };
+        let policy = EscalationPolicy {
+            name: "ops".to_owned(),
+            steps: vec![step(0, "a"), step(10, "b")],
+        };
         let (_, progress) = policy.advance(policy.begin(0).unwrap(), 0);
         let resumed = policy.resume(progress.unwrap(), 60 * MINUTE).unwrap();
         assert_eq!((resumed.step, resumed.due_ms), (1, 70 * MINUTE));
@@ -231,9 +309,15 @@ mod tests {
 
     #[test]
     fn after_a_long_stop_what_was_missed_is_taken_one_by_one() {
-        let policy = EscalationPolicy { name: "ops".to_owned(), steps: vec![step(0, "a"), step(0, "b")] };
+        let policy = EscalationPolicy {
+            name: "ops".to_owned(),
+            steps: vec![step(0, "a"), step(0, "b")],
+        };
         let (first, progress) = policy.advance(policy.begin(0).unwrap(), 1_000 * MINUTE);
         let (second, end) = policy.advance(progress.unwrap(), 1_000 * MINUTE);
-        assert_eq!((first.unwrap().step, second.unwrap().step, end), (0, 1, None));
+        assert_eq!(
+            (first.unwrap().step, second.unwrap().step, end),
+            (0, 1, None)
+        );
     }
 }

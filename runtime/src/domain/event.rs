@@ -1,4 +1,5 @@
-//! What a service tells us through a webhook: the delivery as it came, and the events a plugin made of it.
+//! What a service tells us through a webhook: the delivery as it came, and the events a plugin made
+//! of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ pub const WEBHOOK: &str = "webhook";
 #[derive(Clone, PartialEq)]
 pub struct WebhookRequest {
     pub method: String,
-    /// What follows the webhook's own address, with its `/`, as it was sent; empty if nothing does.
+    /// What follows the webhook's own address, with its `/`, as it was sent; empty if nothing
+    /// does.
     pub path: String,
     /// Without its `?`; empty if there is none.
     pub query: String,

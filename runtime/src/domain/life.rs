@@ -1,5 +1,5 @@
-//! How an alert lives: what a rule wants of its alert's life, what is kept of a rule from one judgement to the next, and what
-//! marks an alert beside its state.
+//! How an alert lives: what a rule wants of its alert's life, what is kept of a rule from one
+//! judgement to the next, and what marks an alert beside its state.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ pub struct Life {
     /// None: the alert never counts as flapping.
     pub flapping: Option<FlappingThresholds>,
     pub no_data: NoData,
-    /// How long there is no verdict before that counts as no data; none: by the interval of the probes.
+    /// How long there is no verdict before that counts as no data; none: by the interval of the
+    /// probes.
     pub no_data_after: Option<Duration>,
 }
 
@@ -50,7 +51,10 @@ pub struct FlappingThresholds {
 /// Icinga's.
 impl Default for FlappingThresholds {
     fn default() -> Self {
-        Self { high: 30.0, low: 25.0 }
+        Self {
+            high: 30.0,
+            low: 25.0,
+        }
     }
 }
 
@@ -104,7 +108,8 @@ pub struct Acknowledgement {
 pub struct RuleMemory {
     /// One bit a judgement, set for a breach; the lowest is the newest.
     pub breaches: u64,
-    /// One bit a judgement, set where breached turned to satisfied or back; the lowest is the newest.
+    /// One bit a judgement, set where breached turned to satisfied or back; the lowest is the
+    /// newest.
     pub changes: u32,
     pub is_flapping: bool,
     /// Enough of the last judgements were breaches.

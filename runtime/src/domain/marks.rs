@@ -1,5 +1,6 @@
-//! Marks in a settings schema, such as `x-secret`: which values of the settings they cover. One walk serves everything that
-//! depends on a mark, and a schema with a mark that the walk can't follow is refused ([`mark_faults`]).
+//! Marks in a settings schema, such as `x-secret`: which values of the settings they cover. One
+//! walk serves everything that depends on a mark, and a schema with a mark that the walk can't
+//! follow is refused ([`mark_faults`]).
 
 mod follow;
 
@@ -7,7 +8,8 @@ use serde_json::Value;
 
 use follow::Schemas;
 
-/// A keyword of a settings schema by which a property means something to the host. It covers everything below the property.
+/// A keyword of a settings schema by which a property means something to the host. It covers
+/// everything below the property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// The value never enters the plugin.
@@ -52,10 +54,18 @@ pub struct Marked<'a> {
     pub form: &'a Value,
 }
 
-/// Calls `found` for every value of the settings that the mark covers. Every branch of a schema counts, whether the settings
-/// fit it or not: a secret too many does less harm than one too few.
-pub fn visit_marked(settings: &mut Value, schema: &Value, mark: Mark, mut found: impl FnMut(Marked<'_>)) {
-    let walk = Walk { schemas: Schemas::new(schema), mark };
+/// Calls `found` for every value of the settings that the mark covers. Every branch of a schema
+/// counts, whether the settings fit it or not: a secret too many does less harm than one too few.
+pub fn visit_marked(
+    settings: &mut Value,
+    schema: &Value,
+    mark: Mark,
+    mut found: impl FnMut(Marked<'_>),
+) {
+    let walk = Walk {
+        schemas: Schemas::new(schema),
+        mark,
+    };
     walk.visit(settings, &[schema], None, &mut String::new(), &mut found);
 }
 
@@ -82,7 +92,10 @@ impl<'a> Walk<'a> {
         match value {
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    let inner: Vec<&Value> = schemas.iter().flat_map(|schema| follow::of_item(schema, index)).collect();
+                    let inner: Vec<&Value> = schemas
+                        .iter()
+                        .flat_map(|schema| follow::of_item(schema, index))
+                        .collect();
                     pointer.push_str(&format!("/{index}"));
                     self.visit(item, &inner, form, pointer, found);
                     pointer.truncate(length);
@@ -90,8 +103,10 @@ impl<'a> Walk<'a> {
             }
             Value::Object(properties) => {
                 for (name, property) in properties {
-                    let inner: Vec<&Value> =
-                        schemas.iter().flat_map(|schema| follow::of_property(schema, name)).collect();
+                    let inner: Vec<&Value> = schemas
+                        .iter()
+                        .flat_map(|schema| follow::of_property(schema, name))
+                        .collect();
                     pointer.push('/');
                     pointer.push_str(&escaped(name));
                     self.visit(property, &inner, form, pointer, found);
@@ -101,7 +116,11 @@ impl<'a> Walk<'a> {
             Value::Null => {}
             value => {
                 if let Some(form) = form {
-                    found(Marked { pointer, value, form });
+                    found(Marked {
+                        pointer,
+                        value,
+                        form,
+                    });
                 }
             }
         }
@@ -125,7 +144,11 @@ pub fn mark_faults(schema: &Value) -> Vec<String> {
                 // A property of that name.
                 None | Some(Value::Object(_) | Value::Bool(false)) => continue,
                 Some(value) if !mark.is_valid(value) => {
-                    let known = if mark == Mark::Host { "`true` or `\"url\"`" } else { "`true`" };
+                    let known = if mark == Mark::Host {
+                        "`true` or `\"url\"`"
+                    } else {
+                        "`true`"
+                    };
                     faults.push(format!("`{keyword}` at `{pointer}` has to be {known}"));
                     continue;
                 }

@@ -1,4 +1,5 @@
-//! Matchers in Alertmanager's syntax: `severity="critical"`, `service!=shop-api`, `service=~"shop-.*"`, `owner!~"team-[ab]"`.
+//! Matchers in Alertmanager's syntax: `severity="critical"`, `service!=shop-api`,
+//! `service=~"shop-.*"`, `owner!~"team-[ab]"`.
 
 use std::fmt;
 
@@ -31,8 +32,8 @@ impl Operator {
     }
 }
 
-/// One condition on one label. An expression has to match the whole value. Where a label has several values, `=` and `=~`
-/// want one that fits, `!=` and `!~` none.
+/// One condition on one label. An expression has to match the whole value. Where a label has
+/// several values, `=` and `=~` want one that fits, `!=` and `!~` none.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     pub label: String,
@@ -42,21 +43,25 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// One or several, as Alertmanager takes them: `{severity="critical", team="payments"}`, with or without the braces. Errors
-    /// say what to write, for people.
+    /// One or several, as Alertmanager takes them: `{severity="critical", team="payments"}`, with
+    /// or without the braces. Errors say what to write, for people.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
         if text.len() > MAX_LIST_TEXT {
             return Err(format!("is longer than {MAX_LIST_TEXT} bytes"));
         }
         let inner = match text.trim().strip_prefix('{') {
             None => text.trim(),
-            Some(inner) => {
-                inner.strip_suffix('}').ok_or_else(|| format!("{}; its `{{` is not closed", wrong(text)))?.trim()
-            }
+            Some(inner) => inner
+                .strip_suffix('}')
+                .ok_or_else(|| format!("{}; its `{{` is not closed", wrong(text)))?
+                .trim(),
         };
         // Alertmanager allows a comma behind the last one.
         let inner = inner.strip_suffix(',').unwrap_or(inner);
-        split_at_commas(inner).into_iter().map(Self::parse).collect()
+        split_at_commas(inner)
+            .into_iter()
+            .map(Self::parse)
+            .collect()
     }
 
     /// Exactly one.
@@ -68,9 +73,16 @@ impl Matcher {
         let end = text.find(['=', '!']).ok_or_else(|| wrong(text))?;
         let (label, rest) = text.split_at(end);
         let label = label.trim();
-        let operators = [Operator::Matches, Operator::DoesNotMatch, Operator::NotEqual, Operator::Equal];
-        let operator =
-            operators.into_iter().find(|operator| rest.starts_with(operator.as_str())).ok_or_else(|| wrong(text))?;
+        let operators = [
+            Operator::Matches,
+            Operator::DoesNotMatch,
+            Operator::NotEqual,
+            Operator::Equal,
+        ];
+        let operator = operators
+            .into_iter()
+            .find(|operator| rest.starts_with(operator.as_str()))
+            .ok_or_else(|| wrong(text))?;
         if label.is_empty() || !label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(wrong(text));
         }
@@ -84,17 +96,34 @@ impl Matcher {
             Operator::Matches | Operator::DoesNotMatch => {
                 let build = |text: &str| {
                     let mut builder = regex::RegexBuilder::new(text);
-                    builder.dot_matches_new_line(true).size_limit(MAX_REGEX_BYTES).build()
+                    builder
+                        .dot_matches_new_line(true)
+                        .size_limit(MAX_REGEX_BYTES)
+                        .build()
                 };
                 // The last line says it; those before point into the text.
-                let reason =
-                    |error: regex::Error| error.to_string().lines().last().unwrap_or_default().replace("error: ", "");
-                // By itself first: `a)|(b` is an expression only between the parentheses of the anchored one.
+                let reason = |error: regex::Error| {
+                    error
+                        .to_string()
+                        .lines()
+                        .last()
+                        .unwrap_or_default()
+                        .replace("error: ", "")
+                };
+                // By itself first: `a)|(b` is an expression only between the parentheses of the
+                // anchored one.
                 let built = build(value).and_then(|_| build(&format!("^(?:{value})$")));
-                Some(built.map_err(|error| format!("`{value}` is not a regular expression: {}", reason(error)))?)
+                Some(built.map_err(|error| {
+                    format!("`{value}` is not a regular expression: {}", reason(error))
+                })?)
             }
         };
-        Ok(Self { label: label.to_owned(), operator, value: value.to_owned(), regex })
+        Ok(Self {
+            label: label.to_owned(),
+            operator,
+            value: value.to_owned(),
+            regex,
+        })
     }
 
     /// As [`fmt::Display`] writes it, with the names of `a|b|c` in alphabetical order.
@@ -105,7 +134,12 @@ impl Matcher {
         }
         let mut names: Vec<&str> = self.value.split('|').collect();
         names.sort_unstable();
-        Self { value: names.join("|"), regex: None, ..self.clone() }.to_string()
+        Self {
+            value: names.join("|"),
+            regex: None,
+            ..self.clone()
+        }
+        .to_string()
     }
 
     pub fn matches(&self, labels: &Labels) -> bool {
@@ -114,7 +148,11 @@ impl Matcher {
             Some(regex) => regex.is_match(value),
             None => value == self.value,
         };
-        let any = if values.is_empty() { fits("") } else { values.iter().any(|value| fits(value)) };
+        let any = if values.is_empty() {
+            fits("")
+        } else {
+            values.iter().any(|value| fits(value))
+        };
         any != matches!(self.operator, Operator::NotEqual | Operator::DoesNotMatch)
     }
 }
@@ -133,14 +171,20 @@ impl PartialEq for Matcher {
 /// In the form that [`Matcher::parse`] reads.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let value = self
+            .value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
         write!(f, "{}{}\"{value}\"", self.label, self.operator.as_str())
     }
 }
 
 fn wrong(text: &str) -> String {
     let shown: String = text.chars().take(80).collect();
-    format!("`{shown}` is not a matcher; write e.g. `severity=\"critical\"` or `service=~\"shop-.*\"`")
+    format!(
+        "`{shown}` is not a matcher; write e.g. `severity=\"critical\"` or `service=~\"shop-.*\"`"
+    )
 }
 
 /// The parts between commas that stand outside of quotation marks.
@@ -163,7 +207,8 @@ fn split_at_commas(text: &str) -> Vec<&str> {
     parts
 }
 
-/// `"…"` with `\"`, `\\` and `\n`, or a bare word: what a bare word can't mean is a fault, because it would match nothing.
+/// `"…"` with `\"`, `\\` and `\n`, or a bare word: what a bare word can't mean is a fault, because
+/// it would match nothing.
 fn value_of(label: &str, operator: Operator, text: &str) -> Result<String, String> {
     match text.strip_prefix('"') {
         Some(inner) => unquote(text, inner),
@@ -175,23 +220,40 @@ fn bare_fault(label: &str, operator: Operator, text: &str) -> Option<String> {
     let sign = operator.as_str();
     let is_exact = matches!(operator, Operator::Equal | Operator::NotEqual);
     let written = |sign: &str, value: &str| {
-        let value = value.trim().trim_matches(['"', '\'', '`']).replace('\\', "\\\\").replace('"', "\\\"");
+        let value = value
+            .trim()
+            .trim_matches(['"', '\'', '`'])
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"");
         format!("`{label}{sign}\"{value}\"`")
     };
-    let expression = if operator == Operator::NotEqual { "!~" } else { "=~" };
+    let expression = if operator == Operator::NotEqual {
+        "!~"
+    } else {
+        "=~"
+    };
     if let Some(value) = text.strip_prefix(['=', '~', '!']) {
         let value = value.trim_start_matches(['=', '~', '!']);
         let meant = match operator {
             Operator::Equal if text.starts_with('!') => Operator::NotEqual.as_str(),
             _ => sign,
         };
-        return Some(format!("`{sign}{text}` is no comparison; write {}", written(meant, value)));
+        return Some(format!(
+            "`{sign}{text}` is no comparison; write {}",
+            written(meant, value)
+        ));
     }
     if text.contains(['"', '\'', '`']) {
         let wanted = written(sign, text);
-        return Some(format!("`{text}` is not in double quotation marks as a whole; write {wanted}"));
+        return Some(format!(
+            "`{text}` is not in double quotation marks as a whole; write {wanted}"
+        ));
     }
-    let joins = |word: &str| ["and", "or", "&&", "||"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    let joins = |word: &str| {
+        ["and", "or", "&&", "||"]
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known))
+    };
     let has_join = text.contains(char::is_whitespace) && text.split_whitespace().any(joins);
     if text.contains('=') || has_join {
         return Some(format!(
@@ -208,10 +270,15 @@ fn bare_fault(label: &str, operator: Operator, text: &str) -> Option<String> {
     }
     if is_exact && text.contains('*') {
         let wanted = written(expression, &text.replace(".*", "*").replace('*', ".*"));
-        return Some(format!("`*` is a part of the value here; for any text write {wanted}"));
+        return Some(format!(
+            "`*` is a part of the value here; for any text write {wanted}"
+        ));
     }
     if is_exact && text.contains(['{', '}']) {
-        return Some(format!("`{text}` has a brace; put the value in quotation marks: {}", written(sign, text)));
+        return Some(format!(
+            "`{text}` has a brace; put the value in quotation marks: {}",
+            written(sign, text)
+        ));
     }
     None
 }
@@ -244,7 +311,12 @@ mod tests {
 
     #[test]
     fn matches_as_alertmanager_does() {
-        let labels = Labels::from([("severity", "critical"), ("service", "shop-api"), ("tag", "eu"), ("tag", "paid")]);
+        let labels = Labels::from([
+            ("severity", "critical"),
+            ("service", "shop-api"),
+            ("tag", "eu"),
+            ("tag", "paid"),
+        ]);
         for (text, wanted) in [
             (r#"severity="critical""#, true),
             ("severity=critical", true),
@@ -263,7 +335,11 @@ mod tests {
             ("owner!=\"\"", false),
             ("owner!=ops", true),
         ] {
-            assert_eq!(Matcher::parse(text).unwrap().matches(&labels), wanted, "{text}");
+            assert_eq!(
+                Matcher::parse(text).unwrap().matches(&labels),
+                wanted,
+                "{text}"
+            );
         }
     }
 
@@ -274,8 +350,14 @@ mod tests {
             ("=critical", "is not a matcher"),
             ("a b=c", "is not a matcher"),
             ("severity!critical", "is not a matcher"),
-            (r#"severity="critical"#, "does not end with its quotation mark"),
-            (r#"severity="crit"ical"#, "does not end with its quotation mark"),
+            (
+                r#"severity="critical"#,
+                "does not end with its quotation mark",
+            ),
+            (
+                r#"severity="crit"ical"#,
+                "does not end with its quotation mark",
+            ),
             (r#"severity=cri"tical"#, "double quotation marks"),
             ("service=~\"(\"", "is not a regular expression"),
         ] {
@@ -286,7 +368,11 @@ mod tests {
 
     #[test]
     fn what_people_write_is_read_as_they_mean_it_or_a_fault_that_shows_how_to_write_it() {
-        let labels = Labels::from([("severity", "critical"), ("team", "payments"), ("service", "shop-api")]);
+        let labels = Labels::from([
+            ("severity", "critical"),
+            ("team", "payments"),
+            ("service", "shop-api"),
+        ]);
         for text in [
             "severity=critical,team=payments",
             "severity=critical, team=payments",
@@ -296,8 +382,18 @@ mod tests {
         ] {
             let matchers = Matcher::parse_list(text).unwrap();
             assert!(all_match(&matchers, &labels), "{text}");
-            assert_eq!(matchers.len(), 1 + usize::from(text.contains("team")), "{text}");
-            assert!(!all_match(&matchers, &Labels::from([("severity", "warning"), ("team", "payments")])), "{text}");
+            assert_eq!(
+                matchers.len(),
+                1 + usize::from(text.contains("team")),
+                "{text}"
+            );
+            assert!(
+                !all_match(
+                    &matchers,
+                    &Labels::from([("severity", "warning"), ("team", "payments")])
+                ),
+                "{text}"
+            );
         }
         for (text, wanted) in [
             ("severity='critical'", r#"write `severity="critical"`"#),
@@ -306,10 +402,19 @@ mod tests {
             ("severity=!critical", r#"write `severity!="critical"`"#),
             ("severity!==critical", r#"write `severity!="critical"`"#),
             (r#"service=~"a)|(b""#, "is not a regular expression"),
-            ("severity=critical|warning", r#"write `severity=~"critical|warning"`"#),
-            ("severity!=critical|warning", r#"write `severity!~"critical|warning"`"#),
+            (
+                "severity=critical|warning",
+                r#"write `severity=~"critical|warning"`"#,
+            ),
+            (
+                "severity!=critical|warning",
+                r#"write `severity!~"critical|warning"`"#,
+            ),
             ("service=shop-*", r#"write `service=~"shop-.*"`"#),
-            ("severity=critical team=payments", "put a comma between matchers"),
+            (
+                "severity=critical team=payments",
+                "put a comma between matchers",
+            ),
             ("severity=critical and team", "put a comma between matchers"),
             ("severity=critical}", "has a brace"),
             ("{severity=critical", "is not closed"),
@@ -324,7 +429,10 @@ mod tests {
         // A comma, an equals sign or a star in quotation marks is a part of the value.
         for value in ["a,b", "a=b", "shop-*", "{x}", "it's", "a\\\"b"] {
             let found = Matcher::parse_list(&format!("service=\"{value}\"")).unwrap();
-            assert_eq!((found.len(), found[0].value.replace('"', "\\\"")), (1, value.to_owned()));
+            assert_eq!(
+                (found.len(), found[0].value.replace('"', "\\\"")),
+                (1, value.to_owned())
+            );
         }
     }
 

@@ -29,7 +29,8 @@ pub struct Message {
     pub attempt: u32,
     /// In the words of the channel's template.
     pub texts: MessageTexts,
-    /// What the other side called the message before about the same group, which this one may take the place of.
+    /// What the other side called the message before about the same group, which this one may take
+    /// the place of.
     pub reference: Option<String>,
 }
 
@@ -44,14 +45,25 @@ impl Message {
             return format!("[{status}] {service_name}: {}", alert.name);
         }
         const MOST_NAMES: usize = 3;
-        let mut names: Vec<&str> = self.alerts.iter().map(|(_, service_name)| service_name.as_str()).collect();
+        let mut names: Vec<&str> = self
+            .alerts
+            .iter()
+            .map(|(_, service_name)| service_name.as_str())
+            .collect();
         names.sort_unstable();
         names.dedup();
         let more = if names.len() > MOST_NAMES { " …" } else { "" };
         names.truncate(MOST_NAMES);
-        let resolved = self.alerts.iter().filter(|(alert, _)| alert.state == AlertState::Resolved).count();
+        let resolved = self
+            .alerts
+            .iter()
+            .filter(|(alert, _)| alert.state == AlertState::Resolved)
+            .count();
         let count = match self.reason {
-            NotificationReason::Digest => format!("{} firing, {resolved} resolved", self.alerts.len() - resolved),
+            NotificationReason::Digest => format!(
+                "{} firing, {resolved} resolved",
+                self.alerts.len() - resolved
+            ),
             _ => format!("{} alerts", self.alerts.len() + self.omitted as usize),
         };
         format!("[{status}] {count}: {}{more}", names.join(", "))
@@ -71,7 +83,10 @@ pub struct Receipt {
 pub enum DeliveryError {
     /// Worth another attempt, not before `after` if the other side said so.
     #[error("{message}")]
-    Retryable { message: String, after: Option<Duration> },
+    Retryable {
+        message: String,
+        after: Option<Duration>,
+    },
     #[error("{0}")]
     Permanent(String),
 }

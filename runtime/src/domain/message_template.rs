@@ -1,4 +1,5 @@
-//! Messages in the operator's own words: what a template consists of and reads. The plugin host's evaluator renders it.
+//! Messages in the operator's own words: what a template consists of and reads. The plugin host's
+//! evaluator renders it.
 
 mod view;
 
@@ -35,7 +36,11 @@ pub struct TemplateFault {
 impl fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.position {
-            Some((line, column)) => write!(f, "line {line}, column {column} of the template: {}", self.message),
+            Some((line, column)) => write!(
+                f,
+                "line {line}, column {column} of the template: {}",
+                self.message
+            ),
             None => write!(f, "in the template: {}", self.message),
         }
     }
@@ -48,6 +53,8 @@ impl MessageTemplate {
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let MessageTexts { title, text, html } = &self.sources;
         let fields = [("title", title), ("text", text), ("html", html)];
-        fields.into_iter().filter_map(|(field, source)| Some((field, source.as_deref()?)))
+        fields
+            .into_iter()
+            .filter_map(|(field, source)| Some((field, source.as_deref()?)))
     }
 }

@@ -1,5 +1,6 @@
-//! What keeps an alert quiet while it fires: silences, maintenance windows, inhibition, dependencies. Checks go on all the same,
-//! and the end of an alert that people were told of always reaches them.
+//! What keeps an alert quiet while it fires: silences, maintenance windows, inhibition,
+//! dependencies. Checks go on all the same, and the end of an alert that people were told of always
+//! reaches them.
 
 mod cron_ranges;
 mod dependency;
@@ -30,16 +31,14 @@ pub enum Mute {
     /// By its name.
     Maintenance(String),
     /// By the alert that inhibits it: its name and service.
-    Inhibited {
-        by: String,
-        service: String,
-    },
+    Inhibited { by: String, service: String },
     /// By the service it depends on.
     Dependency(String),
 }
 
 impl Mute {
-    /// Whether a mute that reads so, as [`Display`](std::fmt::Display) writes it, goes when another alert ends.
+    /// Whether a mute that reads so, as [`Display`](std::fmt::Display) writes it, goes when another
+    /// alert ends.
     pub fn is_by_other_alert(text: &str) -> bool {
         text.starts_with("alert `") || text.starts_with("dependency `")
     }
@@ -54,8 +53,12 @@ impl Mute {
 
     pub fn reason(&self) -> String {
         match self {
-            Mute::Silence { comment, .. } if !comment.is_empty() => format!("suppressed by {self}: {comment}"),
-            Mute::Inhibited { .. } | Mute::Silence { .. } | Mute::Maintenance(_) => format!("suppressed by {self}"),
+            Mute::Silence { comment, .. } if !comment.is_empty() => {
+                format!("suppressed by {self}: {comment}")
+            }
+            Mute::Inhibited { .. } | Mute::Silence { .. } | Mute::Maintenance(_) => {
+                format!("suppressed by {self}")
+            }
             Mute::Dependency(service) => {
                 format!("suppressed because it depends on `{service}`, which has an alert firing")
             }
@@ -109,14 +112,22 @@ impl Mutes {
             *severity = alert.severity.max(*severity);
         }
         MutesNow {
-            silences: self.silences.iter().filter(|silence| silence.state(now_ms) == SilenceState::Active).collect(),
+            silences: self
+                .silences
+                .iter()
+                .filter(|silence| silence.state(now_ms) == SilenceState::Active)
+                .collect(),
             windows: self
                 .maintenance
                 .iter()
                 .map(Arc::as_ref)
                 .filter(|window| window.recurrence.open_at(now_ms).is_some())
                 .collect(),
-            inhibitions: self.inhibitions.iter().map(|inhibition| inhibition.while_firing(firing)).collect(),
+            inhibitions: self
+                .inhibitions
+                .iter()
+                .map(|inhibition| inhibition.while_firing(firing))
+                .collect(),
             dependencies: &self.dependencies,
             severities,
             now_ms,
@@ -130,9 +141,18 @@ impl Mutes {
 
     /// When a silence or a window begins or ends next.
     pub fn next_change_ms(&self, now_ms: UnixMillis) -> Option<UnixMillis> {
-        let silences = self.silences.iter().flat_map(|silence| [silence.starts_ms, silence.ends_ms]);
-        let windows = self.maintenance.iter().filter_map(|window| window.recurrence.next_change_ms(now_ms));
-        silences.chain(windows).filter(|moment| *moment > now_ms).min()
+        let silences = self
+            .silences
+            .iter()
+            .flat_map(|silence| [silence.starts_ms, silence.ends_ms]);
+        let windows = self
+            .maintenance
+            .iter()
+            .filter_map(|window| window.recurrence.next_change_ms(now_ms));
+        silences
+            .chain(windows)
+            .filter(|moment| *moment > now_ms)
+            .min()
     }
 }
 
@@ -153,18 +173,40 @@ impl MutesNow<'_> {
     /// The first thing that mutes this alert; what people said comes first.
     pub fn find(&self, alert: &Firing) -> Option<Mute> {
         let labels = &alert.labels;
-        if let Some(Silence { id, author, comment, .. }) =
-            self.silences.iter().find(|silence| silence.mutes(labels, self.now_ms))
+        if let Some(Silence {
+            id,
+            author,
+            comment,
+            ..
+        }) = self
+            .silences
+            .iter()
+            .find(|silence| silence.mutes(labels, self.now_ms))
         {
-            return Some(Mute::Silence { id: *id, author: author.clone(), comment: comment.clone() });
+            return Some(Mute::Silence {
+                id: *id,
+                author: author.clone(),
+                comment: comment.clone(),
+            });
         }
         if let Some(window) = self.windows.iter().find(|window| window.covers(labels)) {
             return Some(Mute::Maintenance(window.name.clone()));
         }
-        if let Some(source) = self.inhibitions.iter().find_map(|inhibition| inhibition.source(alert)) {
-            return Some(Mute::Inhibited { by: source.name.clone(), service: source.service.clone() });
+        if let Some(source) = self
+            .inhibitions
+            .iter()
+            .find_map(|inhibition| inhibition.source(alert))
+        {
+            return Some(Mute::Inhibited {
+                by: source.name.clone(),
+                service: source.service.clone(),
+            });
         }
-        let is_down = |slug: &str| self.severities.get(slug).is_some_and(|severity| *severity >= alert.severity);
+        let is_down = |slug: &str| {
+            self.severities
+                .get(slug)
+                .is_some_and(|severity| *severity >= alert.severity)
+        };
         let down = self.dependencies.down(&alert.service, is_down);
         down.map(|service| Mute::Dependency(service.to_owned()))
     }
@@ -178,9 +220,22 @@ mod tests {
     fn a_mute_by_another_alert_is_known_by_its_text() {
         for (mute, wanted) in [
             (Mute::Dependency("db".to_owned()), true),
-            (Mute::Inhibited { by: "Down".to_owned(), service: "db".to_owned() }, true),
+            (
+                Mute::Inhibited {
+                    by: "Down".to_owned(),
+                    service: "db".to_owned(),
+                },
+                true,
+            ),
             (Mute::Maintenance("alert".to_owned()), false),
-            (Mute::Silence { id: 1, author: String::new(), comment: String::new() }, false),
+            (
+                Mute::Silence {
+                    id: 1,
+                    author: String::new(),
+                    comment: String::new(),
+                },
+                false,
+            ),
         ] {
             assert_eq!(Mute::is_by_other_alert(&mute.to_string()), wanted, "{mute}");
         }
@@ -195,14 +250,25 @@ mod tests {
             severity,
         };
         let dependencies = Dependencies::new([("shop".to_owned(), vec!["db".to_owned()])]);
-        let mutes = Mutes { dependencies: Arc::new(dependencies), ..Mutes::default() };
+        let mutes = Mutes {
+            dependencies: Arc::new(dependencies),
+            ..Mutes::default()
+        };
         for (db, shop, wanted) in [
             (Severity::Critical, Severity::Critical, true),
             (Severity::Critical, Severity::Warning, true),
             (Severity::Warning, Severity::Critical, false),
         ] {
-            let all = [firing("db", Severity::Info), firing("db", db), firing("shop", shop)];
-            assert_eq!(mutes.find(&all[2], &all, 0).is_some(), wanted, "{db:?} {shop:?}");
+            let all = [
+                firing("db", Severity::Info),
+                firing("db", db),
+                firing("shop", shop),
+            ];
+            assert_eq!(
+                mutes.find(&all[2], &all, 0).is_some(),
+                wanted,
+                "{db:?} {shop:?}"
+            );
         }
     }
 }

@@ -20,7 +20,12 @@ pub enum Status {
 }
 
 impl Status {
-    pub const ALL: [Status; 4] = [Status::Healthy, Status::Degraded, Status::Unhealthy, Status::Error];
+    pub const ALL: [Status; 4] = [
+        Status::Healthy,
+        Status::Degraded,
+        Status::Unhealthy,
+        Status::Error,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +59,8 @@ pub enum CurrentStatus {
 }
 
 impl CurrentStatus {
-    /// From the least to the most in need of a look: not to know is worse than to know that all is well.
+    /// From the least to the most in need of a look: not to know is worse than to know that all is
+    /// well.
     pub const ALL: [CurrentStatus; 5] = [
         CurrentStatus::Healthy,
         CurrentStatus::Unknown,
@@ -158,7 +164,8 @@ impl Failure {
     }
 }
 
-/// Durations in microseconds; `None` where a phase did not happen. With several calls in a run, their sums.
+/// Durations in microseconds; `None` where a phase did not happen. With several calls in a run,
+/// their sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Phases {
@@ -198,8 +205,8 @@ pub struct Metric {
     pub value: MetricValue,
 }
 
-/// One run of a probe, as it is stored, judged and shown. Missed runs are observations too: status `error`, kind `plugin`,
-/// `missed` set, so that a gap never reads as availability.
+/// One run of a probe, as it is stored, judged and shown. Missed runs are observations too: status
+/// `error`, kind `plugin`, `missed` set, so that a gap never reads as availability.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observation {
@@ -219,18 +226,23 @@ pub struct Observation {
     pub plugin_version: String,
     pub run_id: i64,
     pub metrics: Vec<Metric>,
-    /// The run did not take place: it was due while the one before was still going, or while the program was too busy.
+    /// The run did not take place: it was due while the one before was still going, or while the
+    /// program was too busy.
     pub missed: bool,
-    /// What the headers of its answers said; of each limit the last reading. Not part of what a replay compares: moments in
-    /// it are those of the clock.
+    /// What the headers of its answers said; of each limit the last reading. Not part of what a
+    /// replay compares: moments in it are those of the clock.
     #[serde(skip)]
     pub rate_limits: Vec<RateLimit>,
 }
 
 impl Observation {
-    /// The check itself broke, or did not take place: it says nothing of the service, and counts neither for nor against it.
+    /// The check itself broke, or did not take place: it says nothing of the service, and counts
+    /// neither for nor against it.
     pub fn is_check_broken(&self) -> bool {
-        let blames_itself = self.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Plugin);
+        let blames_itself = self
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.kind == ErrorKind::Plugin);
         self.missed || (blames_itself && !self.status.is_available())
     }
 }

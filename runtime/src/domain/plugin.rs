@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::UnixMillis;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum PluginKind {
     Probe,
@@ -15,7 +17,12 @@ pub enum PluginKind {
 }
 
 impl PluginKind {
-    pub const ALL: [PluginKind; 4] = [PluginKind::Probe, PluginKind::Rule, PluginKind::Notifier, PluginKind::Webhook];
+    pub const ALL: [PluginKind; 4] = [
+        PluginKind::Probe,
+        PluginKind::Rule,
+        PluginKind::Notifier,
+        PluginKind::Webhook,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -68,11 +75,18 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
-    pub const ALL: [RunOutcome; 5] =
-        [RunOutcome::Ok, RunOutcome::Error, RunOutcome::Trap, RunOutcome::Timeout, RunOutcome::Limit];
+    pub const ALL: [RunOutcome; 5] = [
+        RunOutcome::Ok,
+        RunOutcome::Error,
+        RunOutcome::Trap,
+        RunOutcome::Timeout,
+        RunOutcome::Limit,
+    ];
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
     }
 
     pub fn as_str(self) -> &'static str {

@@ -2,7 +2,8 @@
 
 use super::{PluginRun, RunOutcome, UnixMillis};
 
-/// So many broken runs in a row make a plugin failing; so many good ones in a row make it well again.
+/// So many broken runs in a row make a plugin failing; so many good ones in a row make it well
+/// again.
 pub const RUNS_THAT_DECIDE: u32 = 5;
 
 /// Runs that are looked back at: with more than half of them broken a plugin is failing too.
@@ -39,7 +40,8 @@ pub struct DurationQuantiles {
 /// One version of a plugin as it is doing now.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PluginHealth {
-    /// `total` counts from here: from when this version became active, or from as far back as is remembered.
+    /// `total` counts from here: from when this version became active, or from as far back as is
+    /// remembered.
     pub since_ms: UnixMillis,
     pub total: RunFigures,
     /// The last 55 to 60 minutes.
@@ -77,8 +79,9 @@ pub struct BrokenRun {
 }
 
 impl PluginRun {
-    /// The plugin itself is to blame. Not for what a service did to it: waiting for an answer until the end is the service's
-    /// time-out, and a notifier that could not deliver has told what the other side said.
+    /// The plugin itself is to blame. Not for what a service did to it: waiting for an answer until
+    /// the end is the service's time-out, and a notifier that could not deliver has told what
+    /// the other side said.
     pub fn is_broken(&self) -> bool {
         is_broken(self.function, self.outcome, self.duration_us, self.cpu_us)
     }
@@ -95,7 +98,8 @@ pub fn is_broken(function: &str, outcome: RunOutcome, duration_us: u64, cpu_us: 
     }
 }
 
-/// Runs that were stored before this start, of one version: those of one time, outcome and duration.
+/// Runs that were stored before this start, of one version: those of one time, outcome and
+/// duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRuns {
     /// Begin of the five minutes they fall into; 0 for all that are older than an hour.
@@ -146,7 +150,14 @@ mod tests {
             let off = (shown as f64 / duration_us as f64 - 1.0).abs();
             assert!(off < 0.1, "{duration_us} µs is shown as {shown}");
         }
-        assert_eq!([duration_bucket(0), duration_bucket(1), duration_bucket(u64::MAX)], [0, 0, DURATION_BUCKETS - 1]);
+        assert_eq!(
+            [
+                duration_bucket(0),
+                duration_bucket(1),
+                duration_bucket(u64::MAX)
+            ],
+            [0, 0, DURATION_BUCKETS - 1]
+        );
     }
 
     #[test]
@@ -162,7 +173,11 @@ mod tests {
             ("check", Timeout, 1_000, 100, false),
             ("check", Timeout, 0, 0, false),
         ] {
-            assert_eq!(is_broken(function, outcome, duration_us, cpu_us), wanted, "{function} {outcome:?} {cpu_us}");
+            assert_eq!(
+                is_broken(function, outcome, duration_us, cpu_us),
+                wanted,
+                "{function} {outcome:?} {cpu_us}"
+            );
         }
     }
 }

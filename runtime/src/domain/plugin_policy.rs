@@ -1,5 +1,6 @@
-//! What the operator allows one plugin, and how much of everything one run of it may use. What a plugin gets in the end is
-//! this and what it asks for ([`super::Want`]); the plugin host makes the intersection.
+//! What the operator allows one plugin, and how much of everything one run of it may use. What a
+//! plugin gets in the end is this and what it asks for ([`super::Want`]); the plugin host makes the
+//! intersection.
 
 use std::time::Duration;
 
@@ -16,19 +17,22 @@ pub struct PluginPolicy {
 /// `None` is the default of the plugin's kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Beyond its service's own host and the hosts that its settings name: `name`, `name:port`, `*.name`, `*`.
+    /// Beyond its service's own host and the hosts that its settings name: `name`, `name:port`,
+    /// `*.name`, `*`.
     pub hosts: Vec<String>,
     /// Names of credentials of its service. Default: all of them for a probe, none for others.
     pub credentials: Option<Vec<String>>,
     /// HTTP methods, in upper case. Default: all.
     pub methods: Option<Vec<String>>,
-    /// Whom it may write mail to and as, beside the addresses in its settings: a domain, an address, or `*`.
+    /// Whom it may write mail to and as, beside the addresses in its settings: a domain, an
+    /// address, or `*`.
     pub mail: Vec<String>,
     /// Default: what its kind is offered.
     pub capabilities: Option<Vec<Capability>>,
 }
 
-/// What reaches out of the sandbox, and can therefore be withheld. What computes only (`cel`, `log`, `history` …) can't.
+/// What reaches out of the sandbox, and can therefore be withheld. What computes only (`cel`,
+/// `log`, `history` …) can't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Capability {
     Http,
@@ -39,8 +43,13 @@ pub enum Capability {
 }
 
 impl Capability {
-    pub const ALL: [Capability; 5] =
-        [Capability::Http, Capability::Tcp, Capability::Dns, Capability::Tls, Capability::Mail];
+    pub const ALL: [Capability; 5] = [
+        Capability::Http,
+        Capability::Tcp,
+        Capability::Dns,
+        Capability::Tls,
+        Capability::Mail,
+    ];
 
     /// The name of its interface.
     pub fn as_str(self) -> &'static str {
@@ -54,7 +63,9 @@ impl Capability {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|capability| capability.as_str() == text)
+        Self::ALL
+            .into_iter()
+            .find(|capability| capability.as_str() == text)
     }
 }
 
@@ -74,9 +85,11 @@ pub struct BudgetChanges {
 /// The most that one run of a plugin may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
-    /// From its turn to its end, waiting included. None: the probe's own timeout, 2 s for a rule, 30 s for a notifier, 10 s for a webhook.
+    /// From its turn to its end, waiting included. None: the probe's own timeout, 2 s for a rule,
+    /// 30 s for a notifier, 10 s for a webhook.
     pub wall_clock: Option<Duration>,
-    /// CPU time of the guest, and of the host for it; waiting costs none. A thousand times what a bundled plugin takes.
+    /// CPU time of the guest, and of the host for it; waiting costs none. A thousand times what a
+    /// bundled plugin takes.
     pub cpu: Duration,
     /// Linear memory of the whole component.
     pub memory_bytes: u64,
@@ -102,7 +115,8 @@ impl Default for Budget {
             bytes_out: 8 << 20,
             bytes_in: 64 << 20,
             log_bytes: 64 << 10,
-            // Half of the instances there are: one plugin that waits can't keep the others from running.
+            // Half of the instances there are: one plugin that waits can't keep the others from
+            // running.
             concurrency: Self::MAX_PROBES,
         }
     }
@@ -150,9 +164,11 @@ impl BudgetKey {
 impl Budget {
     /// More memory than this has no place in the instance pool.
     pub const MAX_MEMORY_BYTES: u64 = 256 << 20;
-    /// Runs of probes under way at once: nearly all wait for their time-outs while everything is down.
+    /// Runs of probes under way at once: nearly all wait for their time-outs while everything is
+    /// down.
     pub const MAX_PROBES: u32 = 2_000;
-    /// Instances of all plugins together. Those beyond the probes' are for the rules and channels that say so.
+    /// Instances of all plugins together. Those beyond the probes' are for the rules and channels
+    /// that say so.
     pub const MAX_CONCURRENCY: u32 = Self::MAX_PROBES + 500;
 
     pub fn of(changes: &BudgetChanges) -> Self {
@@ -172,7 +188,9 @@ impl Budget {
     /// As people write it, e.g. `64MiB`.
     pub fn shown(&self, key: BudgetKey) -> String {
         match key {
-            BudgetKey::WallClock => self.wall_clock.map_or_else(|| "-".to_owned(), format_duration),
+            BudgetKey::WallClock => self
+                .wall_clock
+                .map_or_else(|| "-".to_owned(), format_duration),
             BudgetKey::Cpu => format_duration(self.cpu),
             BudgetKey::Memory => format_size(self.memory_bytes),
             BudgetKey::HostCalls => self.host_calls.to_string(),

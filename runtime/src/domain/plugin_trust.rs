@@ -22,7 +22,10 @@ pub struct PluginTrust {
 impl PluginTrust {
     /// While nobody can read what the operator wrote: only what is part of this binary.
     pub fn closed() -> Self {
-        Self { require_signatures: true, ..Self::default() }
+        Self {
+            require_signatures: true,
+            ..Self::default()
+        }
     }
 }
 

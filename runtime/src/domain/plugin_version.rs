@@ -1,4 +1,5 @@
-//! The versions of a plugin, and each decision about them: what the control store keeps and the plugin host acts on.
+//! The versions of a plugin, and each decision about them: what the control store keeps and the
+//! plugin host acts on.
 
 use super::{PluginKind, UnixMillis};
 
@@ -55,7 +56,9 @@ pub struct PluginRecord {
 
 impl PluginRecord {
     pub fn version(&self, digest: &str) -> Option<&PluginVersion> {
-        self.versions.iter().find(|version| version.digest == digest)
+        self.versions
+            .iter()
+            .find(|version| version.digest == digest)
     }
 }
 
@@ -76,8 +79,8 @@ pub enum PluginStep {
         why: ActivationReason,
         version: PluginVersion,
         is_bundled: bool,
-        /// The version that gives way, if it came with the program: written down with the first one that replaces it, so
-        /// that there is something to go back to.
+        /// The version that gives way, if it came with the program: written down with the first
+        /// one that replaces it, so that there is something to go back to.
         bundled_before: Option<PluginVersion>,
         /// The candidate became the active version.
         ends_shadow: bool,
@@ -115,12 +118,23 @@ impl PluginStep {
     /// Its word in the audit log, after `plugin.`.
     pub fn as_str(&self) -> &'static str {
         match self {
-            PluginStep::Activate { why: ActivationReason::Install, .. } => "install",
-            PluginStep::Activate { why: ActivationReason::Rollback | ActivationReason::Withdraw { .. }, .. } => {
-                "rollback"
+            PluginStep::Activate {
+                why: ActivationReason::Install,
+                ..
+            } => "install",
+            PluginStep::Activate {
+                why: ActivationReason::Rollback | ActivationReason::Withdraw { .. },
+                ..
+            } => "rollback",
+            PluginStep::Activate {
+                why: ActivationReason::Promote,
+                ..
+            } => "promote",
+            PluginStep::Activate {
+                why: ActivationReason::Remove,
+                ..
             }
-            PluginStep::Activate { why: ActivationReason::Promote, .. } => "promote",
-            PluginStep::Activate { why: ActivationReason::Remove, .. } | PluginStep::Deactivate => "remove",
+            | PluginStep::Deactivate => "remove",
             PluginStep::Shadow { .. } => "shadow",
             PluginStep::Discard { .. } => "discard",
             PluginStep::Forget { .. } => "forget",

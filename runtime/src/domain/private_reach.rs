@@ -10,8 +10,9 @@ pub enum PrivateReach {
     Closed,
     /// At the operator's explicit word.
     Open,
-    /// What the operator wrote into a configuration file: an address as it is, and a name if the first answer of its name
-    /// servers was private. A public name that leads inside later does not.
+    /// What the operator wrote into a configuration file: an address as it is, and a name if the
+    /// first answer of its name servers was private. A public name that leads inside later does
+    /// not.
     AsFirstSeen(Arc<FirstSeen>),
 }
 
@@ -22,7 +23,8 @@ impl PrivateReach {
     }
 }
 
-/// What the names of one service or channel led to when they were first resolved since it was loaded.
+/// What the names of one service or channel led to when they were first resolved since it was
+/// loaded.
 #[derive(Debug, Default)]
 pub struct FirstSeen {
     is_private: Mutex<BTreeMap<String, bool>>,
@@ -31,14 +33,21 @@ pub struct FirstSeen {
 impl FirstSeen {
     /// The first answer for a name that the operator wrote out, which bounds how many there are.
     pub fn note(&self, name: &str, is_private: bool) {
-        let mut names = self.is_private.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self
+            .is_private
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !names.contains_key(name) {
             names.insert(name.to_owned(), is_private);
         }
     }
 
     pub fn is_private(&self, name: &str) -> bool {
-        self.is_private.lock().unwrap_or_else(PoisonError::into_inner).get(name) == Some(&true)
+        self.is_private
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            == Some(&true)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What services say of how much more may be asked of them. The headers are read in `headers`; nothing here knows HTTP
-//! beyond their names.
+//! What services say of how much more may be asked of them. The headers are read in `headers`;
+//! nothing here knows HTTP beyond their names.
 
 mod headers;
 

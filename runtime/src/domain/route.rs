@@ -36,7 +36,8 @@ pub enum GroupBy {
 /// Where an alert goes: one match of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// The matchers on the way from the root, which is `{}`: stays the same while other nodes come and go.
+    /// The matchers on the way from the root, which is `{}`: stays the same while other nodes come
+    /// and go.
     pub path: String,
     pub channels: Vec<ChannelId>,
     pub group_by: GroupBy,
@@ -46,8 +47,9 @@ pub struct Destination {
 }
 
 impl Route {
-    /// Returns the tree where none was written: alerts of one name share a message. A network that fails is one message after ten
-    /// seconds and one a minute while more is found, not one for each service.
+    /// Returns the tree where none was written: alerts of one name share a message. A network that
+    /// fails is one message after ten seconds and one a minute while more is found, not one for
+    /// each service.
     pub fn of_defaults(channels: Vec<ChannelId>) -> Self {
         Self {
             channels: Some(channels),
@@ -78,7 +80,10 @@ impl Route {
         let own = self.settled(inherited);
         let mut found = Vec::new();
         for (index, child) in self.routes.iter().enumerate() {
-            let place = Destination { path: format!("{}/{}", own.path, self.child_name(index)), ..own.clone() };
+            let place = Destination {
+                path: format!("{}/{}", own.path, self.child_name(index)),
+                ..own.clone()
+            };
             let matched = child.descend(labels, &place);
             let is_last = !matched.is_empty() && !child.continues;
             found.extend(matched);
@@ -95,8 +100,14 @@ impl Route {
     pub fn settled(&self, above: &Destination) -> Destination {
         Destination {
             path: above.path.clone(),
-            channels: self.channels.clone().unwrap_or_else(|| above.channels.clone()),
-            group_by: self.group_by.clone().unwrap_or_else(|| above.group_by.clone()),
+            channels: self
+                .channels
+                .clone()
+                .unwrap_or_else(|| above.channels.clone()),
+            group_by: self
+                .group_by
+                .clone()
+                .unwrap_or_else(|| above.group_by.clone()),
             timing: Timing {
                 wait: self.group_wait.unwrap_or(above.timing.wait),
                 interval: self.group_interval.unwrap_or(above.timing.interval),
@@ -108,7 +119,8 @@ impl Route {
         }
     }
 
-    /// Its matchers, whatever the order in which they were written; siblings with the same ones are told apart by a number.
+    /// Its matchers, whatever the order in which they were written; siblings with the same ones are
+    /// told apart by a number.
     fn child_name(&self, index: usize) -> String {
         let matchers = |route: &Route| {
             let mut matchers: Vec<String> = route.matchers.iter().map(Matcher::in_order).collect();
@@ -116,7 +128,11 @@ impl Route {
             format!("{{{}}}", matchers.join(","))
         };
         let name = matchers(&self.routes[index]);
-        match self.routes[..index].iter().filter(|before| matchers(before) == name).count() {
+        match self.routes[..index]
+            .iter()
+            .filter(|before| matchers(before) == name)
+            .count()
+        {
             0 => name,
             before => format!("{name}#{}", before + 1),
         }
@@ -131,13 +147,20 @@ impl Destination {
             // No two open alerts have both in common.
             GroupBy::Each => vec!["alertname", "service"],
         };
-        names.into_iter().map(|name| (name.to_owned(), labels.joined(name))).collect()
+        names
+            .into_iter()
+            .map(|name| (name.to_owned(), labels.joined(name)))
+            .collect()
     }
 
-    /// The same for all alerts of a group, and for no other: `{}/{severity="critical"}:{service="shop-api"}`.
+    /// The same for all alerts of a group, and for no other:
+    /// `{}/{severity="critical"}:{service="shop-api"}`.
     pub fn group_key(&self, labels: &Labels) -> String {
-        let mut pairs: Vec<String> =
-            self.group_labels(labels).iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let mut pairs: Vec<String> = self
+            .group_labels(labels)
+            .iter()
+            .map(|(name, value)| format!("{name}={value:?}"))
+            .collect();
         pairs.sort();
         format!("{}:{{{}}}", self.path, pairs.join(","))
     }
@@ -148,11 +171,19 @@ mod tests {
     use super::*;
 
     fn channels(names: &[&str]) -> Option<Vec<ChannelId>> {
-        Some(names.iter().map(|name| ChannelId((*name).to_owned())).collect())
+        Some(
+            names
+                .iter()
+                .map(|name| ChannelId((*name).to_owned()))
+                .collect(),
+        )
     }
 
     fn matchers(texts: &[&str]) -> Vec<Matcher> {
-        texts.iter().map(|text| Matcher::parse(text).unwrap()).collect()
+        texts
+            .iter()
+            .map(|text| Matcher::parse(text).unwrap())
+            .collect()
     }
 
     /// The example that Alertmanager's documentation is built around, in our words.
@@ -180,7 +211,11 @@ mod tests {
                     }],
                     ..Route::default()
                 },
-                Route { matchers: matchers(&["owner=web"]), group_by: Some(GroupBy::Each), ..Route::default() },
+                Route {
+                    matchers: matchers(&["owner=web"]),
+                    group_by: Some(GroupBy::Each),
+                    ..Route::default()
+                },
             ],
             ..Route::default()
         }
@@ -191,7 +226,15 @@ mod tests {
             .destinations(labels)
             .into_iter()
             .map(|found| {
-                (found.path, found.channels.iter().map(|channel| channel.0.clone()).collect::<Vec<_>>().join("+"))
+                (
+                    found.path,
+                    found
+                        .channels
+                        .iter()
+                        .map(|channel| channel.0.clone())
+                        .collect::<Vec<_>>()
+                        .join("+"),
+                )
             })
             .collect()
     }
@@ -199,31 +242,53 @@ mod tests {
     #[test]
     fn the_deepest_match_wins_and_siblings_follow_only_after_continue() {
         for (labels, wanted) in [
-            (Labels::from([("severity", "info")]), vec![("{}", "default")]),
-            (Labels::from([("severity", "critical")]), vec![("{}/{severity=\"critical\"}", "pager")]),
+            (
+                Labels::from([("severity", "info")]),
+                vec![("{}", "default")],
+            ),
+            (
+                Labels::from([("severity", "critical")]),
+                vec![("{}/{severity=\"critical\"}", "pager")],
+            ),
             (
                 Labels::from([("severity", "critical"), ("owner", "db-eu")]),
-                vec![("{}/{severity=\"critical\"}", "pager"), ("{}/{owner=~\"db-.*\"}", "database")],
+                vec![
+                    ("{}/{severity=\"critical\"}", "pager"),
+                    ("{}/{owner=~\"db-.*\"}", "database"),
+                ],
             ),
             (
                 Labels::from([("owner", "db-eu"), ("tag", "postgres")]),
                 vec![("{}/{owner=~\"db-.*\"}/{tag=\"postgres\"}", "postgres")],
             ),
-            (Labels::from([("owner", "web")]), vec![("{}/{owner=\"web\"}", "default")]),
+            (
+                Labels::from([("owner", "web")]),
+                vec![("{}/{owner=\"web\"}", "default")],
+            ),
         ] {
-            let wanted: Vec<_> = wanted.into_iter().map(|(path, name)| (path.to_owned(), name.to_owned())).collect();
+            let wanted: Vec<_> = wanted
+                .into_iter()
+                .map(|(path, name)| (path.to_owned(), name.to_owned()))
+                .collect();
             assert_eq!(told(&labels), wanted, "{labels:?}");
         }
     }
 
     #[test]
     fn what_a_node_leaves_out_it_has_from_its_parent() {
-        let labels = Labels::from([("severity", "critical"), ("owner", "db-eu"), ("tag", "postgres")]);
+        let labels = Labels::from([
+            ("severity", "critical"),
+            ("owner", "db-eu"),
+            ("tag", "postgres"),
+        ]);
         let found = tree().destinations(&labels);
         assert_eq!(found[0].timing.repeat, Duration::from_secs(600));
         assert_eq!(found[0].timing.wait, Duration::from_secs(10));
         assert_eq!(found[0].timing.interval, Timing::default().interval);
-        assert_eq!(found[1].group_by, GroupBy::Labels(vec!["alertname".to_owned()]));
+        assert_eq!(
+            found[1].group_by,
+            GroupBy::Labels(vec!["alertname".to_owned()])
+        );
         assert_eq!(found[1].timing.repeat, Timing::default().repeat);
     }
 
@@ -239,26 +304,49 @@ mod tests {
             mute_times: Vec::new(),
             escalation: None,
         };
-        let names = |names: &[&str]| GroupBy::Labels(names.iter().map(|name| (*name).to_owned()).collect());
-        assert_eq!(by(names(&["service"])).group_key(&labels), r#"{}:{service="a"}"#);
-        assert_eq!(by(names(&["service"])).group_key(&other), r#"{}:{service="a"}"#);
+        let names =
+            |names: &[&str]| GroupBy::Labels(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(
+            by(names(&["service"])).group_key(&labels),
+            r#"{}:{service="a"}"#
+        );
+        assert_eq!(
+            by(names(&["service"])).group_key(&other),
+            r#"{}:{service="a"}"#
+        );
         assert_eq!(by(names(&[])).group_key(&labels), "{}:{}");
-        assert_ne!(by(GroupBy::Each).group_key(&labels), by(GroupBy::Each).group_key(&other));
+        assert_ne!(
+            by(GroupBy::Each).group_key(&labels),
+            by(GroupBy::Each).group_key(&other)
+        );
         let odd = Labels::from([("service", "a\",alertname=\"b")]);
-        assert_ne!(by(names(&["service"])).group_key(&odd), by(names(&["alertname", "service"])).group_key(&labels));
+        assert_ne!(
+            by(names(&["service"])).group_key(&odd),
+            by(names(&["alertname", "service"])).group_key(&labels)
+        );
     }
 
     #[test]
     fn a_group_keeps_its_key_when_matchers_or_their_names_are_put_in_another_order() {
         let key = |texts: &[&str]| {
-            let child = Route { matchers: matchers(texts), ..Route::default() };
-            let tree = Route { channels: channels(&["default"]), routes: vec![child], ..Route::default() };
+            let child = Route {
+                matchers: matchers(texts),
+                ..Route::default()
+            };
+            let tree = Route {
+                channels: channels(&["default"]),
+                routes: vec![child],
+                ..Route::default()
+            };
             let labels = Labels::from([("severity", "critical"), ("service", "b")]);
             let found = tree.destinations(&labels);
             assert_ne!(found[0].path, "{}", "{texts:?}");
             found[0].group_key(&labels)
         };
-        assert_eq!(key(&["severity=critical", "service=~a|b|c"]), key(&["service=~c|b|a", "severity=critical"]));
+        assert_eq!(
+            key(&["severity=critical", "service=~a|b|c"]),
+            key(&["service=~c|b|a", "severity=critical"])
+        );
         assert_ne!(key(&["service=~a|b|c"]), key(&["service=~a|b|d"]));
         // The order inside an expression that is more than names may matter.
         assert_ne!(key(&["service=~(x|b)|a"]), key(&["service=~a|(x|b)"]));
@@ -272,9 +360,19 @@ mod tests {
             continues: true,
             ..Route::default()
         };
-        let tree = Route { channels: channels(&["default"]), routes: vec![child("a"), child("b")], ..Route::default() };
+        let tree = Route {
+            channels: channels(&["default"]),
+            routes: vec![child("a"), child("b")],
+            ..Route::default()
+        };
         let found = tree.destinations(&Labels::from([("severity", "critical")]));
         let paths: Vec<&str> = found.iter().map(|found| found.path.as_str()).collect();
-        assert_eq!(paths, [r#"{}/{severity="critical"}"#, r#"{}/{severity="critical"}#2"#]);
+        assert_eq!(
+            paths,
+            [
+                r#"{}/{severity="critical"}"#,
+                r#"{}/{severity="critical"}#2"#
+            ]
+        );
     }
 }

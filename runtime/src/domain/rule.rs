@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{Metric, Observation, RateLimit, Status, UnixMillis};
 
-/// Counts of the runs in a window. Missed runs, and those whose check broke, are not in it: they say nothing about the service.
+/// Counts of the runs in a window. Missed runs, and those whose check broke, are not in it: they
+/// say nothing about the service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     pub count: u64,
@@ -41,7 +42,8 @@ impl Summary {
     }
 }
 
-/// A part of the history cut into steps. Both ends are told by how long before the evaluation they lie.
+/// A part of the history cut into steps. Both ends are told by how long before the evaluation they
+/// lie.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Span {
     pub from: Duration,
@@ -69,8 +71,8 @@ pub struct RateLimitReading {
     pub limit: RateLimit,
 }
 
-/// The history of one service as it stood when one observation arrived. Missed runs, and those whose check broke, are left
-/// out.
+/// The history of one service as it stood when one observation arrived. Missed runs, and those
+/// whose check broke, are left out.
 pub trait History: Send + Sync {
     /// The observation being judged.
     fn latest(&self) -> Option<Arc<Observation>>;
@@ -84,8 +86,8 @@ pub trait History: Send + Sync {
     fn consecutive_failures(&self) -> u32;
     /// The last one of each probe and webhook, by name, as long as it is not too old to matter.
     fn latest_by_probe(&self) -> Vec<Arc<Observation>>;
-    /// Oldest first; the steps end where the span ends, so the first may be shorter. None for a span without a step, or with
-    /// more than a thousand.
+    /// Oldest first; the steps end where the span ends, so the first may be shorter. None for a
+    /// span without a step, or with more than a thousand.
     fn buckets(&self, span: Span) -> Vec<Bucket>;
     /// The last readings of each limit, oldest first.
     fn rate_limits(&self) -> Vec<RateLimitReading>;

@@ -1,8 +1,10 @@
-//! Runs that are too many to be kept one by one: counted by status, and by the bin their latency falls into.
+//! Runs that are too many to be kept one by one: counted by status, and by the bin their latency
+//! falls into.
 
 use super::{Status, UnixMillis};
 
-/// Sixteen bins to a doubling: what is read back is within 2.2 % of what was put in. The last one begins at 71 minutes.
+/// Sixteen bins to a doubling: what is read back is within 2.2 % of what was put in. The last one
+/// begins at 71 minutes.
 pub const LATENCY_BINS: usize = 512;
 
 /// Runs before this age are grouped by the hour, later ones by five minutes of the clock.
@@ -49,6 +51,9 @@ mod tests {
             let off = (shown as f64 / latency_us as f64 - 1.0).abs();
             assert!(off < 0.025, "{latency_us} µs is shown as {shown}");
         }
-        assert_eq!([latency_bin(0), latency_bin(1), latency_bin(u64::MAX)], [0, 0, LATENCY_BINS as u16 - 1]);
+        assert_eq!(
+            [latency_bin(0), latency_bin(1), latency_bin(u64::MAX)],
+            [0, 0, LATENCY_BINS as u16 - 1]
+        );
     }
 }

@@ -16,10 +16,15 @@ pub struct ProxyFault(String);
 impl TrustedProxies {
     /// Addresses and networks in CIDR notation, separated by commas.
     pub fn parse(text: &str) -> Result<Self, ProxyFault> {
-        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let entries = text
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty());
         let network = |entry: &str| {
             let address = entry.parse::<IpAddr>().map(IpNet::from);
-            address.or_else(|_| entry.parse::<IpNet>()).map_err(|_| ProxyFault(entry.to_owned()))
+            address
+                .or_else(|_| entry.parse::<IpNet>())
+                .map_err(|_| ProxyFault(entry.to_owned()))
         };
         entries.map(network).collect::<Result<_, _>>().map(Self)
     }
@@ -29,9 +34,14 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client behind a peer: the last address in the chain that no trusted proxy has. `hops` are the forwarded addresses
-    /// in their order, the nearest to us last; one that can't be read ends the search, as it was made up.
-    pub fn client<'a>(&self, peer: IpAddr, hops: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
+    /// The client behind a peer: the last address in the chain that no trusted proxy has. `hops`
+    /// are the forwarded addresses in their order, the nearest to us last; one that can't be
+    /// read ends the search, as it was made up.
+    pub fn client<'a>(
+        &self,
+        peer: IpAddr,
+        hops: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> IpAddr {
         let mut client = peer.to_canonical();
         for hop in hops.rev() {
             if !self.contains(client) {
@@ -46,7 +56,8 @@ impl TrustedProxies {
     }
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`, with or without quotes.
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`, with or
+/// without quotes.
 fn hop_address(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"');
     if let Ok(address) = text.parse() {
@@ -76,7 +87,11 @@ mod tests {
             ("203.0.113.9", vec!["198.51.100.1"], "203.0.113.9"),
             ("10.0.0.1", vec!["198.51.100.1"], "198.51.100.1"),
             ("::ffff:10.0.0.1", vec!["198.51.100.1:4711"], "198.51.100.1"),
-            ("10.0.0.1", vec!["6.6.6.6", "198.51.100.1", "10.2.3.4"], "198.51.100.1"),
+            (
+                "10.0.0.1",
+                vec!["6.6.6.6", "198.51.100.1", "10.2.3.4"],
+                "198.51.100.1",
+            ),
             ("192.0.2.7", vec!["10.9.9.9"], "10.9.9.9"),
             ("192.0.2.8", vec!["10.9.9.9"], "192.0.2.8"),
             ("fd00::1", vec!["\"[2001:db8::1]:80\""], "2001:db8::1"),
@@ -90,14 +105,18 @@ mod tests {
 
     #[test]
     fn without_proxies_headers_mean_nothing() {
-        let found = TrustedProxies::default().client([203, 0, 113, 9].into(), ["198.51.100.1"].into_iter());
+        let found =
+            TrustedProxies::default().client([203, 0, 113, 9].into(), ["198.51.100.1"].into_iter());
         assert_eq!(found, IpAddr::from([203, 0, 113, 9]));
     }
 
     #[test]
     fn a_network_that_makes_no_sense_is_named() {
         let fault = TrustedProxies::parse("10.0.0.0/8,example.com").unwrap_err();
-        assert_eq!(fault.to_string(), "`example.com` is neither an address nor a network such as `10.0.0.0/8`");
+        assert_eq!(
+            fault.to_string(),
+            "`example.com` is neither an address nor a network such as `10.0.0.0/8`"
+        );
         assert!(TrustedProxies::parse("10.0.0.0/33").is_err());
     }
 }

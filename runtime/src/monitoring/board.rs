@@ -10,7 +10,8 @@ use crate::domain::{Catalog, CurrentStatus, Observation, Service, Status, UnixMi
 /// Runs kept for the strip on the page.
 pub const RECENT: usize = 40;
 
-/// Runs in a row that did not take place, after which nothing is known of the service by this probe.
+/// Runs in a row that did not take place, after which nothing is known of the service by this
+/// probe.
 const MISSED_IN_A_ROW: u32 = 2;
 
 /// Changes a slow listener may lag behind; past it, it reads everything again.
@@ -81,20 +82,34 @@ impl ProbeRow {
         self.missed_in_a_row >= MISSED_IN_A_ROW
     }
 
-    /// None before the first run. What was bad stays bad while there is no data, what was good is not known any more.
+    /// None before the first run. What was bad stays bad while there is no data, what was good is
+    /// not known any more.
     fn status(&self) -> Option<CurrentStatus> {
         let latest = self.latest.as_deref().map(CurrentStatus::of);
         let without_data = self.has_no_data().then_some(CurrentStatus::Unknown);
-        latest.into_iter().chain(without_data).max_by_key(|status| *status as u8)
+        latest
+            .into_iter()
+            .chain(without_data)
+            .max_by_key(|status| *status as u8)
     }
 
     /// Why nothing is known by this probe.
     fn reason(&self, name: &str) -> Option<String> {
-        let text = |row: &Observation| row.failure.as_ref().map_or(String::new(), |failure| failure.message.clone());
+        let text = |row: &Observation| {
+            row.failure
+                .as_ref()
+                .map_or(String::new(), |failure| failure.message.clone())
+        };
         if self.has_no_data() {
-            return Some(format!("no data of the check `{name}`: {}", text(self.missed.as_deref()?)));
+            return Some(format!(
+                "no data of the check `{name}`: {}",
+                text(self.missed.as_deref()?)
+            ));
         }
-        let broken = self.latest.as_deref().filter(|latest| latest.is_check_broken())?;
+        let broken = self
+            .latest
+            .as_deref()
+            .filter(|latest| latest.is_check_broken())?;
         Some(format!("the check `{name}` broke: {}", text(broken)))
     }
 }
@@ -102,21 +117,33 @@ impl ProbeRow {
 impl Row {
     /// Of the first probe by which nothing is known, while nothing worse is.
     fn reason(&self) -> Option<String> {
-        let mut reasons = self.probes.iter().filter_map(|(name, probe)| probe.reason(name));
-        reasons.next().filter(|_| self.status == Some(CurrentStatus::Unknown))
+        let mut reasons = self
+            .probes
+            .iter()
+            .filter_map(|(name, probe)| probe.reason(name));
+        reasons
+            .next()
+            .filter(|_| self.status == Some(CurrentStatus::Unknown))
     }
 }
 
 impl Default for StatusBoard {
     fn default() -> Self {
-        Self { services: RwLock::default(), changes: broadcast::channel(CHANGES).0 }
+        Self {
+            services: RwLock::default(),
+            changes: broadcast::channel(CHANGES).0,
+        }
     }
 }
 
 impl StatusBoard {
     /// None: no such service, or no run yet.
     pub fn status(&self, slug: &str) -> Option<CurrentStatus> {
-        self.services.read().unwrap_or_else(PoisonError::into_inner).get(slug)?.status
+        self.services
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(slug)?
+            .status
     }
 
     /// None: no such service.
@@ -148,12 +175,19 @@ impl StatusBoard {
     }
 
     pub(super) fn record(&self, observation: &Arc<Observation>) {
-        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(row) = services.get_mut(&observation.service) else { return };
+        let mut services = self
+            .services
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(row) = services.get_mut(&observation.service) else {
+            return;
+        };
         if observation.location == WEBHOOK && row.webhooks.contains(&observation.probe) {
             row.probes.entry(observation.probe.clone()).or_default();
         }
-        let Some(probe) = row.probes.get_mut(&observation.probe) else { return };
+        let Some(probe) = row.probes.get_mut(&observation.probe) else {
+            return;
+        };
         if probe.recent.len() == RECENT {
             probe.recent.pop_front();
         }
@@ -172,33 +206,50 @@ impl StatusBoard {
             probe.missed = None;
             probe.latest = Some(observation.clone());
         }
-        let worst = row.probes.values().filter_map(ProbeRow::status).max_by_key(|status| *status as u8);
+        let worst = row
+            .probes
+            .values()
+            .filter_map(ProbeRow::status)
+            .max_by_key(|status| *status as u8);
         if worst != row.status {
             row.status = worst;
             row.since_ms = Some(observation.ts_ms);
         }
         drop(services);
         // Nobody listens: nobody looks at the page.
-        let _ = self.changes.send(BoardChange { service: observation.service.clone() });
+        let _ = self.changes.send(BoardChange {
+            service: observation.service.clone(),
+        });
     }
 
     /// Adds what is new, forgets what is gone.
     pub(super) fn follow(&self, catalog: &Catalog) {
-        let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        let mut services = self
+            .services
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         services.retain(|slug, _| catalog.services.contains_key(slug));
         for (slug, service) in &catalog.services {
             let row = services.entry(slug.clone()).or_default();
             keep_probes(row, service);
         }
         drop(services);
-        let _ = self.changes.send(BoardChange { service: String::new() });
+        let _ = self.changes.send(BoardChange {
+            service: String::new(),
+        });
     }
 }
 
 fn keep_probes(row: &mut Row, service: &Service) {
-    row.webhooks = service.webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+    row.webhooks = service
+        .webhooks
+        .iter()
+        .map(|webhook| webhook.name.clone())
+        .collect();
     let webhooks = &row.webhooks;
-    row.probes.retain(|name, _| webhooks.contains(name) || service.probes.iter().any(|probe| probe.name == *name));
+    row.probes.retain(|name, _| {
+        webhooks.contains(name) || service.probes.iter().any(|probe| probe.name == *name)
+    });
     for probe in &service.probes {
         row.probes.entry(probe.name.clone()).or_default();
     }
@@ -209,7 +260,12 @@ mod tests {
     use super::*;
     use crate::domain::{ErrorKind, Failure, LOCAL};
 
-    fn observation(probe: &str, status: Status, kind: Option<ErrorKind>, missed: bool) -> Arc<Observation> {
+    fn observation(
+        probe: &str,
+        status: Status,
+        kind: Option<ErrorKind>,
+        missed: bool,
+    ) -> Arc<Observation> {
         Arc::new(Observation {
             ts_ms: 1,
             service: "shop".to_owned(),
@@ -236,29 +292,66 @@ mod tests {
         let broke = Some(ErrorKind::Plugin);
         let down = Some(ErrorKind::Connect);
         for (what, runs, wanted, reason) in [
-            ("all well", vec![("a", Healthy, None), ("b", Healthy, None)], CurrentStatus::Healthy, None),
-            ("broken", vec![("a", Error, broke)], CurrentStatus::Unknown, Some("the check `a` broke: why")),
+            (
+                "all well",
+                vec![("a", Healthy, None), ("b", Healthy, None)],
+                CurrentStatus::Healthy,
+                None,
+            ),
+            (
+                "broken",
+                vec![("a", Error, broke)],
+                CurrentStatus::Unknown,
+                Some("the check `a` broke: why"),
+            ),
             (
                 "the other is well",
                 vec![("a", Healthy, None), ("b", Error, broke)],
                 CurrentStatus::Unknown,
                 Some("the check `b` broke: why"),
             ),
-            ("the other knows worse", vec![("a", Error, broke), ("b", Degraded, None)], CurrentStatus::Degraded, None),
-            ("down is down", vec![("a", Error, down), ("b", Error, broke)], CurrentStatus::Error, None),
-            ("works again", vec![("a", Error, broke), ("a", Healthy, None)], CurrentStatus::Healthy, None),
+            (
+                "the other knows worse",
+                vec![("a", Error, broke), ("b", Degraded, None)],
+                CurrentStatus::Degraded,
+                None,
+            ),
+            (
+                "down is down",
+                vec![("a", Error, down), ("b", Error, broke)],
+                CurrentStatus::Error,
+                None,
+            ),
+            (
+                "works again",
+                vec![("a", Error, broke), ("a", Healthy, None)],
+                CurrentStatus::Healthy,
+                None,
+            ),
         ] {
             let board = StatusBoard::default();
-            let row =
-                Row { probes: ["a", "b"].map(|name| (name.to_owned(), ProbeRow::default())).into(), ..Row::default() };
-            board.services.write().unwrap().insert("shop".to_owned(), row);
+            let row = Row {
+                probes: ["a", "b"]
+                    .map(|name| (name.to_owned(), ProbeRow::default()))
+                    .into(),
+                ..Row::default()
+            };
+            board
+                .services
+                .write()
+                .unwrap()
+                .insert("shop".to_owned(), row);
             for (probe, status, kind) in runs {
                 board.record(&observation(probe, status, kind, false));
             }
             // A missed run is no word of the service, nor of the check.
             board.record(&observation("a", Error, broke, true));
             let shown = board.service("shop").unwrap();
-            assert_eq!((shown.status, shown.reason.as_deref()), (Some(wanted), reason), "{what}");
+            assert_eq!(
+                (shown.status, shown.reason.as_deref()),
+                (Some(wanted), reason),
+                "{what}"
+            );
         }
     }
 
@@ -268,21 +361,61 @@ mod tests {
         let no_data = Some("no data of the check `a`: why");
         for (what, runs, wanted, reason) in [
             ("never ran", vec![(Error, true)], None, None),
-            ("never got to it", vec![(Error, true); 2], Some(CurrentStatus::Unknown), no_data),
-            ("one", vec![(Healthy, false), (Error, true)], Some(CurrentStatus::Healthy), None),
-            ("two", vec![(Healthy, false), (Error, true), (Error, true)], Some(CurrentStatus::Unknown), no_data),
-            ("bad stays bad", vec![(Error, false), (Error, true), (Error, true)], Some(CurrentStatus::Error), None),
-            ("runs again", vec![(Error, true), (Error, true), (Healthy, false)], Some(CurrentStatus::Healthy), None),
+            (
+                "never got to it",
+                vec![(Error, true); 2],
+                Some(CurrentStatus::Unknown),
+                no_data,
+            ),
+            (
+                "one",
+                vec![(Healthy, false), (Error, true)],
+                Some(CurrentStatus::Healthy),
+                None,
+            ),
+            (
+                "two",
+                vec![(Healthy, false), (Error, true), (Error, true)],
+                Some(CurrentStatus::Unknown),
+                no_data,
+            ),
+            (
+                "bad stays bad",
+                vec![(Error, false), (Error, true), (Error, true)],
+                Some(CurrentStatus::Error),
+                None,
+            ),
+            (
+                "runs again",
+                vec![(Error, true), (Error, true), (Healthy, false)],
+                Some(CurrentStatus::Healthy),
+                None,
+            ),
         ] {
             let board = StatusBoard::default();
-            let row = Row { probes: [("a".to_owned(), ProbeRow::default())].into(), ..Row::default() };
-            board.services.write().unwrap().insert("shop".to_owned(), row);
+            let row = Row {
+                probes: [("a".to_owned(), ProbeRow::default())].into(),
+                ..Row::default()
+            };
+            board
+                .services
+                .write()
+                .unwrap()
+                .insert("shop".to_owned(), row);
             for (status, missed) in runs {
-                let kind = (status == Error).then_some(if missed { ErrorKind::Plugin } else { ErrorKind::Connect });
+                let kind = (status == Error).then_some(if missed {
+                    ErrorKind::Plugin
+                } else {
+                    ErrorKind::Connect
+                });
                 board.record(&observation("a", status, kind, missed));
             }
             let shown = board.service("shop").unwrap();
-            assert_eq!((shown.status, shown.reason.as_deref()), (wanted, reason), "{what}");
+            assert_eq!(
+                (shown.status, shown.reason.as_deref()),
+                (wanted, reason),
+                "{what}"
+            );
         }
     }
 }

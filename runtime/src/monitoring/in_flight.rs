@@ -1,6 +1,7 @@
-//! How many runs are under way at once. The limit grows while runs have to wait for a slot and the machine has room, because a
-//! thousand runs that wait for their time-outs cost little; it shrinks when the program itself falls behind. Runs of probes whose
-//! last run met its time-out leave a part of the slots to the others.
+//! How many runs are under way at once. The limit grows while runs have to wait for a slot and the
+//! machine has room, because a thousand runs that wait for their time-outs cost little; it shrinks
+//! when the program itself falls behind. Runs of probes whose last run met its time-out leave a
+//! part of the slots to the others.
 
 mod headroom;
 
@@ -25,7 +26,8 @@ const PROMPT: Duration = Duration::from_millis(100);
 /// The program comes round so late that fewer runs do more.
 const BEHIND: Duration = Duration::from_millis(1_000);
 
-/// A run that waits, with its instance, its connection and their buffers: some 450 KiB in a debug build, TLS and bodies come on top.
+/// A run that waits, with its instance, its connection and their buffers: some 450 KiB in a debug
+/// build, TLS and bodies come on top.
 const RUN_BYTES: u64 = 512 << 10;
 
 /// Memory that is left to the rest of the program and of the machine.
@@ -69,7 +71,10 @@ impl InFlight {
                 true => Some(self.slow.acquire().await.ok()?),
                 false => None,
             };
-            Some(Slot { _slow: slow, _slot: self.slots.acquire().await.ok()? })
+            Some(Slot {
+                _slow: slow,
+                _slot: self.slots.acquire().await.ok()?,
+            })
         };
         tokio::time::timeout_at(until, taken).await.ok()?
     }
@@ -91,12 +96,18 @@ impl InFlight {
                 return;
             }
             self.slots.add_permits(more);
-            self.slow.add_permits(for_slow(limit + more) - for_slow(limit));
+            self.slow
+                .add_permits(for_slow(limit + more) - for_slow(limit));
             self.limit.store(limit + more, Ordering::Relaxed);
-            tracing::info!(limit = limit + more, waiting, "runs wait for a slot: more may be under way at once");
+            tracing::info!(
+                limit = limit + more,
+                waiting,
+                "runs wait for a slot: more may be under way at once"
+            );
         } else if lag >= BEHIND && limit > LEAST {
             let fewer = self.slots.forget_permits((limit - LEAST).min(limit / 4));
-            self.slow.forget_permits(for_slow(limit) - for_slow(limit - fewer));
+            self.slow
+                .forget_permits(for_slow(limit) - for_slow(limit - fewer));
             self.limit.store(limit - fewer, Ordering::Relaxed);
         }
     }
@@ -133,11 +144,25 @@ mod tests {
         let in_flight = InFlight::new(800);
         let mut slots = Vec::new();
         for _ in 0..LEAST {
-            slots.push(in_flight.acquire(false, Instant::now() + SOON).await.unwrap());
+            slots.push(
+                in_flight
+                    .acquire(false, Instant::now() + SOON)
+                    .await
+                    .unwrap(),
+            );
         }
-        assert!(in_flight.acquire(false, Instant::now() + SOON).await.is_none());
+        assert!(
+            in_flight
+                .acquire(false, Instant::now() + SOON)
+                .await
+                .is_none()
+        );
         in_flight.adapt_within(Duration::ZERO, || None);
-        assert_eq!(in_flight.limit.load(Ordering::Relaxed), LEAST, "no run waits by now");
+        assert_eq!(
+            in_flight.limit.load(Ordering::Relaxed),
+            LEAST,
+            "no run waits by now"
+        );
 
         let waiting = in_flight.acquire(false, Instant::now() + Duration::from_secs(5));
         let adapt = async {
@@ -182,6 +207,11 @@ mod tests {
             slots.extend(in_flight.acquire(true, Instant::now() + SOON).await);
         }
         assert_eq!(slots.len(), 6);
-        assert!(in_flight.acquire(false, Instant::now() + SOON).await.is_some());
+        assert!(
+            in_flight
+                .acquire(false, Instant::now() + SOON)
+                .await
+                .is_some()
+        );
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::duration::format_duration;
-use crate::domain::{ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Probe, Service, Status, UnixMillis};
+use crate::domain::{
+    ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Probe, Service, Status, UnixMillis,
+};
 
 /// How many runs the row stands for.
 const COUNT: &str = "missed_runs";
@@ -52,12 +54,19 @@ pub(super) struct Gap {
 impl Gap {
     /// The row. A gap must not read as availability.
     pub(super) fn observation(&self, service: &Service, probe: &Probe, run_id: i64) -> Observation {
-        let Gap { reason, runs, since_ms } = *self;
-        metrics::counter!("extrack_probe_runs_missed_total", "reason" => reason.as_str()).increment(runs);
+        let Gap {
+            reason,
+            runs,
+            since_ms,
+        } = *self;
+        metrics::counter!("extrack_probe_runs_missed_total", "reason" => reason.as_str())
+            .increment(runs);
         let what = match runs {
             1 => String::new(),
             _ => {
-                let length = probe.interval.saturating_mul(u32::try_from(runs).unwrap_or(u32::MAX));
+                let length = probe
+                    .interval
+                    .saturating_mul(u32::try_from(runs).unwrap_or(u32::MAX));
                 format!("{runs} runs in {}: ", format_duration(rounded(length)))
             }
         };
@@ -70,7 +79,10 @@ impl Gap {
             latency_us: None,
             phases: Default::default(),
             http_status: None,
-            failure: Some(Failure::new(ErrorKind::Plugin, format!("missed: {what}{}", reason.text()))),
+            failure: Some(Failure::new(
+                ErrorKind::Plugin,
+                format!("missed: {what}{}", reason.text()),
+            )),
             bytes: 0,
             plugin: probe.plugin.clone(),
             plugin_version: String::new(),
@@ -88,5 +100,9 @@ impl Gap {
 /// To the minute where it is longer than some minutes.
 fn rounded(length: Duration) -> Duration {
     let seconds = length.as_secs();
-    if seconds < 300 { length } else { Duration::from_secs(seconds - seconds % 60) }
+    if seconds < 300 {
+        length
+    } else {
+        Duration::from_secs(seconds - seconds % 60)
+    }
 }

@@ -1,6 +1,7 @@
-//! Finds out whether it is the monitor itself that has lost its network: when many probes begin to fail at once, it asks targets
-//! that the operator chose. The alert engine gets the result as observations of the subject `monitor:network`, which are
-//! judged and not recorded. Without targets nothing is asked.
+//! Finds out whether it is the monitor itself that has lost its network: when many probes begin to
+//! fail at once, it asks targets that the operator chose. The alert engine gets the result as
+//! observations of the subject `monitor:network`, which are judged and not recorded. Without
+//! targets nothing is asked.
 
 mod failures;
 
@@ -14,12 +15,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::runner::Shared;
-use crate::domain::{Catalog, ErrorKind, Failure, LOCAL, MONITOR_SUBJECT, Observation, Status, now_ms};
+use crate::domain::{
+    Catalog, ErrorKind, Failure, LOCAL, MONITOR_SUBJECT, Observation, Status, now_ms,
+};
 use crate::net::{HostRule, Net, Permission};
 
 pub(super) use failures::NetworkFailures;
 
-/// Probes that begin to fail within [`BURST`] before the targets are asked, or all there are, if there are fewer.
+/// Probes that begin to fail within [`BURST`] before the targets are asked, or all there are, if
+/// there are fewer.
 const PROBES: usize = 3;
 
 /// Failures further apart than this are not one event.
@@ -65,12 +69,21 @@ impl super::Monitoring {
         targets: &[OfflineTarget],
         alerts: mpsc::Sender<Arc<Observation>>,
     ) -> Option<OfflineWatch> {
-        let targets: Vec<_> = targets.iter().filter_map(|target| Some((target.clone(), permission(target)?))).collect();
+        let targets: Vec<_> = targets
+            .iter()
+            .filter_map(|target| Some((target.clone(), permission(target)?)))
+            .collect();
         if targets.is_empty() {
             return None;
         }
         self.shared.network.watch();
-        Some(OfflineWatch { shared: self.shared.clone(), net, targets, alerts, state: Network::Unknown })
+        Some(OfflineWatch {
+            shared: self.shared.clone(),
+            net,
+            targets,
+            alerts,
+            state: Network::Unknown,
+        })
     }
 }
 
@@ -118,16 +131,22 @@ impl OfflineWatch {
                 false if has_burst || before == Network::Offline => Network::Offline,
                 false => Network::Unknown,
             };
-            metrics::gauge!("extrack_monitor_offline").set(f64::from(u8::from(self.state == Network::Offline)));
+            metrics::gauge!("extrack_monitor_offline")
+                .set(f64::from(u8::from(self.state == Network::Offline)));
             if self.state == before || self.state == Network::Unknown {
                 continue;
             }
             let targets = self.targets.len();
             match self.state {
                 Network::Offline => {
-                    tracing::error!(targets, "this monitor is offline: none of the targets can be reached")
+                    tracing::error!(
+                        targets,
+                        "this monitor is offline: none of the targets can be reached"
+                    )
                 }
-                _ if before == Network::Offline => tracing::info!(targets, "this monitor is online again"),
+                _ if before == Network::Offline => {
+                    tracing::info!(targets, "this monitor is online again")
+                }
                 _ => {}
             }
             // Closed only while the program ends.
@@ -147,7 +166,9 @@ impl OfflineWatch {
             .targets
             .iter()
             .map(|(target, permission)| async move {
-                let opened = self.net.tcp_open(permission, &target.host, target.port, deadline);
+                let opened = self
+                    .net
+                    .tcp_open(permission, &target.host, target.port, deadline);
                 matches!(tokio::time::timeout_at(deadline, opened).await, Ok(Ok(_)))
             })
             .collect();
@@ -161,15 +182,25 @@ impl OfflineWatch {
 
     fn observation(&self) -> Observation {
         let is_offline = self.state == Network::Offline;
-        let names: Vec<String> =
-            self.targets.iter().map(|(target, _)| format!("{}:{}", target.host, target.port)).collect();
-        let why = format!("this monitor is offline: it can't reach {}", names.join(", "));
+        let names: Vec<String> = self
+            .targets
+            .iter()
+            .map(|(target, _)| format!("{}:{}", target.host, target.port))
+            .collect();
+        let why = format!(
+            "this monitor is offline: it can't reach {}",
+            names.join(", ")
+        );
         Observation {
             ts_ms: now_ms(),
             service: MONITOR_SUBJECT.to_owned(),
             probe: PROBE.to_owned(),
             location: LOCAL.to_owned(),
-            status: if is_offline { Status::Error } else { Status::Healthy },
+            status: if is_offline {
+                Status::Error
+            } else {
+                Status::Healthy
+            },
             latency_us: None,
             phases: Default::default(),
             http_status: None,
@@ -186,5 +217,9 @@ impl OfflineWatch {
 }
 
 fn probes(catalog: &Catalog) -> usize {
-    catalog.services.values().map(|service| service.probes.len()).sum()
+    catalog
+        .services
+        .values()
+        .map(|service| service.probes.len())
+        .sum()
 }

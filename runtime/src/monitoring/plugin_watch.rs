@@ -1,5 +1,6 @@
-//! Looks after the plugins themselves: takes their health over from before the start, and tells the alert engine how they do,
-//! as observations of the subject `plugin:NAME`. Those are judged and not recorded: `plugin_runs` has every run.
+//! Looks after the plugins themselves: takes their health over from before the start, and tells the
+//! alert engine how they do, as observations of the subject `plugin:NAME`. Those are judged and not
+//! recorded: `plugin_runs` has every run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, PluginHealth, RUNS_REMEMBERED, RUNS_THAT_DECIDE,
-    Status, UnixMillis, now_ms, plugin_subject,
+    ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, PluginHealth, RUNS_REMEMBERED,
+    RUNS_THAT_DECIDE, Status, UnixMillis, now_ms, plugin_subject,
 };
 use crate::plugin_host::PluginHost;
 use crate::store::ResultStore;
@@ -43,7 +44,12 @@ impl PluginWatch {
         alerts: mpsc::Sender<Arc<Observation>>,
         first_run_id: i64,
     ) -> Self {
-        Self { host, results, alerts, first_run_id }
+        Self {
+            host,
+            results,
+            alerts,
+            first_run_id,
+        }
     }
 
     pub async fn run(self, shutdown: CancellationToken) {
@@ -81,17 +87,29 @@ impl PluginWatch {
         }
     }
 
-    /// Without it the figures begin with this start, and a failing plugin is known as such again after a few runs.
+    /// Without it the figures begin with this start, and a failing plugin is known as such again
+    /// after a few runs.
     async fn restore(&self) {
         let now_ms = now_ms();
         let since_ms = now_ms - REMEMBERED.as_millis() as i64;
-        let span = StoredSpan { since_ms, slots_since_ms: now_ms - HOUR_MS, before_run_id: self.first_run_id };
+        let span = StoredSpan {
+            since_ms,
+            slots_since_ms: now_ms - HOUR_MS,
+            before_run_id: self.first_run_id,
+        };
         let restored = async {
             let mut groups = self.results.plugin_run_groups(span).await?;
             for plugin in self.host.list() {
-                let Some(groups) = groups.remove(&(plugin.name.clone(), plugin.digest.clone())) else { continue };
-                let last = self.results.plugin_run_last(&plugin.name, &plugin.digest, span, RUNS_REMEMBERED).await?;
-                self.host.restore_health(&plugin.name, &plugin.digest, since_ms, &groups, last);
+                let Some(groups) = groups.remove(&(plugin.name.clone(), plugin.digest.clone()))
+                else {
+                    continue;
+                };
+                let last = self
+                    .results
+                    .plugin_run_last(&plugin.name, &plugin.digest, span, RUNS_REMEMBERED)
+                    .await?;
+                self.host
+                    .restore_health(&plugin.name, &plugin.digest, since_ms, &groups, last);
             }
             Ok::<_, crate::store::results::ResultError>(())
         };
@@ -125,21 +143,37 @@ impl Told {
         if !(has_run && is_known && is_restless) {
             return false;
         }
-        *self = Self { digest: digest.to_owned(), runs: health.total.runs, is_failing: Some(is_failing) };
+        *self = Self {
+            digest: digest.to_owned(),
+            runs: health.total.runs,
+            is_failing: Some(is_failing),
+        };
         true
     }
 }
 
 /// Healthy or degraded while it works, `error` while it is failing.
-fn report(name: &str, version: &str, health: &PluginHealth, run_id: i64, ts_ms: UnixMillis) -> Observation {
+fn report(
+    name: &str,
+    version: &str,
+    health: &PluginHealth,
+    run_id: i64,
+    ts_ms: UnixMillis,
+) -> Observation {
     let recent = health.recent;
     let status = match &health.failing {
         Some(_) => Status::Error,
         None if recent.broken > 0 => Status::Degraded,
         None => Status::Healthy,
     };
-    let failure = health.failing.as_ref().map(|failing| Failure::new(ErrorKind::Assertion, &failing.reason));
-    let metric = |name: &str, value| Metric { name: name.to_owned(), value };
+    let failure = health
+        .failing
+        .as_ref()
+        .map(|failing| Failure::new(ErrorKind::Assertion, &failing.reason));
+    let metric = |name: &str, value| Metric {
+        name: name.to_owned(),
+        value,
+    };
     let count = |name, value: u32| metric(name, MetricValue::Integer(value.into()));
     Observation {
         ts_ms,
@@ -173,9 +207,19 @@ mod tests {
 
     fn health(runs: u64, recent: (u32, u32), is_failing: bool) -> PluginHealth {
         PluginHealth {
-            total: RunFigures { runs, ..RunFigures::default() },
-            recent: RecentRuns { runs: recent.0, broken: recent.1, broken_in_a_row: 0 },
-            failing: is_failing.then(|| Failing { since_ms: 5, reason: "the last 5 runs broke: why".to_owned() }),
+            total: RunFigures {
+                runs,
+                ..RunFigures::default()
+            },
+            recent: RecentRuns {
+                runs: recent.0,
+                broken: recent.1,
+                broken_in_a_row: 0,
+            },
+            failing: is_failing.then(|| Failing {
+                since_ms: 5,
+                reason: "the last 5 runs broke: why".to_owned(),
+            }),
             ..PluginHealth::default()
         }
     }
@@ -185,17 +229,42 @@ mod tests {
         let mut told = Told::default();
         for (what, digest, health, wanted) in [
             ("too few runs to know", "a", health(4, (4, 0), false), false),
-            ("enough: an alert from before the start may end", "a", health(5, (5, 0), false), true),
-            ("well, and known to be", "a", health(6, (6, 0), false), false),
+            (
+                "enough: an alert from before the start may end",
+                "a",
+                health(5, (5, 0), false),
+                true,
+            ),
+            (
+                "well, and known to be",
+                "a",
+                health(6, (6, 0), false),
+                false,
+            ),
             ("something broke", "a", health(7, (7, 1), false), true),
-            ("nothing has run since", "a", health(7, (7, 1), false), false),
+            (
+                "nothing has run since",
+                "a",
+                health(7, (7, 1), false),
+                false,
+            ),
             ("it fails", "a", health(12, (12, 6), true), true),
             ("it fails on", "a", health(13, (13, 7), true), true),
             ("it works again", "a", health(18, (5, 0), false), true),
             ("and is known to", "a", health(19, (6, 0), false), false),
-            ("a new version that has not run", "b", health(0, (0, 0), false), false),
+            (
+                "a new version that has not run",
+                "b",
+                health(0, (0, 0), false),
+                false,
+            ),
             ("and fails at once", "b", health(5, (5, 5), true), true),
-            ("a newer one has run too little to end the alert", "c", health(3, (3, 0), false), false),
+            (
+                "a newer one has run too little to end the alert",
+                "c",
+                health(3, (3, 0), false),
+                false,
+            ),
             ("enough", "c", health(5, (5, 0), false), true),
         ] {
             assert_eq!(told.is_news(digest, &health), wanted, "{what}");
@@ -205,9 +274,18 @@ mod tests {
     #[test]
     fn a_report_says_why_and_is_no_broken_check() {
         let report = report("http", "1.0.0", &health(9, (9, 6), true), 7, 5);
-        assert_eq!((report.service.as_str(), report.status), ("plugin:http", Status::Error));
-        assert_eq!(report.failure.as_ref().unwrap().message, "the last 5 runs broke: why");
+        assert_eq!(
+            (report.service.as_str(), report.status),
+            ("plugin:http", Status::Error)
+        );
+        assert_eq!(
+            report.failure.as_ref().unwrap().message,
+            "the last 5 runs broke: why"
+        );
         assert!(!report.is_check_broken(), "or nobody would judge it");
-        assert_eq!(super::report("http", "1", &health(9, (9, 1), false), 7, 5).status, Status::Degraded);
+        assert_eq!(
+            super::report("http", "1", &health(9, (9, 1), false), 7, 5).status,
+            Status::Degraded
+        );
     }
 }

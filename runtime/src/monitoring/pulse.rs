@@ -22,7 +22,9 @@ pub(super) struct Pulse {
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { last: Mutex::new(Instant::now()) }
+        Self {
+            last: Mutex::new(Instant::now()),
+        }
     }
 }
 
@@ -32,7 +34,10 @@ impl Pulse {
     }
 
     pub(super) fn missing(&self, catalog: &Catalog) -> Option<String> {
-        let probes = catalog.services.values().flat_map(|service| &service.probes);
+        let probes = catalog
+            .services
+            .values()
+            .flat_map(|service| &service.probes);
         self.missing_of(probes.map(|probe| (probe.interval, probe.timeout)))
     }
 
@@ -40,9 +45,21 @@ impl Pulse {
     fn missing_of(&self, probes: impl Iterator<Item = (Duration, Duration)>) -> Option<String> {
         let (shortest, longest_run) = probes.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
         // A run may take as long as its time-out.
-        let most = shortest.saturating_mul(INTERVALS).max(LEAST).saturating_add(longest_run);
-        let silent = self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        (silent > most).then(|| format!("no probe ran in the last {}", format_duration(whole_seconds(silent))))
+        let most = shortest
+            .saturating_mul(INTERVALS)
+            .max(LEAST)
+            .saturating_add(longest_run);
+        let silent = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed();
+        (silent > most).then(|| {
+            format!(
+                "no probe ran in the last {}",
+                format_duration(whole_seconds(silent))
+            )
+        })
     }
 }
 
@@ -59,13 +76,24 @@ mod tests {
         for (what, intervals, silent_s, wanted) in [
             ("no probes", vec![], 1_000_000, None),
             ("a minute and the time-out at least", vec![1], 65, None),
-            ("and then", vec![1], 66, Some("no probe ran in the last 66s")),
+            (
+                "and then",
+                vec![1],
+                66,
+                Some("no probe ran in the last 66s"),
+            ),
             ("of the shortest", vec![3_600, 100], 305, None),
-            ("and then", vec![3_600, 100], 306, Some("no probe ran in the last 306s")),
+            (
+                "and then",
+                vec![3_600, 100],
+                306,
+                Some("no probe ran in the last 306s"),
+            ),
         ] {
             let pulse = Pulse::default();
             let missing = || {
-                let probe = |interval: &u64| (Duration::from_secs(*interval), Duration::from_secs(5));
+                let probe =
+                    |interval: &u64| (Duration::from_secs(*interval), Duration::from_secs(5));
                 pulse.missing_of(intervals.iter().map(probe))
             };
             tokio::time::advance(Duration::from_secs(silent_s)).await;

@@ -1,5 +1,5 @@
-//! Runs probes within the limits, and hands the observation on: to the alert engine first, then to the
-//! recorder, so that paging never waits for the database.
+//! Runs probes within the limits, and hands the observation on: to the alert engine first, then to
+//! the recorder, so that paging never waits for the database.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +14,16 @@ use super::offline::NetworkFailures;
 use super::pulse::Pulse;
 use super::webhooks::Intake;
 use crate::domain::{
-    Budget, Catalog, ClockJumps, CurrentStatus, ErrorKind, Observation, Probe, Service, UnixMillis, now_ms,
+    Budget, Catalog, ClockJumps, CurrentStatus, ErrorKind, Observation, Probe, Service, UnixMillis,
+    now_ms,
 };
 use crate::plugin_host::{PluginHost, ProbeCall};
 use crate::store::ResultStore;
 
 #[derive(Debug, Clone, Copy)]
 pub struct MonitoringSettings {
-    /// The most runs at the same time: what the limit may grow to, as long as the machine has room.
+    /// The most runs at the same time: what the limit may grow to, as long as the machine has
+    /// room.
     pub in_flight: usize,
     /// Runs at the same time against one host.
     pub per_host: usize,
@@ -34,7 +36,10 @@ impl MonitoringSettings {
 
 impl Default for MonitoringSettings {
     fn default() -> Self {
-        Self { in_flight: Self::MAX_IN_FLIGHT, per_host: 16 }
+        Self {
+            in_flight: Self::MAX_IN_FLIGHT,
+            per_host: 16,
+        }
     }
 }
 
@@ -43,7 +48,11 @@ pub enum CheckError {
     #[error("there is no service `{0}`")]
     UnknownService(String),
     #[error("service `{service}` has no probe `{probe}`; it has {known}")]
-    UnknownProbe { service: String, probe: String, known: String },
+    UnknownProbe {
+        service: String,
+        probe: String,
+        known: String,
+    },
     #[error("the observation could not be stored: {0}")]
     NotStored(String),
     #[error("too many runs are under way; try again")]
@@ -90,17 +99,20 @@ impl Monitoring {
             board,
             catalog,
             intake: Intake::new(first_event_id),
-            // A run has a socket open, sometimes two for a moment; the rest of the program needs its own.
-            in_flight: InFlight::new(
-                open_files().map_or(settings.in_flight, |files| settings.in_flight.min(files / 2)),
-            ),
+            // A run has a socket open, sometimes two for a moment; the rest of the program needs
+            // its own.
+            in_flight: InFlight::new(open_files().map_or(settings.in_flight, |files| {
+                settings.in_flight.min(files / 2)
+            })),
             hosts: Mutex::default(),
             settings,
             pulse: Pulse::default(),
             jumps,
             network: NetworkFailures::default(),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Why it can't be said that probes run; none while they do, or while there are none.
@@ -116,11 +128,19 @@ impl Monitoring {
     pub fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
         let mut status = self.shared.board.service(slug)?;
         if status.status == Some(CurrentStatus::Unknown) {
-            let broken = status.probes.iter().filter_map(|probe| probe.latest.as_ref());
-            let failing = broken.filter(|latest| latest.is_check_broken()).find_map(|latest| {
-                let failing = self.shared.host.health(&latest.plugin)?.failing?;
-                Some(format!("plugin `{}` is failing: {}", latest.plugin, failing.reason))
-            });
+            let broken = status
+                .probes
+                .iter()
+                .filter_map(|probe| probe.latest.as_ref());
+            let failing = broken
+                .filter(|latest| latest.is_check_broken())
+                .find_map(|latest| {
+                    let failing = self.shared.host.health(&latest.plugin)?.failing?;
+                    Some(format!(
+                        "plugin `{}` is failing: {}",
+                        latest.plugin, failing.reason
+                    ))
+                });
             status.reason = failing.or(status.reason);
         }
         Some(status)
@@ -141,11 +161,19 @@ impl Monitoring {
         }
     }
 
-    /// Runs a probe outside its schedule; durable when this returns. Without a name, the service's first probe.
-    pub async fn check_now(&self, service: &str, probe: Option<&str>) -> Result<Arc<Observation>, CheckError> {
+    /// Runs a probe outside its schedule; durable when this returns. Without a name, the service's
+    /// first probe.
+    pub async fn check_now(
+        &self,
+        service: &str,
+        probe: Option<&str>,
+    ) -> Result<Arc<Observation>, CheckError> {
         let catalog = self.shared.catalog.borrow().clone();
-        let service =
-            catalog.services.get(service).ok_or_else(|| CheckError::UnknownService(service.to_owned()))?.clone();
+        let service = catalog
+            .services
+            .get(service)
+            .ok_or_else(|| CheckError::UnknownService(service.to_owned()))?
+            .clone();
         let found = match probe {
             Some(name) => service.probes.iter().find(|probe| probe.name == name),
             None => service.probes.first(),
@@ -153,9 +181,18 @@ impl Monitoring {
         let probe = found.cloned().ok_or_else(|| CheckError::UnknownProbe {
             service: service.slug.clone(),
             probe: probe.unwrap_or("any").to_owned(),
-            known: service.probes.iter().map(|probe| probe.name.as_str()).collect::<Vec<_>>().join(", "),
+            known: service
+                .probes
+                .iter()
+                .map(|probe| probe.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
         })?;
-        let observation = self.shared.run(&service, &probe, now_ms()).await.ok_or(CheckError::Busy)?;
+        let observation = self
+            .shared
+            .run(&service, &probe, now_ms())
+            .await
+            .ok_or(CheckError::Busy)?;
         self.shared.pulse.beat();
         let observation = self.shared.judge(observation).await;
         self.shared
@@ -169,7 +206,12 @@ impl Monitoring {
 
 impl Shared {
     /// None: no slot before the probe's own time-out was over.
-    pub(super) async fn run(&self, service: &Arc<Service>, probe: &Probe, ts_ms: UnixMillis) -> Option<Observation> {
+    pub(super) async fn run(
+        &self,
+        service: &Arc<Service>,
+        probe: &Probe,
+        ts_ms: UnixMillis,
+    ) -> Option<Observation> {
         let patience = Instant::now() + probe.interval.min(probe.timeout);
         let previous = self.board.latest(&service.slug, &probe.name);
         let is_slow = previous
@@ -178,9 +220,17 @@ impl Shared {
             // A plugin that broke may do so at the end of its time, too.
             .is_some_and(|failure| matches!(failure.kind, ErrorKind::Timeout | ErrorKind::Plugin));
         let host = self.host_slots(&service.base_url);
-        let _host = tokio::time::timeout_at(patience, host.acquire_owned()).await.ok()?.ok()?;
+        let _host = tokio::time::timeout_at(patience, host.acquire_owned())
+            .await
+            .ok()?
+            .ok()?;
         let _slot = self.in_flight.acquire(is_slow, patience).await?;
-        let call = ProbeCall { service, probe, ts_ms, previous };
+        let call = ProbeCall {
+            service,
+            probe,
+            ts_ms,
+            previous,
+        };
         Some(self.host.check(call).await)
     }
 
@@ -219,12 +269,22 @@ impl Shared {
     fn host_slots(&self, base_url: &str) -> Arc<Semaphore> {
         let host = host_key(base_url);
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(self.settings.per_host))).clone()
+        hosts
+            .entry(host)
+            .or_insert_with(|| Arc::new(Semaphore::new(self.settings.per_host)))
+            .clone()
     }
 
     pub(super) fn forget_hosts(&self, catalog: &Catalog) {
-        let known: HashSet<String> = catalog.services.values().map(|service| host_key(&service.base_url)).collect();
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).retain(|host, _| known.contains(host));
+        let known: HashSet<String> = catalog
+            .services
+            .values()
+            .map(|service| host_key(&service.base_url))
+            .collect();
+        self.hosts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|host, _| known.contains(host));
     }
 }
 
@@ -232,7 +292,11 @@ impl Shared {
 fn host_key(base_url: &str) -> String {
     match url::Url::parse(base_url) {
         Ok(url) if url.has_host() => {
-            format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0))
+            format!(
+                "{}:{}",
+                url.host_str().unwrap_or_default(),
+                url.port_or_known_default().unwrap_or(0)
+            )
         }
         _ => base_url.to_owned(),
     }

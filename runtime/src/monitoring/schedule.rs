@@ -1,6 +1,6 @@
-//! When each probe is due: pure, over moments of the monotonic clock, which nobody can set. Starts are spread over the interval
-//! by a hash of the probe, the next moment is computed from the last *due* moment, so that lateness never adds up. A retry is a
-//! moment between two of them.
+//! When each probe is due: pure, over moments of the monotonic clock, which nobody can set. Starts
+//! are spread over the interval by a hash of the probe, the next moment is computed from the last
+//! *due* moment, so that lateness never adds up. A retry is a moment between two of them.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -24,9 +24,11 @@ pub struct Due {
     pub key: ProbeKey,
     pub at: Instant,
     pub interval: Duration,
-    /// Moments right before this one that passed unused, because the program was stopped or too busy.
+    /// Moments right before this one that passed unused, because the program was stopped or too
+    /// busy.
     pub late: u64,
-    /// Moments before those that never came: the machine was suspended, or its clock was set ahead.
+    /// Moments before those that never came: the machine was suspended, or its clock was set
+    /// ahead.
     pub asleep: u64,
 }
 
@@ -58,8 +60,9 @@ impl Entry {
 }
 
 impl Schedule {
-    /// Keeps the rhythm of probes whose interval did not change, starts new ones, forgets the rest. `wall_ms` is the wall
-    /// clock's time at `now`: the first moment of a probe is the same after each start.
+    /// Keeps the rhythm of probes whose interval did not change, starts new ones, forgets the rest.
+    /// `wall_ms` is the wall clock's time at `now`: the first moment of a probe is the same
+    /// after each start.
     pub fn replace(
         &mut self,
         probes: impl IntoIterator<Item = (ProbeKey, Duration)>,
@@ -69,12 +72,22 @@ impl Schedule {
         let mut entries = HashMap::new();
         for (key, interval) in probes {
             let interval = interval.max(Duration::from_millis(1));
-            let kept = self.entries.remove(&key).filter(|entry| entry.interval == interval);
+            let kept = self
+                .entries
+                .remove(&key)
+                .filter(|entry| entry.interval == interval);
             let entry = kept.unwrap_or_else(|| {
                 self.generation += 1;
                 let next = now + until_first(&key, interval, wall_ms);
-                self.queue.push(Reverse((next, key.clone(), self.generation)));
-                Entry { interval, next, retry: None, generation: self.generation, asleep: self.asleep }
+                self.queue
+                    .push(Reverse((next, key.clone(), self.generation)));
+                Entry {
+                    interval,
+                    next,
+                    retry: None,
+                    generation: self.generation,
+                    asleep: self.asleep,
+                }
             });
             entries.insert(key, entry);
         }
@@ -85,23 +98,29 @@ impl Schedule {
                 .into_iter()
                 .filter(|Reverse((at, key, generation))| {
                     let entry = self.entries.get(key);
-                    entry.is_some_and(|entry| entry.generation == *generation && entry.is_due_at(*at))
+                    entry.is_some_and(|entry| {
+                        entry.generation == *generation && entry.is_due_at(*at)
+                    })
                 })
                 .collect();
         }
     }
 
-    /// The wall clock jumped ahead: each probe accounts for the moments in between when it is due next.
+    /// The wall clock jumped ahead: each probe accounts for the moments in between when it is due
+    /// next.
     pub fn sleep(&mut self, asleep: Duration) {
         self.asleep = self.asleep.saturating_add(asleep);
     }
 
     /// One more run of the probe at a moment, unless the next one comes as soon.
     pub fn retry(&mut self, key: &ProbeKey, at: Instant) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
         if at < entry.next {
             entry.retry = Some(at);
-            self.queue.push(Reverse((at, key.clone(), entry.generation)));
+            self.queue
+                .push(Reverse((at, key.clone(), entry.generation)));
         }
     }
 
@@ -114,7 +133,11 @@ impl Schedule {
     /// Takes one probe whose moment has come and sets its next.
     pub fn pop(&mut self, now: Instant) -> Option<Due> {
         self.drop_stale();
-        if self.queue.peek().is_none_or(|Reverse((at, _, _))| *at > now) {
+        if self
+            .queue
+            .peek()
+            .is_none_or(|Reverse((at, _, _))| *at > now)
+        {
             return None;
         }
         let Reverse((due, key, generation)) = self.queue.pop()?;
@@ -124,7 +147,13 @@ impl Schedule {
         // One that is late by as much as the next moment gives way to it, as if it had not been.
         if is_retry && due != entry.next {
             if now < entry.next {
-                return Some(Due { key, at: due, interval, late: 0, asleep: 0 });
+                return Some(Due {
+                    key,
+                    at: due,
+                    interval,
+                    late: 0,
+                    asleep: 0,
+                });
             }
             return self.pop(now);
         }
@@ -134,8 +163,15 @@ impl Schedule {
         let asleep = intervals(self.asleep.saturating_sub(entry.asleep), interval);
         entry.asleep = self.asleep;
         entry.next = at + interval;
-        self.queue.push(Reverse((entry.next, key.clone(), generation)));
-        Some(Due { key, at, interval, late, asleep })
+        self.queue
+            .push(Reverse((entry.next, key.clone(), generation)));
+        Some(Due {
+            key,
+            at,
+            interval,
+            late,
+            asleep,
+        })
     }
 
     fn drop_stale(&mut self) {
@@ -156,12 +192,18 @@ fn intervals(time: Duration, interval: Duration) -> u64 {
 
 /// Until a moment within the next interval, which is the same for the same probe after each start.
 fn until_first(key: &ProbeKey, interval: Duration, wall_ms: UnixMillis) -> Duration {
-    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+    let interval_ms = i64::try_from(interval.as_millis())
+        .unwrap_or(i64::MAX)
+        .max(1);
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     let offset_ms = (hasher.finish() % interval_ms.unsigned_abs()) as i64;
     let left_ms = offset_ms - wall_ms.rem_euclid(interval_ms);
-    let left_ms = if left_ms > 0 { left_ms } else { left_ms + interval_ms };
+    let left_ms = if left_ms > 0 {
+        left_ms
+    } else {
+        left_ms + interval_ms
+    };
     Duration::from_millis(left_ms.unsigned_abs())
 }
 
@@ -170,7 +212,10 @@ mod tests {
     use super::*;
 
     fn key(probe: usize) -> ProbeKey {
-        ProbeKey { service: format!("s{probe}"), probe: "http".into() }
+        ProbeKey {
+            service: format!("s{probe}"),
+            probe: "http".into(),
+        }
     }
 
     fn s(seconds: u64) -> Duration {
@@ -179,7 +224,11 @@ mod tests {
 
     fn schedule(probes: usize, interval: Duration, now: Instant) -> Schedule {
         let mut schedule = Schedule::default();
-        schedule.replace((0..probes).map(|probe| (key(probe), interval)), now, 1_000_000);
+        schedule.replace(
+            (0..probes).map(|probe| (key(probe), interval)),
+            now,
+            1_000_000,
+        );
         schedule
     }
 
@@ -195,7 +244,10 @@ mod tests {
             buckets[((due.at - now).as_millis() as usize - 1) / 1_000] += 1;
         }
         assert_eq!(buckets.iter().sum::<i32>(), 1_000);
-        assert!(buckets.iter().all(|count| (60..=140).contains(count)), "{buckets:?}");
+        assert!(
+            buckets.iter().all(|count| (60..=140).contains(count)),
+            "{buckets:?}"
+        );
     }
 
     #[test]
@@ -206,7 +258,10 @@ mod tests {
             let mut schedule = Schedule::default();
             schedule.replace([(key(3), s(60))], now, started_ms);
             let at_ms = started_ms + (schedule.next_due().unwrap() - now).as_millis() as i64;
-            assert_eq!(at_ms.rem_euclid(60_000), *first.get_or_insert(at_ms.rem_euclid(60_000)));
+            assert_eq!(
+                at_ms.rem_euclid(60_000),
+                *first.get_or_insert(at_ms.rem_euclid(60_000))
+            );
         }
     }
 
@@ -234,13 +289,21 @@ mod tests {
         let first = schedule.next_due().unwrap();
         schedule.sleep(s(30));
         let due = schedule.pop(first).unwrap();
-        assert_eq!((due.at, due.asleep), (first, 0), "shorter than the interval");
+        assert_eq!(
+            (due.at, due.asleep),
+            (first, 0),
+            "shorter than the interval"
+        );
         schedule.sleep(s(86_400));
         let due = schedule.pop(first + s(60)).unwrap();
         assert_eq!(due.asleep, 1_440);
         let same = due.key;
         while let Some(due) = schedule.pop(first + s(120)) {
-            assert_eq!(due.asleep, if due.key == same { 0 } else { 1_440 }, "{due:?}");
+            assert_eq!(
+                due.asleep,
+                if due.key == same { 0 } else { 1_440 },
+                "{due:?}"
+            );
         }
     }
 
@@ -258,11 +321,19 @@ mod tests {
         schedule.retry(&key(0), first + s(60));
         schedule.retry(&key(0), first + s(90));
         assert_eq!(schedule.pop(first + s(60)).unwrap().at, first + s(60));
-        assert_eq!(schedule.next_due(), Some(first + s(120)), "not faster than the next run");
+        assert_eq!(
+            schedule.next_due(),
+            Some(first + s(120)),
+            "not faster than the next run"
+        );
 
         schedule.retry(&key(0), first + s(70));
         let due = schedule.pop(first + s(121)).unwrap();
-        assert_eq!((due.at, due.late), (first + s(120), 0), "too late to be one");
+        assert_eq!(
+            (due.at, due.late),
+            (first + s(120), 0),
+            "too late to be one"
+        );
         assert_eq!(schedule.pop(first + s(121)), None);
 
         schedule.retry(&key(0), first + s(130));
@@ -275,7 +346,11 @@ mod tests {
         let mut schedule = schedule(2, s(60), Instant::now());
         let before = schedule.next_due().unwrap();
         let earliest = schedule.pop(before).unwrap().key;
-        schedule.replace([(earliest.clone(), s(60)), (key(7), s(1))], before, 1_000_000);
+        schedule.replace(
+            [(earliest.clone(), s(60)), (key(7), s(1))],
+            before,
+            1_000_000,
+        );
         let mut seen = Vec::new();
         while let Some(due) = schedule.pop(before + s(60)) {
             if seen.iter().any(|(key, _)| *key == due.key) {
@@ -284,6 +359,10 @@ mod tests {
             seen.push((due.key, due.at));
         }
         assert!(seen.contains(&(earliest.clone(), before + s(60))));
-        assert!(seen.iter().all(|(key, _)| *key == earliest || key.service == "s7"), "{seen:?}");
+        assert!(
+            seen.iter()
+                .all(|(key, _)| *key == earliest || key.service == "s7"),
+            "{seen:?}"
+        );
     }
 }

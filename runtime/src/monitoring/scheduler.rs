@@ -1,4 +1,5 @@
-//! The loop over the schedule: starts what is due, counts what can't be started, and follows the clock and the catalog.
+//! The loop over the schedule: starts what is due, counts what can't be started, and follows the
+//! clock and the catalog.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,10 @@ pub struct Scheduler {
 
 impl Monitoring {
     pub fn scheduler(&self, grace: Duration) -> Scheduler {
-        Scheduler { shared: self.shared.clone(), grace }
+        Scheduler {
+            shared: self.shared.clone(),
+            grace,
+        }
     }
 }
 
@@ -47,7 +51,8 @@ struct State {
 }
 
 impl Scheduler {
-    /// Until the shutdown; then no new run starts, and those under way end or meet the grace period.
+    /// Until the shutdown; then no new run starts, and those under way end or meet the grace
+    /// period.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut catalog_changes = self.shared.catalog.clone();
         let mut catalog = catalog_changes.borrow_and_update().clone();
@@ -73,7 +78,10 @@ impl Scheduler {
                 self.start(&catalog, due, &mut runs, &mut state);
             }
             // The clocks are compared and the limit is looked at, also while nothing is due.
-            let next = state.schedule.next_due().map_or(adapt_at, |at| at.min(adapt_at));
+            let next = state
+                .schedule
+                .next_due()
+                .map_or(adapt_at, |at| at.min(adapt_at));
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep_until(next) => {}
@@ -98,7 +106,10 @@ impl Scheduler {
                 state.end(ended, &catalog, &self.shared.pulse);
             }
         }
-        let ended = tokio::time::timeout(self.grace, async { while runs.join_next().await.is_some() {} }).await;
+        let ended = tokio::time::timeout(self.grace, async {
+            while runs.join_next().await.is_some() {}
+        })
+        .await;
         if ended.is_err() {
             tracing::warn!(
                 runs = runs.len(),
@@ -108,67 +119,120 @@ impl Scheduler {
     }
 
     fn follow_clock(&self, state: &mut State) {
-        let Some(jump_ms) = state.clock.follow(WallClock::read()) else { return };
+        let Some(jump_ms) = state.clock.follow(WallClock::read()) else {
+            return;
+        };
         self.shared.jumps.add(jump_ms);
         let length = Duration::from_millis(jump_ms.unsigned_abs());
         let (direction, what) = match jump_ms < 0 {
             true => ("back", "was set back"),
-            false => ("ahead", "jumped ahead: the machine was suspended, or the clock was set"),
+            false => (
+                "ahead",
+                "jumped ahead: the machine was suspended, or the clock was set",
+            ),
         };
         metrics::counter!("extrack_clock_jumps_total", "direction" => direction).increment(1);
-        tracing::warn!(jump_ms, "the wall clock {what}; checks go on in their rhythm");
+        tracing::warn!(
+            jump_ms,
+            "the wall clock {what}; checks go on in their rhythm"
+        );
         if jump_ms > 0 {
             state.schedule.sleep(length);
         }
     }
 
     fn start(&self, catalog: &Catalog, due: Due, runs: &mut JoinSet<RunEnd>, state: &mut State) {
-        let Some(service) = catalog.services.get(&due.key.service).cloned() else { return };
-        let Some(probe) = service.probes.iter().find(|probe| probe.name == due.key.probe).cloned() else { return };
+        let Some(service) = catalog.services.get(&due.key.service).cloned() else {
+            return;
+        };
+        let Some(probe) = service
+            .probes
+            .iter()
+            .find(|probe| probe.name == due.key.probe)
+            .cloned()
+        else {
+            return;
+        };
         let ts_ms = state.clock.stamp(due.at);
         let moments_before = |count: u64| {
             let interval_ms = i64::try_from(due.interval.as_millis()).unwrap_or(i64::MAX);
-            ts_ms.saturating_sub(interval_ms.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
+            ts_ms.saturating_sub(
+                interval_ms.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)),
+            )
         };
         // No task for a moment that can't be used: there may be many of them before the run ends.
         if let Some(under_way) = state.under_way.get_mut(&due.key) {
             let passed = due.late.saturating_add(due.asleep);
-            let first = Gap { reason: Reason::Overlap, runs: 0, since_ms: moments_before(passed) };
+            let first = Gap {
+                reason: Reason::Overlap,
+                runs: 0,
+                since_ms: moments_before(passed),
+            };
             let gap = under_way.overlapped.get_or_insert(first);
             gap.runs = gap.runs.saturating_add(passed).saturating_add(1);
             return;
         }
-        let late = Gap { reason: Reason::Late, runs: due.late, since_ms: moments_before(due.late) };
+        let late = Gap {
+            reason: Reason::Late,
+            runs: due.late,
+            since_ms: moments_before(due.late),
+        };
         let asleep_since_ms = moments_before(due.late.saturating_add(due.asleep));
-        let asleep = Gap { reason: Reason::Asleep, runs: due.asleep, since_ms: asleep_since_ms };
-        let gaps = state.overlapped.remove(&due.key).into_iter().chain([asleep, late]).filter(|gap| gap.runs > 0);
+        let asleep = Gap {
+            reason: Reason::Asleep,
+            runs: due.asleep,
+            since_ms: asleep_since_ms,
+        };
+        let gaps = state
+            .overlapped
+            .remove(&due.key)
+            .into_iter()
+            .chain([asleep, late])
+            .filter(|gap| gap.runs > 0);
         // At once on the board; the recorder gets them after the run, which must not wait.
         let rows: Vec<Arc<Observation>> = gaps
             .map(|gap| {
-                let (service_name, probe_name, reason) = (service.slug.as_str(), probe.name.as_str(), gap.reason);
+                let (service_name, probe_name, reason) =
+                    (service.slug.as_str(), probe.name.as_str(), gap.reason);
                 if reason != Reason::Overlap {
                     let missed = gap.runs;
-                    tracing::warn!(service = service_name, probe = probe_name, missed, ?reason, "runs were missed");
+                    tracing::warn!(
+                        service = service_name,
+                        probe = probe_name,
+                        missed,
+                        ?reason,
+                        "runs were missed"
+                    );
                 }
                 self.shared.show_gap(&service, &probe, gap)
             })
             .collect();
-        metrics::histogram!("extrack_probe_start_lag_seconds").record(due.at.elapsed().as_secs_f64());
+        metrics::histogram!("extrack_probe_start_lag_seconds")
+            .record(due.at.elapsed().as_secs_f64());
         state.under_way.insert(due.key.clone(), UnderWay::default());
         let shared = self.shared.clone();
         runs.spawn(async move {
             let ran = shared.run(&service, &probe, ts_ms).await;
             let has_run = ran.is_some();
             let observation = ran.unwrap_or_else(|| {
-                let gap = Gap { reason: Reason::NoSlot, runs: 1, since_ms: ts_ms };
+                let gap = Gap {
+                    reason: Reason::NoSlot,
+                    runs: 1,
+                    since_ms: ts_ms,
+                };
                 gap.observation(&service, &probe, shared.host.next_run_id())
             });
-            let has_failed = (!observation.is_check_broken()).then(|| !observation.status.is_available());
+            let has_failed =
+                (!observation.is_check_broken()).then(|| !observation.status.is_available());
             shared.publish(observation).await;
             for row in rows {
                 shared.record(row);
             }
-            RunEnd { key: due.key, has_run, has_failed }
+            RunEnd {
+                key: due.key,
+                has_run,
+                has_failed,
+            }
         });
     }
 }
@@ -185,12 +249,20 @@ struct RunEnd {
 impl State {
     fn follow(&mut self, catalog: &Catalog) {
         let now = Instant::now();
-        self.schedule.replace(probes(catalog), now, self.clock.stamp(now));
-        self.streaks.retain(|key, _| probe_of(catalog, key).is_some());
-        self.overlapped.retain(|key, _| probe_of(catalog, key).is_some());
+        self.schedule
+            .replace(probes(catalog), now, self.clock.stamp(now));
+        self.streaks
+            .retain(|key, _| probe_of(catalog, key).is_some());
+        self.overlapped
+            .retain(|key, _| probe_of(catalog, key).is_some());
     }
 
-    fn end(&mut self, ended: Result<RunEnd, tokio::task::JoinError>, catalog: &Catalog, pulse: &Pulse) {
+    fn end(
+        &mut self,
+        ended: Result<RunEnd, tokio::task::JoinError>,
+        catalog: &Catalog,
+        pulse: &Pulse,
+    ) {
         let end = match ended {
             Ok(end) => end,
             // Which one it was is not known any more: all may start again.
@@ -203,7 +275,10 @@ impl State {
         if end.has_run {
             pulse.beat();
         }
-        let overlapped = self.under_way.remove(&end.key).and_then(|under_way| under_way.overlapped);
+        let overlapped = self
+            .under_way
+            .remove(&end.key)
+            .and_then(|under_way| under_way.overlapped);
         if let Some(gap) = overlapped.filter(|_| probe_of(catalog, &end.key).is_some()) {
             self.overlapped.insert(end.key.clone(), gap);
         }
@@ -212,8 +287,17 @@ impl State {
 
     /// A run that failed is repeated, up to the probe's retries in a row.
     fn retry(&mut self, end: RunEnd, catalog: &Catalog) {
-        let RunEnd { key, has_failed: Some(has_failed), .. } = end else { return };
-        let Some(retry) = probe_of(catalog, &key).and_then(|probe| probe.retry) else { return };
+        let RunEnd {
+            key,
+            has_failed: Some(has_failed),
+            ..
+        } = end
+        else {
+            return;
+        };
+        let Some(retry) = probe_of(catalog, &key).and_then(|probe| probe.retry) else {
+            return;
+        };
         if !has_failed {
             self.streaks.remove(&key);
             return;
@@ -228,14 +312,24 @@ impl State {
 }
 
 fn probe_of<'a>(catalog: &'a Catalog, key: &ProbeKey) -> Option<&'a Probe> {
-    catalog.services.get(&key.service)?.probes.iter().find(|probe| probe.name == key.probe)
+    catalog
+        .services
+        .get(&key.service)?
+        .probes
+        .iter()
+        .find(|probe| probe.name == key.probe)
 }
 
 fn probes(catalog: &Catalog) -> impl Iterator<Item = (ProbeKey, Duration)> + '_ {
     catalog.services.values().flat_map(|service| {
-        service
-            .probes
-            .iter()
-            .map(|probe| (ProbeKey { service: service.slug.clone(), probe: probe.name.clone() }, probe.interval))
+        service.probes.iter().map(|probe| {
+            (
+                ProbeKey {
+                    service: service.slug.clone(),
+                    probe: probe.name.clone(),
+                },
+                probe.interval,
+            )
+        })
     })
 }

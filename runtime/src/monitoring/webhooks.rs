@@ -1,5 +1,6 @@
-//! Takes in deliveries: a plugin makes events of them, those that are known already are left out, the others are committed
-//! before the sender hears that all is well. Reports go the way of every observation.
+//! Takes in deliveries: a plugin makes events of them, those that are known already are left out,
+//! the others are committed before the sender hears that all is well. Reports go the way of every
+//! observation.
 
 mod seen;
 
@@ -11,17 +12,18 @@ use tokio::sync::Semaphore;
 
 use super::runner::{Monitoring, Shared};
 use crate::domain::{
-    Answer, Catalog, Event, Observation, ReceivedEvent, Reception, Report, Service, Status, UnixMillis, WEBHOOK,
-    Webhook, WebhookRequest,
+    Answer, Catalog, Event, Observation, ReceivedEvent, Reception, Report, Service, Status,
+    UnixMillis, WEBHOOK, Webhook, WebhookRequest,
 };
 use crate::plugin_host::{self, WebhookCall};
 use seen::Seen;
 
-/// Deliveries looked at by plugins at the same time, of all webhooks together: strangers may send them, and probes need
-/// instances as well.
+/// Deliveries looked at by plugins at the same time, of all webhooks together: strangers may send
+/// them, and probes need instances as well.
 const AT_ONCE: usize = 32;
 
-/// A delivery that was taken; its events are durable: committed, or synced in the spool of the results.
+/// A delivery that was taken; its events are durable: committed, or synced in the spool of the
+/// results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// Events kept.
@@ -68,10 +70,14 @@ impl Intake {
         }
     }
 
-    /// One delivery of a webhook is kept at a time, so that two copies of an event never both look new.
+    /// One delivery of a webhook is kept at a time, so that two copies of an event never both look
+    /// new.
     fn door(&self, service: &str, webhook: &str) -> Arc<tokio::sync::Mutex<Seen>> {
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        doors.entry((service.to_owned(), webhook.to_owned())).or_default().clone()
+        doors
+            .entry((service.to_owned(), webhook.to_owned()))
+            .or_default()
+            .clone()
     }
 
     pub(super) fn follow(&self, catalog: &Catalog) {
@@ -80,9 +86,19 @@ impl Intake {
     }
 }
 
-fn find<'a>(catalog: &'a Catalog, service: &str, webhook: &str) -> Option<(&'a Arc<Service>, &'a Webhook)> {
+fn find<'a>(
+    catalog: &'a Catalog,
+    service: &str,
+    webhook: &str,
+) -> Option<(&'a Arc<Service>, &'a Webhook)> {
     let service = catalog.services.get(service)?;
-    Some((service, service.webhooks.iter().find(|found| found.name == webhook)?))
+    Some((
+        service,
+        service
+            .webhooks
+            .iter()
+            .find(|found| found.name == webhook)?,
+    ))
 }
 
 impl Monitoring {
@@ -113,12 +129,25 @@ impl Monitoring {
 }
 
 impl Shared {
-    async fn receive(&self, service: &str, webhook: &str, request: WebhookRequest) -> Result<Accepted, ReceiveError> {
+    async fn receive(
+        &self,
+        service: &str,
+        webhook: &str,
+        request: WebhookRequest,
+    ) -> Result<Accepted, ReceiveError> {
         let catalog = self.catalog.borrow().clone();
         let (service, webhook) = find(&catalog, service, webhook).ok_or(ReceiveError::Unknown)?;
-        let _permit = self.intake.permits.try_acquire().map_err(|_| ReceiveError::Busy)?;
+        let _permit = self
+            .intake
+            .permits
+            .try_acquire()
+            .map_err(|_| ReceiveError::Busy)?;
         let received_ms = request.received_ms;
-        let call = WebhookCall { service, webhook, request };
+        let call = WebhookCall {
+            service,
+            webhook,
+            request,
+        };
         let reception = self.host.receive(call).await.map_err(|error| match error {
             plugin_host::ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(text),
             plugin_host::ReceiveError::Malformed(text) => ReceiveError::Malformed(text),
@@ -134,38 +163,71 @@ impl Shared {
         reception: Reception,
         received_ms: UnixMillis,
     ) -> Result<Accepted, ReceiveError> {
-        let not_stored = |error: crate::store::ResultError| ReceiveError::NotStored(error.to_string());
+        let not_stored =
+            |error: crate::store::ResultError| ReceiveError::NotStored(error.to_string());
         let door = self.intake.door(&service.slug, &webhook.name);
         let mut seen = door.lock().await;
         if !seen.is_whole() {
-            // Rows of an earlier delivery may wait for the disk: whether this one repeats it can't be said.
+            // Rows of an earlier delivery may wait for the disk: whether this one repeats it can't
+            // be said.
             if !self.results.is_settled() {
-                return Err(ReceiveError::NotStored("the results store does not commit at the moment".to_owned()));
+                return Err(ReceiveError::NotStored(
+                    "the results store does not commit at the moment".to_owned(),
+                ));
             }
-            let ids = self.results.event_sender_ids(&service.slug, &webhook.name, seen::IDS).await;
+            let ids = self
+                .results
+                .event_sender_ids(&service.slug, &webhook.name, seen::IDS)
+                .await;
             *seen = Seen::of(ids.map_err(not_stored)?);
         }
-        let Reception { run_id, plugin_version, events, answer } = reception;
+        let Reception {
+            run_id,
+            plugin_version,
+            events,
+            answer,
+        } = reception;
         let total = events.len();
-        let latest = self.board.latest(&service.slug, &webhook.name).map(|latest| latest.status);
+        let latest = self
+            .board
+            .latest(&service.slug, &webhook.name)
+            .map(|latest| latest.status);
         let fresh = seen.fresh(events, latest);
-        let accepted = Accepted { events: fresh.len(), repeated: total - fresh.len(), answer };
+        let accepted = Accepted {
+            events: fresh.len(),
+            repeated: total - fresh.len(),
+            answer,
+        };
         if fresh.is_empty() {
             return Ok(accepted);
         }
         let fresh_keys: Vec<(String, Option<Status>)> = fresh
             .iter()
-            .filter_map(|event| Some((event.id.clone()?, event.report.as_ref().map(|report| report.status))))
+            .filter_map(|event| {
+                Some((
+                    event.id.clone()?,
+                    event.report.as_ref().map(|report| report.status),
+                ))
+            })
             .collect();
         let mut kept = Vec::new();
         let mut reported = Vec::new();
         for mut event in fresh {
             let report = event.report.take();
-            let event = self.event(service, webhook, run_id, &plugin_version, event, received_ms);
-            reported.extend(report.map(|report| (event.ts_ms, observation(&event, report, run_id))));
+            let event = self.event(
+                service,
+                webhook,
+                run_id,
+                &plugin_version,
+                event,
+                received_ms,
+            );
+            reported
+                .extend(report.map(|report| (event.ts_ms, observation(&event, report, run_id))));
             kept.push(event);
         }
-        // Of several verdicts in one delivery the latest is the one that stands, whatever their order in it.
+        // Of several verdicts in one delivery the latest is the one that stands, whatever their
+        // order in it.
         reported.sort_by_key(|(ts_ms, _)| *ts_ms);
         let mut reports = Vec::new();
         for (_, mut observation) in reported {
@@ -175,10 +237,14 @@ impl Shared {
             }
             reports.push(self.judge(observation).await);
         }
-        // Until the commit is certain, only the store can say what is kept: whoever gives up waiting leaves that behind.
+        // Until the commit is certain, only the store can say what is kept: whoever gives up
+        // waiting leaves that behind.
         let mut known = std::mem::take(&mut *seen);
         let count = kept.len() as u64;
-        self.results.event_append_durable(kept, reports).await.map_err(not_stored)?;
+        self.results
+            .event_append_durable(kept, reports)
+            .await
+            .map_err(not_stored)?;
         metrics::counter!("extrack_events_total").increment(count);
         known.remember(fresh_keys);
         *seen = known;
@@ -194,7 +260,15 @@ impl Shared {
         event: ReceivedEvent,
         received_ms: UnixMillis,
     ) -> Event {
-        let ReceivedEvent { id, kind, ts_ms, summary, payload, attributes, report: _ } = event;
+        let ReceivedEvent {
+            id,
+            kind,
+            ts_ms,
+            summary,
+            payload,
+            attributes,
+            report: _,
+        } = event;
         Event {
             id: self.intake.next_event_id.fetch_add(1, Ordering::Relaxed),
             ts_ms: ts_ms.unwrap_or(received_ms),
@@ -215,7 +289,11 @@ impl Shared {
 
 /// By our clock: history is in the order in which we knew.
 fn observation(event: &Event, report: Report, run_id: i64) -> Observation {
-    let Report { status, failure, metrics } = report;
+    let Report {
+        status,
+        failure,
+        metrics,
+    } = report;
     Observation {
         ts_ms: event.received_ms,
         service: event.service.clone(),

@@ -1,5 +1,5 @@
-//! What kind of place an address is. Forms of IPv6 that carry an IPv4 address are seen through, so that no spelling of an
-//! address is judged more kindly than the address itself.
+//! What kind of place an address is. Forms of IPv6 that carry an IPv4 address are seen through, so
+//! that no spelling of an address is judged more kindly than the address itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,8 +20,11 @@ pub(super) fn reach(address: IpAddr) -> Reach {
 }
 
 /// Where clouds answer with the machine's credentials, outside the link-local ranges.
-const METADATA_V4: [Ipv4Addr; 3] =
-    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
 const METADATA_V6: [Ipv6Addr; 5] = [
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
@@ -44,8 +47,12 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
         [127, ..] => Reach::Private("loopback"),
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Reach::Private("a private range"),
         [100, 64..=127, ..] => Reach::Private("the carrier-grade NAT range"),
-        [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] => Reach::Private("a special-purpose range"),
-        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Reach::Private("a documentation range"),
+        [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] => {
+            Reach::Private("a special-purpose range")
+        }
+        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => {
+            Reach::Private("a documentation range")
+        }
         _ => Reach::Public,
     }
 }
@@ -71,13 +78,22 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         [0x2000..=0x3fff, ..] => Reach::Public,
         _ => Reach::Private("outside the public ranges"),
     };
-    embedded(address).into_iter().flatten().map(reach_v4).fold(own, Ord::max)
+    embedded(address)
+        .into_iter()
+        .flatten()
+        .map(reach_v4)
+        .fold(own, Ord::max)
 }
 
-/// The IPv4 addresses that an IPv6 address may lead to. Where a form leaves open which bits they are, all readings count.
+/// The IPv4 addresses that an IPv6 address may lead to. Where a form leaves open which bits they
+/// are, all readings count.
 fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 4] {
     let segments = address.segments();
-    let at = |index: usize| Some(Ipv4Addr::from((u32::from(segments[index]) << 16) | u32::from(segments[index + 1])));
+    let at = |index: usize| {
+        Some(Ipv4Addr::from(
+            (u32::from(segments[index]) << 16) | u32::from(segments[index + 1]),
+        ))
+    };
     // ISATAP (RFC 5214), under any prefix.
     let isatap = match segments {
         [_, _, _, _, 0 | 0x200, 0x5efe, ..] => at(6),
@@ -87,21 +103,32 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 4] {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None; 4],
         // Compatible (::a.b.c.d), mapped (::ffff:a.b.c.d), translated (::ffff:0:a.b.c.d).
         [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => [at(6), None, None, None],
-        // NAT64 for local use (RFC 8215): the prefix may end after 48, 56, 64 or 96 bits (RFC 6052, 2.2).
+        // NAT64 for local use (RFC 8215): the prefix may end after 48, 56, 64 or 96 bits (RFC 6052,
+        // 2.2).
         [0x64, 0xff9b, 1, ..] => {
             let octets = address.octets();
             // Nothing lies below 1.0.0.0: such a reading is another form's padding.
             let of = |[a, b, c, d]: [usize; 4]| {
                 (octets[a] > 0).then(|| Ipv4Addr::new(octets[a], octets[b], octets[c], octets[d]))
             };
-            [of([6, 7, 9, 10]), of([7, 9, 10, 11]), of([9, 10, 11, 12]), at(6)]
+            [
+                of([6, 7, 9, 10]),
+                of([7, 9, 10, 11]),
+                of([9, 10, 11, 12]),
+                at(6),
+            ]
         }
         // NAT64, the well-known prefix (RFC 6052).
         [0x64, 0xff9b, ..] => [at(6), None, None, None],
         // 6to4 (RFC 3056).
         [0x2002, ..] => [at(1), isatap, None, None],
         // Teredo (RFC 4380): the server, and the client with its bits turned.
-        [0x2001, 0, ..] => [at(2), at(6).map(|address| Ipv4Addr::from(!u32::from(address))), isatap, None],
+        [0x2001, 0, ..] => [
+            at(2),
+            at(6).map(|address| Ipv4Addr::from(!u32::from(address))),
+            isatap,
+            None,
+        ],
         _ => [isatap, None, None, None],
     }
 }
@@ -170,7 +197,11 @@ mod tests {
 
     #[test]
     fn sees_through_every_form_that_carries_an_ipv4_address() {
-        for (v4, wanted) in [("8.8.8.8", "public"), ("127.0.0.1", "private"), ("169.254.169.254", "never")] {
+        for (v4, wanted) in [
+            ("8.8.8.8", "public"),
+            ("127.0.0.1", "private"),
+            ("169.254.169.254", "never"),
+        ] {
             let [a, b, c, d] = v4.parse::<Ipv4Addr>().unwrap().octets();
             let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
             for form in [
@@ -188,7 +219,11 @@ mod tests {
         }
         assert_eq!(kind("64:ff9b:1::169.254.169.254"), "never");
         assert_eq!(kind("64:ff9b:1::8.8.8.8"), "private");
-        for form in ["64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00:0"] {
+        for form in [
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "64:ff9b:1:a9:fe:a9fe::",
+            "64:ff9b:1:0:a9:fea9:fe00:0",
+        ] {
             assert_eq!(kind(form), "never", "{form}");
         }
         assert_eq!(kind("2002:808:808::5efe:169.254.169.254"), "never");

@@ -25,7 +25,8 @@ pub(super) struct Connected {
     pub(super) peer: SocketAddr,
 }
 
-/// Checks, resolves, checks again and connects. The phases `dns` (not for a literal address) and `connect` are noted.
+/// Checks, resolves, checks again and connects. The phases `dns` (not for a literal address) and
+/// `connect` are noted.
 pub(super) async fn connect(
     net: &Net,
     trace: &mut Trace,
@@ -46,27 +47,38 @@ pub(super) async fn resolve(
     host: &Host,
     port: u16,
 ) -> Result<Vec<SocketAddr>, NetError> {
-    let literal = |address| permission.keep_allowed(&host.to_string(), vec![SocketAddr::new(address, port)]);
+    let literal =
+        |address| permission.keep_allowed(&host.to_string(), vec![SocketAddr::new(address, port)]);
     let name = match host {
         Host::Ipv4(address) => return literal((*address).into()),
         Host::Ipv6(address) => return literal((*address).into()),
         Host::Domain(name) => name,
     };
     let look_up = net.inner.resolver.look_up(name, trace.deadline);
-    let found = trace.phase(Phase::Dns, || format!("resolving `{name}`"), look_up).await?;
-    let addresses = found.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
-    permission.keep_allowed(name, addresses).map_err(|denial| match denial {
-        // Filters and captive portals answer so for a while: another attempt may be answered otherwise.
-        NetError::Denied(text) if found.is_answer => {
-            NetError::Dns(format!("the answer for `{name}` can't be used: {text}"))
-        }
-        denial => denial,
-    })
+    let found = trace
+        .phase(Phase::Dns, || format!("resolving `{name}`"), look_up)
+        .await?;
+    let addresses = found
+        .addresses
+        .iter()
+        .map(|address| SocketAddr::new(*address, port))
+        .collect();
+    permission
+        .keep_allowed(name, addresses)
+        .map_err(|denial| match denial {
+            // Filters and captive portals answer so for a while: another attempt may be answered
+            // otherwise.
+            NetError::Denied(text) if found.is_answer => {
+                NetError::Dns(format!("the answer for `{name}` can't be used: {text}"))
+            }
+            denial => denial,
+        })
 }
 
-/// Tries the addresses in their order, the next one when one fails or is silent for [`ATTEMPT_DELAY`], and goes on waiting for
-/// those before: the first that connects counts (RFC 8305, "Happy Eyeballs"). A dead address delays, but never hides, a live one.
-/// `connect` covers all attempts.
+/// Tries the addresses in their order, the next one when one fails or is silent for
+/// [`ATTEMPT_DELAY`], and goes on waiting for those before: the first that connects counts (RFC
+/// 8305, "Happy Eyeballs"). A dead address delays, but never hides, a live one. `connect` covers
+/// all attempts.
 async fn connect_to(
     trace: &mut Trace,
     host: &Host,
@@ -84,7 +96,10 @@ async fn connect_to(
             trying.push(async move { (address, TcpStream::connect(address).await) });
         }
         if trying.is_empty() {
-            return Err(NetError::Connect(format!("can't connect to `{host}:{port}`: {}", faults.join(", "))));
+            return Err(NetError::Connect(format!(
+                "can't connect to `{host}:{port}`: {}",
+                faults.join(", ")
+            )));
         }
         let next = Instant::now() + ATTEMPT_DELAY;
         let (address, attempt) = tokio::select! {
@@ -101,7 +116,10 @@ async fn connect_to(
                 // Small writes go out at once; a socket that can't is still a connection.
                 let _ = stream.set_nodelay(true);
                 trace.note(Phase::Connect, started.elapsed());
-                return Ok(Connected { stream, peer: address });
+                return Ok(Connected {
+                    stream,
+                    peer: address,
+                });
             }
             Err(error) => {
                 silent.retain(|known| *known != address);
@@ -113,8 +131,13 @@ async fn connect_to(
 
 /// The addresses in brackets, where the host does not show them.
 fn listed(host: &Host, addresses: &[SocketAddr]) -> String {
-    let Host::Domain(_) = host else { return String::new() };
-    let addresses: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    let Host::Domain(_) = host else {
+        return String::new();
+    };
+    let addresses: Vec<String> = addresses
+        .iter()
+        .map(|address| address.ip().to_string())
+        .collect();
     format!(" ({})", addresses.join(", "))
 }
 

@@ -61,7 +61,11 @@ pub struct DnsRecord {
     pub data: String,
 }
 
-pub(super) async fn query(net: &Net, permission: &Permission, query: DnsQuery) -> Result<DnsAnswer, NetFailure> {
+pub(super) async fn query(
+    net: &Net,
+    permission: &Permission,
+    query: DnsQuery,
+) -> Result<DnsAnswer, NetFailure> {
     let mut trace = Trace::new(query.deadline);
     let answer = query_traced(net, permission, &query, &mut trace).await;
     answer.map_err(|error| trace.fail(error))
@@ -81,9 +85,17 @@ async fn query_traced(
             net.inner.resolver.servers()
         }
     };
-    let listed = || servers.iter().map(|server| format!("`{server}`")).collect::<Vec<_>>().join(", ");
+    let listed = || {
+        servers
+            .iter()
+            .map(|server| format!("`{server}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let asked = ask(&servers, &question, pace(trace.deadline));
-    let (server, message) = trace.until(|| format!("waiting for an answer from {}", listed()), asked).await?;
+    let (server, message) = trace
+        .until(|| format!("waiting for an answer from {}", listed()), asked)
+        .await?;
     Ok(DnsAnswer {
         rcode: rcode_text(message.metadata.response_code),
         answers: message.answers.iter().map(wire::record).collect(),
@@ -93,16 +105,21 @@ async fn query_traced(
 }
 
 fn question(name: &str, record_type: &str) -> Result<Query, NetError> {
-    let known = RECORD_TYPES.into_iter().find(|known| known.to_string().eq_ignore_ascii_case(record_type));
+    let known = RECORD_TYPES
+        .into_iter()
+        .find(|known| known.to_string().eq_ignore_ascii_case(record_type));
     let record_type = known.ok_or_else(|| {
         let known = RECORD_TYPES.map(|known| known.to_string()).join("`, `");
-        NetError::Protocol(format!("record type `{record_type}` is not known; use one of `{known}`"))
+        NetError::Protocol(format!(
+            "record type `{record_type}` is not known; use one of `{known}`"
+        ))
     })?;
     let parsed = match name.parse::<IpAddr>() {
         Ok(address) if record_type == RecordType::PTR => Ok(Name::from(address)),
         _ => Name::from_str_relaxed(name),
     };
-    let mut name = parsed.map_err(|error| NetError::Protocol(format!("`{name}` is not a domain name: {error}")))?;
+    let mut name = parsed
+        .map_err(|error| NetError::Protocol(format!("`{name}` is not a domain name: {error}")))?;
     name.set_fqdn(true);
     Ok(Query::query(name, record_type))
 }

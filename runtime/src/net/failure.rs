@@ -42,7 +42,8 @@ impl NetError {
     }
 }
 
-/// `phases` holds those that ended; the one that failed or was cut off is not among them, its time is in `total_us`.
+/// `phases` holds those that ended; the one that failed or was cut off is not among them, its time
+/// is in `total_us`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct NetFailure {
@@ -71,10 +72,15 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn new(deadline: Instant) -> Self {
-        Self { started: Instant::now(), deadline, phases: Phases::default() }
+        Self {
+            started: Instant::now(),
+            deadline,
+            phases: Phases::default(),
+        }
     }
 
-    /// Runs one phase; its time is noted when it succeeds. `doing` completes "timed out after 2 s while …".
+    /// Runs one phase; its time is noted when it succeeds. `doing` completes "timed out after 2 s
+    /// while …".
     pub(super) async fn phase<T>(
         &mut self,
         phase: Phase,
@@ -112,7 +118,10 @@ impl Trace {
 
     pub(super) fn timed_out(&self, doing: &str) -> NetError {
         let allowed = self.deadline.saturating_duration_since(self.started);
-        NetError::Timeout(format!("timed out after {} ms while {doing}", allowed.as_millis()))
+        NetError::Timeout(format!(
+            "timed out after {} ms while {doing}",
+            allowed.as_millis()
+        ))
     }
 
     pub(super) fn total_us(&self) -> u64 {
@@ -120,7 +129,11 @@ impl Trace {
     }
 
     pub(super) fn fail(&self, error: NetError) -> NetFailure {
-        NetFailure { error, phases: self.phases, total_us: self.total_us() }
+        NetFailure {
+            error,
+            phases: self.phases,
+            total_us: self.total_us(),
+        }
     }
 }
 
@@ -168,6 +181,10 @@ impl NetFailure {
 
 impl From<NetError> for NetFailure {
     fn from(error: NetError) -> Self {
-        Self { error, phases: Phases::default(), total_us: 0 }
+        Self {
+            error,
+            phases: Phases::default(),
+            total_us: 0,
+        }
     }
 }

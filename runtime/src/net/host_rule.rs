@@ -1,5 +1,5 @@
-//! Which hosts a rule covers: one by its name or address, all below a name, or all. Patterns are only read where an operator
-//! writes grants; everywhere else a host is a host.
+//! Which hosts a rule covers: one by its name or address, all below a name, or all. Patterns are
+//! only read where an operator writes grants; everywhere else a host is a host.
 
 use std::fmt;
 
@@ -26,7 +26,10 @@ enum Hosts {
 impl HostRule {
     /// `host` is a name or an address; IPv6 with or without brackets.
     pub fn new(host: &str, port: Option<u16>) -> Result<Self, NetError> {
-        Ok(Self { hosts: Hosts::One(parse_host(host)?), port })
+        Ok(Self {
+            hosts: Hosts::One(parse_host(host)?),
+            port,
+        })
     }
 
     /// `host`, `host:port`, `[::1]:port`.
@@ -44,7 +47,9 @@ impl HostRule {
             Some(rest) => match rest.strip_prefix('.').map(parse_host) {
                 Some(Ok(Host::Domain(name))) => (Hosts::Below(name), rest),
                 Some(Ok(_)) => {
-                    return Err(NetError::Protocol(format!("`{text}`: `*.` goes before a name, not an address")));
+                    return Err(NetError::Protocol(format!(
+                        "`{text}`: `*.` goes before a name, not an address"
+                    )));
                 }
                 Some(Err(_)) | None => (Hosts::All, rest),
             },
@@ -59,7 +64,9 @@ impl HostRule {
 
     fn exact(text: &str, host: &str, port: Option<u16>) -> Result<Self, NetError> {
         if host.contains('*') {
-            let message = format!("`{text}` has a `*` in the middle; it can only stand first, as in `*.example.org`");
+            let message = format!(
+                "`{text}` has a `*` in the middle; it can only stand first, as in `*.example.org`"
+            );
             return Err(NetError::Protocol(message));
         }
         Self::new(host, port)
@@ -68,7 +75,10 @@ impl HostRule {
     /// Host and port of a URL whose scheme has a port.
     pub fn of_url(url: &Url) -> Option<Self> {
         let hosts = Hosts::One(canonical(url.host()?.to_owned()));
-        Some(Self { hosts, port: Some(url.port_or_known_default()?) })
+        Some(Self {
+            hosts,
+            port: Some(url.port_or_known_default()?),
+        })
     }
 
     pub fn port(&self) -> Option<u16> {
@@ -77,7 +87,10 @@ impl HostRule {
 
     /// The same hosts at this port alone.
     pub fn at(&self, port: u16) -> Self {
-        Self { port: Some(port), ..self.clone() }
+        Self {
+            port: Some(port),
+            ..self.clone()
+        }
     }
 
     /// It is `*`, on some port or on all.
@@ -103,7 +116,10 @@ impl HostRule {
         } else {
             return None;
         };
-        Some(Self { hosts: hosts.clone(), port })
+        Some(Self {
+            hosts: hosts.clone(),
+            port,
+        })
     }
 
     pub fn matches(&self, host: &Host, port: u16) -> bool {
@@ -139,7 +155,8 @@ impl Hosts {
 }
 
 fn is_below(host: &str, name: &str) -> bool {
-    host.strip_suffix(name).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+    host.strip_suffix(name)
+        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
 }
 
 impl fmt::Display for HostRule {
@@ -175,7 +192,11 @@ mod tests {
             ("Example.org", "example.org", 80, true),
         ] {
             let rule = HostRule::pattern(pattern).unwrap();
-            assert_eq!(rule.matches(&parse_host(host).unwrap(), port), wanted, "{pattern} {host}:{port}");
+            assert_eq!(
+                rule.matches(&parse_host(host).unwrap(), port),
+                wanted,
+                "{pattern} {host}:{port}"
+            );
         }
     }
 
@@ -193,10 +214,17 @@ mod tests {
             "https://a.example",
             "a b",
         ] {
-            assert!(HostRule::pattern(text).is_err(), "{text}: {:?}", HostRule::pattern(text));
+            assert!(
+                HostRule::pattern(text).is_err(),
+                "{text}: {:?}",
+                HostRule::pattern(text)
+            );
         }
         let in_a_setting = HostRule::parse("*.example.org").unwrap();
-        assert!(!in_a_setting.matches(&parse_host("a.example.org").unwrap(), 443), "a host in a setting is no pattern");
+        assert!(
+            !in_a_setting.matches(&parse_host("a.example.org").unwrap(), 443),
+            "a host in a setting is no pattern"
+        );
     }
 
     #[test]
@@ -217,10 +245,21 @@ mod tests {
             ("*.example", "10.0.0.1", None),
             ("*", "10.0.0.1", Some("10.0.0.1")),
         ] {
-            let (one, other) = (HostRule::pattern(one).unwrap(), HostRule::pattern(other).unwrap());
+            let (one, other) = (
+                HostRule::pattern(one).unwrap(),
+                HostRule::pattern(other).unwrap(),
+            );
             let shown = |rule: Option<HostRule>| rule.map(|rule| rule.to_string());
-            assert_eq!(shown(one.intersection(&other)).as_deref(), wanted, "{one} and {other}");
-            assert_eq!(shown(other.intersection(&one)).as_deref(), wanted, "{other} and {one}");
+            assert_eq!(
+                shown(one.intersection(&other)).as_deref(),
+                wanted,
+                "{one} and {other}"
+            );
+            assert_eq!(
+                shown(other.intersection(&one)).as_deref(),
+                wanted,
+                "{other} and {one}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! One HTTP request over a connection of its own, with its phases measured. Redirects are answers, and bodies come as
-//! they are: compression is only asked for, and taken off, for those who want it, and so are charsets.
+//! One HTTP request over a connection of its own, with its phases measured. Redirects are answers,
+//! and bodies come as they are: compression is only asked for, and taken off, for those who want
+//! it, and so are charsets.
 
 mod charset;
 mod encoding;
@@ -9,7 +10,9 @@ mod request;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING,
+};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -46,10 +49,12 @@ pub struct HttpRequest {
     pub max_body_bytes: Option<usize>,
     /// In place of the setting, for what the program itself fetches.
     pub own_max_body_bytes: Option<usize>,
-    /// Ask for a compressed body, and answer with it decompressed. Either size over the cap is [`NetError::TooLarge`].
+    /// Ask for a compressed body, and answer with it decompressed. Either size over the cap is
+    /// [`NetError::TooLarge`].
     pub decompress: bool,
-    /// Answer with a body that is UTF-8 and not compressed, whether or not the server was asked to compress it. The headers
-    /// stay as they came, and what stands in the way is in [`HttpResponse::unread`].
+    /// Answer with a body that is UTF-8 and not compressed, whether or not the server was asked to
+    /// compress it. The headers stay as they came, and what stands in the way is in
+    /// [`HttpResponse::unread`].
     pub text: bool,
     /// Shown to a server that asks who we are.
     pub identity: Option<ClientIdentity>,
@@ -81,15 +86,16 @@ pub struct HttpResponse {
     pub status: u16,
     /// `HTTP/1.1` or `HTTP/2`.
     pub version: &'static str,
-    /// Names in lower case. Values that are not UTF-8 are read as Latin-1, and percent-encoded in `location`.
+    /// Names in lower case. Values that are not UTF-8 are read as Latin-1, and percent-encoded in
+    /// `location`.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
     /// The body was longer than the cap; what is beyond it was not read.
     pub truncated: bool,
     /// Why the body is not the text that was asked for: a coding or a charset that is not known.
     pub unread: Option<String>,
-    /// The body had no length and ended with the TCP connection, without the `close_notify` of TLS: nothing proves that it is
-    /// whole.
+    /// The body had no length and ended with the TCP connection, without the `close_notify` of
+    /// TLS: nothing proves that it is whole.
     pub is_end_unproven: bool,
     /// Bytes of the body as it came: fewer than those of `body` when that was decompressed.
     pub received_bytes: u64,
@@ -101,7 +107,11 @@ pub struct HttpResponse {
     pub certificate: Option<Certificate>,
 }
 
-pub(super) async fn send(net: &Net, permission: &Permission, request: HttpRequest) -> Result<HttpResponse, NetFailure> {
+pub(super) async fn send(
+    net: &Net,
+    permission: &Permission,
+    request: HttpRequest,
+) -> Result<HttpResponse, NetFailure> {
     let mut trace = Trace::new(request.deadline);
     let answer = send_traced(net, permission, request, &mut trace).await;
     answer.map_err(|error| trace.fail(error))
@@ -116,7 +126,9 @@ async fn send_traced(
     let url = parse_url(&request.url)?;
     let (host, port) = permission.check_url(&url)?;
     let head = request::Head::new(&request, &url, permission)?;
-    let most = request.own_max_body_bytes.unwrap_or(net.inner.max_body_bytes);
+    let most = request
+        .own_max_body_bytes
+        .unwrap_or(net.inner.max_body_bytes);
     let cap = request.max_body_bytes.unwrap_or(usize::MAX).min(most);
 
     let connected = connect(net, trace, permission, &host, port).await?;
@@ -130,10 +142,19 @@ async fn send_traced(
             keeps_path: false,
             identity: request.identity.as_ref(),
         };
-        let secured = net.inner.tls.handshake(trace, connected, &host, how).await?;
+        let secured = net
+            .inner
+            .tls
+            .handshake(trace, connected, &host, how)
+            .await?;
         let certificate = secured.leaf();
         let exchange = if secured.speaks_http2() {
-            trace.until(|| format!("opening HTTP/2 with `{peer}`"), Exchange::http2(watch.over(secured.stream))).await?
+            trace
+                .until(
+                    || format!("opening HTTP/2 with `{peer}`"),
+                    Exchange::http2(watch.over(secured.stream)),
+                )
+                .await?
         } else {
             Exchange::http1(watch.over(secured.stream)).await?
         };
@@ -163,14 +184,22 @@ async fn send_traced(
     if parts.headers.len() > MAX_HEADERS {
         return Err(too_many_headers());
     }
-    let (body, truncated) =
-        trace.until(|| format!("reading the body from `{peer}`"), read(&mut exchange, body, cap)).await?;
+    let (body, truncated) = trace
+        .until(
+            || format!("reading the body from `{peer}`"),
+            read(&mut exchange, body, cap),
+        )
+        .await?;
     trace.note(Phase::Body, first_byte.unwrap_or(sent).elapsed());
 
     let mut headers = parts.headers;
     let received_bytes = body.len() as u64;
     let is_end_unproven = watch.was_cut_off() && !has_an_end_of_its_own(&headers);
-    let mut read = Body { bytes: body, truncated, unread: None };
+    let mut read = Body {
+        bytes: body,
+        truncated,
+        unread: None,
+    };
     if request.decompress && !read.bytes.is_empty() {
         let codings = encoding::codings(&headers)?;
         if !codings.is_empty() {
@@ -182,11 +211,18 @@ async fn send_traced(
     if request.text && !(parts.status.is_redirection() && headers.contains_key(LOCATION)) {
         read.become_text(trace, &headers, cap).await?;
     }
-    let Body { bytes: body, truncated, unread } = read;
+    let Body {
+        bytes: body,
+        truncated,
+        unread,
+    } = read;
     Ok(HttpResponse {
         status: parts.status.as_u16(),
         version: version_text(parts.version),
-        headers: headers.iter().map(|(name, value)| (name.to_string(), header_text(name, value))).collect(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), header_text(name, value)))
+            .collect(),
         body,
         truncated,
         unread,
@@ -207,16 +243,28 @@ struct Body {
 }
 
 impl Body {
-    async fn decode(&mut self, trace: &Trace, codings: &[encoding::Coding], cap: usize) -> Result<(), NetError> {
+    async fn decode(
+        &mut self,
+        trace: &Trace,
+        codings: &[encoding::Coding],
+        cap: usize,
+    ) -> Result<(), NetError> {
         if self.truncated {
             return Err(encoding::too_large(cap));
         }
         let decoded = encoding::decode(codings, self.bytes.clone(), cap);
-        self.bytes = trace.until(|| "decompressing the body".to_owned(), decoded).await?;
+        self.bytes = trace
+            .until(|| "decompressing the body".to_owned(), decoded)
+            .await?;
         Ok(())
     }
 
-    async fn become_text(&mut self, trace: &Trace, headers: &HeaderMap, cap: usize) -> Result<(), NetError> {
+    async fn become_text(
+        &mut self,
+        trace: &Trace,
+        headers: &HeaderMap,
+        cap: usize,
+    ) -> Result<(), NetError> {
         if self.bytes.is_empty() {
             return Ok(());
         }
@@ -228,14 +276,19 @@ impl Body {
                 return Ok(());
             }
         }
-        let content_type = headers.get(CONTENT_TYPE).map(|value| header_text(&CONTENT_TYPE, value));
+        let content_type = headers
+            .get(CONTENT_TYPE)
+            .map(|value| header_text(&CONTENT_TYPE, value));
         match charset::to_utf8(content_type.as_deref(), self.bytes.clone()) {
             Ok(text) => self.bytes = text,
             Err(unknown) => self.unread = Some(unknown.to_string()),
         }
         // A character may take more bytes than it took before.
         if self.bytes.len() > cap {
-            let end = (0..=cap).rev().find(|end| self.bytes[*end] & 0xc0 != 0x80).unwrap_or(0);
+            let end = (0..=cap)
+                .rev()
+                .find(|end| self.bytes[*end] & 0xc0 != 0x80)
+                .unwrap_or(0);
             self.bytes.truncate(end);
             self.truncated = true;
         }
@@ -248,12 +301,19 @@ fn has_an_end_of_its_own(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// The value as text. What is not UTF-8 is Latin-1, as HTTP had it at first; in an address its bytes stay what they are.
+/// The value as text. What is not UTF-8 is Latin-1, as HTTP had it at first; in an address its
+/// bytes stay what they are.
 fn header_text(name: &HeaderName, value: &HeaderValue) -> String {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => text.to_owned(),
-        Err(_) if *name == LOCATION => percent_encoding::percent_encode(value.as_bytes(), &NOT_ASCII).to_string(),
-        Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
+        Err(_) if *name == LOCATION => {
+            percent_encoding::percent_encode(value.as_bytes(), &NOT_ASCII).to_string()
+        }
+        Err(_) => value
+            .as_bytes()
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect(),
     }
 }
 
@@ -262,18 +322,26 @@ const NOT_ASCII: percent_encoding::AsciiSet = percent_encoding::AsciiSet::EMPTY;
 
 fn parse_url(text: &str) -> Result<Url, NetError> {
     if text.len() > MAX_URL_BYTES {
-        return Err(NetError::TooLarge(format!("the URL is longer than {MAX_URL_BYTES} bytes")));
+        return Err(NetError::TooLarge(format!(
+            "the URL is longer than {MAX_URL_BYTES} bytes"
+        )));
     }
     // Not shown: there may be a secret in it.
     Url::parse(text).map_err(|error| NetError::Protocol(format!("the URL is wrong: {error}")))
 }
 
 /// The body up to the cap, and whether there was more.
-async fn read(exchange: &mut Exchange, mut body: Incoming, cap: usize) -> Result<(Bytes, bool), NetError> {
+async fn read(
+    exchange: &mut Exchange,
+    mut body: Incoming,
+    cap: usize,
+) -> Result<(Bytes, bool), NetError> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = exchange.during(body.frame()).await {
         let frame = frame.map_err(|error| hyper_error("the body", &error))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         let room = cap - bytes.len();
         if data.len() > room {
             bytes.extend_from_slice(&data[..room]);
@@ -285,7 +353,9 @@ async fn read(exchange: &mut Exchange, mut body: Incoming, cap: usize) -> Result
 }
 
 fn too_many_headers() -> NetError {
-    NetError::TooLarge(format!("the answer has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them"))
+    NetError::TooLarge(format!(
+        "the answer has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them"
+    ))
 }
 
 fn version_text(version: http::Version) -> &'static str {

@@ -25,26 +25,35 @@ impl std::fmt::Debug for ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// The chain, our own certificate first, and its key (PKCS #8, PKCS #1 or SEC 1), both as PEM. The error says which of
-    /// them is wrong, and repeats nothing of the key.
+    /// The chain, our own certificate first, and its key (PKCS #8, PKCS #1 or SEC 1), both as PEM.
+    /// The error says which of them is wrong, and repeats nothing of the key.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, String> {
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate.as_bytes())
-            .take(MAX_CHAIN + 1)
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("the certificate is not PEM: {error}"))?;
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(certificate.as_bytes())
+                .take(MAX_CHAIN + 1)
+                .collect::<Result<_, _>>()
+                .map_err(|error| format!("the certificate is not PEM: {error}"))?;
         if chain.is_empty() {
             return Err("there is no `BEGIN CERTIFICATE` in the certificate".to_owned());
         }
         if chain.len() > MAX_CHAIN {
-            return Err(format!("the certificate's chain is longer than {MAX_CHAIN}"));
+            return Err(format!(
+                "the certificate's chain is longer than {MAX_CHAIN}"
+            ));
         }
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-            .map_err(|_| "there is no `BEGIN PRIVATE KEY` in the key, or it is encrypted".to_owned())?;
-        let pair = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => "the key does not belong to the certificate".to_owned(),
-            error => format!("certificate and key can't be used: {error}"),
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
+            "there is no `BEGIN PRIVATE KEY` in the key, or it is encrypted".to_owned()
         })?;
-        Ok(Self { resolver: Arc::new(SingleCertAndKey::from(pair)) })
+        let pair =
+            CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    "the key does not belong to the certificate".to_owned()
+                }
+                error => format!("certificate and key can't be used: {error}"),
+            })?;
+        Ok(Self {
+            resolver: Arc::new(SingleCertAndKey::from(pair)),
+        })
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesClientCert> {

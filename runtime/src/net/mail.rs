@@ -1,4 +1,5 @@
-//! E-mail by the operator's SMTP server: the server's name under the policy, the conversation under the deadline.
+//! E-mail by the operator's SMTP server: the server's name under the policy, the conversation under
+//! the deadline.
 
 mod compose;
 mod hello;
@@ -7,7 +8,9 @@ mod wire;
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
+};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
@@ -43,8 +46,8 @@ pub struct SmtpSettings {
 pub enum SmtpTls {
     /// Begins in clear text, and goes on encrypted or not at all. Usual on port 587.
     Starttls,
-    /// Encrypted if the server offers it, whoever signed its certificate: without encryption it would be sent all the same. A
-    /// password is sent only where the certificate is proven.
+    /// Encrypted if the server offers it, whoever signed its certificate: without encryption it
+    /// would be sent all the same. A password is sent only where the certificate is proven.
     Opportunistic,
     /// Encrypted from the first byte. Usual on port 465.
     Implicit,
@@ -85,7 +88,9 @@ pub(super) struct Mailer {
 
 impl std::fmt::Debug for Mailer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mailer").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Mailer")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +99,8 @@ impl Mailer {
         let wrong = |what: String| NetSetupError::Smtp(what);
         let host = parse_host(&settings.host).map_err(|error| wrong(error.to_string()))?;
         compose::mailbox(&settings.from).map_err(wrong)?;
-        let rule = HostRule::new(&settings.host, Some(settings.port)).map_err(|error| wrong(error.to_string()))?;
+        let rule = HostRule::new(&settings.host, Some(settings.port))
+            .map_err(|error| wrong(error.to_string()))?;
         let permission = Permission {
             hosts: vec![rule],
             public_hosts: Vec::new(),
@@ -104,13 +110,24 @@ impl Mailer {
             setting: "`SMTP_HOST`".to_owned(),
         };
         let takes_any = settings.tls == SmtpTls::Opportunistic && settings.password.is_none();
-        let starttls = parameters(&host, roots, takes_any).map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { host, settings, permission, starttls })
+        let starttls =
+            parameters(&host, roots, takes_any).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self {
+            host,
+            settings,
+            permission,
+            starttls,
+        })
     }
 }
 
-/// The machine's roots for the client that upgrades by STARTTLS; `takes_any`: no certificate is refused.
-fn parameters(host: &Host, roots: &Roots, takes_any: bool) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+/// The machine's roots for the client that upgrades by STARTTLS; `takes_any`: no certificate is
+/// refused.
+fn parameters(
+    host: &Host,
+    roots: &Roots,
+    takes_any: bool,
+) -> Result<TlsParameters, lettre::transport::smtp::Error> {
     let name = match host {
         Host::Ipv6(address) => address.to_string(),
         host => host.to_string(),
@@ -129,23 +146,37 @@ fn parameters(host: &Host, roots: &Roots, takes_any: bool) -> Result<TlsParamete
 }
 
 /// Answers what the server said to the message.
-pub(super) async fn send(net: &Net, message: MailMessage, deadline: Instant) -> Result<String, MailError> {
+pub(super) async fn send(
+    net: &Net,
+    message: MailMessage,
+    deadline: Instant,
+) -> Result<String, MailError> {
     let Some(mailer) = &net.inner.mailer else {
-        return Err(MailError::Denied("no SMTP server is configured; set `SMTP_HOST` and `SMTP_FROM`".to_owned()));
+        return Err(MailError::Denied(
+            "no SMTP server is configured; set `SMTP_HOST` and `SMTP_FROM`".to_owned(),
+        ));
     };
-    let message = compose::compose(&message, &mailer.settings.from).map_err(MailError::Permanent)?;
+    let message =
+        compose::compose(&message, &mailer.settings.from).map_err(MailError::Permanent)?;
     let mut trace = Trace::new(deadline);
     let mut connection = mailer.connect(net, &mut trace).await?;
     let target = format!("`{}:{}`", mailer.settings.host, mailer.settings.port);
     let deliver = async { Ok(mailer.deliver(&mut connection, &message).await) };
-    let answer = trace.until(|| format!("handing the message to {target}"), deliver).await.map_err(temporary)?;
-    // The message is the server's now; its good-bye changes nothing, and gets no more than the deadline.
-    let _ = trace.until(String::new, async { Ok(connection.quit().await) }).await;
+    let answer = trace
+        .until(|| format!("handing the message to {target}"), deliver)
+        .await
+        .map_err(temporary)?;
+    // The message is the server's now; its good-bye changes nothing, and gets no more than the
+    // deadline.
+    let _ = trace
+        .until(String::new, async { Ok(connection.quit().await) })
+        .await;
     answer
 }
 
 impl Mailer {
-    /// A name that leads to an address of no use today, as resolvers answer in an outage, may lead elsewhere tomorrow.
+    /// A name that leads to an address of no use today, as resolvers answer in an outage, may lead
+    /// elsewhere tomorrow.
     fn setup_fault(&self, error: NetError) -> MailError {
         match (error, &self.host) {
             (NetError::Denied(text), Host::Ipv4(_) | Host::Ipv6(_)) => MailError::Denied(text),
@@ -153,30 +184,49 @@ impl Mailer {
         }
     }
 
-    /// Up to the point where mail can be handed over: connected, encrypted and authenticated as the settings say.
-    async fn connect(&self, net: &Net, trace: &mut Trace) -> Result<AsyncSmtpConnection, MailError> {
+    /// Up to the point where mail can be handed over: connected, encrypted and authenticated as the
+    /// settings say.
+    async fn connect(
+        &self,
+        net: &Net,
+        trace: &mut Trace,
+    ) -> Result<AsyncSmtpConnection, MailError> {
         let connected = connect(net, trace, &self.permission, &self.host, self.settings.port).await;
         let connected = connected.map_err(|error| self.setup_fault(error))?;
         let Connected { peer, .. } = connected;
         let greet = format!("greeting `{}:{}`", self.settings.host, self.settings.port);
         let hello = hello::client_id(&self.settings, connected.stream.local_addr().ok());
-        let wire: Box<dyn lettre::transport::smtp::client::AsyncTokioStream> = match self.settings.tls {
-            SmtpTls::Implicit => {
-                let secured = net.inner.tls.handshake(trace, connected, &self.host, Handshake::default()).await;
-                Box::new(Wire::new(secured.map_err(temporary)?.stream, peer))
-            }
-            _ => Box::new(Wire::new(connected.stream, peer)),
-        };
+        let wire: Box<dyn lettre::transport::smtp::client::AsyncTokioStream> =
+            match self.settings.tls {
+                SmtpTls::Implicit => {
+                    let secured = net
+                        .inner
+                        .tls
+                        .handshake(trace, connected, &self.host, Handshake::default())
+                        .await;
+                    Box::new(Wire::new(secured.map_err(temporary)?.stream, peer))
+                }
+                _ => Box::new(Wire::new(connected.stream, peer)),
+            };
         let greeting = async {
-            let mut connection = AsyncSmtpConnection::connect_with_transport(wire, &hello).await.map_err(smtp_fault)?;
+            let mut connection = AsyncSmtpConnection::connect_with_transport(wire, &hello)
+                .await
+                .map_err(smtp_fault)?;
             self.secure(&mut connection, &hello).await?;
             self.authenticate(&mut connection).await?;
             Ok(connection)
         };
-        trace.until(|| greet, async { Ok(greeting.await) }).await.map_err(temporary)?
+        trace
+            .until(|| greet, async { Ok(greeting.await) })
+            .await
+            .map_err(temporary)?
     }
 
-    async fn secure(&self, connection: &mut AsyncSmtpConnection, hello: &ClientId) -> Result<(), MailError> {
+    async fn secure(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        hello: &ClientId,
+    ) -> Result<(), MailError> {
         let offered = connection.can_starttls();
         match self.settings.tls {
             SmtpTls::Implicit | SmtpTls::None => Ok(()),
@@ -197,15 +247,22 @@ impl Mailer {
     }
 
     async fn authenticate(&self, connection: &mut AsyncSmtpConnection) -> Result<(), MailError> {
-        let (Some(username), Some(password)) = (&self.settings.username, &self.settings.password) else {
+        let (Some(username), Some(password)) = (&self.settings.username, &self.settings.password)
+        else {
             return Ok(());
         };
         let credentials = Credentials::new(username.clone(), password.expose_secret().to_owned());
-        let answer = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
-        // A directory that is down, a password that is being changed: no reason to give a message up.
-        answer
-            .map(drop)
-            .map_err(|error| MailError::Temporary(format!("signing in as `{username}` failed: {}", smtp_fault(error))))
+        let answer = connection
+            .auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
+            .await;
+        // A directory that is down, a password that is being changed: no reason to give a message
+        // up.
+        answer.map(drop).map_err(|error| {
+            MailError::Temporary(format!(
+                "signing in as `{username}` failed: {}",
+                smtp_fault(error)
+            ))
+        })
     }
 
     /// Texts are always sent as ASCII; only an address can be beyond it.
@@ -219,26 +276,43 @@ impl Mailer {
         if content.is_ascii() && addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
             return Ok(Vec::new());
         }
-        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+        if !connection
+            .server_info()
+            .supports_feature(Extension::SmtpUtfEight)
+        {
             return Err(MailError::Permanent(
                 "a mail address has letters beyond ASCII, and the SMTP server does not take those (SMTPUTF8)"
                     .to_owned(),
             ));
         }
-        Ok(vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)])
+        Ok(vec![
+            MailParameter::SmtpUtfEight,
+            MailParameter::Body(MailBodyParameter::EightBitMime),
+        ])
     }
 
-    /// One bad recipient must not keep an alert from the others: the message goes to all that are accepted. If one was
-    /// put off (4xx), the whole is worth another attempt under the same Message-ID.
-    async fn deliver(&self, connection: &mut AsyncSmtpConnection, message: &Message) -> Result<String, MailError> {
+    /// One bad recipient must not keep an alert from the others: the message goes to all that are
+    /// accepted. If one was put off (4xx), the whole is worth another attempt under the same
+    /// Message-ID.
+    async fn deliver(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        message: &Message,
+    ) -> Result<String, MailError> {
         let (envelope, content) = (message.envelope(), message.formatted());
         let parameters = self.parameters(connection, envelope, &content)?;
-        connection.command(Mail::new(envelope.from().cloned(), parameters)).await.map_err(smtp_fault)?;
+        connection
+            .command(Mail::new(envelope.from().cloned(), parameters))
+            .await
+            .map_err(smtp_fault)?;
         let mut accepted = 0;
         let mut put_off = Vec::new();
         let mut refused = Vec::new();
         for address in envelope.to() {
-            let Err(error) = connection.command(Rcpt::new(address.clone(), Vec::new())).await else {
+            let Err(error) = connection
+                .command(Rcpt::new(address.clone(), Vec::new()))
+                .await
+            else {
                 accepted += 1;
                 continue;
             };
@@ -263,7 +337,9 @@ impl Mailer {
         match (put_off.is_empty(), refused.is_empty()) {
             (true, true) => Ok(answer),
             (true, false) => Ok(format!("{answer}; not delivered to all: {faults}")),
-            (false, _) => Err(MailError::Temporary(format!("delivered to {accepted}, not to all: {faults}"))),
+            (false, _) => Err(MailError::Temporary(format!(
+                "delivered to {accepted}, not to all: {faults}"
+            ))),
         }
     }
 }
@@ -273,27 +349,36 @@ const MAX_ANSWER_CHARACTERS: usize = 500;
 
 fn answer_text(response: &Response) -> String {
     let lines: Vec<&str> = response.message().collect();
-    format!("{} {}", response.code(), lines.join(" ")).chars().take(MAX_ANSWER_CHARACTERS).collect()
+    format!("{} {}", response.code(), lines.join(" "))
+        .chars()
+        .take(MAX_ANSWER_CHARACTERS)
+        .collect()
 }
 
 fn temporary(error: NetError) -> MailError {
     MailError::Temporary(error.to_string())
 }
 
-/// Wanted is a password or encryption (RFC 4954, RFC 3207): a matter between the server and us, not of the message.
+/// Wanted is a password or encryption (RFC 4954, RFC 3207): a matter between the server and us, not
+/// of the message.
 const ABOUT_SIGNING_IN: [u16; 4] = [530, 534, 535, 538];
 
-/// 4xx is temporary, 5xx permanent; what broke on the way is temporary, what we can't do with this server permanent.
+/// 4xx is temporary, 5xx permanent; what broke on the way is temporary, what we can't do with this
+/// server permanent.
 fn smtp_fault(error: lettre::transport::smtp::Error) -> MailError {
     let text: String = match error.status() {
         Some(code) => {
-            let said = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let said = std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
             format!("{code} {said}")
         }
         None => wire::fault_text(&error),
     };
     let text = text.trim().chars().take(MAX_ANSWER_CHARACTERS).collect();
-    let is_about_signing_in = error.status().is_some_and(|code| ABOUT_SIGNING_IN.contains(&u16::from(code)));
+    let is_about_signing_in = error
+        .status()
+        .is_some_and(|code| ABOUT_SIGNING_IN.contains(&u16::from(code)));
     match (error.is_permanent() || error.is_client()) && !is_about_signing_in {
         true => MailError::Permanent(text),
         false => MailError::Temporary(text),

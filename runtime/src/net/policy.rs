@@ -1,5 +1,6 @@
-//! Who may reach what. The order is fixed: host rule, resolution, address rule, and then a connection to exactly the
-//! address that was checked, so that a name which changes its answer in between gains nothing.
+//! Who may reach what. The order is fixed: host rule, resolution, address rule, and then a
+//! connection to exactly the address that was checked, so that a name which changes its answer in
+//! between gains nothing.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,8 +15,8 @@ use crate::domain::PrivateReach;
 #[derive(Debug, Clone)]
 pub struct Permission {
     pub hosts: Vec<HostRule>,
-    /// Hosts that may be reached at public addresses only, whatever `allow_private` says: whoever answers for a name that was
-    /// not written out could point it anywhere.
+    /// Hosts that may be reached at public addresses only, whatever `allow_private` says: whoever
+    /// answers for a name that was not written out could point it anywhere.
     pub public_hosts: Vec<HostRule>,
     /// Whether loopback and private addresses may be reached, at `hosts`.
     pub allow_private: PrivateReach,
@@ -23,17 +24,18 @@ pub struct Permission {
     pub private_remedy: &'static str,
     /// Who is asking, for denials: ``probe `http` of service `shop-api` ``.
     pub subject: String,
-    /// Where the operator names what may be reached, for denials: `` `baseUrl` of the service ``. `{host}` in it stands for
-    /// the host that was asked for, `{target}` for the same with its port, unless that is 80 or 443.
+    /// Where the operator names what may be reached, for denials: `` `baseUrl` of the service ``.
+    /// `{host}` in it stands for the host that was asked for, `{target}` for the same with its
+    /// port, unless that is 80 or 443.
     pub setting: String,
 }
 
 impl Permission {
     /// [`Self::private_remedy`] of whatever belongs to a service or a channel.
-    pub const OPEN_IN_FILES: &str = "write the host in a configuration file, or mark the service `private: true`";
+    pub const OPEN_IN_FILES: &str =
+        "write the host in a configuration file, or mark the service `private: true`";
     /// The same of a name that was public when the file was loaded.
-    const MARK_PRIVATE: &str =
-        "mark the service `private: true`: the name led to public addresses when the configuration was loaded";
+    const MARK_PRIVATE: &str = "mark the service `private: true`: the name led to public addresses when the configuration was loaded";
 
     /// The host rule, before anything is resolved.
     pub fn check_host(&self, host: &Host, port: u16) -> Result<(), NetError> {
@@ -43,11 +45,15 @@ impl Permission {
         Err(self.denial(&format!("connect to `{host}:{port}`"), host, Some(port)))
     }
 
-    /// Names that the system's name servers may be asked for: those of hosts that may be reached, and all below them. A name
-    /// carries data to the one who answers for it, which is then one that may be reached anyway.
+    /// Names that the system's name servers may be asked for: those of hosts that may be reached,
+    /// and all below them. A name carries data to the one who answers for it, which is then one
+    /// that may be reached anyway.
     pub(super) fn check_query(&self, name: &str) -> Result<(), NetError> {
         let host = parse_host(name)?;
-        if self.rules().any(|rule| rule.matches_name(&host) || rule.is_above(&host)) {
+        if self
+            .rules()
+            .any(|rule| rule.matches_name(&host) || rule.is_above(&host))
+        {
             return Ok(());
         }
         Err(self.denial(&format!("ask name servers for `{host}`"), &host, None))
@@ -63,30 +69,45 @@ impl Permission {
             None | Some(80 | 443) => host.clone(),
             Some(port) => format!("{host}:{port}"),
         };
-        let setting = self.setting.replace("{host}", &host).replace("{target}", &target);
-        NetError::Denied(format!("{} may not {what}; to allow it, name it in {setting}", self.subject))
+        let setting = self
+            .setting
+            .replace("{host}", &host)
+            .replace("{target}", &target);
+        NetError::Denied(format!(
+            "{} may not {what}; to allow it, name it in {setting}",
+            self.subject
+        ))
     }
 
     /// Private addresses are open to what was written out.
     fn may_be_private(&self, host: &str) -> bool {
-        let Some(host) = self.written(host) else { return false };
+        let Some(host) = self.written(host) else {
+            return false;
+        };
         match (&self.allow_private, host) {
             (PrivateReach::Closed, _) => false,
-            (PrivateReach::Open, _) | (PrivateReach::AsFirstSeen(_), Host::Ipv4(_) | Host::Ipv6(_)) => true,
+            (PrivateReach::Open, _)
+            | (PrivateReach::AsFirstSeen(_), Host::Ipv4(_) | Host::Ipv6(_)) => true,
             (PrivateReach::AsFirstSeen(seen), Host::Domain(name)) => seen.is_private(&name),
         }
     }
 
     /// The host, if the operator wrote it out.
     fn written(&self, host: &str) -> Option<Host> {
-        parse_host(host).ok().filter(|host| self.hosts.iter().any(|rule| rule.matches_name(host)))
+        parse_host(host)
+            .ok()
+            .filter(|host| self.hosts.iter().any(|rule| rule.matches_name(host)))
     }
 
-    /// What a name led to first decides. An answer of addresses that are never reached decides nothing: that is how a resolver
-    /// answers in an outage.
+    /// What a name led to first decides. An answer of addresses that are never reached decides
+    /// nothing: that is how a resolver answers in an outage.
     fn note_first(&self, host: &str, addresses: &[SocketAddr]) {
-        let PrivateReach::AsFirstSeen(seen) = &self.allow_private else { return };
-        let Some(Host::Domain(name)) = self.written(host) else { return };
+        let PrivateReach::AsFirstSeen(seen) = &self.allow_private else {
+            return;
+        };
+        let Some(Host::Domain(name)) = self.written(host) else {
+            return;
+        };
         let reached = || addresses.iter().map(|address| reach(address.ip()));
         let is_private = reached().any(|reach| matches!(reach, Reach::Private(_)));
         if is_private || reached().any(|reach| matches!(reach, Reach::Public)) {
@@ -104,7 +125,13 @@ impl Permission {
 
     /// The address rule, on what `host` resolved to.
     pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), NetError> {
-        let place = || if host.contains(&address.to_string()) { String::new() } else { format!("`{host}` is ") };
+        let place = || {
+            if host.contains(&address.to_string()) {
+                String::new()
+            } else {
+                format!("`{host}` is ")
+            }
+        };
         match reach(address) {
             Reach::Public => Ok(()),
             Reach::Private(_) if self.may_be_private(host) => Ok(()),
@@ -123,7 +150,11 @@ impl Permission {
     }
 
     /// The addresses that may be connected to, in their order. An error when none is left.
-    pub(super) fn keep_allowed(&self, host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, NetError> {
+    pub(super) fn keep_allowed(
+        &self,
+        host: &str,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, NetError> {
         self.note_first(host, &addresses);
         let mut first_denial = None;
         let mut allowed = Vec::with_capacity(addresses.len());
@@ -143,7 +174,10 @@ impl Permission {
     /// Scheme, user information, host and port of a URL; the host and the port to connect to.
     pub fn check_url(&self, url: &Url) -> Result<(Host, u16), NetError> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(NetError::Denied(format!("scheme `{}` can't be called; use `http` or `https`", url.scheme())));
+            return Err(NetError::Denied(format!(
+                "scheme `{}` can't be called; use `http` or `https`",
+                url.scheme()
+            )));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(NetError::Denied(
@@ -159,7 +193,8 @@ impl Permission {
     }
 }
 
-/// A name or an address in any spelling a browser takes: `0x7f.1` is 127.0.0.1, `EXAMPLE.com.` is example.com.
+/// A name or an address in any spelling a browser takes: `0x7f.1` is 127.0.0.1, `EXAMPLE.com.` is
+/// example.com.
 pub(super) fn parse_host(text: &str) -> Result<Host, NetError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(match address {
@@ -168,11 +203,13 @@ pub(super) fn parse_host(text: &str) -> Result<Host, NetError> {
         });
     }
     if text.is_empty() {
-        return Err(NetError::Protocol("the host is empty; give a name or an address".to_owned()));
+        return Err(NetError::Protocol(
+            "the host is empty; give a name or an address".to_owned(),
+        ));
     }
-    Host::parse(text)
-        .map(canonical)
-        .map_err(|error| NetError::Protocol(format!("`{text}` is not a host name or address: {error}")))
+    Host::parse(text).map(canonical).map_err(|error| {
+        NetError::Protocol(format!("`{text}` is not a host name or address: {error}"))
+    })
 }
 
 /// Without the dot at the end, which changes nothing but would miss the rules.
@@ -196,7 +233,9 @@ pub(super) fn split_port(text: &str) -> Result<(&str, Option<u16>), NetError> {
             None => (text, None),
         },
     };
-    let port = port.map(|port| port.parse::<u16>().map_err(|_| wrong())).transpose()?;
+    let port = port
+        .map(|port| port.parse::<u16>().map_err(|_| wrong()))
+        .transpose()?;
     if host.is_empty() || (text.contains(']') && text[host.len()..].len() == 1) {
         Err(wrong())
     } else {
@@ -210,7 +249,10 @@ mod tests {
 
     fn permission(hosts: &[&str], allow_private: bool) -> Permission {
         Permission {
-            hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
+            hosts: hosts
+                .iter()
+                .map(|host| HostRule::parse(host).unwrap())
+                .collect(),
             public_hosts: Vec::new(),
             allow_private: allow_private.into(),
             private_remedy: Permission::OPEN_IN_FILES,
@@ -221,7 +263,15 @@ mod tests {
 
     #[test]
     fn hosts_match_exactly_in_any_spelling() {
-        let permission = permission(&["api.example.com", "Other.example:8443", "[::1]:80", "127.0.0.1"], true);
+        let permission = permission(
+            &[
+                "api.example.com",
+                "Other.example:8443",
+                "[::1]:80",
+                "127.0.0.1",
+            ],
+            true,
+        );
         for (url, wanted) in [
             ("https://api.example.com/x", true),
             ("http://API.EXAMPLE.com:8080", true),
@@ -261,11 +311,23 @@ mod tests {
             ("any.example", [93, 184, 216, 34], true),
             ("any.example", [169, 254, 169, 254], false),
         ] {
-            permission.check_host(&Host::Domain(host.to_owned()), 443).unwrap();
-            assert_eq!(permission.check_address(host, address.into()).is_ok(), wanted, "{host} {address:?}");
+            permission
+                .check_host(&Host::Domain(host.to_owned()), 443)
+                .unwrap();
+            assert_eq!(
+                permission.check_address(host, address.into()).is_ok(),
+                wanted,
+                "{host} {address:?}"
+            );
         }
-        let denial = permission.check_host(&Host::Domain("b.test".to_owned()), 443).unwrap_err().to_string();
-        assert!(denial.ends_with("name it in `hosts`, as `b.test`"), "{denial}");
+        let denial = permission
+            .check_host(&Host::Domain("b.test".to_owned()), 443)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            denial.ends_with("name it in `hosts`, as `b.test`"),
+            "{denial}"
+        );
     }
 
     #[test]
@@ -302,7 +364,10 @@ mod tests {
 
     #[test]
     fn name_servers_are_asked_for_what_may_be_reached_and_below() {
-        let mut permission = permission(&["shop.example:8443", "192.0.2.7", "_sip._tcp.voice.example"], false);
+        let mut permission = permission(
+            &["shop.example:8443", "192.0.2.7", "_sip._tcp.voice.example"],
+            false,
+        );
         permission.public_hosts = vec![HostRule::pattern("*.cdn.example").unwrap()];
         for (name, wanted) in [
             ("shop.example", true),
@@ -332,13 +397,19 @@ mod tests {
     #[test]
     fn denials_name_who_asked_and_the_setting() {
         let permission = permission(&["api.example.com"], false);
-        let denial = permission.check_host(&Host::Domain("b.example".to_owned()), 443).unwrap_err().to_string();
+        let denial = permission
+            .check_host(&Host::Domain("b.example".to_owned()), 443)
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             denial,
             "probe `http` of service `shop` may not connect to `b.example:443`; \
              to allow it, name it in `baseUrl` of the service"
         );
-        let denial = permission.check_address("api.example.com", [10, 0, 0, 1].into()).unwrap_err().to_string();
+        let denial = permission
+            .check_address("api.example.com", [10, 0, 0, 1].into())
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             denial,
             "probe `http` of service `shop` may not connect to private addresses, and `api.example.com` is `10.0.0.1` \
@@ -348,11 +419,24 @@ mod tests {
 
     #[test]
     fn only_checked_addresses_are_kept() {
-        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let addresses = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<SocketAddr>>()
+        };
         for (allow_private, answered, wanted) in [
-            (false, &["10.0.0.1:80", "1.1.1.1:80", "[::ffff:127.0.0.1]:80"][..], Some(&["1.1.1.1:80"][..])),
+            (
+                false,
+                &["10.0.0.1:80", "1.1.1.1:80", "[::ffff:127.0.0.1]:80"][..],
+                Some(&["1.1.1.1:80"][..]),
+            ),
             (false, &["10.0.0.1:80"], None),
-            (true, &["10.0.0.1:80", "169.254.169.254:80", "10.0.0.1:80"], Some(&["10.0.0.1:80"])),
+            (
+                true,
+                &["10.0.0.1:80", "169.254.169.254:80", "10.0.0.1:80"],
+                Some(&["10.0.0.1:80"]),
+            ),
             (true, &["[::ffff:169.254.169.254]:80"], None),
             (true, &["[fe80::1]:80", "[fd00:ec2::254]:80"], None),
         ] {
@@ -363,7 +447,12 @@ mod tests {
 
     #[test]
     fn a_public_name_of_a_file_that_leads_inside_later_is_not_followed() {
-        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let addresses = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<SocketAddr>>()
+        };
         let as_loaded = |hosts: &[&str]| Permission {
             allow_private: PrivateReach::as_loaded(),
             public_hosts: vec![HostRule::pattern("*.pattern.example").unwrap()],
@@ -373,20 +462,49 @@ mod tests {
             permission.keep_allowed(host, addresses(answered)).is_ok()
         };
         let vendor = as_loaded(&["vendor.example", "10.0.0.1"]);
-        assert!(!keeps(&vendor, "vendor.example", &["0.0.0.0:443"]), "an outage of the resolver decides nothing");
+        assert!(
+            !keeps(&vendor, "vendor.example", &["0.0.0.0:443"]),
+            "an outage of the resolver decides nothing"
+        );
         assert!(keeps(&vendor, "vendor.example", &["93.184.216.34:443"]));
         for inside in ["127.0.0.1:443", "10.0.0.1:443", "192.168.1.1:443"] {
-            let denial = vendor.keep_allowed("VENDOR.example.", addresses(&[inside])).unwrap_err().to_string();
-            assert!(denial.contains("mark the service `private: true`"), "{denial}");
+            let denial = vendor
+                .keep_allowed("VENDOR.example.", addresses(&[inside]))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                denial.contains("mark the service `private: true`"),
+                "{denial}"
+            );
         }
-        assert!(keeps(&vendor, "10.0.0.1", &["10.0.0.1:80"]), "an address was written as it is");
-        assert!(!keeps(&vendor, "a.pattern.example", &["10.0.0.1:443"]), "a pattern is public");
+        assert!(
+            keeps(&vendor, "10.0.0.1", &["10.0.0.1:80"]),
+            "an address was written as it is"
+        );
+        assert!(
+            !keeps(&vendor, "a.pattern.example", &["10.0.0.1:443"]),
+            "a pattern is public"
+        );
 
         let inner = as_loaded(&["inner.example"]);
-        assert!(keeps(&inner, "inner.example", &["10.0.0.1:80", "93.184.216.34:80"]));
-        assert!(keeps(&inner.clone(), "inner.example", &["192.168.1.1:80"]), "each run has a copy of it");
+        assert!(keeps(
+            &inner,
+            "inner.example",
+            &["10.0.0.1:80", "93.184.216.34:80"]
+        ));
+        assert!(
+            keeps(&inner.clone(), "inner.example", &["192.168.1.1:80"]),
+            "each run has a copy of it"
+        );
         assert!(!keeps(&inner, "inner.example", &["169.254.169.254:80"]));
-        assert!(keeps(&as_loaded(&["vendor.example"]), "vendor.example", &["10.0.0.1:443"]), "loaded again");
+        assert!(
+            keeps(
+                &as_loaded(&["vendor.example"]),
+                "vendor.example",
+                &["10.0.0.1:443"]
+            ),
+            "loaded again"
+        );
     }
 
     #[test]

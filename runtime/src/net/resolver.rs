@@ -1,6 +1,7 @@
-//! Names to addresses, as the machine's own resolver answers (`/etc/hosts`, then the servers and search domains of
-//! `/etc/resolv.conf`), but without a thread: a look-up that is no longer waited for ends at once, with its sockets. Nothing is
-//! kept: every look-up is a real one, or shares one that is under way.
+//! Names to addresses, as the machine's own resolver answers (`/etc/hosts`, then the servers and
+//! search domains of `/etc/resolv.conf`), but without a thread: a look-up that is no longer waited
+//! for ends at once, with its sockets. Nothing is kept: every look-up is a real one, or shares one
+//! that is under way.
 
 mod order;
 mod permits;
@@ -61,7 +62,14 @@ impl Resolver {
 
     fn with_system(configured: Vec<SocketAddr>, system: System) -> Self {
         let permits = Permits::of_this_machine();
-        Self { inner: Arc::new(Inner { configured, system, permits, under_way: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                configured,
+                system,
+                permits,
+                under_way: Mutex::default(),
+            }),
+        }
     }
 
     /// The servers to ask.
@@ -78,11 +86,17 @@ impl Resolver {
     pub(super) async fn look_up(&self, name: &str, deadline: Instant) -> Result<Found, NetError> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         if let Some(addresses) = self.known_here(&name) {
-            return Ok(Found { addresses: order::ordered(addresses), is_answer: false });
+            return Ok(Found {
+                addresses: order::ordered(addresses),
+                is_answer: false,
+            });
         }
         let mut seat = self.join(name, deadline);
         let addresses = seat.look_up.as_mut().expect("nobody has left yet").await?;
-        Ok(Found { addresses: order::ordered(addresses), is_answer: true })
+        Ok(Found {
+            addresses: order::ordered(addresses),
+            is_answer: true,
+        })
     }
 
     /// What needs no server: `/etc/hosts`, and the names that mean this machine (RFC 6761, 6.3).
@@ -97,14 +111,21 @@ impl Resolver {
     /// A place at the look-up of this name that is under way, or at a new one.
     fn join(&self, name: String, deadline: Instant) -> Seat<'_> {
         let mut under_way = self.under_way();
-        let known = under_way.get(&name).and_then(WeakShared::upgrade).filter(|known| known.peek().is_none());
+        let known = under_way
+            .get(&name)
+            .and_then(WeakShared::upgrade)
+            .filter(|known| known.peek().is_none());
         let look_up = known.unwrap_or_else(|| {
             let new = self.clone().ask(name.clone(), deadline).boxed().shared();
             under_way.extend(new.downgrade().map(|new| (name.clone(), new)));
             new
         });
         drop(under_way);
-        Seat { resolver: self, name, look_up: Some(look_up) }
+        Seat {
+            resolver: self,
+            name,
+            look_up: Some(look_up),
+        }
     }
 
     async fn ask(self, name: String, deadline: Instant) -> Result<Vec<IpAddr>, NetError> {
@@ -115,14 +136,18 @@ impl Resolver {
         };
         match timeout(LONGEST, asked).await {
             Ok(answer) => answer,
-            Err(_) => {
-                Err(NetError::Timeout(format!("timed out after {} s while resolving `{name}`", LONGEST.as_secs())))
-            }
+            Err(_) => Err(NetError::Timeout(format!(
+                "timed out after {} s while resolving `{name}`",
+                LONGEST.as_secs()
+            ))),
         }
     }
 
     fn under_way(&self) -> MutexGuard<'_, HashMap<String, WeakShared<LookUp>>> {
-        self.inner.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,7 +164,8 @@ impl Drop for Seat<'_> {
         let mut under_way = self.resolver.under_way();
         // Within the lock, so that of several who leave at once one is the last.
         self.look_up = None;
-        let is_over = |known: &WeakShared<LookUp>| known.upgrade().is_none_or(|known| known.peek().is_some());
+        let is_over =
+            |known: &WeakShared<LookUp>| known.upgrade().is_none_or(|known| known.peek().is_some());
         if under_way.get(&self.name).is_some_and(is_over) {
             under_way.remove(&self.name);
         }

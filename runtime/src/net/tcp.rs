@@ -24,7 +24,12 @@ pub struct TcpConnection {
 
 impl TcpConnection {
     pub(super) fn new(connected: Connected, trace: Trace) -> Self {
-        Self { stream: connected.stream, peer: connected.peer, trace, waiting_since: Instant::now() }
+        Self {
+            stream: connected.stream,
+            peer: connected.peer,
+            trace,
+            waiting_since: Instant::now(),
+        }
     }
 
     /// The deadline of the reads and writes to come; at first that of the opening.
@@ -37,16 +42,30 @@ impl TcpConnection {
         self.waiting_since = Instant::now();
         let peer = self.peer;
         let stream = &mut self.stream;
-        let write = async { stream.write_all(bytes).await.map_err(|error| broken("writing to", peer, &error)) };
-        self.trace.until(|| format!("writing to `{peer}`"), write).await.map_err(|error| self.trace.fail(error))
+        let write = async {
+            stream
+                .write_all(bytes)
+                .await
+                .map_err(|error| broken("writing to", peer, &error))
+        };
+        self.trace
+            .until(|| format!("writing to `{peer}`"), write)
+            .await
+            .map_err(|error| self.trace.fail(error))
     }
 
-    /// At most `max` bytes (and [`MAX_READ_BYTES`]), as soon as some are there; empty when the other side closed.
+    /// At most `max` bytes (and [`MAX_READ_BYTES`]), as soon as some are there; empty when the
+    /// other side closed.
     pub async fn read(&mut self, max: usize) -> Result<Vec<u8>, NetFailure> {
         let mut bytes = vec![0; max.clamp(1, MAX_READ_BYTES)];
         let peer = self.peer;
         let stream = &mut self.stream;
-        let read = async { stream.read(&mut bytes).await.map_err(|error| broken("reading from", peer, &error)) };
+        let read = async {
+            stream
+                .read(&mut bytes)
+                .await
+                .map_err(|error| broken("reading from", peer, &error))
+        };
         let count = self
             .trace
             .until(|| format!("waiting for bytes from `{peer}`"), read)
@@ -54,7 +73,8 @@ impl TcpConnection {
             .map_err(|error| self.trace.fail(error))?;
         bytes.truncate(count);
         if count > 0 && self.trace.phases.first_byte_us.is_none() {
-            self.trace.note(Phase::FirstByte, self.waiting_since.elapsed());
+            self.trace
+                .note(Phase::FirstByte, self.waiting_since.elapsed());
         }
         Ok(bytes)
     }

@@ -30,7 +30,10 @@ pub(super) fn shortly() -> Instant {
 
 pub(super) fn permission(hosts: &[&str], allow_private: bool) -> Permission {
     Permission {
-        hosts: hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect(),
+        hosts: hosts
+            .iter()
+            .map(|host| HostRule::parse(host).unwrap())
+            .collect(),
         public_hosts: Vec::new(),
         allow_private: allow_private.into(),
         private_remedy: Permission::OPEN_IN_FILES,
@@ -45,7 +48,16 @@ pub(super) fn loopback() -> Permission {
 
 /// Trusts the given authority, or the built-in ones.
 pub(super) fn net(settings: NetSettings, authority: Option<&Authority>) -> Net {
-    Net::with_roots(settings, &Roots::new(authority.iter().map(|authority| authority.root.clone()).collect())).unwrap()
+    Net::with_roots(
+        settings,
+        &Roots::new(
+            authority
+                .iter()
+                .map(|authority| authority.root.clone())
+                .collect(),
+        ),
+    )
+    .unwrap()
 }
 
 pub(super) fn plain_net() -> Net {
@@ -79,10 +91,15 @@ pub(super) async fn serve_silence() -> SocketAddr {
 
 /// A port that nothing listens on.
 pub(super) async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
-/// A name server that answers by UDP what `reply` makes of each question; its TCP port is the listener's.
+/// A name server that answers by UDP what `reply` makes of each question; its TCP port is the
+/// listener's.
 pub(super) async fn name_server(
     mut reply: impl FnMut(Message) -> Vec<Vec<u8>> + Send + 'static,
 ) -> (SocketAddr, TcpListener) {
@@ -128,24 +145,40 @@ pub(super) struct Leaf {
 
 impl Leaf {
     pub(super) fn of(names: &'static [&'static str]) -> Self {
-        Self { names, from: 2020, until: 2090 }
+        Self {
+            names,
+            from: 2020,
+            until: 2090,
+        }
     }
 }
 
 impl Authority {
     pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(rcgen::DnType::CommonName, "Test Authority");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "Test Authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let root = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), root }
+        Self {
+            issuer: Issuer::new(params, key),
+            root,
+        }
     }
 
     fn signed(&self, leaf: &Leaf) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        let mut params =
-            CertificateParams::new(leaf.names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
-        params.distinguished_name.push(rcgen::DnType::CommonName, "Test Server");
+        let mut params = CertificateParams::new(
+            leaf.names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "Test Server");
         params.not_before = rcgen::date_time_ymd(leaf.from, 1, 1);
         params.not_after = rcgen::date_time_ymd(leaf.until, 1, 1);
         let key = KeyPair::generate().unwrap();
@@ -158,12 +191,19 @@ impl Authority {
     pub(super) fn intermediate(&self, name: &str, until: i32) -> Self {
         let (params, key) = (authority_until(name, until), KeyPair::generate().unwrap());
         let root = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), root }
+        Self {
+            issuer: Issuer::new(params, key),
+            root,
+        }
     }
 
     /// Its own name and key, signed by another authority.
     pub(super) fn cross_signed_by(&self, other: &Self, until: i32) -> CertificateDer<'static> {
-        authority_until("Test Authority", until).signed_by(self.issuer.key(), &other.issuer).unwrap().der().clone()
+        authority_until("Test Authority", until)
+            .signed_by(self.issuer.key(), &other.issuer)
+            .unwrap()
+            .der()
+            .clone()
     }
 
     /// A server's certificate alone.
@@ -173,7 +213,10 @@ impl Authority {
 
     pub(super) fn acceptor(&self, leaf: &Leaf, alpn: &[&[u8]]) -> TlsAcceptor {
         let (chain, key) = self.signed(leaf);
-        let mut config = server_config().with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let mut config = server_config()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
@@ -181,7 +224,9 @@ impl Authority {
     /// A client's certificate and key.
     pub(super) fn identity(&self, name: &str) -> ClientIdentity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
+        params
+            .extended_key_usages
+            .push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         ClientIdentity::from_pem(&certificate.pem(), &key.serialize_pem()).unwrap()
@@ -197,9 +242,14 @@ impl Authority {
         roots.add(self.root.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier =
-            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .unwrap();
         let (chain, key) = self.signed(leaf);
-        let config = server_config().with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
+        let config = server_config()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain, key)
+            .unwrap();
         serve_tls(TlsAcceptor::from(Arc::new(config)), answer).await
     }
 
@@ -215,7 +265,9 @@ impl Authority {
 
 fn authority_until(name: &str, until: i32) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(until, 1, 1);

@@ -1,5 +1,6 @@
-//! TLS on top of a connection: verified, or looked at only. One verifier serves both: it always forms a verdict, and
-//! either stops the handshake with it or lets the handshake go on and keeps it.
+//! TLS on top of a connection: verified, or looked at only. One verifier serves both: it always
+//! forms a verdict, and either stops the handshake with it or lets the handshake go on and keeps
+//! it.
 
 mod inspector;
 mod provider;
@@ -34,7 +35,8 @@ pub struct TlsSession {
     pub protocol: String,
     /// Name in IANA's registry.
     pub cipher: String,
-    /// Leaf first: the certificates by which it was verified, without the root, or all that the server showed if it was not.
+    /// Leaf first: the certificates by which it was verified, without the root, or all that the
+    /// server showed if it was not.
     pub chain: Vec<Certificate>,
     /// Why the chain is not trusted for this name; none if it is.
     pub untrusted: Option<String>,
@@ -52,7 +54,8 @@ pub(super) struct Roots {
 }
 
 impl Roots {
-    /// The machine's own (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), or Mozilla's where it has none.
+    /// The machine's own (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), or Mozilla's where it
+    /// has none.
     pub(super) fn load() -> Self {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
@@ -77,7 +80,10 @@ impl Roots {
         if native.is_empty() {
             store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        Self { store: Arc::new(store), native: Arc::new(native) }
+        Self {
+            store: Arc::new(store),
+            native: Arc::new(native),
+        }
     }
 }
 
@@ -106,7 +112,10 @@ pub(super) struct Secured {
 impl Secured {
     pub(super) fn leaf(&self) -> Option<Certificate> {
         let (_, session) = self.stream.get_ref();
-        session.peer_certificates()?.first().and_then(|der| Certificate::from_der(der))
+        session
+            .peer_certificates()?
+            .first()
+            .and_then(|der| Certificate::from_der(der))
     }
 
     pub(super) fn speaks_http2(&self) -> bool {
@@ -120,13 +129,18 @@ impl Secured {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
             other => format!("{other:?}"),
         };
-        let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        let cipher = session
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str());
         let shown = session.peer_certificates().unwrap_or_default();
         let chain = self.path.as_deref().unwrap_or(shown);
         TlsSession {
             protocol,
             cipher: cipher.unwrap_or("unknown").replace("TLS13_", "TLS_"),
-            chain: chain.iter().filter_map(|der| Certificate::from_der(der)).collect(),
+            chain: chain
+                .iter()
+                .filter_map(|der| Certificate::from_der(der))
+                .collect(),
             untrusted: self.untrusted,
             phases: trace.phases,
             total_us: trace.total_us(),
@@ -135,7 +149,8 @@ impl Secured {
     }
 }
 
-/// Makes handshakes, each from scratch: no session is resumed, so that the phase and the certificate are real.
+/// Makes handshakes, each from scratch: no session is resumed, so that the phase and the
+/// certificate are real.
 #[derive(Debug, Clone)]
 pub(super) struct Tls {
     config: ClientConfig,
@@ -153,7 +168,13 @@ impl Tls {
             .with_custom_certificate_verifier(verifier.clone())
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
-        Ok(Self { config, trust: Arc::new(Trust { verifier, roots: roots.clone() }) })
+        Ok(Self {
+            config,
+            trust: Arc::new(Trust {
+                verifier,
+                roots: roots.clone(),
+            }),
+        })
     }
 
     /// The phase `tls` is noted.
@@ -170,7 +191,9 @@ impl Tls {
         };
         let inspector = Arc::new(Inspector::new(self.trust.clone(), how.accept_any));
         let mut config = self.config.clone();
-        config.dangerous().set_certificate_verifier(inspector.clone());
+        config
+            .dangerous()
+            .set_certificate_verifier(inspector.clone());
         if let Some(identity) = how.identity {
             config.client_auth_cert_resolver = identity.resolver();
         }
@@ -180,12 +203,24 @@ impl Tls {
             TlsConnector::from(Arc::new(config))
                 .connect(name, connected.stream)
                 .await
-                .map_err(|error| NetError::Tls(inspector.fault().unwrap_or_else(|| refusal::text(&error))))
+                .map_err(|error| {
+                    NetError::Tls(inspector.fault().unwrap_or_else(|| refusal::text(&error)))
+                })
         };
-        let stream = trace.phase(Phase::Tls, || format!("shaking hands by TLS with `{peer}`"), connect).await?;
+        let stream = trace
+            .phase(
+                Phase::Tls,
+                || format!("shaking hands by TLS with `{peer}`"),
+                connect,
+            )
+            .await?;
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let path = how.keeps_path.then(|| inspector.path(shown)).flatten();
-        Ok(Secured { stream, untrusted: inspector.fault(), path })
+        Ok(Secured {
+            stream,
+            untrusted: inspector.fault(),
+            path,
+        })
     }
 }
 

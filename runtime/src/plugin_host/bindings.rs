@@ -1,5 +1,5 @@
-//! Types and traits generated from `wit/`. They stop at this module's parent: `convert.rs` turns them into domain types, and
-//! recordings hold them as JSON.
+//! Types and traits generated from `wit/`. They stop at this module's parent: `convert.rs` turns
+//! them into domain types, and recordings hold them as JSON.
 
 use wasmtime::component::bindgen;
 
@@ -101,8 +101,15 @@ pub(super) mod webhook {
 mod tests {
     #[test]
     fn the_version_of_the_contract_is_that_of_its_text() {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/host.wit")).unwrap();
-        let first = text.lines().find(|line| line.starts_with("package ")).unwrap();
-        assert_eq!(first, format!("package external-tracking:plugin@{};", super::CONTRACT));
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/host.wit"))
+            .unwrap();
+        let first = text
+            .lines()
+            .find(|line| line.starts_with("package "))
+            .unwrap();
+        assert_eq!(
+            first,
+            format!("package external-tracking:plugin@{};", super::CONTRACT)
+        );
     }
 }

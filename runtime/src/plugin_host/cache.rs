@@ -1,5 +1,5 @@
-//! Compiled components on disk, so that a start does not compile again. Only files this module wrote are ever loaded:
-//! they hold native code.
+//! Compiled components on disk, so that a start does not compile again. Only files this module
+//! wrote are ever loaded: they hold native code.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,8 +13,9 @@ use tempfile::NamedTempFile;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// By content digest and the engine's own word on compatibility; each file begins with the sha256 of the rest, so that one
-/// cut short by a crash is not run. The folder is the server's own, readable and writable by nobody else.
+/// By content digest and the engine's own word on compatibility; each file begins with the sha256
+/// of the rest, so that one cut short by a crash is not run. The folder is the server's own,
+/// readable and writable by nobody else.
 pub(super) struct CompiledCache {
     folder: PathBuf,
 }
@@ -27,7 +28,9 @@ impl CompiledCache {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         }
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
     }
 
     fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
@@ -39,12 +42,21 @@ impl CompiledCache {
         NamedTempFile::new_in(&self.folder)
     }
 
-    /// Keeps what a child of ours wrote. The error says why this engine can't have it: a memory that is larger than any run gets,
-    /// for instance.
-    pub(super) fn take(&self, engine: &Engine, digest: &str, draft: NamedTempFile) -> Result<Component, String> {
+    /// Keeps what a child of ours wrote. The error says why this engine can't have it: a memory
+    /// that is larger than any run gets, for instance.
+    pub(super) fn take(
+        &self,
+        engine: &Engine,
+        digest: &str,
+        draft: NamedTempFile,
+    ) -> Result<Component, String> {
         let component = load(engine, draft.path())?;
         let path = self.path(engine, digest);
-        if let Err(error) = draft.as_file().sync_all().and_then(|()| Ok(draft.persist(&path).map(drop)?)) {
+        if let Err(error) = draft
+            .as_file()
+            .sync_all()
+            .and_then(|()| Ok(draft.persist(&path).map(drop)?))
+        {
             tracing::warn!(%error, path = %path.display(), "can't keep a compiled plugin; the next start compiles it again");
         }
         Ok(component)
@@ -65,7 +77,9 @@ impl CompiledCache {
     pub(super) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
         let loaded = load(engine, &path);
-        let component = loaded.inspect_err(|error| tracing::debug!(error, "nothing compiled can be loaded")).ok()?;
+        let component = loaded
+            .inspect_err(|error| tracing::debug!(error, "nothing compiled can be loaded"))
+            .ok()?;
         // What is used stays when room is made.
         if let Ok(file) = fs::File::options().append(true).open(&path) {
             let _ = file.set_modified(SystemTime::now());
@@ -73,14 +87,27 @@ impl CompiledCache {
         Some(component)
     }
 
-    /// Deletes what no version needs: of other components, beyond the newest of them that fit into `spare_bytes`; of other
-    /// engines; and what was half written before this start.
-    pub(super) fn sweep(&self, engine: &Engine, kept: &HashSet<String>, spare_bytes: u64) -> std::io::Result<()> {
+    /// Deletes what no version needs: of other components, beyond the newest of them that fit into
+    /// `spare_bytes`; of other engines; and what was half written before this start.
+    pub(super) fn sweep(
+        &self,
+        engine: &Engine,
+        kept: &HashSet<String>,
+        spare_bytes: u64,
+    ) -> std::io::Result<()> {
         let suffix = suffix(engine);
         let mut spare = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
-            let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name().to_string_lossy().into_owned()))?;
-            match name.strip_suffix(&suffix).map(|digest| digest.trim_end_matches('-')) {
+            let (entry, name) = entry.map(|entry| {
+                (
+                    entry.path(),
+                    entry.file_name().to_string_lossy().into_owned(),
+                )
+            })?;
+            match name
+                .strip_suffix(&suffix)
+                .map(|digest| digest.trim_end_matches('-'))
+            {
                 Some(digest) if kept.contains(digest) => {}
                 Some(_) => spare.push(entry),
                 None if name.ends_with(".cwasm") => fs::remove_file(entry)?,
@@ -141,7 +168,10 @@ pub(super) fn write_code(file: &mut fs::File, compiled: &[u8]) -> std::io::Resul
 /// Removes the oldest of these until the rest fits.
 fn prune(paths: Vec<PathBuf>, most_bytes: u64) -> std::io::Result<()> {
     let mut files = Vec::new();
-    for path in paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")) {
+    for path in paths.into_iter().filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "cwasm")
+    }) {
         let metadata = fs::metadata(&path)?;
         files.push((metadata.modified()?, metadata.len(), path));
     }
@@ -165,13 +195,28 @@ mod tests {
     fn pruning_takes_the_oldest_compiled_code_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let now = std::time::SystemTime::now();
-        for (name, age_s) in [("old.cwasm", 30), ("older.cwasm", 60), ("new.cwasm", 0), ("ancient.txt", 90)] {
+        for (name, age_s) in [
+            ("old.cwasm", 30),
+            ("older.cwasm", 60),
+            ("new.cwasm", 0),
+            ("ancient.txt", 90),
+        ] {
             fs::write(folder.path().join(name), [0; 100]).unwrap();
-            let file = fs::File::options().append(true).open(folder.path().join(name)).unwrap();
-            file.set_modified(now - std::time::Duration::from_secs(age_s)).unwrap();
+            let file = fs::File::options()
+                .append(true)
+                .open(folder.path().join(name))
+                .unwrap();
+            file.set_modified(now - std::time::Duration::from_secs(age_s))
+                .unwrap();
         }
-        CompiledCache::open(folder.path()).unwrap().prune(200).unwrap();
-        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        CompiledCache::open(folder.path())
+            .unwrap()
+            .prune(200)
+            .unwrap();
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         left.sort();
         assert_eq!(left, ["ancient.txt", "new.cwasm", "old.cwasm"]);
     }
@@ -184,8 +229,12 @@ mod tests {
         let mine = |digest: &str| format!("{digest}-{}", suffix(&engine));
         let write = |name: &str, age_s: u64| {
             fs::write(folder.path().join(name), [0; 100]).unwrap();
-            let file = fs::File::options().append(true).open(folder.path().join(name)).unwrap();
-            file.set_modified(now - std::time::Duration::from_secs(age_s)).unwrap();
+            let file = fs::File::options()
+                .append(true)
+                .open(folder.path().join(name))
+                .unwrap();
+            file.set_modified(now - std::time::Duration::from_secs(age_s))
+                .unwrap();
         };
         write(&mine("kept"), 90);
         write(&mine("checked"), 60);
@@ -203,7 +252,10 @@ mod tests {
         };
         let kept = HashSet::from(["kept".to_owned()]);
         cache.sweep(&engine, &kept, 100).unwrap();
-        assert_eq!(names(), [mine("kept"), "notes.txt".to_owned(), mine("refused")]);
+        assert_eq!(
+            names(),
+            [mine("kept"), "notes.txt".to_owned(), mine("refused")]
+        );
         cache.sweep(&engine, &kept, 0).unwrap();
         assert_eq!(names(), [mine("kept"), "notes.txt".to_owned()]);
     }

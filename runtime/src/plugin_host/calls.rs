@@ -1,5 +1,5 @@
-//! The calls other parts make: check a service, evaluate a rule, send a message, take in a delivery, look at
-//! settings. One file each.
+//! The calls other parts make: check a service, evaluate a rule, send a message, take in a
+//! delivery, look at settings. One file each.
 
 mod keep;
 mod notifier;
@@ -32,12 +32,19 @@ pub enum PluginError {
     #[error("there is no {kind} plugin `{name}`", kind = kind.as_str())]
     Unknown { kind: PluginKind, name: String },
     #[error("plugin `{plugin}` {reason}")]
-    Broken { plugin: String, outcome: RunOutcome, reason: String },
+    Broken {
+        plugin: String,
+        outcome: RunOutcome,
+        reason: String,
+    },
 }
 
 impl PluginHost {
     fn known(&self, kind: PluginKind, name: &str) -> Result<Arc<LoadedPlugin>, PluginError> {
-        self.plugin(kind, name).ok_or_else(|| PluginError::Unknown { kind, name: name.to_owned() })
+        self.plugin(kind, name).ok_or_else(|| PluginError::Unknown {
+            kind,
+            name: name.to_owned(),
+        })
     }
 
     /// Every call is a row, however it ended.
@@ -76,7 +83,9 @@ impl PluginHost {
         error: Option<String>,
         used: Used,
     ) {
-        self.hand_over(run_of(plugin, run_id, function, service, outcome, error, used));
+        self.hand_over(run_of(
+            plugin, run_id, function, service, outcome, error, used,
+        ));
     }
 
     /// No call waits for its account to be written: one that finds no room is counted and dropped.

@@ -1,5 +1,5 @@
-//! What the host does for a guest, one file each. Adding a capability: its interface in `wit/host.wit`, a file here, and
-//! a line in [`link`] and in [`allowed`].
+//! What the host does for a guest, one file each. Adding a capability: its interface in
+//! `wit/host.wit`, a file here, and a line in [`link`] and in [`allowed`].
 
 mod bounds;
 pub(super) mod cel;
@@ -26,15 +26,26 @@ use crate::domain::PluginKind;
 /// Interfaces of our package that a kind of plugin may import.
 pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
     match kind {
-        PluginKind::Probe => &["types", "net", "http", "tcp", "dns", "tls", "cel", "log", "clock", "random"],
+        PluginKind::Probe => &[
+            "types", "net", "http", "tcp", "dns", "tls", "cel", "log", "clock", "random",
+        ],
         PluginKind::Rule => &["types", "history", "cel", "log"],
         PluginKind::Notifier => &["types", "net", "http", "mail", "log", "clock", "random"],
-        PluginKind::Webhook => &["types", "net", "signatures", "http", "cel", "log", "clock", "random"],
+        PluginKind::Webhook => &[
+            "types",
+            "net",
+            "signatures",
+            "http",
+            "cel",
+            "log",
+            "clock",
+            "random",
+        ],
     }
 }
 
-/// Links all capabilities, and WASI 0.2 with nothing granted, so that components of any language can be instantiated.
-/// What a kind may import is checked when a plugin is loaded.
+/// Links all capabilities, and WASI 0.2 with nothing granted, so that components of any language
+/// can be instantiated. What a kind may import is checked when a plugin is loaded.
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     super::bindings::host::Host_::add_to_linker::<_, HasSelf<RunState>>(linker, |state| state)?;
     wasi::link(linker)

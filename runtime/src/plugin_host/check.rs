@@ -1,4 +1,5 @@
-//! Would this host accept a component, and what would it be granted? All the steps of an installation, without the last.
+//! Would this host accept a component, and what would it be granted? All the steps of an
+//! installation, without the last.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +7,25 @@ use bytes::Bytes;
 
 use super::grants::{Allowance, view};
 use super::loader::{LoadedPlugin, Refusal};
-use super::{LocalError, LocalPlugin, LocalSetup, PluginEntry, PluginGrants, PluginHost, SetupError, entry};
+use super::{
+    LocalError, LocalPlugin, LocalSetup, PluginEntry, PluginGrants, PluginHost, SetupError, entry,
+};
 use crate::domain::PluginPolicy;
 
 /// The steps of an installation, in their order.
-const STEPS: [&str; 11] =
-    ["format", "signature", "compile", "world", "imports", "describe", "name", "pin", "schema", "grants", "settings"];
+const STEPS: [&str; 11] = [
+    "format",
+    "signature",
+    "compile",
+    "world",
+    "imports",
+    "describe",
+    "name",
+    "pin",
+    "schema",
+    "grants",
+    "settings",
+];
 
 /// Those that a server alone can take.
 const OF_A_SERVER: [&str; 3] = ["signature", "pin", "settings"];
@@ -41,10 +55,17 @@ pub enum StepOutcome {
 
 impl ComponentCheck {
     pub fn is_accepted(&self) -> bool {
-        !self.steps.iter().any(|step| matches!(step.outcome, StepOutcome::Failed(_)))
+        !self
+            .steps
+            .iter()
+            .any(|step| matches!(step.outcome, StepOutcome::Failed(_)))
     }
 
-    fn new(skipped: &[&str], refusal: Option<&Refusal>, loaded: Option<(&LoadedPlugin, &Allowance)>) -> Self {
+    fn new(
+        skipped: &[&str],
+        refusal: Option<&Refusal>,
+        loaded: Option<(&LoadedPlugin, &Allowance)>,
+    ) -> Self {
         let mut steps = Vec::with_capacity(STEPS.len() + 1);
         let mut failed = false;
         for step in STEPS {
@@ -60,7 +81,10 @@ impl ComponentCheck {
         }
         if let (false, Some(refusal)) = (failed, refusal) {
             // Not one of the component's: the server is in trouble.
-            steps.push(CheckedStep { step: refusal.step, outcome: StepOutcome::Failed(refusal.reason.clone()) });
+            steps.push(CheckedStep {
+                step: refusal.step,
+                outcome: StepOutcome::Failed(refusal.reason.clone()),
+            });
         }
         Self {
             steps,
@@ -72,14 +96,20 @@ impl ComponentCheck {
 
 impl PluginHost {
     /// No version changes, whatever comes of it. `signature` is the text of a `.minisig` file.
-    pub async fn check_component(&self, bytes: Bytes, signature: Option<String>, by: &str) -> ComponentCheck {
+    pub async fn check_component(
+        &self,
+        bytes: Bytes,
+        signature: Option<String>,
+        by: &str,
+    ) -> ComponentCheck {
         let checked = self.checked(bytes, signature, by).await;
         self.sweep_unneeded().await;
         checked
     }
 
     async fn checked(&self, bytes: Bytes, signature: Option<String>, by: &str) -> ComponentCheck {
-        // Kept for the checks to come, and gone with the next start if the component is not installed.
+        // Kept for the checks to come, and gone with the next start if the component is not
+        // installed.
         if let Err(refusal) = self.shared.trust.admit(None, &bytes, signature).await {
             return ComponentCheck::new(&[], Some(&refusal), None);
         }
@@ -88,7 +118,11 @@ impl PluginHost {
             Err(refusal) => return ComponentCheck::new(&[], Some(&refusal), None),
         };
         let refusal = self.check_candidate(&candidate).await.err();
-        ComponentCheck::new(&[], refusal.as_ref(), Some((&candidate, &self.allowance(&candidate))))
+        ComponentCheck::new(
+            &[],
+            refusal.as_ref(),
+            Some((&candidate, &self.allowance(&candidate))),
+        )
     }
 }
 
@@ -112,6 +146,10 @@ impl LocalPlugin {
         let candidate = candidate.expect("it was just loaded");
         let allowance = host.allowance(&candidate);
         let refusal = allowance.check_imports(&candidate.imports).err();
-        Ok(ComponentCheck::new(&OF_A_SERVER, refusal.as_ref(), Some((&candidate, &allowance))))
+        Ok(ComponentCheck::new(
+            &OF_A_SERVER,
+            refusal.as_ref(),
+            Some((&candidate, &allowance)),
+        ))
     }
 }

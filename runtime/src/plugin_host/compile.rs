@@ -1,5 +1,6 @@
-//! Components to machine code. That is the one work on a foreign component which no budget of the sandbox bounds, so it is
-//! done by a child process that the kernel holds to its limits; what it made is kept, and loaded from there.
+//! Components to machine code. That is the one work on a foreign component which no budget of the
+//! sandbox bounds, so it is done by a child process that the kernel holds to its limits; what it
+//! made is kept, and loaded from there.
 
 mod task;
 
@@ -25,7 +26,8 @@ pub const COMPILE_SUBCOMMAND: &str = "compile-component";
 /// Components that wait for their turn; each holds its bytes, up to 64 MiB.
 const WAITING: usize = 8;
 
-/// CPU time of one component: a Python plugin of 18 MB takes 9 s in a release build and 80 s in a debug build.
+/// CPU time of one component: a Python plugin of 18 MB takes 9 s in a release build and 80 s in a
+/// debug build.
 const CPU: Duration = Duration::from_secs(240);
 
 /// A child has low priority: on a busy machine it needs several times its CPU time.
@@ -53,7 +55,10 @@ pub enum Compiling {
 impl Compiling {
     /// In the program that this process is; the program has to have [`COMPILE_SUBCOMMAND`].
     pub fn in_child(is_background: bool) -> std::io::Result<Self> {
-        Ok(Self::Child { program: Program::this(COMPILE_SUBCOMMAND)?, is_background })
+        Ok(Self::Child {
+            program: Program::this(COMPILE_SUBCOMMAND)?,
+            is_background,
+        })
     }
 }
 
@@ -100,7 +105,13 @@ pub(super) struct Compiler {
 
 impl Compiler {
     pub(super) fn new(engine: Engine, cache: CompiledCache, how: Compiling) -> Self {
-        let is_background = matches!(how, Compiling::Child { is_background: true, .. });
+        let is_background = matches!(
+            how,
+            Compiling::Child {
+                is_background: true,
+                ..
+            }
+        );
         Self {
             engine,
             cache: Arc::new(cache),
@@ -147,11 +158,22 @@ impl Compiler {
             return Ok(component);
         }
         let place = match urgency {
-            Urgency::InTurn => Some(self.places.try_acquire().map_err(|_| CompileError::Crowded(WAITING))?),
+            Urgency::InTurn => Some(
+                self.places
+                    .try_acquire()
+                    .map_err(|_| CompileError::Crowded(WAITING))?,
+            ),
             Urgency::Now => None,
         };
-        let turns = if place.is_some() { &self.turn } else { &self.cores };
-        let _turn = turns.acquire().await.map_err(|error| CompileError::NotStarted(error.to_string()))?;
+        let turns = if place.is_some() {
+            &self.turn
+        } else {
+            &self.cores
+        };
+        let _turn = turns
+            .acquire()
+            .await
+            .map_err(|error| CompileError::NotStarted(error.to_string()))?;
         // Somebody else may have waited for the same one.
         if place.is_some()
             && let Some(component) = self.cached(digest).await
@@ -161,25 +183,35 @@ impl Compiler {
         (self.progress)(bytes.len());
         match &self.how {
             Compiling::InProcess => self.here(bytes, digest).await,
-            Compiling::Child { program, .. } => self.in_child(program, bytes, digest, urgency).await,
+            Compiling::Child { program, .. } => {
+                self.in_child(program, bytes, digest, urgency).await
+            }
         }
     }
 
     async fn cached(&self, digest: &str) -> Option<Component> {
         let (engine, cache, digest) = (self.engine.clone(), self.cache.clone(), digest.to_owned());
-        tokio::task::spawn_blocking(move || cache.load(&engine, &digest)).await.ok().flatten()
+        tokio::task::spawn_blocking(move || cache.load(&engine, &digest))
+            .await
+            .ok()
+            .flatten()
     }
 
     async fn here(&self, bytes: Bytes, digest: &str) -> Result<Component, CompileError> {
         let (engine, cache, digest) = (self.engine.clone(), self.cache.clone(), digest.to_owned());
         let compiled = tokio::task::spawn_blocking(move || {
             let component = Component::new(&engine, &bytes)?;
-            if let Err(error) = component.serialize().map(|code| cache.put(&engine, &digest, &code)) {
+            if let Err(error) = component
+                .serialize()
+                .map(|code| cache.put(&engine, &digest, &code))
+            {
                 tracing::warn!(%error, "can't keep a compiled plugin; the next start compiles it again");
             }
             wasmtime::Result::<Component>::Ok(component)
         });
-        let compiled = compiled.await.map_err(|error| CompileError::Crashed(error.to_string()))?;
+        let compiled = compiled
+            .await
+            .map_err(|error| CompileError::Crashed(error.to_string()))?;
         compiled.map_err(|error| CompileError::Invalid(format!("{error:#}")))
     }
 
@@ -192,20 +224,35 @@ impl Compiler {
     ) -> Result<Component, CompileError> {
         let failed = |error: std::io::Error| CompileError::NotStarted(error.to_string());
         let output = self.cache.draft().map_err(failed)?;
-        let limits =
-            Limits { is_background: self.limits.is_background && urgency == Urgency::InTurn, ..self.limits.clone() };
+        let limits = Limits {
+            is_background: self.limits.is_background && urgency == Urgency::InTurn,
+            ..self.limits.clone()
+        };
         let (task, path) = (limits.clone(), output.path().to_owned());
         let input = tokio::task::spawn_blocking(move || task::write(&task, path, &bytes));
-        let input = input.await.map_err(|error| CompileError::NotStarted(error.to_string()))?.map_err(failed)?;
-        // Those of a start run side by side. Arenas of an allocator would count as memory that is used.
+        let input = input
+            .await
+            .map_err(|error| CompileError::NotStarted(error.to_string()))?
+            .map_err(failed)?;
+        // Those of a start run side by side. Arenas of an allocator would count as memory that is
+        // used.
         let threads = if urgency == Urgency::Now { 1 } else { cores() };
-        let variables = [("RAYON_NUM_THREADS", threads.to_string()), ("MALLOC_ARENA_MAX", "2".to_owned())];
-        program.run(&limits, input, &variables).await.map_err(|stopped| self.told(stopped))?;
+        let variables = [
+            ("RAYON_NUM_THREADS", threads.to_string()),
+            ("MALLOC_ARENA_MAX", "2".to_owned()),
+        ];
+        program
+            .run(&limits, input, &variables)
+            .await
+            .map_err(|stopped| self.told(stopped))?;
         let (engine, cache, digest) = (self.engine.clone(), self.cache.clone(), digest.to_owned());
-        let loaded = tokio::task::spawn_blocking(move || cache.take(&engine, &digest, output)).await;
+        let loaded =
+            tokio::task::spawn_blocking(move || cache.take(&engine, &digest, output)).await;
         loaded
             .map_err(|error| CompileError::Crashed(error.to_string()))?
-            .map_err(|reason| CompileError::Invalid(format!("does not fit the host's bounds: {reason}")))
+            .map_err(|reason| {
+                CompileError::Invalid(format!("does not fit the host's bounds: {reason}"))
+            })
     }
 
     fn told(&self, stopped: Stopped) -> CompileError {
@@ -223,7 +270,9 @@ impl Compiler {
 
 /// More than a few gain nothing on one component.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8)
+    std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .min(8)
 }
 
 #[cfg(test)]

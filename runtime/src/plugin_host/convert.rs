@@ -6,9 +6,9 @@ use super::bindings::{notifier, probe, rule, webhook};
 use super::secrets::SealedSettings;
 use super::{SettingsFault, limits};
 use crate::domain::{
-    AlertState, Answer, AnswerType, DeliveryError, ErrorKind, Failure, Finding, Message, Metric, MetricValue,
-    NotificationReason, NotificationStatus, Observation, PluginInfo, Receipt, ReceivedEvent, Reception, Report,
-    Service, Status, Verdict, Want, WebhookRequest,
+    AlertState, Answer, AnswerType, DeliveryError, ErrorKind, Failure, Finding, Message, Metric,
+    MetricValue, NotificationReason, NotificationStatus, Observation, PluginInfo, Receipt,
+    ReceivedEvent, Reception, Report, Service, Status, Verdict, Want, WebhookRequest,
 };
 
 use notifier::exports::external_tracking::plugin::notifiers;
@@ -18,10 +18,17 @@ use webhook::exports::external_tracking::plugin::webhooks;
 
 pub(super) fn plugin_info(info: wit::PluginInfo) -> Result<PluginInfo, String> {
     if info.settings_schema.len() > limits::SCHEMA_BYTES {
-        return Err(format!("its settings schema is longer than {} KiB", limits::SCHEMA_BYTES >> 10));
+        return Err(format!(
+            "its settings schema is longer than {} KiB",
+            limits::SCHEMA_BYTES >> 10
+        ));
     }
     if info.wants.len() > limits::WANTS {
-        return Err(format!("it wants {} things; at most {} are taken", info.wants.len(), limits::WANTS));
+        return Err(format!(
+            "it wants {} things; at most {} are taken",
+            info.wants.len(),
+            limits::WANTS
+        ));
     }
     let settings_schema: serde_json::Value = serde_json::from_str(&info.settings_schema)
         .map_err(|error| format!("its settings schema is not JSON: {error}"))?;
@@ -39,7 +46,10 @@ pub(super) fn plugin_info(info: wit::PluginInfo) -> Result<PluginInfo, String> {
         .collect();
     for Want::Host(text) | Want::Credential(text) | Want::Capability(text) in &wants {
         if text.len() > limits::WANT_BYTES {
-            return Err(format!("one of its `wants` is longer than {} bytes", limits::WANT_BYTES));
+            return Err(format!(
+                "one of its `wants` is longer than {} bytes",
+                limits::WANT_BYTES
+            ));
         }
     }
     Ok(PluginInfo {
@@ -94,7 +104,10 @@ fn to_failure(failure: &Failure) -> wit::Failure {
         ErrorKind::Denied => wit::ErrorKind::Denied,
         ErrorKind::Plugin => wit::ErrorKind::Plugin,
     };
-    wit::Failure { kind, message: failure.message.clone() }
+    wit::Failure {
+        kind,
+        message: failure.message.clone(),
+    }
 }
 
 /// At most [`limits::METRICS`], with names and texts cut to [`limits::METRIC_BYTES`].
@@ -111,7 +124,11 @@ pub(super) fn metrics(entries: Vec<wit::Entry>) -> Vec<Metric> {
             wit::Value::Boolean(value) => MetricValue::Boolean(value),
         },
     };
-    entries.into_iter().take(limits::METRICS).map(metric).collect()
+    entries
+        .into_iter()
+        .take(limits::METRICS)
+        .map(metric)
+        .collect()
 }
 
 fn to_entries(metrics: &[Metric]) -> Vec<wit::Entry> {
@@ -128,9 +145,17 @@ fn to_entries(metrics: &[Metric]) -> Vec<wit::Entry> {
 }
 
 pub(super) fn service(service: &Service) -> probes::Service {
-    let text = |key: &str, value: &str| wit::Entry { key: key.into(), value: wit::Value::Text(value.into()) };
+    let text = |key: &str, value: &str| wit::Entry {
+        key: key.into(),
+        value: wit::Value::Text(value.into()),
+    };
     let mut attributes = vec![text("type", &service.kind)];
-    attributes.extend(service.health_endpoint.as_deref().map(|endpoint| text("health-endpoint", endpoint)));
+    attributes.extend(
+        service
+            .health_endpoint
+            .as_deref()
+            .map(|endpoint| text("health-endpoint", endpoint)),
+    );
     probes::Service {
         slug: service.slug.clone(),
         name: service.name.clone(),
@@ -181,26 +206,29 @@ pub(super) fn notification(message: &Message) -> notifiers::Notification {
         NotificationStatus::Firing => notifiers::NotificationStatus::Firing,
         NotificationStatus::Resolved => notifiers::NotificationStatus::Resolved,
     };
-    let alerts = message.alerts.iter().map(|(alert, service_name)| notifiers::Alert {
-        id: alert.id.0.to_string(),
-        name: alert.name.clone(),
-        service: alert.service.clone(),
-        service_name: service_name.clone(),
-        severity: alert.severity.as_str().into(),
-        status: match alert.state {
-            AlertState::Resolved => notifiers::NotificationStatus::Resolved,
-            _ => notifiers::NotificationStatus::Firing,
-        },
-        summary: alert.summary.clone(),
-        started_ms: alert.started_ms.max(0) as u64,
-        ended_ms: alert.resolved_ms.map(|ms| ms.max(0) as u64),
-        labels: vec![
-            ("alertname".into(), alert.name.clone()),
-            ("service".into(), alert.service.clone()),
-            ("severity".into(), alert.severity.as_str().into()),
-        ],
-        annotations: vec![("summary".into(), alert.summary.clone())],
-    });
+    let alerts = message
+        .alerts
+        .iter()
+        .map(|(alert, service_name)| notifiers::Alert {
+            id: alert.id.0.to_string(),
+            name: alert.name.clone(),
+            service: alert.service.clone(),
+            service_name: service_name.clone(),
+            severity: alert.severity.as_str().into(),
+            status: match alert.state {
+                AlertState::Resolved => notifiers::NotificationStatus::Resolved,
+                _ => notifiers::NotificationStatus::Firing,
+            },
+            summary: alert.summary.clone(),
+            started_ms: alert.started_ms.max(0) as u64,
+            ended_ms: alert.resolved_ms.map(|ms| ms.max(0) as u64),
+            labels: vec![
+                ("alertname".into(), alert.name.clone()),
+                ("service".into(), alert.service.clone()),
+                ("severity".into(), alert.severity.as_str().into()),
+            ],
+            annotations: vec![("summary".into(), alert.summary.clone())],
+        });
     notifiers::Notification {
         id: message.id.clone(),
         status: to_status(message.status),
@@ -218,7 +246,10 @@ pub(super) fn notification(message: &Message) -> notifiers::Notification {
 fn attributes(message: &Message) -> Vec<wit::Entry> {
     let texts = &message.texts;
     // The notifiers' own words don't know of digests.
-    let title = texts.title.clone().or_else(|| (message.reason == NotificationReason::Digest).then(|| message.title()));
+    let title = texts
+        .title
+        .clone()
+        .or_else(|| (message.reason == NotificationReason::Digest).then(|| message.title()));
     let named = [
         ("reason", Some(message.reason.as_str().to_owned())),
         ("title", title),
@@ -226,15 +257,28 @@ fn attributes(message: &Message) -> Vec<wit::Entry> {
         ("html", texts.html.clone()),
         ("reference", message.reference.clone()),
     ];
-    let entry = |key: &str, value: wit::Value| wit::Entry { key: key.to_owned(), value };
-    let texts = named.into_iter().filter_map(|(key, text)| Some(entry(key, wit::Value::Text(text?))));
-    let omitted = (message.omitted > 0).then(|| entry("omitted-alerts", wit::Value::Integer(message.omitted.into())));
+    let entry = |key: &str, value: wit::Value| wit::Entry {
+        key: key.to_owned(),
+        value,
+    };
+    let texts = named
+        .into_iter()
+        .filter_map(|(key, text)| Some(entry(key, wit::Value::Text(text?))));
+    let omitted = (message.omitted > 0).then(|| {
+        entry(
+            "omitted-alerts",
+            wit::Value::Integer(message.omitted.into()),
+        )
+    });
     texts.chain(omitted).collect()
 }
 
 pub(super) fn receipt(receipt: notifiers::Receipt) -> Receipt {
     let cut = |text| cut(text, limits::RECEIPT_BYTES);
-    Receipt { reference: receipt.reference.map(cut), answer: cut(receipt.answer) }
+    Receipt {
+        reference: receipt.reference.map(cut),
+        answer: cut(receipt.answer),
+    }
 }
 
 pub(super) fn delivery_error(error: notifiers::NotifyError) -> DeliveryError {
@@ -248,8 +292,22 @@ pub(super) fn delivery_error(error: notifiers::NotifyError) -> DeliveryError {
 }
 
 pub(super) fn webhook_request(request: WebhookRequest) -> webhooks::Request {
-    let WebhookRequest { method, path, query, headers, body, received_ms } = request;
-    webhooks::Request { method, path, query, headers, body, received_ms: received_ms.max(0) as u64 }
+    let WebhookRequest {
+        method,
+        path,
+        query,
+        headers,
+        body,
+        received_ms,
+    } = request;
+    webhooks::Request {
+        method,
+        path,
+        query,
+        headers,
+        body,
+        received_ms: received_ms.max(0) as u64,
+    }
 }
 
 /// Err: the plugin made something of the delivery that can't be kept.
@@ -260,19 +318,46 @@ pub(super) fn reception(
     secrets: &SealedSettings,
 ) -> Result<Reception, String> {
     if reception.events.len() > limits::EVENTS {
-        return Err(format!("answered {} events, at the most {} are kept", reception.events.len(), limits::EVENTS));
+        return Err(format!(
+            "answered {} events, at the most {} are kept",
+            reception.events.len(),
+            limits::EVENTS
+        ));
     }
-    let events = reception.events.into_iter().map(|event| received_event(event, secrets)).collect::<Result<_, _>>()?;
+    let events = reception
+        .events
+        .into_iter()
+        .map(|event| received_event(event, secrets))
+        .collect::<Result<_, _>>()?;
     let answer = reception.answer.map(answer).transpose()?;
-    Ok(Reception { run_id, plugin_version: plugin_version.to_owned(), events, answer })
+    Ok(Reception {
+        run_id,
+        plugin_version: plugin_version.to_owned(),
+        events,
+        answer,
+    })
 }
 
-fn received_event(event: webhooks::Event, secrets: &SealedSettings) -> Result<ReceivedEvent, String> {
+fn received_event(
+    event: webhooks::Event,
+    secrets: &SealedSettings,
+) -> Result<ReceivedEvent, String> {
     // Two long ids must not become one by being cut.
-    if event.id.as_ref().is_some_and(|id| id.len() > limits::METRIC_BYTES) {
-        return Err(format!("answered an event whose id is longer than {} bytes", limits::METRIC_BYTES));
+    if event
+        .id
+        .as_ref()
+        .is_some_and(|id| id.len() > limits::METRIC_BYTES)
+    {
+        return Err(format!(
+            "answered an event whose id is longer than {} bytes",
+            limits::METRIC_BYTES
+        ));
     }
-    let line = |text: String| Failure::new(ErrorKind::Plugin, secrets.redact(&text)).message.replace(['\n', '\r'], " ");
+    let line = |text: String| {
+        Failure::new(ErrorKind::Plugin, secrets.redact(&text))
+            .message
+            .replace(['\n', '\r'], " ")
+    };
     let payload = match event.payload.len() {
         bytes if bytes > limits::PAYLOAD_BYTES => format!(r#"{{"leftOut":"{bytes} bytes"}}"#),
         _ => secrets.redact(&event.payload),
@@ -288,7 +373,10 @@ fn received_event(event: webhooks::Event, secrets: &SealedSettings) -> Result<Re
         metrics: metrics(report.metrics),
     });
     Ok(ReceivedEvent {
-        id: event.id.filter(|id| !id.is_empty()).map(|id| secrets.redact(&id)),
+        id: event
+            .id
+            .filter(|id| !id.is_empty())
+            .map(|id| secrets.redact(&id)),
         kind: cut(line(event.kind), limits::METRIC_BYTES),
         ts_ms: event.ts_ms.and_then(|ms| i64::try_from(ms).ok()),
         summary: line(event.summary),
@@ -299,15 +387,25 @@ fn received_event(event: webhooks::Event, secrets: &SealedSettings) -> Result<Re
 }
 
 fn answer(answer: webhooks::Answer) -> Result<Answer, String> {
-    let content_type = match answer.content_type.as_str() {
-        "text/plain" => AnswerType::Text,
-        "application/json" => AnswerType::Json,
-        _ => return Err("answered the sender with another type than `text/plain` and `application/json`".into()),
-    };
+    let content_type =
+        match answer.content_type.as_str() {
+            "text/plain" => AnswerType::Text,
+            "application/json" => AnswerType::Json,
+            _ => return Err(
+                "answered the sender with another type than `text/plain` and `application/json`"
+                    .into(),
+            ),
+        };
     if answer.body.len() > limits::ANSWER_BYTES {
-        return Err(format!("answered the sender with more than {} bytes", limits::ANSWER_BYTES));
+        return Err(format!(
+            "answered the sender with more than {} bytes",
+            limits::ANSWER_BYTES
+        ));
     }
-    Ok(Answer { content_type, body: answer.body })
+    Ok(Answer {
+        content_type,
+        body: answer.body,
+    })
 }
 
 fn cut(mut text: String, bytes: usize) -> String {
@@ -322,7 +420,10 @@ pub(super) fn message(text: String) -> String {
 
 /// At most [`limits::FAULTS`], each as long as the reason of a failure.
 pub(super) fn faults(faults: Vec<wit::Fault>) -> Vec<SettingsFault> {
-    let fault = |fault: wit::Fault| SettingsFault { path: message(fault.path), message: message(fault.message) };
+    let fault = |fault: wit::Fault| SettingsFault {
+        path: message(fault.path),
+        message: message(fault.message),
+    };
     faults.into_iter().take(limits::FAULTS).map(fault).collect()
 }
 
@@ -335,19 +436,42 @@ mod tests {
     #[test]
     fn what_a_plugin_says_of_a_message_is_cut_before_it_is_stored() {
         let large = || "é".repeat(LARGE / 2);
-        let receipt = receipt(notifiers::Receipt { reference: Some(large()), answer: large() });
+        let receipt = receipt(notifiers::Receipt {
+            reference: Some(large()),
+            answer: large(),
+        });
         assert!(receipt.answer.len() <= limits::RECEIPT_BYTES && receipt.answer.ends_with('é'));
-        assert!(receipt.reference.is_some_and(|reference| reference.len() <= limits::RECEIPT_BYTES));
-        let retry = notifiers::NotifyError::Retryable(notifiers::Retry { message: large(), after_ms: None });
+        assert!(
+            receipt
+                .reference
+                .is_some_and(|reference| reference.len() <= limits::RECEIPT_BYTES)
+        );
+        let retry = notifiers::NotifyError::Retryable(notifiers::Retry {
+            message: large(),
+            after_ms: None,
+        });
         for error in [retry, notifiers::NotifyError::Permanent(large())] {
             assert!(delivery_error(error).to_string().len() <= Failure::MAX_MESSAGE_BYTES);
         }
-        let Verdict::NoOpinion(why) = verdict(rules::Verdict::NoOpinion(large())) else { panic!("it had none") };
+        let Verdict::NoOpinion(why) = verdict(rules::Verdict::NoOpinion(large())) else {
+            panic!("it had none")
+        };
         assert!(why.len() <= Failure::MAX_MESSAGE_BYTES);
-        let many = vec![wit::Fault { path: large(), message: large() }; 200];
+        let many = vec![
+            wit::Fault {
+                path: large(),
+                message: large()
+            };
+            200
+        ];
         let faults = faults(many);
         assert_eq!(faults.len(), limits::FAULTS);
-        assert!(faults.iter().all(|fault| fault.path.len() + fault.message.len() <= 2 * Failure::MAX_MESSAGE_BYTES));
+        assert!(
+            faults
+                .iter()
+                .all(|fault| fault.path.len() + fault.message.len()
+                    <= 2 * Failure::MAX_MESSAGE_BYTES)
+        );
     }
 
     #[test]
@@ -360,14 +484,27 @@ mod tests {
             wants: vec![wit::Want::Host("a.example".into())],
         };
         assert!(plugin_info(info()).is_ok());
-        let cut = plugin_info(wit::PluginInfo { summary: "x".repeat(LARGE), ..info() }).unwrap();
+        let cut = plugin_info(wit::PluginInfo {
+            summary: "x".repeat(LARGE),
+            ..info()
+        })
+        .unwrap();
         assert_eq!(cut.summary.len(), limits::SUMMARY_BYTES);
         let schema = format!("{{\"description\": \"{}\"}}", "x".repeat(LARGE));
         let want = || wit::Want::Host("a.example".into());
         for refused in [
-            wit::PluginInfo { settings_schema: schema, ..info() },
-            wit::PluginInfo { wants: vec![want(); 1_000], ..info() },
-            wit::PluginInfo { wants: vec![wit::Want::Host("x".repeat(LARGE))], ..info() },
+            wit::PluginInfo {
+                settings_schema: schema,
+                ..info()
+            },
+            wit::PluginInfo {
+                wants: vec![want(); 1_000],
+                ..info()
+            },
+            wit::PluginInfo {
+                wants: vec![wit::Want::Host("x".repeat(LARGE))],
+                ..info()
+            },
         ] {
             assert!(plugin_info(refused).unwrap_err().len() < 200);
         }

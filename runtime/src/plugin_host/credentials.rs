@@ -1,4 +1,5 @@
-//! Credentials are put into a request here, after the guest and before the policy: no plugin can read one.
+//! Credentials are put into a request here, after the guest and before the policy: no plugin can
+//! read one.
 
 mod oauth;
 mod wallet;
@@ -16,9 +17,21 @@ use crate::domain::{Credential, CredentialKind};
 use crate::net::{HttpRequest, NetError, NetFailure};
 
 /// The credential of that name, if it may go to where the request goes.
-pub(super) fn choose<'a>(access: &'a Access, name: &str, url: &str) -> Result<&'a Credential, NetFailure> {
-    let Some(credential) = access.credentials.iter().find(|credential| credential.name == name) else {
-        let key = if name == "default" { "authentication" } else { "credentials" };
+pub(super) fn choose<'a>(
+    access: &'a Access,
+    name: &str,
+    url: &str,
+) -> Result<&'a Credential, NetFailure> {
+    let Some(credential) = access
+        .credentials
+        .iter()
+        .find(|credential| credential.name == name)
+    else {
+        let key = if name == "default" {
+            "authentication"
+        } else {
+            "credentials"
+        };
         return Err(NetFailure::denied(format!(
             "the service has no credential `{name}`; write it under `{key}` of the service"
         )));
@@ -28,7 +41,11 @@ pub(super) fn choose<'a>(access: &'a Access, name: &str, url: &str) -> Result<&'
 }
 
 /// Puts it in, and has it taken out of the answer. For [`CredentialKind::OAuth2`] see [`bearer`].
-pub(super) fn inject(call: &mut HttpRequest, credential: &Credential, access: &Access) -> Result<(), NetFailure> {
+pub(super) fn inject(
+    call: &mut HttpRequest,
+    credential: &Credential,
+    access: &Access,
+) -> Result<(), NetFailure> {
     let name = &credential.name;
     let protect = |secret: &str| access.secrets.protect(secret);
     match &credential.kind {
@@ -48,10 +65,9 @@ pub(super) fn inject(call: &mut HttpRequest, credential: &Credential, access: &A
             set_parameter(call, name, parameter, value.expose_secret())
         }
         CredentialKind::Mtls { certificate, key } => {
-            let identity = access
-                .wallet
-                .identity(certificate, key)
-                .map_err(|fault| NetError::Protocol(format!("credential `{name}` can't be used: {fault}")))?;
+            let identity = access.wallet.identity(certificate, key).map_err(|fault| {
+                NetError::Protocol(format!("credential `{name}` can't be used: {fault}"))
+            })?;
             call.identity = Some(identity);
             Ok(())
         }
@@ -59,14 +75,29 @@ pub(super) fn inject(call: &mut HttpRequest, credential: &Credential, access: &A
     }
 }
 
-pub(super) fn bearer(call: &mut HttpRequest, name: &str, token: &str, access: &Access) -> Result<(), NetFailure> {
+pub(super) fn bearer(
+    call: &mut HttpRequest,
+    name: &str,
+    token: &str,
+    access: &Access,
+) -> Result<(), NetFailure> {
     access.secrets.protect(token);
     set_header(call, name, "authorization", format!("Bearer {token}"))
 }
 
-/// Two headers of one name are read differently by different servers: a plugin must not choose which of them counts.
-fn set_header(call: &mut HttpRequest, credential: &str, header: &str, value: String) -> Result<(), NetFailure> {
-    if call.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(header)) {
+/// Two headers of one name are read differently by different servers: a plugin must not choose
+/// which of them counts.
+fn set_header(
+    call: &mut HttpRequest,
+    credential: &str,
+    header: &str,
+    value: String,
+) -> Result<(), NetFailure> {
+    if call
+        .headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case(header))
+    {
         return Err(NetFailure::denied(format!(
             "header `{header}` is set by credential `{credential}`, not by plugins"
         )));
@@ -75,8 +106,14 @@ fn set_header(call: &mut HttpRequest, credential: &str, header: &str, value: Str
     Ok(())
 }
 
-fn set_parameter(call: &mut HttpRequest, credential: &str, parameter: &str, value: &str) -> Result<(), NetFailure> {
-    let mut url = Url::parse(&call.url).map_err(|error| NetError::Protocol(format!("the URL is not one: {error}")))?;
+fn set_parameter(
+    call: &mut HttpRequest,
+    credential: &str,
+    parameter: &str,
+    value: &str,
+) -> Result<(), NetFailure> {
+    let mut url = Url::parse(&call.url)
+        .map_err(|error| NetError::Protocol(format!("the URL is not one: {error}")))?;
     if url.query_pairs().any(|(name, _)| name == parameter) {
         return Err(NetFailure::denied(format!(
             "query parameter `{parameter}` is set by credential `{credential}`, not by plugins"

@@ -1,5 +1,5 @@
-//! The one wasmtime engine: how components are compiled, where their memories come from, and the ticks that let the host
-//! interrupt a guest which never returns.
+//! The one wasmtime engine: how components are compiled, where their memories come from, and the
+//! ticks that let the host interrupt a guest which never returns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,12 @@ pub(super) const TICK: Duration = Duration::from_millis(2);
 /// Largest linear memory; what a plugin gets of it is in its budget.
 const MEMORY_BYTES: usize = Budget::MAX_MEMORY_BYTES as usize;
 
-/// Instances at the same time. Each reserves address space (4 GiB a memory), not memory: 1,000 waiting runs take about 48 MiB.
+/// Instances at the same time. Each reserves address space (4 GiB a memory), not memory: 1,000
+/// waiting runs take about 48 MiB.
 pub(super) const INSTANCES: u32 = Budget::MAX_CONCURRENCY;
 
-/// What one component may consist of. A core instance costs the pool nothing, a memory 4 GiB of address space, a table 160 KiB.
+/// What one component may consist of. A core instance costs the pool nothing, a memory 4 GiB of
+/// address space, a table 160 KiB.
 const CORE_INSTANCES: u32 = 64;
 const MEMORIES: u32 = 4;
 const TABLES: u32 = 8;
@@ -43,7 +45,10 @@ impl PluginEngine {
         };
         Engine::tls_eager_initialize();
         tick(&engine);
-        Ok(Self { engine, slots: Arc::new(Semaphore::new(INSTANCES as usize)) })
+        Ok(Self {
+            engine,
+            slots: Arc::new(Semaphore::new(INSTANCES as usize)),
+        })
     }
 }
 
@@ -57,8 +62,9 @@ fn config(pooled: bool) -> Config {
     config.wasm_component_model(true).epoch_interruption(true);
     if pooled {
         let mut pool = PoolingAllocationConfig::new();
-        // For each instance as much as one may have, so that the permits in front of the pool are the only limit. Components made
-        // from JavaScript or Python consist of 9 to 14 core instances with up to 3 memories and as many tables.
+        // For each instance as much as one may have, so that the permits in front of the pool are
+        // the only limit. Components made from JavaScript or Python consist of 9 to 14 core
+        // instances with up to 3 memories and as many tables.
         pool.total_component_instances(INSTANCES)
             .max_core_instances_per_component(CORE_INSTANCES)
             .total_core_instances(INSTANCES * CORE_INSTANCES)
@@ -69,7 +75,8 @@ fn config(pooled: bool) -> Config {
             .total_stacks(INSTANCES)
             .max_memory_size(MEMORY_BYTES)
             .table_elements(TABLE_ELEMENTS)
-            // Stays in use after a run, beside what runs have: more than a small guest needs, and no more.
+            // Stays in use after a run, beside what runs have: more than a small guest needs, and
+            // no more.
             .linear_memory_keep_resident(512 << 10)
             .async_stack_keep_resident(256 << 10)
             .pagemap_scan(Enabled::Auto);
@@ -81,13 +88,15 @@ fn config(pooled: bool) -> Config {
 /// Holds the engine weakly, so that the thread ends with it.
 fn tick(engine: &Engine) {
     let engine = engine.weak();
-    let ticker = std::thread::Builder::new().name("plugin-ticks".into()).spawn(move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(TICK);
-        }
-    });
+    let ticker = std::thread::Builder::new()
+        .name("plugin-ticks".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        });
     if let Err(error) = ticker {
         tracing::error!(%error, "no thread for plugin ticks; plugins that never return can't be interrupted");
     }

@@ -1,6 +1,7 @@
-//! Evaluates what people write into settings, CEL expressions and message templates, in a guest of our own (`runtime/evaluator`):
-//! its steps, its memory and its stack are bounded, whatever an expression makes out of itself. Steps are counted and not
-//! timed, so the same expression over the same values always ends in the same way, on a busy machine too.
+//! Evaluates what people write into settings, CEL expressions and message templates, in a guest of
+//! our own (`runtime/evaluator`): its steps, its memory and its stack are bounded, whatever an
+//! expression makes out of itself. Steps are counted and not timed, so the same expression over the
+//! same values always ends in the same way, on a busy machine too.
 
 mod compiled;
 mod instance;
@@ -20,12 +21,12 @@ use crate::domain::History;
 use compiled::Machine;
 use instance::{End, Instance, Job, Work};
 
-/// Evaluations under way at once, each with at most [`instance::MEMORY_BYTES`]: some more than cores, because those that take
-/// long give way to the others.
+/// Evaluations under way at once, each with at most [`instance::MEMORY_BYTES`]: some more than
+/// cores, because those that take long give way to the others.
 const AT_ONCE: usize = 6;
 
-/// Steps of one evaluation: about 100 ms of one core. One over some variables takes 30,000 to 50,000; to parse 1,000 bytes of
-/// an expression takes 30 million.
+/// Steps of one evaluation: about 100 ms of one core. One over some variables takes 30,000 to
+/// 50,000; to parse 1,000 bytes of an expression takes 30 million.
 const EVALUATION_STEPS: u64 = 300_000_000;
 
 /// For each byte of the variables or of a message: reading JSON takes a part of it.
@@ -60,8 +61,8 @@ pub struct Evaluator(Arc<Shared>);
 
 struct Shared {
     machine: Arc<Machine>,
-    /// Instances that ended their last evaluation in order. They keep parsed expressions; no expression reads what is left of the
-    /// values of another.
+    /// Instances that ended their last evaluation in order. They keep parsed expressions; no
+    /// expression reads what is left of the values of another.
     warm: Mutex<Vec<Instance>>,
     turns: Semaphore,
 }
@@ -73,16 +74,22 @@ struct Check<'a> {
 }
 
 impl Evaluator {
-    /// Keeps its compiled code in `folder`. Starts with the first evaluation, or when it is [prepared](Self::prepare).
+    /// Keeps its compiled code in `folder`. Starts with the first evaluation, or when it is
+    /// [prepared](Self::prepare).
     pub fn new(folder: &Path) -> Self {
         Self::with(Arc::new(Machine::new(folder.to_owned())))
     }
 
     fn with(machine: Arc<Machine>) -> Self {
-        Self(Arc::new(Shared { machine, warm: Mutex::default(), turns: Semaphore::new(AT_ONCE) }))
+        Self(Arc::new(Shared {
+            machine,
+            warm: Mutex::default(),
+            turns: Semaphore::new(AT_ONCE),
+        }))
     }
 
-    /// The same machine with turns of its own, for what must not wait behind the expressions of others.
+    /// The same machine with turns of its own, for what must not wait behind the expressions of
+    /// others.
     pub fn apart(&self) -> Self {
         Self::with(self.0.machine.clone())
     }
@@ -98,9 +105,18 @@ impl Evaluator {
 
     /// Looks for what is wrong with an expression that may use these variables.
     pub(super) async fn check(&self, expression: &str, variables: &[String]) -> Evaluated {
-        let request = serde_json::to_vec(&Check { expression, variables }).unwrap_or_default();
-        self.evaluated(Job { request: [&request, &[]], work: Work::Check, steps: EVALUATION_STEPS, history: None })
-            .await
+        let request = serde_json::to_vec(&Check {
+            expression,
+            variables,
+        })
+        .unwrap_or_default();
+        self.evaluated(Job {
+            request: [&request, &[]],
+            work: Work::Check,
+            steps: EVALUATION_STEPS,
+            history: None,
+        })
+        .await
     }
 
     /// Evaluates an expression over variables, a JSON object. The value is JSON.
@@ -111,14 +127,23 @@ impl Evaluator {
         history: Option<Arc<dyn History>>,
     ) -> Evaluated {
         let request = [expression.as_bytes(), variables.as_bytes()];
-        self.evaluated(Job { request, work: Work::Evaluate, steps: EVALUATION_STEPS, history }).await
+        self.evaluated(Job {
+            request,
+            work: Work::Evaluate,
+            steps: EVALUATION_STEPS,
+            history,
+        })
+        .await
     }
 
     async fn evaluated(&self, job: Job<'_>) -> Evaluated {
         if !self.0.machine.is_ready()
             && let Err(error) = self.prepare().await
         {
-            return Evaluated { result: Err(EvaluationError::Failed(error)), cpu: Duration::ZERO };
+            return Evaluated {
+                result: Err(EvaluationError::Failed(error)),
+                cpu: Duration::ZERO,
+            };
         }
         // Never closed.
         let _turn = self.0.turns.acquire().await;
@@ -131,14 +156,19 @@ impl Evaluator {
         let warm = self.warm().pop();
         let instance = match (warm, self.0.machine.ready()) {
             (Some(instance), _) => Ok(instance),
-            (None, Ok(ready)) => {
-                Instance::new(ready).await.map_err(|error| format!("the evaluator can't start: {error:#}"))
-            }
+            (None, Ok(ready)) => Instance::new(ready)
+                .await
+                .map_err(|error| format!("the evaluator can't start: {error:#}")),
             (None, Err(error)) => Err(error),
         };
         let mut instance = match instance {
             Ok(instance) => instance,
-            Err(error) => return Evaluated { result: Err(EvaluationError::Failed(error)), cpu: Duration::ZERO },
+            Err(error) => {
+                return Evaluated {
+                    result: Err(EvaluationError::Failed(error)),
+                    cpu: Duration::ZERO,
+                };
+            }
         };
         let ended = instance.run(&job).await;
         let cpu = Duration::from_micros(instance.steps_taken(job.steps) / (STEPS_PER_MS / 1_000));
@@ -153,7 +183,9 @@ impl Evaluator {
                 result
             }
             Err(End::Limit(limit)) => Err(EvaluationError::Limit(limit)),
-            Err(End::Broken) => Err(EvaluationError::Failed("can't be evaluated; write it in another way".to_owned())),
+            Err(End::Broken) => Err(EvaluationError::Failed(
+                "can't be evaluated; write it in another way".to_owned(),
+            )),
         };
         Evaluated { result, cpu }
     }

@@ -1,5 +1,6 @@
-//! What a plugin may do: what it wants, as far as the operator allows it. The operator's word comes from `plugins.yaml` or over
-//! the API, and holds from the next run on; each run keeps the word it began with.
+//! What a plugin may do: what it wants, as far as the operator allows it. The operator's word comes
+//! from `plugins.yaml` or over the API, and holds from the next run on; each run keeps the word it
+//! began with.
 
 mod policies;
 mod traffic;
@@ -37,7 +38,9 @@ impl Wants {
                         tracing::warn!(plugin = info.name, host, %error, "a plugin wants a host that is none; ignored");
                     }
                 },
-                Want::Credential(name) => wants.credentials.get_or_insert_default().push(name.clone()),
+                Want::Credential(name) => {
+                    wants.credentials.get_or_insert_default().push(name.clone())
+                }
                 // What it imports says the same, and can't be forgotten.
                 Want::Capability(_) => {}
             }
@@ -63,7 +66,11 @@ impl Default for Allowance {
 
 impl Allowance {
     pub(super) fn new(plugin: Arc<str>, wants: Arc<Wants>, policy: Arc<Policy>) -> Self {
-        Self { plugin, wants, policy }
+        Self {
+            plugin,
+            wants,
+            policy,
+        }
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -81,14 +88,23 @@ impl Allowance {
             Limit::Handed => format_size(limits::HANDED_BYTES as u64),
             Limit::RunsMemory => String::new(),
         };
-        Exceeded { plugin: self.plugin.clone(), limit, most }
+        Exceeded {
+            plugin: self.plugin.clone(),
+            limit,
+            most,
+        }
     }
 
     /// Hosts that are both wanted and granted.
     pub(super) fn hosts(&self) -> Vec<HostRule> {
         let mut hosts: Vec<HostRule> = Vec::new();
         for granted in &self.policy.hosts {
-            for both in self.wants.hosts.iter().filter_map(|wanted| wanted.intersection(granted)) {
+            for both in self
+                .wants
+                .hosts
+                .iter()
+                .filter_map(|wanted| wanted.intersection(granted))
+            {
                 if !hosts.contains(&both) {
                     hosts.push(both);
                 }
@@ -99,11 +115,15 @@ impl Allowance {
 
     /// Adds to what the plugin may reach anyway.
     pub(super) fn extend(&self, permission: &mut Permission) {
-        let (written, patterns) = self.hosts().into_iter().partition::<Vec<_>, _>(HostRule::is_exact);
+        let (written, patterns) = self
+            .hosts()
+            .into_iter()
+            .partition::<Vec<_>, _>(HostRule::is_exact);
         permission.hosts.extend(written);
         permission.public_hosts.extend(patterns);
         let setting = match self.wants.hosts.as_slice() {
-            [] => " (the plugin asks for no other host in its `wants`, so none can be granted)".to_owned(),
+            [] => " (the plugin asks for no other host in its `wants`, so none can be granted)"
+                .to_owned(),
             wanted => {
                 let grant = format!(
                     ", or in {} or by `extrack plugin grants {} --allow-host {{target}}`",
@@ -113,8 +133,15 @@ impl Allowance {
                 match wanted.iter().any(HostRule::is_every_host) {
                     true => grant,
                     false => {
-                        let wanted: Vec<String> = wanted.iter().take(10).map(|rule| format!("`{rule}`")).collect();
-                        format!("{grant}, if it is among what the plugin wants: {}", wanted.join(", "))
+                        let wanted: Vec<String> = wanted
+                            .iter()
+                            .take(10)
+                            .map(|rule| format!("`{rule}`"))
+                            .collect();
+                        format!(
+                            "{grant}, if it is among what the plugin wants: {}",
+                            wanted.join(", ")
+                        )
                     }
                 }
             }
@@ -123,7 +150,10 @@ impl Allowance {
     }
 
     pub(super) fn capability(&self, capability: Capability) -> Result<(), NetFailure> {
-        if is_granted(self.policy.written.grants.capabilities.as_deref(), &capability) {
+        if is_granted(
+            self.policy.written.grants.capabilities.as_deref(),
+            &capability,
+        ) {
             return Ok(());
         }
         let name = capability.as_str();
@@ -136,10 +166,13 @@ impl Allowance {
 
     /// An address that no setting names, bare and in lower case.
     pub(super) fn mail(&self, address: &str) -> Result<(), NetFailure> {
-        let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
+        let domain = address
+            .rsplit_once('@')
+            .map_or(address, |(_, domain)| domain);
         let granted = &self.policy.written.grants.mail;
-        if granted.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(address) || one.eq_ignore_ascii_case(domain))
-        {
+        if granted.iter().any(|one| {
+            one == "*" || one.eq_ignore_ascii_case(address) || one.eq_ignore_ascii_case(domain)
+        }) {
             return Ok(());
         }
         Err(NetFailure::denied(format!(
@@ -171,11 +204,13 @@ impl Allowance {
             )));
         }
         match &self.wants.credentials {
-            Some(wanted) if !wanted.iter().any(|wanted| wanted == name) => Err(NetFailure::denied(format!(
-                "plugin `{}` may not use credential `{name}`: its `wants` name only `{}`",
-                self.plugin,
-                wanted.join("`, `")
-            ))),
+            Some(wanted) if !wanted.iter().any(|wanted| wanted == name) => {
+                Err(NetFailure::denied(format!(
+                    "plugin `{}` may not use credential `{name}`: its `wants` name only `{}`",
+                    self.plugin,
+                    wanted.join("`, `")
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -184,7 +219,8 @@ impl Allowance {
         format!("`plugins.{}.{key}` in plugins.yaml", self.plugin)
     }
 
-    /// Whether a component with these imports may become active: what was withheld is better found now than by a run.
+    /// Whether a component with these imports may become active: what was withheld is better found
+    /// now than by a run.
     pub(super) fn check_imports(&self, imports: &[String]) -> Result<(), Refusal> {
         let withheld: Vec<&str> = capabilities_of(imports)
             .filter(|capability| self.capability(*capability).is_err())
@@ -206,10 +242,19 @@ impl Allowance {
 
 /// What of its imports reaches out of the sandbox.
 pub(super) fn capabilities_of(imports: &[String]) -> impl Iterator<Item = Capability> {
-    let imports: Vec<&str> = imports.iter().map(|import| import.split('@').next().unwrap_or(import)).collect();
+    let imports: Vec<&str> = imports
+        .iter()
+        .map(|import| import.split('@').next().unwrap_or(import))
+        .collect();
     Capability::ALL.into_iter().filter(move |capability| {
-        let own = |import: &str| import.strip_prefix(PACKAGE).is_some_and(|name| name == capability.as_str());
-        let standard = |import: &str| *capability == Capability::Http && import.starts_with("wasi:http/outgoing");
+        let own = |import: &str| {
+            import
+                .strip_prefix(PACKAGE)
+                .is_some_and(|name| name == capability.as_str())
+        };
+        let standard = |import: &str| {
+            *capability == Capability::Http && import.starts_with("wasi:http/outgoing")
+        };
         imports.iter().any(|import| own(import) || standard(import))
     })
 }

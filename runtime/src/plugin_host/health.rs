@@ -1,4 +1,5 @@
-//! How each loaded version is doing, counted as its runs end. Lives and goes with the version: a new one starts afresh.
+//! How each loaded version is doing, counted as its runs end. Lives and goes with the version: a
+//! new one starts afresh.
 
 mod labels;
 mod streak;
@@ -9,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::PluginHost;
 use crate::domain::{
-    BrokenRun, Failing, PluginHealth, PluginRun, StoredRun, StoredRuns, UnixMillis, is_broken, now_ms,
+    BrokenRun, Failing, PluginHealth, PluginRun, StoredRun, StoredRuns, UnixMillis, is_broken,
+    now_ms,
 };
 
 pub(super) use labels::Labels;
@@ -55,7 +57,9 @@ impl Health {
     /// True when it began or ceased to be failing with this run.
     pub(super) fn note(&self, run: &PluginRun, labels: &Labels) -> bool {
         let mut inner = self.lock();
-        let meters = inner.meters.get_or_insert_with(|| Meters::new(labels.of(&run.plugin, &run.version)));
+        let meters = inner
+            .meters
+            .get_or_insert_with(|| Meters::new(labels.of(&run.plugin, &run.version)));
         meters.note(run);
         inner.total.add(run);
         inner.slot(run.ts_ms).add(run);
@@ -66,7 +70,10 @@ impl Health {
             ts_ms: run.ts_ms,
             function: run.function.to_owned(),
             outcome: run.outcome,
-            reason: run.error.clone().unwrap_or_else(|| run.outcome.as_str().to_owned()),
+            reason: run
+                .error
+                .clone()
+                .unwrap_or_else(|| run.outcome.as_str().to_owned()),
         })
     }
 
@@ -130,7 +137,8 @@ impl Health {
 }
 
 impl Inner {
-    /// The slot of a moment. Runs end out of order, and clocks are set back: what is older than the oldest counts there.
+    /// The slot of a moment. Runs end out of order, and clocks are set back: what is older than the
+    /// oldest counts there.
     fn slot(&mut self, ts_ms: UnixMillis) -> &mut Tally {
         let begin_ms = ts_ms - ts_ms.rem_euclid(SLOT_MS);
         let index = match self.slots.iter().rposition(|(begin, _)| *begin <= begin_ms) {
@@ -150,7 +158,8 @@ impl Inner {
     }
 
     fn forget(&mut self, now_ms: UnixMillis) {
-        self.slots.retain(|(begin_ms, _)| *begin_ms > now_ms - SLOT_MS * SLOTS as i64);
+        self.slots
+            .retain(|(begin_ms, _)| *begin_ms > now_ms - SLOT_MS * SLOTS as i64);
     }
 
     fn judge(&mut self, ts_ms: UnixMillis, broke: bool, run: impl FnOnce() -> BrokenRun) -> bool {
@@ -159,8 +168,14 @@ impl Inner {
             self.last_broken = Some(run());
         }
         if let Some(text) = self.streak.note(broke) {
-            let last = self.last_broken.as_ref().map_or("", |last| last.reason.as_str());
-            self.streak.failing = Some(Failing { since_ms: ts_ms, reason: format!("{text}: {last}") });
+            let last = self
+                .last_broken
+                .as_ref()
+                .map_or("", |last| last.reason.as_str());
+            self.streak.failing = Some(Failing {
+                since_ms: ts_ms,
+                reason: format!("{text}: {last}"),
+            });
         }
         was_failing != self.streak.failing.is_some()
     }
@@ -174,7 +189,11 @@ fn is_work(function: &str) -> bool {
 impl PluginHost {
     /// Of the active version; none without such a plugin.
     pub fn health(&self, name: &str) -> Option<PluginHealth> {
-        self.shared.active.load().get(name).map(|plugin| plugin.health.shown(now_ms()))
+        self.shared
+            .active
+            .load()
+            .get(name)
+            .map(|plugin| plugin.health.shown(now_ms()))
     }
 
     /// Counts a run of the active version, or of one that is being replaced.
@@ -187,14 +206,20 @@ impl PluginHost {
         }
         let (name, version) = (run.plugin.as_str(), run.version.as_str());
         match plugin.health.shown(run.ts_ms).failing {
-            Some(failing) => tracing::error!(plugin = name, version, reason = failing.reason, "the plugin is failing"),
+            Some(failing) => tracing::error!(
+                plugin = name,
+                version,
+                reason = failing.reason,
+                "the plugin is failing"
+            ),
             None => tracing::info!(plugin = name, version, "the plugin works again"),
         }
         // Pages show it.
         self.shared.swaps.send_modify(|count| *count += 1);
     }
 
-    /// What the runs before this start say of a version that is active still. `since_ms`: how far back was looked.
+    /// What the runs before this start say of a version that is active still. `since_ms`: how far
+    /// back was looked.
     pub fn restore_health(
         &self,
         name: &str,
@@ -204,9 +229,18 @@ impl PluginHost {
         last: Vec<StoredRun>,
     ) {
         let active = self.shared.active.load();
-        let Some(plugin) = active.get(name).filter(|plugin| plugin.digest == digest) else { return };
-        if plugin.health.restore(since_ms.max(plugin.since_ms), groups, last) {
-            tracing::warn!(plugin = name, version = plugin.info.version, "the plugin was failing before the start");
+        let Some(plugin) = active.get(name).filter(|plugin| plugin.digest == digest) else {
+            return;
+        };
+        if plugin
+            .health
+            .restore(since_ms.max(plugin.since_ms), groups, last)
+        {
+            tracing::warn!(
+                plugin = name,
+                version = plugin.info.version,
+                "the plugin was failing before the start"
+            );
         }
     }
 }

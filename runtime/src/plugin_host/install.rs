@@ -1,4 +1,5 @@
-//! Replacing a plugin while it is in use: verify, keep, commit, swap. A version that fails any step never becomes active.
+//! Replacing a plugin while it is in use: verify, keep, commit, swap. A version that fails any step
+//! never becomes active.
 
 use std::sync::Arc;
 
@@ -15,14 +16,20 @@ use crate::domain::{ActivationReason, PluginStep, now_ms};
 const USERS_NAMED: usize = 5;
 
 impl PluginHost {
-    pub(super) async fn install_now(&self, name: Option<&str>, bytes: Bytes, by: &str) -> Result<PluginEntry, Refusal> {
+    pub(super) async fn install_now(
+        &self,
+        name: Option<&str>,
+        bytes: Bytes,
+        by: &str,
+    ) -> Result<PluginEntry, Refusal> {
         let candidate = self.verify(name, bytes.clone(), by).await?;
         if let Some(active) = self.shared.active.load().get(&candidate.info.name)
             && active.digest == candidate.digest
         {
             return Ok(self.entry(active));
         }
-        self.activate(candidate, Some(bytes), ActivationReason::Install).await
+        self.activate(candidate, Some(bytes), ActivationReason::Install)
+            .await
     }
 
     pub(super) async fn rollback_now(
@@ -37,31 +44,56 @@ impl PluginHost {
             None => self.previous(&record, &active.digest),
             Some(to) => Some(self.named(&record, to)?),
         };
-        let Some(target) = target else { return Ok(None) };
+        let Some(target) = target else {
+            return Ok(None);
+        };
         if target == active.digest {
             return Ok(Some(self.entry(&active)));
         }
         let candidate = self.load_version(name, &target, by).await?;
-        self.activate(candidate, None, ActivationReason::Rollback).await.map(Some)
+        self.activate(candidate, None, ActivationReason::Rollback)
+            .await
+            .map(Some)
     }
 
-    pub(super) async fn remove_now(&self, name: &str, by: &str) -> Result<Option<PluginEntry>, Refusal> {
+    pub(super) async fn remove_now(
+        &self,
+        name: &str,
+        by: &str,
+    ) -> Result<Option<PluginEntry>, Refusal> {
         let active = self.active(name)?;
-        match self.shared.bundled.get(name).map(|bundled| bundled.digest.clone()) {
-            Some(digest) if digest == active.digest => {
-                Err(refuse("bundled", format!("`{name}` is part of the program and can't be removed")))
-            }
+        match self
+            .shared
+            .bundled
+            .get(name)
+            .map(|bundled| bundled.digest.clone())
+        {
+            Some(digest) if digest == active.digest => Err(refuse(
+                "bundled",
+                format!("`{name}` is part of the program and can't be removed"),
+            )),
             Some(digest) => {
                 let bundled = self.load_version(name, &digest, by).await?;
-                self.activate(bundled, None, ActivationReason::Remove).await.map(Some)
+                self.activate(bundled, None, ActivationReason::Remove)
+                    .await
+                    .map(Some)
             }
             None => {
                 let users = (self.shared.in_use.load())(active.kind, name);
                 if !users.is_empty() {
                     let owners = users.into_iter().map(|user| user.owner).collect();
-                    return Err(refuse("in-use", format!("`{name}` is used by {}", listed(owners, ", "))));
+                    return Err(refuse(
+                        "in-use",
+                        format!("`{name}` is used by {}", listed(owners, ", ")),
+                    ));
                 }
-                self.commit(name, by, Some(active.digest.clone()), PluginStep::Deactivate).await?;
+                self.commit(
+                    name,
+                    by,
+                    Some(active.digest.clone()),
+                    PluginStep::Deactivate,
+                )
+                .await?;
                 self.shared.active.rcu(|active| {
                     let mut active = Active::clone(active);
                     active.remove(name);
@@ -77,7 +109,12 @@ impl PluginHost {
     }
 
     /// Compiles it, looks at its imports and asks what it is.
-    pub(super) async fn verify(&self, name: Option<&str>, bytes: Bytes, by: &str) -> Result<LoadedPlugin, Refusal> {
+    pub(super) async fn verify(
+        &self,
+        name: Option<&str>,
+        bytes: Bytes,
+        by: &str,
+    ) -> Result<LoadedPlugin, Refusal> {
         self.verify_under(&self.shared.trust, name, bytes, by).await
     }
 
@@ -89,12 +126,26 @@ impl PluginHost {
         bytes: Bytes,
         by: &str,
     ) -> Result<LoadedPlugin, Refusal> {
-        let provenance = Provenance { source: Source::Stored, since_ms: now_ms(), by: by.to_owned() };
-        let mut candidate = self.shared.loader.load_under(trust, &self.shared.runner, bytes, provenance).await?;
+        let provenance = Provenance {
+            source: Source::Stored,
+            since_ms: now_ms(),
+            by: by.to_owned(),
+        };
+        let mut candidate = self
+            .shared
+            .loader
+            .load_under(trust, &self.shared.runner, bytes, provenance)
+            .await?;
         if let Some(name) = name
             && name != candidate.info.name
         {
-            return Err(refuse("name", format!("the component calls itself `{}`, not `{name}`", candidate.info.name)));
+            return Err(refuse(
+                "name",
+                format!(
+                    "the component calls itself `{}`, not `{name}`",
+                    candidate.info.name
+                ),
+            ));
         }
         if let Some(bundled) = self.shared.bundled.get(&candidate.info.name)
             && bundled.digest == candidate.digest
@@ -109,7 +160,8 @@ impl PluginHost {
         active.ok_or_else(|| refuse("name", format!("there is no plugin `{name}`")))
     }
 
-    /// The checks first, then the component, then the log, then the swap: after a crash the log decides.
+    /// The checks first, then the component, then the log, then the swap: after a crash the log
+    /// decides.
     pub(super) async fn activate(
         &self,
         candidate: LoadedPlugin,
@@ -132,13 +184,22 @@ impl PluginHost {
             && let Source::Bundled(bytes) = outgoing.source
         {
             // So that there is something to go back to, even after the program was replaced.
-            self.shared.components.put(&outgoing.digest, Bytes::from_static(bytes)).await?;
-            bundled_before =
-                self.shared.bundled.get(&outgoing.info.name).map(|bundled| bundled.version(&outgoing.name));
+            self.shared
+                .components
+                .put(&outgoing.digest, Bytes::from_static(bytes))
+                .await?;
+            bundled_before = self
+                .shared
+                .bundled
+                .get(&outgoing.info.name)
+                .map(|bundled| bundled.version(&outgoing.name));
         }
         let is_bundled = match (&candidate.source, bytes) {
             (Source::Bundled(bytes), _) => {
-                self.shared.components.put(&candidate.digest, Bytes::from_static(bytes)).await?;
+                self.shared
+                    .components
+                    .put(&candidate.digest, Bytes::from_static(bytes))
+                    .await?;
                 true
             }
             (Source::Stored, Some(bytes)) => {
@@ -149,23 +210,36 @@ impl PluginHost {
         };
         let name = candidate.info.name.clone();
         let warning = self.same_version(&candidate).await?;
-        let ends_shadow = self.shadow(&name).is_some_and(|shadow| shadow.plugin.digest == candidate.digest);
+        let ends_shadow = self
+            .shadow(&name)
+            .is_some_and(|shadow| shadow.plugin.digest == candidate.digest);
         candidate.since_ms = now_ms();
         candidate.trial = match why {
-            ActivationReason::Install | ActivationReason::Promote => {
-                outgoing.as_ref().and_then(|outgoing| Trial::after(outgoing))
-            }
+            ActivationReason::Install | ActivationReason::Promote => outgoing
+                .as_ref()
+                .and_then(|outgoing| Trial::after(outgoing)),
             _ => None,
         };
         candidate.rolled_back = trial::shown(&why, outgoing.as_ref(), candidate.since_ms);
         let version = version_of(&candidate);
-        let step = PluginStep::Activate { why, version, is_bundled, bundled_before, ends_shadow };
+        let step = PluginStep::Activate {
+            why,
+            version,
+            is_bundled,
+            bundled_before,
+            ends_shadow,
+        };
         let from = outgoing.map(|outgoing| outgoing.digest.clone());
         self.commit(&name, &candidate.by, from, step).await?;
         let entry = self.swap(candidate, ends_shadow);
         self.prune(&name).await;
         if let Some(warning) = &warning {
-            tracing::warn!(plugin = name, version = entry.version, digest = entry.digest, "{warning}");
+            tracing::warn!(
+                plugin = name,
+                version = entry.version,
+                digest = entry.digest,
+                "{warning}"
+            );
         }
         Ok(PluginEntry { warning, ..entry })
     }
@@ -175,9 +249,18 @@ impl PluginHost {
         let record = self.record(&candidate.info.name).await?;
         let version = &candidate.info.version;
         let is_other = |digest: &str| digest != candidate.digest;
-        let stored = record.versions.iter().filter(|other| other.is_kept && other.version == *version);
-        let bundled = self.shared.bundled.get(&record.name).filter(|bundled| bundled.version == *version);
-        let mut digests = stored.map(|other| other.digest.as_str()).chain(bundled.map(|other| other.digest.as_str()));
+        let stored = record
+            .versions
+            .iter()
+            .filter(|other| other.is_kept && other.version == *version);
+        let bundled = self
+            .shared
+            .bundled
+            .get(&record.name)
+            .filter(|bundled| bundled.version == *version);
+        let mut digests = stored
+            .map(|other| other.digest.as_str())
+            .chain(bundled.map(|other| other.digest.as_str()));
         Ok(digests.find(|digest| is_other(digest)).map(|digest| {
             format!(
                 "{version} is also the version of another component (sha256 {}); raise the version with each change, so that it \
@@ -215,7 +298,8 @@ impl PluginHost {
         if let Some(outgoing) = self.shared.active.load().get(&candidate.info.name) {
             check_kind(candidate, outgoing)?;
         }
-        self.allowance(candidate).check_imports(&candidate.imports)?;
+        self.allowance(candidate)
+            .check_imports(&candidate.imports)?;
         self.check_in_use(candidate).await
     }
 
@@ -224,15 +308,27 @@ impl PluginHost {
         let mut refused = Vec::new();
         for user in &in_use {
             if let Err(faults) = self.check_against(candidate, &user.settings).await {
-                let faults: Vec<String> =
-                    faults.iter().map(|fault| format!("{} {}", fault.path, fault.message).trim().to_owned()).collect();
+                let faults: Vec<String> = faults
+                    .iter()
+                    .map(|fault| {
+                        format!("{} {}", fault.path, fault.message)
+                            .trim()
+                            .to_owned()
+                    })
+                    .collect();
                 refused.push(format!("{}: {}", user.owner, faults.join(", ")));
             }
         }
         if refused.is_empty() {
             return Ok(());
         }
-        Err(refuse("settings", format!("does not accept settings that are in use: {}", listed(refused, "; "))))
+        Err(refuse(
+            "settings",
+            format!(
+                "does not accept settings that are in use: {}",
+                listed(refused, "; ")
+            ),
+        ))
     }
 }
 
@@ -240,8 +336,15 @@ pub(super) fn check_kind(candidate: &LoadedPlugin, active: &LoadedPlugin) -> Res
     if active.kind == candidate.kind {
         return Ok(());
     }
-    let (name, is, other) = (&candidate.info.name, active.kind.as_str(), candidate.kind.as_str());
-    Err(refuse("name", format!("`{name}` is a {is}; the component is a {other}, which needs another name")))
+    let (name, is, other) = (
+        &candidate.info.name,
+        active.kind.as_str(),
+        candidate.kind.as_str(),
+    );
+    Err(refuse(
+        "name",
+        format!("`{name}` is a {is}; the component is a {other}, which needs another name"),
+    ))
 }
 
 /// The first few.

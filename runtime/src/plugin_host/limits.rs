@@ -10,7 +10,8 @@ use crate::domain::BudgetKey;
 /// What a guest may hand the host in one call or answer.
 pub(super) const TRANSFER_BYTES: usize = 8 << 20;
 
-/// Open connections and the like of one run. For WASI a request is three or four of them: some thirty at a time.
+/// Open connections and the like of one run. For WASI a request is three or four of them: some
+/// thirty at a time.
 pub(super) const RESOURCES: usize = 128;
 
 /// Metrics of one observation, and the length of their names and texts.
@@ -32,7 +33,8 @@ pub(super) const EVALUATE: Duration = Duration::from_secs(2);
 /// A notification that has not left by then is tried again later. Unless the budget says otherwise.
 pub(super) const NOTIFY: Duration = Duration::from_secs(30);
 
-/// Senders wait 3 s (Slack), 10 s (GitHub), 20 s (Stripe); turning a body into events takes milliseconds.
+/// Senders wait 3 s (Slack), 10 s (GitHub), 20 s (Stripe); turning a body into events takes
+/// milliseconds.
 pub(super) const RECEIVE: Duration = Duration::from_secs(10);
 
 /// Events of one delivery: senders that send many at once send some hundreds.
@@ -44,8 +46,8 @@ pub(super) const PAYLOAD_BYTES: usize = 256 << 10;
 /// What a sender may be answered: a challenge is a line.
 pub(super) const ANSWER_BYTES: usize = 4 << 10;
 
-/// What one run of a plugin may hand the host in all: requests, variables of expressions, log lines. A body of a megabyte in
-/// two hundred assertions is within it.
+/// What one run of a plugin may hand the host in all: requests, variables of expressions, log
+/// lines. A body of a megabyte in two hundred assertions is within it.
 pub(super) const HANDED_BYTES: usize = 256 << 20;
 
 /// Lines of one run's log; a traceback has some thirty.
@@ -54,7 +56,8 @@ pub(super) const LOG_LINES: u32 = 100;
 /// What a vendor's answer to a message, and the name it has there, are cut to.
 pub(super) const RECEIPT_BYTES: usize = 1 << 10;
 
-/// What a plugin says of itself: its summary, one thing it wants, how many of those, its schema of settings.
+/// What a plugin says of itself: its summary, one thing it wants, how many of those, its schema of
+/// settings.
 pub(super) const SUMMARY_BYTES: usize = 1 << 10;
 pub(super) const WANT_BYTES: usize = 256;
 pub(super) const WANTS: usize = 256;
@@ -111,12 +114,20 @@ impl fmt::Display for Exceeded {
             BudgetKey::BytesOut => write!(f, "would have sent more than {most}"),
             BudgetKey::BytesIn => write!(f, "received more than {most}"),
             BudgetKey::LogBytes => write!(f, "logged more than {most}"),
-            BudgetKey::Concurrency => write!(f, "got no turn before its deadline, with {most} runs of it under way"),
+            BudgetKey::Concurrency => write!(
+                f,
+                "got no turn before its deadline, with {most} runs of it under way"
+            ),
         }?;
         if *self.plugin == *UNNAMED {
             return f.write_str(", which is all that a component has before it is installed");
         }
-        write!(f, "; `plugins.{}.budget.{}` in plugins.yaml allows more", self.plugin, key.as_str())
+        write!(
+            f,
+            "; `plugins.{}.budget.{}` in plugins.yaml allows more",
+            self.plugin,
+            key.as_str()
+        )
     }
 }
 
@@ -126,18 +137,33 @@ mod tests {
 
     #[test]
     fn a_component_without_a_name_is_shown_no_setting() {
-        let exceeded = Exceeded { plugin: UNNAMED.into(), limit: BudgetKey::Cpu.into(), most: "2s".to_owned() };
+        let exceeded = Exceeded {
+            plugin: UNNAMED.into(),
+            limit: BudgetKey::Cpu.into(),
+            most: "2s".to_owned(),
+        };
         let text = exceeded.to_string();
-        assert!(text.contains("used more than 2s of CPU time") && !text.contains("plugins."), "{text}");
+        assert!(
+            text.contains("used more than 2s of CPU time") && !text.contains("plugins."),
+            "{text}"
+        );
     }
 
     #[test]
     fn what_was_used_up_is_named_with_its_setting() {
-        let exceeded = |limit: Limit| Exceeded { plugin: "shop".into(), limit, most: "500ms".to_owned() };
+        let exceeded = |limit: Limit| Exceeded {
+            plugin: "shop".into(),
+            limit,
+            most: "500ms".to_owned(),
+        };
         assert_eq!(
             exceeded(BudgetKey::Cpu.into()).to_string(),
             "used more than 500ms of CPU time; `plugins.shop.budget.cpu` in plugins.yaml allows more"
         );
-        assert!(exceeded(Limit::RunsMemory).to_string().contains("`EXTRACK_RUNS_MEMORY_MB`"));
+        assert!(
+            exceeded(Limit::RunsMemory)
+                .to_string()
+                .contains("`EXTRACK_RUNS_MEMORY_MB`")
+        );
     }
 }

@@ -22,7 +22,9 @@ use super::run::Runner;
 use super::state::{Access, RunLabel, RunState};
 use super::trial::{RolledBack, Trial};
 use super::trust::Trust;
-use crate::domain::{Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, mark_faults, now_ms};
+use crate::domain::{
+    Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, mark_faults, now_ms,
+};
 
 pub use checks::RESERVED_NAMES;
 
@@ -37,14 +39,18 @@ pub const COMPONENT_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("refused at step `{step}`: {reason}")]
 pub struct Refusal {
-    /// `pull`, `format`, `signature`, `compile`, `world`, `imports`, `describe`, `name`, `schema`, `grants`, `pin`, `settings` or
-    /// `store`; `version`, `in-use`, `bundled` or `shadow` when what was asked for makes no sense.
+    /// `pull`, `format`, `signature`, `compile`, `world`, `imports`, `describe`, `name`, `schema`,
+    /// `grants`, `pin`, `settings` or `store`; `version`, `in-use`, `bundled` or `shadow` when
+    /// what was asked for makes no sense.
     pub step: &'static str,
     pub reason: String,
 }
 
 pub(super) fn refuse(step: &'static str, reason: impl Into<String>) -> Refusal {
-    Refusal { step, reason: reason.into() }
+    Refusal {
+        step,
+        reason: reason.into(),
+    }
 }
 
 /// A verified plugin, ready to be instantiated.
@@ -100,8 +106,13 @@ impl Exports {
         })
     }
 
-    /// Compares the types of all functions, which only an instance can: the indices say that they are there.
-    fn check_types(&self, store: &mut Store<RunState>, instance: &Instance) -> wasmtime::Result<()> {
+    /// Compares the types of all functions, which only an instance can: the indices say that they
+    /// are there.
+    fn check_types(
+        &self,
+        store: &mut Store<RunState>,
+        instance: &Instance,
+    ) -> wasmtime::Result<()> {
         match self {
             Exports::Probe(indices) => indices.load(store, instance).map(drop),
             Exports::Rule(indices) => indices.load(store, instance).map(drop),
@@ -144,7 +155,11 @@ impl Loader {
     pub(super) fn new(engine: &PluginEngine, compiler: Compiler) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&engine.engine);
         capabilities::link(&mut linker)?;
-        Ok(Self { linker, compiler, trust: Arc::default() })
+        Ok(Self {
+            linker,
+            compiler,
+            trust: Arc::default(),
+        })
     }
 
     /// Without this, any component will do.
@@ -154,7 +169,10 @@ impl Loader {
 
     /// `progress` is called with the size of what is really compiled.
     pub(super) fn with_progress(self, progress: fn(usize)) -> Self {
-        Self { compiler: self.compiler.with_progress(progress), ..self }
+        Self {
+            compiler: self.compiler.with_progress(progress),
+            ..self
+        }
     }
 
     /// Compiles, checks what it exports and imports, and asks it to describe itself.
@@ -164,7 +182,8 @@ impl Loader {
         bytes: bytes::Bytes,
         provenance: Provenance,
     ) -> Result<LoadedPlugin, Refusal> {
-        self.load_under(&self.trust, runner, bytes, provenance).await
+        self.load_under(&self.trust, runner, bytes, provenance)
+            .await
     }
 
     /// The same under a trust that may not hold yet.
@@ -181,14 +200,24 @@ impl Loader {
             Source::Bundled(_) => Urgency::Now,
             Source::Stored => Urgency::InTurn,
         };
-        let component = self.compiler.component(bytes, &digest, urgency).await.map_err(not_compiled)?;
+        let component = self
+            .compiler
+            .component(bytes, &digest, urgency)
+            .await
+            .map_err(not_compiled)?;
         let (kind, imports) = kind_and_imports(&component)?;
-        let pre = self
-            .linker
-            .instantiate_pre(&component)
-            .map_err(|error| refuse("imports", format!("does not fit the host's interfaces: {error:#}")))?;
-        let wrong_world =
-            |error: wasmtime::Error| refuse("world", format!("does not fit world `{}`: {error:#}", kind.as_str()));
+        let pre = self.linker.instantiate_pre(&component).map_err(|error| {
+            refuse(
+                "imports",
+                format!("does not fit the host's interfaces: {error:#}"),
+            )
+        })?;
+        let wrong_world = |error: wasmtime::Error| {
+            refuse(
+                "world",
+                format!("does not fit world `{}`: {error:#}", kind.as_str()),
+            )
+        };
         let description = describe::DescribeIndices::new(&pre).map_err(wrong_world)?;
         let exports = Exports::new(kind, &pre).map_err(wrong_world)?;
 
@@ -204,10 +233,14 @@ impl Loader {
                 Access::default(),
                 Instant::now() + limits::DESCRIBE,
                 async |store, instance| {
-                    let fits =
-                        exports.check_types(store, instance).and_then(|()| description.load(&mut *store, instance));
+                    let fits = exports
+                        .check_types(store, instance)
+                        .and_then(|()| description.load(&mut *store, instance));
                     let guest = fits.inspect_err(|error| misfit = Some(format!("{error:#}")))?;
-                    guest.external_tracking_plugin_description().call_describe(&mut *store).await
+                    guest
+                        .external_tracking_plugin_description()
+                        .call_describe(&mut *store)
+                        .await
                 },
             )
             .await;
@@ -220,14 +253,22 @@ impl Loader {
                 ),
             ));
         }
-        let info = described.map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
+        let info = described
+            .map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
         let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
         check_name(&info)?;
         trust.check_pin(&info.name, &digest)?;
-        let schema = jsonschema::validator_for(&info.settings_schema)
-            .map_err(|error| refuse("schema", format!("its settings schema is not a JSON Schema: {error}")))?;
+        let schema = jsonschema::validator_for(&info.settings_schema).map_err(|error| {
+            refuse(
+                "schema",
+                format!("its settings schema is not a JSON Schema: {error}"),
+            )
+        })?;
         if let Some(fault) = mark_faults(&info.settings_schema).into_iter().next() {
-            return Err(refuse("schema", format!("its settings schema can't be kept to: {fault}")));
+            return Err(refuse(
+                "schema",
+                format!("its settings schema can't be kept to: {fault}"),
+            ));
         }
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
@@ -253,10 +294,15 @@ impl Loader {
         })
     }
 
-    /// Compiles ahead of an installation, for as long as somebody waits for it: what follows finds the machine code.
+    /// Compiles ahead of an installation, for as long as somebody waits for it: what follows finds
+    /// the machine code.
     pub(super) async fn compile_ahead(&self, bytes: &bytes::Bytes) -> Result<(), Refusal> {
         let (digest, _) = self.admit(&self.trust, bytes, &Source::Stored).await?;
-        self.compiler.component(bytes.clone(), &digest, Urgency::InTurn).await.map(drop).map_err(not_compiled)
+        self.compiler
+            .component(bytes.clone(), &digest, Urgency::InTurn)
+            .await
+            .map(drop)
+            .map_err(not_compiled)
     }
 
     /// What can be said before it is compiled: its digest, and the key that signed it.
@@ -280,14 +326,21 @@ fn not_compiled(error: super::compile::CompileError) -> Refusal {
     refuse("compile", error.to_string())
 }
 
-/// Nobody knows yet what it is called, and so what it may use: the memory there is, for what only describes itself.
+/// Nobody knows yet what it is called, and so what it may use: the memory there is, for what only
+/// describes itself.
 fn describing() -> Arc<Policy> {
     let budget = BudgetChanges {
         memory_bytes: Some(Budget::MAX_MEMORY_BYTES),
         cpu: Some(limits::DESCRIBE_CPU),
         ..BudgetChanges::default()
     };
-    Arc::new(Policy::new(PolicyOrigin::Default, PluginPolicy { budget, ..PluginPolicy::default() }))
+    Arc::new(Policy::new(
+        PolicyOrigin::Default,
+        PluginPolicy {
+            budget,
+            ..PluginPolicy::default()
+        },
+    ))
 }
 
 #[cfg(test)]

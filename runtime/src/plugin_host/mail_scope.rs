@@ -14,18 +14,25 @@ pub(super) struct MailScope {
 
 impl MailScope {
     pub(super) fn of(settings: &Value, schema: &Value) -> Self {
-        Self { written: written_mail(settings, schema).iter().filter_map(|text| mail_address(text)).collect() }
+        Self {
+            written: written_mail(settings, schema)
+                .iter()
+                .filter_map(|text| mail_address(text))
+                .collect(),
+        }
     }
 
-    /// Every recipient, and the sender if it is not the operator's, is written in the settings or granted. What is no address
-    /// is refused where it is sent.
+    /// Every recipient, and the sender if it is not the operator's, is written in the settings or
+    /// granted. What is no address is refused where it is sent.
     pub(super) fn check<'a>(
         &self,
         allowance: &Allowance,
         addresses: impl IntoIterator<Item = &'a String>,
     ) -> Result<(), NetFailure> {
         for text in addresses {
-            let Some(address) = mail_address(text) else { continue };
+            let Some(address) = mail_address(text) else {
+                continue;
+            };
             if !self.written.contains(&address) {
                 allowance.mail(&address)?;
             }
@@ -53,10 +60,21 @@ mod tests {
         });
         let scope = MailScope::of(&settings, &schema);
         let check = |granted: &[&str], address: &str| {
-            let grants = Grants { mail: granted.iter().map(|one| (*one).to_owned()).collect(), ..Grants::default() };
-            let policy = Policy::new(PolicyOrigin::File, PluginPolicy { grants, ..PluginPolicy::default() });
+            let grants = Grants {
+                mail: granted.iter().map(|one| (*one).to_owned()).collect(),
+                ..Grants::default()
+            };
+            let policy = Policy::new(
+                PolicyOrigin::File,
+                PluginPolicy {
+                    grants,
+                    ..PluginPolicy::default()
+                },
+            );
             let allowance = Allowance::new("mailer".into(), Arc::default(), Arc::new(policy));
-            scope.check(&allowance, [&address.to_owned()]).map_err(|failure| failure.to_string())
+            scope
+                .check(&allowance, [&address.to_owned()])
+                .map_err(|failure| failure.to_string())
         };
         for (granted, address, wanted) in [
             (&[][..], "ops@shop.example", true),
@@ -72,7 +90,11 @@ mod tests {
             (&["one@evil.example"], "two@evil.example", false),
             (&["*"], "anybody@evil.example", true),
         ] {
-            assert_eq!(check(granted, address).is_ok(), wanted, "{granted:?} {address}");
+            assert_eq!(
+                check(granted, address).is_ok(),
+                wanted,
+                "{granted:?} {address}"
+            );
         }
         assert_eq!(
             check(&[], "anybody@evil.example").unwrap_err(),

@@ -1,5 +1,6 @@
-//! The memory of all runs together: reserved before a guest has it, so that hundreds of guests that wait for a vendor which hangs
-//! can't use up the machine. Half of it is for small runs, so that large ones can't keep those from running.
+//! The memory of all runs together: reserved before a guest has it, so that hundreds of guests that
+//! wait for a vendor which hangs can't use up the machine. Half of it is for small runs, so that
+//! large ones can't keep those from running.
 
 mod limiter;
 
@@ -15,10 +16,12 @@ pub(super) use limiter::MemoryLimiter;
 /// What is reserved at once: a page of WebAssembly.
 const PAGE_BYTES: u64 = 64 << 10;
 
-/// A run of so much is small: guests in Rust and C have 200 KiB, those in `QuickJS` 1.3 MiB, those in Python 12 MiB and more.
+/// A run of so much is small: guests in Rust and C have 200 KiB, those in `QuickJS` 1.3 MiB, those
+/// in Python 12 MiB and more.
 const SMALL_BYTES: u64 = 2 << 20;
 
-/// How long a run that has memory waits for more. All runs may wait for each other: none does so for longer.
+/// How long a run that has memory waits for more. All runs may wait for each other: none does so
+/// for longer.
 const GROWTH_WAIT: Duration = Duration::from_secs(1);
 
 /// Of the machine's memory, when nothing is said.
@@ -55,7 +58,10 @@ pub(super) struct NoMemory;
 impl Lane {
     fn new(bytes: u64) -> Self {
         let pages = u32::try_from(bytes / PAGE_BYTES).unwrap_or(u32::MAX).max(1);
-        Self { free: Arc::new(Semaphore::new(pages as usize)), pages }
+        Self {
+            free: Arc::new(Semaphore::new(pages as usize)),
+            pages,
+        }
     }
 
     /// First come, first served.
@@ -82,21 +88,37 @@ impl Default for RunMemory {
 
 impl RunMemory {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, small: Lane::new(limit / 2), large: Lane::new(limit - limit / 2) }
+        Self {
+            limit,
+            small: Lane::new(limit / 2),
+            large: Lane::new(limit - limit / 2),
+        }
     }
 
     pub(super) fn in_use(&self) -> RunMemoryUse {
-        RunMemoryUse { limit_bytes: self.limit, reserved_bytes: self.small.used() + self.large.used() }
+        RunMemoryUse {
+            limit_bytes: self.limit,
+            reserved_bytes: self.small.used() + self.large.used(),
+        }
     }
 
-    /// For a run that has nothing yet, and is expected to need so much: it waits its turn until then.
-    pub(super) async fn reserve(self: &Arc<Self>, expected: u64, until: Instant) -> Result<Reservation, NoMemory> {
+    /// For a run that has nothing yet, and is expected to need so much: it waits its turn until
+    /// then.
+    pub(super) async fn reserve(
+        self: &Arc<Self>,
+        expected: u64,
+        until: Instant,
+    ) -> Result<Reservation, NoMemory> {
         let is_large = expected > SMALL_BYTES;
         let lane = if is_large { &self.large } else { &self.small };
         // What it needed once may be more than there is by now.
         let pages = pages(expected).min(lane.pages);
         let permit = lane.take(pages, until).await?;
-        Ok(Reservation { memory: self.clone(), is_large, permit })
+        Ok(Reservation {
+            memory: self.clone(),
+            is_large,
+            permit,
+        })
     }
 
     /// For buffers of the host, which waits for none: pages of the lane for what is large.
@@ -124,11 +146,17 @@ impl Reservation {
         if wanted <= held {
             return Ok(());
         }
-        let until = if has == 0 { until } else { until.min(Instant::now() + GROWTH_WAIT) };
+        let until = if has == 0 {
+            until
+        } else {
+            until.min(Instant::now() + GROWTH_WAIT)
+        };
         if self.is_large {
-            self.permit.merge(self.memory.large.take(wanted - held, until).await?);
+            self.permit
+                .merge(self.memory.large.take(wanted - held, until).await?);
         } else if total <= SMALL_BYTES {
-            self.permit.merge(self.memory.small.take(wanted - held, until).await?);
+            self.permit
+                .merge(self.memory.small.take(wanted - held, until).await?);
         } else {
             self.permit = self.memory.large.take(wanted, until).await?;
             self.is_large = true;
@@ -144,11 +172,16 @@ pub(super) struct HostMemory(Option<OwnedSemaphorePermit>);
 impl HostMemory {
     /// So much in all; false: there is no more, and nothing changed.
     pub(super) fn grow(&mut self, memory: &RunMemory, total: usize) -> bool {
-        let (wanted, held) = (pages(total as u64), self.0.as_ref().map_or(0, |held| held.num_permits() as u32));
+        let (wanted, held) = (
+            pages(total as u64),
+            self.0.as_ref().map_or(0, |held| held.num_permits() as u32),
+        );
         if wanted <= held {
             return true;
         }
-        let Some(more) = memory.try_take(wanted - held) else { return false };
+        let Some(more) = memory.try_take(wanted - held) else {
+            return false;
+        };
         match &mut self.0 {
             Some(held) => held.merge(more),
             None => self.0 = Some(more),
@@ -157,7 +190,8 @@ impl HostMemory {
     }
 }
 
-/// What the runs of a plugin needed lately, so that one that will need much waits before it begins and not in its middle.
+/// What the runs of a plugin needed lately, so that one that will need much waits before it begins
+/// and not in its middle.
 #[derive(Debug, Default)]
 pub(super) struct ExpectedMemory(AtomicU64);
 
@@ -169,7 +203,11 @@ impl ExpectedMemory {
     /// More counts at once, less little by little.
     pub(super) fn note(&self, peak: u64) {
         let before = self.bytes();
-        let now = if peak >= before { peak } else { before - (before - peak).div_ceil(8) };
+        let now = if peak >= before {
+            peak
+        } else {
+            before - (before - peak).div_ceil(8)
+        };
         self.0.store(now, Ordering::Relaxed);
     }
 }
@@ -184,8 +222,15 @@ fn default_bytes() -> u64 {
 }
 
 fn machine_bytes(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_024)
 }
 
 #[cfg(test)]

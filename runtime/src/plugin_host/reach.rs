@@ -1,5 +1,5 @@
-//! Where one run may go, and where its credentials and the secrets of its settings may go with it. A host that may be reached
-//! is not yet one that is trusted with a secret.
+//! Where one run may go, and where its credentials and the secrets of its settings may go with it.
+//! A host that may be reached is not yet one that is trusted with a secret.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -38,7 +38,11 @@ impl Target {
     fn of(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok()?;
         let host = canonical(url.host()?.to_owned());
-        Some(Self { host, port: url.port_or_known_default()?, is_plain: url.scheme() != "https" })
+        Some(Self {
+            host,
+            port: url.port_or_known_default()?,
+            is_plain: url.scheme() != "https",
+        })
     }
 
     /// Nothing on the way can read along.
@@ -60,8 +64,8 @@ impl std::fmt::Display for Target {
 /// Where secrets may go. Nowhere by default.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SecretScope {
-    /// The base URL's origin; both usual ports of a host whose base URL names one of them, so that a service that leads from
-    /// `http` to `https` is one place.
+    /// The base URL's origin; both usual ports of a host whose base URL names one of them, so that
+    /// a service that leads from `http` to `https` is one place.
     own: Vec<Place>,
     /// For denials.
     own_shown: String,
@@ -88,7 +92,9 @@ impl SecretScope {
         Self {
             own: own_places(base_url),
             own_shown: host_of(base_url).unwrap_or_default(),
-            needs_tls: base_url.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("https:")),
+            needs_tls: base_url
+                .get(..6)
+                .is_some_and(|start| start.eq_ignore_ascii_case("https:")),
             ..Self::default()
         }
     }
@@ -96,16 +102,26 @@ impl SecretScope {
     fn with_settings(mut self, settings: &Value, written: Vec<Place>) -> Self {
         self.written = written;
         self.may_be_insecure = settings.get("insecure") == Some(&Value::Bool(true));
-        self.server_name = settings.get("serverName").and_then(Value::as_str).map(str::to_owned);
+        self.server_name = settings
+            .get("serverName")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         self
     }
 
     /// A credential goes to its service's own origin and to the hosts that it names itself.
-    pub(super) fn check_credential(&self, credential: &Credential, url: &str) -> Result<(), NetFailure> {
+    pub(super) fn check_credential(
+        &self,
+        credential: &Credential,
+        url: &str,
+    ) -> Result<(), NetFailure> {
         let name = &credential.name;
         let target = Target::of(url);
         let goes_there = target.as_ref().is_some_and(|target| {
-            let mut listed = credential.hosts.iter().filter_map(|host| HostRule::parse(host).ok());
+            let mut listed = credential
+                .hosts
+                .iter()
+                .filter_map(|host| HostRule::parse(host).ok());
             self.own.iter().any(|place| place.matches(target))
                 || listed.any(|rule| rule.matches(&target.host, target.port))
         });
@@ -125,13 +141,24 @@ impl SecretScope {
         Ok(())
     }
 
-    /// The secrets of the settings go to the service's own origin, and to hosts that the operator wrote out: in the settings,
-    /// or in what the plugin is granted.
+    /// The secrets of the settings go to the service's own origin, and to hosts that the operator
+    /// wrote out: in the settings, or in what the plugin is granted.
     pub(super) fn check_secret(&self, allowance: &Allowance, url: &str) -> Result<(), NetFailure> {
-        let Some(target) = Target::of(url) else { return Ok(()) };
-        let places: Vec<&Place> = self.own.iter().chain(&self.written).filter(|place| place.matches(&target)).collect();
-        let is_granted =
-            || allowance.hosts().iter().any(|rule| rule.is_exact() && rule.matches(&target.host, target.port));
+        let Some(target) = Target::of(url) else {
+            return Ok(());
+        };
+        let places: Vec<&Place> = self
+            .own
+            .iter()
+            .chain(&self.written)
+            .filter(|place| place.matches(&target))
+            .collect();
+        let is_granted = || {
+            allowance
+                .hosts()
+                .iter()
+                .any(|rule| rule.is_exact() && rule.matches(&target.host, target.port))
+        };
         if places.is_empty() && !is_granted() {
             return Err(NetFailure::denied(format!(
                 "a secret of the settings does not go to `{target}`: only the service's own host and hosts that are written \
@@ -147,7 +174,8 @@ impl SecretScope {
         Ok(())
     }
 
-    /// What carries a secret or a credential keeps to the certificate's word, unless the operator wrote otherwise.
+    /// What carries a secret or a credential keeps to the certificate's word, unless the operator
+    /// wrote otherwise.
     pub(super) fn check_weakened(&self, weakened: &Weakened<'_>) -> Result<(), NetFailure> {
         if weakened.insecure && !self.may_be_insecure {
             return Err(NetFailure::denied(
@@ -156,10 +184,12 @@ impl SecretScope {
             ));
         }
         match weakened.server_name {
-            Some(name) if self.server_name.as_deref() != Some(name) => Err(NetFailure::denied(format!(
-                "a request with a credential or a secret does not go to a server that is checked as `{name}`; to allow it, \
+            Some(name) if self.server_name.as_deref() != Some(name) => {
+                Err(NetFailure::denied(format!(
+                    "a request with a credential or a secret does not go to a server that is checked as `{name}`; to allow it, \
                  write it as `serverName` in the settings"
-            ))),
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -172,8 +202,8 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// Of a probe or a webhook: its service's own origin, what the operator wrote into the settings, and what the service
-    /// names in `hosts`, where no secret goes.
+    /// Of a probe or a webhook: its service's own origin, what the operator wrote into the
+    /// settings, and what the service names in `hosts`, where no secret goes.
     pub(super) fn of_service(
         service: &Service,
         settings: &Value,
@@ -184,13 +214,27 @@ impl Reach {
         let mut scope = SecretScope::of_base_url(&service.base_url);
         if let Some(host) = scope.own.first().map(|place| place.rule.clone()) {
             let ports = secrets::written_ports(settings, schema);
-            scope.own.extend(ports.into_iter().map(|port| Place { rule: host.at(port), is_plain: false }));
+            scope.own.extend(ports.into_iter().map(|port| Place {
+                rule: host.at(port),
+                is_plain: false,
+            }));
         }
-        let scope = scope.with_settings(settings, written(secrets::written_hosts(settings, schema), sealed));
+        let scope = scope.with_settings(
+            settings,
+            written(secrets::written_hosts(settings, schema), sealed),
+        );
         let own_port = own_port(&service.base_url);
-        let further = service.hosts.iter().filter_map(|host| HostRule::parse(host).ok());
+        let further = service
+            .hosts
+            .iter()
+            .filter_map(|host| HostRule::parse(host).ok());
         let further = further.flat_map(|rule| at_usual_ports(&rule, own_port));
-        let hosts = scope.own.iter().chain(&scope.written).map(|place| place.rule.clone()).chain(further);
+        let hosts = scope
+            .own
+            .iter()
+            .chain(&scope.written)
+            .map(|place| place.rule.clone())
+            .chain(further);
         let permission = Permission {
             hosts: hosts.collect(),
             public_hosts: Vec::new(),
@@ -202,7 +246,8 @@ impl Reach {
         Self { permission, scope }
     }
 
-    /// Of a notifier: what the operator wrote into the settings, and `defaults` of a plugin that is part of this binary.
+    /// Of a notifier: what the operator wrote into the settings, and `defaults` of a plugin that is
+    /// part of this binary.
     pub(super) fn of_channel(
         settings: &Value,
         schema: &Value,
@@ -215,7 +260,11 @@ impl Reach {
         hosts.extend(defaults);
         let scope = SecretScope::default().with_settings(settings, written(hosts, sealed));
         let permission = Permission {
-            hosts: scope.written.iter().map(|place| place.rule.clone()).collect(),
+            hosts: scope
+                .written
+                .iter()
+                .map(|place| place.rule.clone())
+                .collect(),
             public_hosts: Vec::new(),
             allow_private,
             private_remedy: Permission::OPEN_IN_FILES,
@@ -240,13 +289,17 @@ impl ChannelReach {
         if channel.origin == Origin::Api {
             return PrivateReach::Closed;
         }
-        let hash = Sha256::new_with_prefix(&channel.id.0).chain_update([0]).chain_update(channel.settings.to_string());
+        let hash = Sha256::new_with_prefix(&channel.id.0)
+            .chain_update([0])
+            .chain_update(channel.settings.to_string());
         let key = hash.finalize().into();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= MOST_CHANNELS && !seen.contains_key(&key) {
             seen.clear();
         }
-        seen.entry(key).or_insert_with(PrivateReach::as_loaded).clone()
+        seen.entry(key)
+            .or_insert_with(PrivateReach::as_loaded)
+            .clone()
     }
 }
 
@@ -254,35 +307,49 @@ fn written(hosts: Vec<String>, sealed: &SealedSettings) -> Vec<Place> {
     let texts = hosts.iter().map(String::as_str).chain(sealed.urls());
     let place = |text: &str| {
         let rule = HostRule::parse(&host_of(text)?).ok()?;
-        Some(Place { rule, is_plain: is_plain_http(text) })
+        Some(Place {
+            rule,
+            is_plain: is_plain_http(text),
+        })
     };
     texts.filter_map(place).collect()
 }
 
 fn is_plain_http(text: &str) -> bool {
-    text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("http:"))
+    text.get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("http:"))
 }
 
-/// The host of a base URL, at its port. Both usual ports if that is one of them; any if it names none.
+/// The host of a base URL, at its port. Both usual ports if that is one of them; any if it names
+/// none.
 fn own_places(base_url: &str) -> Vec<Place> {
     let rule = host_of(base_url).and_then(|host| HostRule::parse(&host).ok());
     let is_plain = is_plain_http(base_url);
     let place = |rule: HostRule| Place { rule, is_plain };
     match rule.as_ref().map(HostRule::port) {
-        Some(Some(80 | 443)) => rule.iter().flat_map(|rule| [place(rule.at(80)), place(rule.at(443))]).collect(),
+        Some(Some(80 | 443)) => rule
+            .iter()
+            .flat_map(|rule| [place(rule.at(80)), place(rule.at(443))])
+            .collect(),
         _ => rule.into_iter().map(place).collect(),
     }
 }
 
 fn own_port(base_url: &str) -> Option<u16> {
-    host_of(base_url).and_then(|host| HostRule::parse(&host).ok())?.port()
+    host_of(base_url)
+        .and_then(|host| HostRule::parse(&host).ok())?
+        .port()
 }
 
 /// A host of `hosts` without a port is one at the usual ports, and at that of the base URL.
 fn at_usual_ports(rule: &HostRule, own_port: Option<u16>) -> Vec<HostRule> {
     match rule.port() {
         Some(_) => vec![rule.clone()],
-        None => [Some(80), Some(443), own_port].into_iter().flatten().map(|port| rule.at(port)).collect(),
+        None => [Some(80), Some(443), own_port]
+            .into_iter()
+            .flatten()
+            .map(|port| rule.at(port))
+            .collect(),
     }
 }
 

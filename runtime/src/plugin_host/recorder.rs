@@ -1,7 +1,9 @@
-//! Every host call of a run passes here. A tape keeps what the guest asked and was answered, as it saw them, until it is known
-//! whether the run is worth keeping; a replay answers from a recording and performs nothing.
+//! Every host call of a run passes here. A tape keeps what the guest asked and was answered, as it
+//! saw them, until it is known whether the run is worth keeping; a replay answers from a recording
+//! and performs nothing.
 //!
-//! A capability calls `begin` with the request, performs it unless it was answered, and passes its answer through `answered`.
+//! A capability calls `begin` with the request, performs it unless it was answered, and passes its
+//! answer through `answered`.
 
 mod tape;
 
@@ -53,14 +55,21 @@ impl Recorder {
     }
 
     /// `weight` is that of the request.
-    pub(super) fn begin<Q, A>(&self, function: &'static str, request: &Q, weight: usize) -> Result<Step<A>, ReplayStop>
+    pub(super) fn begin<Q, A>(
+        &self,
+        function: &'static str,
+        request: &Q,
+        weight: usize,
+    ) -> Result<Step<A>, ReplayStop>
     where
         Q: Serialize + Clone + Send + Sync + 'static,
         A: DeserializeOwned,
     {
         match self {
             Recorder::Off => Ok(Step::Perform(CallId(None))),
-            Recorder::Tape(tape) => Ok(Step::Perform(CallId(lock(tape).begin(function, request, weight)))),
+            Recorder::Tape(tape) => Ok(Step::Perform(CallId(
+                lock(tape).begin(function, request, weight),
+            ))),
             Recorder::Replay(player) => match lock(player).answer(function, request)? {
                 Some((answer, cost)) => Ok(Step::Answered(answer, cost)),
                 None => Ok(Step::Perform(CallId(None))),
@@ -75,9 +84,15 @@ impl Recorder {
         self.finish_later(call, answer, cost, || answer.clone());
     }
 
-    /// For an answer that can be computed again from something that does not change. It weighs what it will in the file.
-    pub(super) fn finish_later<A, L>(&self, call: CallId, answer: &A, cost: CallCost, later: impl FnOnce() -> L)
-    where
+    /// For an answer that can be computed again from something that does not change. It weighs what
+    /// it will in the file.
+    pub(super) fn finish_later<A, L>(
+        &self,
+        call: CallId,
+        answer: &A,
+        cost: CallCost,
+        later: impl FnOnce() -> L,
+    ) where
         A: Serialize,
         L: Serialize + Send + Sync + 'static,
     {
@@ -115,8 +130,13 @@ pub(super) enum Begun<A> {
 }
 
 impl RunState {
-    /// Begins a host call: it is counted and weighed, and put on the tape or answered from a recording.
-    pub(super) fn begin<Q, A>(&mut self, function: &'static str, request: &Q) -> wasmtime::Result<Begun<A>>
+    /// Begins a host call: it is counted and weighed, and put on the tape or answered from a
+    /// recording.
+    pub(super) fn begin<Q, A>(
+        &mut self,
+        function: &'static str,
+        request: &Q,
+    ) -> wasmtime::Result<Begun<A>>
     where
         Q: Serialize + Clone + Send + Sync + 'static,
         A: DeserializeOwned,
@@ -124,7 +144,12 @@ impl RunState {
         self.host_call()?;
         let weight = weight(request);
         self.hands_over(weight)?;
-        match self.access.recorder.begin(function, request, weight).map_err(wasmtime::Error::from)? {
+        match self
+            .access
+            .recorder
+            .begin(function, request, weight)
+            .map_err(wasmtime::Error::from)?
+        {
             Step::Perform(call) => {
                 self.account.call = CallCost::default();
                 Ok(Begun::Perform(call))
@@ -147,7 +172,8 @@ impl RunState {
     }
 }
 
-/// Begins a host call in a function of the contract, and returns from it when the call was answered from a recording.
+/// Begins a host call in a function of the contract, and returns from it when the call was answered
+/// from a recording.
 macro_rules! begin {
     ($state:expr, $function:literal, $request:expr) => {
         match $state.begin($function, $request)? {

@@ -1,5 +1,6 @@
-//! A recording: one run of a plugin with everything it was given, asked and answered, as one JSON file. Requests and answers
-//! are the contract's types as the guest saw them, so that secrets are placeholders and bodies are redacted already.
+//! A recording: one run of a plugin with everything it was given, asked and answered, as one JSON
+//! file. Requests and answers are the contract's types as the guest saw them, so that secrets are
+//! placeholders and bodies are redacted already.
 
 pub(super) mod json;
 pub(super) mod weight;
@@ -11,7 +12,10 @@ use serde_json::Value;
 
 use super::bindings::imports::log::Level;
 use super::replay::Replayed;
-use crate::domain::{Budget, BudgetChanges, Failure, Phases, PluginKind, PluginPolicy, RunOutcome, Status, UnixMillis};
+use crate::domain::{
+    Budget, BudgetChanges, Failure, Phases, PluginKind, PluginPolicy, RunOutcome, Status,
+    UnixMillis,
+};
 
 /// Of [`Recording::format`]; another number is another shape.
 pub(super) const FORMAT: u32 = 1;
@@ -58,15 +62,16 @@ impl Recording {
         struct Versioned {
             format: u64,
         }
-        let Versioned { format } = serde_json::from_slice(bytes).map_err(NotARecording::Malformed)?;
+        let Versioned { format } =
+            serde_json::from_slice(bytes).map_err(NotARecording::Malformed)?;
         if format != u64::from(FORMAT) {
             return Err(NotARecording::Format(format));
         }
         serde_json::from_slice(bytes).map_err(NotARecording::Malformed)
     }
 
-    /// The file of a recording with the answer of its replay in place of the recorded one; what was asked and answered by the
-    /// host stays.
+    /// The file of a recording with the answer of its replay in place of the recorded one; what was
+    /// asked and answered by the host stays.
     pub fn renewed(file: &[u8], replayed: &Replayed) -> serde_json::Result<Vec<u8>> {
         let mut recording: Value = serde_json::from_slice(file)?;
         let status = &replayed.result["status"];
@@ -78,7 +83,11 @@ impl Recording {
         run["error"] = replayed.error.clone().into();
         run["status"] = status.clone();
         run["message"] = message.clone();
-        let (run, arguments, calls) = (&recording["run"], &recording["arguments"], &recording["calls"]);
+        let (run, arguments, calls) = (
+            &recording["run"],
+            &recording["arguments"],
+            &recording["calls"],
+        );
         // The lines of a file as the server writes it.
         let text = format!(
             "{{\"format\":{FORMAT},\"run\":{run},\n\"arguments\":{arguments},\n\"calls\":{calls},\n\"log\":{},\n\"result\":{}}}\n",
@@ -89,7 +98,8 @@ impl Recording {
     }
 }
 
-/// Whose run it was and how it ended; the first line of the file, from which a start lists what is kept.
+/// Whose run it was and how it ended; the first line of the file, from which a start lists what is
+/// kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordedRun {
@@ -166,7 +176,10 @@ impl RunBudget {
             log_bytes: Some(self.log_bytes),
             ..BudgetChanges::default()
         };
-        PluginPolicy { budget, ..PluginPolicy::default() }
+        PluginPolicy {
+            budget,
+            ..PluginPolicy::default()
+        }
     }
 }
 

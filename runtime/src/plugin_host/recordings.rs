@@ -1,7 +1,8 @@
-//! The recordings that are kept. A run that failed becomes a file, written by one task beside the runs; runs that went well
-//! stay in memory and become files with the next run of the same probe that fails, so that there is something to compare it
-//! with and a healthy service costs no disk. Everything is bounded, and the oldest goes first: recordings are for
-//! finding faults, and never slow a run or fill a disk.
+//! The recordings that are kept. A run that failed becomes a file, written by one task beside the
+//! runs; runs that went well stay in memory and become files with the next run of the same probe
+//! that fails, so that there is something to compare it with and a healthy service costs no disk.
+//! Everything is bounded, and the oldest goes first: recordings are for finding faults, and never
+//! slow a run or fill a disk.
 
 mod draft;
 mod files;
@@ -50,8 +51,13 @@ pub struct RecordingFilter {
 
 impl RecordingFilter {
     fn takes(&self, run: &RecordedRun) -> bool {
-        self.service.as_ref().is_none_or(|service| run.subject.service.as_ref() == Some(service))
-            && self.plugin.as_ref().is_none_or(|plugin| run.plugin == *plugin)
+        self.service
+            .as_ref()
+            .is_none_or(|service| run.subject.service.as_ref() == Some(service))
+            && self
+                .plugin
+                .as_ref()
+                .is_none_or(|plugin| run.plugin == *plugin)
             && self.outcome.is_none_or(|outcome| run.outcome == outcome)
             && self.status.is_none_or(|status| run.status == Some(status))
     }
@@ -82,8 +88,8 @@ impl Recordings {
         Self::new(None, Index::default(), queue)
     }
 
-    /// Lists what the folder holds; blocks meanwhile. The writer has to run for failed runs to be kept. A folder that can't be
-    /// used is no reason to stop: then runs leave no recordings.
+    /// Lists what the folder holds; blocks meanwhile. The writer has to run for failed runs to be
+    /// kept. A folder that can't be used is no reason to stop: then runs leave no recordings.
     pub fn open(folder: PathBuf) -> (Self, RecordingWriter) {
         let (queue, drafts) = mpsc::channel(QUEUED);
         let opened = Files::open(folder.clone()).and_then(|files| Ok((files.list()?, files)));
@@ -140,8 +146,15 @@ impl Recordings {
     }
 
     /// Newest first, older than `before`.
-    pub fn page(&self, filter: &RecordingFilter, before: Option<i64>, limit: usize) -> Vec<RecordingEntry> {
-        let Some(shared) = &self.0 else { return Vec::new() };
+    pub fn page(
+        &self,
+        filter: &RecordingFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Vec<RecordingEntry> {
+        let Some(shared) = &self.0 else {
+            return Vec::new();
+        };
         let before = before.unwrap_or(i64::MAX);
         let mut entries = lock(&shared.recent).page(filter, before, limit);
         entries.extend(lock(&shared.index).page(filter, before, limit));
@@ -154,11 +167,16 @@ impl Recordings {
 
     /// The file of a recording; none: there is no recording of this run, or not any more.
     pub async fn read(&self, run_id: i64) -> std::io::Result<Option<Vec<u8>>> {
-        let Some(shared) = self.0.clone() else { return Ok(None) };
+        let Some(shared) = self.0.clone() else {
+            return Ok(None);
+        };
         let recent = lock(&shared.recent).get(run_id);
         let read = tokio::task::spawn_blocking(move || match recent {
             Some(draft) => Ok(Some(draft.file()?)),
-            None => shared.files.as_ref().map_or(Ok(None), |files| files.read(run_id)),
+            None => shared
+                .files
+                .as_ref()
+                .map_or(Ok(None), |files| files.read(run_id)),
         });
         read.await.map_err(std::io::Error::other)?
     }
@@ -188,7 +206,9 @@ impl RecordingWriter {
 
     /// The runs before it that went well first.
     async fn write(&self, draft: Draft) {
-        let Some(shared) = self.recordings.0.clone() else { return };
+        let Some(shared) = self.recordings.0.clone() else {
+            return;
+        };
         let written = tokio::task::spawn_blocking(move || {
             let weight = draft.weight();
             let before = lock(&shared.recent).of(&draft.run.subject);
@@ -210,9 +230,16 @@ impl Shared {
     fn write(&self, draft: &Draft) {
         let run_id = draft.run.run_id;
         let Some(files) = &self.files else { return };
-        match draft.file().map_err(Into::into).and_then(|file| files.write(run_id, &file)) {
+        match draft
+            .file()
+            .map_err(Into::into)
+            .and_then(|file| files.write(run_id, &file))
+        {
             Ok(size) => {
-                let entry = RecordingEntry { run: draft.run.clone(), size: Some(size) };
+                let entry = RecordingEntry {
+                    run: draft.run.clone(),
+                    size: Some(size),
+                };
                 let over = lock(&self.index).insert(entry);
                 files.remove(&over);
                 metrics::counter!("extrack_recordings_written_total").increment(1);

@@ -1,5 +1,6 @@
-//! Takes secrets out of everything that comes back to a guest or goes to people: answers, error texts, log lines. A guard
-//! against services that echo what they are sent, not against one that sends a secret back in disguise.
+//! Takes secrets out of everything that comes back to a guest or goes to people: answers, error
+//! texts, log lines. A guard against services that echo what they are sent, not against one that
+//! sends a secret back in disguise.
 
 mod spellings;
 
@@ -38,7 +39,9 @@ impl std::fmt::Debug for Redactor {
 impl Redactor {
     pub(super) fn add(&self, secret: &str) {
         let mut known = self.lock();
-        if secret.len() >= SHORTEST_HIDDEN_BYTES && !known.secrets.iter().any(|known| known == secret) {
+        if secret.len() >= SHORTEST_HIDDEN_BYTES
+            && !known.secrets.iter().any(|known| known == secret)
+        {
             known.secrets.push(secret.to_owned());
             known.finders = None;
         }
@@ -59,7 +62,9 @@ impl Redactor {
 
     /// In any spelling.
     pub(super) fn finds_any(&self, text: &[u8]) -> bool {
-        self.finders().iter().any(|finder| finder.find(text).is_some())
+        self.finders()
+            .iter()
+            .any(|finder| finder.find(text).is_some())
     }
 
     pub(super) fn text(&self, text: &str) -> String {
@@ -83,7 +88,11 @@ impl Redactor {
         let found = find(&finders, &body);
         if is_cut_off {
             let whole = found.last().map_or(0, |last| last.end);
-            let begun = finders.iter().map(|finder| overlap(&body, finder.needle())).max().unwrap_or(0);
+            let begun = finders
+                .iter()
+                .map(|finder| overlap(&body, finder.needle()))
+                .max()
+                .unwrap_or(0);
             body.truncate((body.len() - begun).max(whole));
         }
         self.stable_body(replaced(&body, &found).map_or(body, Bytes::from))
@@ -102,8 +111,10 @@ impl Redactor {
         if let Some(finders) = &known.finders {
             return finders.clone();
         }
-        let finders: Arc<[Finder<'static>]> =
-            spellings::of(&known.secrets).iter().map(|spelling| Finder::new(spelling).into_owned()).collect();
+        let finders: Arc<[Finder<'static>]> = spellings::of(&known.secrets)
+            .iter()
+            .map(|spelling| Finder::new(spelling).into_owned())
+            .collect();
         known.finders = Some(finders.clone());
         finders
     }
@@ -115,7 +126,9 @@ impl Redactor {
 
 fn without(text: Bytes, part: &[u8]) -> Bytes {
     let mut rest = &text[..];
-    let Some(first) = memmem::find(rest, part) else { return text };
+    let Some(first) = memmem::find(rest, part) else {
+        return text;
+    };
     let mut kept = Vec::with_capacity(text.len());
     let mut next = Some(first);
     while let Some(at) = next {
@@ -131,7 +144,11 @@ fn without(text: Bytes, part: &[u8]) -> Bytes {
 fn find(finders: &[Finder<'static>], text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for finder in finders {
-        found.extend(finder.find_iter(text).map(|start| start..start + finder.needle().len()));
+        found.extend(
+            finder
+                .find_iter(text)
+                .map(|start| start..start + finder.needle().len()),
+        );
     }
     found.sort_unstable_by_key(|range| range.start);
     let mut merged: Vec<Range<usize>> = Vec::with_capacity(found.len());
@@ -166,7 +183,10 @@ fn replaced(text: &[u8], found: &[Range<usize>]) -> Option<Vec<u8>> {
 /// Length of the longest beginning of the needle, short of all of it, that the text ends with.
 fn overlap(text: &[u8], needle: &[u8]) -> usize {
     let longest = text.len().min(needle.len().saturating_sub(1));
-    (1..=longest).rev().find(|length| text.ends_with(&needle[..*length])).unwrap_or(0)
+    (1..=longest)
+        .rev()
+        .find(|length| text.ends_with(&needle[..*length]))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -194,10 +214,19 @@ mod tests {
         for spelling in [
             SECRET.to_owned(),
             SECRET.to_ascii_lowercase(),
-            serde_json::Value::from(SECRET).to_string().trim_matches('"').to_owned(),
-            serde_json::Value::from(SECRET).to_string().trim_matches('"').replace('/', "\\/"),
+            serde_json::Value::from(SECRET)
+                .to_string()
+                .trim_matches('"')
+                .to_owned(),
+            serde_json::Value::from(SECRET)
+                .to_string()
+                .trim_matches('"')
+                .replace('/', "\\/"),
             form.replace('+', "%20"),
-            form.replace('+', "%20").replace("%2F", "%2f").replace("%2B", "%2b").replace("%C3%BC", "%c3%bc"),
+            form.replace('+', "%20")
+                .replace("%2F", "%2f")
+                .replace("%2B", "%2b")
+                .replace("%C3%BC", "%c3%bc"),
             url::form_urlencoded::byte_serialize(form.as_bytes()).collect(),
             form,
             url.path()[1..].to_owned(),
@@ -221,7 +250,10 @@ mod tests {
     fn clones_learn_from_each_other() {
         let first = redactor(&["first-secret"]);
         let second = first.clone();
-        assert_eq!(second.text("first-secret second-secret"), "*** second-secret");
+        assert_eq!(
+            second.text("first-secret second-secret"),
+            "*** second-secret"
+        );
         first.add("second-secret");
         assert_eq!(second.text("first-secret second-secret"), "*** ***");
     }
@@ -236,7 +268,9 @@ mod tests {
     #[test]
     fn a_secret_that_the_end_of_a_body_cuts_does_not_show_its_beginning() {
         let redactor = redactor(&["abcabcabd"]);
-        let body = |text: &str| String::from_utf8(redactor.body(Bytes::from(text.to_owned()), true).to_vec()).unwrap();
+        let body = |text: &str| {
+            String::from_utf8(redactor.body(Bytes::from(text.to_owned()), true).to_vec()).unwrap()
+        };
         let whole = "key: abcabcabd";
         for length in 5..whole.len() {
             assert_eq!(body(&whole[..length]), "key: ", "{length}");

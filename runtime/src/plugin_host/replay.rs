@@ -1,5 +1,6 @@
-//! Runs a recorded run again, offline: the same arguments, host calls answered from the recording, nothing performed. Against
-//! the recorded version of the plugin, what comes out is the same to the byte; against another, the difference is shown.
+//! Runs a recorded run again, offline: the same arguments, host calls answered from the recording,
+//! nothing performed. Against the recorded version of the plugin, what comes out is the same to the
+//! byte; against another, the difference is shown.
 
 mod player;
 
@@ -71,23 +72,40 @@ pub enum ReplayError {
     #[error("there is no plugin `{0}`")]
     Plugin(String),
     #[error("the component is a {found}, the recording is of a {recorded}", found = found.as_str(), recorded = recorded.as_str())]
-    Kind { found: PluginKind, recorded: PluginKind },
+    Kind {
+        found: PluginKind,
+        recorded: PluginKind,
+    },
     #[error("this program can't replay a run of `{0}`")]
     Function(String),
     #[error("argument {position} of the recording can't be read: {source}")]
-    Argument { position: usize, source: serde_json::Error },
+    Argument {
+        position: usize,
+        source: serde_json::Error,
+    },
 }
 
 impl PluginHost {
-    /// Replays against the version of the plugin that is active here. No network, no mail, no history: what the recording does
-    /// not answer is not answered.
-    pub async fn replay(&self, plugin: &str, recording: &Recording) -> Result<Replayed, ReplayError> {
+    /// Replays against the version of the plugin that is active here. No network, no mail, no
+    /// history: what the recording does not answer is not answered.
+    pub async fn replay(
+        &self,
+        plugin: &str,
+        recording: &Recording,
+    ) -> Result<Replayed, ReplayError> {
         let plugin = self.shared.active.load().get(plugin).cloned();
         let plugin = plugin.ok_or_else(|| ReplayError::Plugin(recording.run.plugin.clone()))?;
         if plugin.kind != recording.run.kind {
-            return Err(ReplayError::Kind { found: plugin.kind, recorded: recording.run.kind });
+            return Err(ReplayError::Kind {
+                found: plugin.kind,
+                recorded: recording.run.kind,
+            });
         }
-        let stage = Stage { recording, runner: &self.shared.runner, plugin: &plugin };
+        let stage = Stage {
+            recording,
+            runner: &self.shared.runner,
+            plugin: &plugin,
+        };
         match recording.run.function.as_str() {
             "check" => stage.check().await,
             "evaluate" => stage.evaluate().await,
@@ -109,16 +127,27 @@ impl Stage<'_> {
         let context = self.argument(0)?;
         let (answer, used, played) = self
             .run(async |store, instance| {
-                let Exports::Probe(exports) = &self.plugin.exports else { unreachable!("its kind was compared") };
+                let Exports::Probe(exports) = &self.plugin.exports else {
+                    unreachable!("its kind was compared")
+                };
                 let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_probes().call_check(&mut *store, &context).await
+                guest
+                    .external_tracking_plugin_probes()
+                    .call_check(&mut *store, &context)
+                    .await
             })
             .await;
         let run = &self.recording.run;
         let service = run.subject.service.as_deref().unwrap_or_default();
         let probe = run.subject.probe.as_deref().unwrap_or_default();
         let blank = calls::unanswered(run.ts_ms, service, probe, &run.plugin, run.run_id);
-        let Checked { observation, outcome, error, used, .. } = calls::observed(blank, self.plugin, answer, used);
+        let Checked {
+            observation,
+            outcome,
+            error,
+            used,
+            ..
+        } = calls::observed(blank, self.plugin, answer, used);
         Ok(self.replayed(outcome, error, shown(&observation), &used, played))
     }
 
@@ -126,9 +155,14 @@ impl Stage<'_> {
         let context = self.argument(0)?;
         let (answer, used, played) = self
             .run(async |store, instance| {
-                let Exports::Rule(exports) = &self.plugin.exports else { unreachable!("its kind was compared") };
+                let Exports::Rule(exports) = &self.plugin.exports else {
+                    unreachable!("its kind was compared")
+                };
                 let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_rules().call_evaluate(&mut *store, &context).await
+                guest
+                    .external_tracking_plugin_rules()
+                    .call_evaluate(&mut *store, &context)
+                    .await
             })
             .await;
         let (outcome, verdict) = calls::judged(answer);
@@ -140,9 +174,14 @@ impl Stage<'_> {
         let (context, notification) = (self.argument(0)?, self.argument(1)?);
         let (answer, used, played) = self
             .run(async |store, instance| {
-                let Exports::Notifier(exports) = &self.plugin.exports else { unreachable!("its kind was compared") };
+                let Exports::Notifier(exports) = &self.plugin.exports else {
+                    unreachable!("its kind was compared")
+                };
                 let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_notifiers().call_notify(&mut *store, &context, &notification).await
+                guest
+                    .external_tracking_plugin_notifiers()
+                    .call_notify(&mut *store, &context, &notification)
+                    .await
             })
             .await;
         let (outcome, receipt) = calls::delivered(self.plugin, answer);
@@ -152,17 +191,33 @@ impl Stage<'_> {
     }
 
     async fn receive(&self) -> Result<Replayed, ReplayError> {
-        let (context, request, given) = (self.argument(0)?, self.argument(1)?, self.argument::<Given>(2)?);
+        let (context, request, given) = (
+            self.argument(0)?,
+            self.argument(1)?,
+            self.argument::<Given>(2)?,
+        );
         let (answer, used, played) = self
             .run(async |store, instance| {
-                let Exports::Webhook(exports) = &self.plugin.exports else { unreachable!("its kind was compared") };
+                let Exports::Webhook(exports) = &self.plugin.exports else {
+                    unreachable!("its kind was compared")
+                };
                 let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_webhooks().call_receive(&mut *store, &context, &request).await
+                guest
+                    .external_tracking_plugin_webhooks()
+                    .call_receive(&mut *store, &context, &request)
+                    .await
             })
             .await;
         let run_id = self.recording.run.run_id;
         let no_secrets = SealedSettings::default();
-        let (outcome, reception) = calls::received(self.plugin, answer, &used, given.unsigned, run_id, &no_secrets);
+        let (outcome, reception) = calls::received(
+            self.plugin,
+            answer,
+            &used,
+            given.unsigned,
+            run_id,
+            &no_secrets,
+        );
         let error = reception.as_ref().err().map(ToString::to_string);
         let result = reception.as_ref().map(shown).unwrap_or_default();
         Ok(self.replayed(outcome, error, result, &used, played))
@@ -179,13 +234,21 @@ impl Stage<'_> {
         let run = &self.recording.run;
         let was_cut_off = is_cut_off(run.outcome);
         let player = Player::new(self.recording.calls.clone(), was_cut_off);
-        let player = Arc::new(Mutex::new(player.with_answers(self.recording.answers.clone())));
-        let access =
-            Access { recorder: Recorder::Replay(player.clone()), frozen_ms: Some(run.ts_ms), ..Access::default() };
+        let player = Arc::new(Mutex::new(
+            player.with_answers(self.recording.answers.clone()),
+        ));
+        let access = Access {
+            recorder: Recorder::Replay(player.clone()),
+            frozen_ms: Some(run.ts_ms),
+            ..Access::default()
+        };
         let policy = Arc::new(Policy::new(PolicyOrigin::Default, run.budget.policy()));
         let label = self.plugin.label(run.subject.service.as_deref());
         let deadline = Instant::now() + Duration::from_millis(run.timeout_ms);
-        let (answer, mut used) = self.runner.run_under(policy, &self.plugin.pre, label, access, deadline, call).await;
+        let (answer, mut used) = self
+            .runner
+            .run_under(policy, &self.plugin.pre, label, access, deadline, call)
+            .await;
         let player = std::mem::replace(
             &mut *player.lock().unwrap_or_else(PoisonError::into_inner),
             Player::new(Vec::new(), false),
@@ -194,31 +257,56 @@ impl Stage<'_> {
         let answer = match &played.stop {
             None => answer.map_err(|broken| self.as_recorded(broken, &mut used)),
             // Whatever the guest made of it.
-            Some(ReplayStop::CutOff { .. }) => {
-                Err(self.as_recorded(Broken { outcome: run.outcome, reason: "was cut off".to_owned() }, &mut used))
-            }
-            Some(stop) => Err(Broken { outcome: RunOutcome::Error, reason: stop.to_string() }),
+            Some(ReplayStop::CutOff { .. }) => Err(self.as_recorded(
+                Broken {
+                    outcome: run.outcome,
+                    reason: "was cut off".to_owned(),
+                },
+                &mut used,
+            )),
+            Some(stop) => Err(Broken {
+                outcome: RunOutcome::Error,
+                reason: stop.to_string(),
+            }),
         };
         (answer, used, played)
     }
 
-    /// Two runs that were cut off ended alike: how long it took is as recorded, which a replay can't repeat.
+    /// Two runs that were cut off ended alike: how long it took is as recorded, which a replay
+    /// can't repeat.
     fn as_recorded(&self, broken: Broken, used: &mut Used) -> Broken {
-        let RecordedRun { outcome, error, cost, .. } = &self.recording.run;
+        let RecordedRun {
+            outcome,
+            error,
+            cost,
+            ..
+        } = &self.recording.run;
         match error {
             Some(reason) if broken.outcome == *outcome && is_cut_off(*outcome) => {
                 used.duration = Duration::from_micros(cost.duration_us);
-                used.account.waited = Duration::from_micros(cost.duration_us.saturating_sub(cost.cpu_us));
+                used.account.waited =
+                    Duration::from_micros(cost.duration_us.saturating_sub(cost.cpu_us));
                 used.cpu = Duration::from_micros(cost.cpu_us);
-                Broken { outcome: *outcome, reason: reason.clone() }
+                Broken {
+                    outcome: *outcome,
+                    reason: reason.clone(),
+                }
             }
             _ => broken,
         }
     }
 
     fn argument<T: DeserializeOwned>(&self, index: usize) -> Result<T, ReplayError> {
-        let argument = self.recording.arguments.get(index).cloned().unwrap_or_default();
-        from_value(argument).map_err(|source| ReplayError::Argument { position: index + 1, source })
+        let argument = self
+            .recording
+            .arguments
+            .get(index)
+            .cloned()
+            .unwrap_or_default();
+        from_value(argument).map_err(|source| ReplayError::Argument {
+            position: index + 1,
+            source,
+        })
     }
 
     fn replayed(

@@ -1,4 +1,5 @@
-//! One execution of a plugin: a fresh store and instance, one deadline over everything, and an account of it.
+//! One execution of a plugin: a fresh store and instance, one deadline over everything, and an
+//! account of it.
 
 mod cpu;
 mod held;
@@ -53,7 +54,10 @@ pub(super) struct Used {
 impl Used {
     /// It never began.
     fn crowded_out() -> Self {
-        Self { is_crowded_out: true, ..Self::default() }
+        Self {
+            is_crowded_out: true,
+            ..Self::default()
+        }
     }
 
     pub(super) fn cpu_us(&self) -> u64 {
@@ -83,11 +87,18 @@ impl Runner {
     /// All its runs together have this memory.
     pub(super) fn new(engine: &PluginEngine, memory: RunMemory, evaluator: Evaluator) -> Self {
         let (engine, slots) = (engine.engine.clone(), engine.slots.clone());
-        Self { engine, slots, evaluator, memory: Arc::new(memory), policies: Policies::default() }
+        Self {
+            engine,
+            slots,
+            evaluator,
+            memory: Arc::new(memory),
+            policies: Policies::default(),
+        }
     }
 
-    /// Instantiates and calls, both inside `deadline`, then drops the store: no state survives, and whatever the guest
-    /// left half done goes with it. Held to what the operator allows the plugin of this label.
+    /// Instantiates and calls, both inside `deadline`, then drops the store: no state survives, and
+    /// whatever the guest left half done goes with it. Held to what the operator allows the
+    /// plugin of this label.
     pub(super) async fn run<T>(
         &self,
         pre: &InstancePre<RunState>,
@@ -97,7 +108,8 @@ impl Runner {
         call: impl AsyncFnOnce(&mut Store<RunState>, &Instance) -> wasmtime::Result<T>,
     ) -> (Result<T, Broken>, Used) {
         let policy = self.policies.of(&label.plugin);
-        self.run_under(policy, pre, label, access, deadline, call).await
+        self.run_under(policy, pre, label, access, deadline, call)
+            .await
     }
 
     /// The same, held to this policy.
@@ -112,10 +124,11 @@ impl Runner {
     ) -> (Result<T, Broken>, Used) {
         let allowance = Allowance::new(label.plugin.clone(), label.wants.clone(), policy.clone());
         // The sooner of the two, and which one it is.
-        let (deadline, cut_by_budget) = match policy.budget.wall_clock.map(|most| Instant::now() + most) {
-            Some(end) if end < deadline => (end, true),
-            _ => (deadline, false),
-        };
+        let (deadline, cut_by_budget) =
+            match policy.budget.wall_clock.map(|most| Instant::now() + most) {
+                Some(end) if end < deadline => (end, true),
+                _ => (deadline, false),
+            };
         let turn = async {
             match label.is_candidate {
                 true => Ok(None),
@@ -123,7 +136,10 @@ impl Runner {
             }
         };
         let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline, turn).await else {
-            return (Err(exceeded(&allowance, BudgetKey::Concurrency)), Used::crowded_out());
+            return (
+                Err(exceeded(&allowance, BudgetKey::Concurrency)),
+                Used::crowded_out(),
+            );
         };
         // Before it takes a place among the instances, which others could use meanwhile.
         let expected = label.expected_memory.clone();
@@ -131,10 +147,16 @@ impl Runner {
         // One that got its memory at the last moment could only run into its deadline.
         let until = deadline - deadline.saturating_duration_since(Instant::now()) / 4;
         let Ok(reservation) = self.memory.reserve(expected_bytes, until).await else {
-            return (Err(exceeded(&allowance, Limit::RunsMemory)), Used::crowded_out());
+            return (
+                Err(exceeded(&allowance, Limit::RunsMemory)),
+                Used::crowded_out(),
+            );
         };
         let Ok(Ok(_slot)) = tokio::time::timeout_at(deadline, self.slots.acquire()).await else {
-            return (Err(timeout("no free plugin instance before the deadline")), Used::crowded_out());
+            return (
+                Err(timeout("no free plugin instance before the deadline")),
+                Used::crowded_out(),
+            );
         };
         if let Some(net) = &mut access.net {
             allowance.extend(&mut net.permission);
@@ -158,7 +180,9 @@ impl Runner {
         let result = match ended {
             // Where the guest never heard of it, or went on regardless.
             Ok(Ok(_)) if state.access.exceeded().is_some() => Err(over_budget(&state.access)),
-            Ok(Ok(_)) if cpu.spent() > policy.budget.cpu => Err(exceeded(&state.access.allowance, BudgetKey::Cpu)),
+            Ok(Ok(_)) if cpu.spent() > policy.budget.cpu => {
+                Err(exceeded(&state.access.allowance, BudgetKey::Cpu))
+            }
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(broken(&error, &state)),
             Err(_) if cut_by_budget => Err(exceeded(&state.access.allowance, BudgetKey::WallClock)),
@@ -189,7 +213,11 @@ impl Runner {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCES);
         let net_deadline = deadline - margin(deadline.saturating_duration_since(Instant::now()));
-        let memory = MemoryLimiter::new(access.allowance.budget().memory_bytes, reservation, net_deadline);
+        let memory = MemoryLimiter::new(
+            access.allowance.budget().memory_bytes,
+            reservation,
+            net_deadline,
+        );
         access.recorder.bound_by(&self.memory);
         access.memory = Some(self.memory.clone());
         let access = Arc::new(access);
@@ -213,45 +241,74 @@ impl Runner {
             let state = context.data_mut();
             let (spent, in_poll) = state.cpu.spent_in_poll();
             if spent > state.access.allowance.budget().cpu {
-                return Err(wasmtime::Error::from(state.access.allowance.exceeded(BudgetKey::Cpu)));
+                return Err(wasmtime::Error::from(
+                    state.access.allowance.exceeded(BudgetKey::Cpu),
+                ));
             }
             // Ticks that passed while it waited are none of its own.
             if in_poll < TICK {
                 return Ok(UpdateDeadline::Continue(1));
             }
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(tokio::task::yield_now()),
+            ))
         });
         store
     }
 }
 
-/// What is left to a guest after its last network call timed out: a twentieth of the run, 5 to 100 ms.
+/// What is left to a guest after its last network call timed out: a twentieth of the run, 5 to 100
+/// ms.
 fn margin(run: Duration) -> Duration {
-    (run / 20).clamp(Duration::from_millis(5), Duration::from_millis(100)).min(run / 2)
+    (run / 20)
+        .clamp(Duration::from_millis(5), Duration::from_millis(100))
+        .min(run / 2)
 }
 
 fn timeout(reason: &str) -> Broken {
-    Broken { outcome: RunOutcome::Timeout, reason: reason.to_owned() }
+    Broken {
+        outcome: RunOutcome::Timeout,
+        reason: reason.to_owned(),
+    }
 }
 
 fn exceeded(allowance: &Allowance, limit: impl Into<Limit>) -> Broken {
-    Broken { outcome: RunOutcome::Limit, reason: allowance.exceeded(limit).to_string() }
+    Broken {
+        outcome: RunOutcome::Limit,
+        reason: allowance.exceeded(limit).to_string(),
+    }
 }
 
 fn over_budget(access: &Access) -> Broken {
-    let reason = access.exceeded().map(|exceeded| exceeded.to_string()).unwrap_or_default();
-    Broken { outcome: RunOutcome::Limit, reason }
+    let reason = access
+        .exceeded()
+        .map(|exceeded| exceeded.to_string())
+        .unwrap_or_default();
+    Broken {
+        outcome: RunOutcome::Limit,
+        reason,
+    }
 }
 
 fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
-        return Broken { outcome: RunOutcome::Limit, reason: exceeded.to_string() };
+        return Broken {
+            outcome: RunOutcome::Limit,
+            reason: exceeded.to_string(),
+        };
     }
     if let Some(costly) = error.downcast_ref::<CostlyExpression>() {
-        return Broken { outcome: RunOutcome::Limit, reason: state.access.secrets.redact(&costly.to_string()) };
+        return Broken {
+            outcome: RunOutcome::Limit,
+            reason: state.access.secrets.redact(&costly.to_string()),
+        };
     }
     if let Some(stop) = error.downcast_ref::<ReplayStop>() {
-        return Broken { outcome: RunOutcome::Error, reason: stop.to_string() };
+        return Broken {
+            outcome: RunOutcome::Error,
+            reason: stop.to_string(),
+        };
     }
     if state.memory.exhausted {
         return exceeded(&state.access.allowance, Limit::RunsMemory);
@@ -260,23 +317,33 @@ fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
         return exceeded(&state.access.allowance, BudgetKey::Memory);
     }
     if is_too_much_at_once(error) {
-        let reason =
-            format!("handed over more than {} in one call or answer", format_size(limits::TRANSFER_BYTES as u64));
-        return Broken { outcome: RunOutcome::Limit, reason };
+        let reason = format!(
+            "handed over more than {} in one call or answer",
+            format_size(limits::TRANSFER_BYTES as u64)
+        );
+        return Broken {
+            outcome: RunOutcome::Limit,
+            reason,
+        };
     }
-    let how = match (error.downcast_ref::<Trap>(), error.downcast_ref::<I32Exit>()) {
-        // Guests put their stack below their data, so that it runs over the lower end of their memory.
-        (Some(trap @ Trap::MemoryOutOfBounds), _) => {
-            Some(format!("trapped: {trap}; perhaps its stack was used up by a deep recursion"))
-        }
+    let how = match (
+        error.downcast_ref::<Trap>(),
+        error.downcast_ref::<I32Exit>(),
+    ) {
+        // Guests put their stack below their data, so that it runs over the lower end of their
+        // memory.
+        (Some(trap @ Trap::MemoryOutOfBounds), _) => Some(format!(
+            "trapped: {trap}; perhaps its stack was used up by a deep recursion"
+        )),
         (Some(trap), _) => Some(format!("trapped: {trap}")),
         (None, Some(I32Exit(status))) => Some(format!("ended itself with status {status}")),
         (None, None) => None,
     };
     let (outcome, reason) = match (how, state.log.last_error()) {
-        _ if state.memory.table_refused => {
-            (RunOutcome::Limit, format!("asked for a table of more than {TABLE_ELEMENTS} elements and gave up"))
-        }
+        _ if state.memory.table_refused => (
+            RunOutcome::Limit,
+            format!("asked for a table of more than {TABLE_ELEMENTS} elements and gave up"),
+        ),
         (Some(how), Some(said)) => (RunOutcome::Trap, format!("{how}; it said: {said}")),
         (Some(how), None) => (RunOutcome::Trap, how),
         (None, _) => (RunOutcome::Trap, format!("{error:#}")),
@@ -287,5 +354,9 @@ fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
 
 /// `wasmtime` has no public type for it.
 fn is_too_much_at_once(error: &wasmtime::Error) -> bool {
-    error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls has been exhausted"))
+    error.chain().any(|cause| {
+        cause
+            .to_string()
+            .contains("fuel allocated for hostcalls has been exhausted")
+    })
 }

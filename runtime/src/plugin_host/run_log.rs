@@ -1,5 +1,5 @@
-//! The log of one run: lines of the `log` capability, and what a guest writes to standard output and error, under one cap.
-//! They become log lines of ours, under their plugin's name.
+//! The log of one run: lines of the `log` capability, and what a guest writes to standard output
+//! and error, under one cap. They become log lines of ours, under their plugin's name.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,8 @@ struct Written {
     lines: u32,
     /// Lines over the cap.
     dropped: u64,
-    /// The last line logged as an error: what a panic said before it trapped. As the guest wrote it.
+    /// The last line logged as an error: what a panic said before it trapped. As the guest wrote
+    /// it.
     last_error: Option<String>,
     /// The end of standard error, where languages other than Rust say it. As the guest wrote it.
     last_words: String,
@@ -38,7 +39,11 @@ struct Written {
 impl RunLog {
     /// What is over the budget of the run is counted and dropped.
     pub(super) fn new(label: RunLabel, access: Arc<Access>) -> Self {
-        Self { label, access, written: Mutex::default() }
+        Self {
+            label,
+            access,
+            written: Mutex::default(),
+        }
     }
 
     pub(super) fn write(&self, level: Level, message: &str) {
@@ -68,8 +73,16 @@ impl RunLog {
     /// The last words of the guest on one line, whether they were within the cap or not.
     pub(super) fn last_error(&self) -> Option<String> {
         let written = self.lock();
-        let words = written.last_error.as_ref().or(Some(&written.last_words)).filter(|words| !words.is_empty())?;
-        let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let words = written
+            .last_error
+            .as_ref()
+            .or(Some(&written.last_words))
+            .filter(|words| !words.is_empty())?;
+        let lines: Vec<&str> = words
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         Some(self.access.secrets.redact(&lines.join(" ")))
     }
 
@@ -97,7 +110,9 @@ impl RunLog {
             let mut written = self.lock();
             let before = written.bytes;
             written.bytes += message.len() as u64;
-            if before > self.access.allowance.budget().log_bytes || written.lines >= limits::LOG_LINES {
+            if before > self.access.allowance.budget().log_bytes
+                || written.lines >= limits::LOG_LINES
+            {
                 written.dropped += 1;
                 return;
             }
@@ -110,10 +125,14 @@ impl RunLog {
         let (plugin, service) = (&*self.label.plugin, self.label.service.as_deref());
         self.access.recorder.log(level, message);
         match level {
-            Level::Debug => tracing::debug!(target: "extrack::plugin", plugin, service, "{message}"),
+            Level::Debug => {
+                tracing::debug!(target: "extrack::plugin", plugin, service, "{message}")
+            }
             Level::Info => tracing::info!(target: "extrack::plugin", plugin, service, "{message}"),
             Level::Warn => tracing::warn!(target: "extrack::plugin", plugin, service, "{message}"),
-            Level::Error => tracing::error!(target: "extrack::plugin", plugin, service, "{message}"),
+            Level::Error => {
+                tracing::error!(target: "extrack::plugin", plugin, service, "{message}")
+            }
         }
     }
 
@@ -126,7 +145,8 @@ fn cut(message: &str) -> &str {
     &message[..message.floor_char_boundary(LINE_BYTES.min(message.len()))]
 }
 
-/// One line whatever is in it: a line break could forge a line of ours, and other control characters move a terminal's cursor.
+/// One line whatever is in it: a line break could forge a line of ours, and other control
+/// characters move a terminal's cursor.
 fn escaped(message: &str) -> Cow<'_, str> {
     let is_harmful = |character: char| {
         (character.is_control() && character != '\t')
@@ -167,10 +187,23 @@ mod tests {
     use crate::plugin_host::recorder::Recorder;
 
     fn log_into(cap: u64, recorder: Recorder) -> RunLog {
-        let budget = BudgetChanges { log_bytes: Some(cap), ..BudgetChanges::default() };
-        let policy = Policy::new(PolicyOrigin::File, PluginPolicy { budget, ..PluginPolicy::default() });
+        let budget = BudgetChanges {
+            log_bytes: Some(cap),
+            ..BudgetChanges::default()
+        };
+        let policy = Policy::new(
+            PolicyOrigin::File,
+            PluginPolicy {
+                budget,
+                ..PluginPolicy::default()
+            },
+        );
         let allowance = Allowance::new("p".into(), Arc::default(), policy.into());
-        let access = Access { allowance, recorder, ..Access::default() };
+        let access = Access {
+            allowance,
+            recorder,
+            ..Access::default()
+        };
         RunLog::new(RunLabel::of("p"), Arc::new(access))
     }
 
@@ -185,7 +218,9 @@ mod tests {
         text.push(b'}');
         let written: serde_json::Value = serde_json::from_slice(&text).unwrap();
         let lines = written["log"].as_array().unwrap().iter();
-        lines.map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+        lines
+            .map(|line| line["message"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -201,7 +236,10 @@ mod tests {
         let lines = lines(&recorder);
         assert_eq!(lines[..2], ["first line", "second"]);
         assert!(lines[2].starts_with("… and 1 more line: "), "{lines:?}");
-        assert!(lines[2].contains("`plugins.p.budget.logBytes` in plugins.yaml"), "{lines:?}");
+        assert!(
+            lines[2].contains("`plugins.p.budget.logBytes` in plugins.yaml"),
+            "{lines:?}"
+        );
     }
 
     #[test]
@@ -214,7 +252,11 @@ mod tests {
         log.finish();
         let lines = lines(&recorder);
         assert_eq!(lines.len(), 101);
-        assert!(lines[100].starts_with("… and 9,900 more lines"), "{}", lines[100]);
+        assert!(
+            lines[100].starts_with("… and 9,900 more lines"),
+            "{}",
+            lines[100]
+        );
     }
 
     #[test]
@@ -227,7 +269,9 @@ mod tests {
         );
         assert_eq!(
             lines(&recorder),
-            ["fine\\n2026-11-29T00:00:00Z ERROR extrack: forged\\r\\u{1b}[2J\tend\\u{202e}\\u{2028}é\\u{85}"]
+            [
+                "fine\\n2026-11-29T00:00:00Z ERROR extrack: forged\\r\\u{1b}[2J\tend\\u{202e}\\u{2028}é\\u{85}"
+            ]
         );
     }
 
@@ -237,11 +281,23 @@ mod tests {
         assert_eq!(log.last_error(), None);
         log.write_standard_error("Traceback:");
         log.write_standard_error("  TypeError: é");
-        assert_eq!(log.last_error().as_deref(), Some("Traceback: | TypeError: é"));
+        assert_eq!(
+            log.last_error().as_deref(),
+            Some("Traceback: | TypeError: é")
+        );
         log.write_standard_error(&"é".repeat(2_000));
-        assert!(log.last_error().is_some_and(|words| words.len() <= LAST_WORDS_BYTES && words.ends_with('é')));
+        assert!(
+            log.last_error()
+                .is_some_and(|words| words.len() <= LAST_WORDS_BYTES && words.ends_with('é'))
+        );
         log.write(Level::Info, "fine");
-        log.write(Level::Error, "panicked at src/lib.rs:8:127:\nindex out of bounds");
-        assert_eq!(log.last_error().as_deref(), Some("panicked at src/lib.rs:8:127: index out of bounds"));
+        log.write(
+            Level::Error,
+            "panicked at src/lib.rs:8:127:\nindex out of bounds",
+        );
+        assert_eq!(
+            log.last_error().as_deref(),
+            Some("panicked at src/lib.rs:8:127: index out of bounds")
+        );
     }
 }

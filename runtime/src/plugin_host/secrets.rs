@@ -1,8 +1,9 @@
-//! Settings that a plugin must not see. A property with `"x-secret": true` in the schema reaches the plugin as a
-//! placeholder; the host puts the value into URLs and header values of its requests, and takes it out of error texts.
+//! Settings that a plugin must not see. A property with `"x-secret": true` in the schema reaches
+//! the plugin as a placeholder; the host puts the value into URLs and header values of its
+//! requests, and takes it out of error texts.
 //!
-//! A placeholder holds random digits of its run, so that no text from outside can name a secret. What is kept of a run, and
-//! what people read, has it without them.
+//! A placeholder holds random digits of its run, so that no text from outside can name a secret.
+//! What is kept of a run, and what people read, has it without them.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -22,7 +23,10 @@ pub(super) struct SealedSettings {
 impl SealedSettings {
     /// Replaces every value under a secret property.
     pub(super) fn new(settings: &Value, schema: &Value) -> Self {
-        let mut sealed = Self { settings: settings.clone(), ..Self::default() };
+        let mut sealed = Self {
+            settings: settings.clone(),
+            ..Self::default()
+        };
         let mut settings = std::mem::take(&mut sealed.settings);
         let mut nonce = None;
         visit_marked(&mut settings, schema, Mark::Secret, |marked| {
@@ -33,7 +37,9 @@ impl SealedSettings {
                 other => other.to_string(),
             };
             sealed.redactor.add(&secret);
-            sealed.secrets.push((placeholder, SecretString::from(secret)));
+            sealed
+                .secrets
+                .push((placeholder, SecretString::from(secret)));
         });
         if let Some(nonce) = nonce {
             sealed.redactor.forget(&nonce);
@@ -44,13 +50,18 @@ impl SealedSettings {
 
     /// Whether a text that is about to leave names one of the secrets.
     pub(super) fn is_named_in(&self, text: &str) -> bool {
-        self.secrets.iter().any(|(placeholder, _)| text.contains(placeholder))
+        self.secrets
+            .iter()
+            .any(|(placeholder, _)| text.contains(placeholder))
     }
 
     /// The same of a body that carries them.
     pub(super) fn is_named_in_body(&self, body: &[u8], encoding: BodyEncoding) -> bool {
-        let named =
-            |text: &str| self.secrets.iter().any(|(placeholder, _)| text.contains(&encoding.escape(placeholder)));
+        let named = |text: &str| {
+            self.secrets
+                .iter()
+                .any(|(placeholder, _)| text.contains(&encoding.escape(placeholder)))
+        };
         std::str::from_utf8(body).is_ok_and(named)
     }
 
@@ -61,22 +72,33 @@ impl SealedSettings {
 
     /// The text with placeholders replaced: for URLs and header values that are about to leave.
     pub(super) fn reveal(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, (placeholder, secret)| {
-            if text.contains(placeholder) { text.replace(placeholder, secret.expose_secret()) } else { text }
-        })
+        self.secrets
+            .iter()
+            .fold(text.to_owned(), |text, (placeholder, secret)| {
+                if text.contains(placeholder) {
+                    text.replace(placeholder, secret.expose_secret())
+                } else {
+                    text
+                }
+            })
     }
 
-    /// The body with placeholders replaced, for services that take their key there. A secret is escaped as the encoding
-    /// wants it, so that it can't become another field.
+    /// The body with placeholders replaced, for services that take their key there. A secret is
+    /// escaped as the encoding wants it, so that it can't become another field.
     pub(super) fn reveal_in_body(&self, body: &[u8], encoding: BodyEncoding) -> Vec<u8> {
-        let Ok(text) = std::str::from_utf8(body) else { return body.to_vec() };
-        let revealed = self.secrets.iter().fold(text.to_owned(), |text, (placeholder, secret)| {
-            let placeholder = encoding.escape(placeholder);
-            match text.contains(&placeholder) {
-                true => text.replace(&placeholder, &encoding.escape(secret.expose_secret())),
-                false => text,
-            }
-        });
+        let Ok(text) = std::str::from_utf8(body) else {
+            return body.to_vec();
+        };
+        let revealed = self
+            .secrets
+            .iter()
+            .fold(text.to_owned(), |text, (placeholder, secret)| {
+                let placeholder = encoding.escape(placeholder);
+                match text.contains(&placeholder) {
+                    true => text.replace(&placeholder, &encoding.escape(secret.expose_secret())),
+                    false => text,
+                }
+            });
         revealed.into_bytes()
     }
 
@@ -102,7 +124,10 @@ impl SealedSettings {
 
     /// What a placeholder stands for.
     pub(super) fn find(&self, placeholder: &str) -> Option<&SecretString> {
-        self.secrets.iter().find(|(found, _)| found == placeholder).map(|(_, secret)| secret)
+        self.secrets
+            .iter()
+            .find(|(found, _)| found == placeholder)
+            .map(|(_, secret)| secret)
     }
 
     /// All of them, in the order of the settings.
@@ -117,7 +142,10 @@ impl SealedSettings {
 
     /// Secrets that are URLs: what the operator wrote there may be reached.
     pub(super) fn urls(&self) -> impl Iterator<Item = &str> + '_ {
-        self.secrets.iter().map(|(_, secret)| secret.expose_secret()).filter(|text| host_of_url(text).is_some())
+        self.secrets
+            .iter()
+            .map(|(_, secret)| secret.expose_secret())
+            .filter(|text| host_of_url(text).is_some())
     }
 }
 
@@ -150,8 +178,8 @@ impl BodyEncoding {
     }
 }
 
-/// Values of settings whose property says `"x-host"`: the operator's word that they may be reached. Of a property that says
-/// `"x-host": "url"`, only whole URLs: the others are paths.
+/// Values of settings whose property says `"x-host"`: the operator's word that they may be reached.
+/// Of a property that says `"x-host": "url"`, only whole URLs: the others are paths.
 pub(super) fn written_hosts(settings: &Value, schema: &Value) -> Vec<String> {
     let mut hosts = Vec::new();
     visit_marked(&mut settings.clone(), schema, Mark::Host, |marked| {
@@ -168,7 +196,12 @@ pub(super) fn written_hosts(settings: &Value, schema: &Value) -> Vec<String> {
 pub(super) fn written_ports(settings: &Value, schema: &Value) -> Vec<u16> {
     let mut ports = Vec::new();
     visit_marked(&mut settings.clone(), schema, Mark::Port, |marked| {
-        ports.extend(marked.value.as_u64().and_then(|port| u16::try_from(port).ok()));
+        ports.extend(
+            marked
+                .value
+                .as_u64()
+                .and_then(|port| u16::try_from(port).ok()),
+        );
     });
     ports
 }
@@ -183,19 +216,23 @@ pub(super) fn written_mail(settings: &Value, schema: &Value) -> Vec<String> {
 }
 
 fn is_http_url(text: &str) -> bool {
-    ["http://", "https://"]
-        .iter()
-        .any(|start| text.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start)))
+    ["http://", "https://"].iter().any(|start| {
+        text.get(..start.len())
+            .is_some_and(|text| text.eq_ignore_ascii_case(start))
+    })
 }
 
-/// What a schema's `default`s name where the settings leave an `x-host` property out. The word of the plugin, not of the
-/// operator: for plugins that are part of this binary.
+/// What a schema's `default`s name where the settings leave an `x-host` property out. The word of
+/// the plugin, not of the operator: for plugins that are part of this binary.
 pub(super) fn default_hosts(settings: &Value, schema: &Value) -> Vec<String> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let marked = properties.into_iter().flatten().filter(|(name, property)| {
-        property.get(Mark::Host.keyword()) == Some(&Value::Bool(true)) && settings.get(name.as_str()).is_none()
+        property.get(Mark::Host.keyword()) == Some(&Value::Bool(true))
+            && settings.get(name.as_str()).is_none()
     });
-    marked.filter_map(|(_, property)| property.get("default")?.as_str().map(str::to_owned)).collect()
+    marked
+        .filter_map(|(_, property)| property.get("default")?.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// `https://name:1/path`, `name:1`, `[::1]:1` and `name` all name a host; the answer keeps the port if there is one.
@@ -203,7 +240,10 @@ pub(super) fn host_of(text: &str) -> Option<String> {
     if let Some(host) = host_of_url(text) {
         return Some(host);
     }
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-._:[]".contains(c));
+    let plain = !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || "-._:[]".contains(c));
     plain.then(|| text.to_owned())
 }
 
@@ -219,7 +259,9 @@ pub(super) fn host_of_url(text: &str) -> Option<String> {
 /// Secrets as `***`: for settings that people are shown.
 pub(super) fn redacted(settings: &Value, schema: &Value) -> Value {
     let mut settings = settings.clone();
-    visit_marked(&mut settings, schema, Mark::Secret, |marked| *marked.value = "***".into());
+    visit_marked(&mut settings, schema, Mark::Secret, |marked| {
+        *marked.value = "***".into()
+    });
     settings
 }
 
@@ -240,18 +282,40 @@ mod tests {
 
     #[test]
     fn a_guest_sees_placeholders_and_the_host_puts_the_values_back() {
-        let settings =
-            json!({"url": "https://hooks.example/T0/key", "headers": {"X-Key": "k1", "X-Pin": 1234}, "title": "t"});
+        let settings = json!({"url": "https://hooks.example/T0/key", "headers": {"X-Key": "k1", "X-Pin": 1234}, "title": "t"});
         let sealed = SealedSettings::new(&settings, &schema());
-        let shown = |pointer: &str| sealed.settings.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let shown = |pointer: &str| {
+            sealed
+                .settings
+                .pointer(pointer)
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
         assert_eq!(sealed.stable(shown("/url")), "{{secret:/url}}");
-        assert_eq!(sealed.stable(shown("/headers/X-Key")), "{{secret:/headers/X-Key}}");
+        assert_eq!(
+            sealed.stable(shown("/headers/X-Key")),
+            "{{secret:/headers/X-Key}}"
+        );
         assert_eq!(shown("/title"), "t");
-        assert_eq!(sealed.reveal(&shown("/url")), "https://hooks.example/T0/key");
-        assert_eq!(sealed.reveal(&format!("Key {}", shown("/headers/X-Key"))), "Key k1");
+        assert_eq!(
+            sealed.reveal(&shown("/url")),
+            "https://hooks.example/T0/key"
+        );
+        assert_eq!(
+            sealed.reveal(&format!("Key {}", shown("/headers/X-Key"))),
+            "Key k1"
+        );
         assert_eq!(sealed.reveal(&shown("/headers/X-Pin")), "1234");
-        assert_eq!(sealed.redact("no route to https://hooks.example/T0/key"), "no route to ***");
-        assert_eq!(sealed.urls().collect::<Vec<_>>(), ["https://hooks.example/T0/key"]);
+        assert_eq!(
+            sealed.redact("no route to https://hooks.example/T0/key"),
+            "no route to ***"
+        );
+        assert_eq!(
+            sealed.urls().collect::<Vec<_>>(),
+            ["https://hooks.example/T0/key"]
+        );
         assert_eq!(redacted(&settings, &schema())["url"], "***");
     }
 
@@ -260,16 +324,27 @@ mod tests {
         let settings = json!({"url": "s3cret-k3y"});
         let sealed = SealedSettings::new(&settings, &schema());
         let placeholder = sealed.settings["url"].as_str().unwrap();
-        for guessed in ["{{secret:/url}}", "{{secret-:/url}}", "{{secret-0000000000000000:/url}}"] {
+        for guessed in [
+            "{{secret:/url}}",
+            "{{secret-:/url}}",
+            "{{secret-0000000000000000:/url}}",
+        ] {
             assert_eq!(sealed.reveal(guessed), guessed);
             assert!(!sealed.is_named_in(guessed) && sealed.find(guessed).is_none());
         }
         assert!(sealed.is_named_in(&format!("x {placeholder}")));
-        assert_ne!(SealedSettings::new(&settings, &schema()).settings["url"], placeholder, "another run, another one");
+        assert_ne!(
+            SealedSettings::new(&settings, &schema()).settings["url"],
+            placeholder,
+            "another run, another one"
+        );
         // A service that was sent one as it is can't hand it back either.
         let echoed = format!("you said {placeholder}");
         assert_eq!(sealed.redact(&echoed), "you said {{secret:/url}}");
-        assert_eq!(sealed.redact_body(echoed.into(), false), "you said {{secret:/url}}");
+        assert_eq!(
+            sealed.redact_body(echoed.into(), false),
+            "you said {{secret:/url}}"
+        );
     }
 
     #[test]
@@ -280,15 +355,20 @@ mod tests {
             assert!(sealed.is_named_in_body(body.as_bytes(), encoding));
             String::from_utf8(sealed.reveal_in_body(body.as_bytes(), encoding)).unwrap()
         };
-        assert_eq!(revealed(json!({"key": placeholder}).to_string(), BodyEncoding::Json), r#"{"key":"a\"b&c=d"}"#);
+        assert_eq!(
+            revealed(json!({"key": placeholder}).to_string(), BodyEncoding::Json),
+            r#"{"key":"a\"b&c=d"}"#
+        );
         let coded = BodyEncoding::Form.escape(placeholder);
-        assert_eq!(revealed(format!("k={coded}&x=1"), BodyEncoding::Form), "k=a%22b%26c%3Dd&x=1");
+        assert_eq!(
+            revealed(format!("k={coded}&x=1"), BodyEncoding::Form),
+            "k=a%22b%26c%3Dd&x=1"
+        );
     }
 
     #[test]
     fn a_path_names_no_host_and_a_whole_url_does() {
-        let schema =
-            json!({"properties": {"path": {"x-host": "url"}, "server": {"x-host": true}, "port": {"x-port": true}}});
+        let schema = json!({"properties": {"path": {"x-host": "url"}, "server": {"x-host": true}, "port": {"x-port": true}}});
         for (path, wanted) in [
             ("metrics", &[][..]),
             ("/probe?target=https://shop.example/health", &[]),
@@ -297,7 +377,8 @@ mod tests {
         ] {
             assert_eq!(written_hosts(&json!({"path": path}), &schema), wanted);
         }
-        let settings = json!({"server": "ns1.example", "port": 5353, "title": "https://no.example"});
+        let settings =
+            json!({"server": "ns1.example", "port": 5353, "title": "https://no.example"});
         assert_eq!(written_hosts(&settings, &schema), ["ns1.example"]);
         assert_eq!(written_ports(&settings, &schema), [5353]);
         for (text, host) in [

@@ -1,5 +1,6 @@
-//! Secrets that a sender of webhooks sends as they are, in a header, the query or the path. They must not enter the guest
-//! either: it gets a placeholder that nobody outside can guess, and asks `signatures.verify-secret` whether it is the right one.
+//! Secrets that a sender of webhooks sends as they are, in a header, the query or the path. They
+//! must not enter the guest either: it gets a placeholder that nobody outside can guess, and asks
+//! `signatures.verify-secret` whether it is the right one.
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,13 +15,21 @@ pub(super) struct SentSecrets {
 }
 
 impl SentSecrets {
-    /// Takes the secrets of the settings out of a request. Its body stays as it is: a signature goes over its bytes.
+    /// Takes the secrets of the settings out of a request. Its body stays as it is: a signature
+    /// goes over its bytes.
     pub(super) fn take_out(request: &mut WebhookRequest, sealed: &SealedSettings) -> Self {
         // 128 random bits a run: a sender that sends a placeholder has not guessed ours.
-        let masked = sealed.values().filter(|secret| !secret.expose_secret().is_empty());
+        let masked = sealed
+            .values()
+            .filter(|secret| !secret.expose_secret().is_empty());
         let sent = Self {
             masked: masked
-                .map(|secret| (format!("{{{{sent:{:032x}}}}}", rand::random::<u128>()), secret.clone()))
+                .map(|secret| {
+                    (
+                        format!("{{{{sent:{:032x}}}}}", rand::random::<u128>()),
+                        secret.clone(),
+                    )
+                })
                 .collect(),
         };
         for (_, value) in &mut request.headers {
@@ -32,14 +41,19 @@ impl SentSecrets {
                 *value = placeholder.to_owned();
             }
         }
-        request.query = sent.mask_parts(&request.query, '&', |part| part.find('=').map_or(0, |equals| equals + 1));
+        request.query = sent.mask_parts(&request.query, '&', |part| {
+            part.find('=').map_or(0, |equals| equals + 1)
+        });
         request.path = sent.mask_parts(&request.path, '/', |_| 0);
         sent
     }
 
     /// What was sent, for a comparison.
     pub(super) fn reveal<'a>(&'a self, sent: &'a str) -> &'a str {
-        let found = self.masked.iter().find(|(placeholder, _)| placeholder == sent);
+        let found = self
+            .masked
+            .iter()
+            .find(|(placeholder, _)| placeholder == sent);
         found.map_or(sent, |(_, secret)| secret.expose_secret())
     }
 
@@ -92,13 +106,30 @@ mod tests {
             received_ms: 0,
         };
         let sent = SentSecrets::take_out(&mut request, &sealed);
-        let [(one, _), (two, _)] = &sent.masked[..] else { panic!("{sent:?}") };
+        let [(one, _), (two, _)] = &sent.masked[..] else {
+            panic!("{sent:?}")
+        };
         assert_eq!(request.path, format!("/in/{two}"));
         assert_eq!(request.query, format!("a=1&token={one}&b={two}&{two}"));
-        let values: Vec<&str> = request.headers.iter().map(|(_, value)| value.as_str()).collect();
-        assert_eq!(values, [one, &format!("Bearer {two}"), "no s3cret one at all", "{{secret:/secret/0}}"]);
+        let values: Vec<&str> = request
+            .headers
+            .iter()
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert_eq!(
+            values,
+            [
+                one,
+                &format!("Bearer {two}"),
+                "no s3cret one at all",
+                "{{secret:/secret/0}}"
+            ]
+        );
         assert_eq!(request.body, b"s3cret one");
-        assert_eq!((sent.reveal(one), sent.reveal(two), sent.reveal("x")), ("s3cret one", "tw/o", "x"));
+        assert_eq!(
+            (sent.reveal(one), sent.reveal(two), sent.reveal("x")),
+            ("s3cret one", "tw/o", "x")
+        );
         assert_eq!(
             sent.reveal("{{secret:/secret/0}}"),
             "{{secret:/secret/0}}",

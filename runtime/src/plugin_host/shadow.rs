@@ -1,5 +1,6 @@
-//! A candidate beside the active version: it gets the same calls a moment later, on permits of its own, and nobody acts on
-//! what it says. What both said is compared and kept. Its network calls are real.
+//! A candidate beside the active version: it gets the same calls a moment later, on permits of its
+//! own, and nobody acts on what it says. What both said is compared and kept. Its network calls are
+//! real.
 
 mod compare;
 mod run;
@@ -20,13 +21,16 @@ use crate::domain::{ActivationReason, PluginKind, PluginStep, UnixMillis, now_ms
 pub use run::ShadowRunner;
 pub(super) use run::{QUEUED, Work};
 
-/// Runs of one candidate at the same time. They mostly wait for a service, and must leave the cores to the active runs.
+/// Runs of one candidate at the same time. They mostly wait for a service, and must leave the cores
+/// to the active runs.
 const AT_ONCE: usize = 32;
 
-/// Runs of one candidate that are under way or wait for their turn; what comes on top is skipped and counted.
+/// Runs of one candidate that are under way or wait for their turn; what comes on top is skipped
+/// and counted.
 const WAITING: usize = 128;
 
-/// A candidate that broke so often in a row is failing: it runs once at a time until it has answered again.
+/// A candidate that broke so often in a row is failing: it runs once at a time until it has
+/// answered again.
 const BROKEN_IN_A_ROW: u32 = 5;
 
 pub(super) type Shadows = BTreeMap<String, Arc<Shadow>>;
@@ -61,7 +65,10 @@ pub struct ShadowEntry {
 impl Shadow {
     pub(super) fn new(plugin: LoadedPlugin) -> Self {
         Self {
-            plugin: LoadedPlugin { is_candidate: true, ..plugin },
+            plugin: LoadedPlugin {
+                is_candidate: true,
+                ..plugin
+            },
             look_back: Mutex::default(),
             places: Arc::new(Semaphore::new(WAITING)),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
@@ -75,11 +82,19 @@ impl Shadow {
         ShadowEntry {
             version: self.plugin.info.version.clone(),
             digest: self.plugin.digest.clone(),
-            state: if self.is_failing() { "failing" } else { "comparing" },
+            state: if self.is_failing() {
+                "failing"
+            } else {
+                "comparing"
+            },
             since_ms: self.plugin.since_ms,
             by: self.plugin.by.clone(),
             skipped: self.skipped.load(Ordering::Relaxed),
-            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_error: self
+                .last_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 
@@ -93,7 +108,10 @@ impl Shadow {
         match broken {
             Some(error) => {
                 self.broken_in_a_row.fetch_add(1, Ordering::Relaxed);
-                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *self
+                    .last_error
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
             None => self.broken_in_a_row.store(0, Ordering::Relaxed),
         }
@@ -102,22 +120,41 @@ impl Shadow {
 }
 
 impl PluginHost {
-    pub(super) async fn shadow_now(&self, name: &str, bytes: Bytes, by: &str) -> Result<PluginEntry, Refusal> {
+    pub(super) async fn shadow_now(
+        &self,
+        name: &str,
+        bytes: Bytes,
+        by: &str,
+    ) -> Result<PluginEntry, Refusal> {
         let mut candidate = self.verify(Some(name), bytes.clone(), by).await?;
         let active = self.active(name).map_err(|_| {
-            refuse("shadow", format!("there is no active version of `{name}` to run beside; install this one instead"))
+            refuse(
+                "shadow",
+                format!(
+                    "there is no active version of `{name}` to run beside; install this one instead"
+                ),
+            )
         })?;
         match candidate.kind {
             PluginKind::Probe | PluginKind::Rule => {}
             PluginKind::Notifier => {
-                return Err(refuse("shadow", "a notifier can't run beside another: every message would be sent twice"));
+                return Err(refuse(
+                    "shadow",
+                    "a notifier can't run beside another: every message would be sent twice",
+                ));
             }
             PluginKind::Webhook => {
-                return Err(refuse("shadow", "a webhook can't run beside another: a delivery is taken by one version"));
+                return Err(refuse(
+                    "shadow",
+                    "a webhook can't run beside another: a delivery is taken by one version",
+                ));
             }
         }
         if candidate.digest == active.digest {
-            return Err(refuse("shadow", format!("this is the active version of `{name}` already")));
+            return Err(refuse(
+                "shadow",
+                format!("this is the active version of `{name}` already"),
+            ));
         }
         if let Some(shadow) = self.shadow(name)
             && shadow.plugin.digest == candidate.digest
@@ -131,8 +168,11 @@ impl PluginHost {
         };
         self.shared.components.put(&candidate.digest, bytes).await?;
         candidate.since_ms = now_ms();
-        let step = PluginStep::Shadow { candidate: version_of(&candidate) };
-        self.commit(name, by, Some(active.digest.clone()), step).await?;
+        let step = PluginStep::Shadow {
+            candidate: version_of(&candidate),
+        };
+        self.commit(name, by, Some(active.digest.clone()), step)
+            .await?;
         tracing::info!(
             plugin = name,
             version = candidate.info.version,
@@ -140,7 +180,10 @@ impl PluginHost {
             by,
             "a candidate runs beside the active version"
         );
-        let shadow = Shadow { look_back: Mutex::new(look_back), ..Shadow::new(candidate) };
+        let shadow = Shadow {
+            look_back: Mutex::new(look_back),
+            ..Shadow::new(candidate)
+        };
         self.change_shadows(|shadows| {
             shadows.insert(name.to_owned(), shadow.into());
         });
@@ -149,23 +192,46 @@ impl PluginHost {
         Ok(self.entry(&active))
     }
 
-    pub(super) async fn promote_now(&self, name: &str, by: &str) -> Result<Option<PluginEntry>, Refusal> {
-        let Some(shadow) = self.shadow(name) else { return Ok(None) };
+    pub(super) async fn promote_now(
+        &self,
+        name: &str,
+        by: &str,
+    ) -> Result<Option<PluginEntry>, Refusal> {
+        let Some(shadow) = self.shadow(name) else {
+            return Ok(None);
+        };
         let candidate = self.load_version(name, &shadow.plugin.digest, by).await?;
-        self.activate(candidate, None, ActivationReason::Promote).await.map(Some)
+        self.activate(candidate, None, ActivationReason::Promote)
+            .await
+            .map(Some)
     }
 
     pub(super) async fn discard_now(&self, name: &str, by: &str) -> Result<bool, Refusal> {
         // As the log has it: one that did not load at the start can be discarded too.
-        let Some(shadow) = self.record(name).await?.shadow else { return Ok(false) };
+        let Some(shadow) = self.record(name).await?.shadow else {
+            return Ok(false);
+        };
         let active = self.shared.active.load().get(name).cloned();
         let from = active.as_ref().map(|active| active.digest.clone());
-        self.commit(name, by, from, PluginStep::Discard { digest: shadow.digest.clone() }).await?;
+        self.commit(
+            name,
+            by,
+            from,
+            PluginStep::Discard {
+                digest: shadow.digest.clone(),
+            },
+        )
+        .await?;
         self.end_shadow(name);
         if let Some(active) = active {
             self.changed(active.kind);
         }
-        tracing::info!(plugin = name, digest = shadow.digest, by, "the candidate is discarded");
+        tracing::info!(
+            plugin = name,
+            digest = shadow.digest,
+            by,
+            "the candidate is discarded"
+        );
         self.prune(name).await;
         Ok(true)
     }
@@ -177,7 +243,12 @@ impl PluginHost {
     /// How far the candidate of a rule looks back; nothing without one.
     pub(super) fn shadow_look_back(&self, name: &str) -> Duration {
         let shadow = self.shadow(name);
-        shadow.map_or(Duration::ZERO, |shadow| *shadow.look_back.lock().unwrap_or_else(PoisonError::into_inner))
+        shadow.map_or(Duration::ZERO, |shadow| {
+            *shadow
+                .look_back
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        })
     }
 
     pub(super) fn end_shadow(&self, name: &str) {
@@ -198,7 +269,10 @@ impl PluginHost {
         let mut longest = Duration::ZERO;
         for user in (self.shared.in_use.load())(PluginKind::Rule, &rule.info.name) {
             let look_back = self.look_back_of(rule, &user.settings).await;
-            longest = longest.max(look_back.map_err(|error| refuse("settings", format!("{}: {error}", user.owner)))?);
+            longest = longest.max(
+                look_back
+                    .map_err(|error| refuse("settings", format!("{}: {error}", user.owner)))?,
+            );
         }
         Ok(longest)
     }
@@ -210,7 +284,12 @@ impl PluginHost {
                 continue;
             }
             match self.look_back_in_use(&shadow.plugin).await {
-                Ok(look_back) => *shadow.look_back.lock().unwrap_or_else(PoisonError::into_inner) = look_back,
+                Ok(look_back) => {
+                    *shadow
+                        .look_back
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = look_back
+                }
                 Err(error) => {
                     tracing::warn!(plugin = name, %error, "the candidate does not say how far it looks back")
                 }

@@ -1,5 +1,5 @@
-//! At the start: what came with the program, what was installed over it or beside it, and the candidates on trial. The log
-//! decides which.
+//! At the start: what came with the program, what was installed over it or beside it, and the
+//! candidates on trial. The log decides which.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,34 +66,54 @@ pub(super) async fn load_bundled(
 
 /// Somebody went back to what came with the program.
 fn made_active(records: &[PluginRecord], digest: &str) -> Option<(UnixMillis, String)> {
-    let newest = records.iter().filter_map(|record| record.activations.first());
+    let newest = records
+        .iter()
+        .filter_map(|record| record.activations.first());
     let mut mine = newest.filter(|activation| activation.digest.as_deref() == Some(digest));
-    mine.next().map(|activation| (activation.activated_ms, activation.activated_by.clone()))
+    mine.next()
+        .map(|activation| (activation.activated_ms, activation.activated_by.clone()))
 }
 
 fn with_history(loaded: LoadedPlugin, records: &[PluginRecord]) -> LoadedPlugin {
     let is_newest = |record: &&PluginRecord| {
-        let newest = record.activations.first().and_then(|activation| activation.digest.as_ref());
+        let newest = record
+            .activations
+            .first()
+            .and_then(|activation| activation.digest.as_ref());
         record.name == loaded.info.name && newest == Some(&loaded.digest)
     };
     let rolled_back = records.iter().find(is_newest).and_then(rolled_back);
-    LoadedPlugin { rolled_back, ..loaded }
+    LoadedPlugin {
+        rolled_back,
+        ..loaded
+    }
 }
 
 impl PluginHost {
-    /// One that does not load any more leaves the bundled version of its name active, if there is one.
+    /// One that does not load any more leaves the bundled version of its name active, if there is
+    /// one.
     pub(super) async fn load_installed(&self, records: &[PluginRecord]) {
         let mut active = Active::clone(&self.shared.active.load());
         for record in records {
-            let Some(activation) = record.activations.first() else { continue };
-            let Some(digest) = &activation.digest else { continue };
+            let Some(activation) = record.activations.first() else {
+                continue;
+            };
+            let Some(digest) = &activation.digest else {
+                continue;
+            };
             if activation.is_bundled && self.shared.bundled.contains_key(&record.name) {
                 continue;
             }
-            match self.load_version(&record.name, digest, &activation.activated_by).await {
+            match self
+                .load_version(&record.name, digest, &activation.activated_by)
+                .await
+            {
                 Ok(loaded) => {
-                    let loaded =
-                        LoadedPlugin { since_ms: activation.activated_ms, rolled_back: rolled_back(record), ..loaded };
+                    let loaded = LoadedPlugin {
+                        since_ms: activation.activated_ms,
+                        rolled_back: rolled_back(record),
+                        ..loaded
+                    };
                     active.insert(record.name.clone(), Arc::new(loaded));
                 }
                 Err(error) => tracing::error!(
@@ -105,14 +125,23 @@ impl PluginHost {
         self.shared.active.store(Arc::new(active));
     }
 
-    /// A candidate that does not load any more is said and stays in the log, until it is discarded or loads again.
+    /// A candidate that does not load any more is said and stays in the log, until it is discarded
+    /// or loads again.
     pub(super) async fn load_shadows(&self, records: &[PluginRecord]) {
         let mut shadows = Shadows::new();
         for record in records {
-            let Some(shadow) = &record.shadow else { continue };
-            match self.load_version(&record.name, &shadow.digest, &shadow.started_by).await {
+            let Some(shadow) = &record.shadow else {
+                continue;
+            };
+            match self
+                .load_version(&record.name, &shadow.digest, &shadow.started_by)
+                .await
+            {
                 Ok(loaded) if self.plugin(loaded.kind, &record.name).is_some() => {
-                    let candidate = LoadedPlugin { since_ms: shadow.started_ms, ..loaded };
+                    let candidate = LoadedPlugin {
+                        since_ms: shadow.started_ms,
+                        ..loaded
+                    };
                     shadows.insert(record.name.clone(), Arc::new(Shadow::new(candidate)));
                 }
                 Ok(_) => tracing::error!(

@@ -20,8 +20,8 @@ use super::run_log::RunLog;
 use super::secrets::SealedSettings;
 use super::sent::SentSecrets;
 use crate::domain::{
-    BudgetKey, Capability, Credential, ErrorKind, Failure, History, Phases, RateLimit, UnixMillis, keep_latest, now_ms,
-    read_rate_limits,
+    BudgetKey, Capability, Credential, ErrorKind, Failure, History, Phases, RateLimit, UnixMillis,
+    keep_latest, now_ms, read_rate_limits,
 };
 use crate::net::{HttpResponse, Net, NetFailure, Permission};
 
@@ -31,7 +31,8 @@ pub(super) struct RunState {
     /// Shared with what happens for the run beside its store: requests of `wasi:http`.
     pub(super) access: Arc<Access>,
     pub(super) log: Arc<RunLog>,
-    /// When its network calls end: before the run is cut off, early enough for the guest to say what it found.
+    /// When its network calls end: before the run is cut off, early enough for the guest to say
+    /// what it found.
     pub(super) net_deadline: Instant,
     /// What a host function does itself is counted; what it has done elsewhere, it charges.
     pub(super) cpu: Arc<CpuMeter>,
@@ -85,8 +86,8 @@ pub(super) struct Access {
     /// Where credentials and the secrets of settings may go.
     pub(super) scope: SecretScope,
     pub(super) wallet: Arc<Wallet>,
-    /// For rules, which have no clock and no chance of their own, and for replays: what WASI's clocks say and its random
-    /// numbers start from.
+    /// For rules, which have no clock and no chance of their own, and for replays: what WASI's
+    /// clocks say and its random numbers start from.
     pub(super) frozen_ms: Option<UnixMillis>,
     /// What becomes of its host calls.
     pub(super) recorder: Recorder,
@@ -97,14 +98,24 @@ pub(super) struct Access {
 impl Access {
     /// Reads the rate limits in an answer from `url`. Secrets are out of it already.
     pub(super) fn note_rate_limits(&self, url: &str, answer: &HttpResponse) {
-        let Ok(url) = url::Url::parse(url) else { return };
+        let Ok(url) = url::Url::parse(url) else {
+            return;
+        };
         let Some(host) = url.host_str() else { return };
-        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let host = url
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         // A host can be a secret, too.
         let host = self.secrets.redact(&host);
         let read = read_rate_limits(&host, answer.status, &answer.headers, now_ms());
         if !read.is_empty() {
-            keep_latest(&mut self.rate_limits.lock().unwrap_or_else(PoisonError::into_inner), read);
+            keep_latest(
+                &mut self
+                    .rate_limits
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+                read,
+            );
         }
     }
 }
@@ -145,13 +156,22 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn network(&mut self, phases: &Phases, total_us: u64, bytes_in: u64) {
-        self.charge(&CallCost { net_us: Some(total_us), phases: *phases, bytes_in, ..CallCost::default() });
+        self.charge(&CallCost {
+            net_us: Some(total_us),
+            phases: *phases,
+            bytes_in,
+            ..CallCost::default()
+        });
     }
 
     pub(super) fn charge(&mut self, cost: &CallCost) {
         for (phases, net_us, bytes_in) in [
             (&mut self.phases, &mut self.net_us, &mut self.bytes_in),
-            (&mut self.call.phases, &mut self.call.net_us, &mut self.call.bytes_in),
+            (
+                &mut self.call.phases,
+                &mut self.call.net_us,
+                &mut self.call.bytes_in,
+            ),
         ] {
             phases.add(&cost.phases);
             *net_us = cost.net_us.map(|us| us + net_us.unwrap_or(0)).or(*net_us);
@@ -186,7 +206,8 @@ impl RunState {
         self.within_budget()
     }
 
-    /// For what the host evaluated for the guest: its meter has counted the time, and `counted` in steps is never less.
+    /// For what the host evaluated for the guest: its meter has counted the time, and `counted` in
+    /// steps is never less.
     pub(super) fn charge_cpu(&self, counted: Duration) -> wasmtime::Result<()> {
         let (spent, _) = self.cpu.spent_in_poll();
         if spent.max(counted) > self.access.allowance.budget().cpu {
@@ -209,7 +230,9 @@ impl RunState {
 
     /// Ends the run when a line of its budget is used up.
     pub(super) fn within_budget(&self) -> wasmtime::Result<()> {
-        self.access.exceeded().map_or(Ok(()), |exceeded| Err(exceeded.into()))
+        self.access
+            .exceeded()
+            .map_or(Ok(()), |exceeded| Err(exceeded.into()))
     }
 
     /// A refusal that the guest is told of, which is without secrets.
@@ -221,7 +244,9 @@ impl RunState {
     /// The moment a call with its own time-out ends.
     pub(super) fn call_deadline(&self, timeout_ms: Option<u64>) -> Instant {
         match timeout_ms {
-            Some(timeout_ms) => self.net_deadline.min(Instant::now() + Duration::from_millis(timeout_ms)),
+            Some(timeout_ms) => self
+                .net_deadline
+                .min(Instant::now() + Duration::from_millis(timeout_ms)),
             None => self.net_deadline,
         }
     }
@@ -237,7 +262,8 @@ impl RunState {
         self.access.net(capability)
     }
 
-    /// Closes the account; `idle` is how long nothing of the run was at work. A guest of WASI waits without a host call of ours.
+    /// Closes the account; `idle` is how long nothing of the run was at work. A guest of WASI waits
+    /// without a host call of ours.
     pub(super) fn finish(&mut self, idle: Duration) {
         self.settle();
         // Streams of standard output say what is left of their last line when they go.
@@ -246,7 +272,11 @@ impl RunState {
         self.log.finish();
         self.account.log_bytes = self.log.bytes();
         self.account.bytes_out = self.access.traffic.sent();
-        let mut rate_limits = self.access.rate_limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rate_limits = self
+            .access
+            .rate_limits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.account.rate_limits = std::mem::take(&mut rate_limits);
         drop(rate_limits);
         self.account.waited = self.account.waited.max(idle);

@@ -1,5 +1,6 @@
-//! What lies on the disk and no version needs: components that a crash left, what checks and refused installations left, code
-//! for other engines. Some of it is worth keeping for a while: what was checked is often installed next.
+//! What lies on the disk and no version needs: components that a crash left, what checks and
+//! refused installations left, code for other engines. Some of it is worth keeping for a while:
+//! what was checked is often installed next.
 
 use std::collections::HashSet;
 
@@ -16,9 +17,15 @@ pub(super) struct Spare {
 
 impl Spare {
     /// At a start nothing is under way.
-    pub(super) const NONE: Spare = Spare { code_bytes: 0, signatures: 0 };
+    pub(super) const NONE: Spare = Spare {
+        code_bytes: 0,
+        signatures: 0,
+    };
 
-    const WHILE_RUNNING: Spare = Spare { code_bytes: 128 << 20, signatures: 16 };
+    const WHILE_RUNNING: Spare = Spare {
+        code_bytes: 128 << 20,
+        signatures: 16,
+    };
 }
 
 impl PluginHost {
@@ -26,20 +33,45 @@ impl PluginHost {
     pub(super) async fn sweep_unneeded(&self) {
         match self.shared.log.plugins(None).await {
             Ok(records) => self.sweep(&records, Spare::WHILE_RUNNING).await,
-            Err(error) => tracing::warn!(error, "what plugins left on the disk can't be looked through"),
+            Err(error) => tracing::warn!(
+                error,
+                "what plugins left on the disk can't be looked through"
+            ),
         }
     }
 
     pub(super) async fn sweep(&self, records: &[PluginRecord], spare: Spare) {
         let versions = records.iter().flat_map(|record| &record.versions);
-        let mut kept: HashSet<String> =
-            versions.filter(|version| version.is_kept).map(|version| version.digest.clone()).collect();
+        let mut kept: HashSet<String> = versions
+            .filter(|version| version.is_kept)
+            .map(|version| version.digest.clone())
+            .collect();
         match spare.signatures {
             0 => self.shared.components.sweep(kept.clone()).await,
-            signatures => self.shared.components.sweep_signatures(kept.clone(), signatures).await,
+            signatures => {
+                self.shared
+                    .components
+                    .sweep_signatures(kept.clone(), signatures)
+                    .await
+            }
         }
-        kept.extend(self.shared.bundled.values().map(|bundled| bundled.digest.clone()));
-        kept.extend(self.shared.active.load().values().map(|plugin| plugin.digest.clone()));
-        self.shared.loader.compiler.sweep(kept, spare.code_bytes).await;
+        kept.extend(
+            self.shared
+                .bundled
+                .values()
+                .map(|bundled| bundled.digest.clone()),
+        );
+        kept.extend(
+            self.shared
+                .active
+                .load()
+                .values()
+                .map(|plugin| plugin.digest.clone()),
+        );
+        self.shared
+            .loader
+            .compiler
+            .sweep(kept, spare.code_bytes)
+            .await;
     }
 }

@@ -1,5 +1,5 @@
-//! The first runs of a version that took the place of one that worked. When all of them break it is rolled back by itself: what it
-//! was put in for does not work, and what was there before did.
+//! The first runs of a version that took the place of one that worked. When all of them break it is
+//! rolled back by itself: what it was put in for does not work, and what was there before did.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -45,7 +45,10 @@ impl Trial {
     /// None: there is no proof that the version that gives way works.
     pub(super) fn after(outgoing: &LoadedPlugin) -> Option<Self> {
         let works = outgoing.health.works();
-        works.then(|| Self { previous: outgoing.digest.clone(), broken: AtomicU32::new(0) })
+        works.then(|| Self {
+            previous: outgoing.digest.clone(),
+            broken: AtomicU32::new(0),
+        })
     }
 
     /// True once: with the last of the first runs, if all of them broke.
@@ -56,7 +59,9 @@ impl Trial {
             broken if broken + 1 >= RUNS_THAT_DECIDE => Some(OVER),
             broken => Some(broken + 1),
         };
-        let before = self.broken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let before = self
+            .broken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         broke && before.is_ok_and(|broken| broken + 1 >= RUNS_THAT_DECIDE)
     }
 }
@@ -65,7 +70,10 @@ impl Trial {
 pub(super) fn rolled_back(record: &PluginRecord) -> Option<RolledBack> {
     let newest = record.activations.first()?;
     let version = record.versions.iter().find(|version| {
-        version.withdrawn.as_ref().is_some_and(|withdrawn| withdrawn.ts_ms == newest.activated_ms)
+        version
+            .withdrawn
+            .as_ref()
+            .is_some_and(|withdrawn| withdrawn.ts_ms == newest.activated_ms)
             && newest.digest.as_ref() != Some(&version.digest)
     })?;
     let withdrawn = version.withdrawn.as_ref()?;
@@ -87,9 +95,16 @@ impl Withdrawer {
     /// The version that is active again. None: the host is gone.
     pub async fn next(&mut self) -> Option<PluginEntry> {
         while let Some(withdrawal) = self.inbox.recv().await {
-            let (name, digest, reason) =
-                (withdrawal.name.clone(), withdrawal.digest.clone(), withdrawal.reason.clone());
-            match self.host.carry_out(|host| async move { host.withdraw_now(withdrawal).await }).await {
+            let (name, digest, reason) = (
+                withdrawal.name.clone(),
+                withdrawal.digest.clone(),
+                withdrawal.reason.clone(),
+            );
+            match self
+                .host
+                .carry_out(|host| async move { host.withdraw_now(withdrawal).await })
+                .await
+            {
                 Ok(Some(entry)) => {
                     tracing::error!(
                         plugin = name,
@@ -114,21 +129,38 @@ impl Withdrawer {
 impl PluginHost {
     /// None: it was taken.
     pub fn withdrawer(&self) -> Option<Withdrawer> {
-        let inbox = self.shared.withdrawal_inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()?;
-        Some(Withdrawer { host: self.clone(), inbox })
+        let inbox = self
+            .shared
+            .withdrawal_inbox
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()?;
+        Some(Withdrawer {
+            host: self.clone(),
+            inbox,
+        })
     }
 
-    /// Why this component was rolled back by itself; none if it was not, or somebody has activated it since.
+    /// Why this component was rolled back by itself; none if it was not, or somebody has activated
+    /// it since.
     pub async fn withdrawn(&self, digest: &str) -> Result<Option<String>, String> {
         let records = self.shared.log.plugins(None).await?;
         let mut versions = records.into_iter().flat_map(|record| record.versions);
         let found = versions.find(|version| version.digest == digest);
-        Ok(found.and_then(|version| version.withdrawn).map(|withdrawn| withdrawn.reason))
+        Ok(found
+            .and_then(|version| version.withdrawn)
+            .map(|withdrawn| withdrawn.reason))
     }
 
     /// A run that did the plugin's work has ended.
     pub(super) fn note_trial(&self, plugin: &LoadedPlugin, run: &PluginRun) {
-        let Some(trial) = plugin.trial.as_ref().filter(|trial| trial.note(run.is_broken())) else { return };
+        let Some(trial) = plugin
+            .trial
+            .as_ref()
+            .filter(|trial| trial.note(run.is_broken()))
+        else {
+            return;
+        };
         let last = run.error.as_deref().unwrap_or(run.outcome.as_str());
         let withdrawal = Withdrawal {
             name: plugin.info.name.clone(),
@@ -137,12 +169,20 @@ impl PluginHost {
             reason: format!("its first {RUNS_THAT_DECIDE} runs all broke: {last}"),
         };
         if self.shared.withdrawals.try_send(withdrawal).is_err() {
-            tracing::error!(plugin = plugin.info.name, "too many versions wait to be rolled back; this one stays");
+            tracing::error!(
+                plugin = plugin.info.name,
+                "too many versions wait to be rolled back; this one stays"
+            );
         }
     }
 
     async fn withdraw_now(&self, withdrawal: Withdrawal) -> Result<Option<PluginEntry>, Refusal> {
-        let Withdrawal { name, digest, previous, reason } = withdrawal;
+        let Withdrawal {
+            name,
+            digest,
+            previous,
+            reason,
+        } = withdrawal;
         let active = self.active(&name)?;
         // Somebody was quicker.
         if active.digest != digest {
@@ -161,20 +201,35 @@ pub(super) fn shown(
     outgoing: Option<&Arc<LoadedPlugin>>,
     ts_ms: UnixMillis,
 ) -> Option<RolledBack> {
-    let ActivationReason::Withdraw { version, reason } = why else { return None };
+    let ActivationReason::Withdraw { version, reason } = why else {
+        return None;
+    };
     let digest = outgoing?.digest.clone();
-    Some(RolledBack { version: version.clone(), digest, since_ms: ts_ms, reason: reason.clone() })
+    Some(RolledBack {
+        version: version.clone(),
+        digest,
+        since_ms: ts_ms,
+        reason: reason.clone(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Notes runs (`x` broke) and answers with the number of the one that ended the trial of the version.
+    /// Notes runs (`x` broke) and answers with the number of the one that ended the trial of the
+    /// version.
     fn ended_by(runs: &str) -> Option<usize> {
-        let trial = Trial { previous: "before".to_owned(), broken: AtomicU32::new(0) };
-        let decided: Vec<usize> =
-            runs.chars().enumerate().filter(|(_, run)| trial.note(*run == 'x')).map(|(index, _)| index + 1).collect();
+        let trial = Trial {
+            previous: "before".to_owned(),
+            broken: AtomicU32::new(0),
+        };
+        let decided: Vec<usize> = runs
+            .chars()
+            .enumerate()
+            .filter(|(_, run)| trial.note(*run == 'x'))
+            .map(|(index, _)| index + 1)
+            .collect();
         assert!(decided.len() < 2, "it is rolled back once");
         decided.first().copied()
     }

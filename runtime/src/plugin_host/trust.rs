@@ -1,5 +1,6 @@
-//! Which components may become plugins: pinned by digest, signed by a key of the operator's. Asked at every load, however the
-//! component came: uploaded, from the folder, pulled, rolled back to, or read at the start.
+//! Which components may become plugins: pinned by digest, signed by a key of the operator's. Asked
+//! at every load, however the component came: uploaded, from the folder, pulled, rolled back to, or
+//! read at the start.
 
 mod oci;
 mod pull;
@@ -34,34 +35,50 @@ pub(super) struct Trust {
 
 impl Trust {
     pub(super) fn new(policy: PluginTrust, folder: &Path) -> Self {
-        Self { policy: ArcSwap::from_pointee(policy), folder: Some(folder.to_owned()) }
+        Self {
+            policy: ArcSwap::from_pointee(policy),
+            folder: Some(folder.to_owned()),
+        }
     }
 
     /// Another word of the operator's, with the same signatures.
     pub(super) fn under(&self, policy: PluginTrust) -> Self {
-        Self { policy: ArcSwap::from_pointee(policy), folder: self.folder.clone() }
+        Self {
+            policy: ArcSwap::from_pointee(policy),
+            folder: self.folder.clone(),
+        }
     }
 
     pub(super) fn policy(&self) -> Arc<PluginTrust> {
         self.policy.load_full()
     }
 
-    /// By the digest alone, before anything of the component is looked at. The answer is the key that signed it.
-    pub(super) async fn check_signature(&self, component: &Bytes, digest: &str) -> Result<Option<String>, Refusal> {
+    /// By the digest alone, before anything of the component is looked at. The answer is the key
+    /// that signed it.
+    pub(super) async fn check_signature(
+        &self,
+        component: &Bytes,
+        digest: &str,
+    ) -> Result<Option<String>, Refusal> {
         let policy = self.policy();
         if policy.keys.is_empty() && !policy.require_signatures {
             return Ok(None);
         }
         let signature = self.signature(digest).await;
         let verified = match &signature {
-            Some(signature) => Some(signature::verify(&policy.keys, component.clone(), signature.clone()).await),
+            Some(signature) => {
+                Some(signature::verify(&policy.keys, component.clone(), signature.clone()).await)
+            }
             None => None,
         };
         let is_free = !policy.require_signatures || is_bundled(digest);
         match verified {
             Some(Ok(key)) => Ok(Some(key)),
-            // By nobody the operator knows: as good as none. What one of the keys signed otherwise was changed since.
-            Some(Err(fault)) if !(is_free && fault.is_foreign) => Err(refuse("signature", fault.reason)),
+            // By nobody the operator knows: as good as none. What one of the keys signed otherwise
+            // was changed since.
+            Some(Err(fault)) if !(is_free && fault.is_foreign) => {
+                Err(refuse("signature", fault.reason))
+            }
             _ if is_free => Ok(None),
             Some(Err(fault)) => Err(refuse("signature", fault.reason)),
             None => Err(refuse(
@@ -74,8 +91,8 @@ impl Trust {
         }
     }
 
-    /// Looks at what can be said before a component is compiled, and keeps its signature for the checks to come. One that no
-    /// version needs in the end goes with the next start.
+    /// Looks at what can be said before a component is compiled, and keeps its signature for the
+    /// checks to come. One that no version needs in the end goes with the next start.
     pub(super) async fn admit(
         &self,
         name: Option<&str>,
@@ -86,16 +103,24 @@ impl Trust {
         if let Some(name) = name {
             self.check_pin(name, &digest)?;
         }
-        let Some(signature) = signature else { return Ok(()) };
+        let Some(signature) = signature else {
+            return Ok(());
+        };
         if signature.len() > SIGNATURE_BYTES {
-            return Err(refuse("signature", format!("the signature is larger than {SIGNATURE_BYTES} bytes")));
+            return Err(refuse(
+                "signature",
+                format!("the signature is larger than {SIGNATURE_BYTES} bytes"),
+            ));
         }
         let keys = self.policy().keys.clone();
         // Without keys nobody can say whether it is good: it is kept for when there are some.
         if !keys.is_empty() {
             let verified = signature::verify(&keys, component.clone(), signature.clone()).await;
             verified.map_err(|fault| refuse("signature", fault.reason))?;
-        } else if self.path(&digest).is_some_and(|path| path.exists() && path.with_extension("wasm").exists()) {
+        } else if self
+            .path(&digest)
+            .is_some_and(|path| path.exists() && path.with_extension("wasm").exists())
+        {
             // That of a version which is there may be good, and stays.
             return Ok(());
         }
@@ -118,7 +143,12 @@ impl Trust {
 
     /// Components that are named by digest.
     pub(super) fn pinned(&self, name: &str) -> Vec<String> {
-        self.policy.load().pins.get(name).cloned().unwrap_or_default()
+        self.policy
+            .load()
+            .pins
+            .get(name)
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn path(&self, digest: &str) -> Option<PathBuf> {
@@ -127,13 +157,22 @@ impl Trust {
 
     async fn signature(&self, digest: &str) -> Option<String> {
         let text = tokio::fs::read(self.path(digest)?).await.ok()?;
-        String::from_utf8(text).ok().filter(|text| text.len() <= SIGNATURE_BYTES)
+        String::from_utf8(text)
+            .ok()
+            .filter(|text| text.len() <= SIGNATURE_BYTES)
     }
 
     /// Beside the component, whether that is there already or comes next.
     async fn keep(&self, digest: &str, signature: String) -> Result<(), Refusal> {
-        let Some(path) = self.path(digest) else { return Ok(()) };
-        let failed = |error: String| refuse("store", format!("can't write `{}`: {error}", path.display()));
+        let Some(path) = self.path(digest) else {
+            return Ok(());
+        };
+        let failed = |error: String| {
+            refuse(
+                "store",
+                format!("can't write `{}`: {error}", path.display()),
+            )
+        };
         let target = path.clone();
         let written = tokio::task::spawn_blocking(move || {
             use std::io::Write;
@@ -153,11 +192,14 @@ impl Trust {
 
 /// Part of this binary, whose makers the operator trusts already.
 fn is_bundled(wanted: &str) -> bool {
-    bundled::BUNDLED_PLUGINS.iter().any(|(_, bytes)| digest(bytes) == wanted)
+    bundled::BUNDLED_PLUGINS
+        .iter()
+        .any(|(_, bytes)| digest(bytes) == wanted)
 }
 
 impl PluginHost {
-    /// As [`PluginHost::install`], with the text of a `.minisig` file. What is known to be refused is not even compiled.
+    /// As [`PluginHost::install`], with the text of a `.minisig` file. What is known to be refused
+    /// is not even compiled.
     pub async fn install_signed(
         &self,
         name: Option<&str>,
@@ -177,7 +219,10 @@ impl PluginHost {
         signature: Option<String>,
         by: &str,
     ) -> Result<PluginEntry, Refusal> {
-        self.shared.trust.admit(Some(name), &component, signature).await?;
+        self.shared
+            .trust
+            .admit(Some(name), &component, signature)
+            .await?;
         self.shadow_start(name, component, by).await
     }
 
@@ -186,8 +231,8 @@ impl PluginHost {
         PluginTrust::clone(&self.shared.trust.policy())
     }
 
-    /// Holds for what is loaded from now on. An active version that would be refused now stays until it is replaced or the
-    /// program starts again, and is told.
+    /// Holds for what is loaded from now on. An active version that would be refused now stays
+    /// until it is replaced or the program starts again, and is told.
     pub fn set_trust(&self, policy: PluginTrust) {
         self.shared.trust.policy.store(Arc::new(policy));
         for plugin in self.shared.active.load().values() {
@@ -205,8 +250,14 @@ impl PluginHost {
 impl Trust {
     fn still_good(&self, plugin: &LoadedPlugin) -> Result<(), Refusal> {
         self.check_pin(&plugin.info.name, &plugin.digest)?;
-        if self.policy.load().require_signatures && plugin.signed_by.is_none() && !is_bundled(&plugin.digest) {
-            return Err(refuse("signature", "is not signed by a key that was known when it was loaded"));
+        if self.policy.load().require_signatures
+            && plugin.signed_by.is_none()
+            && !is_bundled(&plugin.digest)
+        {
+            return Err(refuse(
+                "signature",
+                "is not signed by a key that was known when it was loaded",
+            ));
         }
         Ok(())
     }

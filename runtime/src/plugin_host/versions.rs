@@ -1,4 +1,5 @@
-//! The versions of a plugin: which are kept, which one a roll-back goes to, which are too old to keep.
+//! The versions of a plugin: which are kept, which one a roll-back goes to, which are too old to
+//! keep.
 
 mod components;
 
@@ -71,7 +72,8 @@ pub struct VersionEntry {
 }
 
 impl PluginHost {
-    /// The versions of a plugin that can be made active, the one used last first. None: there is no such plugin.
+    /// The versions of a plugin that can be made active, the one used last first. None: there is no
+    /// such plugin.
     pub async fn versions(&self, name: &str) -> Result<Option<Vec<VersionEntry>>, Refusal> {
         let record = self.record(name).await?;
         let active = self.shared.active.load().get(name).cloned();
@@ -79,18 +81,28 @@ impl PluginHost {
         if record.versions.is_empty() && active.is_none() {
             return Ok(None);
         }
-        let mut versions: Vec<PluginVersion> =
-            record.versions.iter().filter(|version| version.is_kept).cloned().collect();
+        let mut versions: Vec<PluginVersion> = record
+            .versions
+            .iter()
+            .filter(|version| version.is_kept)
+            .cloned()
+            .collect();
         if let Some(bundled) = bundled
-            && record.version(&bundled.digest).is_none_or(|version| !version.is_kept)
+            && record
+                .version(&bundled.digest)
+                .is_none_or(|version| !version.is_kept)
         {
             versions.push(bundled.version(name));
         }
-        let previous = active.as_ref().and_then(|active| self.previous(&record, &active.digest));
+        let previous = active
+            .as_ref()
+            .and_then(|active| self.previous(&record, &active.digest));
         let shadow = self.shadow(name).map(|shadow| shadow.plugin.digest.clone());
         let mut entries = Vec::with_capacity(versions.len());
         for version in versions {
-            let is_active = active.as_ref().is_some_and(|active| active.digest == version.digest);
+            let is_active = active
+                .as_ref()
+                .is_some_and(|active| active.digest == version.digest);
             let is_bundled = bundled.is_some_and(|bundled| bundled.digest == version.digest);
             let state = match &version.digest {
                 _ if is_active => "active",
@@ -112,7 +124,11 @@ impl PluginHost {
                     Some(active) if is_active => Some(active.since_ms),
                     _ => spell.as_ref().map(|spell| spell.since_ms),
                 },
-                active_until_ms: if is_active { None } else { spell.as_ref().and_then(|spell| spell.until_ms) },
+                active_until_ms: if is_active {
+                    None
+                } else {
+                    spell.as_ref().and_then(|spell| spell.until_ms)
+                },
                 activated_by: match &active {
                     Some(active) if is_active => Some(active.by.clone()),
                     _ => spell.map(|spell| spell.by),
@@ -125,7 +141,10 @@ impl PluginHost {
             });
         }
         let rank = |entry: &VersionEntry| {
-            (entry.state == "active", entry.active_since_ms.unwrap_or(0).max(entry.installed_ms))
+            (
+                entry.state == "active",
+                entry.active_since_ms.unwrap_or(0).max(entry.installed_ms),
+            )
         };
         entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry)));
         Ok(Some(entries))
@@ -133,7 +152,12 @@ impl PluginHost {
 
     /// The component of a version that is kept. None: there is none with this digest.
     pub async fn component(&self, name: &str, digest: &str) -> Result<Option<Bytes>, Refusal> {
-        if let Some(bundled) = self.shared.bundled.get(name).filter(|bundled| bundled.digest == digest) {
+        if let Some(bundled) = self
+            .shared
+            .bundled
+            .get(name)
+            .filter(|bundled| bundled.digest == digest)
+        {
             return Ok(Some(Bytes::from_static(bundled.bytes)));
         }
         match self.record(name).await?.version(digest) {
@@ -150,7 +174,12 @@ impl PluginHost {
     }
 
     pub(super) async fn record(&self, name: &str) -> Result<PluginRecord, Refusal> {
-        let records = self.shared.log.plugins(Some(name)).await.map_err(|error| refuse("store", error))?;
+        let records = self
+            .shared
+            .log
+            .plugins(Some(name))
+            .await
+            .map_err(|error| refuse("store", error))?;
         Ok(records.into_iter().next().unwrap_or_else(|| PluginRecord {
             name: name.to_owned(),
             versions: Vec::new(),
@@ -160,31 +189,66 @@ impl PluginHost {
     }
 
     /// Verifies a version that is kept once more, as if it were installed anew.
-    pub(super) async fn load_version(&self, name: &str, digest: &str, by: &str) -> Result<LoadedPlugin, Refusal> {
-        let (source, bytes) = match self.shared.bundled.get(name).filter(|bundled| bundled.digest == digest) {
-            Some(bundled) => (Source::Bundled(bundled.bytes), Bytes::from_static(bundled.bytes)),
+    pub(super) async fn load_version(
+        &self,
+        name: &str,
+        digest: &str,
+        by: &str,
+    ) -> Result<LoadedPlugin, Refusal> {
+        let (source, bytes) = match self
+            .shared
+            .bundled
+            .get(name)
+            .filter(|bundled| bundled.digest == digest)
+        {
+            Some(bundled) => (
+                Source::Bundled(bundled.bytes),
+                Bytes::from_static(bundled.bytes),
+            ),
             None => (Source::Stored, self.shared.components.read(digest).await?),
         };
-        let provenance = Provenance { source, since_ms: now_ms(), by: by.to_owned() };
-        let loaded = self.shared.loader.load(&self.shared.runner, bytes, provenance).await?;
+        let provenance = Provenance {
+            source,
+            since_ms: now_ms(),
+            by: by.to_owned(),
+        };
+        let loaded = self
+            .shared
+            .loader
+            .load(&self.shared.runner, bytes, provenance)
+            .await?;
         if loaded.info.name != name {
-            return Err(refuse("name", format!("the component calls itself `{}` now, not `{name}`", loaded.info.name)));
+            return Err(refuse(
+                "name",
+                format!(
+                    "the component calls itself `{}` now, not `{name}`",
+                    loaded.info.name
+                ),
+            ));
         }
         Ok(loaded)
     }
 
-    /// Where a roll-back goes: the version that was active last before this one, and is still there.
+    /// Where a roll-back goes: the version that was active last before this one, and is still
+    /// there.
     pub(super) fn previous(&self, record: &PluginRecord, active: &str) -> Option<String> {
-        let digests = record.activations.iter().filter_map(|activation| activation.digest.as_ref());
-        digests.filter(|digest| *digest != active).find(|digest| self.is_there(record, digest)).cloned()
+        let digests = record
+            .activations
+            .iter()
+            .filter_map(|activation| activation.digest.as_ref());
+        digests
+            .filter(|digest| *digest != active)
+            .find(|digest| self.is_there(record, digest))
+            .cloned()
     }
 
     /// `wanted` is a version, or the first digits of a digest.
     pub(super) fn named(&self, record: &PluginRecord, wanted: &str) -> Result<String, Refusal> {
         let bundled = self.shared.bundled.get(&record.name);
         let there = record.versions.iter().filter(|version| version.is_kept);
-        let mut there: Vec<(&str, &str)> =
-            there.map(|version| (version.digest.as_str(), version.version.as_str())).collect();
+        let mut there: Vec<(&str, &str)> = there
+            .map(|version| (version.digest.as_str(), version.version.as_str()))
+            .collect();
         there.extend(bundled.map(|bundled| (bundled.digest.as_str(), bundled.version.as_str())));
         there.sort_unstable();
         there.dedup();
@@ -208,31 +272,48 @@ impl PluginHost {
                 format!(
                     "`{wanted}` are {} components: {}; name one by its digest",
                     found.len(),
-                    found.iter().map(|digest| short(digest)).collect::<Vec<_>>().join(", ")
+                    found
+                        .iter()
+                        .map(|digest| short(digest))
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             )),
         }
     }
 
     fn is_there(&self, record: &PluginRecord, digest: &str) -> bool {
-        self.shared.bundled.get(&record.name).is_some_and(|bundled| bundled.digest == digest)
-            || record.version(digest).is_some_and(|version| version.is_kept)
+        self.shared
+            .bundled
+            .get(&record.name)
+            .is_some_and(|bundled| bundled.digest == digest)
+            || record
+                .version(digest)
+                .is_some_and(|version| version.is_kept)
     }
 
-    /// Deletes the components of versions that are too old to keep. What may be needed stays, however old it is. That this
-    /// fails is no reason to undo what went before.
+    /// Deletes the components of versions that are too old to keep. What may be needed stays,
+    /// however old it is. That this fails is no reason to undo what went before.
     pub(super) async fn prune(&self, name: &str) {
-        let kept = if self.shared.active.load().contains_key(name) { self.shared.versions_kept } else { 0 };
+        let kept = if self.shared.active.load().contains_key(name) {
+            self.shared.versions_kept
+        } else {
+            0
+        };
         let record = match self.record(name).await {
             Ok(record) => record,
-            Err(error) => return tracing::error!(plugin = name, %error, "old versions can't be looked up"),
+            Err(error) => {
+                return tracing::error!(plugin = name, %error, "old versions can't be looked up");
+            }
         };
         let digests = self.too_old(&record, kept);
         if digests.is_empty() {
             return;
         }
         // The log first: what it calls kept is there, whenever the program ends.
-        let step = PluginStep::Forget { digests: digests.clone() };
+        let step = PluginStep::Forget {
+            digests: digests.clone(),
+        };
         if let Err(error) = self.commit(name, PROGRAM, None, step).await {
             return tracing::error!(plugin = name, %error, "old versions can't be forgotten");
         }
@@ -244,9 +325,16 @@ impl PluginHost {
     }
 
     fn too_old(&self, record: &PluginRecord, kept: usize) -> Vec<String> {
-        let active = self.shared.active.load().get(&record.name).map(|active| active.digest.clone());
+        let active = self
+            .shared
+            .active
+            .load()
+            .get(&record.name)
+            .map(|active| active.digest.clone());
         let needed: HashSet<String> = [
-            active.as_ref().and_then(|active| self.previous(record, active)),
+            active
+                .as_ref()
+                .and_then(|active| self.previous(record, active)),
             active,
             record.shadow.as_ref().map(|shadow| shadow.digest.clone()),
         ]
@@ -259,14 +347,22 @@ impl PluginHost {
             .iter()
             .filter(|version| version.is_kept)
             .map(|version| {
-                let active_ms = last_spell(record, &version.digest).map_or(0, |spell| spell.since_ms);
+                let active_ms =
+                    last_spell(record, &version.digest).map_or(0, |spell| spell.since_ms);
                 let digest = version.digest.as_str();
-                (needed.contains(digest), active_ms.max(version.installed_ms), digest)
+                (
+                    needed.contains(digest),
+                    active_ms.max(version.installed_ms),
+                    digest,
+                )
             })
             .collect();
         // What is needed counts first, then what was used last.
         versions.sort_unstable_by(|a, b| b.cmp(a));
-        let old = versions.into_iter().skip(kept).filter(|(is_needed, ..)| !is_needed);
+        let old = versions
+            .into_iter()
+            .skip(kept)
+            .filter(|(is_needed, ..)| !is_needed);
         old.map(|(.., digest)| digest.to_owned()).collect()
     }
 
@@ -283,11 +379,21 @@ impl PluginHost {
             PluginStep::Shadow { candidate } => candidate.installed_ms,
             _ => now_ms(),
         };
-        let change = PluginChange { name: name.to_owned(), by: by.to_owned(), ts_ms, from, step };
-        self.shared.log.commit(change).await.map_err(|error| match error {
-            NotKept::NoRoom(reason) => refuse("room", reason),
-            NotKept::Failed(reason) => refuse("store", reason),
-        })
+        let change = PluginChange {
+            name: name.to_owned(),
+            by: by.to_owned(),
+            ts_ms,
+            from,
+            step,
+        };
+        self.shared
+            .log
+            .commit(change)
+            .await
+            .map_err(|error| match error {
+                NotKept::NoRoom(reason) => refuse("room", reason),
+                NotKept::Failed(reason) => refuse("store", reason),
+            })
     }
 }
 
@@ -322,10 +428,19 @@ struct Spell {
 }
 
 fn last_spell(record: &PluginRecord, digest: &str) -> Option<Spell> {
-    let at = record.activations.iter().position(|activation| activation.digest.as_deref() == Some(digest))?;
+    let at = record
+        .activations
+        .iter()
+        .position(|activation| activation.digest.as_deref() == Some(digest))?;
     let activation = &record.activations[at];
-    let until_ms = at.checked_sub(1).map(|after| record.activations[after].activated_ms);
-    Some(Spell { since_ms: activation.activated_ms, until_ms, by: activation.activated_by.clone() })
+    let until_ms = at
+        .checked_sub(1)
+        .map(|after| record.activations[after].activated_ms);
+    Some(Spell {
+        since_ms: activation.activated_ms,
+        until_ms,
+        by: activation.activated_by.clone(),
+    })
 }
 
 /// A version as it is written down.

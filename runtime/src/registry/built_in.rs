@@ -1,6 +1,6 @@
-//! Alerts that are there without a word in the files: a plugin is failing, for each one that is in use; and the monitor is
-//! offline, where targets say when it is. They look at plugins and at the monitor instead of services. An entry of `alerts.yaml`
-//! by the name of one takes its place.
+//! Alerts that are there without a word in the files: a plugin is failing, for each one that is in
+//! use; and the monitor is offline, where targets say when it is. They look at plugins and at the
+//! monitor instead of services. An entry of `alerts.yaml` by the name of one takes its place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,16 +21,23 @@ pub(super) struct Kind {
     looks_at: &'static str,
 }
 
-pub(super) const PLUGIN_FAILING: Kind =
-    Kind { name: "Plugin failing", severity: Severity::Warning, looks_at: "plugins" };
+pub(super) const PLUGIN_FAILING: Kind = Kind {
+    name: "Plugin failing",
+    severity: Severity::Warning,
+    looks_at: "plugins",
+};
 
-pub(super) const MONITOR_OFFLINE: Kind =
-    Kind { name: "Monitor offline", severity: Severity::Critical, looks_at: "the monitor" };
+pub(super) const MONITOR_OFFLINE: Kind = Kind {
+    name: "Monitor offline",
+    severity: Severity::Critical,
+    looks_at: "the monitor",
+};
 
 /// The rule plugin of the built-in alerts.
 const RULE: &str = "condition";
 
-/// The observations carry an error exactly while the plugin is failing or the monitor offline, and the rule shows what it names.
+/// The observations carry an error exactly while the plugin is failing or the monitor offline, and
+/// the rule shows what it names.
 const CONDITION: &str = "error != null";
 
 /// In force, with the channels it names itself; none where it is switched off.
@@ -55,11 +62,19 @@ impl BuiltInAlert {
             channels: None,
             look_back: None,
         };
-        Self { draft: Some(draft), channels: Vec::new() }
+        Self {
+            draft: Some(draft),
+            channels: Vec::new(),
+        }
     }
 
     /// As an entry of `alerts.yaml` wants it; what it leaves open stays as built in.
-    pub(super) async fn compile(kind: &Kind, compiler: &mut Compiler<'_>, spec: &AlertSpec, at: &str) -> Option<Self> {
+    pub(super) async fn compile(
+        kind: &Kind,
+        compiler: &mut Compiler<'_>,
+        spec: &AlertSpec,
+        at: &str,
+    ) -> Option<Self> {
         for (key, is_given) in [
             ("services", spec.services.is_some()),
             ("tags", spec.tags.is_some()),
@@ -68,26 +83,49 @@ impl BuiltInAlert {
             ("probes", spec.probes.is_some()),
         ] {
             if is_given {
-                let message = format!("`{}` looks at {}, not at services; leave this out", kind.name, kind.looks_at);
+                let message = format!(
+                    "`{}` looks at {}, not at services; leave this out",
+                    kind.name, kind.looks_at
+                );
                 compiler.report.fault(child(at, key), message);
             }
         }
         let mut spec = spec.clone();
-        if spec.plugin.is_none() && spec.template.template.is_none() && !spec.settings.0.contains_key(RULE) {
+        if spec.plugin.is_none()
+            && spec.template.template.is_none()
+            && !spec.settings.0.contains_key(RULE)
+        {
             spec.settings.0.insert(RULE.to_owned(), CONDITION.into());
         }
         let disabled = spec.disabled;
-        let SharedRule { draft, channels, .. } = compiler.shared_rule(&spec, at).await?;
-        Some(Self { draft: (!disabled).then_some(draft), channels })
+        let SharedRule {
+            draft, channels, ..
+        } = compiler.shared_rule(&spec, at).await?;
+        Some(Self {
+            draft: (!disabled).then_some(draft),
+            channels,
+        })
     }
 }
 
 /// Every plugin that something in the catalog runs.
 pub(super) fn plugins_in_use(catalog: &Catalog) -> BTreeSet<String> {
-    let probes = catalog.services.values().flat_map(|service| &service.probes).map(|probe| &probe.plugin);
+    let probes = catalog
+        .services
+        .values()
+        .flat_map(|service| &service.probes)
+        .map(|probe| &probe.plugin);
     let rules = catalog.rules.values().flatten().map(|rule| &rule.plugin);
     let notifiers = catalog.channels.values().map(|channel| &channel.plugin);
-    let webhooks = catalog.services.values().flat_map(|service| &service.webhooks).map(|webhook| &webhook.plugin);
-    let names: BTreeSet<&String> = probes.chain(rules).chain(notifiers).chain(webhooks).collect();
+    let webhooks = catalog
+        .services
+        .values()
+        .flat_map(|service| &service.webhooks)
+        .map(|webhook| &webhook.plugin);
+    let names: BTreeSet<&String> = probes
+        .chain(rules)
+        .chain(notifiers)
+        .chain(webhooks)
+        .collect();
     names.into_iter().cloned().collect()
 }

@@ -8,8 +8,8 @@ use super::compile::{CompiledService, RuleDraft, settings_key};
 use super::files::CheckedFiles;
 use crate::domain::matcher::Operator;
 use crate::domain::{
-    AlertRule, Catalog, Channel, ChannelId, Dependencies, Inhibition, MONITOR_SUBJECT, Matcher, Origin, Service,
-    plugin_subject,
+    AlertRule, Catalog, Channel, ChannelId, Dependencies, Inhibition, MONITOR_SUBJECT, Matcher,
+    Origin, Service, plugin_subject,
 };
 
 /// Where a slug is in both, the file's service counts. `stopped` are services that can't run.
@@ -22,41 +22,66 @@ pub(super) fn build<'a>(
     let mut catalog = Catalog {
         version,
         escalations: files.escalations.policies.clone(),
-        watchdog: files.watchdog.as_ref().map(|(watchdog, _)| watchdog.clone()),
+        watchdog: files
+            .watchdog
+            .as_ref()
+            .map(|(watchdog, _)| watchdog.clone()),
         ..Catalog::default()
     };
     let from_files = files.services.values().map(Arc::as_ref);
     let from_api = api.filter(|compiled| !files.services.contains_key(&compiled.service.slug));
     for channel in files.channels() {
-        catalog.channels.entry(channel.id.clone()).or_insert_with(|| channel.clone());
+        catalog
+            .channels
+            .entry(channel.id.clone())
+            .or_insert_with(|| channel.clone());
     }
     // Private addresses in settings that a file has as well are meant.
     let mut meant: Option<HashSet<String>> = None;
     for compiled in from_files.chain(from_api) {
         let slug = &compiled.service.slug;
-        for channel in compiled.channels.iter().filter(|channel| channel.origin == Origin::Api) {
-            let meant = meant.get_or_insert_with(|| files.channels().map(|known| settings_key(known)).collect());
+        for channel in compiled
+            .channels
+            .iter()
+            .filter(|channel| channel.origin == Origin::Api)
+        {
+            let meant = meant
+                .get_or_insert_with(|| files.channels().map(|known| settings_key(known)).collect());
             let is_meant = meant.contains(&settings_key(channel));
             let origin = if is_meant { Origin::File } else { Origin::Api };
-            let channel = Arc::new(Channel { origin, ..Channel::clone(channel) });
-            catalog.channels.entry(channel.id.clone()).or_insert(channel);
+            let channel = Arc::new(Channel {
+                origin,
+                ..Channel::clone(channel)
+            });
+            catalog
+                .channels
+                .entry(channel.id.clone())
+                .or_insert(channel);
         }
         catalog.rules.insert(slug.clone(), rules(compiled, files));
-        catalog.services.insert(slug.clone(), compiled.service.clone());
+        catalog
+            .services
+            .insert(slug.clone(), compiled.service.clone());
     }
     catalog.route.clone_from(&files.routing.route);
     catalog.mute_times = Arc::clone(&files.routing.mute_times);
     catalog.inhibitions = Arc::clone(&files.routing.inhibitions);
     catalog.maintenance.clone_from(&files.routing.maintenance);
     let stopped = stopped.filter(|service| !catalog.services.contains_key(&service.slug));
-    catalog.stopped = stopped.map(|service| (service.slug.clone(), Arc::new(service))).collect();
+    catalog.stopped = stopped
+        .map(|service| (service.slug.clone(), Arc::new(service)))
+        .collect();
     let all = catalog.services.values().chain(catalog.stopped.values());
     let on = all.map(|service| (service.slug.clone(), service.depends_on.clone()));
     catalog.dependencies = Arc::new(Dependencies::new(on));
     if let Some(draft) = &files.offline_alert.draft {
         built_in_add(&mut catalog, draft, MONITOR_SUBJECT, files);
         // While the monitor is offline, nothing that it finds out says anything about a service.
-        let inhibitions = catalog.inhibitions.iter().cloned().chain(offline_inhibition());
+        let inhibitions = catalog
+            .inhibitions
+            .iter()
+            .cloned()
+            .chain(offline_inhibition());
         catalog.inhibitions = Arc::new(inhibitions.collect());
     }
     if let Some(draft) = &files.plugin_alert.draft {
@@ -67,42 +92,61 @@ pub(super) fn build<'a>(
     catalog
 }
 
-/// One channel for each place that messages can go to: written out at several places, it is several channels. Not the
-/// watchdog's, where a message would count as a sign of life.
+/// One channel for each place that messages can go to: written out at several places, it is several
+/// channels. Not the watchdog's, where a message would count as a sign of life.
 fn everybody(catalog: &Catalog) -> Vec<ChannelId> {
     let mut seen = HashSet::new();
     let watchdog = catalog.watchdog.as_ref().map(|watchdog| &watchdog.channel);
-    let others = catalog.channels.values().filter(|channel| Some(&channel.id) != watchdog);
+    let others = catalog
+        .channels
+        .values()
+        .filter(|channel| Some(&channel.id) != watchdog);
     let firsts = others.filter(|channel| seen.insert(settings_key(channel)));
     firsts.map(|channel| channel.id.clone()).collect()
 }
 
 fn built_in_add(catalog: &mut Catalog, draft: &RuleDraft, subject: &str, files: &CheckedFiles) {
     let mut rule = rule(draft, subject, files);
-    // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and everybody's.
+    // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and
+    // everybody's.
     if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
         rule.channels = everybody(catalog);
     }
-    catalog.rules.insert(subject.to_owned(), vec![Arc::new(rule)]);
+    catalog
+        .rules
+        .insert(subject.to_owned(), vec![Arc::new(rule)]);
 }
 
 /// Every other alert is the target. None: the name is no matcher's value, which its test rules out.
 fn offline_inhibition() -> Option<Inhibition> {
     let source = Matcher::new("alertname", Operator::Equal, MONITOR_OFFLINE.name).ok()?;
-    Some(Inhibition { source: vec![source], target: Vec::new(), equal: Vec::new() })
+    Some(Inhibition {
+        source: vec![source],
+        target: Vec::new(),
+        equal: Vec::new(),
+    })
 }
 
 /// Its own, then the shared ones that select it and whose name it does not use itself.
 fn rules(compiled: &CompiledService, files: &CheckedFiles) -> Vec<Arc<AlertRule>> {
     let shared = files.rules.iter().filter(|rule| {
-        rule.selects_now(&compiled.service) && !compiled.rules.iter().any(|own| own.name == rule.draft.name)
+        rule.selects_now(&compiled.service)
+            && !compiled.rules.iter().any(|own| own.name == rule.draft.name)
     });
     let drafts = compiled.rules.iter().chain(shared.map(|rule| &rule.draft));
-    drafts.map(|draft| Arc::new(rule(draft, &compiled.service.slug, files))).collect()
+    drafts
+        .map(|draft| Arc::new(rule(draft, &compiled.service.slug, files)))
+        .collect()
 }
 
 pub(super) fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> AlertRule {
-    let defaults = || files.default_channels.iter().map(|channel| channel.id.clone()).collect();
+    let defaults = || {
+        files
+            .default_channels
+            .iter()
+            .map(|channel| channel.id.clone())
+            .collect()
+    };
     AlertRule {
         key: format!("{slug}/{}", draft.name),
         name: draft.name.clone(),

@@ -1,5 +1,5 @@
-//! From what people wrote to what the engines run: every value is judged, every plugin is asked whether it accepts its
-//! settings, and all faults are reported together.
+//! From what people wrote to what the engines run: every value is judged, every plugin is asked
+//! whether it accepts its settings, and all faults are reported together.
 
 mod alert;
 mod channel;
@@ -44,11 +44,15 @@ pub struct Defaults {
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(60), timeout: Duration::from_secs(5) }
+        Self {
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(5),
+        }
     }
 }
 
-/// Checks specs and builds what travels in the catalog. What it returns is only good while `report` has no faults.
+/// Checks specs and builds what travels in the catalog. What it returns is only good while `report`
+/// has no faults.
 pub(super) struct Compiler<'a> {
     pub(super) defaults: Defaults,
     pub(super) plugins: &'a dyn PluginDirectory,
@@ -72,7 +76,11 @@ pub(super) struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(defaults: Defaults, plugins: &'a dyn PluginDirectory, origin: Origin) -> Self {
+    pub(super) fn new(
+        defaults: Defaults,
+        plugins: &'a dyn PluginDirectory,
+        origin: Origin,
+    ) -> Self {
         let (schemas, judged) = (HashMap::new(), HashMap::new());
         Self {
             defaults,
@@ -99,12 +107,21 @@ impl<'a> Compiler<'a> {
         let names = self.plugins.names(kind);
         let known = || names.iter().map(String::as_str);
         let noun = kind.as_str();
-        let elsewhere = PluginKind::ALL.into_iter().find(|other| self.plugins.info(*other, name).is_some());
+        let elsewhere = PluginKind::ALL
+            .into_iter()
+            .find(|other| self.plugins.info(*other, name).is_some());
         let message = match elsewhere {
             Some(other) => {
-                format!("`{name}` is a {} plugin, not a {noun} plugin; known: {}", other.as_str(), list(known()))
+                format!(
+                    "`{name}` is a {} plugin, not a {noun} plugin; known: {}",
+                    other.as_str(),
+                    list(known())
+                )
             }
-            None => format!("there is no {noun} plugin `{name}`{}", suggest(name, known())),
+            None => format!(
+                "there is no {noun} plugin `{name}`{}",
+                suggest(name, known())
+            ),
         };
         self.report.fault(at, message);
         false
@@ -129,13 +146,23 @@ impl<'a> Compiler<'a> {
             }
         };
         for fault in faults.iter() {
-            self.report.add(Fault { pointer: locate(&fault.pointer), ..fault.clone() });
+            self.report.add(Fault {
+                pointer: locate(&fault.pointer),
+                ..fault.clone()
+            });
         }
         faults.is_empty()
     }
 
-    /// The schema first, for its better texts and places; the plugin only sees settings that fit it.
-    async fn settings_judge(&mut self, kind: PluginKind, plugin: &str, settings: &Value, also: &[&str]) -> Vec<Fault> {
+    /// The schema first, for its better texts and places; the plugin only sees settings that fit
+    /// it.
+    async fn settings_judge(
+        &mut self,
+        kind: PluginKind,
+        plugin: &str,
+        settings: &Value,
+        also: &[&str],
+    ) -> Vec<Fault> {
         let key = (kind, plugin.to_owned());
         let schema = self.schemas.entry(key).or_insert_with(|| {
             let info = self.plugins.info(kind, plugin);
@@ -147,7 +174,11 @@ impl<'a> Compiler<'a> {
                 return faults;
             }
         }
-        self.plugins.check_settings(kind, plugin, settings).await.err().unwrap_or_default()
+        self.plugins
+            .check_settings(kind, plugin, settings)
+            .await
+            .err()
+            .unwrap_or_default()
     }
 }
 
@@ -159,7 +190,10 @@ pub(super) fn canonical(value: &Value) -> String {
                 let mut entries: Vec<(&String, &Value)> = map.iter().collect();
                 entries.sort_unstable_by_key(|(key, _)| *key);
                 Value::Object(
-                    entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect::<Map<_, _>>(),
+                    entries
+                        .into_iter()
+                        .map(|(key, value)| (key.clone(), sorted(value)))
+                        .collect::<Map<_, _>>(),
                 )
             }
             Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),

@@ -1,5 +1,5 @@
-//! Faults and warnings about what people wrote, placed by JSON Pointer: a file turns the pointer into line and column, the
-//! API hands it out as it is.
+//! Faults and warnings about what people wrote, placed by JSON Pointer: a file turns the pointer
+//! into line and column, the API hands it out as it is.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,11 +18,18 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), message: message.into(), at_key: false }
+        Self {
+            pointer: pointer.into(),
+            message: message.into(),
+            at_key: false,
+        }
     }
 
     pub fn at_key(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { at_key: true, ..Self::new(pointer, message) }
+        Self {
+            at_key: true,
+            ..Self::new(pointer, message)
+        }
     }
 
     /// The same fault inside something larger.
@@ -47,10 +54,13 @@ impl Report {
     /// More than anyone reads, and few enough that comparing them with each other stays cheap.
     pub const MAX_FAULTS: usize = 500;
 
-    /// Adds a fault, unless an earlier stage found one at or below the same place: what is told twice, or follows from
-    /// what was told, only hides the cause.
+    /// Adds a fault, unless an earlier stage found one at or below the same place: what is told
+    /// twice, or follows from what was told, only hides the cause.
     pub fn add(&mut self, fault: Fault) {
-        if self.faults[..self.earlier].iter().any(|earlier| is_at_or_below(&earlier.pointer, &fault.pointer)) {
+        if self.faults[..self.earlier]
+            .iter()
+            .any(|earlier| is_at_or_below(&earlier.pointer, &fault.pointer))
+        {
             return;
         }
         if self.faults.len() < Self::MAX_FAULTS {
@@ -77,7 +87,9 @@ impl Report {
 }
 
 fn is_at_or_below(pointer: &str, place: &str) -> bool {
-    pointer.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    pointer
+        .strip_prefix(place)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Pointer of a member or an element.
@@ -88,7 +100,11 @@ pub fn child(pointer: &str, key: impl std::fmt::Display) -> String {
 
 /// Keys and indices of a pointer.
 pub fn segments(pointer: &str) -> Vec<String> {
-    pointer.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect()
+    pointer
+        .split('/')
+        .skip(1)
+        .map(|segment| segment.replace("~1", "/").replace("~0", "~"))
+        .collect()
 }
 
 /// `; did you mean …?` with the nearest name, or the list of names.
@@ -100,7 +116,12 @@ pub fn suggest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Str
     let lower = found.to_lowercase();
     let nearest = known
         .iter()
-        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), *name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&lower, &name.to_lowercase()),
+                *name,
+            )
+        })
         .filter(|(distance, name)| *distance <= 1 + name.chars().count() / 4)
         .min();
     match nearest {
@@ -112,7 +133,11 @@ pub fn suggest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Str
 
 /// "`a`, `b`, `c`"
 pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .into_iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -129,15 +154,35 @@ mod tests {
         report.fault("/alerts/0/condition", "is missing");
         report.fault("/alerts/0/cond", "is another key");
         report.fault("/alerts", "holds it");
-        let told: Vec<&str> = report.faults.iter().map(|fault| fault.message.as_str()).collect();
-        assert_eq!(told, ["the variable is not set", "told in the same stage", "is another key"]);
+        let told: Vec<&str> = report
+            .faults
+            .iter()
+            .map(|fault| fault.message.as_str())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "the variable is not set",
+                "told in the same stage",
+                "is another key"
+            ]
+        );
     }
 
     #[test]
     fn suggests_the_nearest_name_or_lists_all() {
-        assert_eq!(suggest("treshold", ["threshold", "window"]), "; did you mean `threshold`?");
-        assert_eq!(suggest("BaseURL", ["baseUrl", "name"]), "; did you mean `baseUrl`?");
-        assert_eq!(suggest("x", ["window", "threshold"]), "; known: `threshold`, `window`");
+        assert_eq!(
+            suggest("treshold", ["threshold", "window"]),
+            "; did you mean `threshold`?"
+        );
+        assert_eq!(
+            suggest("BaseURL", ["baseUrl", "name"]),
+            "; did you mean `baseUrl`?"
+        );
+        assert_eq!(
+            suggest("x", ["window", "threshold"]),
+            "; known: `threshold`, `window`"
+        );
         assert_eq!(suggest("x", []), "");
     }
 

@@ -18,7 +18,8 @@ use crate::net::HostRule;
 const MAX_ENTRIES: usize = 200;
 const MAX_PLUGINS: usize = 1_000;
 
-/// Names with their policies, of the plugins on whose policy the file has a word. `at` is where the mapping stands.
+/// Names with their policies, of the plugins on whose policy the file has a word. `at` is where the
+/// mapping stands.
 pub fn plugin_policies(
     specs: &BTreeMap<String, PluginSpec>,
     at: &str,
@@ -31,7 +32,8 @@ pub fn plugin_policies(
     for (name, spec) in specs.iter().take(MAX_PLUGINS) {
         let place = child(at, name);
         if !is_plugin_name(name) {
-            let message = "is not a plugin name: lower case letters, digits, `-` and `_`, at most 64";
+            let message =
+                "is not a plugin name: lower case letters, digits, `-` and `_`, at most 64";
             report.add(Fault::at_key(&place, message));
         }
         if let Some(policy) = spec.policy() {
@@ -48,10 +50,14 @@ pub fn plugin_policy_read(value: &Value) -> Result<(PolicySpec, PluginPolicy), V
     if !report.faults.is_empty() {
         return Err(report.faults);
     }
-    let spec: PolicySpec =
-        serde_json::from_value(value.clone()).map_err(|error| vec![Fault::new("", error.to_string())])?;
+    let spec: PolicySpec = serde_json::from_value(value.clone())
+        .map_err(|error| vec![Fault::new("", error.to_string())])?;
     let policy = plugin_policy(&spec, "", &mut report);
-    if report.faults.is_empty() { Ok((spec, policy)) } else { Err(report.faults) }
+    if report.faults.is_empty() {
+        Ok((spec, policy))
+    } else {
+        Err(report.faults)
+    }
 }
 
 /// Only good while the report has no faults.
@@ -69,10 +75,16 @@ fn grants(spec: &GrantsSpec, at: &str, report: &mut Report) -> Grants {
         if let Err(error) = HostRule::pattern(host) {
             report.fault(child(&hosts_at, index), error.to_string());
         } else if host == "*" {
-            report.warn(child(&hosts_at, index), "allows every host there is that the plugin asks for");
+            report.warn(
+                child(&hosts_at, index),
+                "allows every host there is that the plugin asks for",
+            );
         }
     }
-    for (key, names) in [("credentials", &spec.credentials), ("methods", &spec.methods)] {
+    for (key, names) in [
+        ("credentials", &spec.credentials),
+        ("methods", &spec.methods),
+    ] {
         let names_at = child(at, key);
         bound(names.as_deref().unwrap_or_default(), &names_at, report);
         for (index, name) in names.iter().flatten().enumerate().take(MAX_ENTRIES) {
@@ -84,10 +96,18 @@ fn grants(spec: &GrantsSpec, at: &str, report: &mut Report) -> Grants {
     let mail_at = child(at, "mail");
     bound(&spec.mail, &mail_at, report);
     for (index, name) in spec.mail.iter().enumerate().take(MAX_ENTRIES) {
-        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;".contains(c)) {
-            report.fault(child(&mail_at, index), "must be a domain, an address such as `ops@example.com`, or `*`");
+        if name.is_empty()
+            || name.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;".contains(c))
+        {
+            report.fault(
+                child(&mail_at, index),
+                "must be a domain, an address such as `ops@example.com`, or `*`",
+            );
         } else if name == "*" {
-            report.warn(child(&mail_at, index), "allows the plugin to write mail to anybody");
+            report.warn(
+                child(&mail_at, index),
+                "allows the plugin to write mail to anybody",
+            );
         }
     }
     let capabilities = spec.capabilities.as_ref().map(|names| {
@@ -100,12 +120,20 @@ fn grants(spec: &GrantsSpec, at: &str, report: &mut Report) -> Grants {
             }
             capability
         };
-        names.iter().enumerate().take(MAX_ENTRIES).filter_map(read).collect()
+        names
+            .iter()
+            .enumerate()
+            .take(MAX_ENTRIES)
+            .filter_map(read)
+            .collect()
     });
     Grants {
         hosts: spec.hosts.clone(),
         credentials: spec.credentials.clone(),
-        methods: spec.methods.as_ref().map(|methods| methods.iter().map(|method| method.to_uppercase()).collect()),
+        methods: spec
+            .methods
+            .as_ref()
+            .map(|methods| methods.iter().map(|method| method.to_uppercase()).collect()),
         mail: spec.mail.clone(),
         capabilities,
     }
@@ -115,7 +143,10 @@ fn unknown_capability(name: &str) -> String {
     const FREE: [&str; 6] = ["cel", "clock", "history", "log", "random", "signatures"];
     let known = || Capability::ALL.into_iter().map(Capability::as_str);
     match FREE.contains(&name) {
-        true => format!("`{name}` reaches nothing outside and is always there; grants are for {}", list(known())),
+        true => format!(
+            "`{name}` reaches nothing outside and is always there; grants are for {}",
+            list(known())
+        ),
         false => format!("there is no capability `{name}`{}", suggest(name, known())),
     }
 }
@@ -132,12 +163,20 @@ fn budget(spec: &BudgetSpec, at: &str, report: &mut Report) -> BudgetChanges {
     BudgetChanges {
         wall_clock: reader.duration(BudgetKey::WallClock, spec.wall_clock.as_ref(), seconds(600)),
         cpu: reader.duration(BudgetKey::Cpu, spec.cpu.as_ref(), seconds(60)),
-        memory_bytes: reader.size(BudgetKey::Memory, spec.memory.as_ref(), 64 << 10..=Budget::MAX_MEMORY_BYTES),
+        memory_bytes: reader.size(
+            BudgetKey::Memory,
+            spec.memory.as_ref(),
+            64 << 10..=Budget::MAX_MEMORY_BYTES,
+        ),
         host_calls: reader.count(BudgetKey::HostCalls, spec.host_calls, 0..=1_000_000),
         bytes_out: reader.size(BudgetKey::BytesOut, spec.bytes_out.as_ref(), 0..=1 << 30),
         bytes_in: reader.size(BudgetKey::BytesIn, spec.bytes_in.as_ref(), 0..=1 << 30),
         log_bytes: reader.size(BudgetKey::LogBytes, spec.log_bytes.as_ref(), 0..=16 << 20),
-        concurrency: reader.count(BudgetKey::Concurrency, spec.concurrency, 1..=u64::from(Budget::MAX_CONCURRENCY)),
+        concurrency: reader.count(
+            BudgetKey::Concurrency,
+            spec.concurrency,
+            1..=u64::from(Budget::MAX_CONCURRENCY),
+        ),
     }
 }
 
@@ -151,17 +190,30 @@ impl BudgetReader<'_> {
         self.report.fault(child(self.at, key.as_str()), message);
     }
 
-    fn duration(&mut self, key: BudgetKey, spec: Option<&DurationSpec>, most: Duration) -> Option<Duration> {
+    fn duration(
+        &mut self,
+        key: BudgetKey,
+        spec: Option<&DurationSpec>,
+        most: Duration,
+    ) -> Option<Duration> {
         let least = Duration::from_millis(1);
         match spec?.resolve(1) {
             Ok(duration) if (least..=most).contains(&duration) => return Some(duration),
-            Ok(_) => self.fault(key, format!("must be between 1ms and {}", format_duration(most))),
+            Ok(_) => self.fault(
+                key,
+                format!("must be between 1ms and {}", format_duration(most)),
+            ),
             Err(message) => self.fault(key, message),
         }
         None
     }
 
-    fn size(&mut self, key: BudgetKey, spec: Option<&SizeSpec>, allowed: RangeInclusive<u64>) -> Option<u64> {
+    fn size(
+        &mut self,
+        key: BudgetKey,
+        spec: Option<&SizeSpec>,
+        allowed: RangeInclusive<u64>,
+    ) -> Option<u64> {
         match spec?.resolve() {
             Ok(bytes) if allowed.contains(&bytes) => return Some(bytes),
             Ok(_) => {
@@ -173,10 +225,18 @@ impl BudgetReader<'_> {
         None
     }
 
-    fn count(&mut self, key: BudgetKey, spec: Option<u64>, allowed: RangeInclusive<u64>) -> Option<u32> {
+    fn count(
+        &mut self,
+        key: BudgetKey,
+        spec: Option<u64>,
+        allowed: RangeInclusive<u64>,
+    ) -> Option<u32> {
         let count = spec?;
         if !allowed.contains(&count) {
-            self.fault(key, format!("must be between {} and {}", allowed.start(), allowed.end()));
+            self.fault(
+                key,
+                format!("must be between {} and {}", allowed.start(), allowed.end()),
+            );
         }
         u32::try_from(count).ok()
     }
@@ -186,16 +246,24 @@ impl BudgetReader<'_> {
 fn is_plugin_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
 }
 
 impl From<&PluginPolicy> for PolicySpec {
     fn from(policy: &PluginPolicy) -> Self {
         let PluginPolicy { grants, budget } = policy;
-        let duration =
-            |duration: Option<Duration>| duration.map(|duration| DurationSpec::Text(format_duration(duration)));
+        let duration = |duration: Option<Duration>| {
+            duration.map(|duration| DurationSpec::Text(format_duration(duration)))
+        };
         let size = |bytes: Option<u64>| bytes.map(|bytes| SizeSpec::Text(format_size(bytes)));
-        let names = |capabilities: &Vec<Capability>| capabilities.iter().map(|one| one.as_str().to_owned()).collect();
+        let names = |capabilities: &Vec<Capability>| {
+            capabilities
+                .iter()
+                .map(|one| one.as_str().to_owned())
+                .collect()
+        };
         Self {
             grants: GrantsSpec {
                 hosts: grants.hosts.clone(),
@@ -234,16 +302,25 @@ mod tests {
         let (_, policy) = plugin_policy_read(&value).unwrap();
         assert_eq!(policy.grants.methods, Some(vec!["GET".to_owned()]));
         assert_eq!(policy.grants.credentials, Some(Vec::new()));
-        assert_eq!((policy.budget.cpu, policy.budget.bytes_in), (Some(Duration::from_millis(500)), Some(1000)));
+        assert_eq!(
+            (policy.budget.cpu, policy.budget.bytes_in),
+            (Some(Duration::from_millis(500)), Some(1000))
+        );
         let again = serde_json::to_value(PolicySpec::from(&policy)).unwrap();
         assert_eq!(plugin_policy_read(&again).unwrap().1, policy);
-        assert_eq!(plugin_policy_read(&json!({})).unwrap().1, PluginPolicy::default());
+        assert_eq!(
+            plugin_policy_read(&json!({})).unwrap().1,
+            PluginPolicy::default()
+        );
     }
 
     #[test]
     fn each_fault_is_told_in_its_place() {
         for (value, wanted) in [
-            (json!({"grants": {"host": []}}), "/grants/host: is not a known key; did you mean `hosts`?"),
+            (
+                json!({"grants": {"host": []}}),
+                "/grants/host: is not a known key; did you mean `hosts`?",
+            ),
             (
                 json!({"grants": {"hosts": ["https://a.example"]}}),
                 "/grants/hosts/0: `https://a.example` is not `host` or `host:port`",
@@ -252,7 +329,10 @@ mod tests {
                 json!({"grants": {"hosts": ["a.*.example"]}}),
                 "/grants/hosts/0: `a.*.example` has a `*` in the middle; it can only stand first, as in `*.example.org`",
             ),
-            (json!({"grants": {"methods": ["GET /"]}}), "/grants/methods/0: must be one word"),
+            (
+                json!({"grants": {"methods": ["GET /"]}}),
+                "/grants/methods/0: must be one word",
+            ),
             (
                 json!({"grants": {"capabilities": ["log"]}}),
                 "/grants/capabilities/0: `log` reaches nothing outside and is always there; grants are for `http`, `tcp`, \
@@ -262,18 +342,32 @@ mod tests {
                 json!({"grants": {"capabilities": ["htp"]}}),
                 "/grants/capabilities/0: there is no capability `htp`; did you mean `http`?",
             ),
-            (json!({"budget": {"memory": "1GiB"}}), "/budget/memory: must be between 64KiB and 256MiB"),
-            (json!({"budget": {"cpu": "0s"}}), "/budget/cpu: must be between 1ms and 1m"),
-            (json!({"budget": {"concurrency": 0}}), "/budget/concurrency: must be between 1 and 2500"),
-            (json!({"budget": {"hostCalls": -1}}), "/budget/hostCalls: must be at least 0"),
+            (
+                json!({"budget": {"memory": "1GiB"}}),
+                "/budget/memory: must be between 64KiB and 256MiB",
+            ),
+            (
+                json!({"budget": {"cpu": "0s"}}),
+                "/budget/cpu: must be between 1ms and 1m",
+            ),
+            (
+                json!({"budget": {"concurrency": 0}}),
+                "/budget/concurrency: must be between 1 and 2500",
+            ),
+            (
+                json!({"budget": {"hostCalls": -1}}),
+                "/budget/hostCalls: must be at least 0",
+            ),
             (
                 json!({"budget": {"bytesIn": 1.5}}),
                 "/budget/bytesIn: `1.5` is not a size; it has to be a whole number of bytes",
             ),
         ] {
             let faults = plugin_policy_read(&value).unwrap_err();
-            let told: Vec<String> =
-                faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect();
+            let told: Vec<String> = faults
+                .iter()
+                .map(|fault| format!("{}: {}", fault.pointer, fault.message))
+                .collect();
             assert_eq!(told, [wanted], "{value}");
         }
     }

@@ -11,8 +11,8 @@ use crate::plugin_host::{check_key, check_reference};
 /// More is a mistake.
 const MAX_ENTRIES: usize = 100;
 
-/// `plugins` stands at `plugins_at`, `trust` at `trust_at`; passwords are in their places. Only good while the report has no
-/// faults.
+/// `plugins` stands at `plugins_at`, `trust` at `trust_at`; passwords are in their places. Only
+/// good while the report has no faults.
 pub fn plugin_trust(
     plugins: &BTreeMap<String, PluginSpec>,
     plugins_at: &str,
@@ -20,7 +20,10 @@ pub fn plugin_trust(
     trust_at: &str,
     report: &mut Report,
 ) -> PluginTrust {
-    let mut found = PluginTrust { require_signatures: trust.require_signatures, ..PluginTrust::default() };
+    let mut found = PluginTrust {
+        require_signatures: trust.require_signatures,
+        ..PluginTrust::default()
+    };
     for (name, plugin) in plugins {
         let at = child(plugins_at, name);
         if let Some(digests) = &plugin.sha256 {
@@ -43,7 +46,10 @@ pub fn plugin_trust(
         }
     }
     if trust.require_signatures && trust.keys.is_empty() {
-        report.fault(child(trust_at, "requireSignatures"), "can be met by nobody while `keys` is empty; name a key");
+        report.fault(
+            child(trust_at, "requireSignatures"),
+            "can be met by nobody while `keys` is empty; name a key",
+        );
     }
     let registries_at = child(trust_at, "registries");
     bound(trust.registries.len(), &registries_at, report);
@@ -65,11 +71,16 @@ fn pins(digests: &[String], at: &str, report: &mut Report) -> Vec<String> {
     bound(digests.len(), at, report);
     let mut pins = Vec::new();
     for digest in digests.iter().take(MAX_ENTRIES) {
-        let hex = digest.trim().trim_start_matches("sha256:").to_ascii_lowercase();
+        let hex = digest
+            .trim()
+            .trim_start_matches("sha256:")
+            .to_ascii_lowercase();
         if hex.len() == 64 && hex.chars().all(|character| character.is_ascii_hexdigit()) {
             pins.push(hex);
         } else {
-            let message = format!("`{digest}` is not a sha256: 64 hexadecimal digits, as `sha256sum FILE` prints them");
+            let message = format!(
+                "`{digest}` is not a sha256: 64 hexadecimal digits, as `sha256sum FILE` prints them"
+            );
             report.fault(at, message);
         }
     }
@@ -78,35 +89,55 @@ fn pins(digests: &[String], at: &str, report: &mut Report) -> Vec<String> {
 
 fn access(host: &str, spec: &RegistrySpec, at: &str, report: &mut Report) -> RegistryAccess {
     if HostRule::parse(host).is_err() || host.contains('/') {
-        report.fault(at, format!("`{host}` is not a registry; write `host` or `host:port`"));
+        report.fault(
+            at,
+            format!("`{host}` is not a registry; write `host` or `host:port`"),
+        );
     }
     if let Some(auth_host) = &spec.auth_host
         && HostRule::parse(auth_host).is_err()
     {
-        report.fault(child(at, "authHost"), format!("`{auth_host}` is not a host; write `host` or `host:port`"));
+        report.fault(
+            child(at, "authHost"),
+            format!("`{auth_host}` is not a host; write `host` or `host:port`"),
+        );
     }
     let login = match (&spec.username, &spec.password) {
-        (Some(username), Some(password)) if !username.contains(':') => {
-            Some(RegistryLogin { username: username.clone(), password: password.as_str().into() })
-        }
+        (Some(username), Some(password)) if !username.contains(':') => Some(RegistryLogin {
+            username: username.clone(),
+            password: password.as_str().into(),
+        }),
         (Some(_), Some(_)) => {
             report.fault(child(at, "username"), "can't hold a `:`");
             None
         }
         (None, None) => None,
         (Some(_), None) => {
-            report.fault(at, "has a `username` and no `password`; set both or neither");
+            report.fault(
+                at,
+                "has a `username` and no `password`; set both or neither",
+            );
             None
         }
         (None, Some(_)) => {
-            report.fault(at, "has a `password` and no `username`; set both or neither");
+            report.fault(
+                at,
+                "has a `password` and no `username`; set both or neither",
+            );
             None
         }
     };
     if login.is_some() && spec.plain_http {
-        report.warn(child(at, "plainHttp"), "sends the password so that it can be read on its way");
+        report.warn(
+            child(at, "plainHttp"),
+            "sends the password so that it can be read on its way",
+        );
     }
-    RegistryAccess { login, is_plain: spec.plain_http, auth_host: spec.auth_host.clone() }
+    RegistryAccess {
+        login,
+        is_plain: spec.plain_http,
+        auth_host: spec.auth_host.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -120,9 +151,19 @@ mod tests {
     fn read(plugin: Value, trust: Value) -> (PluginTrust, Vec<String>) {
         let plugins = [("p".to_owned(), serde_json::from_value(plugin).unwrap())].into();
         let mut report = Report::default();
-        let found = plugin_trust(&plugins, "/plugins", &serde_json::from_value(trust).unwrap(), "/trust", &mut report);
+        let found = plugin_trust(
+            &plugins,
+            "/plugins",
+            &serde_json::from_value(trust).unwrap(),
+            "/trust",
+            &mut report,
+        );
         let told = report.faults.iter().chain(&report.warnings);
-        (found, told.map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect())
+        (
+            found,
+            told.map(|fault| format!("{}: {}", fault.pointer, fault.message))
+                .collect(),
+        )
     }
 
     #[test]
@@ -148,11 +189,31 @@ mod tests {
     #[test]
     fn says_what_is_wrong() {
         for (plugin, trust, wanted) in [
-            (json!({"sha256": "abc"}), json!({}), "/plugins/p/sha256: `abc` is not a sha256"),
-            (json!({"source": "https://r/p:1"}), json!({}), "/plugins/p/source: `https://r/p:1` does not begin"),
-            (json!({}), json!({"keys": ["RWQ"]}), "/trust/keys/0: is not a minisign public key"),
-            (json!({}), json!({"requireSignatures": true}), "/trust/requireSignatures: can be met by nobody"),
-            (json!({}), json!({"registries": {"https://r": {}}}), "/trust/registries/https:~1~1r: `https://r` is not"),
+            (
+                json!({"sha256": "abc"}),
+                json!({}),
+                "/plugins/p/sha256: `abc` is not a sha256",
+            ),
+            (
+                json!({"source": "https://r/p:1"}),
+                json!({}),
+                "/plugins/p/source: `https://r/p:1` does not begin",
+            ),
+            (
+                json!({}),
+                json!({"keys": ["RWQ"]}),
+                "/trust/keys/0: is not a minisign public key",
+            ),
+            (
+                json!({}),
+                json!({"requireSignatures": true}),
+                "/trust/requireSignatures: can be met by nobody",
+            ),
+            (
+                json!({}),
+                json!({"registries": {"https://r": {}}}),
+                "/trust/registries/https:~1~1r: `https://r` is not",
+            ),
             (
                 json!({}),
                 json!({"registries": {"r": {"username": "u"}}}),
@@ -165,7 +226,10 @@ mod tests {
             ),
         ] {
             let (_, told) = read(plugin, trust);
-            assert!(told.len() == 1 && told[0].starts_with(wanted), "{wanted}: {told:?}");
+            assert!(
+                told.len() == 1 && told[0].starts_with(wanted),
+                "{wanted}: {told:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What the registry asks of the plugin host: which plugins there are, and whether they accept some settings.
+//! What the registry asks of the plugin host: which plugins there are, and whether they accept some
+//! settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,5 +29,9 @@ pub trait PluginDirectory: Send + Sync {
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>>;
 
     /// How much history a rule needs with these settings.
-    fn look_back<'a>(&'a self, rule: &'a str, settings: &'a Value) -> BoxFuture<'a, Result<Duration, String>>;
+    fn look_back<'a>(
+        &'a self,
+        rule: &'a str,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<Duration, String>>;
 }

@@ -1,23 +1,39 @@
-//! Takes out what is known to be wrong, so that the rest of an entry can still be judged and all faults are told at once.
+//! Takes out what is known to be wrong, so that the rest of an entry can still be judged and all
+//! faults are told at once.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::{Fault, Report, segments};
 
-/// Keys without which an entry can't be read. An empty text takes their place; that it is wrong has been told.
+/// Keys without which an entry can't be read. An empty text takes their place; that it is wrong has
+/// been told.
 const REQUIRED: [&str; 4] = ["name", "baseUrl", "plugin", "channel"];
 
-/// Reads the entry that stands at `prefix`. `None` when too little of it is left; then the report says why.
-pub fn prune_and_parse<T: DeserializeOwned>(mut entry: Value, prefix: &str, report: &mut Report) -> Option<T> {
+/// Reads the entry that stands at `prefix`. `None` when too little of it is left; then the report
+/// says why.
+pub fn prune_and_parse<T: DeserializeOwned>(
+    mut entry: Value,
+    prefix: &str,
+    report: &mut Report,
+) -> Option<T> {
     let mut pruned = report.left_out > 0;
     for fault in &report.faults {
-        if let Some(pointer) =
-            fault.pointer.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        if let Some(pointer) = fault
+            .pointer
+            .strip_prefix(prefix)
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
         {
             // A credential of no type has nothing to say.
-            let is_credential = |parent: &&str| *parent == "/authentication" || parent.starts_with("/credentials/");
-            remove(&mut entry, pointer.strip_suffix("/type").filter(is_credential).unwrap_or(pointer));
+            let is_credential =
+                |parent: &&str| *parent == "/authentication" || parent.starts_with("/credentials/");
+            remove(
+                &mut entry,
+                pointer
+                    .strip_suffix("/type")
+                    .filter(is_credential)
+                    .unwrap_or(pointer),
+            );
             pruned = true;
         }
     }
@@ -42,7 +58,10 @@ fn remove(value: &mut Value, pointer: &str) {
     for key in keys {
         let next = match parent {
             Value::Object(members) => members.get_mut(&key),
-            Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
+            Value::Array(items) => key
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| items.get_mut(index)),
             _ => None,
         };
         match next {
@@ -58,7 +77,11 @@ fn remove(value: &mut Value, pointer: &str) {
             members.remove(&last);
         }
         Value::Array(items) => {
-            if let Some(item) = last.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+            if let Some(item) = last
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| items.get_mut(index))
+            {
                 *item = Value::Null;
             }
         }
@@ -76,12 +99,26 @@ mod tests {
     #[test]
     fn reads_what_is_left() {
         let mut report = Report::default();
-        for pointer in ["/s/0/baseUrl", "/s/0/tags", "/s/0/authentication/type", "/s/1/name", "/s/0/zzz"] {
+        for pointer in [
+            "/s/0/baseUrl",
+            "/s/0/tags",
+            "/s/0/authentication/type",
+            "/s/1/name",
+            "/s/0/zzz",
+        ] {
             report.fault(pointer, "is wrong");
         }
-        let entry = json!({"name": "a", "tags": 3, "zzz": 1, "authentication": {"type": 1}, "owner": "o"});
+        let entry =
+            json!({"name": "a", "tags": 3, "zzz": 1, "authentication": {"type": 1}, "owner": "o"});
         let spec: ServiceSpec = prune_and_parse(entry, "/s/0", &mut report).unwrap();
-        assert_eq!((spec.name.as_str(), spec.base_url.as_str(), spec.owner.as_deref()), ("a", "", Some("o")));
+        assert_eq!(
+            (
+                spec.name.as_str(),
+                spec.base_url.as_str(),
+                spec.owner.as_deref()
+            ),
+            ("a", "", Some("o"))
+        );
         assert!(spec.authentication.is_none());
         assert_eq!(report.faults.len(), 5);
     }

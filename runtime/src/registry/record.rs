@@ -53,7 +53,8 @@ impl ServiceRecord {
     }
 }
 
-/// What people say of a service beside how it is watched, of one that can't run. None: not even that can be read any more.
+/// What people say of a service beside how it is watched, of one that can't run. None: not even
+/// that can be read any more.
 pub(super) fn described(stored: &StoredService) -> Option<Service> {
     let spec: ServiceSpec = serde_json::from_value(stored.spec.clone()).ok()?;
     Some(Service {

@@ -1,4 +1,5 @@
-//! Checks a value against a JSON Schema and says in plain words what is wrong: all of it at once, each fault in its place.
+//! Checks a value against a JSON Schema and says in plain words what is wrong: all of it at once,
+//! each fault in its place.
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError, Validator};
@@ -23,19 +24,21 @@ impl Schema {
         Self::new(schemars::schema_for!(T).to_value()).expect("schemars makes valid schemas")
     }
 
-    /// References are resolved inside the schema only; nothing is fetched. Durations are written as we write them, not as ISO 8601
-    /// does, so that the plugin judges them.
+    /// References are resolved inside the schema only; nothing is fetched. Durations are written as
+    /// we write them, not as ISO 8601 does, so that the plugin judges them.
     pub fn new(root: Value) -> Result<Self, InvalidSchema> {
         let options = jsonschema::options()
             .should_validate_formats(true)
             .with_format("uri", is_url)
             .with_format("duration", |_| true);
-        let validator = options.build(&root).map_err(|error| InvalidSchema(error.to_string()))?;
+        let validator = options
+            .build(&root)
+            .map_err(|error| InvalidSchema(error.to_string()))?;
         Ok(Self { root, validator })
     }
 
-    /// Adds each fault of `value`, which stands at `prefix`. `also` are keys that would be known beside those of the
-    /// schema: candidates for a suggestion.
+    /// Adds each fault of `value`, which stands at `prefix`. `also` are keys that would be known
+    /// beside those of the schema: candidates for a suggestion.
     pub fn check(&self, value: &Value, prefix: &str, also: &[&str], report: &mut Report) {
         for fault in self.faults(value, also) {
             report.add(fault.under(prefix));
@@ -66,7 +69,8 @@ impl Schema {
                 let key = property.as_str().unwrap_or_default();
                 faults.push(Fault::new(child(at, key), self.missing(error, key)));
             }
-            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            ValidationErrorKind::AnyOf { context }
+            | ValidationErrorKind::OneOfNotValid { context } => {
                 self.explain_choice(error, context, also, faults);
             }
             _ => faults.push(Fault::new(at, self.with_example(error, sentence(error)))),
@@ -76,7 +80,9 @@ impl Schema {
     /// A pattern says little to people: the first of the property's examples follows.
     fn with_example(&self, error: &ValidationError<'_>, sentence: String) -> String {
         let is_pattern = matches!(error.kind(), ValidationErrorKind::Pattern { .. });
-        let example = self.parent_schema(error).and_then(|schema| schema.get("examples")?.get(0)?.as_str());
+        let example = self
+            .parent_schema(error)
+            .and_then(|schema| schema.get("examples")?.get(0)?.as_str());
         match example.filter(|_| is_pattern) {
             Some(example) => format!("{sentence}; write e.g. `{example}`"),
             None => sentence,
@@ -101,7 +107,9 @@ impl Schema {
                         | ValidationErrorKind::Enum { .. }
                 )
         };
-        let mut meant = context.iter().filter(|branch| !branch.iter().any(is_other_form));
+        let mut meant = context
+            .iter()
+            .filter(|branch| !branch.iter().any(is_other_form));
         if let (Some(branch), None) = (meant.next(), meant.next()) {
             for inner in branch {
                 self.explain(inner, also, faults);
@@ -110,9 +118,15 @@ impl Schema {
         }
         let mut options = Vec::new();
         let mut types = Vec::new();
-        for inner in context.iter().flatten().filter(|inner| is_other_form(inner)) {
+        for inner in context
+            .iter()
+            .flatten()
+            .filter(|inner| is_other_form(inner))
+        {
             match inner.kind() {
-                ValidationErrorKind::Constant { expected_value } => options.push((**expected_value).clone()),
+                ValidationErrorKind::Constant { expected_value } => {
+                    options.push((**expected_value).clone())
+                }
                 ValidationErrorKind::Enum { options: more } => {
                     options.extend(more.as_array().cloned().unwrap_or_default())
                 }
@@ -132,7 +146,13 @@ impl Schema {
     fn missing(&self, error: &ValidationError<'_>, key: &str) -> String {
         let description = self
             .parent_schema(error)
-            .and_then(|schema| schema.get("properties")?.get(key)?.get("description")?.as_str())
+            .and_then(|schema| {
+                schema
+                    .get("properties")?
+                    .get(key)?
+                    .get("description")?
+                    .as_str()
+            })
             .and_then(|text| text.split_inclusive(". ").next())
             .map(|text| text.trim().trim_end_matches('.').to_owned());
         match description {
@@ -150,7 +170,8 @@ impl Schema {
 
 /// `example.com:8080/a` is a URI by the letter, of the scheme `example.com`, and never meant so.
 fn is_url(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| url.has_host() || matches!(url.scheme(), "mailto" | "tel" | "urn"))
+    url::Url::parse(text)
+        .is_ok_and(|url| url.has_host() || matches!(url.scheme(), "mailto" | "tel" | "urn"))
 }
 
 fn property_names(schema: Option<&Value>) -> impl Iterator<Item = &str> {
@@ -165,7 +186,9 @@ fn sentence(error: &ValidationError<'_>) -> String {
     let found = error.instance();
     match error.kind() {
         ValidationErrorKind::Type { kind } => not_a_type(&type_names(kind), found),
-        ValidationErrorKind::Enum { options } => not_an_option(options.as_array().map_or(&[], Vec::as_slice), found),
+        ValidationErrorKind::Enum { options } => {
+            not_an_option(options.as_array().map_or(&[], Vec::as_slice), found)
+        }
         ValidationErrorKind::Constant { expected_value } => {
             not_an_option(std::slice::from_ref(&**expected_value), found)
         }
@@ -176,13 +199,17 @@ fn sentence(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::MinLength { limit: 1 }
         | ValidationErrorKind::MinItems { limit: 1 }
         | ValidationErrorKind::MinProperties { limit: 1 } => "must not be empty".to_owned(),
-        ValidationErrorKind::MinLength { limit } => format!("must have at least {limit} characters"),
+        ValidationErrorKind::MinLength { limit } => {
+            format!("must have at least {limit} characters")
+        }
         ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
         ValidationErrorKind::MinItems { limit } => format!("must have at least {limit} entries"),
         ValidationErrorKind::MaxItems { limit } => format!("must have at most {limit} entries"),
         ValidationErrorKind::MaxProperties { limit } => format!("must have at most {limit} keys"),
         ValidationErrorKind::UniqueItems => "holds the same entry twice".to_owned(),
-        ValidationErrorKind::Pattern { pattern } => format!("does not match the pattern `{pattern}`"),
+        ValidationErrorKind::Pattern { pattern } => {
+            format!("does not match the pattern `{pattern}`")
+        }
         ValidationErrorKind::Format { format } if format == "uri" => {
             "is no URL; write it with its scheme, such as `https://hooks.example.com/a`".to_owned()
         }
@@ -217,17 +244,33 @@ fn not_a_type(wanted: &[JsonType], found: &Value) -> String {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     };
-    let mut nouns: Vec<&str> = wanted.iter().filter(|kind| **kind != JsonType::Null).map(noun).collect();
+    let mut nouns: Vec<&str> = wanted
+        .iter()
+        .filter(|kind| **kind != JsonType::Null)
+        .map(noun)
+        .collect();
     nouns.dedup();
     let quotes = wanted.contains(&JsonType::String)
         && !wanted.contains(&JsonType::Number)
         && matches!(found, Value::Number(_) | Value::Bool(_));
-    format!("must be {}, not {is}{}", nouns.join(" or "), if quotes { "; put it in quotes" } else { "" })
+    format!(
+        "must be {}, not {is}{}",
+        nouns.join(" or "),
+        if quotes { "; put it in quotes" } else { "" }
+    )
 }
 
 fn not_an_option(options: &[Value], found: &Value) -> String {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let names: Vec<String> = options.iter().filter(|option| !option.is_null()).map(text).collect();
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let names: Vec<String> = options
+        .iter()
+        .filter(|option| !option.is_null())
+        .map(text)
+        .collect();
     let wanted = match names.as_slice() {
         [one] => format!("must be `{one}`"),
         _ => format!("must be one of {}", list(names.iter().map(String::as_str))),
@@ -235,7 +278,14 @@ fn not_an_option(options: &[Value], found: &Value) -> String {
     match found {
         Value::String(word) => {
             let meant = suggest(word, names.iter().map(String::as_str));
-            format!("{wanted}{}", if meant.contains("did you mean") { meant } else { String::new() })
+            format!(
+                "{wanted}{}",
+                if meant.contains("did you mean") {
+                    meant
+                } else {
+                    String::new()
+                }
+            )
         }
         _ => wanted,
     }
@@ -261,28 +311,47 @@ mod tests {
         let schema = Schema::of::<ServicesFile>();
         let service = |patch: Value| {
             let mut service = json!({"name": "a", "baseUrl": "https://a"});
-            service.as_object_mut().unwrap().extend(patch.as_object().unwrap().clone());
+            service
+                .as_object_mut()
+                .unwrap()
+                .extend(patch.as_object().unwrap().clone());
             json!({ "services": [service] })
         };
         for (value, wanted) in [
             (service(json!({})), vec![]),
             (service(json!({"owner": null, "monitoring": null})), vec![]),
-            (service(json!({"baseURL": 1})), vec!["/services/0/baseURL: is not a known key; did you mean `baseUrl`?"]),
+            (
+                service(json!({"baseURL": 1})),
+                vec!["/services/0/baseURL: is not a known key; did you mean `baseUrl`?"],
+            ),
             (
                 json!({"services": [{"name": "a"}]}),
-                vec!["/services/0/baseUrl: is missing (URL, or `host:port` for what speaks no HTTP)"],
+                vec![
+                    "/services/0/baseUrl: is missing (URL, or `host:port` for what speaks no HTTP)",
+                ],
             ),
-            (service(json!({"name": 12})), vec!["/services/0/name: must be text, not a number; put it in quotes"]),
-            (service(json!({"private": "yes"})), vec!["/services/0/private: must be `true` or `false`, not text"]),
+            (
+                service(json!({"name": 12})),
+                vec!["/services/0/name: must be text, not a number; put it in quotes"],
+            ),
+            (
+                service(json!({"private": "yes"})),
+                vec!["/services/0/private: must be `true` or `false`, not text"],
+            ),
             (
                 service(json!({"monitoring": {"interval": []}})),
                 vec!["/services/0/monitoring/interval: must be a number or text, not a list"],
             ),
             (
                 service(json!({"monitoring": {"intervall": 3}})),
-                vec!["/services/0/monitoring/intervall: is not a known key; did you mean `interval`?"],
+                vec![
+                    "/services/0/monitoring/intervall: is not a known key; did you mean `interval`?",
+                ],
             ),
-            (service(json!({"monitoring": 3})), vec!["/services/0/monitoring: must be a mapping, not a number"]),
+            (
+                service(json!({"monitoring": 3})),
+                vec!["/services/0/monitoring: must be a mapping, not a number"],
+            ),
             (
                 service(json!({"authentication": {"type": "apikey"}})),
                 vec![
@@ -291,7 +360,9 @@ mod tests {
                 ],
             ),
             (
-                service(json!({"alerts": [{"type": "availability", "severity": "fatal", "threshold": 3}]})),
+                service(
+                    json!({"alerts": [{"type": "availability", "severity": "fatal", "threshold": 3}]}),
+                ),
                 vec!["/services/0/alerts/0/severity: must be one of `info`, `warning`, `critical`"],
             ),
             (
@@ -321,22 +392,41 @@ mod tests {
             told(&schema, &json!({"threshold": 1, "severty": "x"})),
             ["/severty: is not a known key; did you mean `severity`?"]
         );
-        assert_eq!(told(&schema, &json!({"threshold": -1})), ["/threshold: must be at least 0"]);
-        assert_eq!(told(&schema, &json!({})), ["/threshold: is missing (Percent)"]);
+        assert_eq!(
+            told(&schema, &json!({"threshold": -1})),
+            ["/threshold: must be at least 0"]
+        );
+        assert_eq!(
+            told(&schema, &json!({})),
+            ["/threshold: is missing (Percent)"]
+        );
     }
 
     #[test]
     fn a_secret_that_has_to_be_a_url_is_looked_at_and_not_repeated() {
         let url = json!({"type": "string", "format": "uri", "x-secret": true});
-        let schema = Schema::new(json!({"type": "object", "properties": {"webhook": url}})).unwrap();
-        for text in ["hook", "", "example.com/a", "example.com:8080/a", "https://", "//example.com"] {
+        let schema =
+            Schema::new(json!({"type": "object", "properties": {"webhook": url}})).unwrap();
+        for text in [
+            "hook",
+            "",
+            "example.com/a",
+            "example.com:8080/a",
+            "https://",
+            "//example.com",
+        ] {
             let told = told(&schema, &json!({"webhook": text}));
             assert!(
-                told.len() == 1 && told[0].starts_with("/webhook: is no URL; write it with its scheme"),
+                told.len() == 1
+                    && told[0].starts_with("/webhook: is no URL; write it with its scheme"),
                 "{text}: {told:?}"
             );
         }
-        for text in ["https://hooks.example.com/T0/B0?x=y", "http://127.0.0.1:8080", "HTTPS://bücher.example/"] {
+        for text in [
+            "https://hooks.example.com/T0/B0?x=y",
+            "http://127.0.0.1:8080",
+            "HTTPS://bücher.example/",
+        ] {
             assert_eq!(told(&schema, &json!({"webhook": text})), [""; 0], "{text}");
         }
     }
@@ -344,9 +434,13 @@ mod tests {
     #[test]
     fn a_pattern_is_explained_by_an_example() {
         let window = json!({"type": "string", "pattern": "^[0-9]+m$", "examples": ["5m"]});
-        let schema = Schema::new(json!({"type": "object", "properties": {"window": window}})).unwrap();
+        let schema =
+            Schema::new(json!({"type": "object", "properties": {"window": window}})).unwrap();
         let told = told(&schema, &json!({"window": "soon"}));
-        assert_eq!(told, ["/window: does not match the pattern `^[0-9]+m$`; write e.g. `5m`"]);
+        assert_eq!(
+            told,
+            ["/window: does not match the pattern `^[0-9]+m$`; write e.g. `5m`"]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Secrets in a spec are shown as `***`. Sent back, `***` keeps the old value, but only where the rest of it still points to
-//! the same place: otherwise whoever may change a service could have its secrets sent to a host of their own.
+//! Secrets in a spec are shown as `***`. Sent back, `***` keeps the old value, but only where the
+//! rest of it still points to the same place: otherwise whoever may change a service could have its
+//! secrets sent to a host of their own.
 
 use std::sync::LazyLock;
 
@@ -30,8 +31,15 @@ struct Place {
 impl Place {
     fn settings(&self, spec: &Value) -> Value {
         let all = spec.pointer(&self.pointer).and_then(Value::as_object);
-        let settings = all.into_iter().flatten().filter(|(key, _)| !self.own_keys.contains(key));
-        Value::Object(settings.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>())
+        let settings = all
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !self.own_keys.contains(key));
+        Value::Object(
+            settings
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect::<Map<_, _>>(),
+        )
     }
 
     fn put(&self, spec: &mut Value, settings: Value) {
@@ -46,16 +54,30 @@ impl Place {
 /// Every key that the published schema knows.
 fn own_keys<T: JsonSchema>() -> Vec<String> {
     let schema = schemars::schema_for!(T).to_value();
-    schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys).cloned().collect()
+    schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys)
+        .cloned()
+        .collect()
 }
 
 fn places(spec: &Value) -> Vec<Place> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let list = |value: &Value, key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let mut places = Vec::new();
     if let Some(monitoring) = spec.get("monitoring") {
         let kind = text(spec, "type").unwrap_or_else(|| "REST".to_owned());
-        let plugin = text(monitoring, "probe").or_else(|| default_probe(&kind).map(str::to_owned)).unwrap_or_default();
+        let plugin = text(monitoring, "probe")
+            .or_else(|| default_probe(&kind).map(str::to_owned))
+            .unwrap_or_default();
         places.push(Place {
             pointer: "/monitoring/settings".to_owned(),
             kind: PluginKind::Probe,
@@ -66,12 +88,22 @@ fn places(spec: &Value) -> Vec<Place> {
     for (index, probe) in list(spec, "probes").iter().enumerate() {
         let pointer = format!("/probes/{index}/settings");
         let plugin = text(probe, "plugin").unwrap_or_default();
-        places.push(Place { pointer, kind: PluginKind::Probe, plugin, own_keys: &[] });
+        places.push(Place {
+            pointer,
+            kind: PluginKind::Probe,
+            plugin,
+            own_keys: &[],
+        });
     }
     for (index, webhook) in list(spec, "webhooks").iter().enumerate() {
         let pointer = format!("/webhooks/{index}/settings");
         let plugin = text(webhook, "plugin").unwrap_or_default();
-        places.push(Place { pointer, kind: PluginKind::Webhook, plugin, own_keys: &[] });
+        places.push(Place {
+            pointer,
+            kind: PluginKind::Webhook,
+            plugin,
+            own_keys: &[],
+        });
     }
     for (index, alert) in list(spec, "alerts").iter().enumerate() {
         let pointer = format!("/alerts/{index}");
@@ -84,7 +116,12 @@ fn places(spec: &Value) -> Vec<Place> {
             });
         }
         let plugin = text(alert, "type").unwrap_or_else(|| "condition".to_owned());
-        places.push(Place { pointer, kind: PluginKind::Rule, plugin, own_keys: &ALERT_KEYS });
+        places.push(Place {
+            pointer,
+            kind: PluginKind::Rule,
+            plugin,
+            own_keys: &ALERT_KEYS,
+        });
     }
     places
 }
@@ -93,9 +130,14 @@ fn places(spec: &Value) -> Vec<Place> {
 pub(super) fn redact(spec: &Value, plugins: &dyn PluginDirectory) -> Value {
     let mut shown = spec.clone();
     for pointer in credentials(spec) {
-        let Some(credential) = shown.pointer_mut(&pointer).and_then(Value::as_object_mut) else { continue };
+        let Some(credential) = shown.pointer_mut(&pointer).and_then(Value::as_object_mut) else {
+            continue;
+        };
         for key in AUTHENTICATION_SECRETS {
-            if let Some(value) = credential.get_mut(key).filter(|value| value.as_str() != Some("")) {
+            if let Some(value) = credential
+                .get_mut(key)
+                .filter(|value| value.as_str() != Some(""))
+            {
                 hide(value);
             }
         }
@@ -110,7 +152,11 @@ pub(super) fn redact(spec: &Value, plugins: &dyn PluginDirectory) -> Value {
 /// Puts the values of `old` where `new` says `***`. For something new, `old` is null.
 pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirectory) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let base_url = |spec: &Value| spec.get("baseUrl").and_then(Value::as_str).and_then(authority);
+    let base_url = |spec: &Value| {
+        spec.get("baseUrl")
+            .and_then(Value::as_str)
+            .and_then(authority)
+    };
     let same_target = base_url(new).is_some() && base_url(new) == base_url(old);
     for pointer in credentials(new) {
         restore_credential(new, old, &pointer, same_target, &mut faults);
@@ -149,8 +195,7 @@ pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirector
                 place.put(new, settings);
             }
             [] => {
-                let message =
-                    "`***` keeps an old value only while the settings around it stay the same; write the value out";
+                let message = "`***` keeps an old value only while the settings around it stay the same; write the value out";
                 faults.push(Fault::new(place.pointer, message));
             }
             _ => {
@@ -168,19 +213,33 @@ fn target_changed() -> &'static str {
 
 /// Where credentials stand in a service's spec.
 fn credentials(spec: &Value) -> Vec<String> {
-    let named = spec.get("credentials").and_then(Value::as_object).into_iter().flat_map(Map::keys);
-    std::iter::once("/authentication".to_owned()).chain(named.map(|name| child("/credentials", name))).collect()
+    let named = spec
+        .get("credentials")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys);
+    std::iter::once("/authentication".to_owned())
+        .chain(named.map(|name| child("/credentials", name)))
+        .collect()
 }
 
-fn restore_credential(new: &mut Value, old: &Value, pointer: &str, same_target: bool, faults: &mut Vec<Fault>) {
+fn restore_credential(
+    new: &mut Value,
+    old: &Value,
+    pointer: &str,
+    same_target: bool,
+    faults: &mut Vec<Fault>,
+) {
     let old = old.pointer(pointer).cloned().unwrap_or_default();
-    let Some(new) = new.pointer_mut(pointer).and_then(Value::as_object_mut) else { return };
+    let Some(new) = new.pointer_mut(pointer).and_then(Value::as_object_mut) else {
+        return;
+    };
     let same_type = new.get("type") == old.get("type");
     let message = match leads_elsewhere(new, &old) {
         _ if !same_target => Some(target_changed().to_owned()),
-        Some(key) => {
-            Some(format!("`***` keeps an old value only while `{key}` leads nowhere else; write the value out"))
-        }
+        Some(key) => Some(format!(
+            "`***` keeps an old value only while `{key}` leads nowhere else; write the value out"
+        )),
         None => None,
     };
     for key in AUTHENTICATION_SECRETS {
@@ -191,7 +250,9 @@ fn restore_credential(new: &mut Value, old: &Value, pointer: &str, same_target: 
             (Some(value), None) if same_type => {
                 new.insert(key.to_owned(), value.clone());
             }
-            (Some(_), Some(message)) if same_type => faults.push(Fault::new(child(pointer, key), message.as_str())),
+            (Some(_), Some(message)) if same_type => {
+                faults.push(Fault::new(child(pointer, key), message.as_str()))
+            }
             // Nothing to keep: the check of the credential says so.
             _ => {}
         }
@@ -205,15 +266,25 @@ fn leads_elsewhere(new: &Map<String, Value>, old: &Value) -> Option<&'static str
     }
     let old = old.get("hosts").and_then(Value::as_array);
     let added = |host: &Value| !old.is_some_and(|old| old.contains(host));
-    new.get("hosts").and_then(Value::as_array).into_iter().flatten().any(added).then_some("hosts")
+    new.get("hosts")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .any(added)
+        .then_some("hosts")
 }
 
 /// Without the plugin's schema nobody knows what is secret, so everything is.
 fn masked(place: &Place, mut settings: Value, plugins: &dyn PluginDirectory) -> Value {
     match plugins.info(place.kind, &place.plugin) {
-        Some(info) => visit_marked(&mut settings, &info.settings_schema, Mark::Secret, |marked| {
-            *marked.value = Value::from(MASK);
-        }),
+        Some(info) => visit_marked(
+            &mut settings,
+            &info.settings_schema,
+            Mark::Secret,
+            |marked| {
+                *marked.value = Value::from(MASK);
+            },
+        ),
         None => hide(&mut settings),
     }
     settings
@@ -248,7 +319,10 @@ fn fill(new: &mut Value, old: &Value) {
                 }
             }
         }
-        (Value::Array(new), Value::Array(old)) => new.iter_mut().zip(old).for_each(|(new, old)| fill(new, old)),
+        (Value::Array(new), Value::Array(old)) => new
+            .iter_mut()
+            .zip(old)
+            .for_each(|(new, old)| fill(new, old)),
         (new, old) if new.as_str() == Some(MASK) => *new = old.clone(),
         _ => {}
     }
@@ -294,7 +368,10 @@ mod tests {
         let webhook = |secret: Value| json!({"plugin": "github", "settings": {"secret": secret}});
         let old = json!({"name": "a", "baseUrl": "https://a", "webhooks": [webhook(json!(["new", "old"]))]});
         let shown = redact(&old, &plugins);
-        assert_eq!(shown["webhooks"][0]["settings"], json!({"secret": ["***", "***"]}));
+        assert_eq!(
+            shown["webhooks"][0]["settings"],
+            json!({"secret": ["***", "***"]})
+        );
         let mut sent = shown.clone();
         assert_eq!(restore(&mut sent, &old, &plugins), []);
         assert_eq!(sent, old);
@@ -306,7 +383,10 @@ mod tests {
     #[test]
     fn settings_of_a_plugin_that_is_gone_are_masked_whole() {
         let spec = json!({"name": "a", "baseUrl": "https://a", "probes": [{"plugin": "gone", "settings": {"x": [1]}}]});
-        assert_eq!(redact(&spec, &FakePlugins::bundled())["probes"][0]["settings"], json!({"x": ["***"]}));
+        assert_eq!(
+            redact(&spec, &FakePlugins::bundled())["probes"][0]["settings"],
+            json!({"x": ["***"]})
+        );
     }
 
     #[test]
@@ -315,11 +395,17 @@ mod tests {
         let mut alert = json!({"type": "gone", "secret": "s3cret"});
         let mut notification = json!({"channel": "gone", "secret": "s3cret"});
         let known = LifecycleSpec::KEYS.iter().chain(&TemplateUseSpec::KEYS);
-        let known: Vec<&str> = known.chain(&["name", "severity", "duration", "probes"]).copied().collect();
+        let known: Vec<&str> = known
+            .chain(&["name", "severity", "duration", "probes"])
+            .copied()
+            .collect();
         for key in &known {
             assert!(ALERT_KEYS.iter().any(|own| own == key), "{key}");
         }
-        for key in ALERT_KEYS.iter().filter(|key| !["type", "notifications"].contains(&key.as_str())) {
+        for key in ALERT_KEYS
+            .iter()
+            .filter(|key| !["type", "notifications"].contains(&key.as_str()))
+        {
             alert[key] = json!("shown");
         }
         for key in NOTIFICATION_KEYS.iter().filter(|key| *key != "channel") {
@@ -338,7 +424,10 @@ mod tests {
         let plugins = FakePlugins::bundled();
         let mut sent = redact(&spec(), &plugins);
         sent["baseUrl"] = json!("https://a.example:443/v2");
-        sent["alerts"][0]["notifications"].as_array_mut().unwrap().reverse();
+        sent["alerts"][0]["notifications"]
+            .as_array_mut()
+            .unwrap()
+            .reverse();
         assert_eq!(restore(&mut sent, &spec(), &plugins), []);
         let notifications = &sent["alerts"][0]["notifications"];
         assert_eq!(notifications[0]["headers"]["Authorization"], "t0ken");
@@ -354,7 +443,10 @@ mod tests {
         sent["alerts"][0]["notifications"][1]["url"] = json!("https://evil.example");
         let faults = restore(&mut sent, &spec(), &plugins);
         let places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
-        assert_eq!(places, ["/authentication/value", "/alerts/0/notifications/1"]);
+        assert_eq!(
+            places,
+            ["/authentication/value", "/alerts/0/notifications/1"]
+        );
         assert!(!sent.to_string().contains("k3y") && !sent.to_string().contains("t0ken"));
     }
 
@@ -374,22 +466,42 @@ mod tests {
         let shown = redact(&old, &plugins);
         assert_eq!(shown["credentials"]["login"]["clientSecret"], "***");
         assert_eq!(shown["credentials"]["login"]["clientId"], "id");
-        assert_eq!(shown["credentials"]["client"], json!({"type": "mtls", "certificate": "PEM", "key": "***"}));
+        assert_eq!(
+            shown["credentials"]["client"],
+            json!({"type": "mtls", "certificate": "PEM", "key": "***"})
+        );
 
         let changed = |change: &dyn Fn(&mut Value)| {
             let mut sent = shown.clone();
             change(&mut sent);
             let faults = restore(&mut sent, &old, &plugins);
-            (sent, faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>())
+            (
+                sent,
+                faults
+                    .into_iter()
+                    .map(|fault| fault.pointer)
+                    .collect::<Vec<_>>(),
+            )
         };
         assert_eq!(changed(&|_| ()), (old.clone(), vec![]));
         let (sent, faults) = changed(&|sent| sent["credentials"]["login"]["hosts"] = json!([]));
-        assert_eq!((&sent["credentials"]["login"]["clientSecret"], faults.len()), (&json!("0auth-s3cret"), 0));
+        assert_eq!(
+            (&sent["credentials"]["login"]["clientSecret"], faults.len()),
+            (&json!("0auth-s3cret"), 0)
+        );
         type Change = fn(&mut Value);
         let login: &[&str] = &["/credentials/login/clientSecret"];
         let changes: [(Change, &[&str]); 3] = [
-            (|sent| sent["credentials"]["login"]["tokenUrl"] = json!("https://evil.example/token"), login),
-            (|sent| sent["credentials"]["login"]["hosts"] = json!(["b.example", "evil.example"]), login),
+            (
+                |sent| {
+                    sent["credentials"]["login"]["tokenUrl"] = json!("https://evil.example/token")
+                },
+                login,
+            ),
+            (
+                |sent| sent["credentials"]["login"]["hosts"] = json!(["b.example", "evil.example"]),
+                login,
+            ),
             (
                 |sent| sent["baseUrl"] = json!("https://evil.example"),
                 &["/credentials/client/key", "/credentials/login/clientSecret"],
@@ -412,7 +524,11 @@ mod tests {
         let mut same_places = with(json!([slack("***"), slack("***")]));
         assert_eq!(restore(&mut same_places, &old, &plugins), []);
         assert_eq!(same_places, old);
-        let mut elsewhere = with(json!([slack("https://0"), slack("https://1"), slack("***")]));
+        let mut elsewhere = with(json!([
+            slack("https://0"),
+            slack("https://1"),
+            slack("***")
+        ]));
         assert_eq!(restore(&mut elsewhere, &old, &plugins).len(), 1);
     }
 }

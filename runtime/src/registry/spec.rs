@@ -1,5 +1,6 @@
-//! What people write, the same in YAML and over the API: the seed's keys, with what grew out of them. The doc comments are
-//! the descriptions in the published schema. Values are not judged here, see [`super::compile`].
+//! What people write, the same in YAML and over the API: the seed's keys, with what grew out of
+//! them. The doc comments are the descriptions in the published schema. Values are not judged here,
+//! see [`super::compile`].
 
 mod authentication;
 mod escalation;
@@ -17,12 +18,17 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-pub use authentication::{AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec};
-pub use escalation::{EscalationSpec, EscalationStepSpec, NotifySpec, StepHoursSpec, StepRepeatSpec, WatchdogSpec};
+pub use authentication::{
+    AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec,
+};
+pub use escalation::{
+    EscalationSpec, EscalationStepSpec, NotifySpec, StepHoursSpec, StepRepeatSpec, WatchdogSpec,
+};
 pub use lifecycle::{FailuresSpec, FlappingSpec, FlappingThresholdsSpec, LifecycleSpec};
 pub use message_template::{MessageTemplateSpec, RateLimitSpec};
 pub use plugins::{
-    BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec, SizeSpec, TrustSpec,
+    BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec,
+    SizeSpec, TrustSpec,
 };
 
 pub use routing::{InhibitSpec, MaintenanceSpec, RouteSpec, Texts, WindowSpec};
@@ -56,8 +62,9 @@ pub struct AlertsFile {
     /// Channels by name, for the routing tree.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub channels: BTreeMap<String, NotificationSpec>,
-    /// Who is notified of alerts that name no channels themselves: the top of the routing tree. Default: `notifications`,
-    /// grouped by `alertname`, with a `groupWait` of 10 s and a `groupInterval` of 1 m.
+    /// Who is notified of alerts that name no channels themselves: the top of the routing tree.
+    /// Default: `notifications`, grouped by `alertname`, with a `groupWait` of 10 s and a
+    /// `groupInterval` of 1 m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteSpec>,
     /// Times by name, during which a node of the routing tree tells nobody anything that fires.
@@ -89,7 +96,8 @@ pub struct ServiceSpec {
     /// Id in URLs and SQL. Default: the name in lower case, words joined by `-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
-    /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `TCP`, `DNS` or `TLS`: decides on the probe. Any other word with `monitoring.probe`.
+    /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `TCP`, `DNS` or `TLS`: decides on the probe. Any other
+    /// word with `monitoring.probe`.
     #[serde(rename = "type", default = "default_kind")]
     pub kind: String,
     /// URL, or `host:port` for what speaks no HTTP.
@@ -100,7 +108,8 @@ pub struct ServiceSpec {
     /// How to prove who we are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<AuthenticationSpec>,
-    /// Further ways to prove it, by name; a probe names the one it uses. The one in `authentication` is named `default`.
+    /// Further ways to prove it, by name; a probe names the one it uses. The one in
+    /// `authentication` is named `default`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credentials: BTreeMap<String, AuthenticationSpec>,
     /// The main probe.
@@ -121,8 +130,8 @@ pub struct ServiceSpec {
     /// Labels by which its alerts are matched and grouped, e.g. `{region: eu}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Slugs of services it can't work without: while one of them has an alert firing, the alerts of this one that are no
-    /// more severe are suppressed.
+    /// Slugs of services it can't work without: while one of them has an alert firing, the alerts
+    /// of this one that are no more severe are suppressed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,
     /// Team or person to ask.
@@ -131,12 +140,14 @@ pub struct ServiceSpec {
     /// Text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Hosts that its probes may reach beside the base URL's scheme, host and port, e.g. where it redirects to: `name`, which is
-    /// reached at ports 80 and 443 and at the base URL's, or `name:port`. No credential and no secret goes there.
+    /// Hosts that its probes may reach beside the base URL's scheme, host and port, e.g. where it
+    /// redirects to: `name`, which is reached at ports 80 and 443 and at the base URL's, or
+    /// `name:port`. No credential and no secret goes there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-    /// Loopback and private addresses may be reached. Default: over the API false; in files true for an address, and for a name
-    /// whose name servers answer with a private one when it is first resolved.
+    /// Loopback and private addresses may be reached. Default: over the API false; in files true
+    /// for an address, and for a name whose name servers answer with a private one when it is
+    /// first resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<bool>,
 }
@@ -158,7 +169,8 @@ pub struct MonitoringSpec {
     /// How often a run that fails is repeated before a rule may suspect anything. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
-    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval. Default: 10s.
+    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval.
+    /// Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_interval: Option<DurationSpec>,
     /// HTTP status of a healthy answer, in the form the probe's plugin takes.
@@ -193,7 +205,8 @@ pub struct ProbeSpec {
     /// How often a run that fails is repeated before a rule may suspect anything. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
-    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval. Default: 10s.
+    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval.
+    /// Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_interval: Option<DurationSpec>,
     /// Settings of the plugin.
@@ -205,8 +218,8 @@ pub struct ProbeSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebhookSpec {
-    /// Last part of its URL, unique among the webhooks and probes of the service: lower case, words joined by `-`. Default: its
-    /// plugin's name.
+    /// Last part of its URL, unique among the webhooks and probes of the service: lower case,
+    /// words joined by `-`. Default: its plugin's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Webhook plugin, e.g. `github`.
@@ -239,7 +252,8 @@ pub struct ServiceAlertSpec {
     pub lifecycle: LifecycleSpec,
     #[serde(flatten)]
     pub template: TemplateUseSpec,
-    /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
+    /// Names of the probes and webhooks whose observations it looks at. Default: all of the
+    /// service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<String>>,
     /// Who is told. Default: the `notifications` at the top of `alerts.yaml`.
@@ -253,7 +267,8 @@ pub struct ServiceAlertSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertSpec {
-    /// Name for people, e.g. `Service Down`. A service's own alert of the same name takes its place there.
+    /// Name for people, e.g. `Service Down`. A service's own alert of the same name takes its
+    /// place there.
     pub name: String,
     /// Rule plugin, e.g. `availability`. Not needed with a `condition`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -277,10 +292,12 @@ pub struct AlertSpec {
     /// Looks at services of one of these types, e.g. `REST`. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub types: Option<Vec<String>>,
-    /// Looks at services for which this is true, in CEL, e.g. `'prod' in service.tags && service.type == 'REST'`. Default: all.
+    /// Looks at services for which this is true, in CEL, e.g. `'prod' in service.tags &&
+    /// service.type == 'REST'`. Default: all.
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// Names of the probes and webhooks whose observations it looks at. Default: all of the service's.
+    /// Names of the probes and webhooks whose observations it looks at. Default: all of the
+    /// service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<String>>,
     /// Who is told. Default: the `notifications` at the top of `alerts.yaml`.
@@ -311,7 +328,8 @@ pub struct NotificationSpec {
     /// Name of the channel that gets the messages as well that this one does not take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
-    /// How long a message fails before the fallback gets it: seconds, or text such as `10m`. Default: 15 minutes.
+    /// How long a message fails before the fallback gets it: seconds, or text such as `10m`.
+    /// Default: 15 minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_after: Option<DurationSpec>,
     #[serde(flatten)]
@@ -355,7 +373,9 @@ impl DurationSpec {
             Self::Number(number) => {
                 let ms = number.as_f64().unwrap_or(-1.0) * f64::from(unit_ms);
                 if !(0.0..=Self::MAX.as_millis() as f64).contains(&ms) {
-                    return Err(format!("`{number}` is not a duration; it has to be between 0 and a year"));
+                    return Err(format!(
+                        "`{number}` is not a duration; it has to be between 0 and a year"
+                    ));
                 }
                 Duration::from_millis(ms.round() as u64)
             }

@@ -1,4 +1,5 @@
-//! Stand-ins for the plugin host and the control store, for unit tests of the registry and the configuration.
+//! Stand-ins for the plugin host and the control store, for unit tests of the registry and the
+//! configuration.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,25 +21,67 @@ pub(crate) struct FakePlugins {
 impl FakePlugins {
     /// With the settings of the bundled plugins that the tests use.
     pub(crate) fn bundled() -> Self {
-        let mut plugins = Self { infos: BTreeMap::new() };
+        let mut plugins = Self {
+            infos: BTreeMap::new(),
+        };
         let secret = json!({"type": "string", "x-secret": true});
         let window = json!({"type": "string", "description": "Window, e.g. `5m`. More."});
         let threshold = json!({"type": "number", "minimum": 0});
         let expected = json!({"type": "integer", "minimum": 100, "maximum": 599});
-        plugins.add(PluginKind::Probe, "http", &[], json!({"expectedStatus": expected, "method": {"type": "string"}}));
+        plugins.add(
+            PluginKind::Probe,
+            "http",
+            &[],
+            json!({"expectedStatus": expected, "method": {"type": "string"}}),
+        );
         plugins.add(PluginKind::Probe, "tcp", &[], json!({}));
         plugins.add(PluginKind::Probe, "dns", &[], json!({}));
-        plugins.add(PluginKind::Probe, "tls", &["days"], json!({"days": {"type": "integer"}}));
-        plugins.add(PluginKind::Rule, "condition", &["condition"], json!({"condition": {"type": "string"}}));
+        plugins.add(
+            PluginKind::Probe,
+            "tls",
+            &["days"],
+            json!({"days": {"type": "integer"}}),
+        );
+        plugins.add(
+            PluginKind::Rule,
+            "condition",
+            &["condition"],
+            json!({"condition": {"type": "string"}}),
+        );
         for rule in ["availability", "response_time"] {
-            plugins.add(PluginKind::Rule, rule, &["threshold"], json!({"threshold": threshold, "window": window}));
+            plugins.add(
+                PluginKind::Rule,
+                rule,
+                &["threshold"],
+                json!({"threshold": threshold, "window": window}),
+            );
         }
         let recipients = json!({"type": "array", "items": {"type": "string"}, "minItems": 1});
-        plugins.add(PluginKind::Notifier, "email", &["recipients"], json!({"recipients": recipients}));
-        plugins.add(PluginKind::Notifier, "slack", &["webhook"], json!({"webhook": secret}));
+        plugins.add(
+            PluginKind::Notifier,
+            "email",
+            &["recipients"],
+            json!({"recipients": recipients}),
+        );
+        plugins.add(
+            PluginKind::Notifier,
+            "slack",
+            &["webhook"],
+            json!({"webhook": secret}),
+        );
         let headers = json!({"type": "object", "additionalProperties": secret});
-        plugins.add(PluginKind::Notifier, "webhook", &["url"], json!({"url": {"type": "string"}, "headers": headers}));
-        plugins.add(PluginKind::Webhook, "github", &["secret"], json!({"secret": {"x-secret": true}}));
+        plugins.add(
+            PluginKind::Notifier,
+            "webhook",
+            &["url"],
+            json!({"url": {"type": "string"}, "headers": headers}),
+        );
+        plugins.add(
+            PluginKind::Webhook,
+            "github",
+            &["secret"],
+            json!({"secret": {"x-secret": true}}),
+        );
         plugins
     }
 
@@ -67,7 +110,11 @@ impl PluginDirectory for FakePlugins {
     }
 
     fn names(&self, kind: PluginKind) -> Vec<String> {
-        self.infos.keys().filter(|(other, _)| *other == kind).map(|(_, name)| name.clone()).collect()
+        self.infos
+            .keys()
+            .filter(|(other, _)| *other == kind)
+            .map(|(_, name)| name.clone())
+            .collect()
     }
 
     fn evaluator(&self) -> &Evaluator {
@@ -82,17 +129,39 @@ impl PluginDirectory for FakePlugins {
         settings: &'a Value,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
         let mut faults = Vec::new();
-        if settings.get("condition").and_then(Value::as_str).is_some_and(|text| text.contains(" = ")) {
+        if settings
+            .get("condition")
+            .and_then(Value::as_str)
+            .is_some_and(|text| text.contains(" = "))
+        {
             faults.push(Fault::new("/condition", "does not parse: unexpected `=`"));
         }
-        if let Some(Err(error)) = settings.get("window").and_then(Value::as_str).map(parse_duration) {
+        if let Some(Err(error)) = settings
+            .get("window")
+            .and_then(Value::as_str)
+            .map(parse_duration)
+        {
             faults.push(Fault::new("/window", error.to_string()));
         }
-        async move { if faults.is_empty() { Ok(()) } else { Err(faults) } }.boxed()
+        async move {
+            if faults.is_empty() {
+                Ok(())
+            } else {
+                Err(faults)
+            }
+        }
+        .boxed()
     }
 
-    fn look_back<'a>(&'a self, _: &'a str, settings: &'a Value) -> BoxFuture<'a, Result<Duration, String>> {
-        let window = settings.get("window").and_then(Value::as_str).and_then(|text| parse_duration(text).ok());
+    fn look_back<'a>(
+        &'a self,
+        _: &'a str,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<Duration, String>> {
+        let window = settings
+            .get("window")
+            .and_then(Value::as_str)
+            .and_then(|text| parse_duration(text).ok());
         async move { Ok(window.unwrap_or_default()) }.boxed()
     }
 }
@@ -113,9 +182,17 @@ impl ServiceStore for MemoryStore {
         slug: &'a str,
         spec: &'a Value,
     ) -> BoxFuture<'a, Result<StoredService, ServiceStoreError>> {
-        let stored =
-            StoredService { slug: slug.to_owned(), spec: spec.clone(), revision: 1, created_ms: 1, updated_ms: 1 };
-        self.rows.lock().unwrap().insert(slug.to_owned(), stored.clone());
+        let stored = StoredService {
+            slug: slug.to_owned(),
+            spec: spec.clone(),
+            revision: 1,
+            created_ms: 1,
+            updated_ms: 1,
+        };
+        self.rows
+            .lock()
+            .unwrap()
+            .insert(slug.to_owned(), stored.clone());
         async move { Ok(stored) }.boxed()
     }
 

@@ -12,7 +12,11 @@ use crate::domain::PrivateReach;
 
 fn entries(services: Value, alerts: Value, notifications: Value) -> FileEntries {
     fn list<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(usize, T)> {
-        serde_json::from_value::<Vec<T>>(value).unwrap().into_iter().enumerate().collect()
+        serde_json::from_value::<Vec<T>>(value)
+            .unwrap()
+            .into_iter()
+            .enumerate()
+            .collect()
     }
     FileEntries {
         services: list(services),
@@ -23,17 +27,28 @@ fn entries(services: Value, alerts: Value, notifications: Value) -> FileEntries 
 }
 
 async fn checked(entries: &FileEntries) -> (CheckedFiles, Report) {
-    check_files(entries, Defaults::default(), &FakePlugins::bundled(), Report::default()).await
+    check_files(
+        entries,
+        Defaults::default(),
+        &FakePlugins::bundled(),
+        Report::default(),
+    )
+    .await
 }
 
 async fn registry(entries: FileEntries, store: Arc<MemoryStore>) -> Registry {
     let (files, report) = checked(&entries).await;
     assert_eq!(report.faults, []);
-    Registry::open(files, Arc::new(FakePlugins::bundled()), store).await.unwrap()
+    Registry::open(files, Arc::new(FakePlugins::bundled()), store)
+        .await
+        .unwrap()
 }
 
 fn told(faults: &[Fault]) -> Vec<String> {
-    faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.message)).collect()
+    faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.pointer, fault.message))
+        .collect()
 }
 
 fn shop() -> Value {
@@ -101,19 +116,31 @@ async fn shared_alerts_reach_the_services_they_select() {
         ]
     );
     let catalog = registry(entries, Arc::default()).await.catalog();
-    let keys = |slug: &str| catalog.rules[slug].iter().map(|rule| rule.key.clone()).collect::<Vec<_>>();
+    let keys = |slug: &str| {
+        catalog.rules[slug]
+            .iter()
+            .map(|rule| rule.key.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(keys("a"), ["a/Down", "a/Prod", "a/One"]);
     assert_eq!(keys("b"), ["b/Down", "b/Prod"]);
     assert_eq!(keys("c"), ["c/Down"]);
     let plugin_and_channels = |slug: &str, index: usize| {
         let rule = &catalog.rules[slug][index];
-        let names: Vec<&str> = rule.channels.iter().map(|id| catalog.channels[id].name.as_str()).collect();
+        let names: Vec<&str> = rule
+            .channels
+            .iter()
+            .map(|id| catalog.channels[id].name.as_str())
+            .collect();
         (rule.plugin.as_str(), rule.duration.as_secs(), names)
     };
     assert_eq!(plugin_and_channels("a", 0), ("condition", 120, vec!["Ops"]));
     assert_eq!(plugin_and_channels("a", 1), ("condition", 0, vec![]));
     assert_eq!(plugin_and_channels("a", 2), ("condition", 90, vec!["Ops"]));
-    assert_eq!(plugin_and_channels("b", 0), ("availability", 0, vec!["slack"]));
+    assert_eq!(
+        plugin_and_channels("b", 0),
+        ("availability", 0, vec!["slack"])
+    );
 }
 
 #[tokio::test]
@@ -122,8 +149,14 @@ async fn what_the_api_makes_is_stored_published_and_masked() {
     let registry = registry(FileEntries::default(), store.clone()).await;
     let mut watch = registry.watch();
     let record = registry.create(shop()).await.unwrap();
-    assert_eq!((record.slug.as_str(), record.revision, record.origin), ("shop-api", Some(1), Origin::Api));
-    assert_eq!(record.spec["authentication"], json!({"type": "bearer", "token": "***"}));
+    assert_eq!(
+        (record.slug.as_str(), record.revision, record.origin),
+        ("shop-api", Some(1), Origin::Api)
+    );
+    assert_eq!(
+        record.spec["authentication"],
+        json!({"type": "bearer", "token": "***"})
+    );
     assert!(watch.has_changed().unwrap());
     let service = watch.borrow_and_update().services["shop-api"].clone();
     assert_eq!(service.private, PrivateReach::Closed);
@@ -132,13 +165,30 @@ async fn what_the_api_makes_is_stored_published_and_masked() {
     let mut changed = Value::Object(record.spec);
     changed["name"] = json!("Shop");
     changed["private"] = json!(true);
-    let record = registry.replace("shop-api", changed, Some(1)).await.unwrap();
-    assert_eq!((record.slug.as_str(), record.revision), ("shop-api", Some(2)));
-    assert_eq!(store.rows.lock().unwrap()["shop-api"].spec["authentication"]["token"], "s3cret");
-    assert_eq!(registry.catalog().services["shop-api"].private, PrivateReach::Open);
+    let record = registry
+        .replace("shop-api", changed, Some(1))
+        .await
+        .unwrap();
+    assert_eq!(
+        (record.slug.as_str(), record.revision),
+        ("shop-api", Some(2))
+    );
+    assert_eq!(
+        store.rows.lock().unwrap()["shop-api"].spec["authentication"]["token"],
+        "s3cret"
+    );
+    assert_eq!(
+        registry.catalog().services["shop-api"].private,
+        PrivateReach::Open
+    );
 
-    let reopened =
-        Registry::open(CheckedFiles::default(), Arc::new(FakePlugins::bundled()), store.clone()).await.unwrap();
+    let reopened = Registry::open(
+        CheckedFiles::default(),
+        Arc::new(FakePlugins::bundled()),
+        store.clone(),
+    )
+    .await
+    .unwrap();
     assert_eq!(reopened.record("shop-api").unwrap().revision, Some(2));
 
     registry.delete("shop-api", Some(2)).await.unwrap();
@@ -195,7 +245,11 @@ async fn changes_are_refused_for_a_reason() {
         assert_eq!(refused(result.unwrap_err()), wanted);
     }
     assert_eq!(
-        registry.delete("from-file", None).await.unwrap_err().to_string(),
+        registry
+            .delete("from-file", None)
+            .await
+            .unwrap_err()
+            .to_string(),
         "service `from-file` comes from services.yaml; change it there"
     );
     assert_eq!(registry.catalog().services.len(), 2);
@@ -205,16 +259,31 @@ async fn changes_are_refused_for_a_reason() {
 async fn a_service_that_can_no_longer_run_is_shown_with_the_reason() {
     let store = Arc::new(MemoryStore::default());
     let spec = json!({"name": "t", "baseUrl": "https://t", "tags": ["eu"], "probes": [{"plugin": "tls", "settings": {"days": 3}}]});
-    registry(FileEntries::default(), store.clone()).await.create(spec).await.unwrap();
+    registry(FileEntries::default(), store.clone())
+        .await
+        .create(spec)
+        .await
+        .unwrap();
     let mut plugins = FakePlugins::bundled();
     plugins.remove(PluginKind::Probe, "tls");
-    let registry = Registry::open(CheckedFiles::default(), Arc::new(plugins), store).await.unwrap();
+    let registry = Registry::open(CheckedFiles::default(), Arc::new(plugins), store)
+        .await
+        .unwrap();
     let catalog = registry.catalog();
     assert!(catalog.services.is_empty());
     // Its alerts stay as they are, with the labels they are muted by.
-    assert_eq!((catalog.stopped.len(), catalog.described("t").unwrap().tags.as_slice()), (1, &["eu".to_owned()][..]));
+    assert_eq!(
+        (
+            catalog.stopped.len(),
+            catalog.described("t").unwrap().tags.as_slice()
+        ),
+        (1, &["eu".to_owned()][..])
+    );
     let record = &registry.records()[0];
-    assert_eq!(told(&record.faults), ["/probes/0/plugin: there is no probe plugin `tls`; known: `dns`, `http`, `tcp`"]);
+    assert_eq!(
+        told(&record.faults),
+        ["/probes/0/plugin: there is no probe plugin `tls`; known: `dns`, `http`, `tcp`"]
+    );
     assert_eq!(record.spec["probes"][0]["settings"]["days"], "***");
 }
 
@@ -225,14 +294,26 @@ async fn files_are_put_in_place_whole_and_win_over_the_api() {
     let before = registry.catalog().version;
     let services = json!([{"name": "Shop API", "baseUrl": "https://other"}, {"name": "New", "baseUrl": "https://n"}]);
     let (files, _) = checked(&entries(services, json!([]), json!([]))).await;
-    let catalog = registry.prepare(files, &FakePlugins::bundled()).await.publish();
+    let catalog = registry
+        .prepare(files, &FakePlugins::bundled())
+        .await
+        .publish();
     assert_eq!(catalog.version, before + 1);
     assert_eq!(catalog.services["shop-api"].base_url, "https://other");
-    assert_eq!(catalog.services["shop-api"].private, PrivateReach::as_loaded());
+    assert_eq!(
+        catalog.services["shop-api"].private,
+        PrivateReach::as_loaded()
+    );
     assert_eq!(registry.record("shop-api").unwrap().origin, Origin::File);
-    let catalog = registry.prepare(CheckedFiles::default(), &FakePlugins::bundled()).await.publish();
+    let catalog = registry
+        .prepare(CheckedFiles::default(), &FakePlugins::bundled())
+        .await
+        .publish();
     assert_eq!(catalog.services.keys().collect::<Vec<_>>(), ["shop-api"]);
-    assert_eq!(catalog.services["shop-api"].base_url, "https://shop.example");
+    assert_eq!(
+        catalog.services["shop-api"].base_url,
+        "https://shop.example"
+    );
 }
 
 #[tokio::test]
@@ -240,12 +321,23 @@ async fn knows_who_uses_a_plugin() {
     let services = json!([{"name": "A", "baseUrl": "https://a", "monitoring": {"expectedStatus": 204},
         "alerts": [{"type": "availability", "threshold": 99, "notifications": [{"channel": "slack", "webhook": "https://1"}]}]}]);
     let registry = registry(entries(services, json!([]), json!([])), Arc::default()).await;
-    let owners =
-        |plugin: &str| registry.settings_using(plugin).into_iter().map(|using| using.owner).collect::<Vec<_>>();
+    let owners = |plugin: &str| {
+        registry
+            .settings_using(plugin)
+            .into_iter()
+            .map(|using| using.owner)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(owners("http"), ["probe `http` of service `a`"]);
-    assert_eq!(owners("availability"), ["alert `availability` of service `a`"]);
+    assert_eq!(
+        owners("availability"),
+        ["alert `availability` of service `a`"]
+    );
     assert_eq!(owners("slack"), ["channel `slack`"]);
-    assert_eq!(registry.settings_using("http")[0].settings, json!({"expectedStatus": 204}));
+    assert_eq!(
+        registry.settings_using("http")[0].settings,
+        json!({"expectedStatus": 204})
+    );
 }
 
 #[tokio::test]
@@ -268,12 +360,18 @@ async fn warns_of_what_works_but_was_hardly_meant() {
 
 fn plugin_alerts(registry: &Registry) -> Vec<(String, Vec<String>)> {
     let catalog = registry.catalog();
-    let rules = catalog.rules.iter().filter(|(subject, _)| subject.starts_with("plugin:"));
+    let rules = catalog
+        .rules
+        .iter()
+        .filter(|(subject, _)| subject.starts_with("plugin:"));
     rules
         .map(|(subject, rules)| {
             let told = |rule: &Arc<crate::domain::AlertRule>| {
-                let channels: Vec<&str> =
-                    rule.channels.iter().map(|id| id.0.split('-').next().unwrap_or_default()).collect();
+                let channels: Vec<&str> = rule
+                    .channels
+                    .iter()
+                    .map(|id| id.0.split('-').next().unwrap_or_default())
+                    .collect();
                 let (severity, condition) = (rule.severity.as_str(), &rule.settings["condition"]);
                 format!("{} {severity} {condition} {}", rule.key, channels.join(" "))
             };
@@ -284,17 +382,34 @@ fn plugin_alerts(registry: &Registry) -> Vec<(String, Vec<String>)> {
 
 #[tokio::test]
 async fn every_plugin_in_use_has_an_alert_of_its_own() {
-    let services =
-        json!([{"name": "A", "baseUrl": "https://a", "probes": [{"plugin": "tls", "settings": {"days": 3}}]}]);
+    let services = json!([{"name": "A", "baseUrl": "https://a", "probes": [{"plugin": "tls", "settings": {"days": 3}}]}]);
     let channels = json!([{"channel": "email", "recipients": ["ops@a"]}]);
-    let entries = entries(services, json!([{"name": "Down", "condition": "status == 'error'"}]), channels);
+    let entries = entries(
+        services,
+        json!([{"name": "Down", "condition": "status == 'error'"}]),
+        channels,
+    );
     let registry = registry(entries, Arc::default()).await;
     let alerts = plugin_alerts(&registry);
     let subjects: Vec<&str> = alerts.iter().map(|(subject, _)| subject.as_str()).collect();
-    assert_eq!(subjects, ["plugin:condition", "plugin:email", "plugin:http", "plugin:tls"]);
-    assert_eq!(alerts[2].1, ["plugin:http/Plugin failing warning \"error != null\" email"]);
+    assert_eq!(
+        subjects,
+        [
+            "plugin:condition",
+            "plugin:email",
+            "plugin:http",
+            "plugin:tls"
+        ]
+    );
+    assert_eq!(
+        alerts[2].1,
+        ["plugin:http/Plugin failing warning \"error != null\" email"]
+    );
     let uses = registry.settings_using("condition");
-    assert!(uses.iter().any(|usage| usage.owner.contains("plugin:http")), "a new version has to take them: {uses:?}");
+    assert!(
+        uses.iter().any(|usage| usage.owner.contains("plugin:http")),
+        "a new version has to take them: {uses:?}"
+    );
 }
 
 #[tokio::test]
@@ -303,20 +418,42 @@ async fn a_monitor_with_offline_targets_has_an_alert_of_its_own_that_inhibits_al
     let services = || json!([{"name": "A", "baseUrl": "https://a"}]);
     let channels = || json!([{"channel": "email", "recipients": ["ops@a"]}]);
     let without = registry(entries(services(), json!([]), channels()), Arc::default()).await;
-    assert!(!without.catalog().rules.contains_key(MONITOR_SUBJECT) && without.catalog().inhibitions.is_empty());
+    assert!(
+        !without.catalog().rules.contains_key(MONITOR_SUBJECT)
+            && without.catalog().inhibitions.is_empty()
+    );
 
-    let with = |alerts| FileEntries { has_offline_targets: true, ..entries(services(), alerts, channels()) };
+    let with = |alerts| FileEntries {
+        has_offline_targets: true,
+        ..entries(services(), alerts, channels())
+    };
     let catalog = registry(with(json!([])), Arc::default()).await.catalog();
     let rule = &catalog.rules[MONITOR_SUBJECT][0];
-    assert_eq!((rule.name.as_str(), rule.severity, rule.channels.len()), ("Monitor offline", Severity::Critical, 1));
+    assert_eq!(
+        (rule.name.as_str(), rule.severity, rule.channels.len()),
+        ("Monitor offline", Severity::Critical, 1)
+    );
     let firing = |name: &str, service: &str| {
         let severity = Severity::Critical;
         let (name, service) = (name.to_owned(), service.to_owned());
-        Firing { labels: Labels::of(&name, &service, severity, None), name, service, severity }
+        Firing {
+            labels: Labels::of(&name, &service, severity, None),
+            name,
+            service,
+            severity,
+        }
     };
-    let all =
-        [firing("Monitor offline", MONITOR_SUBJECT), firing("Down", "a"), firing("Plugin failing", "plugin:http")];
-    let is_muted = |alert: &Firing| catalog.inhibitions[0].while_firing(&all).source(alert).is_some();
+    let all = [
+        firing("Monitor offline", MONITOR_SUBJECT),
+        firing("Down", "a"),
+        firing("Plugin failing", "plugin:http"),
+    ];
+    let is_muted = |alert: &Firing| {
+        catalog.inhibitions[0]
+            .while_firing(&all)
+            .source(alert)
+            .is_some()
+    };
     assert_eq!(all.each_ref().map(is_muted), [false, true, true]);
 
     let disabled = json!([{"name": "Monitor offline", "disabled": true}]);
@@ -333,7 +470,10 @@ async fn without_defaults_whoever_is_told_of_anything_is_told_of_a_failing_plugi
     ]);
     let registry = registry(entries(services, alerts, json!([])), Arc::default()).await;
     for (subject, rules) in plugin_alerts(&registry) {
-        assert!(rules[0].ends_with("\"error != null\" email slack"), "{subject}: {rules:?}");
+        assert!(
+            rules[0].ends_with("\"error != null\" email slack"),
+            "{subject}: {rules:?}"
+        );
     }
 }
 
@@ -342,12 +482,25 @@ async fn a_failing_plugin_is_no_sign_of_life_to_the_watchdogs_channel() {
     let alerts = json!([
         {"name": "Down", "condition": "status == 'error'", "notifications": [{"channel": "slack", "webhook": "https://s"}]},
     ]);
-    let mut files = entries(json!([{"name": "A", "baseUrl": "https://a"}]), alerts, json!([]));
+    let mut files = entries(
+        json!([{"name": "A", "baseUrl": "https://a"}]),
+        alerts,
+        json!([]),
+    );
     files.watchdog = serde_json::from_value(json!({"url": "https://hc.example/ping"})).unwrap();
     let registry = registry(files, Arc::default()).await;
-    assert!(registry.catalog().channels.values().any(|channel| channel.name == "watchdog"));
+    assert!(
+        registry
+            .catalog()
+            .channels
+            .values()
+            .any(|channel| channel.name == "watchdog")
+    );
     for (subject, rules) in plugin_alerts(&registry) {
-        assert!(rules[0].ends_with("\"error != null\" slack"), "{subject}: {rules:?}");
+        assert!(
+            rules[0].ends_with("\"error != null\" slack"),
+            "{subject}: {rules:?}"
+        );
     }
 }
 
@@ -359,16 +512,28 @@ async fn without_a_tree_the_channels_at_the_top_are_one_that_groups_by_name() {
     ]);
     let files = || {
         let channels = json!([{"channel": "email", "recipients": ["ops@a"]}]);
-        entries(json!([{"name": "A", "baseUrl": "https://a"}]), alerts.clone(), channels)
+        entries(
+            json!([{"name": "A", "baseUrl": "https://a"}]),
+            alerts.clone(),
+            channels,
+        )
     };
     let catalog = registry(files(), Arc::default()).await.catalog();
-    let routed: Vec<(&str, bool)> =
-        catalog.rules["a"].iter().map(|rule| (rule.name.as_str(), rule.is_routed)).collect();
+    let routed: Vec<(&str, bool)> = catalog.rules["a"]
+        .iter()
+        .map(|rule| (rule.name.as_str(), rule.is_routed))
+        .collect();
     assert_eq!(routed, [("Down", true), ("Own", false)]);
-    let labels = |service: &str| crate::domain::Labels::from([("alertname", "Down"), ("service", service)]);
+    let labels =
+        |service: &str| crate::domain::Labels::from([("alertname", "Down"), ("service", service)]);
     let tree = catalog.route.as_ref().unwrap();
-    let [one] = &tree.destinations(&labels("a"))[..] else { panic!("one destination") };
-    assert_eq!((one.timing.wait.as_secs(), one.timing.interval.as_secs()), (10, 60));
+    let [one] = &tree.destinations(&labels("a"))[..] else {
+        panic!("one destination")
+    };
+    assert_eq!(
+        (one.timing.wait.as_secs(), one.timing.interval.as_secs()),
+        (10, 60)
+    );
     assert_eq!(one.group_key(&labels("a")), one.group_key(&labels("b")));
     assert_eq!(catalog.channels[&one.channels[0]].plugin, "email");
     assert!(one.path == "{}" && one.channels.len() == 1);
@@ -376,7 +541,12 @@ async fn without_a_tree_the_channels_at_the_top_are_one_that_groups_by_name() {
     let mut with_tree = files();
     with_tree.routing.route = serde_json::from_value(json!({"groupWait": 0})).unwrap();
     let catalog = registry(with_tree, Arc::default()).await.catalog();
-    assert!(catalog.route.as_ref().unwrap().destinations(&labels("a"))[0].timing.wait.is_zero());
+    assert!(
+        catalog.route.as_ref().unwrap().destinations(&labels("a"))[0]
+            .timing
+            .wait
+            .is_zero()
+    );
 }
 
 #[tokio::test]
@@ -393,12 +563,22 @@ async fn an_entry_of_its_name_takes_the_place_of_the_built_in_alert() {
         ),
         (json!({"name": "Plugin failing", "disabled": true}), vec![]),
     ] {
-        let registry = registry(entries(services(), json!([entry]), json!([])), Arc::default()).await;
+        let registry = registry(
+            entries(services(), json!([entry]), json!([])),
+            Arc::default(),
+        )
+        .await;
         let alerts = plugin_alerts(&registry);
-        let http: Vec<&String> =
-            alerts.iter().filter(|(subject, _)| subject == "plugin:http").flat_map(|(_, rules)| rules).collect();
+        let http: Vec<&String> = alerts
+            .iter()
+            .filter(|(subject, _)| subject == "plugin:http")
+            .flat_map(|(_, rules)| rules)
+            .collect();
         assert_eq!(http, wanted);
-        assert!(registry.catalog().rules["a"].is_empty(), "it is no alert about services");
+        assert!(
+            registry.catalog().rules["a"].is_empty(),
+            "it is no alert about services"
+        );
     }
     let wrong = json!([
         {"name": "Plugin failing", "services": ["a"], "colour": "red"},
@@ -449,13 +629,19 @@ async fn webhooks_are_checked_like_probes() {
         ]
     );
     let warnings = told(&report.warnings);
-    assert!(warnings.iter().any(|warning| warning.starts_with("/services/0/webhooks/4/unsigned: ")), "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.starts_with("/services/0/webhooks/4/unsigned: ")),
+        "{warnings:?}"
+    );
 }
 
 #[tokio::test]
 async fn alerts_name_the_probes_and_webhooks_they_look_at() {
     let webhooks = json!([{"plugin": "github", "name": "told", "settings": {"secret": "s"}}]);
-    let alert = |name: &str, probes: Value| json!({"name": name, "condition": "true", "probes": probes});
+    let alert =
+        |name: &str, probes: Value| json!({"name": name, "condition": "true", "probes": probes});
     let services = json!([{"name": "A", "baseUrl": "https://a", "webhooks": webhooks, "alerts": [
         alert("good", json!(["told", "http"])), alert("none", json!([])), alert("unknown", json!(["htp", "told"])),
     ]}]);
@@ -474,7 +660,11 @@ async fn alerts_name_the_probes_and_webhooks_they_look_at() {
     registry.create(spec).await.unwrap();
     let rule = &registry.catalog().rules["shop-api"][0];
     assert!(rule.looks_at("told") && !rule.looks_at("http"));
-    assert_eq!(rule.settings, json!({"condition": "true"}), "the plugin does not see it");
+    assert_eq!(
+        rule.settings,
+        json!({"condition": "true"}),
+        "the plugin does not see it"
+    );
 }
 
 #[tokio::test]
@@ -483,14 +673,25 @@ async fn webhooks_are_in_the_catalog_and_their_settings_are_in_use() {
     spec["webhooks"] = json!([{"plugin": "github", "settings": {"secret": ["new", "old"]}}]);
     let registry = registry(FileEntries::default(), Arc::default()).await;
     let record = registry.create(spec).await.unwrap();
-    assert_eq!(record.spec["webhooks"][0]["settings"]["secret"], json!(["***", "***"]));
+    assert_eq!(
+        record.spec["webhooks"][0]["settings"]["secret"],
+        json!(["***", "***"])
+    );
     let catalog = registry.catalog();
-    let [webhook] = &catalog.services["shop-api"].webhooks[..] else { panic!() };
+    let [webhook] = &catalog.services["shop-api"].webhooks[..] else {
+        panic!()
+    };
     assert_eq!((webhook.name.as_str(), webhook.unsigned), ("github", false));
     assert!(!format!("{webhook:?}").contains("old"));
     let uses = registry.settings_using("github");
     assert_eq!(uses.len(), 1);
-    assert_eq!((uses[0].kind, uses[0].owner.as_str()), (PluginKind::Webhook, "webhook `github` of service `shop-api`"));
+    assert_eq!(
+        (uses[0].kind, uses[0].owner.as_str()),
+        (
+            PluginKind::Webhook,
+            "webhook `github` of service `shop-api`"
+        )
+    );
 }
 
 #[tokio::test]
@@ -508,7 +709,10 @@ async fn channels_take_templates_limits_and_fallbacks_and_their_faults_have_plac
         {"channel": "slack", "name": "mail", "webhook": "https://c", "rateLimit": {"messages": 1, "per": 0}, "fallbackAfter": "1m"},
     ]);
     let message_templates = serde_json::from_value(templates).unwrap();
-    let entries = FileEntries { message_templates, ..entries(json!([]), json!([]), notifications) };
+    let entries = FileEntries {
+        message_templates,
+        ..entries(json!([]), json!([]), notifications)
+    };
     let (files, report) = checked(&entries).await;
     assert_eq!(
         told(&report.faults),
@@ -524,17 +728,42 @@ async fn channels_take_templates_limits_and_fallbacks_and_their_faults_have_plac
     );
     let channels: Vec<_> = files.channels().collect();
     let options = &channels[0].options;
-    assert_eq!(options.template.as_ref().map(|template| template.name.as_str()), Some("short"));
-    assert_eq!(options.rate_limit.map(|limit| (limit.messages, limit.per.as_secs())), Some((3, 60)));
-    assert_eq!(options.fallback.as_ref().map(|fallback| fallback.channel.as_str()), Some("mail"));
-    assert_ne!(channels[0].id, channels[1].id, "another template makes another channel");
+    assert_eq!(
+        options
+            .template
+            .as_ref()
+            .map(|template| template.name.as_str()),
+        Some("short")
+    );
+    assert_eq!(
+        options
+            .rate_limit
+            .map(|limit| (limit.messages, limit.per.as_secs())),
+        Some((3, 60))
+    );
+    assert_eq!(
+        options
+            .fallback
+            .as_ref()
+            .map(|fallback| fallback.channel.as_str()),
+        Some("mail")
+    );
+    assert_ne!(
+        channels[0].id, channels[1].id,
+        "another template makes another channel"
+    );
 }
 
 #[tokio::test]
 async fn the_routing_tree_is_in_the_catalog_and_rules_without_channels_follow_it() {
-    let mut files = entries(json!([shop()]), json!([{"name": "Down", "condition": "true"}]), json!([]));
+    let mut files = entries(
+        json!([shop()]),
+        json!([{"name": "Down", "condition": "true"}]),
+        json!([]),
+    );
     files.routing.channels =
-        serde_json::from_value(json!({"ops": {"channel": "slack", "webhook": "https://a"}})).unwrap();
+        serde_json::from_value(json!({"ops": {"channel": "slack", "webhook": "https://a"}}))
+            .unwrap();
     files.routing.route = serde_json::from_value(json!({
         "receiver": "ops", "groupBy": ["service", "team"], "groupWait": 0,
         "routes": [{"match": "severity=critical", "continue": true, "muteTimes": ["night"]}],
@@ -543,12 +772,18 @@ async fn the_routing_tree_is_in_the_catalog_and_rules_without_channels_follow_it
     files.routing.mute_times =
         serde_json::from_value(json!({"night": {"cron": "0 22 * * *", "duration": "8h"}})).unwrap();
     let (checked, report) = checked(&files).await;
-    assert_eq!((told(&report.faults), told(&report.warnings)), (vec![], vec![]));
+    assert_eq!(
+        (told(&report.faults), told(&report.warnings)),
+        (vec![], vec![])
+    );
     assert_eq!(checked.channels().count(), 1);
     let catalog = registry(files, Arc::default()).await.catalog();
     let route = catalog.route.as_ref().unwrap();
     let channel = &catalog.channels[&route.channels.as_ref().unwrap()[0]];
-    assert_eq!((channel.name.as_str(), channel.plugin.as_str()), ("ops", "slack"));
+    assert_eq!(
+        (channel.name.as_str(), channel.plugin.as_str()),
+        ("ops", "slack")
+    );
     assert!(catalog.rules["shop-api"].iter().all(|rule| rule.is_routed));
     assert!(catalog.mute_times.contains_key("night"));
 }
@@ -575,19 +810,28 @@ async fn faults_of_routes_windows_and_dependencies_have_their_places() {
         ],
     }))
     .unwrap();
-    files.routing.inhibit =
-        vec![(0, serde_json::from_value(json!({"source": [], "target": "service=~\"(\""})).unwrap())];
+    files.routing.inhibit = vec![(
+        0,
+        serde_json::from_value(json!({"source": [], "target": "service=~\"(\""})).unwrap(),
+    )];
     let windows = json!([
         {"name": "a", "cron": "0 2 30 2 *", "duration": "1h"},
         {"name": "a", "start": "2026-11-23T22:00:00Z", "end": "2026-11-23T20:00:00Z"},
         {"name": "b", "start": "tomorrow", "end": "2026-11-23T20:00:00Z"},
         {"name": "c"},
     ]);
-    files.routing.maintenance = serde_json::from_value::<Vec<_>>(windows).unwrap().into_iter().enumerate().collect();
+    files.routing.maintenance = serde_json::from_value::<Vec<_>>(windows)
+        .unwrap()
+        .into_iter()
+        .enumerate()
+        .collect();
     let (_, report) = checked(&files).await;
     let mut faults = told(&report.faults);
     faults.sort();
-    let mut places: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    let mut places: Vec<&str> = faults
+        .iter()
+        .map(|fault| fault.split(": ").next().unwrap())
+        .collect();
     places.sort();
     assert_eq!(
         places,
@@ -616,21 +860,36 @@ async fn faults_of_routes_windows_and_dependencies_have_their_places() {
         ],
         "{faults:#?}"
     );
-    let circle = faults.iter().find(|fault| fault.starts_with("/services/0/dependsOn")).unwrap();
-    assert!(circle.ends_with("depends on itself: `a`, `b`, `c`, `a`; leave one of them out"), "{circle}");
+    let circle = faults
+        .iter()
+        .find(|fault| fault.starts_with("/services/0/dependsOn"))
+        .unwrap();
+    assert!(
+        circle.ends_with("depends on itself: `a`, `b`, `c`, `a`; leave one of them out"),
+        "{circle}"
+    );
     let warnings = told(&report.warnings);
-    assert!(warnings.iter().any(|warning| warning.starts_with("/services/2/dependsOn/1")), "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.starts_with("/services/2/dependsOn/1")),
+        "{warnings:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_service_of_the_api_can_not_come_to_depend_on_itself() {
     let registry = registry(FileEntries::default(), Arc::default()).await;
-    let service = |name: &str, on: Value| json!({"name": name, "baseUrl": "https://x", "dependsOn": on});
+    let service =
+        |name: &str, on: Value| json!({"name": name, "baseUrl": "https://x", "dependsOn": on});
     registry.create(service("a", json!(["b"]))).await.unwrap();
     let Err(Refusal::Invalid(faults)) = registry.create(service("b", json!(["a"]))).await else {
         panic!("must be refused")
     };
-    assert_eq!(told(&faults), ["/dependsOn: depends on itself: `a`, `b`, `a`; leave one of them out"]);
+    assert_eq!(
+        told(&faults),
+        ["/dependsOn: depends on itself: `a`, `b`, `a`; leave one of them out"]
+    );
     registry.create(service("b", json!([]))).await.unwrap();
     assert_eq!(registry.catalog().dependencies.down("a", |_| false), None);
 }
@@ -647,16 +906,39 @@ async fn rules_say_how_their_alerts_live() {
         {"name": "Two", "condition": "true", "flapping": true, "notifications": []},
         {"name": "Three", "condition": "true", "notifications": []},
     ]);
-    let catalog = registry(entries(services, alerts, json!([])), Arc::default()).await.catalog();
+    let catalog = registry(entries(services, alerts, json!([])), Arc::default())
+        .await
+        .catalog();
     let [one, two, three] = [0, 1, 2].map(|index| catalog.rules["a"][index].clone());
-    assert_eq!((one.duration.as_secs(), one.life.keep_firing_for.as_secs()), (120, 90));
+    assert_eq!(
+        (one.duration.as_secs(), one.life.keep_firing_for.as_secs()),
+        (120, 90)
+    );
     assert_eq!(one.life.failures, Failures { count: 3, of: 5 });
-    assert_eq!(one.life.flapping, Some(FlappingThresholds { high: 50.0, low: 20.0 }));
-    assert_eq!((one.life.no_data, one.life.no_data_after), (NoData::Alert, Some(Duration::from_secs(900))));
+    assert_eq!(
+        one.life.flapping,
+        Some(FlappingThresholds {
+            high: 50.0,
+            low: 20.0
+        })
+    );
+    assert_eq!(
+        (one.life.no_data, one.life.no_data_after),
+        (NoData::Alert, Some(Duration::from_secs(900)))
+    );
     assert_eq!(two.life.flapping, Some(FlappingThresholds::default()));
     assert_eq!(three.life, crate::domain::Life::default());
-    let retries: Vec<_> = catalog.services["a"].probes.iter().map(|probe| probe.retry).collect();
-    let retry = |times, seconds| Some(crate::domain::Retry { times, every: Duration::from_secs(seconds) });
+    let retries: Vec<_> = catalog.services["a"]
+        .probes
+        .iter()
+        .map(|probe| probe.retry)
+        .collect();
+    let retry = |times, seconds| {
+        Some(crate::domain::Retry {
+            times,
+            every: Duration::from_secs(seconds),
+        })
+    };
     assert_eq!(retries, [retry(2, 5), retry(1, 10), None]);
 }
 
@@ -672,7 +954,10 @@ async fn wrong_lives_are_told_in_their_places() {
     let mut entries = entries(services, alerts, json!([]));
     entries.escalations = vec![(
         "ops".to_owned(),
-        serde_json::from_value(json!({"steps": [{"notify": [{"channel": "slack", "webhook": "https://1"}]}]})).unwrap(),
+        serde_json::from_value(
+            json!({"steps": [{"notify": [{"channel": "slack", "webhook": "https://1"}]}]}),
+        )
+        .unwrap(),
     )];
     let (_, report) = checked(&entries).await;
     assert_eq!(
@@ -694,8 +979,13 @@ async fn wrong_lives_are_told_in_their_places() {
 }
 
 fn named<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(String, T)> {
-    let Value::Object(members) = value else { panic!("an object") };
-    members.into_iter().map(|(name, item)| (name, serde_json::from_value(item).unwrap())).collect()
+    let Value::Object(members) = value else {
+        panic!("an object")
+    };
+    members
+        .into_iter()
+        .map(|(name, item)| (name, serde_json::from_value(item).unwrap()))
+        .collect()
 }
 
 #[tokio::test]
@@ -707,35 +997,64 @@ async fn rules_select_services_by_what_they_are() {
     ]);
     let rule = |name: &str, scope: Value| {
         let mut rule = json!({"name": name, "condition": "true", "notifications": []});
-        rule.as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
+        rule.as_object_mut()
+            .unwrap()
+            .extend(scope.as_object().unwrap().clone());
         rule
     };
     let alerts = json!([
         rule("slug", json!({"services": ["a"]})),
         rule("type", json!({"types": ["tcp"]})),
-        rule("where", json!({"where": "'eu' in service.tags || service.slug == 'c'"})),
-        rule("both", json!({"tags": ["prod"], "where": "service.owner.startsWith('pay')"})),
+        rule(
+            "where",
+            json!({"where": "'eu' in service.tags || service.slug == 'c'"})
+        ),
+        rule(
+            "both",
+            json!({"tags": ["prod"], "where": "service.owner.startsWith('pay')"})
+        ),
         rule("odd", json!({"where": "service.nothing == 1"})),
     ]);
     let entries = entries(services, alerts, json!([]));
     let (_, report) = checked(&entries).await;
     let warnings = told(&report.warnings);
-    assert!(warnings.iter().any(|text| text.starts_with("/alerts/4/where: can't be told of")), "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .any(|text| text.starts_with("/alerts/4/where: can't be told of")),
+        "{warnings:?}"
+    );
     let catalog = registry(entries, Arc::default()).await.catalog();
-    let names = |slug: &str| catalog.rules[slug].iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
+    let names = |slug: &str| {
+        catalog.rules[slug]
+            .iter()
+            .map(|rule| rule.name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names("a"), ["slug", "where", "both"]);
     assert_eq!(names("b"), ["type"]);
     assert_eq!(names("c"), ["where"]);
 
-    let wrong = json!([rule("one", json!({"where": "tag == 'a'"})), rule("two", json!({"where": "1 +", "types": []}))]);
+    let wrong = json!([
+        rule("one", json!({"where": "tag == 'a'"})),
+        rule("two", json!({"where": "1 +", "types": []}))
+    ]);
     let (_, report) = checked(&self::entries(json!([]), wrong, json!([]))).await;
     let faults = told(&report.faults);
     assert!(
-        faults[0].starts_with("/alerts/0/where: can't be evaluated: unknown variable `tag`; did you mean `service`?"),
+        faults[0].starts_with(
+            "/alerts/0/where: can't be evaluated: unknown variable `tag`; did you mean `service`?"
+        ),
         "{faults:?}"
     );
-    assert!(faults[1].starts_with("/alerts/1/types: selects no service"), "{faults:?}");
-    assert!(faults[2].starts_with("/alerts/1/where: does not parse"), "{faults:?}");
+    assert!(
+        faults[1].starts_with("/alerts/1/types: selects no service"),
+        "{faults:?}"
+    );
+    assert!(
+        faults[2].starts_with("/alerts/1/where: does not parse"),
+        "{faults:?}"
+    );
 }
 
 #[tokio::test]
@@ -756,14 +1075,36 @@ async fn alerts_are_written_once_and_used_many_times() {
     let catalog = registry(entries, Arc::default()).await.catalog();
     let rules: Vec<_> = catalog.rules["a"]
         .iter()
-        .map(|rule| (rule.name.as_str(), rule.settings.clone(), rule.duration.as_secs(), rule.severity.as_str()))
+        .map(|rule| {
+            (
+                rule.name.as_str(),
+                rule.settings.clone(),
+                rule.duration.as_secs(),
+                rule.severity.as_str(),
+            )
+        })
         .collect();
     assert_eq!(
         rules,
         [
-            ("slow", json!({"threshold": 800, "window": "5m"}), 60, "info"),
-            ("Very slow", json!({"threshold": 2000, "window": "1m"}), 300, "critical"),
-            ("All slow", json!({"threshold": 5000, "window": "5m"}), 60, "info"),
+            (
+                "slow",
+                json!({"threshold": 800, "window": "5m"}),
+                60,
+                "info"
+            ),
+            (
+                "Very slow",
+                json!({"threshold": 2000, "window": "1m"}),
+                300,
+                "critical"
+            ),
+            (
+                "All slow",
+                json!({"threshold": 5000, "window": "5m"}),
+                60,
+                "info"
+            ),
         ]
     );
 }
@@ -799,7 +1140,10 @@ async fn faults_of_templates_are_told_where_they_stand() {
             "/alerts/5/with: says nothing without a `template`",
         ]
     );
-    assert_eq!(told(&report.warnings)[0], "/alertTemplates/slow/params/spare: is not used by the template");
+    assert_eq!(
+        told(&report.warnings)[0],
+        "/alertTemplates/slow/params/spare: is not used by the template"
+    );
 }
 
 #[tokio::test]
@@ -813,21 +1157,37 @@ async fn escalations_and_the_watchdog_name_channels() {
          "repeat": {"every": "5m", "times": 3}},
         {"wait": 600, "notify": ["Ops"], "hours": {"days": ["mon", "Friday"], "from": "09:00", "to": "17:30", "timezone": "Europe/Berlin"}},
     ]}}));
-    entries.watchdog =
-        Some(serde_json::from_value(json!({"url": "https://hc.example/ping/1", "interval": "30s"})).unwrap());
+    entries.watchdog = Some(
+        serde_json::from_value(json!({"url": "https://hc.example/ping/1", "interval": "30s"}))
+            .unwrap(),
+    );
     let catalog = registry(entries, Arc::default()).await.catalog();
     let policy = &catalog.escalations["ops"];
     let names: Vec<Vec<&str>> = policy
         .steps
         .iter()
-        .map(|step| step.channels.iter().map(|id| catalog.channels[id].name.as_str()).collect())
+        .map(|step| {
+            step.channels
+                .iter()
+                .map(|id| catalog.channels[id].name.as_str())
+                .collect()
+        })
         .collect();
     assert_eq!(names, [vec!["Ops", "On call"], vec!["Ops"]]);
     assert_eq!(policy.steps[0].repeat.unwrap().times, Some(3));
     let hours = policy.steps[1].hours.clone().unwrap();
-    assert_eq!((hours.weekdays.as_slice(), hours.from, hours.to), ([0, 4].as_slice(), 540, 1_050));
+    assert_eq!(
+        (hours.weekdays.as_slice(), hours.from, hours.to),
+        ([0, 4].as_slice(), 540, 1_050)
+    );
     let watchdog = catalog.watchdog.clone().unwrap();
-    assert_eq!((catalog.channels[&watchdog.channel].plugin.as_str(), watchdog.interval.as_secs()), ("webhook", 30));
+    assert_eq!(
+        (
+            catalog.channels[&watchdog.channel].plugin.as_str(),
+            watchdog.interval.as_secs()
+        ),
+        ("webhook", 30)
+    );
     assert_eq!(catalog.rules["a"][0].escalation.as_deref(), Some("ops"));
 }
 
@@ -856,7 +1216,10 @@ async fn wrong_escalations_are_told_in_their_places() {
         "/watchdog/interval: must be at least 5s",
         "/watchdog: needs to know where it is sent to: either a `url` or `notify`",
     ] {
-        assert!(faults.iter().any(|fault| fault.starts_with(wanted)), "{wanted} is not in {faults:#?}");
+        assert!(
+            faults.iter().any(|fault| fault.starts_with(wanted)),
+            "{wanted} is not in {faults:#?}"
+        );
     }
     assert_eq!(faults.len(), 12);
 }
@@ -878,5 +1241,9 @@ async fn a_node_of_the_tree_names_an_escalation_for_rules_that_name_none() {
     );
     let route = files.routing.route.unwrap();
     let labels = crate::domain::Labels::of("Down", "a", crate::domain::Severity::Warning, None);
-    assert_eq!(route.destinations(&labels)[0].escalation.as_deref(), Some("ops"), "from the node above");
+    assert_eq!(
+        route.destinations(&labels)[0].escalation.as_deref(),
+        Some("ops"),
+        "from the node above"
+    );
 }

@@ -1,5 +1,6 @@
-//! State, in SQLite: services, channels, tokens, alerts, the outbox, plugins, the audit log. Secrets exist only here,
-//! sealed. One connection writes, a few read; a commit is on the disk when it returns.
+//! State, in SQLite: services, channels, tokens, alerts, the outbox, plugins, the audit log.
+//! Secrets exist only here, sealed. One connection writes, a few read; a commit is on the disk when
+//! it returns.
 
 mod accepted_configuration;
 mod alert_groups;
@@ -50,7 +51,9 @@ pub use channels::ChannelsFollowed;
 pub use escalations::{Escalation, EscalationDraft, StepTaken};
 pub use keyring::{KeyError, Keyring};
 pub use maintenance::{MaintenanceDraft, StoredMaintenance, WindowText};
-pub use notifications::{AfterAttempt, Attempt, AttemptOutcome, DueNotification, NotificationFilter};
+pub use notifications::{
+    AfterAttempt, Attempt, AttemptOutcome, DueNotification, NotificationFilter,
+};
 pub use opening::ControlSettings;
 pub use overdue::{Overdue, OverdueKind};
 pub use plugin_policies::StoredPolicy;
@@ -69,7 +72,8 @@ use row_faults::RowFaults;
 use transition_group::TransitionGroup;
 use write_health::WriteHealth;
 
-/// No list is longer, whatever was asked for: the API's longest page, and the row that says that there is more.
+/// No list is longer, whatever was asked for: the API's longest page, and the row that says that
+/// there is more.
 pub const MAX_PAGE: u32 = 1_001;
 
 #[derive(Debug, thiserror::Error)]
@@ -78,17 +82,33 @@ pub enum ControlError {
     NotFound { what: &'static str, name: String },
     #[error("{what} `{name}` exists already")]
     Exists { what: &'static str, name: String },
-    #[error("{what} `{name}` was changed meanwhile: it is at {found}, not at {expected}; read it again, then repeat")]
-    Conflict { what: &'static str, name: String, expected: String, found: String },
-    #[error("there are {limit} {what} already, no more are taken; remove some that are not needed, then repeat")]
+    #[error(
+        "{what} `{name}` was changed meanwhile: it is at {found}, not at {expected}; read it again, then repeat"
+    )]
+    Conflict {
+        what: &'static str,
+        name: String,
+        expected: String,
+        found: String,
+    },
+    #[error(
+        "there are {limit} {what} already, no more are taken; remove some that are not needed, then repeat"
+    )]
     Full { what: &'static str, limit: i64 },
-    #[error("the caller that was to commit it with others was cut off; whether it was done is not known")]
+    #[error(
+        "the caller that was to commit it with others was cut off; whether it was done is not known"
+    )]
     Interrupted,
     /// Of a transaction that several shared.
     #[error(transparent)]
     Shared(Arc<ControlError>),
     #[error("{column} of {what} `{name}` reads `{found}`, which this version does not know")]
-    Unreadable { what: &'static str, name: String, column: &'static str, found: String },
+    Unreadable {
+        what: &'static str,
+        name: String,
+        column: &'static str,
+        found: String,
+    },
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -101,7 +121,10 @@ pub enum ControlError {
     )]
     NoRoomToOpen(#[source] Box<ControlError>),
     #[error("could not {doing} the control store")]
-    Database { doing: &'static str, source: sqlx::Error },
+    Database {
+        doing: &'static str,
+        source: sqlx::Error,
+    },
     #[error(
         "the disk of the control store is full; what is left is kept for alerts, so nothing else is stored: free some space, then repeat"
     )]
@@ -120,7 +143,10 @@ pub enum ControlError {
 
 impl From<sqlx::Error> for ControlError {
     fn from(source: sqlx::Error) -> Self {
-        ControlError::Database { doing: "read or write", source }
+        ControlError::Database {
+            doing: "read or write",
+            source,
+        }
     }
 }
 
@@ -143,19 +169,30 @@ pub struct ControlStore {
 
 impl ControlStore {
     pub fn health(&self) -> ControlHealth {
-        ControlHealth { fault: self.health.fault(), ballast: self.health.ballast.state() }
+        ControlHealth {
+            fault: self.health.fault(),
+            ballast: self.health.ballast.state(),
+        }
     }
 
     /// A value sealed once, at the first start, opens only under the same key.
     async fn check_key(&self) -> Result<()> {
         const KNOWN: &[u8] = b"extrack";
-        let place = Place { table: "sealed_check", identity: "1", revision: 1 };
+        let place = Place {
+            table: "sealed_check",
+            identity: "1",
+            revision: 1,
+        };
         let found: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM sealed_check WHERE id = 1").fetch_optional(&self.reader).await?;
+            sqlx::query_scalar("SELECT sealed FROM sealed_check WHERE id = 1")
+                .fetch_optional(&self.reader)
+                .await?;
         match found {
             Some(sealed) => match self.keyring.open(place, &sealed) {
                 Ok(opened) if opened == KNOWN => Ok(()),
-                _ => Err(ControlError::Key(KeyError::Wrong { key: self.keyring.source().to_owned() })),
+                _ => Err(ControlError::Key(KeyError::Wrong {
+                    key: self.keyring.source().to_owned(),
+                })),
             },
             None => {
                 let sealed = self.keyring.seal(place, KNOWN)?;
@@ -184,14 +221,25 @@ fn word<T>(
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T> {
     let text: String = row.try_get(column)?;
-    parse(&text).ok_or_else(|| ControlError::Unreadable { what, name: name.to_string(), column, found: text })
+    parse(&text).ok_or_else(|| ControlError::Unreadable {
+        what,
+        name: name.to_string(),
+        column,
+        found: text,
+    })
 }
 
 /// `Exists` where a unique constraint spoke.
 fn exists(source: sqlx::Error, what: &'static str, name: impl ToString) -> ControlError {
     match source.as_database_error() {
-        Some(error) if error.is_unique_violation() => ControlError::Exists { what, name: name.to_string() },
-        _ => ControlError::Database { doing: "write", source },
+        Some(error) if error.is_unique_violation() => ControlError::Exists {
+            what,
+            name: name.to_string(),
+        },
+        _ => ControlError::Database {
+            doing: "write",
+            source,
+        },
     }
 }
 
@@ -202,7 +250,10 @@ mod query_plans;
 impl ControlStore {
     /// For what only a later version, or a person with a tool, would write.
     pub(crate) async fn execute(&self, statement: &'static str) {
-        sqlx::raw_sql(statement).execute(&self.writer).await.unwrap();
+        sqlx::raw_sql(statement)
+            .execute(&self.writer)
+            .await
+            .unwrap();
     }
 }
 

@@ -1,6 +1,7 @@
-//! Measurements, in DuckDB: append-only facts. Handing a row over never waits for the database: one thread decides where
-//! rows go, another one commits them in batches, and while that fails they are spooled on another disk. Readers use
-//! connections of their own; what users write in SQL passes a gate first. Secrets never come here.
+//! Measurements, in DuckDB: append-only facts. Handing a row over never waits for the database: one
+//! thread decides where rows go, another one commits them in batches, and while that fails they are
+//! spooled on another disk. Readers use connections of their own; what users write in SQL passes a
+//! gate first. Secrets never come here.
 
 mod committer;
 mod damage;
@@ -63,11 +64,19 @@ pub enum ResultError {
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error("could not {doing} the results store")]
-    Database { doing: &'static str, source: duckdb::Error },
-    #[error("the results store is at schema step {found}, and this version knows {known}; start a newer version")]
+    Database {
+        doing: &'static str,
+        source: duckdb::Error,
+    },
+    #[error(
+        "the results store is at schema step {found}, and this version knows {known}; start a newer version"
+    )]
     Newer { found: usize, known: usize },
     #[error("could not back up `{}` before changing its schema", path.display())]
-    Backup { path: PathBuf, source: std::io::Error },
+    Backup {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("not committed yet: {0}")]
     NotCommitted(String),
     #[error("the results store is closed")]
@@ -77,14 +86,19 @@ pub enum ResultError {
     #[error("a reader of the results store ended early")]
     Reader,
     #[error("{column} of observation {run_id} reads `{found}`, which this version does not know")]
-    Unreadable { run_id: i64, column: &'static str, found: String },
+    Unreadable {
+        run_id: i64,
+        column: &'static str,
+        found: String,
+    },
     #[error("could not start the results writer")]
     Thread(#[source] std::io::Error),
 }
 
 #[derive(Debug, Clone)]
 pub struct ResultSettings {
-    /// At the latest this long after its arrival a row is committed: what a crash can lose. Default 1 s.
+    /// At the latest this long after its arrival a row is committed: what a crash can lose.
+    /// Default 1 s.
     pub flush_interval: Duration,
     /// A batch this large is committed at once. Default 5,000.
     pub flush_rows: usize,
@@ -139,12 +153,16 @@ impl Drop for Closing {
 }
 
 impl ResultStore {
-    /// Creates or migrates `results.duckdb` in `dir`; a damaged one is set aside. Nothing is written until the [`Writer`]
-    /// runs. Blocks: a large write-ahead log is replayed here.
+    /// Creates or migrates `results.duckdb` in `dir`; a damaged one is set aside. Nothing is
+    /// written until the [`Writer`] runs. Blocks: a large write-ahead log is replayed here.
     pub fn open(dir: &Path, settings: ResultSettings) -> Result<(Self, Writer), ResultError> {
         let path = dir.join(FILE);
         let lock = DataLock::acquire(&path)?;
-        let Opened { database, last, mut notices } = Database::open(path, &settings.memory_limit, lock)?;
+        let Opened {
+            database,
+            last,
+            mut notices,
+        } = Database::open(path, &settings.memory_limit, lock)?;
         let spool = settings.spool.clone().and_then(|settings| match Spool::open(settings) {
             Ok(spool) => Some(spool),
             Err(error) => {
@@ -164,12 +182,16 @@ impl ResultStore {
                     run_ids.committed(),
                     last.observation
                 );
-                tracing::error!("{text}; was `{FILE}` or its write-ahead log cut, removed or replaced?");
+                tracing::error!(
+                    "{text}; was `{FILE}` or its write-ahead log cut, removed or replaced?"
+                );
                 notices.push(text);
             }
             run_ids.forget_committed(last.observation);
         }
-        let spooled = spool.as_ref().map_or((0, 0), |spool| (spool.last_run_id(), spool.last_event_id()));
+        let spooled = spool
+            .as_ref()
+            .map_or((0, 0), |spool| (spool.last_run_id(), spool.last_event_id()));
         if let Some(spool) = spool.as_ref().filter(|spool| !spool.is_empty()) {
             tracing::info!(
                 rows = spool.rows(),
@@ -196,11 +218,25 @@ impl ResultStore {
             queries: Arc::new(Semaphore::new(QUERIES)),
             abandoned: Arc::new(Semaphore::new(ABANDONED)),
             progress: Arc::clone(&progress),
-            closing: Arc::new(Closing { queue: Arc::clone(&queue), sender: Mutex::new(Some(sender)) }),
+            closing: Arc::new(Closing {
+                queue: Arc::clone(&queue),
+                sender: Mutex::new(Some(sender)),
+            }),
             first_run_id,
             first_event_id,
         };
-        Ok((store, Writer { queue, database, progress, spool, run_ids, closing, settings }))
+        Ok((
+            store,
+            Writer {
+                queue,
+                database,
+                progress,
+                spool,
+                run_ids,
+                closing,
+                settings,
+            },
+        ))
     }
 
     /// Behind all ids that were ever used.
@@ -213,21 +249,24 @@ impl ResultStore {
         self.first_event_id
     }
 
-    /// Returns at once. The row is committed within the flush interval or, while that fails, spooled; what finds no room
-    /// anywhere is counted.
+    /// Returns at once. The row is committed within the flush interval or, while that fails,
+    /// spooled; what finds no room anywhere is counted.
     pub fn observation_record(&self, observation: Arc<Observation>) {
         self.queue.keep(vec![observation], Vec::new(), None);
     }
 
     /// Returns once the row is durable, in the database or in the spool, which happens at once.
-    pub async fn observation_append_durable(&self, observation: Arc<Observation>) -> Result<(), ResultError> {
+    pub async fn observation_append_durable(
+        &self,
+        observation: Arc<Observation>,
+    ) -> Result<(), ResultError> {
         let (done, answer) = oneshot::channel();
         self.queue.keep(vec![observation], Vec::new(), Some(done));
         answer.await.map_err(|_| ResultError::Closed)?
     }
 
-    /// Returns at once. Accounts of runs are best effort: they are dropped, those of good runs first, when the database does
-    /// not take them.
+    /// Returns at once. Accounts of runs are best effort: they are dropped, those of good runs
+    /// first, when the database does not take them.
     pub fn plugin_run_record(&self, run: PluginRun) {
         self.queue.plugin_run(run);
     }
@@ -237,15 +276,20 @@ impl ResultStore {
         self.queue.shadow_run(run);
     }
 
-    /// Returns after the commit. Events that are there already are left out, so that a page may be sent again.
-    pub async fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> Result<(), ResultError> {
+    /// Returns after the commit. Events that are there already are left out, so that a page may be
+    /// sent again.
+    pub async fn alert_event_append(
+        &self,
+        events: Vec<(AlertEvent, Alert)>,
+    ) -> Result<(), ResultError> {
         let (done, answer) = oneshot::channel();
         self.queue.copy(events, done);
         answer.await.map_err(|_| ResultError::Closed)?
     }
 
-    /// What one delivery brought, and what it reported: together or not at all. Returns once it is durable, in the database or
-    /// in the spool, which happens at once. An error says that it is not durable *yet*: see [`ResultError::NotCommitted`].
+    /// What one delivery brought, and what it reported: together or not at all. Returns once it is
+    /// durable, in the database or in the spool, which happens at once. An error says that it
+    /// is not durable *yet*: see [`ResultError::NotCommitted`].
     pub async fn event_append_durable(
         &self,
         events: Vec<Event>,
@@ -256,15 +300,22 @@ impl ResultStore {
         answer.await.map_err(|_| ResultError::Closed)?
     }
 
-    /// Replaces the dimension table. Returns at once; the last list is committed as soon as that works.
+    /// Replaces the dimension table. Returns at once; the last list is committed as soon as that
+    /// works.
     pub fn service_replace(&self, services: Vec<ServiceRow>) {
         self.queue.replace_services(services);
     }
 
-    /// Commits or spools what is queued, checkpoints, and ends the writer. An error says that rows were given up.
+    /// Commits or spools what is queued, checkpoints, and ends the writer. An error says that rows
+    /// were given up.
     pub async fn close(&self) -> Result<(), ResultError> {
         let (done, answer) = oneshot::channel();
-        let sender = self.closing.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sender = self
+            .closing
+            .sender
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let sent = sender.is_some_and(|sender| sender.send(done).is_ok());
         self.queue.close();
         match sent {
@@ -288,7 +339,8 @@ impl ResultStore {
         self.progress.update(|report| !report.has_inherited)
     }
 
-    /// Returns when all that was recorded before this start can be read; false: it can't be committed at the moment.
+    /// Returns when all that was recorded before this start can be read; false: it can't be
+    /// committed at the moment.
     pub async fn past_whole(&self) -> bool {
         while !self.is_past_whole() {
             if self.health().stalled.is_some() {

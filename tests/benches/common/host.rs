@@ -1,4 +1,5 @@
-//! The plugin host in the benchmark's own process, a service for it to check, and how samples are told.
+//! The plugin host in the benchmark's own process, a service for it to check, and how samples are
+//! told.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use extrack::domain::{Observation, Origin, PluginTrust, PrivateReach, Probe, Service};
 use extrack::net::{Net, NetSettings};
-use extrack::plugin_host::{Compiling, NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup};
+use extrack::plugin_host::{
+    Compiling, NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup,
+};
 
 /// What is compiled is kept in the folder, what is installed is not.
 pub(crate) async fn start_host(folder: &Path) -> PluginHost {
@@ -70,7 +73,12 @@ impl Subject {
     /// A healthy run, and how long it took.
     pub(crate) async fn check(&self, host: &PluginHost) -> (Observation, Duration) {
         let started = Instant::now();
-        let call = ProbeCall { service: &self.service, probe: &self.probe, ts_ms: 0, previous: None };
+        let call = ProbeCall {
+            service: &self.service,
+            probe: &self.probe,
+            ts_ms: 0,
+            previous: None,
+        };
         let observation = host.check(call).await;
         let took = started.elapsed();
         assert!(observation.failure.is_none(), "{:?}", observation.failure);
@@ -81,9 +89,18 @@ impl Subject {
 /// From the start of a process to its end, which has to be a good one.
 pub(crate) fn process(program: &str, arguments: &[&str]) -> Duration {
     let started = Instant::now();
-    let status = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
     let took = started.elapsed();
-    assert!(status.unwrap_or_else(|error| panic!("`{program}` can't be started: {error}")).success(), "{program}");
+    assert!(
+        status
+            .unwrap_or_else(|error| panic!("`{program}` can't be started: {error}"))
+            .success(),
+        "{program}"
+    );
     took
 }
 
@@ -96,7 +113,10 @@ pub(crate) struct Quantiles {
 impl Quantiles {
     pub(crate) fn of(mut samples: Vec<Duration>) -> Self {
         samples.sort_unstable();
-        Self { median: samples[samples.len() / 2], p99: samples[samples.len() * 99 / 100] }
+        Self {
+            median: samples[samples.len() / 2],
+            p99: samples[samples.len() * 99 / 100],
+        }
     }
 
     /// How many times its median goes into that of the other.
@@ -108,6 +128,11 @@ impl Quantiles {
 impl std::fmt::Display for Quantiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
-        write!(f, "median {:>8.1} µs, p99 {:>8.1} µs", micros(self.median), micros(self.p99))
+        write!(
+            f,
+            "median {:>8.1} µs, p99 {:>8.1} µs",
+            micros(self.median),
+            micros(self.p99)
+        )
     }
 }

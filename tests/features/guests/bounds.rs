@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use extrack_tests::{Dribble, Inbox, PATIENCE, Silent, TargetServer, TestRuntime, Vendor, components, wait_for};
+use extrack_tests::{
+    Dribble, Inbox, PATIENCE, Silent, TargetServer, TestRuntime, Vendor, components, wait_for,
+};
 use serde_json::{Value, json};
 
 use super::{assert_unharmed, beside, peak_mb, service};
@@ -12,7 +14,10 @@ async fn names_of_megabytes_are_refused_in_a_few_words_by_every_function() {
     let nginx = TargetServer::start().await;
     let guest = "probe-giant-names";
     let runtime = TestRuntime::builder()
-        .services(format!("services:{}\n", service(guest, guest, &nginx.url(), 86_400).replace("700", "20000")))
+        .services(format!(
+            "services:{}\n",
+            service(guest, guest, &nginx.url(), 86_400).replace("700", "20000")
+        ))
         .plugin("probe-giant-names.wasm", components::guest(guest))
         .start()
         .await;
@@ -25,18 +30,33 @@ async fn of_ten_thousand_lines_a_hundred_are_logged_and_none_passes_for_one_of_o
     let nginx = TargetServer::start().await;
     let guest = "probe-chatters";
     let runtime = TestRuntime::builder()
-        .services(format!("services:{}\n", service(guest, guest, &nginx.url(), 86_400).replace("700", "20000")))
+        .services(format!(
+            "services:{}\n",
+            service(guest, guest, &nginx.url(), 86_400).replace("700", "20000")
+        ))
         .plugin("probe-chatters.wasm", components::guest(guest))
         .start()
         .await;
     let found = runtime.api().check(guest).await;
-    assert_eq!(found["status"], "healthy", "a talkative check is no broken check: {found}");
+    assert_eq!(
+        found["status"], "healthy",
+        "a talkative check is no broken check: {found}"
+    );
     let logs = runtime.logs();
     assert!(logs.contains("… and 9,900 more lines"), "{logs}");
     assert!(logs.matches(" line ").count() < 200, "{logs}");
-    let forged = logs.lines().find(|line| line.contains("forged line")).expect("it is logged");
-    assert!(forged.contains("probe-chatters") && forged.contains("fine\\n2026"), "{forged}");
-    assert!(!logs.contains("\u{1b}[2J"), "a control character reached the log");
+    let forged = logs
+        .lines()
+        .find(|line| line.contains("forged line"))
+        .expect("it is logged");
+    assert!(
+        forged.contains("probe-chatters") && forged.contains("fine\\n2026"),
+        "{forged}"
+    );
+    assert!(
+        !logs.contains("\u{1b}[2J"),
+        "a control character reached the log"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,18 +76,30 @@ async fn a_receipt_of_megabytes_is_cut_before_it_is_stored() {
     let runtime = TestRuntime::builder()
         .services(services)
         .alerts(alerts)
-        .plugin("notifier-giant-receipts.wasm", components::guest("notifier-giant-receipts"))
+        .plugin(
+            "notifier-giant-receipts.wasm",
+            components::guest("notifier-giant-receipts"),
+        )
         .start()
         .await;
     let api = runtime.api();
     wait_for("both messages to be delivered", PATIENCE, async || {
         let sent = api.list("/api/v1/notifications?state=delivered").await;
-        if sent.len() == 2 { Ok(()) } else { Err(format!("{} delivered", sent.len())) }
+        if sent.len() == 2 {
+            Ok(())
+        } else {
+            Err(format!("{} delivered", sent.len()))
+        }
     })
     .await;
     for message in api.list("/api/v1/notifications?state=delivered").await {
         let text = message.to_string();
-        assert!(text.len() < 8 << 10, "{} bytes: {}", text.len(), &text[..1_000]);
+        assert!(
+            text.len() < 8 << 10,
+            "{} bytes: {}",
+            text.len(),
+            &text[..1_000]
+        );
     }
 }
 
@@ -95,7 +127,8 @@ async fn a_service_that_dribbles_is_slow_and_its_plugin_is_not_broken() {
 
 /// A guest in Rust that touches 20 MiB and then waits is to the host what one in Python is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_large_guests_at_a_vendor_that_hangs_take_no_more_memory_than_the_setting_says() {
+async fn five_hundred_large_guests_at_a_vendor_that_hangs_take_no_more_memory_than_the_setting_says()
+ {
     const GUESTS: usize = 500;
     const LIMIT_MB: u64 = 256;
     let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
@@ -109,8 +142,15 @@ async fn five_hundred_large_guests_at_a_vendor_that_hangs_take_no_more_memory_th
     let runtime = TestRuntime::builder()
         .env("EXTRACK_RUNS_MEMORY_MB", LIMIT_MB.to_string())
         .env("EXTRACK_PROBES_PER_HOST", "1000")
-        .services(format!("{}{}\n", beside(&nginx, 40), (0..GUESTS).map(heavy).collect::<String>()))
-        .plugin("probe-takes-memory.wasm", components::guest("probe-takes-memory"))
+        .services(format!(
+            "{}{}\n",
+            beside(&nginx, 40),
+            (0..GUESTS).map(heavy).collect::<String>()
+        ))
+        .plugin(
+            "probe-takes-memory.wasm",
+            components::guest("probe-takes-memory"),
+        )
         .start()
         .await;
     let api = runtime.api();
@@ -127,27 +167,55 @@ async fn five_hundred_large_guests_at_a_vendor_that_hangs_take_no_more_memory_th
     let outcomes = api
         .sql("SELECT DISTINCT outcome FROM plugin_runs WHERE plugin = 'probe-takes-memory' AND function = 'check' ORDER BY 1")
         .await;
-    assert!(outcomes.contains(&vec![Value::from("limit")]), "{outcomes:?}");
-    assert!(outcomes.iter().all(|row| ["limit", "ok", "timeout"].iter().any(|one| row[0] == *one)), "{outcomes:?}");
-    let timeouts = "SELECT count(*) FROM observations WHERE service LIKE 'heavy-%' AND error_kind = 'timeout'";
+    assert!(
+        outcomes.contains(&vec![Value::from("limit")]),
+        "{outcomes:?}"
+    );
+    assert!(
+        outcomes
+            .iter()
+            .all(|row| ["limit", "ok", "timeout"].iter().any(|one| row[0] == *one)),
+        "{outcomes:?}"
+    );
+    let timeouts =
+        "SELECT count(*) FROM observations WHERE service LIKE 'heavy-%' AND error_kind = 'timeout'";
     assert_ne!(api.sql_count(timeouts).await, 0);
     let logs = runtime.logs();
-    let is_blamed = |line: &str| line.contains("the plugin is failing") && line.contains("got no memory");
-    assert!(!logs.lines().any(is_blamed), "the plugin is not to blame for what others have");
+    let is_blamed =
+        |line: &str| line.contains("the plugin is failing") && line.contains("got no memory");
+    assert!(
+        !logs.lines().any(is_blamed),
+        "the plugin is not to blame for what others have"
+    );
     let told = api
         .sql("SELECT DISTINCT error FROM plugin_runs WHERE plugin = 'probe-takes-memory' AND outcome = 'limit'")
         .await;
     assert!(
-        told.iter().all(|row| row[0].as_str().is_some_and(|text| text.contains("EXTRACK_RUNS_MEMORY_MB"))),
+        told.iter().all(|row| row[0]
+            .as_str()
+            .is_some_and(|text| text.contains("EXTRACK_RUNS_MEMORY_MB"))),
         "{told:?}"
     );
     // Beside what the runs have, five hundred of them wait with their connections and their tasks.
     let grown = peak_mb(&runtime).saturating_sub(before);
     assert!(grown < LIMIT_MB + 256, "{grown} MiB more than before");
     let metrics = api.metrics().await;
-    assert!(metrics.contains(&format!("extrack_runs_memory_limit_bytes {}", LIMIT_MB << 20)), "{metrics}");
-    let reserved =
-        metrics.lines().find_map(|line| line.strip_prefix("extrack_runs_memory_bytes ")).expect("it is shown");
-    assert!(reserved.parse::<f64>().is_ok_and(|bytes| bytes > 0.0 && bytes <= (LIMIT_MB << 20) as f64), "{reserved}");
+    assert!(
+        metrics.contains(&format!(
+            "extrack_runs_memory_limit_bytes {}",
+            LIMIT_MB << 20
+        )),
+        "{metrics}"
+    );
+    let reserved = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("extrack_runs_memory_bytes "))
+        .expect("it is shown");
+    assert!(
+        reserved
+            .parse::<f64>()
+            .is_ok_and(|bytes| bytes > 0.0 && bytes <= (LIMIT_MB << 20) as f64),
+        "{reserved}"
+    );
     assert_unharmed(&api).await;
 }

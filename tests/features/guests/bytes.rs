@@ -1,4 +1,5 @@
-//! Bytes that are no good component: each is answered, none is a crash, and compiled code comes from nobody but ourselves.
+//! Bytes that are no good component: each is answered, none is a crash, and compiled code comes
+//! from nobody but ourselves.
 
 use std::path::PathBuf;
 
@@ -19,7 +20,10 @@ async fn shop(api: &Api, nginx: &TargetServer) {
 async fn assert_refused(api: &Api, what: &str, name: &str, bytes: &[u8], step: &str) {
     let refused = api.plugin_put(name, bytes).await.expect_problem(422);
     let detail = refused["detail"].as_str().unwrap_or_default();
-    assert!(detail.contains(&format!("step `{step}`")), "{what}: {detail}");
+    assert!(
+        detail.contains(&format!("step `{step}`")),
+        "{what}: {detail}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,9 +37,17 @@ async fn malformed_components_are_answered_and_never_a_crash() {
     for part in 1..40 {
         let bytes = &real[..real.len() * part / 40];
         let step = if bytes.len() < 8 { "format" } else { "compile" };
-        assert_refused(&api, &format!("the first {} bytes", bytes.len()), "tcp", bytes, step).await;
+        assert_refused(
+            &api,
+            &format!("the first {} bytes", bytes.len()),
+            "tcp",
+            bytes,
+            step,
+        )
+        .await;
     }
-    // Small, so that a flip hits what matters: its types, its code, its exports. What is hit may still be a good plugin.
+    // Small, so that a flip hits what matters: its types, its code, its exports. What is hit may
+    // still be a good plugin.
     let small = Hostile::new("fuzzed").component();
     let seed: u64 = rand::random();
     let mut random = StdRng::seed_from_u64(seed);
@@ -53,19 +65,31 @@ async fn malformed_components_are_answered_and_never_a_crash() {
             other => panic!("seed {seed}: {other}: {}", reply.text),
         }
     }
-    assert!(refused > FLIPS / 2, "seed {seed}: {refused} refused, {accepted} accepted");
+    assert!(
+        refused > FLIPS / 2,
+        "seed {seed}: {refused} refused, {accepted} accepted"
+    );
     assert_eq!(runtime.pid(), pid);
     assert_eq!(api.get("/readyz").await.status, 200);
     assert_eq!(api.check("shop").await["status"], "healthy");
     let tcp = api.get("/api/v1/plugins/tcp").await.expect(200);
-    assert_eq!(tcp["installedBy"], "bundled", "the version before stays: {tcp}");
+    assert_eq!(
+        tcp["installedBy"], "bundled",
+        "the version before stays: {tcp}"
+    );
 }
 
 /// Compiled code that the program keeps.
 fn compiled(runtime: &TestRuntime) -> Vec<PathBuf> {
-    let folder = std::fs::read_dir(runtime.data().join("plugins/compiled")).expect("it compiles into this folder");
+    let folder = std::fs::read_dir(runtime.data().join("plugins/compiled"))
+        .expect("it compiles into this folder");
     let files = folder.map(|entry| entry.expect("the folder is readable").path());
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect()
+    files
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "cwasm")
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,7 +99,10 @@ async fn compiled_code_is_taken_from_our_own_folder_only_and_only_whole() {
     let nginx = TargetServer::start().await;
     let mut runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
-    let installed = api.plugin_put("swapped", &components::guest("swapped-one")).await.expect(200);
+    let installed = api
+        .plugin_put("swapped", &components::guest("swapped-one"))
+        .await
+        .expect(200);
     let service = json!({
         "name": "Shop", "type": "own", "baseUrl": nginx.url(), "private": true,
         "monitoring": {"probe": "swapped", "interval": 86400, "settings": {"path": "/health"}},
@@ -85,10 +112,15 @@ async fn compiled_code_is_taken_from_our_own_folder_only_and_only_whole() {
 
     // Sent as a plugin, it is not WebAssembly.
     let digest = installed["digest"].as_str().unwrap();
-    let own = compiled(&runtime).into_iter().find(|path| path.to_string_lossy().contains(digest));
+    let own = compiled(&runtime)
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains(digest));
     let own = own.expect("what was installed is kept compiled");
     let bytes = std::fs::read(&own).unwrap();
-    for (what, bytes) in [("as it is kept", &bytes[..]), ("the native code in it", &bytes[DIGEST..])] {
+    for (what, bytes) in [
+        ("as it is kept", &bytes[..]),
+        ("the native code in it", &bytes[DIGEST..]),
+    ] {
         assert_refused(&api, what, "swapped", bytes, "format").await;
     }
     // With the first bytes of a component before it, it is not one either.
@@ -113,9 +145,21 @@ async fn compiled_code_is_taken_from_our_own_folder_only_and_only_whole() {
         std::fs::write(&own, &bytes).unwrap();
         runtime.start().await;
         let api = runtime.api();
-        assert_eq!(api.get("/api/v1/plugins/swapped").await.expect(200)["digest"], digest, "{what}");
-        assert_eq!(api.check("shop").await["status"], Value::from("healthy"), "{what}");
-        assert_ne!(std::fs::read(&own).unwrap(), bytes, "{what}: it is still on disk");
+        assert_eq!(
+            api.get("/api/v1/plugins/swapped").await.expect(200)["digest"],
+            digest,
+            "{what}"
+        );
+        assert_eq!(
+            api.check("shop").await["status"],
+            Value::from("healthy"),
+            "{what}"
+        );
+        assert_ne!(
+            std::fs::read(&own).unwrap(),
+            bytes,
+            "{what}: it is still on disk"
+        );
     }
     assert!(runtime.logs().contains("damaged"), "it says so");
 }

@@ -1,5 +1,5 @@
-//! Guests that reach for what they may not: by every spelling of an address, by name, by redirect, by a name that changes its
-//! mind, and by what they write into a request.
+//! Guests that reach for what they may not: by every spelling of an address, by name, by redirect,
+//! by a name that changes its mind, and by what they write into a request.
 
 use extrack_tests::{Api, Names, Tap, TestRuntime, components};
 use serde_json::{Value, json};
@@ -31,8 +31,18 @@ const METADATA: [&str; 18] = [
 async fn attempts(api: &Api, slug: &str) -> Vec<String> {
     let observation = api.check(slug).await;
     assert_eq!(observation["status"], "healthy", "{observation}");
-    let metrics = observation["metrics"].as_object().unwrap_or_else(|| panic!("no metrics: {observation}"));
-    metrics.values().map(|value| value.as_str().expect("each attempt ends in words").to_owned()).collect()
+    let metrics = observation["metrics"]
+        .as_object()
+        .unwrap_or_else(|| panic!("no metrics: {observation}"));
+    metrics
+        .values()
+        .map(|value| {
+            value
+                .as_str()
+                .expect("each attempt ends in words")
+                .to_owned()
+        })
+        .collect()
 }
 
 async fn create(api: &Api, name: &str, url: &str, attempts: &[Value]) {
@@ -49,7 +59,9 @@ async fn no_spelling_of_an_address_gets_a_guest_there() {
     let port = tap.address().port();
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
-    api.plugin_put(GUEST, &components::guest(GUEST)).await.expect(200);
+    api.plugin_put(GUEST, &components::guest(GUEST))
+        .await
+        .expect(200);
 
     // Elsewhere than at its own service: the rule on hosts.
     let mut elsewhere: Vec<Value> = METADATA.iter().map(|url| json!({ "url": url })).collect();
@@ -67,31 +79,53 @@ async fn no_spelling_of_an_address_gets_a_guest_there() {
     ] {
         elsewhere.push(json!({ "url": url }));
     }
-    for address in ["169.254.169.254:80", "localhost:1", "::1:80", "10.0.0.1:22", "0xa9fea9fe:80"] {
+    for address in [
+        "169.254.169.254:80",
+        "localhost:1",
+        "::1:80",
+        "10.0.0.1:22",
+        "0xa9fea9fe:80",
+    ] {
         elsewhere.push(json!({ "tcp": address }));
     }
-    for scheme in ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1/", "unix:/run/docker.sock"] {
+    for scheme in [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/",
+        "gopher://127.0.0.1/",
+        "unix:/run/docker.sock",
+    ] {
         elsewhere.push(json!({ "url": scheme }));
     }
     elsewhere.push(json!({ "url": tap.url() }));
     create(&api, "Elsewhere", &tap.url(), &elsewhere).await;
     let mut ended = attempts(&api, "elsewhere").await;
-    assert_eq!(ended.pop().as_deref(), Some("200 ok"), "its own service it may reach");
+    assert_eq!(
+        ended.pop().as_deref(),
+        Some("200 ok"),
+        "its own service it may reach"
+    );
     for (attempt, ended) in elsewhere.iter().zip(&ended) {
         let refused = ended.starts_with("denied: ") || ended.starts_with("protocol: ");
         assert!(refused, "{attempt} ended as {ended}");
     }
     assert_eq!(tap.requests().len(), 1, "{:?}", tap.requests());
 
-    // At the address of its own service, which is one nobody may reach: the rule on addresses, even for private services.
-    // A base URL takes no password at all.
-    for (index, url) in METADATA.iter().enumerate().filter(|(_, url)| !url.contains('@')) {
+    // At the address of its own service, which is one nobody may reach: the rule on addresses, even
+    // for private services. A base URL takes no password at all.
+    for (index, url) in METADATA
+        .iter()
+        .enumerate()
+        .filter(|(_, url)| !url.contains('@'))
+    {
         create(&api, &format!("own {index}"), url, &[json!({ "url": url })]).await;
         let ended = attempts(&api, &format!("own-{index}")).await;
         assert!(ended[0].starts_with("denied: "), "{url} ended as {ended:?}");
     }
-    let denials =
-        api.sql_count(&format!("SELECT sum(denials)::BIGINT FROM plugin_runs WHERE plugin = '{GUEST}'")).await;
+    let denials = api
+        .sql_count(&format!(
+            "SELECT sum(denials)::BIGINT FROM plugin_runs WHERE plugin = '{GUEST}'"
+        ))
+        .await;
     assert!(denials > 30, "each is counted: {denials}");
 }
 
@@ -101,7 +135,9 @@ async fn redirects_are_judged_like_any_other_address() {
     let port = tap.address().port();
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
-    api.plugin_put(GUEST, &components::guest(GUEST)).await.expect(200);
+    api.plugin_put(GUEST, &components::guest(GUEST))
+        .await
+        .expect(200);
     let to = |url: &str| json!({"url": format!("{}/to/{url}", tap.url()), "hops": 5});
     let targets = [
         "http://169.254.169.254/latest/meta-data/".to_owned(),
@@ -116,12 +152,20 @@ async fn redirects_are_judged_like_any_other_address() {
     tries.push(to(&format!("http://127.0.0.1:{port}/there")));
     create(&api, "Shop", &tap.url(), &tries).await;
     let mut ended = attempts(&api, "shop").await;
-    assert_eq!(ended.pop().as_deref(), Some("200 ok"), "where it may go, a redirect takes it");
+    assert_eq!(
+        ended.pop().as_deref(),
+        Some("200 ok"),
+        "where it may go, a redirect takes it"
+    );
     for (target, ended) in targets.iter().zip(&ended) {
         assert!(ended.starts_with("denied: "), "{target} ended as {ended}");
     }
     let seen = tap.requests();
-    assert_eq!(seen.len(), targets.len() + 1 + 2, "no more than the hops at itself: {seen:?}");
+    assert_eq!(
+        seen.len(),
+        targets.len() + 1 + 2,
+        "no more than the hops at itself: {seen:?}"
+    );
 }
 
 /// What a name server answered is refused for now: the next answer may be another one.
@@ -159,8 +203,15 @@ async fn a_name_that_changes_its_mind_is_judged_anew_each_time() {
 
     let found = attempts(&api, "rebind").await;
     assert_eq!(found[0], "200 ok");
-    assert!(is_refused(&found[1]) && found[1].contains("169.254.169.254"), "{found:?}");
-    assert_eq!(names.queries("rebind.test"), 2, "asked once a connection: what was judged is what is connected to");
+    assert!(
+        is_refused(&found[1]) && found[1].contains("169.254.169.254"),
+        "{found:?}"
+    );
+    assert_eq!(
+        names.queries("rebind.test"),
+        2,
+        "asked once a connection: what was judged is what is connected to"
+    );
 
     let found = attempts(&api, "back").await;
     assert!(is_refused(&found[0]), "{found:?}");
@@ -183,7 +234,9 @@ async fn nothing_is_smuggled_into_a_request() {
     let tap = Tap::start().await;
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
-    api.plugin_put(GUEST, &components::guest(GUEST)).await.expect(200);
+    api.plugin_put(GUEST, &components::guest(GUEST))
+        .await
+        .expect(200);
     let url = tap.url();
     let with = |name: &str, value: &str| json!({"url": url, "headers": [[name, value]]});
     let refused = [
@@ -221,9 +274,16 @@ async fn nothing_is_smuggled_into_a_request() {
     ];
     create(&api, "Refused", &url, &refused).await;
     for (attempt, ended) in refused.iter().zip(attempts(&api, "refused").await) {
-        assert!(ended.starts_with("denied: ") || ended.starts_with("protocol: "), "{attempt} ended as {ended}");
+        assert!(
+            ended.starts_with("denied: ") || ended.starts_with("protocol: "),
+            "{attempt} ended as {ended}"
+        );
     }
-    assert_eq!(tap.requests(), Vec::<String>::new(), "nothing of them was sent");
+    assert_eq!(
+        tap.requests(),
+        Vec::<String>::new(),
+        "nothing of them was sent"
+    );
 
     // What is sent is one request, whatever is in its URL and its body.
     let sent = [
@@ -239,15 +299,47 @@ async fn nothing_is_smuggled_into_a_request() {
     let requests = tap.requests();
     assert_eq!(requests.len(), sent.len(), "{requests:?}");
     for (attempt, request) in sent.iter().zip(&requests) {
-        let (head, body) = request.split_once("\r\n\r\n").expect("a request has a head");
+        let (head, body) = request
+            .split_once("\r\n\r\n")
+            .expect("a request has a head");
         let lines: Vec<String> = head.split("\r\n").skip(1).map(str::to_lowercase).collect();
-        assert!(lines.iter().all(|line| !line.starts_with("x-evil") && !line.contains(['\r', '\n'])), "{request:?}");
+        assert!(
+            lines
+                .iter()
+                .all(|line| !line.starts_with("x-evil") && !line.contains(['\r', '\n'])),
+            "{request:?}"
+        );
         let own = format!("host: {}", tap.address());
-        assert_eq!(lines.iter().filter(|line| line.starts_with("host:")).collect::<Vec<_>>(), [&own], "{request:?}");
-        let length = format!("content-length: {}", attempt["body"].as_str().unwrap_or_default().len());
-        let lengths: Vec<_> = lines.iter().filter(|line| line.starts_with("content-length:")).collect();
-        assert!(lengths == [&length] || (lengths.is_empty() && body.is_empty()), "{request:?}");
-        assert!(!lines.iter().any(|line| line.starts_with("transfer-encoding")), "{request:?}");
-        assert_eq!(body, attempt["body"].as_str().unwrap_or_default(), "{request:?}");
+        assert_eq!(
+            lines
+                .iter()
+                .filter(|line| line.starts_with("host:"))
+                .collect::<Vec<_>>(),
+            [&own],
+            "{request:?}"
+        );
+        let length = format!(
+            "content-length: {}",
+            attempt["body"].as_str().unwrap_or_default().len()
+        );
+        let lengths: Vec<_> = lines
+            .iter()
+            .filter(|line| line.starts_with("content-length:"))
+            .collect();
+        assert!(
+            lengths == [&length] || (lengths.is_empty() && body.is_empty()),
+            "{request:?}"
+        );
+        assert!(
+            !lines
+                .iter()
+                .any(|line| line.starts_with("transfer-encoding")),
+            "{request:?}"
+        );
+        assert_eq!(
+            body,
+            attempt["body"].as_str().unwrap_or_default(),
+            "{request:?}"
+        );
     }
 }

@@ -11,7 +11,9 @@ async fn nothing_of_a_run_is_left_for_another() {
     let api = runtime.api();
     let guests = ["probe-remembers", "probe-remembers-too"];
     for guest in guests {
-        api.plugin_put(guest, &components::guest(guest)).await.expect(200);
+        api.plugin_put(guest, &components::guest(guest))
+            .await
+            .expect(200);
     }
     for index in 0..SERVICES {
         let service = json!({
@@ -22,17 +24,25 @@ async fn nothing_of_a_run_is_left_for_another() {
     }
     let slugs: Vec<String> = (0..SERVICES).map(|index| format!("s{index}")).collect();
     for _ in 0..ROUNDS {
-        // At once, so that they stand beside each other in the pool; then the next ones in the same places.
+        // At once, so that they stand beside each other in the pool; then the next ones in the same
+        // places.
         let found = futures::future::join_all(slugs.iter().map(|slug| api.check(slug))).await;
         for observation in found {
             assert_eq!(observation["status"], "healthy", "{observation}");
             let metrics = &observation["metrics"];
-            assert_eq!([&metrics["left_behind"], &metrics["runs_before"]], [&json!(0), &json!(0)], "{observation}");
+            assert_eq!(
+                [&metrics["left_behind"], &metrics["runs_before"]],
+                [&json!(0), &json!(0)],
+                "{observation}"
+            );
         }
     }
     let peaks = api
         .sql("SELECT min(memory_bytes), count(*) FROM plugin_runs WHERE plugin LIKE 'probe-remembers%' AND function = 'check'")
         .await;
-    assert!(peaks[0][0].as_u64().is_some_and(|bytes| bytes > 6 << 20), "they did look at their memory: {peaks:?}");
+    assert!(
+        peaks[0][0].as_u64().is_some_and(|bytes| bytes > 6 << 20),
+        "they did look at their memory: {peaks:?}"
+    );
     assert_ne!(peaks[0][1], Value::from(0));
 }

@@ -61,8 +61,16 @@ async fn a_confirmed_event_survives_kill_9() {
         }
         runtime.start().await;
     }
-    println!("{} confirmed, {} not, {KILLS} kills", confirmed.len(), unconfirmed.len());
-    assert!(confirmed.len() >= KILLS, "only {} deliveries were confirmed", confirmed.len());
+    println!(
+        "{} confirmed, {} not, {KILLS} kills",
+        confirmed.len(),
+        unconfirmed.len()
+    );
+    assert!(
+        confirmed.len() >= KILLS,
+        "only {} deliveries were confirmed",
+        confirmed.len()
+    );
 
     // The senders repeat all they have, as they would after an outage.
     let api = runtime.api();
@@ -72,32 +80,54 @@ async fn a_confirmed_event_survives_kill_9() {
     for id in &unconfirmed {
         assert!(send(&api.anonymous(), id).await, "{id}");
     }
-    let rows = api.sql("SELECT event_id, count(*) FROM events GROUP BY event_id").await;
+    let rows = api
+        .sql("SELECT event_id, count(*) FROM events GROUP BY event_id")
+        .await;
     let twice: Vec<_> = rows.iter().filter(|row| row[1] != 1).collect();
     assert!(twice.is_empty(), "kept more than once: {twice:?}");
-    let stored: BTreeSet<String> = rows.iter().map(|row| row[0].as_str().expect("an id").to_owned()).collect();
+    let stored: BTreeSet<String> = rows
+        .iter()
+        .map(|row| row[0].as_str().expect("an id").to_owned())
+        .collect();
     let sent: BTreeSet<String> = confirmed.union(&unconfirmed).cloned().collect();
     assert_eq!(stored, sent);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_confirmed_report_is_judged_even_if_the_program_dies_at_once() {
-    let alerts = "alerts:\n  - {name: Vendor, condition: \"status == 'unhealthy'\", probes: [statuspage]}\n";
+    let alerts =
+        "alerts:\n  - {name: Vendor, condition: \"status == 'unhealthy'\", probes: [statuspage]}\n";
     let (mut runtime, _vendor) = started(WEBHOOKS, alerts).await;
-    let path = format!("/webhooks/shop/statuspage?token={}", super::sender::secret("STATUSPAGE_SECRET"));
+    let path = format!(
+        "/webhooks/shop/statuspage?token={}",
+        super::sender::secret("STATUSPAGE_SECRET")
+    );
     for round in 0..6 {
-        let (status, open) = if round % 2 == 0 { ("major_outage", 1) } else { ("operational", 0) };
+        let (status, open) = if round % 2 == 0 {
+            ("major_outage", 1)
+        } else {
+            ("operational", 0)
+        };
         let update = json!({
             "component": {"id": "c1", "name": "API"},
             "component_update": {"id": format!("u{round}"), "old_status": "x", "new_status": status},
         });
-        assert_eq!(post(&runtime.api(), &path, &[], update.to_string()).await.expect(200), kept(1, 0));
+        assert_eq!(
+            post(&runtime.api(), &path, &[], update.to_string())
+                .await
+                .expect(200),
+            kept(1, 0)
+        );
         runtime.kill().await;
         runtime.start().await;
         let api = runtime.api();
         wait_for("the alert to follow the report", PATIENCE, async || {
             let alerts = api.list("/api/v1/alerts?state=firing").await;
-            if alerts.len() == open { Ok(()) } else { Err(format!("{status}: {alerts:?}")) }
+            if alerts.len() == open {
+                Ok(())
+            } else {
+                Err(format!("{status}: {alerts:?}"))
+            }
         })
         .await;
     }

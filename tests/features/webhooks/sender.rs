@@ -18,7 +18,11 @@ pub(crate) const SECRETS: [(&str, &str); 6] = [
 ];
 
 pub(crate) fn secret(name: &str) -> &'static str {
-    SECRETS.iter().find(|(known, _)| *known == name).expect("one of the secrets above").1
+    SECRETS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .expect("one of the secrets above")
+        .1
 }
 
 pub(crate) fn now_s() -> i64 {
@@ -39,7 +43,10 @@ pub(crate) fn github_with(secret: &str, body: &str, delivery: &str, event: &str)
     vec![
         ("x-github-event", event.to_owned()),
         ("x-github-delivery", delivery.to_owned()),
-        ("x-hub-signature-256", format!("sha256={}", hex::encode(sign(secret.as_bytes(), body)))),
+        (
+            "x-hub-signature-256",
+            format!("sha256={}", hex::encode(sign(secret.as_bytes(), body))),
+        ),
     ]
 }
 
@@ -50,11 +57,16 @@ pub(crate) fn stripe(name: &str, body: &str, at: i64) -> Headers {
 
 pub(crate) fn slack(name: &str, body: &str, at: i64) -> Headers {
     let signature = hex::encode(sign(secret(name).as_bytes(), &format!("v0:{at}:{body}")));
-    vec![("x-slack-request-timestamp", at.to_string()), ("x-slack-signature", format!("v0={signature}"))]
+    vec![
+        ("x-slack-request-timestamp", at.to_string()),
+        ("x-slack-signature", format!("v0={signature}")),
+    ]
 }
 
 pub(crate) fn standard(name: &str, id: &str, body: &str, at: i64) -> Headers {
-    let key = STANDARD.decode(secret(name).trim_start_matches("whsec_")).expect("base64");
+    let key = STANDARD
+        .decode(secret(name).trim_start_matches("whsec_"))
+        .expect("base64");
     let signature = STANDARD.encode(sign(&key, &format!("{id}.{at}.{body}")));
     vec![
         ("webhook-id", id.to_owned()),

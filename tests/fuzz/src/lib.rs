@@ -1,7 +1,9 @@
-//! Everything that comes from outside, read as the program reads it: whatever the bytes are, nothing panics, overflows its stack or
-//! takes for ever, and what is understood means the same when it is written and read again.
+//! Everything that comes from outside, read as the program reads it: whatever the bytes are,
+//! nothing panics, overflows its stack or takes for ever, and what is understood means the same
+//! when it is written and read again.
 //!
-//! `targets!` is the list of targets. `tests/bounded.rs` plays each one over its corpus and over a fixed number of inputs made of it.
+//! `targets!` is the list of targets. `tests/bounded.rs` plays each one over its corpus and over a
+//! fixed number of inputs made of it.
 
 mod mutate;
 mod stage;
@@ -68,13 +70,24 @@ pub fn target(name: &str) -> Option<&'static Target> {
 
 /// Inputs that were found, or are worth beginning with.
 pub fn corpus_folder(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target)
 }
 
 /// In the order of their names, so that the same seed makes the same inputs.
 pub fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let entries = fs::read_dir(corpus_folder(target)).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let entries = fs::read_dir(corpus_folder(target))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect();
     files.sort();
-    files.iter().filter_map(|file| fs::read(file).ok()).collect()
+    files
+        .iter()
+        .filter_map(|file| fs::read(file).ok())
+        .collect()
 }

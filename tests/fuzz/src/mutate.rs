@@ -1,4 +1,5 @@
-//! Inputs made of a corpus: bytes changed, parts repeated, cut and mixed, and words put in that matter to some reader.
+//! Inputs made of a corpus: bytes changed, parts repeated, cut and mixed, and words put in that
+//! matter to some reader.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -10,7 +11,8 @@ const MOST_BYTES: usize = 64 * 1024;
 /// Changes of one input, at most.
 const MOST_CHANGES: u32 = 6;
 
-/// Brackets, quotes, escapes, ends of lines, numbers at the edge, and words of the languages that are read.
+/// Brackets, quotes, escapes, ends of lines, numbers at the edge, and words of the languages that
+/// are read.
 const WORDS: &[&str] = &[
     "{{",
     "}}",
@@ -119,11 +121,18 @@ pub struct Mutator {
 impl Mutator {
     /// The same seed and corpus make the same inputs.
     pub fn new(seed: u64, corpus: Vec<Vec<u8>>) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), corpus }
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            corpus,
+        }
     }
 
     pub fn input(&mut self) -> Vec<u8> {
-        let mut input = self.corpus.choose(&mut self.random).cloned().unwrap_or_default();
+        let mut input = self
+            .corpus
+            .choose(&mut self.random)
+            .cloned()
+            .unwrap_or_default();
         for _ in 0..self.random.random_range(1..=MOST_CHANGES) {
             self.change(&mut input);
             input.truncate(MOST_BYTES);
@@ -154,7 +163,11 @@ impl Mutator {
                 drop(input.splice(from..from, part.repeat(times)));
             }
             5 => {
-                let other = self.corpus.choose(&mut self.random).cloned().unwrap_or_default();
+                let other = self
+                    .corpus
+                    .choose(&mut self.random)
+                    .cloned()
+                    .unwrap_or_default();
                 let (begin, end) = self.part(other.len());
                 drop(input.splice(from..to, other[begin..end].iter().copied()));
             }
@@ -175,7 +188,11 @@ impl Mutator {
     fn part(&mut self, length: usize) -> (usize, usize) {
         let from = self.random.random_range(0..=length);
         let rest = length - from;
-        let most = if self.random.random_range(0..4) == 0 { rest } else { rest.min(16) };
+        let most = if self.random.random_range(0..4) == 0 {
+            rest
+        } else {
+            rest.min(16)
+        };
         (from, from + self.random.random_range(0..=most))
     }
 }

@@ -1,4 +1,5 @@
-//! What targets share: a runtime for what is asynchronous, the network, and the plugin host with the bundled plugins.
+//! What targets share: a runtime for what is asynchronous, the network, and the plugin host with
+//! the bundled plugins.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -16,8 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn wait_for<T>(work: impl Future<Output = T>) -> T {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    RUNTIME.get_or_init(|| build().expect("threads can be started")).block_on(work)
+    let build = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+    };
+    RUNTIME
+        .get_or_init(|| build().expect("threads can be started"))
+        .block_on(work)
 }
 
 pub(crate) fn deadline() -> Instant {
@@ -45,7 +53,10 @@ pub(crate) fn loopback() -> Permission {
 pub(crate) static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
 pub(crate) fn folder(name: &str) -> PathBuf {
-    let folder = FOLDER.get().expect("`keep_files_in` names a folder first").join(name);
+    let folder = FOLDER
+        .get()
+        .expect("`keep_files_in` names a folder first")
+        .join(name);
     std::fs::create_dir_all(&folder).expect("the folder can be written");
     folder
 }

@@ -1,17 +1,23 @@
-//! Each target over its corpus, then over a fixed number of inputs made of it: the same ones in every run, so that a change is what
-//! makes a test fail. `EXTRACK_TEST_SEED` makes others.
+//! Each target over its corpus, then over a fixed number of inputs made of it: the same ones in
+//! every run, so that a change is what makes a test fail. `EXTRACK_TEST_SEED` makes others.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
-use extrack_fuzz::{Mutator, TARGETS, Target, corpus, corpus_folder, keep_files_in, target, targets};
+use extrack_fuzz::{
+    Mutator, TARGETS, Target, corpus, corpus_folder, keep_files_in, target, targets,
+};
 
 /// Any number would do.
 const SEED: u64 = 9_309_535;
 
 /// Notes each input before it is read: of one that ends the process, the file is what is left.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a failure is nothing without its seed and its input")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a failure is nothing without its seed and its input"
+)]
 fn play(target: &Target) {
     let seed = match std::env::var("EXTRACK_TEST_SEED") {
         Ok(seed) => seed.parse().expect("EXTRACK_TEST_SEED is a number"),
@@ -19,7 +25,10 @@ fn play(target: &Target) {
     };
     keep_files_in(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let noted = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{}.input", target.name));
-    println!("EXTRACK_TEST_SEED={seed}; the input that is read: {}", noted.display());
+    println!(
+        "EXTRACK_TEST_SEED={seed}; the input that is read: {}",
+        noted.display()
+    );
     let corpus = corpus(target.name);
     let mut mutator = Mutator::new(seed, corpus.clone());
     let made = (0..target.inputs).map(|_| mutator.input());
@@ -28,7 +37,12 @@ fn play(target: &Target) {
         let read = catch_unwind(AssertUnwindSafe(|| (target.read)(&input)));
         if let Err(panic) = read {
             let folder = corpus_folder(target.name);
-            eprintln!("mend it, and keep {} in {}:\n{}", noted.display(), folder.display(), input.escape_ascii());
+            eprintln!(
+                "mend it, and keep {} in {}:\n{}",
+                noted.display(),
+                folder.display(),
+                input.escape_ascii()
+            );
             resume_unwind(panic);
         }
     }
@@ -51,13 +65,24 @@ targets!(tests);
 #[test]
 fn every_target_has_a_corpus_and_every_corpus_a_target() {
     let folder = corpus_folder("");
-    let entries = fs::read_dir(&folder).expect("the corpus is in the tree").flatten();
-    let mut found: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let entries = fs::read_dir(&folder)
+        .expect("the corpus is in the tree")
+        .flatten();
+    let mut found: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     found.sort();
-    let mut wanted: Vec<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    let mut wanted: Vec<String> = TARGETS
+        .iter()
+        .map(|target| target.name.to_owned())
+        .collect();
     wanted.sort();
     assert_eq!(found, wanted);
     for target in TARGETS {
-        assert!(!corpus(target.name).is_empty(), "{} has no input", target.name);
+        assert!(
+            !corpus(target.name).is_empty(),
+            "{} has no input",
+            target.name
+        );
     }
 }

@@ -23,13 +23,24 @@ pub(super) fn test(folder: &Path, progress: fn(&str)) -> Result<()> {
     NPM.run(folder, &["test"], "the project's own tests")
 }
 
-/// The packages, unless those installed are as new as the list of them. npm leaves a list of what it installed.
+/// The packages, unless those installed are as new as the list of them. npm leaves a list of what
+/// it installed.
 fn install(folder: &Path, progress: fn(&str)) -> Result<()> {
     let lock = folder.join("package-lock.json");
-    let (command, list) = if lock.is_file() { ("ci", lock) } else { ("install", folder.join("package.json")) };
+    let (command, list) = if lock.is_file() {
+        ("ci", lock)
+    } else {
+        ("install", folder.join("package.json"))
+    };
     if is_older(&folder.join("node_modules/.package-lock.json"), &list)? {
-        progress(&format!("npm {command}: getting packages, which may take a minute"));
-        NPM.run(folder, &[command, "--no-audit", "--no-fund"], "getting the packages")?;
+        progress(&format!(
+            "npm {command}: getting packages, which may take a minute"
+        ));
+        NPM.run(
+            folder,
+            &[command, "--no-audit", "--no-fund"],
+            "getting the packages",
+        )?;
     }
     Ok(())
 }

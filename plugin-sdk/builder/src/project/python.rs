@@ -33,8 +33,8 @@ pub(super) fn test(folder: &Path, progress: fn(&str)) -> Result<()> {
 /// The environment and its packages, unless they were installed from these very requirements.
 fn install(folder: &Path, progress: fn(&str)) -> Result<()> {
     let requirements = folder.join("requirements.txt");
-    let wanted =
-        std::fs::read_to_string(&requirements).with_context(|| format!("cannot read `{}`", requirements.display()))?;
+    let wanted = std::fs::read_to_string(&requirements)
+        .with_context(|| format!("cannot read `{}`", requirements.display()))?;
     let installed = folder.join(ENVIRONMENT).join("extrack-requirements.txt");
     if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(());
@@ -46,7 +46,15 @@ fn install(folder: &Path, progress: fn(&str)) -> Result<()> {
         "making the Python environment (on Debian it needs the package python3-venv)",
     )?;
     progress("pip install: getting packages, which may take a minute");
-    let arguments = ["-m", "pip", "install", "--disable-pip-version-check", "-r", "requirements.txt"];
+    let arguments = [
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "-r",
+        "requirements.txt",
+    ];
     INNER.run(folder, &arguments, "getting the packages")?;
-    std::fs::write(&installed, wanted).with_context(|| format!("cannot write `{}`", installed.display()))
+    std::fs::write(&installed, wanted)
+        .with_context(|| format!("cannot write `{}`", installed.display()))
 }

@@ -18,19 +18,27 @@ struct Metadata {
     target_dir: PathBuf,
 }
 
-pub(super) fn build(folder: &Path, shared_target: Option<&Path>, progress: fn(&str)) -> Result<Vec<PathBuf>> {
+pub(super) fn build(
+    folder: &Path,
+    shared_target: Option<&Path>,
+    progress: fn(&str),
+) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find()?;
     let metadata = metadata(folder, &toolchain.cargo, shared_target)?;
-    // Until the components are in `dist`: projects of one name that share a folder would take each other's.
+    // Until the components are in `dist`: projects of one name that share a folder would take each
+    // other's.
     let _lock = lock(&metadata.target_dir)?;
     let mut request = Request::new(folder, metadata.target_dir);
     request.packages.extend(metadata.package);
     request.progress = progress;
     for print in prints(folder) {
-        progress(&format!("{print}: a plugin has no standard output, nothing of this is seen; `log::info(…)` is"));
+        progress(&format!(
+            "{print}: a plugin has no standard output, nothing of this is seen; `log::info(…)` is"
+        ));
     }
     let dist = folder.join("dist");
-    std::fs::create_dir_all(&dist).with_context(|| format!("cannot make the folder `{}`", dist.display()))?;
+    std::fs::create_dir_all(&dist)
+        .with_context(|| format!("cannot make the folder `{}`", dist.display()))?;
     let mut components = Vec::new();
     for plugin in crate::build(&request)? {
         let component = dist.join(format!("{}.wasm", plugin.name));
@@ -57,7 +65,11 @@ pub(super) fn test(folder: &Path, shared_target: Option<&Path>, progress: fn(&st
     progress("cargo test");
     let mut command = Command::new("cargo");
     clean_environment(&mut command);
-    command.arg("test").current_dir(folder).arg("--target-dir").arg(metadata.target_dir);
+    command
+        .arg("test")
+        .current_dir(folder)
+        .arg("--target-dir")
+        .arg(metadata.target_dir);
     run(&mut command, "the project's own tests").map_err(|error| match error {
         NotRun::Missing => no_cargo(),
         NotRun::Failed(error) => error,
@@ -72,10 +84,13 @@ fn metadata(folder: &Path, cargo: &Path, shared_target: Option<&Path>) -> Result
         .output()
         .map_err(|_| no_cargo())?;
     if !output.status.success() {
-        bail!("cargo can't read `{}`; its message is above", folder.join("Cargo.toml").display());
+        bail!(
+            "cargo can't read `{}`; its message is above",
+            folder.join("Cargo.toml").display()
+        );
     }
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).context("cargo's description of the project is not JSON")?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)
+        .context("cargo's description of the project is not JSON")?;
     let target_dir = target_dir(&metadata, shared_target)?;
     let manifest = folder.join("Cargo.toml");
     let packages = metadata["packages"].as_array();
@@ -83,7 +98,12 @@ fn metadata(folder: &Path, cargo: &Path, shared_target: Option<&Path>) -> Result
         .into_iter()
         .flatten()
         .find(|package| package["manifest_path"].as_str().map(Path::new) == Some(&manifest));
-    Ok(Metadata { package: own.and_then(|package| package["name"].as_str()).map(str::to_owned), target_dir })
+    Ok(Metadata {
+        package: own
+            .and_then(|package| package["name"].as_str())
+            .map(str::to_owned),
+        target_dir,
+    })
 }
 
 /// `src/lib.rs:7` of each line that prints, outside tests: a few.
@@ -100,13 +120,22 @@ fn prints(folder: &Path) -> Vec<String> {
     files.sort();
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let lines = text.lines().enumerate().take_while(|(_, line)| !line.contains("#[cfg(test)]"));
+        let lines = text
+            .lines()
+            .enumerate()
+            .take_while(|(_, line)| !line.contains("#[cfg(test)]"));
         let prints = lines.filter(|(_, line)| {
             let line = line.trim_start();
             !line.starts_with("//")
-                && ["println!(", "eprintln!(", "print!(", "dbg!("].iter().any(|print| line.contains(print))
+                && ["println!(", "eprintln!(", "print!(", "dbg!("]
+                    .iter()
+                    .any(|print| line.contains(print))
         });
-        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        let name = path
+            .strip_prefix(folder)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
         found.extend(prints.map(|(index, _)| format!("{name}:{}", index + 1)));
     }
     found.truncate(MOST);
@@ -116,7 +145,10 @@ fn prints(folder: &Path) -> Vec<String> {
 /// The shared folder, unless somebody chose another than cargo's default.
 fn target_dir(metadata: &Value, shared: Option<&Path>) -> Result<PathBuf> {
     let folder = |name: &str| {
-        metadata[name].as_str().map(PathBuf::from).with_context(|| format!("cargo does not name its `{name}`"))
+        metadata[name]
+            .as_str()
+            .map(PathBuf::from)
+            .with_context(|| format!("cargo does not name its `{name}`"))
     };
     let (own, root) = (folder("target_directory")?, folder("workspace_root")?);
     let is_default = own == root.join("target");
@@ -134,11 +166,18 @@ mod tests {
     #[test]
     fn projects_share_what_they_compile_unless_a_folder_was_chosen() {
         let of = |target: &str, shared: Option<&str>| {
-            let metadata = serde_json::json!({"workspace_root": "/p/quota", "target_directory": target});
+            let metadata =
+                serde_json::json!({"workspace_root": "/p/quota", "target_directory": target});
             target_dir(&metadata, shared.map(Path::new)).unwrap()
         };
-        assert_eq!(of("/p/quota/target", Some("/cache/plugin-target")), Path::new("/cache/plugin-target"));
-        assert_eq!(of("/elsewhere", Some("/cache/plugin-target")), Path::new("/elsewhere"));
+        assert_eq!(
+            of("/p/quota/target", Some("/cache/plugin-target")),
+            Path::new("/cache/plugin-target")
+        );
+        assert_eq!(
+            of("/elsewhere", Some("/cache/plugin-target")),
+            Path::new("/elsewhere")
+        );
         assert_eq!(of("/p/quota/target", None), Path::new("/p/quota/target"));
     }
 

@@ -1,5 +1,5 @@
-//! Starts the tools of a project: their output is shown as it comes, on standard error, and their failures are told with what
-//! was being done.
+//! Starts the tools of a project: their output is shown as it comes, on standard error, and their
+//! failures are told with what was being done.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -18,7 +18,11 @@ impl Tool {
     /// Runs it in a folder. `doing` completes "… failed".
     pub(super) fn run(&self, folder: &Path, arguments: &[&str], doing: &str) -> Result<()> {
         let is_path = self.program.contains('/');
-        let mut command = if is_path { Command::new(folder.join(self.program)) } else { Command::new(self.program) };
+        let mut command = if is_path {
+            Command::new(folder.join(self.program))
+        } else {
+            Command::new(self.program)
+        };
         command.args(arguments).current_dir(folder);
         run(&mut command, doing).map_err(|error| match error {
             NotRun::Missing => anyhow!("`{}` is not installed; {}", self.program, self.remedy),
@@ -35,12 +39,15 @@ pub(super) enum NotRun {
 /// Standard output is for results: what a tool says goes to standard error.
 pub(super) fn run(command: &mut Command, doing: &str) -> Result<(), NotRun> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let started = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
+    let started = command
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status();
     match started {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => {
-            Err(NotRun::Failed(anyhow!("{doing} failed: `{program}` ended with {status}; its output is above")))
-        }
+        Ok(status) => Err(NotRun::Failed(anyhow!(
+            "{doing} failed: `{program}` ended with {status}; its output is above"
+        ))),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(NotRun::Missing),
         Err(error) => Err(NotRun::Failed(anyhow!("cannot start `{program}`: {error}"))),
     }
@@ -49,6 +56,8 @@ pub(super) fn run(command: &mut Command, doing: &str) -> Result<(), NotRun> {
 /// Whether a file is older than another, or not there.
 pub(super) fn is_older(file: &Path, than: &Path) -> Result<bool> {
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
-    let Ok(limit) = modified(than) else { bail!("`{}` can't be looked at", than.display()) };
+    let Ok(limit) = modified(than) else {
+        bail!("`{}` can't be looked at", than.display())
+    };
     Ok(modified(file).map_or(true, |time| time < limit))
 }

@@ -48,19 +48,44 @@ fn a_recorded_run_happens_again() {
         {"function": "tcp.write", "request": {"connection": 1, "bytes": {"utf8": "QUIT"}}, "answer": {"Ok": null}},
     ])));
     let check = host.recorded_check();
-    assert_eq!((check.service.slug.as_str(), check.service.health_endpoint()), ("shop-api", Some("/health")));
+    assert_eq!(
+        (check.service.slug.as_str(), check.service.health_endpoint()),
+        ("shop-api", Some("/health"))
+    );
     assert_eq!(check.default_credential(), Some("default"));
     let NoSettings = host.recorded_settings();
 
     assert_eq!(clock::now_ms(), 42);
-    assert_eq!(clock::now_ms(), 1_795_419_800_000, "then the moment of the run");
-    let send = |path: &str| http::get(check.service.url(path)).auth("default").send().unwrap();
+    assert_eq!(
+        clock::now_ms(),
+        1_795_419_800_000,
+        "then the moment of the run"
+    );
+    let send = |path: &str| {
+        http::get(check.service.url(path))
+            .auth("default")
+            .send()
+            .unwrap()
+    };
     let answer = send("/health");
-    assert_eq!((answer.status, answer.text().as_ref(), answer.header("Retry-After")), (503, "busy", Some("5")));
+    assert_eq!(
+        (
+            answer.status,
+            answer.text().as_ref(),
+            answer.header("Retry-After")
+        ),
+        (503, "busy", Some("5"))
+    );
     assert_eq!(answer.latency().as_micros(), 1030);
     assert_eq!(send("/logo").body, [0xff, 0, 1, 0xfa]);
-    assert_eq!(dns::query("a.example", "A").send(), Err(NetError::Timeout("timed out".into())));
-    assert_eq!(cel::evaluate("a == 1", &json!({"a": 1, "b": 2})), Ok(json!(true)));
+    assert_eq!(
+        dns::query("a.example", "A").send(),
+        Err(NetError::Timeout("timed out".into()))
+    );
+    assert_eq!(
+        cel::evaluate("a == 1", &json!({"a": 1, "b": 2})),
+        Ok(json!(true))
+    );
     assert_eq!(random::bytes(2), b"ab");
     let connection = tcp::connect("a.example", 25, None).unwrap();
     assert_eq!(connection.read(100).unwrap(), b"220 ready");
@@ -73,7 +98,9 @@ fn what_was_not_asked_then_fails_the_test() {
     let _host = Host::replay(&recording(json!([
         {"function": "http.send", "request": request("https://api.example.com/health"), "answer": response(json!([]))},
     ])));
-    let _ = http::get("https://api.example.com/v2/health").auth("default").send();
+    let _ = http::get("https://api.example.com/v2/health")
+        .auth("default")
+        .send();
 }
 
 #[test]

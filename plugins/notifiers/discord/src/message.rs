@@ -23,10 +23,16 @@ const RED: u32 = 0xd9_2d_20;
 const AMBER: u32 = 0xdc_68_03;
 const GREEN: u32 = 0x07_94_55;
 
-pub(crate) fn message(notification: &Notification, mention: Option<&str>, username: Option<&str>) -> Value {
+pub(crate) fn message(
+    notification: &Notification,
+    mention: Option<&str>,
+    username: Option<&str>,
+) -> Value {
     let mention = mention.filter(|_| notification.status == NotificationStatus::Firing);
     let embeds = embeds(notification);
-    let mention_text = mention.map(|mention| format!("{} ", shorten(mention, MOST_CONTENT / 2))).unwrap_or_default();
+    let mention_text = mention
+        .map(|mention| format!("{} ", shorten(mention, MOST_CONTENT / 2)))
+        .unwrap_or_default();
     let more = match (notification.text(), notification.beyond(embeds.len())) {
         (Some(_), _) | (None, 0) => String::new(),
         (None, more) => format!(" (… and {more} more)"),
@@ -53,7 +59,11 @@ fn embeds(notification: &Notification) -> Vec<Value> {
         ];
     }
     let mut left = MOST_IN_ALL;
-    let embeds = notification.alerts.iter().take(MOST_EMBEDS).map(|alert| embed(alert, notification));
+    let embeds = notification
+        .alerts
+        .iter()
+        .take(MOST_EMBEDS)
+        .map(|alert| embed(alert, notification));
     let fits = |embed: &Value| match left.checked_sub(characters(embed)) {
         Some(rest) => {
             left = rest;
@@ -65,7 +75,10 @@ fn embeds(notification: &Notification) -> Vec<Value> {
 }
 
 fn embed(alert: &Alert, notification: &Notification) -> Value {
-    let mut fields = vec![field("Severity", &alert.severity), field("Status", alert.status.as_str())];
+    let mut fields = vec![
+        field("Severity", &alert.severity),
+        field("Status", alert.status.as_str()),
+    ];
     if let Some(lasted) = alert.lasted() {
         fields.push(field("Lasted", &format(lasted)));
     }
@@ -89,7 +102,9 @@ fn characters(embed: &Value) -> usize {
     let fields = embed["fields"].as_array().into_iter().flatten();
     text(&embed["title"])
         + text(&embed["description"])
-        + fields.map(|field| text(&field["name"]) + text(&field["value"])).sum::<usize>()
+        + fields
+            .map(|field| text(&field["name"]) + text(&field["value"]))
+            .sum::<usize>()
 }
 
 fn field(name: &str, value: &str) -> Value {
@@ -113,7 +128,8 @@ fn defused(c: char, out: &mut String) {
     out.push(c);
 }
 
-/// Nor to call people where the operator does: a mention is a mention only in one piece. Links and emphasis go the same way.
+/// Nor to call people where the operator does: a mention is a mention only in one piece. Links and
+/// emphasis go the same way.
 fn without_mentions(c: char, out: &mut String) {
     if "*_`~|(\\".contains(c) {
         out.push('\\');
@@ -136,26 +152,50 @@ mod tests {
         assert_eq!(body["content"], "[FIRING] Shop & <API>: Service Down");
         assert_eq!(body["username"], "extrack");
         assert_eq!(body["embeds"][0]["title"], "Shop & <API>: Service Down");
-        assert_eq!(body["embeds"][0]["description"], "latency is 900 ms \\> 800 ms");
+        assert_eq!(
+            body["embeds"][0]["description"],
+            "latency is 900 ms \\> 800 ms"
+        );
         assert_eq!(body["embeds"][0]["color"], RED);
-        assert_eq!(message(&resolved(1), None, None)["embeds"][0]["color"], GREEN);
+        assert_eq!(
+            message(&resolved(1), None, None)["embeds"][0]["color"],
+            GREEN
+        );
     }
 
     #[test]
     fn only_the_operators_mention_calls_people() {
-        assert_eq!(message(&notification(1), None, None)["allowed_mentions"]["parse"], json!([]));
+        assert_eq!(
+            message(&notification(1), None, None)["allowed_mentions"]["parse"],
+            json!([])
+        );
         let body = message(&notification(1), Some("@here"), None);
-        assert!(body["content"].as_str().unwrap().starts_with("@here [FIRING]"));
+        assert!(
+            body["content"]
+                .as_str()
+                .unwrap()
+                .starts_with("@here [FIRING]")
+        );
         assert_ne!(body["allowed_mentions"]["parse"], json!([]));
-        assert_eq!(message(&resolved(1), Some("@here"), None)["allowed_mentions"]["parse"], json!([]));
+        assert_eq!(
+            message(&resolved(1), Some("@here"), None)["allowed_mentions"]["parse"],
+            json!([])
+        );
     }
 
     #[test]
     fn the_operators_own_words_are_plain_text() {
-        let own = with_attribute(with_attribute(notification(12), "title", "Shop"), "text", "is *down*");
+        let own = with_attribute(
+            with_attribute(notification(12), "title", "Shop"),
+            "text",
+            "is *down*",
+        );
         let body = message(&own, None, None);
         assert_eq!(body["content"], "Shop");
-        assert_eq!(body["embeds"], json!([{"description": "is \\*down\\*", "color": RED}]));
+        assert_eq!(
+            body["embeds"],
+            json!([{"description": "is \\*down\\*", "color": RED}])
+        );
     }
 
     #[test]
@@ -165,7 +205,8 @@ mod tests {
         assert!(embeds.len() >= 9, "{}", embeds.len());
         for embed in embeds {
             assert!(
-                length(embed["title"].as_str().unwrap()) <= 256 && !embed["description"].as_str().unwrap().is_empty()
+                length(embed["title"].as_str().unwrap()) <= 256
+                    && !embed["description"].as_str().unwrap().is_empty()
             );
             for field in embed["fields"].as_array().unwrap() {
                 assert!(length(field["value"].as_str().unwrap()) <= 1_024);
@@ -174,15 +215,29 @@ mod tests {
         assert!(embeds.iter().map(characters).sum::<usize>() <= 6_000);
         let content = body["content"].as_str().unwrap();
         assert!(length(content) <= 2_000, "{}", length(content));
-        assert!(content.ends_with(&format!("(… and {} more)", 500 - embeds.len())), "{content}");
+        assert!(
+            content.ends_with(&format!("(… and {} more)", 500 - embeds.len())),
+            "{content}"
+        );
         // One mention, and it is the operator's.
-        assert!(content.starts_with("@here ") && !content[1..].contains("@here") && !content.contains("@everyone"));
-        assert!(!content.contains("<@U1>") && !content.contains('\u{1b}') && !content.contains('\n'), "{content}");
+        assert!(
+            content.starts_with("@here ")
+                && !content[1..].contains("@here")
+                && !content.contains("@everyone")
+        );
+        assert!(
+            !content.contains("<@U1>") && !content.contains('\u{1b}') && !content.contains('\n'),
+            "{content}"
+        );
     }
 
     #[test]
     fn the_operators_own_words_are_cut_to_one_embed() {
-        let own = with_attribute(with_attribute(awkward(3), "title", &"t@".repeat(3_000)), "text", &"*".repeat(9_000));
+        let own = with_attribute(
+            with_attribute(awkward(3), "title", &"t@".repeat(3_000)),
+            "text",
+            &"*".repeat(9_000),
+        );
         let body = message(&own, None, None);
         assert!(length(body["embeds"][0]["description"].as_str().unwrap()) <= 4_096);
         assert!(length(body["content"].as_str().unwrap()) <= 2_000);

@@ -1,6 +1,8 @@
 //! What the message says.
 
-use extrack_plugin::notifier::{Alert, Notification, NotificationStatus, one_line, printable, shorten};
+use extrack_plugin::notifier::{
+    Alert, Notification, NotificationStatus, one_line, printable, shorten,
+};
 use extrack_plugin::time::{format, rfc3339};
 
 /// Mail programs show little more.
@@ -17,7 +19,11 @@ pub(crate) fn subject(notification: &Notification, prefix: &str) -> String {
         [alert] => format!("{}: {}", alert.service_name, alert.name),
         _ => format!("{} alerts", notification.beyond(0)),
     };
-    let prefix = if prefix.is_empty() { String::new() } else { format!("{} ", prefix.trim()) };
+    let prefix = if prefix.is_empty() {
+        String::new()
+    } else {
+        format!("{} ", prefix.trim())
+    };
     let line = match notification.attribute("title") {
         Some(title) => format!("{prefix}{title}"),
         None => format!("{prefix}[{status}] {about}"),
@@ -31,7 +37,12 @@ pub(crate) fn text(notification: &Notification) -> String {
     }
     let mut text = String::new();
     for alert in shown(notification) {
-        text.push_str(&format!("{}: {}\n{}\n\n", name(&alert.service_name), name(&alert.name), summary(alert)));
+        text.push_str(&format!(
+            "{}: {}\n{}\n\n",
+            name(&alert.service_name),
+            name(&alert.name),
+            summary(alert)
+        ));
         for (name, value) in facts(alert) {
             text.push_str(&format!("{name:<10}{value}\n"));
         }
@@ -75,7 +86,8 @@ pub(crate) fn html(notification: &Notification) -> Option<String> {
 }
 
 fn page(notification: &Notification) -> String {
-    let mut html = String::from("<!doctype html><html><body style=\"font-family:sans-serif;color:#222\">");
+    let mut html =
+        String::from("<!doctype html><html><body style=\"font-family:sans-serif;color:#222\">");
     for alert in shown(notification) {
         let color = match alert.status {
             NotificationStatus::Firing => "#c0262d",
@@ -117,7 +129,11 @@ fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
         let seconds = ended_ms.saturating_sub(alert.started_ms) / 1_000;
         facts.push((
             "until",
-            format!("{}, after {}", moment(ended_ms), format(std::time::Duration::from_secs(seconds))),
+            format!(
+                "{}, after {}",
+                moment(ended_ms),
+                format(std::time::Duration::from_secs(seconds))
+            ),
         ));
     }
     facts
@@ -128,7 +144,10 @@ fn moment(unix_ms: u64) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -174,8 +193,16 @@ pub(crate) mod tests {
     #[test]
     fn alerts_that_there_is_no_room_for_are_counted() {
         let many = extrack_plugin::fake::with_omitted(notification(), 7);
-        assert!(text(&many).contains("\n\n… and 7 more\n\nhttps://"), "{}", text(&many));
-        assert!(page(&many).contains("<p>… and 7 more</p>"), "{}", page(&many));
+        assert!(
+            text(&many).contains("\n\n… and 7 more\n\nhttps://"),
+            "{}",
+            text(&many)
+        );
+        assert!(
+            page(&many).contains("<p>… and 7 more</p>"),
+            "{}",
+            page(&many)
+        );
         assert!(!text(&notification()).contains("more"));
     }
 
@@ -184,13 +211,24 @@ pub(crate) mod tests {
         let message = extrack_plugin::fake::awkward(500);
         let (text, page) = (text(&message), page(&message));
         assert!(text.contains("\n\n… and 400 more\n\n") && page.contains("<p>… and 400 more</p>"));
-        assert!(text.len() < 1_000_000 && page.len() < 1_000_000, "{} {}", text.len(), page.len());
+        assert!(
+            text.len() < 1_000_000 && page.len() < 1_000_000,
+            "{} {}",
+            text.len(),
+            page.len()
+        );
         for part in [&text, &page] {
             assert!(!part.contains(|c: char| c.is_control() && c != '\n'));
         }
-        assert!(!page.contains("<b>") && !page.contains("<!channel>"), "others' markup is text");
+        assert!(
+            !page.contains("<b>") && !page.contains("<!channel>"),
+            "others' markup is text"
+        );
         let line = subject(&message, "");
-        assert!(line.starts_with("[FIRING] 500 alerts") && !line.contains('\n'), "{line}");
+        assert!(
+            line.starts_with("[FIRING] 500 alerts") && !line.contains('\n'),
+            "{line}"
+        );
     }
 
     #[test]
@@ -204,7 +242,11 @@ pub(crate) mod tests {
     fn a_resolved_alert_says_when_it_ended() {
         let mut resolved = notification();
         resolved.alerts[0].ended_ms = Some(1_767_225_600_000 + 90_000);
-        assert!(text(&resolved).contains("until     2026-01-01 00:01:30 UTC, after 90s"), "{}", text(&resolved));
+        assert!(
+            text(&resolved).contains("until     2026-01-01 00:01:30 UTC, after 90s"),
+            "{}",
+            text(&resolved)
+        );
     }
 
     #[test]
@@ -212,7 +254,10 @@ pub(crate) mod tests {
         let mut odd = notification();
         odd.alerts[0].name = format!("a\r\nBcc: x@y {}", "z".repeat(300));
         let line = subject(&odd, "[shop]");
-        assert!(line.starts_with("[shop] [FIRING] Shop API: a Bcc: x@y"), "{line}");
+        assert!(
+            line.starts_with("[shop] [FIRING] Shop API: a Bcc: x@y"),
+            "{line}"
+        );
         assert_eq!(line.chars().count(), MOST_SUBJECT_CHARACTERS);
     }
 }

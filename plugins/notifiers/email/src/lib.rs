@@ -39,11 +39,23 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
             message: "is empty, wanted at least one address".to_owned(),
         });
     }
-    let places =
-        settings.recipients.iter().enumerate().map(|(index, address)| (format!("/recipients/{index}"), address));
-    let from = settings.from.iter().map(|address| ("/from".to_owned(), address));
-    for (path, address) in places.chain(from).filter(|(_, address)| !is_address(address)) {
-        faults.push(Fault { path, message: format!("is `{address}`, wanted an address such as `ops@example.com`") });
+    let places = settings
+        .recipients
+        .iter()
+        .enumerate()
+        .map(|(index, address)| (format!("/recipients/{index}"), address));
+    let from = settings
+        .from
+        .iter()
+        .map(|address| ("/from".to_owned(), address));
+    for (path, address) in places
+        .chain(from)
+        .filter(|(_, address)| !is_address(address))
+    {
+        faults.push(Fault {
+            path,
+            message: format!("is `{address}`, wanted an address such as `ops@example.com`"),
+        });
     }
     faults
 }
@@ -55,9 +67,12 @@ fn is_address(address: &str) -> bool {
         None => address,
     };
     let is_plain = |text: &str| {
-        !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;@".contains(c))
+        !text.is_empty()
+            && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;@".contains(c))
     };
-    let parts = bare.split_once('@').is_some_and(|(name, domain)| is_plain(name) && is_plain(domain));
+    let parts = bare
+        .split_once('@')
+        .is_some_and(|(name, domain)| is_plain(name) && is_plain(domain));
     parts && !address.contains(char::is_control)
 }
 
@@ -76,11 +91,20 @@ mod tests {
     fn writes_to_the_recipients_with_the_idempotency_key_as_id() {
         let host = Host::install();
         host.answer_mail(Ok("250 2.0.0 queued as 4F".to_owned()));
-        let receipt =
-            notify(&letter::tests::notification(), &settings(r#"{"recipients": ["ops@company.com"]}"#)).unwrap();
-        assert_eq!(receipt, Receipt::new("250 2.0.0 queued as 4F").reference("n-1"));
+        let receipt = notify(
+            &letter::tests::notification(),
+            &settings(r#"{"recipients": ["ops@company.com"]}"#),
+        )
+        .unwrap();
+        assert_eq!(
+            receipt,
+            Receipt::new("250 2.0.0 queued as 4F").reference("n-1")
+        );
         let mail = &host.mails()[0];
-        assert_eq!((mail.to.as_slice(), mail.id.as_str()), (["ops@company.com".to_owned()].as_slice(), "n-1"));
+        assert_eq!(
+            (mail.to.as_slice(), mail.id.as_str()),
+            (["ops@company.com".to_owned()].as_slice(), "n-1")
+        );
         assert_eq!(mail.subject, "[FIRING] Shop API: Service Down");
         assert_eq!(mail.from, None);
     }
@@ -90,12 +114,24 @@ mod tests {
         let host = Host::install();
         let settings = settings(r#"{"recipients": ["ops@company.com"]}"#);
         for (answer, wanted) in [
-            (MailError::Temporary("451 later".to_owned()), NotifyError::retryable("451 later")),
-            (MailError::Permanent("550 no such user".to_owned()), NotifyError::permanent("550 no such user")),
-            (MailError::Denied("no mail server is set".to_owned()), NotifyError::permanent("no mail server is set")),
+            (
+                MailError::Temporary("451 later".to_owned()),
+                NotifyError::retryable("451 later"),
+            ),
+            (
+                MailError::Permanent("550 no such user".to_owned()),
+                NotifyError::permanent("550 no such user"),
+            ),
+            (
+                MailError::Denied("no mail server is set".to_owned()),
+                NotifyError::permanent("no mail server is set"),
+            ),
         ] {
             host.answer_mail(Err(answer));
-            assert_eq!(notify(&letter::tests::notification(), &settings), Err(wanted));
+            assert_eq!(
+                notify(&letter::tests::notification(), &settings),
+                Err(wanted)
+            );
         }
     }
 
@@ -104,8 +140,17 @@ mod tests {
         let parsed = settings(
             r#"{"recipients": ["a@b.example", "nobody", "a b@c", "a@b\nBcc: c@d", "Ops <o@b.example>"], "from": "me"}"#,
         );
-        let paths: Vec<String> = check_settings(&parsed).into_iter().map(|fault| fault.path).collect();
-        assert_eq!(paths, ["/recipients/1", "/recipients/2", "/recipients/3", "/from"]);
-        assert_eq!(check_settings(&settings(r#"{"recipients": []}"#))[0].path, "/recipients");
+        let paths: Vec<String> = check_settings(&parsed)
+            .into_iter()
+            .map(|fault| fault.path)
+            .collect();
+        assert_eq!(
+            paths,
+            ["/recipients/1", "/recipients/2", "/recipients/3", "/from"]
+        );
+        assert_eq!(
+            check_settings(&settings(r#"{"recipients": []}"#))[0].path,
+            "/recipients"
+        );
     }
 }

@@ -16,7 +16,10 @@ struct Settings {
 #[notifier]
 fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, NotifyError> {
     let event = event::event(notification, settings.routing_key.placeholder());
-    let response = http::post(&settings.url).json(&event).secrets_in_json().send()?;
+    let response = http::post(&settings.url)
+        .json(&event)
+        .secrets_in_json()
+        .send()?;
     let key = event["dedup_key"].as_str().unwrap_or_default();
     Ok(Receipt::from_response(&response)?.reference(key))
 }
@@ -36,7 +39,10 @@ mod tests {
     #[test]
     fn triggers_and_resolves_under_one_key() {
         let host = Host::install();
-        host.answer_http(ENQUEUE, response(202, r#"{"status":"success","dedup_key":"k"}"#));
+        host.answer_http(
+            ENQUEUE,
+            response(202, r#"{"status":"success","dedup_key":"k"}"#),
+        );
         let receipts: Vec<Receipt> = [notification(2), resolved(2)]
             .iter()
             .map(|message| notify(message, &settings()).expect("it was taken"))
@@ -44,9 +50,13 @@ mod tests {
         assert_eq!(receipts[0].reference, receipts[1].reference);
         let requests = host.http_requests();
         let body = |index: usize| -> json::Value {
-            json::from_slice(requests[index].body.as_ref().expect("there is a body")).expect("it is JSON")
+            json::from_slice(requests[index].body.as_ref().expect("there is a body"))
+                .expect("it is JSON")
         };
-        assert_eq!((&body(0)["event_action"], &body(1)["event_action"]), (&"trigger".into(), &"resolve".into()));
+        assert_eq!(
+            (&body(0)["event_action"], &body(1)["event_action"]),
+            (&"trigger".into(), &"resolve".into())
+        );
         assert_eq!(body(0)["dedup_key"], body(1)["dedup_key"]);
         assert_eq!(body(0)["routing_key"], "R0UT1NG");
     }
@@ -56,7 +66,13 @@ mod tests {
         let host = Host::install();
         host.answer_http(ENQUEUE, response(400, r#"{"status":"invalid event"}"#));
         host.answer_http(ENQUEUE, response(429, ""));
-        assert!(matches!(notify(&notification(1), &settings()), Err(NotifyError::Permanent(_))));
-        assert!(matches!(notify(&notification(1), &settings()), Err(NotifyError::Retryable { .. })));
+        assert!(matches!(
+            notify(&notification(1), &settings()),
+            Err(NotifyError::Permanent(_))
+        ));
+        assert!(matches!(
+            notify(&notification(1), &settings()),
+            Err(NotifyError::Retryable { .. })
+        ));
     }
 }

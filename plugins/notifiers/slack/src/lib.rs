@@ -1,5 +1,6 @@
-//! The notifier `slack`: one message in blocks, with a plain text for clients that show no blocks. With a bot's token the message
-//! about an outage is edited when all is well again; an incoming webhook can only post.
+//! The notifier `slack`: one message in blocks, with a plain text for clients that show no blocks.
+//! With a bot's token the message about an outage is edited when all is well again; an incoming
+//! webhook can only post.
 
 mod message;
 
@@ -11,7 +12,8 @@ struct Settings {
     /// URL of an incoming webhook. Not needed with `token` and `channelId`.
     #[setting(url)]
     webhook: Option<Secret>,
-    /// Token of a bot with the scope `chat:write`: with it the message of an outage is updated when it ends.
+    /// Token of a bot with the scope `chat:write`: with it the message of an outage is updated
+    /// when it ends.
     token: Option<Secret>,
     /// Id of the channel that the bot was invited to, e.g. `C0123ABCDEF`.
     channel_id: Option<String>,
@@ -27,22 +29,38 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
     let body = message::message(notification, settings.mention.as_deref());
     match (&settings.token, &settings.channel_id, &settings.webhook) {
         (Some(token), Some(channel), _) => as_bot(notification, body, settings, token, channel),
-        (_, _, Some(webhook)) => Receipt::from_response(&http::post(webhook.placeholder()).json(&body).send()?),
-        _ => Err(NotifyError::permanent("there is neither a `webhook` nor a `token` with its `channelId`")),
+        (_, _, Some(webhook)) => {
+            Receipt::from_response(&http::post(webhook.placeholder()).json(&body).send()?)
+        }
+        _ => Err(NotifyError::permanent(
+            "there is neither a `webhook` nor a `token` with its `channelId`",
+        )),
     }
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
-    let fault = |path: &str, message: &str| vec![Fault { path: path.to_owned(), message: message.to_owned() }];
+    let fault = |path: &str, message: &str| {
+        vec![Fault {
+            path: path.to_owned(),
+            message: message.to_owned(),
+        }]
+    };
     match (&settings.webhook, &settings.token, &settings.channel_id) {
-        (None, None, None) => fault("/webhook", "is missing; give a webhook, or a `token` with its `channelId`"),
+        (None, None, None) => fault(
+            "/webhook",
+            "is missing; give a webhook, or a `token` with its `channelId`",
+        ),
         (_, Some(_), None) => fault("/channelId", "is missing; the bot has to know the channel"),
-        (_, None, Some(_)) => fault("/token", "is missing; a webhook knows its channel, and only a bot is told one"),
+        (_, None, Some(_)) => fault(
+            "/token",
+            "is missing; a webhook knows its channel, and only a bot is told one",
+        ),
         _ => Vec::new(),
     }
 }
 
-/// The end of an outage is written over its message. Where that is gone, it is a new one: nobody is left with the old news.
+/// The end of an outage is written over its message. Where that is gone, it is a new one: nobody is
+/// left with the old news.
 fn as_bot(
     notification: &Notification,
     mut body: Value,
@@ -51,7 +69,10 @@ fn as_bot(
     channel: &str,
 ) -> Result<Receipt, NotifyError> {
     let is_resolved = notification.status == notifier::NotificationStatus::Resolved;
-    let earlier = notification.reference().filter(|_| is_resolved).and_then(|reference| reference.split_once('/'));
+    let earlier = notification
+        .reference()
+        .filter(|_| is_resolved)
+        .and_then(|reference| reference.split_once('/'));
     body["channel"] = channel.into();
     if let Some((channel, ts)) = earlier {
         let mut update = body.clone();
@@ -65,19 +86,30 @@ fn as_bot(
 }
 
 /// <https://docs.slack.dev/apis/web-api/>: what went wrong stands in the body of a 200.
-fn call(method: &str, body: &Value, settings: &Settings, token: &Secret) -> Result<Receipt, NotifyError> {
+fn call(
+    method: &str,
+    body: &Value,
+    settings: &Settings,
+    token: &Secret,
+) -> Result<Receipt, NotifyError> {
     let url = format!("{}/api/{method}", settings.url.trim_end_matches('/'));
-    let request = http::post(url).json(body).header("authorization", format!("Bearer {}", token.placeholder()));
+    let request = http::post(url)
+        .json(body)
+        .header("authorization", format!("Bearer {}", token.placeholder()));
     let response = request.send()?;
     let receipt = Receipt::from_response(&response)?;
     let answer: Value = response.json().unwrap_or_default();
     if answer["ok"] == true {
         return Ok(match (answer["channel"].as_str(), answer["ts"].as_str()) {
-            (Some(channel), Some(ts)) => Receipt::new(format!("{method} ok")).reference(format!("{channel}/{ts}")),
+            (Some(channel), Some(ts)) => {
+                Receipt::new(format!("{method} ok")).reference(format!("{channel}/{ts}"))
+            }
             _ => receipt,
         });
     }
-    let error = answer["error"].as_str().unwrap_or("no answer that is known");
+    let error = answer["error"]
+        .as_str()
+        .unwrap_or("no answer that is known");
     let message = format!("{method}: {error}");
     match error {
         "ratelimited"
@@ -104,16 +136,22 @@ mod tests {
     }
 
     fn bodies(host: &Host) -> Vec<Value> {
-        let read =
-            |request: &extrack_plugin::wit::http::Request| json::from_slice(request.body.as_ref().unwrap()).unwrap();
+        let read = |request: &extrack_plugin::wit::http::Request| {
+            json::from_slice(request.body.as_ref().unwrap()).unwrap()
+        };
         host.http_requests().iter().map(read).collect()
     }
 
     #[test]
     fn posts_to_the_webhook() {
         let host = Host::install();
-        host.answer_http("POST https://hooks.slack.com/services/T/B/x", response(200, "ok"));
-        let settings = Settings::from_json(r#"{"webhook": "https://hooks.slack.com/services/T/B/x"}"#).unwrap();
+        host.answer_http(
+            "POST https://hooks.slack.com/services/T/B/x",
+            response(200, "ok"),
+        );
+        let settings =
+            Settings::from_json(r#"{"webhook": "https://hooks.slack.com/services/T/B/x"}"#)
+                .unwrap();
         let receipt = notify(&notification(1), &settings).unwrap();
         assert_eq!(receipt.answer, "200 ok");
         assert_eq!(bodies(&host)[0]["blocks"][0]["type"], "section");
@@ -122,38 +160,93 @@ mod tests {
     #[test]
     fn a_revoked_webhook_is_permanent() {
         let host = Host::install();
-        host.answer_http("POST https://hooks.slack.com/services/T/B/x", response(404, "no_service"));
-        let settings = Settings::from_json(r#"{"webhook": "https://hooks.slack.com/services/T/B/x"}"#).unwrap();
-        assert_eq!(notify(&notification(1), &settings), Err(NotifyError::permanent("404 no_service")));
+        host.answer_http(
+            "POST https://hooks.slack.com/services/T/B/x",
+            response(404, "no_service"),
+        );
+        let settings =
+            Settings::from_json(r#"{"webhook": "https://hooks.slack.com/services/T/B/x"}"#)
+                .unwrap();
+        assert_eq!(
+            notify(&notification(1), &settings),
+            Err(NotifyError::permanent("404 no_service"))
+        );
     }
 
     #[test]
     fn a_bot_writes_the_end_over_the_message_of_the_outage() {
         let host = Host::install();
-        host.answer_http(POST, response(200, r#"{"ok": true, "channel": "C1", "ts": "1503435956.000247"}"#));
-        host.answer_http(UPDATE, response(200, r#"{"ok": true, "channel": "C1", "ts": "1503435956.000247"}"#));
+        host.answer_http(
+            POST,
+            response(
+                200,
+                r#"{"ok": true, "channel": "C1", "ts": "1503435956.000247"}"#,
+            ),
+        );
+        host.answer_http(
+            UPDATE,
+            response(
+                200,
+                r#"{"ok": true, "channel": "C1", "ts": "1503435956.000247"}"#,
+            ),
+        );
         let reference = notify(&notification(1), &bot()).unwrap().reference.unwrap();
-        let end = notify(&with_attribute(resolved(1), "reference", &reference), &bot()).unwrap();
+        let end = notify(
+            &with_attribute(resolved(1), "reference", &reference),
+            &bot(),
+        )
+        .unwrap();
         assert_eq!(end.reference.as_deref(), Some("C1/1503435956.000247"));
         let bodies = bodies(&host);
-        assert_eq!((&bodies[1]["channel"], &bodies[1]["ts"]), (&"C1".into(), &"1503435956.000247".into()));
-        assert!(bodies[1]["text"].as_str().unwrap().starts_with("[RESOLVED]"));
+        assert_eq!(
+            (&bodies[1]["channel"], &bodies[1]["ts"]),
+            (&"C1".into(), &"1503435956.000247".into())
+        );
+        assert!(
+            bodies[1]["text"]
+                .as_str()
+                .unwrap()
+                .starts_with("[RESOLVED]")
+        );
     }
 
     #[test]
     fn what_can_not_be_written_over_is_said_anew_and_a_limit_is_waited_for() {
         let host = Host::install();
-        host.answer_http(UPDATE, response(200, r#"{"ok": false, "error": "message_not_found"}"#));
-        host.answer_http(POST, response(200, r#"{"ok": true, "channel": "C1", "ts": "2.0"}"#));
-        host.answer_http(UPDATE, response(200, r#"{"ok": false, "error": "ratelimited"}"#));
+        host.answer_http(
+            UPDATE,
+            response(200, r#"{"ok": false, "error": "message_not_found"}"#),
+        );
+        host.answer_http(
+            POST,
+            response(200, r#"{"ok": true, "channel": "C1", "ts": "2.0"}"#),
+        );
+        host.answer_http(
+            UPDATE,
+            response(200, r#"{"ok": false, "error": "ratelimited"}"#),
+        );
         let end = with_attribute(resolved(1), "reference", "C1/1.0");
-        assert_eq!(notify(&end, &bot()).unwrap().reference.as_deref(), Some("C1/2.0"));
-        assert_eq!(notify(&end, &bot()), Err(NotifyError::retryable("chat.update: ratelimited")));
+        assert_eq!(
+            notify(&end, &bot()).unwrap().reference.as_deref(),
+            Some("C1/2.0")
+        );
+        assert_eq!(
+            notify(&end, &bot()),
+            Err(NotifyError::retryable("chat.update: ratelimited"))
+        );
         // New alerts of the group are news, whatever was said before.
         let host = Host::install();
-        host.answer_http(POST, response(200, r#"{"ok": false, "error": "channel_not_found"}"#));
+        host.answer_http(
+            POST,
+            response(200, r#"{"ok": false, "error": "channel_not_found"}"#),
+        );
         let more = with_attribute(notification(2), "reference", "C1/1.0");
-        assert_eq!(notify(&more, &bot()), Err(NotifyError::permanent("chat.postMessage: channel_not_found")));
+        assert_eq!(
+            notify(&more, &bot()),
+            Err(NotifyError::permanent(
+                "chat.postMessage: channel_not_found"
+            ))
+        );
     }
 
     #[test]
@@ -163,7 +256,11 @@ mod tests {
             (r#"{"token": "xoxb-1"}"#, "/channelId"),
             (r#"{"webhook": "https://a", "channelId": "C1"}"#, "/token"),
         ] {
-            assert_eq!(check_settings(&Settings::from_json(settings).unwrap())[0].path, path, "{settings}");
+            assert_eq!(
+                check_settings(&Settings::from_json(settings).unwrap())[0].path,
+                path,
+                "{settings}"
+            );
         }
         assert!(check_settings(&bot()).is_empty());
     }

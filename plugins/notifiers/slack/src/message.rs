@@ -8,7 +8,8 @@ use extrack_plugin::time::{format, rfc3339};
 
 /// Of one section, after escaping.
 const MOST_SECTION: usize = 3_000;
-/// Of all blocks together: Slack documents no such limit, and refuses with `msg_blocks_too_long` from about 11,000 on.
+/// Of all blocks together: Slack documents no such limit, and refuses with `msg_blocks_too_long`
+/// from about 11,000 on.
 const MOST_IN_ALL: usize = 10_000;
 /// Slack takes 50 blocks, two for each alert; a message that long is not read anyway.
 const MOST_ALERTS: usize = 10;
@@ -24,12 +25,17 @@ pub(crate) fn message(notification: &Notification, mention: Option<&str>) -> Val
     let mut shown = 0;
     if let Some(text) = notification.text() {
         let title = escaped(&one_line(&notification.title()), MOST_NAME);
-        blocks.push(section(&format!("*{title}*\n{}", escaped(&printable(text), MOST_SECTION - 2 * MOST_NAME))));
+        blocks.push(section(&format!(
+            "*{title}*\n{}",
+            escaped(&printable(text), MOST_SECTION - 2 * MOST_NAME)
+        )));
     } else {
         let mut left = MOST_IN_ALL;
         for alert in notification.alerts.iter().take(MOST_ALERTS) {
             let (what, context) = (what(alert), context(alert));
-            let Some(rest) = left.checked_sub(length(&what) + length(&context)) else { break };
+            let Some(rest) = left.checked_sub(length(&what) + length(&context)) else {
+                break;
+            };
             left = rest;
             shown += 1;
             blocks.push(section(&what));
@@ -41,7 +47,10 @@ pub(crate) fn message(notification: &Notification, mention: Option<&str>) -> Val
         footer.push(format!("… and {} more", notification.beyond(shown)));
     }
     if !notification.external_url.is_empty() {
-        footer.push(format!("<{}|open External Tracking>", notification.external_url));
+        footer.push(format!(
+            "<{}|open External Tracking>",
+            notification.external_url
+        ));
     }
     if !footer.is_empty() {
         blocks.push(small(&footer.join(" · ")));
@@ -64,14 +73,21 @@ fn what(alert: &Alert) -> String {
     };
     let name = |text: &str| escaped(&one_line(text), MOST_NAME);
     let summary = escaped(&printable(&alert.summary), MOST_SUMMARY);
-    format!("{icon} *{}* · {}\n{summary}", name(&alert.name), name(&alert.service_name))
+    format!(
+        "{icon} *{}* · {}\n{summary}",
+        name(&alert.name),
+        name(&alert.service_name)
+    )
 }
 
 fn context(alert: &Alert) -> String {
     let mut parts = vec![
         format!("*{}*", alert.status.as_str()),
         escaped(&one_line(&alert.severity), MOST_NAME),
-        format!("since {}", &rfc3339(alert.started_ms)[..19].replace('T', " ")),
+        format!(
+            "since {}",
+            &rfc3339(alert.started_ms)[..19].replace('T', " ")
+        ),
     ];
     if let Some(lasted) = alert.lasted() {
         parts.push(format!("for {}", format(lasted)));
@@ -88,7 +104,8 @@ fn fallback(notification: &Notification, mention: Option<&str>) -> String {
     }
 }
 
-/// With the three characters escaped that mean something to Slack, and the length of what that makes.
+/// With the three characters escaped that mean something to Slack, and the length of what that
+/// makes.
 fn escaped(text: &str, most: usize) -> String {
     shorten_escaped(text, most, |c, out| match c {
         '&' => out.push_str("&amp;"),
@@ -122,7 +139,10 @@ mod tests {
     #[test]
     fn a_resolved_alert_says_how_long_it_lasted() {
         let body = message(&resolved(1), Some("<!channel>"));
-        assert_eq!(body["text"], "[RESOLVED] Shop &amp; &lt;API&gt;: Service Down");
+        assert_eq!(
+            body["text"],
+            "[RESOLVED] Shop &amp; &lt;API&gt;: Service Down"
+        );
         assert_eq!(
             body["blocks"][1]["elements"][0]["text"],
             "*resolved* · critical · since 2026-01-01 00:00:00 · for 2m"
@@ -133,12 +153,21 @@ mod tests {
     fn mentions_people_when_it_fires() {
         let body = message(&notification(1), Some("<!channel>"));
         assert_eq!(body["blocks"][0]["text"]["text"], "<!channel>");
-        assert!(body["text"].as_str().unwrap().starts_with("<!channel> [FIRING]"));
+        assert!(
+            body["text"]
+                .as_str()
+                .unwrap()
+                .starts_with("<!channel> [FIRING]")
+        );
     }
 
     #[test]
     fn the_operators_own_words_take_the_place_of_the_blocks() {
-        let own = with_attribute(with_attribute(notification(3), "title", "Shop is down"), "text", "call <Bob>");
+        let own = with_attribute(
+            with_attribute(notification(3), "title", "Shop is down"),
+            "text",
+            "call <Bob>",
+        );
         let body = message(&own, None);
         assert_eq!(body["text"], "Shop is down");
         assert_eq!(
@@ -153,24 +182,53 @@ mod tests {
         let blocks = body["blocks"].as_array().unwrap();
         assert!(blocks.len() <= 50);
         let text = |block: &Value| {
-            block["text"]["text"].as_str().or(block["elements"][0]["text"].as_str()).unwrap_or_default().to_owned()
+            block["text"]["text"]
+                .as_str()
+                .or(block["elements"][0]["text"].as_str())
+                .unwrap_or_default()
+                .to_owned()
         };
-        assert!(blocks.iter().all(|block| (1..=3_000).contains(&length(&text(block)))));
-        assert!(blocks.iter().map(|block| length(&text(block))).sum::<usize>() <= 11_000);
+        assert!(
+            blocks
+                .iter()
+                .all(|block| (1..=3_000).contains(&length(&text(block))))
+        );
+        assert!(
+            blocks
+                .iter()
+                .map(|block| length(&text(block)))
+                .sum::<usize>()
+                <= 11_000
+        );
         let shown = (blocks.len() - 2) / 2;
         assert!(shown >= 5, "{shown}");
-        assert!(text(&blocks[blocks.len() - 1]).starts_with(&format!("… and {} more · <https://", 500 - shown)));
+        assert!(
+            text(&blocks[blocks.len() - 1])
+                .starts_with(&format!("… and {} more · <https://", 500 - shown))
+        );
         assert!(length(body["text"].as_str().unwrap()) <= 3_000);
         // One mention, and it is the operator's.
-        assert_eq!(body.to_string().matches("<!channel>").count(), 2, "in the blocks and in the fallback");
+        assert_eq!(
+            body.to_string().matches("<!channel>").count(),
+            2,
+            "in the blocks and in the fallback"
+        );
         assert!(!body.to_string().contains("<@U1>") && !body.to_string().contains("\\u001b"));
     }
 
     #[test]
     fn the_operators_own_words_fit_one_section_however_much_is_escaped() {
-        let own = with_attribute(with_attribute(awkward(3), "title", &"<".repeat(3_000)), "text", &"&".repeat(9_000));
+        let own = with_attribute(
+            with_attribute(awkward(3), "title", &"<".repeat(3_000)),
+            "text",
+            &"&".repeat(9_000),
+        );
         let body = message(&own, None);
         let text = body["blocks"][0]["text"]["text"].as_str().unwrap();
-        assert!(length(text) <= 3_000 && text.ends_with("&amp;…"), "{}", length(text));
+        assert!(
+            length(text) <= 3_000 && text.ends_with("&amp;…"),
+            "{}",
+            length(text)
+        );
     }
 }

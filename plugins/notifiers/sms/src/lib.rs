@@ -43,18 +43,27 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
         None => Err(NotifyError::permanent(refused.join("; "))),
         Some(first) if refused.is_empty() => Ok(first),
         // Some were reached: to try again would write to them for ever.
-        Some(first) => Ok(Receipt { answer: format!("{}; not sent to {}", first.answer, refused.join("; ")), ..first }),
+        Some(first) => Ok(Receipt {
+            answer: format!("{}; not sent to {}", first.answer, refused.join("; ")),
+            ..first
+        }),
     }
 }
 
 fn send(settings: &Settings, number: &str, text: &str) -> Result<Receipt, NotifyError> {
     let account = url::form_encode(&settings.account_sid);
-    let address = format!("{}/2010-04-01/Accounts/{account}/Messages.json", settings.url.trim_end_matches('/'));
+    let address = format!(
+        "{}/2010-04-01/Accounts/{account}/Messages.json",
+        settings.url.trim_end_matches('/')
+    );
     let sender = match (&settings.messaging_service_sid, &settings.from) {
         (Some(service), _) => ("MessagingServiceSid", service.as_str()),
         (None, from) => ("From", from.as_deref().unwrap_or_default()),
     };
-    let username = settings.api_key_sid.as_ref().unwrap_or(&settings.account_sid);
+    let username = settings
+        .api_key_sid
+        .as_ref()
+        .unwrap_or(&settings.account_sid);
     let response = http::post(address)
         .form(&[("To", number), sender, ("Body", text)])
         .basic_auth(username, &settings.auth_token)
@@ -62,8 +71,12 @@ fn send(settings: &Settings, number: &str, text: &str) -> Result<Receipt, Notify
     let answer: Value = response.json().unwrap_or_default();
     let receipt = Receipt::from_response(&response)?;
     Ok(match answer["sid"].as_str() {
-        Some(sid) => Receipt::new(format!("{} {}", response.status, answer["status"].as_str().unwrap_or("accepted")))
-            .reference(sid),
+        Some(sid) => Receipt::new(format!(
+            "{} {}",
+            response.status,
+            answer["status"].as_str().unwrap_or("accepted")
+        ))
+        .reference(sid),
         None => receipt,
     })
 }
@@ -83,13 +96,27 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |path: String, message: String| faults.push(Fault { path, message });
     if settings.from.is_none() && settings.messaging_service_sid.is_none() {
-        fault("/from".to_owned(), "is missing; give a number, or a `messagingServiceSid`".to_owned());
+        fault(
+            "/from".to_owned(),
+            "is missing; give a number, or a `messagingServiceSid`".to_owned(),
+        );
     }
     if settings.recipients.is_empty() {
-        fault("/recipients".to_owned(), "is empty, wanted at least one number".to_owned());
+        fault(
+            "/recipients".to_owned(),
+            "is empty, wanted at least one number".to_owned(),
+        );
     }
-    for (index, number) in settings.recipients.iter().enumerate().filter(|(_, number)| !is_e164(number)) {
-        fault(format!("/recipients/{index}"), format!("is `{number}`, wanted a number such as `+15005550006`"));
+    for (index, number) in settings
+        .recipients
+        .iter()
+        .enumerate()
+        .filter(|(_, number)| !is_e164(number))
+    {
+        fault(
+            format!("/recipients/{index}"),
+            format!("is `{number}`, wanted a number such as `+15005550006`"),
+        );
     }
     faults
 }
@@ -97,7 +124,9 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
 /// A plus sign and up to 15 digits, the first not zero.
 fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
-        (2..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+        (2..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
@@ -120,11 +149,24 @@ mod tests {
     #[test]
     fn writes_to_each_number() {
         let host = Host::install();
-        host.answer_http(MESSAGES, response(201, r#"{"sid": "SM1", "status": "queued"}"#));
-        let receipt = notify(&notification(1), &settings(r#"["+491700000001", "+491700000002"]"#)).unwrap();
-        assert_eq!((receipt.reference.as_deref(), receipt.answer.as_str()), (Some("SM1"), "201 queued"));
-        let bodies: Vec<String> =
-            host.http_requests().into_iter().map(|request| String::from_utf8(request.body.unwrap()).unwrap()).collect();
+        host.answer_http(
+            MESSAGES,
+            response(201, r#"{"sid": "SM1", "status": "queued"}"#),
+        );
+        let receipt = notify(
+            &notification(1),
+            &settings(r#"["+491700000001", "+491700000002"]"#),
+        )
+        .unwrap();
+        assert_eq!(
+            (receipt.reference.as_deref(), receipt.answer.as_str()),
+            (Some("SM1"), "201 queued")
+        );
+        let bodies: Vec<String> = host
+            .http_requests()
+            .into_iter()
+            .map(|request| String::from_utf8(request.body.unwrap()).unwrap())
+            .collect();
         assert_eq!(bodies.len(), 2);
         assert_eq!(
             bodies[0],
@@ -134,21 +176,46 @@ mod tests {
 
     #[test]
     fn five_hundred_awkward_alerts_are_three_parts_at_most() {
-        for message in [awkward(500), awkward(1), with_attribute(awkward(2), "text", &"a\u{0}🚀".repeat(900))] {
+        for message in [
+            awkward(500),
+            awkward(1),
+            with_attribute(awkward(2), "text", &"a\u{0}🚀".repeat(900)),
+        ] {
             let text = text(&message);
             assert!(length(&text) <= 3 * 67 && text.ends_with('…'), "{text}");
             assert!(!text.contains(|c: char| c.is_control()), "{text}");
         }
-        assert!(text(&awkward(500)).starts_with("[FIRING] 500 alerts: "), "{}", text(&awkward(500)));
+        assert!(
+            text(&awkward(500)).starts_with("[FIRING] 500 alerts: "),
+            "{}",
+            text(&awkward(500))
+        );
     }
 
     #[test]
     fn a_number_that_is_refused_does_not_keep_the_others_waiting() {
         let host = Host::install();
-        host.answer_http(MESSAGES, response(400, r#"{"code": 21211, "message": "Invalid 'To' Phone Number"}"#));
-        host.answer_http(MESSAGES, response(201, r#"{"sid": "SM2", "status": "queued"}"#));
-        let receipt = notify(&notification(1), &settings(r#"["+491700000001", "+491700000002"]"#)).unwrap();
-        assert!(receipt.answer.contains("not sent to +491700000001"), "{}", receipt.answer);
+        host.answer_http(
+            MESSAGES,
+            response(
+                400,
+                r#"{"code": 21211, "message": "Invalid 'To' Phone Number"}"#,
+            ),
+        );
+        host.answer_http(
+            MESSAGES,
+            response(201, r#"{"sid": "SM2", "status": "queued"}"#),
+        );
+        let receipt = notify(
+            &notification(1),
+            &settings(r#"["+491700000001", "+491700000002"]"#),
+        )
+        .unwrap();
+        assert!(
+            receipt.answer.contains("not sent to +491700000001"),
+            "{}",
+            receipt.answer
+        );
     }
 
     #[test]
@@ -157,16 +224,28 @@ mod tests {
         host.answer_http(MESSAGES, response(401, r#"{"code": 20003}"#));
         host.answer_http(MESSAGES, response(429, ""));
         let settings = settings(r#"["+491700000001"]"#);
-        assert!(matches!(notify(&notification(1), &settings), Err(NotifyError::Permanent(_))));
-        assert!(matches!(notify(&notification(1), &settings), Err(NotifyError::Retryable { .. })));
+        assert!(matches!(
+            notify(&notification(1), &settings),
+            Err(NotifyError::Permanent(_))
+        ));
+        assert!(matches!(
+            notify(&notification(1), &settings),
+            Err(NotifyError::Retryable { .. })
+        ));
     }
 
     #[test]
     fn finds_wrong_numbers_when_settings_are_saved() {
-        for (recipients, path) in
-            [("[]", "/recipients"), (r#"["0170 1"]"#, "/recipients/0"), (r#"["+0170"]"#, "/recipients/0")]
-        {
-            assert_eq!(check_settings(&settings(recipients))[0].path, path, "{recipients}");
+        for (recipients, path) in [
+            ("[]", "/recipients"),
+            (r#"["0170 1"]"#, "/recipients/0"),
+            (r#"["+0170"]"#, "/recipients/0"),
+        ] {
+            assert_eq!(
+                check_settings(&settings(recipients))[0].path,
+                path,
+                "{recipients}"
+            );
         }
         assert!(check_settings(&settings(r#"["+491700000001"]"#)).is_empty());
     }

@@ -1,11 +1,13 @@
-//! How much of a text goes into so many parts of a long message: 153 characters of the GSM alphabet each (3GPP TS 23.038), or 67
-//! UTF-16 code units as soon as one character is not in it, an emoji as well as `…`.
+//! How much of a text goes into so many parts of a long message: 153 characters of the GSM alphabet
+//! each (3GPP TS 23.038), or 67 UTF-16 code units as soon as one character is not in it, an emoji
+//! as well as `…`.
 
 use extrack_plugin::notifier::shorten;
 
 /// A phone's screen holds no more, and each part is paid for.
 const MOST_SEGMENTS: usize = 3;
-/// A character that takes two places is not spread over two parts, which can cost one place in each.
+/// A character that takes two places is not spread over two parts, which can cost one place in
+/// each.
 const GSM_PLACES: usize = MOST_SEGMENTS * 152;
 const UTF16_UNITS: usize = MOST_SEGMENTS * 66;
 
@@ -31,7 +33,11 @@ pub(crate) fn cut(text: &str) -> String {
         }
         None => false,
     };
-    plain.chars().take_while(fits).chain("...".chars()).collect()
+    plain
+        .chars()
+        .take_while(fits)
+        .chain("...".chars())
+        .collect()
 }
 
 /// In the GSM alphabet; none where it is not in it.
@@ -66,7 +72,10 @@ mod tests {
             ("a".repeat(456), "a".repeat(456)),
             ("a".repeat(457), "a".repeat(453) + "..."),
             ("[".repeat(229), "[".repeat(226) + "..."),
-            ("it’s “down” – `x`".to_owned(), "it's \"down\" - 'x'".to_owned()),
+            (
+                "it’s “down” – `x`".to_owned(),
+                "it's \"down\" - 'x'".to_owned(),
+            ),
             ("ä€".to_owned(), "ä€".to_owned()),
             ("🚀".repeat(99), "🚀".repeat(99)),
             ("監".repeat(300), "監".repeat(197) + "…"),

@@ -1,10 +1,13 @@
 //! A message with an Adaptive Card: <https://adaptivecards.io/explorer/AdaptiveCard.html>
 
 use extrack_plugin::json::{Value, json};
-use extrack_plugin::notifier::{Alert, Notification, NotificationStatus, length, one_line, printable, shorten_escaped};
+use extrack_plugin::notifier::{
+    Alert, Notification, NotificationStatus, length, one_line, printable, shorten_escaped,
+};
 use extrack_plugin::time::{format, rfc3339};
 
-/// Teams takes 28 KB, counted in UTF-16: so many code units of JSON, with some room for what the workflow adds.
+/// Teams takes 28 KB, counted in UTF-16: so many code units of JSON, with some room for what the
+/// workflow adds.
 const MOST_IN_ALL: usize = 13_000;
 const MOST_ALERTS: usize = 15;
 const MOST_TITLE: usize = 300;
@@ -21,13 +24,25 @@ pub(crate) fn message(notification: &Notification) -> Value {
     })];
     let own = notification.text();
     if let Some(text) = own {
-        body.push(json!({"type": "TextBlock", "wrap": true, "text": plain(&printable(text), MOST_TEXT)}));
+        body.push(
+            json!({"type": "TextBlock", "wrap": true, "text": plain(&printable(text), MOST_TEXT)}),
+        );
     }
-    let mut left = MOST_IN_ALL - MOST_TITLE - length(&notification.external_url).min(MOST_IN_ALL / 2);
+    let mut left =
+        MOST_IN_ALL - MOST_TITLE - length(&notification.external_url).min(MOST_IN_ALL / 2);
     let mut shown = 0;
-    for alert in notification.alerts.iter().take(if own.is_some() { 0 } else { MOST_ALERTS }) {
+    for alert in notification
+        .alerts
+        .iter()
+        .take(if own.is_some() { 0 } else { MOST_ALERTS })
+    {
         let blocks = blocks(alert, notification.alerts.len() > 1);
-        let Some(rest) = left.checked_sub(blocks.iter().map(|block| length(&block.to_string()) + 1).sum()) else {
+        let Some(rest) = left.checked_sub(
+            blocks
+                .iter()
+                .map(|block| length(&block.to_string()) + 1)
+                .sum(),
+        ) else {
             break;
         };
         left = rest;
@@ -46,8 +61,7 @@ pub(crate) fn message(notification: &Notification) -> Value {
         "body": body,
     });
     if !notification.external_url.is_empty() {
-        card["actions"] =
-            json!([{"type": "Action.OpenUrl", "title": "Open External Tracking", "url": notification.external_url}]);
+        card["actions"] = json!([{"type": "Action.OpenUrl", "title": "Open External Tracking", "url": notification.external_url}]);
     }
     json!({
         "type": "message",
@@ -116,38 +130,69 @@ mod tests {
     fn shows_what_happened() {
         let card = card(&notification(1));
         assert_eq!(card["type"], "AdaptiveCard");
-        assert_eq!(card["body"][0]["text"], "\\[FIRING\\] Shop & <API>: Service Down");
+        assert_eq!(
+            card["body"][0]["text"],
+            "\\[FIRING\\] Shop & <API>: Service Down"
+        );
         assert_eq!(card["body"][0]["color"], "Attention");
         assert_eq!(card["body"][1]["text"], "latency is 900 ms > 800 ms");
-        assert_eq!(card["body"][2]["facts"][2], json!({"title": "Since", "value": "2026-01-01 00:00:00"}));
+        assert_eq!(
+            card["body"][2]["facts"][2],
+            json!({"title": "Since", "value": "2026-01-01 00:00:00"})
+        );
     }
 
     #[test]
     fn a_resolved_alert_is_good_and_says_how_long_it_lasted() {
         let card = card(&resolved(1));
         assert_eq!(card["body"][0]["color"], "Good");
-        assert_eq!(card["body"][2]["facts"][3], json!({"title": "Lasted", "value": "2m"}));
+        assert_eq!(
+            card["body"][2]["facts"][3],
+            json!({"title": "Lasted", "value": "2m"})
+        );
     }
 
     #[test]
     fn the_operators_own_words_take_the_place_of_the_facts() {
-        let card = card(&with_attribute(with_attribute(notification(2), "title", "Shop"), "text", "is *down*"));
-        let texts: Vec<&Value> = card["body"].as_array().unwrap().iter().map(|block| &block["text"]).collect();
+        let card = card(&with_attribute(
+            with_attribute(notification(2), "title", "Shop"),
+            "text",
+            "is *down*",
+        ));
+        let texts: Vec<&Value> = card["body"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|block| &block["text"])
+            .collect();
         assert_eq!(texts, ["Shop", "is \\*down\\*"]);
     }
 
     #[test]
     fn five_hundred_awkward_alerts_stay_inside_28_kb_in_either_encoding() {
-        for message in [message(&awkward(500)), message(&with_attribute(awkward(500), "text", &"\"🚀".repeat(9_000)))]
-        {
+        for message in [
+            message(&awkward(500)),
+            message(&with_attribute(awkward(500), "text", &"\"🚀".repeat(9_000))),
+        ] {
             let text = message.to_string();
-            assert!(text.len() <= 28_000 && 2 * length(&text) <= 28_000, "{} {}", text.len(), length(&text));
+            assert!(
+                text.len() <= 28_000 && 2 * length(&text) <= 28_000,
+                "{} {}",
+                text.len(),
+                length(&text)
+            );
             assert!(!text.contains("\\u001b") && !text.contains("\\u0000"));
         }
         let card = card(&awkward(500));
         let body = card["body"].as_array().unwrap();
-        let shown = body.iter().filter(|block| block["type"] == "FactSet").count();
+        let shown = body
+            .iter()
+            .filter(|block| block["type"] == "FactSet")
+            .count();
         assert!(shown >= 5, "{shown}");
-        assert_eq!(body[body.len() - 1]["text"], format!("… and {} more", 500 - shown));
+        assert_eq!(
+            body[body.len() - 1]["text"],
+            format!("… and {} more", 500 - shown)
+        );
     }
 }

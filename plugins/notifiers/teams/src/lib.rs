@@ -13,7 +13,11 @@ struct Settings {
 
 #[notifier]
 fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, NotifyError> {
-    Receipt::from_response(&http::post(settings.webhook.placeholder()).json(&card::message(notification)).send()?)
+    Receipt::from_response(
+        &http::post(settings.webhook.placeholder())
+            .json(&card::message(notification))
+            .send()?,
+    )
 }
 
 #[cfg(test)]
@@ -22,11 +26,14 @@ mod tests {
 
     use super::*;
 
-    const WORKFLOW: &str = "POST https://prod.logic.azure.example/workflows/1/triggers/manual?sig=x";
+    const WORKFLOW: &str =
+        "POST https://prod.logic.azure.example/workflows/1/triggers/manual?sig=x";
 
     fn settings() -> Settings {
-        Settings::from_json(r#"{"webhook": "https://prod.logic.azure.example/workflows/1/triggers/manual?sig=x"}"#)
-            .unwrap()
+        Settings::from_json(
+            r#"{"webhook": "https://prod.logic.azure.example/workflows/1/triggers/manual?sig=x"}"#,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -34,14 +41,21 @@ mod tests {
         let host = Host::install();
         host.answer_http(WORKFLOW, response(202, ""));
         assert_eq!(notify(&notification(1), &settings()).unwrap().answer, "202");
-        let body: json::Value = json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
-        assert_eq!(body["attachments"][0]["contentType"], "application/vnd.microsoft.card.adaptive");
+        let body: json::Value =
+            json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
+        assert_eq!(
+            body["attachments"][0]["contentType"],
+            "application/vnd.microsoft.card.adaptive"
+        );
     }
 
     #[test]
     fn a_workflow_that_is_gone_is_permanent() {
         let host = Host::install();
         host.answer_http(WORKFLOW, response(404, "WorkflowTriggerNotFound"));
-        assert!(matches!(notify(&notification(1), &settings()), Err(NotifyError::Permanent(_))));
+        assert!(matches!(
+            notify(&notification(1), &settings()),
+            Err(NotifyError::Permanent(_))
+        ));
     }
 }

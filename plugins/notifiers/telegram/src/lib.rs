@@ -1,5 +1,5 @@
-//! The notifier `telegram`: one message from a bot to a chat; the message about an outage is edited when all is well again, if
-//! that is wanted.
+//! The notifier `telegram`: one message from a bot to a chat; the message about an outage is edited
+//! when all is well again, if that is wanted.
 
 mod text;
 
@@ -38,7 +38,9 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
     if let Some(thread_id) = settings.thread_id {
         body["message_thread_id"] = thread_id.into();
     }
-    let earlier = notification.reference().filter(|_| is_resolved && settings.edit_on_resolve);
+    let earlier = notification
+        .reference()
+        .filter(|_| is_resolved && settings.edit_on_resolve);
     if let Some(id) = earlier.and_then(|reference| reference.parse::<i64>().ok()) {
         let mut edit = body.clone();
         edit["message_id"] = id.into();
@@ -55,13 +57,20 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
 }
 
 fn call(method: &str, body: &json::Value, settings: &Settings) -> Result<Receipt, NotifyError> {
-    let url = format!("{}/bot{}/{method}", settings.url.trim_end_matches('/'), settings.token.placeholder());
+    let url = format!(
+        "{}/bot{}/{method}",
+        settings.url.trim_end_matches('/'),
+        settings.token.placeholder()
+    );
     let response = http::post(url).json(body).send()?;
     let answer = response.json().unwrap_or_default();
     let receipt = Receipt::from_response(&response).map_err(|error| match error {
         NotifyError::Retryable { message, after } => {
             let seconds = answer["parameters"]["retry_after"].as_u64();
-            NotifyError::Retryable { message, after: seconds.map(Duration::from_secs).or(after) }
+            NotifyError::Retryable {
+                message,
+                after: seconds.map(Duration::from_secs).or(after),
+            }
         }
         error => error,
     })?;
@@ -87,36 +96,84 @@ mod tests {
     #[test]
     fn sends_to_the_chat_and_keeps_the_messages_id() {
         let host = Host::install();
-        host.answer_http(SEND, response(200, r#"{"ok":true,"result":{"message_id":42}}"#));
-        assert_eq!(notify(&notification(1), &settings()).unwrap().reference.as_deref(), Some("42"));
+        host.answer_http(
+            SEND,
+            response(200, r#"{"ok":true,"result":{"message_id":42}}"#),
+        );
+        assert_eq!(
+            notify(&notification(1), &settings())
+                .unwrap()
+                .reference
+                .as_deref(),
+            Some("42")
+        );
         notify(&resolved(1), &settings()).unwrap();
         let requests = host.http_requests();
-        let body = |index: usize| -> json::Value { json::from_slice(requests[index].body.as_ref().unwrap()).unwrap() };
+        let body = |index: usize| -> json::Value {
+            json::from_slice(requests[index].body.as_ref().unwrap()).unwrap()
+        };
         assert_eq!(body(0)["chat_id"], "-100200");
-        assert_eq!((&body(0)["disable_notification"], &body(1)["disable_notification"]), (&false.into(), &true.into()));
+        assert_eq!(
+            (
+                &body(0)["disable_notification"],
+                &body(1)["disable_notification"]
+            ),
+            (&false.into(), &true.into())
+        );
     }
 
     #[test]
     fn edits_the_message_of_the_outage_where_that_is_wanted() {
         let host = Host::install();
-        let settings =
-            Settings::from_json(r#"{"token": "1:T0K", "chatId": "-100200", "editOnResolve": true}"#).unwrap();
-        host.answer_http(EDIT, response(200, r#"{"ok":true,"result":{"message_id":42}}"#));
+        let settings = Settings::from_json(
+            r#"{"token": "1:T0K", "chatId": "-100200", "editOnResolve": true}"#,
+        )
+        .unwrap();
+        host.answer_http(
+            EDIT,
+            response(200, r#"{"ok":true,"result":{"message_id":42}}"#),
+        );
         let end = with_attribute(resolved(1), "reference", "42");
-        assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("42"));
-        let body: json::Value = json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
-        assert_eq!((&body["message_id"], &body["chat_id"]), (&42.into(), &"-100200".into()));
+        assert_eq!(
+            notify(&end, &settings).unwrap().reference.as_deref(),
+            Some("42")
+        );
+        let body: json::Value =
+            json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
+        assert_eq!(
+            (&body["message_id"], &body["chat_id"]),
+            (&42.into(), &"-100200".into())
+        );
         let host = Host::install();
-        host.answer_http(EDIT, response(400, r#"{"ok":false,"description":"Bad Request: message to edit not found"}"#));
-        host.answer_http(SEND, response(200, r#"{"ok":true,"result":{"message_id":43}}"#));
-        assert_eq!(notify(&end, &settings).unwrap().reference.as_deref(), Some("43"));
+        host.answer_http(
+            EDIT,
+            response(
+                400,
+                r#"{"ok":false,"description":"Bad Request: message to edit not found"}"#,
+            ),
+        );
+        host.answer_http(
+            SEND,
+            response(200, r#"{"ok":true,"result":{"message_id":43}}"#),
+        );
+        assert_eq!(
+            notify(&end, &settings).unwrap().reference.as_deref(),
+            Some("43")
+        );
     }
 
     #[test]
     fn comes_back_when_telegram_says() {
         let host = Host::install();
-        host.answer_http(SEND, response(429, r#"{"ok":false,"error_code":429,"parameters":{"retry_after":7}}"#));
-        let Err(NotifyError::Retryable { after, .. }) = notify(&notification(1), &settings()) else {
+        host.answer_http(
+            SEND,
+            response(
+                429,
+                r#"{"ok":false,"error_code":429,"parameters":{"retry_after":7}}"#,
+            ),
+        );
+        let Err(NotifyError::Retryable { after, .. }) = notify(&notification(1), &settings())
+        else {
             panic!("a limit is worth another attempt");
         };
         assert_eq!(after, Some(Duration::from_secs(7)));
@@ -127,9 +184,14 @@ mod tests {
         let host = Host::install();
         host.answer_http(
             SEND,
-            response(400, r#"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#),
+            response(
+                400,
+                r#"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#,
+            ),
         );
-        let Err(NotifyError::Permanent(message)) = notify(&notification(1), &settings()) else { panic!("it is final") };
+        let Err(NotifyError::Permanent(message)) = notify(&notification(1), &settings()) else {
+            panic!("it is final")
+        };
         assert!(message.contains("chat not found"), "{message}");
     }
 }

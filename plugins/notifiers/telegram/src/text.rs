@@ -1,9 +1,12 @@
 //! The text, in the HTML that Telegram takes: <https://core.telegram.org/bots/api#html-style>
 
-use extrack_plugin::notifier::{Alert, Notification, NotificationStatus, length, one_line, printable, shorten_escaped};
+use extrack_plugin::notifier::{
+    Alert, Notification, NotificationStatus, length, one_line, printable, shorten_escaped,
+};
 use extrack_plugin::time::{format, rfc3339};
 
-/// Telegram takes 4,096 UTF-16 code units and does not count tags; here they count, so that nothing is near the edge.
+/// Telegram takes 4,096 UTF-16 code units and does not count tags; here they count, so that nothing
+/// is near the edge.
 const MOST_IN_ALL: usize = 4_096;
 const MOST_ALERTS: usize = 10;
 const MOST_SUMMARY: usize = 200;
@@ -19,19 +22,26 @@ pub(crate) fn text(notification: &Notification) -> String {
     }
     let link = match notification.external_url.as_str() {
         "" => None,
-        url => Some(format!("<a href=\"{}\">open External Tracking</a>", escaped(url, MOST_IN_ALL))),
+        url => Some(format!(
+            "<a href=\"{}\">open External Tracking</a>",
+            escaped(url, MOST_IN_ALL)
+        )),
     };
     // A link that is longer than any is left out.
     let link = link.filter(|link| length(link) <= MOST_IN_ALL / 4);
     let more = |shown: usize| {
-        Some(notification.beyond(shown)).filter(|more| *more > 0).map(|more| format!("… and {more} more"))
+        Some(notification.beyond(shown))
+            .filter(|more| *more > 0)
+            .map(|more| format!("… and {more} more"))
     };
     let around = length(&more(0).unwrap_or_default()) + link.as_deref().map_or(0, length) + 4;
     let mut left = MOST_IN_ALL - around;
     let mut paragraphs = Vec::new();
     for alert in notification.alerts.iter().take(MOST_ALERTS) {
         let paragraph = paragraph(alert);
-        let Some(rest) = left.checked_sub(length(&paragraph) + 2) else { break };
+        let Some(rest) = left.checked_sub(length(&paragraph) + 2) else {
+            break;
+        };
         left = rest;
         paragraphs.push(paragraph);
     }
@@ -47,7 +57,10 @@ fn paragraph(alert: &Alert) -> String {
     };
     let name = |text: &str| escaped(&one_line(text), MOST_NAME);
     let since = &rfc3339(alert.started_ms)[..19].replace('T', " ");
-    let lasted = alert.lasted().map(|lasted| format!(", for {}", format(lasted))).unwrap_or_default();
+    let lasted = alert
+        .lasted()
+        .map(|lasted| format!(", for {}", format(lasted)))
+        .unwrap_or_default();
     format!(
         "{icon} <b>{}: {}</b>\n{}\n<i>{} · {} · since {since}{lasted}</i>",
         name(&alert.service_name),
@@ -81,13 +94,20 @@ mod tests {
             "🔴 <b>Shop &amp; &lt;API&gt;: Service Down</b>\nlatency is 900 ms &gt; 800 ms\n\
              <i>firing · critical · since 2026-01-01 00:00:00</i>"
         );
-        assert!(text(&resolved(1)).ends_with("since 2026-01-01 00:00:00, for 2m</i>"), "{}", text(&resolved(1)));
+        assert!(
+            text(&resolved(1)).ends_with("since 2026-01-01 00:00:00, for 2m</i>"),
+            "{}",
+            text(&resolved(1))
+        );
     }
 
     #[test]
     fn the_operators_own_words_are_plain_text() {
         let own = with_attribute(notification(1), "text", "a <b>");
-        assert_eq!(text(&own), "<b>[FIRING] Shop &amp; &lt;API&gt;: Service Down</b>\na &lt;b&gt;");
+        assert_eq!(
+            text(&own),
+            "<b>[FIRING] Shop &amp; &lt;API&gt;: Service Down</b>\na &lt;b&gt;"
+        );
     }
 
     /// Every tag is closed in order, and `&` and `<` stand nowhere else, as Telegram wants it.
@@ -97,14 +117,18 @@ mod tests {
         while let Some(at) = rest.find(['<', '&']) {
             rest = &rest[at..];
             if let Some(entity) = rest.strip_prefix('&') {
-                let Some((name, _)) = entity.split_once(';') else { return false };
+                let Some((name, _)) = entity.split_once(';') else {
+                    return false;
+                };
                 if !["lt", "gt", "amp", "quot"].contains(&name) {
                     return false;
                 }
                 rest = &rest[1..];
                 continue;
             }
-            let Some((tag, behind)) = rest[1..].split_once('>') else { return false };
+            let Some((tag, behind)) = rest[1..].split_once('>') else {
+                return false;
+            };
             match tag.strip_prefix('/') {
                 Some(name) if open.pop() == Some(name) => {}
                 Some(_) => return false,
@@ -122,14 +146,25 @@ mod tests {
         assert!(is_well_formed(&text), "{text}");
         let shown = text.matches("🔴").count();
         assert!(shown >= 8, "{shown}");
-        assert!(text.contains(&format!("\n\n… and {} more\n\n<a href=", 500 - shown)), "{text}");
+        assert!(
+            text.contains(&format!("\n\n… and {} more\n\n<a href=", 500 - shown)),
+            "{text}"
+        );
         assert!(!text.contains('\u{1b}') && !text.contains('\0'));
     }
 
     #[test]
     fn the_operators_own_words_stay_inside_the_limit_however_much_is_escaped() {
-        let own = with_attribute(with_attribute(awkward(3), "title", &"<".repeat(3_000)), "text", &"\"".repeat(9_000));
+        let own = with_attribute(
+            with_attribute(awkward(3), "title", &"<".repeat(3_000)),
+            "text",
+            &"\"".repeat(9_000),
+        );
         let text = text(&own);
-        assert!(length(&text) <= 4_096 && is_well_formed(&text), "{}", length(&text));
+        assert!(
+            length(&text) <= 4_096 && is_well_formed(&text),
+            "{}",
+            length(&text)
+        );
     }
 }

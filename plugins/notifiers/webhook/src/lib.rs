@@ -1,4 +1,5 @@
-//! The notifier `webhook`: posts what Prometheus Alertmanager posts (version 4), so that receivers made for it work.
+//! The notifier `webhook`: posts what Prometheus Alertmanager posts (version 4), so that receivers
+//! made for it work.
 
 mod payload;
 

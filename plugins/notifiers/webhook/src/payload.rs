@@ -43,7 +43,10 @@ pub(crate) fn payload(notification: &Notification) -> Value {
         "alerts": alerts,
     });
     // The operator's own words, beside what Alertmanager has.
-    for (key, text) in [("title", notification.attribute("title")), ("message", notification.text())] {
+    for (key, text) in [
+        ("title", notification.attribute("title")),
+        ("message", notification.text()),
+    ] {
         if let Some(text) = text {
             body[key] = text.into();
         }
@@ -53,7 +56,11 @@ pub(crate) fn payload(notification: &Notification) -> Value {
 
 fn labels(alert: &Alert) -> Labels {
     let mut labels: Labels = alert.labels.iter().cloned().collect();
-    for (name, value) in [("alertname", &alert.name), ("service", &alert.service), ("severity", &alert.severity)] {
+    for (name, value) in [
+        ("alertname", &alert.name),
+        ("service", &alert.service),
+        ("severity", &alert.severity),
+    ] {
         labels.insert(name.to_owned(), value.clone());
     }
     labels
@@ -68,20 +75,32 @@ fn annotations(alert: &Alert) -> Labels {
 
 /// What every one of several sets holds.
 fn common(sets: &[Labels]) -> Labels {
-    let Some((first, others)) = sets.split_first() else { return Labels::new() };
-    let is_common = |(name, value): &(&String, &String)| others.iter().all(|set| set.get(*name) == Some(*value));
-    first.iter().filter(is_common).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let Some((first, others)) = sets.split_first() else {
+        return Labels::new();
+    };
+    let is_common = |(name, value): &(&String, &String)| {
+        others.iter().all(|set| set.get(*name) == Some(*value))
+    };
+    first
+        .iter()
+        .filter(is_common)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn generator_url(notification: &Notification, alert: &Alert) -> String {
     if notification.external_url.is_empty() {
         return String::new();
     }
-    format!("{}/#alert-{}", notification.external_url.trim_end_matches('/'), alert.id)
+    format!(
+        "{}/#alert-{}",
+        notification.external_url.trim_end_matches('/'),
+        alert.id
+    )
 }
 
-/// FNV-1a over the sorted labels, each name and value ended by a byte that is in neither: the same for every message about
-/// an alert, as receivers expect.
+/// FNV-1a over the sorted labels, each name and value ended by a byte that is in neither: the same
+/// for every message about an alert, as receivers expect.
 fn fingerprint(labels: &Labels) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

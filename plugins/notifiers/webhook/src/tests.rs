@@ -35,14 +35,22 @@ fn notification(status: NotificationStatus, names: &[&str]) -> Notification {
 }
 
 fn settings() -> Settings {
-    Settings::from_json(r#"{"url": "https://hooks.example.com/a", "headers": {"Authorization": "{secret-1}"}}"#)
-        .unwrap()
+    Settings::from_json(
+        r#"{"url": "https://hooks.example.com/a", "headers": {"Authorization": "{secret-1}"}}"#,
+    )
+    .unwrap()
 }
 
 fn send(answer: extrack_plugin::wit::http::Response) -> (Result<Receipt, NotifyError>, Host) {
     let host = Host::install();
     host.answer_http("POST https://hooks.example.com/a", answer);
-    (notify(&notification(NotificationStatus::Firing, &["Service Down"]), &settings()), host)
+    (
+        notify(
+            &notification(NotificationStatus::Firing, &["Service Down"]),
+            &settings(),
+        ),
+        host,
+    )
 }
 
 #[test]
@@ -75,7 +83,10 @@ fn posts_what_alertmanager_posts() {
 #[test]
 fn says_how_many_alerts_there_was_no_room_for() {
     let message = notification(NotificationStatus::Firing, &["Service Down", "Slow"]);
-    assert_eq!(payload::payload(&with_omitted(message, 7))["truncatedAlerts"], 7);
+    assert_eq!(
+        payload::payload(&with_omitted(message, 7))["truncatedAlerts"],
+        7
+    );
 }
 
 #[test]
@@ -84,9 +95,21 @@ fn five_hundred_awkward_alerts_arrive_as_they_are() {
     host.answer_http("POST https://hooks.example.com/a", response(200, ""));
     let message = awkward(500);
     notify(&message, &settings()).unwrap();
-    let body: json::Value = json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
-    assert_eq!((body["alerts"].as_array().unwrap().len(), &body["truncatedAlerts"]), (500, &json!(0)));
-    for (sent, alert) in body["alerts"].as_array().unwrap().iter().zip(&message.alerts) {
+    let body: json::Value =
+        json::from_slice(host.http_requests()[0].body.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        (
+            body["alerts"].as_array().unwrap().len(),
+            &body["truncatedAlerts"]
+        ),
+        (500, &json!(0))
+    );
+    for (sent, alert) in body["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(&message.alerts)
+    {
         assert_eq!(sent["labels"]["alertname"], alert.name.as_str());
         assert_eq!(sent["annotations"]["summary"], alert.summary.as_str());
     }
@@ -95,16 +118,28 @@ fn five_hundred_awkward_alerts_arrive_as_they_are() {
 #[test]
 fn a_resolved_alert_has_an_end_and_the_same_fingerprint() {
     let firing = payload::payload(&notification(NotificationStatus::Firing, &["Service Down"]));
-    let resolved = payload::payload(&notification(NotificationStatus::Resolved, &["Service Down"]));
+    let resolved = payload::payload(&notification(
+        NotificationStatus::Resolved,
+        &["Service Down"],
+    ));
     assert_eq!(resolved["status"], "resolved");
     assert_eq!(resolved["alerts"][0]["endsAt"], "2026-01-01T00:01:00.000Z");
-    assert_eq!(resolved["alerts"][0]["fingerprint"], firing["alerts"][0]["fingerprint"]);
+    assert_eq!(
+        resolved["alerts"][0]["fingerprint"],
+        firing["alerts"][0]["fingerprint"]
+    );
 }
 
 #[test]
 fn common_labels_are_those_of_every_alert() {
-    let body = payload::payload(&notification(NotificationStatus::Firing, &["Service Down", "Slow"]));
-    assert_eq!(body["commonLabels"], json!({"service": "shop-api", "severity": "critical", "team": "shop"}));
+    let body = payload::payload(&notification(
+        NotificationStatus::Firing,
+        &["Service Down", "Slow"],
+    ));
+    assert_eq!(
+        body["commonLabels"],
+        json!({"service": "shop-api", "severity": "critical", "team": "shop"})
+    );
     assert_eq!(body["alerts"].as_array().unwrap().len(), 2);
 }
 
@@ -113,8 +148,13 @@ fn a_success_is_a_receipt() {
     let (result, host) = send(response(202, "queued"));
     assert_eq!(result, Ok(Receipt::new("202 queued")));
     let request = &host.http_requests()[0];
-    let header =
-        |wanted: &str| request.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    let header = |wanted: &str| {
+        request
+            .headers
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.as_str())
+    };
     assert_eq!(header("idempotency-key"), Some("n-1"));
     assert_eq!(header("Authorization"), Some("{secret-1}"));
     assert_eq!(header("content-type"), Some("application/json"));
@@ -124,11 +164,20 @@ fn a_success_is_a_receipt() {
 fn what_may_get_better_is_retried() {
     for (answer, after) in [
         (response(500, "oops"), None),
-        (response(503, "").with_header("Retry-After", "120"), Some(Duration::from_secs(120))),
-        (response(429, "").with_header("retry-after", "7"), Some(Duration::from_secs(7))),
+        (
+            response(503, "").with_header("Retry-After", "120"),
+            Some(Duration::from_secs(120)),
+        ),
+        (
+            response(429, "").with_header("retry-after", "7"),
+            Some(Duration::from_secs(7)),
+        ),
     ] {
         let (result, _host) = send(answer);
-        assert!(matches!(&result, Err(NotifyError::Retryable { after: found, .. }) if *found == after), "{result:?}");
+        assert!(
+            matches!(&result, Err(NotifyError::Retryable { after: found, .. }) if *found == after),
+            "{result:?}"
+        );
     }
 }
 
@@ -143,18 +192,33 @@ fn what_will_not_get_better_is_permanent() {
 #[test]
 fn no_answer_is_retried_and_a_denial_is_not() {
     let host = Host::install();
-    host.answer_http("POST https://hooks.example.com/a", NetError::Connect("refused".to_owned()));
-    host.answer_http("POST https://hooks.example.com/a", NetError::Denied("not allowed".to_owned()));
+    host.answer_http(
+        "POST https://hooks.example.com/a",
+        NetError::Connect("refused".to_owned()),
+    );
+    host.answer_http(
+        "POST https://hooks.example.com/a",
+        NetError::Denied("not allowed".to_owned()),
+    );
     let message = notification(NotificationStatus::Firing, &["Service Down"]);
-    assert_eq!(notify(&message, &settings()), Err(NotifyError::retryable("refused")));
-    assert_eq!(notify(&message, &settings()), Err(NotifyError::permanent("not allowed")));
+    assert_eq!(
+        notify(&message, &settings()),
+        Err(NotifyError::retryable("refused"))
+    );
+    assert_eq!(
+        notify(&message, &settings()),
+        Err(NotifyError::permanent("not allowed"))
+    );
 }
 
 #[test]
 fn url_and_headers_are_secrets() {
     let schema: json::Value = json::from_str(&Settings::schema()).unwrap();
     assert_eq!(schema["properties"]["url"]["x-secret"], json!(true));
-    assert_eq!(schema["properties"]["headers"]["additionalProperties"]["x-secret"], json!(true));
+    assert_eq!(
+        schema["properties"]["headers"]["additionalProperties"]["x-secret"],
+        json!(true)
+    );
     assert_eq!(schema["required"], json!(["url"]));
 }
 
@@ -162,10 +226,22 @@ fn url_and_headers_are_secrets() {
 fn is_signed_by_the_host_under_the_id_that_every_attempt_has() {
     let host = Host::install();
     host.answer_http("POST https://hooks.example.com/a", response(200, ""));
-    let settings =
-        Settings::from_json(r#"{"url": "https://hooks.example.com/a", "signingSecret": "{secret-2}"}"#).unwrap();
-    notify(&notification(NotificationStatus::Firing, &["Service Down"]), &settings).unwrap();
+    let settings = Settings::from_json(
+        r#"{"url": "https://hooks.example.com/a", "signingSecret": "{secret-2}"}"#,
+    )
+    .unwrap();
+    notify(
+        &notification(NotificationStatus::Firing, &["Service Down"]),
+        &settings,
+    )
+    .unwrap();
     let options = &host.http_requests()[0].options;
-    let signed = options.iter().find(|entry| entry.key == "standard-webhooks").map(|entry| &entry.value);
-    assert!(matches!(signed, Some(extrack_plugin::value::Value::Text(pair)) if pair == "n-1:{secret-2}"), "{signed:?}");
+    let signed = options
+        .iter()
+        .find(|entry| entry.key == "standard-webhooks")
+        .map(|entry| &entry.value);
+    assert!(
+        matches!(signed, Some(extrack_plugin::value::Value::Text(pair)) if pair == "n-1:{secret-2}"),
+        "{signed:?}"
+    );
 }

@@ -1,16 +1,25 @@
-//! Values of records as name servers give them and as people write them, in one form in which equal values are equal.
+//! Values of records as name servers give them and as people write them, in one form in which equal
+//! values are equal.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::RecordType;
 
-/// The value in its one form: addresses and names in lower case, texts in one piece and without quotes. The error is the form
-/// that was wanted.
+/// The value in its one form: addresses and names in lower case, texts in one piece and without
+/// quotes. The error is the form that was wanted.
 pub(crate) fn normal(record_type: RecordType, text: &str) -> Result<String, &'static str> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let found = match record_type {
-        RecordType::A => text.trim().parse::<Ipv4Addr>().ok().map(|address| address.to_string()),
-        RecordType::Aaaa => text.trim().parse::<Ipv6Addr>().ok().map(|address| address.to_string()),
+        RecordType::A => text
+            .trim()
+            .parse::<Ipv4Addr>()
+            .ok()
+            .map(|address| address.to_string()),
+        RecordType::Aaaa => text
+            .trim()
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(|address| address.to_string()),
         RecordType::Cname | RecordType::Ns | RecordType::Ptr => match words.as_slice() {
             [word] => name(word),
             _ => None,
@@ -41,7 +50,8 @@ fn form(record_type: RecordType) -> &'static str {
     }
 }
 
-/// Whether a part that somebody wrote is in a value of the one form. A whole address is not a part of another one.
+/// Whether a part that somebody wrote is in a value of the one form. A whole address is not a part
+/// of another one.
 pub(crate) fn contains(record_type: RecordType, value: &str, part: &str) -> bool {
     match record_type {
         RecordType::Txt => value.contains(&joined(part)),
@@ -71,15 +81,28 @@ fn fields(words: &[&str], numbers: usize) -> Option<String> {
     if first.len() != numbers {
         return None;
     }
-    let first: Option<Vec<String>> = first.iter().map(|word| Some(word.parse::<u16>().ok()?.to_string())).collect();
+    let first: Option<Vec<String>> = first
+        .iter()
+        .map(|word| Some(word.parse::<u16>().ok()?.to_string()))
+        .collect();
     Some(format!("{} {}", first?.join(" "), name(last)?))
 }
 
 fn soa(words: &[&str]) -> Option<String> {
-    let [primary, mailbox, numbers @ ..] = words else { return None };
-    let numbers: Option<Vec<String>> = numbers.iter().map(|word| Some(word.parse::<u32>().ok()?.to_string())).collect();
+    let [primary, mailbox, numbers @ ..] = words else {
+        return None;
+    };
+    let numbers: Option<Vec<String>> = numbers
+        .iter()
+        .map(|word| Some(word.parse::<u32>().ok()?.to_string()))
+        .collect();
     let numbers = numbers.filter(|numbers| numbers.len() == 5)?;
-    Some(format!("{} {} {}", name(primary)?, name(mailbox)?, numbers.join(" ")))
+    Some(format!(
+        "{} {} {}",
+        name(primary)?,
+        name(mailbox)?,
+        numbers.join(" ")
+    ))
 }
 
 fn caa(text: &str) -> Option<String> {
@@ -89,10 +112,13 @@ fn caa(text: &str) -> Option<String> {
     Some(format!("{flags} {tag} {}", joined(value.trim())).to_ascii_lowercase())
 }
 
-/// A text that stands in quotes, in one piece or in several, as one text without them; any other as it is. The pieces are joined
-/// without a space: where they are split means nothing (RFC 7208, 3.3; RFC 6376, 3.6.2.2).
+/// A text that stands in quotes, in one piece or in several, as one text without them; any other as
+/// it is. The pieces are joined without a space: where they are split means nothing (RFC 7208, 3.3;
+/// RFC 6376, 3.6.2.2).
 fn joined(text: &str) -> String {
-    let Some(bytes) = pieces(text.trim()) else { return text.to_owned() };
+    let Some(bytes) = pieces(text.trim()) else {
+        return text.to_owned();
+    };
     let mut joined = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         joined.push_str(chunk.valid());
@@ -103,7 +129,8 @@ fn joined(text: &str) -> String {
     joined
 }
 
-/// The bytes of character strings in the presentation form of RFC 1035; none if the text is something else.
+/// The bytes of character strings in the presentation form of RFC 1035; none if the text is
+/// something else.
 fn pieces(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

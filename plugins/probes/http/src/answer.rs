@@ -19,10 +19,15 @@ pub(crate) struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     pub(crate) fn new(response: &'a http::Response) -> Self {
-        Self { response, text: response.text(), json: OnceCell::new() }
+        Self {
+            response,
+            text: response.text(),
+            json: OnceCell::new(),
+        }
     }
 
-    /// The body as text, or why it is none. Where its coding or charset is not known, it is text all the same if it reads so.
+    /// The body as text, or why it is none. Where its coding or charset is not known, it is text
+    /// all the same if it reads so.
     pub(crate) fn text(&self) -> Result<&str, &str> {
         match &self.response.unread {
             Some(reason) if std::str::from_utf8(&self.response.body).is_err() => Err(reason),
@@ -33,13 +38,21 @@ impl<'a> Answer<'a> {
     /// The body as JSON, or why it is none.
     pub(crate) fn json(&self) -> Result<&Value, &str> {
         let parse = || {
-            self.text().map_err(|reason| format!("{reason}, wanted JSON"))?;
-            self.response.json().map_err(|error| match self.response.truncated {
-                true => "body is longer than `maxBodyBytes` and was cut off, wanted JSON".to_owned(),
-                false => format!("body is {}, wanted JSON: {error}", self.shown()),
-            })
+            self.text()
+                .map_err(|reason| format!("{reason}, wanted JSON"))?;
+            self.response
+                .json()
+                .map_err(|error| match self.response.truncated {
+                    true => {
+                        "body is longer than `maxBodyBytes` and was cut off, wanted JSON".to_owned()
+                    }
+                    false => format!("body is {}, wanted JSON: {error}", self.shown()),
+                })
         };
-        self.json.get_or_init(parse).as_ref().map_err(String::as_str)
+        self.json
+            .get_or_init(parse)
+            .as_ref()
+            .map_err(String::as_str)
     }
 
     /// The beginning of the body, for people, and what may be wrong with reading it.
@@ -67,7 +80,9 @@ impl<'a> Answer<'a> {
         add("headers", &|| self.headers());
         add("body", &|| self.text.as_ref().into());
         add("json", &|| self.json().cloned().unwrap_or(Value::Null));
-        add("latency_ms", &|| (self.response.latency().as_micros() as f64 / 1_000.0).into());
+        add("latency_ms", &|| {
+            (self.response.latency().as_micros() as f64 / 1_000.0).into()
+        });
         Value::Object(variables)
     }
 
@@ -91,7 +106,11 @@ impl<'a> Answer<'a> {
 
 /// The first line or so of a text.
 pub(crate) fn beginning(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut shown: String = text
+        .chars()
+        .take(SHOWN_CHARACTERS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if shown.len() < text.len() {
         shown.push('…');
     }

@@ -9,7 +9,8 @@ use extrack_plugin::settings::{Faults, Place, Setting};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ExpectedStatus(Vec<Range>);
 
-/// Both ends included. Three digits are a status, in a class of the standard or not: a large site answers strangers with 999.
+/// Both ends included. Three digits are a status, in a class of the standard or not: a large site
+/// answers strangers with 999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Range {
     low: u16,
@@ -18,7 +19,9 @@ struct Range {
 
 impl ExpectedStatus {
     pub(crate) fn accepts(&self, status: u16) -> bool {
-        self.0.iter().any(|range| (range.low..=range.high).contains(&status))
+        self.0
+            .iter()
+            .any(|range| (range.low..=range.high).contains(&status))
     }
 
     /// Somebody who asks for a redirect wants to see it, unless it only lies within a wide range.
@@ -33,15 +36,24 @@ impl Range {
         let in_bounds = |status: u16| (100..=999).contains(&status).then_some(status);
         if let Some(number) = value.as_u64() {
             let status = in_bounds(u16::try_from(number).ok()?)?;
-            return Some(Self { low: status, high: status });
+            return Some(Self {
+                low: status,
+                high: status,
+            });
         }
         let text = value.as_str()?;
         if let Some(class) = text.strip_suffix("xx") {
             let class: u16 = class.parse().ok().filter(|class| (1..=9).contains(class))?;
-            return Some(Self { low: class * 100, high: class * 100 + 99 });
+            return Some(Self {
+                low: class * 100,
+                high: class * 100 + 99,
+            });
         }
         let (low, high) = text.split_once('-').unwrap_or((text, text));
-        let (low, high) = (in_bounds(low.parse().ok()?)?, in_bounds(high.parse().ok()?)?);
+        let (low, high) = (
+            in_bounds(low.parse().ok()?)?,
+            in_bounds(high.parse().ok()?)?,
+        );
         (low <= high).then_some(Self { low, high })
     }
 }
@@ -85,7 +97,9 @@ impl Setting for ExpectedStatus {
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let wanted = "a status such as 200, `2xx` or `200-399`";
         let Some(items) = value.as_array() else {
-            return faults.expect(Range::parse(value), value, place, wanted).map(|range| Self(vec![range]));
+            return faults
+                .expect(Range::parse(value), value, place, wanted)
+                .map(|range| Self(vec![range]));
         };
         if items.is_empty() {
             faults.add(place, "is empty, wanted at least one status");
@@ -93,7 +107,9 @@ impl Setting for ExpectedStatus {
         let ranges: Vec<Option<Range>> = items
             .iter()
             .enumerate()
-            .map(|(index, item)| faults.expect(Range::parse(item), item, &place.item(index), wanted))
+            .map(|(index, item)| {
+                faults.expect(Range::parse(item), item, &place.item(index), wanted)
+            })
             .collect();
         ranges.into_iter().collect::<Option<Vec<Range>>>().map(Self)
     }

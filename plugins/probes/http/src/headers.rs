@@ -1,5 +1,5 @@
-//! The setting `headers`. A value whose name says that it proves who asks never enters the plugin: the schema marks it as a
-//! secret, and the host puts it in.
+//! The setting `headers`. A value whose name says that it proves who asks never enters the plugin:
+//! the schema marks it as a secret, and the host puts it in.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,16 @@ use extrack_plugin::json::Value;
 use extrack_plugin::settings::{Faults, Place, Setting};
 
 /// Words in the names of headers that hold secrets.
-const SECRET_WORDS: [&str; 8] =
-    ["authorization", "cookie", "token", "secret", "password", "credential", "signature", "auth[-_]?key"];
+const SECRET_WORDS: [&str; 8] = [
+    "authorization",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "credential",
+    "signature",
+    "auth[-_]?key",
+];
 /// Words in front of `key`, with or without `-`.
 const KEYS: [&str; 5] = ["api", "access", "functions", "subscription", "private"];
 
@@ -17,12 +25,20 @@ pub(crate) struct Headers(pub(crate) BTreeMap<String, String>);
 
 impl Setting for Headers {
     fn schema() -> String {
-        let words = SECRET_WORDS.map(str::to_owned).into_iter().chain(KEYS.map(|word| format!("{word}[-_]?key")));
-        let pattern = words.map(|word| in_any_case(&word)).collect::<Vec<_>>().join("|");
+        let words = SECRET_WORDS
+            .map(str::to_owned)
+            .into_iter()
+            .chain(KEYS.map(|word| format!("{word}[-_]?key")));
+        let pattern = words
+            .map(|word| in_any_case(&word))
+            .collect::<Vec<_>>()
+            .join("|");
         let text = r#"{"type":"string"}"#;
         let secret = r#"{"type":"string","x-secret":true}"#;
         let pattern = Value::from(pattern);
-        format!(r#"{{"type":"object","patternProperties":{{{pattern}:{secret}}},"additionalProperties":{text}}}"#)
+        format!(
+            r#"{{"type":"object","patternProperties":{{{pattern}:{secret}}},"additionalProperties":{text}}}"#
+        )
     }
 
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
@@ -54,7 +70,8 @@ mod tests {
         let (pattern, marked) = patterns.iter().next().unwrap();
         assert_eq!(marked["x-secret"], true);
         assert!(
-            pattern.starts_with("[Aa][Uu][Tt][Hh]") && pattern.contains("[Aa][Pp][Ii][-_]?[Kk][Ee][Yy]"),
+            pattern.starts_with("[Aa][Uu][Tt][Hh]")
+                && pattern.contains("[Aa][Pp][Ii][-_]?[Kk][Ee][Yy]"),
             "{pattern}"
         );
     }

@@ -26,7 +26,8 @@ struct Settings {
     /// Method of the request.
     #[setting(default = "GET")]
     method: String,
-    /// Headers of the request. Secrets belong into the service's `authentication`; what looks like one is treated as one.
+    /// Headers of the request. Secrets belong into the service's `authentication`; what looks like
+    /// one is treated as one.
     #[setting(default)]
     headers: Headers,
     /// Body of the request.
@@ -50,7 +51,8 @@ struct Settings {
     /// Accepts any certificate.
     #[setting(default = false)]
     insecure: bool,
-    /// Credential of the service to use; `none` for none. Without this, the one in `authentication` if there is one.
+    /// Credential of the service to use; `none` for none. Without this, the one in
+    /// `authentication` if there is one.
     auth: Option<String>,
 }
 
@@ -72,8 +74,15 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
 }
 
 fn request(check: &Check, settings: &Settings) -> http::Request {
-    let path = settings.path.as_deref().or(check.service.health_endpoint()).unwrap_or("");
-    let mut request = http::Request::new(settings.method.to_ascii_uppercase(), check.service.url(path));
+    let path = settings
+        .path
+        .as_deref()
+        .or(check.service.health_endpoint())
+        .unwrap_or("");
+    let mut request = http::Request::new(
+        settings.method.to_ascii_uppercase(),
+        check.service.url(path),
+    );
     for (name, value) in &settings.headers.0 {
         request = request.header(name, value);
     }
@@ -95,10 +104,15 @@ fn request(check: &Check, settings: &Settings) -> http::Request {
         request = request.insecure();
     }
     // A page that nobody looks into may be as large and as odd as it likes.
-    if settings.body_contains.is_some() || settings.assertions.iter().any(Assertion::reads_the_body) {
+    if settings.body_contains.is_some() || settings.assertions.iter().any(Assertion::reads_the_body)
+    {
         request = request.text();
     }
-    let hops = if settings.expected_status.accepts_a_redirect() { 0 } else { settings.follow_redirects };
+    let hops = if settings.expected_status.accepts_a_redirect() {
+        0
+    } else {
+        settings.follow_redirects
+    };
     request.follow_redirects(hops.min(MOST_REDIRECTS))
 }
 
@@ -106,13 +120,21 @@ fn request(check: &Check, settings: &Settings) -> http::Request {
 fn judge(response: &http::Response, settings: &Settings) -> Result<Observation, Stop> {
     if !settings.expected_status.accepts(response.status) {
         let found = response.status;
-        return Ok(Observation::unhealthy(format!("status is {found}, wanted {}", settings.expected_status)));
+        return Ok(Observation::unhealthy(format!(
+            "status is {found}, wanted {}",
+            settings.expected_status
+        )));
     }
     let answer = Answer::new(response);
     if let Some(wanted) = &settings.body_contains
-        && !answer.text().is_ok_and(|text| text.contains(wanted.as_str()))
+        && !answer
+            .text()
+            .is_ok_and(|text| text.contains(wanted.as_str()))
     {
-        return Ok(Observation::unhealthy(format!("body is {}, wanted one with `{wanted}` in it", answer.shown())));
+        return Ok(Observation::unhealthy(format!(
+            "body is {}, wanted one with `{wanted}` in it",
+            answer.shown()
+        )));
     }
     for assertion in &settings.assertions {
         if let Some(fault) = assertion.fault(&answer)? {
@@ -123,7 +145,10 @@ fn judge(response: &http::Response, settings: &Settings) -> Result<Observation, 
         && response.latency() > limit
     {
         let found = response.latency().as_millis();
-        return Ok(Observation::degraded(format!("answer took {found} ms, wanted at most {}", time::format(limit))));
+        return Ok(Observation::degraded(format!(
+            "answer took {found} ms, wanted at most {}",
+            time::format(limit)
+        )));
     }
     Ok(Observation::healthy())
 }
@@ -137,11 +162,27 @@ fn days_left(not_after: i64) -> i64 {
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |path: String, message: String| faults.push(Fault { path, message });
-    if settings.method.is_empty() || !settings.method.chars().all(|c| c.is_ascii_alphabetic() || c == '-') {
-        fault("/method".to_owned(), format!("is `{}`, wanted a method such as `GET`", settings.method));
+    if settings.method.is_empty()
+        || !settings
+            .method
+            .chars()
+            .all(|c| c.is_ascii_alphabetic() || c == '-')
+    {
+        fault(
+            "/method".to_owned(),
+            format!("is `{}`, wanted a method such as `GET`", settings.method),
+        );
     }
-    for name in settings.headers.0.keys().filter(|name| !is_header_name(name)) {
-        fault(format!("/headers/{name}"), "is no name of a header".to_owned());
+    for name in settings
+        .headers
+        .0
+        .keys()
+        .filter(|name| !is_header_name(name))
+    {
+        fault(
+            format!("/headers/{name}"),
+            "is no name of a header".to_owned(),
+        );
     }
     for (index, assertion) in settings.assertions.iter().enumerate() {
         if let Err(message) = assertion.check() {
@@ -153,7 +194,10 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
 
 /// A token of RFC 9110, section 5.6.2.
 fn is_header_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
 #[cfg(test)]

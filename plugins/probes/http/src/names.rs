@@ -26,7 +26,11 @@ pub(crate) fn names(expression: &str, name: &str) -> bool {
 /// Length of the text in quotes with which this begins.
 fn text_length(rest: &str, quote: char, is_raw: bool) -> usize {
     let triple = [quote; 3].iter().collect::<String>();
-    let quotes = if rest.starts_with(&triple) { triple } else { quote.to_string() };
+    let quotes = if rest.starts_with(&triple) {
+        triple
+    } else {
+        quote.to_string()
+    };
     let mut at = quotes.len();
     while let Some(next) = rest[at..].chars().next() {
         if rest[at..].starts_with(&quotes) {

@@ -4,9 +4,12 @@ use extrack_plugin::json::Value;
 
 use crate::answer::beginning;
 
-/// Numbers are equal by value: `1` and `1.0`. Whole ones are compared to the last digit, however large.
+/// Numbers are equal by value: `1` and `1.0`. Whole ones are compared to the last digit, however
+/// large.
 pub(crate) fn equal(found: &Value, wanted: &Value) -> bool {
-    let (Value::Number(found_number), Value::Number(wanted_number)) = (found, wanted) else { return found == wanted };
+    let (Value::Number(found_number), Value::Number(wanted_number)) = (found, wanted) else {
+        return found == wanted;
+    };
     match (found_number.as_i128(), wanted_number.as_i128()) {
         (Some(found), Some(wanted)) => found == wanted,
         _ => found_number == wanted_number || found_number.as_f64() == wanted_number.as_f64(),
@@ -15,7 +18,10 @@ pub(crate) fn equal(found: &Value, wanted: &Value) -> bool {
 
 /// A number, or a text that is one, for which something is true.
 pub(crate) fn has_number(value: &Value, is_right: impl FnOnce(f64) -> bool) -> bool {
-    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).is_some_and(is_right)
+    value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
+        .is_some_and(is_right)
 }
 
 pub(crate) fn contains(value: &Value, wanted: &str) -> bool {

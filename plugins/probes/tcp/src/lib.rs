@@ -61,19 +61,28 @@ fn target(check: &Check, settings: &Settings) -> Result<(String, u16), Stop> {
     match parsed {
         Some((host, port)) => match settings.port.or(port) {
             Some(port) => Ok((host, port)),
-            None => Err(Stop::Settings(format!("`{}` names no port; add it, or set `port`", check.service.base_url))),
+            None => Err(Stop::Settings(format!(
+                "`{}` names no port; add it, or set `port`",
+                check.service.base_url
+            ))),
         },
-        None => Err(Stop::Settings(format!("`{}` names no host; set `target` to `host:port`", check.service.base_url))),
+        None => Err(Stop::Settings(format!(
+            "`{}` names no host; set `target` to `host:port`",
+            check.service.base_url
+        ))),
     }
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Some(target) = &settings.target {
-        let has_port =
-            extrack_plugin::url::host_and_port(target).is_some_and(|(_, port)| port.or(settings.port).is_some());
+        let has_port = extrack_plugin::url::host_and_port(target)
+            .is_some_and(|(_, port)| port.or(settings.port).is_some());
         if !has_port {
-            faults.push(Fault { path: "/target".to_owned(), message: format!("is `{target}`, wanted `host:port`") });
+            faults.push(Fault {
+                path: "/target".to_owned(),
+                message: format!("is `{target}`, wanted `host:port`"),
+            });
         }
     }
     faults
@@ -83,8 +92,12 @@ fn shown(answer: &str) -> String {
     if answer.is_empty() {
         return "empty".to_owned();
     }
-    let shown: String =
-        answer.trim().chars().take(SHOWN_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown: String = answer
+        .trim()
+        .chars()
+        .take(SHOWN_CHARACTERS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     format!("`{shown}`")
 }
 
@@ -95,7 +108,10 @@ mod tests {
     use super::*;
 
     fn run(base_url: &str, settings: &str) -> Result<Observation, Stop> {
-        check(&Check::of(base_url), &Settings::from_json(settings).unwrap())
+        check(
+            &Check::of(base_url),
+            &Settings::from_json(settings).unwrap(),
+        )
     }
 
     #[test]
@@ -103,12 +119,24 @@ mod tests {
         for (base_url, settings, target) in [
             ("mail.example.com:25", "{}", "mail.example.com:25"),
             ("https://api.example.com/v1", "{}", "api.example.com:443"),
-            ("https://api.example.com", r#"{"port": 8443}"#, "api.example.com:8443"),
-            ("https://api.example.com", r#"{"target": "db.example.com:5432"}"#, "db.example.com:5432"),
+            (
+                "https://api.example.com",
+                r#"{"port": 8443}"#,
+                "api.example.com:8443",
+            ),
+            (
+                "https://api.example.com",
+                r#"{"target": "db.example.com:5432"}"#,
+                "db.example.com:5432",
+            ),
         ] {
             let host = Host::install();
             host.answer_tcp(target, TcpScript::default());
-            assert_eq!(run(base_url, settings).unwrap().status, Status::Healthy, "{target}");
+            assert_eq!(
+                run(base_url, settings).unwrap().status,
+                Status::Healthy,
+                "{target}"
+            );
         }
     }
 
@@ -124,13 +152,19 @@ mod tests {
     #[test]
     fn another_answer_is_unhealthy() {
         for (reads, message) in [
-            (vec!["-NOAUTH\r\n"], "answer is `-NOAUTH`, wanted one with `+PONG` in it"),
+            (
+                vec!["-NOAUTH\r\n"],
+                "answer is `-NOAUTH`, wanted one with `+PONG` in it",
+            ),
             (vec![], "answer is empty, wanted one with `+PONG` in it"),
         ] {
             let host = Host::install();
             host.answer_tcp("cache:6379", TcpScript::reading(&reads));
             let observation = run("cache:6379", r#"{"expect": "+PONG"}"#).unwrap();
-            assert_eq!((observation.status, observation.kind()), (Status::Unhealthy, Some(ErrorKind::Assertion)));
+            assert_eq!(
+                (observation.status, observation.kind()),
+                (Status::Unhealthy, Some(ErrorKind::Assertion))
+            );
             assert_eq!(observation.message(), message);
         }
     }
@@ -139,8 +173,13 @@ mod tests {
     fn a_closed_port_is_an_error() {
         let host = Host::install();
         host.answer_tcp("cache:6379", NetError::Connect("refused".to_owned()));
-        let Err(Stop::Found(observation)) = run("cache:6379", "{}") else { panic!("wanted an observation") };
-        assert_eq!((observation.status, observation.kind()), (Status::Error, Some(ErrorKind::Connect)));
+        let Err(Stop::Found(observation)) = run("cache:6379", "{}") else {
+            panic!("wanted an observation")
+        };
+        assert_eq!(
+            (observation.status, observation.kind()),
+            (Status::Error, Some(ErrorKind::Connect))
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The rule `anomaly`: is the latency far from what is usual? Usual is what it was in the hours before, and at this hour of the
-//! days before; only what is far from both is told, so that neither a nightly backup nor a slow morning pages anybody.
+//! The rule `anomaly`: is the latency far from what is usual? Usual is what it was in the hours
+//! before, and at this hour of the days before; only what is far from both is told, so that neither
+//! a nightly backup nor a slow morning pages anybody.
 
 mod usual;
 
@@ -15,7 +16,8 @@ const LEAST_DAYS: usize = 3;
 
 #[derive(Settings)]
 struct Settings {
-    /// How many times the usual spread the latency may be away from its usual value (a robust z-score).
+    /// How many times the usual spread the latency may be away from its usual value (a robust
+    /// z-score).
     #[setting(default = 5, min = 1)]
     sensitivity: f64,
     /// The latency of this window is judged.
@@ -54,11 +56,21 @@ enum Direction {
 #[rule(look_back = look_back, check_settings = check_settings)]
 fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
     let Some(found) = latency(settings.window, Duration::ZERO, settings).pop() else {
-        return Verdict::no_opinion(format!("no run in {} had an answer", time::format(settings.window)));
+        return Verdict::no_opinion(format!(
+            "no run in {} had an answer",
+            time::format(settings.window)
+        ));
     };
-    let before =
-        history::buckets(settings.baseline + settings.window, settings.window, settings.window, settings.quantile);
-    let before: Vec<f64> = before.iter().filter_map(|bucket| Some(bucket.latency_us? as f64 / 1_000.0)).collect();
+    let before = history::buckets(
+        settings.baseline + settings.window,
+        settings.window,
+        settings.window,
+        settings.quantile,
+    );
+    let before: Vec<f64> = before
+        .iter()
+        .filter_map(|bucket| Some(bucket.latency_us? as f64 / 1_000.0))
+        .collect();
     if (before.len() as u64) < settings.min_baseline {
         return Verdict::no_opinion(format!(
             "{} windows of {} in the {} before had answers, wanted at least {}",
@@ -68,18 +80,29 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
             settings.min_baseline
         ));
     }
-    let hour: Vec<f64> =
-        (1..=settings.days).flat_map(|day| latency(DAY * day + HALF_HOUR, DAY * day - HALF_HOUR, settings)).collect();
+    let hour: Vec<f64> = (1..=settings.days)
+        .flat_map(|day| latency(DAY * day + HALF_HOUR, DAY * day - HALF_HOUR, settings))
+        .collect();
     let just_now = Usual::of(before);
     let this_hour = Usual::of(hour).filter(|usual| usual.count >= LEAST_DAYS);
-    let Some(just_now) = just_now else { return Verdict::no_opinion("nothing is known of before") };
+    let Some(just_now) = just_now else {
+        return Verdict::no_opinion("nothing is known of before");
+    };
     let usuals = [
-        Some((just_now, format!("the {} before", time::format(settings.baseline)))),
+        Some((
+            just_now,
+            format!("the {} before", time::format(settings.baseline)),
+        )),
         this_hour.map(|usual| (usual, format!("this hour of {} days", usual.count))),
     ];
     let usuals: Vec<(Usual, String)> = usuals.into_iter().flatten().collect();
-    let is_breached = usuals.iter().all(|(usual, _)| is_far(found, *usual, settings));
-    let said: Vec<String> = usuals.iter().map(|(usual, when)| format!("{when} {}", said(found, *usual))).collect();
+    let is_breached = usuals
+        .iter()
+        .all(|(usual, _)| is_far(found, *usual, settings));
+    let said: Vec<String> = usuals
+        .iter()
+        .map(|(usual, when)| format!("{when} {}", said(found, *usual)))
+        .collect();
     let (usual, _) = usuals[0];
     Finding::new(format!(
         "p{} latency over {} is {} ms; {}; wanted within {} times the usual spread",
@@ -98,8 +121,16 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
 
 /// Of the whole span, in milliseconds; none without answers.
 fn latency(from_ago: Duration, to_ago: Duration, settings: &Settings) -> Vec<f64> {
-    let buckets = history::buckets(from_ago, to_ago, from_ago.saturating_sub(to_ago), settings.quantile);
-    buckets.iter().filter_map(|bucket| Some(bucket.latency_us? as f64 / 1_000.0)).collect()
+    let buckets = history::buckets(
+        from_ago,
+        to_ago,
+        from_ago.saturating_sub(to_ago),
+        settings.quantile,
+    );
+    buckets
+        .iter()
+        .filter_map(|bucket| Some(bucket.latency_us? as f64 / 1_000.0))
+        .collect()
 }
 
 fn is_far(found: f64, usual: Usual, settings: &Settings) -> bool {
@@ -125,7 +156,11 @@ fn said(found: f64, usual: Usual) -> String {
 }
 
 fn shown(number: f64) -> f64 {
-    if number.abs() >= 100.0 { number.round() } else { (number * 10.0).round() / 10.0 }
+    if number.abs() >= 100.0 {
+        number.round()
+    } else {
+        (number * 10.0).round() / 10.0
+    }
 }
 
 fn look_back(settings: &Settings) -> Duration {
@@ -135,16 +170,25 @@ fn look_back(settings: &Settings) -> Duration {
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let windows = settings.baseline.as_millis() / settings.window.as_millis().max(1);
     if settings.window.is_zero() {
-        return vec![Fault { path: "/window".to_owned(), message: "has to be longer, e.g. `5m`".to_owned() }];
+        return vec![Fault {
+            path: "/window".to_owned(),
+            message: "has to be longer, e.g. `5m`".to_owned(),
+        }];
     }
     let message = if windows < u128::from(settings.min_baseline) {
-        format!("`baseline` holds {windows} windows, and `minBaseline` wants {}", settings.min_baseline)
+        format!(
+            "`baseline` holds {windows} windows, and `minBaseline` wants {}",
+            settings.min_baseline
+        )
     } else if windows > 1_000 {
         format!("`baseline` holds {windows} windows, more than 1000; make `window` longer")
     } else {
         return Vec::new();
     };
-    vec![Fault { path: "/baseline".to_owned(), message }]
+    vec![Fault {
+        path: "/baseline".to_owned(),
+        message,
+    }]
 }
 
 #[cfg(test)]

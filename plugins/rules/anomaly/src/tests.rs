@@ -6,8 +6,15 @@ use super::*;
 fn judge(hours: u64, latency_ms: impl Fn(u64) -> u64, settings: &str) -> Verdict {
     let host = Host::install();
     let now_ms = host.now_ms();
-    host.set_history((0..hours * 60).rev().map(|ago| sample(now_ms - ago * 60_000, Status::Healthy, latency_ms(ago))));
-    evaluate(&Evaluation::of("shop-api", now_ms), &Settings::from_json(settings).unwrap())
+    host.set_history(
+        (0..hours * 60)
+            .rev()
+            .map(|ago| sample(now_ms - ago * 60_000, Status::Healthy, latency_ms(ago))),
+    );
+    evaluate(
+        &Evaluation::of("shop-api", now_ms),
+        &Settings::from_json(settings).unwrap(),
+    )
 }
 
 /// 100 ms, a little up and down.
@@ -39,11 +46,24 @@ fn small_differences_are_never_told() {
 #[test]
 fn what_is_usual_at_this_hour_is_no_anomaly() {
     // Each day is slow around what is now.
-    let nightly = |ago: u64| if (ago + 30) % 1_440 < 45 && ago > 0 || ago < 15 { 400 } else { calm(ago) };
+    let nightly = |ago: u64| {
+        if (ago + 30) % 1_440 < 45 && ago > 0 || ago < 15 {
+            400
+        } else {
+            calm(ago)
+        }
+    };
     let verdict = judge(5 * 24, nightly, "{}");
     assert!(!verdict.is_breached(), "{}", verdict.summary());
-    assert!(verdict.summary().contains("this hour of 5 days it was 400"), "{}", verdict.summary());
-    assert!(judge(5 * 24, nightly, r#"{"days": 0}"#).is_breached(), "the hours before alone were quick");
+    assert!(
+        verdict.summary().contains("this hour of 5 days it was 400"),
+        "{}",
+        verdict.summary()
+    );
+    assert!(
+        judge(5 * 24, nightly, r#"{"days": 0}"#).is_breached(),
+        "the hours before alone were quick"
+    );
     let worse = judge(5 * 24, |ago| if ago < 5 { 900 } else { nightly(ago) }, "{}");
     assert!(worse.is_breached(), "{}", worse.summary());
 }
@@ -53,25 +73,41 @@ fn directions_can_be_chosen() {
     let drops = |ago: u64| if ago < 5 { 10 } else { calm(ago) };
     for (direction, is_breached) in [("above", false), ("below", true), ("both", true)] {
         let settings = format!(r#"{{"direction": "{direction}"}}"#);
-        assert_eq!(judge(12, drops, &settings).is_breached(), is_breached, "{direction}");
+        assert_eq!(
+            judge(12, drops, &settings).is_breached(),
+            is_breached,
+            "{direction}"
+        );
     }
 }
 
 #[test]
 fn has_no_opinion_before_it_knows_what_is_usual() {
     let verdict = judge(1, calm, "{}");
-    assert_eq!(verdict, Verdict::no_opinion("11 windows of 5m in the 6h before had answers, wanted at least 12"));
+    assert_eq!(
+        verdict,
+        Verdict::no_opinion("11 windows of 5m in the 6h before had answers, wanted at least 12")
+    );
     assert!(matches!(judge(0, calm, "{}"), Verdict::NoOpinion(_)));
 }
 
 #[test]
 fn settings_have_to_fit_each_other() {
     for (settings, message) in [
-        (r#"{"baseline": "30m"}"#, "`baseline` holds 6 windows, and `minBaseline` wants 12"),
+        (
+            r#"{"baseline": "30m"}"#,
+            "`baseline` holds 6 windows, and `minBaseline` wants 12",
+        ),
         (r#"{"window": "0s"}"#, "has to be longer, e.g. `5m`"),
-        (r#"{"window": "10s"}"#, "`baseline` holds 2160 windows, more than 1000; make `window` longer"),
+        (
+            r#"{"window": "10s"}"#,
+            "`baseline` holds 2160 windows, more than 1000; make `window` longer",
+        ),
     ] {
-        assert_eq!(check_settings(&Settings::from_json(settings).unwrap())[0].message, message);
+        assert_eq!(
+            check_settings(&Settings::from_json(settings).unwrap())[0].message,
+            message
+        );
     }
     let settings = Settings::from_json("{}").unwrap();
     assert_eq!(check_settings(&settings), []);

@@ -5,7 +5,8 @@ pub(crate) struct Usual {
     pub(crate) count: usize,
     /// The median.
     pub(crate) middle: f64,
-    /// 1.4826 times the median distance from it: the standard deviation, if the values were normal.
+    /// 1.4826 times the median distance from it: the standard deviation, if the values were
+    /// normal.
     pub(crate) spread: f64,
 }
 
@@ -16,9 +17,20 @@ impl Usual {
     pub(crate) fn of(values: Vec<f64>) -> Option<Self> {
         let count = values.len();
         let middle = median(values.clone())?;
-        let distance = median(values.into_iter().map(|value| (value - middle).abs()).collect())?;
-        let spread = (1.4826 * distance).max(LEAST_SPREAD * middle).max(f64::MIN_POSITIVE);
-        Some(Self { count, middle, spread })
+        let distance = median(
+            values
+                .into_iter()
+                .map(|value| (value - middle).abs())
+                .collect(),
+        )?;
+        let spread = (1.4826 * distance)
+            .max(LEAST_SPREAD * middle)
+            .max(f64::MIN_POSITIVE);
+        Some(Self {
+            count,
+            middle,
+            spread,
+        })
     }
 
     /// How many spreads a value is away.

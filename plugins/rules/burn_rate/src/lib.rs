@@ -1,5 +1,6 @@
-//! The rule `burn_rate`: is the error budget of an objective used up too fast? Several windows, each with a short one beside it
-//! that ends the alert soon after the trouble ends, as in the "SRE Workbook", chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".
+//! The rule `burn_rate`: is the error budget of an objective used up too fast? Several windows,
+//! each with a short one beside it that ends the alert soon after the trouble ends, as in the "SRE
+//! Workbook", chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".
 
 use extrack_plugin::prelude::*;
 
@@ -11,8 +12,8 @@ struct Settings {
     /// What the objective is for. Its error budget is the rest: 43 minutes of 30 days at 99.9 %.
     #[setting(default = "30d")]
     period: Duration,
-    /// Breached while one of them is. None: 14.4 times over 1h and 5m (2 % of 30 days' budget gone), 6 times over 6h and 30m
-    /// (5 %), once over 3d and 6h (10 %).
+    /// Breached while one of them is. None: 14.4 times over 1h and 5m (2 % of 30 days' budget
+    /// gone), 6 times over 6h and 30m (5 %), once over 3d and 6h (10 %).
     #[setting(default)]
     windows: Vec<Window>,
     /// With fewer runs in a short window it says nothing.
@@ -27,7 +28,8 @@ struct Window {
     factor: f64,
     /// The burn rate counts over this.
     long: Duration,
-    /// And over this, so that the alert ends when the trouble does. A twelfth of the long one is usual.
+    /// And over this, so that the alert ends when the trouble does. A twelfth of the long one is
+    /// usual.
     short: Duration,
 }
 
@@ -77,13 +79,27 @@ impl Burn {
 
 #[rule(look_back = look_back, check_settings = check_settings)]
 fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
-    let burns: Vec<Burn> = settings.windows().into_iter().filter_map(|window| burn(settings, window)).collect();
-    let Some(worst) = burns.iter().max_by(|one, other| one.share().total_cmp(&other.share())) else {
-        return Verdict::no_opinion(format!("fewer than {} runs in each short window", settings.min_samples));
+    let burns: Vec<Burn> = settings
+        .windows()
+        .into_iter()
+        .filter_map(|window| burn(settings, window))
+        .collect();
+    let Some(worst) = burns
+        .iter()
+        .max_by(|one, other| one.share().total_cmp(&other.share()))
+    else {
+        return Verdict::no_opinion(format!(
+            "fewer than {} runs in each short window",
+            settings.min_samples
+        ));
     };
     let spent = burnt(settings.period, settings.budget());
     let left = 100.0 * (1.0 - spent);
-    let Window { factor, long, short } = &worst.window;
+    let Window {
+        factor,
+        long,
+        short,
+    } = &worst.window;
     let mut text = format!(
         "error budget of {} % over {} burns {} times as fast as it may over {}, {} over {}, wanted at most {factor}; ",
         settings.objective,
@@ -96,17 +112,31 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
     if left > 0.0 {
         text.push_str(&format!("{} % of it is left", shown(left)));
         if worst.long > 0.0 {
-            let lasts = settings.period.mul_f64((left / 100.0 / worst.long).min(1_000.0));
-            text.push_str(&format!(", which lasts {} at this pace", time::rough(lasts)));
+            let lasts = settings
+                .period
+                .mul_f64((left / 100.0 / worst.long).min(1_000.0));
+            text.push_str(&format!(
+                ", which lasts {} at this pace",
+                time::rough(lasts)
+            ));
         }
     } else {
         text.push_str(&format!("it is used up, {} times over", shown(spent)));
     }
-    let mut finding = Finding::new(text).value(worst.long).wanted(*factor).detail("error_budget_left_percent", left);
+    let mut finding = Finding::new(text)
+        .value(worst.long)
+        .wanted(*factor)
+        .detail("error_budget_left_percent", left);
     for burn in &burns {
         finding = finding
-            .detail(format!("burn_rate_long_{}", time::format(burn.window.long)), burn.long)
-            .detail(format!("burn_rate_short_{}", time::format(burn.window.short)), burn.short);
+            .detail(
+                format!("burn_rate_long_{}", time::format(burn.window.long)),
+                burn.long,
+            )
+            .detail(
+                format!("burn_rate_short_{}", time::format(burn.window.short)),
+                burn.short,
+            );
     }
     finding.breached_if(burns.iter().any(Burn::is_breached))
 }
@@ -114,12 +144,18 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
 /// None without enough runs in the short window.
 fn burn(settings: &Settings, window: Window) -> Option<Burn> {
     let short = history::summary(window.short);
-    let rate = short.error_rate().filter(|_| short.count >= settings.min_samples)?;
-    Some(Burn { long: burnt(window.long, settings.budget()), short: rate / settings.budget(), window })
+    let rate = short
+        .error_rate()
+        .filter(|_| short.count >= settings.min_samples)?;
+    Some(Burn {
+        long: burnt(window.long, settings.budget()),
+        short: rate / settings.budget(),
+        window,
+    })
 }
 
-/// The budget of a window that was used up in it: 1 is all of it. Time that nobody watched used up nothing, so that the first
-/// failure after a start is not taken for a bad month.
+/// The budget of a window that was used up in it: 1 is all of it. Time that nobody watched used up
+/// nothing, so that the first failure after a start is not taken for a bad month.
 fn burnt(window: Duration, budget: f64) -> f64 {
     let summary = history::summary(window);
     let watched = summary.covered_ms as f64 / time::millis(window).max(1) as f64;
@@ -127,21 +163,36 @@ fn burnt(window: Duration, budget: f64) -> f64 {
 }
 
 fn look_back(settings: &Settings) -> Duration {
-    settings.windows().iter().map(|window| window.long.max(window.short)).fold(settings.period, Duration::max)
+    settings
+        .windows()
+        .iter()
+        .map(|window| window.long.max(window.short))
+        .fold(settings.period, Duration::max)
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut fault = |path: String, message: &str| faults.push(Fault { path, message: message.to_owned() });
+    let mut fault = |path: String, message: &str| {
+        faults.push(Fault {
+            path,
+            message: message.to_owned(),
+        })
+    };
     if settings.budget() <= 0.0 {
-        fault("/objective".to_owned(), "leaves no budget; write less than 100, e.g. 99.9");
+        fault(
+            "/objective".to_owned(),
+            "leaves no budget; write less than 100, e.g. 99.9",
+        );
     }
     if settings.period.is_zero() {
         fault("/period".to_owned(), "has to be longer, e.g. `30d`");
     }
     for (index, window) in settings.windows.iter().enumerate() {
         if window.short > window.long || window.short.is_zero() {
-            fault(format!("/windows/{index}/short"), "has to lie within the long window, e.g. a twelfth of it");
+            fault(
+                format!("/windows/{index}/short"),
+                "has to lie within the long window, e.g. a twelfth of it",
+            );
         }
         if window.factor <= 0.0 {
             fault(format!("/windows/{index}/factor"), "has to be more than 0");
@@ -152,7 +203,11 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
 
 /// Two figures that matter.
 fn shown(number: f64) -> f64 {
-    if number.abs() >= 10.0 { (number * 10.0).round() / 10.0 } else { (number * 100.0).round() / 100.0 }
+    if number.abs() >= 10.0 {
+        (number * 10.0).round() / 10.0
+    } else {
+        (number * 100.0).round() / 100.0
+    }
 }
 
 #[cfg(test)]
@@ -161,16 +216,26 @@ mod tests {
 
     use super::*;
 
-    /// A run a minute over so many minutes, of which those fail; the first number is the minutes ago.
+    /// A run a minute over so many minutes, of which those fail; the first number is the minutes
+    /// ago.
     fn judge(minutes: u64, fails: impl Fn(u64) -> bool, settings: &str) -> Verdict {
         let host = Host::install();
         let now_ms = host.now_ms();
-        host.set_history(
-            (0..minutes)
-                .rev()
-                .map(|ago| sample(now_ms - ago * 60_000, if fails(ago) { Status::Error } else { Status::Healthy }, 10)),
-        );
-        evaluate(&Evaluation::of("shop-api", now_ms), &Settings::from_json(settings).unwrap())
+        host.set_history((0..minutes).rev().map(|ago| {
+            sample(
+                now_ms - ago * 60_000,
+                if fails(ago) {
+                    Status::Error
+                } else {
+                    Status::Healthy
+                },
+                10,
+            )
+        }));
+        evaluate(
+            &Evaluation::of("shop-api", now_ms),
+            &Settings::from_json(settings).unwrap(),
+        )
     }
 
     #[test]
@@ -179,9 +244,14 @@ mod tests {
         let settings = r#"{"objective": 99.9}"#;
         let quiet = judge(MONTH, |_| false, settings);
         assert!(!quiet.is_breached());
-        assert!(quiet.summary().ends_with("100 % of it is left"), "{}", quiet.summary());
+        assert!(
+            quiet.summary().ends_with("100 % of it is left"),
+            "{}",
+            quiet.summary()
+        );
 
-        // One minute of the last hour: 16 times as fast, and the month's budget of 43 minutes as good as whole.
+        // One minute of the last hour: 16 times as fast, and the month's budget of 43 minutes as
+        // good as whole.
         let burning = judge(MONTH, |ago| ago == 2, settings);
         assert!(burning.is_breached());
         assert_eq!(
@@ -195,7 +265,11 @@ mod tests {
         let slow = judge(MONTH, |ago| ago % 400 == 0, settings);
         assert!(slow.is_breached(), "{}", slow.summary());
         assert!(slow.summary().contains("over 3d"), "{}", slow.summary());
-        assert!(slow.summary().ends_with("it is used up, 2.5 times over"), "{}", slow.summary());
+        assert!(
+            slow.summary().ends_with("it is used up, 2.5 times over"),
+            "{}",
+            slow.summary()
+        );
         // What a looser objective takes calmly.
         assert!(!judge(MONTH, |ago| ago % 400 == 0, r#"{"objective": 99}"#).is_breached());
     }
@@ -207,7 +281,10 @@ mod tests {
             judge(5, |_| true, r#"{"objective": 99.9}"#).is_breached(),
             "four minutes of an hour are 67 times too fast"
         );
-        assert!(matches!(judge(0, |_| true, r#"{"objective": 99.9}"#), Verdict::NoOpinion(_)));
+        assert!(matches!(
+            judge(0, |_| true, r#"{"objective": 99.9}"#),
+            Verdict::NoOpinion(_)
+        ));
     }
 
     #[test]
@@ -216,13 +293,18 @@ mod tests {
         let verdict = judge(60, |ago| ago < 3, settings);
         assert!(verdict.is_breached(), "{}", verdict.summary());
         assert!(
-            verdict.summary().contains("burns 2.7 times as fast as it may over 10m, 10 over 1m"),
+            verdict
+                .summary()
+                .contains("burns 2.7 times as fast as it may over 10m, 10 over 1m"),
             "{}",
             verdict.summary()
         );
         let parsed = Settings::from_json(settings).unwrap();
         assert_eq!(look_back(&parsed), Duration::from_secs(3_600));
-        assert_eq!(look_back(&Settings::from_json(r#"{"objective": 99}"#).unwrap()), Duration::from_secs(30 * 86_400));
+        assert_eq!(
+            look_back(&Settings::from_json(r#"{"objective": 99}"#).unwrap()),
+            Duration::from_secs(30 * 86_400)
+        );
     }
 
     #[test]
@@ -230,12 +312,25 @@ mod tests {
         for (settings, path) in [
             (r#"{"objective": 100}"#, "/objective"),
             (r#"{"objective": 99, "period": "0s"}"#, "/period"),
-            (r#"{"objective": 99, "windows": [{"factor": 2, "long": "5m", "short": "1h"}]}"#, "/windows/0/short"),
-            (r#"{"objective": 99, "windows": [{"factor": 0, "long": "1h", "short": "5m"}]}"#, "/windows/0/factor"),
+            (
+                r#"{"objective": 99, "windows": [{"factor": 2, "long": "5m", "short": "1h"}]}"#,
+                "/windows/0/short",
+            ),
+            (
+                r#"{"objective": 99, "windows": [{"factor": 0, "long": "1h", "short": "5m"}]}"#,
+                "/windows/0/factor",
+            ),
         ] {
             let faults = check_settings(&Settings::from_json(settings).unwrap());
-            assert_eq!(faults.first().map(|fault| fault.path.as_str()), Some(path), "{settings}");
+            assert_eq!(
+                faults.first().map(|fault| fault.path.as_str()),
+                Some(path),
+                "{settings}"
+            );
         }
-        assert_eq!(check_settings(&Settings::from_json(r#"{"objective": 99.95}"#).unwrap()), []);
+        assert_eq!(
+            check_settings(&Settings::from_json(r#"{"objective": 99.95}"#).unwrap()),
+            []
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The rule `certificate`: is one about to end, or not trusted? Looks at what the probes `tls` and `http` say of it.
+//! The rule `certificate`: is one about to end, or not trusted? Looks at what the probes `tls` and
+//! `http` say of it.
 
 use extrack_plugin::prelude::*;
 use extrack_plugin::value;
@@ -24,11 +25,17 @@ fn evaluate(evaluation: &Evaluation, settings: &Settings) -> Verdict {
     if settings.untrusted
         && let Some((probe, message)) = latest.iter().find_map(distrust)
     {
-        return Finding::new(format!("probe `{probe}` says: {message}")).detail("probe", probe).breached();
+        return Finding::new(format!("probe `{probe}` says: {message}"))
+            .detail("probe", probe)
+            .breached();
     }
-    let days = latest.iter().filter_map(|sample| Some((sample.probe.as_str(), days_left(sample, evaluation.now_ms)?)));
+    let days = latest
+        .iter()
+        .filter_map(|sample| Some((sample.probe.as_str(), days_left(sample, evaluation.now_ms)?)));
     let Some((probe, found)) = days.min_by(|one, other| one.1.total_cmp(&other.1)) else {
-        return Verdict::no_opinion("no probe has seen a certificate; `tls`, and `http` with https, look at one");
+        return Verdict::no_opinion(
+            "no probe has seen a certificate; `tls`, and `http` with https, look at one",
+        );
     };
     let wanted = settings.threshold;
     let left = if found >= 0.0 {
@@ -36,16 +43,21 @@ fn evaluate(evaluation: &Evaluation, settings: &Settings) -> Verdict {
     } else {
         format!("ended {} days ago", found.abs().ceil())
     };
-    Finding::new(format!("the certificate that probe `{probe}` saw {left}, wanted at least {wanted}"))
-        .value(found.floor())
-        .wanted(wanted)
-        .detail("probe", probe)
-        .breached_if(found < wanted)
+    Finding::new(format!(
+        "the certificate that probe `{probe}` saw {left}, wanted at least {wanted}"
+    ))
+    .value(found.floor())
+    .wanted(wanted)
+    .detail("probe", probe)
+    .breached_if(found < wanted)
 }
 
 /// As of now: what a probe saw may be hours ago.
 fn days_left(sample: &history::Sample, now_ms: u64) -> Option<f64> {
-    let metric = sample.metrics.iter().find(|metric| metric.key == DAYS_LEFT)?;
+    let metric = sample
+        .metrics
+        .iter()
+        .find(|metric| metric.key == DAYS_LEFT)?;
     let days = match metric.value {
         value::Value::Integer(days) => days as f64,
         value::Value::Number(days) => days,
@@ -56,7 +68,10 @@ fn days_left(sample: &history::Sample, now_ms: u64) -> Option<f64> {
 }
 
 fn distrust(sample: &history::Sample) -> Option<(&str, &str)> {
-    let failure = sample.failure.as_ref().filter(|failure| failure.kind == ErrorKind::Tls)?;
+    let failure = sample
+        .failure
+        .as_ref()
+        .filter(|failure| failure.kind == ErrorKind::Tls)?;
     Some((sample.probe.as_str(), failure.message.as_str()))
 }
 
@@ -72,7 +87,10 @@ mod tests {
         let host_now_ms = 1_767_225_600_000;
         Sample {
             probe: probe.to_owned(),
-            metrics: vec![Entry { key: DAYS_LEFT.to_owned(), value: value::Value::Integer(days) }],
+            metrics: vec![Entry {
+                key: DAYS_LEFT.to_owned(),
+                value: value::Value::Integer(days),
+            }],
             ..sample(host_now_ms - hours_ago * 3_600_000, Status::Healthy, 10)
         }
     }
@@ -80,7 +98,10 @@ mod tests {
     fn judge(samples: Vec<Sample>, settings: &str) -> Verdict {
         let host = Host::install();
         host.set_history(samples);
-        evaluate(&Evaluation::of("shop-api", host.now_ms()), &Settings::from_json(settings).unwrap())
+        evaluate(
+            &Evaluation::of("shop-api", host.now_ms()),
+            &Settings::from_json(settings).unwrap(),
+        )
     }
 
     #[test]
@@ -108,7 +129,10 @@ mod tests {
             ),
         ] {
             let verdict = judge(samples, "{}");
-            assert_eq!((verdict.is_breached(), verdict.summary()), (is_breached, summary));
+            assert_eq!(
+                (verdict.is_breached(), verdict.summary()),
+                (is_breached, summary)
+            );
         }
         assert!(!judge(vec![saw("tls", 0, 8)], r#"{"threshold": 7}"#).is_breached());
     }
@@ -119,10 +143,18 @@ mod tests {
             kind: ErrorKind::Tls,
             message: "certificate is not trusted: unknown issuer".to_owned(),
         };
-        let samples = || vec![Sample { failure: Some(failure.clone()), ..saw("tls", 0, 60) }];
+        let samples = || {
+            vec![Sample {
+                failure: Some(failure.clone()),
+                ..saw("tls", 0, 60)
+            }]
+        };
         let verdict = judge(samples(), "{}");
         assert!(verdict.is_breached());
-        assert_eq!(verdict.summary(), "probe `tls` says: certificate is not trusted: unknown issuer");
+        assert_eq!(
+            verdict.summary(),
+            "probe `tls` says: certificate is not trusted: unknown issuer"
+        );
         assert!(!judge(samples(), r#"{"untrusted": false}"#).is_breached());
     }
 

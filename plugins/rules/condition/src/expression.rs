@@ -1,4 +1,5 @@
-//! What can be told of an expression without evaluating it: the names in it, and the windows of history it asks for.
+//! What can be told of an expression without evaluating it: the names in it, and the windows of
+//! history it asks for.
 
 use std::time::Duration;
 
@@ -58,9 +59,17 @@ pub(crate) fn calls(expression: &str) -> impl Iterator<Item = Call<'_>> {
         let length = arguments.find(')')?;
         let mut parts = arguments[..length].splitn(2, ',');
         let window = parts.next()?.trim().trim_matches(['\'', '"']);
-        let quantile = parts.next().and_then(|text| text.trim().parse().ok()).unwrap_or(0.95);
+        let quantile = parts
+            .next()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0.95);
         let end = expression.len() - arguments.len() + length + 1;
-        Some(Call { function, text: &expression[start..end], window, quantile })
+        Some(Call {
+            function,
+            text: &expression[start..end],
+            window,
+            quantile,
+        })
     })
 }
 
@@ -81,7 +90,9 @@ fn tokens(expression: &str) -> impl Iterator<Item = (usize, &str)> {
                 return Some((start, &expression[start..place]));
             }
             if first.is_ascii_alphanumeric() || first == '_' {
-                place += rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+                place += rest
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(rest.len());
                 return Some((start, &expression[start..place]));
             }
             place += first.len_utf8();
@@ -111,8 +122,14 @@ mod tests {
     fn finds_names() {
         for (expression, wanted) in [
             ("status == 'unhealthy'", vec!["status"]),
-            ("metrics.status > 1 && metrics['error'] == \"latency_ms\"", vec!["metrics"]),
-            ("status == 'it\\'s error' || status == error", vec!["status", "error"]),
+            (
+                "metrics.status > 1 && metrics['error'] == \"latency_ms\"",
+                vec!["metrics"],
+            ),
+            (
+                "status == 'it\\'s error' || status == error",
+                vec!["status", "error"],
+            ),
             ("availability('5m') < 99.0", vec!["availability"]),
             ("1e3 > latency_ms", vec!["latency_ms"]),
             ("'open status", vec![]),
@@ -125,13 +142,24 @@ mod tests {
     #[test]
     fn finds_calls_with_their_windows() {
         let expression = "availability('5m') < 99 || latency ( \"1h\" , 0.5) > 800.0 || status == \"error_rate('7d')\"";
-        let found: Vec<_> =
-            calls(expression).map(|call| (call.function, call.text, call.window(), call.quantile)).collect();
+        let found: Vec<_> = calls(expression)
+            .map(|call| (call.function, call.text, call.window(), call.quantile))
+            .collect();
         assert_eq!(
             found,
             [
-                (Function::Availability, "availability('5m')", Some(Duration::from_secs(300)), 0.95),
-                (Function::Latency, "latency ( \"1h\" , 0.5)", Some(Duration::from_secs(3_600)), 0.5),
+                (
+                    Function::Availability,
+                    "availability('5m')",
+                    Some(Duration::from_secs(300)),
+                    0.95
+                ),
+                (
+                    Function::Latency,
+                    "latency ( \"1h\" , 0.5)",
+                    Some(Duration::from_secs(3_600)),
+                    0.5
+                ),
             ]
         );
         assert_eq!(calls("error_rate('soon')").next().unwrap().window(), None);

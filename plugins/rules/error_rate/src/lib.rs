@@ -28,7 +28,11 @@ fn evaluate(_evaluation: &Evaluation, settings: &Settings) -> Verdict {
             summary.count, settings.min_samples
         ));
     }
-    let degraded = if settings.count_degraded { summary.degraded } else { 0 };
+    let degraded = if settings.count_degraded {
+        summary.degraded
+    } else {
+        0
+    };
     let failed = summary.unhealthy + summary.errors + degraded;
     let found = failed as f64 * 100.0 / summary.count as f64;
     let wanted = settings.threshold;
@@ -65,17 +69,36 @@ mod tests {
     fn judge(statuses: &[Status], settings: &str) -> Verdict {
         let host = Host::install();
         let start_ms = host.now_ms() - 1_000 * (statuses.len() as u64).saturating_sub(1);
-        host.set_history((start_ms..).step_by(1_000).zip(statuses).map(|(ts_ms, status)| sample(ts_ms, *status, 10)));
-        evaluate(&Evaluation::of("shop-api", host.now_ms()), &Settings::from_json(settings).unwrap())
+        host.set_history(
+            (start_ms..)
+                .step_by(1_000)
+                .zip(statuses)
+                .map(|(ts_ms, status)| sample(ts_ms, *status, 10)),
+        );
+        evaluate(
+            &Evaluation::of("shop-api", host.now_ms()),
+            &Settings::from_json(settings).unwrap(),
+        )
     }
 
     #[test]
     fn counts_what_failed() {
         use Status::{Degraded, Error, Healthy, Unhealthy};
-        let runs = [Healthy, Healthy, Healthy, Degraded, Unhealthy, Error, Healthy, Healthy, Healthy, Healthy];
+        let runs = [
+            Healthy, Healthy, Healthy, Degraded, Unhealthy, Error, Healthy, Healthy, Healthy,
+            Healthy,
+        ];
         for (settings, is_breached, summary) in [
-            (r#"{"threshold": 20}"#, false, "20 % of runs over 5m failed (2 of 10), wanted at most 20 %"),
-            (r#"{"threshold": 19.5}"#, true, "20 % of runs over 5m failed (2 of 10), wanted at most 19.5 %"),
+            (
+                r#"{"threshold": 20}"#,
+                false,
+                "20 % of runs over 5m failed (2 of 10), wanted at most 20 %",
+            ),
+            (
+                r#"{"threshold": 19.5}"#,
+                true,
+                "20 % of runs over 5m failed (2 of 10), wanted at most 19.5 %",
+            ),
             (
                 r#"{"threshold": 20, "countDegraded": true}"#,
                 true,
@@ -88,14 +111,20 @@ mod tests {
             ),
         ] {
             let verdict = judge(&runs, settings);
-            assert_eq!((verdict.is_breached(), verdict.summary()), (is_breached, summary));
+            assert_eq!(
+                (verdict.is_breached(), verdict.summary()),
+                (is_breached, summary)
+            );
         }
     }
 
     #[test]
     fn has_no_opinion_on_few_runs() {
         let verdict = judge(&[Status::Error; 4], r#"{"threshold": 5}"#);
-        assert_eq!(verdict, Verdict::no_opinion("4 runs in 5m, wanted at least 5"));
+        assert_eq!(
+            verdict,
+            Verdict::no_opinion("4 runs in 5m, wanted at least 5")
+        );
         assert!(judge(&[Status::Error; 4], r#"{"threshold": 5, "minSamples": 1}"#).is_breached());
     }
 }

@@ -1,4 +1,5 @@
-//! The webhook `generic`: any sender of JSON. How the sender proves itself and what its fields mean is said in settings.
+//! The webhook `generic`: any sender of JSON. How the sender proves itself and what its fields mean
+//! is said in settings.
 
 mod proof;
 mod text;
@@ -15,14 +16,16 @@ use crate::text::Text;
 
 #[derive(Settings)]
 struct Settings {
-    /// The secret that is shared with the sender; a list while it is changed. Without one, the webhook has to say
-    /// `unsigned: true`.
+    /// The secret that is shared with the sender; a list while it is changed. Without one, the
+    /// webhook has to say `unsigned: true`.
     secret: Option<Secrets>,
     /// How the sender proves that it knows the secret.
     proof: Option<Proof>,
-    /// Where several events come at once: JSONPath of each, e.g. `$.events[*]`. The paths below then begin there.
+    /// Where several events come at once: JSONPath of each, e.g. `$.events[*]`. The paths below
+    /// then begin there.
     items: Option<String>,
-    /// The sender's id of the event: what is sent again is kept once. A text with `{$.path}` and `{header:NAME}` in it.
+    /// The sender's id of the event: what is sent again is kept once. A text with `{$.path}` and
+    /// `{header:NAME}` in it.
     id: Option<Text>,
     /// The sender's word for it, e.g. `{$.type}`.
     #[setting(default = "event")]
@@ -41,7 +44,8 @@ struct Settings {
     status: Option<StatusSettings>,
     /// CEL that is true for what is kept; knows `json` (the event) and `headers`.
     when: Option<String>,
-    /// A challenge that the sender wants back, e.g. `{$.challenge}`. Where there is none, the delivery is one like others.
+    /// A challenge that the sender wants back, e.g. `{$.challenge}`. Where there is none, the
+    /// delivery is one like others.
     challenge: Option<Text>,
 }
 
@@ -66,17 +70,23 @@ struct StatusSettings {
 #[webhook(check_settings = check_settings)]
 fn receive(delivery: &Delivery, settings: &Settings) -> Result<Reception, Reject> {
     if let Some(secret) = &settings.secret {
-        settings
-            .proof
-            .as_ref()
-            .map_or_else(|| Proof::default().verify(delivery, secret), |proof| proof.verify(delivery, secret))?;
+        settings.proof.as_ref().map_or_else(
+            || Proof::default().verify(delivery, secret),
+            |proof| proof.verify(delivery, secret),
+        )?;
     }
     let body = delivery.json()?;
-    if let Some(challenge) = settings.challenge.as_ref().and_then(|text| text.fill(&body, delivery)) {
+    if let Some(challenge) = settings
+        .challenge
+        .as_ref()
+        .and_then(|text| text.fill(&body, delivery))
+    {
         return Ok(Reception::text(challenge));
     }
     let items = match &settings.items {
-        Some(path) => jsonpath::select(&body, path).map_err(|error| Reject::Settings(error.to_string()))?,
+        Some(path) => {
+            jsonpath::select(&body, path).map_err(|error| Reject::Settings(error.to_string()))?
+        }
         None => vec![&body],
     };
     let mut events = Vec::new();
@@ -85,24 +95,39 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Reception, Reject
             events.push(event(item, delivery, settings)?);
         }
     }
-    Ok(Reception { events, answer: None })
+    Ok(Reception {
+        events,
+        answer: None,
+    })
 }
 
 fn is_wanted(item: &Value, delivery: &Delivery, settings: &Settings) -> Result<bool, Reject> {
-    let Some(when) = &settings.when else { return Ok(true) };
-    let headers: BTreeMap<&str, &str> =
-        delivery.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    Ok(cel::is_true(when, &json!({"json": item, "headers": headers}))?)
+    let Some(when) = &settings.when else {
+        return Ok(true);
+    };
+    let headers: BTreeMap<&str, &str> = delivery
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    Ok(cel::is_true(
+        when,
+        &json!({"json": item, "headers": headers}),
+    )?)
 }
 
 fn event(item: &Value, delivery: &Delivery, settings: &Settings) -> Result<Event, Reject> {
     let fill = |text: &Option<Text>| text.as_ref().and_then(|text| text.fill(item, delivery));
-    let kind = settings.kind.fill(item, delivery).unwrap_or_else(|| "event".to_owned());
+    let kind = settings
+        .kind
+        .fill(item, delivery)
+        .unwrap_or_else(|| "event".to_owned());
     let summary = fill(&settings.summary).unwrap_or_else(|| kind.clone());
     let mut event = Event::new(kind, summary.clone());
     event.id = fill(&settings.id);
     event.ts_ms = fill(&settings.time).and_then(|text| time::moment_of(&Value::String(text)));
-    let kept = jsonpath::select(item, &settings.payload).map_err(|error| Reject::Settings(error.to_string()))?;
+    let kept = jsonpath::select(item, &settings.payload)
+        .map_err(|error| Reject::Settings(error.to_string()))?;
     event.payload = match &kept[..] {
         [one] => (*one).clone(),
         several => several.iter().map(|&value| value.clone()).collect(),
@@ -112,11 +137,19 @@ fn event(item: &Value, delivery: &Delivery, settings: &Settings) -> Result<Event
             event = event.attribute(name, value);
         }
     }
-    event.report = settings.status.as_ref().and_then(|status| report(status, item, delivery, &summary));
+    event.report = settings
+        .status
+        .as_ref()
+        .and_then(|status| report(status, item, delivery, &summary));
     Ok(event)
 }
 
-fn report(status: &StatusSettings, item: &Value, delivery: &Delivery, summary: &str) -> Option<Report> {
+fn report(
+    status: &StatusSettings,
+    item: &Value,
+    delivery: &Delivery,
+    summary: &str,
+) -> Option<Report> {
     let word = status.value.fill(item, delivery)?;
     let has = |words: &[String]| words.iter().any(|known| known.eq_ignore_ascii_case(&word));
     let found = if has(&status.unhealthy) {
@@ -128,24 +161,45 @@ fn report(status: &StatusSettings, item: &Value, delivery: &Delivery, summary: &
     } else {
         return None;
     };
-    let message = status.message.as_ref().and_then(|text| text.fill(item, delivery));
-    Some(Report::failed(found, message.unwrap_or_else(|| summary.to_owned())))
+    let message = status
+        .message
+        .as_ref()
+        .and_then(|text| text.fill(item, delivery));
+    Some(Report::failed(
+        found,
+        message.unwrap_or_else(|| summary.to_owned()),
+    ))
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut fault = |path: &str, message: String| faults.push(Fault { path: path.to_owned(), message });
-    for (path, jsonpath) in [("/items", settings.items.as_deref()), ("/payload", Some(settings.payload.as_str()))] {
+    let mut fault = |path: &str, message: String| {
+        faults.push(Fault {
+            path: path.to_owned(),
+            message,
+        })
+    };
+    for (path, jsonpath) in [
+        ("/items", settings.items.as_deref()),
+        ("/payload", Some(settings.payload.as_str())),
+    ] {
         if let Some(Err(error)) = jsonpath.map(jsonpath::JsonPath::parse) {
             fault(path, error.to_string());
         }
     }
-    if let Some(Err(error)) = settings.when.as_ref().map(|when| cel::check(when, &["json", "headers"])) {
+    if let Some(Err(error)) = settings
+        .when
+        .as_ref()
+        .map(|when| cel::check(when, &["json", "headers"]))
+    {
         fault("/when", error.to_string());
     }
     match (&settings.proof, &settings.secret) {
         (Some(_), None) => fault("/secret", "is missing: a proof needs a secret".to_owned()),
-        (Some(proof), Some(_)) => proof.faults().into_iter().for_each(|(path, message)| fault(path, message)),
+        (Some(proof), Some(_)) => proof
+            .faults()
+            .into_iter()
+            .for_each(|(path, message)| fault(path, message)),
         (None, _) => {}
     }
     faults

@@ -1,9 +1,11 @@
-//! How a sender proves that it knows the secret: by a vendor's scheme, by an HMAC of its own making, or by sending the secret.
+//! How a sender proves that it knows the secret: by a vendor's scheme, by an HMAC of its own
+//! making, or by sending the secret.
 
 use extrack_plugin::prelude::*;
 use extrack_plugin::signatures;
 
-/// How the sender proves that it knows the secret. Without any of it, the secret stands in `Authorization: Bearer`.
+/// How the sender proves that it knows the secret. Without any of it, the secret stands in
+/// `Authorization: Bearer`.
 #[derive(Default, Settings)]
 pub(crate) struct Proof {
     /// A scheme that is known as a whole.
@@ -20,7 +22,8 @@ pub(crate) struct Proof {
     prefix: Option<String>,
     /// What is signed, with `{body}` and `{timestamp}` in it. Default: `{body}`.
     signed: Option<String>,
-    /// Header that holds the time in seconds or milliseconds that is signed; one that is more than 300 s away is refused.
+    /// Header that holds the time in seconds or milliseconds that is signed; one that is more than
+    /// 300 s away is refused.
     timestamp_header: Option<String>,
 }
 
@@ -74,29 +77,51 @@ impl Proof {
         }
     }
 
-    fn verify_mac(&self, algorithm: Mac, header: &str, delivery: &Delivery, secret: &Secrets) -> Result<(), Reject> {
+    fn verify_mac(
+        &self,
+        algorithm: Mac,
+        header: &str,
+        delivery: &Delivery,
+        secret: &Secrets,
+    ) -> Result<(), Reject> {
         let algorithm = match algorithm {
             Mac::Sha1 => Algorithm::HmacSha1,
             Mac::Sha256 => Algorithm::HmacSha256,
             Mac::Sha512 => Algorithm::HmacSha512,
         };
         let stranger = |message: String| Reject::Unauthenticated(message);
-        let value = delivery.header(header).ok_or_else(|| stranger(format!("there is no header `{header}`")))?;
-        let text = value.trim().strip_prefix(self.prefix.as_deref().unwrap_or_default());
+        let value = delivery
+            .header(header)
+            .ok_or_else(|| stranger(format!("there is no header `{header}`")))?;
+        let text = value
+            .trim()
+            .strip_prefix(self.prefix.as_deref().unwrap_or_default());
         let signature = text.and_then(|text| match self.encoding.unwrap_or(Encoding::Hex) {
             Encoding::Hex => from_hex(text),
             Encoding::Base64 => from_base64(text),
         });
-        let signature =
-            signature.ok_or_else(|| stranger(format!("header `{header}` holds no signature of its form")))?;
-        let timestamp = self.timestamp_header.as_deref().map(|name| delivery.header(name).unwrap_or_default());
-        let message = message(self.signed.as_deref().unwrap_or(BODY), timestamp.unwrap_or_default(), &delivery.body);
+        let signature = signature
+            .ok_or_else(|| stranger(format!("header `{header}` holds no signature of its form")))?;
+        let timestamp = self
+            .timestamp_header
+            .as_deref()
+            .map(|name| delivery.header(name).unwrap_or_default());
+        let message = message(
+            self.signed.as_deref().unwrap_or(BODY),
+            timestamp.unwrap_or_default(),
+            &delivery.body,
+        );
         signatures::verify_hmac(algorithm, secret, &message, &signature)?;
-        let Some(timestamp) = timestamp else { return Ok(()) };
+        let Some(timestamp) = timestamp else {
+            return Ok(());
+        };
         let moment = time::moment_of(&json::Value::from(timestamp));
         match moment.map(|ms| ms.abs_diff(delivery.received_ms)) {
             Some(away_ms) if away_ms <= TOLERANCE_MS => Ok(()),
-            Some(away_ms) => Err(stranger(format!("signed {} s away from now", away_ms / 1_000))),
+            Some(away_ms) => Err(stranger(format!(
+                "signed {} s away from now",
+                away_ms / 1_000
+            ))),
             None => Err(stranger("the signed time is none".to_owned())),
         }
     }
@@ -104,12 +129,22 @@ impl Proof {
     /// Pointer and message of what makes no sense together.
     pub(crate) fn faults(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
-        let ways = [self.scheme.is_some(), self.query.is_some(), self.header.is_some()];
+        let ways = [
+            self.scheme.is_some(),
+            self.query.is_some(),
+            self.header.is_some(),
+        ];
         if ways.iter().filter(|given| **given).count() > 1 {
-            faults.push(("/proof", "has more than one of `scheme`, `query` and `header`; one is looked at".to_owned()));
+            faults.push((
+                "/proof",
+                "has more than one of `scheme`, `query` and `header`; one is looked at".to_owned(),
+            ));
         }
         if self.algorithm.is_some() && self.header.is_none() {
-            faults.push(("/proof/header", "is missing: where does the signature stand?".to_owned()));
+            faults.push((
+                "/proof/header",
+                "is missing: where does the signature stand?".to_owned(),
+            ));
         }
         let of_a_mac = [
             ("/proof/encoding", self.encoding.is_some()),
@@ -119,16 +154,23 @@ impl Proof {
         ];
         if self.algorithm.is_none() {
             let useless = of_a_mac.into_iter().filter(|(_, is_given)| *is_given);
-            faults.extend(useless.map(|(path, _)| (path, "is of use with an `algorithm` only".to_owned())));
+            faults.extend(
+                useless.map(|(path, _)| (path, "is of use with an `algorithm` only".to_owned())),
+            );
         }
         let signed = self.signed.as_deref().unwrap_or(BODY);
         if !signed.contains(BODY) {
-            faults.push(("/proof/signed", format!("has no `{BODY}`: anything could be sent with an old signature")));
+            faults.push((
+                "/proof/signed",
+                format!("has no `{BODY}`: anything could be sent with an old signature"),
+            ));
         }
         // A moment that is not signed can be changed by whoever repeats the delivery.
         if self.timestamp_header.is_some() != signed.contains(TIMESTAMP) {
-            faults
-                .push(("/proof/signed", format!("needs `{TIMESTAMP}` if there is a `timestampHeader`, and only then")));
+            faults.push((
+                "/proof/signed",
+                format!("needs `{TIMESTAMP}` if there is a `timestampHeader`, and only then"),
+            ));
         }
         faults
     }
@@ -144,7 +186,12 @@ fn message(template: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
     let digits = digits.filter(|digits| !digits.is_empty() && digits.len().is_multiple_of(2))?;
-    Some(digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
+    Some(
+        digits
+            .chunks_exact(2)
+            .map(|pair| (pair[0] * 16 + pair[1]) as u8)
+            .collect(),
+    )
 }
 
 /// Either alphabet, with or without padding.
@@ -201,7 +248,10 @@ mod tests {
 
     #[test]
     fn a_message_is_put_together_from_bytes() {
-        assert_eq!(message("v0:{timestamp}:{body}", "12", b"\xff{timestamp}"), b"v0:12:\xff{timestamp}");
+        assert_eq!(
+            message("v0:{timestamp}:{body}", "12", b"\xff{timestamp}"),
+            b"v0:12:\xff{timestamp}"
+        );
         assert_eq!(message("{body}.{timestamp}", "12", b"a"), b"a.12");
     }
 }

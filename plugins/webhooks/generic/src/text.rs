@@ -24,10 +24,16 @@ impl Text {
             let inner = &rest[start + 1..];
             let end = inner.find('}').ok_or("has a `{` without its `}`")?;
             parts.push(match inner[..end].trim() {
-                path if path.starts_with('$') => Part::Path(JsonPath::parse(path).map_err(|error| error.to_string())?),
+                path if path.starts_with('$') => {
+                    Part::Path(JsonPath::parse(path).map_err(|error| error.to_string())?)
+                }
                 other => match other.strip_prefix("header:") {
                     Some(name) if !name.is_empty() => Part::Header(name.to_lowercase()),
-                    _ => return Err(format!("has `{{{other}}}`; wanted `{{$.path}}` or `{{header:NAME}}`")),
+                    _ => {
+                        return Err(format!(
+                            "has `{{{other}}}`; wanted `{{$.path}}` or `{{header:NAME}}`"
+                        ));
+                    }
                 },
             });
             rest = &inner[end + 1..];
@@ -49,7 +55,9 @@ impl Text {
                 other => Some(other.to_string()),
             },
         });
-        parts.collect::<Option<String>>().filter(|text| !text.is_empty())
+        parts
+            .collect::<Option<String>>()
+            .filter(|text| !text.is_empty())
     }
 }
 

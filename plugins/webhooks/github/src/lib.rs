@@ -26,23 +26,29 @@ enum Payload {
 #[webhook]
 fn receive(delivery: &Delivery, settings: &Settings) -> Result<Option<Event>, Reject> {
     delivery.verify(Scheme::Github, &settings.secret)?;
-    let name = delivery.header("x-github-event").ok_or_else(|| Reject::malformed("there is no `x-github-event`"))?;
-    let is_wanted =
-        if settings.events.is_empty() { name != "ping" } else { settings.events.iter().any(|event| event == name) };
+    let name = delivery
+        .header("x-github-event")
+        .ok_or_else(|| Reject::malformed("there is no `x-github-event`"))?;
+    let is_wanted = if settings.events.is_empty() {
+        name != "ping"
+    } else {
+        settings.events.iter().any(|event| event == name)
+    };
     if !is_wanted {
         return Ok(None);
     }
     // Either content type that GitHub offers.
     let payload = match delivery.form("payload") {
-        Some(text) => {
-            json::from_str(&text).map_err(|error| Reject::malformed(format!("`payload` is not JSON: {error}")))?
-        }
+        Some(text) => json::from_str(&text)
+            .map_err(|error| Reject::malformed(format!("`payload` is not JSON: {error}")))?,
         None => delivery.json()?,
     };
     let short = short(name, &payload);
     let action = payload["action"].as_str();
-    let mut event =
-        Event::new(action.map_or_else(|| name.to_owned(), |action| format!("{name}.{action}")), summary(name, &short));
+    let mut event = Event::new(
+        action.map_or_else(|| name.to_owned(), |action| format!("{name}.{action}")),
+        summary(name, &short),
+    );
     if let Some(id) = delivery.header("x-github-delivery") {
         event = event.id(id);
     }
@@ -51,7 +57,11 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Option<Event>, Re
             event = event.attribute(attribute, text);
         }
     }
-    Ok(Some(event.payload(if settings.payload == Payload::Full { payload } else { short })))
+    Ok(Some(event.payload(if settings.payload == Payload::Full {
+        payload
+    } else {
+        short
+    })))
 }
 
 /// Payloads are some 20 KiB, most of it URLs of the repository.
@@ -79,7 +89,17 @@ fn short(name: &str, payload: &Value) -> Value {
         "sender": payload["sender"]["login"],
         "ref": payload["ref"],
     });
-    for key in ["number", "tag_name", "name", "title", "state", "status", "conclusion", "environment", "html_url"] {
+    for key in [
+        "number",
+        "tag_name",
+        "name",
+        "title",
+        "state",
+        "status",
+        "conclusion",
+        "environment",
+        "html_url",
+    ] {
         short[key] = object[key].clone();
     }
     if let Value::Object(entries) = &mut short {
@@ -91,13 +111,24 @@ fn short(name: &str, payload: &Value) -> Value {
 /// Such as `octo/shop: pull_request opened, #7 Faster checkout, by mona`.
 fn summary(name: &str, short: &Value) -> String {
     let text = |key: &str| short[key].as_str();
-    let mut summary = format!("{}: {name}", text("repository").or(text("organization")).unwrap_or("github"));
+    let mut summary = format!(
+        "{}: {name}",
+        text("repository")
+            .or(text("organization"))
+            .unwrap_or("github")
+    );
     if let Some(action) = text("action") {
         summary.push_str(&format!(" {action}"));
     }
     let number = short["number"].as_i64().map(|number| format!("#{number}"));
-    let title = ["title", "name", "tag_name", "ref"].into_iter().find_map(text).map(str::to_owned);
-    let outcome = ["conclusion", "state"].into_iter().find_map(text).map(str::to_owned);
+    let title = ["title", "name", "tag_name", "ref"]
+        .into_iter()
+        .find_map(text)
+        .map(str::to_owned);
+    let outcome = ["conclusion", "state"]
+        .into_iter()
+        .find_map(text)
+        .map(str::to_owned);
     let about: Vec<String> = number.into_iter().chain(title).chain(outcome).collect();
     if !about.is_empty() {
         summary.push_str(&format!(", {}", about.join(" ")));
@@ -130,16 +161,28 @@ mod tests {
     }
 
     fn sent(name: &str, body: String) -> Delivery {
-        delivery(body).with_header("X-GitHub-Event", name).with_header("X-GitHub-Delivery", "72d3162e")
+        delivery(body)
+            .with_header("X-GitHub-Event", name)
+            .with_header("X-GitHub-Delivery", "72d3162e")
     }
 
     #[test]
     fn keeps_what_an_event_is_about() {
         let host = Host::install();
-        let delivery = host.signed(sent("pull_request", opened().to_string()), Scheme::Github, SECRET);
+        let delivery = host.signed(
+            sent("pull_request", opened().to_string()),
+            Scheme::Github,
+            SECRET,
+        );
         let event = receive(&delivery, &settings("")).unwrap().unwrap();
-        assert_eq!((event.kind.as_str(), event.id.as_deref()), ("pull_request.opened", Some("72d3162e")));
-        assert_eq!(event.summary, "octo/shop: pull_request opened, #7 Faster checkout open, by mona");
+        assert_eq!(
+            (event.kind.as_str(), event.id.as_deref()),
+            ("pull_request.opened", Some("72d3162e"))
+        );
+        assert_eq!(
+            event.summary,
+            "octo/shop: pull_request opened, #7 Faster checkout open, by mona"
+        );
         assert_eq!(
             event.payload,
             json!({
@@ -147,7 +190,9 @@ mod tests {
                 "title": "Faster checkout", "state": "open", "html_url": "https://github.com/octo/shop/pull/7",
             })
         );
-        let event = receive(&delivery, &settings(r#", "payload": "full""#)).unwrap().unwrap();
+        let event = receive(&delivery, &settings(r#", "payload": "full""#))
+            .unwrap()
+            .unwrap();
         assert_eq!(event.payload, opened());
     }
 
@@ -155,8 +200,14 @@ mod tests {
     fn takes_forms_as_well() {
         let host = Host::install();
         let body = "payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%2C%22repository%22%3A%7B%22full_name%22%3A%22octo%2Fshop%22%7D%7D";
-        let delivery = sent("push", body.to_owned()).with_header("content-type", "application/x-www-form-urlencoded");
-        let event = receive(&host.signed(delivery, Scheme::Github, SECRET), &settings("")).unwrap().unwrap();
+        let delivery = sent("push", body.to_owned())
+            .with_header("content-type", "application/x-www-form-urlencoded");
+        let event = receive(
+            &host.signed(delivery, Scheme::Github, SECRET),
+            &settings(""),
+        )
+        .unwrap()
+        .unwrap();
         assert_eq!(event.summary, "octo/shop: push, refs/heads/main");
     }
 
@@ -165,7 +216,10 @@ mod tests {
         let host = Host::install();
         let body = format!("\u{feff}{}", opened());
         let delivery = host.signed(sent("pull_request", body), Scheme::Github, SECRET);
-        assert_eq!(receive(&delivery, &settings("")).unwrap().unwrap().kind, "pull_request.opened");
+        assert_eq!(
+            receive(&delivery, &settings("")).unwrap().unwrap().kind,
+            "pull_request.opened"
+        );
     }
 
     #[test]
@@ -174,11 +228,19 @@ mod tests {
         for (name, more, is_kept) in [
             ("ping", "", false),
             ("ping", r#", "events": ["ping"]"#, true),
-            ("pull_request", r#", "events": ["release", "issues"]"#, false),
+            (
+                "pull_request",
+                r#", "events": ["release", "issues"]"#,
+                false,
+            ),
             ("release", r#", "events": ["release", "issues"]"#, true),
         ] {
             let delivery = host.signed(sent(name, "{}".to_owned()), Scheme::Github, SECRET);
-            assert_eq!(receive(&delivery, &settings(more)).unwrap().is_some(), is_kept, "{name} {more}");
+            assert_eq!(
+                receive(&delivery, &settings(more)).unwrap().is_some(),
+                is_kept,
+                "{name} {more}"
+            );
         }
     }
 
@@ -190,9 +252,15 @@ mod tests {
             host.signed(sent("ping", "{}".to_owned()), Scheme::Github, "other"),
             host.signed(delivery("no json"), Scheme::Github, "other"),
         ] {
-            assert!(matches!(receive(&delivery, &settings("")), Err(Reject::Unauthenticated(_))));
+            assert!(matches!(
+                receive(&delivery, &settings("")),
+                Err(Reject::Unauthenticated(_))
+            ));
         }
         let signed = host.signed(sent("push", "no json".to_owned()), Scheme::Github, SECRET);
-        assert!(matches!(receive(&signed, &settings("")), Err(Reject::Malformed(_))));
+        assert!(matches!(
+            receive(&signed, &settings("")),
+            Err(Reject::Malformed(_))
+        ));
     }
 }

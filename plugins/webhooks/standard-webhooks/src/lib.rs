@@ -17,8 +17,11 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Option<Event>, Re
     delivery.verify(Scheme::StandardWebhooks, &settings.secret)?;
     let mut payload = delivery.json()?;
     // Senders from before the standard name it otherwise.
-    let kind =
-        ["type", "event", "eventType"].into_iter().find_map(|key| payload[key].as_str()).unwrap_or("event").to_owned();
+    let kind = ["type", "event", "eventType"]
+        .into_iter()
+        .find_map(|key| payload[key].as_str())
+        .unwrap_or("event")
+        .to_owned();
     let is_wanted = |wanted: &String| match wanted.strip_suffix('*') {
         Some(start) => kind.starts_with(start),
         None => kind == *wanted,
@@ -26,11 +29,19 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Option<Event>, Re
     if !settings.events.is_empty() && !settings.events.iter().any(is_wanted) {
         return Ok(None);
     }
-    let id = delivery.header("webhook-id").or_else(|| delivery.header("svix-id"));
-    let signed_at = delivery.header("webhook-timestamp").or_else(|| delivery.header("svix-timestamp"));
+    let id = delivery
+        .header("webhook-id")
+        .or_else(|| delivery.header("svix-id"));
+    let signed_at = delivery
+        .header("webhook-timestamp")
+        .or_else(|| delivery.header("svix-timestamp"));
     let happened = time::moment_of(&payload["timestamp"]);
-    let signed = signed_at.and_then(|seconds| seconds.parse::<u64>().ok()).map(|seconds| seconds * 1_000);
-    let about = payload["data"]["id"].as_str().map_or_else(|| kind.clone(), |id| format!("{kind}: {id}"));
+    let signed = signed_at
+        .and_then(|seconds| seconds.parse::<u64>().ok())
+        .map(|seconds| seconds * 1_000);
+    let about = payload["data"]["id"]
+        .as_str()
+        .map_or_else(|| kind.clone(), |id| format!("{kind}: {id}"));
     let mut event = Event::new(kind, about);
     event.id = id.map(str::to_owned);
     event.ts_ms = happened.or(signed);
@@ -62,9 +73,20 @@ mod tests {
     #[test]
     fn the_envelope_says_what_and_when() {
         let host = Host::install();
-        let event = receive(&host.signed(created(), Scheme::StandardWebhooks, SECRET), &settings("")).unwrap().unwrap();
-        assert_eq!((event.kind.as_str(), event.summary.as_str()), ("user.created", "user.created: u_1"));
-        assert_eq!((event.id.as_deref(), event.ts_ms), (Some("msg_1"), Some(1_767_225_601_000)));
+        let event = receive(
+            &host.signed(created(), Scheme::StandardWebhooks, SECRET),
+            &settings(""),
+        )
+        .unwrap()
+        .unwrap();
+        assert_eq!(
+            (event.kind.as_str(), event.summary.as_str()),
+            ("user.created", "user.created: u_1")
+        );
+        assert_eq!(
+            (event.id.as_deref(), event.ts_ms),
+            (Some("msg_1"), Some(1_767_225_601_000))
+        );
         assert_eq!(event.payload, json!({"id": "u_1", "plan": "pro"}));
     }
 
@@ -73,7 +95,10 @@ mod tests {
         let host = Host::install();
         let bare = host.signed(delivery(r#"{"test": 1}"#), Scheme::StandardWebhooks, SECRET);
         let event = receive(&bare, &settings("")).unwrap().unwrap();
-        assert_eq!((event.kind.as_str(), event.ts_ms), ("event", Some(host.now_ms() / 1_000 * 1_000)));
+        assert_eq!(
+            (event.kind.as_str(), event.ts_ms),
+            ("event", Some(host.now_ms() / 1_000 * 1_000))
+        );
         assert_eq!(event.payload, json!({"test": 1}));
     }
 
@@ -81,9 +106,20 @@ mod tests {
     fn only_what_was_asked_for_and_only_from_the_sender() {
         let host = Host::install();
         let delivery = host.signed(created(), Scheme::StandardWebhooks, SECRET);
-        assert!(receive(&delivery, &settings(r#", "events": ["user.*"]"#)).unwrap().is_some());
-        assert!(receive(&delivery, &settings(r#", "events": ["user"]"#)).unwrap().is_none());
+        assert!(
+            receive(&delivery, &settings(r#", "events": ["user.*"]"#))
+                .unwrap()
+                .is_some()
+        );
+        assert!(
+            receive(&delivery, &settings(r#", "events": ["user"]"#))
+                .unwrap()
+                .is_none()
+        );
         let forged = host.signed(created(), Scheme::StandardWebhooks, "whsec_b3RoZXI=");
-        assert!(matches!(receive(&forged, &settings("")), Err(Reject::Unauthenticated(_))));
+        assert!(matches!(
+            receive(&forged, &settings("")),
+            Err(Reject::Unauthenticated(_))
+        ));
     }
 }

@@ -6,8 +6,8 @@ use extrack_plugin::prelude::*;
 
 #[derive(Settings)]
 struct Settings {
-    /// Statuspage signs nothing: the secret stands in the URL that it is given, as `?token=…`. Without one, the webhook has to
-    /// say `unsigned: true`.
+    /// Statuspage signs nothing: the secret stands in the URL that it is given, as `?token=…`.
+    /// Without one, the webhook has to say `unsigned: true`.
     secret: Option<Secrets>,
     /// Name of the parameter that holds the secret.
     #[setting(default = "token")]
@@ -28,7 +28,9 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Option<Event>, Re
     } else if payload["incident"].is_object() {
         Some(incident(&payload, settings))
     } else {
-        return Err(Reject::malformed("this is neither a `component_update` nor an `incident` of Statuspage's"));
+        return Err(Reject::malformed(
+            "this is neither a `component_update` nor an `incident` of Statuspage's",
+        ));
     };
     Ok(event.map(|event| match page(&payload, settings) {
         Some(report) if event.report.is_none() => event.report(report),
@@ -48,10 +50,14 @@ fn component(payload: &Value, settings: &Settings) -> Option<Event> {
         Event::new(format!("component.{status}"), format!("{name}: {status}, was {}", word(&update["old_status"])))
             .payload(json!({"component": name, "old_status": update["old_status"], "new_status": update["new_status"]}))
             .attribute("component", name);
-    event.id = update["id"].as_str().map(|id| format!("component_update:{id}"));
+    event.id = update["id"]
+        .as_str()
+        .map(|id| format!("component_update:{id}"));
     event.ts_ms = time::moment_of(&update["created_at"]);
     // Of several components that are ours, this one is what changed.
-    event.report = (!settings.components.is_empty()).then(|| report(status, name)).flatten();
+    event.report = (!settings.components.is_empty())
+        .then(|| report(status, name))
+        .flatten();
     Some(event)
 }
 
@@ -72,10 +78,17 @@ fn incident(payload: &Value, settings: &Settings) -> Event {
             "components": components.iter().map(|component| json!({"name": component["name"], "status": component["status"]})).collect::<Vec<_>>(),
         }))
         .attribute("impact", word(&incident["impact"]));
-    let id = update["id"].as_str().or_else(|| incident["updated_at"].as_str()).unwrap_or_default();
-    event.id = incident["id"].as_str().map(|incident| format!("incident:{incident}:{id}"));
+    let id = update["id"]
+        .as_str()
+        .or_else(|| incident["updated_at"].as_str())
+        .unwrap_or_default();
+    event.id = incident["id"]
+        .as_str()
+        .map(|incident| format!("incident:{incident}:{id}"));
     event.ts_ms = time::moment_of(&incident["updated_at"]);
-    let ours = components.iter().filter(|component| is_ours(component, settings));
+    let ours = components
+        .iter()
+        .filter(|component| is_ours(component, settings));
     // The worst of ours; of none of ours there is nothing to say.
     event.report = ours
         .filter_map(|component| report(word(&component["status"]), word(&component["name"])))
@@ -84,7 +97,9 @@ fn incident(payload: &Value, settings: &Settings) -> Event {
 }
 
 fn is_ours(component: &Value, settings: &Settings) -> bool {
-    let is = |wanted: &String| component["id"] == wanted.as_str() || component["name"] == wanted.as_str();
+    let is = |wanted: &String| {
+        component["id"] == wanted.as_str() || component["name"] == wanted.as_str()
+    };
     settings.components.iter().any(is)
 }
 
@@ -103,9 +118,12 @@ fn report(status: &str, name: &str) -> Option<Report> {
     let message = format!("the vendor says: {name}: {status}");
     match status {
         "operational" | "none" => Some(Report::healthy()),
-        "degraded_performance" | "partial_outage" | "under_maintenance" | "minor" | "maintenance" | "degraded" => {
-            Some(Report::degraded(message))
-        }
+        "degraded_performance"
+        | "partial_outage"
+        | "under_maintenance"
+        | "minor"
+        | "maintenance"
+        | "degraded" => Some(Report::degraded(message)),
         "major_outage" | "major" | "critical" | "downtime" => Some(Report::unhealthy(message)),
         _ => None,
     }

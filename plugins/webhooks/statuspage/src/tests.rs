@@ -28,7 +28,10 @@ fn opened(components: Value) -> Value {
 }
 
 fn received(payload: &Value, settings: &Settings) -> Result<Option<Event>, Reject> {
-    receive(&delivery(payload.to_string()).with_query("a=1&token=t0ken"), settings)
+    receive(
+        &delivery(payload.to_string()).with_query("a=1&token=t0ken"),
+        settings,
+    )
 }
 
 #[test]
@@ -41,13 +44,19 @@ fn a_component_we_depend_on_is_our_report() {
         ("under_maintenance", Status::Degraded),
         ("major_outage", Status::Unhealthy),
     ] {
-        for components in [r#", "components": ["API"]"#, r#", "components": ["x", "c1"]"#] {
+        for components in [
+            r#", "components": ["API"]"#,
+            r#", "components": ["x", "c1"]"#,
+        ] {
             let payload = update("API", "operational", status, "minor");
             let event = received(&payload, &settings(components)).unwrap().unwrap();
             assert_eq!(event.report.unwrap().status, wanted, "{status}");
             assert_eq!(event.kind, format!("component.{status}"));
             assert_eq!(event.summary, format!("API: {status}, was operational"));
-            assert_eq!((event.id.as_deref(), event.ts_ms), (Some("component_update:u1"), Some(1_767_225_609_000)));
+            assert_eq!(
+                (event.id.as_deref(), event.ts_ms),
+                (Some("component_update:u1"), Some(1_767_225_609_000))
+            );
         }
     }
 }
@@ -56,9 +65,16 @@ fn a_component_we_depend_on_is_our_report() {
 fn other_components_are_of_no_interest() {
     let _host = Host::install();
     let payload = update("Website", "operational", "major_outage", "minor");
-    assert_eq!(received(&payload, &settings(r#", "components": ["API"]"#)), Ok(None));
+    assert_eq!(
+        received(&payload, &settings(r#", "components": ["API"]"#)),
+        Ok(None)
+    );
     let event = received(&payload, &settings("")).unwrap().unwrap();
-    assert_eq!(event.report.unwrap().status, Status::Degraded, "without components, the page as a whole counts");
+    assert_eq!(
+        event.report.unwrap().status,
+        Status::Degraded,
+        "without components, the page as a whole counts"
+    );
 }
 
 #[test]
@@ -72,13 +88,23 @@ fn an_incident_reports_the_worst_of_what_we_depend_on() {
     let payload = opened(components);
     for (components, wanted) in [
         (r#", "components": ["API", "c3"]"#, Some(Status::Degraded)),
-        (r#", "components": ["API", "Checkout"]"#, Some(Status::Unhealthy)),
+        (
+            r#", "components": ["API", "Checkout"]"#,
+            Some(Status::Unhealthy),
+        ),
         (r#", "components": ["Mail"]"#, None),
         ("", Some(Status::Unhealthy)),
     ] {
         let event = received(&payload, &settings(components)).unwrap().unwrap();
-        assert_eq!(event.report.as_ref().map(|report| report.status), wanted, "{components}");
-        assert_eq!((event.kind.as_str(), event.id.as_deref()), ("incident.investigating", Some("incident:i1:n2")));
+        assert_eq!(
+            event.report.as_ref().map(|report| report.status),
+            wanted,
+            "{components}"
+        );
+        assert_eq!(
+            (event.kind.as_str(), event.id.as_deref()),
+            ("incident.investigating", Some("incident:i1:n2"))
+        );
         assert_eq!(event.summary, "Checkout fails: investigating, impact major");
         assert_eq!(event.payload["update"], "We look into it.");
     }
@@ -90,20 +116,33 @@ fn the_secret_of_the_url_is_checked() {
     let body = update("API", "operational", "operational", "none").to_string();
     for query in ["", "token=", "token=guess", "key=t0ken"] {
         let refused = receive(&delivery(body.clone()).with_query(query), &settings(""));
-        assert!(matches!(refused, Err(Reject::Unauthenticated(_))), "{query}");
+        assert!(
+            matches!(refused, Err(Reject::Unauthenticated(_))),
+            "{query}"
+        );
     }
     let named = settings(r#", "parameter": "key""#);
     assert!(receive(&delivery(body.clone()).with_query("key=t0ken"), &named).is_ok());
     let without = Settings::from_json("{}").unwrap();
-    assert!(receive(&delivery(body), &without).is_ok(), "the host refuses it, unless the operator said `unsigned`");
+    assert!(
+        receive(&delivery(body), &without).is_ok(),
+        "the host refuses it, unless the operator said `unsigned`"
+    );
 }
 
 #[test]
 fn what_is_not_of_statuspage_is_malformed() {
     let _host = Host::install();
     for payload in [json!({}), json!([]), json!({"incident": 1})] {
-        assert!(matches!(received(&payload, &settings("")), Err(Reject::Malformed(_))));
+        assert!(matches!(
+            received(&payload, &settings("")),
+            Err(Reject::Malformed(_))
+        ));
     }
     let odd = update("API", "operational", "on_fire", "odd");
-    assert_eq!(received(&odd, &settings("")).unwrap().unwrap().report, None, "of an unknown word nothing follows");
+    assert_eq!(
+        received(&odd, &settings("")).unwrap().unwrap().report,
+        None,
+        "of an unknown word nothing follows"
+    );
 }

@@ -28,7 +28,9 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Option<Event>, Re
     delivery.verify(Scheme::Stripe, &settings.secret)?;
     let payload = delivery.json()?;
     let (Some(id), Some(kind)) = (payload["id"].as_str(), payload["type"].as_str()) else {
-        return Err(Reject::malformed("this is no event of Stripe's: it has no `id` and `type`"));
+        return Err(Reject::malformed(
+            "this is no event of Stripe's: it has no `id` and `type`",
+        ));
     };
     if !settings.events.is_empty() && !settings.events.iter().any(|wanted| matches(wanted, kind)) {
         return Ok(None);
@@ -44,7 +46,11 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Option<Event>, Re
     if let Some(account) = payload["account"].as_str() {
         event = event.attribute("account", account);
     }
-    Ok(Some(event.payload(if settings.payload == Payload::Full { payload } else { short })))
+    Ok(Some(event.payload(if settings.payload == Payload::Full {
+        payload
+    } else {
+        short
+    })))
 }
 
 fn matches(wanted: &str, kind: &str) -> bool {
@@ -55,9 +61,13 @@ fn matches(wanted: &str, kind: &str) -> bool {
 }
 
 fn short(payload: &Value) -> Value {
-    let object = [&payload["data"]["object"], &payload["related_object"]].into_iter().find(|object| object.is_object());
+    let object = [&payload["data"]["object"], &payload["related_object"]]
+        .into_iter()
+        .find(|object| object.is_object());
     let object = object.unwrap_or(&Value::Null);
-    let amount = [&object["amount"], &object["amount_due"]].into_iter().find(|amount| amount.is_number());
+    let amount = [&object["amount"], &object["amount_due"]]
+        .into_iter()
+        .find(|amount| amount.is_number());
     let mut short = json!({
         "object": object["object"],
         "id": object["id"],
@@ -78,14 +88,23 @@ fn short(payload: &Value) -> Value {
 /// Such as `charge.failed: charge ch_1, failed, card_declined`.
 fn summary(kind: &str, short: &Value) -> String {
     let text = |key: &str| short[key].as_str();
-    let object: Vec<&str> = [text("object").or(text("type")), text("id")].into_iter().flatten().collect();
-    let details = [text("status"), text("failure_code"), text("reason")].into_iter().flatten();
+    let object: Vec<&str> = [text("object").or(text("type")), text("id")]
+        .into_iter()
+        .flatten()
+        .collect();
+    let details = [text("status"), text("failure_code"), text("reason")]
+        .into_iter()
+        .flatten();
     let parts: Vec<String> = Some(object.join(" "))
         .filter(|object| !object.is_empty())
         .into_iter()
         .chain(details.map(str::to_owned))
         .collect();
-    if parts.is_empty() { kind.to_owned() } else { format!("{kind}: {}", parts.join(", ")) }
+    if parts.is_empty() {
+        kind.to_owned()
+    } else {
+        format!("{kind}: {}", parts.join(", "))
+    }
 }
 
 #[cfg(test)]
@@ -114,11 +133,23 @@ mod tests {
         let host = Host::install();
         let delivery = host.signed(delivery(failed().to_string()), Scheme::Stripe, SECRET);
         let event = receive(&delivery, &settings("")).unwrap().unwrap();
-        assert_eq!((event.kind.as_str(), event.id.as_deref()), ("charge.failed", Some("evt_1")));
+        assert_eq!(
+            (event.kind.as_str(), event.id.as_deref()),
+            ("charge.failed", Some("evt_1"))
+        );
         assert_eq!(event.ts_ms, Some(1_767_225_590_000));
-        assert_eq!(event.summary, "charge.failed: charge ch_1, failed, card_declined");
-        assert!(!event.payload.to_string().contains("a@b.example"), "{}", event.payload);
-        let event = receive(&delivery, &settings(r#", "payload": "full""#)).unwrap().unwrap();
+        assert_eq!(
+            event.summary,
+            "charge.failed: charge ch_1, failed, card_declined"
+        );
+        assert!(
+            !event.payload.to_string().contains("a@b.example"),
+            "{}",
+            event.payload
+        );
+        let event = receive(&delivery, &settings(r#", "payload": "full""#))
+            .unwrap()
+            .unwrap();
         assert_eq!(event.payload, failed());
     }
 
@@ -130,20 +161,35 @@ mod tests {
             "created": "2026-01-01T00:00:00.500Z",
             "related_object": {"id": "mtr_1", "type": "billing.meter"}, "reason": null,
         });
-        let event =
-            receive(&host.signed(delivery(thin.to_string()), Scheme::Stripe, SECRET), &settings("")).unwrap().unwrap();
+        let event = receive(
+            &host.signed(delivery(thin.to_string()), Scheme::Stripe, SECRET),
+            &settings(""),
+        )
+        .unwrap()
+        .unwrap();
         assert_eq!(event.ts_ms, Some(1_767_225_600_500));
-        assert_eq!(event.summary, "v1.billing.meter.error_report_triggered: billing.meter mtr_1");
+        assert_eq!(
+            event.summary,
+            "v1.billing.meter.error_report_triggered: billing.meter mtr_1"
+        );
     }
 
     #[test]
     fn keeps_only_what_was_asked_for() {
         let host = Host::install();
         let delivery = host.signed(delivery(failed().to_string()), Scheme::Stripe, SECRET);
-        for (events, is_kept) in [("charge.*", true), ("charge.failed", true), ("charge", false), ("invoice.*", false)]
-        {
+        for (events, is_kept) in [
+            ("charge.*", true),
+            ("charge.failed", true),
+            ("charge", false),
+            ("invoice.*", false),
+        ] {
             let settings = settings(&format!(r#", "events": ["{events}"]"#));
-            assert_eq!(receive(&delivery, &settings).unwrap().is_some(), is_kept, "{events}");
+            assert_eq!(
+                receive(&delivery, &settings).unwrap().is_some(),
+                is_kept,
+                "{events}"
+            );
         }
     }
 
@@ -152,10 +198,22 @@ mod tests {
         let host = Host::install();
         let good = host.signed(delivery(failed().to_string()), Scheme::Stripe, SECRET);
         host.set_now_ms(host.now_ms() + 400_000);
-        assert!(matches!(receive(&good, &settings("")), Err(Reject::Unauthenticated(text)) if text.contains("400 s")));
-        let forged = host.signed(delivery(failed().to_string()), Scheme::Stripe, "whsec_guess");
-        assert!(matches!(receive(&forged, &settings("")), Err(Reject::Unauthenticated(_))));
+        assert!(
+            matches!(receive(&good, &settings("")), Err(Reject::Unauthenticated(text)) if text.contains("400 s"))
+        );
+        let forged = host.signed(
+            delivery(failed().to_string()),
+            Scheme::Stripe,
+            "whsec_guess",
+        );
+        assert!(matches!(
+            receive(&forged, &settings("")),
+            Err(Reject::Unauthenticated(_))
+        ));
         let other = host.signed(delivery("[1]"), Scheme::Stripe, SECRET);
-        assert!(matches!(receive(&other, &settings("")), Err(Reject::Malformed(_))));
+        assert!(matches!(
+            receive(&other, &settings("")),
+            Err(Reject::Malformed(_))
+        ));
     }
 }

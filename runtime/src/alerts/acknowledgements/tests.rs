@@ -19,12 +19,27 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let (store, clock, signals) = (FakeStore::default(), FakeClock::new(), AlertSignals::default());
+        let (store, clock, signals) = (
+            FakeStore::default(),
+            FakeClock::new(),
+            AlertSignals::default(),
+        );
         let actions = AlertActions::new(Arc::new(store.clone()), Arc::new(clock), signals.clone());
-        let mut world = Self { store, clock, signals, actions, watch: None };
+        let mut world = Self {
+            store,
+            clock,
+            signals,
+            actions,
+            watch: None,
+        };
         world.start();
-        let judged =
-            lifecycle::judge(None, &RuleMemory::default(), &breached(), &rule("shop-api", "Down"), clock.now_ms());
+        let judged = lifecycle::judge(
+            None,
+            &RuleMemory::default(),
+            &breached(),
+            &rule("shop-api", "Down"),
+            clock.now_ms(),
+        );
         let change = judged.change.unwrap();
         let transition = Transition {
             alert: change.alert,
@@ -39,7 +54,11 @@ impl World {
     }
 
     fn start(&mut self) {
-        let watch = AcknowledgementWatch::new(Arc::new(self.store.clone()), Arc::new(self.clock), self.signals.clone());
+        let watch = AcknowledgementWatch::new(
+            Arc::new(self.store.clone()),
+            Arc::new(self.clock),
+            self.signals.clone(),
+        );
         let shutdown = CancellationToken::new();
         self.watch = Some((shutdown.clone(), tokio::spawn(watch.run(shutdown))));
     }
@@ -64,7 +83,12 @@ impl World {
     /// `state by actor` of each event but the first.
     fn story(&self) -> Vec<String> {
         let state = self.store.state();
-        state.events.iter().skip(1).map(|event| format!("{} by {}", event.to.as_str(), event.actor)).collect()
+        state
+            .events
+            .iter()
+            .skip(1)
+            .map(|event| format!("{} by {}", event.to.as_str(), event.actor))
+            .collect()
     }
 }
 
@@ -74,7 +98,11 @@ const ID: AlertId = AlertId(1);
 async fn an_acknowledgement_runs_out_at_its_moment_also_over_a_restart() {
     for restart_after_s in [None, Some(60), Some(7_200)] {
         let mut world = World::new().await;
-        world.actions.acknowledge(ID, "ann", world.in_s(3_600), "looking").await.unwrap();
+        world
+            .actions
+            .acknowledge(ID, "ann", world.in_s(3_600), "looking")
+            .await
+            .unwrap();
         assert_eq!(world.alert().state, AlertState::Acknowledged);
         let end_ms = world.clock.now_ms() + 3_600_000;
         if let Some(seconds) = restart_after_s {
@@ -87,19 +115,43 @@ async fn an_acknowledgement_runs_out_at_its_moment_also_over_a_restart() {
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(world.alert().state, AlertState::Firing);
-        assert_eq!(world.story(), ["acknowledged by ann", "firing by engine"], "{restart_after_s:?}");
-        assert!(world.store.state().events.last().unwrap().reason.contains("ann ran out"));
+        assert_eq!(
+            world.story(),
+            ["acknowledged by ann", "firing by engine"],
+            "{restart_after_s:?}"
+        );
+        assert!(
+            world
+                .store
+                .state()
+                .events
+                .last()
+                .unwrap()
+                .reason
+                .contains("ann ran out")
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_word_takes_the_place_of_the_old_one() {
     let world = World::new().await;
-    world.actions.acknowledge(ID, "ann", world.in_s(60), "").await.unwrap();
-    world.actions.acknowledge(ID, "bob", world.in_s(600), "mine").await.unwrap();
+    world
+        .actions
+        .acknowledge(ID, "ann", world.in_s(60), "")
+        .await
+        .unwrap();
+    world
+        .actions
+        .acknowledge(ID, "bob", world.in_s(600), "mine")
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(300)).await;
     let acknowledged = world.alert().marks.acknowledged.unwrap();
-    assert_eq!((acknowledged.by.as_str(), acknowledged.note.as_str()), ("bob", "mine"));
+    assert_eq!(
+        (acknowledged.by.as_str(), acknowledged.note.as_str()),
+        ("bob", "mine")
+    );
     assert_eq!(world.alert().state, AlertState::Acknowledged);
     tokio::time::sleep(Duration::from_secs(301)).await;
     assert_eq!(world.alert().state, AlertState::Firing);
@@ -109,19 +161,48 @@ async fn a_new_word_takes_the_place_of_the_old_one() {
 async fn what_can_not_be_done_is_refused_with_its_reason() {
     let world = World::new().await;
     let refused = |result: Result<Alert, ActionError>| result.unwrap_err().to_string();
-    assert_eq!(refused(world.actions.acknowledge(AlertId(9), "ann", None, "").await), "there is no alert 9");
-    assert!(refused(world.actions.acknowledge(ID, "ann", world.in_s(-1), "").await).contains("future"));
+    assert_eq!(
+        refused(world.actions.acknowledge(AlertId(9), "ann", None, "").await),
+        "there is no alert 9"
+    );
+    assert!(
+        refused(
+            world
+                .actions
+                .acknowledge(ID, "ann", world.in_s(-1), "")
+                .await
+        )
+        .contains("future")
+    );
     assert_eq!(
         refused(world.actions.unacknowledge(ID, "ann", "").await),
         "alert 1 is firing: nobody has acknowledged it"
     );
-    world.actions.acknowledge(ID, "ann", None, "").await.unwrap();
+    world
+        .actions
+        .acknowledge(ID, "ann", None, "")
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(30 * 86_400)).await;
-    assert_eq!(world.alert().state, AlertState::Acknowledged, "without an end");
-    world.actions.unacknowledge(ID, "bob", "not mine").await.unwrap();
+    assert_eq!(
+        world.alert().state,
+        AlertState::Acknowledged,
+        "without an end"
+    );
+    world
+        .actions
+        .unacknowledge(ID, "bob", "not mine")
+        .await
+        .unwrap();
     world.actions.resolve(ID, "bob", "").await.unwrap();
     assert!(refused(world.actions.resolve(ID, "bob", "").await).contains("ended already"));
-    assert!(refused(world.actions.acknowledge(ID, "bob", None, "").await).contains("only an alert that fires"));
-    assert_eq!(world.story(), ["acknowledged by ann", "firing by bob", "resolved by bob"]);
+    assert!(
+        refused(world.actions.acknowledge(ID, "bob", None, "").await)
+            .contains("only an alert that fires")
+    );
+    assert_eq!(
+        world.story(),
+        ["acknowledged by ann", "firing by bob", "resolved by bob"]
+    );
     assert!(world.store.state().memories["shop-api/Down"].1.is_held);
 }

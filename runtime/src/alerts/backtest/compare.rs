@@ -18,9 +18,15 @@ impl Compared {
     }
 }
 
-/// Both are in the order in which they fired, and those of one list never overlap. `until_ms` is the end of one that has none.
+/// Both are in the order in which they fired, and those of one list never overlap. `until_ms` is
+/// the end of one that has none.
 pub fn compare(first: &[Episode], second: &[Episode], until_ms: UnixMillis) -> Compared {
-    let end = |episode: &Episode| episode.resolved_ms.unwrap_or(until_ms).max(episode.fired_ms);
+    let end = |episode: &Episode| {
+        episode
+            .resolved_ms
+            .unwrap_or(until_ms)
+            .max(episode.fired_ms)
+    };
     let mut compared = Compared::default();
     let (mut left, mut right) = (0, 0);
     while let (Some(a), Some(b)) = (first.get(left), second.get(right)) {
@@ -62,12 +68,30 @@ mod tests {
             (vec![(10, 20)], vec![(10, 20)], vec![(0, 0)], vec![], vec![]),
             (vec![(10, 20)], vec![(15, 30)], vec![(0, 0)], vec![], vec![]),
             (vec![(10, 20)], vec![(21, 30)], vec![], vec![0], vec![0]),
-            (vec![(1, 2), (10, 0)], vec![(50, 60)], vec![(1, 0)], vec![0], vec![]),
-            (vec![(50, 60)], vec![(1, 2), (55, 0), (90, 91)], vec![(0, 1)], vec![], vec![0, 2]),
+            (
+                vec![(1, 2), (10, 0)],
+                vec![(50, 60)],
+                vec![(1, 0)],
+                vec![0],
+                vec![],
+            ),
+            (
+                vec![(50, 60)],
+                vec![(1, 2), (55, 0), (90, 91)],
+                vec![(0, 1)],
+                vec![],
+                vec![0, 2],
+            ),
         ] {
             let found = compare(&episodes(&first), &episodes(&second), 100);
-            assert_eq!((&found.both, &found.only_first, &found.only_second), (&both, &only_first, &only_second));
-            assert_eq!(found.is_equal(), only_first.is_empty() && only_second.is_empty());
+            assert_eq!(
+                (&found.both, &found.only_first, &found.only_second),
+                (&both, &only_first, &only_second)
+            );
+            assert_eq!(
+                found.is_equal(),
+                only_first.is_empty() && only_second.is_empty()
+            );
         }
     }
 }

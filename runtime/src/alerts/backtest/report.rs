@@ -43,7 +43,8 @@ pub struct BacktestProgress {
 pub struct ServiceBacktest {
     pub service: String,
     pub outcome: BacktestOutcome,
-    /// By its place among the episodes: what would have kept people from hearing of it when it fired.
+    /// By its place among the episodes: what would have kept people from hearing of it when it
+    /// fired.
     pub suppressed_by: BTreeMap<usize, String>,
     /// What the rule of that name did in the same time.
     pub really: Vec<Episode>,
@@ -73,26 +74,38 @@ pub struct BacktestReport {
 
 impl BacktestReport {
     pub fn evaluations(&self) -> u64 {
-        self.services.iter().map(|service| service.outcome.evaluations).sum()
+        self.services
+            .iter()
+            .map(|service| service.outcome.evaluations)
+            .sum()
     }
 
     /// None when nothing was evaluated.
     pub fn evaluations_per_second(&self) -> Option<u64> {
         let seconds = self.took.as_secs_f64();
-        (self.evaluations() > 0 && seconds > 0.0).then(|| (self.evaluations() as f64 / seconds) as u64)
+        (self.evaluations() > 0 && seconds > 0.0)
+            .then(|| (self.evaluations() as f64 / seconds) as u64)
     }
 
     /// How long alerts would have fired, all together.
     pub fn firing_ms(&self) -> i64 {
-        let lasted = |episode: &Episode| episode.resolved_ms.unwrap_or(self.until_ms) - episode.fired_ms;
-        self.services.iter().flat_map(|service| &service.outcome.episodes).map(lasted).map(|ms| ms.max(0)).sum()
+        let lasted =
+            |episode: &Episode| episode.resolved_ms.unwrap_or(self.until_ms) - episode.fired_ms;
+        self.services
+            .iter()
+            .flat_map(|service| &service.outcome.episodes)
+            .map(lasted)
+            .map(|ms| ms.max(0))
+            .sum()
     }
 }
 
 /// Why there is no backtest.
 #[derive(Debug, thiserror::Error)]
 pub enum BacktestRefusal {
-    #[error("no rule is named `{0}`; `extrack rule list` lists those in force, or give an entry as in alerts.yaml")]
+    #[error(
+        "no rule is named `{0}`; `extrack rule list` lists those in force, or give an entry as in alerts.yaml"
+    )]
     UnknownRule(String),
     #[error("the rule looks at none of these services")]
     NoService,

@@ -1,5 +1,6 @@
-//! Who would have been told of a backtest's alerts, and how often: played through the routing, muting, grouping and escalation
-//! that decide live, on the assumption that nobody acknowledges anything. Pure.
+//! Who would have been told of a backtest's alerts, and how often: played through the routing,
+//! muting, grouping and escalation that decide live, on the assumption that nobody acknowledges
+//! anything. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +9,13 @@ use super::Episode;
 use crate::alerts::destinations::{escalation_of, groups_of};
 use crate::alerts::dispatch::{RecoveryHolds, decide, has_lost_its_cause, is_quiet_time, labelled};
 use crate::domain::{
-    Alert, AlertGroup, AlertId, AlertMarks, AlertRule, AlertState, Catalog, ChannelId, EscalationPolicy,
-    EscalationProgress, Firing, GroupDraft, GroupMember, Mutes, Timing, Told, UnixMillis,
+    Alert, AlertGroup, AlertId, AlertMarks, AlertRule, AlertState, Catalog, ChannelId,
+    EscalationPolicy, EscalationProgress, Firing, GroupDraft, GroupMember, Mutes, Timing, Told,
+    UnixMillis,
 };
 
-/// Looks at groups and steps of escalations, a second or two of work. A month of a hundred services takes a few ten thousand.
+/// Looks at groups and steps of escalations, a second or two of work. A month of a hundred services
+/// takes a few ten thousand.
 const MOST_STEPS: u32 = 1_000_000;
 
 /// One rule, one service.
@@ -25,30 +28,69 @@ pub struct Played {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Telling {
     pub messages: BTreeMap<ChannelId, u64>,
-    /// By the place in `played` and the place among its episodes: what kept people from hearing of it when it fired.
+    /// By the place in `played` and the place among its episodes: what kept people from hearing of
+    /// it when it fired.
     pub suppressed_by: BTreeMap<(usize, usize), String>,
     /// There are more messages than were counted: it was ended before the last moment.
     pub is_cut: bool,
 }
 
 /// `others` are alerts of other rules in the same time: they mute, and are not told of.
-pub fn tell(played: &[Played], others: &[Alert], catalog: &Catalog, mutes: &Mutes, until_ms: UnixMillis) -> Telling {
+pub fn tell(
+    played: &[Played],
+    others: &[Alert],
+    catalog: &Catalog,
+    mutes: &Mutes,
+    until_ms: UnixMillis,
+) -> Telling {
     let mut parts: Vec<Part> = Vec::new();
     for (index, Played { rule, episodes }) in played.iter().enumerate() {
         for (place, episode) in episodes.iter().enumerate() {
             let alert = alert(rule, episode, AlertId(parts.len() as i64));
             let flapping = episode.flapping.clone();
-            parts.push(Part::new(Some(rule.clone()), (index, place), alert, episode.resolved_ms, flapping));
+            parts.push(Part::new(
+                Some(rule.clone()),
+                (index, place),
+                alert,
+                episode.resolved_ms,
+                flapping,
+            ));
         }
     }
     for other in others {
-        let alert = Alert { id: AlertId(parts.len() as i64), ..other.clone() };
-        parts.push(Part::new(None, (0, 0), alert, other.resolved_ms, Vec::new()));
+        let alert = Alert {
+            id: AlertId(parts.len() as i64),
+            ..other.clone()
+        };
+        parts.push(Part::new(
+            None,
+            (0, 0),
+            alert,
+            other.resolved_ms,
+            Vec::new(),
+        ));
     }
     let mut moments: Vec<(UnixMillis, usize, Moment)> = Vec::new();
-    for (part, Part { alert, resolved_ms, flapping, .. }) in parts.iter().enumerate() {
-        moments.extend(alert.fired_ms.map(|fired_ms| (fired_ms, part, Moment::Fires)));
-        moments.extend(flapping.iter().map(|(at_ms, flaps)| (*at_ms, part, Moment::Flaps(*flaps))));
+    for (
+        part,
+        Part {
+            alert,
+            resolved_ms,
+            flapping,
+            ..
+        },
+    ) in parts.iter().enumerate()
+    {
+        moments.extend(
+            alert
+                .fired_ms
+                .map(|fired_ms| (fired_ms, part, Moment::Fires)),
+        );
+        moments.extend(
+            flapping
+                .iter()
+                .map(|(at_ms, flaps)| (*at_ms, part, Moment::Flaps(*flaps))),
+        );
         moments.extend(resolved_ms.map(|ended_ms| (ended_ms, part, Moment::Ends)));
     }
     moments.retain(|(at_ms, ..)| *at_ms < until_ms);
@@ -57,7 +99,16 @@ pub fn tell(played: &[Played], others: &[Alert], catalog: &Catalog, mutes: &Mute
     let groups = BTreeMap::new();
     let (open, told) = (Vec::new(), Telling::default());
     let recovery_holds = RecoveryHolds::default();
-    Play { catalog, mutes, parts, open, groups, recovery_holds, told }.run(moments, until_ms)
+    Play {
+        catalog,
+        mutes,
+        parts,
+        open,
+        groups,
+        recovery_holds,
+        told,
+    }
+    .run(moments, until_ms)
 }
 
 /// As of the moment at which it fires. Until then nobody looks at it.
@@ -133,7 +184,15 @@ impl Part {
         resolved_ms: Option<UnixMillis>,
         flapping: Vec<(UnixMillis, bool)>,
     ) -> Self {
-        Self { rule, place, alert, resolved_ms, flapping, groups: Vec::new(), escalation: None }
+        Self {
+            rule,
+            place,
+            alert,
+            resolved_ms,
+            flapping,
+            groups: Vec::new(),
+            escalation: None,
+        }
     }
 }
 
@@ -142,9 +201,16 @@ impl Play<'_> {
         let mut moments = moments.into_iter().peekable();
         let mut mutes_ms = None;
         for _ in 0..MOST_STEPS {
-            let next_ms =
-                moments.peek().map(|(at_ms, ..)| *at_ms).into_iter().chain(mutes_ms).chain(self.next_ms()).min();
-            let Some(now_ms) = next_ms.filter(|next_ms| *next_ms < until_ms) else { return self.told };
+            let next_ms = moments
+                .peek()
+                .map(|(at_ms, ..)| *at_ms)
+                .into_iter()
+                .chain(mutes_ms)
+                .chain(self.next_ms())
+                .min();
+            let Some(now_ms) = next_ms.filter(|next_ms| *next_ms < until_ms) else {
+                return self.told;
+            };
             let mut is_changed = mutes_ms.is_some_and(|at_ms| at_ms <= now_ms);
             while let Some((_, part, moment)) = moments.next_if(|(at_ms, ..)| *at_ms <= now_ms) {
                 self.apply(part, moment, now_ms);
@@ -152,8 +218,12 @@ impl Play<'_> {
             }
             if is_changed {
                 self.mute(now_ms);
-                let next_ms =
-                    self.mutes.next_change_ms(now_ms).into_iter().chain(self.recovery_holds.next_end_ms()).min();
+                let next_ms = self
+                    .mutes
+                    .next_change_ms(now_ms)
+                    .into_iter()
+                    .chain(self.recovery_holds.next_end_ms())
+                    .min();
                 mutes_ms = if self.open.is_empty() { None } else { next_ms };
             }
             self.flush(now_ms);
@@ -166,8 +236,13 @@ impl Play<'_> {
     /// When a group is to be looked at or a step to be taken.
     fn next_ms(&self) -> Option<UnixMillis> {
         let looks = self.groups.values().filter_map(|grouped| grouped.look_ms);
-        let awaited = self.open.iter().filter_map(|(part, _)| self.parts[*part].escalation.as_ref());
-        let steps = awaited.filter(|escalating| !escalating.is_paused).map(|escalating| escalating.progress.due_ms);
+        let awaited = self
+            .open
+            .iter()
+            .filter_map(|(part, _)| self.parts[*part].escalation.as_ref());
+        let steps = awaited
+            .filter(|escalating| !escalating.is_paused)
+            .map(|escalating| escalating.progress.due_ms);
         looks.chain(steps).min()
     }
 
@@ -200,15 +275,24 @@ impl Play<'_> {
     fn fire(&mut self, index: usize, now_ms: UnixMillis) {
         let part = &mut self.parts[index];
         self.open.push((index, labelled(&part.alert, self.catalog)));
-        let Some(rule) = part.rule.clone() else { return };
+        let Some(rule) = part.rule.clone() else {
+            return;
+        };
         for draft in groups_of(&rule, &part.alert, self.catalog, now_ms) {
             let key = (draft.key.clone(), draft.channel.clone());
-            self.groups.entry(key.clone()).or_insert_with(|| Grouped::new(draft)).join(&part.alert, now_ms);
+            self.groups
+                .entry(key.clone())
+                .or_insert_with(|| Grouped::new(draft))
+                .join(&part.alert, now_ms);
             part.groups.push(key);
         }
         let policy = escalation_of(&rule, &part.alert, self.catalog);
         part.escalation = policy.and_then(|policy| {
-            Some(Escalating { progress: policy.begin(now_ms)?, policy: policy.clone(), is_paused: false })
+            Some(Escalating {
+                progress: policy.begin(now_ms)?,
+                policy: policy.clone(),
+                is_paused: false,
+            })
         });
     }
 
@@ -216,7 +300,10 @@ impl Play<'_> {
     fn learn(&mut self, index: usize, from: Told, to: Told) {
         let part = &self.parts[index];
         for key in &part.groups {
-            let members = self.groups.get_mut(key).map(|grouped| &mut grouped.group.members);
+            let members = self
+                .groups
+                .get_mut(key)
+                .map(|grouped| &mut grouped.group.members);
             for member in members.into_iter().flatten() {
                 if member.alert.id == part.alert.id && member.told == from {
                     member.told = to;
@@ -225,12 +312,20 @@ impl Play<'_> {
         }
     }
 
-    /// Something happened to the alert: its groups see it as it is now, and have something to think about.
+    /// Something happened to the alert: its groups see it as it is now, and have something to think
+    /// about.
     fn touch(&mut self, index: usize, now_ms: UnixMillis) {
         let part = &self.parts[index];
         for key in &part.groups {
-            let Some(grouped) = self.groups.get_mut(key) else { continue };
-            let Some(member) = grouped.group.members.iter_mut().find(|member| member.alert.id == part.alert.id) else {
+            let Some(grouped) = self.groups.get_mut(key) else {
+                continue;
+            };
+            let Some(member) = grouped
+                .group
+                .members
+                .iter_mut()
+                .find(|member| member.alert.id == part.alert.id)
+            else {
                 continue;
             };
             member.alert = part.alert.clone();
@@ -253,19 +348,28 @@ impl Play<'_> {
             let mute = mutes.find(labelled).map(|mute| mute.to_string());
             let is_held = mute.is_none()
                 && has_lost_its_cause(&part.alert)
-                && self.recovery_holds.is_held(&part.alert, self.catalog, now_ms);
+                && self
+                    .recovery_holds
+                    .is_held(&part.alert, self.catalog, now_ms);
             if is_held {
                 continue;
             }
             self.recovery_holds.release(part.alert.id);
-            if let Some(mute) = mute.as_ref().filter(|_| part.alert.fired_ms == Some(now_ms)) {
+            if let Some(mute) = mute
+                .as_ref()
+                .filter(|_| part.alert.fired_ms == Some(now_ms))
+            {
                 self.told.suppressed_by.insert(part.place, mute.clone());
             }
             if mute == part.alert.suppressed_by {
                 continue;
             }
             let is_muted = mute.is_some();
-            part.alert.state = if is_muted { AlertState::Suppressed } else { AlertState::Firing };
+            part.alert.state = if is_muted {
+                AlertState::Suppressed
+            } else {
+                AlertState::Firing
+            };
             part.alert.suppressed_by = mute;
             if let Some(escalating) = &mut part.escalation {
                 escalating.pause(is_muted, now_ms);
@@ -275,13 +379,22 @@ impl Play<'_> {
     }
 
     fn flush(&mut self, now_ms: UnixMillis) {
-        let due = self.groups.iter().filter(|(_, grouped)| grouped.look_ms.is_some_and(|look_ms| look_ms <= now_ms));
+        let due = self
+            .groups
+            .iter()
+            .filter(|(_, grouped)| grouped.look_ms.is_some_and(|look_ms| look_ms <= now_ms));
         let due: Vec<GroupKey> = due.map(|(key, _)| key.clone()).collect();
         for key in due {
-            let Some(grouped) = self.groups.get_mut(&key) else { continue };
+            let Some(grouped) = self.groups.get_mut(&key) else {
+                continue;
+            };
             let count = grouped.flush(self.catalog, now_ms);
             self.count(&key.1, count);
-            if self.groups.get(&key).is_some_and(|grouped| grouped.group.members.is_empty()) {
+            if self
+                .groups
+                .get(&key)
+                .is_some_and(|grouped| grouped.group.members.is_empty())
+            {
                 self.groups.remove(&key);
             }
         }
@@ -290,13 +403,18 @@ impl Play<'_> {
     fn escalate(&mut self, now_ms: UnixMillis) {
         for at in 0..self.open.len() {
             let index = self.open[at].0;
-            let Some(escalating) = self.parts[index].escalation.take() else { continue };
+            let Some(escalating) = self.parts[index].escalation.take() else {
+                continue;
+            };
             if escalating.is_paused || escalating.progress.due_ms > now_ms {
                 self.parts[index].escalation = Some(escalating);
                 continue;
             }
             let (taken, next) = escalating.policy.advance(escalating.progress, now_ms);
-            self.parts[index].escalation = next.map(|progress| Escalating { progress, ..escalating });
+            self.parts[index].escalation = next.map(|progress| Escalating {
+                progress,
+                ..escalating
+            });
             for channel in taken.into_iter().flat_map(|taken| taken.channels) {
                 self.tell_step(index, channel);
             }
@@ -322,8 +440,10 @@ impl Play<'_> {
             mute_times: Vec::new(),
             flush_at_ms: UnixMillis::MAX,
         };
-        let grouped =
-            self.groups.entry(key.clone()).or_insert_with(|| Grouped { look_ms: None, ..Grouped::new(draft()) });
+        let grouped = self.groups.entry(key.clone()).or_insert_with(|| Grouped {
+            look_ms: None,
+            ..Grouped::new(draft())
+        });
         grouped.put(&part.alert, Told::Firing);
         self.count(&channel, 1);
     }
@@ -340,7 +460,10 @@ impl Escalating {
     /// One that is awaited again waits the time of its step again.
     fn pause(&mut self, is_muted: bool, now_ms: UnixMillis) {
         if self.is_paused && !is_muted {
-            self.progress = self.policy.resume(self.progress, now_ms).unwrap_or(self.progress);
+            self.progress = self
+                .policy
+                .resume(self.progress, now_ms)
+                .unwrap_or(self.progress);
         }
         self.is_paused = is_muted;
     }
@@ -360,7 +483,10 @@ impl Grouped {
             revision: 0,
             members: Vec::new(),
         };
-        Self { look_ms: group.flush_at_ms, group }
+        Self {
+            look_ms: group.flush_at_ms,
+            group,
+        }
     }
 
     fn join(&mut self, alert: &Alert, now_ms: UnixMillis) {
@@ -369,16 +495,27 @@ impl Grouped {
     }
 
     fn put(&mut self, alert: &Alert, told: Told) {
-        match self.group.members.iter_mut().find(|member| member.alert.id == alert.id) {
+        match self
+            .group
+            .members
+            .iter_mut()
+            .find(|member| member.alert.id == alert.id)
+        {
             Some(member) => member.told = told,
-            None => self.group.members.push(GroupMember { alert: alert.clone(), fired: alert.clone(), told }),
+            None => self.group.members.push(GroupMember {
+                alert: alert.clone(),
+                fired: alert.clone(),
+                told,
+            }),
         }
     }
 
     /// It is looked at with its next moment, or at once where it collects nothing.
     fn wake(&mut self, now_ms: UnixMillis) {
         self.look_ms = match self.group.flush_at_ms {
-            Some(first_ms) if !self.group.timing.is_at_once() => Some(self.moment_from(first_ms, now_ms)),
+            Some(first_ms) if !self.group.timing.is_at_once() => {
+                Some(self.moment_from(first_ms, now_ms))
+            }
             _ => Some(now_ms),
         };
     }
@@ -387,18 +524,30 @@ impl Grouped {
     fn flush(&mut self, catalog: &Catalog, now_ms: UnixMillis) -> u64 {
         let group = &mut self.group;
         let flush = decide(group, is_quiet_time(group, catalog, now_ms), now_ms);
-        group.members.retain(|member| !flush.leave.contains(&member.alert.id));
+        group
+            .members
+            .retain(|member| !flush.leave.contains(&member.alert.id));
         for (id, told) in &flush.told {
-            group.members.iter_mut().filter(|member| member.alert.id == *id).for_each(|member| member.told = *told);
+            group
+                .members
+                .iter_mut()
+                .filter(|member| member.alert.id == *id)
+                .for_each(|member| member.told = *told);
         }
         (group.flush_at_ms, group.told_ms) = (flush.flush_at_ms, flush.told_ms);
-        let is_owed =
-            group.members.iter().any(|member| member.told.is_owed() && member.alert.state == AlertState::Firing);
-        self.look_ms = flush.flush_at_ms.and_then(|next_ms| match (is_owed, flush.told_ms) {
-            (true, _) => Some(next_ms),
-            (false, Some(told_ms)) => Some(self.moment_from(next_ms, told_ms + ms(self.group.timing.repeat))),
-            (false, None) => None,
-        });
+        let is_owed = group
+            .members
+            .iter()
+            .any(|member| member.told.is_owed() && member.alert.state == AlertState::Firing);
+        self.look_ms = flush
+            .flush_at_ms
+            .and_then(|next_ms| match (is_owed, flush.told_ms) {
+                (true, _) => Some(next_ms),
+                (false, Some(told_ms)) => {
+                    Some(self.moment_from(next_ms, told_ms + ms(self.group.timing.repeat)))
+                }
+                (false, None) => None,
+            });
         flush.notifications.len() as u64
     }
 

@@ -1,4 +1,5 @@
-//! Backtests with stand-ins for the results and the rules, beside the live engine over the same observations.
+//! Backtests with stand-ins for the results and the rules, beside the live engine over the same
+//! observations.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::{PortError, RuleRunner};
 use crate::alerts::{AlertEngine, AlertSignals, EngineDeps, EngineSettings};
 use crate::domain::{
-    ChannelId, EscalationPolicy, EscalationStep, Failures, FlappingThresholds, Life, Matcher, Mutes, Silence, Status,
-    StepRepeat,
+    ChannelId, EscalationPolicy, EscalationStep, Failures, FlappingThresholds, Life, Matcher,
+    Mutes, Silence, Status, StepRepeat,
 };
 
 struct Stored(Vec<Observation>);
@@ -35,7 +36,11 @@ impl ObservationPages for Stored {
         futures::future::ready(Ok(page)).boxed()
     }
 
-    fn count<'a>(&'a self, _service: &'a str, _between: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>> {
+    fn count<'a>(
+        &'a self,
+        _service: &'a str,
+        _between: (UnixMillis, UnixMillis),
+    ) -> BoxFuture<'a, PortResult<u64>> {
         futures::future::ready(Ok(self.0.len() as u64)).boxed()
     }
 }
@@ -43,7 +48,11 @@ impl ObservationPages for Stored {
 struct Row(FakeRules, Arc<AlertRule>);
 
 impl RuleRow for Row {
-    fn evaluate(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Verdict>> {
+    fn evaluate(
+        &mut self,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Verdict>> {
         RuleRunner::evaluate(&self.0, &self.1, history, now_ms)
     }
 
@@ -54,12 +63,17 @@ impl RuleRow for Row {
 
 const MINUTE_MS: i64 = 60_000;
 
-/// Outages of all lengths, answers that say nothing, rules that fail: different in each service, and always the same.
+/// Outages of all lengths, answers that say nothing, rules that fail: different in each service,
+/// and always the same.
 fn walk(service: &str, runs: i64, every_ms: i64) -> Vec<Observation> {
-    let mut seed = service.bytes().fold(7_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut seed = service.bytes().fold(7_u64, |seed, byte| {
+        seed.wrapping_mul(31).wrapping_add(u64::from(byte))
+    });
     let mut status = Status::Healthy;
     let mut next = move || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         if (seed >> 33) % 5 == 0 {
             status = match (seed >> 40) % 8 {
                 0..=3 => Status::Healthy,
@@ -70,7 +84,9 @@ fn walk(service: &str, runs: i64, every_ms: i64) -> Vec<Observation> {
         }
         status
     };
-    (1..=runs).map(|run| observation(service, EPOCH_MS + run * every_ms, next())).collect()
+    (1..=runs)
+        .map(|run| observation(service, EPOCH_MS + run * every_ms, next()))
+        .collect()
 }
 
 fn run(rule: &Arc<AlertRule>, since_ms: i64, until_ms: i64) -> BacktestRun {
@@ -95,7 +111,14 @@ async fn tested(
     until_ms: i64,
 ) -> BacktestOutcome {
     let mut row = Row(FakeRules::default(), rule.clone());
-    backtest(&run(rule, since_ms, until_ms), &Stored(observations), &mut row, &|_| {}).await.unwrap()
+    backtest(
+        &run(rule, since_ms, until_ms),
+        &Stored(observations),
+        &mut row,
+        &|_| {},
+    )
+    .await
+    .unwrap()
 }
 
 fn engine(store: &FakeStore, clock: FakeClock, settings: EngineSettings) -> AlertEngine {
@@ -119,7 +142,11 @@ async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
         .map(|index| AlertRule {
             duration: every(index % 4),
             life: Life {
-                failures: if index % 3 == 0 { Failures { count: 2, of: 4 } } else { Failures::default() },
+                failures: if index % 3 == 0 {
+                    Failures { count: 2, of: 4 }
+                } else {
+                    Failures::default()
+                },
                 keep_firing_for: every(index % 5),
                 flapping: (index % 2 == 0).then(FlappingThresholds::default),
                 ..Life::default()
@@ -129,16 +156,25 @@ async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
         .collect();
     let store = FakeStore::default();
     let catalog = watch::channel(Arc::new(fakes::catalog(&rules))).0;
-    let settings = EngineSettings { judged_behind: usize::MAX, kept_behind: usize::MAX, ..EngineSettings::default() };
+    let settings = EngineSettings {
+        judged_behind: usize::MAX,
+        kept_behind: usize::MAX,
+        ..EngineSettings::default()
+    };
     let engine = engine(&store, FakeClock::new(), settings);
     let (sender, receiver) = mpsc::channel(16);
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone()));
-    let walks: BTreeMap<&str, Vec<Observation>> =
-        rules.iter().map(|rule| (rule.service.as_str(), walk(&rule.service, RUNS, EVERY_MS))).collect();
+    let walks: BTreeMap<&str, Vec<Observation>> = rules
+        .iter()
+        .map(|rule| (rule.service.as_str(), walk(&rule.service, RUNS, EVERY_MS)))
+        .collect();
     for run in 0..RUNS as usize {
         for observations in walks.values() {
-            sender.send(Arc::new(observations[run].clone())).await.unwrap();
+            sender
+                .send(Arc::new(observations[run].clone()))
+                .await
+                .unwrap();
         }
     }
     settle().await;
@@ -148,11 +184,25 @@ async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
     let mut fired = 0;
     for rule in &rules {
         let rule = Arc::new(rule.clone());
-        let found = tested(&rule, walks[rule.service.as_str()].clone(), EPOCH_MS, i64::MAX).await;
-        let live: Vec<Episode> =
-            store.state().alerts.values().filter(|alert| alert.rule == rule.key).filter_map(Episode::of).collect();
+        let found = tested(
+            &rule,
+            walks[rule.service.as_str()].clone(),
+            EPOCH_MS,
+            i64::MAX,
+        )
+        .await;
+        let live: Vec<Episode> = store
+            .state()
+            .alerts
+            .values()
+            .filter(|alert| alert.rule == rule.key)
+            .filter_map(Episode::of)
+            .collect();
         let moments = |episodes: &[Episode]| -> Vec<(i64, i64, Option<i64>)> {
-            episodes.iter().map(|episode| (episode.started_ms, episode.fired_ms, episode.resolved_ms)).collect()
+            episodes
+                .iter()
+                .map(|episode| (episode.started_ms, episode.fired_ms, episode.resolved_ms))
+                .collect()
         };
         assert_eq!(moments(&found.episodes), moments(&live), "{}", rule.service);
         assert_eq!(found.evaluations, RUNS as u64);
@@ -165,23 +215,50 @@ async fn a_backtest_is_alert_for_alert_what_the_engine_did() {
 #[tokio::test(start_paused = true)]
 async fn what_was_before_the_first_moment_is_looked_at_and_not_judged() {
     let rule = Arc::new(rule("shop-api", "Down"));
-    let statuses = [Status::Unhealthy, Status::Unhealthy, Status::Unhealthy, Status::Healthy, Status::Unhealthy];
-    let observations = statuses
-        .into_iter()
-        .enumerate()
-        .map(|(index, status)| observation("shop-api", EPOCH_MS + (index as i64 + 1) * MINUTE_MS, status));
+    let statuses = [
+        Status::Unhealthy,
+        Status::Unhealthy,
+        Status::Unhealthy,
+        Status::Healthy,
+        Status::Unhealthy,
+    ];
+    let observations = statuses.into_iter().enumerate().map(|(index, status)| {
+        observation(
+            "shop-api",
+            EPOCH_MS + (index as i64 + 1) * MINUTE_MS,
+            status,
+        )
+    });
     let rules = FakeRules::default();
     let mut row = Row(rules.clone(), rule.clone());
     let since_ms = EPOCH_MS + 3 * MINUTE_MS;
-    let found =
-        backtest(&run(&rule, since_ms, since_ms + 3 * MINUTE_MS), &Stored(observations.collect()), &mut row, &|_| {})
-            .await
-            .unwrap();
-    assert_eq!(rules.seen().iter().map(|(_, _, count)| *count).collect::<Vec<_>>(), [3, 4, 5]);
-    let spans: Vec<_> = found.episodes.iter().map(|episode| (episode.fired_ms, episode.resolved_ms)).collect();
+    let found = backtest(
+        &run(&rule, since_ms, since_ms + 3 * MINUTE_MS),
+        &Stored(observations.collect()),
+        &mut row,
+        &|_| {},
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        rules
+            .seen()
+            .iter()
+            .map(|(_, _, count)| *count)
+            .collect::<Vec<_>>(),
+        [3, 4, 5]
+    );
+    let spans: Vec<_> = found
+        .episodes
+        .iter()
+        .map(|episode| (episode.fired_ms, episode.resolved_ms))
+        .collect();
     let minute = |minute: i64| EPOCH_MS + minute * MINUTE_MS;
     assert_eq!(spans, [(minute(3), Some(minute(4))), (minute(5), None)]);
-    assert_eq!(found.episodes[0].summary, "found 90, wanted 99.5", "as it fired");
+    assert_eq!(
+        found.episodes[0].summary, "found 90, wanted 99.5",
+        "as it fired"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,8 +271,18 @@ async fn pages_follow_each_other_without_a_gap_and_a_failure_to_read_ends_it() {
         progress.fetch_add(played, std::sync::atomic::Ordering::Relaxed);
     };
     let walk = walk("shop-api", runs, MINUTE_MS);
-    let found = backtest(&run(&rule, EPOCH_MS, i64::MAX), &Stored(walk), &mut row, &note).await.unwrap();
-    assert_eq!((found.evaluations, progress.into_inner()), (runs as u64, runs as u64));
+    let found = backtest(
+        &run(&rule, EPOCH_MS, i64::MAX),
+        &Stored(walk),
+        &mut row,
+        &note,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        (found.evaluations, progress.into_inner()),
+        (runs as u64, runs as u64)
+    );
 
     struct Broken;
     impl ObservationPages for Broken {
@@ -209,7 +296,11 @@ async fn pages_follow_each_other_without_a_gap_and_a_failure_to_read_ends_it() {
             futures::future::ready(Err(PortError("the disk is gone".to_owned()))).boxed()
         }
 
-        fn count<'a>(&'a self, _: &'a str, _: (UnixMillis, UnixMillis)) -> BoxFuture<'a, PortResult<u64>> {
+        fn count<'a>(
+            &'a self,
+            _: &'a str,
+            _: (UnixMillis, UnixMillis),
+        ) -> BoxFuture<'a, PortResult<u64>> {
             futures::future::ready(Ok(0)).boxed()
         }
     }
@@ -221,9 +312,18 @@ async fn pages_follow_each_other_without_a_gap_and_a_failure_to_read_ends_it() {
 struct Absence;
 
 impl RuleRow for Absence {
-    fn evaluate(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Verdict>> {
+    fn evaluate(
+        &mut self,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    ) -> BoxFuture<'_, PortResult<Verdict>> {
         let silent_ms = history.latest().map_or(0, |latest| now_ms - latest.ts_ms);
-        futures::future::ready(Ok(if silent_ms > MINUTE_MS { breached() } else { ok() })).boxed()
+        futures::future::ready(Ok(if silent_ms > MINUTE_MS {
+            breached()
+        } else {
+            ok()
+        }))
+        .boxed()
     }
 
     fn is_impure(&self) -> bool {
@@ -234,17 +334,40 @@ impl RuleRow for Absence {
 #[tokio::test(start_paused = true)]
 async fn rules_that_look_at_the_passing_of_time_are_judged_at_the_engines_moments() {
     let rule = Arc::new(rule("shop-api", "Silent"));
-    let observations =
-        [1, 2, 3, 10].map(|minute| observation("shop-api", EPOCH_MS + minute * MINUTE_MS, Status::Healthy)).to_vec();
+    let observations = [1, 2, 3, 10]
+        .map(|minute| observation("shop-api", EPOCH_MS + minute * MINUTE_MS, Status::Healthy))
+        .to_vec();
     let until_ms = EPOCH_MS + 20 * MINUTE_MS;
-    let ticking = BacktestRun { ticks: true, ..run(&rule, EPOCH_MS, until_ms) };
-    let found = backtest(&ticking, &Stored(observations.clone()), &mut Absence, &|_| {}).await.unwrap();
-    let spans: Vec<_> = found.episodes.iter().map(|episode| (episode.fired_ms, episode.resolved_ms)).collect();
+    let ticking = BacktestRun {
+        ticks: true,
+        ..run(&rule, EPOCH_MS, until_ms)
+    };
+    let found = backtest(
+        &ticking,
+        &Stored(observations.clone()),
+        &mut Absence,
+        &|_| {},
+    )
+    .await
+    .unwrap();
+    let spans: Vec<_> = found
+        .episodes
+        .iter()
+        .map(|episode| (episode.fired_ms, episode.resolved_ms))
+        .collect();
     // Whole quarters of a minute lie 10 s behind the epoch of the tests.
     let second = |second: i64| EPOCH_MS + second * 1_000;
-    assert_eq!(spans, [(second(250), Some(second(600))), (second(670), None)]);
-    let without = BacktestRun { ticks: false, ..ticking };
-    let found = backtest(&without, &Stored(observations), &mut Absence, &|_| {}).await.unwrap();
+    assert_eq!(
+        spans,
+        [(second(250), Some(second(600))), (second(670), None)]
+    );
+    let without = BacktestRun {
+        ticks: false,
+        ..ticking
+    };
+    let found = backtest(&without, &Stored(observations), &mut Absence, &|_| {})
+        .await
+        .unwrap();
     assert_eq!((found.episodes, found.evaluations), (vec![], 4));
 }
 
@@ -252,7 +375,11 @@ async fn rules_that_look_at_the_passing_of_time_are_judged_at_the_engines_moment
 async fn what_was_not_heard_of_counts_at_the_engines_moments() {
     let silent = |name: &str, duration_s, no_data| AlertRule {
         duration: Duration::from_secs(duration_s),
-        life: Life { no_data, no_data_after: Some(Duration::from_secs(300)), ..Life::default() },
+        life: Life {
+            no_data,
+            no_data_after: Some(Duration::from_secs(300)),
+            ..Life::default()
+        },
         ..rule("shop-api", name)
     };
     let rules = [
@@ -262,8 +389,14 @@ async fn what_was_not_heard_of_counts_at_the_engines_moments() {
         silent("Stays", 0, NoData::Keep),
     ];
     // Minutes with what was seen; in between nothing was.
-    let seen = [(1, Status::Healthy), (2, Status::Unhealthy), (20, Status::Healthy), (21, Status::Unhealthy)];
-    let observations = seen.map(|(minute, status)| observation("shop-api", EPOCH_MS + minute * MINUTE_MS, status));
+    let seen = [
+        (1, Status::Healthy),
+        (2, Status::Unhealthy),
+        (20, Status::Healthy),
+        (21, Status::Unhealthy),
+    ];
+    let observations =
+        seen.map(|(minute, status)| observation("shop-api", EPOCH_MS + minute * MINUTE_MS, status));
     let until_ms = EPOCH_MS + 40 * MINUTE_MS;
 
     let store = FakeStore::default();
@@ -274,7 +407,10 @@ async fn what_was_not_heard_of_counts_at_the_engines_moments() {
     let engine = engine(&store, clock, EngineSettings::default());
     let task = tokio::spawn(engine.run(receiver, catalog.subscribe(), shutdown.clone()));
     let sleep_until = async |at_ms: i64| {
-        tokio::time::sleep(Duration::from_millis((at_ms - clock.now_ms()).max(0).unsigned_abs())).await;
+        tokio::time::sleep(Duration::from_millis(
+            (at_ms - clock.now_ms()).max(0).unsigned_abs(),
+        ))
+        .await;
     };
     for observation in &observations {
         sleep_until(observation.ts_ms).await;
@@ -286,22 +422,39 @@ async fn what_was_not_heard_of_counts_at_the_engines_moments() {
     task.await.unwrap();
 
     let second = |second: i64| EPOCH_MS + second * 1_000;
-    // Whole quarters of a minute lie 10 s behind the epoch of the tests: 430 s is the first one with 300 s of silence before it.
+    // Whole quarters of a minute lie 10 s behind the epoch of the tests: 430 s is the first one
+    // with 300 s of silence before it.
     for (rule, wanted) in rules.into_iter().zip([
         vec![(second(120), Some(second(1_200))), (second(1_260), None)],
         vec![(second(430), Some(second(1_200))), (second(1_570), None)],
-        vec![(second(120), Some(second(430))), (second(1_260), Some(second(1_570)))],
+        vec![
+            (second(120), Some(second(430))),
+            (second(1_260), Some(second(1_570))),
+        ],
         vec![(second(120), Some(second(1_200))), (second(1_260), None)],
     ]) {
         let rule = Arc::new(rule);
-        let run = BacktestRun { no_data_after: rule.life.no_data_after, ..run(&rule, EPOCH_MS, until_ms) };
-        let mut row = Row(FakeRules::default(), rule.clone());
-        let found = backtest(&run, &Stored(observations.to_vec()), &mut row, &|_| {}).await.unwrap();
-        let spans = |episodes: &[Episode]| -> Vec<(i64, Option<i64>)> {
-            episodes.iter().map(|episode| (episode.fired_ms, episode.resolved_ms)).collect()
+        let run = BacktestRun {
+            no_data_after: rule.life.no_data_after,
+            ..run(&rule, EPOCH_MS, until_ms)
         };
-        let live: Vec<Episode> =
-            store.state().alerts.values().filter(|alert| alert.rule == rule.key).filter_map(Episode::of).collect();
+        let mut row = Row(FakeRules::default(), rule.clone());
+        let found = backtest(&run, &Stored(observations.to_vec()), &mut row, &|_| {})
+            .await
+            .unwrap();
+        let spans = |episodes: &[Episode]| -> Vec<(i64, Option<i64>)> {
+            episodes
+                .iter()
+                .map(|episode| (episode.fired_ms, episode.resolved_ms))
+                .collect()
+        };
+        let live: Vec<Episode> = store
+            .state()
+            .alerts
+            .values()
+            .filter(|alert| alert.rule == rule.key)
+            .filter_map(Episode::of)
+            .collect();
         assert_eq!(spans(&live), wanted, "live: {}", rule.name);
         assert_eq!(spans(&found.episodes), wanted, "{}", rule.name);
     }
@@ -316,16 +469,26 @@ fn played(rule: AlertRule, spans: &[(i64, i64)]) -> Played {
         summary: String::new(),
         flapping: Vec::new(),
     };
-    Played { rule: Arc::new(rule), episodes: spans.iter().map(episode).collect() }
+    Played {
+        rule: Arc::new(rule),
+        episodes: spans.iter().map(episode).collect(),
+    }
 }
 
 fn told(telling: &Telling) -> Vec<(&str, u64)> {
-    telling.messages.iter().map(|(channel, count)| (channel.0.as_str(), *count)).collect()
+    telling
+        .messages
+        .iter()
+        .map(|(channel, count)| (channel.0.as_str(), *count))
+        .collect()
 }
 
 #[test]
 fn the_steps_of_an_escalation_are_messages_until_the_alert_ends() {
-    let escalated = AlertRule { escalation: Some("ladder".to_owned()), ..rule("shop-api", "Down") };
+    let escalated = AlertRule {
+        escalation: Some("ladder".to_owned()),
+        ..rule("shop-api", "Down")
+    };
     let mut catalog = fakes::catalog(std::slice::from_ref(&escalated));
     let step = |minutes: u64, channel: &str, repeat| EscalationStep {
         wait: Duration::from_secs(60 * minutes),
@@ -333,22 +496,63 @@ fn the_steps_of_an_escalation_are_messages_until_the_alert_ends() {
         repeat,
         hours: None,
     };
-    let twice = StepRepeat { every: Duration::from_secs(120), times: Some(1) };
+    let twice = StepRepeat {
+        every: Duration::from_secs(120),
+        times: Some(1),
+    };
     let steps = vec![step(5, "pager", Some(twice)), step(10, "boss", None)];
-    catalog.escalations.insert("ladder".to_owned(), Arc::new(EscalationPolicy { name: "ladder".to_owned(), steps }));
+    catalog.escalations.insert(
+        "ladder".to_owned(),
+        Arc::new(EscalationPolicy {
+            name: "ladder".to_owned(),
+            steps,
+        }),
+    );
     for name in ["pager", "boss"] {
-        catalog.channels.insert(ChannelId(name.to_owned()), Arc::new(fakes::channel(name)));
+        catalog
+            .channels
+            .insert(ChannelId(name.to_owned()), Arc::new(fakes::channel(name)));
     }
     let until_ms = EPOCH_MS + 500 * MINUTE_MS;
     for (name, spans, wanted) in [
-        ("over before the first step", vec![(0, 4)], vec![("slack-1", 2)]),
-        ("the first step, and its end", vec![(0, 6)], vec![("pager", 2), ("slack-1", 2)]),
-        ("the step again", vec![(0, 8)], vec![("pager", 3), ("slack-1", 2)]),
-        ("the next step", vec![(0, 20)], vec![("boss", 2), ("pager", 3), ("slack-1", 2)]),
-        ("each alert by itself", vec![(0, 6), (100, 106)], vec![("pager", 4), ("slack-1", 4)]),
-        ("one that does not end", vec![(0, 0)], vec![("boss", 1), ("pager", 2), ("slack-1", 1)]),
+        (
+            "over before the first step",
+            vec![(0, 4)],
+            vec![("slack-1", 2)],
+        ),
+        (
+            "the first step, and its end",
+            vec![(0, 6)],
+            vec![("pager", 2), ("slack-1", 2)],
+        ),
+        (
+            "the step again",
+            vec![(0, 8)],
+            vec![("pager", 3), ("slack-1", 2)],
+        ),
+        (
+            "the next step",
+            vec![(0, 20)],
+            vec![("boss", 2), ("pager", 3), ("slack-1", 2)],
+        ),
+        (
+            "each alert by itself",
+            vec![(0, 6), (100, 106)],
+            vec![("pager", 4), ("slack-1", 4)],
+        ),
+        (
+            "one that does not end",
+            vec![(0, 0)],
+            vec![("boss", 1), ("pager", 2), ("slack-1", 1)],
+        ),
     ] {
-        let telling = tell(&[played(escalated.clone(), &spans)], &[], &catalog, &Mutes::default(), until_ms);
+        let telling = tell(
+            &[played(escalated.clone(), &spans)],
+            &[],
+            &catalog,
+            &Mutes::default(),
+            until_ms,
+        );
         assert_eq!(told(&telling), wanted, "{name}");
     }
 }
@@ -365,11 +569,24 @@ fn a_silence_of_that_time_says_what_it_kept_quiet() {
         author: "ana".to_owned(),
         comment: "moving".to_owned(),
     };
-    let mutes = Mutes { silences: vec![silence], ..Mutes::default() };
+    let mutes = Mutes {
+        silences: vec![silence],
+        ..Mutes::default()
+    };
     // Before it, within it, from it on, and not over when it begins.
     let episodes = played(rule, &[(1, 2), (31, 32), (50, 70), (100, 0)]);
-    let telling = tell(&[episodes], &[], &catalog, &mutes, EPOCH_MS + 200 * MINUTE_MS);
+    let telling = tell(
+        &[episodes],
+        &[],
+        &catalog,
+        &mutes,
+        EPOCH_MS + 200 * MINUTE_MS,
+    );
     assert_eq!(told(&telling), [("slack-1", 5)]);
-    let muted: Vec<_> = telling.suppressed_by.iter().map(|((_, episode), mute)| (*episode, mute.as_str())).collect();
+    let muted: Vec<_> = telling
+        .suppressed_by
+        .iter()
+        .map(|((_, episode), mute)| (*episode, mute.as_str()))
+        .collect();
     assert_eq!(muted, [(1, "silence 7"), (2, "silence 7")]);
 }

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::ports::{AfterAttempt, Attempt, AttemptOutcome};
 use crate::domain::{
-    Alert, Catalog, Channel, DeliveryError, Message, MessageTexts, Notification, NotificationDraft, NotificationState,
-    Receipt,
+    Alert, Catalog, Channel, DeliveryError, Message, MessageTexts, Notification, NotificationDraft,
+    NotificationState, Receipt,
 };
 
 use super::follow::is_same_channel;
@@ -28,12 +28,14 @@ const RECORD_TRIES_AT_LEAST: u32 = 3;
 const FALLBACK: &str = "/fallback";
 
 /// Follows what a channel answered that is sent to although it was removed.
-const REMOVED: &str = "; the channel was removed from the configuration, and its last settings were used";
+const REMOVED: &str =
+    "; the channel was removed from the configuration, and its last settings were used";
 
 /// Fallbacks of fallbacks.
 const MOST_FALLBACKS: usize = 3;
 
-/// For the texts of one message. Its steps are bounded; this is for a machine without any time left.
+/// For the texts of one message. Its steps are bounded; this is for a machine without any time
+/// left.
 const RENDERING: Duration = Duration::from_secs(5);
 
 pub(super) struct Sender {
@@ -46,7 +48,9 @@ impl Sender {
     /// Does nothing about a message that no longer waits.
     pub(super) async fn send(&self, id: i64) {
         let notification = match self.deps.store.notification_get(id).await {
-            Ok(Some(notification)) if notification.state == NotificationState::Waiting => notification,
+            Ok(Some(notification)) if notification.state == NotificationState::Waiting => {
+                notification
+            }
             Ok(_) => return,
             Err(error) => {
                 tracing::error!(notification = id, %error, "a message can't be read, it is tried again");
@@ -57,19 +61,26 @@ impl Sender {
         let deadline = self.deps.settings.deadline;
         let catalog = self.catalog.borrow().clone();
         let channel = self.channel(&catalog, &notification).await;
-        let sending = AssertUnwindSafe(self.try_send(&catalog, channel.clone(), &notification)).catch_unwind();
+        let sending = AssertUnwindSafe(self.try_send(&catalog, channel.clone(), &notification))
+            .catch_unwind();
         let outcome = match tokio::time::timeout(deadline, sending).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(retryable("the notifier panicked".to_owned())),
-            Err(_) => Err(retryable(format!("no answer within {} s", deadline.as_secs()))),
+            Err(_) => Err(retryable(format!(
+                "no answer within {} s",
+                deadline.as_secs()
+            ))),
         };
-        let (mut attempt, mut after) = self.judge(&notification, outcome, started_ms, started.elapsed());
+        let (mut attempt, mut after) =
+            self.judge(&notification, outcome, started_ms, started.elapsed());
         if let Ok(channel) = &channel {
             self.consider_change(&notification, channel, &mut attempt, &mut after);
         }
         self.report(&notification, &attempt);
         if let Ok(channel) = &channel {
-            after.fallback = self.fallback(&catalog, channel, &notification, attempt.outcome).await;
+            after.fallback = self
+                .fallback(&catalog, channel, &notification, attempt.outcome)
+                .await;
         }
         self.record(&notification, attempt, after).await;
     }
@@ -83,10 +94,17 @@ impl Sender {
         let channel = channel?;
         let mut message = self.message(catalog, &channel, notification);
         message.texts = self.texts(&channel, &message).await;
-        match self.deps.store.notification_reference(notification.id).await {
+        match self
+            .deps
+            .store
+            .notification_reference(notification.id)
+            .await
+        {
             Ok(reference) => message.reference = reference,
             // The message says the same without it.
-            Err(error) => tracing::warn!(notification = notification.id, %error, "the message before can't be read"),
+            Err(error) => {
+                tracing::warn!(notification = notification.id, %error, "the message before can't be read")
+            }
         }
         self.deps.notifier.notify(&channel, &message).await
     }
@@ -103,18 +121,25 @@ impl Sender {
             return;
         }
         match self.catalog.borrow().channels.get(&notification.channel) {
-            // Mended while the attempt was under way: the next one need not wait, nor was this one the last.
+            // Mended while the attempt was under way: the next one need not wait, nor was this one
+            // the last.
             Some(channel) if !is_same_channel(channel, used) => {
                 attempt.outcome = AttemptOutcome::Retry;
-                (after.state, after.next_attempt_ms) = (NotificationState::Waiting, self.deps.clock.now_ms());
+                (after.state, after.next_attempt_ms) =
+                    (NotificationState::Waiting, self.deps.clock.now_ms());
             }
             Some(_) => {}
             None => attempt.answer.push_str(REMOVED),
         }
     }
 
-    /// As configured now. One that was removed is still told of the end of what it was told of, with its last settings.
-    async fn channel(&self, catalog: &Catalog, notification: &Notification) -> Result<Arc<Channel>, DeliveryError> {
+    /// As configured now. One that was removed is still told of the end of what it was told of,
+    /// with its last settings.
+    async fn channel(
+        &self,
+        catalog: &Catalog,
+        notification: &Notification,
+    ) -> Result<Arc<Channel>, DeliveryError> {
         let id = &notification.channel;
         if let Some(channel) = catalog.channels.get(id) {
             return Ok(Arc::clone(channel));
@@ -134,15 +159,26 @@ impl Sender {
                 "channel `{}` is neither in the configuration nor in the store",
                 id.0
             ))),
-            Err(error) => Err(retryable(format!("channel `{}` can't be read: {error}", id.0))),
+            Err(error) => Err(retryable(format!(
+                "channel `{}` can't be read: {error}",
+                id.0
+            ))),
         }
     }
 
     /// The alerts as they were when the message was decided on.
-    fn message(&self, catalog: &Catalog, channel: &Channel, notification: &Notification) -> Message {
+    fn message(
+        &self,
+        catalog: &Catalog,
+        channel: &Channel,
+        notification: &Notification,
+    ) -> Message {
         let named = |alert: &Alert| {
             let service = catalog.described(&alert.service);
-            (alert.clone(), service.map_or_else(|| alert.service.clone(), |service| service.name.clone()))
+            (
+                alert.clone(),
+                service.map_or_else(|| alert.service.clone(), |service| service.name.clone()),
+            )
         };
         Message {
             id: notification.idempotency_key.clone(),
@@ -160,14 +196,20 @@ impl Sender {
         }
     }
 
-    /// In the words of the channel's template. One that fails, or takes long, keeps no message back: the notifier writes it then.
+    /// In the words of the channel's template. One that fails, or takes long, keeps no message
+    /// back: the notifier writes it then.
     async fn texts(&self, channel: &Channel, message: &Message) -> MessageTexts {
-        let Some(template) = &channel.options.template else { return MessageTexts::default() };
+        let Some(template) = &channel.options.template else {
+            return MessageTexts::default();
+        };
         let rendering = self.deps.evaluator.template_render(template, message);
         let (field, fault) = match tokio::time::timeout(RENDERING, rendering).await {
             Ok(Ok(texts)) => return texts,
             Ok(Err(fault)) => (fault.field, fault.to_string()),
-            Err(_) => ("", format!("is not rendered within {} s", RENDERING.as_secs())),
+            Err(_) => (
+                "",
+                format!("is not rendered within {} s", RENDERING.as_secs()),
+            ),
         };
         metrics::counter!("extrack_message_template_failures_total", "template" => template.name.clone()).increment(1);
         let template = template.name.as_str();
@@ -200,18 +242,41 @@ impl Sender {
             Err(DeliveryError::Retryable { message, after }) => {
                 let attempts = notification.attempts + 1;
                 let spread = rand::random();
-                match backoff::retry_after(&self.deps.settings, notification, attempts, after, now_ms, spread) {
+                match backoff::retry_after(
+                    &self.deps.settings,
+                    notification,
+                    attempts,
+                    after,
+                    now_ms,
+                    spread,
+                ) {
                     Some(wait) => (AttemptOutcome::Retry, message, Some(wait)),
-                    None => (AttemptOutcome::Dead, format!("given up after {attempts} attempts: {message}"), None),
+                    None => (
+                        AttemptOutcome::Dead,
+                        format!("given up after {attempts} attempts: {message}"),
+                        None,
+                    ),
                 }
             }
         };
         let next_attempt_ms = now_ms.saturating_add(wait.unwrap_or_default().as_millis() as i64);
-        let attempt = Attempt { started_ms, duration_ms: took.as_millis() as u64, outcome, answer };
-        (attempt, AfterAttempt { reference, ..AfterAttempt::new(state_after(outcome), next_attempt_ms) })
+        let attempt = Attempt {
+            started_ms,
+            duration_ms: took.as_millis() as u64,
+            outcome,
+            answer,
+        };
+        (
+            attempt,
+            AfterAttempt {
+                reference,
+                ..AfterAttempt::new(state_after(outcome), next_attempt_ms)
+            },
+        )
     }
 
-    /// The same message to the channel's fallback, once this one has given it up or has failed for long.
+    /// The same message to the channel's fallback, once this one has given it up or has failed for
+    /// long.
     async fn fallback(
         &self,
         catalog: &Catalog,
@@ -231,8 +296,13 @@ impl Sender {
         if !is_wanted || notification.idempotency_key.matches(FALLBACK).count() >= MOST_FALLBACKS {
             return None;
         }
-        let mut others = catalog.channels.values().filter(|other| other.id != channel.id);
-        let Some(other) = others.find(|other| other.name == fallback.channel || other.id.0 == fallback.channel) else {
+        let mut others = catalog
+            .channels
+            .values()
+            .filter(|other| other.id != channel.id);
+        let Some(other) =
+            others.find(|other| other.name == fallback.channel || other.id.0 == fallback.channel)
+        else {
             let (channel, fallback) = (channel.name.as_str(), fallback.channel.as_str());
             tracing::error!(
                 channel,
@@ -246,7 +316,15 @@ impl Sender {
             tracing::error!(channel = other.name, %error, "the fallback can't be kept, it is tried again with the next attempt");
             return None;
         }
-        let Notification { group_key, group_labels, reason, status, alerts, omitted, .. } = notification.clone();
+        let Notification {
+            group_key,
+            group_labels,
+            reason,
+            status,
+            alerts,
+            omitted,
+            ..
+        } = notification.clone();
         let idempotency_key = format!("{}{FALLBACK}", notification.idempotency_key);
         Some(NotificationDraft {
             group_key,
@@ -263,11 +341,21 @@ impl Sender {
     fn report(&self, notification: &Notification, attempt: &Attempt) {
         metrics::counter!("extrack_notification_attempts_total", "outcome" => attempt.outcome.as_str()).increment(1);
         let (id, channel) = (notification.id, notification.channel.0.as_str());
-        let (group, status) = (notification.group_key.as_str(), notification.status.as_str());
+        let (group, status) = (
+            notification.group_key.as_str(),
+            notification.status.as_str(),
+        );
         let (number, answer) = (notification.attempts + 1, attempt.answer.as_str());
         match attempt.outcome {
             AttemptOutcome::Delivered => {
-                tracing::info!(notification = id, channel, group, status, attempt = number, "notification delivered");
+                tracing::info!(
+                    notification = id,
+                    channel,
+                    group,
+                    status,
+                    attempt = number,
+                    "notification delivered"
+                );
             }
             AttemptOutcome::Retry => tracing::warn!(
                 notification = id,
@@ -290,12 +378,16 @@ impl Sender {
         }
     }
 
-    /// Until it is done: a message whose delivery is not on record would be sent again at once, and again.
+    /// Until it is done: a message whose delivery is not on record would be sent again at once, and
+    /// again.
     async fn record(&self, notification: &Notification, attempt: Attempt, after: AfterAttempt) {
         let id = notification.id;
         let mut tries = 0;
         loop {
-            let recording = self.deps.store.notification_attempt(id, attempt.clone(), after.clone());
+            let recording =
+                self.deps
+                    .store
+                    .notification_attempt(id, attempt.clone(), after.clone());
             let Err(error) = recording.await else {
                 if after.fallback.is_some() {
                     self.deps.signals.wake_delivery();
@@ -321,5 +413,8 @@ fn state_after(outcome: AttemptOutcome) -> NotificationState {
 }
 
 fn retryable(message: String) -> DeliveryError {
-    DeliveryError::Retryable { message, after: None }
+    DeliveryError::Retryable {
+        message,
+        after: None,
+    }
 }

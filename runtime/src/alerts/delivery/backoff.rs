@@ -6,8 +6,9 @@ use crate::domain::{Notification, UnixMillis};
 
 use super::DeliverySettings;
 
-/// How long to wait after a failed attempt; none to give up. `attempts` includes the failed one, `spread` is a random
-/// number from 0 to 1 that keeps a thousand messages to one channel from coming back in one moment.
+/// How long to wait after a failed attempt; none to give up. `attempts` includes the failed one,
+/// `spread` is a random number from 0 to 1 that keeps a thousand messages to one channel from
+/// coming back in one moment.
 pub(super) fn retry_after(
     settings: &DeliverySettings,
     notification: &Notification,
@@ -16,13 +17,18 @@ pub(super) fn retry_after(
     now_ms: UnixMillis,
     spread: f64,
 ) -> Option<Duration> {
-    let age_ms = u128::try_from(now_ms - notification.resent_ms.unwrap_or(notification.created_ms)).unwrap_or(0);
+    let age_ms = u128::try_from(now_ms - notification.resent_ms.unwrap_or(notification.created_ms))
+        .unwrap_or(0);
     if attempts >= settings.least_attempts && age_ms >= settings.give_up_after.as_millis() {
         return None;
     }
-    let doubled = settings.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    let doubled = settings
+        .first_retry
+        .saturating_mul(1 << attempts.saturating_sub(1).min(20));
     // From three quarters to all of it.
-    let wait = doubled.min(settings.longest_retry).mul_f64(0.75 + 0.25 * spread.clamp(0.0, 1.0));
+    let wait = doubled
+        .min(settings.longest_retry)
+        .mul_f64(0.75 + 0.25 * spread.clamp(0.0, 1.0));
     Some(wait.max(asked.unwrap_or_default().min(settings.longest_retry_after)))
 }
 
@@ -36,7 +42,9 @@ mod tests {
         let settings = DeliverySettings::default();
         let seconds = |attempts, asked: Option<u64>| {
             let asked = asked.map(Duration::from_secs);
-            retry_after(&settings, &notification(0), attempts, asked, 0, 1.0).unwrap().as_secs()
+            retry_after(&settings, &notification(0), attempts, asked, 0, 1.0)
+                .unwrap()
+                .as_secs()
         };
         for (attempts, asked, wanted) in [
             (1, None, 5),

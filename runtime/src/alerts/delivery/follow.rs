@@ -1,5 +1,5 @@
-//! Keeps the copies of channels in the store in line with the configuration, so that what waits goes out with the settings of
-//! now, and at once when they were mended.
+//! Keeps the copies of channels in the store in line with the configuration, so that what waits
+//! goes out with the settings of now, and at once when they were mended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,13 +15,23 @@ pub(super) struct ChannelFollower {
 }
 
 impl ChannelFollower {
-    /// Does nothing while the channels are those of the look before. False: it has to be tried again.
+    /// Does nothing while the channels are those of the look before. False: it has to be tried
+    /// again.
     pub(super) async fn follow(&mut self, deps: &DeliveryDeps, catalog: &Catalog) -> bool {
         // Version 0 is no configuration yet, not an empty one.
-        if catalog.version == 0 || self.followed.as_ref().is_some_and(|before| is_same(before, &catalog.channels)) {
+        if catalog.version == 0
+            || self
+                .followed
+                .as_ref()
+                .is_some_and(|before| is_same(before, &catalog.channels))
+        {
             return true;
         }
-        match deps.store.channel_follow(catalog.channels.clone(), deps.clock.now_ms()).await {
+        match deps
+            .store
+            .channel_follow(catalog.channels.clone(), deps.clock.now_ms())
+            .await
+        {
             Ok(followed) => {
                 for id in &followed.changed {
                     let waiting = followed.hastened;
@@ -32,7 +42,11 @@ impl ChannelFollower {
                     );
                 }
                 for (from, to) in &followed.moved {
-                    tracing::info!(channel = from.0, to = to.0, "a channel is known by another id from now on");
+                    tracing::info!(
+                        channel = from.0,
+                        to = to.0,
+                        "a channel is known by another id from now on"
+                    );
                 }
                 self.followed = Some(catalog.channels.clone());
                 true
@@ -46,11 +60,17 @@ impl ChannelFollower {
 }
 
 /// Each compilation of a file makes new values of the same channels.
-fn is_same(before: &BTreeMap<ChannelId, Arc<Channel>>, now: &BTreeMap<ChannelId, Arc<Channel>>) -> bool {
+fn is_same(
+    before: &BTreeMap<ChannelId, Arc<Channel>>,
+    now: &BTreeMap<ChannelId, Arc<Channel>>,
+) -> bool {
     before.len() == now.len()
-        && before.iter().zip(now).all(|((id, channel), (other_id, other))| {
-            id == other_id && (Arc::ptr_eq(channel, other) || is_same_channel(channel, other))
-        })
+        && before
+            .iter()
+            .zip(now)
+            .all(|((id, channel), (other_id, other))| {
+                id == other_id && (Arc::ptr_eq(channel, other) || is_same_channel(channel, other))
+            })
 }
 
 /// The options are not kept in the store.

@@ -9,8 +9,8 @@ use crate::alerts::engine::{AlertEngine, EngineDeps, EngineSettings};
 use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::AttemptOutcome;
 use crate::domain::{
-    AlertRule, Channel, ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts, Notification,
-    NotificationReason, NotificationState, NotificationStatus, Observation, Status,
+    AlertRule, Channel, ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts,
+    Notification, NotificationReason, NotificationState, NotificationStatus, Observation, Status,
 };
 
 struct Outbox {
@@ -59,7 +59,9 @@ impl Outbox {
         let now_ms = self.clock.now_ms();
         let mut state = self.store.state();
         let id = state.notifications.len() as i64 + 1;
-        state.channels.insert(ChannelId(channel.to_owned()), fakes::channel(channel));
+        state
+            .channels
+            .insert(ChannelId(channel.to_owned()), fakes::channel(channel));
         state.notifications.push(Notification {
             id,
             idempotency_key: format!("key-{id}"),
@@ -74,7 +76,12 @@ impl Outbox {
     }
 
     fn states(&self) -> Vec<NotificationState> {
-        self.store.state().notifications.iter().map(|row| row.state).collect()
+        self.store
+            .state()
+            .notifications
+            .iter()
+            .map(|row| row.state)
+            .collect()
     }
 }
 
@@ -91,7 +98,10 @@ async fn sends_at_once_and_says_what_people_need() {
     assert_eq!(message.group_key, "Down:s1");
     assert_eq!(message.receiver, "slack-1");
     assert_eq!(message.attempt, 1);
-    assert_eq!(message.group_labels, [("service".to_owned(), "shop-api".to_owned())]);
+    assert_eq!(
+        message.group_labels,
+        [("service".to_owned(), "shop-api".to_owned())]
+    );
     assert_eq!(message.alerts[0].0.summary, "found 90, wanted 99.5");
     assert_eq!(outbox.states(), [NotificationState::Delivered]);
 }
@@ -107,18 +117,35 @@ async fn a_channel_that_comes_back_gets_everything_in_order_with_the_same_keys()
     outbox.queue(1, "slack-1", Resolved);
     outbox.queue(1, "pager-1", Resolved);
     settle().await;
-    assert_eq!(outbox.notifier.inbox(), ["pager-1:firing:s1", "pager-1:resolved:s1"], "nobody waits for another");
+    assert_eq!(
+        outbox.notifier.inbox(),
+        ["pager-1:firing:s1", "pager-1:resolved:s1"],
+        "nobody waits for another"
+    );
     outbox.notifier.set("slack-1", Line::Up);
     wait_until(|| outbox.store.waiting() == 0).await;
-    assert_eq!(outbox.notifier.inbox()[2..], ["slack-1:firing:s1", "slack-1:resolved:s1"]);
+    assert_eq!(
+        outbox.notifier.inbox()[2..],
+        ["slack-1:firing:s1", "slack-1:resolved:s1"]
+    );
     let tries = outbox.notifier.tries();
-    let firing: Vec<_> = tries.iter().filter(|(to, message)| to == "slack-1" && message.status == Firing).collect();
+    let firing: Vec<_> = tries
+        .iter()
+        .filter(|(to, message)| to == "slack-1" && message.status == Firing)
+        .collect();
     assert!(firing.iter().all(|(_, message)| message.id == "key-1"));
     assert_eq!(
-        firing.iter().map(|(_, message)| message.attempt).collect::<Vec<_>>(),
+        firing
+            .iter()
+            .map(|(_, message)| message.attempt)
+            .collect::<Vec<_>>(),
         (1..=firing.len() as u32).collect::<Vec<_>>()
     );
-    assert!((6..=12).contains(&firing.len()), "backs off: {}", firing.len());
+    assert!(
+        (6..=12).contains(&firing.len()),
+        "backs off: {}",
+        firing.len()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +156,10 @@ async fn permanent_errors_die_at_once_and_make_way() {
     outbox.queue(1, "slack-1", Firing);
     outbox.queue(1, "slack-1", Resolved);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(outbox.states(), [NotificationState::Dead, NotificationState::Dead]);
+    assert_eq!(
+        outbox.states(),
+        [NotificationState::Dead, NotificationState::Dead]
+    );
     let state = outbox.store.state();
     assert_eq!(state.attempts.len(), 2);
     assert_eq!(state.attempts[0].1.answer, "404 no such hook");
@@ -150,7 +180,11 @@ async fn gives_up_after_a_day_and_keeps_the_dead_letter() {
         "{}",
         last.answer
     );
-    assert!((145..260).contains(&state.attempts.len()), "{}", state.attempts.len());
+    assert!(
+        (145..260).contains(&state.attempts.len()),
+        "{}",
+        state.attempts.len()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,8 +202,14 @@ async fn waits_as_long_as_the_other_side_asks() {
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_hangs_or_panics_leaves_room_for_the_others() {
     for (line, alerts) in [(Line::Hangs, 2_000), (Line::Panics, 20)] {
-        let channels = vec![ChannelId("bad-1".to_owned()), ChannelId("slack-1".to_owned())];
-        let mut outbox = Outbox::new(&[AlertRule { channels, ..rule("shop-api", "Down") }]);
+        let channels = vec![
+            ChannelId("bad-1".to_owned()),
+            ChannelId("slack-1".to_owned()),
+        ];
+        let mut outbox = Outbox::new(&[AlertRule {
+            channels,
+            ..rule("shop-api", "Down")
+        }]);
         outbox.notifier.set("bad-1", line);
         outbox.start().await;
         for alert in 0..alerts {
@@ -177,12 +217,18 @@ async fn a_channel_that_hangs_or_panics_leaves_room_for_the_others() {
         }
         outbox.queue(5_000, "slack-1", Firing);
         settle().await;
-        assert_eq!(outbox.notifier.inbox(), ["slack-1:firing:s5000"], "{line:?}");
+        assert_eq!(
+            outbox.notifier.inbox(),
+            ["slack-1:firing:s5000"],
+            "{line:?}"
+        );
         tokio::time::sleep(Duration::from_secs(36)).await;
         let state = outbox.store.state();
         let (_, attempt) = state.attempts.iter().find(|(id, _)| *id == 1).unwrap();
         assert_eq!(attempt.outcome, AttemptOutcome::Retry);
-        assert!(["no answer within 35 s", "the notifier panicked"].contains(&attempt.answer.as_str()));
+        assert!(
+            ["no answer within 35 s", "the notifier panicked"].contains(&attempt.answer.as_str())
+        );
     }
 }
 
@@ -220,7 +266,11 @@ async fn a_stop_waits_for_what_is_under_way_and_starts_nothing_new() {
     outbox.queue(2, "pager-1", Firing);
     task.await.unwrap();
     assert!(outbox.notifier.inbox().is_empty());
-    assert_eq!(outbox.store.state().attempts.len(), 1, "what was under way is on record");
+    assert_eq!(
+        outbox.store.state().attempts.len(),
+        1,
+        "what was under way is on record"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +283,12 @@ async fn an_attempt_cut_off_by_a_crash_is_made_again_with_the_same_key() {
     outbox.crash().await;
     outbox.notifier.set("slack-1", Line::Up);
     outbox.start().await;
-    let keys: Vec<String> = outbox.notifier.tries().iter().map(|(_, message)| message.id.clone()).collect();
+    let keys: Vec<String> = outbox
+        .notifier
+        .tries()
+        .iter()
+        .map(|(_, message)| message.id.clone())
+        .collect();
     assert_eq!(keys, ["key-1", "key-1"]);
     assert_eq!(outbox.states(), [NotificationState::Delivered]);
 }
@@ -273,7 +328,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..80)
 }
 
-type Engine = (tokio::sync::mpsc::Sender<Arc<Observation>>, JoinHandle<()>, JoinHandle<()>);
+type Engine = (
+    tokio::sync::mpsc::Sender<Arc<Observation>>,
+    JoinHandle<()>,
+    JoinHandle<()>,
+);
 
 fn start_engine(outbox: &Outbox) -> Engine {
     let engine = AlertEngine::new(EngineDeps {
@@ -290,8 +349,16 @@ fn start_engine(outbox: &Outbox) -> Engine {
         clock: Arc::new(outbox.clock),
         signals: outbox.signals.clone(),
     });
-    let engine = tokio::spawn(engine.run(receiver, outbox.catalog.subscribe(), CancellationToken::new()));
-    (sender, engine, tokio::spawn(dispatcher.run(outbox.catalog.subscribe(), CancellationToken::new())))
+    let engine = tokio::spawn(engine.run(
+        receiver,
+        outbox.catalog.subscribe(),
+        CancellationToken::new(),
+    ));
+    (
+        sender,
+        engine,
+        tokio::spawn(dispatcher.run(outbox.catalog.subscribe(), CancellationToken::new())),
+    )
 }
 
 async fn live_through(steps: Vec<Step>) -> Outbox {
@@ -300,7 +367,10 @@ async fn live_through(steps: Vec<Step>) -> Outbox {
         .zip([0, 30, 60])
         .map(|(service, seconds)| AlertRule {
             duration: Duration::from_secs(seconds),
-            channels: CHANNELS.iter().map(|channel| ChannelId((*channel).to_owned())).collect(),
+            channels: CHANNELS
+                .iter()
+                .map(|channel| ChannelId((*channel).to_owned()))
+                .collect(),
             ..rule(service, "Down")
         })
         .collect();
@@ -311,7 +381,10 @@ async fn live_through(steps: Vec<Step>) -> Outbox {
         match step {
             Step::Observe(service, status) => {
                 let run = observation(SERVICES[service], outbox.clock.now_ms(), status);
-                let run = Observation { run_id: run_id as i64, ..run };
+                let run = Observation {
+                    run_id: run_id as i64,
+                    ..run
+                };
                 engine.0.send(Arc::new(run)).await.unwrap();
                 // Not settled: a crash may come in the middle of it.
                 tokio::task::yield_now().await;
@@ -382,19 +455,37 @@ proptest! {
 /// A channel with options, in the configuration.
 fn configured(outbox: &Outbox, id: &str, options: ChannelOptions) {
     let mut catalog = Catalog::clone(&outbox.catalog.borrow());
-    let channel = Channel { options, ..fakes::channel(id) };
-    catalog.channels.insert(channel.id.clone(), Arc::new(channel));
+    let channel = Channel {
+        options,
+        ..fakes::channel(id)
+    };
+    catalog
+        .channels
+        .insert(channel.id.clone(), Arc::new(channel));
     outbox.catalog.send_replace(Arc::new(catalog));
 }
 
 fn limited(messages: u32, digest: bool) -> ChannelOptions {
-    let rate_limit = Some(MessageRate { messages, per: Duration::from_secs(60), digest });
-    ChannelOptions { rate_limit, ..ChannelOptions::default() }
+    let rate_limit = Some(MessageRate {
+        messages,
+        per: Duration::from_secs(60),
+        digest,
+    });
+    ChannelOptions {
+        rate_limit,
+        ..ChannelOptions::default()
+    }
 }
 
 fn falling_back(channel: &str) -> ChannelOptions {
-    let fallback = Fallback { channel: channel.to_owned(), after: Duration::from_secs(900) };
-    ChannelOptions { fallback: Some(fallback), ..ChannelOptions::default() }
+    let fallback = Fallback {
+        channel: channel.to_owned(),
+        after: Duration::from_secs(900),
+    };
+    ChannelOptions {
+        fallback: Some(fallback),
+        ..ChannelOptions::default()
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -408,8 +499,17 @@ async fn the_end_is_told_with_the_reference_of_the_message_it_takes_the_place_of
     settle().await;
     outbox.queue(1, "slack-1", Firing);
     settle().await;
-    let references: Vec<_> = outbox.notifier.tries().into_iter().map(|(_, message)| message.reference).collect();
-    assert_eq!(references, [None, None, Some("ref of key-1".to_owned()), None], "a new outage is a new message");
+    let references: Vec<_> = outbox
+        .notifier
+        .tries()
+        .into_iter()
+        .map(|(_, message)| message.reference)
+        .collect();
+    assert_eq!(
+        references,
+        [None, None, Some("ref of key-1".to_owned()), None],
+        "a new outage is a new message"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -425,14 +525,34 @@ async fn a_storm_is_cut_off_by_the_limit_and_told_of_in_one_digest() {
     settle().await;
     settle().await;
     let inbox = outbox.notifier.inbox();
-    assert_eq!(inbox.iter().filter(|line| line.starts_with("slack-1")).count(), 3, "{inbox:?}");
-    assert!(inbox.contains(&"pager-1:firing:s1".to_owned()), "others are not held back: {inbox:?}");
+    assert_eq!(
+        inbox
+            .iter()
+            .filter(|line| line.starts_with("slack-1"))
+            .count(),
+        3,
+        "{inbox:?}"
+    );
+    assert!(
+        inbox.contains(&"pager-1:firing:s1".to_owned()),
+        "others are not held back: {inbox:?}"
+    );
     let tries = outbox.notifier.tries();
-    let (_, digest) = tries.iter().find(|(_, message)| message.reason == NotificationReason::Digest).unwrap();
+    let (_, digest) = tries
+        .iter()
+        .find(|(_, message)| message.reason == NotificationReason::Digest)
+        .unwrap();
     let told: Vec<i64> = digest.alerts.iter().map(|(alert, _)| alert.id.0).collect();
     assert_eq!(told, [3, 4, 5, 6]);
-    assert_eq!(digest.title(), "[DIGEST] 4 firing, 0 resolved: s3, s4, s5 …");
-    let digested = outbox.states().iter().filter(|state| **state == NotificationState::Digested).count();
+    assert_eq!(
+        digest.title(),
+        "[DIGEST] 4 firing, 0 resolved: s3, s4, s5 …"
+    );
+    let digested = outbox
+        .states()
+        .iter()
+        .filter(|state| **state == NotificationState::Digested)
+        .count();
     assert_eq!(digested, 5, "the end of the last one too");
 }
 
@@ -447,17 +567,35 @@ async fn what_comes_after_the_limit_waits_for_it_and_comes_in_order() {
     }
     outbox.queue(3, "slack-1", Resolved);
     tokio::time::sleep(Duration::from_secs(50)).await;
-    assert_eq!(outbox.notifier.inbox(), ["slack-1:firing:s1", "slack-1:firing:s2"]);
+    assert_eq!(
+        outbox.notifier.inbox(),
+        ["slack-1:firing:s1", "slack-1:firing:s2"]
+    );
     wait_until(|| outbox.store.waiting() == 0).await;
-    assert!((60_000..65_000).contains(&(outbox.clock.now_ms() - EPOCH_MS)), "as soon as the limit allows");
+    assert!(
+        (60_000..65_000).contains(&(outbox.clock.now_ms() - EPOCH_MS)),
+        "as soon as the limit allows"
+    );
     let tries = outbox.notifier.tries();
     assert_eq!(outbox.notifier.inbox()[2], "slack-1:firing:s3");
-    assert_eq!((tries.len(), tries[3].1.reason), (4, NotificationReason::Digest), "after what is told by itself");
-    let told: Vec<i64> = tries[3].1.alerts.iter().map(|(alert, _)| alert.id.0).collect();
+    assert_eq!(
+        (tries.len(), tries[3].1.reason),
+        (4, NotificationReason::Digest),
+        "after what is told by itself"
+    );
+    let told: Vec<i64> = tries[3]
+        .1
+        .alerts
+        .iter()
+        .map(|(alert, _)| alert.id.0)
+        .collect();
     assert_eq!(told, [3, 4, 5], "the end of the third as well");
     outbox.queue(4, "slack-1", Resolved);
     wait_until(|| outbox.store.waiting() == 0).await;
-    assert_eq!(outbox.notifier.inbox().last().unwrap(), "slack-1:resolved:s4");
+    assert_eq!(
+        outbox.notifier.inbox().last().unwrap(),
+        "slack-1:resolved:s4"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -474,7 +612,9 @@ async fn without_a_digest_what_is_held_back_leaves_one_by_one() {
     let mut arrived = outbox.notifier.inbox();
     // Those of one moment belong to different groups: any of them may be first.
     arrived.chunks_mut(2).for_each(<[String]>::sort);
-    let wanted: Vec<String> = (1..=5).map(|alert| format!("slack-1:firing:s{alert}")).collect();
+    let wanted: Vec<String> = (1..=5)
+        .map(|alert| format!("slack-1:firing:s{alert}"))
+        .collect();
     assert_eq!(arrived, wanted);
 }
 
@@ -515,13 +655,20 @@ async fn a_channel_in_a_storm_that_crashes_loses_nothing_and_tells_nothing_out_o
     tokio::time::sleep(Duration::from_secs(600)).await;
     outbox.notifier.set("slack-1", Line::Up);
     wait_until(|| outbox.store.waiting() == 0).await;
-    // What a digest tells of an alert is what was queued last of it: the fakes' snapshots say nothing of the end.
+    // What a digest tells of an alert is what was queued last of it: the fakes' snapshots say
+    // nothing of the end.
     let arrived = outbox.notifier.tries();
     for alert in 1..=20_i64 {
-        let told = arrived.iter().filter(|(_, message)| message.alerts.iter().any(|(found, _)| found.id.0 == alert));
+        let told = arrived
+            .iter()
+            .filter(|(_, message)| message.alerts.iter().any(|(found, _)| found.id.0 == alert));
         assert!(told.count() >= 1, "alert {alert} was told of");
     }
-    let dead = outbox.states().iter().filter(|state| **state == NotificationState::Dead).count();
+    let dead = outbox
+        .states()
+        .iter()
+        .filter(|state| **state == NotificationState::Dead)
+        .count();
     assert_eq!(dead, 0);
 }
 
@@ -537,7 +684,10 @@ async fn what_a_channel_refuses_goes_to_its_fallback_and_so_does_the_end() {
     settle().await;
     outbox.queue(1, "slack-1", Resolved);
     wait_until(|| outbox.store.waiting() == 0).await;
-    assert_eq!(outbox.notifier.inbox(), ["mail-1:firing:s1", "mail-1:resolved:s1"]);
+    assert_eq!(
+        outbox.notifier.inbox(),
+        ["mail-1:firing:s1", "mail-1:resolved:s1"]
+    );
     let tries = outbox.notifier.tries();
     let (_, first) = tries.iter().find(|(to, _)| to == "mail-1").unwrap();
     assert_eq!(first.id, "key-1/fallback");
@@ -558,7 +708,10 @@ async fn what_fails_for_long_goes_to_the_fallback_once_and_is_tried_on() {
     tokio::time::sleep(Duration::from_secs(7_200)).await;
     outbox.notifier.set("slack-1", Line::Up);
     wait_until(|| outbox.store.waiting() == 0).await;
-    assert_eq!(outbox.notifier.inbox(), ["mail-1:firing:s1", "slack-1:firing:s1"]);
+    assert_eq!(
+        outbox.notifier.inbox(),
+        ["mail-1:firing:s1", "slack-1:firing:s1"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -578,19 +731,40 @@ async fn fallbacks_that_go_in_circles_come_to_an_end() {
 #[tokio::test(start_paused = true)]
 async fn writes_in_the_words_of_the_channels_template_and_in_its_own_where_that_fails() {
     let mut outbox = Outbox::new(&[]);
-    let texts = |text: &str| MessageTexts { text: Some(text.to_owned()), ..MessageTexts::default() };
+    let texts = |text: &str| MessageTexts {
+        text: Some(text.to_owned()),
+        ..MessageTexts::default()
+    };
     for (id, text) in [
         ("slack-1", "{{ alerts[0].summary }}"),
-        ("slack-2", "{% if alerts[0].id == 7 %}{{ alerts[0].nothing }}{% endif %}"),
+        (
+            "slack-2",
+            "{% if alerts[0].id == 7 %}{{ alerts[0].nothing }}{% endif %}",
+        ),
     ] {
-        let template = Some(Arc::new(MessageTemplate { name: id.to_owned(), sources: texts(text) }));
-        configured(&outbox, id, ChannelOptions { template, ..ChannelOptions::default() });
+        let template = Some(Arc::new(MessageTemplate {
+            name: id.to_owned(),
+            sources: texts(text),
+        }));
+        configured(
+            &outbox,
+            id,
+            ChannelOptions {
+                template,
+                ..ChannelOptions::default()
+            },
+        );
     }
     outbox.start().await;
     outbox.queue(7, "slack-1", Firing);
     outbox.queue(7, "slack-2", Firing);
     settle().await;
-    let texts: Vec<_> = outbox.notifier.tries().into_iter().map(|(_, message)| message.texts.text).collect();
+    let texts: Vec<_> = outbox
+        .notifier
+        .tries()
+        .into_iter()
+        .map(|(_, message)| message.texts.text)
+        .collect();
     assert_eq!(texts, [Some("found 90, wanted 99.5".to_owned()), None]);
     assert_eq!(outbox.states(), [NotificationState::Delivered; 2]);
 }

@@ -2,11 +2,12 @@
 
 use super::group::{self, Member};
 use crate::domain::{
-    Alert, AlertGroup, AlertId, AlertState, GroupFlush, NotificationDraft, NotificationReason, NotificationStatus,
-    Told, UnixMillis,
+    Alert, AlertGroup, AlertId, AlertState, GroupFlush, NotificationDraft, NotificationReason,
+    NotificationStatus, Told, UnixMillis,
 };
 
-/// Alerts in one message, about half a kilobyte each; no channel shows as many. Firing ones come first.
+/// Alerts in one message, about half a kilobyte each; no channel shows as many. Firing ones come
+/// first.
 const MAX_ALERTS: usize = 500;
 
 /// `is_quiet`: one of the group's mute times is now.
@@ -27,13 +28,27 @@ fn tell_each(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
         let mut told = member.told;
         if told.is_owed() && !is_muted(alert) {
             // What is sent is what was found then, even if it is over by now.
-            let shown = if told == Told::Again && !is_over { alert } else { &member.fired };
-            flush.notifications.push(draft(group, reason, NotificationStatus::Firing, vec![shown.clone()]));
+            let shown = if told == Told::Again && !is_over {
+                alert
+            } else {
+                &member.fired
+            };
+            flush.notifications.push(draft(
+                group,
+                reason,
+                NotificationStatus::Firing,
+                vec![shown.clone()],
+            ));
             told = Told::Firing;
         }
         if is_over {
             if told.knows() {
-                flush.notifications.push(draft(group, reason, NotificationStatus::Resolved, vec![alert.clone()]));
+                flush.notifications.push(draft(
+                    group,
+                    reason,
+                    NotificationStatus::Resolved,
+                    vec![alert.clone()],
+                ));
             }
             flush.leave.push(alert.id);
         } else if told != member.told {
@@ -57,7 +72,9 @@ fn tell_together(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> Grou
             alert: member.alert.id,
             is_firing: member.alert.state.is_open(),
             // That it flaps is told once, and then no more until it has calmed.
-            is_muted: is_quiet || is_muted(&member.alert) || (member.alert.marks.flapping && !member.told.is_owed()),
+            is_muted: is_quiet
+                || is_muted(&member.alert)
+                || (member.alert.marks.flapping && !member.told.is_owed()),
             told: member.told,
         })
         .collect();
@@ -71,12 +88,23 @@ fn tell_together(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> Grou
             true => NotificationStatus::Resolved,
             false => NotificationStatus::Firing,
         };
-        let reason = if message.is_repeat { NotificationReason::Repeat } else { NotificationReason::Transition };
-        let alerts = message.firing.iter().chain(&message.resolved).filter_map(|id| find(group, *id));
+        let reason = if message.is_repeat {
+            NotificationReason::Repeat
+        } else {
+            NotificationReason::Transition
+        };
+        let alerts = message
+            .firing
+            .iter()
+            .chain(&message.resolved)
+            .filter_map(|id| find(group, *id));
         let mut alerts: Vec<Alert> = alerts.cloned().collect();
         let omitted = u32::try_from(alerts.len().saturating_sub(MAX_ALERTS)).unwrap_or(u32::MAX);
         alerts.truncate(MAX_ALERTS);
-        flush.notifications.push(NotificationDraft { omitted, ..draft(group, reason, status, alerts) });
+        flush.notifications.push(NotificationDraft {
+            omitted,
+            ..draft(group, reason, status, alerts)
+        });
         flush.told_ms = Some(now_ms);
     }
     flush
@@ -95,11 +123,18 @@ fn unchanged(group: &AlertGroup) -> GroupFlush {
 }
 
 fn find(group: &AlertGroup, id: AlertId) -> Option<&Alert> {
-    group.members.iter().map(|member| &member.alert).find(|alert| alert.id == id)
+    group
+        .members
+        .iter()
+        .map(|member| &member.alert)
+        .find(|alert| alert.id == id)
 }
 
 fn is_muted(alert: &Alert) -> bool {
-    matches!(alert.state, AlertState::Suppressed | AlertState::Acknowledged)
+    matches!(
+        alert.state,
+        AlertState::Suppressed | AlertState::Acknowledged
+    )
 }
 
 fn draft(
@@ -132,22 +167,35 @@ mod tests {
     fn a_message_says_how_many_alerts_it_has_no_room_for() {
         let second = Duration::from_secs(1);
         let members = (1..=MAX_ALERTS as i64 + 3).map(|id| {
-            let alert = Alert { rule: format!("shop-{id}/Down"), ..fakes::alert(id, &format!("shop-{id}")) };
-            GroupMember { fired: alert.clone(), alert, told: Told::Nothing }
+            let alert = Alert {
+                rule: format!("shop-{id}/Down"),
+                ..fakes::alert(id, &format!("shop-{id}"))
+            };
+            GroupMember {
+                fired: alert.clone(),
+                alert,
+                told: Told::Nothing,
+            }
         });
         let group = AlertGroup {
             id: 1,
             key: "all".to_owned(),
             channel: ChannelId("ops".to_owned()),
             labels: Vec::new(),
-            timing: Timing { wait: second, interval: second, repeat: second },
+            timing: Timing {
+                wait: second,
+                interval: second,
+                repeat: second,
+            },
             mute_times: Vec::new(),
             flush_at_ms: Some(0),
             told_ms: None,
             revision: 0,
             members: members.collect(),
         };
-        let [message] = &decide(&group, false, 0).notifications[..] else { panic!("one message") };
+        let [message] = &decide(&group, false, 0).notifications[..] else {
+            panic!("one message")
+        };
         assert_eq!((message.alerts.len(), message.omitted), (MAX_ALERTS, 3));
     }
 }

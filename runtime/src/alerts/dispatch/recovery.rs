@@ -1,7 +1,8 @@
-//! When the alert that muted others ends, these stay muted for one more run of their checks: most of them end with it, and are
-//! never announced. Whatever still fires then is.
+//! When the alert that muted others ends, these stay muted for one more run of their checks: most
+//! of them end with it, and are never announced. Whatever still fires then is.
 //!
-//! What is held is kept in memory alone: after a restart an alert that is still marked as muted is held once more.
+//! What is held is kept in memory alone: after a restart an alert that is still marked as muted is
+//! held once more.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +15,8 @@ const SLACK: Duration = Duration::from_secs(5);
 /// No alert that fires is held for longer, however seldom it is checked.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// Alerts whose cause has ended, and until when they are held. Milliseconds of a clock that is never set.
+/// Alerts whose cause has ended, and until when they are held. Milliseconds of a clock that is
+/// never set.
 #[derive(Debug, Default)]
 pub struct RecoveryHolds {
     until_ms: HashMap<AlertId, i64>,
@@ -48,12 +50,30 @@ impl RecoveryHolds {
 /// The time in which an alert's rule sees that the service is well again.
 fn hold_of(alert: &Alert, catalog: &Catalog) -> Duration {
     let rules = catalog.rules.get(&alert.service).into_iter().flatten();
-    let Some(rule) = rules.into_iter().find(|rule| rule.key == alert.rule) else { return SLACK };
-    let probes = catalog.services.get(&alert.service).into_iter().flat_map(|service| &service.probes);
-    let judged = probes.filter(|probe| rule.probes.as_ref().is_none_or(|names| names.contains(&probe.name)));
-    let slowest = judged.map(|probe| probe.interval + probe.timeout).max().unwrap_or_default();
+    let Some(rule) = rules.into_iter().find(|rule| rule.key == alert.rule) else {
+        return SLACK;
+    };
+    let probes = catalog
+        .services
+        .get(&alert.service)
+        .into_iter()
+        .flat_map(|service| &service.probes);
+    let judged = probes.filter(|probe| {
+        rule.probes
+            .as_ref()
+            .is_none_or(|names| names.contains(&probe.name))
+    });
+    let slowest = judged
+        .map(|probe| probe.interval + probe.timeout)
+        .max()
+        .unwrap_or_default();
     // So many good runs end a breach that takes a number of the last few.
-    let runs = rule.life.failures.of.saturating_sub(rule.life.failures.count).saturating_add(1);
+    let runs = rule
+        .life
+        .failures
+        .of
+        .saturating_sub(rule.life.failures.count)
+        .saturating_add(1);
     (slowest.saturating_mul(runs) + rule.life.keep_firing_for + SLACK).min(LONGEST)
 }
 
@@ -76,8 +96,14 @@ mod tests {
             timeout: seconds(1),
             retry: None,
         };
-        let failures = |count, of| Life { failures: Failures { count, of }, ..Life::default() };
-        let keeps = Life { keep_firing_for: seconds(60), ..Life::default() };
+        let failures = |count, of| Life {
+            failures: Failures { count, of },
+            ..Life::default()
+        };
+        let keeps = Life {
+            keep_firing_for: seconds(60),
+            ..Life::default()
+        };
         for (probes, life, wanted) in [
             (None, Life::default(), 31 + 5),
             (Some(vec!["quick"]), Life::default(), 11 + 5),
@@ -87,13 +113,24 @@ mod tests {
             (Some(vec!["a webhook"]), Life::default(), 5),
             (None, failures(1, 60), 15 * 60),
         ] {
-            let probes = probes.map(|names: Vec<&str>| names.into_iter().map(str::to_owned).collect());
-            let rule = AlertRule { probes, life, ..fakes::rule("shop", "Down") };
+            let probes =
+                probes.map(|names: Vec<&str>| names.into_iter().map(str::to_owned).collect());
+            let rule = AlertRule {
+                probes,
+                life,
+                ..fakes::rule("shop", "Down")
+            };
             let mut catalog = fakes::catalog(std::slice::from_ref(&rule));
             let mut service = fakes::service("shop");
             service.probes = vec![probe("quick", 10), probe("slow", 30)];
-            catalog.services.insert("shop".to_owned(), Arc::new(service));
-            assert_eq!(hold_of(&fakes::alert(1, "shop"), &catalog), seconds(wanted), "{rule:?}");
+            catalog
+                .services
+                .insert("shop".to_owned(), Arc::new(service));
+            assert_eq!(
+                hold_of(&fakes::alert(1, "shop"), &catalog),
+                seconds(wanted),
+                "{rule:?}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Takes the steps of escalations: notifies others while an alert goes unacknowledged. A step and its messages are one transaction,
-//! so that a crash leaves a step that is due or messages that wait. A step that can't be taken holds up no other one.
+//! Takes the steps of escalations: notifies others while an alert goes unacknowledged. A step and
+//! its messages are one transaction, so that a crash leaves a step that is due or messages that
+//! wait. A step that can't be taken holds up no other one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +40,12 @@ impl Steps {
 
     /// For people; no name is in it.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let text = |alert: &AlertId| format!("a step of the escalation of alert {} can't be taken", alert.0);
+        let text = |alert: &AlertId| {
+            format!(
+                "a step of the escalation of alert {} can't be taken",
+                alert.0
+            )
+        };
         self.failed.keys().take(MOST_WARNINGS).map(text).collect()
     }
 }
@@ -48,25 +54,36 @@ impl Dispatcher {
     /// The next page of steps whose moment has come.
     pub(super) async fn steps_due(&mut self, now_ms: UnixMillis) -> PortResult<Vec<Escalation>> {
         let after = self.steps.after.unwrap_or((UnixMillis::MIN, 0));
-        let due = self.deps.store.escalation_due_after(now_ms, after, PAGE).await?;
+        let due = self
+            .deps
+            .store
+            .escalation_due_after(now_ms, after, PAGE)
+            .await?;
         if let Some(last) = due.last() {
             self.steps.after = Some((last.due_ms.unwrap_or(now_ms), last.alert.id.0));
         }
         Ok(due)
     }
 
-    /// Takes steps of which the sweep has muted what is to be muted: the store takes none of an alert that does not fire.
+    /// Takes steps of which the sweep has muted what is to be muted: the store takes none of an
+    /// alert that does not fire.
     pub(super) async fn take(&mut self, due: Vec<Escalation>, sweep: &Sweep) {
         for escalation in due {
             let alert = escalation.alert.id;
             if sweep.muted.contains(&alert) {
                 continue;
             }
-            let Err(error) = self.take_step(&sweep.catalog, escalation).await else { continue };
+            let Err(error) = self.take_step(&sweep.catalog, escalation).await else {
+                continue;
+            };
             metrics::counter!("extrack_escalation_failures_total").increment(1);
             let error = error.to_string();
             if self.steps.failed_before.get(&alert) != Some(&error) {
-                tracing::error!(alert = alert.0, error, "a step of an escalation can't be taken, it is tried again");
+                tracing::error!(
+                    alert = alert.0,
+                    error,
+                    "a step of an escalation can't be taken, it is tried again"
+                );
             }
             self.steps.failed.insert(alert, error);
         }
@@ -88,7 +105,13 @@ impl Dispatcher {
         }
         let (alert, service) = (escalation.alert.id.0, escalation.alert.service.as_str());
         let policy = escalation.policy.as_str();
-        tracing::warn!(alert, service, escalation = policy, reason, "the alert is not acknowledged: {reason}");
+        tracing::warn!(
+            alert,
+            service,
+            escalation = policy,
+            reason,
+            "the alert is not acknowledged: {reason}"
+        );
         metrics::counter!("extrack_escalation_steps_total").increment(1);
         self.deps.signals.wake_all();
         Ok(())
@@ -106,32 +129,58 @@ fn decide_step(catalog: &Catalog, escalation: &Escalation, now_ms: UnixMillis) -
         reason,
     };
     let Some(policy) = catalog.escalations.get(name) else {
-        tracing::error!(escalation = name, "an alert's escalation is no longer configured, nobody else is told");
-        return step(Vec::new(), None, format!("escalation `{name}` is no longer configured, it ends"));
+        tracing::error!(
+            escalation = name,
+            "an alert's escalation is no longer configured, nobody else is told"
+        );
+        return step(
+            Vec::new(),
+            None,
+            format!("escalation `{name}` is no longer configured, it ends"),
+        );
     };
     let due_ms = escalation.due_ms.unwrap_or(now_ms);
-    let progress = EscalationProgress { step: escalation.step, taken: escalation.taken, due_ms };
+    let progress = EscalationProgress {
+        step: escalation.step,
+        taken: escalation.taken,
+        due_ms,
+    };
     let (taken, next) = policy.advance(progress, now_ms);
     let next = next.and_then(|next| Some((next, policy.wait(next)?.as_millis() as i64)));
     let Some(taken) = taken else {
         let reason = match next {
-            Some(_) => format!("escalation `{name}`: step {} is passed over at this hour", escalation.step + 1),
+            Some(_) => format!(
+                "escalation `{name}`: step {} is passed over at this hour",
+                escalation.step + 1
+            ),
             None => format!("escalation `{name}` has come to its end"),
         };
         return step(Vec::new(), next, reason);
     };
-    let (known, unknown): (Vec<_>, Vec<_>) =
-        taken.channels.into_iter().partition(|channel| catalog.channels.contains_key(channel));
+    let (known, unknown): (Vec<_>, Vec<_>) = taken
+        .channels
+        .into_iter()
+        .partition(|channel| catalog.channels.contains_key(channel));
     for channel in unknown {
         metrics::counter!("extrack_alert_channels_unknown_total").increment(1);
-        tracing::error!(channel = channel.0, "an escalation names a channel that is not in the catalog");
+        tracing::error!(
+            channel = channel.0,
+            "an escalation names a channel that is not in the catalog"
+        );
     }
-    let names: Vec<&str> = known.iter().map(|channel| catalog.channels[channel].name.as_str()).collect();
+    let names: Vec<&str> = known
+        .iter()
+        .map(|channel| catalog.channels[channel].name.as_str())
+        .collect();
     let again = match taken.repetition {
         0 => String::new(),
         times => format!(", time {}", times + 1),
     };
-    let reason = format!("escalation `{name}`, step {}{again}: tells {}", taken.step + 1, names.join(", "));
+    let reason = format!(
+        "escalation `{name}`, step {}{again}: tells {}",
+        taken.step + 1,
+        names.join(", ")
+    );
     step(known, next, reason)
 }
 

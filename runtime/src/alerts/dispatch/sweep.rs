@@ -11,11 +11,12 @@ use crate::alerts::lifecycle::ENGINE;
 use crate::alerts::ports::{PortError, PortResult, Quiet};
 use crate::domain::duration::format_duration;
 use crate::domain::{
-    Alert, AlertGroup, AlertId, AlertState, Catalog, Firing, Labels, Maintenance, Mute, MuteChange, Mutes, MutesNow,
-    Silence, Told, UnixMillis,
+    Alert, AlertGroup, AlertId, AlertState, Catalog, Firing, Labels, Maintenance, Mute, MuteChange,
+    Mutes, MutesNow, Silence, Told, UnixMillis,
 };
 
-/// How long before its end people are told that a silence still mutes something, if it holds for longer than that at all.
+/// How long before its end people are told that a silence still mutes something, if it holds for
+/// longer than that at all.
 const NOTICE_MS: i64 = 15 * 60 * 1_000;
 
 /// Alerts muted in one transaction: some milliseconds of the writer.
@@ -36,9 +37,10 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    /// Shows a group as it is to be decided on: an alert that is muted although that could not be committed, and one that came and
-    /// went before anybody looked and would have been muted, are not notified of. Returns whether there is one of the former: the
-    /// group has to stay due, since no commit makes it due when the mute ends.
+    /// Shows a group as it is to be decided on: an alert that is muted although that could not be
+    /// committed, and one that came and went before anybody looked and would have been muted,
+    /// are not notified of. Returns whether there is one of the former: the group has to stay
+    /// due, since no commit makes it due when the mute ends.
     pub(super) fn apply(&self, group: &mut AlertGroup, mutes: &MutesNow<'_>) -> bool {
         let mut is_ahead = false;
         for member in &mut group.members {
@@ -57,23 +59,38 @@ impl Sweep {
 }
 
 impl Dispatcher {
-    /// Mutes alerts, and unmutes them, as the silences, windows, inhibitions and dependencies of this moment say.
+    /// Mutes alerts, and unmutes them, as the silences, windows, inhibitions and dependencies of
+    /// this moment say.
     ///
-    /// To be called after what is to be decided was read. Everything that mutes is read after the alerts are: so an alert that was
-    /// read never lacks a silence or a window that was there when it fired.
-    pub(super) async fn sweep(&mut self, catalog: &watch::Receiver<Arc<Catalog>>) -> PortResult<Sweep> {
+    /// To be called after what is to be decided was read. Everything that mutes is read after the
+    /// alerts are: so an alert that was read never lacks a silence or a window that was there
+    /// when it fired.
+    pub(super) async fn sweep(
+        &mut self,
+        catalog: &watch::Receiver<Arc<Catalog>>,
+    ) -> PortResult<Sweep> {
         if !self.may_be_muted {
             let (catalog, mutes, _) = self.read_mutes(catalog).await?;
             if mutes.is_empty() {
                 let (firing, muted) = (Vec::new(), HashSet::new());
-                return Ok(Sweep { mutes, firing, muted, failed: None, catalog, next_change_ms: None });
+                return Ok(Sweep {
+                    mutes,
+                    firing,
+                    muted,
+                    failed: None,
+                    catalog,
+                    next_change_ms: None,
+                });
             }
         }
         let open = self.deps.store.alert_open_list().await?;
         let (catalog, mutes, quiet) = self.read_mutes(catalog).await?;
         let now_ms = self.deps.clock.now_ms();
         let next_change_ms = mutes.next_change_ms(now_ms);
-        let open: Vec<Alert> = open.into_iter().filter(|alert| alert.fired_ms.is_some()).collect();
+        let open: Vec<Alert> = open
+            .into_iter()
+            .filter(|alert| alert.fired_ms.is_some())
+            .collect();
         let firing: Vec<Firing> = open.iter().map(|alert| labelled(alert, &catalog)).collect();
         let mutes_now = mutes.at(&firing, now_ms);
         let steady_ms = self.started.elapsed().as_millis() as i64;
@@ -84,8 +101,9 @@ impl Dispatcher {
                 continue;
             }
             let mute = mutes_now.find(labelled);
-            let is_held =
-                mute.is_none() && has_lost_its_cause(alert) && self.recovery_holds.is_held(alert, &catalog, steady_ms);
+            let is_held = mute.is_none()
+                && has_lost_its_cause(alert)
+                && self.recovery_holds.is_held(alert, &catalog, steady_ms);
             if is_held {
                 held.insert(alert.id);
                 continue;
@@ -98,7 +116,10 @@ impl Dispatcher {
             }
             changes.extend(change(alert, mute.as_ref(), now_ms));
         }
-        self.may_be_muted = !muted.is_empty() || open.iter().any(|alert| alert.state == AlertState::Suppressed);
+        self.may_be_muted = !muted.is_empty()
+            || open
+                .iter()
+                .any(|alert| alert.state == AlertState::Suppressed);
         let failed = async {
             for changes in changes.chunks(MUTED_AT_ONCE) {
                 self.mute(changes.to_vec()).await?;
@@ -108,13 +129,27 @@ impl Dispatcher {
             self.give_notice(&quiet, &muted_by_silence, now_ms).await
         };
         let failed = failed.await.err();
-        Ok(Sweep { mutes, firing, muted, failed, catalog, next_change_ms })
+        Ok(Sweep {
+            mutes,
+            firing,
+            muted,
+            failed,
+            catalog,
+            next_change_ms,
+        })
     }
 
-    async fn read_mutes(&self, catalog: &watch::Receiver<Arc<Catalog>>) -> PortResult<(Arc<Catalog>, Mutes, Quiet)> {
+    async fn read_mutes(
+        &self,
+        catalog: &watch::Receiver<Arc<Catalog>>,
+    ) -> PortResult<(Arc<Catalog>, Mutes, Quiet)> {
         let catalog = catalog.borrow().clone();
         let quiet = self.deps.store.quiet(self.deps.clock.now_ms()).await?;
-        let silences = quiet.silences.iter().map(|stored| stored.silence.clone()).collect();
+        let silences = quiet
+            .silences
+            .iter()
+            .map(|stored| stored.silence.clone())
+            .collect();
         let mutes = mutes_of(&catalog, silences, quiet.maintenance.clone());
         Ok((catalog, mutes, quiet))
     }
@@ -123,29 +158,61 @@ impl Dispatcher {
         // An alert that was changed meanwhile is left out; its change wakes this loop again.
         for committed in self.deps.store.alert_mute(changes).await? {
             let (alert, event) = (&committed.alert, &committed.event);
-            metrics::counter!("extrack_alert_transitions_total", "to" => event.to.as_str()).increment(1);
-            let (service, rule, reason) = (alert.service.as_str(), alert.name.as_str(), event.reason.as_str());
-            tracing::info!(service, rule, alert = alert.id.0, reason, "alert is {}", event.to.as_str());
+            metrics::counter!("extrack_alert_transitions_total", "to" => event.to.as_str())
+                .increment(1);
+            let (service, rule, reason) = (
+                alert.service.as_str(),
+                alert.name.as_str(),
+                event.reason.as_str(),
+            );
+            tracing::info!(
+                service,
+                rule,
+                alert = alert.id.0,
+                reason,
+                "alert is {}",
+                event.to.as_str()
+            );
             self.deps.signals.committed(alert, event);
         }
         Ok(())
     }
 
     /// Whoever made a silence should know before it ends that it still mutes something.
-    async fn give_notice(&self, quiet: &Quiet, muted: &[(i64, AlertId)], now_ms: UnixMillis) -> PortResult<()> {
-        for stored in quiet.silences.iter().filter(|stored| stored.noticed_ms.is_none()) {
+    async fn give_notice(
+        &self,
+        quiet: &Quiet,
+        muted: &[(i64, AlertId)],
+        now_ms: UnixMillis,
+    ) -> PortResult<()> {
+        for stored in quiet
+            .silences
+            .iter()
+            .filter(|stored| stored.noticed_ms.is_none())
+        {
             let silence = &stored.silence;
             let left_ms = silence.ends_ms - now_ms;
             let is_long = silence.ends_ms - silence.starts_ms > NOTICE_MS;
-            let alerts: Vec<AlertId> =
-                muted.iter().filter(|(id, _)| *id == silence.id).map(|(_, alert)| *alert).collect();
+            let alerts: Vec<AlertId> = muted
+                .iter()
+                .filter(|(id, _)| *id == silence.id)
+                .map(|(_, alert)| *alert)
+                .collect();
             if !is_long || left_ms > NOTICE_MS || alerts.is_empty() {
                 continue;
             }
             let minutes = left_ms.max(0).unsigned_abs().div_ceil(60_000);
             let left = format_duration(Duration::from_secs(60 * minutes));
-            let reason = format!("silence {} ends in {left} and still mutes this alert", silence.id);
-            if self.deps.store.silence_notice(silence.id, alerts.clone(), reason, now_ms).await? {
+            let reason = format!(
+                "silence {} ends in {left} and still mutes this alert",
+                silence.id
+            );
+            if self
+                .deps
+                .store
+                .silence_notice(silence.id, alerts.clone(), reason, now_ms)
+                .await?
+            {
                 metrics::counter!("extrack_silences_ending_total").increment(1);
                 let author = silence.author.as_str();
                 tracing::warn!(
@@ -163,7 +230,11 @@ impl Dispatcher {
 }
 
 /// Everything that can mute: what the files say, and what people said over the API.
-pub fn mutes_of(catalog: &Catalog, silences: Vec<Silence>, windows: Vec<Arc<Maintenance>>) -> Mutes {
+pub fn mutes_of(
+    catalog: &Catalog,
+    silences: Vec<Silence>,
+    windows: Vec<Arc<Maintenance>>,
+) -> Mutes {
     Mutes {
         silences,
         maintenance: catalog.maintenance.iter().cloned().chain(windows).collect(),
@@ -174,7 +245,10 @@ pub fn mutes_of(catalog: &Catalog, silences: Vec<Silence>, windows: Vec<Arc<Main
 
 /// One of the group's mute times is now.
 pub fn is_quiet_time(group: &AlertGroup, catalog: &Catalog, now_ms: UnixMillis) -> bool {
-    let mut times = group.mute_times.iter().filter_map(|name| catalog.mute_times.get(name));
+    let mut times = group
+        .mute_times
+        .iter()
+        .filter_map(|name| catalog.mute_times.get(name));
     times.any(|time| time.open_at(now_ms).is_some())
 }
 
@@ -184,14 +258,23 @@ pub fn labelled(alert: &Alert, catalog: &Catalog) -> Firing {
     Firing {
         name: alert.name.clone(),
         service: alert.service.clone(),
-        labels: Labels::of(&alert.name, &alert.service, alert.severity, service.map(Arc::as_ref)),
+        labels: Labels::of(
+            &alert.name,
+            &alert.service,
+            alert.severity,
+            service.map(Arc::as_ref),
+        ),
         severity: alert.severity,
     }
 }
 
 /// Whether the alert is muted by another one, of which the caller knows that it has ended.
 pub fn has_lost_its_cause(alert: &Alert) -> bool {
-    alert.state == AlertState::Suppressed && alert.suppressed_by.as_deref().is_some_and(Mute::is_by_other_alert)
+    alert.state == AlertState::Suppressed
+        && alert
+            .suppressed_by
+            .as_deref()
+            .is_some_and(Mute::is_by_other_alert)
 }
 
 fn change(alert: &Alert, mute: Option<&Mute>, ts_ms: UnixMillis) -> Option<MuteChange> {
@@ -205,5 +288,12 @@ fn change(alert: &Alert, mute: Option<&Mute>, ts_ms: UnixMillis) -> Option<MuteC
         (None, None) => (ENGINE, "no longer suppressed".to_owned()),
     };
     let (alert, from, actor) = (alert.id, alert.state, actor.to_owned());
-    Some(MuteChange { alert, from, suppressed_by: by, actor, reason, ts_ms })
+    Some(MuteChange {
+        alert,
+        from,
+        suppressed_by: by,
+        actor,
+        reason,
+        ts_ms,
+    })
 }

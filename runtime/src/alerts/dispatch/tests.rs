@@ -1,5 +1,6 @@
-//! Timelines under virtual time: who is told of what, when, and together with what else. What is expected is written by hand from
-//! what Alertmanager documents; where we differ on purpose, `runtime/docs/routing.md` says so.
+//! Timelines under virtual time: who is told of what, when, and together with what else. What is
+//! expected is written by hand from what Alertmanager documents; where we differ on purpose,
+//! `runtime/docs/routing.md` says so.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,11 @@ enum Act {
 use Act::*;
 
 /// Where observations go in, the engine and the dispatcher.
-type Running = (mpsc::Sender<Arc<Observation>>, JoinHandle<()>, JoinHandle<()>);
+type Running = (
+    mpsc::Sender<Arc<Observation>>,
+    JoinHandle<()>,
+    JoinHandle<()>,
+);
 
 struct World {
     store: FakeStore,
@@ -73,7 +78,11 @@ impl World {
         let (sender, receiver) = mpsc::channel(64);
         let never = CancellationToken::new();
         let engine = tokio::spawn(engine.run(receiver, self.catalog.subscribe(), never.clone()));
-        self.running = Some((sender, engine, tokio::spawn(dispatcher.run(self.catalog.subscribe(), never))));
+        self.running = Some((
+            sender,
+            engine,
+            tokio::spawn(dispatcher.run(self.catalog.subscribe(), never)),
+        ));
     }
 
     async fn stop(&mut self) {
@@ -86,8 +95,17 @@ impl World {
 
     async fn observe(&mut self, service: &str, status: Status) {
         self.runs += 1;
-        let run = Observation { run_id: self.runs, ..observation(service, self.clock.now_ms(), status) };
-        self.running.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+        let run = Observation {
+            run_id: self.runs,
+            ..observation(service, self.clock.now_ms(), status)
+        };
+        self.running
+            .as_ref()
+            .unwrap()
+            .0
+            .send(Arc::new(run))
+            .await
+            .unwrap();
     }
 
     async fn act(&mut self, act: Act) {
@@ -105,13 +123,21 @@ impl World {
                     author: "ana".to_owned(),
                     comment: "moving".to_owned(),
                 };
-                state.silences.push(StoredSilence { silence, created_ms: 0, noticed_ms: None });
+                state.silences.push(StoredSilence {
+                    silence,
+                    created_ms: 0,
+                    noticed_ms: None,
+                });
                 drop(state);
                 self.signals.wake_dispatcher();
             }
             Expire => {
                 let now_ms = self.clock.now_ms();
-                self.store.state().silences.iter_mut().for_each(|stored| stored.silence.ends_ms = now_ms);
+                self.store
+                    .state()
+                    .silences
+                    .iter_mut()
+                    .for_each(|stored| stored.silence.ends_ms = now_ms);
                 self.signals.wake_dispatcher();
             }
             Crash => {
@@ -132,25 +158,40 @@ impl World {
         tokio::time::sleep(Duration::from_millis(wait_ms.max(0).unsigned_abs())).await;
     }
 
-    /// Each message as `second channel: firing alerts / ended ones`, with `again` where nothing is new.
+    /// Each message as `second channel: firing alerts / ended ones`, with `again` where nothing is
+    /// new.
     fn told(&self) -> Vec<String> {
         let state = self.store.state();
         let line = |row: &Notification| {
             let names = |is_open: bool| {
-                let of_state = row.alerts.iter().filter(|alert| alert.state.is_open() == is_open);
-                let mut names: Vec<String> =
-                    of_state.map(|alert| format!("{}.{}", alert.service, alert.name)).collect();
+                let of_state = row
+                    .alerts
+                    .iter()
+                    .filter(|alert| alert.state.is_open() == is_open);
+                let mut names: Vec<String> = of_state
+                    .map(|alert| format!("{}.{}", alert.service, alert.name))
+                    .collect();
                 names.sort();
                 names.join(" ")
             };
-            let again = if row.reason == NotificationReason::Repeat { " again" } else { "" };
+            let again = if row.reason == NotificationReason::Repeat {
+                " again"
+            } else {
+                ""
+            };
             let second = (row.created_ms - EPOCH_MS) / 1_000;
-            format!("{second} {}: {} / {}{again}", row.channel.0, names(true), names(false))
+            format!(
+                "{second} {}: {} / {}{again}",
+                row.channel.0,
+                names(true),
+                names(false)
+            )
         };
         state.notifications.iter().map(line).collect()
     }
 
-    /// Messages by channel, as they were and as a backtest of all rules counts them over the alerts that fired.
+    /// Messages by channel, as they were and as a backtest of all rules counts them over the alerts
+    /// that fired.
     fn counted(&self) -> (BTreeMap<ChannelId, u64>, BTreeMap<ChannelId, u64>) {
         let (state, catalog) = (self.store.state(), self.catalog.borrow().clone());
         let mut live: BTreeMap<ChannelId, u64> = BTreeMap::new();
@@ -171,7 +212,11 @@ impl World {
                     .collect(),
             })
             .collect();
-        let silences = state.silences.iter().map(|stored| stored.silence.clone()).collect();
+        let silences = state
+            .silences
+            .iter()
+            .map(|stored| stored.silence.clone())
+            .collect();
         let mutes = mutes_of(&catalog, silences, Vec::new());
         let told = tell(&played, &[], &catalog, &mutes, self.clock.now_ms() + 1);
         assert!(!told.is_cut);
@@ -180,20 +225,34 @@ impl World {
 
     fn history(&self) -> Vec<String> {
         let state = self.store.state();
-        state.events.iter().map(|event| format!("{} {}", event.to.as_str(), event.reason)).collect()
+        state
+            .events
+            .iter()
+            .map(|event| format!("{} {}", event.to.as_str(), event.reason))
+            .collect()
     }
 }
 
 fn channels(names: &[&str]) -> Option<Vec<ChannelId>> {
-    Some(names.iter().map(|name| ChannelId((*name).to_owned())).collect())
+    Some(
+        names
+            .iter()
+            .map(|name| ChannelId((*name).to_owned()))
+            .collect(),
+    )
 }
 
 fn matchers(texts: &[&str]) -> Vec<Matcher> {
-    texts.iter().map(|text| Matcher::parse(text).unwrap()).collect()
+    texts
+        .iter()
+        .map(|text| Matcher::parse(text).unwrap())
+        .collect()
 }
 
 fn by(names: &[&str]) -> Option<GroupBy> {
-    Some(GroupBy::Labels(names.iter().map(|name| (*name).to_owned()).collect()))
+    Some(GroupBy::Labels(
+        names.iter().map(|name| (*name).to_owned()).collect(),
+    ))
 }
 
 /// Wait 30 s, interval 300 s, repeat 3600 s; all to `ops` together.
@@ -217,7 +276,8 @@ fn service(slug: &str, tags: &[&str], depends_on: &[&str]) -> Arc<Service> {
     })
 }
 
-/// Services `a`, `b`, `c` with the alert `Down`, critical, and `d` with a warning; `a` and `b` depend on `db`.
+/// Services `a`, `b`, `c` with the alert `Down`, critical, and `d` with a warning; `a` and `b`
+/// depend on `db`.
 fn catalog(route: Route) -> Catalog {
     let routed = |slug: &str, name: &str, severity| AlertRule {
         channels: vec![],
@@ -225,8 +285,11 @@ fn catalog(route: Route) -> Catalog {
         severity,
         ..rule(slug, name)
     };
-    let rules: Vec<AlertRule> = ["a", "b", "c", "db"].map(|slug| routed(slug, "Down", Severity::Critical)).to_vec();
-    let mut catalog = fakes::catalog(&[rules, vec![routed("d", "Slow", Severity::Warning)]].concat());
+    let rules: Vec<AlertRule> = ["a", "b", "c", "db"]
+        .map(|slug| routed(slug, "Down", Severity::Critical))
+        .to_vec();
+    let mut catalog =
+        fakes::catalog(&[rules, vec![routed("d", "Slow", Severity::Warning)]].concat());
     for (slug, tags, on) in [
         ("a", &["eu", "paid"][..], &["db"][..]),
         ("b", &["eu"], &["db"]),
@@ -234,19 +297,32 @@ fn catalog(route: Route) -> Catalog {
         ("d", &["us"], &[]),
         ("db", &[], &[]),
     ] {
-        catalog.services.insert(slug.to_owned(), service(slug, tags, on));
+        catalog
+            .services
+            .insert(slug.to_owned(), service(slug, tags, on));
     }
     for name in ["ops", "pager", "eu"] {
-        catalog.channels.insert(ChannelId(name.to_owned()), Arc::new(channel(name)));
+        catalog
+            .channels
+            .insert(ChannelId(name.to_owned()), Arc::new(channel(name)));
     }
     catalog.route = Some(Arc::new(route));
-    let on = catalog.services.values().map(|service| (service.slug.clone(), service.depends_on.clone()));
+    let on = catalog
+        .services
+        .values()
+        .map(|service| (service.slug.clone(), service.depends_on.clone()));
     catalog.dependencies = Arc::new(Dependencies::new(on));
     catalog
 }
 
 /// Its name, what is configured, what happens when, how long to look, and what is told.
-type Timeline = (&'static str, Catalog, Vec<(i64, Act)>, i64, Vec<&'static str>);
+type Timeline = (
+    &'static str,
+    Catalog,
+    Vec<(i64, Act)>,
+    i64,
+    Vec<&'static str>,
+);
 
 async fn play(catalog: Catalog, acts: &[(i64, Act)], until_s: i64) -> World {
     let mut world = World::new(catalog);
@@ -290,14 +366,27 @@ async fn groups_speak_as_alertmanager_documents() {
             catalog(tree(vec![])),
             vec![(0, Fail("a")), (1_000, Fail("c"))],
             5_000,
-            vec!["30 ops: a.Down / ", "1230 ops: a.Down c.Down / ", "4830 ops: a.Down c.Down /  again"],
+            vec![
+                "30 ops: a.Down / ",
+                "1230 ops: a.Down c.Down / ",
+                "4830 ops: a.Down c.Down /  again",
+            ],
         ),
         (
             "an end is told with the next interval, and with what still fires",
             catalog(tree(vec![])),
-            vec![(0, Fail("a")), (1, Fail("c")), (60, Heal("a")), (400, Heal("c"))],
+            vec![
+                (0, Fail("a")),
+                (1, Fail("c")),
+                (60, Heal("a")),
+                (400, Heal("c")),
+            ],
             2_000,
-            vec!["30 ops: a.Down c.Down / ", "330 ops: c.Down / a.Down", "630 ops:  / c.Down"],
+            vec![
+                "30 ops: a.Down c.Down / ",
+                "330 ops: c.Down / a.Down",
+                "630 ops:  / c.Down",
+            ],
         ),
         (
             "what ends before the first message is not told",
@@ -309,7 +398,12 @@ async fn groups_speak_as_alertmanager_documents() {
         (
             "what ends and fires again within an interval is not told twice, and its end once",
             catalog(tree(vec![])),
-            vec![(0, Fail("a")), (60, Heal("a")), (90, Fail("a")), (400, Heal("a"))],
+            vec![
+                (0, Fail("a")),
+                (60, Heal("a")),
+                (90, Fail("a")),
+                (400, Heal("a")),
+            ],
             2_000,
             vec!["30 ops: a.Down / ", "630 ops:  / a.Down"],
         ),
@@ -318,18 +412,28 @@ async fn groups_speak_as_alertmanager_documents() {
             catalog(tree(vec![])),
             vec![(0, Fail("a")), (60, Heal("a")), (400, Fail("a"))],
             600,
-            vec!["30 ops: a.Down / ", "330 ops:  / a.Down", "430 ops: a.Down / "],
+            vec![
+                "30 ops: a.Down / ",
+                "330 ops:  / a.Down",
+                "430 ops: a.Down / ",
+            ],
         ),
         (
             "groupBy: groups of their own",
-            catalog(Route { group_by: by(&["severity", "region"]), ..tree(vec![]) }),
+            catalog(Route {
+                group_by: by(&["severity", "region"]),
+                ..tree(vec![])
+            }),
             vec![(0, Fail("a")), (5, Fail("c")), (10, Fail("d"))],
             200,
             vec!["30 ops: a.Down c.Down / ", "40 ops: d.Slow / "],
         ),
         (
             "groupBy `...`: each alert by itself",
-            catalog(Route { group_by: Some(GroupBy::Each), ..tree(vec![]) }),
+            catalog(Route {
+                group_by: Some(GroupBy::Each),
+                ..tree(vec![])
+            }),
             vec![(0, Fail("a")), (5, Fail("c"))],
             200,
             vec!["30 ops: a.Down / ", "35 ops: c.Down / "],
@@ -349,8 +453,16 @@ async fn the_tree_says_who_is_told() {
                 continues: true,
                 ..Route::default()
             },
-            Route { matchers: matchers(&["tag=eu"]), channels: channels(&["eu"]), ..Route::default() },
-            Route { matchers: matchers(&["tag=paid"]), channels: channels(&["ops"]), ..Route::default() },
+            Route {
+                matchers: matchers(&["tag=eu"]),
+                channels: channels(&["eu"]),
+                ..Route::default()
+            },
+            Route {
+                matchers: matchers(&["tag=paid"]),
+                channels: channels(&["ops"]),
+                ..Route::default()
+            },
         ]
     };
     check(vec![
@@ -392,41 +504,66 @@ async fn silences_mute_until_they_end_and_never_the_end() {
         (
             "others are told meanwhile",
             catalog(tree(vec![])),
-            vec![(0, Fail("a")), (10, Silence("service=a", 5_000)), (15, Fail("c"))],
+            vec![
+                (0, Fail("a")),
+                (10, Silence("service=a", 5_000)),
+                (15, Fail("c")),
+            ],
             1_000,
             vec!["30 ops: c.Down / "],
         ),
         (
             "silenced after it was told: no repeats, and its end is told all the same",
             catalog(tree(vec![])),
-            vec![(0, Fail("a")), (60, Silence("service=a", 9_000)), (4_000, Heal("a"))],
+            vec![
+                (0, Fail("a")),
+                (60, Silence("service=a", 9_000)),
+                (4_000, Heal("a")),
+            ],
             6_000,
             vec!["30 ops: a.Down / ", "4230 ops:  / a.Down"],
         ),
         (
             "what came and went under a silence is not told",
             catalog(tree(vec![])),
-            vec![(0, Silence("service=a", 9_000)), (10, Fail("a")), (600, Heal("a"))],
+            vec![
+                (0, Silence("service=a", 9_000)),
+                (10, Fail("a")),
+                (600, Heal("a")),
+            ],
             9_500,
             vec![],
         ),
         (
             "ended early by a person",
             catalog(tree(vec![])),
-            vec![(0, Silence("severity=critical", 9_000)), (10, Fail("a")), (100, Expire)],
+            vec![
+                (0, Silence("severity=critical", 9_000)),
+                (10, Fail("a")),
+                (100, Expire),
+            ],
             400,
             vec!["340 ops: a.Down / "],
         ),
         (
             "over a crash",
             catalog(tree(vec![])),
-            vec![(0, Fail("a")), (10, Silence("service=a", 500)), (20, Crash), (450, Crash)],
+            vec![
+                (0, Fail("a")),
+                (10, Silence("service=a", 500)),
+                (20, Crash),
+                (450, Crash),
+            ],
             1_000,
             vec!["630 ops: a.Down / "],
         ),
     ])
     .await;
-    let acts = [(0, Fail("a")), (10, Silence("service=a", 1_500)), (1_550, Heal("a"))];
+    let acts = [
+        (0, Fail("a")),
+        (10, Silence("service=a", 1_500)),
+        (1_550, Heal("a")),
+    ];
     let world = play(catalog(tree(vec![])), &acts, 2_000).await;
     assert_eq!(
         world.history(),
@@ -448,13 +585,26 @@ async fn other_alerts_services_and_times_mute_too() {
             target: matchers(&["severity=warning"]),
             equal: vec!["region".to_owned()],
         };
-        Catalog { inhibitions: Arc::new(vec![inhibition]), ..catalog(tree(vec![])) }
+        Catalog {
+            inhibitions: Arc::new(vec![inhibition]),
+            ..catalog(tree(vec![]))
+        }
     };
-    let window = |recurrence| Maintenance { name: "move".to_owned(), matchers: matchers(&["service=c"]), recurrence };
+    let window = |recurrence| Maintenance {
+        name: "move".to_owned(),
+        matchers: matchers(&["service=c"]),
+        recurrence,
+    };
     let quiet_times = || {
         let time = Recurrence::once(EPOCH_MS, EPOCH_MS + 400_000).unwrap();
-        let route = Route { mute_times: vec!["night".to_owned()], ..tree(vec![]) };
-        Catalog { mute_times: Arc::new(BTreeMap::from([("night".to_owned(), time)])), ..catalog(route) }
+        let route = Route {
+            mute_times: vec!["night".to_owned()],
+            ..tree(vec![])
+        };
+        Catalog {
+            mute_times: Arc::new(BTreeMap::from([("night".to_owned(), time)])),
+            ..catalog(route)
+        }
     };
     check(vec![
         (
@@ -545,7 +695,10 @@ async fn a_restart_in_the_middle_changes_nothing() {
 async fn an_alert_that_names_its_channels_is_told_at_once_and_muted_as_any_other() {
     let direct = || {
         let mut catalog = catalog(tree(vec![]));
-        let own = AlertRule { channels: vec![ChannelId("pager".to_owned())], ..rule("a", "Down") };
+        let own = AlertRule {
+            channels: vec![ChannelId("pager".to_owned())],
+            ..rule("a", "Down")
+        };
         catalog.rules.insert("a".to_owned(), vec![Arc::new(own)]);
         catalog
     };
@@ -555,7 +708,11 @@ async fn an_alert_that_names_its_channels_is_told_at_once_and_muted_as_any_other
             direct(),
             vec![(0, Fail("a")), (60, Heal("a")), (70, Fail("a"))],
             20_000,
-            vec!["0 pager: a.Down / ", "60 pager:  / a.Down", "70 pager: a.Down / "],
+            vec![
+                "0 pager: a.Down / ",
+                "60 pager:  / a.Down",
+                "70 pager: a.Down / ",
+            ],
         ),
         (
             "told when the silence ends",
@@ -567,14 +724,22 @@ async fn an_alert_that_names_its_channels_is_told_at_once_and_muted_as_any_other
         (
             "and not at all if it ended before that",
             direct(),
-            vec![(0, Silence("service=a", 100)), (10, Fail("a")), (50, Heal("a"))],
+            vec![
+                (0, Silence("service=a", 100)),
+                (10, Fail("a")),
+                (50, Heal("a")),
+            ],
             1_000,
             vec![],
         ),
         (
             "the end is told although it is muted by then",
             direct(),
-            vec![(0, Fail("a")), (10, Silence("service=a", 1_000)), (50, Heal("a"))],
+            vec![
+                (0, Fail("a")),
+                (10, Silence("service=a", 1_000)),
+                (50, Heal("a")),
+            ],
             2_000,
             vec!["0 pager: a.Down / ", "50 pager:  / a.Down"],
         ),
@@ -587,7 +752,10 @@ async fn what_ends_right_after_its_cause_is_never_announced() {
     // `a` tells its own channel at once, depends on `db`, and is checked every minute.
     let direct = || {
         let mut catalog = catalog(tree(vec![]));
-        let own = AlertRule { channels: vec![ChannelId("pager".to_owned())], ..rule("a", "Down") };
+        let own = AlertRule {
+            channels: vec![ChannelId("pager".to_owned())],
+            ..rule("a", "Down")
+        };
         catalog.rules.insert("a".to_owned(), vec![Arc::new(own)]);
         let probe = Probe {
             name: "health".to_owned(),
@@ -597,7 +765,10 @@ async fn what_ends_right_after_its_cause_is_never_announced() {
             timeout: Duration::from_secs(1),
             retry: None,
         };
-        let service = Service { probes: vec![probe], ..(*service("a", &[], &["db"])).clone() };
+        let service = Service {
+            probes: vec![probe],
+            ..(*service("a", &[], &["db"])).clone()
+        };
         catalog.services.insert("a".to_owned(), Arc::new(service));
         catalog
     };
@@ -605,7 +776,11 @@ async fn what_ends_right_after_its_cause_is_never_announced() {
         let mut catalog = direct();
         catalog.dependencies = Arc::default();
         let (source, target) = (matchers(&["service=db"]), matchers(&["service=a"]));
-        catalog.inhibitions = Arc::new(vec![Inhibition { source, target, equal: vec![] }]);
+        catalog.inhibitions = Arc::new(vec![Inhibition {
+            source,
+            target,
+            equal: vec![],
+        }]);
         catalog
     };
     let of_db = ["30 ops: db.Down / ", "330 ops:  / db.Down"];
@@ -614,14 +789,24 @@ async fn what_ends_right_after_its_cause_is_never_announced() {
         (
             "it ends with its next check",
             direct(),
-            vec![(0, Fail("db")), (5, Fail("a")), (100, Heal("db")), (160, Heal("a"))],
+            vec![
+                (0, Fail("db")),
+                (5, Fail("a")),
+                (100, Heal("db")),
+                (160, Heal("a")),
+            ],
             1_000,
             of_db.to_vec(),
         ),
         (
             "inhibited by a rule as well",
             inhibited(),
-            vec![(0, Fail("db")), (5, Fail("a")), (100, Heal("db")), (160, Heal("a"))],
+            vec![
+                (0, Fail("db")),
+                (5, Fail("a")),
+                (100, Heal("db")),
+                (160, Heal("a")),
+            ],
             1_000,
             of_db.to_vec(),
         ),
@@ -635,7 +820,12 @@ async fn what_ends_right_after_its_cause_is_never_announced() {
         (
             "over a restart",
             direct(),
-            vec![(0, Fail("db")), (5, Fail("a")), (100, Heal("db")), (120, Crash)],
+            vec![
+                (0, Fail("db")),
+                (5, Fail("a")),
+                (100, Heal("db")),
+                (120, Crash),
+            ],
             1_000,
             with_pager("186 pager: a.Down / "),
         ),

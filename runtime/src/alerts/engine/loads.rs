@@ -1,5 +1,5 @@
-//! Reads histories back beside the lanes: a few at once, each with a time of its own, so that no lane waits for another's and
-//! none gives up because it stands behind others.
+//! Reads histories back beside the lanes: a few at once, each with a time of its own, so that no
+//! lane waits for another's and none gives up because it stands behind others.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -47,18 +47,31 @@ pub(super) struct Loads {
 
 impl Loads {
     pub(super) fn push(&mut self, request: HistoryRequest, after: Duration) {
-        self.waiting.insert((Instant::now() + after, request.token), request);
+        self.waiting
+            .insert((Instant::now() + after, request.token), request);
     }
 
     /// Starts what may begin, as far as there is room.
     pub(super) fn start(&mut self, core: &Arc<Core>) {
         while self.running.len() < core.deps.settings.history_loads_at_once {
-            let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= Instant::now()) else { break };
+            let Some(first) = self
+                .waiting
+                .first_entry()
+                .filter(|first| first.key().0 <= Instant::now())
+            else {
+                break;
+            };
             let request = first.remove();
             let core = Arc::clone(core);
             self.running.spawn(async move {
                 let past = load_in_time(&core, &request).await;
-                (request.service, Loaded { token: request.token, past })
+                (
+                    request.service,
+                    Loaded {
+                        token: request.token,
+                        past,
+                    },
+                )
             });
         }
     }
@@ -66,7 +79,11 @@ impl Loads {
     /// When the next one may begin; none while there is no room, because the end of one makes it.
     pub(super) fn next(&self, core: &Core) -> Option<Instant> {
         let has_room = self.running.len() < core.deps.settings.history_loads_at_once;
-        self.waiting.keys().next().map(|(at, _)| *at).filter(|_| has_room)
+        self.waiting
+            .keys()
+            .next()
+            .map(|(at, _)| *at)
+            .filter(|_| has_room)
     }
 
     /// None when nothing is under way.
@@ -83,20 +100,46 @@ async fn load_in_time(core: &Core, request: &HistoryRequest) -> PortResult<Past>
         Ok(Ok(past)) => past,
         Ok(Err(_)) => Err(PortError("reading it panicked".to_owned())),
         // Whoever is dropped here interrupts its query.
-        Err(_) => Err(PortError(format!("no answer within {} s", deadline.as_secs()))),
+        Err(_) => Err(PortError(format!(
+            "no answer within {} s",
+            deadline.as_secs()
+        ))),
     }
 }
 
 async fn load(loader: &dyn HistoryLoader, request: &HistoryRequest) -> PortResult<Past> {
-    let HistoryRequest { service, since_ms, until_ms, reach, .. } = request;
-    let observations = loader.load(service, (*since_ms, *until_ms), MAX_SAMPLES).await?;
-    let before_ms = observations.first().filter(|_| observations.len() >= MAX_SAMPLES).map(|first| first.ts_ms);
+    let HistoryRequest {
+        service,
+        since_ms,
+        until_ms,
+        reach,
+        ..
+    } = request;
+    let observations = loader
+        .load(service, (*since_ms, *until_ms), MAX_SAMPLES)
+        .await?;
+    let before_ms = observations
+        .first()
+        .filter(|_| observations.len() >= MAX_SAMPLES)
+        .map(|first| first.ts_ms);
     let groups = match before_ms {
         Some(before_ms) => {
             let covered_by_one_run = reach.covered_by_one_run();
-            loader.load_groups(service, GroupSpan { since_ms: *since_ms, before_ms, covered_by_one_run }).await?
+            loader
+                .load_groups(
+                    service,
+                    GroupSpan {
+                        since_ms: *since_ms,
+                        before_ms,
+                        covered_by_one_run,
+                    },
+                )
+                .await?
         }
         None => Vec::new(),
     };
-    Ok(Past { observations, groups })
+    Ok(Past {
+        observations,
+        groups,
+    })
 }

@@ -10,7 +10,8 @@ use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::AfterAttempt;
 use crate::alerts::ports::{Attempt, AttemptOutcome};
 use crate::domain::{
-    AlertRule, AlertState, ChannelId, ErrorKind, Failure, NotificationState, NotificationStatus, Status,
+    AlertRule, AlertState, ChannelId, ErrorKind, Failure, NotificationState, NotificationStatus,
+    Status,
 };
 
 /// Stores that outlive crashes, and an engine that does not.
@@ -23,7 +24,11 @@ struct World {
     settings: EngineSettings,
     catalog: watch::Sender<Arc<Catalog>>,
     runs: i64,
-    engine: Option<(mpsc::Sender<Arc<Observation>>, CancellationToken, tokio::task::JoinHandle<()>)>,
+    engine: Option<(
+        mpsc::Sender<Arc<Observation>>,
+        CancellationToken,
+        tokio::task::JoinHandle<()>,
+    )>,
     dispatcher: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -63,7 +68,9 @@ impl World {
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
         });
-        self.dispatcher = Some(tokio::spawn(dispatcher.run(self.catalog.subscribe(), shutdown)));
+        self.dispatcher = Some(tokio::spawn(
+            dispatcher.run(self.catalog.subscribe(), shutdown),
+        ));
         settle().await;
     }
 
@@ -86,15 +93,34 @@ impl World {
 
     async fn send(&mut self, service: &str, status: Status) {
         self.runs += 1;
-        let run = Observation { run_id: self.runs, ..observation(service, self.clock.now_ms(), status) };
-        self.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+        let run = Observation {
+            run_id: self.runs,
+            ..observation(service, self.clock.now_ms(), status)
+        };
+        self.engine
+            .as_ref()
+            .unwrap()
+            .0
+            .send(Arc::new(run))
+            .await
+            .unwrap();
     }
 
     async fn observe_probe(&mut self, probe: &str, status: Status) {
         self.runs += 1;
         let run = observation("shop-api", self.clock.now_ms(), status);
-        let run = Observation { run_id: self.runs, probe: probe.to_owned(), ..run };
-        self.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+        let run = Observation {
+            run_id: self.runs,
+            probe: probe.to_owned(),
+            ..run
+        };
+        self.engine
+            .as_ref()
+            .unwrap()
+            .0
+            .send(Arc::new(run))
+            .await
+            .unwrap();
         settle().await;
     }
 
@@ -105,25 +131,44 @@ impl World {
 
     async fn publish(&mut self, rules: &[AlertRule]) {
         let version = self.catalog.borrow().version + 1;
-        self.catalog.send_replace(Arc::new(Catalog { version, ..fakes::catalog(rules) }));
+        self.catalog.send_replace(Arc::new(Catalog {
+            version,
+            ..fakes::catalog(rules)
+        }));
         settle().await;
     }
 
     async fn end_in_dead_letter(&self, channel: &str, attempts: u32) {
         let row = {
             let mut state = self.store.state();
-            let row = state.notifications.iter_mut().find(|row| row.channel.0 == channel).unwrap();
+            let row = state
+                .notifications
+                .iter_mut()
+                .find(|row| row.channel.0 == channel)
+                .unwrap();
             row.attempts = attempts - 1;
             row.id
         };
-        let attempt = Attempt { started_ms: 0, duration_ms: 0, outcome: AttemptOutcome::Dead, answer: String::new() };
+        let attempt = Attempt {
+            started_ms: 0,
+            duration_ms: 0,
+            outcome: AttemptOutcome::Dead,
+            answer: String::new(),
+        };
         let after = AfterAttempt::new(NotificationState::Dead, 0);
-        self.store.notification_attempt(row, attempt, after).await.unwrap();
+        self.store
+            .notification_attempt(row, attempt, after)
+            .await
+            .unwrap();
     }
 
     fn outbox(&self) -> Vec<String> {
         let state = self.store.state();
-        state.notifications.iter().map(|row| format!("{}:{}", row.channel.0, row.status.as_str())).collect()
+        state
+            .notifications
+            .iter()
+            .map(|row| format!("{}:{}", row.channel.0, row.status.as_str()))
+            .collect()
     }
 }
 
@@ -132,7 +177,10 @@ async fn pass(seconds: u64) {
 }
 
 fn lasting(seconds: u64) -> AlertRule {
-    AlertRule { duration: Duration::from_secs(seconds), ..rule("shop-api", "Down") }
+    AlertRule {
+        duration: Duration::from_secs(seconds),
+        ..rule("shop-api", "Down")
+    }
 }
 
 enum Step {
@@ -148,7 +196,13 @@ enum Step {
 }
 
 /// Its name, the rule's duration in seconds, what happens, the events and the outbox afterwards.
-type Timeline = (&'static str, u64, Vec<Step>, Vec<&'static str>, Vec<&'static str>);
+type Timeline = (
+    &'static str,
+    u64,
+    Vec<Step>,
+    Vec<&'static str>,
+    Vec<&'static str>,
+);
 
 #[tokio::test(start_paused = true)]
 async fn timelines() {
@@ -157,7 +211,16 @@ async fn timelines() {
         (
             "one alert while the service stays down",
             0,
-            vec![Unhealthy, Pass(30), Unhealthy, Pass(30), Unhealthy, Pass(30), Healthy, Healthy],
+            vec![
+                Unhealthy,
+                Pass(30),
+                Unhealthy,
+                Pass(30),
+                Unhealthy,
+                Pass(30),
+                Healthy,
+                Healthy,
+            ],
             vec!["1:firing", "1:resolved"],
             vec!["slack-1:firing", "slack-1:resolved"],
         ),
@@ -178,14 +241,30 @@ async fn timelines() {
         (
             "a flapping service that stays below the duration disturbs nobody",
             60,
-            vec![Unhealthy, Pass(30), Healthy, Pass(30), Unhealthy, Pass(30), Healthy],
+            vec![
+                Unhealthy,
+                Pass(30),
+                Healthy,
+                Pass(30),
+                Unhealthy,
+                Pass(30),
+                Healthy,
+            ],
             vec!["1:pending", "1:resolved", "2:pending", "2:resolved"],
             vec![],
         ),
         (
             "no opinion and a failing rule change nothing",
             0,
-            vec![Degraded, Broken, Unhealthy, Degraded, Broken, Pass(600), Broken],
+            vec![
+                Degraded,
+                Broken,
+                Unhealthy,
+                Degraded,
+                Broken,
+                Pass(600),
+                Broken,
+            ],
             vec!["1:firing"],
             vec!["slack-1:firing"],
         ),
@@ -245,7 +324,16 @@ async fn timelines() {
         (
             "a commit that was done although it answered with an error is not done twice",
             0,
-            vec![CommitsDoubtful(1), Unhealthy, Pass(20), Unhealthy, CommitsDoubtful(1), Healthy, Pass(20), Healthy],
+            vec![
+                CommitsDoubtful(1),
+                Unhealthy,
+                Pass(20),
+                Unhealthy,
+                CommitsDoubtful(1),
+                Healthy,
+                Pass(20),
+                Healthy,
+            ],
             vec!["1:firing", "1:resolved"],
             vec!["slack-1:firing", "slack-1:resolved"],
         ),
@@ -272,11 +360,19 @@ async fn timelines() {
 #[tokio::test(start_paused = true)]
 async fn a_removed_rule_resolves_its_alert_and_tells_who_was_told() {
     for while_running in [true, false] {
-        let mut world = World::new(&[rule("shop-api", "Down"), rule("shop-api", "Slow"), lasting(60)]).await;
+        let mut world = World::new(&[
+            rule("shop-api", "Down"),
+            rule("shop-api", "Slow"),
+            lasting(60),
+        ])
+        .await;
         world
             .publish(&[
                 rule("shop-api", "Down"),
-                AlertRule { duration: Duration::from_secs(60), ..rule("mail", "Late") },
+                AlertRule {
+                    duration: Duration::from_secs(60),
+                    ..rule("mail", "Late")
+                },
             ])
             .await;
         world.observe("shop-api", Status::Unhealthy).await;
@@ -285,14 +381,25 @@ async fn a_removed_rule_resolves_its_alert_and_tells_who_was_told() {
             world.publish(&[]).await;
         } else {
             world.stop().await;
-            world.catalog.send_replace(Arc::new(Catalog { version: 9, ..Catalog::default() }));
+            world.catalog.send_replace(Arc::new(Catalog {
+                version: 9,
+                ..Catalog::default()
+            }));
             world.start().await;
         }
         let mut story = world.store.story();
         story.sort();
         assert_eq!(story, ["1:firing", "1:resolved", "2:pending", "2:resolved"]);
         assert_eq!(world.outbox(), ["slack-1:firing", "slack-1:resolved"]);
-        assert!(world.store.state().events.iter().skip(2).all(|event| event.reason == "rule removed"));
+        assert!(
+            world
+                .store
+                .state()
+                .events
+                .iter()
+                .skip(2)
+                .all(|event| event.reason == "rule removed")
+        );
     }
 }
 
@@ -302,7 +409,11 @@ async fn a_service_that_can_not_run_keeps_its_alerts_until_it_runs_again_or_is_r
         let mut world = World::new(&[rule("shop-api", "Down")]).await;
         world.observe("shop-api", Status::Unhealthy).await;
         let stopped = with_probe(&[], None).services;
-        world.catalog.send_replace(Arc::new(Catalog { version: 7, stopped, ..Catalog::default() }));
+        world.catalog.send_replace(Arc::new(Catalog {
+            version: 7,
+            stopped,
+            ..Catalog::default()
+        }));
         settle().await;
         world.crash().await;
         pass(60).await;
@@ -351,7 +462,10 @@ async fn nothing_is_judged_before_the_open_alerts_were_read() {
 #[tokio::test(start_paused = true)]
 async fn resolved_goes_to_exactly_those_who_were_told_firing() {
     let to = |names: &[&str]| AlertRule {
-        channels: names.iter().map(|name| ChannelId((*name).to_owned())).collect(),
+        channels: names
+            .iter()
+            .map(|name| ChannelId((*name).to_owned()))
+            .collect(),
         ..rule("shop-api", "Down")
     };
     let mut world = World::new(&[to(&["email-1", "slack-1", "pager-1", "email-1"])]).await;
@@ -361,16 +475,30 @@ async fn resolved_goes_to_exactly_those_who_were_told_firing() {
     world.end_in_dead_letter("pager-1", 150).await;
     world.publish(&[to(&["teams-1"])]).await;
     world.observe("shop-api", Status::Healthy).await;
-    let wanted = ["email-1:firing", "slack-1:firing", "pager-1:firing", "email-1:resolved", "pager-1:resolved"];
+    let wanted = [
+        "email-1:firing",
+        "slack-1:firing",
+        "pager-1:firing",
+        "email-1:resolved",
+        "pager-1:resolved",
+    ];
     assert_eq!(world.outbox(), wanted);
-    let keys: HashSet<String> =
-        world.store.state().notifications.iter().map(|row| row.idempotency_key.clone()).collect();
+    let keys: HashSet<String> = world
+        .store
+        .state()
+        .notifications
+        .iter()
+        .map(|row| row.idempotency_key.clone())
+        .collect();
     assert_eq!(keys.len(), wanted.len());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rule_for_one_probe_does_not_hear_of_the_others() {
-    let only = AlertRule { probes: Some(vec!["statuspage".to_owned()]), ..rule("shop-api", "Vendor") };
+    let only = AlertRule {
+        probes: Some(vec!["statuspage".to_owned()]),
+        ..rule("shop-api", "Vendor")
+    };
     let mut world = World::new(&[only, rule("shop-api", "Any")]).await;
     for (probe, status) in [
         ("http", Status::Healthy),
@@ -382,39 +510,87 @@ async fn a_rule_for_one_probe_does_not_hear_of_the_others() {
         world.observe_probe(probe, status).await;
         pass(1).await;
     }
-    let seen: Vec<(i64, u64)> = world.rules.seen().into_iter().map(|(_, run, count)| (run, count)).collect();
+    let seen: Vec<(i64, u64)> = world
+        .rules
+        .seen()
+        .into_iter()
+        .map(|(_, run, count)| (run, count))
+        .collect();
     // Run and samples: the first rule sees its own probe alone, the other one all.
-    assert_eq!(seen, [(1, 1), (2, 1), (2, 2), (3, 3), (4, 4), (5, 2), (5, 5)]);
+    assert_eq!(
+        seen,
+        [(1, 1), (2, 1), (2, 2), (3, 3), (4, 4), (5, 2), (5, 5)]
+    );
     // What a probe finds does not take back what the vendor said.
-    let wanted = ["1:firing", "2:firing", "2:resolved", "3:firing", "1:resolved", "3:resolved"];
+    let wanted = [
+        "1:firing",
+        "2:firing",
+        "2:resolved",
+        "3:firing",
+        "1:resolved",
+        "3:resolved",
+    ];
     assert_eq!(world.store.story(), wanted);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rule_that_hangs_delays_only_its_own_service() {
-    let hanging = AlertRule { settings: serde_json::json!({"hang": true}), ..rule("slow-api", "Loop") };
-    let mut world = World::new(&[hanging, rule("slow-api", "Down"), rule("shop-api", "Down")]).await;
+    let hanging = AlertRule {
+        settings: serde_json::json!({"hang": true}),
+        ..rule("slow-api", "Loop")
+    };
+    let mut world =
+        World::new(&[hanging, rule("slow-api", "Down"), rule("shop-api", "Down")]).await;
     for _ in 0..100 {
         world.send("slow-api", Status::Unhealthy).await;
     }
     world.observe("shop-api", Status::Unhealthy).await;
-    assert_eq!(world.outbox(), ["slack-1:firing"], "the other service has fired at once");
+    assert_eq!(
+        world.outbox(),
+        ["slack-1:firing"],
+        "the other service has fired at once"
+    );
     pass(31).await;
-    assert_eq!(world.store.story(), ["1:firing", "2:firing"], "the rule after it had its turn too");
-    let judged = world.rules.seen().iter().filter(|seen| seen.0 == "slow-api").count();
+    assert_eq!(
+        world.store.story(),
+        ["1:firing", "2:firing"],
+        "the rule after it had its turn too"
+    );
+    let judged = world
+        .rules
+        .seen()
+        .iter()
+        .filter(|seen| seen.0 == "slow-api")
+        .count();
     assert!(judged < 10, "{judged}");
     pass(3_600).await;
     let seen = world.rules.seen();
     let judged: Vec<_> = seen.iter().filter(|seen| seen.0 == "slow-api").collect();
-    assert!(judged.len() <= 2 * 40, "the oldest are no longer judged: {}", judged.len());
-    assert_eq!(judged.last().map(|seen| seen.2), Some(100), "but none is missing in the history");
+    assert!(
+        judged.len() <= 2 * 40,
+        "the oldest are no longer judged: {}",
+        judged.len()
+    );
+    assert_eq!(
+        judged.last().map(|seen| seen.2),
+        Some(100),
+        "but none is missing in the history"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_one_observation_and_no_alert() {
-    let rule = AlertRule { settings: serde_json::json!({"panic": true}), ..rule("shop-api", "Down") };
+    let rule = AlertRule {
+        settings: serde_json::json!({"panic": true}),
+        ..rule("shop-api", "Down")
+    };
     let mut world = World::new(std::slice::from_ref(&rule)).await;
-    world.publish(&[AlertRule { settings: serde_json::json!({}), ..rule.clone() }]).await;
+    world
+        .publish(&[AlertRule {
+            settings: serde_json::json!({}),
+            ..rule.clone()
+        }])
+        .await;
     world.observe("shop-api", Status::Unhealthy).await;
     world.publish(&[rule]).await;
     world.observe("shop-api", Status::Unhealthy).await;
@@ -434,14 +610,16 @@ async fn history_is_read_back_before_the_first_evaluation_and_counts_no_run_twic
     });
     world.history.recorded.lock().unwrap().extend(recorded);
     // The first run of this process has reached the results already.
-    world
-        .history
-        .recorded
-        .lock()
-        .unwrap()
-        .push(Observation { run_id: 1, ..observation("shop-api", now_ms, Status::Healthy) });
+    world.history.recorded.lock().unwrap().push(Observation {
+        run_id: 1,
+        ..observation("shop-api", now_ms, Status::Healthy)
+    });
     world.observe("shop-api", Status::Healthy).await;
-    assert_eq!(world.rules.seen(), [("shop-api".to_owned(), 1, 21)], "20 in the ten minutes before, and itself");
+    assert_eq!(
+        world.rules.seen(),
+        [("shop-api".to_owned(), 1, 21)],
+        "20 in the ten minutes before, and itself"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -460,12 +638,23 @@ async fn a_version_of_a_rule_that_looks_back_further_sees_as_far_at_once() {
     assert_eq!(world.history.loads().len(), 1);
     world.rules.swap(Duration::from_secs(600));
     world.observe("shop-api", Status::Healthy).await;
-    assert_eq!(world.history.loads().len(), 2, "it was read again, further back");
-    assert_eq!(world.rules.seen()[1].2, 19 + 2, "those of the ten minutes before, and its own two");
+    assert_eq!(
+        world.history.loads().len(),
+        2,
+        "it was read again, further back"
+    );
+    assert_eq!(
+        world.rules.seen()[1].2,
+        19 + 2,
+        "those of the ten minutes before, and its own two"
+    );
 }
 
 fn looking_back(name: &str, seconds: u64) -> AlertRule {
-    AlertRule { settings: serde_json::json!({"lookBackS": seconds}), ..rule("shop-api", name) }
+    AlertRule {
+        settings: serde_json::json!({"lookBackS": seconds}),
+        ..rule("shop-api", name)
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -478,25 +667,49 @@ async fn a_history_that_can_not_be_read_is_read_again_and_only_rules_that_need_i
     });
     world.history.recorded.lock().unwrap().extend(recorded);
     world.history.set(Reading::Fails);
-    world.publish(&[looking_back("Now", 0), looking_back("Long", 600)]).await;
+    world
+        .publish(&[looking_back("Now", 0), looking_back("Long", 600)])
+        .await;
     world.observe("shop-api", Status::Unhealthy).await;
-    assert_eq!(world.store.story(), ["1:firing"], "the one that looks at the last run alone");
+    assert_eq!(
+        world.store.story(),
+        ["1:firing"],
+        "the one that looks at the last run alone"
+    );
     let standing = world.signals.standings().get("shop-api/Long");
-    let Some(crate::domain::Verdict::NoOpinion(reason)) = &standing.verdict else { panic!("{standing:?}") };
-    assert_eq!(reason, "it looks back 10m, and the history can't be read: the disk is full; it is tried again");
+    let Some(crate::domain::Verdict::NoOpinion(reason)) = &standing.verdict else {
+        panic!("{standing:?}")
+    };
+    assert_eq!(
+        reason,
+        "it looks back 10m, and the history can't be read: the disk is full; it is tried again"
+    );
     pass(60).await;
     world.observe("shop-api", Status::Unhealthy).await;
     let tries = world.history.loads().len();
     assert!((4..8).contains(&tries), "it backs off: {tries}");
     world.history.set(Reading::Works);
     pass(120).await;
-    assert_eq!(world.store.story(), ["1:firing", "2:firing"], "judged as soon as the history is there");
-    let counts: Vec<u64> = world.rules.seen().into_iter().map(|(_, _, count)| count).collect();
+    assert_eq!(
+        world.store.story(),
+        ["1:firing", "2:firing"],
+        "judged as soon as the history is there"
+    );
+    let counts: Vec<u64> = world
+        .rules
+        .seen()
+        .into_iter()
+        .map(|(_, _, count)| count)
+        .collect();
     // The last ten minutes hold all that was recorded, and the two runs since.
     assert_eq!(counts, [1, 2, 102]);
     let tries = world.history.loads().len();
     pass(3_600).await;
-    assert_eq!(world.history.loads().len(), tries, "once it is there it is not read again");
+    assert_eq!(
+        world.history.loads().len(),
+        tries,
+        "once it is there it is not read again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -534,7 +747,11 @@ async fn results_that_hang_hold_up_no_lane_for_longer_than_its_patience() {
         world.send(slug, Status::Unhealthy).await;
     }
     pass(3).await;
-    assert_eq!(world.store.story().len(), services.len(), "all of those that need no history have fired");
+    assert_eq!(
+        world.store.story().len(),
+        services.len(),
+        "all of those that need no history have fired"
+    );
     assert_eq!(world.history.loads().len(), 2, "two are read at once");
     world.history.set(Reading::Works);
     // The two that hang end with their time, then all others take their turn at once.
@@ -557,18 +774,26 @@ async fn the_severity_of_an_edited_rule_reaches_its_open_alert() {
     use crate::domain::Severity;
     let to = |severity, names: &[&str]| AlertRule {
         severity,
-        channels: names.iter().map(|name| ChannelId((*name).to_owned())).collect(),
+        channels: names
+            .iter()
+            .map(|name| ChannelId((*name).to_owned()))
+            .collect(),
         ..rule("shop-api", "Down")
     };
     let mut world = World::new(&[to(Severity::Warning, &["slack-1"])]).await;
     world.observe("shop-api", Status::Unhealthy).await;
-    world.publish(&[to(Severity::Critical, &["slack-1", "pager-1"])]).await;
+    world
+        .publish(&[to(Severity::Critical, &["slack-1", "pager-1"])])
+        .await;
     world.observe("shop-api", Status::Unhealthy).await;
     assert_eq!(world.store.story(), ["1:firing", "1:firing"]);
     {
         let state = world.store.state();
         assert_eq!(state.alerts[&1].severity, Severity::Critical);
-        assert_eq!(state.events[1].reason, "its rule was edited: the severity is critical, and was warning");
+        assert_eq!(
+            state.events[1].reason,
+            "its rule was edited: the severity is critical, and was warning"
+        );
     }
     let told = ["pager-1:firing", "slack-1:firing", "slack-1:firing"];
     let outbox = |world: &World| {
@@ -576,13 +801,25 @@ async fn the_severity_of_an_edited_rule_reaches_its_open_alert() {
         outbox.sort();
         outbox
     };
-    assert_eq!(outbox(&world), told, "who was told is told that it became worse, and who is to know now");
-    world.publish(&[to(Severity::Info, &["slack-1", "mail-1"])]).await;
+    assert_eq!(
+        outbox(&world),
+        told,
+        "who was told is told that it became worse, and who is to know now"
+    );
+    world
+        .publish(&[to(Severity::Info, &["slack-1", "mail-1"])])
+        .await;
     world.observe("shop-api", Status::Unhealthy).await;
     assert_eq!(outbox(&world), told, "that it became less is no news");
     assert_eq!(world.store.state().alerts[&1].severity, Severity::Info);
     world.observe("shop-api", Status::Healthy).await;
-    let told = ["pager-1:firing", "pager-1:resolved", "slack-1:firing", "slack-1:firing", "slack-1:resolved"];
+    let told = [
+        "pager-1:firing",
+        "pager-1:resolved",
+        "slack-1:firing",
+        "slack-1:firing",
+        "slack-1:resolved",
+    ];
     assert_eq!(outbox(&world), told, "the end goes to who was told");
 }
 
@@ -590,17 +827,38 @@ async fn the_severity_of_an_edited_rule_reaches_its_open_alert() {
 async fn missed_and_broken_runs_and_services_without_rules_are_not_judged() {
     let mut world = World::new(&[rule("shop-api", "Down")]).await;
     world.observe("other", Status::Unhealthy).await;
-    let missed = Observation { missed: true, ..observation("shop-api", world.clock.now_ms(), Status::Error) };
+    let missed = Observation {
+        missed: true,
+        ..observation("shop-api", world.clock.now_ms(), Status::Error)
+    };
     let failure = Some(Failure::new(ErrorKind::Plugin, "trapped"));
-    let broken = Observation { failure, missed: false, ..missed.clone() };
+    let broken = Observation {
+        failure,
+        missed: false,
+        ..missed.clone()
+    };
     for run in [missed, broken.clone()] {
-        world.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+        world
+            .engine
+            .as_ref()
+            .unwrap()
+            .0
+            .send(Arc::new(run))
+            .await
+            .unwrap();
     }
     settle().await;
     assert!(world.rules.seen().is_empty());
     // An open alert stays as it is while the check is broken.
     world.observe("shop-api", Status::Unhealthy).await;
-    world.engine.as_ref().unwrap().0.send(Arc::new(broken)).await.unwrap();
+    world
+        .engine
+        .as_ref()
+        .unwrap()
+        .0
+        .send(Arc::new(broken))
+        .await
+        .unwrap();
     settle().await;
     assert_eq!(world.store.story(), ["1:firing"]);
 }
@@ -632,7 +890,10 @@ async fn pages_hear_of_each_transition() {
     let mut changes = world.signals.subscribe();
     world.observe("shop-api", Status::Unhealthy).await;
     let change = changes.try_recv().unwrap();
-    assert_eq!((change.alert.state, change.event.to), (AlertState::Firing, AlertState::Firing));
+    assert_eq!(
+        (change.alert.state, change.event.to),
+        (AlertState::Firing, AlertState::Firing)
+    );
     let state = world.store.state();
     assert_eq!(state.notifications[0].status, NotificationStatus::Firing);
     assert_eq!(state.notifications[0].alerts, [(*change.alert).clone()]);
@@ -651,10 +912,20 @@ async fn what_a_person_resolved_is_no_alert_again_until_the_rule_was_satisfied()
         if restarts {
             world.crash().await;
         }
-        for status in [Status::Unhealthy, Status::Unhealthy, Status::Healthy, Status::Healthy, Status::Unhealthy] {
+        for status in [
+            Status::Unhealthy,
+            Status::Unhealthy,
+            Status::Healthy,
+            Status::Healthy,
+            Status::Unhealthy,
+        ] {
             world.observe("shop-api", status).await;
         }
-        assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"], "restarts: {restarts}");
+        assert_eq!(
+            world.store.story(),
+            ["1:firing", "1:resolved", "2:firing"],
+            "restarts: {restarts}"
+        );
         assert!(!world.store.state().memories["shop-api/Down"].1.is_held);
     }
 }
@@ -675,18 +946,32 @@ async fn a_service_that_is_made_again_alerts_again_although_its_alert_was_resolv
         let mut world = World::new(&[rule("shop-api", "Down")]).await;
         world.observe("shop-api", Status::Unhealthy).await;
         let store: Arc<dyn AlertStore> = Arc::new(world.store.clone());
-        let actions = AlertActions::new(Arc::clone(&store), Arc::new(world.clock), world.signals.clone());
+        let actions = AlertActions::new(
+            Arc::clone(&store),
+            Arc::new(world.clock),
+            world.signals.clone(),
+        );
         actions.resolve(AlertId(1), "ann", "known").await.unwrap();
         world.observe("shop-api", Status::Unhealthy).await;
-        assert_eq!(world.store.story(), ["1:firing", "1:resolved"], "{gone:?}: it is held");
+        assert_eq!(
+            world.store.story(),
+            ["1:firing", "1:resolved"],
+            "{gone:?}: it is held"
+        );
         match gone {
             Gone::Seen => world.publish(&[]).await,
             Gone::Unseen => {
-                store.rule_memory_put("shop-api/Down", "shop-api", MemoryChange::Forgotten).await.unwrap();
+                store
+                    .rule_memory_put("shop-api/Down", "shop-api", MemoryChange::Forgotten)
+                    .await
+                    .unwrap();
             }
             Gone::WhileStopped => {
                 world.stop().await;
-                world.catalog.send_replace(Arc::new(Catalog { version: 9, ..Catalog::default() }));
+                world.catalog.send_replace(Arc::new(Catalog {
+                    version: 9,
+                    ..Catalog::default()
+                }));
                 world.start().await;
             }
         }
@@ -695,7 +980,11 @@ async fn a_service_that_is_made_again_alerts_again_although_its_alert_was_resolv
         }
         world.publish(&[rule("shop-api", "Down")]).await;
         world.observe("shop-api", Status::Unhealthy).await;
-        assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"], "{gone:?}");
+        assert_eq!(
+            world.store.story(),
+            ["1:firing", "1:resolved", "2:firing"],
+            "{gone:?}"
+        );
     }
 }
 
@@ -707,20 +996,37 @@ async fn people_and_the_engine_on_one_alert_do_not_undo_each_other() {
     world.observe("shop-api", Status::Unhealthy).await;
     let store: Arc<dyn AlertStore> = Arc::new(world.store.clone());
     let actions = AlertActions::new(store, Arc::new(world.clock), world.signals.clone());
-    actions.acknowledge(AlertId(1), "ann", None, "looking").await.unwrap();
+    actions
+        .acknowledge(AlertId(1), "ann", None, "looking")
+        .await
+        .unwrap();
     world.observe("shop-api", Status::Unhealthy).await;
     // The engine still takes it for firing, and has to find out in the same turn.
     world.observe("shop-api", Status::Healthy).await;
-    assert_eq!(world.store.story(), ["1:firing", "1:acknowledged", "1:resolved"]);
+    assert_eq!(
+        world.store.story(),
+        ["1:firing", "1:acknowledged", "1:resolved"]
+    );
     let alert = world.store.state().alerts[&1].clone();
-    assert_eq!(alert.marks.acknowledged.unwrap().by, "ann", "who was on it stays known");
+    assert_eq!(
+        alert.marks.acknowledged.unwrap().by,
+        "ann",
+        "who was on it stays known"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_count_that_has_begun_goes_on_over_a_crash() {
     use crate::domain::{Failures, Life};
-    let life = Life { failures: Failures { count: 3, of: 5 }, ..Life::default() };
-    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    let life = Life {
+        failures: Failures { count: 3, of: 5 },
+        ..Life::default()
+    };
+    let mut world = World::new(&[AlertRule {
+        life,
+        ..rule("shop-api", "Down")
+    }])
+    .await;
     for status in [Status::Unhealthy, Status::Healthy, Status::Unhealthy] {
         world.observe("shop-api", status).await;
     }
@@ -734,8 +1040,15 @@ async fn a_count_that_has_begun_goes_on_over_a_crash() {
 #[tokio::test(start_paused = true)]
 async fn the_time_that_an_alert_is_kept_goes_on_over_a_crash() {
     use crate::domain::Life;
-    let life = Life { keep_firing_for: Duration::from_secs(60), ..Life::default() };
-    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    let life = Life {
+        keep_firing_for: Duration::from_secs(60),
+        ..Life::default()
+    };
+    let mut world = World::new(&[AlertRule {
+        life,
+        ..rule("shop-api", "Down")
+    }])
+    .await;
     world.observe("shop-api", Status::Unhealthy).await;
     world.observe("shop-api", Status::Healthy).await;
     world.crash().await;
@@ -748,8 +1061,15 @@ async fn the_time_that_an_alert_is_kept_goes_on_over_a_crash() {
 #[tokio::test(start_paused = true)]
 async fn flapping_goes_on_over_a_crash() {
     use crate::domain::{FlappingThresholds, Life};
-    let life = Life { flapping: Some(FlappingThresholds::default()), ..Life::default() };
-    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    let life = Life {
+        flapping: Some(FlappingThresholds::default()),
+        ..Life::default()
+    };
+    let mut world = World::new(&[AlertRule {
+        life,
+        ..rule("shop-api", "Down")
+    }])
+    .await;
     for _ in 0..2 {
         world.observe("shop-api", Status::Unhealthy).await;
         world.observe("shop-api", Status::Healthy).await;
@@ -757,13 +1077,28 @@ async fn flapping_goes_on_over_a_crash() {
     }
     world.observe("shop-api", Status::Unhealthy).await;
     world.observe("shop-api", Status::Healthy).await;
-    let story = ["1:firing", "1:resolved", "2:firing", "2:resolved", "3:firing", "3:firing"];
-    assert_eq!(world.store.story(), story, "the third does not end: it flaps");
+    let story = [
+        "1:firing",
+        "1:resolved",
+        "2:firing",
+        "2:resolved",
+        "3:firing",
+        "3:firing",
+    ];
+    assert_eq!(
+        world.store.story(),
+        story,
+        "the third does not end: it flaps"
+    );
     world.crash().await;
     for _ in 0..20 {
         world.observe("shop-api", Status::Healthy).await;
     }
-    assert_eq!(world.store.story().last().unwrap(), "3:resolved", "once it has calmed");
+    assert_eq!(
+        world.store.story().last().unwrap(),
+        "3:resolved",
+        "once it has calmed"
+    );
 }
 
 /// One probe, which is repeated when it fails.
@@ -795,41 +1130,77 @@ fn with_probe(rules: &[AlertRule], retry: Option<crate::domain::Retry>) -> Catal
         probes: vec![probe],
         webhooks: vec![],
     };
-    let mut catalog = Catalog { version: 2, ..fakes::catalog(rules) };
-    catalog.services.insert("shop-api".to_owned(), Arc::new(service));
+    let mut catalog = Catalog {
+        version: 2,
+        ..fakes::catalog(rules)
+    };
+    catalog
+        .services
+        .insert("shop-api".to_owned(), Arc::new(service));
     catalog
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_suspected_before_the_retries_are_over() {
     use crate::domain::Retry;
-    let retry = Some(Retry { times: 2, every: Duration::from_secs(10) });
+    let retry = Some(Retry {
+        times: 2,
+        every: Duration::from_secs(10),
+    });
     let mut world = World::new(&[]).await;
-    world.catalog.send_replace(Arc::new(with_probe(&[rule("shop-api", "Down")], retry)));
+    world
+        .catalog
+        .send_replace(Arc::new(with_probe(&[rule("shop-api", "Down")], retry)));
     settle().await;
-    for statuses in [[Status::Unhealthy, Status::Unhealthy, Status::Healthy], [Status::Unhealthy; 3]] {
+    for statuses in [
+        [Status::Unhealthy, Status::Unhealthy, Status::Healthy],
+        [Status::Unhealthy; 3],
+    ] {
         assert!(world.store.story().is_empty());
         for status in statuses {
             world.observe("shop-api", status).await;
             let standing = world.signals.standings().get("shop-api/Down");
             let is_open = !world.store.story().is_empty();
-            assert_eq!(standing.is_retrying, status == Status::Unhealthy && !is_open);
+            assert_eq!(
+                standing.is_retrying,
+                status == Status::Unhealthy && !is_open
+            );
             pass(10).await;
         }
     }
-    assert_eq!(world.store.story(), ["1:firing"], "with the third failed run in a row");
+    assert_eq!(
+        world.store.story(),
+        ["1:firing"],
+        "with the third failed run in a row"
+    );
     world.observe("shop-api", Status::Healthy).await;
     world.observe("shop-api", Status::Unhealthy).await;
-    assert_eq!(world.store.story(), ["1:firing", "1:resolved"], "and a new outage has its retries again");
+    assert_eq!(
+        world.store.story(),
+        ["1:firing", "1:resolved"],
+        "and a new outage has its retries again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rule_that_says_nothing_for_long_is_shown_and_counts_as_it_says() {
     use crate::domain::{Life, NoData};
-    let ruled = |name: &str, no_data| AlertRule { life: Life { no_data, ..Life::default() }, ..rule("shop-api", name) };
+    let ruled = |name: &str, no_data| AlertRule {
+        life: Life {
+            no_data,
+            ..Life::default()
+        },
+        ..rule("shop-api", name)
+    };
     let mut world = World::new(&[]).await;
-    let rules = [ruled("Keep", NoData::Keep), ruled("Alert", NoData::Alert), ruled("Fine", NoData::Ok)];
-    world.catalog.send_replace(Arc::new(with_probe(&rules, None)));
+    let rules = [
+        ruled("Keep", NoData::Keep),
+        ruled("Alert", NoData::Alert),
+        ruled("Fine", NoData::Ok),
+    ];
+    world
+        .catalog
+        .send_replace(Arc::new(with_probe(&rules, None)));
     settle().await;
     world.observe("shop-api", Status::Unhealthy).await;
     world.observe("shop-api", Status::Healthy).await;
@@ -846,12 +1217,23 @@ async fn a_rule_that_says_nothing_for_long_is_shown_and_counts_as_it_says() {
     for name in ["Keep", "Alert", "Fine"] {
         let standing = world.signals.standings().get(&format!("shop-api/{name}"));
         let silent_since = standing.no_data_since_ms.unwrap();
-        assert!((silent_since - since_ms).abs() <= 2, "{name}: {silent_since} {since_ms}");
+        assert!(
+            (silent_since - since_ms).abs() <= 2,
+            "{name}: {silent_since} {since_ms}"
+        );
     }
-    assert_eq!(world.store.story()[before..], ["4:firing"], "the one that wants to know");
+    assert_eq!(
+        world.store.story()[before..],
+        ["4:firing"],
+        "the one that wants to know"
+    );
     let alert = world.store.state().alerts[&4].clone();
     assert!(alert.marks.no_data && alert.name == "Alert", "{alert:?}");
-    assert!(alert.summary.ends_with("too little history"), "{}", alert.summary);
+    assert!(
+        alert.summary.ends_with("too little history"),
+        "{}",
+        alert.summary
+    );
     pass(600).await;
     assert_eq!(world.store.story().len(), before + 1, "once");
     world.observe("shop-api", Status::Healthy).await;
@@ -862,14 +1244,26 @@ async fn a_rule_that_says_nothing_for_long_is_shown_and_counts_as_it_says() {
 #[tokio::test(start_paused = true)]
 async fn a_service_of_which_nothing_is_ever_seen_has_no_data() {
     use crate::domain::{Life, NoData};
-    let life = Life { no_data: NoData::Alert, no_data_after: Some(Duration::from_secs(120)), ..Life::default() };
+    let life = Life {
+        no_data: NoData::Alert,
+        no_data_after: Some(Duration::from_secs(120)),
+        ..Life::default()
+    };
     let mut world = World::new(&[]).await;
-    world.publish(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    world
+        .publish(&[AlertRule {
+            life,
+            ..rule("shop-api", "Down")
+        }])
+        .await;
     pass(100).await;
     assert!(world.store.story().is_empty());
     world.crash().await;
     pass(100).await;
-    assert!(world.store.story().is_empty(), "the time without the program is nobody's silence");
+    assert!(
+        world.store.story().is_empty(),
+        "the time without the program is nobody's silence"
+    );
     pass(40).await;
     assert_eq!(world.store.story(), ["1:firing"]);
 }
@@ -877,20 +1271,42 @@ async fn a_service_of_which_nothing_is_ever_seen_has_no_data() {
 #[tokio::test(start_paused = true)]
 async fn missed_runs_are_the_reason_why_there_is_no_data() {
     use crate::domain::{Life, NoData};
-    let life = Life { no_data: NoData::Alert, no_data_after: Some(Duration::from_secs(120)), ..Life::default() };
-    let mut world = World::new(&[AlertRule { life, ..rule("shop-api", "Down") }]).await;
+    let life = Life {
+        no_data: NoData::Alert,
+        no_data_after: Some(Duration::from_secs(120)),
+        ..Life::default()
+    };
+    let mut world = World::new(&[AlertRule {
+        life,
+        ..rule("shop-api", "Down")
+    }])
+    .await;
     world.observe("shop-api", Status::Healthy).await;
     for _ in 0..14 {
         pass(10).await;
         let failure = Some(Failure::new(ErrorKind::Plugin, "missed: no free slot"));
         let run = observation("shop-api", world.clock.now_ms(), Status::Error);
-        let run = Observation { missed: true, failure, ..run };
-        world.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+        let run = Observation {
+            missed: true,
+            failure,
+            ..run
+        };
+        world
+            .engine
+            .as_ref()
+            .unwrap()
+            .0
+            .send(Arc::new(run))
+            .await
+            .unwrap();
         settle().await;
     }
     assert_eq!(world.store.story(), ["1:firing"]);
     let summary = world.store.state().alerts[&1].summary.clone();
-    assert!(summary.ends_with("the last one: missed: no free slot"), "{summary}");
+    assert!(
+        summary.ends_with("the last one: missed: no free slot"),
+        "{summary}"
+    );
     world.observe("shop-api", Status::Healthy).await;
     assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
 }
@@ -908,16 +1324,31 @@ async fn a_clock_set_back_holds_up_no_rule() {
             world.observe("shop-api", Status::Unhealthy).await;
             pass(20).await;
         }
-        assert_eq!(world.store.story(), ["1:pending", "1:firing"], "back by {back_ms} ms");
+        assert_eq!(
+            world.store.story(),
+            ["1:pending", "1:firing"],
+            "back by {back_ms} ms"
+        );
         world.observe("shop-api", Status::Healthy).await;
-        assert_eq!(world.store.story(), ["1:pending", "1:firing", "1:resolved"], "back by {back_ms} ms");
+        assert_eq!(
+            world.store.story(),
+            ["1:pending", "1:firing", "1:resolved"],
+            "back by {back_ms} ms"
+        );
         pass(90).await;
-        assert_eq!(world.store.story().last().unwrap(), "2:firing", "silence is noticed: back by {back_ms} ms");
+        assert_eq!(
+            world.store.story().last().unwrap(),
+            "2:firing",
+            "silence is noticed: back by {back_ms} ms"
+        );
     }
 }
 
 fn absent(seconds: u64) -> AlertRule {
-    AlertRule { settings: serde_json::json!({"absentS": seconds}), ..rule("shop-api", "Silent") }
+    AlertRule {
+        settings: serde_json::json!({"absentS": seconds}),
+        ..rule("shop-api", "Silent")
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -933,10 +1364,17 @@ async fn silence_is_noticed_although_nothing_arrives() {
     world.observe("shop-api", Status::Unhealthy).await;
     assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
     assert_eq!(world.outbox(), ["slack-1:firing", "slack-1:resolved"]);
-    assert_eq!(world.rules.seen().len(), 1, "a rule that did not ask for it is judged by observations alone");
+    assert_eq!(
+        world.rules.seen().len(),
+        1,
+        "a rule that did not ask for it is judged by observations alone"
+    );
     let state = world.store.state();
     let moments: Vec<_> = state.events.iter().map(|event| event.ts_ms).collect();
-    assert!(moments[0] % 15_000 == 0 && moments[0] <= moments[1], "{moments:?}");
+    assert!(
+        moments[0] % 15_000 == 0 && moments[0] <= moments[1],
+        "{moments:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -955,12 +1393,20 @@ async fn time_in_which_nobody_listened_is_no_silence() {
     pass(50).await;
     world.crash().await;
     pass(50).await;
-    assert_eq!(world.store.story(), [""; 0], "it has listened for 50 s only");
+    assert_eq!(
+        world.store.story(),
+        [""; 0],
+        "it has listened for 50 s only"
+    );
     pass(30).await;
     assert_eq!(world.store.story(), ["1:firing"]);
     world.crash().await;
     pass(30).await;
-    assert_eq!(world.store.story(), ["1:firing"], "a start is no end of the silence either");
+    assert_eq!(
+        world.store.story(),
+        ["1:firing"],
+        "a start is no end of the silence either"
+    );
     world.observe("shop-api", Status::Healthy).await;
     assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
     // The machine sleeps for an hour.
@@ -978,9 +1424,20 @@ async fn an_observation_from_before_a_tick_does_not_turn_time_back() {
     assert_eq!(world.store.story(), ["1:firing"]);
     // It was due before the tick that fired, and ended after it.
     let run = observation("shop-api", world.clock.now_ms() - 30_000, Status::Healthy);
-    world.engine.as_ref().unwrap().0.send(Arc::new(run)).await.unwrap();
+    world
+        .engine
+        .as_ref()
+        .unwrap()
+        .0
+        .send(Arc::new(run))
+        .await
+        .unwrap();
     settle().await;
     assert_eq!(world.store.story(), ["1:firing", "1:resolved"]);
     let state = world.store.state();
-    assert!(state.events[0].ts_ms <= state.events[1].ts_ms, "{:?}", state.events);
+    assert!(
+        state.events[0].ts_ms <= state.events[1].ts_ms,
+        "{:?}",
+        state.events
+    );
 }

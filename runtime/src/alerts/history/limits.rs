@@ -1,4 +1,5 @@
-//! The last readings of each rate limit of a service, bounded, and far enough apart to see where they are heading.
+//! The last readings of each rate limit of a service, bounded, and far enough apart to see where
+//! they are heading.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -33,8 +34,14 @@ impl RateLimits {
         for limit in &observation.rate_limits {
             self.make_room(limit);
             let readings = self.limits.entry(key_of(limit)).or_default();
-            let last_two = readings.len().checked_sub(2).map(|index| (readings[index].limit.ts_ms, index + 1));
-            let reading = RateLimitReading { probe: Arc::clone(&probe), limit: limit.clone() };
+            let last_two = readings
+                .len()
+                .checked_sub(2)
+                .map(|index| (readings[index].limit.ts_ms, index + 1));
+            let reading = RateLimitReading {
+                probe: Arc::clone(&probe),
+                limit: limit.clone(),
+            };
             match last_two {
                 Some((before_ms, last)) if readings[last].limit.ts_ms - before_ms < APART_MS => {
                     readings[last] = reading;
@@ -46,7 +53,11 @@ impl RateLimits {
             }
         }
         let oldest_ms = now_ms.saturating_sub(KEPT_MS);
-        self.limits.retain(|_, readings| readings.back().is_some_and(|last| last.limit.ts_ms >= oldest_ms));
+        self.limits.retain(|_, readings| {
+            readings
+                .back()
+                .is_some_and(|last| last.limit.ts_ms >= oldest_ms)
+        });
     }
 
     /// Puts readings behind these.
@@ -66,8 +77,14 @@ impl RateLimits {
         if self.limits.len() < LIMITS || self.limits.contains_key(&key_of(limit)) {
             return;
         }
-        let last_ms = |readings: &VecDeque<RateLimitReading>| readings.back().map_or(0, |last| last.limit.ts_ms);
-        let quiet = self.limits.iter().min_by_key(|(_, readings)| last_ms(readings)).map(|(key, _)| key.clone());
+        let last_ms = |readings: &VecDeque<RateLimitReading>| {
+            readings.back().map_or(0, |last| last.limit.ts_ms)
+        };
+        let quiet = self
+            .limits
+            .iter()
+            .min_by_key(|(_, readings)| last_ms(readings))
+            .map(|(key, _)| key.clone());
         if let Some(quiet) = quiet {
             self.limits.remove(&quiet);
         }
@@ -99,7 +116,10 @@ mod tests {
             reset_ms: None,
             window_ms: None,
         };
-        Observation { rate_limits: vec![limit], ..observation("shop-api", second * 1_000, Status::Healthy) }
+        Observation {
+            rate_limits: vec![limit],
+            ..observation("shop-api", second * 1_000, Status::Healthy)
+        }
     }
 
     #[test]
@@ -108,7 +128,10 @@ mod tests {
         for second in (0..=100).step_by(10) {
             limits.push(&said("core", second, 100 - second as u64), second * 1_000);
         }
-        let seconds: Vec<i64> = limits.readings().map(|reading| reading.limit.ts_ms / 1_000).collect();
+        let seconds: Vec<i64> = limits
+            .readings()
+            .map(|reading| reading.limit.ts_ms / 1_000)
+            .collect();
         assert_eq!(seconds, [0, 30, 60, 90, 100]);
         for second in (100..10_000).step_by(10) {
             limits.push(&said("core", second, 1), second * 1_000);
@@ -124,7 +147,11 @@ mod tests {
             limits.push(&said(&format!("limit-{n:03}"), n, 1), n * 1_000);
         }
         assert_eq!(limits.limits.len(), LIMITS);
-        assert!(limits.limits.contains_key(&("api.example.com".to_owned(), "limit-099".to_owned())));
+        assert!(
+            limits
+                .limits
+                .contains_key(&("api.example.com".to_owned(), "limit-099".to_owned()))
+        );
         limits.push(&said("core", 100_000, 1), 100_000_000);
         assert_eq!(limits.limits.len(), 1);
     }

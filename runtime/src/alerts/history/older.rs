@@ -1,11 +1,12 @@
-//! Runs that no longer fit among the samples: counts and latencies of each probe, by five minutes of the clock, and by the
-//! hour once they are three days old. A probe takes about 130 KB for thirty days, however often it runs.
+//! Runs that no longer fit among the samples: counts and latencies of each probe, by five minutes
+//! of the clock, and by the hour once they are three days old. A probe takes about 130 KB for
+//! thirty days, however often it runs.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, Status, Summary, UnixMillis, fine_from_ms, latency_bin,
-    latency_bin_middle_us,
+    COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, Status, Summary, UnixMillis, fine_from_ms,
+    latency_bin, latency_bin_middle_us,
 };
 
 /// A position in the history's list of probes.
@@ -48,28 +49,48 @@ impl Older {
         latency_us: Option<u64>,
         covered_ms: i64,
     ) {
-        let bin = latency_us.filter(|_| status.is_available()).map(latency_bin);
+        let bin = latency_us
+            .filter(|_| status.is_available())
+            .map(latency_bin);
         let start_ms = self.slot_of(ts_ms);
-        self.slots.entry((start_ms, probe)).or_default().add(status, bin, 1, covered_ms.max(0) as u64);
+        self.slots.entry((start_ms, probe)).or_default().add(
+            status,
+            bin,
+            1,
+            covered_ms.max(0) as u64,
+        );
     }
 
     /// Takes in runs that were counted elsewhere.
     pub(super) fn add_group(&mut self, probe: ProbeIndex, group: &RunGroup) {
         let start_ms = self.slot_of(group.start_ms);
         let slot = self.slots.entry((start_ms, probe)).or_default();
-        slot.add(group.status, group.latency_bin, group.runs, group.covered_ms);
+        slot.add(
+            group.status,
+            group.latency_bin,
+            group.runs,
+            group.covered_ms,
+        );
     }
 
-    /// Takes in what was counted elsewhere, of other runs. `position`: of a probe there, the one here.
+    /// Takes in what was counted elsewhere, of other runs. `position`: of a probe there, the one
+    /// here.
     pub(super) fn append(&mut self, later: &Older, position: impl Fn(ProbeIndex) -> ProbeIndex) {
         for ((start_ms, probe), slot) in &later.slots {
             let start_ms = self.slot_of(*start_ms);
-            self.slots.entry((start_ms, position(*probe))).or_default().merge(slot.clone());
+            self.slots
+                .entry((start_ms, position(*probe)))
+                .or_default()
+                .merge(slot.clone());
         }
     }
 
     fn slot_of(&self, ts_ms: UnixMillis) -> UnixMillis {
-        let step_ms = if ts_ms < self.fine_from_ms { COARSE_MS } else { FINE_MS };
+        let step_ms = if ts_ms < self.fine_from_ms {
+            COARSE_MS
+        } else {
+            FINE_MS
+        };
         ts_ms.div_euclid(step_ms) * step_ms
     }
 
@@ -94,8 +115,8 @@ impl Older {
         }
     }
 
-    /// Slots whose middle lies behind `after_ms` and not behind `until_ms`, oldest first: the edges of a window are exact to
-    /// half a slot.
+    /// Slots whose middle lies behind `after_ms` and not behind `until_ms`, oldest first: the edges
+    /// of a window are exact to half a slot.
     pub(super) fn between(
         &self,
         after_ms: UnixMillis,
@@ -105,7 +126,11 @@ impl Older {
         self.slots
             .range((from_ms, 0)..)
             .map(|((start_ms, probe), slot)| {
-                let step_ms = if *start_ms < self.fine_from_ms { COARSE_MS } else { FINE_MS };
+                let step_ms = if *start_ms < self.fine_from_ms {
+                    COARSE_MS
+                } else {
+                    FINE_MS
+                };
                 (start_ms + step_ms / 2, *probe, slot)
             })
             .filter(move |(middle_ms, ..)| *middle_ms > after_ms)
@@ -115,7 +140,10 @@ impl Older {
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let slot = size_of::<((UnixMillis, ProbeIndex), Slot)>();
-        self.slots.values().map(|found| slot + found.latencies.capacity() * size_of::<(u16, u16)>()).sum()
+        self.slots
+            .values()
+            .map(|found| slot + found.latencies.capacity() * size_of::<(u16, u16)>())
+            .sum()
     }
 }
 
@@ -124,7 +152,9 @@ impl Slot {
         let runs = u32::try_from(runs).unwrap_or(u32::MAX);
         let count = &mut self.counts[status as usize];
         *count = count.saturating_add(runs);
-        self.covered_ms = self.covered_ms.saturating_add(u32::try_from(covered_ms).unwrap_or(u32::MAX));
+        self.covered_ms = self
+            .covered_ms
+            .saturating_add(u32::try_from(covered_ms).unwrap_or(u32::MAX));
         if let Some(bin) = bin {
             self.add_latency(bin, u16::try_from(runs).unwrap_or(u16::MAX));
         }
@@ -166,7 +196,10 @@ impl Slot {
 
 impl Latencies {
     pub(super) fn new() -> Self {
-        Self { bins: vec![0; LATENCY_BINS], total: 0 }
+        Self {
+            bins: vec![0; LATENCY_BINS],
+            total: 0,
+        }
     }
 
     pub(super) fn add(&mut self, bin: u16, runs: u32) {
@@ -198,7 +231,9 @@ mod tests {
 
     fn summary(older: &Older, after_ms: i64, until_ms: i64) -> Summary {
         let mut summary = Summary::default();
-        older.between(after_ms, until_ms).for_each(|(_, _, slot)| slot.count_into(&mut summary));
+        older
+            .between(after_ms, until_ms)
+            .for_each(|(_, _, slot)| slot.count_into(&mut summary));
         summary
     }
 
@@ -207,7 +242,11 @@ mod tests {
         let mut older = Older::default();
         older.age(10 * DAY, 0);
         for minute in 0..120 {
-            let status = if minute % 4 == 0 { Status::Error } else { Status::Healthy };
+            let status = if minute % 4 == 0 {
+                Status::Error
+            } else {
+                Status::Healthy
+            };
             older.add(10 * DAY + minute * 60_000, 0, status, Some(1_000), 60_000);
         }
         let fine = older.slots.len();
@@ -219,7 +258,11 @@ mod tests {
         assert_eq!(summary(&older, 10 * DAY + HOUR, 10 * DAY + 2 * HOUR), hour);
         assert_eq!(summary(&older, 0, 20 * DAY).count, 120);
         older.age(13 * DAY + 2 * HOUR, 10 * DAY + 2 * HOUR);
-        assert_eq!(summary(&older, 0, 20 * DAY).count, 60, "the first hour ended too long ago");
+        assert_eq!(
+            summary(&older, 0, 20 * DAY).count,
+            60,
+            "the first hour ended too long ago"
+        );
     }
 
     #[test]
@@ -228,7 +271,13 @@ mod tests {
         for run in 0..30 * 8_640_i64 {
             let latency_us = 80_000 + (run * 7_919) % 40_000;
             older.age(run * 10_000, run * 10_000 - 30 * DAY);
-            older.add(run * 10_000, 0, Status::Healthy, Some(latency_us as u64), 10_000);
+            older.add(
+                run * 10_000,
+                0,
+                Status::Healthy,
+                Some(latency_us as u64),
+                10_000,
+            );
         }
         assert_eq!(summary(&older, -1, 30 * DAY).count, 30 * 8_640);
         assert!(older.bytes() < 200_000, "{}", older.bytes());
@@ -241,7 +290,12 @@ mod tests {
         for latency_us in (1..=100).map(|n| n * 1_000) {
             latencies.add(latency_bin(latency_us), 1);
         }
-        for (quantile, wanted) in [(0.0, 1_000.0), (0.5, 50_000.0), (0.95, 95_000.0), (1.0, 100_000.0)] {
+        for (quantile, wanted) in [
+            (0.0, 1_000.0),
+            (0.5, 50_000.0),
+            (0.95, 95_000.0),
+            (1.0, 100_000.0),
+        ] {
             let found = latencies.quantile_us(quantile).unwrap() as f64;
             assert!((found / wanted - 1.0).abs() < 0.03, "{quantile}: {found}");
         }

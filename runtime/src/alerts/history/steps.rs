@@ -16,11 +16,23 @@ impl Steps {
     /// None for a span that is empty, has no steps, or more than [`MAX_BUCKETS`].
     pub(super) fn new(now_ms: UnixMillis, span: Span) -> Option<Self> {
         let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).ok();
-        let (from_ms, to_ms) = (now_ms.checked_sub(millis(span.from)?)?, now_ms.checked_sub(millis(span.to)?)?);
+        let (from_ms, to_ms) = (
+            now_ms.checked_sub(millis(span.from)?)?,
+            now_ms.checked_sub(millis(span.to)?)?,
+        );
         let step_ms = millis(span.step).filter(|step_ms| *step_ms > 0)?;
-        let length_ms = to_ms.checked_sub(from_ms).filter(|length_ms| *length_ms > 0)?;
-        let steps = usize::try_from((length_ms - 1) / step_ms + 1).ok().filter(|steps| *steps <= MAX_BUCKETS)?;
-        Some(Self { from_ms, to_ms, step_ms, found: vec![(Summary::default(), None); steps] })
+        let length_ms = to_ms
+            .checked_sub(from_ms)
+            .filter(|length_ms| *length_ms > 0)?;
+        let steps = usize::try_from((length_ms - 1) / step_ms + 1)
+            .ok()
+            .filter(|steps| *steps <= MAX_BUCKETS)?;
+        Some(Self {
+            from_ms,
+            to_ms,
+            step_ms,
+            found: vec![(Summary::default(), None); steps],
+        })
     }
 
     /// What a moment belongs to; none outside of the span.

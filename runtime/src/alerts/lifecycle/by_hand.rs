@@ -5,38 +5,75 @@ use super::{Change, ENGINE, close_by};
 use crate::alerts::ports::AlertDraft;
 use crate::domain::{Acknowledgement, Alert, AlertState, NotificationStatus, UnixMillis};
 
-/// Somebody is on it; also a new word of somebody who is on it already. None: only what fires can be acknowledged.
+/// Somebody is on it; also a new word of somebody who is on it already. None: only what fires can
+/// be acknowledged.
 pub fn acknowledge(alert: &Alert, acknowledgement: Acknowledgement) -> Option<Change> {
     if !alert.state.is_open() || alert.state == AlertState::Pending {
         return None;
     }
-    let Acknowledgement { by, at_ms, until_ms, note } = &acknowledgement;
-    let until = until_ms.map_or_else(String::new, |until_ms| format!(" until {}", moment(until_ms)));
+    let Acknowledgement {
+        by,
+        at_ms,
+        until_ms,
+        note,
+    } = &acknowledgement;
+    let until = until_ms.map_or_else(String::new, |until_ms| {
+        format!(" until {}", moment(until_ms))
+    });
     let reason = noted(&format!("acknowledged{until}"), note);
-    let mut draft = AlertDraft { state: AlertState::Acknowledged, updated_ms: *at_ms, ..draft_of(alert) };
+    let mut draft = AlertDraft {
+        state: AlertState::Acknowledged,
+        updated_ms: *at_ms,
+        ..draft_of(alert)
+    };
     let event = event(Some(alert.state), &draft, by, &reason, *at_ms);
     draft.marks.acknowledged = Some(acknowledgement);
-    Some(Change { alert: draft, event, notify: None })
+    Some(Change {
+        alert: draft,
+        event,
+        notify: None,
+    })
 }
 
 /// Nobody is on it any more. None: nobody was.
 pub fn unacknowledge(alert: &Alert, actor: &str, note: &str, now_ms: UnixMillis) -> Option<Change> {
-    fires_again(alert, actor, &noted("the acknowledgement was taken back", note), now_ms)
+    fires_again(
+        alert,
+        actor,
+        &noted("the acknowledgement was taken back", note),
+        now_ms,
+    )
 }
 
 /// The time of whoever was on it is over. None: it is not.
 pub fn expire(alert: &Alert, now_ms: UnixMillis) -> Option<Change> {
     let acknowledged = alert.marks.acknowledged.as_ref()?;
-    if acknowledged.until_ms.is_none_or(|until_ms| until_ms > now_ms) {
+    if acknowledged
+        .until_ms
+        .is_none_or(|until_ms| until_ms > now_ms)
+    {
         return None;
     }
-    fires_again(alert, ENGINE, &format!("the acknowledgement by {} ran out", acknowledged.by), now_ms)
+    fires_again(
+        alert,
+        ENGINE,
+        &format!("the acknowledgement by {} ran out", acknowledged.by),
+        now_ms,
+    )
 }
 
-/// Ended by a person, whatever the rule says: it does not open another one before it was satisfied once. None: it has
-/// ended already.
-pub fn resolve_by_hand(alert: &Alert, actor: &str, note: &str, now_ms: UnixMillis) -> Option<Change> {
-    alert.state.is_open().then(|| close_by(alert, actor, &noted("resolved by hand", note), now_ms))
+/// Ended by a person, whatever the rule says: it does not open another one before it was satisfied
+/// once. None: it has ended already.
+pub fn resolve_by_hand(
+    alert: &Alert,
+    actor: &str,
+    note: &str,
+    now_ms: UnixMillis,
+) -> Option<Change> {
+    alert
+        .state
+        .is_open()
+        .then(|| close_by(alert, actor, &noted("resolved by hand", note), now_ms))
 }
 
 /// That counts as news.
@@ -44,9 +81,17 @@ fn fires_again(alert: &Alert, actor: &str, reason: &str, now_ms: UnixMillis) -> 
     if alert.state != AlertState::Acknowledged {
         return None;
     }
-    let draft = AlertDraft { state: AlertState::Firing, updated_ms: now_ms, ..draft_of(alert) };
+    let draft = AlertDraft {
+        state: AlertState::Firing,
+        updated_ms: now_ms,
+        ..draft_of(alert)
+    };
     let event = event(Some(alert.state), &draft, actor, reason, now_ms);
-    Some(Change { alert: draft, event, notify: Some(NotificationStatus::Firing) })
+    Some(Change {
+        alert: draft,
+        event,
+        notify: Some(NotificationStatus::Firing),
+    })
 }
 
 fn noted(what: &str, note: &str) -> String {

@@ -54,7 +54,13 @@ pub(super) fn event(
     reason: &str,
     now_ms: UnixMillis,
 ) -> EventDraft {
-    EventDraft { from, to: to.state, actor: actor.to_owned(), reason: reason.to_owned(), ts_ms: now_ms }
+    EventDraft {
+        from,
+        to: to.state,
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+        ts_ms: now_ms,
+    }
 }
 
 /// Keeps the former text where the finding has none.

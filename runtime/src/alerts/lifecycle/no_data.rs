@@ -5,33 +5,48 @@ use std::time::Duration;
 use crate::domain::duration::format_duration;
 use crate::domain::{AlertRule, Catalog, Finding, UnixMillis};
 
-/// Runs of a probe that have to be missing before there is no data, unless the rule says for how long.
+/// Runs of a probe that have to be missing before there is no data, unless the rule says for how
+/// long.
 const INTERVALS: u32 = 3;
 
 /// Whatever the interval: a restart of the service's own network is no silence.
 const LEAST: Duration = Duration::from_secs(300);
 
-/// How long the rule may say neither `ok` nor `breached`. Who is only told by webhooks has nothing to expect.
+/// How long the rule may say neither `ok` nor `breached`. Who is only told by webhooks has nothing
+/// to expect.
 pub fn no_data_after(rule: &AlertRule, catalog: &Catalog) -> Option<Duration> {
     rule.life.no_data_after.or_else(|| {
         let probes = &catalog.services.get(&rule.service)?.probes;
-        let interval = probes.iter().filter(|probe| rule.looks_at(&probe.name)).map(|probe| probe.interval).max()?;
+        let interval = probes
+            .iter()
+            .filter(|probe| rule.looks_at(&probe.name))
+            .map(|probe| probe.interval)
+            .max()?;
         Some(interval.saturating_mul(INTERVALS).max(LEAST))
     })
 }
 
 /// `judged_ms`: as of when it last said either.
 pub fn is_without_data(judged_ms: UnixMillis, after: Option<Duration>, now_ms: UnixMillis) -> bool {
-    after.is_some_and(|after| now_ms.saturating_sub(judged_ms) >= i64::try_from(after.as_millis()).unwrap_or(i64::MAX))
+    after.is_some_and(|after| {
+        now_ms.saturating_sub(judged_ms) >= i64::try_from(after.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 pub fn no_data_finding(judged_ms: UnixMillis, now_ms: UnixMillis, reason: &str) -> Finding {
     let silence = Duration::from_millis(u64::try_from(now_ms - judged_ms).unwrap_or_default());
-    Finding { summary: format!("no verdict for {}: {reason}", rounded(silence)), ..Finding::default() }
+    Finding {
+        summary: format!("no verdict for {}: {reason}", rounded(silence)),
+        ..Finding::default()
+    }
 }
 
 /// To the minute, or to the second where it is shorter.
 fn rounded(silence: Duration) -> String {
     let seconds = silence.as_secs();
-    format_duration(Duration::from_secs(if seconds < 120 { seconds } else { seconds - seconds % 60 }))
+    format_duration(Duration::from_secs(if seconds < 120 {
+        seconds
+    } else {
+        seconds - seconds % 60
+    }))
 }

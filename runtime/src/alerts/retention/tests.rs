@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::alerts::fakes::{EPOCH_MS, FakeResults};
-use crate::alerts::ports::{AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition};
+use crate::alerts::ports::{
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition,
+};
 use crate::domain::{
-    Alert, AlertState, ChannelId, NotificationDraft, NotificationReason, NotificationState, NotificationStatus,
-    Severity,
+    Alert, AlertState, ChannelId, NotificationDraft, NotificationReason, NotificationState,
+    NotificationStatus, Severity,
 };
 use crate::store::Keyring;
 use crate::store::control::{AlertFilter, NotificationFilter, SilenceDraft};
@@ -23,10 +25,18 @@ impl Clock for HandClock {
 
 async fn open(dir: &std::path::Path) -> ControlStore {
     let keyring = Keyring::load(None, dir).unwrap();
-    ControlStore::open(&dir.join("control.db"), keyring).await.unwrap()
+    ControlStore::open(&dir.join("control.db"), keyring)
+        .await
+        .unwrap()
 }
 
-async fn step(store: &ControlStore, of: Option<&Alert>, rule: &str, to: AlertState, ts_ms: UnixMillis) -> Alert {
+async fn step(
+    store: &ControlStore,
+    of: Option<&Alert>,
+    rule: &str,
+    to: AlertState,
+    ts_ms: UnixMillis,
+) -> Alert {
     let alert = AlertDraft {
         id: of.map(|alert| alert.id),
         name: rule.to_owned(),
@@ -44,13 +54,31 @@ async fn step(store: &ControlStore, of: Option<&Alert>, rule: &str, to: AlertSta
         marks: Default::default(),
     };
     let from = of.map(|alert| alert.state);
-    let event = EventDraft { ts_ms, from, to, actor: "engine".to_owned(), reason: String::new() };
-    let transition = Transition { alert, event, groups: vec![], is_news: false, memory: None, escalation: None };
+    let event = EventDraft {
+        ts_ms,
+        from,
+        to,
+        actor: "engine".to_owned(),
+        reason: String::new(),
+    };
+    let transition = Transition {
+        alert,
+        event,
+        groups: vec![],
+        is_news: false,
+        memory: None,
+        escalation: None,
+    };
     store.transition_commit(transition).await.unwrap().0
 }
 
 /// A message about an alert; delivered or left waiting.
-async fn message(store: &ControlStore, alert: &Alert, is_delivered: bool, made_ms: UnixMillis) -> i64 {
+async fn message(
+    store: &ControlStore,
+    alert: &Alert,
+    is_delivered: bool,
+    made_ms: UnixMillis,
+) -> i64 {
     let draft = NotificationDraft {
         group_key: "g".to_owned(),
         group_labels: vec![],
@@ -64,21 +92,53 @@ async fn message(store: &ControlStore, alert: &Alert, is_delivered: bool, made_m
     let id = store.notification_queue(draft, made_ms).await.unwrap().id;
     if is_delivered {
         let (outcome, answer) = (AttemptOutcome::Delivered, String::new());
-        let attempt = Attempt { started_ms: made_ms, duration_ms: 1, outcome, answer };
-        store.notification_attempt(id, &attempt, AfterAttempt::new(NotificationState::Delivered, 0)).await.unwrap();
+        let attempt = Attempt {
+            started_ms: made_ms,
+            duration_ms: 1,
+            outcome,
+            answer,
+        };
+        store
+            .notification_attempt(
+                id,
+                &attempt,
+                AfterAttempt::new(NotificationState::Delivered, 0),
+            )
+            .await
+            .unwrap();
     }
     id
 }
 
 async fn ids(store: &ControlStore) -> (Vec<i64>, Vec<i64>) {
-    let alerts = store.alert_list(&AlertFilter { limit: 1_000, ..Default::default() }).await.unwrap();
-    let messages = store.notification_list(&NotificationFilter { limit: 1_000, ..Default::default() }).await.unwrap();
-    (alerts.iter().rev().map(|alert| alert.id.0).collect(), messages.iter().rev().map(|row| row.id).collect())
+    let alerts = store
+        .alert_list(&AlertFilter {
+            limit: 1_000,
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    let messages = store
+        .notification_list(&NotificationFilter {
+            limit: 1_000,
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    (
+        alerts.iter().rev().map(|alert| alert.id.0).collect(),
+        messages.iter().rev().map(|row| row.id).collect(),
+    )
 }
 
 fn retention(store: &ControlStore, results: &FakeResults, clock: &HandClock) -> Retention {
     let settings = RetentionSettings::default();
-    Retention::new(store.clone(), Arc::new(results.clone()), Arc::new(clock.clone()), settings)
+    Retention::new(
+        store.clone(),
+        Arc::new(results.clone()),
+        Arc::new(clock.clone()),
+        settings,
+    )
 }
 
 #[tokio::test]
@@ -93,7 +153,14 @@ async fn what_is_over_goes_after_its_time_and_what_is_needed_stays() {
     let kept = message(&store, &open, true, EPOCH_MS).await;
     let waiting = step(&store, None, "Waiting", AlertState::Firing, EPOCH_MS).await;
     let unsent = message(&store, &waiting, false, EPOCH_MS).await;
-    step(&store, Some(&waiting), "Waiting", AlertState::Resolved, EPOCH_MS).await;
+    step(
+        &store,
+        Some(&waiting),
+        "Waiting",
+        AlertState::Resolved,
+        EPOCH_MS,
+    )
+    .await;
     let draft = |ends_ms| SilenceDraft {
         matchers: vec![],
         starts_ms: EPOCH_MS,
@@ -102,23 +169,57 @@ async fn what_is_over_goes_after_its_time_and_what_is_needed_stays() {
         comment: String::new(),
     };
     let year_ms = 366 * DAY.as_millis() as i64;
-    store.silence_insert(draft(EPOCH_MS + 1), EPOCH_MS).await.unwrap();
-    store.silence_insert(draft(EPOCH_MS + year_ms * 2), EPOCH_MS).await.unwrap();
+    store
+        .silence_insert(draft(EPOCH_MS + 1), EPOCH_MS)
+        .await
+        .unwrap();
+    store
+        .silence_insert(draft(EPOCH_MS + year_ms * 2), EPOCH_MS)
+        .await
+        .unwrap();
 
-    clock.0.store(89 * DAY.as_millis() as i64, Ordering::Relaxed);
+    clock
+        .0
+        .store(89 * DAY.as_millis() as i64, Ordering::Relaxed);
     let retention = retention(&store, &results, &clock);
     retention.round().await.unwrap();
-    assert_eq!(ids(&store).await, (vec![1, 2, 3], vec![1, 2, 3]), "nothing is old enough");
+    assert_eq!(
+        ids(&store).await,
+        (vec![1, 2, 3], vec![1, 2, 3]),
+        "nothing is old enough"
+    );
 
     clock.0.store(year_ms, Ordering::Relaxed);
     retention.round().await.unwrap();
-    assert_eq!(ids(&store).await.0, [1, 2, 3], "no event was copied to the results yet");
-    assert_eq!(ids(&store).await.1, [kept, unsent], "a message is kept while its alert is open, or while it waits");
+    assert_eq!(
+        ids(&store).await.0,
+        [1, 2, 3],
+        "no event was copied to the results yet"
+    );
+    assert_eq!(
+        ids(&store).await.1,
+        [kept, unsent],
+        "a message is kept while its alert is open, or while it waits"
+    );
 
-    results.alert_event_append(store.alert_event_after(0, 100).await.unwrap()).await.unwrap();
+    results
+        .alert_event_append(store.alert_event_after(0, 100).await.unwrap())
+        .await
+        .unwrap();
     retention.round().await.unwrap();
-    assert_eq!(ids(&store).await.0, [open.id.0, waiting.id.0], "an alert is kept while it is open or a message waits");
-    assert_eq!(store.silence_page(true, EPOCH_MS, None, 10).await.unwrap().len(), 1);
+    assert_eq!(
+        ids(&store).await.0,
+        [open.id.0, waiting.id.0],
+        "an alert is kept while it is open or a message waits"
+    );
+    assert_eq!(
+        store
+            .silence_page(true, EPOCH_MS, None, 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(store.notification_attempts(1).await.unwrap().len(), 0);
 }
 
@@ -135,12 +236,25 @@ async fn a_round_goes_on_behind_rows_that_have_to_stay() {
         message(&store, &open, true, EPOCH_MS).await;
     }
     message(&store, &over, true, EPOCH_MS).await;
-    clock.0.store(100 * DAY.as_millis() as i64, Ordering::Relaxed);
+    clock
+        .0
+        .store(100 * DAY.as_millis() as i64, Ordering::Relaxed);
     retention(&store, &results, &clock).round().await.unwrap();
-    let over = NotificationFilter { alert: Some(over.id), limit: 10, ..Default::default() };
+    let over = NotificationFilter {
+        alert: Some(over.id),
+        limit: 10,
+        ..Default::default()
+    };
     assert_eq!(store.notification_list(&over).await.unwrap(), []);
-    let open = NotificationFilter { alert: Some(open.id), limit: 1_000, ..Default::default() };
-    assert_eq!(store.notification_list(&open).await.unwrap().len(), STEP_ROWS as usize + 5);
+    let open = NotificationFilter {
+        alert: Some(open.id),
+        limit: 1_000,
+        ..Default::default()
+    };
+    assert_eq!(
+        store.notification_list(&open).await.unwrap().len(),
+        STEP_ROWS as usize + 5
+    );
 }
 
 #[tokio::test]
@@ -157,14 +271,30 @@ async fn signs_of_life_go_after_a_day() {
             reason: NotificationReason::Watchdog,
             status: NotificationStatus::Firing,
             idempotency_key: format!("w{index}"),
-            alerts: vec![Alert { id: crate::domain::AlertId(0), ..alert.clone() }],
+            alerts: vec![Alert {
+                id: crate::domain::AlertId(0),
+                ..alert.clone()
+            }],
             omitted: 0,
         };
-        assert!(store.notification_queue_alone(draft, EPOCH_MS + index * 3_600_000).await.unwrap());
+        assert!(
+            store
+                .notification_queue_alone(draft, EPOCH_MS + index * 3_600_000)
+                .await
+                .unwrap()
+        );
         let (outcome, answer) = (AttemptOutcome::Delivered, String::new());
-        let attempt = Attempt { started_ms: EPOCH_MS, duration_ms: 1, outcome, answer };
+        let attempt = Attempt {
+            started_ms: EPOCH_MS,
+            duration_ms: 1,
+            outcome,
+            answer,
+        };
         let after = AfterAttempt::new(NotificationState::Delivered, 0);
-        store.notification_attempt(index + 1, &attempt, after).await.unwrap();
+        store
+            .notification_attempt(index + 1, &attempt, after)
+            .await
+            .unwrap();
     }
     clock.0.store(25 * 3_600_000, Ordering::Relaxed);
     retention(&store, &results, &clock).round().await.unwrap();

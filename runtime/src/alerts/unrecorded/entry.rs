@@ -20,7 +20,8 @@ pub(super) struct Entry {
     pub(super) told: BTreeMap<ChannelId, NotificationStatus>,
     /// What each channel is being notified of.
     pub(super) sending: BTreeMap<ChannelId, NotificationStatus>,
-    /// The end is also for the channels that were notified of the beginning by the store's messages, which are yet to be read.
+    /// The end is also for the channels that were notified of the beginning by the store's
+    /// messages, which are yet to be read.
     pub(super) is_end_owed: bool,
     /// Its end is on record, or never will be.
     pub(super) is_settled: bool,
@@ -33,7 +34,10 @@ impl Entry {
     pub(super) fn new(alert: Alert) -> Self {
         Self {
             // Until it is said how it ended.
-            alert: Alert { state: AlertState::Firing, ..alert },
+            alert: Alert {
+                state: AlertState::Firing,
+                ..alert
+            },
             wanted: BTreeMap::new(),
             mute_times: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -50,7 +54,8 @@ impl Entry {
     }
 
     fn ended_ms(&self) -> Option<UnixMillis> {
-        self.is_over().then(|| self.alert.resolved_ms.unwrap_or(self.alert.updated_ms))
+        self.is_over()
+            .then(|| self.alert.resolved_ms.unwrap_or(self.alert.updated_ms))
     }
 
     pub(super) fn waits(&self) -> bool {
@@ -62,7 +67,10 @@ impl Entry {
 
     /// Nothing was sent of it, and nothing is to be sent.
     pub(super) fn is_empty(&self) -> bool {
-        self.wanted.is_empty() && self.told.is_empty() && self.sending.is_empty() && !self.is_end_owed
+        self.wanted.is_empty()
+            && self.told.is_empty()
+            && self.sending.is_empty()
+            && !self.is_end_owed
     }
 
     /// Nothing is left to be sent of it, and nothing that happens later needs it.
@@ -72,14 +80,19 @@ impl Entry {
             (false, NOT_YET) => return false,
             (false, _) => IDLE_MS,
         };
-        !self.waits() && self.sending.is_empty() && now_ms.saturating_sub(self.touched_ms).abs() >= kept_ms
+        !self.waits()
+            && self.sending.is_empty()
+            && now_ms.saturating_sub(self.touched_ms).abs() >= kept_ms
     }
 
     /// The alert, which the store may have under a number by now, is this one.
     pub(super) fn is_of(&self, alert: &Alert) -> bool {
         let is_within = || {
             let is_after = alert.started_ms >= self.alert.started_ms;
-            is_after && self.ended_ms().is_none_or(|ended_ms| alert.started_ms <= ended_ms)
+            is_after
+                && self
+                    .ended_ms()
+                    .is_none_or(|ended_ms| alert.started_ms <= ended_ms)
         };
         match (self.alert.id, alert.id) {
             (_, NOT_YET) => self.alert.started_ms == alert.started_ms,
@@ -97,7 +110,8 @@ impl Entry {
         self.alert = alert;
         self.wanted.clear();
         for channel in self.told.keys().chain(self.sending.keys()) {
-            self.wanted.insert(channel.clone(), NotificationStatus::Resolved);
+            self.wanted
+                .insert(channel.clone(), NotificationStatus::Resolved);
         }
     }
 
@@ -118,9 +132,15 @@ impl Entry {
                 return;
             }
         }
-        let Self { wanted, told, sending, .. } = self;
+        let Self {
+            wanted,
+            told,
+            sending,
+            ..
+        } = self;
         wanted.retain(|channel, wanted| {
-            let is_later = status == NotificationStatus::Firing && *wanted == NotificationStatus::Resolved;
+            let is_later =
+                status == NotificationStatus::Firing && *wanted == NotificationStatus::Resolved;
             is_later || sending.contains_key(channel) || told.get(channel) == Some(&*wanted)
         });
         if alert.state == AlertState::Resolved {

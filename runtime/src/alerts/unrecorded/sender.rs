@@ -1,5 +1,6 @@
-//! Sends what is not on record: one message at a time to each channel, with all that it has to be told by then. Silences,
-//! windows and mute times hold as far as the store can be read; templates and groups' waits do not.
+//! Sends what is not on record: one message at a time to each channel, with all that it has to be
+//! told by then. Silences, windows and mute times hold as far as the store can be read; templates
+//! and groups' waits do not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -19,8 +20,8 @@ use crate::alerts::destinations::groups_of;
 use crate::alerts::dispatch::{labelled, mutes_of};
 use crate::alerts::ports::{AlertStore, Notifier};
 use crate::domain::{
-    Alert, Catalog, ChannelId, DeliveryError, Firing, Message, MessageTexts, Mutes, NotificationReason,
-    NotificationStatus, UnixMillis,
+    Alert, Catalog, ChannelId, DeliveryError, Firing, Message, MessageTexts, Mutes,
+    NotificationReason, NotificationStatus, UnixMillis,
 };
 
 /// After something was offered, for what comes with it: what fails together is told of together.
@@ -69,11 +70,24 @@ impl UnrecordedSender {
         public_url: String,
     ) -> Self {
         let (sends, under_way, paused) = (JoinSet::new(), HashMap::new(), HashMap::new());
-        Self { store, notifier, clock, unrecorded, public_url, sends, under_way, paused }
+        Self {
+            store,
+            notifier,
+            clock,
+            unrecorded,
+            public_url,
+            sends,
+            under_way,
+            paused,
+        }
     }
 
     /// Runs until the shutdown, then gives what is under way its time.
-    pub async fn run(mut self, catalog: watch::Receiver<Arc<Catalog>>, shutdown: CancellationToken) {
+    pub async fn run(
+        mut self,
+        catalog: watch::Receiver<Arc<Catalog>>,
+        shutdown: CancellationToken,
+    ) {
         let mut wait = None;
         loop {
             tokio::select! {
@@ -102,8 +116,14 @@ impl UnrecordedSender {
         let quiet = Quiet::read(self.store.as_ref(), catalog, &self.firing(), now_ms).await;
         let now = Instant::now();
         for batch in batches(&waiting, &quiet, catalog, now_ms) {
-            let is_paused = self.paused.get(&batch.channel).is_some_and(|(until, _)| *until > now);
-            let is_busy = self.under_way.values().any(|other| other.channel == batch.channel);
+            let is_paused = self
+                .paused
+                .get(&batch.channel)
+                .is_some_and(|(until, _)| *until > now);
+            let is_busy = self
+                .under_way
+                .values()
+                .any(|other| other.channel == batch.channel);
             if !is_paused && !is_busy && self.under_way.len() < AT_ONCE {
                 self.send(batch, catalog);
             }
@@ -111,12 +131,14 @@ impl UnrecordedSender {
         true
     }
 
-    /// An alert that the store has ended: its end is for the channels that the store's messages notified of it.
+    /// An alert that the store has ended: its end is for the channels that the store's messages
+    /// notified of it.
     async fn read_told(&self, catalog: &Catalog, now_ms: UnixMillis) {
         let owed: Vec<(Key, Alert)> = {
             let entries = self.unrecorded.lock();
             let owed = entries.iter().filter(|(_, entry)| entry.is_end_owed);
-            owed.map(|(key, entry)| (key.clone(), entry.alert.clone())).collect()
+            owed.map(|(key, entry)| (key.clone(), entry.alert.clone()))
+                .collect()
         };
         for (key, alert) in owed {
             let told = match self.store.alert_told(alert.id).await {
@@ -125,14 +147,18 @@ impl UnrecordedSender {
                     tracing::error!(%error, "who was notified of an alert can't be read, all of its channels are notified of its end");
                     let rules = catalog.rules.get(&alert.service).into_iter().flatten();
                     let rule = rules.into_iter().find(|rule| rule.key == alert.rule);
-                    let groups = rule.map_or_else(Vec::new, |rule| groups_of(rule, &alert, catalog, now_ms));
+                    let groups =
+                        rule.map_or_else(Vec::new, |rule| groups_of(rule, &alert, catalog, now_ms));
                     groups.into_iter().map(|group| group.channel).collect()
                 }
             };
             let mut entries = self.unrecorded.lock();
             if let Some(entry) = entries.get_mut(&key).filter(|entry| entry.is_end_owed) {
                 entry.is_end_owed = false;
-                entry.wanted.extend(told.into_iter().map(|channel| (channel, NotificationStatus::Resolved)));
+                entry.wanted.extend(
+                    told.into_iter()
+                        .map(|channel| (channel, NotificationStatus::Resolved)),
+                );
             }
         }
     }
@@ -142,19 +168,29 @@ impl UnrecordedSender {
         let mut entries = self.unrecorded.lock();
         drop_overtaken_ends(&mut entries);
         entries.retain(|_, entry| !entry.is_done(now_ms));
-        entries.iter().filter(|(_, entry)| entry.waits()).map(|(key, entry)| (key.clone(), entry.clone())).collect()
+        entries
+            .iter()
+            .filter(|(_, entry)| entry.waits())
+            .map(|(key, entry)| (key.clone(), entry.clone()))
+            .collect()
     }
 
-    /// Alerts that fire as far as is known here, whether their channels were notified or not: they inhibit others.
+    /// Alerts that fire as far as is known here, whether their channels were notified or not: they
+    /// inhibit others.
     fn firing(&self) -> Vec<Alert> {
         let entries = self.unrecorded.lock();
-        let firing = entries.values().filter(|entry| !entry.is_over() && entry.alert.fired_ms.is_some());
+        let firing = entries
+            .values()
+            .filter(|entry| !entry.is_over() && entry.alert.fired_ms.is_some());
         firing.map(|entry| entry.alert.clone()).collect()
     }
 
     fn send(&mut self, batch: Batch, catalog: &Arc<Catalog>) {
         let Some(channel) = catalog.channels.get(&batch.channel).cloned() else {
-            tracing::error!(channel = batch.channel.0, "a channel left the configuration, it is not told from memory");
+            tracing::error!(
+                channel = batch.channel.0,
+                "a channel left the configuration, it is not told from memory"
+            );
             self.settle(&batch);
             return;
         };
@@ -214,9 +250,19 @@ impl UnrecordedSender {
     fn message(&self, batch: &Batch, receiver: &str, catalog: &Catalog) -> Message {
         let named = |alert: &Alert| {
             let service = catalog.services.get(&alert.service);
-            let summary = format!("{} (sent from memory, it could not be recorded: {})", alert.summary, batch.fault);
-            let name = service.map_or_else(|| alert.service.clone(), |service| service.name.clone());
-            (Alert { summary, ..alert.clone() }, name)
+            let summary = format!(
+                "{} (sent from memory, it could not be recorded: {})",
+                alert.summary, batch.fault
+            );
+            let name =
+                service.map_or_else(|| alert.service.clone(), |service| service.name.clone());
+            (
+                Alert {
+                    summary,
+                    ..alert.clone()
+                },
+                name,
+            )
         };
         let group_labels = match batch.alerts.as_slice() {
             [(_, alert)] => alert.own_labels(),
@@ -246,16 +292,22 @@ impl UnrecordedSender {
             Ok(ended) => ended,
             Err(error) => (error.id(), false),
         };
-        let Some(batch) = self.under_way.remove(&id) else { return };
+        let Some(batch) = self.under_way.remove(&id) else {
+            return;
+        };
         match is_done {
             true => {
                 self.paused.remove(&batch.channel);
                 self.settle(&batch);
             }
             false => {
-                let wait = self.paused.get(&batch.channel).map_or(FIRST_RETRY, |(_, wait)| *wait);
+                let wait = self
+                    .paused
+                    .get(&batch.channel)
+                    .map_or(FIRST_RETRY, |(_, wait)| *wait);
                 let next = (wait * 2).min(LONGEST_RETRY);
-                self.paused.insert(batch.channel.clone(), (Instant::now() + wait, next));
+                self.paused
+                    .insert(batch.channel.clone(), (Instant::now() + wait, next));
                 let mut entries = self.unrecorded.lock();
                 for (key, _) in &batch.alerts {
                     if let Some(entry) = entries.get_mut(key) {
@@ -284,33 +336,66 @@ struct Quiet {
 }
 
 impl Quiet {
-    async fn read(store: &dyn AlertStore, catalog: &Catalog, unrecorded: &[Alert], now_ms: UnixMillis) -> Self {
-        let read =
-            async { Ok::<_, super::super::PortError>((store.quiet(now_ms).await?, store.alert_open_list().await?)) };
+    async fn read(
+        store: &dyn AlertStore,
+        catalog: &Catalog,
+        unrecorded: &[Alert],
+        now_ms: UnixMillis,
+    ) -> Self {
+        let read = async {
+            Ok::<_, super::super::PortError>((
+                store.quiet(now_ms).await?,
+                store.alert_open_list().await?,
+            ))
+        };
         let (quiet, open) = read.await.unwrap_or_else(|error| {
             tracing::error!(%error, "what is muted can't be read, alerts are sent from memory all the same");
             Default::default()
         });
-        let silences = quiet.silences.iter().map(|stored| stored.silence.clone()).collect();
+        let silences = quiet
+            .silences
+            .iter()
+            .map(|stored| stored.silence.clone())
+            .collect();
         let mutes = mutes_of(catalog, silences, quiet.maintenance);
-        let alerts = open.iter().filter(|alert| alert.fired_ms.is_some()).chain(unrecorded);
-        Self { mutes, firing: alerts.map(|alert| labelled(alert, catalog)).collect() }
+        let alerts = open
+            .iter()
+            .filter(|alert| alert.fired_ms.is_some())
+            .chain(unrecorded);
+        Self {
+            mutes,
+            firing: alerts.map(|alert| labelled(alert, catalog)).collect(),
+        }
     }
 
-    fn mutes(&self, entry: &Entry, channel: &ChannelId, catalog: &Catalog, now_ms: UnixMillis) -> bool {
+    fn mutes(
+        &self,
+        entry: &Entry,
+        channel: &ChannelId,
+        catalog: &Catalog,
+        now_ms: UnixMillis,
+    ) -> bool {
         let times = entry.mute_times.get(channel).into_iter().flatten();
         let mut times = times.filter_map(|name| catalog.mute_times.get(name));
         times.any(|time| time.open_at(now_ms).is_some())
-            || self.mutes.find(&labelled(&entry.alert, catalog), &self.firing, now_ms).is_some()
+            || self
+                .mutes
+                .find(&labelled(&entry.alert, catalog), &self.firing, now_ms)
+                .is_some()
     }
 }
 
-/// A channel that was notified of a later alert of the same rule is not notified of the end of the one before: it would be taken
-/// for the end of both.
+/// A channel that was notified of a later alert of the same rule is not notified of the end of the
+/// one before: it would be taken for the end of both.
 fn drop_overtaken_ends(entries: &mut Entries) {
     let ended: Vec<(Key, ChannelId)> = entries
         .iter()
-        .flat_map(|(key, entry)| entry.wanted.iter().map(move |(channel, status)| (key, channel, *status)))
+        .flat_map(|(key, entry)| {
+            entry
+                .wanted
+                .iter()
+                .map(move |(channel, status)| (key, channel, *status))
+        })
         .filter(|(_, _, status)| *status == NotificationStatus::Resolved)
         .map(|(key, channel, _)| (key.clone(), channel.clone()))
         .collect();
@@ -327,22 +412,30 @@ fn drop_overtaken_ends(entries: &mut Entries) {
 }
 
 /// What each channel is to be told now; the end of something before anything new.
-fn batches(waiting: &[(Key, Entry)], quiet: &Quiet, catalog: &Catalog, now_ms: UnixMillis) -> Vec<Batch> {
+fn batches(
+    waiting: &[(Key, Entry)],
+    quiet: &Quiet,
+    catalog: &Catalog,
+    now_ms: UnixMillis,
+) -> Vec<Batch> {
     let mut batches: BTreeMap<(ChannelId, bool), Batch> = BTreeMap::new();
     for (key, entry) in waiting {
         for (channel, status) in &entry.wanted {
-            let is_done = entry.told.get(channel) == Some(status) || entry.sending.contains_key(channel);
+            let is_done =
+                entry.told.get(channel) == Some(status) || entry.sending.contains_key(channel);
             let is_firing = *status == NotificationStatus::Firing;
             if is_done || is_firing && quiet.mutes(entry, channel, catalog, now_ms) {
                 continue;
             }
-            let batch = batches.entry((channel.clone(), is_firing)).or_insert_with(|| Batch {
-                channel: channel.clone(),
-                status: *status,
-                alerts: Vec::new(),
-                omitted: 0,
-                fault: entry.fault.clone(),
-            });
+            let batch = batches
+                .entry((channel.clone(), is_firing))
+                .or_insert_with(|| Batch {
+                    channel: channel.clone(),
+                    status: *status,
+                    alerts: Vec::new(),
+                    omitted: 0,
+                    fault: entry.fault.clone(),
+                });
             match batch.alerts.len() < MOST_ALERTS {
                 true => batch.alerts.push((key.clone(), entry.alert.clone())),
                 // In the next message.

@@ -21,38 +21,75 @@ impl Clock for HandClock {
 async fn it_is_sent_while_all_is_well_and_at_no_other_time() {
     let dir = tempfile::tempdir().unwrap();
     let keyring = Keyring::load(None, dir.path()).unwrap();
-    let store = ControlStore::open(&dir.path().join("control.db"), keyring).await.unwrap();
+    let store = ControlStore::open(&dir.path().join("control.db"), keyring)
+        .await
+        .unwrap();
     let (clock, signals) = (HandClock::default(), AlertSignals::default());
     let mut sender = WatchdogSender::new(store.clone(), Arc::new(clock.clone()), signals.clone());
     let catalog = fakes::catalog(&[rule("shop-api", "Down")]);
-    let watchdog = Watchdog { channel: ChannelId("slack-1".to_owned()), interval: Duration::from_secs(60) };
+    let watchdog = Watchdog {
+        channel: ChannelId("slack-1".to_owned()),
+        interval: Duration::from_secs(60),
+    };
     let deliver = async |id: i64| {
-        let attempt =
-            Attempt { started_ms: EPOCH_MS, duration_ms: 1, outcome: AttemptOutcome::Delivered, answer: String::new() };
-        store.notification_attempt(id, &attempt, AfterAttempt::new(NotificationState::Delivered, 0)).await.unwrap();
+        let attempt = Attempt {
+            started_ms: EPOCH_MS,
+            duration_ms: 1,
+            outcome: AttemptOutcome::Delivered,
+            answer: String::new(),
+        };
+        store
+            .notification_attempt(
+                id,
+                &attempt,
+                AfterAttempt::new(NotificationState::Delivered, 0),
+            )
+            .await
+            .unwrap();
     };
 
-    assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "the engine has not begun");
+    assert!(
+        !sender.send(&catalog, &watchdog).await.unwrap(),
+        "the engine has not begun"
+    );
     signals.beat(clock.now_ms());
     assert!(sender.send(&catalog, &watchdog).await.unwrap());
-    assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "the one before still waits");
+    assert!(
+        !sender.send(&catalog, &watchdog).await.unwrap(),
+        "the one before still waits"
+    );
     deliver(1).await;
     signals.set_overdue(vec!["1 overdue: a message".to_owned()]);
-    assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "something is overdue");
+    assert!(
+        !sender.send(&catalog, &watchdog).await.unwrap(),
+        "something is overdue"
+    );
     signals.set_overdue(Vec::new());
     signals.set_not_recorded(Some("results are not committed since 07:43".to_owned()));
-    assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "results are not committed");
+    assert!(
+        !sender.send(&catalog, &watchdog).await.unwrap(),
+        "results are not committed"
+    );
     signals.set_not_recorded(None);
     assert!(sender.send(&catalog, &watchdog).await.unwrap());
     deliver(2).await;
     clock.0.store(61_000, Ordering::Relaxed);
-    assert!(!sender.send(&catalog, &watchdog).await.unwrap(), "the engine is stuck");
+    assert!(
+        !sender.send(&catalog, &watchdog).await.unwrap(),
+        "the engine is stuck"
+    );
     clock.0.store(2 * 86_400_000, Ordering::Relaxed);
     signals.beat(clock.now_ms());
     assert!(sender.send(&catalog, &watchdog).await.unwrap());
 
-    let filter = NotificationFilter { limit: 100, ..NotificationFilter::default() };
+    let filter = NotificationFilter {
+        limit: 100,
+        ..NotificationFilter::default()
+    };
     let rows = store.notification_list(&filter).await.unwrap();
     assert_eq!(rows.len(), 3);
-    assert_eq!((rows[0].reason, rows[0].alerts[0].name.as_str()), (NotificationReason::Watchdog, NAME));
+    assert_eq!(
+        (rows[0].reason, rows[0].alerts[0].name.as_str()),
+        (NotificationReason::Watchdog, NAME)
+    );
 }

@@ -1,4 +1,5 @@
-//! What people do to an alert: acknowledge it, take that back, resolve it. Who did it is the name of the token.
+//! What people do to an alert: acknowledge it, take that back, resolve it. Who did it is the name
+//! of the token.
 
 use std::time::Duration;
 
@@ -56,13 +57,19 @@ pub(in crate::api) async fn acknowledge(
 ) -> ApiResult<Json<AlertBody>> {
     let note = note(&body.note)?;
     let until_ms = until(&body)?;
-    let acknowledged = state.parts.actions.acknowledge(AlertId(id), &principal.name, until_ms, note).await;
+    let acknowledged = state
+        .parts
+        .actions
+        .acknowledge(AlertId(id), &principal.name, until_ms, note)
+        .await;
     let alert = acknowledged.map_err(refused)?;
     let detail = json!({"until": until_ms.map(rfc3339), "note": note});
     Ok(done(&state, &principal, "alert.acknowledge", &detail, alert).await)
 }
 
-pub(in crate::api) fn acknowledge_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+pub(in crate::api) fn acknowledge_docs(
+    operation: TransformOperation<'_>,
+) -> TransformOperation<'_> {
     operation
         .id("alertAcknowledge")
         .tag("alerts")
@@ -77,11 +84,25 @@ pub(in crate::api) async fn unacknowledge(
     OptionalBody(body): OptionalBody<NoteBody>,
 ) -> ApiResult<Json<AlertBody>> {
     let note = note(&body.note)?;
-    let alert = state.parts.actions.unacknowledge(AlertId(id), &principal.name, note).await.map_err(refused)?;
-    Ok(done(&state, &principal, "alert.unacknowledge", &json!({"note": note}), alert).await)
+    let alert = state
+        .parts
+        .actions
+        .unacknowledge(AlertId(id), &principal.name, note)
+        .await
+        .map_err(refused)?;
+    Ok(done(
+        &state,
+        &principal,
+        "alert.unacknowledge",
+        &json!({"note": note}),
+        alert,
+    )
+    .await)
 }
 
-pub(in crate::api) fn unacknowledge_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+pub(in crate::api) fn unacknowledge_docs(
+    operation: TransformOperation<'_>,
+) -> TransformOperation<'_> {
     operation
         .id("alertUnacknowledge")
         .tag("alerts")
@@ -96,8 +117,20 @@ pub(in crate::api) async fn resolve(
     OptionalBody(body): OptionalBody<NoteBody>,
 ) -> ApiResult<Json<AlertBody>> {
     let note = note(&body.note)?;
-    let alert = state.parts.actions.resolve(AlertId(id), &principal.name, note).await.map_err(refused)?;
-    Ok(done(&state, &principal, "alert.resolve", &json!({"note": note}), alert).await)
+    let alert = state
+        .parts
+        .actions
+        .resolve(AlertId(id), &principal.name, note)
+        .await
+        .map_err(refused)?;
+    Ok(done(
+        &state,
+        &principal,
+        "alert.resolve",
+        &json!({"note": note}),
+        alert,
+    )
+    .await)
 }
 
 pub(in crate::api) fn resolve_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -121,7 +154,10 @@ async fn done(
 
 fn note(note: &str) -> ApiResult<&str> {
     match note.chars().count() > MAX_NOTE_CHARS {
-        true => Err(ApiError::bad_parameter("note", format!("must have at most {MAX_NOTE_CHARS} characters"))),
+        true => Err(ApiError::bad_parameter(
+            "note",
+            format!("must have at most {MAX_NOTE_CHARS} characters"),
+        )),
         false => Ok(note.trim()),
     }
 }
@@ -129,11 +165,18 @@ fn note(note: &str) -> ApiResult<&str> {
 fn until(body: &AcknowledgeBody) -> ApiResult<Option<UnixMillis>> {
     match (&body.duration, &body.until) {
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(ApiError::bad_parameter("until", "`for` and `until` say the same; give one of them")),
+        (Some(_), Some(_)) => Err(ApiError::bad_parameter(
+            "until",
+            "`for` and `until` say the same; give one of them",
+        )),
         (Some(text), None) => {
-            let duration = parse_duration(text).map_err(|fault| ApiError::bad_parameter("for", fault.to_string()))?;
+            let duration = parse_duration(text)
+                .map_err(|fault| ApiError::bad_parameter("for", fault.to_string()))?;
             if duration.is_zero() || duration > MOST {
-                return Err(ApiError::bad_parameter("for", "must be longer than 0 and at most a year"));
+                return Err(ApiError::bad_parameter(
+                    "for",
+                    "must be longer than 0 and at most a year",
+                ));
             }
             Ok(Some(now_ms() + duration.as_millis() as i64))
         }

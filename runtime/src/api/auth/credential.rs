@@ -16,19 +16,26 @@ impl<'a> Credential<'a> {
             Some(value) => {
                 let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
                 let token = token.trim();
-                (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(Self::Token(token))
+                (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+                    .then_some(Self::Token(token))
             }
             None => session_cookie(headers, https).map(Self::Cookie),
         }
     }
 }
 
-/// Under `https` only the name that browsers bind to this host counts, see [`super::session::cookie_name`]: the other could have
-/// been planted by a neighbouring host.
+/// Under `https` only the name that browsers bind to this host counts, see
+/// [`super::session::cookie_name`]: the other could have been planted by a neighbouring host.
 pub(super) fn session_cookie(headers: &HeaderMap, https: bool) -> Option<&str> {
-    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
+    let pairs = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(';'));
     let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
-    named.find(|(name, _)| *name == super::session::cookie_name(https)).map(|(_, value)| value)
+    named
+        .find(|(name, _)| *name == super::session::cookie_name(https))
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -39,19 +46,51 @@ mod tests {
 
     #[test]
     fn reads_the_header_or_the_cookie() {
-        type Case = (bool, &'static [(HeaderName, &'static str)], Option<Credential<'static>>);
+        type Case = (
+            bool,
+            &'static [(HeaderName, &'static str)],
+            Option<Credential<'static>>,
+        );
         let table: &[Case] = &[
             (false, &[], None),
-            (false, &[(AUTHORIZATION, "Bearer abc")], Some(Credential::Token("abc"))),
-            (false, &[(AUTHORIZATION, "bearer  abc ")], Some(Credential::Token("abc"))),
+            (
+                false,
+                &[(AUTHORIZATION, "Bearer abc")],
+                Some(Credential::Token("abc")),
+            ),
+            (
+                false,
+                &[(AUTHORIZATION, "bearer  abc ")],
+                Some(Credential::Token("abc")),
+            ),
             (false, &[(AUTHORIZATION, "Bearer ")], None),
             (false, &[(AUTHORIZATION, "Basic YTpi")], None),
-            (false, &[(AUTHORIZATION, "Basic YTpi"), (COOKIE, "extrack_session=s")], None),
-            (false, &[(COOKIE, "a=b; extrack_session=s; c=d")], Some(Credential::Cookie("s"))),
-            (false, &[(COOKIE, "a=b"), (COOKIE, "extrack_session=s")], Some(Credential::Cookie("s"))),
+            (
+                false,
+                &[(AUTHORIZATION, "Basic YTpi"), (COOKIE, "extrack_session=s")],
+                None,
+            ),
+            (
+                false,
+                &[(COOKIE, "a=b; extrack_session=s; c=d")],
+                Some(Credential::Cookie("s")),
+            ),
+            (
+                false,
+                &[(COOKIE, "a=b"), (COOKIE, "extrack_session=s")],
+                Some(Credential::Cookie("s")),
+            ),
             (false, &[(COOKIE, "xextrack_session=s")], None),
-            (true, &[(COOKIE, "__Host-extrack_session=s")], Some(Credential::Cookie("s"))),
-            (true, &[(COOKIE, "extrack_session=planted; __Host-extrack_session=s")], Some(Credential::Cookie("s"))),
+            (
+                true,
+                &[(COOKIE, "__Host-extrack_session=s")],
+                Some(Credential::Cookie("s")),
+            ),
+            (
+                true,
+                &[(COOKIE, "extrack_session=planted; __Host-extrack_session=s")],
+                Some(Credential::Cookie("s")),
+            ),
             (true, &[(COOKIE, "extrack_session=planted")], None),
             (false, &[(COOKIE, "__Host-extrack_session=s")], None),
         ];
@@ -60,7 +99,11 @@ mod tests {
             for (name, value) in *headers {
                 map.append(name, value.parse().unwrap());
             }
-            assert_eq!(Credential::from_headers(&map, *https), *wanted, "{headers:?}");
+            assert_eq!(
+                Credential::from_headers(&map, *https),
+                *wanted,
+                "{headers:?}"
+            );
         }
     }
 }

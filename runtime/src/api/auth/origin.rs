@@ -7,14 +7,20 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// True only when the browser says that the request comes from the same origin; silence is a no.
 pub(in crate::api) fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("unreadable"))
+    };
     if let Some(site) = text(SEC_FETCH_SITE) {
         return site == "same-origin";
     }
-    let (Some(origin), Some(host)) = (text(ORIGIN.as_str()), text(HOST.as_str())) else { return false };
-    origin
-        .split_once("://")
-        .is_some_and(|(scheme, rest)| matches!(scheme, "http" | "https") && rest.eq_ignore_ascii_case(host))
+    let (Some(origin), Some(host)) = (text(ORIGIN.as_str()), text(HOST.as_str())) else {
+        return false;
+    };
+    origin.split_once("://").is_some_and(|(scheme, rest)| {
+        matches!(scheme, "http" | "https") && rest.eq_ignore_ascii_case(host)
+    })
 }
 
 #[cfg(test)]
@@ -27,10 +33,20 @@ mod tests {
             (&[], false),
             (&[("host", "x.org")], false),
             (&[("sec-fetch-site", "same-origin")], true),
-            (&[("sec-fetch-site", "same-site"), ("origin", "http://x.org"), ("host", "x.org")], false),
+            (
+                &[
+                    ("sec-fetch-site", "same-site"),
+                    ("origin", "http://x.org"),
+                    ("host", "x.org"),
+                ],
+                false,
+            ),
             (&[("sec-fetch-site", "cross-site")], false),
             (&[("sec-fetch-site", "none")], false),
-            (&[("origin", "http://x.org:8080"), ("host", "x.org:8080")], true),
+            (
+                &[("origin", "http://x.org:8080"), ("host", "x.org:8080")],
+                true,
+            ),
             (&[("origin", "https://x.org"), ("host", "X.org")], true),
             (&[("origin", "http://x.org:8080"), ("host", "x.org")], false),
             (&[("origin", "http://evil.org"), ("host", "x.org")], false),
@@ -39,7 +55,10 @@ mod tests {
         for (headers, wanted) in table {
             let mut map = HeaderMap::new();
             for (name, value) in *headers {
-                map.insert(axum::http::HeaderName::from_static(name), value.parse().unwrap());
+                map.insert(
+                    axum::http::HeaderName::from_static(name),
+                    value.parse().unwrap(),
+                );
             }
             assert_eq!(is_same_origin(&map), *wanted, "{headers:?}");
         }

@@ -18,7 +18,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Scope; 5] = [Scope::Read, Scope::Write, Scope::Sql, Scope::Deploy, Scope::Admin];
+    pub const ALL: [Scope; 5] = [
+        Scope::Read,
+        Scope::Write,
+        Scope::Sql,
+        Scope::Deploy,
+        Scope::Admin,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {

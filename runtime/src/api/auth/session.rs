@@ -1,4 +1,5 @@
-//! Dashboard sessions: a random id in a cookie, its hash in the control store, worth what the token behind it is worth.
+//! Dashboard sessions: a random id in a cookie, its hash in the control store, worth what the token
+//! behind it is worth.
 
 use std::time::Duration;
 
@@ -24,8 +25,14 @@ pub(super) fn cookie_name(https: bool) -> &'static str {
 
 /// The session's token, if both are still good.
 pub(super) async fn token_of(state: &ApiState, cookie: &str) -> ApiResult<Token> {
-    let session = state.parts.control.session_find(&token_hash(cookie), now_ms()).await?;
-    let token = session.map(|session| session.token).ok_or_else(ApiError::token_unknown)?;
+    let session = state
+        .parts
+        .control
+        .session_find(&token_hash(cookie), now_ms())
+        .await?;
+    let token = session
+        .map(|session| session.token)
+        .ok_or_else(ApiError::token_unknown)?;
     state.token_uses.note(token.id);
     Ok(token)
 }
@@ -36,7 +43,11 @@ pub(in crate::api) async fn open_session(state: &ApiState, token: &Token) -> Api
     rand::rng().fill_bytes(&mut id);
     let id = hex::encode(id);
     let expires_ms = now_ms() + SESSION_LIFETIME.as_millis() as i64;
-    state.parts.control.session_insert(&token_hash(&id), token.id, expires_ms).await?;
+    state
+        .parts
+        .control
+        .session_insert(&token_hash(&id), token.id, expires_ms)
+        .await?;
     Ok(cookie(state.is_https(), &id, SESSION_LIFETIME))
 }
 
@@ -55,7 +66,10 @@ pub(in crate::api) fn clear_cookie(state: &ApiState) -> String {
 fn cookie(https: bool, value: &str, lifetime: Duration) -> String {
     let secure = if https { "; Secure" } else { "" };
     let name = cookie_name(https);
-    format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", lifetime.as_secs())
+    format!(
+        "{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+        lifetime.as_secs()
+    )
 }
 
 #[cfg(test)]

@@ -46,7 +46,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
+        let address = parts
+            .extensions
+            .get::<ClientAddress>()
+            .map(|ClientAddress(address)| *address);
         Ok(address.into())
     }
 }
@@ -60,21 +63,36 @@ struct Failures {
 }
 
 impl Throttle {
-    /// Counts a failure. Err: there were too many; how long until they are forgotten. A success needs no leave: otherwise
-    /// everybody behind the address of somebody who guesses would be shut out.
+    /// Counts a failure. Err: there were too many; how long until they are forgotten. A success
+    /// needs no leave: otherwise everybody behind the address of somebody who guesses would be
+    /// shut out.
     pub(in crate::api) fn failed(&self, caller: Caller) -> Result<(), Duration> {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if failures.len() >= CALLERS {
             failures.retain(|_, failure| now - failure.since < WINDOW);
         }
-        let key = if failures.contains_key(&caller) || failures.len() < CALLERS { caller } else { EVERYONE_ELSE };
-        let failure = failures.entry(key).or_insert(Failures { count: 0, since: now });
+        let key = if failures.contains_key(&caller) || failures.len() < CALLERS {
+            caller
+        } else {
+            EVERYONE_ELSE
+        };
+        let failure = failures.entry(key).or_insert(Failures {
+            count: 0,
+            since: now,
+        });
         if now - failure.since >= WINDOW {
-            *failure = Failures { count: 0, since: now };
+            *failure = Failures {
+                count: 0,
+                since: now,
+            };
         }
         failure.count = failure.count.saturating_add(1);
-        if failure.count > FAILURES { Err(WINDOW - (now - failure.since)) } else { Ok(()) }
+        if failure.count > FAILURES {
+            Err(WINDOW - (now - failure.since))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -93,7 +111,10 @@ mod tests {
             assert!(throttle.failed(caller("10.0.0.1")).is_ok());
         }
         assert_eq!(throttle.failed(caller("10.0.0.1")), Err(WINDOW));
-        assert!(throttle.failed(caller("10.0.0.2")).is_ok(), "others are not harmed");
+        assert!(
+            throttle.failed(caller("10.0.0.2")).is_ok(),
+            "others are not harmed"
+        );
         tokio::time::advance(WINDOW).await;
         assert!(throttle.failed(caller("10.0.0.1")).is_ok());
     }
@@ -102,9 +123,13 @@ mod tests {
     fn of_a_hundred_that_fail_at_once_ten_pass() {
         let throttle = Throttle::default();
         let passed = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..100).map(|_| scope.spawn(|| throttle.failed(caller("10.0.0.1")).is_ok())).collect();
-            threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum::<usize>()
+            let threads: Vec<_> = (0..100)
+                .map(|_| scope.spawn(|| throttle.failed(caller("10.0.0.1")).is_ok()))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| usize::from(thread.join().unwrap()))
+                .sum::<usize>()
         });
         assert_eq!(passed, FAILURES as usize);
     }
@@ -113,7 +138,9 @@ mod tests {
     async fn memory_is_bounded_and_the_flood_shares_one_allowance() {
         let throttle = Throttle::default();
         for number in 0..(CALLERS as u32 + 100) {
-            let _ = throttle.failed(Caller::from(IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + number))));
+            let _ = throttle.failed(Caller::from(IpAddr::from(Ipv4Addr::from_bits(
+                0x0a00_0000 + number,
+            ))));
         }
         assert!(throttle.0.lock().unwrap().len() <= CALLERS + 1);
         assert!(throttle.failed(caller("192.0.2.1")).is_err());
@@ -123,7 +150,10 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_caller() {
-        assert_eq!(caller("2001:db8:1:2:aaaa::1"), caller("2001:db8:1:2:bbbb::2"));
+        assert_eq!(
+            caller("2001:db8:1:2:aaaa::1"),
+            caller("2001:db8:1:2:bbbb::2")
+        );
         assert_ne!(caller("2001:db8:1:2::1"), caller("2001:db8:1:3::1"));
         assert_eq!(caller("::ffff:10.0.0.1"), caller("10.0.0.1"));
     }

@@ -1,4 +1,5 @@
-//! When tokens were last used: noted in memory, and written down now and then, so that a request waits for no write.
+//! When tokens were last used: noted in memory, and written down now and then, so that a request
+//! waits for no write.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,12 +19,19 @@ pub(in crate::api) struct TokenUses(Mutex<HashMap<i64, UnixMillis>>);
 
 impl TokenUses {
     pub(in crate::api) fn note(&self, token: i64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, now_ms());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(token, now_ms());
     }
 
     /// What is not written down yet.
     pub(in crate::api) fn of(&self, token: i64) -> Option<UnixMillis> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&token).copied()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&token)
+            .copied()
     }
 
     pub(in crate::api) async fn run(&self, control: &ControlStore, stop: &CancellationToken) {
@@ -34,7 +42,10 @@ impl TokenUses {
                 && let Err(error) = control.token_used(&noted).await
             {
                 let error = format!("{:#}", anyhow::Error::from(error));
-                tracing::warn!(error, "when tokens were last used could not be written down");
+                tracing::warn!(
+                    error,
+                    "when tokens were last used could not be written down"
+                );
             }
             if is_over {
                 return;

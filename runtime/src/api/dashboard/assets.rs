@@ -1,4 +1,5 @@
-//! Style, script and icon, embedded. Their addresses carry a digest, so browsers may keep them for ever.
+//! Style, script and icon, embedded. Their addresses carry a digest, so browsers may keep them for
+//! ever.
 
 use std::sync::LazyLock;
 
@@ -16,9 +17,21 @@ struct Asset {
 }
 
 const ASSETS: [Asset; 3] = [
-    Asset { name: "app.css", content_type: "text/css; charset=utf-8", content: include_str!("assets/app.css") },
-    Asset { name: "app.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/app.js") },
-    Asset { name: "icon.svg", content_type: "image/svg+xml", content: include_str!("assets/icon.svg") },
+    Asset {
+        name: "app.css",
+        content_type: "text/css; charset=utf-8",
+        content: include_str!("assets/app.css"),
+    },
+    Asset {
+        name: "app.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("assets/app.js"),
+    },
+    Asset {
+        name: "icon.svg",
+        content_type: "image/svg+xml",
+        content: include_str!("assets/icon.svg"),
+    },
 ];
 
 static DIGEST: LazyLock<String> = LazyLock::new(|| {
@@ -34,7 +47,10 @@ pub(super) fn url(name: &str) -> String {
 pub(in crate::api) async fn get(Path(file): Path<String>) -> Response {
     match ASSETS.iter().find(|asset| asset.name == file) {
         Some(asset) => {
-            let headers = [(CONTENT_TYPE, asset.content_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+            let headers = [
+                (CONTENT_TYPE, asset.content_type),
+                (CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ];
             (headers, asset.content).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),

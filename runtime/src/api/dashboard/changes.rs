@@ -1,5 +1,5 @@
-//! What changed since the dashboards were last told. A set, not a queue: it can't grow beyond what there is to show, and a
-//! service that changes ten times between two looks is shown once.
+//! What changed since the dashboards were last told. A set, not a queue: it can't grow beyond what
+//! there is to show, and a service that changes ten times between two looks is shown once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +35,8 @@ impl Changes {
         });
     }
 
-    /// Services were added, changed or removed, or nobody knows which of them have new observations.
+    /// Services were added, changed or removed, or nobody knows which of them have new
+    /// observations.
     pub fn services(&self) {
         self.add(|pending| pending.list = true);
     }
@@ -52,7 +53,13 @@ impl Changes {
     pub(super) async fn next(&self) -> Pending {
         loop {
             let notified = self.0.notify.notified();
-            let pending = std::mem::take(&mut *self.0.pending.lock().unwrap_or_else(PoisonError::into_inner));
+            let pending = std::mem::take(
+                &mut *self
+                    .0
+                    .pending
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
             if pending != Pending::default() {
                 return pending;
             }
@@ -61,7 +68,13 @@ impl Changes {
     }
 
     fn add(&self, change: impl FnOnce(&mut Pending)) {
-        change(&mut self.0.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        change(
+            &mut self
+                .0
+                .pending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         self.0.notify.notify_one();
     }
 }

@@ -1,4 +1,5 @@
-//! Pieces of pages that are also sent alone when they change. Each is one element with an id, which the script swaps.
+//! Pieces of pages that are also sent alone when they change. Each is one element with an id, which
+//! the script swaps.
 
 mod alerts;
 mod plugins;

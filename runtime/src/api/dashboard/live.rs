@@ -1,4 +1,5 @@
-//! Live pages: what changed is rendered once a second at most, for all dashboards together, and sent as fragments.
+//! Live pages: what changed is rendered once a second at most, for all dashboards together, and
+//! sent as fragments.
 
 mod log;
 
@@ -66,7 +67,11 @@ impl Default for Live {
 impl Live {
     pub fn new() -> Self {
         let (batches, _) = broadcast::channel(BATCHES);
-        Self(Arc::new(Inner { changes: Changes::default(), log: Mutex::new(Log::new()), batches }))
+        Self(Arc::new(Inner {
+            changes: Changes::default(),
+            log: Mutex::new(Log::new()),
+            batches,
+        }))
     }
 
     /// Where other parts say what changed.
@@ -103,21 +108,39 @@ impl Live {
     }
 
     /// What came after `since`, and everything from now on.
-    async fn subscribe(&self, parts: &Parts, since: Option<u64>) -> impl Stream<Item = Arc<Batch>> + use<> {
+    async fn subscribe(
+        &self,
+        parts: &Parts,
+        since: Option<u64>,
+    ) -> impl Stream<Item = Arc<Batch>> + use<> {
         let batches = BroadcastStream::new(self.0.batches.subscribe());
         let missed = since.map(|since| self.log(|log| log.missed(since)));
         let first = match missed {
             None | Some(Missed::Nothing) => None,
-            Some(Missed::TooMuch(sequence)) => Some(Batch { sequence, reload: true, ..Batch::default() }),
+            Some(Missed::TooMuch(sequence)) => Some(Batch {
+                sequence,
+                reload: true,
+                ..Batch::default()
+            }),
             Some(Missed::Some(sequence, pending)) => Some(render(parts, sequence, pending).await),
         };
-        let lagged = |_| Arc::new(Batch { reload: true, ..Batch::default() });
-        stream::iter(first.map(Arc::new)).chain(batches.map(move |batch| batch.unwrap_or_else(lagged)))
+        let lagged = |_| {
+            Arc::new(Batch {
+                reload: true,
+                ..Batch::default()
+            })
+        };
+        stream::iter(first.map(Arc::new))
+            .chain(batches.map(move |batch| batch.unwrap_or_else(lagged)))
     }
 }
 
 async fn render(parts: &Parts, sequence: u64, pending: Pending) -> Batch {
-    let mut batch = Batch { sequence, reload: pending.list, ..Batch::default() };
+    let mut batch = Batch {
+        sequence,
+        reload: pending.list,
+        ..Batch::default()
+    };
     let catalog = parts.services.catalog();
     for (index, slug) in pending.services.into_iter().enumerate() {
         if let Some(service) = catalog.services.get(&slug) {
@@ -129,7 +152,9 @@ async fn render(parts: &Parts, sequence: u64, pending: Pending) -> Batch {
         }
     }
     if !batch.rows.is_empty() || pending.list {
-        batch.sections.push_str(&fragments::totals(&fragments::counts(parts)).into_string());
+        batch
+            .sections
+            .push_str(&fragments::totals(&fragments::counts(parts)).into_string());
     }
     if pending.alerts {
         match fragments::alerts(parts).await {
@@ -143,7 +168,9 @@ async fn render(parts: &Parts, sequence: u64, pending: Pending) -> Batch {
         }
     }
     if pending.plugins {
-        batch.sections.push_str(&fragments::plugins(parts).into_string());
+        batch
+            .sections
+            .push_str(&fragments::plugins(parts).into_string());
     }
     batch
 }
@@ -154,9 +181,18 @@ pub(in crate::api) async fn stream(
     headers: HeaderMap,
     Query(query): Query<ViewQuery>,
 ) -> ApiResult<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    let permit = state.live_connections.clone().try_acquire_owned().map_err(|_| ApiError::too_many_connections())?;
-    let again = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let batches = state.live.subscribe(&state.parts, again.or(query.since())).await;
+    let permit = state
+        .live_connections
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| ApiError::too_many_connections())?;
+    let again = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok()?.parse().ok());
+    let batches = state
+        .live
+        .subscribe(&state.parts, again.or(query.since()))
+        .await;
     let visible = View::new(query).visible(&state.parts);
     let end = state.shutdown.clone();
     let end = async move {
@@ -171,15 +207,29 @@ pub(in crate::api) async fn stream(
     });
     // At once, so that the page knows it is connected.
     let hello = stream::iter([Ok(Event::default().comment("live"))]);
-    Ok(Sse::new(hello.chain(events).take_until(end)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Ok(Sse::new(hello.chain(events).take_until(end))
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 fn event(batch: &Batch, visible: Option<&HashSet<String>>) -> Option<Event> {
     if batch.reload {
-        return Some(Event::default().event("reload").id(batch.sequence.to_string()).data(""));
+        return Some(
+            Event::default()
+                .event("reload")
+                .id(batch.sequence.to_string())
+                .data(""),
+        );
     }
-    let rows = batch.rows.iter().filter(|(slug, _)| visible.is_none_or(|visible| visible.contains(slug)));
+    let rows = batch
+        .rows
+        .iter()
+        .filter(|(slug, _)| visible.is_none_or(|visible| visible.contains(slug)));
     let mut html: String = rows.map(|(_, row)| row.as_str()).collect();
     html.push_str(&batch.sections);
-    (!html.is_empty()).then(|| Event::default().event("fragments").id(batch.sequence.to_string()).data(html))
+    (!html.is_empty()).then(|| {
+        Event::default()
+            .event("fragments")
+            .id(batch.sequence.to_string())
+            .data(html)
+    })
 }

@@ -9,7 +9,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout;
-use crate::api::auth::{Caller, clear_cookie, close_session, is_same_origin, open_session, token_find};
+use crate::api::auth::{
+    Caller, clear_cookie, close_session, is_same_origin, open_session, token_find,
+};
 use crate::api::error::ApiError;
 use crate::api::state::ApiState;
 
@@ -23,7 +25,9 @@ pub(in crate::api) fn login_url(wanted: &Uri) -> String {
         Some(wanted) => {
             format!(
                 "/login?{}",
-                url::form_urlencoded::Serializer::new(String::new()).append_pair("next", wanted).finish()
+                url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("next", wanted)
+                    .finish()
             )
         }
     }
@@ -62,7 +66,11 @@ pub(in crate::api) async fn submit(
         Ok(token) => match open_session(&state, &token).await {
             Ok(cookie) => {
                 tracing::info!(token = token.name, "signed in to the dashboard");
-                (AppendHeaders([(SET_COOKIE, cookie)]), Redirect::to(local(next.as_deref()))).into_response()
+                (
+                    AppendHeaders([(SET_COOKIE, cookie)]),
+                    Redirect::to(local(next.as_deref())),
+                )
+                    .into_response()
             }
             Err(error) => error.into_response(),
         },
@@ -72,7 +80,12 @@ pub(in crate::api) async fn submit(
                 let seconds = wait.as_secs() + 1;
                 let text = format!("Too many attempts. Wait {seconds} seconds.");
                 let headers = AppendHeaders([(RETRY_AFTER, seconds.to_string())]);
-                return (StatusCode::TOO_MANY_REQUESTS, headers, form(next.as_deref(), Some(&text))).into_response();
+                return (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    headers,
+                    form(next.as_deref(), Some(&text)),
+                )
+                    .into_response();
             }
             tracing::warn!("a sign-in to the dashboard failed");
             let text = "This token is not known here.";
@@ -83,14 +96,19 @@ pub(in crate::api) async fn submit(
 
 pub(in crate::api) async fn logout(State(state): State<ApiState>, headers: HeaderMap) -> Response {
     match close_session(&state, &headers).await {
-        Ok(()) => (AppendHeaders([(SET_COOKIE, clear_cookie(&state))]), Redirect::to("/login")).into_response(),
+        Ok(()) => (
+            AppendHeaders([(SET_COOKIE, clear_cookie(&state))]),
+            Redirect::to("/login"),
+        )
+            .into_response(),
         Err(error) => error.into_response(),
     }
 }
 
 /// A browser says that another site's page sent the form: nobody is signed in behind their back.
 fn from_elsewhere(headers: &HeaderMap) -> bool {
-    let told = headers.contains_key("sec-fetch-site") || (headers.contains_key(ORIGIN) && headers.contains_key(HOST));
+    let told = headers.contains_key("sec-fetch-site")
+        || (headers.contains_key(ORIGIN) && headers.contains_key(HOST));
     told && !is_same_origin(headers)
 }
 
@@ -147,6 +165,9 @@ mod tests {
     #[test]
     fn remembers_where_one_wanted_to_go() {
         assert_eq!(login_url(&Uri::from_static("/")), "/login");
-        assert_eq!(login_url(&Uri::from_static("/?q=a&b")), "/login?next=%2F%3Fq%3Da%26b");
+        assert_eq!(
+            login_url(&Uri::from_static("/?q=a&b")),
+            "/login?next=%2F%3Fq%3Da%26b"
+        );
     }
 }

@@ -16,7 +16,10 @@ pub(super) use view::{View, ViewQuery};
 /// More of them would hide what runs.
 const MAX_UNABLE: usize = 5;
 
-pub(in crate::api) async fn page(State(state): State<ApiState>, Query(query): Query<ViewQuery>) -> ApiResult<Markup> {
+pub(in crate::api) async fn page(
+    State(state): State<ApiState>,
+    Query(query): Query<ViewQuery>,
+) -> ApiResult<Markup> {
     // Before anything is read: what changes from now on comes live.
     let sequence = state.live.sequence();
     let view = View::new(query);
@@ -30,7 +33,12 @@ pub(in crate::api) async fn page(State(state): State<ApiState>, Query(query): Qu
             section.card.plugin-list aria-label="Plugins" { (fragments::plugins(&state.parts)) }
         }
     };
-    Ok(layout::room(layout::Room { title: "Services", path: "/", events: Some(view.events_url(sequence)), body }))
+    Ok(layout::room(layout::Room {
+        title: "Services",
+        path: "/",
+        events: Some(view.events_url(sequence)),
+        body,
+    }))
 }
 
 fn services(state: &ApiState, view: &View) -> Markup {
@@ -77,8 +85,13 @@ fn services(state: &ApiState, view: &View) -> Markup {
 fn unable(state: &ApiState) -> impl Iterator<Item = ServiceRecord> {
     let services = &state.parts.services;
     let running = services.catalog();
-    let slugs = services.slugs().into_iter().filter(move |slug| !running.services.contains_key(slug));
-    slugs.filter_map(|slug| services.record(&slug)).take(MAX_UNABLE)
+    let slugs = services
+        .slugs()
+        .into_iter()
+        .filter(move |slug| !running.services.contains_key(slug));
+    slugs
+        .filter_map(|slug| services.record(&slug))
+        .take(MAX_UNABLE)
 }
 
 fn search(view: &View) -> Markup {

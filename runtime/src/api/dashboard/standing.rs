@@ -60,7 +60,9 @@ impl Standing {
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|standing| standing.word() == text)
+        Self::ALL
+            .into_iter()
+            .find(|standing| standing.word() == text)
     }
 }
 
@@ -107,7 +109,12 @@ impl Counts {
 
     /// Neither healthy nor waiting.
     pub(super) fn in_trouble(&self) -> usize {
-        let trouble = [Standing::Error, Standing::Unhealthy, Standing::Degraded, Standing::Unknown];
+        let trouble = [
+            Standing::Error,
+            Standing::Unhealthy,
+            Standing::Degraded,
+            Standing::Unknown,
+        ];
         trouble.into_iter().map(|standing| self.of(standing)).sum()
     }
 }

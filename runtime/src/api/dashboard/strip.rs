@@ -1,5 +1,5 @@
-//! The strip of a probe's last runs: inline SVG, light enough for a thousand rows. Good runs share one path; each of the
-//! others is a bar of its own that says what happened.
+//! The strip of a probe's last runs: inline SVG, light enough for a thousand rows. Good runs share
+//! one path; each of the others is a bar of its own that says what happened.
 
 use std::fmt::Write as _;
 
@@ -88,10 +88,25 @@ fn label(runs: &[RecentRun]) -> String {
         1 => "last run: ".to_owned(),
         count => format!("last {count} runs: "),
     };
-    let words = ["healthy", "degraded", "unhealthy", "error", "unknown", "missed"];
-    let counted = words.map(|wanted| (wanted, runs.iter().filter(|run| word(run) == wanted).count()));
-    let parts: Vec<String> =
-        counted.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    let words = [
+        "healthy",
+        "degraded",
+        "unhealthy",
+        "error",
+        "unknown",
+        "missed",
+    ];
+    let counted = words.map(|wanted| {
+        (
+            wanted,
+            runs.iter().filter(|run| word(run) == wanted).count(),
+        )
+    });
+    let parts: Vec<String> = counted
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
     text.push_str(&parts.join(", "));
     text
 }
@@ -102,7 +117,13 @@ mod tests {
     use crate::domain::Status;
 
     fn run(status: Status, missed: bool) -> RecentRun {
-        RecentRun { ts_ms: 1_795_419_803_120, status, latency_us: (!missed).then_some(84_000), missed, broken: missed }
+        RecentRun {
+            ts_ms: 1_795_419_803_120,
+            status,
+            latency_us: (!missed).then_some(84_000),
+            missed,
+            broken: missed,
+        }
     }
 
     #[test]
@@ -115,16 +136,35 @@ mod tests {
         ];
         let svg = strip(&runs).into_string();
         assert_eq!(svg.matches("<path").count(), 4, "{svg}");
-        assert!(svg.contains("<title>07:43:23 UTC · unhealthy · 84 ms</title>"), "{svg}");
-        assert!(svg.contains("<title>07:43:23 UTC · missed</title>"), "{svg}");
-        assert!(svg.contains("last 4 runs: 2 healthy, 1 unhealthy, 1 missed"), "{svg}");
-        assert!(svg.contains(r#"class="healthy" d="M182.5 2v16M197.5 2v16""#), "{svg}");
+        assert!(
+            svg.contains("<title>07:43:23 UTC · unhealthy · 84 ms</title>"),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("<title>07:43:23 UTC · missed</title>"),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("last 4 runs: 2 healthy, 1 unhealthy, 1 missed"),
+            "{svg}"
+        );
+        assert!(
+            svg.contains(r#"class="healthy" d="M182.5 2v16M197.5 2v16""#),
+            "{svg}"
+        );
     }
 
     #[test]
     fn a_run_that_broke_is_no_outage() {
-        let svg = strip(&[RecentRun { broken: true, ..run(Status::Error, false) }]).into_string();
-        assert!(svg.contains("last run: 1 unknown") && svg.contains(r#"class="unknown""#), "{svg}");
+        let svg = strip(&[RecentRun {
+            broken: true,
+            ..run(Status::Error, false)
+        }])
+        .into_string();
+        assert!(
+            svg.contains("last run: 1 unknown") && svg.contains(r#"class="unknown""#),
+            "{svg}"
+        );
     }
 
     #[test]

@@ -42,7 +42,11 @@ impl From<CheckedStep> for PluginCheckStep {
             StepOutcome::Failed(reason) => ("failed", Some(reason)),
             StepOutcome::NotReached => ("not-reached", None),
         };
-        Self { step, outcome, reason }
+        Self {
+            step,
+            outcome,
+            reason,
+        }
     }
 }
 
@@ -64,7 +68,14 @@ pub(in crate::api) async fn check(
     Component(component): Component,
 ) -> ApiResult<Json<PluginCheckBody>> {
     let signature = signature(&headers)?;
-    Ok(Json(state.parts.plugins.check(component, signature, &principal.name).await.into()))
+    Ok(Json(
+        state
+            .parts
+            .plugins
+            .check(component, signature, &principal.name)
+            .await
+            .into(),
+    ))
 }
 
 pub(in crate::api) fn check_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

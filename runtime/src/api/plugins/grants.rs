@@ -24,7 +24,8 @@ use crate::registry::spec::PolicySpec;
 pub(in crate::api) struct PluginGrantsBody {
     plugin: String,
     kind: PluginKind,
-    /// Where the operator's word comes from: `file` (`plugins.yaml`), `api`, or `default` when there is none.
+    /// Where the operator's word comes from: `file` (`plugins.yaml`), `api`, or `default` when
+    /// there is none.
     origin: &'static str,
     /// The operator's word, in the form that `PUT` takes.
     policy: PolicySpec,
@@ -34,7 +35,8 @@ pub(in crate::api) struct PluginGrantsBody {
     effective: EffectiveGrants,
     /// What it asks for and does not get.
     missing: Vec<MissingGrant>,
-    /// The most that one run may use, with the defaults; a probe's wall clock is at most its own timeout.
+    /// The most that one run may use, with the defaults; a probe's wall clock is at most its own
+    /// timeout.
     budget: BTreeMap<&'static str, String>,
 }
 
@@ -76,7 +78,11 @@ impl From<PluginGrants> for PluginGrantsBody {
                 hosts: grants.hosts,
                 credentials: grants.credentials,
                 methods: grants.methods,
-                capabilities: grants.capabilities.into_iter().map(Capability::as_str).collect(),
+                capabilities: grants
+                    .capabilities
+                    .into_iter()
+                    .map(Capability::as_str)
+                    .collect(),
             },
             missing: grants.missing.into_iter().map(missing).collect(),
             budget,
@@ -97,7 +103,10 @@ pub(in crate::api) async fn get(
 }
 
 pub(in crate::api) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("pluginGrantsGet").tag("plugins").summary("What a plugin wants, is granted and gets")
+    operation
+        .id("pluginGrantsGet")
+        .tag("plugins")
+        .summary("What a plugin wants, is granted and gets")
 }
 
 pub(in crate::api) async fn put(
@@ -107,11 +116,16 @@ pub(in crate::api) async fn put(
     Json(PolicyBody(body)): Json<PolicyBody>,
 ) -> ApiResult<Json<PluginGrantsBody>> {
     changeable(&state, &name)?;
-    let (spec, policy) = plugin_policy_read(&Value::Object(body)).map_err(ApiError::invalid_policy)?;
+    let (spec, policy) =
+        plugin_policy_read(&Value::Object(body)).map_err(ApiError::invalid_policy)?;
     let written = serde_json::to_value(&spec).map_err(|error| ApiError::internal(error.into()))?;
     // One change at a time: the one that is stored last is the one that holds.
     let _changing = state.policies.lock().await;
-    state.parts.control.plugin_policy_put(&name, &written, &principal.name).await?;
+    state
+        .parts
+        .control
+        .plugin_policy_put(&name, &written, &principal.name)
+        .await?;
     state.parts.plugins.set_policy(&name, Some(policy));
     audit::note_with(&state, &principal, "plugin.grant", &name, &written).await;
     state.live.changes().plugins();
@@ -142,11 +156,18 @@ pub(in crate::api) async fn delete(
 }
 
 pub(in crate::api) fn delete_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("pluginGrantsDelete").tag("plugins").summary("Back to the default grants and budget")
+    operation
+        .id("pluginGrantsDelete")
+        .tag("plugins")
+        .summary("Back to the default grants and budget")
 }
 
 fn grants(state: &ApiState, name: &str) -> ApiResult<PluginGrants> {
-    state.parts.plugins.grants(name).ok_or_else(|| ApiError::plugin_not_found(name))
+    state
+        .parts
+        .plugins
+        .grants(name)
+        .ok_or_else(|| ApiError::plugin_not_found(name))
 }
 
 fn changeable(state: &ApiState, name: &str) -> ApiResult<()> {

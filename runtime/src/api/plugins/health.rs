@@ -6,12 +6,13 @@ use serde::Serialize;
 use crate::api::moment::rfc3339;
 use crate::domain::{DurationQuantiles, Failing, PluginHealth, RunFigures, RunOutcome};
 
-/// How the active version of a plugin does. The same for all versions and any time: the SQL view `plugin_health`.
+/// How the active version of a plugin does. The same for all versions and any time: the SQL view
+/// `plugin_health`.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HealthBody {
-    /// What `total` counts from, RFC 3339: since the version became active, or for as long as is remembered (a day before the
-    /// program started).
+    /// What `total` counts from, RFC 3339: since the version became active, or for as long as is
+    /// remembered (a day before the program started).
     since: String,
     total: FiguresBody,
     /// The last 55 to 60 minutes.
@@ -85,13 +86,27 @@ struct BrokenBody {
 
 impl From<PluginHealth> for HealthBody {
     fn from(health: PluginHealth) -> Self {
-        let PluginHealth { since_ms, total, last_hour, recent, failing, last_broken } = health;
+        let PluginHealth {
+            since_ms,
+            total,
+            last_hour,
+            recent,
+            failing,
+            last_broken,
+        } = health;
         Self {
             since: rfc3339(since_ms),
             total: total.into(),
             last_hour: last_hour.into(),
-            recent: RecentBody { runs: recent.runs, broken: recent.broken, broken_in_a_row: recent.broken_in_a_row },
-            failing: failing.map(|Failing { since_ms, reason }| FailingBody { since: rfc3339(since_ms), reason }),
+            recent: RecentBody {
+                runs: recent.runs,
+                broken: recent.broken,
+                broken_in_a_row: recent.broken_in_a_row,
+            },
+            failing: failing.map(|Failing { since_ms, reason }| FailingBody {
+                since: rfc3339(since_ms),
+                reason,
+            }),
             last_broken: last_broken.map(|run| BrokenBody {
                 at: rfc3339(run.ts_ms),
                 function: run.function,
@@ -104,13 +119,42 @@ impl From<PluginHealth> for HealthBody {
 
 impl From<RunFigures> for FiguresBody {
     fn from(figures: RunFigures) -> Self {
-        let RunFigures { runs, ok, errors, traps, timeouts, limits, denials, cpu_us, memory_bytes, duration } = figures;
-        let duration = duration.map(|DurationQuantiles { p50_us, p95_us, p99_us, max_us }| DurationBody {
-            p50_us,
-            p95_us,
-            p99_us,
-            max_us,
-        });
-        Self { runs, ok, errors, traps, timeouts, limits, denials, cpu_us, memory_bytes, duration }
+        let RunFigures {
+            runs,
+            ok,
+            errors,
+            traps,
+            timeouts,
+            limits,
+            denials,
+            cpu_us,
+            memory_bytes,
+            duration,
+        } = figures;
+        let duration = duration.map(
+            |DurationQuantiles {
+                 p50_us,
+                 p95_us,
+                 p99_us,
+                 max_us,
+             }| DurationBody {
+                p50_us,
+                p95_us,
+                p99_us,
+                max_us,
+            },
+        );
+        Self {
+            runs,
+            ok,
+            errors,
+            traps,
+            timeouts,
+            limits,
+            denials,
+            cpu_us,
+            memory_bytes,
+            duration,
+        }
     }
 }

@@ -26,7 +26,11 @@ pub(in crate::api) async fn pull(
     Extension(principal): Extension<Principal>,
     Json(PullBody { reference, name }): Json<PullBody>,
 ) -> ApiResult<Json<PluginBody>> {
-    let pulled = state.parts.plugins.pull(&reference, name.as_deref(), &principal.name).await;
+    let pulled = state
+        .parts
+        .plugins
+        .pull(&reference, name.as_deref(), &principal.name)
+        .await;
     let entry = pulled.map_err(ApiError::from_plugin_host)?;
     // A service that lacked this plugin may run now.
     state.parts.services.recheck().await;

@@ -1,4 +1,5 @@
-//! A candidate beside the active version: start it, look at how the two compare, make it the active one, or end it.
+//! A candidate beside the active version: start it, look at how the two compare, make it the active
+//! one, or end it.
 
 use aide::transform::TransformOperation;
 use axum::extract::{Path, State};
@@ -130,7 +131,11 @@ pub(in crate::api) async fn start(
     Component(component): Component,
 ) -> ApiResult<Json<PluginBody>> {
     let signature = signature(&headers)?;
-    let started = state.parts.plugins.shadow_start(&name, component, signature, &principal.name).await;
+    let started = state
+        .parts
+        .plugins
+        .shadow_start(&name, component, signature, &principal.name)
+        .await;
     Ok(Json(started.map_err(ApiError::from_plugin_host)?.into()))
 }
 
@@ -146,28 +151,61 @@ pub(in crate::api) async fn get(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<ShadowBody>> {
-    let entry = state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
+    let entry = state
+        .parts
+        .plugins
+        .get(&name)
+        .ok_or_else(|| ApiError::plugin_not_found(&name))?;
     let candidate = entry.shadow.ok_or_else(|| ApiError::no_candidate(&name))?;
-    let summary =
-        state.parts.results.shadow_summary(&name, &entry.digest, &candidate.digest, candidate.since_ms).await?;
-    let ShadowSummary { runs, agreed, errors, traps, timeouts, limits, active, candidate: cost, disagreements } =
-        summary;
+    let summary = state
+        .parts
+        .results
+        .shadow_summary(&name, &entry.digest, &candidate.digest, candidate.since_ms)
+        .await?;
+    let ShadowSummary {
+        runs,
+        agreed,
+        errors,
+        traps,
+        timeouts,
+        limits,
+        active,
+        candidate: cost,
+        disagreements,
+    } = summary;
     Ok(Json(ShadowBody {
         plugin: name,
         kind: entry.kind,
-        active: SideBody { version: entry.version, digest: entry.digest },
+        active: SideBody {
+            version: entry.version,
+            digest: entry.digest,
+        },
         candidate: candidate.into(),
         runs,
         agreed,
         agreement: (runs > 0).then(|| (agreed as f64 * 10_000.0 / runs as f64).floor() / 100.0),
-        broken: BrokenBody { errors, traps, timeouts, limits },
-        cost: CostBody { active: active.into(), candidate: cost.into() },
-        disagreements: disagreements.into_iter().map(DisagreementBody::from).collect(),
+        broken: BrokenBody {
+            errors,
+            traps,
+            timeouts,
+            limits,
+        },
+        cost: CostBody {
+            active: active.into(),
+            candidate: cost.into(),
+        },
+        disagreements: disagreements
+            .into_iter()
+            .map(DisagreementBody::from)
+            .collect(),
     }))
 }
 
 pub(in crate::api) fn get_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("pluginShadowGet").tag("plugins").summary("How the candidate compares with the active version")
+    operation
+        .id("pluginShadowGet")
+        .tag("plugins")
+        .summary("How the candidate compares with the active version")
 }
 
 pub(in crate::api) async fn promote(
@@ -175,7 +213,12 @@ pub(in crate::api) async fn promote(
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginBody>> {
-    let promoted = state.parts.plugins.promote(&name, &principal.name).await.map_err(ApiError::from_plugin_host)?;
+    let promoted = state
+        .parts
+        .plugins
+        .promote(&name, &principal.name)
+        .await
+        .map_err(ApiError::from_plugin_host)?;
     let entry = promoted.ok_or_else(|| ApiError::no_candidate(&name))?;
     Ok(Json(entry.into()))
 }
@@ -193,11 +236,20 @@ pub(in crate::api) async fn discard(
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginBody>> {
-    let discarded = state.parts.plugins.discard(&name, &principal.name).await.map_err(ApiError::from_plugin_host)?;
+    let discarded = state
+        .parts
+        .plugins
+        .discard(&name, &principal.name)
+        .await
+        .map_err(ApiError::from_plugin_host)?;
     if !discarded {
         return Err(ApiError::no_candidate(&name));
     }
-    let entry = state.parts.plugins.get(&name).ok_or_else(|| ApiError::plugin_not_found(&name))?;
+    let entry = state
+        .parts
+        .plugins
+        .get(&name)
+        .ok_or_else(|| ApiError::plugin_not_found(&name))?;
     Ok(Json(entry.into()))
 }
 

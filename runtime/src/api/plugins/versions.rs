@@ -23,7 +23,8 @@ pub(in crate::api) struct VersionBody {
     version: String,
     /// sha256 of the component, in hex.
     digest: String,
-    /// `active`; `previous`, where a roll-back goes; `shadow`, the candidate; `bundled`, part of the program; or `kept`.
+    /// `active`; `previous`, where a roll-back goes; `shadow`, the candidate; `bundled`, part of
+    /// the program; or `kept`.
     state: &'static str,
     /// Part of the program.
     bundled: bool,
@@ -67,10 +68,19 @@ pub(in crate::api) async fn list(
     Path(PluginPath { name }): Path<PluginPath>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<VersionBody>>> {
-    let versions = state.parts.plugins.versions(&name).await.map_err(ApiError::from_plugin_host)?;
+    let versions = state
+        .parts
+        .plugins
+        .versions(&name)
+        .await
+        .map_err(ApiError::from_plugin_host)?;
     let versions = versions.ok_or_else(|| ApiError::plugin_not_found(&name))?;
     let items = versions.into_iter().map(VersionBody::from).collect();
-    Ok(Json(Page::of_listed(items, &query, |version: &VersionBody| version.digest.clone())?))
+    Ok(Json(Page::of_listed(
+        items,
+        &query,
+        |version: &VersionBody| version.digest.clone(),
+    )?))
 }
 
 pub(in crate::api) fn list_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
@@ -92,7 +102,12 @@ pub(in crate::api) async fn component(
     State(state): State<ApiState>,
     Path(VersionPath { name, digest }): Path<VersionPath>,
 ) -> ApiResult<Response> {
-    let component = state.parts.plugins.component(&name, &digest).await.map_err(ApiError::from_plugin_host)?;
+    let component = state
+        .parts
+        .plugins
+        .component(&name, &digest)
+        .await
+        .map_err(ApiError::from_plugin_host)?;
     let component = component.ok_or_else(|| {
         let detail = format!(
             "plugin `{name}` has no version with the digest `{digest}`; `GET /api/v1/plugins/{name}/versions` lists them"
@@ -103,7 +118,9 @@ pub(in crate::api) async fn component(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/wasm"));
     // Both are plain words: a component with this name and digest was found.
-    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}-{digest}.wasm\"")) {
+    if let Ok(disposition) =
+        HeaderValue::from_str(&format!("attachment; filename=\"{name}-{digest}.wasm\""))
+    {
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
     Ok(response)

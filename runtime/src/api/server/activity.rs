@@ -1,4 +1,5 @@
-//! What one connection is doing, and since when: decides when it is closed, and which ones make room for others.
+//! What one connection is doing, and since when: decides when it is closed, and which ones make
+//! room for others.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,11 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::auth::Caller;
 
-/// From the first byte of a request to the end of its headers; also for the first byte of a new connection.
+/// From the first byte of a request to the end of its headers; also for the first byte of a new
+/// connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two requests. Longer than the keep-alive of common proxies and clients, which should be the ones that close.
+/// Between two requests. Longer than the keep-alive of common proxies and clients, which should be
+/// the ones that close.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// A client that takes no byte of its answer for so long has gone away; live streams send something every 15 s.
+/// A client that takes no byte of its answer for so long has gone away; live streams send something
+/// every 15 s.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that takes no byte for so long may be closed to make room.
 const WRITE_STALL: Duration = Duration::from_secs(2);
@@ -54,7 +58,11 @@ impl Activity {
             stalled_since: None,
             awaited_since: None,
         };
-        Self { caller: peer.into(), state: Mutex::new(state), evicted: CancellationToken::new() }
+        Self {
+            caller: peer.into(),
+            state: Mutex::new(state),
+            evicted: CancellationToken::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -118,7 +126,10 @@ impl Activity {
     /// Why it is to be closed now, as a label of the metric.
     pub(super) fn overdue(&self) -> Option<&'static str> {
         let state = self.state();
-        if state.stalled_since.is_some_and(|since| since.elapsed() >= WRITE_TIMEOUT) {
+        if state
+            .stalled_since
+            .is_some_and(|since| since.elapsed() >= WRITE_TIMEOUT)
+        {
             return Some("stalled");
         }
         let age = state.since.elapsed();
@@ -138,10 +149,14 @@ impl Activity {
         self.caller
     }
 
-    /// How readily it makes room: larger goes first. None: the client has sent everything and waits for its answer.
+    /// How readily it makes room: larger goes first. None: the client has sent everything and waits
+    /// for its answer.
     pub(super) fn expendable(&self) -> Option<(u8, Duration)> {
         let state = self.state();
-        let stall = state.stalled_since.map(|since| since.elapsed()).filter(|stall| *stall >= WRITE_STALL);
+        let stall = state
+            .stalled_since
+            .map(|since| since.elapsed())
+            .filter(|stall| *stall >= WRITE_STALL);
         match (state.phase, stall) {
             (_, Some(stall)) => Some((0, stall)),
             (Phase::Head, None) => Some((1, state.since.elapsed())),
@@ -182,7 +197,12 @@ mod tests {
                 75,
                 Some("idle"),
             ),
-            ("half a head", |activity| assert!(activity.received()), 10, Some("slow")),
+            (
+                "half a head",
+                |activity| assert!(activity.received()),
+                10,
+                Some("slow"),
+            ),
             (
                 "a client that takes nothing",
                 |activity| {

@@ -30,14 +30,22 @@ use crate::api::error::ApiError;
 
 /// How often it is looked at whether a connection is overdue.
 const LOOK: Duration = Duration::from_secs(2);
-/// Headers, and what is read ahead of a body: what one connection may hold before a handler sees anything.
+/// Headers, and what is read ahead of a body: what one connection may hold before a handler sees
+/// anything.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// After an answer that came before the end of the request, what the client still sends is thrown away: a close at once would
-/// take the answer from a client that reads only when it has sent everything.
+/// After an answer that came before the end of the request, what the client still sends is thrown
+/// away: a close at once would take the answer from a client that reads only when it has sent
+/// everything.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
-pub(super) async fn run(stream: TcpStream, peer: SocketAddr, router: Router, held: Held, stop: CancellationToken) {
+pub(super) async fn run(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    held: Held,
+    stop: CancellationToken,
+) {
     // An answer is written whole; waiting for more would only delay it.
     let _ = stream.set_nodelay(true);
     let activity = held.activity.clone();
@@ -50,7 +58,9 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, router: Router, hel
         })
     };
     let io = TokioIo::new(WatchedStream::new(stream, activity.clone()));
-    let mut connection = http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service);
+    let mut connection = http1::Builder::new()
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(io, service);
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_stopping = false;
@@ -94,7 +104,12 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<WatchedBody>, Infallib
 
 fn answer(router: Router, request: hyper::Request<Incoming>, activity: Arc<Activity>) -> Answer {
     Box::pin(async move {
-        let request = request.map(|inner| Body::new(WatchedRequestBody { inner, activity: activity.clone() }));
+        let request = request.map(|inner| {
+            Body::new(WatchedRequestBody {
+                inner,
+                activity: activity.clone(),
+            })
+        });
         let Ok(response) = router.oneshot(request).await;
         Ok(response.map(|inner| WatchedBody { inner, activity }))
     })
@@ -118,7 +133,11 @@ async fn linger(mut stream: TcpStream, is_line_too_long: bool) -> std::io::Resul
 /// The whole answer: it never comes to the router.
 async fn uri_too_long() -> Vec<u8> {
     let (head, body) = ApiError::uri_too_long().into_response().into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
     let reason = head.status.canonical_reason().unwrap_or_default();
     let mut answer = format!(
         "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::activity::Activity;
 use crate::api::auth::Caller;
 
-/// The part of all connections that is closed at once when room is needed, so that a flood pays for one search in many.
+/// The part of all connections that is closed at once when room is needed, so that a flood pays for
+/// one search in many.
 const EVICTED_SHARE: usize = 16;
 
 /// Cheap to clone.
@@ -35,7 +36,10 @@ pub(super) struct Held {
 
 impl Connections {
     pub(super) fn new(most: usize) -> Self {
-        Self(Arc::new(Inner { most: most.max(1), open: Mutex::default() }))
+        Self(Arc::new(Inner {
+            most: most.max(1),
+            open: Mutex::default(),
+        }))
     }
 
     fn open_now(&self) -> MutexGuard<'_, Open> {
@@ -52,7 +56,11 @@ impl Connections {
         let (id, activity) = (open.last_id, Arc::new(Activity::new(peer)));
         open.by_id.insert(id, activity.clone());
         gauge(open.by_id.len());
-        Some(Held { connections: self.clone(), id, activity })
+        Some(Held {
+            connections: self.clone(),
+            id,
+            activity,
+        })
     }
 
     /// Closes some connections that nobody waits for.
@@ -62,8 +70,8 @@ impl Connections {
 }
 
 impl Open {
-    /// Closes those of the addresses with the most connections first: idle ones before slow ones, old before new. Returns how
-    /// many.
+    /// Closes those of the addresses with the most connections first: idle ones before slow ones,
+    /// old before new. Returns how many.
     fn make_room(&mut self, most: usize) -> usize {
         let mut held: HashMap<Caller, usize> = HashMap::new();
         for activity in self.by_id.values() {
@@ -127,7 +135,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_whose_client_waits_for_an_answer_is_never_closed_for_another() {
         let connections = Connections::new(2);
-        let (one, two) = (connections.open(address(1)).unwrap(), connections.open(address(1)).unwrap());
+        let (one, two) = (
+            connections.open(address(1)).unwrap(),
+            connections.open(address(1)).unwrap(),
+        );
         one.activity.working();
         two.activity.working();
         assert!(connections.open(address(2)).is_none());
@@ -136,7 +147,8 @@ mod tests {
         assert!(two.activity.is_evicted() && !one.activity.is_evicted());
         three.activity.working();
         assert!(connections.open(address(2)).is_none());
-        // A body that does not come is no reason to stay, nor is an answer that the client does not take.
+        // A body that does not come is no reason to stay, nor is an answer that the client does not
+        // take.
         one.activity.read_body(true);
         let four = connections.open(address(2)).unwrap();
         assert!(one.activity.is_evicted());

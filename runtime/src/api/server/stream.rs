@@ -23,7 +23,12 @@ pub(super) struct WatchedStream {
 
 impl WatchedStream {
     pub(super) fn new(inner: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { inner, activity, line: None, is_line_too_long: false }
+        Self {
+            inner,
+            activity,
+            line: None,
+            is_line_too_long: false,
+        }
     }
 
     pub(super) fn is_line_too_long(&self) -> bool {
@@ -48,13 +53,18 @@ impl WatchedStream {
 }
 
 impl AsyncRead for WatchedStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             self.read(&buffer.filled()[before..]);
             if self.is_line_too_long {
-                // The connection ends here for the HTTP library; the answer is written in its place.
+                // The connection ends here for the HTTP library; the answer is written in its
+                // place.
                 buffer.set_filled(before);
             }
         }
@@ -70,7 +80,11 @@ impl WatchedStream {
 }
 
 impl AsyncWrite for WatchedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.note(polled)
     }

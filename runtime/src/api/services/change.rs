@@ -29,18 +29,32 @@ pub(in crate::api) async fn create(
     Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
     private_is_allowed(&principal, &spec)?;
-    let record = state.parts.services.create(spec).await.map_err(ApiError::from_registry)?;
+    let record = state
+        .parts
+        .services
+        .create(spec)
+        .await
+        .map_err(ApiError::from_registry)?;
     audit::note(&state, &principal, "service.create", &record.slug).await;
     state.live.changes().services();
-    let location = HeaderValue::try_from(format!("/api/v1/services/{}", path_segment(&record.slug)))
-        .map_err(|error| ApiError::internal(error.into()))?;
-    let mut response = (StatusCode::CREATED, tagged(ServiceBody::new(&state, record))).into_response();
+    let location =
+        HeaderValue::try_from(format!("/api/v1/services/{}", path_segment(&record.slug)))
+            .map_err(|error| ApiError::internal(error.into()))?;
+    let mut response = (
+        StatusCode::CREATED,
+        tagged(ServiceBody::new(&state, record)),
+    )
+        .into_response();
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
 }
 
 pub(in crate::api) fn create_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("serviceCreate").tag("services").summary("Watch another service").response::<201, Json<ServiceBody>>()
+    operation
+        .id("serviceCreate")
+        .tag("services")
+        .summary("Watch another service")
+        .response::<201, Json<ServiceBody>>()
 }
 
 pub(in crate::api) async fn replace(
@@ -75,14 +89,22 @@ pub(in crate::api) async fn delete(
     headers: HeaderMap,
 ) -> ApiResult<NoContent> {
     let revision = if_match(&state, &slug, &headers)?;
-    state.parts.services.delete(&slug, revision).await.map_err(ApiError::from_registry)?;
+    state
+        .parts
+        .services
+        .delete(&slug, revision)
+        .await
+        .map_err(ApiError::from_registry)?;
     audit::note(&state, &principal, "service.delete", &slug).await;
     state.live.changes().services();
     Ok(NoContent)
 }
 
 pub(in crate::api) fn delete_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("serviceDelete").tag("services").summary("Stop watching a service; what was measured stays")
+    operation
+        .id("serviceDelete")
+        .tag("services")
+        .summary("Stop watching a service; what was measured stays")
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -103,24 +125,36 @@ pub(in crate::api) async fn check(
 }
 
 pub(in crate::api) fn check_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {
-    operation.id("serviceCheck").tag("services").summary("Run a probe now and answer what it found")
+    operation
+        .id("serviceCheck")
+        .tag("services")
+        .summary("Run a probe now and answer what it found")
 }
 
 /// What opens private addresses to a service opens the operator's own network.
 fn private_is_allowed(principal: &Principal, spec: &Map<String, Value>) -> ApiResult<()> {
-    let is_private = spec.get("private").is_some_and(|private| private != &Value::Bool(false));
+    let is_private = spec
+        .get("private")
+        .is_some_and(|private| private != &Value::Bool(false));
     match is_private && !principal.may(Scope::Admin) {
         true => Err(ApiError::scope_missing(Scope::Admin)),
         false => Ok(()),
     }
 }
 
-/// The revision that a change is meant for: the one of `If-Match`, of a list the one that holds now. `*` and no header ask for
-/// nothing.
+/// The revision that a change is meant for: the one of `If-Match`, of a list the one that holds
+/// now. `*` and no header ask for nothing.
 fn if_match(state: &ApiState, slug: &str, headers: &HeaderMap) -> ApiResult<Option<i64>> {
     let revisions = revisions(headers)?;
-    let current = state.parts.services.record(slug).and_then(|record| record.revision);
-    let held = revisions.iter().copied().find(|revision| Some(*revision) == current);
+    let current = state
+        .parts
+        .services
+        .record(slug)
+        .and_then(|record| record.revision);
+    let held = revisions
+        .iter()
+        .copied()
+        .find(|revision| Some(*revision) == current);
     Ok(held.or(revisions.first().copied()))
 }
 
@@ -128,13 +162,24 @@ fn if_match(state: &ApiState, slug: &str, headers: &HeaderMap) -> ApiResult<Opti
 fn revisions(headers: &HeaderMap) -> ApiResult<Vec<i64>> {
     let mut revisions = Vec::new();
     for line in headers.get_all(IF_MATCH) {
-        for tag in line.to_str().unwrap_or("unreadable").split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+        for tag in line
+            .to_str()
+            .unwrap_or("unreadable")
+            .split(',')
+            .map(str::trim)
+            .filter(|tag| !tag.is_empty())
+        {
             if tag == "*" {
                 return Ok(Vec::new());
             }
-            let revision = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse();
+            let revision = tag
+                .strip_prefix("W/")
+                .unwrap_or(tag)
+                .trim_matches('"')
+                .parse();
             revisions.push(revision.map_err(|_| {
-                let detail = format!("`{tag}` is not a revision; take it from `ETag` of the service");
+                let detail =
+                    format!("`{tag}` is not a revision; take it from `ETag` of the service");
                 ApiError::bad_parameter("If-Match", detail)
             })?);
         }
@@ -144,7 +189,9 @@ fn revisions(headers: &HeaderMap) -> ApiResult<Vec<i64>> {
 
 /// Slugs may hold letters beyond ASCII; a header may not.
 fn path_segment(slug: &str) -> String {
-    url::form_urlencoded::byte_serialize(slug.as_bytes()).collect::<String>().replace('+', "%20")
+    url::form_urlencoded::byte_serialize(slug.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use crate::store::SqlAnswer;
 
 pub(super) fn write(answer: &SqlAnswer) -> String {
     let mut text = String::new();
-    line(&mut text, answer.columns.iter().map(|column| field(&column.name)));
+    line(
+        &mut text,
+        answer.columns.iter().map(|column| field(&column.name)),
+    );
     for row in &answer.rows {
         line(&mut text, row.iter().map(value));
     }

@@ -12,7 +12,10 @@ async fn the_overview_says_how_things_are() {
     let router = router(&world().await);
     let page = get(&router, "/").await;
     assert_eq!(page.status, StatusCode::OK);
-    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
     for part in [
         "1 of 2 services needs attention",
         r#"id="service-shop-api""#,
@@ -23,7 +26,11 @@ async fn the_overview_says_how_things_are() {
         "slack",
         r#"data-events="/events?page=1&amp;since="#,
     ] {
-        assert!(page.body.contains(part), "{part} is missing in {}", page.body);
+        assert!(
+            page.body.contains(part),
+            "{part} is missing in {}",
+            page.body
+        );
     }
 }
 
@@ -35,21 +42,49 @@ async fn what_others_wrote_is_escaped() {
     let mut observation = world.observation(&slug, evil, 9, Status::Error);
     observation.failure = Some(Failure::new(ErrorKind::Protocol, evil));
     world.observe(observation.clone());
-    world.observe(Observation { probe: "other\" onload=\"x".to_owned(), run_id: 10, ..observation });
+    world.observe(Observation {
+        probe: "other\" onload=\"x".to_owned(),
+        run_id: 10,
+        ..observation
+    });
     let alert = world.draft(&slug, Severity::Info, AlertState::Firing);
-    world.alert(AlertDraft { name: evil.to_owned(), summary: evil.to_owned(), ..alert }, None, false).await;
+    world
+        .alert(
+            AlertDraft {
+                name: evil.to_owned(),
+                summary: evil.to_owned(),
+                ..alert
+            },
+            None,
+            false,
+        )
+        .await;
     let mut plugin = world.plugin(PluginKind::Rule, evil);
     plugin.version = evil.to_owned();
     plugin.by = evil.to_owned();
-    plugin.info = Arc::new(PluginInfo { summary: evil.to_owned(), ..PluginInfo::clone(&plugin.info) });
+    plugin.info = Arc::new(PluginInfo {
+        summary: evil.to_owned(),
+        ..PluginInfo::clone(&plugin.info)
+    });
     world.plugins.lock().unwrap().push(plugin);
     let router = router(&world);
-    for path in ["/", "/?q=%3Cscript%3Ealert(%22x%22)%3C/script%3E", "/login?next=/%22%3E%3Cscript%3E"] {
+    for path in [
+        "/",
+        "/?q=%3Cscript%3Ealert(%22x%22)%3C/script%3E",
+        "/login?next=/%22%3E%3Cscript%3E",
+    ] {
         let page = get(&router, path).await.body;
-        assert_eq!(page.matches("<script").count(), usize::from(path.starts_with("/?") || path == "/"), "{page}");
+        assert_eq!(
+            page.matches("<script").count(),
+            usize::from(path.starts_with("/?") || path == "/"),
+            "{page}"
+        );
         assert!(!page.contains("<img"), "{page}");
         assert!(!page.contains("\" onload"), "{page}");
-        assert!(!page.contains(" style=") && !page.contains("<style"), "the policy allows no inline style");
+        assert!(
+            !page.contains(" style=") && !page.contains("<style"),
+            "the policy allows no inline style"
+        );
     }
 }
 
@@ -68,10 +103,24 @@ async fn an_alert_that_nobody_hears_of_says_why() {
     };
     world.control.alert_mute(vec![mute]).await.unwrap();
     let page = get(&router, "/").await.body;
-    assert!(page.contains(", muted by dependency <code>database</code>"), "{page}");
+    assert!(
+        page.contains(", muted by dependency <code>database</code>"),
+        "{page}"
+    );
 
-    let acknowledged = Acknowledgement { by: "ana".to_owned(), at_ms: world.now, until_ms: None, note: String::new() };
-    let firing = world.alert(world.draft("mail", Severity::Info, AlertState::Firing), None, false).await;
+    let acknowledged = Acknowledgement {
+        by: "ana".to_owned(),
+        at_ms: world.now,
+        until_ms: None,
+        note: String::new(),
+    };
+    let firing = world
+        .alert(
+            world.draft("mail", Severity::Info, AlertState::Firing),
+            None,
+            false,
+        )
+        .await;
     let mut draft = world.draft("mail", Severity::Info, AlertState::Acknowledged);
     (draft.id, draft.marks.acknowledged) = (Some(firing.id), Some(acknowledged));
     world.alert(draft, Some(AlertState::Firing), false).await;
@@ -85,9 +134,15 @@ async fn a_service_that_cannot_run_is_told() {
     world.service_break("shop-api", "there is no probe plugin `gone`");
     let router = router(&world);
     let page = get(&router, "/").await.body;
-    assert!(page.contains("<b>shop-api</b> can't run: there is no probe plugin <code>gone</code>"), "{page}");
+    assert!(
+        page.contains("<b>shop-api</b> can't run: there is no probe plugin <code>gone</code>"),
+        "{page}"
+    );
     let service = get(&router, "/api/v1/services/shop-api").await.json();
-    assert_eq!(service["faults"][0]["message"], "there is no probe plugin `gone`");
+    assert_eq!(
+        service["faults"][0]["message"],
+        "there is no probe plugin `gone`"
+    );
 }
 
 #[tokio::test]
@@ -112,7 +167,12 @@ async fn the_overview_is_searched_and_filtered_by_its_address() {
 async fn many_services_come_in_pages_and_rows_are_light() {
     let world = World::empty().await;
     for number in 0..450 {
-        let slug = world.service_add(&format!("Service {number:03}"), "REST", "https://x.org", Origin::File);
+        let slug = world.service_add(
+            &format!("Service {number:03}"),
+            "REST",
+            "https://x.org",
+            Origin::File,
+        );
         for run in 0..40 {
             world.observe(world.observation(&slug, "http", run, Status::Healthy));
         }
@@ -129,7 +189,10 @@ async fn many_services_come_in_pages_and_rows_are_light() {
 #[tokio::test]
 async fn unknown_pages_are_pages_for_browsers() {
     let router = router(&world().await);
-    let request = as_admin(Method::GET, "/nothing").header("accept", "text/html").body(Body::empty()).unwrap();
+    let request = as_admin(Method::GET, "/nothing")
+        .header("accept", "text/html")
+        .body(Body::empty())
+        .unwrap();
     let answer = send(&router, request).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert!(answer.body.contains("Nothing here"));
@@ -150,7 +213,9 @@ impl Events {
     }
 
     async fn next(&mut self) -> String {
-        let frame = tokio::time::timeout(SOON, self.0.next()).await.expect("an event in time");
+        let frame = tokio::time::timeout(SOON, self.0.next())
+            .await
+            .expect("an event in time");
         String::from_utf8(frame.expect("an open stream").unwrap().to_vec()).unwrap()
     }
 }
@@ -158,7 +223,10 @@ impl Events {
 fn live_router(world: &Arc<World>) -> (Router, Live) {
     let live = Live::new();
     tokio::spawn(live.clone().run(world.parts(), CancellationToken::new()));
-    (super::super::router(world.state(ApiSettings::default(), live.clone())), live)
+    (
+        super::super::router(world.state(ApiSettings::default(), live.clone())),
+        live,
+    )
 }
 
 #[tokio::test]
@@ -171,12 +239,21 @@ async fn a_change_arrives_as_a_fragment() {
     live.changes().service("mail");
     let event = events.next().await;
     assert!(event.starts_with("event: fragments\n"), "{event}");
-    assert!(event.contains(r#"<tr id="service-mail" data-status="degraded""#), "{event}");
+    assert!(
+        event.contains(r#"<tr id="service-mail" data-status="degraded""#),
+        "{event}"
+    );
     assert!(event.contains(r#"<div id="totals">"#), "{event}");
-    assert!(!event.contains("service-shop-api") && !event.contains(r#"id="alerts""#), "{event}");
+    assert!(
+        !event.contains("service-shop-api") && !event.contains(r#"id="alerts""#),
+        "{event}"
+    );
 
     let open = world.control.alert_open_list().await.unwrap().remove(0);
-    let resolved = AlertDraft { id: Some(open.id), ..world.draft("shop-api", open.severity, AlertState::Resolved) };
+    let resolved = AlertDraft {
+        id: Some(open.id),
+        ..world.draft("shop-api", open.severity, AlertState::Resolved)
+    };
     world.alert(resolved, Some(AlertState::Firing), false).await;
     live.changes().alerts();
     live.changes().plugins();
@@ -203,7 +280,11 @@ async fn changes_come_together_once_a_second() {
     }
     let event = events.next().await;
     assert_eq!(event.matches("<tr id=").count(), 2, "{event}");
-    assert!(started.elapsed().as_millis() >= 990, "{:?}", started.elapsed());
+    assert!(
+        started.elapsed().as_millis() >= 990,
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -211,12 +292,22 @@ async fn a_page_is_sent_what_it_missed_and_only_what_it_shows() {
     let world = world().await;
     let (router, live) = live_router(&world);
     let page = get(&router, "/?q=shop").await.body;
-    let address = page.split("data-events=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    let address = page
+        .split("data-events=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .replace("&amp;", "&");
     live.changes().service("mail");
     live.changes().service("shop-api");
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let event = Events::open(&router, &address).await.next().await;
-    assert!(event.contains("service-shop-api") && !event.contains("service-mail"), "{event}");
+    assert!(
+        event.contains("service-shop-api") && !event.contains("service-mail"),
+        "{event}"
+    );
 
     let event = Events::open(&router, "/events?since=1").await.next().await;
     assert!(event.starts_with("event: reload\n"), "{event}");
@@ -225,12 +316,18 @@ async fn a_page_is_sent_what_it_missed_and_only_what_it_shows() {
 #[tokio::test]
 async fn live_connections_are_bounded_and_end_with_the_program() {
     let world = world().await;
-    let settings = ApiSettings { max_live: 1, ..ApiSettings::default() };
+    let settings = ApiSettings {
+        max_live: 1,
+        ..ApiSettings::default()
+    };
     let shutdown = CancellationToken::new();
     let state = crate::api::ApiState::new(settings, world.parts(), Live::new(), shutdown.clone());
     let router = super::super::router(state);
     let mut first = Events::open(&router, "/events").await;
-    assert_eq!(get(&router, "/events").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        get(&router, "/events").await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     shutdown.cancel();
     assert!(first.0.next().await.is_none());
     drop(first);
@@ -241,16 +338,39 @@ async fn live_connections_are_bounded_and_end_with_the_program() {
 async fn a_live_connection_ends_with_its_session() {
     use axum::http::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
     let (router, _live) = live_router(&world().await);
-    let form = request(Method::POST, "/login").header("content-type", "application/x-www-form-urlencoded");
+    let form =
+        request(Method::POST, "/login").header("content-type", "application/x-www-form-urlencoded");
     let answer = send(&router, form.body(format!("token={ADMIN}").into()).unwrap()).await;
-    let cookie = answer.headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let events = request(Method::GET, "/events").header(COOKIE, &cookie).body(Body::empty()).unwrap();
-    let mut events = router.clone().oneshot(events).await.unwrap().into_body().into_data_stream();
+    let cookie = answer.headers[SET_COOKIE]
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let events = request(Method::GET, "/events")
+        .header(COOKIE, &cookie)
+        .body(Body::empty())
+        .unwrap();
+    let mut events = router
+        .clone()
+        .oneshot(events)
+        .await
+        .unwrap()
+        .into_body()
+        .into_data_stream();
     assert!(events.next().await.is_some(), "it is live");
 
-    let logout = request(Method::POST, "/logout").header(COOKIE, &cookie).header(HOST, "x.org");
-    let logout = logout.header(ORIGIN, "http://x.org").body(Body::empty()).unwrap();
+    let logout = request(Method::POST, "/logout")
+        .header(COOKIE, &cookie)
+        .header(HOST, "x.org");
+    let logout = logout
+        .header(ORIGIN, "http://x.org")
+        .body(Body::empty())
+        .unwrap();
     assert_eq!(send(&router, logout).await.status, StatusCode::SEE_OTHER);
     let ended = async { while events.next().await.is_some() {} };
-    tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("the stream ends");
+    tokio::time::timeout(std::time::Duration::from_secs(60), ended)
+        .await
+        .expect("the stream ends");
 }

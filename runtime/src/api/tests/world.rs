@@ -1,4 +1,5 @@
-//! A small world behind the API: the real stores in a folder of their own, and engines that answer from memory.
+//! A small world behind the API: the real stores in a folder of their own, and engines that answer
+//! from memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,14 +17,17 @@ use crate::alerts::{AlertActions, AlertSignals, Notifier, SystemClock};
 use crate::api::parts::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::domain::*;
-use crate::monitoring::{Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus};
+use crate::monitoring::{
+    Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus,
+};
 use crate::plugin_host::{
-    self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin, Recordings, ShadowEntry,
-    StepOutcome, VersionEntry,
+    self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin,
+    Recordings, ShadowEntry, StepOutcome, VersionEntry,
 };
 use crate::registry::{Fault, Refusal, ServiceRecord};
 use crate::store::control::{
-    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, TokenDraft, TokenOrigin, Transition,
+    AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, TokenDraft, TokenOrigin,
+    Transition,
 };
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
@@ -66,7 +70,9 @@ impl World {
     pub(crate) async fn at(now: UnixMillis) -> Arc<Self> {
         let data = TempDir::new().unwrap();
         let keyring = Keyring::load(None, data.path()).unwrap();
-        let control = ControlStore::open(&data.path().join("control.sqlite"), keyring).await.unwrap();
+        let control = ControlStore::open(&data.path().join("control.sqlite"), keyring)
+            .await
+            .unwrap();
         for (name, token, scope) in [("admin", ADMIN, "admin"), ("reader", READER, "read")] {
             let draft = TokenDraft {
                 name,
@@ -109,7 +115,11 @@ impl World {
             program: self.clone(),
             notifier: self.clone(),
             signals: AlertSignals::default(),
-            actions: AlertActions::new(Arc::new(self.control.clone()), Arc::new(SystemClock), AlertSignals::default()),
+            actions: AlertActions::new(
+                Arc::new(self.control.clone()),
+                Arc::new(SystemClock),
+                AlertSignals::default(),
+            ),
             backtests: self.clone(),
             configuration: self.clone(),
             control: self.control.clone(),
@@ -126,11 +136,19 @@ impl World {
     pub(crate) fn channel_add(&self, channel: Channel) {
         let mut catalog = self.catalog.lock().unwrap();
         let mut changed = Catalog::clone(&catalog);
-        changed.channels.insert(channel.id.clone(), Arc::new(channel));
+        changed
+            .channels
+            .insert(channel.id.clone(), Arc::new(channel));
         *catalog = Arc::new(changed);
     }
 
-    pub(crate) fn service_add(&self, name: &str, kind: &str, base_url: &str, origin: Origin) -> String {
+    pub(crate) fn service_add(
+        &self,
+        name: &str,
+        kind: &str,
+        base_url: &str,
+        origin: Origin,
+    ) -> String {
         let slug = slug(name);
         let service = Service {
             slug: slug.clone(),
@@ -159,7 +177,9 @@ impl World {
             "authentication": {"type": "api_key", "header": "X-API-Key", "value": "***"},
             "monitoring": {"interval": 60, "timeout": 5000},
         });
-        let Value::Object(spec) = spec else { unreachable!() };
+        let Value::Object(spec) = spec else {
+            unreachable!()
+        };
         let revision = (origin == Origin::Api).then_some(1);
         let written = revision.map(|_| self.now - 7_200_000);
         let record = ServiceRecord {
@@ -182,23 +202,39 @@ impl World {
         let mut changed = Catalog::clone(&catalog);
         changed.services.remove(slug);
         *catalog = Arc::new(changed);
-        self.specs.lock().unwrap().get_mut(slug).unwrap().faults.push(Fault::new("", fault));
+        self.specs
+            .lock()
+            .unwrap()
+            .get_mut(slug)
+            .unwrap()
+            .faults
+            .push(Fault::new("", fault));
     }
 
     /// One observation becomes the latest of its probe.
     pub(crate) fn observe(&self, observation: Observation) {
         let mut statuses = self.statuses.lock().unwrap();
-        let status = statuses.entry(observation.service.clone()).or_insert_with(|| ServiceStatus {
-            status: None,
-            reason: None,
-            since_ms: None,
-            probes: Vec::new(),
-        });
-        let probe = match status.probes.iter().position(|probe| probe.name == observation.probe) {
+        let status = statuses
+            .entry(observation.service.clone())
+            .or_insert_with(|| ServiceStatus {
+                status: None,
+                reason: None,
+                since_ms: None,
+                probes: Vec::new(),
+            });
+        let probe = match status
+            .probes
+            .iter()
+            .position(|probe| probe.name == observation.probe)
+        {
             Some(index) => &mut status.probes[index],
             None => {
                 let name = observation.probe.clone();
-                status.probes.push(ProbeStatus { name, latest: None, recent: Vec::new() });
+                status.probes.push(ProbeStatus {
+                    name,
+                    latest: None,
+                    recent: Vec::new(),
+                });
                 status.probes.last_mut().unwrap()
             }
         };
@@ -227,14 +263,29 @@ impl World {
     /// And is in the results.
     pub(crate) async fn observe_and_store(&self, observation: Observation) {
         self.observe(observation.clone());
-        self.results.observation_append_durable(Arc::new(observation)).await.unwrap();
+        self.results
+            .observation_append_durable(Arc::new(observation))
+            .await
+            .unwrap();
     }
 
-    pub(crate) fn observation(&self, service: &str, probe: &str, run_id: i64, status: Status) -> Observation {
+    pub(crate) fn observation(
+        &self,
+        service: &str,
+        probe: &str,
+        run_id: i64,
+        status: Status,
+    ) -> Observation {
         let failure = match status {
             Status::Healthy | Status::Degraded => None,
-            Status::Unhealthy => Some(Failure::new(ErrorKind::Assertion, "expected status 200, found 503")),
-            Status::Error => Some(Failure::new(ErrorKind::Connect, "connection refused by 203.0.113.7:443")),
+            Status::Unhealthy => Some(Failure::new(
+                ErrorKind::Assertion,
+                "expected status 200, found 503",
+            )),
+            Status::Error => Some(Failure::new(
+                ErrorKind::Connect,
+                "connection refused by 203.0.113.7:443",
+            )),
         };
         let answered = status != Status::Error;
         Observation {
@@ -252,15 +303,25 @@ impl World {
                     first_byte_us: Some(50_100),
                     body_us: Some(2_200),
                 },
-                false => Phases { dns_us: Some(1_200), ..Phases::default() },
+                false => Phases {
+                    dns_us: Some(1_200),
+                    ..Phases::default()
+                },
             },
-            http_status: answered.then_some(if status == Status::Unhealthy { 503 } else { 200 }),
+            http_status: answered.then_some(if status == Status::Unhealthy {
+                503
+            } else {
+                200
+            }),
             failure,
             bytes: if answered { 512 } else { 0 },
             plugin: "http".to_owned(),
             plugin_version: "0.1.0".to_owned(),
             run_id,
-            metrics: vec![Metric { name: "certificate_days".to_owned(), value: MetricValue::Integer(61) }],
+            metrics: vec![Metric {
+                name: "certificate_days".to_owned(),
+                value: MetricValue::Integer(61),
+            }],
             missed: false,
             rate_limits: Vec::new(),
         }
@@ -285,7 +346,12 @@ impl World {
         }
     }
 
-    pub(crate) async fn alert(&self, draft: AlertDraft, from: Option<AlertState>, message: bool) -> Alert {
+    pub(crate) async fn alert(
+        &self,
+        draft: AlertDraft,
+        from: Option<AlertState>,
+        message: bool,
+    ) -> Alert {
         let event = EventDraft {
             ts_ms: draft.fired_ms.unwrap_or(draft.started_ms),
             from,
@@ -293,8 +359,14 @@ impl World {
             actor: "engine".to_owned(),
             reason: "breached".to_owned(),
         };
-        let transition =
-            Transition { alert: draft, event, groups: Vec::new(), is_news: false, memory: None, escalation: None };
+        let transition = Transition {
+            alert: draft,
+            event,
+            groups: Vec::new(),
+            is_news: false,
+            memory: None,
+            escalation: None,
+        };
         let (alert, event) = self.control.transition_commit(transition).await.unwrap();
         if message {
             let draft = NotificationDraft {
@@ -307,7 +379,10 @@ impl World {
                 alerts: vec![alert.clone()],
                 omitted: 0,
             };
-            self.control.notification_queue(draft, event.ts_ms).await.unwrap();
+            self.control
+                .notification_queue(draft, event.ts_ms)
+                .await
+                .unwrap();
         }
         alert
     }
@@ -320,7 +395,10 @@ impl World {
             answer: "answered 502".to_owned(),
         };
         let after = AfterAttempt::new(NotificationState::Waiting, self.now + 30_000);
-        self.control.notification_attempt(id, &attempt, after).await.unwrap();
+        self.control
+            .notification_attempt(id, &attempt, after)
+            .await
+            .unwrap();
     }
 
     pub(crate) fn plugin(&self, kind: PluginKind, name: &str) -> PluginEntry {
@@ -351,7 +429,12 @@ impl World {
     }
 
     fn health(&self) -> PluginHealth {
-        let duration = DurationQuantiles { p50_us: 1_900, p95_us: 5_400, p99_us: 9_000, max_us: 12_345 };
+        let duration = DurationQuantiles {
+            p50_us: 1_900,
+            p95_us: 5_400,
+            p99_us: 9_000,
+            max_us: 12_345,
+        };
         let last_hour = RunFigures {
             runs: 120,
             ok: 118,
@@ -365,7 +448,11 @@ impl World {
             since_ms: self.now - 3_600_000,
             total: last_hour.clone(),
             last_hour,
-            recent: RecentRuns { runs: 20, broken: 2, broken_in_a_row: 0 },
+            recent: RecentRuns {
+                runs: 20,
+                broken: 2,
+                broken_in_a_row: 0,
+            },
             failing: None,
             last_broken: Some(BrokenRun {
                 ts_ms: self.now - 60_000,
@@ -410,12 +497,16 @@ impl World {
             candidate: side(run_id + 1, "0.3.0", CANDIDATE, candidate),
             outcome: RunOutcome::Ok,
             is_agreed: active == candidate,
-            difference: (active != candidate).then(|| format!("{} → {}", active.as_str(), candidate.as_str())),
+            difference: (active != candidate)
+                .then(|| format!("{} → {}", active.as_str(), candidate.as_str())),
         };
         self.results.shadow_run_record(run);
         // A commit of its own, which takes the row before with it.
         let flush = self.observation("nobody", "http", run_id + 1_000, Status::Healthy);
-        self.results.observation_append_durable(Arc::new(flush)).await.unwrap();
+        self.results
+            .observation_append_durable(Arc::new(flush))
+            .await
+            .unwrap();
     }
 }
 
@@ -442,12 +533,18 @@ impl Services for World {
 
     fn create(&self, spec: Map<String, Value>) -> BoxFuture<'_, Result<ServiceRecord, Refusal>> {
         let Some(name) = spec.get("name").and_then(Value::as_str) else {
-            return now(Err(Refusal::Invalid(vec![Fault::new("/name", "is missing")])));
+            return now(Err(Refusal::Invalid(vec![Fault::new(
+                "/name",
+                "is missing",
+            )])));
         };
         if self.record(&slug(name)).is_some() {
             return now(Err(Refusal::Exists(slug(name))));
         }
-        let base_url = spec.get("baseUrl").and_then(Value::as_str).unwrap_or_default();
+        let base_url = spec
+            .get("baseUrl")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let slug = self.service_add(name, "REST", base_url, Origin::Api);
         now(Ok(self.record(&slug).unwrap()))
     }
@@ -463,7 +560,9 @@ impl Services for World {
             None => Err(Refusal::NotFound(slug.to_owned())),
             Some(record) => match (record.origin, record.revision, revision) {
                 (Origin::File, ..) => Err(Refusal::OwnedByFile(slug.to_owned())),
-                (_, Some(current), Some(wanted)) if current != wanted => Err(Refusal::RevisionConflict { current }),
+                (_, Some(current), Some(wanted)) if current != wanted => {
+                    Err(Refusal::RevisionConflict { current })
+                }
                 _ => {
                     record.spec = spec;
                     record.revision = record.revision.map(|revision| revision + 1);
@@ -473,7 +572,11 @@ impl Services for World {
         })
     }
 
-    fn delete<'a>(&'a self, slug: &'a str, _revision: Option<i64>) -> BoxFuture<'a, Result<(), Refusal>> {
+    fn delete<'a>(
+        &'a self,
+        slug: &'a str,
+        _revision: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
         let mut specs = self.specs.lock().unwrap();
         now(match specs.get(slug).map(|record| record.origin) {
             None => Err(Refusal::NotFound(slug.to_owned())),
@@ -502,7 +605,11 @@ impl Webhooks for World {
         _webhook: &'a str,
         request: WebhookRequest,
     ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
-        let accepted = Accepted { events: 1, repeated: 0, answer: None };
+        let accepted = Accepted {
+            events: 1,
+            repeated: 0,
+            answer: None,
+        };
         let secret = || "the secret is in /var/secret/path".to_owned();
         now(match request.body.as_slice() {
             b"stranger" => Err(ReceiveError::Unauthenticated(secret())),
@@ -510,12 +617,27 @@ impl Webhooks for World {
             b"broken" => Err(ReceiveError::Broken(secret())),
             b"not stored" => Err(ReceiveError::NotStored(secret())),
             b"challenge" => {
-                let answer = Answer { content_type: AnswerType::Text, body: b"<b>3eZb</b>".to_vec() };
-                Ok(Accepted { answer: Some(answer), ..accepted })
+                let answer = Answer {
+                    content_type: AnswerType::Text,
+                    body: b"<b>3eZb</b>".to_vec(),
+                };
+                Ok(Accepted {
+                    answer: Some(answer),
+                    ..accepted
+                })
             }
             b"echo" => {
-                let seen = format!("{} {} {} {:?}", request.method, request.path, request.query, request.headers);
-                Ok(Accepted { answer: Some(Answer { content_type: AnswerType::Text, body: seen.into() }), ..accepted })
+                let seen = format!(
+                    "{} {} {} {:?}",
+                    request.method, request.path, request.query, request.headers
+                );
+                Ok(Accepted {
+                    answer: Some(Answer {
+                        content_type: AnswerType::Text,
+                        body: seen.into(),
+                    }),
+                    ..accepted
+                })
             }
             _ => Ok(accepted),
         })
@@ -541,16 +663,27 @@ impl Monitor for World {
         }
         let probe = probe.unwrap_or("http");
         if probe == "broken" {
-            return now(Err(CheckError::NotStored("/var/secret/path is gone".to_owned())));
+            return now(Err(CheckError::NotStored(
+                "/var/secret/path is gone".to_owned(),
+            )));
         }
         if probe == "panics" {
             panic!("the fake was told to");
         }
         if probe != "http" {
             let (service, probe, known) = (slug.to_owned(), probe.to_owned(), "http".to_owned());
-            return now(Err(CheckError::UnknownProbe { service, probe, known }));
+            return now(Err(CheckError::UnknownProbe {
+                service,
+                probe,
+                known,
+            }));
         }
-        now(Ok(Arc::new(self.observation(slug, probe, 7, Status::Unhealthy))))
+        now(Ok(Arc::new(self.observation(
+            slug,
+            probe,
+            7,
+            Status::Unhealthy,
+        ))))
     }
 }
 
@@ -572,11 +705,19 @@ impl Plugins for World {
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         if !component.starts_with(b"\0asm") {
             let reason = "this is not a WebAssembly component".to_owned();
-            return now(Err(plugin_host::Refusal { step: "compile", reason }));
+            return now(Err(plugin_host::Refusal {
+                step: "compile",
+                reason,
+            }));
         }
         let by = actor.to_owned();
         let signed_by = signature.map(|signature| format!("key of {signature}"));
-        let entry = PluginEntry { version: "0.2.0".to_owned(), by, signed_by, ..self.plugin(PluginKind::Probe, name) };
+        let entry = PluginEntry {
+            version: "0.2.0".to_owned(),
+            by,
+            signed_by,
+            ..self.plugin(PluginKind::Probe, name)
+        };
         self.plugins.lock().unwrap().push(entry.clone());
         now(Ok(entry))
     }
@@ -588,9 +729,17 @@ impl Plugins for World {
         actor: &'a str,
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         if !reference.starts_with("oci://") {
-            return now(Err(plugin_host::Refusal { step: "pull", reason: "this is no reference".to_owned() }));
+            return now(Err(plugin_host::Refusal {
+                step: "pull",
+                reason: "this is no reference".to_owned(),
+            }));
         }
-        self.install(name.unwrap_or("pulled"), Bytes::from_static(b"\0asm"), None, actor)
+        self.install(
+            name.unwrap_or("pulled"),
+            Bytes::from_static(b"\0asm"),
+            None,
+            actor,
+        )
     }
 
     /// Only `http` has an earlier version.
@@ -601,10 +750,13 @@ impl Plugins for World {
         _actor: &'a str,
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
         now(match to {
-            None | Some("0.1.0") => Ok((name == "http").then(|| self.plugin(PluginKind::Probe, name))),
-            Some(to) => {
-                Err(plugin_host::Refusal { step: "version", reason: format!("plugin `{name}` has no version `{to}`") })
+            None | Some("0.1.0") => {
+                Ok((name == "http").then(|| self.plugin(PluginKind::Probe, name)))
             }
+            Some(to) => Err(plugin_host::Refusal {
+                step: "version",
+                reason: format!("plugin `{name}` has no version `{to}`"),
+            }),
         })
     }
 
@@ -616,11 +768,17 @@ impl Plugins for World {
     ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
         now(match name {
             "slack" => Ok(None),
-            _ => Err(plugin_host::Refusal { step: "in-use", reason: format!("`{name}` is used by a test") }),
+            _ => Err(plugin_host::Refusal {
+                step: "in-use",
+                reason: format!("`{name}` is used by a test"),
+            }),
         })
     }
 
-    fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
+    fn versions<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
         let version = |version: &str, digest: &str, state, is_bundled: bool, until| VersionEntry {
             version: version.to_owned(),
             digest: digest.repeat(4),
@@ -637,7 +795,13 @@ impl Plugins for World {
         now(Ok(self.get(name).map(|_| {
             vec![
                 version("0.2.0", ACTIVE, "active", false, None),
-                version("0.1.0", CANDIDATE, "previous", true, Some(self.now - 1_800_000)),
+                version(
+                    "0.1.0",
+                    CANDIDATE,
+                    "previous",
+                    true,
+                    Some(self.now - 1_800_000),
+                ),
             ]
         })))
     }
@@ -647,7 +811,9 @@ impl Plugins for World {
         _name: &'a str,
         digest: &'a str,
     ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>> {
-        now(Ok((digest == ACTIVE.repeat(4)).then(|| Bytes::from_static(b"\0asm\x0d\0\x01\0"))))
+        now(Ok(
+            (digest == ACTIVE.repeat(4)).then(|| Bytes::from_static(b"\0asm\x0d\0\x01\0"))
+        ))
     }
 
     fn shadow_start<'a>(
@@ -659,7 +825,10 @@ impl Plugins for World {
     ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
         now(match self.get(name) {
             Some(entry) if entry.kind != PluginKind::Notifier => Ok(entry),
-            _ => Err(plugin_host::Refusal { step: "shadow", reason: "a notifier can't run beside another".to_owned() }),
+            _ => Err(plugin_host::Refusal {
+                step: "shadow",
+                reason: "a notifier can't run beside another".to_owned(),
+            }),
         })
     }
 
@@ -671,8 +840,14 @@ impl Plugins for World {
         now(Ok(self.get(name).filter(|entry| entry.shadow.is_some())))
     }
 
-    fn discard<'a>(&'a self, name: &'a str, _actor: &'a str) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
-        now(Ok(self.get(name).is_some_and(|entry| entry.shadow.is_some())))
+    fn discard<'a>(
+        &'a self,
+        name: &'a str,
+        _actor: &'a str,
+    ) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
+        now(Ok(self
+            .get(name)
+            .is_some_and(|entry| entry.shadow.is_some())))
     }
 
     fn check<'a>(
@@ -685,7 +860,14 @@ impl Plugins for World {
             true => StepOutcome::Passed,
             false => StepOutcome::Failed(format!("`{actor}` sent no component")),
         };
-        now(ComponentCheck { steps: vec![CheckedStep { step: "format", outcome }], plugin: None, grants: None })
+        now(ComponentCheck {
+            steps: vec![CheckedStep {
+                step: "format",
+                outcome,
+            }],
+            plugin: None,
+            grants: None,
+        })
     }
 
     /// The file owns those of `slack`.
@@ -745,7 +927,9 @@ impl Configurations for World {
                 reasons: Vec::new(),
                 ..Configuration::clone(&self.current())
             })),
-            Some(_) => Err(AcceptRefusal::Changed { found: DIGEST.to_owned() }),
+            Some(_) => Err(AcceptRefusal::Changed {
+                found: DIGEST.to_owned(),
+            }),
         };
         futures::future::ready(answer).boxed()
     }
@@ -775,10 +959,17 @@ impl Notifier for World {
         channel: &'a Channel,
         message: &'a Message,
     ) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
-        let title = message.texts.title.clone().unwrap_or_else(|| message.title());
+        let title = message
+            .texts
+            .title
+            .clone()
+            .unwrap_or_else(|| message.title());
         let answer = match channel.plugin.as_str() {
             "refuses" => Err(DeliveryError::Permanent(format!("404 {title}"))),
-            _ => Ok(Receipt { reference: Some("m-1".to_owned()), answer: format!("200 {title}") }),
+            _ => Ok(Receipt {
+                reference: Some("m-1".to_owned()),
+                answer: format!("200 {title}"),
+            }),
         };
         futures::future::ready(answer).boxed()
     }
@@ -804,7 +995,10 @@ impl Backtests for World {
                     return Err(BacktestRefusal::Invalid(vec![fault]));
                 }
             };
-            progress(BacktestProgress { observations: 5, of_observations: 10 });
+            progress(BacktestProgress {
+                observations: 5,
+                of_observations: 10,
+            });
             tokio::task::yield_now().await;
             let episode = Episode {
                 started_ms: 0,
@@ -813,14 +1007,20 @@ impl Backtests for World {
                 summary: "503".to_owned(),
                 flapping: Vec::new(),
             };
-            let outcome =
-                BacktestOutcome { evaluations: 10, episodes: vec![episode.clone()], ..BacktestOutcome::default() };
+            let outcome = BacktestOutcome {
+                evaluations: 10,
+                episodes: vec![episode.clone()],
+                ..BacktestOutcome::default()
+            };
             let service = ServiceBacktest {
                 service: "shop-api".to_owned(),
                 outcome,
                 suppressed_by: BTreeMap::from([(0, "silence 3".to_owned())]),
                 really: vec![episode],
-                with_really: Compared { both: vec![(0, 0)], ..Compared::default() },
+                with_really: Compared {
+                    both: vec![(0, 0)],
+                    ..Compared::default()
+                },
                 current: None,
                 with_current: None,
             };

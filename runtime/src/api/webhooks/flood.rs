@@ -1,4 +1,5 @@
-//! How many deliveries are looked at: token buckets, one for each sender's address and one for each webhook, in bounded memory.
+//! How many deliveries are looked at: token buckets, one for each sender's address and one for each
+//! webhook, in bounded memory.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,9 +11,16 @@ use tokio::time::Instant;
 use crate::api::auth::Caller;
 
 /// Of one address: behind a reverse proxy that is not among the trusted ones, that is everybody.
-const CALLER: Rate = Rate { per_second: 50.0, burst: 500.0 };
-/// Of one webhook: what a vendor sends after an outage of its own, and not so much that strangers fill the disk.
-const WEBHOOK: Rate = Rate { per_second: 20.0, burst: 300.0 };
+const CALLER: Rate = Rate {
+    per_second: 50.0,
+    burst: 500.0,
+};
+/// Of one webhook: what a vendor sends after an outage of its own, and not so much that strangers
+/// fill the disk.
+const WEBHOOK: Rate = Rate {
+    per_second: 20.0,
+    burst: 300.0,
+};
 /// Addresses and webhooks remembered; beyond them, newcomers share one bucket.
 const KEPT: usize = 4_096;
 
@@ -31,13 +39,23 @@ pub(in crate::api) struct Flood {
 impl Flood {
     /// Err: when to come again.
     pub(in crate::api) fn admit_caller(&self, caller: Caller) -> Result<(), Duration> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner).take(Some(caller), CALLER)
+        self.callers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(Some(caller), CALLER)
     }
 
     /// For a webhook that exists.
-    pub(in crate::api) fn admit_webhook(&self, service: &str, webhook: &str) -> Result<(), Duration> {
+    pub(in crate::api) fn admit_webhook(
+        &self,
+        service: &str,
+        webhook: &str,
+    ) -> Result<(), Duration> {
         let key = Some((service.to_owned(), webhook.to_owned()));
-        self.webhooks.lock().unwrap_or_else(PoisonError::into_inner).take(key, WEBHOOK)
+        self.webhooks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(key, WEBHOOK)
     }
 }
 
@@ -60,14 +78,24 @@ impl<K: Hash + Eq + Default> Buckets<K> {
         let now = Instant::now();
         if self.0.len() >= KEPT && !self.0.contains_key(&key) {
             // Full buckets say nothing.
-            self.0.retain(|_, bucket| bucket.filled(now, rate) < rate.burst);
+            self.0
+                .retain(|_, bucket| bucket.filled(now, rate) < rate.burst);
         }
-        let key = if self.0.contains_key(&key) || self.0.len() < KEPT { key } else { K::default() };
-        let bucket = self.0.entry(key).or_insert(Bucket { tokens: rate.burst, at: now });
+        let key = if self.0.contains_key(&key) || self.0.len() < KEPT {
+            key
+        } else {
+            K::default()
+        };
+        let bucket = self.0.entry(key).or_insert(Bucket {
+            tokens: rate.burst,
+            at: now,
+        });
         bucket.tokens = bucket.filled(now, rate);
         bucket.at = now;
         if bucket.tokens < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - bucket.tokens) / rate.per_second));
+            return Err(Duration::from_secs_f64(
+                (1.0 - bucket.tokens) / rate.per_second,
+            ));
         }
         bucket.tokens -= 1.0;
         Ok(())
@@ -97,12 +125,17 @@ mod tests {
             assert!(flood.admit_webhook("shop", "github").is_ok());
         }
         let wait = flood.admit_webhook("shop", "github").unwrap_err();
-        assert!(flood.admit_webhook("shop", "stripe").is_ok(), "others are not harmed");
+        assert!(
+            flood.admit_webhook("shop", "stripe").is_ok(),
+            "others are not harmed"
+        );
         tokio::time::advance(wait + Duration::from_millis(1)).await;
         assert!(flood.admit_webhook("shop", "github").is_ok());
         assert!(flood.admit_webhook("shop", "github").is_err());
         tokio::time::advance(Duration::from_secs(3_600)).await;
-        let taken = (0..400).filter(|_| flood.admit_webhook("shop", "github").is_ok()).count();
+        let taken = (0..400)
+            .filter(|_| flood.admit_webhook("shop", "github").is_ok())
+            .count();
         assert_eq!(taken, 300, "patience does not add up");
     }
 
@@ -112,10 +145,15 @@ mod tests {
         for number in 0..KEPT as u32 {
             flood.admit_caller(caller(number)).unwrap();
         }
-        let taken = (0..600).filter(|number| flood.admit_caller(caller(1_000_000 + number)).is_ok()).count();
+        let taken = (0..600)
+            .filter(|number| flood.admit_caller(caller(1_000_000 + number)).is_ok())
+            .count();
         assert_eq!(taken, 500);
         assert!(flood.callers.lock().unwrap().0.len() <= KEPT + 1);
-        assert!(flood.admit_caller(caller(7)).is_ok(), "who was there before is not harmed");
+        assert!(
+            flood.admit_caller(caller(7)).is_ok(),
+            "who was there before is not harmed"
+        );
         // Buckets that have filled again make room.
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(flood.admit_caller(caller(2_000_000)).is_ok());

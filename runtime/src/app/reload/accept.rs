@@ -28,7 +28,10 @@ pub(in crate::app) struct ConfigHandle {
 }
 
 impl ConfigHandle {
-    pub(super) fn new(state: watch::Receiver<Arc<Configuration>>, requests: mpsc::Sender<AcceptRequest>) -> Self {
+    pub(super) fn new(
+        state: watch::Receiver<Arc<Configuration>>,
+        requests: mpsc::Sender<AcceptRequest>,
+    ) -> Self {
         Self { state, requests }
     }
 
@@ -38,21 +41,29 @@ impl ConfigHandle {
         let warning = match current.status {
             ConfigurationStatus::InUse => return Vec::new(),
             ConfigurationStatus::Held => {
-                "the configuration files would take away much of what is watched and are held".to_owned()
+                "the configuration files would take away much of what is watched and are held"
+                    .to_owned()
             }
             ConfigurationStatus::Faulty => match faulty_files(&current.reasons).as_slice() {
                 [] => "the configuration has faults".to_owned(),
                 files => format!("the configuration has faults in {}", files.join(", ")),
             },
         };
-        vec![format!("{warning}; the configuration before stays in use (`extrack config show`)")]
+        vec![format!(
+            "{warning}; the configuration before stays in use (`extrack config show`)"
+        )]
     }
 }
 
 /// Names of the files with faults, without what is wrong in them.
 fn faulty_files(reasons: &[String]) -> Vec<String> {
     let is_named = |name: &&str| reasons.iter().any(|reason| reason.contains(*name));
-    config::FILE_NAMES.iter().copied().filter(is_named).map(|name| format!("`{name}`")).collect()
+    config::FILE_NAMES
+        .iter()
+        .copied()
+        .filter(is_named)
+        .map(|name| format!("`{name}`"))
+        .collect()
 }
 
 impl Configurations for ConfigHandle {
@@ -67,8 +78,15 @@ impl Configurations for ConfigHandle {
     ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
         async move {
             let (answer, answered) = oneshot::channel();
-            let request = AcceptRequest { digest, by: by.to_owned(), answer };
-            self.requests.send(request).await.map_err(|_| AcceptRefusal::Stopping)?;
+            let request = AcceptRequest {
+                digest,
+                by: by.to_owned(),
+                answer,
+            };
+            self.requests
+                .send(request)
+                .await
+                .map_err(|_| AcceptRefusal::Stopping)?;
             answered.await.unwrap_or(Err(AcceptRefusal::Stopping))
         }
         .boxed()

@@ -1,4 +1,5 @@
-//! What new files are compared with: the configuration in use, which the control store keeps for the next start.
+//! What new files are compared with: the configuration in use, which the control store keeps for
+//! the next start.
 
 use anyhow::Result;
 
@@ -21,7 +22,11 @@ impl Basis {
     }
 
     pub(super) fn next(&self, draft: &Draft) -> Self {
-        Self { files: draft.files().clone(), outline: draft.outline().clone(), ..self.clone() }
+        Self {
+            files: draft.files().clone(),
+            outline: draft.outline().clone(),
+            ..self.clone()
+        }
     }
 
     /// The store keeps what is in use.
@@ -29,13 +34,21 @@ impl Basis {
         self.kept.as_ref() == Some(&self.files.digest())
     }
 
-    /// Writes it down for the next start. That it can't be is no harm while the program runs; the error says why.
-    pub(in crate::app) async fn keep(&mut self, control: &ControlStore, by: &str) -> Result<(), String> {
+    /// Writes it down for the next start. That it can't be is no harm while the program runs; the
+    /// error says why.
+    pub(in crate::app) async fn keep(
+        &mut self,
+        control: &ControlStore,
+        by: &str,
+    ) -> Result<(), String> {
         if self.is_kept() {
             return Ok(());
         }
         let digest = self.files.digest();
-        match control.accepted_configuration_put(self.files.texts(), self.revision + 1, by).await {
+        match control
+            .accepted_configuration_put(self.files.texts(), self.revision + 1, by)
+            .await
+        {
             Ok(()) => {
                 self.revision += 1;
                 self.kept = Some(digest);
@@ -43,7 +56,10 @@ impl Basis {
             }
             Err(error) => {
                 let error = format!("{:#}", anyhow::Error::from(error));
-                tracing::error!(error, "the configuration in use can't be kept for the next start, it is tried again");
+                tracing::error!(
+                    error,
+                    "the configuration in use can't be kept for the next start, it is tried again"
+                );
                 Err(error)
             }
         }

@@ -35,7 +35,12 @@ impl PluginDirectory for StagedDirectory {
 
     fn names(&self, kind: PluginKind) -> Vec<String> {
         let mut names = PluginHost::names(&self.host, kind);
-        names.extend(self.staged.iter().filter(|(_, staged)| staged.kind() == kind).map(|(name, _)| name.clone()));
+        names.extend(
+            self.staged
+                .iter()
+                .filter(|(_, staged)| staged.kind() == kind)
+                .map(|(name, _)| name.clone()),
+        );
         names.sort();
         names.dedup();
         names
@@ -61,7 +66,11 @@ impl PluginDirectory for StagedDirectory {
         .boxed()
     }
 
-    fn look_back<'a>(&'a self, rule: &'a str, settings: &'a Value) -> BoxFuture<'a, Result<Duration, String>> {
+    fn look_back<'a>(
+        &'a self,
+        rule: &'a str,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<Duration, String>> {
         async move {
             let answer = match self.staged.get(rule) {
                 Some(staged) => self.host.look_back_staged(staged, settings).await,

@@ -1,5 +1,5 @@
-//! What a start goes on with: the files that were found, or the copy of those that were in use before, where the found ones would
-//! take away too much or have faults.
+//! What a start goes on with: the files that were found, or the copy of those that were in use
+//! before, where the found ones would take away too much or have faults.
 
 use std::path::Path;
 
@@ -74,7 +74,11 @@ pub(in crate::app) async fn start_with(
         return Ok(in_use(found, None));
     };
     let before = parse(config_dir, files.clone()).await?;
-    let losses = if found.is_sound() { before.outline().losses(found.outline()) } else { Vec::new() };
+    let losses = if found.is_sound() {
+        before.outline().losses(found.outline())
+    } else {
+        Vec::new()
+    };
     if found.is_sound() && losses.is_empty() {
         return Ok(in_use(found, Some(files)));
     }
@@ -96,35 +100,79 @@ pub(in crate::app) async fn start_with(
         }
         false => (ConfigurationStatus::Faulty, Some(found)),
     };
-    Ok(StartDraft { digest, basis: basis(&before), draft: before, status, reasons: losses, faulty, kept: None })
+    Ok(StartDraft {
+        digest,
+        basis: basis(&before),
+        draft: before,
+        status,
+        reasons: losses,
+        faulty,
+        kept: None,
+    })
 }
 
 async fn parse(config_dir: &Path, files: ConfigFiles) -> Result<Draft> {
     let folder = config_dir.to_owned();
-    Ok(tokio::task::spawn_blocking(move || config::parse(&folder, files, &Environment::read(&folder))).await?)
+    Ok(tokio::task::spawn_blocking(move || {
+        config::parse(&folder, files, &Environment::read(&folder))
+    })
+    .await?)
 }
 
 impl StartDraft {
-    /// Has the plugins judge their settings. The found files are left for the copy if they have faults only plugins see.
-    pub(in crate::app) async fn check(self, config_dir: &Path, host: &PluginHost) -> Result<StartConfiguration> {
-        let Self { draft, digest, basis, status, mut reasons, faulty, kept } = self;
+    /// Has the plugins judge their settings. The found files are left for the copy if they have
+    /// faults only plugins see.
+    pub(in crate::app) async fn check(
+        self,
+        config_dir: &Path,
+        host: &PluginHost,
+    ) -> Result<StartConfiguration> {
+        let Self {
+            draft,
+            digest,
+            basis,
+            status,
+            mut reasons,
+            faulty,
+            kept,
+        } = self;
         if let Some(faulty) = faulty
             && let Err(faults) = faulty.check(host).await
         {
             reasons = log_faults(&faults);
         }
-        let state = |status, reasons| Configuration { status, reasons, digest, since_ms: now_ms() };
+        let state = |status, reasons| Configuration {
+            status,
+            reasons,
+            digest,
+            since_ms: now_ms(),
+        };
         let faults = match draft.check(host).await {
-            Ok(loaded) => return Ok(StartConfiguration { loaded, basis, state: state(status, reasons) }),
+            Ok(loaded) => {
+                return Ok(StartConfiguration {
+                    loaded,
+                    basis,
+                    state: state(status, reasons),
+                });
+            }
             Err(faults) => faults,
         };
-        let Some(files) = kept else { return Err(faults.into()) };
+        let Some(files) = kept else {
+            return Err(faults.into());
+        };
         let before = parse(config_dir, files).await?;
         let (basis, plugins) = (basis.next(&before), before.plugins().clone());
-        let Ok(loaded) = before.check(host).await else { return Err(faults.into()) };
-        host.take_over(plugins.policies, plugins.trust, Vec::new()).await?;
+        let Ok(loaded) = before.check(host).await else {
+            return Err(faults.into());
+        };
+        host.take_over(plugins.policies, plugins.trust, Vec::new())
+            .await?;
         let reasons = log_faults(&faults);
-        Ok(StartConfiguration { loaded, basis, state: state(ConfigurationStatus::Faulty, reasons) })
+        Ok(StartConfiguration {
+            loaded,
+            basis,
+            state: state(ConfigurationStatus::Faulty, reasons),
+        })
     }
 }
 
@@ -142,9 +190,15 @@ mod tests {
     use super::*;
     use crate::store::Keyring;
 
-    async fn start(folder: &Path, control: &ControlStore, is_confirmed: bool) -> (usize, ConfigurationStatus) {
+    async fn start(
+        folder: &Path,
+        control: &ControlStore,
+        is_confirmed: bool,
+    ) -> (usize, ConfigurationStatus) {
         let found = config::read(folder, &Environment::default());
-        let mut start = start_with(folder, found, control, is_confirmed).await.unwrap();
+        let mut start = start_with(folder, found, control, is_confirmed)
+            .await
+            .unwrap();
         if start.status == ConfigurationStatus::InUse {
             start.basis.keep(control, "start").await.unwrap();
         }
@@ -155,51 +209,93 @@ mod tests {
     async fn a_start_goes_on_with_what_was_in_use_until_what_is_left_is_confirmed() {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::load(None, folder.path()).unwrap();
-        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring).await.unwrap();
+        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring)
+            .await
+            .unwrap();
         let services = folder.path().join("services.yaml");
         assert_eq!(
             start(folder.path(), &control, false).await,
             (0, ConfigurationStatus::InUse),
             "nothing to compare with"
         );
-        std::fs::write(&services, "services: [{name: a, baseUrl: \"https://a.example\"}]\n").unwrap();
-        assert_eq!(start(folder.path(), &control, false).await, (1, ConfigurationStatus::InUse));
+        std::fs::write(
+            &services,
+            "services: [{name: a, baseUrl: \"https://a.example\"}]\n",
+        )
+        .unwrap();
+        assert_eq!(
+            start(folder.path(), &control, false).await,
+            (1, ConfigurationStatus::InUse)
+        );
         std::fs::remove_file(&services).unwrap();
         for _ in 0..2 {
-            assert_eq!(start(folder.path(), &control, false).await, (1, ConfigurationStatus::Held));
+            assert_eq!(
+                start(folder.path(), &control, false).await,
+                (1, ConfigurationStatus::Held)
+            );
         }
-        assert_eq!(start(folder.path(), &control, true).await, (0, ConfigurationStatus::InUse));
-        assert_eq!(start(folder.path(), &control, false).await, (0, ConfigurationStatus::InUse), "it was confirmed");
+        assert_eq!(
+            start(folder.path(), &control, true).await,
+            (0, ConfigurationStatus::InUse)
+        );
+        assert_eq!(
+            start(folder.path(), &control, false).await,
+            (0, ConfigurationStatus::InUse),
+            "it was confirmed"
+        );
     }
 
     #[tokio::test]
     async fn a_start_without_files_whose_copy_has_faults_by_now_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::load(None, folder.path()).unwrap();
-        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring).await.unwrap();
+        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring)
+            .await
+            .unwrap();
         let text = "services: [{name: a, baseUrl: \"https://${NOT_SET_ANY_MORE}\"}]\n".to_owned();
         let kept = [("services.yaml".to_owned(), text)].into();
-        control.accepted_configuration_put(&kept, 1, "start").await.unwrap();
+        control
+            .accepted_configuration_put(&kept, 1, "start")
+            .await
+            .unwrap();
         let found = config::read(folder.path(), &Environment::default());
-        let error = start_with(folder.path(), found, &control, false).await.err().expect("it is refused");
+        let error = start_with(folder.path(), found, &control, false)
+            .await
+            .err()
+            .expect("it is refused");
         assert!(error.to_string().contains("--accept-config"), "{error}");
     }
 
     #[tokio::test]
-    async fn a_start_with_a_faulty_file_goes_on_with_the_copy_unless_there_is_none_or_it_is_not_wanted() {
+    async fn a_start_with_a_faulty_file_goes_on_with_the_copy_unless_there_is_none_or_it_is_not_wanted()
+     {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::load(None, folder.path()).unwrap();
-        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring).await.unwrap();
+        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring)
+            .await
+            .unwrap();
         let services = folder.path().join("services.yaml");
         let faulty = "services: [{name: a, baseUrl: \"https://a.example\"\n";
         std::fs::write(&services, faulty).unwrap();
         let begin = async |is_confirmed| {
             let found = config::read(folder.path(), &Environment::default());
-            start_with(folder.path(), found, &control, is_confirmed).await.unwrap()
+            start_with(folder.path(), found, &control, is_confirmed)
+                .await
+                .unwrap()
         };
-        assert!(!begin(false).await.draft.is_sound(), "there is no copy: the faults end the start");
-        std::fs::write(&services, "services: [{name: a, baseUrl: \"https://a.example\"}]\n").unwrap();
-        assert_eq!(start(folder.path(), &control, false).await, (1, ConfigurationStatus::InUse));
+        assert!(
+            !begin(false).await.draft.is_sound(),
+            "there is no copy: the faults end the start"
+        );
+        std::fs::write(
+            &services,
+            "services: [{name: a, baseUrl: \"https://a.example\"}]\n",
+        )
+        .unwrap();
+        assert_eq!(
+            start(folder.path(), &control, false).await,
+            (1, ConfigurationStatus::InUse)
+        );
         std::fs::write(&services, faulty).unwrap();
         let start = begin(false).await;
         assert_eq!(start.status, ConfigurationStatus::Faulty);

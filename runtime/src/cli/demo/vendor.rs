@@ -44,7 +44,11 @@ struct Moods {
 impl Vendor {
     /// Serves until the shutdown, on the ports of `before` if they are free.
     pub(super) async fn start(before: Option<Self>, shutdown: CancellationToken) -> Result<Self> {
-        let moods = Arc::new(Moods { started: Instant::now(), calls: AtomicU32::new(0), window: AtomicU32::new(0) });
+        let moods = Arc::new(Moods {
+            started: Instant::now(),
+            calls: AtomicU32::new(0),
+            window: AtomicU32::new(0),
+        });
         let router = Router::new()
             .route("/catalog/health", get(healthy))
             .route("/search/health", get(slow))
@@ -56,7 +60,9 @@ impl Vendor {
         let http = listener.local_addr()?;
         let stop = shutdown.clone();
         tokio::spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+            let served = axum::serve(listener, router)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await;
             if let Err(error) = served {
                 tracing::error!(%error, "the simulated vendor stopped");
             }
@@ -92,7 +98,9 @@ async fn bind(before: Option<SocketAddr>) -> Result<TcpListener> {
     {
         return Ok(listener);
     }
-    TcpListener::bind("127.0.0.1:0").await.context("opening a port for the simulated vendor")
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .context("opening a port for the simulated vendor")
 }
 
 /// A certificate of its own making for `localhost`.
@@ -101,11 +109,19 @@ fn expiring() -> Result<rustls::ServerConfig> {
     let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     let now = jiff::Timestamp::now().as_second();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, "partner.example");
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "partner.example");
     // rcgen takes days.
     let midnight = |unix_seconds: i64| -> Result<_> {
-        let date = jiff::Timestamp::from_second(unix_seconds)?.to_zoned(jiff::tz::TimeZone::UTC).date();
-        Ok(rcgen::date_time_ymd(date.year().into(), date.month() as u8, date.day() as u8))
+        let date = jiff::Timestamp::from_second(unix_seconds)?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date();
+        Ok(rcgen::date_time_ymd(
+            date.year().into(),
+            date.month() as u8,
+            date.day() as u8,
+        ))
     };
     params.not_before = midnight(now - 84 * 86_400)?;
     params.not_after = midnight(now + (CERTIFICATE_DAYS + 1) * 86_400)?;
@@ -131,9 +147,10 @@ async fn failing(State(moods): State<Arc<Moods>>) -> impl IntoResponse {
     let bad = (moods.started.elapsed().as_secs() / MOOD.as_secs()) % 2 == 1;
     match bad {
         false => (StatusCode::OK, Json(json!({ "ok": true }))),
-        true => {
-            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ok": false, "error": "the card network does not answer" })))
-        }
+        true => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({ "ok": false, "error": "the card network does not answer" })),
+        ),
     }
 }
 
@@ -146,12 +163,23 @@ async fn limited(State(moods): State<Arc<Moods>>) -> impl IntoResponse {
     let left = QUOTA.saturating_sub(used);
     let headers = [
         ("ratelimit-policy", format!("\"minute\";q={QUOTA};w=60")),
-        ("ratelimit", format!("\"minute\";r={left};t={}", 60 - elapsed % 60)),
+        (
+            "ratelimit",
+            format!("\"minute\";r={left};t={}", 60 - elapsed % 60),
+        ),
         ("x-ratelimit-remaining", left.to_string()),
     ];
     let headers = headers.map(|(name, value)| (HeaderName::from_static(name), value));
-    let status = if used > QUOTA { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::OK };
-    (status, headers, Json(json!({ "ok": status.is_success(), "place": "Berlin" })))
+    let status = if used > QUOTA {
+        StatusCode::TOO_MANY_REQUESTS
+    } else {
+        StatusCode::OK
+    };
+    (
+        status,
+        headers,
+        Json(json!({ "ok": status.is_success(), "place": "Berlin" })),
+    )
 }
 
 /// Receives the demo's alerts, so that there is somebody to tell.

@@ -22,8 +22,9 @@ use answers::Answers;
 use histogram::Histogram;
 use report::Report;
 
-/// Calls a plugin as often as it can: calls per second, how long they take, and how much of its budget the worst one used. A
-/// probe without `--url` checks a server of ours on this machine, so that it is the plugin that is measured.
+/// Calls a plugin as often as it can: calls per second, how long they take, and how much of its
+/// budget the worst one used. A probe without `--url` checks a server of ours on this machine, so
+/// that it is the plugin that is measured.
 ///
 /// Examples:
 ///   extrack plugin bench dist/quota.wasm
@@ -67,8 +68,8 @@ impl Bench {
         let counting = tokio::spawn(count(accounts));
         let started = Instant::now();
         let until = started + Duration::from_secs(self.seconds);
-        let workers =
-            (0..self.concurrency).map(|_| tokio::spawn(work(host.clone(), entry.name.clone(), call.clone(), until)));
+        let workers = (0..self.concurrency)
+            .map(|_| tokio::spawn(work(host.clone(), entry.name.clone(), call.clone(), until)));
         let (mut latency, mut answers) = (Histogram::default(), Answers::default());
         for worker in workers.collect::<Vec<_>>() {
             let (more, other) = worker.await?;
@@ -94,17 +95,31 @@ impl Bench {
             report.print();
         }
         if let Some(reason) = used.broken.first() {
-            bail!("{} of {} runs broke, the first one: {reason}", used.broken_runs, used.runs);
+            bail!(
+                "{} of {} runs broke, the first one: {reason}",
+                used.broken_runs,
+                used.runs
+            );
         }
         match answers.all_failed() {
-            Some(failed) => bail!("all {} calls ended as {}: {}", failed.calls, failed.name, failed.message),
+            Some(failed) => bail!(
+                "all {} calls ended as {}: {}",
+                failed.calls,
+                failed.name,
+                failed.message
+            ),
             None => Ok(()),
         }
     }
 }
 
 /// One after the other until the end; at least one.
-async fn work(host: PluginHost, plugin: String, call: Arc<Call>, until: Instant) -> (Histogram, Answers) {
+async fn work(
+    host: PluginHost,
+    plugin: String,
+    call: Arc<Call>,
+    until: Instant,
+) -> (Histogram, Answers) {
     let (mut latency, mut answers) = (Histogram::default(), Answers::default());
     loop {
         let start = Instant::now();
@@ -161,7 +176,8 @@ async fn count(mut accounts: mpsc::Receiver<PluginRun>) -> UsedByAll {
         if !matches!(run.outcome, RunOutcome::Ok | RunOutcome::Error) {
             used.broken_runs += 1;
             if used.broken.len() < REASONS {
-                used.broken.push(run.error.unwrap_or_else(|| run.outcome.as_str().to_owned()));
+                used.broken
+                    .push(run.error.unwrap_or_else(|| run.outcome.as_str().to_owned()));
             }
         }
     }

@@ -13,8 +13,9 @@ use crate::app;
 use crate::cli::print::{line, note};
 use crate::plugin_host::PluginEntry;
 
-/// Builds a plugin project into components, `dist/NAME.wasm`, and shows what each says of itself. Rust, JavaScript and Python
-/// are told apart by the project's files; packages that are missing are fetched.
+/// Builds a plugin project into components, `dist/NAME.wasm`, and shows what each says of itself.
+/// Rust, JavaScript and Python are told apart by the project's files; packages that are missing are
+/// fetched.
 ///
 /// Examples:
 ///   extrack plugin build
@@ -55,10 +56,25 @@ pub(super) fn find(folder: &Path) -> Result<Project> {
 
 /// The components, in the order of their names; below the working folder without it, to be typed.
 pub(super) async fn build(project: Project) -> Result<Vec<PathBuf>> {
-    let what = format!("building the {} project `{}`", project.language().as_str(), project.folder().display());
-    let components = tokio::task::spawn_blocking(move || project.build(note)).await?.context(what)?;
-    let working = std::env::current_dir().and_then(|folder| folder.canonicalize()).unwrap_or_default();
-    Ok(components.into_iter().map(|path| path.strip_prefix(&working).map(Path::to_owned).unwrap_or(path)).collect())
+    let what = format!(
+        "building the {} project `{}`",
+        project.language().as_str(),
+        project.folder().display()
+    );
+    let components = tokio::task::spawn_blocking(move || project.build(note))
+        .await?
+        .context(what)?;
+    let working = std::env::current_dir()
+        .and_then(|folder| folder.canonicalize())
+        .unwrap_or_default();
+    Ok(components
+        .into_iter()
+        .map(|path| {
+            path.strip_prefix(&working)
+                .map(Path::to_owned)
+                .unwrap_or(path)
+        })
+        .collect())
 }
 
 /// One line.

@@ -1,5 +1,5 @@
-//! One call of a plugin as its author asks for it on the command line, without a server: what `run` does once and `bench` as
-//! often as it can.
+//! One call of a plugin as its author asks for it on the command line, without a server: what `run`
+//! does once and `bench` as often as it can.
 
 mod credential;
 mod delivery;
@@ -19,25 +19,29 @@ use crate::cli::print::note;
 use crate::config::Environment;
 use crate::domain::duration::parse_duration;
 use crate::domain::{
-    Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt, Reception, Service,
-    Status, UnixMillis, Verdict, Webhook, WebhookRequest, now_ms, slug,
+    Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt,
+    Reception, Service, Status, UnixMillis, Verdict, Webhook, WebhookRequest, now_ms, slug,
 };
 use crate::plugin_host::{
-    LocalPlugin, PluginEntry, PluginError, PluginHost, ProbeCall, ReceiveError, RuleCall, WebhookCall,
+    LocalPlugin, PluginEntry, PluginError, PluginHost, ProbeCall, ReceiveError, RuleCall,
+    WebhookCall,
 };
 
 /// What the call is given.
 #[derive(Debug, Args)]
 pub(super) struct Given {
-    /// Settings as JSON, or `@FILE` with them; `${VARIABLE}` in a text is replaced as in `services.yaml`. Default: `{}`.
+    /// Settings as JSON, or `@FILE` with them; `${VARIABLE}` in a text is replaced as in
+    /// `services.yaml`. Default: `{}`.
     #[arg(long, value_name = "JSON")]
     settings: Option<String>,
-    /// Probe: base URL of the service to check. What is named here may be reached, private addresses too.
+    /// Probe: base URL of the service to check. What is named here may be reached, private
+    /// addresses too.
     #[arg(long)]
     pub(super) url: Option<String>,
-    /// Probe: a credential of the service, `[NAME=]bearer:TOKEN`, `[NAME=]basic:USER:PASSWORD`, `[NAME=]header:HEADER:VALUE`
-    /// or `[NAME=]query:PARAMETER:VALUE`; NAME is `default` if not given. The secret itself as `$VARIABLE` or `@FILE`, in single
-    /// quotes, so that it stays out of the shell's history.
+    /// Probe: a credential of the service, `[NAME=]bearer:TOKEN`, `[NAME=]basic:USER:PASSWORD`,
+    /// `[NAME=]header:HEADER:VALUE` or `[NAME=]query:PARAMETER:VALUE`; NAME is `default` if
+    /// not given. The secret itself as `$VARIABLE` or `@FILE`, in single quotes, so that it
+    /// stays out of the shell's history.
     #[arg(long, value_name = "CREDENTIAL")]
     pub(super) auth: Vec<String>,
     /// Probe: another host that it may reach, if it wants it: `name`, `name:port`, `*.name`.
@@ -46,7 +50,8 @@ pub(super) struct Given {
     /// Probe: the run is cut off after this.
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Rule: the service's history, a JSON file: a list of runs, or what the API's `/services/SLUG/observations` answers.
+    /// Rule: the service's history, a JSON file: a list of runs, or what the API's
+    /// `/services/SLUG/observations` answers.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
     /// Rule: time between two runs of the history.
@@ -64,10 +69,24 @@ pub(super) struct Given {
 
 /// Ready to be made, as often as one likes.
 pub(super) enum Call {
-    Probe { service: Service, probe: Probe },
-    Rule { settings: Value, history: Arc<dyn History>, now_ms: UnixMillis },
-    Notifier { channel: Channel, message: Message },
-    Webhook { service: Service, webhook: Webhook, request: WebhookRequest },
+    Probe {
+        service: Service,
+        probe: Probe,
+    },
+    Rule {
+        settings: Value,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    },
+    Notifier {
+        channel: Channel,
+        message: Message,
+    },
+    Webhook {
+        service: Service,
+        webhook: Webhook,
+        request: WebhookRequest,
+    },
 }
 
 pub(super) enum Answer {
@@ -84,7 +103,9 @@ const NOTED_BYTES: usize = 1 << 20;
 pub(super) fn note_compiling(bytes: usize) {
     if bytes >= NOTED_BYTES {
         let mebibytes = bytes as f64 / f64::from(1 << 20);
-        note(&format!("compiling {mebibytes:.1} MiB to machine code, once for each version…"));
+        note(&format!(
+            "compiling {mebibytes:.1} MiB to machine code, once for each version…"
+        ));
     }
 }
 
@@ -97,11 +118,14 @@ pub(super) async fn load(file: &Path) -> Result<LocalPlugin> {
 }
 
 impl Given {
-    /// Fails when the settings are refused, or when something is given that the plugin's kind has no use for.
+    /// Fails when the settings are refused, or when something is given that the plugin's kind has
+    /// no use for.
     pub(super) async fn call(&self, plugin: &LocalPlugin) -> Result<Call> {
         let entry = plugin.entry();
         self.check_fits(entry.kind)?;
-        plugin.allow_hosts(&self.allow_host).context("reading `--allow-host`")?;
+        plugin
+            .allow_hosts(&self.allow_host)
+            .context("reading `--allow-host`")?;
         let settings = self.settings()?;
         check_settings(plugin.host(), entry, &settings).await?;
         match entry.kind {
@@ -116,28 +140,50 @@ impl Given {
         let given = [
             ("--url", self.url.is_some(), PluginKind::Probe),
             ("--auth", !self.auth.is_empty(), PluginKind::Probe),
-            ("--allow-host", !self.allow_host.is_empty(), PluginKind::Probe),
-            ("--body, --header, --query, --sign, --unsigned", self.delivery.is_given(), PluginKind::Webhook),
+            (
+                "--allow-host",
+                !self.allow_host.is_empty(),
+                PluginKind::Probe,
+            ),
+            (
+                "--body, --header, --query, --sign, --unsigned",
+                self.delivery.is_given(),
+                PluginKind::Webhook,
+            ),
             ("--history", self.history.is_some(), PluginKind::Rule),
             ("--send", self.send, PluginKind::Notifier),
             ("--resolved", self.resolved, PluginKind::Notifier),
         ];
-        match given.iter().find(|(_, is_given, of)| *is_given && *of != kind) {
-            Some((name, _, of)) => bail!("`{name}` is for a {}, and this is a {}", of.as_str(), kind.as_str()),
+        match given
+            .iter()
+            .find(|(_, is_given, of)| *is_given && *of != kind)
+        {
+            Some((name, _, of)) => bail!(
+                "`{name}` is for a {}, and this is a {}",
+                of.as_str(),
+                kind.as_str()
+            ),
             None => Ok(()),
         }
     }
 
     fn settings(&self) -> Result<Value> {
-        let Some(given) = &self.settings else { return Ok(json!({})) };
+        let Some(given) = &self.settings else {
+            return Ok(json!({}));
+        };
         let (text, place) = match given.strip_prefix('@') {
-            Some(file) => (std::fs::read_to_string(file).with_context(|| format!("reading `{file}`"))?, file),
+            Some(file) => (
+                std::fs::read_to_string(file).with_context(|| format!("reading `{file}`"))?,
+                file,
+            ),
             None => (given.clone(), "--settings"),
         };
         let mut settings: Value = serde_json::from_str(&text)
             .with_context(|| format!("`{place}` is not JSON; write e.g. '{{\"path\": \"/\"}}'"))?;
         let variables = Environment::read(Path::new("."));
-        variables.expand_in(&mut settings).map_err(|fault| anyhow!("reading `{place}`: {fault}"))?;
+        variables
+            .expand_in(&mut settings)
+            .map_err(|fault| anyhow!("reading `{place}`: {fault}"))?;
         if !settings.is_object() {
             bail!("`{place}` is no JSON object; settings are written {{\"name\": value}}");
         }
@@ -146,7 +192,9 @@ impl Given {
 
     fn probe(&self, entry: &PluginEntry, settings: Value) -> Result<Call> {
         let Some(base_url) = self.url.clone() else {
-            bail!("a probe needs something to check: `--url https://api.example.com`, or `--url host:port`");
+            bail!(
+                "a probe needs something to check: `--url https://api.example.com`, or `--url host:port`"
+            );
         };
         let probe = Probe {
             name: entry.name.clone(),
@@ -156,13 +204,24 @@ impl Given {
             timeout: self.timeout,
             retry: None,
         };
-        let credentials = self.auth.iter().map(|text| credential::parse(text)).collect::<Result<_>>()?;
-        let service = Service { credentials, probes: vec![probe.clone()], ..service(base_url) };
+        let credentials = self
+            .auth
+            .iter()
+            .map(|text| credential::parse(text))
+            .collect::<Result<_>>()?;
+        let service = Service {
+            credentials,
+            probes: vec![probe.clone()],
+            ..service(base_url)
+        };
         Ok(Call::Probe { service, probe })
     }
 
     async fn rule(&self, plugin: &LocalPlugin, settings: Value) -> Result<Call> {
-        let look_back = plugin.host().look_back(&plugin.entry().name, &settings).await?;
+        let look_back = plugin
+            .host()
+            .look_back(&plugin.entry().name, &settings)
+            .await?;
         let observations = match &self.history {
             Some(file) => history::read(file, self.interval)?,
             None => bail!(
@@ -171,7 +230,11 @@ impl Given {
             ),
         };
         let (history, now_ms) = app::history_of(observations, look_back, self.interval);
-        Ok(Call::Rule { settings, history, now_ms })
+        Ok(Call::Rule {
+            settings,
+            history,
+            now_ms,
+        })
     }
 
     fn webhook(&self, entry: &PluginEntry, settings: Value) -> Result<Call> {
@@ -181,13 +244,22 @@ impl Given {
             settings,
             unsigned: self.delivery.unsigned,
         };
-        let service =
-            Service { webhooks: vec![webhook.clone()], ..service("https://sample-service.invalid".to_owned()) };
-        Ok(Call::Webhook { service, webhook, request: self.delivery.request()? })
+        let service = Service {
+            webhooks: vec![webhook.clone()],
+            ..service("https://sample-service.invalid".to_owned())
+        };
+        Ok(Call::Webhook {
+            service,
+            webhook,
+            request: self.delivery.request()?,
+        })
     }
 
     fn notifier(&self, entry: &PluginEntry, settings: Value) -> Call {
-        Call::Notifier { channel: sample::channel(entry, settings), message: sample::message(self.resolved) }
+        Call::Notifier {
+            channel: sample::channel(entry, settings),
+            message: sample::message(self.resolved),
+        }
     }
 }
 
@@ -195,17 +267,42 @@ impl Call {
     pub(super) async fn make(&self, host: &PluginHost, plugin: &str) -> Answer {
         match self {
             Call::Probe { service, probe } => {
-                let call = ProbeCall { service, probe, ts_ms: now_ms(), previous: None };
+                let call = ProbeCall {
+                    service,
+                    probe,
+                    ts_ms: now_ms(),
+                    previous: None,
+                };
                 Answer::Probe(Box::new(host.check(call).await))
             }
-            Call::Rule { settings, history, now_ms } => {
+            Call::Rule {
+                settings,
+                history,
+                now_ms,
+            } => {
                 let history = history.clone();
-                let call = RuleCall { plugin, service: history::SERVICE, settings, now_ms: *now_ms, history };
+                let call = RuleCall {
+                    plugin,
+                    service: history::SERVICE,
+                    settings,
+                    now_ms: *now_ms,
+                    history,
+                };
                 Answer::Rule(host.evaluate(call).await)
             }
-            Call::Notifier { channel, message } => Answer::Notifier(host.notify(channel, message).await),
-            Call::Webhook { service, webhook, request } => {
-                let call = WebhookCall { service, webhook, request: request.clone() };
+            Call::Notifier { channel, message } => {
+                Answer::Notifier(host.notify(channel, message).await)
+            }
+            Call::Webhook {
+                service,
+                webhook,
+                request,
+            } => {
+                let call = WebhookCall {
+                    service,
+                    webhook,
+                    request: request.clone(),
+                };
                 Answer::Webhook(host.receive(call).await)
             }
         }
@@ -224,7 +321,9 @@ impl Answer {
     /// The service is well, the rule is not breached, the message has left.
     pub(super) fn is_good(&self) -> bool {
         match self {
-            Answer::Probe(observation) => matches!(observation.status, Status::Healthy | Status::Degraded),
+            Answer::Probe(observation) => {
+                matches!(observation.status, Status::Healthy | Status::Degraded)
+            }
             Answer::Rule(verdict) => matches!(verdict, Ok(Verdict::Ok(_) | Verdict::NoOpinion(_))),
             Answer::Notifier(receipt) => receipt.is_ok(),
             Answer::Webhook(reception) => reception.is_ok(),
@@ -233,30 +332,49 @@ impl Answer {
 }
 
 impl Answer {
-    /// What it is counted under, and an example of it in words. `is_failure`: nothing was measured but a refusal.
+    /// What it is counted under, and an example of it in words. `is_failure`: nothing was measured
+    /// but a refusal.
     pub(super) fn outcome(&self) -> Outcome {
-        let outcome = |name: String, is_failure, message: String| Outcome { name, is_failure, message };
+        let outcome = |name: String, is_failure, message: String| Outcome {
+            name,
+            is_failure,
+            message,
+        };
         match self {
             Answer::Probe(observation) => {
                 let status = observation.status.as_str();
                 let is_error = observation.status == Status::Error;
                 match &observation.failure {
-                    Some(failure) => {
-                        outcome(format!("{status} ({})", failure.kind.as_str()), is_error, failure.message.clone())
-                    }
+                    Some(failure) => outcome(
+                        format!("{status} ({})", failure.kind.as_str()),
+                        is_error,
+                        failure.message.clone(),
+                    ),
                     None => outcome(status.to_owned(), is_error, String::new()),
                 }
             }
-            Answer::Rule(Ok(Verdict::Ok(found))) => outcome("ok".to_owned(), false, found.summary.clone()),
-            Answer::Rule(Ok(Verdict::Breached(found))) => outcome("breached".to_owned(), false, found.summary.clone()),
-            Answer::Rule(Ok(Verdict::NoOpinion(why))) => outcome("no opinion".to_owned(), false, why.clone()),
-            Answer::Rule(Err(error)) => outcome("broken".to_owned(), true, error.to_string()),
-            Answer::Notifier(Ok(receipt)) => outcome("sent".to_owned(), false, receipt.answer.clone()),
-            Answer::Notifier(Err(error)) => outcome("not sent".to_owned(), true, error.to_string()),
-            Answer::Webhook(Ok(reception)) => {
-                outcome("taken".to_owned(), false, format!("{} events", reception.events.len()))
+            Answer::Rule(Ok(Verdict::Ok(found))) => {
+                outcome("ok".to_owned(), false, found.summary.clone())
             }
-            Answer::Webhook(Err(error)) => outcome("turned away".to_owned(), true, error.to_string()),
+            Answer::Rule(Ok(Verdict::Breached(found))) => {
+                outcome("breached".to_owned(), false, found.summary.clone())
+            }
+            Answer::Rule(Ok(Verdict::NoOpinion(why))) => {
+                outcome("no opinion".to_owned(), false, why.clone())
+            }
+            Answer::Rule(Err(error)) => outcome("broken".to_owned(), true, error.to_string()),
+            Answer::Notifier(Ok(receipt)) => {
+                outcome("sent".to_owned(), false, receipt.answer.clone())
+            }
+            Answer::Notifier(Err(error)) => outcome("not sent".to_owned(), true, error.to_string()),
+            Answer::Webhook(Ok(reception)) => outcome(
+                "taken".to_owned(),
+                false,
+                format!("{} events", reception.events.len()),
+            ),
+            Answer::Webhook(Err(error)) => {
+                outcome("turned away".to_owned(), true, error.to_string())
+            }
         }
     }
 }
@@ -271,7 +389,9 @@ pub(super) struct Outcome {
 
 /// One that only the command line knows.
 fn service(base_url: String) -> Service {
-    let host = url::Url::parse(&base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let host = url::Url::parse(&base_url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
     let name = host.unwrap_or_else(|| base_url.clone());
     Service {
         slug: slug(&name),
@@ -296,9 +416,18 @@ fn service(base_url: String) -> Service {
 
 /// All faults at once.
 async fn check_settings(host: &PluginHost, entry: &PluginEntry, settings: &Value) -> Result<()> {
-    let Err(faults) = host.check_settings(entry.kind, &entry.name, settings).await else { return Ok(()) };
-    let faults: Vec<String> = faults.iter().map(|fault| format!("  {}", told(fault))).collect();
-    bail!("`{}` does not accept these settings:\n{}", entry.name, faults.join("\n"))
+    let Err(faults) = host.check_settings(entry.kind, &entry.name, settings).await else {
+        return Ok(());
+    };
+    let faults: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("  {}", told(fault)))
+        .collect();
+    bail!(
+        "`{}` does not accept these settings:\n{}",
+        entry.name,
+        faults.join("\n")
+    )
 }
 
 /// The place and what is wrong there.

@@ -14,9 +14,12 @@ use crate::app;
 use crate::cli::client::{NoAnswer, Server};
 use crate::cli::print::{cell, json as print_json, line, table};
 use crate::config::{self, Environment};
-use crate::plugin_host::{self, COMPONENT_BYTES, ComponentCheck, PluginGrants, PolicyOrigin, StepOutcome};
+use crate::plugin_host::{
+    self, COMPONENT_BYTES, ComponentCheck, PluginGrants, PolicyOrigin, StepOutcome,
+};
 
-/// Whether the server would accept a component, step by step, and what it would be granted. Changes nothing.
+/// Whether the server would accept a component, step by step, and what it would be granted. Changes
+/// nothing.
 ///
 /// Without a server, what needs one is left out. Exit code 1 if it would be refused.
 ///
@@ -30,7 +33,8 @@ pub(in crate::cli) struct Check {
     /// Ask no server, even if there is one.
     #[arg(long)]
     offline: bool,
-    /// Folder with a `plugins.yaml` to check against without a server. Default: the default grants.
+    /// Folder with a `plugins.yaml` to check against without a server. Default: the default
+    /// grants.
     #[arg(long)]
     config: Option<PathBuf>,
     /// JSON instead of text.
@@ -41,7 +45,8 @@ pub(in crate::cli) struct Check {
 impl Check {
     /// The exit code.
     pub(super) async fn run(self, server: &Server) -> Result<u8> {
-        let bytes = std::fs::read(&self.file).with_context(|| format!("reading `{}`", self.file.display()))?;
+        let bytes = std::fs::read(&self.file)
+            .with_context(|| format!("reading `{}`", self.file.display()))?;
         if bytes.len() > COMPONENT_BYTES {
             bail!(
                 "`{}` is larger than {} MiB, the most that a component may have",
@@ -55,7 +60,10 @@ impl Check {
         } else {
             let server = server.connect()?;
             note_compiling(bytes.len());
-            match server.post_component("/plugins/check", bytes.clone(), signature).await {
+            match server
+                .post_component("/plugins/check", bytes.clone(), signature)
+                .await
+            {
                 Ok(checked) => (checked, None),
                 Err(error) => match error.downcast_ref::<NoAnswer>() {
                     Some(no_answer) => (self.offline(bytes).await?, Some(no_answer.to_string())),
@@ -76,13 +84,17 @@ impl Check {
             Some(folder) => policies(folder).await?,
             None => BTreeMap::new(),
         };
-        Ok(shown(app::check_plugin(bytes.into(), policies, note_compiling).await?))
+        Ok(shown(
+            app::check_plugin(bytes.into(), policies, note_compiling).await?,
+        ))
     }
 }
 
 async fn policies(folder: &Path) -> Result<BTreeMap<String, crate::domain::PluginPolicy>> {
     let folder = folder.to_owned();
-    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder))).await?;
+    let draft =
+        tokio::task::spawn_blocking(move || config::read(&folder, &Environment::read(&folder)))
+            .await?;
     Ok(draft.plugins().policies.clone())
 }
 
@@ -90,8 +102,12 @@ async fn policies(folder: &Path) -> Result<BTreeMap<String, crate::domain::Plugi
 fn shown(check: ComponentCheck) -> Value {
     let step = |step: &plugin_host::CheckedStep| match &step.outcome {
         StepOutcome::Passed => json!({"step": step.step, "outcome": "passed", "reason": null}),
-        StepOutcome::Failed(reason) => json!({"step": step.step, "outcome": "failed", "reason": reason}),
-        StepOutcome::NotReached => json!({"step": step.step, "outcome": "not-reached", "reason": null}),
+        StepOutcome::Failed(reason) => {
+            json!({"step": step.step, "outcome": "failed", "reason": reason})
+        }
+        StepOutcome::NotReached => {
+            json!({"step": step.step, "outcome": "not-reached", "reason": null})
+        }
     };
     let plugin = check.plugin.as_ref().map(|plugin| {
         json!({
@@ -108,9 +124,14 @@ fn shown(check: ComponentCheck) -> Value {
 }
 
 fn shown_grants(grants: &PluginGrants) -> Value {
-    let origin = if grants.origin == PolicyOrigin::File { "file" } else { "default" };
+    let origin = if grants.origin == PolicyOrigin::File {
+        "file"
+    } else {
+        "default"
+    };
     let capabilities: Vec<&str> = grants.capabilities.iter().map(|one| one.as_str()).collect();
-    let missing = |missing: &plugin_host::Missing| json!({"want": missing.want, "setting": missing.setting});
+    let missing =
+        |missing: &plugin_host::Missing| json!({"want": missing.want, "setting": missing.setting});
     json!({
         "plugin": grants.name, "kind": grants.kind, "origin": origin, "wants": grants.wants,
         "effective": {
@@ -124,12 +145,18 @@ fn shown_grants(grants: &PluginGrants) -> Value {
 
 fn print(checked: &Value, server_less: Option<&str>) {
     if let Some(reason) = server_less {
-        line(&format!("{reason}; checked without it, against the default grants and no settings in use"));
+        line(&format!(
+            "{reason}; checked without it, against the default grants and no settings in use"
+        ));
     }
     let steps = checked["steps"].as_array().into_iter().flatten();
     let rows: Vec<Vec<String>> = steps
         .map(|step| {
-            let reason = if step["reason"].is_null() { String::new() } else { cell(&step["reason"]) };
+            let reason = if step["reason"].is_null() {
+                String::new()
+            } else {
+                cell(&step["reason"])
+            };
             vec![cell(&step["step"]), cell(&step["outcome"]), reason]
         })
         .collect();
@@ -137,7 +164,11 @@ fn print(checked: &Value, server_less: Option<&str>) {
     let plugin = &checked["plugin"];
     if plugin.is_object() {
         line("");
-        let (kind, name, version) = (cell(&plugin["kind"]), cell(&plugin["name"]), cell(&plugin["version"]));
+        let (kind, name, version) = (
+            cell(&plugin["kind"]),
+            cell(&plugin["name"]),
+            cell(&plugin["version"]),
+        );
         line(&format!("{kind} {name} {version} would be granted:"));
         grants::print(&checked["grants"]);
     }

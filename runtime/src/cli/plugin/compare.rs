@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::cli::client::Server;
 use crate::cli::print::{cell, json as print_json, line, table};
 
-/// How the candidate of a plugin compares with the active version: agreement, the last disagreements, latency and cost.
+/// How the candidate of a plugin compares with the active version: agreement, the last
+/// disagreements, latency and cost.
 ///
 /// Example: extrack plugin compare shop-probe
 #[derive(Debug, Args)]
@@ -20,7 +21,10 @@ pub(in crate::cli) struct Compare {
 
 impl Compare {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let found = server.connect()?.get(&format!("/plugins/{}/shadow", self.name)).await?;
+        let found = server
+            .connect()?
+            .get(&format!("/plugins/{}/shadow", self.name))
+            .await?;
         if self.json {
             print_json(&found);
             return Ok(());
@@ -36,10 +40,17 @@ impl Compare {
             cell(&candidate["startedBy"])
         ));
         if !candidate["lastError"].is_null() {
-            line(&format!("it broke last because it {}", cell(&candidate["lastError"])));
+            line(&format!(
+                "it broke last because it {}",
+                cell(&candidate["lastError"])
+            ));
         }
-        let broken: u64 =
-            found["broken"].as_object().into_iter().flat_map(|by| by.values()).filter_map(Value::as_u64).sum();
+        let broken: u64 = found["broken"]
+            .as_object()
+            .into_iter()
+            .flat_map(|by| by.values())
+            .filter_map(Value::as_u64)
+            .sum();
         line(&format!(
             "{} runs, {} agreed ({} %), {broken} broken, {} skipped",
             cell(&found["runs"]),
@@ -49,12 +60,22 @@ impl Compare {
         ));
         line("");
         table(&["", "P50", "P95", "P99"], &costs(&found["cost"]));
-        let disagreements = found["disagreements"].as_array().cloned().unwrap_or_default();
+        let disagreements = found["disagreements"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         if !disagreements.is_empty() {
             line("");
             let row = |item: &Value| {
-                let probe = item["probe"].as_str().map(|probe| format!("/{probe}")).unwrap_or_default();
-                vec![cell(&item["ts"]), cell(&item["service"]) + &probe, cell(&item["difference"])]
+                let probe = item["probe"]
+                    .as_str()
+                    .map(|probe| format!("/{probe}"))
+                    .unwrap_or_default();
+                vec![
+                    cell(&item["ts"]),
+                    cell(&item["service"]) + &probe,
+                    cell(&item["difference"]),
+                ]
             };
             let rows: Vec<Vec<String>> = disagreements.iter().map(row).collect();
             table(&["LAST DISAGREEMENTS", "SERVICE", "WHAT"], &rows);
@@ -76,7 +97,12 @@ fn costs(cost: &Value) -> Vec<Vec<String>> {
                 Some(value) => format!("{:.2} {unit}", value / divisor),
                 None => "-".to_owned(),
             };
-            rows.push(vec![format!("{what}, {side}"), quantile("p50"), quantile("p95"), quantile("p99")]);
+            rows.push(vec![
+                format!("{what}, {side}"),
+                quantile("p50"),
+                quantile("p95"),
+                quantile("p99"),
+            ]);
         }
     }
     rows

@@ -62,12 +62,17 @@ impl Grants {
         if !policy["grants"]["hosts"].is_array() {
             policy["grants"]["hosts"] = json!([]);
         }
-        let Some(hosts) = policy["grants"]["hosts"].as_array_mut() else { bail!("the server's answer has no hosts") };
+        let Some(hosts) = policy["grants"]["hosts"].as_array_mut() else {
+            bail!("the server's answer has no hosts")
+        };
         for host in &self.deny_host {
             let before = hosts.len();
             hosts.retain(|granted| granted != host);
             if hosts.len() == before {
-                bail!("`{host}` is not among the hosts that `{}` is granted", self.name);
+                bail!(
+                    "`{host}` is not among the hosts that `{}` is granted",
+                    self.name
+                );
             }
         }
         for host in &self.allow_host {
@@ -79,7 +84,9 @@ impl Grants {
             let Some((key, value)) = line.split_once('=') else {
                 bail!("`{line}` is not KEY=VALUE, as in `memory=128MiB`");
             };
-            let Some(budget) = policy["budget"].as_object_mut() else { bail!("the server's answer has no budget") };
+            let Some(budget) = policy["budget"].as_object_mut() else {
+                bail!("the server's answer has no budget")
+            };
             set(budget, key, value);
         }
         Ok(!self.allow_host.is_empty() || !self.deny_host.is_empty() || !self.budget.is_empty())
@@ -110,7 +117,10 @@ pub(super) fn print(grants: &Value) {
     let effective = &grants["effective"];
     let mut rows = vec![vec!["grants from".to_owned(), origin.to_owned()]];
     let mut row = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
-    row("wants", listed(&grants["wants"], "nothing beside its service"));
+    row(
+        "wants",
+        listed(&grants["wants"], "nothing beside its service"),
+    );
     row("other hosts", listed(&effective["hosts"], "none"));
     row("credentials", listed(&effective["credentials"], "none"));
     row("methods", listed(&effective["methods"], "none"));
@@ -120,7 +130,11 @@ pub(super) fn print(grants: &Value) {
     }
     table(&["", ""], &rows);
     for missing in grants["missing"].as_array().into_iter().flatten() {
-        line(&format!("not granted: {} (`{}` in plugins.yaml)", want(&missing["want"]), cell(&missing["setting"])));
+        line(&format!(
+            "not granted: {} (`{}` in plugins.yaml)",
+            want(&missing["want"]),
+            cell(&missing["setting"])
+        ));
     }
 }
 
@@ -135,7 +149,10 @@ fn listed(value: &Value, none: &str) -> String {
 /// `{"host": "a.example"}` is `host a.example`.
 fn want(value: &Value) -> String {
     match value.as_object() {
-        Some(want) => want.iter().map(|(kind, name)| format!("{kind} {}", cell(name))).collect(),
+        Some(want) => want
+            .iter()
+            .map(|(kind, name)| format!("{kind} {}", cell(name)))
+            .collect(),
         None => cell(value),
     }
 }

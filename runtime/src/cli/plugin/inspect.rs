@@ -14,8 +14,8 @@ use crate::cli::print::{json as print_json, line, table};
 use crate::domain::Want;
 use crate::plugin_host::PluginEntry;
 
-/// What a component file says of itself: kind, version, digest, size, what it imports and wants, and its settings. Needs no
-/// server.
+/// What a component file says of itself: kind, version, digest, size, what it imports and wants,
+/// and its settings. Needs no server.
 ///
 /// Examples:
 ///   extrack plugin inspect dist/shop-probe.wasm
@@ -58,14 +58,27 @@ impl Inspect {
 }
 
 fn print(entry: &PluginEntry, signature: Option<PathBuf>) {
-    line(&format!("{} {} {}", entry.kind.as_str(), entry.name, entry.version));
+    line(&format!(
+        "{} {} {}",
+        entry.kind.as_str(),
+        entry.name,
+        entry.version
+    ));
     line(&entry.info.summary);
     line("");
     line(&format!("digest     sha256:{}", entry.digest));
     line(&format!("size       {}", bytes(entry.size as u64)));
-    line(&format!("imports    {}", listed(entry.imports.iter().map(|import| short(import).to_owned()))));
-    line(&format!("wants      {}", listed(entry.info.wants.iter().map(wanted))));
-    let signature = signature.map_or("no `.minisig` beside it".to_owned(), |path| path.display().to_string());
+    line(&format!(
+        "imports    {}",
+        listed(entry.imports.iter().map(|import| short(import).to_owned()))
+    ));
+    line(&format!(
+        "wants      {}",
+        listed(entry.info.wants.iter().map(wanted))
+    ));
+    let signature = signature.map_or("no `.minisig` beside it".to_owned(), |path| {
+        path.display().to_string()
+    });
     line(&format!("signature  {signature}"));
     line("");
     let rows = schema::rows(&entry.info.settings_schema);
@@ -73,7 +86,10 @@ fn print(entry: &PluginEntry, signature: Option<PathBuf>) {
         line("It takes no settings.");
         return;
     }
-    table(&["SETTING", "TYPE", "DEFAULT", "MEANING"], &rows.into_iter().map(schema::Row::cells).collect::<Vec<_>>());
+    table(
+        &["SETTING", "TYPE", "DEFAULT", "MEANING"],
+        &rows.into_iter().map(schema::Row::cells).collect::<Vec<_>>(),
+    );
 }
 
 /// Our own interfaces without the package they all share.
@@ -94,5 +110,9 @@ fn wanted(want: &Want) -> String {
 
 fn listed(items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
-    if items.is_empty() { "nothing".to_owned() } else { items.join(", ") }
+    if items.is_empty() {
+        "nothing".to_owned()
+    } else {
+        items.join(", ")
+    }
 }

@@ -29,15 +29,24 @@ impl Install {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
         let entry = if self.component.starts_with("oci://") {
             if self.signature.is_some() {
-                bail!("the signature of what comes from a registry comes from there too; leave `--signature` out");
+                bail!(
+                    "the signature of what comes from a registry comes from there too; leave `--signature` out"
+                );
             }
-            server.connect()?.post("/plugins/pull", &json!({ "reference": self.component })).await?
+            server
+                .connect()?
+                .post("/plugins/pull", &json!({ "reference": self.component }))
+                .await?
         } else {
             let file = Path::new(&self.component);
-            let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
+            let bytes =
+                std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
             let name = load(file).await?.entry().name.clone();
             let signature = signature_of(file, self.signature.as_deref())?;
-            server.connect()?.put_component(&format!("/plugins/{name}"), bytes, signature).await?
+            server
+                .connect()?
+                .put_component(&format!("/plugins/{name}"), bytes, signature)
+                .await?
         };
         line(&format!(
             "{} {} {} is {}",
@@ -59,6 +68,8 @@ pub(super) fn signature_of(file: &Path, named: Option<&Path>) -> Result<Option<S
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading the signature `{}`", path.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("reading the signature `{}`", path.display()))
+        }
     }
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::cli::client::Server;
 use crate::cli::print::{cell, json as print_json, line, short_digest, table};
 
-/// All plugins of the server: which version is active since when and by whom, and which candidate runs beside it.
+/// All plugins of the server: which version is active since when and by whom, and which candidate
+/// runs beside it.
 ///
 /// Example: extrack plugin list
 #[derive(Debug, Args)]
@@ -41,8 +42,16 @@ impl List {
             ]
         };
         let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-        table(&["PLUGIN", "KIND", "VERSION", "DIGEST", "STATE", "SINCE", "BY", "SHADOW"], &rows);
-        for item in items.iter().filter(|item| item["health"]["failing"].is_object()) {
+        table(
+            &[
+                "PLUGIN", "KIND", "VERSION", "DIGEST", "STATE", "SINCE", "BY", "SHADOW",
+            ],
+            &rows,
+        );
+        for item in items
+            .iter()
+            .filter(|item| item["health"]["failing"].is_object())
+        {
             let failing = &item["health"]["failing"];
             line(&format!(
                 "{} is failing since {}: {}",

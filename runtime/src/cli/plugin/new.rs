@@ -17,8 +17,8 @@ use crate::plugin_host::RESERVED_NAMES;
 const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
 const KINDS: [&str; 4] = ["probe", "rule", "notifier", "webhook"];
 
-/// Starts a plugin project that builds and passes its tests. Asks for what is missing when it runs at a terminal; else a
-/// probe in Rust is made. Files that are there are never overwritten.
+/// Starts a plugin project that builds and passes its tests. Asks for what is missing when it runs
+/// at a terminal; else a probe in Rust is made. Files that are there are never overwritten.
 ///
 /// Examples:
 ///   extrack plugin new
@@ -36,7 +36,8 @@ pub(in crate::cli) struct New {
     /// Folder of the project. Default: a new one with the plugin's name.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Rust only: depend on the SDK in this folder, a checkout's `plugin-sdk`, in place of a copy in the project.
+    /// Rust only: depend on the SDK in this folder, a checkout's `plugin-sdk`, in place of a copy
+    /// in the project.
     #[arg(long, value_name = "FOLDER")]
     sdk: Option<PathBuf>,
 }
@@ -51,7 +52,9 @@ impl New {
         let (name, kind, language) = self.choices()?;
         check_name(&name)?;
         if self.sdk.is_some() && language != "rust" {
-            bail!("`--sdk` is for Rust; a project in {language} needs the contract alone and gets it");
+            bail!(
+                "`--sdk` is for Rust; a project in {language} needs the contract alone and gets it"
+            );
         }
         let mut files = embedded::project(&language, &kind, &name)?;
         if let Some(sdk) = &self.sdk {
@@ -59,10 +62,16 @@ impl New {
         }
         let folder = self.dir.unwrap_or_else(|| PathBuf::from(&name));
         write(&folder, &files)?;
-        line(&format!("made the {kind} `{name}` in {}: {} files", folder.display(), files.len()));
+        line(&format!(
+            "made the {kind} `{name}` in {}: {} files",
+            folder.display(),
+            files.len()
+        ));
         line("next:");
         line(&format!("  cd {}", folder.display()));
-        line("  extrack plugin test        # its tests, a build, and the component in the real engine");
+        line(
+            "  extrack plugin test        # its tests, a build, and the component in the real engine",
+        );
         line(&format!("  {}", next_run(&kind, &name)));
         line("README.md says more.");
         Ok(())
@@ -74,12 +83,19 @@ impl New {
         if ask::can_ask() {
             let name = name.map_or_else(|| ask::name(check_name), Ok)?;
             let kind = kind.map_or_else(|| ask::one_of("Kind", &KINDS), Ok)?;
-            let offered: Vec<&str> = LANGUAGES.into_iter().filter(|language| embedded::has(language, &kind)).collect();
+            let offered: Vec<&str> = LANGUAGES
+                .into_iter()
+                .filter(|language| embedded::has(language, &kind))
+                .collect();
             let language = language.map_or_else(|| ask::one_of("Language", &offered), Ok)?;
             return Ok((name, kind, language));
         }
         let name = name.context("give the plugin a name: `extrack plugin new NAME`")?;
-        Ok((name, kind.unwrap_or_else(|| "probe".to_owned()), language.unwrap_or_else(|| "rust".to_owned())))
+        Ok((
+            name,
+            kind.unwrap_or_else(|| "probe".to_owned()),
+            language.unwrap_or_else(|| "rust".to_owned()),
+        ))
     }
 }
 
@@ -87,7 +103,9 @@ fn next_run(kind: &str, name: &str) -> String {
     let file = format!("dist/{name}.wasm");
     match kind {
         "probe" => format!("extrack plugin run {file} --url https://api.example.com"),
-        "rule" => format!("extrack plugin run {file} --settings @tests/example.json --history runs.json"),
+        "rule" => {
+            format!("extrack plugin run {file} --settings @tests/example.json --history runs.json")
+        }
         "notifier" => format!("extrack plugin run {file} --settings @tests/example.json --send"),
         _ => format!(
             "extrack plugin run {file} --settings @tests/example.json --body @delivery.json --sign SCHEME:SECRET"
@@ -98,11 +116,23 @@ fn next_run(kind: &str, name: &str) -> String {
 /// Stricter than what the host takes: it names a package too, in every language.
 fn check_name(name: &str) -> Result<()> {
     /// Cargo refuses packages of these names, or they hide what every crate uses.
-    const TAKEN: [&str; 10] =
-        ["test", "core", "std", "alloc", "proc-macro", "proc_macro", "extrack-plugin", "self", "crate", "build"];
+    const TAKEN: [&str; 10] = [
+        "test",
+        "core",
+        "std",
+        "alloc",
+        "proc-macro",
+        "proc_macro",
+        "extrack-plugin",
+        "self",
+        "crate",
+        "build",
+    ];
     let is_word = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= 64
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     if !is_word {
         bail!(
             "`{name}` can't be a plugin's name; begin with a lower case letter, go on with those, digits, `-` and `_`, at most 64"
@@ -120,25 +150,44 @@ fn check_name(name: &str) -> Result<()> {
 /// The dependency names a folder elsewhere, and the project holds no copy.
 fn use_sdk(files: &mut BTreeMap<String, String>, sdk: &Path) -> Result<()> {
     let inner = sdk.join("plugin-sdk");
-    let sdk = if inner.is_dir() { inner } else { sdk.to_owned() };
+    let sdk = if inner.is_dir() {
+        inner
+    } else {
+        sdk.to_owned()
+    };
     let manifest = std::fs::read_to_string(sdk.join("Cargo.toml")).unwrap_or_default();
     if !manifest.contains("name = \"extrack-plugin\"") {
-        bail!("`{}` is not the SDK: its `Cargo.toml` does not name `extrack-plugin`", sdk.display());
+        bail!(
+            "`{}` is not the SDK: its `Cargo.toml` does not name `extrack-plugin`",
+            sdk.display()
+        );
     }
-    let sdk = sdk.canonicalize().with_context(|| format!("finding `{}`", sdk.display()))?;
+    let sdk = sdk
+        .canonicalize()
+        .with_context(|| format!("finding `{}`", sdk.display()))?;
     files.retain(|path, _| !path.starts_with(embedded::SDK_FOLDER));
     if let Some(manifest) = files.get_mut("Cargo.toml") {
-        *manifest = manifest.replace(&format!("{}/plugin-sdk", embedded::SDK_FOLDER), &sdk.to_string_lossy());
+        *manifest = manifest.replace(
+            &format!("{}/plugin-sdk", embedded::SDK_FOLDER),
+            &sdk.to_string_lossy(),
+        );
     }
     Ok(())
 }
 
 /// All files or none.
 fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
-    let there: Vec<&str> =
-        files.keys().map(String::as_str).filter(|path| folder.join(path).symlink_metadata().is_ok()).collect();
+    let there: Vec<&str> = files
+        .keys()
+        .map(String::as_str)
+        .filter(|path| folder.join(path).symlink_metadata().is_ok())
+        .collect();
     if let Some(first) = there.first() {
-        let more = if there.len() > 1 { format!(" and {} more", there.len() - 1) } else { String::new() };
+        let more = if there.len() > 1 {
+            format!(" and {} more", there.len() - 1)
+        } else {
+            String::new()
+        };
         bail!(
             "`{}` has a `{first}`{more} already, and nothing is overwritten; `--dir` names another folder",
             folder.display()
@@ -150,7 +199,11 @@ fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).with_context(doing)?;
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).with_context(doing)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .with_context(doing)?;
         file.write_all(text.as_bytes()).with_context(doing)?;
     }
     Ok(())
@@ -165,7 +218,18 @@ mod tests {
         for good in ["quota", "shop-api_2", "a"] {
             assert!(check_name(good).is_ok(), "{good}");
         }
-        for bad in ["", "Quota", "2fast", "-x", "a b", "a/b", "../x", "std", "ä", &"x".repeat(65)] {
+        for bad in [
+            "",
+            "Quota",
+            "2fast",
+            "-x",
+            "a b",
+            "a/b",
+            "../x",
+            "std",
+            "ä",
+            &"x".repeat(65),
+        ] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }
@@ -174,11 +238,17 @@ mod tests {
     fn nothing_is_overwritten_and_nothing_half_written() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("b.txt"), "mine").unwrap();
-        let files = BTreeMap::from([("a.txt".to_owned(), "a".to_owned()), ("b.txt".to_owned(), "b".to_owned())]);
+        let files = BTreeMap::from([
+            ("a.txt".to_owned(), "a".to_owned()),
+            ("b.txt".to_owned(), "b".to_owned()),
+        ]);
         let error = write(folder.path(), &files).unwrap_err().to_string();
         assert!(error.contains("`b.txt` already"), "{error}");
         assert!(!folder.path().join("a.txt").exists());
-        assert_eq!(std::fs::read_to_string(folder.path().join("b.txt")).unwrap(), "mine");
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("b.txt")).unwrap(),
+            "mine"
+        );
     }
 
     #[test]
@@ -186,9 +256,17 @@ mod tests {
         let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-sdk");
         let mut files = embedded::project("rust", "probe", "quota").unwrap();
         use_sdk(&mut files, &sdk).unwrap();
-        assert!(!files.keys().any(|path| path.starts_with(".extrack")), "{:?}", files.keys());
+        assert!(
+            !files.keys().any(|path| path.starts_with(".extrack")),
+            "{:?}",
+            files.keys()
+        );
         let wanted = format!("path = \"{}\"", sdk.canonicalize().unwrap().display());
-        assert!(files["Cargo.toml"].contains(&wanted), "{}", files["Cargo.toml"]);
+        assert!(
+            files["Cargo.toml"].contains(&wanted),
+            "{}",
+            files["Cargo.toml"]
+        );
         let error = use_sdk(&mut files, Path::new("/")).unwrap_err().to_string();
         assert!(error.contains("is not the SDK"), "{error}");
     }

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::cli::client::Server;
 use crate::cli::print::{cell, json as print_json, table};
 
-/// Runs of which a recording is kept, newest first: those that failed, and the last ones that went well before.
+/// Runs of which a recording is kept, newest first: those that failed, and the last ones that went
+/// well before.
 ///
 /// Examples:
 ///   extrack plugin recordings
@@ -32,18 +33,27 @@ pub(in crate::cli) struct Recordings {
 impl Recordings {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("service", &self.service), ("plugin", &self.plugin), ("outcome", &self.outcome)] {
+        for (name, value) in [
+            ("service", &self.service),
+            ("plugin", &self.plugin),
+            ("outcome", &self.outcome),
+        ] {
             if let Some(value) = value {
                 query.append_pair(name, value);
             }
         }
-        let items = server.connect()?.list(&format!("/recordings?{}", query.finish())).await?;
+        let items = server
+            .connect()?
+            .list(&format!("/recordings?{}", query.finish()))
+            .await?;
         if self.json {
             print_json(&Value::from(items));
             return Ok(());
         }
         let row = |item: &Value| {
-            let subject = [&item["channel"], &item["service"]].into_iter().find(|subject| subject.is_string());
+            let subject = [&item["channel"], &item["service"]]
+                .into_iter()
+                .find(|subject| subject.is_string());
             vec![
                 cell(&item["runId"]),
                 cell(&item["ts"]),
@@ -56,7 +66,12 @@ impl Recordings {
             ]
         };
         let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-        table(&["RUN", "TIME", "FOR", "PLUGIN", "VERSION", "OUTCOME", "STATUS", "ERROR"], &rows);
+        table(
+            &[
+                "RUN", "TIME", "FOR", "PLUGIN", "VERSION", "OUTCOME", "STATUS", "ERROR",
+            ],
+            &rows,
+        );
         Ok(())
     }
 }

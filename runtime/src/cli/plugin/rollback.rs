@@ -15,7 +15,8 @@ use crate::cli::print::{cell, line};
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Rollback {
     name: String,
-    /// A version, or the first 8 or more digits of its digest; `extrack plugin versions` lists them.
+    /// A version, or the first 8 or more digits of its digest; `extrack plugin versions` lists
+    /// them.
     #[arg(long)]
     to: Option<String>,
 }
@@ -23,11 +24,21 @@ pub(in crate::cli) struct Rollback {
 impl Rollback {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
         let to = match &self.to {
-            Some(to) => format!("?to={}", url::form_urlencoded::byte_serialize(to.as_bytes()).collect::<String>()),
+            Some(to) => format!(
+                "?to={}",
+                url::form_urlencoded::byte_serialize(to.as_bytes()).collect::<String>()
+            ),
             None => String::new(),
         };
-        let entry = server.connect()?.post(&format!("/plugins/{}/rollback{to}", self.name), &json!({})).await?;
-        line(&format!("{} is back at {}", cell(&entry["name"]), cell(&entry["version"])));
+        let entry = server
+            .connect()?
+            .post(&format!("/plugins/{}/rollback{to}", self.name), &json!({}))
+            .await?;
+        line(&format!(
+            "{} is back at {}",
+            cell(&entry["name"]),
+            cell(&entry["version"])
+        ));
         Ok(())
     }
 }

@@ -15,9 +15,9 @@ use crate::cli::print::json as print_json;
 use crate::plugin_host::Recording;
 use crate::telemetry;
 
-/// Runs a plugin once, for real, in the engine the server has; no server is needed. Prints what it found, what the host did
-/// for it and what it cost. Exit code 1 unless the service is healthy or degraded, the rule not breached, the message sent, the
-/// delivery taken.
+/// Runs a plugin once, for real, in the engine the server has; no server is needed. Prints what it
+/// found, what the host did for it and what it cost. Exit code 1 unless the service is healthy or
+/// degraded, the rule not breached, the message sent, the delivery taken.
 ///
 /// Examples:
 ///   extrack plugin run dist/quota.wasm --url https://api.example.com --auth 'bearer:$TOKEN'
@@ -25,7 +25,8 @@ use crate::telemetry;
 ///   extrack plugin run dist/quota.wasm --url https://api.example.com --record recordings/quota-exceeded.json
 ///   extrack plugin run dist/error_share.wasm --history runs.json --settings @tests/example.json
 ///   extrack plugin run dist/pager.wasm --settings @settings.json --send
-///   extrack plugin run dist/forge.wasm --settings '{"secret": "s"}' --body @push.json --sign github:s
+///   extrack plugin run dist/forge.wasm --settings '{"secret": "s"}' --body @push.json --sign
+/// github:s
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Run {
@@ -54,16 +55,23 @@ impl Run {
             bail!("nothing was sent; `--send` sends the sample message for real");
         }
         // Before anything is sent: a run that can't be kept is not made.
-        let record = self.record.as_deref().map(|path| Ok::<_, anyhow::Error>((path, create(path)?))).transpose()?;
+        let record = self
+            .record
+            .as_deref()
+            .map(|path| Ok::<_, anyhow::Error>((path, create(path)?)))
+            .transpose()?;
         while plugin.account().is_some() {}
         let name = plugin.entry().name.clone();
         let answer = call.make(plugin.host(), &name).await;
         let account = plugin.account();
         let recording = plugin.recording().await.unwrap_or_default();
         if let Some((path, mut file)) = record {
-            file.write_all(&recording).with_context(|| format!("writing `{}`", path.display()))?;
+            file.write_all(&recording)
+                .with_context(|| format!("writing `{}`", path.display()))?;
         }
-        let calls = Recording::parse(&recording).map(|recording| recording.calls).unwrap_or_default();
+        let calls = Recording::parse(&recording)
+            .map(|recording| recording.calls)
+            .unwrap_or_default();
         let report = report::Report {
             entry: plugin.entry(),
             answer: &answer,
@@ -82,9 +90,12 @@ impl Run {
 
 /// Opens the file of a recording, and makes the folders above it.
 fn create(path: &Path) -> Result<File> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).with_context(|| format!("making the folder `{}`", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("making the folder `{}`", folder.display()))?;
     }
     File::create(path).with_context(|| format!("writing `{}`", path.display()))
 }
@@ -95,5 +106,8 @@ fn confirmed() -> Result<bool> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(false);
     }
-    Ok(dialoguer::Confirm::new().with_prompt("Send a sample message for real?").default(false).interact()?)
+    Ok(dialoguer::Confirm::new()
+        .with_prompt("Send a sample message for real?")
+        .default(false)
+        .interact()?)
 }

@@ -16,9 +16,10 @@ use crate::plugin_host::{LocalPlugin, Recording, Replayed};
 /// Ends the name of a file with settings that have to be refused.
 const REFUSED: &str = ".refused.json";
 
-/// Tests a plugin project: its own tests, a build, the component in the engine the server has with all steps of an
-/// installation, the settings in `tests/*.json`, which it has to accept (`tests/*.refused.json`: refuse), and the recordings in
-/// `recordings/*.json`, which it has to replay to the same answer.
+/// Tests a plugin project: its own tests, a build, the component in the engine the server has with
+/// all steps of an installation, the settings in `tests/*.json`, which it has to accept
+/// (`tests/*.refused.json`: refuse), and the recordings in `recordings/*.json`, which it has to
+/// replay to the same answer.
 ///
 /// Examples:
 ///   extrack plugin test
@@ -33,7 +34,8 @@ pub(in crate::cli) struct Test {
     /// Leaves out the project's own tests.
     #[arg(long)]
     component_only: bool,
-    /// Writes what the plugin answers now into the recordings that it answers differently: after a mend, or other words.
+    /// Writes what the plugin answers now into the recordings that it answers differently: after a
+    /// mend, or other words.
     #[arg(long)]
     accept: bool,
 }
@@ -52,7 +54,10 @@ impl Test {
         if !self.component_only {
             let own = project.clone();
             let tested = tokio::task::spawn_blocking(move || own.test(note)).await?;
-            tally.step("the project's own tests", tested.map_err(|error| format!("{error:#}")));
+            tally.step(
+                "the project's own tests",
+                tested.map_err(|error| format!("{error:#}")),
+            );
         }
         let folder = project.folder().to_owned();
         for component in build(project).await? {
@@ -62,7 +67,10 @@ impl Test {
                     settings(&mut plugin, &folder, &mut tally).await?;
                     recordings(&plugin, &folder, self.accept, &mut tally).await?;
                 }
-                Err(error) => tally.step(&component.display().to_string(), Err(format!("{:#}", error.root_cause()))),
+                Err(error) => tally.step(
+                    &component.display().to_string(),
+                    Err(format!("{:#}", error.root_cause())),
+                ),
             }
         }
         match tally {
@@ -83,7 +91,8 @@ impl Tally {
             Err(why) => {
                 self.failed += 1;
                 line(&format!("FAIL  {what}"));
-                why.lines().for_each(|reason| line(&format!("        {}", cell(&Value::from(reason)))));
+                why.lines()
+                    .for_each(|reason| line(&format!("        {}", cell(&Value::from(reason)))));
             }
         }
     }
@@ -103,13 +112,17 @@ async fn settings(plugin: &mut LocalPlugin, folder: &Path, tally: &mut Tally) ->
         match check(plugin, &json!({})).await {
             Checked::Accepted => tally.step("settings `{}` are accepted", Ok(())),
             Checked::Broken(why) => tally.step("settings `{}`", Err(why)),
-            Checked::Refused(_) => {
-                line("note  it needs settings; put an example into `tests/example.json` to have it tried")
-            }
+            Checked::Refused(_) => line(
+                "note  it needs settings; put an example into `tests/example.json` to have it tried",
+            ),
         }
     }
     for (path, settings) in examples {
-        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        let name = path
+            .strip_prefix(folder)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
         let has_to_be_refused = name.ends_with(REFUSED);
         match check(plugin, &settings).await {
             Checked::Broken(why) => tally.step(&name, Err(why)),
@@ -117,7 +130,9 @@ async fn settings(plugin: &mut LocalPlugin, folder: &Path, tally: &mut Tally) ->
                 tally.step(&name, Err("is accepted, and has to be refused".to_owned()));
             }
             Checked::Accepted => tally.step(&format!("{name} is accepted"), Ok(())),
-            Checked::Refused(why) if has_to_be_refused => tally.step(&format!("{name} is refused: {why}"), Ok(())),
+            Checked::Refused(why) if has_to_be_refused => {
+                tally.step(&format!("{name} is refused: {why}"), Ok(()))
+            }
             Checked::Refused(why) => tally.step(&name, Err(why)),
         }
     }
@@ -125,9 +140,18 @@ async fn settings(plugin: &mut LocalPlugin, folder: &Path, tally: &mut Tally) ->
 }
 
 /// Of this plugin: a project may hold several.
-async fn recordings(plugin: &LocalPlugin, folder: &Path, accept: bool, tally: &mut Tally) -> Result<()> {
+async fn recordings(
+    plugin: &LocalPlugin,
+    folder: &Path,
+    accept: bool,
+    tally: &mut Tally,
+) -> Result<()> {
     for path in json_files(&folder.join("recordings")) {
-        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        let name = path
+            .strip_prefix(folder)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
         let file = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
         let recording = match Recording::parse(&file) {
             Ok(recording) if recording.run.plugin != plugin.entry().name => continue,
@@ -141,9 +165,14 @@ async fn recordings(plugin: &LocalPlugin, folder: &Path, accept: bool, tally: &m
         match plugin.host().replay(&plugin.entry().name, &recording).await {
             Ok(replayed) if replayed.same_result(&recording) => tally.step(&step, Ok(())),
             Ok(replayed) if accept => {
-                let renewed = Recording::renewed(&file, &replayed).with_context(|| format!("renewing `{name}`"))?;
-                std::fs::write(&path, renewed).with_context(|| format!("writing `{}`", path.display()))?;
-                tally.step(&format!("{name} has the new answer: {}", outcome_text(&replayed)), Ok(()));
+                let renewed = Recording::renewed(&file, &replayed)
+                    .with_context(|| format!("renewing `{name}`"))?;
+                std::fs::write(&path, renewed)
+                    .with_context(|| format!("writing `{}`", path.display()))?;
+                tally.step(
+                    &format!("{name} has the new answer: {}", outcome_text(&replayed)),
+                    Ok(()),
+                );
             }
             Ok(replayed) => tally.step(&step, Err(different(&name, &recording, &replayed))),
             Err(error) => tally.step(&step, Err(error.to_string())),
@@ -164,20 +193,32 @@ fn different(name: &str, recording: &Recording, replayed: &Replayed) -> String {
 
 fn outcome_text(replayed: &Replayed) -> String {
     let status = replayed.result["status"].as_str();
-    replayed.error.clone().unwrap_or_else(|| status.unwrap_or(replayed.outcome.as_str()).to_owned())
+    replayed
+        .error
+        .clone()
+        .unwrap_or_else(|| status.unwrap_or(replayed.outcome.as_str()).to_owned())
 }
 
 async fn check(plugin: &mut LocalPlugin, settings: &Value) -> Checked {
     let entry = plugin.entry();
-    let checked = plugin.host().check_settings(entry.kind, &entry.name, settings).await;
-    let outcome = std::iter::from_fn(|| plugin.account()).last().map(|account| account.outcome);
+    let checked = plugin
+        .host()
+        .check_settings(entry.kind, &entry.name, settings)
+        .await;
+    let outcome = std::iter::from_fn(|| plugin.account())
+        .last()
+        .map(|account| account.outcome);
     match checked {
         Ok(()) => Checked::Accepted,
         Err(faults) => {
             let why = faults.iter().map(call::told).collect::<Vec<_>>().join(", ");
             // Without an account the schema alone has refused them.
             let is_answer = matches!(outcome, None | Some(RunOutcome::Ok));
-            if is_answer { Checked::Refused(why) } else { Checked::Broken(why) }
+            if is_answer {
+                Checked::Refused(why)
+            } else {
+                Checked::Broken(why)
+            }
         }
     }
 }
@@ -187,7 +228,10 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .collect();
     paths.sort();
     paths
@@ -196,8 +240,10 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
 /// In the order of their names.
 fn examples(folder: &Path) -> Result<Vec<(PathBuf, Value)>> {
     let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading `{}`", path.display()))?;
-        let settings = serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("reading `{}`", path.display()))?;
+        let settings = serde_json::from_str(&text)
+            .with_context(|| format!("`{}` is not JSON", path.display()))?;
         Ok((path, settings))
     };
     json_files(folder).into_iter().map(read).collect()
@@ -210,7 +256,11 @@ mod tests {
     #[test]
     fn examples_are_read_in_order_and_faults_name_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [("b.json", "{}"), ("a.refused.json", r#"{"x": 1}"#), ("notes.txt", "no JSON")] {
+        for (name, text) in [
+            ("b.json", "{}"),
+            ("a.refused.json", r#"{"x": 1}"#),
+            ("notes.txt", "no JSON"),
+        ] {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let names: Vec<_> = examples(folder.path())

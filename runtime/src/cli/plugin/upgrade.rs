@@ -10,8 +10,8 @@ use extrack_plugin_builder::{Language, Project};
 use super::new::embedded::{self, SDK_FOLDER};
 use crate::cli::print::line;
 
-/// Brings a project's copy of the SDK (Rust: `.extrack/`) or of the contract (`wit/`) to the version of this program. Nothing else
-/// of the project is touched.
+/// Brings a project's copy of the SDK (Rust: `.extrack/`) or of the contract (`wit/`) to the
+/// version of this program. Nothing else of the project is touched.
 ///
 /// Examples:
 ///   extrack plugin upgrade
@@ -37,17 +37,24 @@ impl Upgrade {
         }
         let outdated = copy.outdated();
         if outdated.is_empty() {
-            line(&format!("`{name}` is that of extrack {} already", env!("CARGO_PKG_VERSION")));
+            line(&format!(
+                "`{name}` is that of extrack {} already",
+                env!("CARGO_PKG_VERSION")
+            ));
             return Ok(());
         }
         let count = outdated.len();
         for (path, text) in outdated {
             match text {
                 Some(text) => write(&path, text)?,
-                None => std::fs::remove_file(&path).with_context(|| format!("removing `{}`", path.display()))?,
+                None => std::fs::remove_file(&path)
+                    .with_context(|| format!("removing `{}`", path.display()))?,
             }
         }
-        line(&format!("`{name}` is now that of extrack {}: {count} files changed", env!("CARGO_PKG_VERSION")));
+        line(&format!(
+            "`{name}` is now that of extrack {}: {count} files changed",
+            env!("CARGO_PKG_VERSION")
+        ));
         line("next: extrack plugin test");
         Ok(())
     }
@@ -67,8 +74,13 @@ impl Copy {
             Language::JavaScript => ("javascript", "wit"),
             Language::Python => ("python", "wit"),
         };
-        let files = embedded::copied(language).into_iter().map(|(path, text)| (project.folder().join(path), text));
-        Self { folder: project.folder().join(folder), files: files.collect() }
+        let files = embedded::copied(language)
+            .into_iter()
+            .map(|(path, text)| (project.folder().join(path), text));
+        Self {
+            folder: project.folder().join(folder),
+            files: files.collect(),
+        }
     }
 
     fn is_there(&self) -> bool {
@@ -84,16 +96,21 @@ impl Copy {
         &self.folder
     }
 
-    /// Files that are not as this program has them, with the text they should have; none: they have to go.
+    /// Files that are not as this program has them, with the text they should have; none: they have
+    /// to go.
     fn outdated(&self) -> Vec<(PathBuf, Option<&str>)> {
-        let differs = |path: &Path, text: &str| std::fs::read_to_string(path).map_or(true, |found| found != text);
+        let differs = |path: &Path, text: &str| {
+            std::fs::read_to_string(path).map_or(true, |found| found != text)
+        };
         let mut outdated: Vec<(PathBuf, Option<&str>)> = self
             .files
             .iter()
             .filter(|(path, text)| differs(path, text))
             .map(|(path, text)| (path.clone(), Some(text.as_str())))
             .collect();
-        let left = sources(&self.folder).into_iter().filter(|path| !self.files.contains_key(path));
+        let left = sources(&self.folder)
+            .into_iter()
+            .filter(|path| !self.files.contains_key(path));
         outdated.extend(left.map(|path| (path, None)));
         outdated
     }
@@ -102,11 +119,21 @@ impl Copy {
 /// Sources below a folder; what tools leave there is not ours.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        let is_kept = path.file_name().is_some_and(|name| name == "target" || name == "Cargo.lock");
+    for path in std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
+        let is_kept = path
+            .file_name()
+            .is_some_and(|name| name == "target" || name == "Cargo.lock");
         if path.is_dir() && !is_kept {
             found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| ["rs", "wit", "toml"].iter().any(|of| extension == *of)) {
+        } else if path
+            .extension()
+            .is_some_and(|extension| ["rs", "wit", "toml"].iter().any(|of| extension == *of))
+        {
             found.push(path);
         }
     }
@@ -132,16 +159,30 @@ mod tests {
             write(&folder.path().join(path), &text).unwrap();
         }
         let project = Project::find(folder.path()).unwrap();
-        assert!(!Copy::of(&project).is_outdated(), "a new project has what this program has");
+        assert!(
+            !Copy::of(&project).is_outdated(),
+            "a new project has what this program has"
+        );
 
         let sdk = folder.path().join(SDK_FOLDER).join("plugin-sdk/src");
         std::fs::write(sdk.join("lib.rs"), "// older").unwrap();
         std::fs::write(sdk.join("gone.rs"), "// no longer there").unwrap();
         std::fs::write(folder.path().join("src/lib.rs"), "// mine").unwrap();
         assert!(Copy::of(&project).is_outdated());
-        Upgrade { dir: folder.path().to_owned() }.run().await.unwrap();
+        Upgrade {
+            dir: folder.path().to_owned(),
+        }
+        .run()
+        .await
+        .unwrap();
         assert!(!Copy::of(&project).is_outdated());
-        assert!(std::fs::read_to_string(sdk.join("lib.rs")).unwrap().len() > 100 && !sdk.join("gone.rs").exists());
-        assert_eq!(std::fs::read_to_string(folder.path().join("src/lib.rs")).unwrap(), "// mine");
+        assert!(
+            std::fs::read_to_string(sdk.join("lib.rs")).unwrap().len() > 100
+                && !sdk.join("gone.rs").exists()
+        );
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("src/lib.rs")).unwrap(),
+            "// mine"
+        );
     }
 }

@@ -20,7 +20,10 @@ pub(in crate::cli) struct Versions {
 
 impl Versions {
     pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let answer = server.connect()?.get(&format!("/plugins/{}/versions", self.name)).await?;
+        let answer = server
+            .connect()?
+            .get(&format!("/plugins/{}/versions", self.name))
+            .await?;
         let items = answer["items"].as_array().cloned().unwrap_or_default();
         if self.json {
             print_json(&Value::from(items));
@@ -39,10 +42,25 @@ impl Versions {
             ]
         };
         let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-        table(&["VERSION", "DIGEST", "STATE", "INSTALLED", "BY", "ACTIVE SINCE", "UNTIL", "BY"], &rows);
+        table(
+            &[
+                "VERSION",
+                "DIGEST",
+                "STATE",
+                "INSTALLED",
+                "BY",
+                "ACTIVE SINCE",
+                "UNTIL",
+                "BY",
+            ],
+            &rows,
+        );
         for item in items.iter().filter(|item| item["rolledBack"].is_string()) {
             let (version, reason) = (cell(&item["version"]), cell(&item["rolledBack"]));
-            line(&format!("{version} ({}) was rolled back by itself: {reason}", short_digest(&item["digest"])));
+            line(&format!(
+                "{version} ({}) was rolled back by itself: {reason}",
+                short_digest(&item["digest"])
+            ));
         }
         Ok(())
     }

@@ -39,10 +39,12 @@ pub(in crate::cli) struct Backtest {
     /// The same for its end; now if not given.
     #[arg(long)]
     until: Option<String>,
-    /// Slug of a service; may be given several times. Every service that the rule looks at if not given.
+    /// Slug of a service; may be given several times. Every service that the rule looks at if not
+    /// given.
     #[arg(long = "service")]
     services: Vec<String>,
-    /// A version of the rule's plugin to try: a WebAssembly component. The active version if not given.
+    /// A version of the rule's plugin to try: a WebAssembly component. The active version if not
+    /// given.
     #[arg(long)]
     plugin: Option<PathBuf>,
     /// JSON instead of text.
@@ -60,7 +62,8 @@ impl Backtest {
             body["services"] = self.services.clone().into();
         }
         if let Some(path) = &self.plugin {
-            let bytes = std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+            let bytes =
+                std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
             body["component"] = STANDARD.encode(bytes).into();
         }
         let mut report = None;
@@ -92,15 +95,24 @@ impl Backtest {
 /// A name, or what stands in a file: one entry, or a list of one below `alerts`.
 fn rule(text: &str) -> Result<Value> {
     let path = Path::new(text);
-    let is_file = ["yaml", "yml", "json"].iter().any(|ending| path.extension().is_some_and(|found| found == *ending));
+    let is_file = ["yaml", "yml", "json"]
+        .iter()
+        .any(|ending| path.extension().is_some_and(|found| found == *ending));
     if !is_file && !path.is_file() {
         return Ok(Value::from(text));
     }
     let value = config::read_value(path)?;
-    match value.get("alerts").and_then(Value::as_array).map(Vec::as_slice) {
+    match value
+        .get("alerts")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+    {
         None if value.is_object() => Ok(value),
         Some([entry]) => Ok(entry.clone()),
-        Some(entries) => bail!("`{text}` has {} entries below `alerts`; a backtest plays one rule", entries.len()),
+        Some(entries) => bail!(
+            "`{text}` has {} entries below `alerts`; a backtest plays one rule",
+            entries.len()
+        ),
         None => bail!("`{text}` holds no entry as of `alerts` in alerts.yaml"),
     }
 }
@@ -113,7 +125,10 @@ struct Bar {
 
 impl Bar {
     fn new() -> Self {
-        Self { is_shown: std::io::stderr().is_terminal(), started: Instant::now() }
+        Self {
+            is_shown: std::io::stderr().is_terminal(),
+            started: Instant::now(),
+        }
     }
 
     fn show(&mut self, progress: &Value) {
@@ -126,7 +141,10 @@ impl Bar {
         let per_second = (done as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64;
         let bar = format!("{}{}", "#".repeat(filled), ".".repeat(BAR - filled));
         let percent = done * 100 / of;
-        let _ = write!(std::io::stderr(), "\r[{bar}] {percent:>3}% of {of} observations, {per_second}/s ");
+        let _ = write!(
+            std::io::stderr(),
+            "\r[{bar}] {percent:>3}% of {of} observations, {per_second}/s "
+        );
     }
 
     fn clear(&mut self) {
@@ -146,10 +164,20 @@ fn show(report: &Value) {
     ));
     let services = report["services"].as_array().map_or(&[][..], Vec::as_slice);
     let firing = lasted(&report["firingMs"]);
-    line(&format!("would have fired {} time(s), {firing} in all, in {} service(s)", report["fired"], services.len()));
-    line(&format!("really fired {} time(s), {} of them found again", report["reallyFired"], report["reallyFound"]));
+    line(&format!(
+        "would have fired {} time(s), {firing} in all, in {} service(s)",
+        report["fired"],
+        services.len()
+    ));
+    line(&format!(
+        "really fired {} time(s), {} of them found again",
+        report["reallyFired"], report["reallyFound"]
+    ));
     if let Some(per_second) = report["evaluationsPerSecond"].as_u64() {
-        line(&format!("{} evaluations, {per_second} per second", report["evaluations"]));
+        line(&format!(
+            "{} evaluations, {per_second} per second",
+            report["evaluations"]
+        ));
     }
     for (channel, count) in report["messages"].as_object().into_iter().flatten() {
         line(&format!("{count} message(s) to {channel}"));
@@ -168,9 +196,11 @@ fn show(report: &Value) {
 fn show_service(service: &Value) {
     let list = |key: &str| service[key].as_array().cloned().unwrap_or_default();
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-    for (key, only, both) in
-        [("alerts", "only here", "both"), ("really", "only really", ""), ("current", "only in force", "")]
-    {
+    for (key, only, both) in [
+        ("alerts", "only here", "both"),
+        ("really", "only really", ""),
+        ("current", "only in force", ""),
+    ] {
         for alert in list(key) {
             let word = match alert["matched"] == true {
                 true if both.is_empty() => continue,
@@ -182,7 +212,12 @@ fn show_service(service: &Value) {
                 Some(mute) => format!("{} (muted by {mute})", cell(&alert["summary"])),
                 None => cell(&alert["summary"]),
             };
-            let row = vec![fired.clone(), lasted(&alert["firingMs"]), word.to_owned(), summary];
+            let row = vec![
+                fired.clone(),
+                lasted(&alert["firingMs"]),
+                word.to_owned(),
+                summary,
+            ];
             rows.push((fired, row));
         }
     }
@@ -190,10 +225,17 @@ fn show_service(service: &Value) {
     if !rows.is_empty() {
         line("");
         line(&cell(&service["service"]));
-        let shown: Vec<Vec<String>> = rows.iter().take(LISTED).map(|(_, row)| row.clone()).collect();
+        let shown: Vec<Vec<String>> = rows
+            .iter()
+            .take(LISTED)
+            .map(|(_, row)| row.clone())
+            .collect();
         table(&["FIRED", "FOR", "WHERE", "SUMMARY"], &shown);
         if rows.len() > LISTED {
-            line(&format!("and {} more; `--json` has them all", rows.len() - LISTED));
+            line(&format!(
+                "and {} more; `--json` has them all",
+                rows.len() - LISTED
+            ));
         }
     }
     if let Some(failure) = service["firstFailure"].as_str() {

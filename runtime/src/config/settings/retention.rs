@@ -14,11 +14,13 @@ const MOST_DAYS: u32 = 3_650;
 pub struct KeptFor {
     /// `EXTRACK_ALERT_RETENTION` (days, 180): resolved alerts with their history.
     pub alerts: Option<Duration>,
-    /// `EXTRACK_MESSAGE_RETENTION` (days, 90): messages that were delivered or given up, with their attempts.
+    /// `EXTRACK_MESSAGE_RETENTION` (days, 90): messages that were delivered or given up, with
+    /// their attempts.
     pub messages: Option<Duration>,
     /// `EXTRACK_AUDIT_RETENTION` (days, 400): the audit log.
     pub audit: Option<Duration>,
-    /// `EXTRACK_SILENCE_RETENTION` (days, 180): silences that ended and one-off maintenance windows that are over.
+    /// `EXTRACK_SILENCE_RETENTION` (days, 180): silences that ended and one-off maintenance
+    /// windows that are over.
     pub silences: Option<Duration>,
 }
 
@@ -27,7 +29,9 @@ impl SettingsReader<'_> {
         let mut days = |name| {
             self.parsed(name, |text| match text.parse::<u32>() {
                 Ok(days) if (1..=MOST_DAYS).contains(&days) => Ok(DAY * days),
-                _ => Err(format!("must be a whole number of days between 1 and {MOST_DAYS}")),
+                _ => Err(format!(
+                    "must be a whole number of days between 1 and {MOST_DAYS}"
+                )),
             })
         };
         KeptFor {

@@ -1,4 +1,5 @@
-//! Which parts of a JSON Schema (2020-12, and the older spellings) apply to a value, and to what is inside it.
+//! Which parts of a JSON Schema (2020-12, and the older spellings) apply to a value, and to what is
+//! inside it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -23,7 +24,10 @@ pub(super) struct Schemas<'a> {
 
 impl<'a> Schemas<'a> {
     pub(super) fn new(root: &'a Value) -> Self {
-        Self { root, id: root.get("$id").and_then(Value::as_str) }
+        Self {
+            root,
+            id: root.get("$id").and_then(Value::as_str),
+        }
     }
 
     /// These schemas, and all that apply to the same value because of them; each once.
@@ -41,17 +45,31 @@ impl<'a> Schemas<'a> {
     }
 
     fn beside(&self, schema: &'a Value) -> Vec<&'a Value> {
-        let references = REFERENCES.iter().filter_map(|key| self.target(schema.get(key)?.as_str()?));
+        let references = REFERENCES
+            .iter()
+            .filter_map(|key| self.target(schema.get(key)?.as_str()?));
         let single = SAME_VALUE.iter().filter_map(|key| schema.get(key));
-        let listed = SAME_VALUE_LISTS.iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
-        let named = SAME_VALUE_MAPS.iter().filter_map(|key| schema.get(key)?.as_object()).flat_map(|map| map.values());
-        references.chain(single).chain(listed).chain(named).collect()
+        let listed = SAME_VALUE_LISTS
+            .iter()
+            .filter_map(|key| schema.get(key)?.as_array())
+            .flatten();
+        let named = SAME_VALUE_MAPS
+            .iter()
+            .filter_map(|key| schema.get(key)?.as_object())
+            .flat_map(|map| map.values());
+        references
+            .chain(single)
+            .chain(listed)
+            .chain(named)
+            .collect()
     }
 
     /// What a reference into this schema leads to.
     fn target(&self, reference: &str) -> Option<&'a Value> {
         let own = self.id.map(|id| id.trim_end_matches('#'));
-        let reference = own.and_then(|id| reference.strip_prefix(id)).unwrap_or(reference);
+        let reference = own
+            .and_then(|id| reference.strip_prefix(id))
+            .unwrap_or(reference);
         let fragment = match reference {
             "" => "",
             reference => reference.strip_prefix('#')?,
@@ -109,10 +127,21 @@ impl<'a> Schemas<'a> {
 
 /// The schemas of one property.
 pub(super) fn of_property<'a>(schema: &'a Value, name: &str) -> Vec<&'a Value> {
-    let mut found: Vec<&Value> =
-        schema.get("properties").and_then(|properties| properties.get(name)).into_iter().collect();
-    let patterns = schema.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
-    found.extend(patterns.filter(|(pattern, _)| matches(pattern, name)).map(|(_, inner)| inner));
+    let mut found: Vec<&Value> = schema
+        .get("properties")
+        .and_then(|properties| properties.get(name))
+        .into_iter()
+        .collect();
+    let patterns = schema
+        .get("patternProperties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    found.extend(
+        patterns
+            .filter(|(pattern, _)| matches(pattern, name))
+            .map(|(_, inner)| inner),
+    );
     if found.is_empty() {
         found.extend(schema.get("additionalProperties"));
     }
@@ -131,22 +160,44 @@ pub(super) fn of_item(schema: &Value, index: usize) -> Vec<&Value> {
         Some(item) => found.push(item),
         None => found.extend(schema.get("items").filter(|items| !items.is_array())),
     }
-    found.extend(["additionalItems", "unevaluatedItems", "contains"].into_iter().filter_map(|key| schema.get(key)));
+    found.extend(
+        ["additionalItems", "unevaluatedItems", "contains"]
+            .into_iter()
+            .filter_map(|key| schema.get(key)),
+    );
     found
 }
 
 /// The schemas of whatever may be inside.
 fn inside(schema: &Value) -> Vec<&Value> {
     let maps = ["properties", "patternProperties"].into_iter();
-    let named = maps.filter_map(|key| schema.get(key)?.as_object()).flat_map(|map| map.values());
-    let listed = ["prefixItems", "items"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
-    let single =
-        ["additionalProperties", "unevaluatedProperties", "items", "additionalItems", "unevaluatedItems", "contains"];
-    named.chain(listed).chain(single.into_iter().filter_map(|key| schema.get(key))).collect()
+    let named = maps
+        .filter_map(|key| schema.get(key)?.as_object())
+        .flat_map(|map| map.values());
+    let listed = ["prefixItems", "items"]
+        .into_iter()
+        .filter_map(|key| schema.get(key)?.as_array())
+        .flatten();
+    let single = [
+        "additionalProperties",
+        "unevaluatedProperties",
+        "items",
+        "additionalItems",
+        "unevaluatedItems",
+        "contains",
+    ];
+    named
+        .chain(listed)
+        .chain(single.into_iter().filter_map(|key| schema.get(key)))
+        .collect()
 }
 
 /// Every object in a schema, keyword or not, with its JSON pointer.
-pub(super) fn every_node<'a>(node: &'a Value, pointer: &mut String, found: &mut impl FnMut(&str, &'a Value)) {
+pub(super) fn every_node<'a>(
+    node: &'a Value,
+    pointer: &mut String,
+    found: &mut impl FnMut(&str, &'a Value),
+) {
     let length = pointer.len();
     match node {
         Value::Object(members) => {
@@ -174,11 +225,16 @@ const MOST_PATTERNS: usize = 1_000;
 
 /// Whether a name fits a pattern. One that this crate can't read fits every name.
 fn matches(pattern: &str, name: &str) -> bool {
-    static PATTERNS: LazyLock<Mutex<BTreeMap<String, Option<Regex>>>> = LazyLock::new(Mutex::default);
+    static PATTERNS: LazyLock<Mutex<BTreeMap<String, Option<Regex>>>> =
+        LazyLock::new(Mutex::default);
     let mut patterns = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
     if patterns.len() >= MOST_PATTERNS && !patterns.contains_key(pattern) {
         patterns.clear();
     }
-    let compiled = patterns.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok());
-    compiled.as_ref().is_none_or(|compiled| compiled.is_match(name))
+    let compiled = patterns
+        .entry(pattern.to_owned())
+        .or_insert_with(|| Regex::new(pattern).ok());
+    compiled
+        .as_ref()
+        .is_none_or(|compiled| compiled.is_match(name))
 }

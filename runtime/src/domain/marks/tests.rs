@@ -4,7 +4,9 @@ use super::*;
 
 fn hidden(settings: Value, schema: &Value) -> Value {
     let mut settings = settings;
-    visit_marked(&mut settings, schema, Mark::Secret, |marked| *marked.value = "***".into());
+    visit_marked(&mut settings, schema, Mark::Secret, |marked| {
+        *marked.value = "***".into()
+    });
     settings
 }
 
@@ -12,7 +14,11 @@ fn hidden(settings: Value, schema: &Value) -> Value {
 fn a_mark_is_found_in_every_form_that_a_schema_gives_it() {
     let secret = json!({"type": "string", "x-secret": true});
     for (schema, settings, wanted) in [
-        (json!({"properties": {"a": secret}}), json!({"a": "s", "b": "s"}), json!({"a": "***", "b": "s"})),
+        (
+            json!({"properties": {"a": secret}}),
+            json!({"a": "s", "b": "s"}),
+            json!({"a": "***", "b": "s"}),
+        ),
         (
             json!({"properties": {"a": {"$ref": "#/$defs/text", "x-secret": true}}, "$defs": {"text": {"type": "string"}}}),
             json!({"a": "s"}),
@@ -91,7 +97,11 @@ fn a_mark_is_found_in_every_form_that_a_schema_gives_it() {
             json!({"key": "s", "next": {"key": "s", "next": {"key": "s"}}}),
             json!({"key": "***", "next": {"key": "***", "next": {"key": "***"}}}),
         ),
-        (json!({"unevaluatedProperties": secret}), json!({"a": "s"}), json!({"a": "***"})),
+        (
+            json!({"unevaluatedProperties": secret}),
+            json!({"a": "s"}),
+            json!({"a": "***"}),
+        ),
     ] {
         assert_eq!(mark_faults(&schema), Vec::<String>::new(), "{schema}");
         assert_eq!(hidden(settings, &schema), wanted, "{schema}");
@@ -102,21 +112,48 @@ fn a_mark_is_found_in_every_form_that_a_schema_gives_it() {
 fn a_mark_that_can_not_be_followed_refuses_the_schema() {
     let secret = json!({"type": "string", "x-secret": true});
     for (schema, wanted) in [
-        (json!({"$defs": {"unused": secret}}), "`x-secret` at `/$defs/unused` is where the host does not look"),
-        (json!({"not": {"properties": {"a": secret}}}), "at `/not/properties/a` is where"),
-        (json!({"propertyNames": {"x-secret": true}}), "at `/propertyNames` is where"),
-        (json!({"properties": {"a": {"x-secret": "yes"}}}), "`x-secret` at `/properties/a` has to be `true`"),
-        (json!({"properties": {"a": {"x-host": "yes"}}}), "`x-host` at `/properties/a` has to be `true` or `\"url\"`"),
-        (json!({"properties": {"a": {"type": "integer", "x-secret": true}}}), "marks a number"),
+        (
+            json!({"$defs": {"unused": secret}}),
+            "`x-secret` at `/$defs/unused` is where the host does not look",
+        ),
+        (
+            json!({"not": {"properties": {"a": secret}}}),
+            "at `/not/properties/a` is where",
+        ),
+        (
+            json!({"propertyNames": {"x-secret": true}}),
+            "at `/propertyNames` is where",
+        ),
+        (
+            json!({"properties": {"a": {"x-secret": "yes"}}}),
+            "`x-secret` at `/properties/a` has to be `true`",
+        ),
+        (
+            json!({"properties": {"a": {"x-host": "yes"}}}),
+            "`x-host` at `/properties/a` has to be `true` or `\"url\"`",
+        ),
+        (
+            json!({"properties": {"a": {"type": "integer", "x-secret": true}}}),
+            "marks a number",
+        ),
         (
             json!({"properties": {"a": secret, "b": {"$ref": "https://elsewhere.example/s"}}}),
             "leads to `https://elsewhere.example/s`",
         ),
-        (json!({"properties": {"a": secret, "b": {"$ref": "#/$defs/gone"}}}), "leads to `#/$defs/gone`"),
-        (json!({"properties": {"a": secret, "b": {"$id": "https://b.example/"}}}), "`$id` at `/properties/b`"),
+        (
+            json!({"properties": {"a": secret, "b": {"$ref": "#/$defs/gone"}}}),
+            "leads to `#/$defs/gone`",
+        ),
+        (
+            json!({"properties": {"a": secret, "b": {"$id": "https://b.example/"}}}),
+            "`$id` at `/properties/b`",
+        ),
     ] {
         let faults = mark_faults(&schema);
-        assert!(faults.iter().any(|fault| fault.contains(wanted)), "{schema}: {faults:?}");
+        assert!(
+            faults.iter().any(|fault| fault.contains(wanted)),
+            "{schema}: {faults:?}"
+        );
     }
     for schema in [
         json!({}),
@@ -130,10 +167,22 @@ fn a_mark_that_can_not_be_followed_refuses_the_schema() {
 
 #[test]
 fn a_mark_says_its_form_and_the_place_of_the_value() {
-    let schema = json!({"properties": {"path": {"x-host": "url"}, "a/b": {"x-host": true, "items": {}}}});
+    let schema =
+        json!({"properties": {"path": {"x-host": "url"}, "a/b": {"x-host": true, "items": {}}}});
     let mut found = Vec::new();
-    visit_marked(&mut json!({"path": "/x", "a/b": ["h"]}), &schema, Mark::Host, |marked| {
-        found.push((marked.pointer.to_owned(), marked.form.clone()));
-    });
-    assert_eq!(found, [("/path".to_owned(), json!("url")), ("/a~1b/0".to_owned(), json!(true))]);
+    visit_marked(
+        &mut json!({"path": "/x", "a/b": ["h"]}),
+        &schema,
+        Mark::Host,
+        |marked| {
+            found.push((marked.pointer.to_owned(), marked.form.clone()));
+        },
+    );
+    assert_eq!(
+        found,
+        [
+            ("/path".to_owned(), json!("url")),
+            ("/a~1b/0".to_owned(), json!(true))
+        ]
+    );
 }

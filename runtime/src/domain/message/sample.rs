@@ -2,7 +2,8 @@
 
 use super::Message;
 use crate::domain::{
-    Alert, AlertId, AlertMarks, AlertState, NotificationReason, NotificationStatus, Severity, UnixMillis, now_ms,
+    Alert, AlertId, AlertMarks, AlertState, NotificationReason, NotificationStatus, Severity,
+    UnixMillis, now_ms,
 };
 
 /// How long the sample alerts have lasted.
@@ -12,12 +13,17 @@ impl Message {
     /// Some alerts that fire and some that ended, each of a service of its own. It has no receiver.
     pub fn sample(firing: usize, resolved: usize) -> Self {
         let now_ms = now_ms();
-        let alerts = (1..=firing + resolved).map(|number| (alert(number, number > firing, now_ms), name(number)));
+        let alerts = (1..=firing + resolved)
+            .map(|number| (alert(number, number > firing, now_ms), name(number)));
         Self {
             // Another one each time, or a receiver that knows the message would drop it.
             id: format!("sample-{now_ms}"),
             reason: NotificationReason::Test,
-            status: if firing > 0 { NotificationStatus::Firing } else { NotificationStatus::Resolved },
+            status: if firing > 0 {
+                NotificationStatus::Firing
+            } else {
+                NotificationStatus::Resolved
+            },
             group_key: "sample".to_owned(),
             group_labels: vec![("alertname".to_owned(), "Service Down".to_owned())],
             receiver: "sample".to_owned(),
@@ -43,7 +49,11 @@ fn alert(number: usize, is_resolved: bool, now_ms: UnixMillis) -> Alert {
         rule: format!("{service}/Service Down"),
         service,
         severity: Severity::Critical,
-        state: if is_resolved { AlertState::Resolved } else { AlertState::Firing },
+        state: if is_resolved {
+            AlertState::Resolved
+        } else {
+            AlertState::Firing
+        },
         summary: "status is 503, wanted 200".to_owned(),
         value: Some(503.0),
         wanted: Some(200.0),

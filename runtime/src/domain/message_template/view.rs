@@ -14,7 +14,8 @@ use crate::domain::{Alert, AlertState, Message, UnixMillis};
 pub struct MessageView {
     /// `firing` or `resolved`.
     status: &'static str,
-    /// Why there is a message: `transition`, `repeat`, `escalation`, `digest`, `test` or `watchdog`.
+    /// Why there is a message: `transition`, `repeat`, `escalation`, `digest`, `test` or
+    /// `watchdog`.
     reason: &'static str,
     /// The line that notifiers write themselves.
     title: String,
@@ -64,8 +65,18 @@ struct AlertView {
 
 impl MessageView {
     pub fn of(message: &Message) -> Self {
-        let alerts: Vec<AlertView> = message.alerts.iter().map(|(alert, name)| AlertView::of(alert, name)).collect();
-        let of_status = |status: &str| alerts.iter().filter(|alert| alert.status == status).cloned().collect();
+        let alerts: Vec<AlertView> = message
+            .alerts
+            .iter()
+            .map(|(alert, name)| AlertView::of(alert, name))
+            .collect();
+        let of_status = |status: &str| {
+            alerts
+                .iter()
+                .filter(|alert| alert.status == status)
+                .cloned()
+                .collect()
+        };
         let (firing, resolved): (Vec<_>, Vec<_>) = (of_status("firing"), of_status("resolved"));
         let severest = message.alerts.iter().map(|(alert, _)| alert.severity).max();
         Self {
@@ -94,7 +105,8 @@ impl AlertView {
     fn of(alert: &Alert, service_name: &str) -> Self {
         let is_resolved = alert.state == AlertState::Resolved;
         let ended_ms = alert.resolved_ms.filter(|_| is_resolved);
-        let lasted = ended_ms.map(|ended_ms| u64::try_from(ended_ms - alert.started_ms).unwrap_or_default() / 1_000);
+        let lasted = ended_ms
+            .map(|ended_ms| u64::try_from(ended_ms - alert.started_ms).unwrap_or_default() / 1_000);
         let labels = [("alertname", &alert.name), ("service", &alert.service)];
         let severity = [("severity".to_owned(), alert.severity.as_str().to_owned())];
         Self {
@@ -110,11 +122,17 @@ impl AlertView {
             started_at: rfc3339(alert.started_ms),
             ended_at: ended_ms.map(rfc3339),
             lasted: lasted.map(|seconds| format_duration(Duration::from_secs(seconds))),
-            labels: labels.map(|(name, value)| (name.to_owned(), value.clone())).into_iter().chain(severity).collect(),
+            labels: labels
+                .map(|(name, value)| (name.to_owned(), value.clone()))
+                .into_iter()
+                .chain(severity)
+                .collect(),
         }
     }
 }
 
 fn rfc3339(ms: UnixMillis) -> String {
-    jiff::Timestamp::from_millisecond(ms).map(|moment| moment.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_millisecond(ms)
+        .map(|moment| moment.to_string())
+        .unwrap_or_default()
 }

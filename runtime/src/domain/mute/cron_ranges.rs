@@ -1,8 +1,10 @@
-//! Ranges of a cron schedule that go over the end, as people write them: `FRI-MON`, `NOV-FEB`, `22-4`. The parser knows only those
-//! that go up, so each becomes a list.
+//! Ranges of a cron schedule that go over the end, as people write them: `FRI-MON`, `NOV-FEB`,
+//! `22-4`. The parser knows only those that go up, so each becomes a list.
 
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
 
 struct Field {
     least: u32,
@@ -12,21 +14,44 @@ struct Field {
 
 /// Minute, hour, day of the month, month, day of the week.
 const FIELDS: [Field; 5] = [
-    Field { least: 0, most: 59, names: &[] },
-    Field { least: 0, most: 23, names: &[] },
-    Field { least: 1, most: 31, names: &[] },
-    Field { least: 1, most: 12, names: &MONTHS },
-    Field { least: 0, most: 6, names: &WEEKDAYS },
+    Field {
+        least: 0,
+        most: 59,
+        names: &[],
+    },
+    Field {
+        least: 0,
+        most: 23,
+        names: &[],
+    },
+    Field {
+        least: 1,
+        most: 31,
+        names: &[],
+    },
+    Field {
+        least: 1,
+        most: 12,
+        names: &MONTHS,
+    },
+    Field {
+        least: 0,
+        most: 6,
+        names: &WEEKDAYS,
+    },
 ];
 
-/// The schedule with such ranges written out; what is no range of this kind stays as it is, right or wrong.
+/// The schedule with such ranges written out; what is no range of this kind stays as it is, right
+/// or wrong.
 pub(super) fn written_out(schedule: &str) -> String {
     let fields: Vec<&str> = schedule.split_whitespace().collect();
     if fields.len() != FIELDS.len() {
         return schedule.to_owned();
     }
     let fields = fields.iter().zip(&FIELDS).map(|(text, field)| {
-        let items = text.split(',').map(|item| field.list(item).unwrap_or_else(|| item.to_owned()));
+        let items = text
+            .split(',')
+            .map(|item| field.list(item).unwrap_or_else(|| item.to_owned()));
         items.collect::<Vec<_>>().join(",")
     });
     fields.collect::<Vec<_>>().join(" ")
@@ -45,11 +70,19 @@ impl Field {
             return None;
         }
         let values = (first..=self.most).chain(self.least..=last).step_by(step);
-        Some(values.map(|value| value.to_string()).collect::<Vec<_>>().join(","))
+        Some(
+            values
+                .map(|value| value.to_string())
+                .collect::<Vec<_>>()
+                .join(","),
+        )
     }
 
     fn number(&self, text: &str) -> Option<u32> {
-        let named = self.names.iter().position(|name| text.eq_ignore_ascii_case(name));
+        let named = self
+            .names
+            .iter()
+            .position(|name| text.eq_ignore_ascii_case(name));
         let number = match named {
             Some(position) => self.least + u32::try_from(position).ok()?,
             None => text.parse().ok()?,
@@ -68,7 +101,10 @@ mod tests {
             ("0 2 * * FRI-MON", "0 2 * * 5,6,0,1"),
             ("0 2 * * fri-1,3", "0 2 * * 5,6,0,1,3"),
             ("0 22-4/2 * * *", "0 22,0,2,4 * * *"),
-            ("50-10/10 * 30-2 NOV-FEB *", "50,0,10 * 30,31,1,2 11,12,1,2 *"),
+            (
+                "50-10/10 * 30-2 NOV-FEB *",
+                "50,0,10 * 30,31,1,2 11,12,1,2 *",
+            ),
             ("0 2 * * MON-FRI", "0 2 * * MON-FRI"),
             ("0 2 * * 5-7", "0 2 * * 5-7"),
             ("0 2 * * 5#2", "0 2 * * 5#2"),

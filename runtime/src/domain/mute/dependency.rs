@@ -1,4 +1,5 @@
-//! Dependencies between services: when the identity provider is down, nobody needs a hundred messages about what uses it.
+//! Dependencies between services: when the identity provider is down, nobody needs a hundred
+//! messages about what uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +9,18 @@ pub struct Dependencies(BTreeMap<String, Vec<String>>);
 
 impl Dependencies {
     pub fn new(dependencies: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
-        Self(dependencies.into_iter().filter(|(_, on)| !on.is_empty()).collect())
+        Self(
+            dependencies
+                .into_iter()
+                .filter(|(_, on)| !on.is_empty())
+                .collect(),
+        )
     }
 
-    /// The nearest service that this one depends on, directly or not, and that is down: that has an alert firing as severe as
-    /// the one in question at least, since a slow database is no reason to be silent about a shop that is down. Services that
-    /// depend on each other in a circle do not mute each other.
+    /// The nearest service that this one depends on, directly or not, and that is down: that has an
+    /// alert firing as severe as the one in question at least, since a slow database is no
+    /// reason to be silent about a shop that is down. Services that depend on each other in a
+    /// circle do not mute each other.
     pub fn down<'a>(&'a self, service: &str, is_down: impl Fn(&str) -> bool) -> Option<&'a str> {
         if !self.0.contains_key(service) {
             return None;
@@ -40,7 +47,8 @@ impl Dependencies {
         self.0.is_empty()
     }
 
-    /// The services on a circle, in order and beginning with the first of their names, for each circle found.
+    /// The services on a circle, in order and beginning with the first of their names, for each
+    /// circle found.
     pub fn circles(&self) -> Vec<Vec<&str>> {
         let mut circles: Vec<Vec<&str>> = Vec::new();
         let mut done: BTreeSet<&str> = BTreeSet::new();
@@ -72,7 +80,11 @@ impl Dependencies {
     }
 
     fn of(&self, service: &str) -> impl Iterator<Item = &str> {
-        self.0.get(service).into_iter().flatten().map(String::as_str)
+        self.0
+            .get(service)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     fn reaches(&self, from: &str, to: &str) -> bool {
@@ -97,7 +109,12 @@ mod tests {
 
     #[test]
     fn finds_the_nearest_that_is_down() {
-        let on = |name: &str, on: &[&str]| (name.to_owned(), on.iter().map(|slug| (*slug).to_owned()).collect());
+        let on = |name: &str, on: &[&str]| {
+            (
+                name.to_owned(),
+                on.iter().map(|slug| (*slug).to_owned()).collect(),
+            )
+        };
         let dependencies = Dependencies::new([
             on("shop", &["payments", "login"]),
             on("payments", &["bank"]),
@@ -118,7 +135,11 @@ mod tests {
             ("self", &["self"], None),
         ] {
             let is_down = |slug: &str| down.contains(&slug);
-            assert_eq!(dependencies.down(service, is_down), wanted, "{service} while {down:?} are down");
+            assert_eq!(
+                dependencies.down(service, is_down),
+                wanted,
+                "{service} while {down:?} are down"
+            );
         }
         assert_eq!(dependencies.circles(), [vec!["a", "b"], vec!["self"]]);
     }

@@ -19,7 +19,11 @@ impl Inhibition {
     /// With the alerts that fire, by the labels that have to be the same.
     pub(crate) fn while_firing<'a>(&'a self, firing: &'a [Firing]) -> ActiveInhibition<'a> {
         let mut sources: HashMap<Vec<String>, Sources<'a>> = HashMap::new();
-        for (place, alert) in firing.iter().enumerate().filter(|(_, alert)| all_match(&self.source, &alert.labels)) {
+        for (place, alert) in firing
+            .iter()
+            .enumerate()
+            .filter(|(_, alert)| all_match(&self.source, &alert.labels))
+        {
             let sources = sources.entry(self.key(&alert.labels)).or_default();
             let first = if all_match(&self.target, &alert.labels) {
                 &mut sources.first_target_itself
@@ -28,7 +32,10 @@ impl Inhibition {
             };
             first.get_or_insert((place, alert));
         }
-        ActiveInhibition { inhibition: self, sources }
+        ActiveInhibition {
+            inhibition: self,
+            sources,
+        }
     }
 
     fn key(&self, labels: &Labels) -> Vec<String> {
@@ -43,7 +50,8 @@ pub(crate) struct ActiveInhibition<'a> {
     sources: HashMap<Vec<String>, Sources<'a>>,
 }
 
-/// The first alerts, with their places among those that fire, that mute others with the same labels.
+/// The first alerts, with their places among those that fire, that mute others with the same
+/// labels.
 #[derive(Debug, Default)]
 struct Sources<'a> {
     first: Option<(usize, &'a Firing)>,
@@ -52,8 +60,8 @@ struct Sources<'a> {
 }
 
 impl<'a> ActiveInhibition<'a> {
-    /// The firing alert that mutes this one. An alert that fits both sides is not muted by others that do as well, so that two
-    /// alerts never mute each other, and none itself.
+    /// The firing alert that mutes this one. An alert that fits both sides is not muted by others
+    /// that do as well, so that two alerts never mute each other, and none itself.
     pub(crate) fn source(&self, alert: &Firing) -> Option<&'a Firing> {
         let Inhibition { source, target, .. } = self.inhibition;
         if self.sources.is_empty() || !all_match(target, &alert.labels) {
@@ -62,7 +70,12 @@ impl<'a> ActiveInhibition<'a> {
         let sources = self.sources.get(&self.inhibition.key(&alert.labels))?;
         let fits_both = all_match(source, &alert.labels);
         let of_both = sources.first_target_itself.filter(|_| !fits_both);
-        sources.first.into_iter().chain(of_both).min_by_key(|(place, _)| *place).map(|(_, source)| source)
+        sources
+            .first
+            .into_iter()
+            .chain(of_both)
+            .min_by_key(|(place, _)| *place)
+            .map(|(_, source)| source)
     }
 }
 
@@ -72,7 +85,12 @@ mod tests {
     use crate::domain::Severity;
 
     fn inhibition(source: &[&str], target: &[&str], equal: &[&str]) -> Inhibition {
-        let matchers = |texts: &[&str]| texts.iter().map(|text| Matcher::parse(text).unwrap()).collect();
+        let matchers = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| Matcher::parse(text).unwrap())
+                .collect()
+        };
         Inhibition {
             source: matchers(source),
             target: matchers(target),
@@ -81,32 +99,58 @@ mod tests {
     }
 
     fn firing(name: &str, service: &str, severity: &str) -> Firing {
-        let labels = Labels::from([("alertname", name), ("service", service), ("severity", severity)]);
+        let labels = Labels::from([
+            ("alertname", name),
+            ("service", service),
+            ("severity", severity),
+        ]);
         let severity = Severity::parse(severity).unwrap();
-        Firing { name: name.to_owned(), service: service.to_owned(), labels, severity }
+        Firing {
+            name: name.to_owned(),
+            service: service.to_owned(),
+            labels,
+            severity,
+        }
     }
 
     #[test]
     fn mutes_as_the_table_says() {
-        let by_service = inhibition(&["severity=critical"], &["severity=~\"warning|info\""], &["service"]);
+        let by_service = inhibition(
+            &["severity=critical"],
+            &["severity=~\"warning|info\""],
+            &["service"],
+        );
         let down = firing("Down", "shop", "critical");
         let slow = firing("Slow", "shop", "warning");
         let elsewhere = firing("Slow", "mail", "warning");
         for (name, target, others, wanted) in [
-            ("a warning beside a critical alert of its service", &slow, vec![&down], true),
+            (
+                "a warning beside a critical alert of its service",
+                &slow,
+                vec![&down],
+                true,
+            ),
             ("another service's", &elsewhere, vec![&down], false),
             ("the critical one itself", &down, vec![&down, &slow], false),
             ("nothing fires", &slow, vec![&slow], false),
         ] {
             let others: Vec<Firing> = others.into_iter().cloned().collect();
-            assert_eq!(by_service.while_firing(&others).source(target).is_some(), wanted, "{name}");
+            assert_eq!(
+                by_service.while_firing(&others).source(target).is_some(),
+                wanted,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn two_alerts_that_fit_both_sides_do_not_mute_each_other() {
         let rule = inhibition(&["alertname=~\"A|B\""], &["alertname=~\"A|B|C\""], &[]);
-        let all = [firing("A", "s", "critical"), firing("B", "s", "critical"), firing("C", "s", "critical")];
+        let all = [
+            firing("A", "s", "critical"),
+            firing("B", "s", "critical"),
+            firing("C", "s", "critical"),
+        ];
         let muted: Vec<&str> = all
             .iter()
             .filter(|alert| rule.while_firing(&all).source(alert).is_some())

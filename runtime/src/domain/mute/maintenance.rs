@@ -1,4 +1,5 @@
-//! Maintenance windows: planned work during which some alerts need not be told of, once or again and again.
+//! Maintenance windows: planned work during which some alerts need not be told of, once or again
+//! and again.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use super::schedule::Schedule;
 use crate::domain::matcher::{Matcher, all_match};
 use crate::domain::{Labels, UnixMillis};
 
-/// A window that comes again has to end before this, so that looking for the one that is open stays short.
+/// A window that comes again has to end before this, so that looking for the one that is open stays
+/// short.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
 #[derive(Debug, Clone)]
@@ -48,32 +50,51 @@ impl Recurrence {
     pub fn once(starts_ms: UnixMillis, ends_ms: UnixMillis) -> Result<Self, WindowFault> {
         match ends_ms > starts_ms {
             true => Ok(Self::Once { starts_ms, ends_ms }),
-            false => Err(WindowFault { key: "end", message: "is not after `start`".to_owned() }),
+            false => Err(WindowFault {
+                key: "end",
+                message: "is not after `start`".to_owned(),
+            }),
         }
     }
 
-    /// `schedule` has five fields: minute, hour, day of the month, month, day of the week. `zone` is a name such as
-    /// `Europe/Berlin`.
+    /// `schedule` has five fields: minute, hour, day of the month, month, day of the week. `zone`
+    /// is a name such as `Europe/Berlin`.
     pub fn cron(schedule: &str, zone: &str, duration: Duration) -> Result<Self, WindowFault> {
         let fault = |key, message| Err(WindowFault { key, message });
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
         let parsed = match parser.parse(&written_out(schedule)) {
             Ok(parsed) => parsed,
             Err(error) => {
-                return fault("cron", format!("`{schedule}` is not a schedule: {error}; write e.g. `0 2 * * SUN`"));
+                return fault(
+                    "cron",
+                    format!("`{schedule}` is not a schedule: {error}; write e.g. `0 2 * * SUN`"),
+                );
             }
         };
         let Ok(zone) = zone.parse::<Tz>() else {
-            return fault("timezone", format!("`{zone}` is not a time zone; write e.g. `UTC` or `Europe/Berlin`"));
+            return fault(
+                "timezone",
+                format!("`{zone}` is not a time zone; write e.g. `UTC` or `Europe/Berlin`"),
+            );
         };
         if duration.is_zero() || duration > LONGEST {
-            return fault("duration", "has to be more than nothing and at most 31 days".to_owned());
+            return fault(
+                "duration",
+                "has to be more than nothing and at most 31 days".to_owned(),
+            );
         }
         let parsed = Schedule::new(schedule, parsed, zone);
         if !parsed.comes() {
             return fault("cron", format!("`{schedule}` names a day that never comes"));
         }
-        Ok(Self::Cron { text: schedule.to_owned(), schedule: parsed, duration })
+        Ok(Self::Cron {
+            text: schedule.to_owned(),
+            schedule: parsed,
+            duration,
+        })
     }
 
     /// Start and end of the window that is open at a moment.
@@ -82,10 +103,14 @@ impl Recurrence {
             Self::Once { starts_ms, ends_ms } => {
                 (*starts_ms <= now_ms && now_ms < *ends_ms).then_some((*starts_ms, *ends_ms))
             }
-            Self::Cron { schedule, duration, .. } => {
+            Self::Cron {
+                schedule, duration, ..
+            } => {
                 let duration_ms = duration.as_millis() as i64;
                 let within_s = duration_ms.unsigned_abs().div_ceil(1_000) as i64;
-                let start_ms = schedule.latest_until(now_ms.div_euclid(1_000), within_s)?.checked_mul(1_000)?;
+                let start_ms = schedule
+                    .latest_until(now_ms.div_euclid(1_000), within_s)?
+                    .checked_mul(1_000)?;
                 let end_ms = start_ms.saturating_add(duration_ms);
                 (now_ms < end_ms).then_some((start_ms, end_ms))
             }
@@ -95,10 +120,19 @@ impl Recurrence {
     /// Start and end of the next window that begins after a moment.
     pub fn next_after(&self, now_ms: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
         match self {
-            Self::Once { starts_ms, ends_ms } => (*starts_ms > now_ms).then_some((*starts_ms, *ends_ms)),
-            Self::Cron { schedule, duration, .. } => {
-                let start_ms = schedule.next_after(now_ms.div_euclid(1_000))?.checked_mul(1_000)?;
-                Some((start_ms, start_ms.saturating_add(duration.as_millis() as i64)))
+            Self::Once { starts_ms, ends_ms } => {
+                (*starts_ms > now_ms).then_some((*starts_ms, *ends_ms))
+            }
+            Self::Cron {
+                schedule, duration, ..
+            } => {
+                let start_ms = schedule
+                    .next_after(now_ms.div_euclid(1_000))?
+                    .checked_mul(1_000)?;
+                Some((
+                    start_ms,
+                    start_ms.saturating_add(duration.as_millis() as i64),
+                ))
             }
         }
     }
@@ -124,38 +158,63 @@ mod tests {
     use super::*;
 
     fn ms(text: &str) -> UnixMillis {
-        chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis()
+        chrono::DateTime::parse_from_rfc3339(text)
+            .unwrap()
+            .timestamp_millis()
     }
 
     #[test]
     fn a_window_is_open_by_the_clocks_of_its_zone() {
-        let sunday = Recurrence::cron("0 2 * * SUN", "Europe/Berlin", Duration::from_secs(7_200)).unwrap();
+        let sunday =
+            Recurrence::cron("0 2 * * SUN", "Europe/Berlin", Duration::from_secs(7_200)).unwrap();
         for (now, wanted) in [
             ("2026-11-22T00:59:59Z", None),
-            ("2026-11-22T01:00:00Z", Some(("2026-11-22T01:00:00Z", "2026-11-22T03:00:00Z"))),
-            ("2026-11-22T02:59:59Z", Some(("2026-11-22T01:00:00Z", "2026-11-22T03:00:00Z"))),
+            (
+                "2026-11-22T01:00:00Z",
+                Some(("2026-11-22T01:00:00Z", "2026-11-22T03:00:00Z")),
+            ),
+            (
+                "2026-11-22T02:59:59Z",
+                Some(("2026-11-22T01:00:00Z", "2026-11-22T03:00:00Z")),
+            ),
             ("2026-11-22T03:00:00Z", None),
             ("2026-11-23T01:30:00Z", None),
             // in summer Berlin is two hours ahead
-            ("2026-07-05T00:00:00Z", Some(("2026-07-05T00:00:00Z", "2026-07-05T02:00:00Z"))),
+            (
+                "2026-07-05T00:00:00Z",
+                Some(("2026-07-05T00:00:00Z", "2026-07-05T02:00:00Z")),
+            ),
         ] {
-            assert_eq!(sunday.open_at(ms(now)), wanted.map(|(start, end)| (ms(start), ms(end))), "{now}");
+            assert_eq!(
+                sunday.open_at(ms(now)),
+                wanted.map(|(start, end)| (ms(start), ms(end))),
+                "{now}"
+            );
         }
-        assert_eq!(sunday.next_after(ms("2026-11-22T01:00:00Z")).unwrap().0, ms("2026-11-29T01:00:00Z"));
+        assert_eq!(
+            sunday.next_after(ms("2026-11-22T01:00:00Z")).unwrap().0,
+            ms("2026-11-29T01:00:00Z")
+        );
     }
 
     #[test]
     fn a_range_of_days_may_go_over_the_end_of_the_week() {
-        let long_weekend = Recurrence::cron("0 2 * * FRI-MON", "UTC", Duration::from_secs(3_600)).unwrap();
+        let long_weekend =
+            Recurrence::cron("0 2 * * FRI-MON", "UTC", Duration::from_secs(3_600)).unwrap();
         // A Wednesday to the Wednesday after it.
-        let nights = (25..=30).map(|day| format!("2026-11-{day}T02:30:00Z")).chain(["2026-12-01T02:30:00Z".to_owned()]);
-        let open: Vec<bool> = nights.map(|now| long_weekend.open_at(ms(&now)).is_some()).collect();
+        let nights = (25..=30)
+            .map(|day| format!("2026-11-{day}T02:30:00Z"))
+            .chain(["2026-12-01T02:30:00Z".to_owned()]);
+        let open: Vec<bool> = nights
+            .map(|now| long_weekend.open_at(ms(&now)).is_some())
+            .collect();
         assert_eq!(open, [false, false, true, true, true, true, false]);
     }
 
     #[test]
     fn a_window_over_midnight_stays_open() {
-        let nightly = Recurrence::cron("30 22 * * *", "UTC", Duration::from_secs(4 * 3_600)).unwrap();
+        let nightly =
+            Recurrence::cron("30 22 * * *", "UTC", Duration::from_secs(4 * 3_600)).unwrap();
         assert!(nightly.open_at(ms("2026-11-23T02:00:00Z")).is_some());
         assert!(nightly.open_at(ms("2026-11-23T03:00:00Z")).is_none());
     }
@@ -163,8 +222,14 @@ mod tests {
     #[test]
     fn a_window_that_comes_once_is_not_next_when_it_has_begun() {
         let once = Recurrence::once(1_000, 2_000).unwrap();
-        assert_eq!((once.open_at(999), once.open_at(1_000), once.open_at(2_000)), (None, Some((1_000, 2_000)), None));
-        assert_eq!((once.next_after(999), once.next_after(1_000)), (Some((1_000, 2_000)), None));
+        assert_eq!(
+            (once.open_at(999), once.open_at(1_000), once.open_at(2_000)),
+            (None, Some((1_000, 2_000)), None)
+        );
+        assert_eq!(
+            (once.next_after(999), once.next_after(1_000)),
+            (Some((1_000, 2_000)), None)
+        );
     }
 
     #[test]
@@ -179,7 +244,11 @@ mod tests {
             ("0 2 * * *", "UTC", Duration::ZERO, "duration"),
             ("0 2 * * *", "UTC", 1_000 * hour, "duration"),
         ] {
-            assert_eq!(Recurrence::cron(schedule, zone, duration).unwrap_err().key, key, "{schedule} {zone}");
+            assert_eq!(
+                Recurrence::cron(schedule, zone, duration).unwrap_err().key,
+                key,
+                "{schedule} {zone}"
+            );
         }
         assert_eq!(Recurrence::once(5, 5).unwrap_err().key, "end");
     }
@@ -201,9 +270,18 @@ mod tests {
             "0 2 * NOV-FEB FRI-MON",
             "0 22-4/2 * * *",
         ] {
-            assert!(Recurrence::cron(schedule, "UTC", hour).is_ok(), "{schedule}");
+            assert!(
+                Recurrence::cron(schedule, "UTC", hour).is_ok(),
+                "{schedule}"
+            );
         }
-        for zone in ["Asia/Kathmandu", "Australia/Lord_Howe", "Europe/Kyiv", "Europe/Kiev", "Etc/GMT-2"] {
+        for zone in [
+            "Asia/Kathmandu",
+            "Australia/Lord_Howe",
+            "Europe/Kyiv",
+            "Europe/Kiev",
+            "Etc/GMT-2",
+        ] {
             assert!(Recurrence::cron("0 2 * * *", zone, hour).is_ok(), "{zone}");
         }
         for (schedule, zone, key, example) in [
@@ -213,13 +291,19 @@ mod tests {
             ("0 2 * * *", "europe/berlin", "timezone", "`Europe/Berlin`"),
         ] {
             let fault = Recurrence::cron(schedule, zone, hour).unwrap_err();
-            assert!(fault.key == key && fault.message.contains(example), "{fault:?}");
+            assert!(
+                fault.key == key && fault.message.contains(example),
+                "{fault:?}"
+            );
         }
-        // A day of the month and a day of the week are either of the two: 2026-11-13 is a Friday, the 20th another one.
+        // A day of the month and a day of the week are either of the two: 2026-11-13 is a Friday,
+        // the 20th another one.
         let either = Recurrence::cron("0 2 13 * MON", "UTC", hour).unwrap();
-        for (now, is_open) in
-            [("2026-11-13T02:30:00Z", true), ("2026-11-16T02:30:00Z", true), ("2026-11-20T02:30:00Z", false)]
-        {
+        for (now, is_open) in [
+            ("2026-11-13T02:30:00Z", true),
+            ("2026-11-16T02:30:00Z", true),
+            ("2026-11-20T02:30:00Z", false),
+        ] {
             assert_eq!(either.open_at(ms(now)).is_some(), is_open, "{now}");
         }
     }
@@ -231,10 +315,16 @@ mod tests {
             matchers: vec![Matcher::parse("service=shop").unwrap()],
             recurrence: Recurrence::once(1_000, 2_000).unwrap(),
         };
-        let (shop, mail) = (Labels::from([("service", "shop")]), Labels::from([("service", "mail")]));
+        let (shop, mail) = (
+            Labels::from([("service", "shop")]),
+            Labels::from([("service", "mail")]),
+        );
         assert!(window.covers(&shop));
         assert!(!window.covers(&mail));
-        let everything = Maintenance { matchers: Vec::new(), ..window };
+        let everything = Maintenance {
+            matchers: Vec::new(),
+            ..window
+        };
         assert!(everything.covers(&mail));
     }
 }

@@ -1,9 +1,11 @@
-//! Moments at which a cron schedule begins, by the clocks of a time zone. The schedule is asked for local times only, as if
-//! clocks were never changed; which moments these are is decided here, forward, in whole seconds:
+//! Moments at which a cron schedule begins, by the clocks of a time zone. The schedule is asked for
+//! local times only, as if clocks were never changed; which moments these are is decided here,
+//! forward, in whole seconds:
 //!
-//! - A local time that comes twice, when clocks go back, begins at its first occurrence; in a schedule for every hour (`*` in its
-//!   second field) at both.
-//! - A local time that is left out, when clocks go forward, begins at the first moment after the gap.
+//! - A local time that comes twice, when clocks go back, begins at its first occurrence; in a
+//!   schedule for every hour (`*` in its second field) at both.
+//! - A local time that is left out, when clocks go forward, begins at the first moment after the
+//!   gap.
 
 use std::iter::successors;
 
@@ -16,10 +18,12 @@ const DAY_S: i64 = 86_400;
 /// The longest gap: a zone that crosses the date line leaves out a day.
 const LONGEST_GAP_MINUTES: i64 = 26 * 60;
 
-/// Looked through for the latest begin, the nearest first: a schedule of every minute has thousands in a month.
+/// Looked through for the latest begin, the nearest first: a schedule of every minute has thousands
+/// in a month.
 const REACHES_S: [i64; 3] = [3 * 3_600, DAY_S, i64::MAX];
 
-/// Local times looked at for the next begin. Those in vain lie within a gap or a repeated hour, minute by minute.
+/// Local times looked at for the next begin. Those in vain lie within a gap or a repeated hour,
+/// minute by minute.
 const MOST_LOCAL_TIMES: usize = 2 * LONGEST_GAP_MINUTES as usize;
 
 #[derive(Debug, Clone)]
@@ -36,7 +40,11 @@ impl Schedule {
             Some(hours) => hours.starts_with(['*', '?']),
             None => text.trim().eq_ignore_ascii_case("@hourly"),
         };
-        Self { cron: Box::new(cron), zone, is_for_every_hour }
+        Self {
+            cron: Box::new(cron),
+            zone,
+            is_for_every_hour,
+        }
     }
 
     pub fn zone(&self) -> Tz {
@@ -45,7 +53,9 @@ impl Schedule {
 
     /// Whether it ever begins.
     pub(super) fn comes(&self) -> bool {
-        self.local_times(DateTime::UNIX_EPOCH.naive_utc()).next().is_some()
+        self.local_times(DateTime::UNIX_EPOCH.naive_utc())
+            .next()
+            .is_some()
     }
 
     /// The latest begin that is not after a moment, and at most so long before it. Unix seconds.
@@ -53,9 +63,13 @@ impl Schedule {
         for reach_s in REACHES_S {
             let since_s = now_s.checked_sub(reach_s.min(within_s))?;
             let (first, last) = self.local_span(since_s, now_s)?;
-            let begins =
-                self.local_times(first).take_while(|local| *local <= last).flat_map(|local| self.begins(local));
-            let latest = begins.filter(|begin_s| (since_s..=now_s).contains(begin_s)).max();
+            let begins = self
+                .local_times(first)
+                .take_while(|local| *local <= last)
+                .flat_map(|local| self.begins(local));
+            let latest = begins
+                .filter(|begin_s| (since_s..=now_s).contains(begin_s))
+                .max();
             if latest.is_some() || reach_s >= within_s {
                 return latest;
             }
@@ -69,11 +83,16 @@ impl Schedule {
         let mut next: Option<i64> = None;
         for local in self.local_times(first).take(MOST_LOCAL_TIMES) {
             let begins = self.begins(local);
-            // The first occurrences of local times follow each other as these do; second ones come later.
+            // The first occurrences of local times follow each other as these do; second ones come
+            // later.
             if next.is_some_and(|next_s| begins.first().is_some_and(|begin_s| *begin_s >= next_s)) {
                 break;
             }
-            next = begins.into_iter().filter(|begin_s| *begin_s > now_s).chain(next).min();
+            next = begins
+                .into_iter()
+                .filter(|begin_s| *begin_s > now_s)
+                .chain(next)
+                .min();
         }
         next
     }
@@ -82,7 +101,10 @@ impl Schedule {
     fn local_times(&self, first: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> {
         // In UTC no time is left out or comes twice.
         let find = |from: NaiveDateTime, is_inclusive| {
-            let found = self.cron.find_next_occurrence(&from.and_utc(), is_inclusive).ok()?;
+            let found = self
+                .cron
+                .find_next_occurrence(&from.and_utc(), is_inclusive)
+                .ok()?;
             Some(found.naive_utc()).filter(|found| *found > from || is_inclusive)
         };
         successors(find(first, true), move |last| find(*last, false))
@@ -115,14 +137,27 @@ impl Schedule {
     fn local_span(&self, from_s: i64, to_s: i64) -> Option<(NaiveDateTime, NaiveDateTime)> {
         // A begin after a gap has a local time of before the gap.
         let from_day_s = from_s.checked_sub(DAY_S)?;
-        let samples = (from_day_s..to_s).step_by(DAY_S as usize).chain([from_s, to_s]);
-        let offsets: Vec<i64> = samples.map(|at_s| self.offset_s(at_s)).collect::<Option<_>>()?;
+        let samples = (from_day_s..to_s)
+            .step_by(DAY_S as usize)
+            .chain([from_s, to_s]);
+        let offsets: Vec<i64> = samples
+            .map(|at_s| self.offset_s(at_s))
+            .collect::<Option<_>>()?;
         let (least_s, most_s) = (*offsets.iter().min()?, *offsets.iter().max()?);
-        Some((naive(from_s.checked_add(least_s)?)?, naive(to_s.checked_add(most_s)?)?))
+        Some((
+            naive(from_s.checked_add(least_s)?)?,
+            naive(to_s.checked_add(most_s)?)?,
+        ))
     }
 
     fn offset_s(&self, at_s: i64) -> Option<i64> {
-        Some(self.zone.offset_from_utc_datetime(&naive(at_s)?).fix().local_minus_utc().into())
+        Some(
+            self.zone
+                .offset_from_utc_datetime(&naive(at_s)?)
+                .fix()
+                .local_minus_utc()
+                .into(),
+        )
     }
 }
 

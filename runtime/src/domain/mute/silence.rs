@@ -42,7 +42,9 @@ impl Silence {
     }
 
     pub fn mutes(&self, labels: &Labels, now_ms: UnixMillis) -> bool {
-        self.state(now_ms) == SilenceState::Active && !self.matchers.is_empty() && all_match(&self.matchers, labels)
+        self.state(now_ms) == SilenceState::Active
+            && !self.matchers.is_empty()
+            && all_match(&self.matchers, labels)
     }
 }
 
@@ -53,7 +55,10 @@ mod tests {
     fn silence(matchers: &[&str]) -> Silence {
         Silence {
             id: 1,
-            matchers: matchers.iter().map(|text| Matcher::parse(text).unwrap()).collect(),
+            matchers: matchers
+                .iter()
+                .map(|text| Matcher::parse(text).unwrap())
+                .collect(),
             starts_ms: 1_000,
             ends_ms: 2_000,
             author: "ana".to_owned(),
@@ -73,7 +78,11 @@ mod tests {
             (&["service=~\"shop-.*\"", "severity!=info"], 1_500, true),
             (&[], 1_500, false),
         ] {
-            assert_eq!(silence(matchers).mutes(&shop, now_ms), wanted, "{matchers:?} at {now_ms}");
+            assert_eq!(
+                silence(matchers).mutes(&shop, now_ms),
+                wanted,
+                "{matchers:?} at {now_ms}"
+            );
         }
     }
 }

@@ -4,7 +4,10 @@
 pub(super) fn memory_bytes() -> Option<u64> {
     let of_machine = read("/proc/meminfo").and_then(|text| available(&text));
     let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let (most, used) = (number("/sys/fs/cgroup/memory.max"), number("/sys/fs/cgroup/memory.current"));
+    let (most, used) = (
+        number("/sys/fs/cgroup/memory.max"),
+        number("/sys/fs/cgroup/memory.current"),
+    );
     let of_group = most.zip(used).map(|(most, used)| most.saturating_sub(used));
     of_machine.into_iter().chain(of_group).min()
 }
@@ -19,12 +22,21 @@ fn read(path: &str) -> Option<String> {
 }
 
 fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_024)
 }
 
 fn soft_limit(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -34,11 +46,17 @@ mod tests {
 
     #[test]
     fn reads_what_the_kernel_writes() {
-        assert_eq!(available("MemTotal:  8 kB\nMemAvailable:    3456 kB\nBuffers: 1 kB\n"), Some(3_456 << 10));
+        assert_eq!(
+            available("MemTotal:  8 kB\nMemAvailable:    3456 kB\nBuffers: 1 kB\n"),
+            Some(3_456 << 10)
+        );
         assert_eq!(available("MemTotal:  8 kB\n"), None);
         let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
                       Max open files            1024                 524288               files     \n";
         assert_eq!(soft_limit(limits), Some(1_024));
-        assert_eq!(soft_limit("Max open files   unlimited unlimited files\n"), None);
+        assert_eq!(
+            soft_limit("Max open files   unlimited unlimited files\n"),
+            None
+        );
     }
 }

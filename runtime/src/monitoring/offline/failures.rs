@@ -26,10 +26,16 @@ impl NetworkFailures {
 
     /// Takes in one run.
     pub(in crate::monitoring) fn note(&self, observation: &Observation) {
-        if !self.is_watched.load(Ordering::Relaxed) || observation.location != LOCAL || observation.is_check_broken() {
+        if !self.is_watched.load(Ordering::Relaxed)
+            || observation.location != LOCAL
+            || observation.is_check_broken()
+        {
             return;
         }
-        let key = ProbeKey { service: observation.service.clone(), probe: observation.probe.clone() };
+        let key = ProbeKey {
+            service: observation.service.clone(),
+            probe: observation.probe.clone(),
+        };
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = observation.failure.as_ref().map(|failure| failure.kind);
         match kind {
@@ -51,15 +57,22 @@ impl NetworkFailures {
     /// Probes that began to fail within this time, and still do.
     pub(super) fn since(&self, within: Duration) -> usize {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.values().filter(|since| since.elapsed() <= within).count()
+        failing
+            .values()
+            .filter(|since| since.elapsed() <= within)
+            .count()
     }
 
     pub(in crate::monitoring) fn follow(&self, catalog: &Catalog) {
         let is_there = |key: &ProbeKey| {
             let service = catalog.services.get(&key.service);
-            service.is_some_and(|service| service.probes.iter().any(|probe| probe.name == key.probe))
+            service
+                .is_some_and(|service| service.probes.iter().any(|probe| probe.name == key.probe))
         };
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_there(key));
+        self.failing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|key, _| is_there(key));
     }
 }
 
@@ -74,7 +87,11 @@ mod tests {
             service: "shop".to_owned(),
             probe: probe.to_owned(),
             location: LOCAL.to_owned(),
-            status: if kind.is_some() { Status::Error } else { Status::Healthy },
+            status: if kind.is_some() {
+                Status::Error
+            } else {
+                Status::Healthy
+            },
             latency_us: None,
             phases: Default::default(),
             http_status: None,

@@ -1,4 +1,5 @@
-//! Which of a sender's ids are known: the last ones of one webhook. A sender repeats a delivery for some days at the most.
+//! Which of a sender's ids are known: the last ones of one webhook. A sender repeats a delivery for
+//! some days at the most.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -31,7 +32,10 @@ pub(super) struct Seen {
 impl Seen {
     /// Newest first, as the store has them.
     pub(super) fn of(ids: Vec<String>) -> Self {
-        let mut seen = Self { is_whole: true, ..Self::default() };
+        let mut seen = Self {
+            is_whole: true,
+            ..Self::default()
+        };
         let last = ids.first().map(|id| key(id));
         for id in ids.into_iter().rev() {
             seen.insert(key(&id), Verdict::Past);
@@ -47,10 +51,15 @@ impl Seen {
         self.is_whole
     }
 
-    /// Those not known. An event without an id is always new. One whose id is known and which says something else of the
-    /// service's health than the one before is new as well: many senders have one id for a problem and for its end. `latest`
-    /// is what the service said last, under any id.
-    pub(super) fn fresh(&self, events: Vec<ReceivedEvent>, latest: Option<Status>) -> Vec<ReceivedEvent> {
+    /// Those not known. An event without an id is always new. One whose id is known and which says
+    /// something else of the service's health than the one before is new as well: many senders
+    /// have one id for a problem and for its end. `latest` is what the service said last, under
+    /// any id.
+    pub(super) fn fresh(
+        &self,
+        events: Vec<ReceivedEvent>,
+        latest: Option<Status>,
+    ) -> Vec<ReceivedEvent> {
         let mut here: HashMap<Key, Verdict> = HashMap::new();
         let is_fresh = |event: &ReceivedEvent| {
             let Some(id) = &event.id else { return true };
@@ -118,7 +127,10 @@ mod tests {
             events.into_iter().map(|event| event.id).collect::<Vec<_>>()
         };
         let some = |id: &str| Some(id.to_owned());
-        assert_eq!(fresh(&seen, &[Some("a"), Some("c"), Some("c"), None, None]), [some("c"), None, None]);
+        assert_eq!(
+            fresh(&seen, &[Some("a"), Some("c"), Some("c"), None, None]),
+            [some("c"), None, None]
+        );
         seen.remember([("c".to_owned(), None)]);
         assert_eq!(fresh(&seen, &[Some("c"), Some("d")]), [some("d")]);
     }
@@ -128,26 +140,67 @@ mod tests {
         let mut seen = Seen::of((0..IDS).rev().map(|number| number.to_string()).collect());
         seen.remember([("new".to_owned(), None), ("new".to_owned(), None)]);
         assert_eq!((seen.verdicts.len(), seen.order.len()), (IDS, IDS));
-        assert_eq!(seen.fresh(vec![event(Some("0")), event(Some("1")), event(Some("new"))], None).len(), 1);
+        assert_eq!(
+            seen.fresh(
+                vec![event(Some("0")), event(Some("1")), event(Some("new"))],
+                None
+            )
+            .len(),
+            1
+        );
     }
 
     #[test]
     fn an_id_with_another_verdict_is_new() {
         use Status::{Healthy, Unhealthy};
         let said = |id: &str, status| {
-            let report = Report { status, failure: None, metrics: Vec::new() };
-            ReceivedEvent { report: Some(report), ..event(Some(id)) }
+            let report = Report {
+                status,
+                failure: None,
+                metrics: Vec::new(),
+            };
+            ReceivedEvent {
+                report: Some(report),
+                ..event(Some(id))
+            }
         };
         let mut seen = Seen::of(vec!["old".into(), "older".into()]);
-        let delivery = vec![said("a", Unhealthy), said("a", Unhealthy), said("a", Healthy), said("b", Unhealthy)];
+        let delivery = vec![
+            said("a", Unhealthy),
+            said("a", Unhealthy),
+            said("a", Healthy),
+            said("b", Unhealthy),
+        ];
         let fresh = seen.fresh(delivery, None);
         assert_eq!(fresh.len(), 3);
         seen.remember([("a".to_owned(), Some(Healthy))]);
-        assert_eq!(seen.fresh(vec![said("a", Healthy), event(Some("a"))], Some(Unhealthy)).len(), 0, "repeated");
-        assert_eq!(seen.fresh(vec![said("a", Unhealthy)], Some(Unhealthy)).len(), 1, "again");
+        assert_eq!(
+            seen.fresh(vec![said("a", Healthy), event(Some("a"))], Some(Unhealthy))
+                .len(),
+            0,
+            "repeated"
+        );
+        assert_eq!(
+            seen.fresh(vec![said("a", Unhealthy)], Some(Unhealthy))
+                .len(),
+            1,
+            "again"
+        );
         // After a start, what the service said last decides.
-        assert_eq!(seen.fresh(vec![said("old", Unhealthy)], Some(Unhealthy)).len(), 0);
-        assert_eq!(seen.fresh(vec![said("old", Healthy)], Some(Unhealthy)).len(), 1);
-        assert_eq!(seen.fresh(vec![said("older", Unhealthy)], Some(Healthy)).len(), 0);
+        assert_eq!(
+            seen.fresh(vec![said("old", Unhealthy)], Some(Unhealthy))
+                .len(),
+            0
+        );
+        assert_eq!(
+            seen.fresh(vec![said("old", Healthy)], Some(Unhealthy))
+                .len(),
+            1
+        );
+        assert_eq!(
+            seen.fresh(vec![said("older", Unhealthy)], Some(Healthy))
+                .len(),
+            0
+        );
     }
 }

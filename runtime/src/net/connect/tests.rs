@@ -14,7 +14,9 @@ async fn unresponsive() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
-    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
+    {
         waiting.push(stream);
     }
     (listener, waiting, address)
@@ -26,15 +28,22 @@ async fn the_next_address_is_tried_when_one_fails() {
     let closed = closed_port().await;
     let live = serve(|_stream| async {}).await;
     let mut trace = Trace::new(soon());
-    let connected = connect_to(&mut trace, &name(), 80, &[closed, dead, live]).await.unwrap();
+    let connected = connect_to(&mut trace, &name(), 80, &[closed, dead, live])
+        .await
+        .unwrap();
     assert_eq!(connected.peer, live);
-    assert!(trace.phases.connect_us.unwrap() >= 250_000, "the dead one had its chance");
+    assert!(
+        trace.phases.connect_us.unwrap() >= 250_000,
+        "the dead one had its chance"
+    );
 }
 
 #[tokio::test]
 async fn all_addresses_that_failed_are_named() {
     let (one, two) = (closed_port().await, closed_port().await);
-    let error = connect_to(&mut Trace::new(soon()), &name(), 80, &[one, two]).await.unwrap_err();
+    let error = connect_to(&mut Trace::new(soon()), &name(), 80, &[one, two])
+        .await
+        .unwrap_err();
     let text = "can't connect to `shop.example:80`: connection refused (127.0.0.1), connection refused (127.0.0.1)";
     assert_eq!(error, NetError::Connect(text.to_owned()));
 }
@@ -43,8 +52,13 @@ async fn all_addresses_that_failed_are_named() {
 async fn no_answer_to_the_connection_ends_at_the_deadline() {
     let (_listener, _waiting, dead) = unresponsive().await;
     let mut trace = Trace::new(shortly());
-    let error = connect_to(&mut trace, &name(), 80, &[dead]).await.unwrap_err();
-    assert!(matches!(&error, NetError::Timeout(text) if text.contains("connecting to `shop.example:80`")), "{error}");
+    let error = connect_to(&mut trace, &name(), 80, &[dead])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, NetError::Timeout(text) if text.contains("connecting to `shop.example:80`")),
+        "{error}"
+    );
     assert!(trace.phases.connect_us.is_none() && trace.total_us() < 5_000_000);
 }
 
@@ -73,7 +87,12 @@ async fn all_silent_addresses_are_named_at_the_deadline() {
     let (_one_listener, _one_waiting, one) = unresponsive().await;
     let (_other_listener, _other_waiting, other) = unresponsive().await;
     tokio::time::pause();
-    let error = connect_to(&mut Trace::new(shortly()), &name(), 80, &[one, other]).await.unwrap_err();
+    let error = connect_to(&mut Trace::new(shortly()), &name(), 80, &[one, other])
+        .await
+        .unwrap_err();
     let wanted = "while connecting to `shop.example:80` (127.0.0.1, 127.0.0.1)";
-    assert!(matches!(&error, NetError::Timeout(text) if text.ends_with(wanted)), "{error}");
+    assert!(
+        matches!(&error, NetError::Timeout(text) if text.ends_with(wanted)),
+        "{error}"
+    );
 }

@@ -1,4 +1,5 @@
-//! One question to several servers: the first that knows an answer counts, and one that is dead costs little.
+//! One question to several servers: the first that knows an answer counts, and one that is dead
+//! costs little.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,14 +17,15 @@ const PACE: Duration = Duration::from_secs(1);
 
 const SHORTEST_PACE: Duration = Duration::from_millis(50);
 
-/// How long a server is waited for before the next one is asked beside it, and the datagram sent again.
+/// How long a server is waited for before the next one is asked beside it, and the datagram sent
+/// again.
 pub(in crate::net) fn pace(deadline: Instant) -> Duration {
     (deadline.saturating_duration_since(Instant::now()) / 8).clamp(SHORTEST_PACE, PACE)
 }
 
-/// Asks one server after the other, and goes on listening to those before. An answer that knows the name, or knows that there is
-/// none, ends it; a refusal (`SERVFAIL`, `REFUSED` …) is the answer if nobody has a better one. Waits for a server that is
-/// silent for as long as the caller does.
+/// Asks one server after the other, and goes on listening to those before. An answer that knows the
+/// name, or knows that there is none, ends it; a refusal (`SERVFAIL`, `REFUSED` …) is the answer if
+/// nobody has a better one. Waits for a server that is silent for as long as the caller does.
 pub(in crate::net) async fn ask(
     servers: &[SocketAddr],
     question: &Query,
@@ -63,17 +65,25 @@ pub(in crate::net) async fn ask(
     }
 }
 
-/// No other server would know better. One that neither knows nor asks others (a lame delegation) says nothing.
+/// No other server would know better. One that neither knows nor asks others (a lame delegation)
+/// says nothing.
 fn is_final(message: &Message) -> bool {
     let head = &message.metadata;
     match head.response_code {
-        ResponseCode::NoError => !message.answers.is_empty() || head.authoritative || head.recursion_available,
+        ResponseCode::NoError => {
+            !message.answers.is_empty() || head.authoritative || head.recursion_available
+        }
         code => code == ResponseCode::NXDomain,
     }
 }
 
-/// Without EDNS if the server does not know it (RFC 6891, 7), by TCP if the answer does not fit a datagram.
-async fn ask_one(server: SocketAddr, question: &Query, pace: Duration) -> Result<Message, NetError> {
+/// Without EDNS if the server does not know it (RFC 6891, 7), by TCP if the answer does not fit a
+/// datagram.
+async fn ask_one(
+    server: SocketAddr,
+    question: &Query,
+    pace: Duration,
+) -> Result<Message, NetError> {
     let message = ask_whole(server, question, true, pace).await?;
     match message.metadata.response_code {
         ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS => {
@@ -83,7 +93,12 @@ async fn ask_one(server: SocketAddr, question: &Query, pace: Duration) -> Result
     }
 }
 
-async fn ask_whole(server: SocketAddr, question: &Query, edns: bool, pace: Duration) -> Result<Message, NetError> {
+async fn ask_whole(
+    server: SocketAddr,
+    question: &Query,
+    edns: bool,
+    pace: Duration,
+) -> Result<Message, NetError> {
     match ask_udp(server, question, edns, pace).await? {
         Reply::Whole(message) => Ok(message),
         Reply::CutOff => ask_tcp(server, question, edns).await,

@@ -28,17 +28,25 @@ pub(super) enum Reply {
     CutOff,
 }
 
-/// A socket of its own, so that the port is random; connected, so that only the server's answers arrive. Only an answer with our
-/// random id to the question asked counts; silence is waited for.
+/// A socket of its own, so that the port is random; connected, so that only the server's answers
+/// arrive. Only an answer with our random id to the question asked counts; silence is waited for.
 pub(super) async fn ask_udp(
     server: SocketAddr,
     question: &Query,
     edns: bool,
     pace: Duration,
 ) -> Result<Reply, NetError> {
-    let broken = |error: std::io::Error| NetError::Connect(format!("can't ask `{server}`: {}", io_text(&error)));
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.map_err(broken)?;
+    let broken = |error: std::io::Error| {
+        NetError::Connect(format!("can't ask `{server}`: {}", io_text(&error)))
+    };
+    let any: IpAddr = if server.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))
+        .await
+        .map_err(broken)?;
     socket.connect(server).await.map_err(broken)?;
     let (id, bytes) = encode(question, edns)?;
     let mut buffer = vec![0; usize::from(UDP_PAYLOAD) * 4];
@@ -61,10 +69,16 @@ pub(super) async fn ask_udp(
     std::future::pending().await
 }
 
-pub(super) async fn ask_tcp(server: SocketAddr, question: &Query, edns: bool) -> Result<Message, NetError> {
+pub(super) async fn ask_tcp(
+    server: SocketAddr,
+    question: &Query,
+    edns: bool,
+) -> Result<Message, NetError> {
     let broken = |error: std::io::Error| {
         let text = io_text(&error);
-        NetError::Connect(format!("can't ask `{server}` by TCP, as its answer does not fit a datagram: {text}"))
+        NetError::Connect(format!(
+            "can't ask `{server}` by TCP, as its answer does not fit a datagram: {text}"
+        ))
     };
     let mut stream = TcpStream::connect(server).await.map_err(broken)?;
     let (id, bytes) = encode(question, edns)?;
@@ -75,8 +89,11 @@ pub(super) async fn ask_tcp(server: SocketAddr, question: &Query, edns: bool) ->
     let length = stream.read_u16().await.map_err(broken)?;
     let mut answer = vec![0; usize::from(length)];
     stream.read_exact(&mut answer).await.map_err(broken)?;
-    decode(&answer, id, question)
-        .ok_or_else(|| NetError::Protocol(format!("`{server}` sent something that is not an answer to the question")))
+    decode(&answer, id, question).ok_or_else(|| {
+        NetError::Protocol(format!(
+            "`{server}` sent something that is not an answer to the question"
+        ))
+    })
 }
 
 fn encode(question: &Query, with_edns: bool) -> Result<(u16, Vec<u8>), NetError> {
@@ -89,8 +106,9 @@ fn encode(question: &Query, with_edns: bool) -> Result<(u16, Vec<u8>), NetError>
         edns.set_max_payload(UDP_PAYLOAD);
         message.set_edns(edns);
     }
-    let bytes =
-        message.to_vec().map_err(|error| NetError::Protocol(format!("the question can't be written: {error}")))?;
+    let bytes = message
+        .to_vec()
+        .map_err(|error| NetError::Protocol(format!("the question can't be written: {error}")))?;
     Ok((message.metadata.id, bytes))
 }
 
@@ -103,20 +121,26 @@ fn reply(bytes: &[u8], id: u16, question: &Query) -> Option<Reply> {
             let head = bytes.get(..HEADER_BYTES)?;
             let (is_response, is_cut_off) = (head[2] & 0x80 != 0, head[2] & 0x02 != 0);
             let is_broken = Message::from_vec(bytes).is_err();
-            (head[..2] == id.to_be_bytes() && is_response && is_cut_off && is_broken).then_some(Reply::CutOff)
+            (head[..2] == id.to_be_bytes() && is_response && is_cut_off && is_broken)
+                .then_some(Reply::CutOff)
         }
     }
 }
 
-/// None unless it is an answer to this very question. Servers that understood nothing, or refuse, may leave the question out.
+/// None unless it is an answer to this very question. Servers that understood nothing, or refuse,
+/// may leave the question out.
 fn decode(bytes: &[u8], id: u16, question: &Query) -> Option<Message> {
     let message = Message::from_vec(bytes).ok()?;
     let ours = match message.queries.as_slice() {
         [query] => query == question,
-        [] => !matches!(message.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain),
+        [] => !matches!(
+            message.metadata.response_code,
+            ResponseCode::NoError | ResponseCode::NXDomain
+        ),
         _ => false,
     };
-    (message.metadata.id == id && message.metadata.message_type == MessageType::Response && ours).then_some(message)
+    (message.metadata.id == id && message.metadata.message_type == MessageType::Response && ours)
+        .then_some(message)
 }
 
 /// The mnemonic of IANA's registry.
@@ -134,7 +158,12 @@ pub(in crate::net) fn rcode_text(code: ResponseCode) -> String {
 
 pub(super) fn record(record: &Record) -> DnsRecord {
     let data = match &record.data {
-        RData::TXT(txt) => txt.txt_data.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(" "),
+        RData::TXT(txt) => txt
+            .txt_data
+            .iter()
+            .map(|text| quoted(text))
+            .collect::<Vec<_>>()
+            .join(" "),
         other => {
             // Some kinds have no text, and say so by an error; `to_string` would panic on them.
             let mut text = String::new();
@@ -144,7 +173,12 @@ pub(super) fn record(record: &Record) -> DnsRecord {
             without_control(text)
         }
     };
-    DnsRecord { name: record.name.to_string(), record_type: record.record_type().to_string(), ttl: record.ttl, data }
+    DnsRecord {
+        name: record.name.to_string(),
+        record_type: record.record_type().to_string(),
+        ttl: record.ttl,
+        data,
+    }
 }
 
 /// A log or a terminal takes control characters for more than text.
@@ -162,7 +196,8 @@ fn without_control(text: String) -> String {
     shown
 }
 
-/// A character string of RFC 1035: quotes and backslashes escaped, what can't be read as three digits.
+/// A character string of RFC 1035: quotes and backslashes escaped, what can't be read as three
+/// digits.
 fn quoted(text: &[u8]) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -170,7 +205,9 @@ fn quoted(text: &[u8]) -> String {
         for character in part.valid().chars() {
             match character {
                 '"' | '\\' => quoted.extend(['\\', character]),
-                control if control.is_ascii_control() => quoted.push_str(&format!("\\{:03}", u32::from(control))),
+                control if control.is_ascii_control() => {
+                    quoted.push_str(&format!("\\{:03}", u32::from(control)))
+                }
                 other => quoted.push(other),
             }
         }

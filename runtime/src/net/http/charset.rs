@@ -1,5 +1,6 @@
-//! Which charset a body is in, and the same text as UTF-8. What the header says counts, then a byte order mark, then what the
-//! document says of itself in its first 1,024 bytes; the names are those of the Encoding Standard, as in browsers.
+//! Which charset a body is in, and the same text as UTF-8. What the header says counts, then a byte
+//! order mark, then what the document says of itself in its first 1,024 bytes; the names are those
+//! of the Encoding Standard, as in browsers.
 
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
@@ -13,12 +14,16 @@ const SEARCHED_BYTES: usize = 1_024;
 #[error("the body's charset `{0}` is not known")]
 pub(super) struct Unknown(String);
 
-/// The body as UTF-8 without a byte order mark. Bytes that the charset does not have become U+FFFD, except in UTF-8: there they
-/// are left to those who read.
+/// The body as UTF-8 without a byte order mark. Bytes that the charset does not have become U+FFFD,
+/// except in UTF-8: there they are left to those who read.
 pub(super) fn to_utf8(content_type: Option<&str>, body: Bytes) -> Result<Bytes, Unknown> {
     let encoding = charset(content_type, &body)?;
     if encoding == UTF_8 {
-        let mark = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mark = if body.starts_with(b"\xef\xbb\xbf") {
+            3
+        } else {
+            0
+        };
         return Ok(body.slice(mark..));
     }
     let (text, _) = encoding.decode_with_bom_removal(&body);
@@ -31,7 +36,9 @@ fn charset(content_type: Option<&str>, body: &[u8]) -> Result<&'static Encoding,
         let named = known(label)?;
         // `utf-16` leaves the order of the bytes to the mark.
         let is_utf16 = |encoding: &'static Encoding| encoding == UTF_16LE || encoding == UTF_16BE;
-        return Ok(mark.filter(|mark| is_utf16(mark) && is_utf16(named)).unwrap_or(named));
+        return Ok(mark
+            .filter(|mark| is_utf16(mark) && is_utf16(named))
+            .unwrap_or(named));
     }
     if let Some(mark) = mark {
         return Ok(mark);
@@ -42,19 +49,35 @@ fn charset(content_type: Option<&str>, body: &[u8]) -> Result<&'static Encoding,
     });
     match is_document.then(|| own_word(body)).flatten() {
         // What can be read as ASCII so far is not UTF-16.
-        Some(label) => known(&label).map(|named| if named == UTF_16LE || named == UTF_16BE { UTF_8 } else { named }),
+        Some(label) => known(&label).map(|named| {
+            if named == UTF_16LE || named == UTF_16BE {
+                UTF_8
+            } else {
+                named
+            }
+        }),
         None => Ok(UTF_8),
     }
 }
 
 fn known(label: &str) -> Result<&'static Encoding, Unknown> {
-    Encoding::for_label_no_replacement(label.as_bytes())
-        .ok_or_else(|| Unknown(label.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect()))
+    Encoding::for_label_no_replacement(label.as_bytes()).ok_or_else(|| {
+        Unknown(
+            label
+                .chars()
+                .take(40)
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect(),
+        )
+    })
 }
 
 /// The parameter `charset` of a media type.
 fn parameter(content_type: &str) -> Option<&str> {
-    let mut parameters = content_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut parameters = content_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='));
     let (_, value) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
     let label = value.trim().trim_matches(['"', '\'']).trim();
     (!label.is_empty()).then_some(label)
@@ -81,8 +104,14 @@ fn own_word(body: &[u8]) -> Option<String> {
 fn attribute(tag: &[u8], name: &[u8]) -> Option<String> {
     let after = tag[memmem::find(tag, name)? + name.len()..].trim_ascii_start();
     let value = after.strip_prefix(b"=")?.trim_ascii_start();
-    let value = value.strip_prefix(b"\"").or(value.strip_prefix(b"'")).unwrap_or(value);
-    let end = value.iter().position(|byte| b"\"';/> \t\r\n".contains(byte)).unwrap_or(value.len());
+    let value = value
+        .strip_prefix(b"\"")
+        .or(value.strip_prefix(b"'"))
+        .unwrap_or(value);
+    let end = value
+        .iter()
+        .position(|byte| b"\"';/> \t\r\n".contains(byte))
+        .unwrap_or(value.len());
     let label = String::from_utf8_lossy(&value[..end]).into_owned();
     (!label.is_empty()).then_some(label)
 }
@@ -93,14 +122,19 @@ mod tests {
 
     fn read(content_type: &str, body: &[u8]) -> Result<String, String> {
         let content_type = (!content_type.is_empty()).then_some(content_type);
-        let text = to_utf8(content_type, Bytes::copy_from_slice(body)).map_err(|unknown| unknown.to_string())?;
+        let text = to_utf8(content_type, Bytes::copy_from_slice(body))
+            .map_err(|unknown| unknown.to_string())?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     #[test]
     fn the_header_counts_then_the_mark_then_the_documents_own_word() {
         for (content_type, body, wanted) in [
-            ("text/html; charset=ISO-8859-1", &b"St\xf6rung"[..], "Störung"),
+            (
+                "text/html; charset=ISO-8859-1",
+                &b"St\xf6rung"[..],
+                "Störung",
+            ),
             ("text/html;Charset = \"latin1\"", b"St\xf6rung", "Störung"),
             ("text/html; charset=GBK", b"\xb7\xfe\xce\xf1", "服务"),
             ("text/plain; charset=utf-16", b"\xff\xfeo\0k\0", "ok"),
@@ -108,7 +142,11 @@ mod tests {
             ("text/plain; charset=utf-8", b"\xef\xbb\xbfok", "ok"),
             ("text/plain; charset=iso-8859-1", b"\xef\xbb\xbf", "ï»¿"),
             ("application/json", b"\xff\xfe\"\0o\0k\0\"\0", "\"ok\""),
-            ("text/html", b"<html><META charset=iso-8859-1>\xe4", "<html><META charset=iso-8859-1>ä"),
+            (
+                "text/html",
+                b"<html><META charset=iso-8859-1>\xe4",
+                "<html><META charset=iso-8859-1>ä",
+            ),
             (
                 "",
                 b"<meta name='charset'><meta charset = 'windows-1252'>\x80",
@@ -124,28 +162,48 @@ mod tests {
                 b"<?xml version='1.0' encoding='latin1'?>\xfc",
                 "<?xml version='1.0' encoding='latin1'?>ü",
             ),
-            ("text/html", b"<meta charset=utf-16>\xc3\xa4", "<meta charset=utf-16>ä"),
-            ("application/json", b"{\"a\": \"<meta charset=latin1>\xc3\xa4\"}", "{\"a\": \"<meta charset=latin1>ä\"}"),
+            (
+                "text/html",
+                b"<meta charset=utf-16>\xc3\xa4",
+                "<meta charset=utf-16>ä",
+            ),
+            (
+                "application/json",
+                b"{\"a\": \"<meta charset=latin1>\xc3\xa4\"}",
+                "{\"a\": \"<meta charset=latin1>ä\"}",
+            ),
             ("text/html; charset=", "ä".as_bytes(), "ä"),
             ("text/html", b"<meta charset>", "<meta charset>"),
             ("", b"", ""),
         ] {
-            assert_eq!(read(content_type, body).as_deref(), Ok(wanted), "{content_type}");
+            assert_eq!(
+                read(content_type, body).as_deref(),
+                Ok(wanted),
+                "{content_type}"
+            );
         }
     }
 
     #[test]
     fn a_charset_that_is_not_known_is_named() {
-        for (content_type, body) in
-            [("text/plain; charset=x-martian", &b"\xff"[..]), ("text/html", b"<meta charset=x-martian>")]
-        {
-            assert_eq!(read(content_type, body).unwrap_err(), "the body's charset `x-martian` is not known");
+        for (content_type, body) in [
+            ("text/plain; charset=x-martian", &b"\xff"[..]),
+            ("text/html", b"<meta charset=x-martian>"),
+        ] {
+            assert_eq!(
+                read(content_type, body).unwrap_err(),
+                "the body's charset `x-martian` is not known"
+            );
         }
     }
 
     #[test]
     fn a_word_behind_the_first_kibibyte_is_not_looked_for() {
-        let body = [" ".repeat(SEARCHED_BYTES).as_bytes(), b"<meta charset=latin1>\xc3\xa4"].concat();
+        let body = [
+            " ".repeat(SEARCHED_BYTES).as_bytes(),
+            b"<meta charset=latin1>\xc3\xa4",
+        ]
+        .concat();
         assert!(read("text/html", &body).unwrap().ends_with('ä'));
     }
 }

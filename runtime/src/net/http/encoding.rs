@@ -1,5 +1,5 @@
-//! Content codings (RFC 9110, 8.4): taken off under the cap, so that a few bytes can't become many, and in small steps, so that
-//! one body does not hold up what else runs on its thread.
+//! Content codings (RFC 9110, 8.4): taken off under the cap, so that a few bytes can't become many,
+//! and in small steps, so that one body does not hold up what else runs on its thread.
 
 use std::io::{ErrorKind, Read};
 
@@ -12,7 +12,8 @@ use crate::net::failure::NetError;
 
 const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate, br");
 
-/// Codings on top of each other. Each multiplies what a bomb gains, and more than two are a mistake of the server.
+/// Codings on top of each other. Each multiplies what a bomb gains, and more than two are a mistake
+/// of the server.
 const MAX_CODINGS: usize = 3;
 /// Members of one gzip body: each costs a decoder, and may be empty.
 const MAX_MEMBERS: usize = 4_096;
@@ -46,7 +47,12 @@ pub(super) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
                 "gzip" | "x-gzip" => Coding::Gzip,
                 "deflate" => Coding::Deflate,
                 "br" => Coding::Brotli,
-                other => return Err(Unknown(format!("`{}`", other.chars().take(40).collect::<String>()))),
+                other => {
+                    return Err(Unknown(format!(
+                        "`{}`",
+                        other.chars().take(40).collect::<String>()
+                    )));
+                }
             });
             if codings.len() > MAX_CODINGS {
                 return Err(Unknown(format!("more than {MAX_CODINGS} codings")));
@@ -74,7 +80,11 @@ pub(super) fn strip(headers: &mut HeaderMap) {
 }
 
 /// The body without these codings. Neither it nor anything on the way to it is longer than the cap.
-pub(super) async fn decode(codings: &[Coding], mut body: Bytes, cap: usize) -> Result<Bytes, NetError> {
+pub(super) async fn decode(
+    codings: &[Coding],
+    mut body: Bytes,
+    cap: usize,
+) -> Result<Bytes, NetError> {
     for coding in codings.iter().rev() {
         body = coding.decode(&body, cap).await?;
     }
@@ -83,13 +93,22 @@ pub(super) async fn decode(codings: &[Coding], mut body: Bytes, cap: usize) -> R
 
 impl Coding {
     async fn decode(self, body: &[u8], cap: usize) -> Result<Bytes, NetError> {
-        let mut decoded = Decoded { bytes: Vec::new(), cap };
+        let mut decoded = Decoded {
+            bytes: Vec::new(),
+            cap,
+        };
         match self {
             Coding::Gzip => decoded.gzip(body).await?,
             // By the standard with a zlib header; some servers leave it out.
-            Coding::Deflate if has_zlib_header(body) => decoded.drain(ZlibDecoder::new(body)).await?,
+            Coding::Deflate if has_zlib_header(body) => {
+                decoded.drain(ZlibDecoder::new(body)).await?
+            }
             Coding::Deflate => decoded.drain(DeflateDecoder::new(body)).await?,
-            Coding::Brotli => decoded.drain(brotli_decompressor::Decompressor::new(body, 4096)).await?,
+            Coding::Brotli => {
+                decoded
+                    .drain(brotli_decompressor::Decompressor::new(body, 4096))
+                    .await?
+            }
         }
         Ok(decoded.bytes.into())
     }
@@ -105,7 +124,8 @@ struct Decoded {
 }
 
 impl Decoded {
-    /// One member after the other. What follows the last one and is no member is padding, which browsers ignore as well.
+    /// One member after the other. What follows the last one and is no member is padding, which
+    /// browsers ignore as well.
     async fn gzip(&mut self, mut rest: &[u8]) -> Result<(), NetError> {
         for member in 1.. {
             let mut decoder = GzDecoder::new(rest);
@@ -115,7 +135,9 @@ impl Decoded {
                 break;
             }
             if member == MAX_MEMBERS {
-                let text = format!("the body can't be decompressed: it has more than {MAX_MEMBERS} members");
+                let text = format!(
+                    "the body can't be decompressed: it has more than {MAX_MEMBERS} members"
+                );
                 return Err(NetError::Protocol(text));
             }
             if member % STEP_MEMBERS == 0 {
@@ -133,7 +155,8 @@ impl Decoded {
             let room = (self.cap + 1 - start).min(STEP);
             self.bytes.resize(start + room, 0);
             let read = decoder.read(&mut self.bytes[start..]);
-            self.bytes.truncate(start + read.as_ref().copied().unwrap_or(0));
+            self.bytes
+                .truncate(start + read.as_ref().copied().unwrap_or(0));
             match read {
                 Ok(0) => return Ok(()),
                 Ok(_) if self.bytes.len() > self.cap => return Err(too_large(self.cap)),
@@ -143,7 +166,11 @@ impl Decoded {
                     let text = "the body can't be decompressed: it ends early, or was cut off";
                     return Err(NetError::Protocol(text.to_owned()));
                 }
-                Err(error) => return Err(NetError::Protocol(format!("the body can't be decompressed: {error}"))),
+                Err(error) => {
+                    return Err(NetError::Protocol(format!(
+                        "the body can't be decompressed: {error}"
+                    )));
+                }
             }
             if since_yield >= STEP {
                 since_yield = 0;
@@ -154,7 +181,9 @@ impl Decoded {
 }
 
 pub(super) fn too_large(cap: usize) -> NetError {
-    NetError::TooLarge(format!("the body is compressed and holds more than {cap} bytes, or came as more"))
+    NetError::TooLarge(format!(
+        "the body is compressed and holds more than {cap} bytes, or came as more"
+    ))
 }
 
 #[cfg(test)]
@@ -167,7 +196,8 @@ mod tests {
     use super::*;
 
     /// `hello hello hello hello`, and 10 MiB of `a`.
-    const BROTLI: &[u8] = b"\x1b\x16\x00\xf8\x8d\x94\x6e\xde\x44\x55\x86\x96\x6c\x20\x6f\x21\x4f\x1c\xe0\x38";
+    const BROTLI: &[u8] =
+        b"\x1b\x16\x00\xf8\x8d\x94\x6e\xde\x44\x55\x86\x96\x6c\x20\x6f\x21\x4f\x1c\xe0\x38";
     const BROTLI_BOMB: &[u8] =
         b"\xcb\xff\xff\x3f\xf8\x25\xc2\xe2\xb1\x40\x20\xf7\xfe\x2f\xff\xff\x3f\xf0\x4b\x00\xc4\x61\x11\x80\xee\xfd\x07";
 
@@ -205,21 +235,47 @@ mod tests {
             (Coding::Deflate, coded("raw", &body)),
         ] {
             assert_eq!(decode_one(coding, &bytes, 1000).await.unwrap(), body);
-            assert!(matches!(decode_one(coding, &bytes, 999).await, Err(NetError::TooLarge(_))));
+            assert!(matches!(
+                decode_one(coding, &bytes, 999).await,
+                Err(NetError::TooLarge(_))
+            ));
             let cut = decode_one(coding, &bytes[..bytes.len() - 9], 1000).await;
             assert!(matches!(cut, Err(NetError::Protocol(_))), "{coding:?}");
         }
-        assert_eq!(decode_one(Coding::Brotli, BROTLI, 23).await.unwrap(), "hello hello hello hello");
-        assert!(matches!(decode_one(Coding::Brotli, BROTLI, 22).await, Err(NetError::TooLarge(_))));
-        assert!(matches!(decode_one(Coding::Brotli, &BROTLI[..9], 100).await, Err(NetError::Protocol(_))));
-        assert!(matches!(decode_one(Coding::Brotli, BROTLI_BOMB, 1 << 20).await, Err(NetError::TooLarge(_))));
-        assert_eq!(decode_one(Coding::Brotli, BROTLI_BOMB, 10 << 20).await.unwrap().len(), 10 << 20);
+        assert_eq!(
+            decode_one(Coding::Brotli, BROTLI, 23).await.unwrap(),
+            "hello hello hello hello"
+        );
+        assert!(matches!(
+            decode_one(Coding::Brotli, BROTLI, 22).await,
+            Err(NetError::TooLarge(_))
+        ));
+        assert!(matches!(
+            decode_one(Coding::Brotli, &BROTLI[..9], 100).await,
+            Err(NetError::Protocol(_))
+        ));
+        assert!(matches!(
+            decode_one(Coding::Brotli, BROTLI_BOMB, 1 << 20).await,
+            Err(NetError::TooLarge(_))
+        ));
+        assert_eq!(
+            decode_one(Coding::Brotli, BROTLI_BOMB, 10 << 20)
+                .await
+                .unwrap()
+                .len(),
+            10 << 20
+        );
     }
 
     #[tokio::test]
     async fn codings_on_top_of_each_other_are_taken_off_last_first() {
         let body = coded("zlib", &coded("gzip", b"twice"));
-        assert_eq!(decode(&[Coding::Gzip, Coding::Deflate], body.into(), 1000).await.unwrap(), "twice");
+        assert_eq!(
+            decode(&[Coding::Gzip, Coding::Deflate], body.into(), 1000)
+                .await
+                .unwrap(),
+            "twice"
+        );
         let bomb = coded("gzip", &coded("gzip", &vec![0; 4 << 20]));
         let read = decode(&[Coding::Gzip, Coding::Gzip], bomb.into(), 1 << 20).await;
         assert!(matches!(read, Err(NetError::TooLarge(_))));
@@ -228,15 +284,23 @@ mod tests {
     #[tokio::test]
     async fn gzip_may_have_members_and_padding() {
         let two = [coded("gzip", b"one "), coded("gzip", b"two"), vec![0; 512]].concat();
-        assert_eq!(decode_one(Coding::Gzip, &two, 100).await.unwrap(), "one two");
+        assert_eq!(
+            decode_one(Coding::Gzip, &two, 100).await.unwrap(),
+            "one two"
+        );
         let cut = [coded("gzip", b"one "), coded("gzip", b"two")[..12].to_vec()].concat();
-        assert!(matches!(decode_one(Coding::Gzip, &cut, 100).await, Err(NetError::Protocol(_))));
+        assert!(matches!(
+            decode_one(Coding::Gzip, &cut, 100).await,
+            Err(NetError::Protocol(_))
+        ));
     }
 
     #[tokio::test]
     async fn many_empty_members_end_at_a_bound_and_let_others_run() {
         let member = coded("gzip", b"");
-        let most = decode_one(Coding::Gzip, &member.repeat(MAX_MEMBERS), 100).await.unwrap();
+        let most = decode_one(Coding::Gzip, &member.repeat(MAX_MEMBERS), 100)
+            .await
+            .unwrap();
         assert!(most.is_empty());
         let others = std::rc::Rc::new(std::cell::Cell::new(0));
         let seen = others.clone();
@@ -247,8 +311,18 @@ mod tests {
                 yield_now().await;
             }
         });
-        let read = local.run_until(decode_one(Coding::Gzip, &member.repeat(MAX_MEMBERS + 1), 100)).await;
-        assert!(read.unwrap_err().to_string().contains("more than 4096 members"));
+        let read = local
+            .run_until(decode_one(
+                Coding::Gzip,
+                &member.repeat(MAX_MEMBERS + 1),
+                100,
+            ))
+            .await;
+        assert!(
+            read.unwrap_err()
+                .to_string()
+                .contains("more than 4096 members")
+        );
         assert!(others.get() > 10, "{}", others.get());
     }
 
@@ -265,9 +339,18 @@ mod tests {
         assert_eq!(codings(&["identity"]), Ok(vec![]));
         assert_eq!(codings(&["GZIP"]), Ok(vec![Coding::Gzip]));
         assert_eq!(codings(&["identity, br"]), Ok(vec![Coding::Brotli]));
-        assert_eq!(codings(&["gzip, br"]), Ok(vec![Coding::Gzip, Coding::Brotli]));
-        assert_eq!(codings(&["gzip", "x-gzip"]), Ok(vec![Coding::Gzip, Coding::Gzip]));
+        assert_eq!(
+            codings(&["gzip, br"]),
+            Ok(vec![Coding::Gzip, Coding::Brotli])
+        );
+        assert_eq!(
+            codings(&["gzip", "x-gzip"]),
+            Ok(vec![Coding::Gzip, Coding::Gzip])
+        );
         assert_eq!(codings(&["zstd"]), Err("`zstd`".to_owned()));
-        assert_eq!(codings(&["gzip, gzip, gzip, gzip"]), Err("more than 3 codings".to_owned()));
+        assert_eq!(
+            codings(&["gzip, gzip, gzip, gzip"]),
+            Err("more than 3 codings".to_owned())
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The wire under one request. The connection is driven by whoever waits for the answer: when that future is dropped,
-//! the connection and all that hangs on it is gone.
+//! The wire under one request. The connection is driven by whoever waits for the answer: when that
+//! future is dropped, the connection and all that hangs on it is gone.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -46,7 +46,8 @@ impl Exchange {
         let (sender, connection) = http1::Builder::new()
             .max_headers(MAX_HEADERS)
             .max_header_size(MAX_HEADER_BYTES)
-            // As browsers: a line that is folded, or no header at all, or has a blank before its colon, is no failure.
+            // As browsers: a line that is folded, or no header at all, or has a blank before its
+            // colon, is no failure.
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .ignore_invalid_headers_in_responses(true)
@@ -82,8 +83,13 @@ impl Exchange {
         matches!(self.sender, Sender::Http2(_))
     }
 
-    pub(super) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, NetError> {
-        let Self { sender, connection, .. } = self;
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, NetError> {
+        let Self {
+            sender, connection, ..
+        } = self;
         let answer = match sender {
             Sender::Http1(sender) => drive(connection, sender.send_request(request)).await,
             Sender::Http2(sender) => drive(connection, sender.send_request(request)).await,
@@ -123,7 +129,10 @@ where
 {
     fn execute(&self, future: F) {
         if let Some(tasks) = self.0.upgrade() {
-            tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(future);
+            tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .spawn(future);
         }
     }
 }
@@ -150,19 +159,26 @@ impl Watch {
     }
 
     pub(super) fn over<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<Watched<S>> {
-        TokioIo::new(Watched { stream, seen: self.0.clone() })
+        TokioIo::new(Watched {
+            stream,
+            seen: self.0.clone(),
+        })
     }
 }
 
-/// A stream that is watched. An end without TLS's `close_notify` is an end: many servers just hang up, and whether the message
-/// was whole, HTTP knows by its length or its chunks.
+/// A stream that is watched. An end without TLS's `close_notify` is an end: many servers just hang
+/// up, and whether the message was whole, HTTP knows by its length or its chunks.
 pub(super) struct Watched<S> {
     stream: S,
     seen: Arc<Seen>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let answer = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
@@ -179,7 +195,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -197,13 +217,22 @@ pub(super) fn hyper_error(what: &str, error: &hyper::Error) -> NetError {
     if error.is_parse_too_large() {
         return too_many_headers();
     }
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    if error.is_incomplete_message() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof) {
-        return NetError::Protocol(format!("the server closed the connection before {what} was complete"));
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    if error.is_incomplete_message()
+        || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
+    {
+        return NetError::Protocol(format!(
+            "the server closed the connection before {what} was complete"
+        ));
     }
     if let Some(rustls::Error::AlertReceived(alert)) = cause.and_then(rustls_error) {
-        // Since TLS 1.3 a server's word on our certificate, or on the lack of one, comes after the handshake.
-        return NetError::Tls(format!("the server ended the connection: {}", alert_text(*alert)));
+        // Since TLS 1.3 a server's word on our certificate, or on the lack of one, comes after the
+        // handshake.
+        return NetError::Tls(format!(
+            "the server ended the connection: {}",
+            alert_text(*alert)
+        ));
     }
     let text = match cause {
         Some(error) => io_text(error),

@@ -12,7 +12,8 @@ use crate::net::policy::{Permission, parse_host, split_port};
 
 const AGENT: &str = concat!("extrack/", env!("CARGO_PKG_VERSION"));
 
-/// Headers about the connection and about how the message is carried over it (RFC 9110, 7.6.1): it is ours. In lower case.
+/// Headers about the connection and about how the message is carried over it (RFC 9110, 7.6.1): it
+/// is ours. In lower case.
 const CONNECTION: [&str; 12] = [
     "connection",
     "expect",
@@ -28,9 +29,12 @@ const CONNECTION: [&str; 12] = [
     "upgrade",
 ];
 
-/// True for headers that no caller may set, in any case; `Host` and `Content-Length` are judged apart.
+/// True for headers that no caller may set, in any case; `Host` and `Content-Length` are judged
+/// apart.
 pub fn is_connection_header(name: &str) -> bool {
-    CONNECTION.iter().any(|header| name.eq_ignore_ascii_case(header))
+    CONNECTION
+        .iter()
+        .any(|header| name.eq_ignore_ascii_case(header))
 }
 
 #[derive(Debug)]
@@ -42,22 +46,33 @@ pub(super) struct Head {
 
 impl Head {
     /// `url` is the parsed form of the request's.
-    pub(super) fn new(request: &HttpRequest, url: &Url, permission: &Permission) -> Result<Self, NetError> {
+    pub(super) fn new(
+        request: &HttpRequest,
+        url: &Url,
+        permission: &Permission,
+    ) -> Result<Self, NetError> {
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| NetError::Protocol(format!("`{}` is not a method", request.method)))?;
         if method == Method::CONNECT {
-            return Err(NetError::Denied("method `CONNECT` opens tunnels, which can't be used".to_owned()));
+            return Err(NetError::Denied(
+                "method `CONNECT` opens tunnels, which can't be used".to_owned(),
+            ));
         }
         if request.headers.len() > MAX_HEADERS {
-            return Err(NetError::TooLarge(format!("the request has more than {MAX_HEADERS} headers")));
+            return Err(NetError::TooLarge(format!(
+                "the request has more than {MAX_HEADERS} headers"
+            )));
         }
         let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
         for (name, value) in &request.headers {
             let (name, mut value) = header(name, value)?;
-            // Any of them may hold a secret: kept out of tables of compression and of what is printed.
+            // Any of them may hold a secret: kept out of tables of compression and of what is
+            // printed.
             value.set_sensitive(true);
             if is_connection_header(name.as_str()) {
-                return Err(NetError::Protocol(format!("header `{name}` belongs to the connection; leave it out")));
+                return Err(NetError::Protocol(format!(
+                    "header `{name}` belongs to the connection; leave it out"
+                )));
             }
             match name {
                 // Follows from the body.
@@ -74,12 +89,22 @@ impl Head {
         if request.decompress {
             encoding::accept(&mut headers);
         }
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-        Ok(Self { method, url: url.clone(), headers })
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(AGENT));
+        Ok(Self {
+            method,
+            url: url.clone(),
+            headers,
+        })
     }
 
     /// HTTP/1 wants the path and a `Host`, HTTP/2 the whole URL.
-    pub(super) fn into_request(mut self, http2: bool, body: Bytes) -> Result<Request<Full<Bytes>>, NetError> {
+    pub(super) fn into_request(
+        mut self,
+        http2: bool,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, NetError> {
         let authority = match self.url.port() {
             Some(port) => format!("{}:{port}", self.url.host_str().unwrap_or_default()),
             None => self.url.host_str().unwrap_or_default().to_owned(),
@@ -90,19 +115,25 @@ impl Head {
         };
         let target = if http2 {
             let host = self.headers.remove(HOST);
-            let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(&authority);
+            let authority = host
+                .as_ref()
+                .and_then(|host| host.to_str().ok())
+                .unwrap_or(&authority);
             format!("{}://{authority}{path}", self.url.scheme())
         } else {
-            let host = HeaderValue::from_str(&authority)
-                .map_err(|_| NetError::Protocol(format!("`{authority}` can't stand in a `Host` header")))?;
+            let host = HeaderValue::from_str(&authority).map_err(|_| {
+                NetError::Protocol(format!("`{authority}` can't stand in a `Host` header"))
+            })?;
             self.headers.entry(HOST).or_insert(host);
             path
         };
-        let uri =
-            target.parse::<Uri>().map_err(|error| NetError::Protocol(format!("the URL can't be sent: {error}")))?;
+        let uri = target
+            .parse::<Uri>()
+            .map_err(|error| NetError::Protocol(format!("the URL can't be sent: {error}")))?;
         // Some servers answer 411 without it (RFC 9110, 8.6).
         if body.is_empty() && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
-            self.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            self.headers
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = self.method;
@@ -113,15 +144,21 @@ impl Head {
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), NetError> {
-    let wrong = |what: &str| NetError::Protocol(format!("header `{name}` has a {what} that can't be sent"));
+    let wrong =
+        |what: &str| NetError::Protocol(format!("header `{name}` has a {what} that can't be sent"));
     Ok((
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("name"))?,
         HeaderValue::from_str(value).map_err(|_| wrong("value"))?,
     ))
 }
 
-/// Behind one address stand many sites: a `Host` of one's own must be allowed too, unless the URL names a bare address.
-fn check_host_header(value: &HeaderValue, url: &Url, permission: &Permission) -> Result<(), NetError> {
+/// Behind one address stand many sites: a `Host` of one's own must be allowed too, unless the URL
+/// names a bare address.
+fn check_host_header(
+    value: &HeaderValue,
+    url: &Url,
+    permission: &Permission,
+) -> Result<(), NetError> {
     let text = value.to_str().unwrap_or_default();
     let (host, port) = split_port(text)?;
     let host = parse_host(host)?;
@@ -143,7 +180,9 @@ mod tests {
 
     fn head(url: &str, headers: &[(&str, &str)]) -> Result<Head, NetError> {
         let permission = Permission {
-            hosts: ["a.example", "b.example", "127.0.0.1"].map(|host| HostRule::parse(host).unwrap()).to_vec(),
+            hosts: ["a.example", "b.example", "127.0.0.1"]
+                .map(|host| HostRule::parse(host).unwrap())
+                .to_vec(),
             public_hosts: Vec::new(),
             allow_private: true.into(),
             private_remedy: Permission::OPEN_IN_FILES,
@@ -151,25 +190,54 @@ mod tests {
             setting: "nothing".to_owned(),
         };
         let mut request = HttpRequest::new("GET", url, Instant::now());
-        request.headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        request.headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Head::new(&request, &Url::parse(url).unwrap(), &permission)
     }
 
     #[test]
     fn host_and_target_suit_the_version() {
         for (url, http1, http2) in [
-            ("http://a.example/x?y=1#z", ("a.example", "/x?y=1"), "http://a.example/x?y=1"),
-            ("https://A.example:443", ("a.example", "/"), "https://a.example/"),
-            ("http://a.example:8080/", ("a.example:8080", "/"), "http://a.example:8080/"),
+            (
+                "http://a.example/x?y=1#z",
+                ("a.example", "/x?y=1"),
+                "http://a.example/x?y=1",
+            ),
+            (
+                "https://A.example:443",
+                ("a.example", "/"),
+                "https://a.example/",
+            ),
+            (
+                "http://a.example:8080/",
+                ("a.example:8080", "/"),
+                "http://a.example:8080/",
+            ),
         ] {
-            let request = head(url, &[]).unwrap().into_request(false, Bytes::new()).unwrap();
-            assert_eq!((request.headers()[HOST].to_str().unwrap(), request.uri().to_string().as_str()), http1);
+            let request = head(url, &[])
+                .unwrap()
+                .into_request(false, Bytes::new())
+                .unwrap();
+            assert_eq!(
+                (
+                    request.headers()[HOST].to_str().unwrap(),
+                    request.uri().to_string().as_str()
+                ),
+                http1
+            );
             assert_eq!(request.headers()[USER_AGENT], AGENT);
-            let request = head(url, &[]).unwrap().into_request(true, Bytes::new()).unwrap();
+            let request = head(url, &[])
+                .unwrap()
+                .into_request(true, Bytes::new())
+                .unwrap();
             assert_eq!(request.uri().to_string(), http2);
             assert!(!request.headers().contains_key(HOST));
         }
-        let request = head("http://[::1]:81/", &[("Host", "x.example")]).unwrap().into_request(false, Bytes::new());
+        let request = head("http://[::1]:81/", &[("Host", "x.example")])
+            .unwrap()
+            .into_request(false, Bytes::new());
         assert_eq!(request.unwrap().headers()[HOST], "x.example");
     }
 

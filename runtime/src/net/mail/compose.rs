@@ -12,12 +12,15 @@ const MAX_RECIPIENTS: usize = 100;
 const MAX_SUBJECT_CHARACTERS: usize = 500;
 
 pub(super) fn mailbox(text: &str) -> Result<Mailbox, String> {
-    text.parse().map_err(|error| format!("`{text}` is not a mail address: {error}"))
+    text.parse()
+        .map_err(|error| format!("`{text}` is not a mail address: {error}"))
 }
 
 /// The bare address of `Operations <ops@example.com>`, in lower case.
 pub fn mail_address(text: &str) -> Option<String> {
-    mailbox(text).ok().map(|mailbox| mailbox.email.to_string().to_lowercase())
+    mailbox(text)
+        .ok()
+        .map(|mailbox| mailbox.email.to_string().to_lowercase())
 }
 
 /// Plain text, or both forms when there is HTML. An error is permanent.
@@ -27,11 +30,21 @@ pub(super) fn compose(message: &MailMessage, operator: &str) -> Result<Message, 
         return Err("the message has no recipient".to_owned());
     }
     if message.to.len() > MAX_RECIPIENTS {
-        return Err(format!("the message has {} recipients; at most {MAX_RECIPIENTS} are possible", message.to.len()));
+        return Err(format!(
+            "the message has {} recipients; at most {MAX_RECIPIENTS} are possible",
+            message.to.len()
+        ));
     }
-    let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+    let automatic = HeaderValue::new(
+        HeaderName::new_from_ascii_str("Auto-Submitted"),
+        "auto-generated".to_owned(),
+    );
     let mut builder = Message::builder()
-        .message_id(Some(format!("<{}@{}>", id_text(&message.id), from.email.domain())))
+        .message_id(Some(format!(
+            "<{}@{}>",
+            id_text(&message.id),
+            from.email.domain()
+        )))
         .date_now()
         .subject(line(&message.subject))
         .raw_header(automatic)
@@ -40,7 +53,10 @@ pub(super) fn compose(message: &MailMessage, operator: &str) -> Result<Message, 
         builder = builder.to(mailbox(to)?);
     }
     let built = match &message.html {
-        Some(html) => builder.multipart(MultiPart::alternative_plain_html(message.text.clone(), html.clone())),
+        Some(html) => builder.multipart(MultiPart::alternative_plain_html(
+            message.text.clone(),
+            html.clone(),
+        )),
         None => builder.singlepart(SinglePart::plain(message.text.clone())),
     };
     built.map_err(|error| format!("the message can't be written: {error}"))
@@ -48,15 +64,34 @@ pub(super) fn compose(message: &MailMessage, operator: &str) -> Result<Message, 
 
 /// One line: a subject can't add headers.
 fn line(text: &str) -> String {
-    let clean = text.chars().map(|character| if character.is_control() { ' ' } else { character });
+    let clean = text.chars().map(|character| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    });
     clean.take(MAX_SUBJECT_CHARACTERS).collect()
 }
 
 /// What may stand to the left of the `@` in a Message-ID (RFC 5322), without need of quotes.
 fn id_text(id: &str) -> String {
-    let id: String =
-        id.chars().take(200).map(|c| if c.is_ascii_alphanumeric() || "-_+=".contains(c) { c } else { '-' }).collect();
-    if id.is_empty() { "message".to_owned() } else { id }
+    let id: String = id
+        .chars()
+        .take(200)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_+=".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    if id.is_empty() {
+        "message".to_owned()
+    } else {
+        id
+    }
 }
 
 #[cfg(test)]
@@ -66,7 +101,10 @@ mod tests {
     fn message() -> MailMessage {
         MailMessage {
             from: None,
-            to: vec!["Ops <ops@example.com>".to_owned(), "b@example.com".to_owned()],
+            to: vec![
+                "Ops <ops@example.com>".to_owned(),
+                "b@example.com".to_owned(),
+            ],
             subject: "[FIRING] shop-api".to_owned(),
             text: "down".to_owned(),
             html: None,
@@ -75,7 +113,12 @@ mod tests {
     }
 
     fn formatted(message: &MailMessage) -> String {
-        String::from_utf8(compose(message, "Watch <watch@example.org>").unwrap().formatted()).unwrap()
+        String::from_utf8(
+            compose(message, "Watch <watch@example.org>")
+                .unwrap()
+                .formatted(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -95,8 +138,16 @@ mod tests {
 
     #[test]
     fn sends_both_forms_when_there_is_html() {
-        let text = formatted(&MailMessage { html: Some("<b>down</b>".to_owned()), ..message() });
-        for wanted in ["multipart/alternative", "text/plain", "text/html", "<b>down</b>"] {
+        let text = formatted(&MailMessage {
+            html: Some("<b>down</b>".to_owned()),
+            ..message()
+        });
+        for wanted in [
+            "multipart/alternative",
+            "text/plain",
+            "text/html",
+            "<b>down</b>",
+        ] {
             assert!(text.contains(wanted), "{wanted:?} in {text}");
         }
     }
@@ -105,14 +156,20 @@ mod tests {
     fn lines_stay_inside_of_rfc_5322_whatever_is_in_them() {
         let odd = "👩\u{200d}🚒 e\u{301} \"x\" <b> \0 \r\nBcc: evil@example.com ";
         let long = odd.repeat(200);
-        for (subject, body) in [(long.clone(), long.clone()), ("x".repeat(5_000), "y".repeat(5_000))] {
+        for (subject, body) in [
+            (long.clone(), long.clone()),
+            ("x".repeat(5_000), "y".repeat(5_000)),
+        ] {
             let text = formatted(&MailMessage {
                 subject,
                 text: body.clone(),
                 html: Some(format!("<p>{body}</p>")),
                 ..message()
             });
-            assert!(text.is_ascii() && text.split("\r\n").all(|line| line.len() <= 998), "{text}");
+            assert!(
+                text.is_ascii() && text.split("\r\n").all(|line| line.len() <= 998),
+                "{text}"
+            );
             let head = text.split("\r\n\r\n").next().unwrap();
             assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");
             assert!(!text.contains('\0'));
@@ -131,13 +188,20 @@ mod tests {
 
     #[test]
     fn wrong_addresses_are_named() {
-        for (from, to) in [(Some("nobody"), vec!["a@example.com"]), (None, vec!["a b"]), (None, vec![])] {
+        for (from, to) in [
+            (Some("nobody"), vec!["a@example.com"]),
+            (None, vec!["a b"]),
+            (None, vec![]),
+        ] {
             let message = MailMessage {
                 from: from.map(str::to_owned),
                 to: to.into_iter().map(str::to_owned).collect(),
                 ..message()
             };
-            assert!(compose(&message, "watch@example.org").is_err(), "{message:?}");
+            assert!(
+                compose(&message, "watch@example.org").is_err(),
+                "{message:?}"
+            );
         }
     }
 }

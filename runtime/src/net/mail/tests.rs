@@ -11,24 +11,41 @@ use crate::net::testing::{Authority, Leaf, closed_port, net, serve, serve_silenc
 /// What a server heard, line by line.
 type Heard = Arc<Mutex<Vec<String>>>;
 
-/// A server's replies, by the beginning of the line; the first that fits. What is not in it gets 250.
+/// A server's replies, by the beginning of the line; the first that fits. What is not in it gets
+/// 250.
 type Script = &'static [(&'static str, &'static str)];
 
-const FRIENDLY: Script =
-    &[("DATA", "354 go on"), ("QUIT", "221 bye"), (".", "250 2.0.0 queued as 42"), ("AUTH", "235 ok")];
+const FRIENDLY: Script = &[
+    ("DATA", "354 go on"),
+    ("QUIT", "221 bye"),
+    (".", "250 2.0.0 queued as 42"),
+    ("AUTH", "235 ok"),
+];
 
-async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: S, script: Script, greeting: &str, heard: Heard) -> S {
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    script: Script,
+    greeting: &str,
+    heard: Heard,
+) -> S {
     let mut stream = BufReader::new(stream);
     let _ = stream.write_all(greeting.as_bytes()).await;
     let mut in_data = false;
     let mut line = String::new();
-    while stream.read_line(&mut line).await.is_ok_and(|count| count > 0) {
+    while stream
+        .read_line(&mut line)
+        .await
+        .is_ok_and(|count| count > 0)
+    {
         let text = std::mem::take(&mut line).trim_end().to_owned();
         heard.lock().unwrap().push(text.clone());
         if in_data && text != "." {
             continue;
         }
-        let found = script.iter().find(|(start, _)| text.starts_with(start)).map(|(_, reply)| *reply);
+        let found = script
+            .iter()
+            .find(|(start, _)| text.starts_with(start))
+            .map(|(_, reply)| *reply);
         let reply = found.unwrap_or("250 fine");
         in_data = text == "DATA" && reply.starts_with("354");
         let _ = stream.write_all(format!("{reply}\r\n").as_bytes()).await;
@@ -64,7 +81,11 @@ fn settings(address: SocketAddr, tls: SmtpTls) -> SmtpSettings {
 }
 
 fn with_password(settings: SmtpSettings) -> SmtpSettings {
-    SmtpSettings { username: Some("me".to_owned()), password: Some("hush-hush".into()), ..settings }
+    SmtpSettings {
+        username: Some("me".to_owned()),
+        password: Some("hush-hush".into()),
+        ..settings
+    }
 }
 
 fn message(to: &[&str]) -> MailMessage {
@@ -79,7 +100,13 @@ fn message(to: &[&str]) -> MailMessage {
 }
 
 fn mailing(settings: SmtpSettings, authority: Option<&Authority>) -> Net {
-    net(NetSettings { smtp: Some(settings), ..NetSettings::default() }, authority)
+    net(
+        NetSettings {
+            smtp: Some(settings),
+            ..NetSettings::default()
+        },
+        authority,
+    )
 }
 
 #[tokio::test]
@@ -87,12 +114,21 @@ async fn a_message_goes_through_a_whole_conversation() {
     let (address, heard) = clear_server(FRIENDLY).await;
     let net = mailing(with_password(settings(address, SmtpTls::None)), None);
     // lettre picks a mechanism only from those offered.
-    let failure = net.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-    assert!(matches!(&failure, MailError::Temporary(text) if text.contains("signing in")), "{failure:?}");
+    let failure = net
+        .mail_send(message(&["a@example.com"]), soon())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&failure, MailError::Temporary(text) if text.contains("signing in")),
+        "{failure:?}"
+    );
 
     heard.lock().unwrap().clear();
     let net = mailing(settings(address, SmtpTls::None), None);
-    let answer = net.mail_send(message(&["a@example.com", "B <b@example.com>"]), soon()).await.unwrap();
+    let answer = net
+        .mail_send(message(&["a@example.com", "B <b@example.com>"]), soon())
+        .await
+        .unwrap();
     assert_eq!(answer, "250 2.0.0 queued as 42");
     let heard = heard.lock().unwrap().join("\n");
     for wanted in [
@@ -116,7 +152,11 @@ async fn refusals_are_temporary_or_permanent_by_their_code() {
     const FULL: Script = &[("DATA", "354 go on"), (".", "452 4.3.1 disk full")];
     const NOISE: Script = &[("MAIL", "hello?")];
     for (script, permanent, text) in [
-        (GREYLISTED, false, "`a@example.com`: 450 4.2.0 greylisted, try later"),
+        (
+            GREYLISTED,
+            false,
+            "`a@example.com`: 450 4.2.0 greylisted, try later",
+        ),
         (UNKNOWN, true, "`a@example.com`: 550 5.1.1 no such user"),
         (BUSY, false, "421 4.3.2 too busy"),
         (SENDER, true, "553 5.7.1 not your address"),
@@ -126,27 +166,54 @@ async fn refusals_are_temporary_or_permanent_by_their_code() {
     ] {
         let (address, _) = clear_server(script).await;
         let net = mailing(settings(address, SmtpTls::None), None);
-        let failure = net.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-        assert_eq!(matches!(failure, MailError::Permanent(_)), permanent, "{failure:?}");
+        let failure = net
+            .mail_send(message(&["a@example.com"]), soon())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            matches!(failure, MailError::Permanent(_)),
+            permanent,
+            "{failure:?}"
+        );
         assert!(failure.to_string().contains(text), "{text:?} in {failure}");
     }
 }
 
 #[tokio::test]
 async fn a_bad_recipient_does_not_keep_the_message_from_the_others() {
-    const ONE_UNKNOWN: Script =
-        &[("RCPT TO:<b@", "550 no such user"), ("DATA", "354 go on"), (".", "250 queued"), ("QUIT", "221 bye")];
-    const ONE_PUT_OFF: Script =
-        &[("RCPT TO:<b@", "451 later"), ("DATA", "354 go on"), (".", "250 queued"), ("QUIT", "221 bye")];
+    const ONE_UNKNOWN: Script = &[
+        ("RCPT TO:<b@", "550 no such user"),
+        ("DATA", "354 go on"),
+        (".", "250 queued"),
+        ("QUIT", "221 bye"),
+    ];
+    const ONE_PUT_OFF: Script = &[
+        ("RCPT TO:<b@", "451 later"),
+        ("DATA", "354 go on"),
+        (".", "250 queued"),
+        ("QUIT", "221 bye"),
+    ];
     let (address, _) = clear_server(ONE_UNKNOWN).await;
     let net = mailing(settings(address, SmtpTls::None), None);
-    let answer = net.mail_send(message(&["b@example.com", "a@example.com"]), soon()).await.unwrap();
-    assert_eq!(answer, "250 queued; not delivered to all: `b@example.com`: 550 no such user");
+    let answer = net
+        .mail_send(message(&["b@example.com", "a@example.com"]), soon())
+        .await
+        .unwrap();
+    assert_eq!(
+        answer,
+        "250 queued; not delivered to all: `b@example.com`: 550 no such user"
+    );
 
     let (address, heard) = clear_server(ONE_PUT_OFF).await;
     let net = mailing(settings(address, SmtpTls::None), None);
-    let failure = net.mail_send(message(&["b@example.com", "a@example.com"]), soon()).await.unwrap_err();
-    assert!(matches!(&failure, MailError::Temporary(text) if text.starts_with("delivered to 1")), "{failure:?}");
+    let failure = net
+        .mail_send(message(&["b@example.com", "a@example.com"]), soon())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&failure, MailError::Temporary(text) if text.starts_with("delivered to 1")),
+        "{failure:?}"
+    );
     assert!(heard.lock().unwrap().contains(&"DATA".to_owned()));
 }
 
@@ -160,14 +227,38 @@ async fn addresses_beyond_ascii_need_a_server_that_takes_them() {
     ];
     let (plain, _) = clear_server(FRIENDLY).await;
     let (modern, heard) = clear_server(MODERN).await;
-    let wide = MailMessage { text: "é — ok".to_owned(), ..message(&["jörg@example.com"]) };
-    let failure = mailing(settings(plain, SmtpTls::None), None).mail_send(wide.clone(), soon()).await.unwrap_err();
-    assert!(matches!(&failure, MailError::Permanent(text) if text.contains("SMTPUTF8")), "{failure:?}");
-    mailing(settings(modern, SmtpTls::None), None).mail_send(wide.clone(), soon()).await.unwrap();
-    assert!(heard.lock().unwrap().iter().any(|line| line == "MAIL FROM:<watch@example.org> SMTPUTF8 BODY=8BITMIME"));
+    let wide = MailMessage {
+        text: "é — ok".to_owned(),
+        ..message(&["jörg@example.com"])
+    };
+    let failure = mailing(settings(plain, SmtpTls::None), None)
+        .mail_send(wide.clone(), soon())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&failure, MailError::Permanent(text) if text.contains("SMTPUTF8")),
+        "{failure:?}"
+    );
+    mailing(settings(modern, SmtpTls::None), None)
+        .mail_send(wide.clone(), soon())
+        .await
+        .unwrap();
+    assert!(
+        heard
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line == "MAIL FROM:<watch@example.org> SMTPUTF8 BODY=8BITMIME")
+    );
     // Letters beyond ASCII in the text alone need nothing.
-    let text_only = MailMessage { to: vec!["a@example.com".to_owned()], ..wide };
-    mailing(settings(plain, SmtpTls::None), None).mail_send(text_only, soon()).await.unwrap();
+    let text_only = MailMessage {
+        to: vec!["a@example.com".to_owned()],
+        ..wide
+    };
+    mailing(settings(plain, SmtpTls::None), None)
+        .mail_send(text_only, soon())
+        .await
+        .unwrap();
 }
 
 /// Offers STARTTLS, `early` behind its consent, and then AUTH.
@@ -180,8 +271,14 @@ async fn starttls_server_for(
     names: &'static [&'static str],
     early: &'static str,
 ) -> (SocketAddr, Heard) {
-    const CLEAR: Script = &[("EHLO", "250-me\r\n250 STARTTLS"), ("STARTTLS", "220 go on")];
-    const INJECTING: Script = &[("EHLO", "250-me\r\n250 STARTTLS"), ("STARTTLS", "220 go on\r\n250 AUTH LOGIN PLAIN")];
+    const CLEAR: Script = &[
+        ("EHLO", "250-me\r\n250 STARTTLS"),
+        ("STARTTLS", "220 go on"),
+    ];
+    const INJECTING: Script = &[
+        ("EHLO", "250-me\r\n250 STARTTLS"),
+        ("STARTTLS", "220 go on\r\n250 AUTH LOGIN PLAIN"),
+    ];
     const SECURE: Script = &[
         ("EHLO", "250-me\r\n250 AUTH PLAIN"),
         ("AUTH PLAIN AG1lAGh1c2gtaHVzaA==", "235 welcome"),
@@ -213,28 +310,60 @@ async fn starttls_encrypts_before_the_password_is_sent() {
     for tls in [SmtpTls::Starttls, SmtpTls::Opportunistic] {
         let (address, heard) = starttls_server(&authority, "").await;
         let net = mailing(with_password(settings(address, tls)), Some(&authority));
-        assert_eq!(net.mail_send(message(&["a@example.com"]), soon()).await.unwrap(), "250 queued");
+        assert_eq!(
+            net.mail_send(message(&["a@example.com"]), soon())
+                .await
+                .unwrap(),
+            "250 queued"
+        );
         let heard = heard.lock().unwrap();
-        let position = |start: &str| heard.iter().position(|line| line.starts_with(start)).unwrap();
+        let position = |start: &str| {
+            heard
+                .iter()
+                .position(|line| line.starts_with(start))
+                .unwrap()
+        };
         assert!(position("STARTTLS") < position("AUTH PLAIN"));
     }
     // A wrong password may be mended, and is not in the text.
     let (address, _) = starttls_server(&authority, "").await;
-    let wrong =
-        SmtpSettings { password: Some("open-sesame".into()), ..with_password(settings(address, SmtpTls::Starttls)) };
-    let failure = mailing(wrong, Some(&authority)).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-    let MailError::Temporary(text) = &failure else { panic!("{failure:?}") };
-    assert!(text.contains("signing in as `me` failed: 535") && !text.contains("sesame"), "{text}");
+    let wrong = SmtpSettings {
+        password: Some("open-sesame".into()),
+        ..with_password(settings(address, SmtpTls::Starttls))
+    };
+    let failure = mailing(wrong, Some(&authority))
+        .mail_send(message(&["a@example.com"]), soon())
+        .await
+        .unwrap_err();
+    let MailError::Temporary(text) = &failure else {
+        panic!("{failure:?}")
+    };
+    assert!(
+        text.contains("signing in as `me` failed: 535") && !text.contains("sesame"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn what_was_said_in_clear_text_does_not_count_after_starttls() {
     let authority = Authority::new();
     let (address, heard) = starttls_server(&authority, "injected").await;
-    let net = mailing(with_password(settings(address, SmtpTls::Starttls)), Some(&authority));
-    let failure = net.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+    let net = mailing(
+        with_password(settings(address, SmtpTls::Starttls)),
+        Some(&authority),
+    );
+    let failure = net
+        .mail_send(message(&["a@example.com"]), soon())
+        .await
+        .unwrap_err();
     assert!(matches!(failure, MailError::Temporary(_)), "{failure:?}");
-    assert!(!heard.lock().unwrap().iter().any(|line| line.starts_with("AUTH")));
+    assert!(
+        !heard
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.starts_with("AUTH"))
+    );
 }
 
 #[tokio::test]
@@ -244,30 +373,59 @@ async fn encryption_that_is_missing_or_not_trusted_stops_the_mail() {
     let (stranger, heard) = starttls_server(&authority, "").await;
     for (settings, text) in [
         (settings(clear, SmtpTls::Starttls), "offers no STARTTLS"),
-        (with_password(settings(clear, SmtpTls::Opportunistic)), "password is not sent in clear text"),
+        (
+            with_password(settings(clear, SmtpTls::Opportunistic)),
+            "password is not sent in clear text",
+        ),
         (
             with_password(settings(stranger, SmtpTls::Starttls)),
             "certificate is self-signed, or its issuer is not known",
         ),
-        (settings(stranger, SmtpTls::Starttls), "`SMTP_TLS=opportunistic`"),
-        (with_password(settings(stranger, SmtpTls::Opportunistic)), "certificate is self-signed"),
+        (
+            settings(stranger, SmtpTls::Starttls),
+            "`SMTP_TLS=opportunistic`",
+        ),
+        (
+            with_password(settings(stranger, SmtpTls::Opportunistic)),
+            "certificate is self-signed",
+        ),
     ] {
-        let failure = mailing(settings, None).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-        assert!(matches!(failure, MailError::Temporary(_)), "worth another attempt tomorrow: {failure:?}");
+        let failure = mailing(settings, None)
+            .mail_send(message(&["a@example.com"]), soon())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(failure, MailError::Temporary(_)),
+            "worth another attempt tomorrow: {failure:?}"
+        );
         assert!(failure.to_string().contains(text), "{text:?} in {failure}");
     }
-    assert!(!heard.lock().unwrap().iter().any(|line| line.starts_with("AUTH")));
+    assert!(
+        !heard
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.starts_with("AUTH"))
+    );
     // Without a password, opportunistic means what it says.
     let net = mailing(settings(clear, SmtpTls::Opportunistic), None);
-    net.mail_send(message(&["a@example.com"]), soon()).await.unwrap();
+    net.mail_send(message(&["a@example.com"]), soon())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
-async fn a_relay_next_door_is_written_to_whatever_its_certificate_says_as_long_as_there_is_no_password() {
+async fn a_relay_next_door_is_written_to_whatever_its_certificate_says_as_long_as_there_is_no_password()
+ {
     let authority = Authority::new();
     let (address, heard) = starttls_server_for(&authority, &["mailhost"], "").await;
     let net = mailing(settings(address, SmtpTls::Opportunistic), None);
-    assert_eq!(net.mail_send(message(&["a@example.com"]), soon()).await.unwrap(), "250 queued");
+    assert_eq!(
+        net.mail_send(message(&["a@example.com"]), soon())
+            .await
+            .unwrap(),
+        "250 queued"
+    );
     assert!(heard.lock().unwrap().contains(&"STARTTLS".to_owned()));
 }
 
@@ -275,15 +433,27 @@ async fn a_relay_next_door_is_written_to_whatever_its_certificate_says_as_long_a
 async fn the_server_is_greeted_with_a_full_name() {
     const STRICT: Script = &[
         ("EHLO monitor.example.com", "250 me"),
-        ("EHLO", "504 5.5.2 Helo command rejected: need fully-qualified hostname"),
+        (
+            "EHLO",
+            "504 5.5.2 Helo command rejected: need fully-qualified hostname",
+        ),
         ("DATA", "354 go on"),
         (".", "250 queued"),
     ];
     let (address, _) = clear_server(STRICT).await;
-    let named = SmtpSettings { hello: Some("monitor.example.com".to_owned()), ..settings(address, SmtpTls::None) };
-    mailing(named, None).mail_send(message(&["a@example.com"]), soon()).await.unwrap();
+    let named = SmtpSettings {
+        hello: Some("monitor.example.com".to_owned()),
+        ..settings(address, SmtpTls::None)
+    };
+    mailing(named, None)
+        .mail_send(message(&["a@example.com"]), soon())
+        .await
+        .unwrap();
     let (address, heard) = clear_server(FRIENDLY).await;
-    mailing(settings(address, SmtpTls::None), None).mail_send(message(&["a@example.com"]), soon()).await.unwrap();
+    mailing(settings(address, SmtpTls::None), None)
+        .mail_send(message(&["a@example.com"]), soon())
+        .await
+        .unwrap();
     let hello = heard.lock().unwrap()[0].clone();
     assert!(hello.starts_with("EHLO ") && hello.contains('.'), "{hello}");
 }
@@ -300,17 +470,31 @@ async fn implicit_tls_is_encrypted_from_the_first_byte() {
         })
         .await;
     let trusting = mailing(settings(address, SmtpTls::Implicit), Some(&authority));
-    assert_eq!(trusting.mail_send(message(&["a@example.com"]), soon()).await.unwrap(), "250 2.0.0 queued as 42");
+    assert_eq!(
+        trusting
+            .mail_send(message(&["a@example.com"]), soon())
+            .await
+            .unwrap(),
+        "250 2.0.0 queued as 42"
+    );
     let stranger = mailing(settings(address, SmtpTls::Implicit), None);
-    let failure = stranger.mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-    assert!(matches!(&failure, MailError::Temporary(text) if text.contains("is unknown")), "{failure:?}");
+    let failure = stranger
+        .mail_send(message(&["a@example.com"]), soon())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&failure, MailError::Temporary(text) if text.contains("is unknown")),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_is_away_silent_or_endless_is_temporary() {
     let closed = closed_port().await;
     let silent = serve_silence().await;
-    let endless = serve(|mut stream| async move { while stream.write_all(&[b'2'; 4096]).await.is_ok() {} }).await;
+    let endless =
+        serve(|mut stream| async move { while stream.write_all(&[b'2'; 4096]).await.is_ok() {} })
+            .await;
     for (address, deadline, text) in [
         (closed, soon(), "connection refused"),
         (silent, shortly(), "timed out after"),
@@ -318,8 +502,14 @@ async fn a_server_that_is_away_silent_or_endless_is_temporary() {
     ] {
         let started = Instant::now();
         let net = mailing(settings(address, SmtpTls::None), None);
-        let failure = net.mail_send(message(&["a@example.com"]), deadline).await.unwrap_err();
-        assert!(matches!(&failure, MailError::Temporary(found) if found.contains(text)), "{failure:?}");
+        let failure = net
+            .mail_send(message(&["a@example.com"]), deadline)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&failure, MailError::Temporary(found) if found.contains(text)),
+            "{failure:?}"
+        );
         assert!(started.elapsed() < Duration::from_secs(10));
     }
 }
@@ -327,14 +517,29 @@ async fn a_server_that_is_away_silent_or_endless_is_temporary() {
 #[tokio::test]
 async fn the_policy_holds_for_mail_too() {
     let (address, heard) = clear_server(FRIENDLY).await;
-    let private = SmtpSettings { allow_private: false, ..settings(address, SmtpTls::None) };
-    let metadata = SmtpSettings { host: "169.254.169.254".to_owned(), ..settings(address, SmtpTls::None) };
+    let private = SmtpSettings {
+        allow_private: false,
+        ..settings(address, SmtpTls::None)
+    };
+    let metadata = SmtpSettings {
+        host: "169.254.169.254".to_owned(),
+        ..settings(address, SmtpTls::None)
+    };
     for settings in [private, metadata] {
-        let failure = mailing(settings, None).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
+        let failure = mailing(settings, None)
+            .mail_send(message(&["a@example.com"]), soon())
+            .await
+            .unwrap_err();
         assert!(matches!(failure, MailError::Denied(_)), "{failure:?}");
     }
-    let none = net(NetSettings::default(), None).mail_send(message(&["a@example.com"]), soon()).await.unwrap_err();
-    assert!(matches!(&none, MailError::Denied(text) if text.contains("SMTP_HOST")), "{none:?}");
+    let none = net(NetSettings::default(), None)
+        .mail_send(message(&["a@example.com"]), soon())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&none, MailError::Denied(text) if text.contains("SMTP_HOST")),
+        "{none:?}"
+    );
     assert!(heard.lock().unwrap().is_empty());
 }
 
@@ -342,12 +547,27 @@ async fn the_policy_holds_for_mail_too() {
 fn wrong_settings_are_found_at_the_start() {
     let good = settings("127.0.0.1:25".parse().unwrap(), SmtpTls::None);
     for wrong in [
-        SmtpSettings { from: "nobody".to_owned(), ..good.clone() },
-        SmtpSettings { host: "a b".to_owned(), ..good.clone() },
-        SmtpSettings { host: String::new(), ..good.clone() },
+        SmtpSettings {
+            from: "nobody".to_owned(),
+            ..good.clone()
+        },
+        SmtpSettings {
+            host: "a b".to_owned(),
+            ..good.clone()
+        },
+        SmtpSettings {
+            host: String::new(),
+            ..good.clone()
+        },
     ] {
-        let settings = NetSettings { smtp: Some(wrong), ..NetSettings::default() };
-        assert!(matches!(Net::with_roots(settings, &Roots::new(Vec::new())), Err(NetSetupError::Smtp(_))));
+        let settings = NetSettings {
+            smtp: Some(wrong),
+            ..NetSettings::default()
+        };
+        assert!(matches!(
+            Net::with_roots(settings, &Roots::new(Vec::new())),
+            Err(NetSetupError::Smtp(_))
+        ));
     }
     let secret = with_password(good);
     assert!(!format!("{secret:?}").contains("hush"));

@@ -1,6 +1,7 @@
-//! The stream under the SMTP client. It hands on one line at a time, so that nothing a server (or somebody in between)
-//! sent in clear text behind its answer to STARTTLS is taken for an answer inside TLS; and it ends after a fixed number
-//! of bytes, because the client would keep an endless line.
+//! The stream under the SMTP client. It hands on one line at a time, so that nothing a server (or
+//! somebody in between) sent in clear text behind its answer to STARTTLS is taken for an answer
+//! inside TLS; and it ends after a fixed number of bytes, because the client would keep an endless
+//! line.
 
 use std::error::Error;
 use std::io;
@@ -29,12 +30,21 @@ pub(super) struct Wire<S> {
 
 impl<S> Wire<S> {
     pub(super) fn new(stream: S, peer: SocketAddr) -> Self {
-        Self { stream, peer, ahead: Vec::new(), left: MAX_BYTES }
+        Self {
+            stream,
+            peer,
+            ahead: Vec::new(),
+            left: MAX_BYTES,
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.ahead.is_empty() {
             let mut chunk = [0; CHUNK_BYTES];
@@ -47,7 +57,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             };
             this.ahead.extend_from_slice(filled);
         }
-        let line = this.ahead.iter().position(|byte| *byte == b'\n').map_or(this.ahead.len(), |end| end + 1);
+        let line = this
+            .ahead
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(this.ahead.len(), |end| end + 1);
         let count = line.min(out.remaining());
         out.put_slice(&this.ahead[..count]);
         this.ahead.drain(..count);
@@ -56,7 +70,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -90,7 +108,10 @@ pub(super) fn fault_text(error: &(dyn Error + 'static)) -> String {
                     certificate_text(fault)
                 ),
                 Some(error) => format!("TLS with the SMTP server failed: {}", chain(error)),
-                None => format!("the conversation with the SMTP server broke: {}", io_text(error)),
+                None => format!(
+                    "the conversation with the SMTP server broke: {}",
+                    io_text(error)
+                ),
             };
         }
         cause = error.source();
@@ -105,16 +126,22 @@ pub(super) fn fault_text(error: &(dyn Error + 'static)) -> String {
 fn certificate_text(fault: &rustls::CertificateError) -> String {
     use rustls::CertificateError;
     let text = match fault {
-        CertificateError::UnknownIssuer => "its certificate is self-signed, or its issuer is not known here",
+        CertificateError::UnknownIssuer => {
+            "its certificate is self-signed, or its issuer is not known here"
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another name than `SMTP_HOST`"
         }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate expired",
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate expired"
+        }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet; is the clock right?"
         }
         CertificateError::Revoked => "its certificate was revoked",
-        CertificateError::BadEncoding | CertificateError::BadSignature => "its certificate is broken",
+        CertificateError::BadEncoding | CertificateError::BadSignature => {
+            "its certificate is broken"
+        }
         // What `openssl req -x509` makes is a certificate authority's.
         other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "its certificate is self-signed, made as that of a certificate authority"
@@ -145,8 +172,14 @@ mod tests {
         ] {
             let error = io::Error::other(rustls::Error::InvalidCertificate(fault));
             let text = fault_text(&error);
-            assert!(text.contains("its certificate is") && !text.contains("Other"), "{text}");
-            assert!(text.contains("SSL_CERT_FILE") && text.contains("SMTP_TLS"), "{text}");
+            assert!(
+                text.contains("its certificate is") && !text.contains("Other"),
+                "{text}"
+            );
+            assert!(
+                text.contains("SSL_CERT_FILE") && text.contains("SMTP_TLS"),
+                "{text}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The order in which the addresses of a name are tried: what the machine can reach first (RFC 6724), and the two families in turn
-//! (RFC 8305, 4), so that neither of them hides the other.
+//! The order in which the addresses of a name are tried: what the machine can reach first (RFC
+//! 6724), and the two families in turn (RFC 8305, 4), so that neither of them hides the other.
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 
@@ -16,7 +16,11 @@ pub(super) fn ordered(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
         (Some(IpAddr::V6(v6)), Some(_)) => is_preferred(*v6),
         _ => true,
     };
-    if v6_first { in_turn(v6, v4) } else { in_turn(v4, v6) }
+    if v6_first {
+        in_turn(v6, v4)
+    } else {
+        in_turn(v4, v6)
+    }
 }
 
 fn in_turn(first: Vec<IpAddr>, second: Vec<IpAddr>) -> Vec<IpAddr> {
@@ -31,7 +35,8 @@ fn in_turn(first: Vec<IpAddr>, second: Vec<IpAddr>) -> Vec<IpAddr> {
     }
 }
 
-/// There is a route to it, from an address of the same reach: a unique local source does not lead to the internet.
+/// There is a route to it, from an address of the same reach: a unique local source does not lead
+/// to the internet.
 fn is_preferred(address: Ipv6Addr) -> bool {
     source(address).is_some_and(|source| source.is_unique_local() == address.is_unique_local())
 }
@@ -52,16 +57,32 @@ mod tests {
 
     #[test]
     fn the_families_take_turns_in_the_servers_order() {
-        let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let list = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<IpAddr>>()
+        };
         for (first, second, wanted) in [
-            (&["::1", "::2"][..], &["1.1.1.1"][..], &["::1", "1.1.1.1", "::2"][..]),
+            (
+                &["::1", "::2"][..],
+                &["1.1.1.1"][..],
+                &["::1", "1.1.1.1", "::2"][..],
+            ),
             (&["1.1.1.1"], &["::1", "::2"], &["1.1.1.1", "::1", "::2"]),
             (&["1.1.1.2", "1.1.1.1"], &[], &["1.1.1.2", "1.1.1.1"]),
         ] {
             assert_eq!(in_turn(list(first), list(second)), list(wanted));
         }
-        assert_eq!(ordered(list(&["1.1.1.2", "1.1.1.1", "1.1.1.2"])), list(&["1.1.1.2", "1.1.1.1"]));
+        assert_eq!(
+            ordered(list(&["1.1.1.2", "1.1.1.1", "1.1.1.2"])),
+            list(&["1.1.1.2", "1.1.1.1"])
+        );
         let mixed = ordered(list(&["192.0.2.1", "2001:db8::1"]));
-        assert_eq!(mixed.len(), 2, "an address without a route comes later, and is not lost: {mixed:?}");
+        assert_eq!(
+            mixed.len(),
+            2,
+            "an address without a route comes later, and is not lost: {mixed:?}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! How many look-ups are under way at once: in all, so that sockets are left for what is found, and in one zone, so that a zone
-//! whose servers are dead delays its own names only.
+//! How many look-ups are under way at once: in all, so that sockets are left for what is found, and
+//! in one zone, so that a zone whose servers are dead delays its own names only.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -32,19 +32,30 @@ impl Permits {
     /// A sixteenth of the file descriptors.
     pub(super) fn of_this_machine() -> Self {
         let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        Self::new(usize::try_from(files / 16).unwrap_or(MOST).clamp(LEAST, MOST))
+        Self::new(
+            usize::try_from(files / 16)
+                .unwrap_or(MOST)
+                .clamp(LEAST, MOST),
+        )
     }
 
     fn new(all: usize) -> Self {
         let per_zone = (all / SHARES).max(4);
-        Self { all: Arc::new(Semaphore::new(all)), per_zone, zones: Mutex::default() }
+        Self {
+            all: Arc::new(Semaphore::new(all)),
+            per_zone,
+            zones: Mutex::default(),
+        }
     }
 
     /// A place in the zone first: who waits for that takes no place from others.
     pub(super) async fn acquire(&self, name: &str) -> Permit {
         let zone = self.zone(name).acquire_owned().await.ok();
         let all = self.all.clone().acquire_owned().await.ok();
-        Permit { _zone: zone, _all: all }
+        Permit {
+            _zone: zone,
+            _all: all,
+        }
     }
 
     fn zone(&self, name: &str) -> Arc<Semaphore> {
@@ -62,14 +73,20 @@ impl Permits {
     }
 }
 
-/// What is registered as one, as far as a name shows it: its last two labels, or three below the likes of `co.uk` and `com.au`.
+/// What is registered as one, as far as a name shows it: its last two labels, or three below the
+/// likes of `co.uk` and `com.au`.
 fn zone_of(name: &str) -> &str {
     let labels: Vec<&str> = name.rsplit('.').take(3).collect();
     let count = match labels.as_slice() {
         [top, second, _] if top.len() == 2 && second.len() <= 3 => 3,
         _ => 2,
     };
-    let length = labels.iter().take(count).map(|label| label.len() + 1).sum::<usize>().saturating_sub(1);
+    let length = labels
+        .iter()
+        .take(count)
+        .map(|label| label.len() + 1)
+        .sum::<usize>()
+        .saturating_sub(1);
     &name[name.len() - length..]
 }
 
@@ -100,13 +117,26 @@ mod tests {
         let permits = Permits::new(64);
         let mut dead = Vec::new();
         for index in 0..4 {
-            dead.push(permits.acquire(&format!("p{index}.dead.example")).now_or_never().expect("there is room"));
+            dead.push(
+                permits
+                    .acquire(&format!("p{index}.dead.example"))
+                    .now_or_never()
+                    .expect("there is room"),
+            );
         }
-        let mut queued: Vec<_> = (0..300).map(|_| Box::pin(permits.acquire("next.dead.example"))).collect();
+        let mut queued: Vec<_> = (0..300)
+            .map(|_| Box::pin(permits.acquire("next.dead.example")))
+            .collect();
         for waiting in &mut queued {
-            assert!(waiting.now_or_never().is_none(), "the share of the zone is taken");
+            assert!(
+                waiting.now_or_never().is_none(),
+                "the share of the zone is taken"
+            );
         }
-        assert!(permits.acquire("api.live.example").now_or_never().is_some(), "another zone does not notice");
+        assert!(
+            permits.acquire("api.live.example").now_or_never().is_some(),
+            "another zone does not notice"
+        );
         dead.clear();
         assert!((&mut queued[0]).now_or_never().is_some());
     }

@@ -1,4 +1,5 @@
-//! One name at the name servers: with the search domains as the C library tries them, for both families at once.
+//! One name at the name servers: with the search domains as the C library tries them, for both
+//! families at once.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -12,13 +13,15 @@ use super::system::ResolvConf;
 use crate::net::dns::{ask, rcode_text};
 use crate::net::failure::NetError;
 
-/// How long an answer for IPv6 is waited for once there are addresses for IPv4 (RFC 8305, 3): some servers drop such questions.
+/// How long an answer for IPv6 is waited for once there are addresses for IPv4 (RFC 8305, 3): some
+/// servers drop such questions.
 const SECOND_FAMILY: Duration = Duration::from_millis(50);
 
 /// Addresses of one name that are looked at.
 const MAX_ADDRESSES: usize = 64;
 
-/// The addresses of the first form of the name that has any. A form without an answer at all ends the search.
+/// The addresses of the first form of the name that has any. A form without an answer at all ends
+/// the search.
 pub(super) async fn search(
     conf: &ResolvConf,
     servers: &[SocketAddr],
@@ -34,12 +37,19 @@ pub(super) async fn search(
             Err(_) => {}
         }
     }
-    Err(NetError::Dns(format!("`{name}` does not resolve: {reason}")))
+    Err(NetError::Dns(format!(
+        "`{name}` does not resolve: {reason}"
+    )))
 }
 
-/// The name as it is written and below each search domain: first as written if it has `ndots` dots, else last.
+/// The name as it is written and below each search domain: first as written if it has `ndots` dots,
+/// else last.
 fn forms(conf: &ResolvConf, name: &str) -> Result<Vec<(Name, bool)>, NetError> {
-    let wrong = |error| NetError::Dns(format!("`{name}` does not resolve: it is not a domain name: {error}"));
+    let wrong = |error| {
+        NetError::Dns(format!(
+            "`{name}` does not resolve: it is not a domain name: {error}"
+        ))
+    };
     let mut written = Name::from_ascii(name).map_err(wrong)?;
     written.set_fqdn(false);
     let mut forms: Vec<(Name, bool)> = Vec::with_capacity(conf.search.len() + 1);
@@ -77,7 +87,10 @@ async fn addresses(
             }
         }
     };
-    let mut found = v4.as_ref().map(|(_, message)| in_answer(message)).unwrap_or_default();
+    let mut found = v4
+        .as_ref()
+        .map(|(_, message)| in_answer(message))
+        .unwrap_or_default();
     if v6.is_none() && !conf.no_aaaa {
         v6 = match found.is_empty() {
             true => Some(asked_v6.await),
@@ -101,11 +114,14 @@ async fn addresses(
 
 /// Behind the CNAMEs that a recursive server has followed.
 fn in_answer(message: &Message) -> Vec<IpAddr> {
-    let addresses = message.answers.iter().filter_map(|record| match &record.data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
-    });
+    let addresses = message
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+            _ => None,
+        });
     addresses.collect()
 }
 
@@ -115,22 +131,55 @@ mod tests {
 
     #[test]
     fn names_are_tried_in_the_order_of_the_c_library() {
-        let search = ["shop.svc.cluster.local.", "cluster.local."].map(|domain| Name::from_ascii(domain).unwrap());
+        let search = ["shop.svc.cluster.local.", "cluster.local."]
+            .map(|domain| Name::from_ascii(domain).unwrap());
         for (name, ndots, wanted) in [
-            ("db", 1, &["db.shop.svc.cluster.local.", "db.cluster.local.", "db."][..]),
-            ("db.shop", 1, &["db.shop.", "db.shop.shop.svc.cluster.local.", "db.shop.cluster.local."]),
+            (
+                "db",
+                1,
+                &["db.shop.svc.cluster.local.", "db.cluster.local.", "db."][..],
+            ),
+            (
+                "db.shop",
+                1,
+                &[
+                    "db.shop.",
+                    "db.shop.shop.svc.cluster.local.",
+                    "db.shop.cluster.local.",
+                ],
+            ),
             (
                 "api.shop.example",
                 5,
-                &["api.shop.example.shop.svc.cluster.local.", "api.shop.example.cluster.local.", "api.shop.example."],
+                &[
+                    "api.shop.example.shop.svc.cluster.local.",
+                    "api.shop.example.cluster.local.",
+                    "api.shop.example.",
+                ],
             ),
-            ("_dmarc.shop", 0, &["_dmarc.shop.", "_dmarc.shop.shop.svc.cluster.local.", "_dmarc.shop.cluster.local."]),
+            (
+                "_dmarc.shop",
+                0,
+                &[
+                    "_dmarc.shop.",
+                    "_dmarc.shop.shop.svc.cluster.local.",
+                    "_dmarc.shop.cluster.local.",
+                ],
+            ),
         ] {
-            let conf = ResolvConf { search: search.to_vec(), ndots, ..ResolvConf::default() };
+            let conf = ResolvConf {
+                search: search.to_vec(),
+                ndots,
+                ..ResolvConf::default()
+            };
             let forms = forms(&conf, name).unwrap();
             let texts: Vec<String> = forms.iter().map(|(form, _)| form.to_string()).collect();
             assert_eq!(texts, wanted, "{name}");
-            let written: Vec<String> = forms.iter().filter(|(_, is)| *is).map(|(form, _)| form.to_string()).collect();
+            let written: Vec<String> = forms
+                .iter()
+                .filter(|(_, is)| *is)
+                .map(|(form, _)| form.to_string())
+                .collect();
             assert_eq!(written, [format!("{name}.")]);
         }
     }

@@ -76,10 +76,15 @@ struct Stamp {
 
 impl<T> Watched<T> {
     fn new(path: PathBuf, parse: fn(&[u8]) -> T) -> Self {
-        Self { path, parse, last: Mutex::new(None) }
+        Self {
+            path,
+            parse,
+            last: Mutex::new(None),
+        }
     }
 
-    /// A file that can't be read, as one that is just being replaced, is taken to be as it was, or else empty.
+    /// A file that can't be read, as one that is just being replaced, is taken to be as it was, or
+    /// else empty.
     fn current(&self) -> Arc<T> {
         let stamp = Stamp::of(&self.path);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,13 +108,19 @@ impl<T> Watched<T> {
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
         let file = std::fs::metadata(path).ok()?;
-        Some(Self { modified: (file.mtime(), file.mtime_nsec()), bytes: file.len(), inode: file.ino() })
+        Some(Self {
+            modified: (file.mtime(), file.mtime_nsec()),
+            bytes: file.len(),
+            inode: file.ino(),
+        })
     }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?
+        .take(MAX_FILE_BYTES)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -126,7 +137,10 @@ impl ResolvConf {
             search.extend(config.get_system_domain());
         }
         let mut domains: Vec<Name> = Vec::new();
-        for domain in search.iter().filter_map(|domain| Name::from_str_relaxed(domain).ok()) {
+        for domain in search
+            .iter()
+            .filter_map(|domain| Name::from_str_relaxed(domain).ok())
+        {
             if !domain.is_root() && domains.len() < MAX_SEARCH && !domains.contains(&domain) {
                 domains.push(domain);
             }
@@ -134,7 +148,12 @@ impl ResolvConf {
         for domain in &mut domains {
             domain.set_fqdn(true);
         }
-        Self { servers, search: domains, ndots: config.ndots as usize, no_aaaa: config.no_aaaa }
+        Self {
+            servers,
+            search: domains,
+            ndots: config.ndots as usize,
+            no_aaaa: config.no_aaaa,
+        }
     }
 }
 
@@ -144,7 +163,10 @@ fn server(address: &ScopedIp) -> Option<SocketAddr> {
         ScopedIp::V4(address) => Some((*address, DNS_PORT).into()),
         ScopedIp::V6(address, None) => Some((*address, DNS_PORT).into()),
         ScopedIp::V6(address, Some(interface)) => {
-            let scope = interface.parse().ok().or_else(|| interface_index(interface))?;
+            let scope = interface
+                .parse()
+                .ok()
+                .or_else(|| interface_index(interface))?;
             Some(SocketAddrV6::new(*address, DNS_PORT, 0, scope).into())
         }
     }
@@ -152,7 +174,8 @@ fn server(address: &ScopedIp) -> Option<SocketAddr> {
 
 fn interface_index(name: &str) -> Option<u32> {
     let is_name = !name.is_empty() && !name.contains(['/', '.']);
-    let text = is_name.then(|| std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok())??;
+    let text = is_name
+        .then(|| std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok())??;
     text.trim().parse().ok()
 }
 
@@ -161,10 +184,21 @@ fn parse_hosts(bytes: &[u8]) -> Hosts {
     let mut hosts = Hosts::new();
     for line in bytes.split(|byte| *byte == b'\n') {
         let line = String::from_utf8_lossy(line);
-        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-        let Some(address) = words.next().and_then(|address| address.parse::<IpAddr>().ok()) else { continue };
+        let mut words = line
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace();
+        let Some(address) = words
+            .next()
+            .and_then(|address| address.parse::<IpAddr>().ok())
+        else {
+            continue;
+        };
         for name in words {
-            let addresses = hosts.entry(name.trim_end_matches('.').to_ascii_lowercase()).or_default();
+            let addresses = hosts
+                .entry(name.trim_end_matches('.').to_ascii_lowercase())
+                .or_default();
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -188,9 +222,16 @@ mod tests {
         let search: Vec<String> = conf.search.iter().map(ToString::to_string).collect();
         assert_eq!(
             (search, conf.ndots, conf.no_aaaa),
-            (vec!["a.example.".to_owned(), "b.example.".to_owned()], 5, true)
+            (
+                vec!["a.example.".to_owned(), "b.example.".to_owned()],
+                5,
+                true
+            )
         );
-        assert_eq!(ResolvConf::parse(b"").servers, [SocketAddr::from(([127, 0, 0, 1], 53))]);
+        assert_eq!(
+            ResolvConf::parse(b"").servers,
+            [SocketAddr::from(([127, 0, 0, 1], 53))]
+        );
         assert_eq!(ResolvConf::parse(b"search .\n").search, []);
     }
 
@@ -198,9 +239,17 @@ mod tests {
     fn reads_the_hosts_of_the_system() {
         let hosts =
             parse_hosts(b"\xff\n127.0.0.1 localhost\n# 1.1.1.1 no\n10.0.0.1\tDb.Example. db # 2\n::1 localhost\nx y");
-        let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let list = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<IpAddr>>()
+        };
         assert_eq!(hosts["localhost"], list(&["127.0.0.1", "::1"]));
-        assert_eq!((&hosts["db.example"], &hosts["db"]), (&list(&["10.0.0.1"]), &list(&["10.0.0.1"])));
+        assert_eq!(
+            (&hosts["db.example"], &hosts["db"]),
+            (&list(&["10.0.0.1"]), &list(&["10.0.0.1"]))
+        );
         assert_eq!(hosts.len(), 3);
     }
 
@@ -208,8 +257,14 @@ mod tests {
     fn a_file_that_changed_is_read_again_and_one_that_is_gone_is_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let system = System::of(folder.path());
-        let servers =
-            |system: &System| system.resolv_conf().servers.iter().map(|server| server.ip()).collect::<Vec<_>>();
+        let servers = |system: &System| {
+            system
+                .resolv_conf()
+                .servers
+                .iter()
+                .map(|server| server.ip())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(servers(&system), [IpAddr::from([127, 0, 0, 1])]);
         let path = folder.path().join("resolv.conf");
         std::fs::write(&path, "nameserver 10.0.0.1\n").unwrap();

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::ErrorKind;
-use crate::net::testing::{closed_port, loopback, permission, plain_net, serve, serve_silence, shortly, soon};
+use crate::net::testing::{
+    closed_port, loopback, permission, plain_net, serve, serve_silence, shortly, soon,
+};
 
 #[tokio::test]
 async fn writes_reads_and_measures() {
@@ -17,8 +19,13 @@ async fn writes_reads_and_measures() {
     })
     .await;
     let net = plain_net();
-    let mut connection = net.tcp_open(&loopback(), "localhost", address.port(), soon()).await.unwrap();
-    assert!(connection.phases().connect_us.is_some() && connection.phases().first_byte_us.is_none());
+    let mut connection = net
+        .tcp_open(&loopback(), "localhost", address.port(), soon())
+        .await
+        .unwrap();
+    assert!(
+        connection.phases().connect_us.is_some() && connection.phases().first_byte_us.is_none()
+    );
     connection.write(b"PING").await.unwrap();
     assert_eq!(connection.read(5).await.unwrap(), b"+PONG");
     assert_eq!(connection.read(usize::MAX).await.unwrap(), b"\r\n");
@@ -34,17 +41,42 @@ async fn fails_by_policy_by_refusal_and_by_silence() {
     let net = plain_net();
     let closed = closed_port().await;
     let silent = serve_silence().await;
-    let refused = net.tcp_open(&loopback(), "127.0.0.1", closed.port(), soon()).await.unwrap_err();
+    let refused = net
+        .tcp_open(&loopback(), "127.0.0.1", closed.port(), soon())
+        .await
+        .unwrap_err();
     assert_eq!(refused.error.kind(), ErrorKind::Connect);
-    let denied = net.tcp_open(&permission(&["127.0.0.1"], false), "127.1", silent.port(), soon()).await.unwrap_err();
+    let denied = net
+        .tcp_open(
+            &permission(&["127.0.0.1"], false),
+            "127.1",
+            silent.port(),
+            soon(),
+        )
+        .await
+        .unwrap_err();
     assert_eq!(denied.error.kind(), ErrorKind::Denied);
-    let denied = net.tcp_open(&permission(&["127.0.0.1:1"], true), "127.1", silent.port(), soon()).await.unwrap_err();
+    let denied = net
+        .tcp_open(
+            &permission(&["127.0.0.1:1"], true),
+            "127.1",
+            silent.port(),
+            soon(),
+        )
+        .await
+        .unwrap_err();
     assert_eq!(denied.error.kind(), ErrorKind::Denied);
     for wrong in ["", "a b", "fe80::1%1"] {
-        let failure = net.tcp_open(&loopback(), wrong, 1, soon()).await.unwrap_err();
+        let failure = net
+            .tcp_open(&loopback(), wrong, 1, soon())
+            .await
+            .unwrap_err();
         assert_eq!(failure.error.kind(), ErrorKind::Protocol, "{wrong}");
     }
-    let mut connection = net.tcp_open(&loopback(), "127.0.0.1", silent.port(), soon()).await.unwrap();
+    let mut connection = net
+        .tcp_open(&loopback(), "127.0.0.1", silent.port(), soon())
+        .await
+        .unwrap();
     connection.set_deadline(shortly());
     let started = Instant::now();
     let failure = connection.read(1).await.unwrap_err();

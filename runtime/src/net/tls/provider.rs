@@ -1,12 +1,15 @@
-//! The cryptography of TLS: that of `ring`, and the signatures that browsers know and it does not: by P-521 keys, and by other
-//! ECDSA keys over SHA-512. Verification only; a secret never comes near it.
+//! The cryptography of TLS: that of `ring`, and the signatures that browsers know and it does not:
+//! by P-521 keys, and by other ECDSA keys over SHA-512. Verification only; a secret never comes
+//! near it.
 
 use std::sync::{Arc, LazyLock};
 
 use ecdsa::signature::hazmat::PrehashVerifier;
 use rustls::SignatureScheme;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
+use rustls::pki_types::{
+    AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
+};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 type Algorithm = &'static dyn SignatureVerificationAlgorithm;
@@ -21,7 +24,8 @@ fn made() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
     let rings = provider.signature_verification_algorithms;
     let mut mapping = rings.mapping.to_vec();
-    // In TLS 1.2 a scheme names the hash alone, and a server picks one for the key it has. In 1.3 the first algorithm counts.
+    // In TLS 1.2 a scheme names the hash alone, and a server picks one for the key it has. In 1.3
+    // the first algorithm counts.
     for (scheme, algorithms) in &mut mapping {
         let more: Option<Algorithm> = match *scheme {
             SignatureScheme::ECDSA_NISTP256_SHA256 => Some(&P521_SHA256),
@@ -33,11 +37,22 @@ fn made() -> CryptoProvider {
         }
     }
     let with_sha512: [Algorithm; 3] = [&P521_SHA512, &P384_SHA512, &P256_SHA512];
-    mapping.push((SignatureScheme::ECDSA_NISTP521_SHA512, with_sha512.to_vec().leak()));
-    let more: [Algorithm; 5] = [&P521_SHA512, &P521_SHA384, &P521_SHA256, &P384_SHA512, &P256_SHA512];
+    mapping.push((
+        SignatureScheme::ECDSA_NISTP521_SHA512,
+        with_sha512.to_vec().leak(),
+    ));
+    let more: [Algorithm; 5] = [
+        &P521_SHA512,
+        &P521_SHA384,
+        &P521_SHA256,
+        &P384_SHA512,
+        &P256_SHA512,
+    ];
     // Made once in the life of the program.
-    provider.signature_verification_algorithms =
-        WebPkiSupportedAlgorithms { all: [rings.all, &more].concat().leak(), mapping: mapping.leak() };
+    provider.signature_verification_algorithms = WebPkiSupportedAlgorithms {
+        all: [rings.all, &more].concat().leak(),
+        mapping: mapping.leak(),
+    };
     provider
 }
 
@@ -62,7 +77,8 @@ static P384_SHA512: Ecdsa = Ecdsa {
     verify: |key, message, signature| {
         let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
         let signature = p384::ecdsa::Signature::from_der(signature).ok()?;
-        key.verify_prehash(&Sha512::digest(message), &signature).ok()
+        key.verify_prehash(&Sha512::digest(message), &signature)
+            .ok()
     },
 };
 static P256_SHA512: Ecdsa = Ecdsa {
@@ -71,7 +87,8 @@ static P256_SHA512: Ecdsa = Ecdsa {
     verify: |key, message, signature| {
         let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
         let signature = p256::ecdsa::Signature::from_der(signature).ok()?;
-        key.verify_prehash(&Sha512::digest(message), &signature).ok()
+        key.verify_prehash(&Sha512::digest(message), &signature)
+            .ok()
     },
 };
 
@@ -87,7 +104,12 @@ struct Ecdsa {
 }
 
 impl SignatureVerificationAlgorithm for Ecdsa {
-    fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    fn verify_signature(
+        &self,
+        key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
         (self.verify)(key, message, signature).ok_or(InvalidSignature)
     }
 
@@ -100,8 +122,8 @@ impl SignatureVerificationAlgorithm for Ecdsa {
     }
 }
 
-/// A digest shorter than half the curve's field is refused by the crate, though the standard takes its number as it is: zeros
-/// before it leave that number unchanged.
+/// A digest shorter than half the curve's field is refused by the crate, though the standard takes
+/// its number as it is: zeros before it leave that number unchanged.
 fn p521(key: &[u8], digest: &[u8], signature: &[u8]) -> Option<()> {
     let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
     let signature = p521::ecdsa::Signature::from_der(signature).ok()?;

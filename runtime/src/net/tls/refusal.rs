@@ -1,4 +1,5 @@
-//! Why a handshake failed, for people: what the other side said, what we offer, and what it may want instead.
+//! Why a handshake failed, for people: what the other side said, what we offer, and what it may
+//! want instead.
 
 use rustls::{AlertDescription, PeerIncompatible};
 
@@ -11,7 +12,9 @@ const SUITES: &str = "ECDHE with AES-GCM or ChaCha20-Poly1305";
 /// Of a handshake that ended with an error.
 pub(super) fn text(error: &std::io::Error) -> String {
     match rustls_error(error) {
-        Some(rustls::Error::InvalidMessage(fault)) => format!("the server does not speak TLS here ({fault:?})"),
+        Some(rustls::Error::InvalidMessage(fault)) => {
+            format!("the server does not speak TLS here ({fault:?})")
+        }
         Some(rustls::Error::AlertReceived(alert)) => alert_text(*alert),
         Some(rustls::Error::PeerIncompatible(fault)) => incompatible_text(fault),
         Some(error) => format!("handshake failed: {}", chain(error)),
@@ -27,13 +30,17 @@ pub(in crate::net) fn alert_text(alert: AlertDescription) -> String {
              certificate of ours"
         ),
         AlertDescription::ProtocolVersion => {
-            format!("no common version: the server may know only TLS 1.0 or 1.1, and we offer {VERSIONS}")
+            format!(
+                "no common version: the server may know only TLS 1.0 or 1.1, and we offer {VERSIONS}"
+            )
         }
         AlertDescription::UnrecognisedName => "the server has no site of that name".to_owned(),
         AlertDescription::NoApplicationProtocol => {
             "no common protocol: the server speaks neither HTTP/1.1 nor HTTP/2".to_owned()
         }
-        AlertDescription::CertificateRequired => "the server wants a certificate of ours".to_owned(),
+        AlertDescription::CertificateRequired => {
+            "the server wants a certificate of ours".to_owned()
+        }
         AlertDescription::UnknownCA
         | AlertDescription::BadCertificate
         | AlertDescription::CertificateExpired
@@ -41,7 +48,9 @@ pub(in crate::net) fn alert_text(alert: AlertDescription) -> String {
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::AccessDenied => "the server does not accept our certificate".to_owned(),
-        AlertDescription::InternalError => "the server failed by itself, or has no site of that name".to_owned(),
+        AlertDescription::InternalError => {
+            "the server failed by itself, or has no site of that name".to_owned()
+        }
         _ => return format!("the server refused the handshake: alert {alert:?}"),
     };
     format!("{reason} (alert {alert:?})")
@@ -49,7 +58,8 @@ pub(in crate::net) fn alert_text(alert: AlertDescription) -> String {
 
 fn incompatible_text(fault: &PeerIncompatible) -> String {
     match fault {
-        PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
             format!("no common version: the server wants an older TLS, and we offer {VERSIONS}")
         }
         PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoKxGroupsInCommon => {
@@ -75,12 +85,21 @@ mod tests {
                 AlertDescription::HandshakeFailure,
                 "no common cipher suite: the server may know only CBC or RSA key exchange",
             ),
-            (AlertDescription::ProtocolVersion, "may know only TLS 1.0 or 1.1, and we offer TLS 1.2 and 1.3"),
+            (
+                AlertDescription::ProtocolVersion,
+                "may know only TLS 1.0 or 1.1, and we offer TLS 1.2 and 1.3",
+            ),
             (AlertDescription::UnrecognisedName, "no site of that name"),
-            (AlertDescription::DecodeError, "refused the handshake: alert DecodeError"),
+            (
+                AlertDescription::DecodeError,
+                "refused the handshake: alert DecodeError",
+            ),
         ] {
             let text = alert_text(alert);
-            assert!(text.contains(wanted) && text.contains(&format!("alert {alert:?}")), "{text}");
+            assert!(
+                text.contains(wanted) && text.contains(&format!("alert {alert:?}")),
+                "{text}"
+            );
         }
     }
 }

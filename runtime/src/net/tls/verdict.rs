@@ -19,35 +19,59 @@ pub(super) fn is_authority_as_server(error: &rustls::Error) -> bool {
 /// The word of the verifier for what has no case of its own.
 fn other(error: &rustls::Error) -> Option<String> {
     match error {
-        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => Some(other.0.to_string()),
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
+            Some(other.0.to_string())
+        }
         _ => None,
     }
 }
 
 /// `chain` is what the server showed, its own certificate first.
 pub(super) fn text(error: &rustls::Error, chain: &[&[u8]], wanted: &ServerName<'_>) -> String {
-    let certificates: Vec<Certificate> = chain.iter().filter_map(|der| Certificate::from_der(der)).collect();
+    let certificates: Vec<Certificate> = chain
+        .iter()
+        .filter_map(|der| Certificate::from_der(der))
+        .collect();
     let leaf = certificates.first();
     let subject = |certificate: Option<&Certificate>| match certificate {
         Some(certificate) => format!("certificate `{}`", certificate.subject),
         None => "certificate".to_owned(),
     };
-    let rustls::Error::InvalidCertificate(fault) = error else { return error.to_string().to_lowercase() };
+    let rustls::Error::InvalidCertificate(fault) = error else {
+        return error.to_string().to_lowercase();
+    };
     match fault {
         CertificateError::ExpiredContext { time, not_after } => {
-            let ended = certificates.iter().find(|certificate| seconds(*not_after) == certificate.not_after);
-            format!("{} expired on {}, now it is {}", subject(ended), moment(*not_after), moment(*time))
+            let ended = certificates
+                .iter()
+                .find(|certificate| seconds(*not_after) == certificate.not_after);
+            format!(
+                "{} expired on {}, now it is {}",
+                subject(ended),
+                moment(*not_after),
+                moment(*time)
+            )
         }
         CertificateError::NotValidYetContext { time, not_before } => {
-            let early = certificates.iter().find(|certificate| seconds(*not_before) == certificate.not_before);
-            format!("{} is not valid before {}, now it is {}", subject(early), moment(*not_before), moment(*time))
+            let early = certificates
+                .iter()
+                .find(|certificate| seconds(*not_before) == certificate.not_before);
+            format!(
+                "{} is not valid before {}, now it is {}",
+                subject(early),
+                moment(*not_before),
+                moment(*time)
+            )
         }
         CertificateError::NotValidForNameContext { .. } | CertificateError::NotValidForName => {
             wrong_name(chain.first().copied().unwrap_or_default(), wanted)
         }
         CertificateError::UnknownIssuer => match leaf {
             Some(leaf) if leaf.subject == leaf.issuer => {
-                format!("certificate `{}` is self-signed; add it to the file that `SSL_CERT_FILE` names", leaf.subject)
+                format!(
+                    "certificate `{}` is self-signed; add it to the file that `SSL_CERT_FILE` names",
+                    leaf.subject
+                )
             }
             Some(leaf) => format!(
                 "certificate's issuer `{}` is unknown; is an intermediate certificate missing? \
@@ -57,14 +81,21 @@ pub(super) fn text(error: &rustls::Error, chain: &[&[u8]], wanted: &ServerName<'
             None => "certificate can't be read".to_owned(),
         },
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => wrong_signature(chain),
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            wrong_signature(chain)
+        }
         CertificateError::InvalidPurposeContext { .. } | CertificateError::InvalidPurpose => {
-            format!("{} is not for servers: its extended key usage leaves out `serverAuth`", subject(leaf))
+            format!(
+                "{} is not for servers: its extended key usage leaves out `serverAuth`",
+                subject(leaf)
+            )
         }
         CertificateError::BadSignature => {
             "a certificate of the chain is not signed by the key of its issuer".to_owned()
         }
-        CertificateError::BadEncoding => "certificate can't be read: it is not encoded as X.509 wants it".to_owned(),
+        CertificateError::BadEncoding => {
+            "certificate can't be read: it is not encoded as X.509 wants it".to_owned()
+        }
         CertificateError::Revoked => format!("{} was revoked", subject(leaf)),
         CertificateError::Other(_) => {
             let word = other(error).unwrap_or_default();
@@ -96,45 +127,66 @@ pub(super) fn text(error: &rustls::Error, chain: &[&[u8]], wanted: &ServerName<'
 
 fn wrong_name(leaf: &[u8], wanted: &ServerName<'_>) -> String {
     let wanted_text = wanted.to_str();
-    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return "certificate can't be read".to_owned() };
+    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else {
+        return "certificate can't be read".to_owned();
+    };
     let alternative = certificate.subject_alternative_name().ok().flatten();
-    let names = alternative.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
+    let names = alternative
+        .map(|names| names.value.general_names.as_slice())
+        .unwrap_or_default();
     let is_address_as_name = matches!(wanted, ServerName::IpAddress(_))
-        && names.iter().any(|name| matches!(name, GeneralName::DNSName(text) if *text == wanted_text));
+        && names
+            .iter()
+            .any(|name| matches!(name, GeneralName::DNSName(text) if *text == wanted_text));
     if is_address_as_name {
         return format!(
             "certificate has the address `{wanted_text}` as a DNS name (`DNS:{wanted_text}`), wanted `IP:{wanted_text}` in its \
              `subjectAltName`"
         );
     }
-    let names = Certificate::from_der(leaf).map(|certificate| certificate.names).unwrap_or_default();
+    let names = Certificate::from_der(leaf)
+        .map(|certificate| certificate.names)
+        .unwrap_or_default();
     let found = match names.as_slice() {
         [] => {
-            let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok()).next();
+            let common = certificate
+                .subject()
+                .iter_common_name()
+                .filter_map(|name| name.as_str().ok())
+                .next();
             return match common {
                 Some(common) => format!(
                     "certificate is for no name, not for `{wanted_text}`: it has none in a `subjectAltName`, and its common \
                      name `{common}` does not count"
                 ),
-                None => format!("certificate is for no name, not for `{wanted_text}`: it has no `subjectAltName`"),
+                None => format!(
+                    "certificate is for no name, not for `{wanted_text}`: it has no `subjectAltName`"
+                ),
             };
         }
         names if names.len() > SHOWN_NAMES => {
-            format!("`{}` and {} more", names[..SHOWN_NAMES].join("`, `"), names.len() - SHOWN_NAMES)
+            format!(
+                "`{}` and {} more",
+                names[..SHOWN_NAMES].join("`, `"),
+                names.len() - SHOWN_NAMES
+            )
         }
         names => format!("`{}`", names.join("`, `")),
     };
     format!("certificate is for {found}, not for `{wanted_text}`")
 }
 
-/// The first certificate of the chain whose signature is of a kind that nobody should trust, or the first of all.
+/// The first certificate of the chain whose signature is of a kind that nobody should trust, or the
+/// first of all.
 fn wrong_signature(chain: &[&[u8]]) -> String {
     let parsed: Vec<X509Certificate<'_>> = chain
         .iter()
         .filter_map(|der| X509Certificate::from_der(der).ok())
         .map(|(_, certificate)| certificate)
         .collect();
-    let weak = parsed.iter().find_map(|certificate| Some((certificate, weak_name(certificate)?)));
+    let weak = parsed
+        .iter()
+        .find_map(|certificate| Some((certificate, weak_name(certificate)?)));
     match (weak, parsed.first()) {
         (Some((certificate, name)), _) => format!(
             "certificate `{}` is signed with {name}, which is not safe any more; wanted SHA-256 or better",
@@ -152,8 +204,15 @@ fn wrong_signature(chain: &[&[u8]]) -> String {
 
 /// By the object identifier of the signature.
 fn weak_name(certificate: &X509Certificate<'_>) -> Option<&'static str> {
-    match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
-        "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.3.14.3.2.29" | "1.2.840.10040.4.3" => Some("SHA-1"),
+    match certificate
+        .signature_algorithm
+        .algorithm
+        .to_id_string()
+        .as_str()
+    {
+        "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.3.14.3.2.29" | "1.2.840.10040.4.3" => {
+            Some("SHA-1")
+        }
         "1.2.840.113549.1.1.4" => Some("MD5"),
         "1.2.840.113549.1.1.2" => Some("MD2"),
         _ => None,
@@ -183,5 +242,8 @@ fn seconds(time: UnixTime) -> i64 {
 
 fn moment(time: UnixTime) -> String {
     let seconds = seconds(time);
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| format!("{seconds} s after 1970"), |time| time.to_string())
+    jiff::Timestamp::from_second(seconds).map_or_else(
+        |_| format!("{seconds} s after 1970"),
+        |time| time.to_string(),
+    )
 }

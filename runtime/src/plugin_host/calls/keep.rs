@@ -36,12 +36,22 @@ pub(super) struct Told {
 impl PluginHost {
     /// For a run that may be worth keeping.
     pub(super) fn recorder(&self) -> Recorder {
-        if self.shared.recordings.is_on() { Recorder::tape() } else { Recorder::Off }
+        if self.shared.recordings.is_on() {
+            Recorder::tape()
+        } else {
+            Recorder::Off
+        }
     }
 
-    /// Hands the tape of a run over to be kept; the run does not wait for it. A run that went well is kept for a while, to
-    /// be compared with the next one that does not.
-    pub(super) fn keep(&self, plugin: &LoadedPlugin, used: &mut Used, failed: bool, told: impl FnOnce() -> Told) {
+    /// Hands the tape of a run over to be kept; the run does not wait for it. A run that went well
+    /// is kept for a while, to be compared with the next one that does not.
+    pub(super) fn keep(
+        &self,
+        plugin: &LoadedPlugin,
+        used: &mut Used,
+        failed: bool,
+        told: impl FnOnce() -> Told,
+    ) {
         let Some(tape) = used.tape.take() else { return };
         let Told {
             run_id,
@@ -75,7 +85,9 @@ impl PluginHost {
             cost: used.cost(),
             truncated: tape.truncated(),
         };
-        self.shared.recordings.keep(Draft::new(run, arguments, tape, result, secrets), failed);
+        self.shared
+            .recordings
+            .keep(Draft::new(run, arguments, tape, result, secrets), failed);
     }
 }
 

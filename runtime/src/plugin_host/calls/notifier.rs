@@ -18,14 +18,27 @@ use crate::plugin_host::{PluginHost, convert, limits};
 
 impl PluginHost {
     /// One attempt at one message.
-    pub async fn notify(&self, channel: &Channel, message: &Message) -> Result<Receipt, DeliveryError> {
-        let plugin = self.known(PluginKind::Notifier, &channel.plugin).map_err(|error| DeliveryError::Retryable {
-            message: format!("{error}; install it and the message will leave"),
-            after: None,
-        })?;
+    pub async fn notify(
+        &self,
+        channel: &Channel,
+        message: &Message,
+    ) -> Result<Receipt, DeliveryError> {
+        let plugin = self
+            .known(PluginKind::Notifier, &channel.plugin)
+            .map_err(|error| DeliveryError::Retryable {
+                message: format!("{error}; install it and the message will leave"),
+                after: None,
+            })?;
         let sealed = SealedSettings::new(&channel.settings, &plugin.info.settings_schema);
-        let patience = self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::NOTIFY);
-        let context = Context { settings: sealed.settings.to_string(), timeout_ms: patience.as_millis() as u64 };
+        let patience = self
+            .allowance(&plugin)
+            .budget()
+            .wall_clock
+            .unwrap_or(limits::NOTIFY);
+        let context = Context {
+            settings: sealed.settings.to_string(),
+            timeout_ms: patience.as_millis() as u64,
+        };
         let notification = convert::notification(message);
         let schema = &plugin.info.settings_schema;
         let defaults = match plugin.source {
@@ -34,21 +47,51 @@ impl PluginHost {
         };
         let private = self.shared.channel_reach.of(channel);
         let subject = format!("notifier `{}` of channel `{}`", plugin.name, channel.name);
-        let Reach { permission, scope } =
-            Reach::of_channel(&channel.settings, schema, &sealed, defaults, private, subject);
-        let mail = self.shared.has_mail.then(|| MailScope::of(&channel.settings, schema));
-        let net = NetAccess { net: self.shared.net.clone(), permission, mail };
-        let access = Access { net: Some(net), secrets: sealed, scope, recorder: self.recorder(), ..Access::default() };
+        let Reach { permission, scope } = Reach::of_channel(
+            &channel.settings,
+            schema,
+            &sealed,
+            defaults,
+            private,
+            subject,
+        );
+        let mail = self
+            .shared
+            .has_mail
+            .then(|| MailScope::of(&channel.settings, schema));
+        let net = NetAccess {
+            net: self.shared.net.clone(),
+            permission,
+            mail,
+        };
+        let access = Access {
+            net: Some(net),
+            secrets: sealed,
+            scope,
+            recorder: self.recorder(),
+            ..Access::default()
+        };
         let redact = access.secrets.clone();
         let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
         let (answer, mut used) = self
             .shared
             .runner
-            .run(&plugin.pre, plugin.label(None), access, deadline, async |store, instance| {
-                let Exports::Notifier(exports) = &plugin.exports else { unreachable!("looked up as a notifier") };
-                let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_notifiers().call_notify(&mut *store, &context, &notification).await
-            })
+            .run(
+                &plugin.pre,
+                plugin.label(None),
+                access,
+                deadline,
+                async |store, instance| {
+                    let Exports::Notifier(exports) = &plugin.exports else {
+                        unreachable!("looked up as a notifier")
+                    };
+                    let guest = exports.load(&mut *store, instance)?;
+                    guest
+                        .external_tracking_plugin_notifiers()
+                        .call_notify(&mut *store, &context, &notification)
+                        .await
+                },
+            )
             .await;
         let (outcome, result) = delivered(&plugin, answer);
         let result = result.map(|receipt| Receipt {
@@ -56,9 +99,10 @@ impl PluginHost {
             reference: receipt.reference.map(|text| redact.stable(text)),
         });
         let result = result.map_err(|error| match error {
-            DeliveryError::Retryable { message, after } => {
-                DeliveryError::Retryable { message: redact.redact(&message), after }
-            }
+            DeliveryError::Retryable { message, after } => DeliveryError::Retryable {
+                message: redact.redact(&message),
+                after,
+            },
             DeliveryError::Permanent(message) => DeliveryError::Permanent(redact.redact(&message)),
         });
         let error = result.as_ref().err().map(ToString::to_string);
@@ -67,7 +111,10 @@ impl PluginHost {
             run_id,
             ts_ms,
             function: "notify",
-            subject: Subject { channel: Some(channel.name.clone()), ..Subject::default() },
+            subject: Subject {
+                channel: Some(channel.name.clone()),
+                ..Subject::default()
+            },
             status: None,
             outcome,
             error: error.clone(),
@@ -95,7 +142,13 @@ pub(in crate::plugin_host) fn delivered(
         Ok(Err(error)) => (RunOutcome::Error, Err(convert::delivery_error(error))),
         Err(broken) => {
             let message = format!("plugin `{}` {}", plugin.name, broken.reason);
-            (broken.outcome, Err(DeliveryError::Retryable { message, after: None }))
+            (
+                broken.outcome,
+                Err(DeliveryError::Retryable {
+                    message,
+                    after: None,
+                }),
+            )
         }
     }
 }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::keep::Told;
 use crate::domain::{
-    ErrorKind, Failure, LOCAL, MetricValue, Observation, PluginKind, Probe, RunOutcome, Service, Status, UnixMillis,
+    ErrorKind, Failure, LOCAL, MetricValue, Observation, PluginKind, Probe, RunOutcome, Service,
+    Status, UnixMillis,
 };
 use crate::plugin_host::bindings::imports::log::Level;
 use crate::plugin_host::bindings::probe::exports::external_tracking::plugin::probes::{
@@ -65,24 +66,48 @@ impl Checked {
 
 impl ProbeCall<'_> {
     fn unanswered(&self, run_id: i64) -> Observation {
-        unanswered(self.ts_ms, &self.service.slug, &self.probe.name, &self.probe.plugin, run_id)
+        unanswered(
+            self.ts_ms,
+            &self.service.slug,
+            &self.probe.name,
+            &self.probe.plugin,
+            run_id,
+        )
     }
 }
 
 impl PluginHost {
-    /// Runs the probe. Whatever happens is an observation: a plugin that traps, hangs or talks nonsense costs this run only.
+    /// Runs the probe. Whatever happens is an observation: a plugin that traps, hangs or talks
+    /// nonsense costs this run only.
     pub async fn check(&self, call: ProbeCall<'_>) -> Observation {
         let run_id = self.next_run_id();
         let Some(plugin) = self.plugin(PluginKind::Probe, &call.probe.plugin) else {
             let message = format!("there is no probe plugin `{}`", call.probe.plugin);
             let failure = Some(Failure::new(ErrorKind::Plugin, message));
-            return Observation { failure, ..call.unanswered(run_id) };
+            return Observation {
+                failure,
+                ..call.unanswered(run_id)
+            };
         };
         let mut checked = self.check_with(&plugin, &call, run_id).await;
         self.offer_check(&plugin, &call, &checked);
         self.keep_check(&plugin, &call, run_id, &mut checked, true);
-        let Checked { observation, outcome, error, used, .. } = checked;
-        self.account(&plugin, run_id, "check", Some(&call.service.slug), outcome, error, used);
+        let Checked {
+            observation,
+            outcome,
+            error,
+            used,
+            ..
+        } = checked;
+        self.account(
+            &plugin,
+            run_id,
+            "check",
+            Some(&call.service.slug),
+            outcome,
+            error,
+            used,
+        );
         observation
     }
 
@@ -97,13 +122,20 @@ impl PluginHost {
         let allowance = self.allowance(plugin);
         let most = allowance.budget().wall_clock.unwrap_or(Duration::MAX);
         let timeout = call.probe.timeout.min(most);
-        let names = call.service.credentials.iter().map(|credential| &credential.name);
+        let names = call
+            .service
+            .credentials
+            .iter()
+            .map(|credential| &credential.name);
         let context = Context {
             service: convert::service(call.service),
             settings: sealed.settings.to_string(),
             timeout_ms: timeout.as_millis() as u64,
             previous: call.previous.as_deref().map(convert::previous),
-            credentials: names.filter(|name| allowance.credential(name).is_ok()).cloned().collect(),
+            credentials: names
+                .filter(|name| allowance.credential(name).is_ok())
+                .cloned()
+                .collect(),
         };
         let secrets = sealed.redactor();
         let stable = secrets.clone();
@@ -112,27 +144,41 @@ impl PluginHost {
         let (answer, used) = self
             .shared
             .runner
-            .run(&plugin.pre, plugin.label(Some(&call.service.slug)), access, deadline, async |store, instance| {
-                let Exports::Probe(exports) = &plugin.exports else { unreachable!("looked up as a probe") };
-                let guest = exports.load(&mut *store, instance)?;
-                let answer = guest.external_tracking_plugin_probes().call_check(&mut *store, &context).await?;
-                if let Ok(found) = &answer
-                    && found.metrics.len() > limits::METRICS
-                {
-                    let (count, kept) = (found.metrics.len(), limits::METRICS);
-                    store
-                        .data()
-                        .log
-                        .write(Level::Warn, &format!("{count} metrics were answered; the first {kept} are kept"));
-                }
-                Ok(answer)
-            })
+            .run(
+                &plugin.pre,
+                plugin.label(Some(&call.service.slug)),
+                access,
+                deadline,
+                async |store, instance| {
+                    let Exports::Probe(exports) = &plugin.exports else {
+                        unreachable!("looked up as a probe")
+                    };
+                    let guest = exports.load(&mut *store, instance)?;
+                    let answer = guest
+                        .external_tracking_plugin_probes()
+                        .call_check(&mut *store, &context)
+                        .await?;
+                    if let Ok(found) = &answer
+                        && found.metrics.len() > limits::METRICS
+                    {
+                        let (count, kept) = (found.metrics.len(), limits::METRICS);
+                        store.data().log.write(
+                            Level::Warn,
+                            &format!("{count} metrics were answered; the first {kept} are kept"),
+                        );
+                    }
+                    Ok(answer)
+                },
+            )
             .await;
 
         let blank = call.unanswered(run_id);
         let mut checked = observed(blank, plugin, answer, used);
         checked.without_nonces(&stable);
-        Checked { given: Some(Given { context, secrets }), ..checked }
+        Checked {
+            given: Some(Given { context, secrets }),
+            ..checked
+        }
     }
 
     /// For a candidate beside the active version, runs that went well are not kept.
@@ -144,9 +190,17 @@ impl PluginHost {
         checked: &mut Checked,
         is_active: bool,
     ) {
-        let Checked { observation, outcome, error, used, given } = checked;
+        let Checked {
+            observation,
+            outcome,
+            error,
+            used,
+            given,
+        } = checked;
         let failed = *outcome != RunOutcome::Ok || !observation.status.is_available();
-        let Some(given) = given.take().filter(|_| failed || is_active) else { return };
+        let Some(given) = given.take().filter(|_| failed || is_active) else {
+            return;
+        };
         self.keep(plugin, used, failed, || Told {
             run_id,
             ts_ms: call.ts_ms,
@@ -159,7 +213,10 @@ impl PluginHost {
             status: Some(observation.status),
             outcome: *outcome,
             error: error.clone(),
-            message: observation.failure.as_ref().map(|failure| failure.message.clone()),
+            message: observation
+                .failure
+                .as_ref()
+                .map(|failure| failure.message.clone()),
             timeout: call.probe.timeout,
             arguments: vec![Box::new(given.context)],
             result: Box::new(observation.clone()),
@@ -168,13 +225,25 @@ impl PluginHost {
     }
 
     /// A probe reaches its own service, and what the operator named for it.
-    fn probe_access(&self, call: &ProbeCall<'_>, plugin: &LoadedPlugin, sealed: SealedSettings) -> Access {
-        let subject = format!("probe `{}` of service `{}`", call.probe.name, call.service.slug);
+    fn probe_access(
+        &self,
+        call: &ProbeCall<'_>,
+        plugin: &LoadedPlugin,
+        sealed: SealedSettings,
+    ) -> Access {
+        let subject = format!(
+            "probe `{}` of service `{}`",
+            call.probe.name, call.service.slug
+        );
         let schema = &plugin.info.settings_schema;
         let Reach { permission, scope } =
             Reach::of_service(call.service, &call.probe.settings, schema, &sealed, subject);
         Access {
-            net: Some(NetAccess { net: self.shared.net.clone(), permission, mail: None }),
+            net: Some(NetAccess {
+                net: self.shared.net.clone(),
+                permission,
+                mail: None,
+            }),
             secrets: sealed,
             sent: Default::default(),
             credentials: call.service.credentials.clone(),
@@ -227,12 +296,25 @@ pub(in crate::plugin_host) fn observed(
         Err(Broken { outcome, reason }) => {
             // Waiting for the service until the end is the service's time-out, not the plugin's.
             let waited = outcome == RunOutcome::Timeout && used.account.waited * 2 > used.duration;
-            let kind = if waited { ErrorKind::Timeout } else { ErrorKind::Plugin };
-            observation.failure = Some(Failure::new(kind, format!("plugin `{}` {reason}", plugin.name)));
+            let kind = if waited {
+                ErrorKind::Timeout
+            } else {
+                ErrorKind::Plugin
+            };
+            observation.failure = Some(Failure::new(
+                kind,
+                format!("plugin `{}` {reason}", plugin.name),
+            ));
             (outcome, Some(reason))
         }
     };
-    Checked { observation, outcome, error, used, given: None }
+    Checked {
+        observation,
+        outcome,
+        error,
+        used,
+        given: None,
+    }
 }
 
 /// The observation before anything is known.

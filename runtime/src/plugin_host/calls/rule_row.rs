@@ -1,5 +1,5 @@
-//! Evaluations of one rule in a row, for backtests: a fresh instance for each would be most of the work. They leave no trace:
-//! no row, no recording, nothing in the plugin's health.
+//! Evaluations of one rule in a row, for backtests: a fresh instance for each would be most of the
+//! work. They leave no trace: no row, no recording, nothing in the plugin's health.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,17 +56,29 @@ impl PluginHost {
         self.sweep_unneeded().await;
         let candidate = candidate?;
         if candidate.kind != PluginKind::Rule {
-            let reason =
-                format!("`{}` is a {} plugin, not a rule plugin", candidate.info.name, candidate.kind.as_str());
-            return Err(Refusal { step: "describe", reason });
+            let reason = format!(
+                "`{}` is a {} plugin, not a rule plugin",
+                candidate.info.name,
+                candidate.kind.as_str()
+            );
+            return Err(Refusal {
+                step: "describe",
+                reason,
+            });
         }
         Ok(RuleVersion(Arc::new(candidate)))
     }
 
     /// How much history this version needs with these settings.
-    pub async fn look_back_of_version(&self, rule: &RuleVersion, settings: &Value) -> Result<Duration, PluginError> {
+    pub async fn look_back_of_version(
+        &self,
+        rule: &RuleVersion,
+        settings: &Value,
+    ) -> Result<Duration, PluginError> {
         let (answer, _) = self.ask_look_back(&rule.0, settings).await;
-        answer.map(Duration::from_millis).map_err(|broken| broken_rule(&rule.0, broken))
+        answer
+            .map(Duration::from_millis)
+            .map_err(|broken| broken_rule(&rule.0, broken))
     }
 
     pub async fn check_settings_of_version(
@@ -79,7 +91,11 @@ impl PluginHost {
 
     pub fn rule_row(&self, rule: &RuleVersion, service: &str, settings: &Value) -> RuleRow {
         // What WASI guests are given, such as streams and clocks, lives on between calls.
-        let is_fresh_each = rule.0.imports.iter().any(|import| import.starts_with("wasi:"));
+        let is_fresh_each = rule
+            .0
+            .imports
+            .iter()
+            .any(|import| import.starts_with("wasi:"));
         RuleRow {
             host: self.clone(),
             plugin: rule.0.clone(),
@@ -109,12 +125,17 @@ pub struct RuleRow {
 }
 
 impl RuleRow {
-    /// A rule that said one thing here and another in a fresh instance: it remembers, and what it says can't be relied on.
+    /// A rule that said one thing here and another in a fresh instance: it remembers, and what it
+    /// says can't be relied on.
     pub fn is_impure(&self) -> bool {
         self.is_impure
     }
 
-    pub async fn evaluate(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> Result<Verdict, PluginError> {
+    pub async fn evaluate(
+        &mut self,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    ) -> Result<Verdict, PluginError> {
         self.evaluations += 1;
         if self.is_fresh_each {
             return self.fresh(history, now_ms).await;
@@ -133,13 +154,23 @@ impl RuleRow {
         }
     }
 
-    async fn in_a_row(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> Result<Verdict, ()> {
+    async fn in_a_row(
+        &mut self,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    ) -> Result<Verdict, ()> {
         let deadline = Instant::now() + self.host.patience(&self.plugin);
         let (mut held, left) = match self.held.take() {
             Some(held) => held,
             None => {
                 let label = self.plugin.label(Some(&self.service));
-                let held = self.host.shared.runner.hold(&self.plugin.pre, label, deadline).await.map_err(drop)?;
+                let held = self
+                    .host
+                    .shared
+                    .runner
+                    .hold(&self.plugin.pre, label, deadline)
+                    .await
+                    .map_err(drop)?;
                 (held, CALLS_PER_INSTANCE)
             }
         };
@@ -148,13 +179,22 @@ impl RuleRow {
             settings: self.settings_text.clone(),
             now_ms: now_ms.max(0) as u64,
         };
-        let access = Access { history: Some(history), frozen_ms: Some(now_ms), ..Access::default() };
+        let access = Access {
+            history: Some(history),
+            frozen_ms: Some(now_ms),
+            ..Access::default()
+        };
         let plugin = &self.plugin;
         let answer = held
             .call(access, deadline, async |store, instance| {
-                let Exports::Rule(exports) = &plugin.exports else { unreachable!("looked up as a rule") };
+                let Exports::Rule(exports) = &plugin.exports else {
+                    unreachable!("looked up as a rule")
+                };
                 let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_rules().call_evaluate(&mut *store, &context).await
+                guest
+                    .external_tracking_plugin_rules()
+                    .call_evaluate(&mut *store, &context)
+                    .await
             })
             .await;
         let is_fit = answer.is_ok();
@@ -165,11 +205,25 @@ impl RuleRow {
         verdict.map_err(drop)
     }
 
-    async fn fresh(&mut self, history: Arc<dyn History>, now_ms: UnixMillis) -> Result<Verdict, PluginError> {
+    async fn fresh(
+        &mut self,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    ) -> Result<Verdict, PluginError> {
         let plugin = self.plugin.info.name.as_str();
-        let call = RuleCall { plugin, service: &self.service, settings: &self.settings, now_ms, history };
+        let call = RuleCall {
+            plugin,
+            service: &self.service,
+            settings: &self.settings,
+            now_ms,
+            history,
+        };
         let evaluated = self.host.evaluate_with(&self.plugin, &call).await;
         let outcome: RunOutcome = evaluated.outcome;
-        evaluated.verdict.map_err(|reason| PluginError::Broken { plugin: plugin.to_owned(), outcome, reason })
+        evaluated.verdict.map_err(|reason| PluginError::Broken {
+            plugin: plugin.to_owned(),
+            outcome,
+            reason,
+        })
     }
 }

@@ -26,7 +26,10 @@ impl PluginHost {
     ) -> Result<(), Vec<SettingsFault>> {
         match self.known(kind, name) {
             Ok(plugin) => self.check_against(&plugin, settings).await,
-            Err(error) => Err(vec![SettingsFault { path: String::new(), message: error.to_string() }]),
+            Err(error) => Err(vec![SettingsFault {
+                path: String::new(),
+                message: error.to_string(),
+            }]),
         }
     }
 
@@ -41,7 +44,15 @@ impl PluginHost {
         }
         let (answer, used) = self.ask_check(plugin, settings).await;
         let (outcome, error) = end(&answer);
-        self.account(plugin, self.next_run_id(), "check-settings", None, outcome, error, used);
+        self.account(
+            plugin,
+            self.next_run_id(),
+            "check-settings",
+            None,
+            outcome,
+            error,
+            used,
+        );
         checked(plugin, answer)
     }
 
@@ -58,34 +69,61 @@ impl PluginHost {
         }
     }
 
-    async fn ask_check(&self, plugin: &LoadedPlugin, settings: &Value) -> (Result<Checked, Broken>, Used) {
+    async fn ask_check(
+        &self,
+        plugin: &LoadedPlugin,
+        settings: &Value,
+    ) -> (Result<Checked, Broken>, Used) {
         let sealed = SealedSettings::new(settings, &plugin.info.settings_schema);
         let text = sealed.settings.to_string();
         let secrets = sealed.redactor();
         let deadline = Instant::now() + limits::DESCRIBE;
-        let access = Access { secrets: sealed, ..Access::default() };
+        let access = Access {
+            secrets: sealed,
+            ..Access::default()
+        };
         let (mut answer, used) = self
             .shared
             .runner
-            .run(&plugin.pre, plugin.label(None), access, deadline, async |store, instance| {
-                let guest = plugin.description.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_description().call_check_settings(&mut *store, &text).await
-            })
+            .run(
+                &plugin.pre,
+                plugin.label(None),
+                access,
+                deadline,
+                async |store, instance| {
+                    let guest = plugin.description.load(&mut *store, instance)?;
+                    guest
+                        .external_tracking_plugin_description()
+                        .call_check_settings(&mut *store, &text)
+                        .await
+                },
+            )
             .await;
         if let Ok(Err(faults)) = &mut answer {
-            faults.iter_mut().for_each(|fault| fault.message = secrets.stable(std::mem::take(&mut fault.message)));
+            faults.iter_mut().for_each(|fault| {
+                fault.message = secrets.stable(std::mem::take(&mut fault.message))
+            });
         }
         (answer, used)
     }
 }
 
-fn checked(plugin: &LoadedPlugin, answer: Result<Checked, Broken>) -> Result<(), Vec<SettingsFault>> {
+fn checked(
+    plugin: &LoadedPlugin,
+    answer: Result<Checked, Broken>,
+) -> Result<(), Vec<SettingsFault>> {
     match answer {
         Ok(Ok(())) => Ok(()),
         Ok(Err(faults)) => Err(convert::faults(faults)),
         Err(broken) => {
-            let message = format!("plugin `{}` could not check them: {}", plugin.name, broken.reason);
-            Err(vec![SettingsFault { path: String::new(), message }])
+            let message = format!(
+                "plugin `{}` could not check them: {}",
+                plugin.name, broken.reason
+            );
+            Err(vec![SettingsFault {
+                path: String::new(),
+                message,
+            }])
         }
     }
 }
@@ -104,9 +142,15 @@ fn schema_faults(schema: &jsonschema::Validator, settings: &Value) -> Vec<Settin
             }
             ValidationErrorKind::Required { property } => faults.push(SettingsFault {
                 path,
-                message: format!("setting `{}` is missing", property.as_str().unwrap_or_default()),
+                message: format!(
+                    "setting `{}` is missing",
+                    property.as_str().unwrap_or_default()
+                ),
             }),
-            _ => faults.push(SettingsFault { path, message: error.masked().to_string() }),
+            _ => faults.push(SettingsFault {
+                path,
+                message: error.masked().to_string(),
+            }),
         }
     }
     faults

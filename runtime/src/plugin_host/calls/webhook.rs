@@ -24,7 +24,8 @@ pub struct WebhookCall<'a> {
     pub request: WebhookRequest,
 }
 
-/// A delivery of which there are no events. The texts are for the operator: a sender need not be who it says.
+/// A delivery of which there are no events. The texts are for the operator: a sender need not be
+/// who it says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiveError {
     #[error("unauthenticated: {0}")]
@@ -45,7 +46,11 @@ impl PluginHost {
         let service = call.service.slug.clone();
         let is_unsigned = call.webhook.unsigned;
         let sealed = SealedSettings::new(&call.webhook.settings, &plugin.info.settings_schema);
-        let patience = self.allowance(&plugin).budget().wall_clock.unwrap_or(limits::RECEIVE);
+        let patience = self
+            .allowance(&plugin)
+            .budget()
+            .wall_clock
+            .unwrap_or(limits::RECEIVE);
         let context = Context {
             service: service.clone(),
             settings: sealed.settings.to_string(),
@@ -61,15 +66,27 @@ impl PluginHost {
         let (answer, mut used) = self
             .shared
             .runner
-            .run(&plugin.pre, plugin.label(Some(&service)), access, deadline, async |store, instance| {
-                let Exports::Webhook(exports) = &plugin.exports else { unreachable!("looked up as a webhook") };
-                let guest = exports.load(&mut *store, instance)?;
-                guest.external_tracking_plugin_webhooks().call_receive(&mut *store, &context, &request).await
-            })
+            .run(
+                &plugin.pre,
+                plugin.label(Some(&service)),
+                access,
+                deadline,
+                async |store, instance| {
+                    let Exports::Webhook(exports) = &plugin.exports else {
+                        unreachable!("looked up as a webhook")
+                    };
+                    let guest = exports.load(&mut *store, instance)?;
+                    guest
+                        .external_tracking_plugin_webhooks()
+                        .call_receive(&mut *store, &context, &request)
+                        .await
+                },
+            )
             .await;
         let (outcome, result) = received(&plugin, answer, &used, is_unsigned, run_id, &redact);
         let error = result.as_ref().err().map(ToString::to_string);
-        // Anybody can be turned away, as often as he likes: that would push out what is worth keeping.
+        // Anybody can be turned away, as often as he likes: that would push out what is worth
+        // keeping.
         if !matches!(result, Err(ReceiveError::Unauthenticated(_))) {
             self.keep(&plugin, &mut used, result.is_err(), || Told {
                 run_id,
@@ -85,7 +102,13 @@ impl PluginHost {
                 error: error.clone(),
                 message: None,
                 timeout: patience,
-                arguments: vec![Box::new(context), Box::new(request), Box::new(Given { unsigned: is_unsigned })],
+                arguments: vec![
+                    Box::new(context),
+                    Box::new(request),
+                    Box::new(Given {
+                        unsigned: is_unsigned,
+                    }),
+                ],
                 result: match &result {
                     Ok(reception) => Box::new(reception.clone()),
                     Err(_) => Box::new(()),
@@ -93,18 +116,49 @@ impl PluginHost {
                 secrets: redact.redactor(),
             });
         }
-        self.account(&plugin, run_id, "receive", Some(&service), outcome, error, used);
+        self.account(
+            &plugin,
+            run_id,
+            "receive",
+            Some(&service),
+            outcome,
+            error,
+            used,
+        );
         result
     }
 
     /// Its own service, to ask whether a delivery is true, and what the operator named for it.
-    fn webhook_access(&self, call: &WebhookCall<'_>, plugin: &LoadedPlugin, sealed: SealedSettings) -> Access {
-        let subject = format!("webhook `{}` of service `{}`", call.webhook.name, call.service.slug);
+    fn webhook_access(
+        &self,
+        call: &WebhookCall<'_>,
+        plugin: &LoadedPlugin,
+        sealed: SealedSettings,
+    ) -> Access {
+        let subject = format!(
+            "webhook `{}` of service `{}`",
+            call.webhook.name, call.service.slug
+        );
         let schema = &plugin.info.settings_schema;
-        let Reach { permission, scope } =
-            Reach::of_service(call.service, &call.webhook.settings, schema, &sealed, subject);
-        let net = NetAccess { net: self.shared.net.clone(), permission, mail: None };
-        Access { net: Some(net), secrets: sealed, scope, recorder: self.recorder(), ..Access::default() }
+        let Reach { permission, scope } = Reach::of_service(
+            call.service,
+            &call.webhook.settings,
+            schema,
+            &sealed,
+            subject,
+        );
+        let net = NetAccess {
+            net: self.shared.net.clone(),
+            permission,
+            mail: None,
+        };
+        Access {
+            net: Some(net),
+            secrets: sealed,
+            scope,
+            recorder: self.recorder(),
+            ..Access::default()
+        }
     }
 }
 
@@ -115,7 +169,8 @@ pub(in crate::plugin_host) struct Given {
     pub(in crate::plugin_host) unsigned: bool,
 }
 
-/// What the guest's answer counts. A plugin that turns a stranger away has done its work: that is no fault of its own.
+/// What the guest's answer counts. A plugin that turns a stranger away has done its work: that is
+/// no fault of its own.
 pub(in crate::plugin_host) fn received(
     plugin: &LoadedPlugin,
     answer: Result<Result<Answered, Reject>, Broken>,
@@ -128,23 +183,41 @@ pub(in crate::plugin_host) fn received(
         Ok(Ok(_)) if !used.account.is_verified && !is_unsigned => {
             let reason = "the plugin answered without a signature having been right; `unsigned: true` in the \
                           webhook takes such deliveries";
-            (RunOutcome::Error, Err(ReceiveError::Unauthenticated(reason.to_owned())))
+            (
+                RunOutcome::Error,
+                Err(ReceiveError::Unauthenticated(reason.to_owned())),
+            )
         }
-        Ok(Ok(reception)) => match convert::reception(reception, run_id, &plugin.info.version, secrets) {
-            Ok(reception) => (RunOutcome::Ok, Ok(reception)),
-            Err(reason) => (RunOutcome::Limit, Err(ReceiveError::Broken(reason))),
-        },
-        Ok(Err(Reject::Unauthenticated(text))) => (RunOutcome::Ok, Err(ReceiveError::Unauthenticated(text))),
+        Ok(Ok(reception)) => {
+            match convert::reception(reception, run_id, &plugin.info.version, secrets) {
+                Ok(reception) => (RunOutcome::Ok, Ok(reception)),
+                Err(reason) => (RunOutcome::Limit, Err(ReceiveError::Broken(reason))),
+            }
+        }
+        Ok(Err(Reject::Unauthenticated(text))) => {
+            (RunOutcome::Ok, Err(ReceiveError::Unauthenticated(text)))
+        }
         Ok(Err(Reject::Malformed(text))) => (RunOutcome::Ok, Err(ReceiveError::Malformed(text))),
-        Ok(Err(Reject::Settings(text))) => (RunOutcome::Error, Err(ReceiveError::Broken(format!("settings: {text}")))),
+        Ok(Err(Reject::Settings(text))) => (
+            RunOutcome::Error,
+            Err(ReceiveError::Broken(format!("settings: {text}"))),
+        ),
         Ok(Err(Reject::Internal(text))) => (RunOutcome::Error, Err(ReceiveError::Broken(text))),
-        Err(broken) => {
-            (broken.outcome, Err(ReceiveError::Broken(format!("plugin `{}` {}", plugin.name, broken.reason))))
-        }
+        Err(broken) => (
+            broken.outcome,
+            Err(ReceiveError::Broken(format!(
+                "plugin `{}` {}",
+                plugin.name, broken.reason
+            ))),
+        ),
     };
     let result = result.map_err(|error| match error {
-        ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(convert::message(secrets.redact(&text))),
-        ReceiveError::Malformed(text) => ReceiveError::Malformed(convert::message(secrets.redact(&text))),
+        ReceiveError::Unauthenticated(text) => {
+            ReceiveError::Unauthenticated(convert::message(secrets.redact(&text)))
+        }
+        ReceiveError::Malformed(text) => {
+            ReceiveError::Malformed(convert::message(secrets.redact(&text)))
+        }
         ReceiveError::Broken(text) => ReceiveError::Broken(convert::message(secrets.redact(&text))),
     });
     (outcome, result)

@@ -34,7 +34,10 @@ impl RunState {
         };
         let (net, permission) = self.net(Capability::Dns)?;
         let answer = net.dns_query(&permission, asked).await?;
-        let phases = Phases { dns_us: Some(answer.total_us), ..Phases::default() };
+        let phases = Phases {
+            dns_us: Some(answer.total_us),
+            ..Phases::default()
+        };
         self.account.network(&phases, answer.total_us, 0);
         let answers = answer.answers.into_iter().map(|record| Answer {
             name: record.name,

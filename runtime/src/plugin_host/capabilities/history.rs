@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{Bucket, History, RateLimitReading, Span, Summary};
-use crate::plugin_host::bindings::imports::history::{Bucket as Step, Host, RateLimit, Sample, WindowSummary};
+use crate::plugin_host::bindings::imports::history::{
+    Bucket as Step, Host, RateLimit, Sample, WindowSummary,
+};
 use crate::plugin_host::convert;
 use crate::plugin_host::recorder::{CallId, begin};
 use crate::plugin_host::recording::CallCost;
@@ -52,12 +54,23 @@ impl Host for RunState {
 
     fn summary(&mut self, window_ms: u64) -> wasmtime::Result<WindowSummary> {
         let call = begin!(self, "history.summary", &Window { window_ms });
-        self.of_history(call, move |history| summary(history.summary(Duration::from_millis(window_ms))))
+        self.of_history(call, move |history| {
+            summary(history.summary(Duration::from_millis(window_ms)))
+        })
     }
 
     fn latency(&mut self, window_ms: u64, quantile: f64) -> wasmtime::Result<Option<u64>> {
-        let call = begin!(self, "history.latency", &Latency { window_ms, quantile });
-        self.of_history(call, move |history| history.latency(Duration::from_millis(window_ms), quantile))
+        let call = begin!(
+            self,
+            "history.latency",
+            &Latency {
+                window_ms,
+                quantile
+            }
+        );
+        self.of_history(call, move |history| {
+            history.latency(Duration::from_millis(window_ms), quantile)
+        })
     }
 
     fn consecutive_failures(&mut self) -> wasmtime::Result<u32> {
@@ -68,7 +81,11 @@ impl Host for RunState {
     fn latest_by_probe(&mut self) -> wasmtime::Result<Vec<Sample>> {
         let call = begin!(self, "history.latest-by-probe", &());
         self.of_history(call, |history| {
-            history.latest_by_probe().iter().map(|sample| convert::sample(sample)).collect()
+            history
+                .latest_by_probe()
+                .iter()
+                .map(|sample| convert::sample(sample))
+                .collect()
         })
     }
 
@@ -79,7 +96,12 @@ impl Host for RunState {
         step_ms: u64,
         quantile: f64,
     ) -> wasmtime::Result<Vec<Step>> {
-        let asked = Steps { from_ms_ago, to_ms_ago, step_ms, quantile };
+        let asked = Steps {
+            from_ms_ago,
+            to_ms_ago,
+            step_ms,
+            quantile,
+        };
         let call = begin!(self, "history.buckets", &asked);
         let span = Span {
             from: Duration::from_millis(from_ms_ago),
@@ -87,22 +109,29 @@ impl Host for RunState {
             step: Duration::from_millis(step_ms),
             quantile,
         };
-        self.of_history(call, move |history| history.buckets(span).into_iter().map(step).collect())
+        self.of_history(call, move |history| {
+            history.buckets(span).into_iter().map(step).collect()
+        })
     }
 
     fn rate_limits(&mut self) -> wasmtime::Result<Vec<RateLimit>> {
         let call = begin!(self, "history.rate-limits", &());
-        self.of_history(call, |history| history.rate_limits().into_iter().map(rate_limit).collect())
+        self.of_history(call, |history| {
+            history.rate_limits().into_iter().map(rate_limit).collect()
+        })
     }
 
     fn watched_ms(&mut self) -> wasmtime::Result<u64> {
         let call = begin!(self, "history.watched-ms", &());
-        self.of_history(call, |history| u64::try_from(history.watched().as_millis()).unwrap_or(u64::MAX))
+        self.of_history(call, |history| {
+            u64::try_from(history.watched().as_millis()).unwrap_or(u64::MAX)
+        })
     }
 }
 
 impl RunState {
-    /// Asks the history, which does not change: a recording asks it again instead of keeping the answer.
+    /// Asks the history, which does not change: a recording asks it again instead of keeping the
+    /// answer.
     fn of_history<A>(
         &self,
         call: CallId,
@@ -112,9 +141,18 @@ impl RunState {
         A: Serialize + Send + Sync + 'static,
     {
         // Only rules are given one; nobody else can import the interface.
-        let history = self.access.history.clone().ok_or_else(|| wasmtime::Error::msg("no history in this call"))?;
+        let history = self
+            .access
+            .history
+            .clone()
+            .ok_or_else(|| wasmtime::Error::msg("no history in this call"))?;
         let answer = ask(&*history);
-        self.access.recorder.finish_later(call, &answer, CallCost::default(), move || Again { history, ask });
+        self.access
+            .recorder
+            .finish_later(call, &answer, CallCost::default(), move || Again {
+                history,
+                ask,
+            });
         Ok(answer)
     }
 }
@@ -136,11 +174,22 @@ fn latest(history: &dyn History) -> Option<Sample> {
 }
 
 fn samples(history: &dyn History, last: u32) -> Vec<Sample> {
-    history.samples(last.min(MOST) as usize).iter().map(|sample| convert::sample(sample)).collect()
+    history
+        .samples(last.min(MOST) as usize)
+        .iter()
+        .map(|sample| convert::sample(sample))
+        .collect()
 }
 
 fn step(bucket: Bucket) -> Step {
-    let Summary { count, healthy, degraded, unhealthy, errors, .. } = bucket.summary;
+    let Summary {
+        count,
+        healthy,
+        degraded,
+        unhealthy,
+        errors,
+        ..
+    } = bucket.summary;
     Step {
         start_ms: bucket.start_ms.max(0).unsigned_abs(),
         end_ms: bucket.end_ms.max(0).unsigned_abs(),
@@ -162,7 +211,9 @@ fn rate_limit(reading: RateLimitReading) -> RateLimit {
         name: limit.name,
         quota: limit.quota,
         remaining: limit.remaining,
-        reset_ms: limit.reset_ms.map(|reset_ms| reset_ms.max(0).unsigned_abs()),
+        reset_ms: limit
+            .reset_ms
+            .map(|reset_ms| reset_ms.max(0).unsigned_abs()),
         window_ms: limit.window_ms,
     }
 }

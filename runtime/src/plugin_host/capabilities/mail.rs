@@ -31,14 +31,19 @@ impl RunState {
         bounds::message(&message).map_err(GuestError::Permanent)?;
         let granted = self.access.allowance.capability(Capability::Mail);
         granted.map_err(|failure| GuestError::Denied(failure.to_string()))?;
-        let Some(access) = &self.access.net else { return Err(GuestError::Denied("no mail in this call".into())) };
+        let Some(access) = &self.access.net else {
+            return Err(GuestError::Denied("no mail in this call".into()));
+        };
         let Some(scope) = &access.mail else {
             return Err(GuestError::Temporary(
                 "no SMTP server is configured; set `SMTP_HOST` (and `SMTP_PORT`, `SMTP_FROM`) and start again".into(),
             ));
         };
         scope
-            .check(&self.access.allowance, message.to.iter().chain(&message.from))
+            .check(
+                &self.access.allowance,
+                message.to.iter().chain(&message.from),
+            )
             .map_err(|failure| GuestError::Denied(failure.to_string()))?;
         let net = access.net.clone();
         let mail = MailMessage {

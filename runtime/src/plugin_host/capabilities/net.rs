@@ -1,4 +1,5 @@
-//! What the capabilities for HTTP, TCP, TLS and DNS share: errors, phases and certificates as guests see them.
+//! What the capabilities for HTTP, TCP, TLS and DNS share: errors, phases and certificates as
+//! guests see them.
 
 use crate::domain::Failure;
 use crate::net::{Certificate, NetError, NetFailure};
@@ -43,11 +44,20 @@ impl RunState {
 impl Access {
     /// A failed network call as the guest sees it, and what it cost.
     pub(super) fn net_failed(&self, failure: NetFailure) -> (wit::NetError, CallCost) {
-        let NetFailure { error, phases, total_us } = failure;
+        let NetFailure {
+            error,
+            phases,
+            total_us,
+        } = failure;
         // A guest may have put megabytes of its own into it.
         let failure = Failure::new(error.kind(), self.secrets.redact(&error.to_string()));
         let text = failure.message.clone();
-        let cost = CallCost { net_us: Some(total_us), phases, failure: Some(failure), ..CallCost::default() };
+        let cost = CallCost {
+            net_us: Some(total_us),
+            phases,
+            failure: Some(failure),
+            ..CallCost::default()
+        };
         let error = match error {
             NetError::Dns(_) => wit::NetError::Dns(text),
             NetError::Connect(_) => wit::NetError::Connect(text),

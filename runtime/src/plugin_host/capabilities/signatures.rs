@@ -46,14 +46,34 @@ impl Host for RunState {
         body: Vec<u8>,
         tolerance_seconds: Option<u32>,
     ) -> wasmtime::Result<Verified> {
-        let asked = Verify { scheme, secret, headers, body, tolerance_seconds };
+        let asked = Verify {
+            scheme,
+            secret,
+            headers,
+            body,
+            tolerance_seconds,
+        };
         self.verified("signatures.verify", &asked, &asked.secret, |_, secret| {
-            let Verify { scheme, headers, body, tolerance_seconds, .. } = &asked;
+            let Verify {
+                scheme,
+                headers,
+                body,
+                tolerance_seconds,
+                ..
+            } = &asked;
             bounds::headers(headers).map_err(GuestError::Malformed)?;
-            let scheme =
-                Scheme::parse(scheme).ok_or_else(|| unsupported("scheme", scheme, &Scheme::ALL.map(Scheme::as_str)))?;
-            let tolerance = tolerance_seconds.map_or(TOLERANCE, |seconds| Duration::from_secs(seconds.into()));
-            Ok(verify(scheme, secret, headers, body, now_ms().max(0) as u64, tolerance)?)
+            let scheme = Scheme::parse(scheme)
+                .ok_or_else(|| unsupported("scheme", scheme, &Scheme::ALL.map(Scheme::as_str)))?;
+            let tolerance =
+                tolerance_seconds.map_or(TOLERANCE, |seconds| Duration::from_secs(seconds.into()));
+            Ok(verify(
+                scheme,
+                secret,
+                headers,
+                body,
+                now_ms().max(0) as u64,
+                tolerance,
+            )?)
         })
     }
 
@@ -64,20 +84,53 @@ impl Host for RunState {
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<Verified> {
-        let asked = VerifyHmac { algorithm, secret, message, signature };
-        self.verified("signatures.verify-hmac", &asked, &asked.secret, |_, secret| {
-            let VerifyHmac { algorithm, message, signature, .. } = &asked;
-            let algorithm = Algorithm::parse(algorithm)
-                .ok_or_else(|| unsupported("algorithm", algorithm, &Algorithm::ALL.map(Algorithm::as_str)))?;
-            Ok(verify_mac(algorithm, secret.as_bytes(), message, signature)?)
-        })
+        let asked = VerifyHmac {
+            algorithm,
+            secret,
+            message,
+            signature,
+        };
+        self.verified(
+            "signatures.verify-hmac",
+            &asked,
+            &asked.secret,
+            |_, secret| {
+                let VerifyHmac {
+                    algorithm,
+                    message,
+                    signature,
+                    ..
+                } = &asked;
+                let algorithm = Algorithm::parse(algorithm).ok_or_else(|| {
+                    unsupported(
+                        "algorithm",
+                        algorithm,
+                        &Algorithm::ALL.map(Algorithm::as_str),
+                    )
+                })?;
+                Ok(verify_mac(
+                    algorithm,
+                    secret.as_bytes(),
+                    message,
+                    signature,
+                )?)
+            },
+        )
     }
 
     fn verify_secret(&mut self, secret: String, sent: String) -> wasmtime::Result<Verified> {
         let asked = VerifySecret { secret, sent };
-        self.verified("signatures.verify-secret", &asked, &asked.secret, |access, secret| {
-            Ok(same(secret.as_bytes(), access.sent.reveal(&asked.sent).as_bytes())?)
-        })
+        self.verified(
+            "signatures.verify-secret",
+            &asked,
+            &asked.secret,
+            |access, secret| {
+                Ok(same(
+                    secret.as_bytes(),
+                    access.sent.reveal(&asked.sent).as_bytes(),
+                )?)
+            },
+        )
     }
 }
 
@@ -93,11 +146,15 @@ impl RunState {
             Begun::Answered(verified) => verified,
             Begun::Perform(call) => {
                 let access = &self.access;
-                let verified = match access.secrets.find(placeholder).map(ExposeSecret::expose_secret) {
+                let verified = match access
+                    .secrets
+                    .find(placeholder)
+                    .map(ExposeSecret::expose_secret)
+                {
                     // A signature with an empty key is anybody's.
-                    None | Some("") => {
-                        Err(GuestError::NoSecret("the placeholder stands for no secret of the settings".into()))
-                    }
+                    None | Some("") => Err(GuestError::NoSecret(
+                        "the placeholder stands for no secret of the settings".into(),
+                    )),
                     Some(secret) => check(access, secret),
                 };
                 self.answered(call, verified)
@@ -112,7 +169,10 @@ fn unsupported(what: &str, found: &str, known: &[&str]) -> GuestError {
     if let Err(fault) = bounds::name(&format!("the {what}"), found) {
         return GuestError::Unsupported(fault);
     }
-    GuestError::Unsupported(format!("there is no {what} `{found}` here; there are `{}`", known.join("`, `")))
+    GuestError::Unsupported(format!(
+        "there is no {what} `{found}` here; there are `{}`",
+        known.join("`, `")
+    ))
 }
 
 impl From<SignatureError> for GuestError {

@@ -27,7 +27,9 @@ pub struct Connection {
 impl Connection {
     /// A replay answers before anybody asks for it.
     fn link(&mut self) -> wasmtime::Result<&mut TcpConnection> {
-        self.link.as_mut().ok_or_else(|| wasmtime::Error::msg("a recorded connection leads nowhere"))
+        self.link
+            .as_mut()
+            .ok_or_else(|| wasmtime::Error::msg("a recorded connection leads nowhere"))
     }
 }
 
@@ -64,7 +66,11 @@ impl HostConnection for RunState {
         port: u16,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<Resource<Connection>, GuestError>> {
-        let asked = Open { host, port, timeout_ms };
+        let asked = Open {
+            host,
+            port,
+            timeout_ms,
+        };
         let call = match self.begin("tcp.open", &asked)? {
             Begun::Perform(call) => call,
             Begun::Answered(Ok(())) => return self.connected(None).map(Ok),
@@ -88,7 +94,10 @@ impl HostConnection for RunState {
         connection: Resource<Connection>,
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), GuestError>> {
-        let asked = Write { connection: self.number(&connection)?, bytes };
+        let asked = Write {
+            connection: self.number(&connection)?,
+            bytes,
+        };
         let call = begin!(self, "tcp.write", &asked);
         self.sends(asked.bytes.len())?;
         let start = Instant::now();
@@ -106,9 +115,19 @@ impl HostConnection for RunState {
         connection: Resource<Connection>,
         max: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, GuestError>> {
-        let call = begin!(self, "tcp.read", &Read { connection: self.number(&connection)?, max });
+        let call = begin!(
+            self,
+            "tcp.read",
+            &Read {
+                connection: self.number(&connection)?,
+                max
+            }
+        );
         let start = Instant::now();
-        let (deadline, most) = (self.net_deadline, (max.min(READ_BYTES) as usize).min(self.access.may_receive()));
+        let (deadline, most) = (
+            self.net_deadline,
+            (max.min(READ_BYTES) as usize).min(self.access.may_receive()),
+        );
         let link = self.table.get_mut(&connection)?.link()?;
         link.set_deadline(deadline);
         let read = link.read(most).await;
@@ -116,7 +135,10 @@ impl HostConnection for RunState {
         let waited = start.elapsed().as_micros() as u64;
         let read = match read {
             Ok(bytes) => {
-                let phases = Phases { body_us: Some(waited), ..Phases::default() };
+                let phases = Phases {
+                    body_us: Some(waited),
+                    ..Phases::default()
+                };
                 self.account.network(&phases, waited, bytes.len() as u64);
                 self.receives(bytes.len())?;
                 Ok(bytes)
@@ -127,14 +149,26 @@ impl HostConnection for RunState {
     }
 
     async fn phases(&mut self, connection: Resource<Connection>) -> wasmtime::Result<GuestPhases> {
-        let call = begin!(self, "tcp.phases", &Of { connection: self.number(&connection)? });
+        let call = begin!(
+            self,
+            "tcp.phases",
+            &Of {
+                connection: self.number(&connection)?
+            }
+        );
         let link = self.table.get_mut(&connection)?.link()?;
         let phases = phases(&link.phases(), link.total_us());
         Ok(self.answered(call, phases))
     }
 
     async fn peer(&mut self, connection: Resource<Connection>) -> wasmtime::Result<String> {
-        let call = begin!(self, "tcp.peer", &Of { connection: self.number(&connection)? });
+        let call = begin!(
+            self,
+            "tcp.peer",
+            &Of {
+                connection: self.number(&connection)?
+            }
+        );
         let peer = self.table.get_mut(&connection)?.link()?.peer().to_string();
         Ok(self.answered(call, peer))
     }
@@ -150,14 +184,20 @@ impl RunState {
         bounds::name("the host", &asked.host).map_err(NetError::Protocol)?;
         let deadline = self.call_deadline(asked.timeout_ms);
         let (net, permission) = self.net(Capability::Tcp)?;
-        let connection = net.tcp_open(&permission, &asked.host, asked.port, deadline).await?;
-        self.account.network(&connection.phases(), connection.total_us(), 0);
+        let connection = net
+            .tcp_open(&permission, &asked.host, asked.port, deadline)
+            .await?;
+        self.account
+            .network(&connection.phases(), connection.total_us(), 0);
         Ok(connection)
     }
 
     fn connected(&mut self, link: Option<TcpConnection>) -> wasmtime::Result<Resource<Connection>> {
         self.account.connections += 1;
-        Ok(self.table.push(Connection { number: self.account.connections, link })?)
+        Ok(self.table.push(Connection {
+            number: self.account.connections,
+            link,
+        })?)
     }
 
     fn number(&self, connection: &Resource<Connection>) -> wasmtime::Result<u32> {
@@ -167,6 +207,10 @@ impl RunState {
     /// The connection's own phases were accounted when it opened: only the wait counts here.
     fn exchange_failed(&mut self, failure: NetFailure, start: Instant) -> GuestError {
         let total_us = start.elapsed().as_micros() as u64;
-        self.net_failed(NetFailure { phases: Phases::default(), total_us, ..failure })
+        self.net_failed(NetFailure {
+            phases: Phases::default(),
+            total_us,
+            ..failure
+        })
     }
 }

@@ -28,7 +28,12 @@ impl Host for RunState {
         server_name: Option<String>,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<Session, GuestError>> {
-        let asked = Handshake { host, port, server_name, timeout_ms };
+        let asked = Handshake {
+            host,
+            port,
+            server_name,
+            timeout_ms,
+        };
         let call = begin!(self, "tls.handshake", &asked);
         // A server name can carry data out.
         self.sends(asked.host.len() + asked.server_name.as_ref().map_or(0, String::len))?;
@@ -42,12 +47,23 @@ impl Host for RunState {
 
 impl RunState {
     async fn shake_hands(&mut self, asked: Handshake) -> Result<Session, NetFailure> {
-        let Handshake { host, port, server_name, timeout_ms } = asked;
+        let Handshake {
+            host,
+            port,
+            server_name,
+            timeout_ms,
+        } = asked;
         bounds::name("the host", &host).map_err(NetError::Protocol)?;
-        bounds::name("the server name", server_name.as_deref().unwrap_or_default()).map_err(NetError::Protocol)?;
+        bounds::name(
+            "the server name",
+            server_name.as_deref().unwrap_or_default(),
+        )
+        .map_err(NetError::Protocol)?;
         let deadline = self.call_deadline(timeout_ms);
         let (net, permission) = self.net(Capability::Tls)?;
-        let session = net.tls_handshake(&permission, &host, port, server_name.as_deref(), deadline).await?;
+        let session = net
+            .tls_handshake(&permission, &host, port, server_name.as_deref(), deadline)
+            .await?;
         self.account.network(&session.phases, session.total_us, 0);
         Ok(Session {
             protocol: session.protocol,

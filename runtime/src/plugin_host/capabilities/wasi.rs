@@ -1,6 +1,7 @@
-//! WASI 0.2, so that components of any language can be instantiated: all of it is linked, next to nothing is granted. No
-//! files, environment, arguments or sockets; clocks and random numbers are real, except in rules, which have to be pure;
-//! standard output and error are the run's log; HTTP is `wasi_http.rs`.
+//! WASI 0.2, so that components of any language can be instantiated: all of it is linked, next to
+//! nothing is granted. No files, environment, arguments or sockets; clocks and random numbers are
+//! real, except in rules, which have to be pure; standard output and error are the run's log; HTTP
+//! is `wasi_http.rs`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,9 @@ use tokio::io::{AsyncWrite, empty};
 use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
+use wasmtime_wasi::{
+    Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait,
+};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::wasi_http::Requests;
@@ -21,8 +24,15 @@ use crate::plugin_host::run_log::RunLog;
 use crate::plugin_host::state::RunState;
 
 /// The packages of WASI that are linked, in any version 0.2.
-pub(in crate::plugin_host) const PACKAGES: [&str; 7] =
-    ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:http", "wasi:io", "wasi:random", "wasi:sockets"];
+pub(in crate::plugin_host) const PACKAGES: [&str; 7] = [
+    "wasi:cli",
+    "wasi:clocks",
+    "wasi:filesystem",
+    "wasi:http",
+    "wasi:io",
+    "wasi:random",
+    "wasi:sockets",
+];
 
 /// Random bytes of one call.
 const RANDOM_BYTES: u64 = 64 << 10;
@@ -54,7 +64,13 @@ impl RunState {
             Wasi {
                 context,
                 http,
-                requests: Requests::new(&self.access, &self.label, &self.log, &self.cpu, self.net_deadline),
+                requests: Requests::new(
+                    &self.access,
+                    &self.label,
+                    &self.log,
+                    &self.cpu,
+                    self.net_deadline,
+                ),
             }
         });
         (wasi, &mut self.table)
@@ -70,7 +86,10 @@ impl RunState {
 impl WasiView for RunState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let (wasi, table) = self.wasi();
-        WasiCtxView { ctx: &mut wasi.context, table }
+        WasiCtxView {
+            ctx: &mut wasi.context,
+            table,
+        }
     }
 }
 
@@ -80,7 +99,11 @@ impl WasiHttpView for RunState {
         let host_calls = self.account.host_calls;
         let (wasi, table) = self.wasi();
         wasi.requests.host_calls_before = host_calls;
-        WasiHttpCtxView { hooks: &mut wasi.requests, table, ctx: &mut wasi.http }
+        WasiHttpCtxView {
+            hooks: &mut wasi.requests,
+            table,
+            ctx: &mut wasi.http,
+        }
     }
 }
 
@@ -151,7 +174,13 @@ struct Lines {
 
 impl Output {
     fn new(log: &Arc<RunLog>, stream: Stream) -> Self {
-        Self { lines: Arc::new(Lines { log: log.clone(), stream, pending: Mutex::default() }) }
+        Self {
+            lines: Arc::new(Lines {
+                log: log.clone(),
+                stream,
+                pending: Mutex::default(),
+            }),
+        }
     }
 }
 
@@ -190,7 +219,11 @@ impl Lines {
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        let pending = std::mem::take(self.pending.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let pending = std::mem::take(
+            self.pending
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         self.say(&pending);
     }
 }
@@ -221,7 +254,9 @@ impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         // As `check-write` permits at any time; `wasmtime` leaves it to us to hold a guest to it.
         if bytes.len() > OUTPUT_BYTES {
-            return Err(StreamError::trap("wrote more to standard output or error than `check-write` permits"));
+            return Err(StreamError::trap(
+                "wrote more to standard output or error than `check-write` permits",
+            ));
         }
         self.lines.write(&bytes);
         Ok(())
@@ -247,7 +282,10 @@ mod tests {
         let mut output = Output::new(&log, Stream::Error);
         output.write(Bytes::from_static(b"first\r\nsec")).unwrap();
         assert_eq!(log.last_error().as_deref(), Some("first"));
-        output.clone().write(Bytes::from_static(b"ond\n\nthird")).unwrap();
+        output
+            .clone()
+            .write(Bytes::from_static(b"ond\n\nthird"))
+            .unwrap();
         assert_eq!(log.last_error().as_deref(), Some("first | second"));
         drop(output);
         assert_eq!(log.last_error().as_deref(), Some("first | second | third"));

@@ -1,5 +1,6 @@
-//! `wasi:http`, which is `fetch` in JavaScript: the same road as our own `http`. A request runs beside the guest, which may go
-//! on meanwhile; what it came to is settled into the run's account afterwards.
+//! `wasi:http`, which is `fetch` in JavaScript: the same road as our own `http`. A request runs
+//! beside the guest, which may go on meanwhile; what it came to is settled into the run's account
+//! afterwards.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +28,13 @@ use crate::plugin_host::state::{Access, Account, RunLabel};
 /// Names a credential of the service; the host takes it out and puts the credential in.
 const AUTH: &str = "x-extrack-auth";
 
-type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+type Sent = Result<
+    (
+        http::Response<WasiBody>,
+        Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ),
+    Error,
+>;
 
 /// The requests of one run.
 pub(super) struct Requests {
@@ -65,16 +72,29 @@ impl Requests {
 
     pub(super) fn settle(&mut self, account: &mut Account) {
         account.host_calls += std::mem::take(&mut self.started);
-        for cost in self.ended.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for cost in self
+            .ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
             // Several may have waited at once: what the run waited is known from its idleness.
-            account.charge(&CallCost { waited_us: 0, ..cost });
+            account.charge(&CallCost {
+                waited_us: 0,
+                ..cost
+            });
         }
     }
 
-    /// The moment a request ends: its three time-outs together, if it has them all, and the run's in any case.
+    /// The moment a request ends: its three time-outs together, if it has them all, and the run's
+    /// in any case.
     fn deadline(&self, options: Option<RequestOptions>) -> Instant {
         let own = options.and_then(|options| {
-            Some(options.connect_timeout? + options.first_byte_timeout? + options.between_bytes_timeout?)
+            Some(
+                options.connect_timeout?
+                    + options.first_byte_timeout?
+                    + options.between_bytes_timeout?,
+            )
         });
         match own.and_then(|own| Instant::now().checked_add(own)) {
             Some(own) => own.min(self.deadline),
@@ -111,18 +131,29 @@ impl WasiHttpHooks for Requests {
         Box::new(async move {
             let exchange = async {
                 let request = to_request(request, &access);
-                let request = timeout_at(deadline, request).await.map_err(|_| Error::ConnectionWriteTimeout)??;
+                let request = timeout_at(deadline, request)
+                    .await
+                    .map_err(|_| Error::ConnectionWriteTimeout)??;
                 // A replay that can't go on says so when the run is over.
-                sender.send(request, deadline).await.map_err(|_| Error::HttpRequestDenied)
+                sender
+                    .send(request, deadline)
+                    .await
+                    .map_err(|_| Error::HttpRequestDenied)
             };
             let sent = cpu.measure_beside(exchange).await?;
             if let Err(error) = &sent.answer {
-                // Most languages make one and the same error of all of these: here the reason can be read.
+                // Most languages make one and the same error of all of these: here the reason can
+                // be read.
                 log.write(Level::Warn, text(error));
             }
-            ended.lock().unwrap_or_else(PoisonError::into_inner).push(sent.cost);
-            let answer =
-                sent.answer.map_err(|error| to_error(&error)).and_then(|answer| to_response(answer, sent.held));
+            ended
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(sent.cost);
+            let answer = sent
+                .answer
+                .map_err(|error| to_error(&error))
+                .and_then(|answer| to_response(answer, sent.held));
             let nothing_left: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
             answer.map(|response| (response, nothing_left))
         })
@@ -135,9 +166,10 @@ async fn to_request(request: http::Request<WasiBody>, access: &Access) -> Result
     let mut headers = Vec::with_capacity(parts.headers.len());
     let mut auth = None;
     for (name, value) in &parts.headers {
-        let value = value
-            .to_str()
-            .map_err(|_| Error::HttpRequestHeaderSize { field_name: Some(name.to_string()), field_size: None })?;
+        let value = value.to_str().map_err(|_| Error::HttpRequestHeaderSize {
+            field_name: Some(name.to_string()),
+            field_size: None,
+        })?;
         match name.as_str() {
             AUTH => auth = Some(value.to_owned()),
             "content-length" | "host" => {}
@@ -171,11 +203,17 @@ async fn whole(body: WasiBody, access: &Access) -> Result<Bytes, Error> {
     let mut bytes = BytesMut::new();
     let mut held = HostMemory::default();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
         if bytes.len() + data.len() > limits::TRANSFER_BYTES {
-            return Err(Error::HttpRequestBodySize(Some(limits::TRANSFER_BYTES as u64)));
+            return Err(Error::HttpRequestBodySize(Some(
+                limits::TRANSFER_BYTES as u64,
+            )));
         }
-        access.holds_more(&mut held, bytes.len() + data.len()).map_err(|_| Error::HttpRequestDenied)?;
+        access
+            .holds_more(&mut held, bytes.len() + data.len())
+            .map_err(|_| Error::HttpRequestDenied)?;
         bytes.extend_from_slice(&data);
     }
     Ok(bytes.freeze())
@@ -189,7 +227,9 @@ fn to_response(response: Response, held: HostMemory) -> Result<http::Response<Wa
             headers.append(name, value);
         }
     }
-    let cut = response.truncated.then(|| Error::HttpResponseBodySize(Some(response.body.len() as u64)));
+    let cut = response
+        .truncated
+        .then(|| Error::HttpResponseBodySize(Some(response.body.len() as u64)));
     let body = Full::new(Bytes::from(response.body));
     let body = body.map_err(|never| match never {}).with_trailers(async {
         // As long as the guest has not read it, its memory is in use.
@@ -197,14 +237,18 @@ fn to_response(response: Response, held: HostMemory) -> Result<http::Response<Wa
         cut.map(Err)
     });
     let mut answer = http::Response::new(body.boxed_unsync());
-    *answer.status_mut() = http::StatusCode::from_u16(response.status).map_err(|_| Error::HttpProtocolError)?;
+    *answer.status_mut() =
+        http::StatusCode::from_u16(response.status).map_err(|_| Error::HttpProtocolError)?;
     *answer.headers_mut() = headers;
     Ok(answer)
 }
 
 fn to_error(error: &GuestError) -> Error {
     match error {
-        GuestError::Dns(_) => Error::DnsError { rcode: None, info_code: None },
+        GuestError::Dns(_) => Error::DnsError {
+            rcode: None,
+            info_code: None,
+        },
         GuestError::Connect(_) => Error::ConnectionRefused,
         GuestError::Tls(_) => Error::TlsCertificateError,
         GuestError::Timeout(_) => Error::ConnectionTimeout,
@@ -231,7 +275,9 @@ mod tests {
     use super::*;
 
     fn body(text: &'static str) -> WasiBody {
-        Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync()
+        Full::new(Bytes::from_static(text.as_bytes()))
+            .map_err(|never| match never {})
+            .boxed_unsync()
     }
 
     #[tokio::test]
@@ -243,34 +289,63 @@ mod tests {
             .body(body("body"))
             .unwrap();
         let request = to_request(request, &Access::default()).await.unwrap();
-        assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://api.example.com/v1?x=1"));
+        assert_eq!(
+            (request.method.as_str(), request.url.as_str()),
+            ("POST", "https://api.example.com/v1?x=1")
+        );
         assert_eq!(request.auth.as_deref(), Some("default"));
-        assert_eq!(request.headers, [("accept".to_owned(), "text/plain".to_owned())]);
+        assert_eq!(
+            request.headers,
+            [("accept".to_owned(), "text/plain".to_owned())]
+        );
         assert_eq!(request.body.as_deref(), Some(&b"body"[..]));
     }
 
     #[tokio::test]
     async fn a_request_without_body_has_none() {
-        let request = to_request(http::Request::get("http://a.example/").body(body("")).unwrap(), &Access::default())
-            .await
-            .unwrap();
+        let request = to_request(
+            http::Request::get("http://a.example/")
+                .body(body(""))
+                .unwrap(),
+            &Access::default(),
+        )
+        .await
+        .unwrap();
         assert_eq!((request.body, request.auth), (None, None));
     }
 
     #[tokio::test]
     async fn a_body_over_the_cap_is_an_error() {
-        let large = Full::new(Bytes::from(vec![0; limits::TRANSFER_BYTES + 1])).map_err(|never| match never {});
-        let request = http::Request::post("http://a.example/").body(large.boxed_unsync()).unwrap();
-        assert!(matches!(to_request(request, &Access::default()).await, Err(Error::HttpRequestBodySize(_))));
+        let large = Full::new(Bytes::from(vec![0; limits::TRANSFER_BYTES + 1]))
+            .map_err(|never| match never {});
+        let request = http::Request::post("http://a.example/")
+            .body(large.boxed_unsync())
+            .unwrap();
+        assert!(matches!(
+            to_request(request, &Access::default()).await,
+            Err(Error::HttpRequestBodySize(_))
+        ));
     }
 
     #[test]
     fn placeholders_survive_url_parsers() {
         for (url, wanted) in [
-            ("https://a.example/%7B%7Bsecret:/token%7D%7D/x", "https://a.example/{{secret:/token}}/x"),
-            ("https://a.example/%7B%7Bsecret-0f:/token%7D%7D", "https://a.example/{{secret-0f:/token}}"),
-            ("https://a.example/{{secret:/token}}", "https://a.example/{{secret:/token}}"),
-            ("https://a.example/%7B%7Bother%7D%7D", "https://a.example/%7B%7Bother%7D%7D"),
+            (
+                "https://a.example/%7B%7Bsecret:/token%7D%7D/x",
+                "https://a.example/{{secret:/token}}/x",
+            ),
+            (
+                "https://a.example/%7B%7Bsecret-0f:/token%7D%7D",
+                "https://a.example/{{secret-0f:/token}}",
+            ),
+            (
+                "https://a.example/{{secret:/token}}",
+                "https://a.example/{{secret:/token}}",
+            ),
+            (
+                "https://a.example/%7B%7Bother%7D%7D",
+                "https://a.example/%7B%7Bother%7D%7D",
+            ),
         ] {
             assert_eq!(with_placeholders(&url.parse().unwrap()), wanted);
         }

@@ -25,14 +25,24 @@ fn child() -> Compiling {
         AS_CHILD,
     ];
     let program = Program::new(std::env::current_exe().unwrap(), arguments.map(Into::into));
-    Compiling::Child { program, is_background: true }
+    Compiling::Child {
+        program,
+        is_background: true,
+    }
 }
 
 fn idle() -> Compiling {
-    Compiling::Child { program: Program::new("/bin/sleep".into(), ["1000".into()]), is_background: true }
+    Compiling::Child {
+        program: Program::new("/bin/sleep".into(), ["1000".into()]),
+        is_background: true,
+    }
 }
 
-fn compiler(folder: &tempfile::TempDir, how: Compiling, change: impl FnOnce(&mut Limits)) -> Compiler {
+fn compiler(
+    folder: &tempfile::TempDir,
+    how: Compiling,
+    change: impl FnOnce(&mut Limits),
+) -> Compiler {
     let engine = super::super::engine::compiler().unwrap();
     let mut compiler = Compiler::new(engine, CompiledCache::open(folder.path()).unwrap(), how);
     change(&mut compiler.limits);
@@ -100,10 +110,22 @@ async fn a_child_compiles_and_what_it_made_is_found_again() {
     for urgency in [Urgency::InTurn, Urgency::Now] {
         let digest = format!("{urgency:?}");
         let first = compiler(&folder, child(), |_| {});
-        first.component(small.clone(), &digest, urgency).await.unwrap();
-        let again = compiler(&folder, idle(), |limits| limits.wall_clock = Duration::from_millis(1));
-        again.component(small.clone(), &digest, urgency).await.unwrap();
-        again.component(small.clone(), "unknown", urgency).await.map(drop).unwrap_err();
+        first
+            .component(small.clone(), &digest, urgency)
+            .await
+            .unwrap();
+        let again = compiler(&folder, idle(), |limits| {
+            limits.wall_clock = Duration::from_millis(1)
+        });
+        again
+            .component(small.clone(), &digest, urgency)
+            .await
+            .unwrap();
+        again
+            .component(small.clone(), "unknown", urgency)
+            .await
+            .map(drop)
+            .unwrap_err();
     }
     let files = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(files, 2, "what came to nothing left nothing");
@@ -115,32 +137,69 @@ async fn what_is_no_component_is_refused_in_the_compilers_words() {
     for how in [child(), Compiling::InProcess] {
         let compiler = compiler(&folder, how, |_| {});
         let broken = Bytes::from([COMPONENT, b"no section"].concat());
-        let error = compiler.component(broken, "broken", Urgency::InTurn).await.map(drop).unwrap_err();
-        assert!(matches!(&error, CompileError::Invalid(text) if text.contains("offset")), "{error}");
+        let error = compiler
+            .component(broken, "broken", Urgency::InTurn)
+            .await
+            .map(drop)
+            .unwrap_err();
+        assert!(
+            matches!(&error, CompileError::Invalid(text) if text.contains("offset")),
+            "{error}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_component_that_takes_too_much_is_given_up_and_says_of_what() {
     let folder = tempfile::tempdir().unwrap();
-    let cpu = compiler(&folder, child(), |limits| limits.cpu = Duration::from_secs(1));
-    let error = cpu.component(of_many_blocks(), "cpu", Urgency::InTurn).await.map(drop).unwrap_err();
+    let cpu = compiler(&folder, child(), |limits| {
+        limits.cpu = Duration::from_secs(1)
+    });
+    let error = cpu
+        .component(of_many_blocks(), "cpu", Urgency::InTurn)
+        .await
+        .map(drop)
+        .unwrap_err();
     assert!(matches!(error, CompileError::Cpu(_)), "{error}");
-    assert!(error.to_string().contains("more than 1s of CPU time"), "{error}");
+    assert!(
+        error.to_string().contains("more than 1s of CPU time"),
+        "{error}"
+    );
 
     let memory = compiler(&folder, child(), |limits| limits.memory_bytes = 96 << 20);
-    let error = memory.component(of_many_blocks(), "memory", Urgency::InTurn).await.map(drop).unwrap_err();
+    let error = memory
+        .component(of_many_blocks(), "memory", Urgency::InTurn)
+        .await
+        .map(drop)
+        .unwrap_err();
     assert!(matches!(error, CompileError::Memory(_)), "{error}");
-    assert!(error.to_string().contains("more than 96MiB of memory"), "{error}");
+    assert!(
+        error.to_string().contains("more than 96MiB of memory"),
+        "{error}"
+    );
 
     let size = compiler(&folder, child(), |limits| limits.file_bytes = 1_024);
-    let error = size.component(of_one_function(0, &[]), "size", Urgency::InTurn).await.map(drop).unwrap_err();
+    let error = size
+        .component(of_one_function(0, &[]), "size", Urgency::InTurn)
+        .await
+        .map(drop)
+        .unwrap_err();
     assert!(matches!(error, CompileError::CodeSize(_)), "{error}");
 
-    let time = compiler(&folder, idle(), |limits| limits.wall_clock = Duration::from_millis(20));
-    let error = time.component(of_one_function(0, &[]), "time", Urgency::InTurn).await.map(drop).unwrap_err();
+    let time = compiler(&folder, idle(), |limits| {
+        limits.wall_clock = Duration::from_millis(20)
+    });
+    let error = time
+        .component(of_one_function(0, &[]), "time", Urgency::InTurn)
+        .await
+        .map(drop)
+        .unwrap_err();
     assert!(matches!(error, CompileError::WallClock(_)), "{error}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of them");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "nothing is left of them"
+    );
 }
 
 /// The inputs that took the program minutes and gigabytes.
@@ -151,7 +210,10 @@ async fn bombs_end_within_their_limits() {
     for (what, bomb) in [
         ("nested components", nested(20_000)),
         ("many functions", of_functions(900_000, &[0, 0x0b])),
-        ("a huge function", of_one_function(0, &[0x41, 1, 0x1a].repeat(2_500_000))),
+        (
+            "a huge function",
+            of_one_function(0, &[0x41, 1, 0x1a].repeat(2_500_000)),
+        ),
         ("many ifs", of_one_function(0, &ifs.repeat(400_000))),
     ] {
         let compiler = compiler(&folder, child(), |limits| {
@@ -166,7 +228,10 @@ async fn bombs_end_within_their_limits() {
         }
     }
     let after = compiler(&folder, child(), |_| {});
-    after.component(of_one_function(0, &[]), "after", Urgency::InTurn).await.unwrap();
+    after
+        .component(of_one_function(0, &[]), "after", Urgency::InTurn)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,20 +243,34 @@ async fn one_is_compiled_at_a_time_and_few_wait() {
             let compiler = compiler.clone();
             tokio::spawn(async move {
                 let digest = format!("waiting-{index}");
-                compiler.component(of_one_function(0, &[]), &digest, Urgency::InTurn).await.map(drop)
+                compiler
+                    .component(of_one_function(0, &[]), &digest, Urgency::InTurn)
+                    .await
+                    .map(drop)
             })
         })
         .collect();
     while compiler.places.available_permits() > 0 || compiler.turn.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
-    let refused = compiler.component(of_one_function(0, &[]), "more", Urgency::InTurn).await.map(drop).unwrap_err();
-    assert!(matches!(refused, CompileError::Crowded(WAITING)), "{refused}");
+    let refused = compiler
+        .component(of_one_function(0, &[]), "more", Urgency::InTurn)
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert!(
+        matches!(refused, CompileError::Crowded(WAITING)),
+        "{refused}"
+    );
     // Who goes makes room, and takes the child along.
     waiting.drain(..).for_each(|task| task.abort());
     while compiler.places.available_permits() <= WAITING {
         tokio::task::yield_now().await;
     }
     assert_eq!(compiler.turn.available_permits(), 1);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the child's draft is gone");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "the child's draft is gone"
+    );
 }

@@ -1,4 +1,5 @@
-//! Access tokens by the client credentials grant (RFC 6749, 4.4), over the same policy as everything that leaves.
+//! Access tokens by the client credentials grant (RFC 6749, 4.4), over the same policy as
+//! everything that leaves.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,7 +28,8 @@ const UNSAID: Duration = Duration::from_secs(300);
 /// However long a token says it lasts.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// A token is renewed this long before it ends, or a tenth of its time if that is shorter: it has to last for the request.
+/// A token is renewed this long before it ends, or a tenth of its time if that is shorter: it has
+/// to last for the request.
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// How a service's token is got.
@@ -87,15 +89,33 @@ struct Refused {
 impl Login<'_> {
     /// Another secret, endpoint or service is another token.
     pub(super) fn key(&self) -> Key {
-        let OAuth2 { token_url, client_id, client_secret, scopes, audience, client_auth } = self.oauth;
+        let OAuth2 {
+            token_url,
+            client_id,
+            client_secret,
+            scopes,
+            audience,
+            client_auth,
+        } = self.oauth;
         let mut hash = Sha256::new();
         let auth = match client_auth {
             ClientAuth::Basic => "basic",
             ClientAuth::Post => "post",
         };
-        let parts = [self.service, self.name, auth, token_url, client_id, client_secret.expose_secret()];
+        let parts = [
+            self.service,
+            self.name,
+            auth,
+            token_url,
+            client_id,
+            client_secret.expose_secret(),
+        ];
         let audience = audience.as_deref().unwrap_or_default();
-        for part in parts.into_iter().chain([audience]).chain(scopes.iter().map(String::as_str)) {
+        for part in parts
+            .into_iter()
+            .chain([audience])
+            .chain(scopes.iter().map(String::as_str))
+        {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
@@ -112,25 +132,45 @@ impl Login<'_> {
         let asked = Instant::now();
         let request = self.request(deadline);
         let failed = |error: NetError| self.told(error);
-        let answer = self.net.http(&self.permission(), request).await.map_err(|failure| failed(failure.error))?;
+        let answer = self
+            .net
+            .http(&self.permission(), request)
+            .await
+            .map_err(|failure| failed(failure.error))?;
         if answer.status != 200 {
-            return Err(failed(NetError::Protocol(self.refusal(answer.status, &answer.body))));
+            return Err(failed(NetError::Protocol(
+                self.refusal(answer.status, &answer.body),
+            )));
         }
         let granted: Granted = serde_json::from_slice(&answer.body)
             // The parser's text repeats what it found.
-            .map_err(|_| failed(NetError::Protocol("the answer is not JSON with an `access_token`".to_owned())))?;
+            .map_err(|_| {
+                failed(NetError::Protocol(
+                    "the answer is not JSON with an `access_token`".to_owned(),
+                ))
+            })?;
         let wrong = |text: &str| Err(failed(NetError::Protocol(text.to_owned())));
         let value = granted.access_token;
-        if value.is_empty() || value.len() > TOKEN_BYTES || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return wrong("the answer's `access_token` is empty, too long, or can't stand in a header");
+        if value.is_empty()
+            || value.len() > TOKEN_BYTES
+            || !value.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return wrong(
+                "the answer's `access_token` is empty, too long, or can't stand in a header",
+            );
         }
-        if granted.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        if granted
+            .token_type
+            .is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
+        {
             return wrong("the answer's `token_type` is not `Bearer`");
         }
         let lasts = match granted.expires_in {
             None => UNSAID,
             Some(seconds) => match seconds.as_f64().or_else(|| seconds.as_str()?.parse().ok()) {
-                Some(seconds) if seconds > 0.0 => Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())),
+                Some(seconds) if seconds > 0.0 => {
+                    Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64()))
+                }
                 _ => return wrong("the answer's `expires_in` is not a number of seconds"),
             },
         };
@@ -143,7 +183,9 @@ impl Login<'_> {
     }
 
     fn permission(&self) -> Permission {
-        let host = Url::parse(&self.oauth.token_url).ok().and_then(|url| HostRule::of_url(&url));
+        let host = Url::parse(&self.oauth.token_url)
+            .ok()
+            .and_then(|url| HostRule::of_url(&url));
         Permission {
             hosts: host.into_iter().collect(),
             public_hosts: Vec::new(),
@@ -155,11 +197,20 @@ impl Login<'_> {
     }
 
     fn request(&self, deadline: Instant) -> HttpRequest {
-        let OAuth2 { token_url, client_id, client_secret, scopes, audience, client_auth } = self.oauth;
+        let OAuth2 {
+            token_url,
+            client_id,
+            client_secret,
+            scopes,
+            audience,
+            client_auth,
+        } = self.oauth;
         let mut request = HttpRequest::new("POST", token_url, deadline);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         request.headers.push(header("accept", "application/json"));
-        request.headers.push(header("content-type", "application/x-www-form-urlencoded"));
+        request
+            .headers
+            .push(header("content-type", "application/x-www-form-urlencoded"));
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if !scopes.is_empty() {
@@ -171,11 +222,16 @@ impl Login<'_> {
         match client_auth {
             ClientAuth::Basic => {
                 let coded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-                let pair = format!("{}:{}", coded(client_id), coded(client_secret.expose_secret()));
+                let pair = format!(
+                    "{}:{}",
+                    coded(client_id),
+                    coded(client_secret.expose_secret())
+                );
                 request.headers.push(header("authorization", &basic(&pair)));
             }
             ClientAuth::Post => {
-                form.append_pair("client_id", client_id).append_pair("client_secret", client_secret.expose_secret());
+                form.append_pair("client_id", client_id)
+                    .append_pair("client_secret", client_secret.expose_secret());
             }
         }
         request.body = Some(form.finish().into());
@@ -192,8 +248,14 @@ impl Login<'_> {
         };
         match serde_json::from_slice::<Refused>(body) {
             Ok(refused) => {
-                let description = refused.error_description.map(|text| format!(" ({text})")).unwrap_or_default();
-                let said: String = format!("{}{description}", refused.error).chars().take(300).collect();
+                let description = refused
+                    .error_description
+                    .map(|text| format!(" ({text})"))
+                    .unwrap_or_default();
+                let said: String = format!("{}{description}", refused.error)
+                    .chars()
+                    .take(300)
+                    .collect();
                 format!("answered {status}: {said}{hint}")
             }
             Err(_) => format!("answered {status}{hint}"),
@@ -203,7 +265,12 @@ impl Login<'_> {
     /// Of the same kind, saying that it was the token.
     fn told(&self, error: NetError) -> NetError {
         // Whatever stands in the query is nobody's business.
-        let endpoint = self.oauth.token_url.split(['?', '#']).next().unwrap_or_default();
+        let endpoint = self
+            .oauth
+            .token_url
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default();
         let say = |text: String| format!("{} got no token from `{endpoint}`: {text}", self.shown());
         match error {
             NetError::Dns(text) => NetError::Dns(say(text)),

@@ -1,4 +1,5 @@
-//! What runs share: access tokens until they end, and client certificates that were read. Nothing of it is stored.
+//! What runs share: access tokens until they end, and client certificates that were read. Nothing
+//! of it is stored.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +16,16 @@ use crate::net::{ClientIdentity, NetError};
 /// Of each; over it all are dropped, which costs one request or one reading each.
 const MOST: usize = 10_000;
 
-/// A token endpoint that failed is left alone this long: all runs that wait for its token get the same answer.
+/// A token endpoint that failed is left alone this long: all runs that wait for its token get the
+/// same answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A token younger than this that the service never took is not renewed: another one would be taken no more.
+/// A token younger than this that the service never took is not renewed: another one would be taken
+/// no more.
 const YOUNG: Duration = Duration::from_secs(30);
 
-/// The most that renewals wait, each twice as long as the one before, when the service takes none of the new tokens.
+/// The most that renewals wait, each twice as long as the one before, when the service takes none
+/// of the new tokens.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 pub(in crate::plugin_host) type Key = [u8; 32];
@@ -75,8 +79,8 @@ impl Wallet {
         }
     }
 
-    /// Another token in the place of one that the service refused; none while there is no point in asking for one. What
-    /// becomes of it is reported by [`Self::judge`].
+    /// Another token in the place of one that the service refused; none while there is no point in
+    /// asking for one. What becomes of it is reported by [`Self::judge`].
     pub(in crate::plugin_host) async fn renewed(
         &self,
         login: &Login<'_>,
@@ -86,7 +90,9 @@ impl Wallet {
         let slot = self.slot(login);
         let mut entry = slot.enter(login, deadline).await?;
         match &entry.state {
-            State::Good(token) if token.is_good() && token.value() != refused.value() => Ok(Some(token.clone())),
+            State::Good(token) if token.is_good() && token.value() != refused.value() => {
+                Ok(Some(token.clone()))
+            }
             _ if (refused.age() < YOUNG && !refused.was_taken())
                 || entry.renew_from.is_some_and(|from| Instant::now() < from) =>
             {
@@ -100,7 +106,8 @@ impl Wallet {
         }
     }
 
-    /// Whether the service took the token of the last renewal. One that it did not take makes the next renewal wait longer.
+    /// Whether the service took the token of the last renewal. One that it did not take makes the
+    /// next renewal wait longer.
     pub(in crate::plugin_host) async fn judge(&self, login: &Login<'_>, is_taken: bool) {
         let slot = self.slot(login);
         let mut entry = slot.entry.lock().await;
@@ -112,7 +119,9 @@ impl Wallet {
             return;
         }
         entry.useless = entry.useless.saturating_add(1);
-        let pause = YOUNG.saturating_mul(1 << entry.useless.min(16)).min(LONGEST_PAUSE);
+        let pause = YOUNG
+            .saturating_mul(1 << entry.useless.min(16))
+            .min(LONGEST_PAUSE);
         entry.renew_from = Some(Instant::now() + pause);
     }
 
@@ -140,10 +149,19 @@ impl Wallet {
 }
 
 impl Slot {
-    async fn enter(&self, login: &Login<'_>, deadline: Instant) -> Result<MutexGuard<'_, Entry>, NetError> {
+    async fn enter(
+        &self,
+        login: &Login<'_>,
+        deadline: Instant,
+    ) -> Result<MutexGuard<'_, Entry>, NetError> {
         let entry = tokio::time::timeout_at(deadline, self.entry.lock())
             .await
-            .map_err(|_| NetError::Timeout(format!("{} waited for others to get its token", login.shown())))?;
+            .map_err(|_| {
+                NetError::Timeout(format!(
+                    "{} waited for others to get its token",
+                    login.shown()
+                ))
+            })?;
         match &entry.state {
             State::Failed { error, until } if Instant::now() < *until => Err(error.clone()),
             _ => Ok(entry),
@@ -163,7 +181,10 @@ impl Entry {
                 // A run that was short of time says nothing about the next one's.
                 self.state = match &error {
                     NetError::Timeout(_) => State::Empty,
-                    error => State::Failed { error: error.clone(), until: Instant::now() + PAUSE },
+                    error => State::Failed {
+                        error: error.clone(),
+                        until: Instant::now() + PAUSE,
+                    },
                 };
                 Err(error)
             }

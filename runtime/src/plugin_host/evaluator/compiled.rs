@@ -14,7 +14,8 @@ use super::instance::{Guest, link};
 /// What `build.rs` compiled from `runtime/evaluator`.
 const MODULE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/evaluator.wasm"));
 
-/// Of the machine; the parser recurses through brackets, evaluation through the operators of a long sum.
+/// Of the machine; the parser recurses through brackets, evaluation through the operators of a long
+/// sum.
 const STACK_BYTES: usize = 1 << 20;
 
 pub(super) struct Machine {
@@ -24,7 +25,10 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, ready: OnceLock::new() }
+        Self {
+            folder,
+            ready: OnceLock::new(),
+        }
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -33,15 +37,22 @@ impl Machine {
 
     /// Compiles, the first time.
     pub(super) fn ready(&self) -> Result<&InstancePre<Guest>, String> {
-        let started = || start(&self.folder).map_err(|error| format!("the evaluator can't start: {error:#}"));
-        self.ready.get_or_init(started).as_ref().map_err(Clone::clone)
+        let started =
+            || start(&self.folder).map_err(|error| format!("the evaluator can't start: {error:#}"));
+        self.ready
+            .get_or_init(started)
+            .as_ref()
+            .map_err(Clone::clone)
     }
 }
 
 /// An engine beside the one of plugins: this one counts steps.
 fn start(folder: &Path) -> wasmtime::Result<InstancePre<Guest>> {
     let mut config = Config::new();
-    config.consume_fuel(true).max_wasm_stack(STACK_BYTES).async_stack_size(2 * STACK_BYTES);
+    config
+        .consume_fuel(true)
+        .max_wasm_stack(STACK_BYTES)
+        .async_stack_size(2 * STACK_BYTES);
     let engine = Engine::new(&config)?;
     link(&engine)?.instantiate_pre(&module(&engine, folder)?)
 }
@@ -49,7 +60,11 @@ fn start(folder: &Path) -> wasmtime::Result<InstancePre<Guest>> {
 fn module(engine: &Engine, folder: &Path) -> wasmtime::Result<Module> {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    let name = format!("{}-{:016x}.cwasm", hex::encode(Sha256::digest(MODULE)), hasher.finish());
+    let name = format!(
+        "{}-{:016x}.cwasm",
+        hex::encode(Sha256::digest(MODULE)),
+        hasher.finish()
+    );
     let path = folder.join(&name);
     if let Some(module) = load(engine, &path) {
         return Ok(module);
@@ -72,9 +87,14 @@ fn load(engine: &Engine, path: &Path) -> Option<Module> {
         tracing::warn!(path = %path.display(), "the compiled evaluator is damaged and is compiled again");
         return None;
     }
-    #[expect(unsafe_code, reason = "native code from our own folder, whole by its digest, written by `keep` below")]
+    #[expect(
+        unsafe_code,
+        reason = "native code from our own folder, whole by its digest, written by `keep` below"
+    )]
     let module = unsafe { Module::deserialize(engine, compiled) };
-    module.inspect_err(|error| tracing::debug!(%error, "compiled by another engine")).ok()
+    module
+        .inspect_err(|error| tracing::debug!(%error, "compiled by another engine"))
+        .ok()
 }
 
 /// Beside, synced, renamed; what other programs left there is of no use any more.
@@ -91,8 +111,17 @@ fn keep(path: &Path, compiled: &[u8]) -> std::io::Result<()> {
     file.write_all(compiled)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    let is_other = |other: &PathBuf| other != path && other.extension().is_some_and(|extension| extension == "cwasm");
-    for other in fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(is_other) {
+    let is_other = |other: &PathBuf| {
+        other != path
+            && other
+                .extension()
+                .is_some_and(|extension| extension == "cwasm")
+    };
+    for other in fs::read_dir(folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(is_other)
+    {
         let _ = fs::remove_file(other);
     }
     Ok(())

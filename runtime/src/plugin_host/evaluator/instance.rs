@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use wasmtime::{Caller, Engine, InstancePre, Linker, Memory, ResourceLimiter, Store, Trap, TypedFunc};
+use wasmtime::{
+    Caller, Engine, InstancePre, Linker, Memory, ResourceLimiter, Store, Trap, TypedFunc,
+};
 
 use super::EvaluationError;
 use crate::domain::History;
@@ -62,12 +64,22 @@ pub(super) struct Guest {
 }
 
 impl ResourceLimiter for Guest {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         self.memory_refused |= desired > MEMORY_BYTES;
         Ok(desired <= MEMORY_BYTES)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(desired <= TABLE_ELEMENTS)
     }
 }
@@ -91,7 +103,9 @@ impl Instance {
         store.set_fuel(u64::MAX)?;
         store.fuel_async_yield_interval(Some(YIELD_STEPS))?;
         let instance = pre.instantiate_async(&mut store).await?;
-        let memory = instance.get_memory(&mut store, "memory").ok_or_else(|| wasmtime::Error::msg("no memory"))?;
+        let memory = instance
+            .get_memory(&mut store, "memory")
+            .ok_or_else(|| wasmtime::Error::msg("no memory"))?;
         Ok(Self {
             memory,
             request: instance.get_typed_func(&mut store, "request")?,
@@ -104,7 +118,10 @@ impl Instance {
     }
 
     /// After it, the instance is only good if it returned.
-    pub(super) async fn run(&mut self, job: &Job<'_>) -> Result<Result<String, EvaluationError>, End> {
+    pub(super) async fn run(
+        &mut self,
+        job: &Job<'_>,
+    ) -> Result<Result<String, EvaluationError>, End> {
         self.store.data_mut().history = job.history.clone();
         let ended = giving_way(self.called(job)).await;
         self.store.data_mut().history = None;
@@ -125,7 +142,10 @@ impl Instance {
         let bytes = job.bytes();
         if bytes > self.room.1 {
             let room = bytes.next_power_of_two().max(4_096);
-            let at = self.request.call_async(&mut self.store, u32::try_from(room)?).await?;
+            let at = self
+                .request
+                .call_async(&mut self.store, u32::try_from(room)?)
+                .await?;
             self.room = (at as usize, room);
         }
         let mut at = self.room.0;
@@ -143,10 +163,18 @@ impl Instance {
                 self.evaluate.call_async(&mut self.store, asked).await?
             }
         };
-        let (at, length) = ((reply >> 32) as usize, (reply & u64::from(u32::MAX)) as usize);
-        let reply = self.memory.data(&self.store).get(at..).and_then(|rest| rest.get(..length));
-        let (kind, text) =
-            reply.and_then(|reply| reply.split_first()).ok_or_else(|| wasmtime::Error::msg("no reply"))?;
+        let (at, length) = (
+            (reply >> 32) as usize,
+            (reply & u64::from(u32::MAX)) as usize,
+        );
+        let reply = self
+            .memory
+            .data(&self.store)
+            .get(at..)
+            .and_then(|rest| rest.get(..length));
+        let (kind, text) = reply
+            .and_then(|reply| reply.split_first())
+            .ok_or_else(|| wasmtime::Error::msg("no reply"))?;
         let text = String::from_utf8_lossy(text).into_owned();
         Ok(match kind {
             0 => Ok(text),
@@ -157,10 +185,14 @@ impl Instance {
 
     fn end(&self, error: &wasmtime::Error) -> End {
         let limit = match error.downcast_ref::<Trap>() {
-            _ if self.store.data().memory_refused => format!("takes more than {} MiB of memory", MEMORY_BYTES >> 20),
+            _ if self.store.data().memory_refused => {
+                format!("takes more than {} MiB of memory", MEMORY_BYTES >> 20)
+            }
             Some(Trap::OutOfFuel) => "takes more steps than an evaluation may".to_owned(),
             // The second is the stack that lies in its memory, which begins at the address 0.
-            Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => "is put together of too many parts".to_owned(),
+            Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => {
+                "is put together of too many parts".to_owned()
+            }
             _ => {
                 tracing::debug!(%error, "the evaluator trapped");
                 return End::Broken;
@@ -177,15 +209,27 @@ pub(super) fn link(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
 }
 
 /// The functions of `runtime/evaluator/src/history.rs`; NaN where there is no value.
-fn history(mut caller: Caller<'_, Guest>, function: u32, window_ms: u64, quantile: f64) -> wasmtime::Result<f64> {
-    let left = caller.get_fuel()?.checked_sub(HISTORY_STEPS).ok_or(Trap::OutOfFuel)?;
+fn history(
+    mut caller: Caller<'_, Guest>,
+    function: u32,
+    window_ms: u64,
+    quantile: f64,
+) -> wasmtime::Result<f64> {
+    let left = caller
+        .get_fuel()?
+        .checked_sub(HISTORY_STEPS)
+        .ok_or(Trap::OutOfFuel)?;
     caller.set_fuel(left)?;
-    let Some(history) = &caller.data().history else { return Ok(f64::NAN) };
+    let Some(history) = &caller.data().history else {
+        return Ok(f64::NAN);
+    };
     let window = Duration::from_millis(window_ms);
     let value = match function {
         0 => history.summary(window).availability(),
         1 => history.summary(window).error_rate(),
-        2 => history.latency(window, quantile).map(|us| us as f64 / 1_000.0),
+        2 => history
+            .latency(window, quantile)
+            .map(|us| us as f64 / 1_000.0),
         3 => Some(history.summary(window).count as f64),
         _ => {
             let summary = history.summary(window);
@@ -195,8 +239,8 @@ fn history(mut caller: Caller<'_, Guest>, function: u32, window_ms: u64, quantil
     Ok(value.unwrap_or(f64::NAN))
 }
 
-/// Whenever the work interrupts itself, the timers and sockets of the runtime are looked at before it goes on: work that only
-/// wakes itself would go before them.
+/// Whenever the work interrupts itself, the timers and sockets of the runtime are looked at before
+/// it goes on: work that only wakes itself would go before them.
 async fn giving_way<T>(work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {

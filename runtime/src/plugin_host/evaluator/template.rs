@@ -23,7 +23,8 @@ struct Fault {
 }
 
 impl Evaluator {
-    /// Renders for messages as they occur, so that a name that does not exist is found now. The first fault of each text.
+    /// Renders for messages as they occur, so that a name that does not exist is found now. The
+    /// first fault of each text.
     pub async fn template_faults(&self, template: &MessageTemplate) -> Vec<TemplateFault> {
         let mut faults: Vec<TemplateFault> = Vec::new();
         for (firing, resolved) in [(1, 0), (0, 1), (2, 1), (0, 2)] {
@@ -57,24 +58,58 @@ impl Evaluator {
         Ok(texts)
     }
 
-    async fn text(&self, field: &'static str, source: &str, view: &MessageView) -> Result<String, TemplateFault> {
-        let fault = |message: String| TemplateFault { field, position: None, message };
+    async fn text(
+        &self,
+        field: &'static str,
+        source: &str,
+        view: &MessageView,
+    ) -> Result<String, TemplateFault> {
+        let fault = |message: String| TemplateFault {
+            field,
+            position: None,
+            message,
+        };
         if source.len() > MAX_SOURCE_BYTES {
-            return Err(fault(format!("has {} bytes, and may have {MAX_SOURCE_BYTES}", source.len())));
+            return Err(fault(format!(
+                "has {} bytes, and may have {MAX_SOURCE_BYTES}",
+                source.len()
+            )));
         }
-        let request = serde_json::to_vec(&Request { field, source, view }).unwrap_or_default();
-        let job = Job { request: [&request, &[]], work: Work::Render, steps: EVALUATION_STEPS, history: None };
-        self.evaluated(job).await.result.map_err(|error| match error {
-            EvaluationError::Invalid(text) => match serde_json::from_str(&text) {
-                Ok(Fault { position, message }) => TemplateFault { field, position, message },
-                Err(_) => fault(text),
-            },
-            EvaluationError::Failed(text) | EvaluationError::Limit(text) => fault(text),
+        let request = serde_json::to_vec(&Request {
+            field,
+            source,
+            view,
         })
+        .unwrap_or_default();
+        let job = Job {
+            request: [&request, &[]],
+            work: Work::Render,
+            steps: EVALUATION_STEPS,
+            history: None,
+        };
+        self.evaluated(job)
+            .await
+            .result
+            .map_err(|error| match error {
+                EvaluationError::Invalid(text) => match serde_json::from_str(&text) {
+                    Ok(Fault { position, message }) => TemplateFault {
+                        field,
+                        position,
+                        message,
+                    },
+                    Err(_) => fault(text),
+                },
+                EvaluationError::Failed(text) | EvaluationError::Limit(text) => fault(text),
+            })
     }
 }
 
 /// Whatever is in the names: no header can be smuggled in.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect()
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect()
 }

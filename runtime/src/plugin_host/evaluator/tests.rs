@@ -3,13 +3,16 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Bucket, Message, MessageTemplate, MessageTexts, Observation, RateLimitReading, Span, Summary};
+use crate::domain::{
+    Bucket, Message, MessageTemplate, MessageTexts, Observation, RateLimitReading, Span, Summary,
+};
 
 impl Evaluator {
     /// One for all tests of a process; its compiled code is shared by all processes.
     pub(crate) fn for_tests() -> &'static Self {
         static SHARED: LazyLock<Evaluator> = LazyLock::new(|| {
-            let evaluator = Evaluator::new(Path::new(concat!(env!("OUT_DIR"), "/evaluator-compiled")));
+            let evaluator =
+                Evaluator::new(Path::new(concat!(env!("OUT_DIR"), "/evaluator-compiled")));
             evaluator.0.machine.ready().unwrap();
             evaluator
         });
@@ -32,12 +35,18 @@ impl History for TenRuns {
     fn summary(&self, window: Duration) -> Summary {
         match window < Duration::from_secs(60) {
             true => Summary::default(),
-            false => Summary { count: 10, healthy: 9, unhealthy: 1, ..Summary::default() },
+            false => Summary {
+                count: 10,
+                healthy: 9,
+                unhealthy: 1,
+                ..Summary::default()
+            },
         }
     }
 
     fn latency(&self, window: Duration, quantile: f64) -> Option<u64> {
-        (window >= Duration::from_secs(60)).then_some((quantile * 10.0).ceil().max(1.0) as u64 * 100_000)
+        (window >= Duration::from_secs(60))
+            .then_some((quantile * 10.0).ceil().max(1.0) as u64 * 100_000)
     }
 
     fn consecutive_failures(&self) -> u32 {
@@ -66,13 +75,21 @@ async fn evaluate(expression: &str) -> Result<Value, EvaluationError> {
         "status": "error", "latency_ms": 812.5, "http_status": 503, "error": null, "big": 18_446_744_073_709_551_615_u64,
         "metrics": {"certificate_days_left": 6}, "consecutive_failures": 3, "odd": 9_007_199_254_740_993_i64,
     });
-    let evaluated = Evaluator::for_tests().evaluate(expression, &variables.to_string(), Some(Arc::new(TenRuns))).await;
-    evaluated.result.map(|value| serde_json::from_str(&value).unwrap())
+    let evaluated = Evaluator::for_tests()
+        .evaluate(expression, &variables.to_string(), Some(Arc::new(TenRuns)))
+        .await;
+    evaluated
+        .result
+        .map(|value| serde_json::from_str(&value).unwrap())
 }
 
 async fn fault(expression: &str) -> String {
     let variables = ["status", "latency_ms", "metrics"].map(str::to_owned);
-    match Evaluator::for_tests().check(expression, &variables).await.result {
+    match Evaluator::for_tests()
+        .check(expression, &variables)
+        .await
+        .result
+    {
         Ok(_) => String::new(),
         Err(error) => error.to_string(),
     }
@@ -80,9 +97,12 @@ async fn fault(expression: &str) -> String {
 
 /// Each of these took the program's memory or a core of it for good.
 fn bombs() -> Vec<String> {
-    let doubled = |start: &str, times: usize| format!("[{start}]{} == []", ".map(a, a + a)".repeat(times));
+    let doubled =
+        |start: &str, times: usize| format!("[{start}]{} == []", ".map(a, a + a)".repeat(times));
     let ten = "[0,0,0,0,0,0,0,0,0,0]";
-    let nested = (0..12).fold("0".to_owned(), |inner, depth| format!("{ten}.map(v{depth}, {inner})"));
+    let nested = (0..12).fold("0".to_owned(), |inner, depth| {
+        format!("{ten}.map(v{depth}, {inner})")
+    });
     vec![
         format!("{} == 0", vec!["1"; 1_900].join("+")),
         format!("{nested} == []"),
@@ -103,7 +123,11 @@ async fn expressions_that_grow_without_end_are_stopped_when_they_are_checked_and
         match found {
             Err(EvaluationError::Limit(_)) => {
                 let found = fault(&bomb).await;
-                assert!(found.contains("make it simpler"), "{found}: {}", &bomb[..60]);
+                assert!(
+                    found.contains("make it simpler"),
+                    "{found}: {}",
+                    &bomb[..60]
+                );
             }
             // It has a value, if there is room for it.
             Ok(value) if is_long_sum => assert_eq!(value, json!(false)),
@@ -123,17 +147,29 @@ async fn the_same_steps_are_taken_whenever_an_expression_is_evaluated() {
         let evaluated = evaluator.evaluate(bomb, "{}", None).await;
         assert_eq!(
             evaluated.result,
-            Err(EvaluationError::Limit("takes more steps than an evaluation may; make it simpler".into()))
+            Err(EvaluationError::Limit(
+                "takes more steps than an evaluation may; make it simpler".into()
+            ))
         );
         taken.push(evaluated.cpu);
     }
-    assert!(taken.iter().all(|cpu| *cpu == taken[0] && *cpu >= Duration::from_millis(100)), "{taken:?}");
+    assert!(
+        taken
+            .iter()
+            .all(|cpu| *cpu == taken[0] && *cpu >= Duration::from_millis(100)),
+        "{taken:?}"
+    );
 }
 
 #[tokio::test]
 async fn others_have_their_turn_while_an_expression_takes_long() {
     let bomb = bombs().remove(5);
-    let running = tokio::spawn(async move { Evaluator::for_tests().evaluate(&bomb, "{}", None).await.result });
+    let running = tokio::spawn(async move {
+        Evaluator::for_tests()
+            .evaluate(&bomb, "{}", None)
+            .await
+            .result
+    });
     // One thread serves both: without giving way the bomb would be over before this is asked.
     let mut turns = 0;
     while !running.is_finished() {
@@ -141,7 +177,10 @@ async fn others_have_their_turn_while_an_expression_takes_long() {
         tokio::task::yield_now().await;
     }
     assert!(turns > 50, "{turns} turns");
-    assert!(matches!(running.await.unwrap(), Err(EvaluationError::Limit(_))));
+    assert!(matches!(
+        running.await.unwrap(),
+        Err(EvaluationError::Limit(_))
+    ));
 }
 
 #[tokio::test]
@@ -161,11 +200,17 @@ async fn conditions_compare_what_looks_alike() {
         ("error_rate('5m') > 9", json!(true)),
         ("runs('5m') + failures('5m')", json!(11)),
         ("big == 18446744073709551615u", json!(true)),
-        ("odd == 9007199254740993 && odd != 9007199254740992", json!(true)),
+        (
+            "odd == 9007199254740993 && odd != 9007199254740992",
+            json!(true),
+        ),
         ("odd", json!(9_007_199_254_740_993_i64)),
         ("'a-b'.matches('^[a-z]-') && size('abc') == 3", json!(true)),
         ("duration('1h') > duration('5m')", json!(true)),
-        ("[1, 2, 3].map(x, x * 2).filter(x, x > 2) == [4, 6]", json!(true)),
+        (
+            "[1, 2, 3].map(x, x * 2).filter(x, x > 2) == [4, 6]",
+            json!(true),
+        ),
         ("optional.of(1).hasValue()", json!(true)),
     ] {
         assert_eq!(evaluate(expression).await, Ok(wanted), "{expression}");
@@ -196,15 +241,30 @@ async fn a_quantile_is_a_share_of_one() {
         let found = fault(&format!("latency('5m', {text}) > 100.0")).await;
         assert!(found.contains("lies between 0 and 1"), "{text}: {found}");
     }
-    assert!(fault("latency('5m', 95) > 1").await.contains("write `0.95`"));
-    assert!(fault("latency('5m') > 1").await.contains("`latency('5m', 0.95)`"));
+    assert!(
+        fault("latency('5m', 95) > 1")
+            .await
+            .contains("write `0.95`")
+    );
+    assert!(
+        fault("latency('5m') > 1")
+            .await
+            .contains("`latency('5m', 0.95)`")
+    );
     assert_eq!(fault("latency('5m', 1) > 100.0").await, "");
 }
 
 #[tokio::test]
 async fn what_can_not_be_answered_fails_and_does_not_lie() {
-    for expression in ["availability('5s') < 99", "latency('never', 0.5) == null", "metrics.queue > 5"] {
-        assert!(matches!(evaluate(expression).await, Err(EvaluationError::Failed(_))), "{expression}");
+    for expression in [
+        "availability('5s') < 99",
+        "latency('never', 0.5) == null",
+        "metrics.queue > 5",
+    ] {
+        assert!(
+            matches!(evaluate(expression).await, Err(EvaluationError::Failed(_))),
+            "{expression}"
+        );
     }
 }
 
@@ -213,18 +273,37 @@ async fn faults_are_found_when_an_expression_is_saved() {
     for (expression, wanted) in [
         ("stats == 'x'", "did you mean `status`?"),
         ("availabilty('5m') < 99", "unknown function `availabilty`"),
-        ("latency_ms > 1 || availabilty('5m') < 99", "unknown function `availabilty`"),
+        (
+            "latency_ms > 1 || availabilty('5m') < 99",
+            "unknown function `availabilty`",
+        ),
         ("[1].exists(x, y > 1)", "unknown variable `y`"),
-        ("availability('5m') < '99'", "a number is never compared with a text by `<`"),
-        ("latency('5m', 0.5) == '100'", "a number is never equal to a text"),
-        ("status && 'x'", "`&&` takes true or false, and is given a text"),
-        ("runs('5m') + 'x' == 'y'", "`+` can't be used with a number and a text"),
+        (
+            "availability('5m') < '99'",
+            "a number is never compared with a text by `<`",
+        ),
+        (
+            "latency('5m', 0.5) == '100'",
+            "a number is never equal to a text",
+        ),
+        (
+            "status && 'x'",
+            "`&&` takes true or false, and is given a text",
+        ),
+        (
+            "runs('5m') + 'x' == 'y'",
+            "`+` can't be used with a number and a text",
+        ),
         ("status ==", "ERROR"),
     ] {
         let found = fault(expression).await;
         assert!(found.contains(wanted), "{expression}: {found}");
     }
-    for deep in ["(".repeat(4_000), format!("{}true", "!".repeat(500)), format!("{}1 > 0", "- ".repeat(500))] {
+    for deep in [
+        "(".repeat(4_000),
+        format!("{}true", "!".repeat(500)),
+        format!("{}1 > 0", "- ".repeat(500)),
+    ] {
         assert!(!fault(&deep).await.is_empty(), "{}", &deep[..20]);
     }
     for sound in [
@@ -243,14 +322,25 @@ async fn faults_are_found_when_an_expression_is_saved() {
 async fn signs_in_a_text_are_no_nesting() {
     let hyphens = "-".repeat(65);
     assert_eq!(fault(&format!("status == '{hyphens}'")).await, "");
-    assert_eq!(fault(&format!("status == \"{}\"", "(".repeat(65))).await, "");
-    let negatives: Vec<String> = (0..65).map(|number| format!("latency_ms > -{number}")).collect();
+    assert_eq!(
+        fault(&format!("status == \"{}\"", "(".repeat(65))).await,
+        ""
+    );
+    let negatives: Vec<String> = (0..65)
+        .map(|number| format!("latency_ms > -{number}"))
+        .collect();
     assert_eq!(fault(&negatives.join(" || ")).await, "");
 }
 
 fn template(text: &str) -> MessageTemplate {
-    let sources = MessageTexts { text: Some(text.to_owned()), ..MessageTexts::default() };
-    MessageTemplate { name: "t".to_owned(), sources }
+    let sources = MessageTexts {
+        text: Some(text.to_owned()),
+        ..MessageTexts::default()
+    };
+    MessageTemplate {
+        name: "t".to_owned(),
+        sources,
+    }
 }
 
 /// Each of these killed the program, or took a core of it for long.
@@ -274,20 +364,41 @@ async fn templates_that_grow_without_end_are_stopped_when_they_are_read_and_rend
         let template = template(bomb);
         let faults = evaluator.template_faults(&template).await;
         assert_eq!(faults.len(), 1, "{bomb}: {faults:?}");
-        assert!(evaluator.template_render(&template, &message).await.is_err(), "{bomb}");
+        assert!(
+            evaluator
+                .template_render(&template, &message)
+                .await
+                .is_err(),
+            "{bomb}"
+        );
         let sound = MessageTemplate {
             name: "s".into(),
-            sources: MessageTexts { title: Some("{{ status }}".into()), ..Default::default() },
+            sources: MessageTexts {
+                title: Some("{{ status }}".into()),
+                ..Default::default()
+            },
         };
-        assert_eq!(evaluator.template_render(&sound, &message).await.unwrap().title.as_deref(), Some("firing"));
+        assert_eq!(
+            evaluator
+                .template_render(&sound, &message)
+                .await
+                .unwrap()
+                .title
+                .as_deref(),
+            Some("firing")
+        );
     }
 }
 
 #[tokio::test]
 async fn a_template_for_a_thousand_alerts_has_room() {
     let message = Message::sample(900, 100);
-    let template = template("{% for alert in alerts %}{{ loop.index }}. {{ alert.name }}\n{% endfor %}");
-    let texts = Evaluator::for_tests().template_render(&template, &message).await.unwrap();
+    let template =
+        template("{% for alert in alerts %}{{ loop.index }}. {{ alert.name }}\n{% endfor %}");
+    let texts = Evaluator::for_tests()
+        .template_render(&template, &message)
+        .await
+        .unwrap();
     assert_eq!(texts.text.unwrap().lines().count(), 1_000);
 }
 
@@ -298,7 +409,12 @@ mod templates {
         let template = template(source);
         let evaluator = Evaluator::for_tests();
         assert_eq!(evaluator.template_faults(&template).await, []);
-        evaluator.template_render(&template, message).await.unwrap().text.unwrap()
+        evaluator
+            .template_render(&template, message)
+            .await
+            .unwrap()
+            .text
+            .unwrap()
     }
 
     #[tokio::test]
@@ -321,7 +437,10 @@ mod templates {
     #[tokio::test]
     async fn have_an_empty_text_for_labels_that_are_missing() {
         let source = "[{{ groupLabels.team }}{{ alerts[0].labels.service }}]";
-        assert_eq!(rendered(source, &Message::sample(1, 0)).await, "[sample-service-1]");
+        assert_eq!(
+            rendered(source, &Message::sample(1, 0)).await,
+            "[sample-service-1]"
+        );
     }
 
     #[tokio::test]
@@ -330,7 +449,10 @@ mod templates {
         message.alerts[0].0.summary = "<script>&".to_owned();
         let mut template = template("{{ alerts[0].summary }}");
         template.sources.html = Some("<b>{{ alerts[0].summary }}</b>".to_owned());
-        let texts = Evaluator::for_tests().template_render(&template, &message).await.unwrap();
+        let texts = Evaluator::for_tests()
+            .template_render(&template, &message)
+            .await
+            .unwrap();
         assert_eq!(texts.html.as_deref(), Some("<b>&lt;script&gt;&amp;</b>"));
         assert_eq!(texts.text.as_deref(), Some("<script>&"));
     }
@@ -338,24 +460,51 @@ mod templates {
     #[tokio::test]
     async fn write_a_title_in_one_line_whatever_is_in_it() {
         let title = Some("{{ title }}\r\nBcc: x@example.com".to_owned());
-        let template = MessageTemplate { name: "t".to_owned(), sources: MessageTexts { title, ..Default::default() } };
-        let texts = Evaluator::for_tests().template_render(&template, &Message::sample(1, 0)).await.unwrap();
-        assert_eq!(texts.title.as_deref(), Some("[FIRING] Sample Service 1: Service Down Bcc: x@example.com"));
+        let template = MessageTemplate {
+            name: "t".to_owned(),
+            sources: MessageTexts {
+                title,
+                ..Default::default()
+            },
+        };
+        let texts = Evaluator::for_tests()
+            .template_render(&template, &Message::sample(1, 0))
+            .await
+            .unwrap();
+        assert_eq!(
+            texts.title.as_deref(),
+            Some("[FIRING] Sample Service 1: Service Down Bcc: x@example.com")
+        );
     }
 
     #[tokio::test]
     async fn have_faults_that_say_where_and_what() {
         for (source, wanted) in [
-            ("one\n  {{ alert.sumary }}", "line 2, column 6 of the template: there is no `alert.sumary`"),
-            ("{% for alert in alerts %}{{ alert.sumary }}{% endfor %}", "there is no `alert.sumary`"),
-            ("{% if status == 'resolved' %}{{ no }}{% endif %}", "there is no `no`"),
+            (
+                "one\n  {{ alert.sumary }}",
+                "line 2, column 6 of the template: there is no `alert.sumary`",
+            ),
+            (
+                "{% for alert in alerts %}{{ alert.sumary }}{% endfor %}",
+                "there is no `alert.sumary`",
+            ),
+            (
+                "{% if status == 'resolved' %}{{ no }}{% endif %}",
+                "there is no `no`",
+            ),
             ("{{ status", "line 1, column"),
             ("{{ status|shout }}", "unknown filter"),
             ("{% include 'other' %}", "of the template"),
         ] {
-            let faults = Evaluator::for_tests().template_faults(&template(source)).await;
+            let faults = Evaluator::for_tests()
+                .template_faults(&template(source))
+                .await;
             assert_eq!(faults.len(), 1, "{faults:?}");
-            assert!(faults[0].to_string().contains(wanted), "{source}: {}", faults[0]);
+            assert!(
+                faults[0].to_string().contains(wanted),
+                "{source}: {}",
+                faults[0]
+            );
         }
     }
 
@@ -370,7 +519,9 @@ mod templates {
             ),
             ("{{ 'x' * 70000 }}", "writes more than 65536 bytes"),
         ] {
-            let faults = Evaluator::for_tests().template_faults(&template(source)).await;
+            let faults = Evaluator::for_tests()
+                .template_faults(&template(source))
+                .await;
             assert!(faults[0].to_string().contains(wanted), "{}", faults[0]);
         }
     }

@@ -33,9 +33,20 @@ impl Policy {
     pub(in crate::plugin_host) fn new(origin: PolicyOrigin, written: PluginPolicy) -> Self {
         let budget = Budget::of(&written.budget);
         // Whoever wrote them has checked them.
-        let hosts = written.grants.hosts.iter().filter_map(|host| HostRule::pattern(host).ok()).collect();
+        let hosts = written
+            .grants
+            .hosts
+            .iter()
+            .filter_map(|host| HostRule::pattern(host).ok())
+            .collect();
         let turns = Arc::new(Semaphore::new(budget.concurrency as usize));
-        Self { origin, written, hosts, budget, turns }
+        Self {
+            origin,
+            written,
+            hosts,
+            budget,
+            turns,
+        }
     }
 }
 
@@ -107,7 +118,11 @@ impl Policies {
         change(&mut words);
         let before = self.in_force.load();
         let mut policies = BTreeMap::new();
-        for name in before.keys().chain(words.file.keys()).chain(words.api.keys()) {
+        for name in before
+            .keys()
+            .chain(words.file.keys())
+            .chain(words.api.keys())
+        {
             let (origin, written) = words.on(name);
             let mut policy = Policy::new(origin, written);
             if let Some(old) = before.get(name)
@@ -127,8 +142,14 @@ mod tests {
     use crate::domain::BudgetChanges;
 
     fn with_turns(concurrency: u32) -> PluginPolicy {
-        let budget = BudgetChanges { concurrency: Some(concurrency), ..BudgetChanges::default() };
-        PluginPolicy { budget, ..PluginPolicy::default() }
+        let budget = BudgetChanges {
+            concurrency: Some(concurrency),
+            ..BudgetChanges::default()
+        };
+        PluginPolicy {
+            budget,
+            ..PluginPolicy::default()
+        }
     }
 
     #[test]
@@ -139,9 +160,15 @@ mod tests {
         policies.set_api("p", Some(with_turns(1)));
         assert_eq!(origin(), PolicyOrigin::Api);
         policies.set_file([("p".to_owned(), with_turns(2))].into());
-        assert_eq!((origin(), policies.of("p").budget.concurrency), (PolicyOrigin::File, 2));
+        assert_eq!(
+            (origin(), policies.of("p").budget.concurrency),
+            (PolicyOrigin::File, 2)
+        );
         policies.set_file(BTreeMap::new());
-        assert_eq!((origin(), policies.of("p").budget.concurrency), (PolicyOrigin::Api, 1));
+        assert_eq!(
+            (origin(), policies.of("p").budget.concurrency),
+            (PolicyOrigin::Api, 1)
+        );
         policies.set_api("p", None);
         assert_eq!(origin(), PolicyOrigin::Default);
     }

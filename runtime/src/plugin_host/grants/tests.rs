@@ -11,7 +11,13 @@ fn allowance(wants: &[Want], grants: Grants) -> Allowance {
         settings_schema: serde_json::json!({}),
         wants: wants.to_vec(),
     };
-    let policy = Policy::new(PolicyOrigin::File, PluginPolicy { grants, ..PluginPolicy::default() });
+    let policy = Policy::new(
+        PolicyOrigin::File,
+        PluginPolicy {
+            grants,
+            ..PluginPolicy::default()
+        },
+    );
     Allowance::new("shop".into(), Arc::new(Wants::of(&info)), Arc::new(policy))
 }
 
@@ -29,12 +35,25 @@ fn other_hosts_have_to_be_wanted_and_granted() {
         (&["a.example"], &["a.example"], &["a.example"]),
         (&["a.example:443"], &["a.example"], &["a.example:443"]),
         (&["a.example"], &["*.example", "b.example"], &["a.example"]),
-        (&["*"], &["a.example", "*.b.example:8443"], &["a.example", "*.b.example:8443"]),
+        (
+            &["*"],
+            &["a.example", "*.b.example:8443"],
+            &["a.example", "*.b.example:8443"],
+        ),
         (&["*.example", "a.example"], &["a.example"], &["a.example"]),
         (&["not a host", "a.example"], &["a.example"], &["a.example"]),
     ] {
-        let wants: Vec<Want> = wanted.iter().map(|host| Want::Host((*host).to_owned())).collect();
-        let allowance = allowance(&wants, Grants { hosts: names(granted), ..Grants::default() });
+        let wants: Vec<Want> = wanted
+            .iter()
+            .map(|host| Want::Host((*host).to_owned()))
+            .collect();
+        let allowance = allowance(
+            &wants,
+            Grants {
+                hosts: names(granted),
+                ..Grants::default()
+            },
+        );
         let hosts: Vec<String> = allowance.hosts().iter().map(ToString::to_string).collect();
         assert_eq!(hosts, both, "wants {wanted:?}, is granted {granted:?}");
     }
@@ -51,12 +70,22 @@ fn a_denied_host_is_told_with_what_would_allow_it() {
             subject: "probe `shop`".to_owned(),
             setting: "`baseUrl` of the service".to_owned(),
         };
-        allowance(wants, Grants { hosts: names(granted), ..Grants::default() }).extend(&mut permission);
+        allowance(
+            wants,
+            Grants {
+                hosts: names(granted),
+                ..Grants::default()
+            },
+        )
+        .extend(&mut permission);
         permission
     };
     let wants = [Want::Host("*.example".to_owned())];
     let permission = extended(&wants, &["a.example", "*.b.example"]);
-    assert_eq!((permission.hosts.len(), permission.public_hosts.len()), (1, 1));
+    assert_eq!(
+        (permission.hosts.len(), permission.public_hosts.len()),
+        (1, 1)
+    );
     let url = url::Url::parse("https://c.example/").unwrap();
     assert_eq!(
         permission.check_url(&url).unwrap_err().to_string(),
@@ -65,7 +94,10 @@ fn a_denied_host_is_told_with_what_would_allow_it() {
          among what the plugin wants: `*.example`"
     );
     assert_eq!(
-        extended(&[], &["c.example"]).check_url(&url).unwrap_err().to_string(),
+        extended(&[], &["c.example"])
+            .check_url(&url)
+            .unwrap_err()
+            .to_string(),
         "probe `shop` may not connect to `c.example:443`; to allow it, name it in `baseUrl` of the service (the plugin asks \
          for no other host in its `wants`, so none can be granted)"
     );
@@ -84,10 +116,23 @@ fn credentials_have_to_be_granted_and_wanted_if_any_is_named() {
         (&["default"], Some(&["other"]), false),
         (&["other"], Some(&["default", "other"]), false),
     ] {
-        let wants: Vec<Want> = wanted.iter().map(|name| Want::Credential((*name).to_owned())).collect();
-        let allowance = allowance(&wants, Grants { credentials: granted.map(names), ..Grants::default() });
+        let wants: Vec<Want> = wanted
+            .iter()
+            .map(|name| Want::Credential((*name).to_owned()))
+            .collect();
+        let allowance = allowance(
+            &wants,
+            Grants {
+                credentials: granted.map(names),
+                ..Grants::default()
+            },
+        );
         let answer = allowance.credential("default");
-        assert_eq!(answer.is_ok(), wanted_ok, "wants {wanted:?}, is granted {granted:?}: {answer:?}");
+        assert_eq!(
+            answer.is_ok(),
+            wanted_ok,
+            "wants {wanted:?}, is granted {granted:?}: {answer:?}"
+        );
     }
 }
 
@@ -103,7 +148,12 @@ fn methods_and_capabilities_are_all_granted_until_some_are_named() {
             ..Grants::default()
         },
     );
-    for (method, wanted) in [("GET", true), ("HEAD", true), ("POST", false), ("get", false)] {
+    for (method, wanted) in [
+        ("GET", true),
+        ("HEAD", true),
+        ("POST", false),
+        ("get", false),
+    ] {
         assert_eq!(bound.method(method).is_ok(), wanted, "{method}");
     }
     assert!(bound.capability(Capability::Http).is_ok());
@@ -122,11 +172,27 @@ fn imports_that_are_withheld_are_found_before_the_first_run() {
         "external-tracking:plugin/tcp@0.1.0",
         "wasi:cli/environment@0.2.3",
     ]);
-    assert_eq!(capabilities_of(&imports).collect::<Vec<_>>(), [Capability::Http, Capability::Tcp]);
-    assert_eq!(capabilities_of(&names(&["wasi:http/outgoing-handler@0.2.3"])).collect::<Vec<_>>(), [Capability::Http]);
-    let of = |capabilities| allowance(&[], Grants { capabilities, ..Grants::default() });
+    assert_eq!(
+        capabilities_of(&imports).collect::<Vec<_>>(),
+        [Capability::Http, Capability::Tcp]
+    );
+    assert_eq!(
+        capabilities_of(&names(&["wasi:http/outgoing-handler@0.2.3"])).collect::<Vec<_>>(),
+        [Capability::Http]
+    );
+    let of = |capabilities| {
+        allowance(
+            &[],
+            Grants {
+                capabilities,
+                ..Grants::default()
+            },
+        )
+    };
     assert!(of(None).check_imports(&imports).is_ok());
-    let refusal = of(Some(vec![Capability::Http])).check_imports(&imports).unwrap_err();
+    let refusal = of(Some(vec![Capability::Http]))
+        .check_imports(&imports)
+        .unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "refused at step `grants`: imports `tcp`, which it is not granted; to allow it, name it in \

@@ -1,4 +1,5 @@
-//! What one run sends and receives, held to its budget. Shared with what happens for the run beside its store.
+//! What one run sends and receives, held to its budget. Shared with what happens for the run beside
+//! its store.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,13 +31,18 @@ impl Traffic {
 
 impl Access {
     /// The network as far as this run may use it, for this capability.
-    pub(in crate::plugin_host) fn net(&self, capability: Capability) -> Result<(Net, Permission), NetFailure> {
+    pub(in crate::plugin_host) fn net(
+        &self,
+        capability: Capability,
+    ) -> Result<(Net, Permission), NetFailure> {
         self.allowance.capability(capability)?;
         match &self.net {
             Some(access) => Ok((access.net.clone(), access.permission.clone())),
             None => {
                 let plugin = &self.allowance.plugin;
-                Err(NetFailure::denied(format!("plugin `{plugin}` has no network in this call")))
+                Err(NetFailure::denied(format!(
+                    "plugin `{plugin}` has no network in this call"
+                )))
             }
         }
     }
@@ -44,28 +50,55 @@ impl Access {
     /// Before anything leaves: what is over the budget does not.
     pub(in crate::plugin_host) fn sends(&self, bytes: usize) -> Result<(), NetFailure> {
         let bytes = bytes as u64;
-        let sent = self.traffic.sent.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if sent > self.allowance.budget().bytes_out { Err(self.exceed(BudgetKey::BytesOut)) } else { Ok(()) }
+        let sent = self
+            .traffic
+            .sent
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes);
+        if sent > self.allowance.budget().bytes_out {
+            Err(self.exceed(BudgetKey::BytesOut))
+        } else {
+            Ok(())
+        }
     }
 
-    /// The most that the next call may read: one byte more than is left, so that [`Self::receives`] can tell.
+    /// The most that the next call may read: one byte more than is left, so that [`Self::receives`]
+    /// can tell.
     pub(in crate::plugin_host) fn may_receive(&self) -> usize {
         let received = self.traffic.received.load(Ordering::Relaxed);
         let left = self.allowance.budget().bytes_in.saturating_sub(received);
-        usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1)
+        usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1)
     }
 
     pub(in crate::plugin_host) fn receives(&self, bytes: usize) -> Result<(), NetFailure> {
         let bytes = bytes as u64;
-        let received = self.traffic.received.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if received > self.allowance.budget().bytes_in { Err(self.exceed(BudgetKey::BytesIn)) } else { Ok(()) }
+        let received = self
+            .traffic
+            .received
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes);
+        if received > self.allowance.budget().bytes_in {
+            Err(self.exceed(BudgetKey::BytesIn))
+        } else {
+            Ok(())
+        }
     }
 
     /// For everything that a guest hands over, before it is kept or looked at.
     pub(in crate::plugin_host) fn hands_over(&self, bytes: usize) -> Result<(), NetFailure> {
         let bytes = bytes as u64;
-        let handed = self.traffic.handed.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if handed > limits::HANDED_BYTES as u64 { Err(self.exceed(Limit::Handed)) } else { Ok(()) }
+        let handed = self
+            .traffic
+            .handed
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes);
+        if handed > limits::HANDED_BYTES as u64 {
+            Err(self.exceed(Limit::Handed))
+        } else {
+            Ok(())
+        }
     }
 
     /// Memory of the host for so many bytes, until it is dropped. What is small is not counted.
@@ -75,9 +108,15 @@ impl Access {
     }
 
     /// The same for what grows to so many bytes.
-    pub(in crate::plugin_host) fn holds_more(&self, held: &mut HostMemory, bytes: usize) -> Result<(), NetFailure> {
+    pub(in crate::plugin_host) fn holds_more(
+        &self,
+        held: &mut HostMemory,
+        bytes: usize,
+    ) -> Result<(), NetFailure> {
         match &self.memory {
-            Some(memory) if bytes > UNCOUNTED_BYTES && !held.grow(memory, bytes) => Err(self.exceed(Limit::RunsMemory)),
+            Some(memory) if bytes > UNCOUNTED_BYTES && !held.grow(memory, bytes) => {
+                Err(self.exceed(Limit::RunsMemory))
+            }
             _ => Ok(()),
         }
     }
@@ -87,11 +126,18 @@ impl Access {
         let limit = limit.into();
         let _ = self.traffic.exceeded.set(limit);
         let plugin = &self.allowance.plugin;
-        NetError::TooLarge(format!("plugin `{plugin}` {}", self.allowance.exceeded(limit))).into()
+        NetError::TooLarge(format!(
+            "plugin `{plugin}` {}",
+            self.allowance.exceeded(limit)
+        ))
+        .into()
     }
 
     pub(in crate::plugin_host) fn exceeded(&self) -> Option<Exceeded> {
-        self.traffic.exceeded.get().map(|limit| self.allowance.exceeded(*limit))
+        self.traffic
+            .exceeded
+            .get()
+            .map(|limit| self.allowance.exceeded(*limit))
     }
 }
 
@@ -104,9 +150,22 @@ mod tests {
     use crate::plugin_host::state::Access;
 
     fn access(bytes_out: u64, bytes_in: u64) -> Access {
-        let budget = BudgetChanges { bytes_out: Some(bytes_out), bytes_in: Some(bytes_in), ..BudgetChanges::default() };
-        let policy = Policy::new(PolicyOrigin::File, PluginPolicy { budget, ..PluginPolicy::default() });
-        Access { allowance: Allowance::new("shop".into(), Arc::default(), policy.into()), ..Access::default() }
+        let budget = BudgetChanges {
+            bytes_out: Some(bytes_out),
+            bytes_in: Some(bytes_in),
+            ..BudgetChanges::default()
+        };
+        let policy = Policy::new(
+            PolicyOrigin::File,
+            PluginPolicy {
+                budget,
+                ..PluginPolicy::default()
+            },
+        );
+        Access {
+            allowance: Allowance::new("shop".into(), Arc::default(), policy.into()),
+            ..Access::default()
+        }
     }
 
     #[test]
@@ -125,6 +184,9 @@ mod tests {
             "plugin `shop` would have sent more than 10B; `plugins.shop.budget.bytesOut` in plugins.yaml allows more"
         );
         let first = access.exceeded().unwrap().to_string();
-        assert_eq!(first, "received more than 5B; `plugins.shop.budget.bytesIn` in plugins.yaml allows more");
+        assert_eq!(
+            first,
+            "received more than 5B; `plugins.shop.budget.bytesIn` in plugins.yaml allows more"
+        );
     }
 }

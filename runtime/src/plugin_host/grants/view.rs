@@ -1,4 +1,5 @@
-//! What a plugin may do, for people: what it wants, what it is granted, and what it gets in the end.
+//! What a plugin may do, for people: what it wants, what it is granted, and what it gets in the
+//! end.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,10 @@ pub struct Missing {
 impl PluginGrants {
     /// By the names of `plugins.yaml`, as people write them.
     pub fn budget_shown(&self) -> BTreeMap<&'static str, String> {
-        BudgetKey::ALL.into_iter().map(|key| (key.as_str(), self.budget.shown(key))).collect()
+        BudgetKey::ALL
+            .into_iter()
+            .map(|key| (key.as_str(), self.budget.shown(key)))
+            .collect()
     }
 }
 
@@ -87,7 +91,11 @@ pub(in crate::plugin_host) fn grants(plugin: &LoadedPlugin, allowance: &Allowanc
         hosts: allowance.hosts().iter().map(ToString::to_string).collect(),
         credentials: credentials(plugin, allowance),
         methods: policy.written.grants.methods.clone(),
-        capabilities: imports.iter().copied().filter(|one| allowance.capability(*one).is_ok()).collect(),
+        capabilities: imports
+            .iter()
+            .copied()
+            .filter(|one| allowance.capability(*one).is_ok())
+            .collect(),
         missing: missing(plugin, allowance, &imports),
         imports,
         budget,
@@ -99,26 +107,49 @@ fn credentials(plugin: &LoadedPlugin, allowance: &Allowance) -> Option<Vec<Strin
     if plugin.kind != PluginKind::Probe {
         return Some(Vec::new());
     }
-    let (granted, wanted) = (&allowance.policy().written.grants.credentials, &allowance.wants.credentials);
+    let (granted, wanted) = (
+        &allowance.policy().written.grants.credentials,
+        &allowance.wants.credentials,
+    );
     let named = granted.as_ref().or(wanted.as_ref())?;
-    Some(named.iter().filter(|name| allowance.credential(name).is_ok()).cloned().collect())
+    Some(
+        named
+            .iter()
+            .filter(|name| allowance.credential(name).is_ok())
+            .cloned()
+            .collect(),
+    )
 }
 
 fn missing(plugin: &LoadedPlugin, allowance: &Allowance, imports: &[Capability]) -> Vec<Missing> {
-    let missing = |want: Want, key: &str| Missing { want, setting: format!("plugins.{}.{key}", plugin.info.name) };
+    let missing = |want: Want, key: &str| Missing {
+        want,
+        setting: format!("plugins.{}.{key}", plugin.info.name),
+    };
     let reached = allowance.hosts();
     let is_bundled = matches!(plugin.source, Source::Bundled(_));
     let hosts = allowance.wants.hosts.iter().filter(|wanted| {
-        // Of a pattern, some is enough: which of its hosts are needed can't be known. A bundled plugin needs
-        // none of them by itself.
+        // Of a pattern, some is enough: which of its hosts are needed can't be known. A bundled
+        // plugin needs none of them by itself.
         let is_optional = is_bundled && wanted.is_every_host();
-        !is_optional && !reached.iter().any(|rule| rule.intersection(wanted).is_some())
+        !is_optional
+            && !reached
+                .iter()
+                .any(|rule| rule.intersection(wanted).is_some())
     });
     let hosts = hosts.map(|host| missing(Want::Host(host.to_string()), "grants.hosts"));
     let wanted = allowance.wants.credentials.iter().flatten();
     let credentials = wanted.filter(|name| allowance.credential(name).is_err());
-    let credentials = credentials.map(|name| missing(Want::Credential(name.clone()), "grants.credentials"));
-    let withheld = imports.iter().filter(|one| allowance.capability(**one).is_err());
-    let withheld = withheld.map(|one| missing(Want::Capability(one.as_str().to_owned()), "grants.capabilities"));
+    let credentials =
+        credentials.map(|name| missing(Want::Credential(name.clone()), "grants.credentials"));
+    let withheld = imports
+        .iter()
+        .filter(|one| allowance.capability(**one).is_err());
+    let withheld = withheld.map(|one| {
+        missing(
+            Want::Capability(one.as_str().to_owned()),
+            "grants.capabilities",
+        )
+    });
     hosts.chain(credentials).chain(withheld).collect()
 }

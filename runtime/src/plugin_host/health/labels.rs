@@ -1,5 +1,5 @@
-//! Metrics of the runs, by plugin and version. Labels are bounded: a version a day for years must not fill the memory of
-//! whoever scrapes us.
+//! Metrics of the runs, by plugin and version. Labels are bounded: a version a day for years must
+//! not fill the memory of whoever scrapes us.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -30,17 +30,26 @@ impl Labels {
     pub(super) fn of(&self, plugin: &str, version: &str) -> Pair {
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !given.contains_key(plugin) && given.len() >= PLUGINS {
-            return Pair { plugin: OTHER.to_owned(), version: OTHER.to_owned() };
+            return Pair {
+                plugin: OTHER.to_owned(),
+                version: OTHER.to_owned(),
+            };
         }
         let versions = given.entry(plugin.to_owned()).or_default();
         let is_new = !versions.contains(version);
         if is_new && versions.len() >= VERSIONS {
-            return Pair { plugin: plugin.to_owned(), version: OTHER.to_owned() };
+            return Pair {
+                plugin: plugin.to_owned(),
+                version: OTHER.to_owned(),
+            };
         }
         if is_new {
             versions.insert(version.to_owned());
         }
-        Pair { plugin: plugin.to_owned(), version: version.to_owned() }
+        Pair {
+            plugin: plugin.to_owned(),
+            version: version.to_owned(),
+        }
     }
 }
 
@@ -56,8 +65,11 @@ impl Meters {
     pub(super) fn new(labels: Pair) -> Self {
         let Pair { plugin, version } = labels;
         let of = |outcome: RunOutcome| {
-            let labels =
-                [("plugin", plugin.clone()), ("version", version.clone()), ("outcome", outcome.as_str().into())];
+            let labels = [
+                ("plugin", plugin.clone()),
+                ("version", version.clone()),
+                ("outcome", outcome.as_str().into()),
+            ];
             (
                 metrics::counter!("extrack_plugin_runs_total", &labels),
                 metrics::histogram!("extrack_plugin_run_duration_seconds", &labels),
@@ -99,7 +111,11 @@ mod tests {
             }
         }
         assert_eq!(given.len(), PLUGINS * (VERSIONS + 1) + 1);
-        assert_eq!(labels.of("p3", "1.0.2").version, "1.0.2", "one that has its label keeps it");
+        assert_eq!(
+            labels.of("p3", "1.0.2").version,
+            "1.0.2",
+            "one that has its label keeps it"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! When is a plugin failing, and when is it well again? Decided by the last few runs alone, whatever the time between them.
+//! When is a plugin failing, and when is it well again? Decided by the last few runs alone,
+//! whatever the time between them.
 
 use crate::domain::{Failing, RUNS_REMEMBERED, RUNS_THAT_DECIDE, RecentRuns};
 
@@ -15,13 +16,18 @@ pub(super) struct Streak {
 const REMEMBERED: u32 = (1 << RUNS_REMEMBERED) - 1;
 
 impl Streak {
-    /// With a text when it has just become failing; the caller sets the rest. Becomes well by itself.
+    /// With a text when it has just become failing; the caller sets the rest. Becomes well by
+    /// itself.
     pub(super) fn note(&mut self, broke: bool) -> Option<String> {
         self.push(broke);
         if self.failing.is_some() {
             if self.good_in_a_row >= RUNS_THAT_DECIDE {
                 // What broke before is over: it does not count against the runs to come.
-                *self = Self { runs: 0, count: self.good_in_a_row, ..Self::default() };
+                *self = Self {
+                    runs: 0,
+                    count: self.good_in_a_row,
+                    ..Self::default()
+                };
             }
             return None;
         }
@@ -30,7 +36,10 @@ impl Streak {
             return Some(format!("the last {} runs broke", self.broken_in_a_row));
         }
         if broke && recent.runs == RUNS_REMEMBERED && recent.broken * 2 > RUNS_REMEMBERED {
-            return Some(format!("{} of the last {} runs broke", recent.broken, recent.runs));
+            return Some(format!(
+                "{} of the last {} runs broke",
+                recent.broken, recent.runs
+            ));
         }
         None
     }
@@ -45,10 +54,15 @@ impl Streak {
     }
 
     pub(super) fn recent(&self) -> RecentRuns {
-        RecentRuns { runs: self.count, broken: self.runs.count_ones(), broken_in_a_row: self.broken_in_a_row }
+        RecentRuns {
+            runs: self.count,
+            broken: self.runs.count_ones(),
+            broken_in_a_row: self.broken_in_a_row,
+        }
     }
 
-    /// After runs from before the start were read back: adds those since. They have been told already.
+    /// After runs from before the start were read back: adds those since. They have been told
+    /// already.
     pub(super) fn go_on(&mut self, since: Streak) {
         for index in (0..since.count).rev() {
             let _ = self.note(since.runs >> index & 1 == 1);
@@ -68,7 +82,10 @@ mod tests {
         for run in runs.chars() {
             if let Some(reason) = streak.note(run == 'x') {
                 assert!(streak.failing.is_none(), "told once");
-                streak.failing = Some(Failing { since_ms: 0, reason });
+                streak.failing = Some(Failing {
+                    since_ms: 0,
+                    reason,
+                });
             }
             story.push(if streak.failing.is_some() { 'F' } else { '.' });
         }
@@ -111,7 +128,14 @@ mod tests {
         }
         since.note(true);
         before.go_on(since);
-        assert_eq!(before.recent(), RecentRuns { runs: 5, broken: 5, broken_in_a_row: 5 });
+        assert_eq!(
+            before.recent(),
+            RecentRuns {
+                runs: 5,
+                broken: 5,
+                broken_in_a_row: 5
+            }
+        );
         assert!(before.note(true).is_some());
     }
 }

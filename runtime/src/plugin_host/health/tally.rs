@@ -1,8 +1,8 @@
 //! Sums over runs, with a histogram of their durations.
 
 use crate::domain::{
-    DURATION_BUCKETS, DurationQuantiles, PluginRun, RunFigures, RunOutcome, StoredRuns, bucket_middle_us,
-    duration_bucket,
+    DURATION_BUCKETS, DurationQuantiles, PluginRun, RunFigures, RunOutcome, StoredRuns,
+    bucket_middle_us, duration_bucket,
 };
 
 #[derive(Debug, Clone)]
@@ -15,7 +15,11 @@ pub(super) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { figures: RunFigures::default(), durations: Box::new([0; DURATION_BUCKETS]), max_us: 0 }
+        Self {
+            figures: RunFigures::default(),
+            durations: Box::new([0; DURATION_BUCKETS]),
+            max_us: 0,
+        }
     }
 }
 
@@ -75,7 +79,10 @@ impl Tally {
             p99_us: self.quantile(0.99),
             max_us: self.max_us,
         });
-        RunFigures { duration, ..self.figures.clone() }
+        RunFigures {
+            duration,
+            ..self.figures.clone()
+        }
     }
 
     /// By nearest rank, as the middle of the bucket it falls into.

@@ -1,4 +1,5 @@
-//! What can be said of a component without running it: its form, its kind, what it imports, the name it gives itself.
+//! What can be said of a component without running it: its form, its kind, what it imports, the
+//! name it gives itself.
 
 use semver::Version;
 use wasmtime::component::Component;
@@ -10,7 +11,10 @@ use crate::plugin_host::capabilities;
 
 pub(super) fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
     if bytes.len() > COMPONENT_BYTES {
-        return Err(refuse("format", format!("is larger than {} MiB", COMPONENT_BYTES >> 20)));
+        return Err(refuse(
+            "format",
+            format!("is larger than {} MiB", COMPONENT_BYTES >> 20),
+        ));
     }
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(()),
@@ -18,12 +22,17 @@ pub(super) fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
             "format",
             "is a core WebAssembly module, not a component; turn it into one with `wasm-tools component new`",
         )),
-        _ => Err(refuse("format", "is not WebAssembly: the first eight bytes are not those of a component")),
+        _ => Err(refuse(
+            "format",
+            "is not WebAssembly: the first eight bytes are not those of a component",
+        )),
     }
 }
 
 /// The kind is what it exports; the imports have to be those of that kind.
-pub(super) fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec<String>), Refusal> {
+pub(super) fn kind_and_imports(
+    component: &Component,
+) -> Result<(PluginKind, Vec<String>), Refusal> {
     let types = component.component_type();
     let engine = component.engine();
     let interface = |name: &str| {
@@ -31,7 +40,10 @@ pub(super) fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec
         Some(name.split('@').next().unwrap_or(name).to_owned())
     };
     let foreign = |name: &str| !speaks_our_contract(name);
-    let mut names = types.imports(engine).chain(types.exports(engine)).map(|(name, _)| name.to_owned());
+    let mut names = types
+        .imports(engine)
+        .chain(types.exports(engine))
+        .map(|(name, _)| name.to_owned());
     if let Some(name) = names.find(|name| foreign(name)) {
         let version = name.split('@').nth(1).unwrap_or("no version");
         return Err(refuse(
@@ -43,7 +55,10 @@ pub(super) fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec
             ),
         ));
     }
-    let exported: Vec<String> = types.exports(engine).filter_map(|(name, _)| interface(name)).collect();
+    let exported: Vec<String> = types
+        .exports(engine)
+        .filter_map(|(name, _)| interface(name))
+        .collect();
     let has = |name: &str| exported.iter().any(|export| export == name);
     let kinds = [
         ("probes", PluginKind::Probe),
@@ -51,20 +66,34 @@ pub(super) fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec
         ("notifiers", PluginKind::Notifier),
         ("webhooks", PluginKind::Webhook),
     ];
-    let found: Vec<PluginKind> = kinds.into_iter().filter(|(name, _)| has(name)).map(|(_, kind)| kind).collect();
+    let found: Vec<PluginKind> = kinds
+        .into_iter()
+        .filter(|(name, _)| has(name))
+        .map(|(_, kind)| kind)
+        .collect();
     let [kind] = found[..] else {
         return Err(refuse(
             "world",
             format!(
                 "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
-                if exported.is_empty() { "none of our interfaces".to_owned() } else { exported.join(", ") }
+                if exported.is_empty() {
+                    "none of our interfaces".to_owned()
+                } else {
+                    exported.join(", ")
+                }
             ),
         ));
     };
     if !has("description") {
-        return Err(refuse("world", format!("does not export `{PACKAGE}description`")));
+        return Err(refuse(
+            "world",
+            format!("does not export `{PACKAGE}description`"),
+        ));
     }
-    let imports: Vec<String> = types.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    let imports: Vec<String> = types
+        .imports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
     let allowed = capabilities::allowed(kind);
     let unknown: Vec<&str> = imports
         .iter()
@@ -101,13 +130,16 @@ pub(super) fn kind_and_imports(component: &Component) -> Result<(PluginKind, Vec
     Ok((kind, imports))
 }
 
-/// Not ours, or of a version that promises the same: with another first number that is not 0 nothing is promised.
+/// Not ours, or of a version that promises the same: with another first number that is not 0
+/// nothing is promised.
 fn speaks_our_contract(name: &str) -> bool {
     if !name.starts_with(PACKAGE) {
         return true;
     }
     let kept = |version: &str| -> Option<(u64, Option<u64>)> {
-        let version = Version::parse(version).ok().filter(|version| version.pre.is_empty())?;
+        let version = Version::parse(version)
+            .ok()
+            .filter(|version| version.pre.is_empty())?;
         Some((version.major, (version.major == 0).then_some(version.minor)))
     };
     name.split_once('@').and_then(|(_, version)| kept(version)) == kept(CONTRACT)
@@ -115,7 +147,9 @@ fn speaks_our_contract(name: &str) -> bool {
 
 /// `wasi:io/streams@0.2.6`: a package that is linked, in any version 0.2.
 fn is_wasi(import: &str) -> bool {
-    let Some((interface, version)) = import.split_once('@') else { return false };
+    let Some((interface, version)) = import.split_once('@') else {
+        return false;
+    };
     let package = interface.split('/').next().unwrap_or(interface);
     let patch = version.strip_prefix("0.2.").unwrap_or_default();
     capabilities::wasi::PACKAGES.contains(&package) && patch.parse::<u32>().is_ok()
@@ -129,20 +163,34 @@ pub(super) fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
     let name = info.name.as_str();
     let is_word = name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
     if !is_word {
         return Err(refuse(
             "name",
-            format!("`{}` is not a plugin name; use lower case letters, digits, `-` and `_`, at most 64", cut(name)),
+            format!(
+                "`{}` is not a plugin name; use lower case letters, digits, `-` and `_`, at most 64",
+                cut(name)
+            ),
         ));
     }
     if RESERVED_NAMES.contains(&name) {
-        return Err(refuse("name", format!("`{}` can't be the name of a plugin, it is part of the API", name)));
+        return Err(refuse(
+            "name",
+            format!(
+                "`{}` can't be the name of a plugin, it is part of the API",
+                name
+            ),
+        ));
     }
     if info.version.len() > 64 || Version::parse(&info.version).is_err() {
         return Err(refuse(
             "describe",
-            format!("`{}` is not a semantic version; write three numbers, e.g. `1.0.0`", cut(&info.version)),
+            format!(
+                "`{}` is not a semantic version; write three numbers, e.g. `1.0.0`",
+                cut(&info.version)
+            ),
         ));
     }
     Ok(())
@@ -183,8 +231,16 @@ mod tests {
         for version in ["1.0.0", "0.3.1-rc.1+build.7"] {
             assert_eq!(check_name(&info(version)), Ok(()), "{version}");
         }
-        for version in ["one", "", "1", "1.0", "v1.0.0", "1.0.0 ", "1.0.0/../..", &format!("1.0.0-{}", "a".repeat(80))]
-        {
+        for version in [
+            "one",
+            "",
+            "1",
+            "1.0",
+            "v1.0.0",
+            "1.0.0 ",
+            "1.0.0/../..",
+            &format!("1.0.0-{}", "a".repeat(80)),
+        ] {
             let refusal = check_name(&info(version)).unwrap_err();
             assert_eq!(refusal.step, "describe", "{version}");
         }

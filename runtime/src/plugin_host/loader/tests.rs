@@ -9,8 +9,13 @@ fn contract() -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/");
     let files = ["host.wit", "types.wit", "kinds.wit", "worlds.wit"];
     let texts = files.map(|file| std::fs::read_to_string(format!("{folder}{file}")).unwrap());
-    let rest = texts[1..].iter().map(|text| text.split_once(";\n").unwrap().1);
-    std::iter::once(texts[0].as_str()).chain(rest).collect::<Vec<_>>().join("\n")
+    let rest = texts[1..]
+        .iter()
+        .map(|text| text.split_once(";\n").unwrap().1);
+    std::iter::once(texts[0].as_str())
+        .chain(rest)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A plugin of that kind in which every function traps, built from this contract.
@@ -26,7 +31,11 @@ fn component(contract: &str, kind: &str) -> bytes::Bytes {
 }
 
 async fn refusal(loader: &Loader, runner: &Runner, component: bytes::Bytes) -> Refusal {
-    let provenance = Provenance { source: Source::Stored, since_ms: 0, by: "test".to_owned() };
+    let provenance = Provenance {
+        source: Source::Stored,
+        since_ms: 0,
+        by: "test".to_owned(),
+    };
     match loader.load(runner, component, provenance).await {
         Ok(_) => panic!("every function of it traps"),
         Err(refusal) => refusal,
@@ -36,33 +45,65 @@ async fn refusal(loader: &Loader, runner: &Runner, component: bytes::Bytes) -> R
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_component_of_another_contract_never_becomes_a_version_whatever_its_kind() {
     let folder = tempfile::tempdir().unwrap();
-    let (loader, runner) = compiler(folder.path(), Compiling::InProcess, None, &Arc::default()).unwrap();
+    let (loader, runner) =
+        compiler(folder.path(), Compiling::InProcess, None, &Arc::default()).unwrap();
     let contract = contract();
     for (kind, from, to) in [
-        ("probe", "    base-url: string,\n", "    base-url: string,\n    region: string,\n"),
+        (
+            "probe",
+            "    base-url: string,\n",
+            "    base-url: string,\n    region: string,\n",
+        ),
         (
             "probe",
             "settings(string),\n    internal(string),",
             "settings(string),\n    internal(string),\n    other(string),",
         ),
-        ("rule", "    now-ms: u64,\n", "    now-ms: u64,\n    zone: string,\n"),
-        ("rule", "look-back: func(settings: string) -> u64", "look-back: func(settings: string) -> u32"),
-        ("notifier", "    attempt: u32,\n", "    attempt: u32,\n    priority: u32,\n"),
-        ("webhook", "    received-ms: u64,\n", "    received-ms: u64,\n    peer: string,\n"),
+        (
+            "rule",
+            "    now-ms: u64,\n",
+            "    now-ms: u64,\n    zone: string,\n",
+        ),
+        (
+            "rule",
+            "look-back: func(settings: string) -> u64",
+            "look-back: func(settings: string) -> u32",
+        ),
+        (
+            "notifier",
+            "    attempt: u32,\n",
+            "    attempt: u32,\n    priority: u32,\n",
+        ),
+        (
+            "webhook",
+            "    received-ms: u64,\n",
+            "    received-ms: u64,\n    peer: string,\n",
+        ),
     ] {
         // As it is it fits: what stops it is that all its functions trap.
         let fits = refusal(&loader, &runner, component(&contract, kind)).await;
         assert_eq!(fits.step, "describe", "{kind}: {fits}");
-        assert!(contract.contains(from), "{kind}: `{from}` is not in the contract");
+        assert!(
+            contract.contains(from),
+            "{kind}: `{from}` is not in the contract"
+        );
         let other = component(&contract.replacen(from, to, 1), kind);
         let misfit = refusal(&loader, &runner, other).await;
         assert_eq!(misfit.step, "world", "{kind}: {misfit}");
-        assert!(misfit.reason.contains("build it again with the `wit/` of this program"), "{kind}: {misfit}");
+        assert!(
+            misfit
+                .reason
+                .contains("build it again with the `wit/` of this program"),
+            "{kind}: {misfit}"
+        );
     }
     for kind in ["probe", "rule", "notifier", "webhook"] {
         let next = contract.replace("plugin@0.1.0", "plugin@0.2.0");
         let misfit = refusal(&loader, &runner, component(&next, kind)).await;
         assert_eq!(misfit.step, "world", "{kind}: {misfit}");
-        assert!(misfit.reason.contains("is built for 0.2.0 of the contract"), "{kind}: {misfit}");
+        assert!(
+            misfit.reason.contains("is built for 0.2.0 of the contract"),
+            "{kind}: {misfit}"
+        );
     }
 }

@@ -27,7 +27,16 @@ pub(in crate::plugin_host) struct MemoryLimiter {
 
 impl MemoryLimiter {
     pub(in crate::plugin_host) fn new(most: u64, reservation: Reservation, until: Instant) -> Self {
-        Self { most, peak: 0, current: 0, refused: false, table_refused: false, exhausted: false, reservation, until }
+        Self {
+            most,
+            peak: 0,
+            current: 0,
+            refused: false,
+            table_refused: false,
+            exhausted: false,
+            reservation,
+            until,
+        }
     }
 }
 
@@ -45,9 +54,16 @@ impl ResourceLimiterAsync for MemoryLimiter {
             self.refused = true;
             return Ok(false);
         }
-        if self.reservation.grow(total, self.current, self.until).await.is_err() {
+        if self
+            .reservation
+            .grow(total, self.current, self.until)
+            .await
+            .is_err()
+        {
             self.exhausted = true;
-            return Err(wasmtime::Error::msg("there is no memory left for plugin runs"));
+            return Err(wasmtime::Error::msg(
+                "there is no memory left for plugin runs",
+            ));
         }
         self.current = total;
         self.peak = self.peak.max(total);

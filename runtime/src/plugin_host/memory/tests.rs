@@ -24,24 +24,38 @@ async fn all_memories_of_a_store_are_counted_together() {
     let mut limiter = run(&memory, 4).await;
     assert!(limiter.memory_growing(0, 2 * MIB, None).await.unwrap());
     assert!(limiter.memory_growing(0, 2 * MIB, None).await.unwrap());
-    assert!(!limiter.memory_growing(2 * MIB, 2 * MIB + 65_536, None).await.unwrap());
+    assert!(
+        !limiter
+            .memory_growing(2 * MIB, 2 * MIB + 65_536, None)
+            .await
+            .unwrap()
+    );
     assert!(limiter.refused);
     assert_eq!(limiter.peak, 4 << 20);
     assert_eq!(memory.in_use().reserved_bytes, 4 << 20);
     drop(limiter);
-    assert_eq!(memory.in_use(), RunMemoryUse { limit_bytes: 64 << 20, reserved_bytes: 0 });
+    assert_eq!(
+        memory.in_use(),
+        RunMemoryUse {
+            limit_bytes: 64 << 20,
+            reserved_bytes: 0
+        }
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_together_get_no_more_than_there_is_and_one_that_has_memory_ends_after_a_bounded_wait() {
+async fn runs_together_get_no_more_than_there_is_and_one_that_has_memory_ends_after_a_bounded_wait()
+{
     let memory = memory(32);
     let (mut first, mut second) = (run(&memory, 64).await, run(&memory, 64).await);
     assert!(first.memory_growing(0, 8 * MIB, None).await.unwrap());
     assert!(second.memory_growing(0, 8 * MIB, None).await.unwrap());
     // Both hold what the other waits for.
     let start = Instant::now();
-    let ended =
-        tokio::join!(first.memory_growing(8 * MIB, 12 * MIB, None), second.memory_growing(8 * MIB, 12 * MIB, None));
+    let ended = tokio::join!(
+        first.memory_growing(8 * MIB, 12 * MIB, None),
+        second.memory_growing(8 * MIB, 12 * MIB, None)
+    );
     assert!(ended.0.is_err() && ended.1.is_err());
     assert!(first.exhausted && second.exhausted && !first.refused);
     assert_eq!(start.elapsed(), GROWTH_WAIT);
@@ -63,7 +77,11 @@ async fn a_new_run_waits_for_memory_that_another_gives_back() {
     assert_eq!(memory.in_use().reserved_bytes, 10 << 20);
     drop(got);
     let held = memory.reserve(16 << 20, soon()).await.unwrap();
-    assert_eq!(memory.reserve(10 << 20, soon()).await.unwrap_err(), NoMemory, "and not beyond its deadline");
+    assert_eq!(
+        memory.reserve(10 << 20, soon()).await.unwrap_err(),
+        NoMemory,
+        "and not beyond its deadline"
+    );
     drop(held);
 }
 
@@ -122,7 +140,10 @@ fn what_a_plugin_needed_is_expected_again_and_forgotten_little_by_little() {
 
 #[test]
 fn the_default_follows_from_the_machine() {
-    assert_eq!(machine_bytes("MemTotal:       8388608 kB\nMemFree: 1 kB\n"), Some(8 << 30));
+    assert_eq!(
+        machine_bytes("MemTotal:       8388608 kB\nMemFree: 1 kB\n"),
+        Some(8 << 30)
+    );
     assert_eq!(machine_bytes("MemFree: 1 kB\n"), None);
     assert!(default_bytes() >= LEAST_BYTES);
 }

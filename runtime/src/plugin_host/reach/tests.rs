@@ -34,11 +34,20 @@ fn reach(base_url: &str, hosts: &[&str], settings: Value) -> Reach {
         "path": {"x-host": "url"}, "server": {"x-host": true}, "port": {"x-port": true}, "hook": {"x-secret": true},
     }});
     let sealed = SealedSettings::new(&settings, &schema);
-    Reach::of_service(&service(base_url, hosts), &settings, &schema, &sealed, "probe `p`".to_owned())
+    Reach::of_service(
+        &service(base_url, hosts),
+        &settings,
+        &schema,
+        &sealed,
+        "probe `p`".to_owned(),
+    )
 }
 
 fn reaches(reach: &Reach, url: &str) -> bool {
-    reach.permission.check_url(&Url::parse(url).unwrap()).is_ok()
+    reach
+        .permission
+        .check_url(&Url::parse(url).unwrap())
+        .is_ok()
 }
 
 fn allowance(granted: &[&str]) -> Allowance {
@@ -49,8 +58,17 @@ fn allowance(granted: &[&str]) -> Allowance {
         settings_schema: json!({}),
         wants: vec![Want::Host("*".to_owned())],
     };
-    let grants = Grants { hosts: granted.iter().map(|host| (*host).to_owned()).collect(), ..Grants::default() };
-    let policy = Policy::new(PolicyOrigin::File, PluginPolicy { grants, ..PluginPolicy::default() });
+    let grants = Grants {
+        hosts: granted.iter().map(|host| (*host).to_owned()).collect(),
+        ..Grants::default()
+    };
+    let policy = Policy::new(
+        PolicyOrigin::File,
+        PluginPolicy {
+            grants,
+            ..PluginPolicy::default()
+        },
+    );
     Allowance::new("p".into(), Arc::new(Wants::of(&info)), Arc::new(policy))
 }
 
@@ -64,7 +82,11 @@ fn a_probe_reaches_its_own_origin_and_no_other_port_of_its_host() {
         ("http://shop.example", "https://shop.example/", true),
         ("http://shop.example", "https://shop.example:8443/", false),
         ("https://shop.example", "http://shop.example/", true),
-        ("https://Shop.example:443/v1", "https://shop.EXAMPLE./", true),
+        (
+            "https://Shop.example:443/v1",
+            "https://shop.EXAMPLE./",
+            true,
+        ),
         ("https://shop.example", "https://www.shop.example/", false),
         ("Db.example:5432", "http://db.example:5432/", true),
         ("db.example:5432", "http://db.example:5433/", false),
@@ -73,7 +95,11 @@ fn a_probe_reaches_its_own_origin_and_no_other_port_of_its_host() {
         ("redis://db.example", "http://db.example:6379/", true),
         ("redis://db.example:6379", "http://db.example:22/", false),
     ] {
-        assert_eq!(reaches(&reach(base_url, &[], json!({})), url), wanted, "{base_url} {url}");
+        assert_eq!(
+            reaches(&reach(base_url, &[], json!({})), url),
+            wanted,
+            "{base_url} {url}"
+        );
     }
 }
 
@@ -81,65 +107,242 @@ fn a_probe_reaches_its_own_origin_and_no_other_port_of_its_host() {
 fn settings_and_hosts_of_the_service_open_what_they_name() {
     let base = "http://10.0.0.1:8080";
     for (hosts, settings, url, wanted) in [
-        (&[][..], json!({"path": "metrics"}), "http://metrics:9090/", false),
-        (&[], json!({"path": "/probe?target=https://shop.example/"}), "https://shop.example/", false),
-        (&[], json!({"path": "http://10.0.0.1:9100/metrics"}), "http://10.0.0.1:9100/metrics", true),
-        (&[], json!({"server": "ns1.example:5353"}), "http://ns1.example:5353/", true),
+        (
+            &[][..],
+            json!({"path": "metrics"}),
+            "http://metrics:9090/",
+            false,
+        ),
+        (
+            &[],
+            json!({"path": "/probe?target=https://shop.example/"}),
+            "https://shop.example/",
+            false,
+        ),
+        (
+            &[],
+            json!({"path": "http://10.0.0.1:9100/metrics"}),
+            "http://10.0.0.1:9100/metrics",
+            true,
+        ),
+        (
+            &[],
+            json!({"server": "ns1.example:5353"}),
+            "http://ns1.example:5353/",
+            true,
+        ),
         (&[], json!({"port": 22}), "http://10.0.0.1:22/", true),
         (&[], json!({"port": 22}), "http://10.0.0.1:23/", false),
-        (&[], json!({"hook": "https://hooks.example/T0"}), "https://hooks.example/", true),
+        (
+            &[],
+            json!({"hook": "https://hooks.example/T0"}),
+            "https://hooks.example/",
+            true,
+        ),
         (&["localhost"], json!({}), "http://localhost:8080/", true),
         (&["localhost"], json!({}), "https://localhost/", true),
         (&["localhost"], json!({}), "http://localhost:5432/", false),
         (&["10.0.0.1:5432"], json!({}), "http://10.0.0.1:5432/", true),
     ] {
-        assert_eq!(reaches(&reach(base, hosts, settings.clone()), url), wanted, "{hosts:?} {settings} {url}");
+        assert_eq!(
+            reaches(&reach(base, hosts, settings.clone()), url),
+            wanted,
+            "{hosts:?} {settings} {url}"
+        );
     }
-    let denial = |url: &str| reach(base, &[], json!({})).permission.check_url(&Url::parse(url).unwrap()).unwrap_err();
+    let denial = |url: &str| {
+        reach(base, &[], json!({}))
+            .permission
+            .check_url(&Url::parse(url).unwrap())
+            .unwrap_err()
+    };
     let text = denial("http://localhost:8080/").to_string();
-    assert!(text.ends_with("to allow it, name it in `hosts` of the service, as `localhost:8080`"), "{text}");
-    assert!(denial("https://www.shop.example/").to_string().ends_with("as `www.shop.example`"));
+    assert!(
+        text.ends_with("to allow it, name it in `hosts` of the service, as `localhost:8080`"),
+        "{text}"
+    );
+    assert!(
+        denial("https://www.shop.example/")
+            .to_string()
+            .ends_with("as `www.shop.example`")
+    );
 }
 
 #[test]
 fn a_secret_of_the_settings_goes_to_what_was_written_out_only() {
     let check = |base: &str, hosts: &[&str], settings: Value, granted: &[&str], url: &str| {
-        reach(base, hosts, settings).scope.check_secret(&allowance(granted), url).is_ok()
+        reach(base, hosts, settings)
+            .scope
+            .check_secret(&allowance(granted), url)
+            .is_ok()
     };
     for (base, hosts, settings, granted, url, wanted) in [
-        ("https://shop.example", &[][..], json!({}), &[][..], "https://shop.example/x", true),
-        ("https://shop.example", &[], json!({}), &[], "http://shop.example/x", false),
-        ("http://shop.example", &[], json!({}), &[], "http://shop.example/x", true),
-        ("http://shop.example", &[], json!({}), &[], "https://shop.example/x", true),
-        ("http://shop.example", &[], json!({}), &[], "http://shop.example:81/x", false),
-        ("https://shop.example", &["other.example"], json!({}), &[], "https://other.example/", false),
-        ("https://shop.example", &[], json!({"server": "api.example"}), &[], "https://api.example/", true),
-        ("https://shop.example", &[], json!({"server": "api.example"}), &[], "http://api.example/", false),
-        ("https://shop.example", &[], json!({"server": "http://api.example"}), &[], "http://api.example/", true),
-        ("https://shop.example", &[], json!({"server": "localhost:80"}), &[], "http://localhost/", true),
-        ("https://shop.example", &[], json!({"hook": "http://hook.example/k"}), &[], "http://hook.example/k", true),
-        ("https://shop.example", &[], json!({}), &["vendor.example"], "https://vendor.example/", true),
-        ("https://shop.example", &[], json!({}), &["vendor.example"], "http://vendor.example/", false),
-        ("https://shop.example", &[], json!({}), &["*.vendor.example"], "https://a.vendor.example/", false),
-        ("https://shop.example", &[], json!({}), &["*"], "https://evil.example/", false),
+        (
+            "https://shop.example",
+            &[][..],
+            json!({}),
+            &[][..],
+            "https://shop.example/x",
+            true,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({}),
+            &[],
+            "http://shop.example/x",
+            false,
+        ),
+        (
+            "http://shop.example",
+            &[],
+            json!({}),
+            &[],
+            "http://shop.example/x",
+            true,
+        ),
+        (
+            "http://shop.example",
+            &[],
+            json!({}),
+            &[],
+            "https://shop.example/x",
+            true,
+        ),
+        (
+            "http://shop.example",
+            &[],
+            json!({}),
+            &[],
+            "http://shop.example:81/x",
+            false,
+        ),
+        (
+            "https://shop.example",
+            &["other.example"],
+            json!({}),
+            &[],
+            "https://other.example/",
+            false,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({"server": "api.example"}),
+            &[],
+            "https://api.example/",
+            true,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({"server": "api.example"}),
+            &[],
+            "http://api.example/",
+            false,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({"server": "http://api.example"}),
+            &[],
+            "http://api.example/",
+            true,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({"server": "localhost:80"}),
+            &[],
+            "http://localhost/",
+            true,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({"hook": "http://hook.example/k"}),
+            &[],
+            "http://hook.example/k",
+            true,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({}),
+            &["vendor.example"],
+            "https://vendor.example/",
+            true,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({}),
+            &["vendor.example"],
+            "http://vendor.example/",
+            false,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({}),
+            &["*.vendor.example"],
+            "https://a.vendor.example/",
+            false,
+        ),
+        (
+            "https://shop.example",
+            &[],
+            json!({}),
+            &["*"],
+            "https://evil.example/",
+            false,
+        ),
     ] {
         let shown = format!("{base} {hosts:?} {settings} {granted:?} {url}");
-        assert_eq!(check(base, hosts, settings, granted, url), wanted, "{shown}");
+        assert_eq!(
+            check(base, hosts, settings, granted, url),
+            wanted,
+            "{shown}"
+        );
     }
 }
 
 #[test]
 fn what_carries_a_secret_is_not_sent_to_a_server_that_proves_less() {
     let scope = |settings: Value| reach("https://shop.example", &[], settings).scope;
-    let insecure = Weakened { insecure: true, server_name: None };
-    let named = Weakened { insecure: false, server_name: Some("a.example") };
-    let denial = scope(json!({})).check_weakened(&insecure).unwrap_err().to_string();
-    assert!(denial.contains("write `insecure: true` in the settings"), "{denial}");
-    let denial = scope(json!({"serverName": "b.example"})).check_weakened(&named).unwrap_err().to_string();
-    assert!(denial.contains("write it as `serverName` in the settings"), "{denial}");
-    scope(json!({"insecure": true})).check_weakened(&insecure).unwrap();
-    scope(json!({"serverName": "a.example"})).check_weakened(&named).unwrap();
-    scope(json!({})).check_weakened(&Weakened::default()).unwrap();
+    let insecure = Weakened {
+        insecure: true,
+        server_name: None,
+    };
+    let named = Weakened {
+        insecure: false,
+        server_name: Some("a.example"),
+    };
+    let denial = scope(json!({}))
+        .check_weakened(&insecure)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        denial.contains("write `insecure: true` in the settings"),
+        "{denial}"
+    );
+    let denial = scope(json!({"serverName": "b.example"}))
+        .check_weakened(&named)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        denial.contains("write it as `serverName` in the settings"),
+        "{denial}"
+    );
+    scope(json!({"insecure": true}))
+        .check_weakened(&insecure)
+        .unwrap();
+    scope(json!({"serverName": "a.example"}))
+        .check_weakened(&named)
+        .unwrap();
+    scope(json!({}))
+        .check_weakened(&Weakened::default())
+        .unwrap();
 }
 
 #[test]
@@ -158,7 +361,16 @@ fn a_channel_remembers_what_its_names_led_to_until_its_settings_change() {
         other => panic!("{other:?}"),
     };
     let first = seen(&channel(json!({"url": "a"}), Origin::File));
-    assert!(Arc::ptr_eq(&first, &seen(&channel(json!({"url": "a"}), Origin::File))));
-    assert!(!Arc::ptr_eq(&first, &seen(&channel(json!({"url": "b"}), Origin::File))));
-    assert_eq!(reach.of(&channel(json!({"url": "a"}), Origin::Api)), PrivateReach::Closed);
+    assert!(Arc::ptr_eq(
+        &first,
+        &seen(&channel(json!({"url": "a"}), Origin::File))
+    ));
+    assert!(!Arc::ptr_eq(
+        &first,
+        &seen(&channel(json!({"url": "b"}), Origin::File))
+    ));
+    assert_eq!(
+        reach.of(&channel(json!({"url": "a"}), Origin::Api)),
+        PrivateReach::Closed
+    );
 }

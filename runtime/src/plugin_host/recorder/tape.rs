@@ -1,4 +1,5 @@
-//! The host calls of one run in memory, bounded. Nothing is serialised until the run turns out to be worth keeping.
+//! The host calls of one run in memory, bounded. Nothing is serialised until the run turns out to
+//! be worth keeping.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -62,7 +63,8 @@ impl Tape {
         self.memory = Some(memory);
     }
 
-    /// What it holds of the memory of runs is given back: the run is over, and what keeps the tape has a bound of its own.
+    /// What it holds of the memory of runs is given back: the run is over, and what keeps the tape
+    /// has a bound of its own.
     pub(super) fn released(mut self) -> Self {
         (self.memory, self.held) = (None, HostMemory::default());
         self
@@ -71,11 +73,20 @@ impl Tape {
     fn has_room(&mut self, weight: usize) -> bool {
         let total = self.weight + weight;
         let beyond = total.saturating_sub(USUAL_BYTES);
-        total <= BYTES && self.memory.as_ref().is_none_or(|memory| self.held.grow(memory, beyond))
+        total <= BYTES
+            && self
+                .memory
+                .as_ref()
+                .is_none_or(|memory| self.held.grow(memory, beyond))
     }
 
     /// None: the tape is full. From then on nothing is kept, so that what is kept has no gap.
-    pub(super) fn begin<Q>(&mut self, function: &'static str, request: &Q, weight: usize) -> Option<usize>
+    pub(super) fn begin<Q>(
+        &mut self,
+        function: &'static str,
+        request: &Q,
+        weight: usize,
+    ) -> Option<usize>
     where
         Q: Serialize + Clone + Send + Sync + 'static,
     {
@@ -95,12 +106,19 @@ impl Tape {
         Some(self.calls.len() - 1)
     }
 
-    pub(super) fn finish<A>(&mut self, call: usize, weight: usize, cost: CallCost, answer: impl FnOnce() -> A)
-    where
+    pub(super) fn finish<A>(
+        &mut self,
+        call: usize,
+        weight: usize,
+        cost: CallCost,
+        answer: impl FnOnce() -> A,
+    ) where
         A: Serialize + Send + Sync + 'static,
     {
         let fits = self.has_room(weight);
-        let Some(call) = self.calls.get_mut(call) else { return };
+        let Some(call) = self.calls.get_mut(call) else {
+            return;
+        };
         call.cost = cost;
         call.answer = match fits {
             true => Ok(Box::new(answer())),
@@ -112,7 +130,10 @@ impl Tape {
     /// The run's log has a cap of its own, which bounds this.
     pub(super) fn log(&mut self, level: Level, message: &str) {
         self.weight += size_of::<LogLine>() + message.len();
-        self.log.push(LogLine { level: level.into(), message: message.to_owned() });
+        self.log.push(LogLine {
+            level: level.into(),
+            message: message.to_owned(),
+        });
     }
 
     /// About what it takes in memory, bytes.
@@ -122,17 +143,33 @@ impl Tape {
 
     /// What is missing and why.
     pub(in crate::plugin_host) fn truncated(&self) -> Option<String> {
-        let large = self.calls.iter().filter(|call| matches!(call.answer, Err(Missing::TooLarge))).count();
+        let large = self
+            .calls
+            .iter()
+            .filter(|call| matches!(call.answer, Err(Missing::TooLarge)))
+            .count();
         let mut missing = Vec::new();
         if large > 0 {
-            missing.push(format!("{large} {}", if large == 1 { "answer" } else { "answers" }));
+            missing.push(format!(
+                "{large} {}",
+                if large == 1 { "answer" } else { "answers" }
+            ));
         }
         if self.missed > 0 {
             let calls = if self.missed == 1 { "call" } else { "calls" };
-            missing.push(format!("{} {calls} after the first {}", self.missed, self.calls.len()));
+            missing.push(format!(
+                "{} {calls} after the first {}",
+                self.missed,
+                self.calls.len()
+            ));
         }
-        (!missing.is_empty())
-            .then(|| format!("{}: {CALLS} calls and {} KiB are kept of a run", missing.join(" and "), BYTES >> 10))
+        (!missing.is_empty()).then(|| {
+            format!(
+                "{}: {CALLS} calls and {} KiB are kept of a run",
+                missing.join(" and "),
+                BYTES >> 10
+            )
+        })
     }
 
     /// As `calls` and `log` of a recording.
@@ -149,8 +186,12 @@ impl Tape {
 
 impl Call {
     fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        write!(out, "{{\"function\":\"{}\",\"atUs\":{},\"request\":", self.function, self.at_us)
-            .map_err(serde_json::Error::io)?;
+        write!(
+            out,
+            "{{\"function\":\"{}\",\"atUs\":{},\"request\":",
+            self.function, self.at_us
+        )
+        .map_err(serde_json::Error::io)?;
         self.request.write(out)?;
         match &self.answer {
             Ok(answer) => {
@@ -185,7 +226,10 @@ mod tests {
     #[test]
     fn keeps_calls_in_order_with_their_answers() {
         let mut tape = Tape::default();
-        let cost = CallCost { waited_us: 7, ..CallCost::default() };
+        let cost = CallCost {
+            waited_us: 7,
+            ..CallCost::default()
+        };
         for (function, answer) in [("dns.resolve", Some("yes")), ("http.send", None)] {
             let call = tape.begin(function, &json!({"name": "a"}), 1).unwrap();
             if let Some(answer) = answer {
@@ -199,7 +243,10 @@ mod tests {
         assert_eq!(written["calls"][0]["answer"], "yes");
         assert_eq!(written["calls"][0]["cost"], json!({"waitedUs": 7}));
         assert_eq!(written["calls"][1]["missing"], "cut-off");
-        assert_eq!(written["log"], json!([{"level": "warn", "message": "slow"}]));
+        assert_eq!(
+            written["log"],
+            json!([{"level": "warn", "message": "slow"}])
+        );
         assert_eq!(tape.truncated(), None);
     }
 
@@ -210,7 +257,13 @@ mod tests {
             tape.begin("clock.now-ms", &(), 0);
         }
         assert_eq!(written(&tape)["calls"].as_array().unwrap().len(), CALLS);
-        assert!(tape.truncated().unwrap().starts_with("5 calls after the first 1000"), "{:?}", tape.truncated());
+        assert!(
+            tape.truncated()
+                .unwrap()
+                .starts_with("5 calls after the first 1000"),
+            "{:?}",
+            tape.truncated()
+        );
         assert!(tape.weight() <= BYTES);
 
         let mut tape = Tape::default();
@@ -220,8 +273,15 @@ mod tests {
         }
         let calls = &written(&tape)["calls"];
         assert_eq!(calls[1]["missing"], "too-large");
-        assert_eq!((&calls[0]["answer"], &calls[2]["answer"]), (&json!(BYTES - 2_000), &json!(10)));
-        assert!(tape.truncated().unwrap().starts_with("1 answer:"), "{:?}", tape.truncated());
+        assert_eq!(
+            (&calls[0]["answer"], &calls[2]["answer"]),
+            (&json!(BYTES - 2_000), &json!(10))
+        );
+        assert!(
+            tape.truncated().unwrap().starts_with("1 answer:"),
+            "{:?}",
+            tape.truncated()
+        );
         assert!(tape.weight() <= BYTES);
 
         // All tapes together are bounded, too: what is beyond the usual is memory of the runs.
@@ -231,13 +291,25 @@ mod tests {
             tape.bound_by(memory.clone());
             tape.begin("http.send", &(), USUAL_BYTES + 1);
         }
-        let kept = tapes.iter().filter(|tape| tape.truncated().is_none()).count();
+        let kept = tapes
+            .iter()
+            .filter(|tape| tape.truncated().is_none())
+            .count();
         assert_eq!(kept, 2, "half of the memory is for small runs");
-        assert!(tapes.remove(0).released().begin("http.send", &(), USUAL_BYTES).is_some());
+        assert!(
+            tapes
+                .remove(0)
+                .released()
+                .begin("http.send", &(), USUAL_BYTES)
+                .is_some()
+        );
         assert_eq!(memory.in_use().reserved_bytes, 64 << 10);
 
         let mut tape = Tape::default();
         assert!(tape.begin("http.send", &(), BYTES).is_none());
-        assert!(tape.begin("http.send", &(), 0).is_none(), "what is kept has no gap");
+        assert!(
+            tape.begin("http.send", &(), 0).is_none(),
+            "what is kept has no gap"
+        );
     }
 }

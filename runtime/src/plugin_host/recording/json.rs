@@ -1,5 +1,5 @@
-//! Bytes in JSON: `list<u8>` is written as `{"utf8": "…"}` where it is text, else as `{"base64": "…"}`, so that people can read
-//! a body and a file is not four times as large as what it holds.
+//! Bytes in JSON: `list<u8>` is written as `{"utf8": "…"}` where it is text, else as `{"base64":
+//! "…"}`, so that people can read a body and a file is not four times as large as what it holds.
 
 use std::io::{self, Write};
 
@@ -22,7 +22,10 @@ pub(in crate::plugin_host) trait Json: Send + Sync {
 
 impl<T: Serialize + Send + Sync> Json for T {
     fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        self.serialize(&mut Serializer::with_formatter(out, BytesFormatter::default()))
+        self.serialize(&mut Serializer::with_formatter(
+            out,
+            BytesFormatter::default(),
+        ))
     }
 
     fn weigh(&self) -> usize {
@@ -37,12 +40,15 @@ pub(in crate::plugin_host) fn to_value(value: &dyn Json) -> serde_json::Result<V
 }
 
 /// The reverse, into a type of the contract.
-pub(in crate::plugin_host) fn from_value<T: DeserializeOwned>(mut value: Value) -> serde_json::Result<T> {
+pub(in crate::plugin_host) fn from_value<T: DeserializeOwned>(
+    mut value: Value,
+) -> serde_json::Result<T> {
     spell_out(&mut value);
     serde_json::from_value(value)
 }
 
-/// Makes a list of numbers of each `{"utf8": …}` and `{"base64": …}`. No record of the contract has one field of such a name.
+/// Makes a list of numbers of each `{"utf8": …}` and `{"base64": …}`. No record of the contract has
+/// one field of such a name.
 fn spell_out(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(spell_out),
@@ -209,7 +215,13 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_back() {
-        for body in [None, Some(&b""[..]), Some(b"text"), Some(b"\x00\xfe\xff"), Some(&[0; 300])] {
+        for body in [
+            None,
+            Some(&b""[..]),
+            Some(b"text"),
+            Some(b"\x00\xfe\xff"),
+            Some(&[0; 300]),
+        ] {
             let written = record(body);
             let value = to_value(&written).unwrap();
             assert_eq!(from_value::<Record>(value).unwrap(), written);

@@ -1,4 +1,5 @@
-//! How much memory a recorded value takes: counted through `serde`, so that no type, field or error can be left out.
+//! How much memory a recorded value takes: counted through `serde`, so that no type, field or error
+//! can be left out.
 
 use std::fmt::Display;
 
@@ -94,11 +95,20 @@ impl ser::Serializer for &mut Scale {
         Ok(())
     }
 
-    fn serialize_unit_variant(self, _name: &'static str, _index: u32, _variant: &'static str) -> Weighed {
+    fn serialize_unit_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        _variant: &'static str,
+    ) -> Weighed {
         self.add(size_of::<u64>())
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Weighed {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        value: &T,
+    ) -> Weighed {
         value.serialize(self)
     }
 
@@ -122,7 +132,11 @@ impl ser::Serializer for &mut Scale {
         Ok(self)
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, _length: usize) -> Result<Self, Unweighed> {
+    fn serialize_tuple_struct(
+        self,
+        _name: &'static str,
+        _length: usize,
+    ) -> Result<Self, Unweighed> {
         Ok(self)
     }
 
@@ -246,20 +260,51 @@ mod tests {
         };
         let option = |key: String, value: Value| vec![Entry { key, value }];
         let requests = [
-            Request { method: large(), ..blank() },
-            Request { url: large(), ..blank() },
-            Request { headers: vec![(large(), String::new())], ..blank() },
-            Request { headers: vec![(String::new(), large())], ..blank() },
-            Request { body: Some(large().into_bytes()), ..blank() },
-            Request { auth: Some(large()), ..blank() },
-            Request { options: option(large(), Value::Integer(1)), ..blank() },
-            Request { options: option(String::new(), Value::Text(large())), ..blank() },
+            Request {
+                method: large(),
+                ..blank()
+            },
+            Request {
+                url: large(),
+                ..blank()
+            },
+            Request {
+                headers: vec![(large(), String::new())],
+                ..blank()
+            },
+            Request {
+                headers: vec![(String::new(), large())],
+                ..blank()
+            },
+            Request {
+                body: Some(large().into_bytes()),
+                ..blank()
+            },
+            Request {
+                auth: Some(large()),
+                ..blank()
+            },
+            Request {
+                options: option(large(), Value::Integer(1)),
+                ..blank()
+            },
+            Request {
+                options: option(String::new(), Value::Text(large())),
+                ..blank()
+            },
         ];
         for request in &requests {
-            assert!((LARGE..LARGE + 1_000).contains(&weight(request)), "{}", weight(request));
+            assert!(
+                (LARGE..LARGE + 1_000).contains(&weight(request)),
+                "{}",
+                weight(request)
+            );
         }
         assert!(weight(&blank()) < 200);
-        assert!(weight(&Err::<(), _>(NetError::Protocol(large()))) >= LARGE, "errors weigh too");
+        assert!(
+            weight(&Err::<(), _>(NetError::Protocol(large()))) >= LARGE,
+            "errors weigh too"
+        );
     }
 
     #[test]

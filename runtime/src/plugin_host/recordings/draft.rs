@@ -29,7 +29,14 @@ impl Draft {
     ) -> Self {
         let given: usize = arguments.iter().map(|argument| argument.weigh()).sum();
         let weight = DRAFT_BYTES + weight(&run) + given + tape.weight() + result.weigh();
-        Self { run, arguments, tape, result, secrets, weight }
+        Self {
+            run,
+            arguments,
+            tape,
+            result,
+            secrets,
+            weight,
+        }
     }
 
     /// About what it takes in memory, bytes.

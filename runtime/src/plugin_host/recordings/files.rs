@@ -1,5 +1,5 @@
-//! The folder of recordings: `RUN_ID.json`, written aside and renamed. Not synced: after a power failure the last ones may be
-//! missing, which harms nobody.
+//! The folder of recordings: `RUN_ID.json`, written aside and renamed. Not synced: after a power
+//! failure the last ones may be missing, which harms nobody.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -25,12 +25,13 @@ impl Files {
             let aside = set_aside(&folder)?;
             tracing::warn!(file = %folder.display(), aside = %aside.display(), "in the place of the folder of recordings was a file; it was set aside");
         }
-        std::os::unix::fs::DirBuilderExt::mode(fs::DirBuilder::new().recursive(true), 0o700).create(&folder)?;
+        std::os::unix::fs::DirBuilderExt::mode(fs::DirBuilder::new().recursive(true), 0o700)
+            .create(&folder)?;
         Ok(Self { folder })
     }
 
-    /// What is there, oldest first. Files that were left half written go, and so do those of another format; what can't be
-    /// removed stays and is left out.
+    /// What is there, oldest first. Files that were left half written go, and so do those of
+    /// another format; what can't be removed stays and is left out.
     pub(super) fn list(&self) -> io::Result<Vec<RecordingEntry>> {
         let mut entries = Vec::new();
         for file in fs::read_dir(&self.folder)? {
@@ -43,7 +44,9 @@ impl Files {
             match head(&path) {
                 Ok(entry) if path == self.path(entry.run.run_id) => entries.push(entry),
                 _ => match fs::remove_file(&path) {
-                    Ok(()) => tracing::warn!(file = %path.display(), "not a recording this program can read; removed"),
+                    Ok(()) => {
+                        tracing::warn!(file = %path.display(), "not a recording this program can read; removed")
+                    }
                     Err(error) => {
                         tracing::warn!(%error, file = %path.display(), "not a recording, and it can't be removed; it is left out");
                     }
@@ -56,7 +59,9 @@ impl Files {
 
     /// Bytes written.
     pub(super) fn write(&self, run_id: i64, recording: &[u8]) -> io::Result<u64> {
-        let mut file = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(&self.folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(PARTIAL)
+            .tempfile_in(&self.folder)?;
         file.write_all(recording)?;
         file.persist(self.path(run_id))?;
         Ok(recording.len() as u64)
@@ -101,7 +106,12 @@ fn head(path: &Path) -> io::Result<RecordingEntry> {
     let size = file.metadata()?.len();
     let mut line = String::new();
     BufReader::new(file.take(HEAD_BYTES)).read_line(&mut line)?;
-    let run = line.strip_prefix(&format!("{{\"format\":{FORMAT},\"run\":")).and_then(|rest| rest.strip_suffix(",\n"));
+    let run = line
+        .strip_prefix(&format!("{{\"format\":{FORMAT},\"run\":"))
+        .and_then(|rest| rest.strip_suffix(",\n"));
     let run: RecordedRun = serde_json::from_str(run.ok_or(io::ErrorKind::InvalidData)?)?;
-    Ok(RecordingEntry { run, size: Some(size) })
+    Ok(RecordingEntry {
+        run,
+        size: Some(size),
+    })
 }

@@ -6,10 +6,12 @@ use super::{RecordingEntry, RecordingFilter};
 use crate::domain::RunOutcome;
 use crate::plugin_host::recording::{RecordedRun, Subject};
 
-/// Failed runs of one probe, rule or channel; a day's flapping is in it, and an outage does not push others out.
+/// Failed runs of one probe, rule or channel; a day's flapping is in it, and an outage does not
+/// push others out.
 pub(super) const FAILED: usize = 20;
 
-/// The runs that began an outage say why it began: so many of the last one stay, however long it takes.
+/// The runs that began an outage say why it began: so many of the last one stay, however long it
+/// takes.
 pub(super) const FIRST: usize = 3;
 
 /// Runs of one probe that went well, to compare with.
@@ -52,7 +54,9 @@ impl Runs {
     fn drain_over(&mut self, most: usize) -> Vec<i64> {
         let mut over = Vec::new();
         while self.ids.len() > most {
-            let Some(position) = self.ids.iter().position(|id| !self.first.contains(id)) else { break };
+            let Some(position) = self.ids.iter().position(|id| !self.first.contains(id)) else {
+                break;
+            };
             over.extend(self.ids.remove(position));
         }
         over
@@ -69,7 +73,11 @@ struct Series {
 
 impl Series {
     fn of(run: &RecordedRun) -> Self {
-        Self { plugin: run.plugin.clone(), subject: run.subject.clone(), is_good: is_good(run) }
+        Self {
+            plugin: run.plugin.clone(),
+            subject: run.subject.clone(),
+            is_good: is_good(run),
+        }
     }
 }
 
@@ -100,27 +108,43 @@ impl Index {
             self.remove(*run_id);
         }
         while self.entries.len() > FILES || self.bytes > FILE_BYTES {
-            let Some(oldest) = self.entries.keys().next().copied() else { break };
+            let Some(oldest) = self.entries.keys().next().copied() else {
+                break;
+            };
             self.remove(oldest);
             over.push(oldest);
         }
         over
     }
 
-    pub(super) fn page(&self, filter: &RecordingFilter, before: i64, limit: usize) -> Vec<RecordingEntry> {
+    pub(super) fn page(
+        &self,
+        filter: &RecordingFilter,
+        before: i64,
+        limit: usize,
+    ) -> Vec<RecordingEntry> {
         let entries = self.entries.range(..before).rev().map(|(_, entry)| entry);
-        entries.filter(|entry| filter.takes(&entry.run)).take(limit).cloned().collect()
+        entries
+            .filter(|entry| filter.takes(&entry.run))
+            .take(limit)
+            .cloned()
+            .collect()
     }
 
     /// Whether a run went well after the last one that failed.
     fn went_well_before(&self, failed: &Series) -> bool {
-        let good = Series { is_good: true, ..failed.clone() };
+        let good = Series {
+            is_good: true,
+            ..failed.clone()
+        };
         let last = |series: &Series| self.of.get(series).and_then(|runs| runs.ids.back());
         last(&good) > last(failed)
     }
 
     fn remove(&mut self, run_id: i64) {
-        let Some(entry) = self.entries.remove(&run_id) else { return };
+        let Some(entry) = self.entries.remove(&run_id) else {
+            return;
+        };
         self.bytes -= entry.size.unwrap_or(0);
         let series = Series::of(&entry.run);
         if let Some(runs) = self.of.get_mut(&series) {

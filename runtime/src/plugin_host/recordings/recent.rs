@@ -7,7 +7,8 @@ use super::index::GOOD;
 use super::{Draft, RecordingEntry, RecordingFilter};
 use crate::plugin_host::recording::Subject;
 
-/// All together. A usual run takes 3 KB: from half of this on, each probe has its last run only, which is enough for 10,000 probes.
+/// All together. A usual run takes 3 KB: from half of this on, each probe has its last run only,
+/// which is enough for 10,000 probes.
 const BYTES: usize = 32 << 20;
 
 #[derive(Default)]
@@ -27,10 +28,16 @@ impl Recent {
         let runs = self.of.entry(subject).or_default();
         runs.push_back(run_id);
         let most = if self.bytes > BYTES / 2 { 1 } else { GOOD };
-        let old: Vec<i64> = runs.iter().take(runs.len().saturating_sub(most)).copied().collect();
+        let old: Vec<i64> = runs
+            .iter()
+            .take(runs.len().saturating_sub(most))
+            .copied()
+            .collect();
         over.extend(old.into_iter().filter_map(|run_id| self.remove(run_id)));
         while self.bytes > BYTES {
-            let Some(oldest) = self.drafts.keys().next().copied() else { break };
+            let Some(oldest) = self.drafts.keys().next().copied() else {
+                break;
+            };
             over.extend(self.remove(oldest));
         }
         over
@@ -46,10 +53,20 @@ impl Recent {
         runs.filter_map(|run_id| self.get(*run_id)).collect()
     }
 
-    pub(super) fn page(&self, filter: &RecordingFilter, before: i64, limit: usize) -> Vec<RecordingEntry> {
+    pub(super) fn page(
+        &self,
+        filter: &RecordingFilter,
+        before: i64,
+        limit: usize,
+    ) -> Vec<RecordingEntry> {
         let drafts = self.drafts.range(..before).rev().map(|(_, draft)| draft);
         let wanted = drafts.filter(|draft| filter.takes(&draft.run)).take(limit);
-        wanted.map(|draft| RecordingEntry { run: draft.run.clone(), size: None }).collect()
+        wanted
+            .map(|draft| RecordingEntry {
+                run: draft.run.clone(),
+                size: None,
+            })
+            .collect()
     }
 
     pub(super) fn remove(&mut self, run_id: i64) -> Option<Arc<Draft>> {

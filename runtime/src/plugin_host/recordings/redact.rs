@@ -1,18 +1,22 @@
-//! The last look for secrets before a recording leaves memory. A guest never had them, and they were taken out of what came
-//! back to it; this is for whatever found another way, such as a secret that the run learned only later.
+//! The last look for secrets before a recording leaves memory. A guest never had them, and they
+//! were taken out of what came back to it; this is for whatever found another way, such as a secret
+//! that the run learned only later.
 
 use serde_json::Value;
 
 use crate::plugin_host::redaction::Redactor;
 
-/// The file with `***` in the place of secrets. Names of fields stay, and each field its line: the first is read on its own.
+/// The file with `***` in the place of secrets. Names of fields stay, and each field its line: the
+/// first is read on its own.
 pub(super) fn redacted(file: Vec<u8>, secrets: &Redactor) -> serde_json::Result<Vec<u8>> {
     let file = Vec::from(secrets.stable_body(file.into()));
     if !secrets.finds_any(&file) {
         return Ok(file);
     }
     let mut value: Value = serde_json::from_slice(&file)?;
-    let Value::Object(fields) = &mut value else { return Ok(file) };
+    let Value::Object(fields) = &mut value else {
+        return Ok(file);
+    };
     let mut out = Vec::with_capacity(file.len());
     for (index, (name, field)) in fields.iter_mut().enumerate() {
         redact(field, secrets);
@@ -58,7 +62,14 @@ mod tests {
         assert_eq!(of(&["another one"], file), file);
         let redactor = Redactor::default();
         redactor.forget("-0123456789abcdef");
-        let recorded = redacted(b"{\"a\":\"{{secret-0123456789abcdef:/url}}\"}".to_vec(), &redactor).unwrap();
-        assert_eq!(recorded, b"{\"a\":\"{{secret:/url}}\"}", "the same in each run");
+        let recorded = redacted(
+            b"{\"a\":\"{{secret-0123456789abcdef:/url}}\"}".to_vec(),
+            &redactor,
+        )
+        .unwrap();
+        assert_eq!(
+            recorded, b"{\"a\":\"{{secret:/url}}\"}",
+            "the same in each run"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The ways a secret is written in an answer: as it is, escaped for JSON, HTML or a URL, or as part of something in base64.
+//! The ways a secret is written in an answer: as it is, escaped for JSON, HTML or a URL, or as part
+//! of something in base64.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +23,13 @@ pub(super) fn of(secrets: &[String]) -> BTreeSet<Vec<u8>> {
         if let Ok(url) = Url::parse(secret)
             && url.has_host()
         {
-            let raw = secret.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
-            for path in [Some(&url[Position::BeforePath..]), raw].into_iter().flatten() {
+            let raw = secret
+                .split_once("://")
+                .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+            for path in [Some(&url[Position::BeforePath..]), raw]
+                .into_iter()
+                .flatten()
+            {
                 spell(path, &mut spellings);
             }
         }
@@ -36,12 +42,17 @@ fn spell(secret: &str, spellings: &mut BTreeSet<Vec<u8>>) {
     let json = serde_json::Value::from(secret).to_string();
     let json = &json[1..json.len() - 1];
     let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    // RFC 3986 keeps `-._~` only, JavaScript's `encodeURIComponent` some more, a path and a query most.
+    // RFC 3986 keeps `-._~` only, JavaScript's `encodeURIComponent` some more, a path and a query
+    // most.
     let strict = percent(secret, "-._~");
     let component = percent(secret, "-._~!'()*");
     let path = percent(secret, "-._~!'()*$&+,;=:@/%|[]\\^");
     let query = percent(secret, "-._~!()*$&+,;=:@/?%|[]\\^`{}");
-    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let html = secret
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;");
     for text in [&form, &strict, &component, &path, &query] {
         spellings.insert(lower_hex(text).into_bytes());
     }
@@ -64,8 +75,12 @@ fn spell(secret: &str, spellings: &mut BTreeSet<Vec<u8>>) {
         spellings.insert(text.into_bytes());
     }
     for shift in 0..3 {
-        spellings.insert(base64_part(secret, shift, |bytes| STANDARD_NO_PAD.encode(bytes)));
-        spellings.insert(base64_part(secret, shift, |bytes| URL_SAFE_NO_PAD.encode(bytes)));
+        spellings.insert(base64_part(secret, shift, |bytes| {
+            STANDARD_NO_PAD.encode(bytes)
+        }));
+        spellings.insert(base64_part(secret, shift, |bytes| {
+            URL_SAFE_NO_PAD.encode(bytes)
+        }));
     }
 }
 
@@ -74,7 +89,9 @@ fn percent(text: &str, kept: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 16);
     for byte in text.bytes() {
         match byte {
-            b if b.is_ascii_alphanumeric() || kept.as_bytes().contains(&b) => escaped.push(char::from(b)),
+            b if b.is_ascii_alphanumeric() || kept.as_bytes().contains(&b) => {
+                escaped.push(char::from(b))
+            }
             b => escaped.push_str(&format!("%{b:02X}")),
         }
     }
@@ -85,8 +102,16 @@ fn percent(text: &str, kept: &str) -> String {
 fn lower_hex(text: &str) -> String {
     let mut rest = 0;
     let lowered = text.chars().map(|character| {
-        rest = if character == '%' { 2 } else { i32::max(rest - 1, -1) };
-        if (0..2).contains(&rest) { character.to_ascii_lowercase() } else { character }
+        rest = if character == '%' {
+            2
+        } else {
+            i32::max(rest - 1, -1)
+        };
+        if (0..2).contains(&rest) {
+            character.to_ascii_lowercase()
+        } else {
+            character
+        }
     });
     lowered.collect()
 }
@@ -97,15 +122,17 @@ fn ascii_json(json: &str) -> String {
     for character in json.chars() {
         match character.is_ascii() {
             true => escaped.push(character),
-            false => {
-                character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")))
-            }
+            false => character
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}"))),
         }
     }
     escaped
 }
 
-/// The characters of base64 that the secret alone decides when `shift` bytes, up to multiples of three, stand before it.
+/// The characters of base64 that the secret alone decides when `shift` bytes, up to multiples of
+/// three, stand before it.
 fn base64_part(secret: &str, shift: usize, encode: impl FnOnce(&[u8]) -> String) -> Vec<u8> {
     let bytes = [&[0; 2][..shift], secret.as_bytes()].concat();
     let whole = bytes.len() * 8 / 6;

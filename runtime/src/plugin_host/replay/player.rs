@@ -1,4 +1,5 @@
-//! Answers the host calls of a run from a recording, in order, and remembers where the run first asked for something else.
+//! Answers the host calls of a run from a recording, in order, and remembers where the run first
+//! asked for something else.
 
 use std::collections::VecDeque;
 
@@ -35,17 +36,29 @@ pub(in crate::plugin_host) enum ReplayStop {
         "asked for `{function}`{what} as the recorded run never did, and a replay can't find out what the answer would have been; \
          for HTTP, `--answer 'METHOD URL=FILE'` gives it"
     )]
-    NotRecorded { function: &'static str, what: String },
+    NotRecorded {
+        function: &'static str,
+        what: String,
+    },
     #[error("the recorded run was cut off in `{function}`")]
     CutOff { function: &'static str },
     #[error("the recorded answer of `{function}` was too large to be kept")]
     TooLarge { function: &'static str },
     #[error("the recorded answer of `{function}` can't be read: {reason}")]
-    Unreadable { function: &'static str, reason: String },
+    Unreadable {
+        function: &'static str,
+        reason: String,
+    },
 }
 
 /// What touches nothing outside may be done for real when the recording does not have it.
-const PURE: [&str; 5] = ["cel.check", "cel.evaluate", "clock.now-ms", "clock.monotonic-us", "random.bytes"];
+const PURE: [&str; 5] = [
+    "cel.check",
+    "cel.evaluate",
+    "clock.now-ms",
+    "clock.monotonic-us",
+    "random.bytes",
+];
 
 pub(in crate::plugin_host) struct Player {
     /// Not asked for yet, in order; with their cost.
@@ -63,15 +76,23 @@ pub(in crate::plugin_host) struct Player {
 impl Player {
     pub(in crate::plugin_host) fn new(calls: Vec<RecordedCall>, was_cut_off: bool) -> Self {
         let (given, log) = (Vec::new(), Vec::new());
-        Self { left: calls.into(), given, was_cut_off, made: 0, difference: None, stop: None, log }
+        Self {
+            left: calls.into(),
+            given,
+            was_cut_off,
+            made: 0,
+            difference: None,
+            stop: None,
+            log,
+        }
     }
 
     pub(in crate::plugin_host) fn with_answers(self, given: Vec<GivenAnswer>) -> Self {
         Self { given, ..self }
     }
 
-    /// None: the host does it for real. The next recorded call if it is the same; else the difference is noted, and the
-    /// next one that is the same answers.
+    /// None: the host does it for real. The next recorded call if it is the same; else the
+    /// difference is noted, and the next one that is the same answers.
     pub(in crate::plugin_host) fn answer<Q, A>(
         &mut self,
         function: &'static str,
@@ -97,11 +118,20 @@ impl Player {
             return Err(ReplayStop::CutOff { function });
         }
         self.made += 1;
-        let unreadable = |error: serde_json::Error| ReplayStop::Unreadable { function, reason: error.to_string() };
+        let unreadable = |error: serde_json::Error| ReplayStop::Unreadable {
+            function,
+            reason: error.to_string(),
+        };
         let request = to_value(request).map_err(unreadable)?;
-        let found = self.left.iter().position(|call| call.function == function && call.request == request);
+        let found = self
+            .left
+            .iter()
+            .position(|call| call.function == function && call.request == request);
         if found != Some(0) {
-            let replayed = Asked { function: function.to_owned(), request: request.clone() };
+            let replayed = Asked {
+                function: function.to_owned(),
+                request: request.clone(),
+            };
             self.differs(Some(replayed));
         }
         let call = match found.and_then(|index| self.left.remove(index)) {
@@ -109,12 +139,19 @@ impl Player {
             None if PURE.contains(&function) => return Ok(None),
             None => {
                 let answer = self.given_answer(function, &request);
-                let answer = answer.ok_or_else(|| ReplayStop::NotRecorded { function, what: what(&request) })?;
-                return from_value(answer).map(|answer| Some((answer, CallCost::default()))).map_err(unreadable);
+                let answer = answer.ok_or_else(|| ReplayStop::NotRecorded {
+                    function,
+                    what: what(&request),
+                })?;
+                return from_value(answer)
+                    .map(|answer| Some((answer, CallCost::default())))
+                    .map_err(unreadable);
             }
         };
         match call.missing {
-            None => from_value(call.answer).map(|answer| Some((answer, call.cost))).map_err(unreadable),
+            None => from_value(call.answer)
+                .map(|answer| Some((answer, call.cost)))
+                .map_err(unreadable),
             Some(Missing::CutOff) => Err(ReplayStop::CutOff { function }),
             Some(Missing::TooLarge) => Err(ReplayStop::TooLarge { function }),
         }
@@ -146,12 +183,22 @@ impl Player {
     fn differs(&mut self, replayed: Option<Asked>) {
         let position = self.made + usize::from(replayed.is_none());
         let next = self.left.front();
-        let recorded = next.map(|call| Asked { function: call.function.clone(), request: call.request.clone() });
-        self.difference.get_or_insert(Difference { position, recorded, replayed });
+        let recorded = next.map(|call| Asked {
+            function: call.function.clone(),
+            request: call.request.clone(),
+        });
+        self.difference.get_or_insert(Difference {
+            position,
+            recorded,
+            replayed,
+        });
     }
 
     pub(in crate::plugin_host) fn log(&mut self, level: Level, message: &str) {
-        self.log.push(LogLine { level: level.into(), message: message.to_owned() });
+        self.log.push(LogLine {
+            level: level.into(),
+            message: message.to_owned(),
+        });
     }
 
     /// The run is over: calls that are left were not made.
@@ -159,7 +206,12 @@ impl Player {
         if !self.left.is_empty() && self.stop.is_none() {
             self.differs(None);
         }
-        Played { calls: self.made, difference: self.difference, stop: self.stop, log: self.log }
+        Played {
+            calls: self.made,
+            difference: self.difference,
+            stop: self.stop,
+            log: self.log,
+        }
     }
 }
 
@@ -187,8 +239,14 @@ mod tests {
         Player::new(serde_json::from_value(calls).unwrap(), false)
     }
 
-    fn answer(player: &mut Player, function: &'static str, request: Value) -> Result<Option<String>, ReplayStop> {
-        player.answer::<_, String>(function, &request).map(|answer| answer.map(|(answer, _)| answer))
+    fn answer(
+        player: &mut Player,
+        function: &'static str,
+        request: Value,
+    ) -> Result<Option<String>, ReplayStop> {
+        player
+            .answer::<_, String>(function, &request)
+            .map(|answer| answer.map(|(answer, _)| answer))
     }
 
     fn three() -> Player {
@@ -202,45 +260,92 @@ mod tests {
     #[test]
     fn the_same_calls_get_the_recorded_answers_in_order() {
         let mut player = three();
-        assert_eq!(answer(&mut player, "dns.resolve", json!({"name": "a"})), Ok(Some("1".into())));
-        assert_eq!(answer(&mut player, "http.send", json!({"url": "b"})), Ok(Some("2".into())));
-        assert_eq!(answer(&mut player, "http.send", json!({"url": "b"})), Ok(Some("3".into())));
+        assert_eq!(
+            answer(&mut player, "dns.resolve", json!({"name": "a"})),
+            Ok(Some("1".into()))
+        );
+        assert_eq!(
+            answer(&mut player, "http.send", json!({"url": "b"})),
+            Ok(Some("2".into()))
+        );
+        assert_eq!(
+            answer(&mut player, "http.send", json!({"url": "b"})),
+            Ok(Some("3".into()))
+        );
         let played = player.end();
-        assert_eq!((played.calls, played.difference, played.stop), (3, None, None));
+        assert_eq!(
+            (played.calls, played.difference, played.stop),
+            (3, None, None)
+        );
     }
 
     #[test]
     fn the_first_difference_is_kept_and_what_is_known_is_still_answered() {
         let mut player = three();
-        assert_eq!(answer(&mut player, "http.send", json!({"url": "b"})), Ok(Some("2".into())));
+        assert_eq!(
+            answer(&mut player, "http.send", json!({"url": "b"})),
+            Ok(Some("2".into()))
+        );
         assert_eq!(answer(&mut player, "clock.now-ms", json!(null)), Ok(None));
-        assert_eq!(answer(&mut player, "dns.resolve", json!({"name": "a"})), Ok(Some("1".into())));
+        assert_eq!(
+            answer(&mut player, "dns.resolve", json!({"name": "a"})),
+            Ok(Some("1".into()))
+        );
         let difference = player.end().difference.unwrap();
         assert_eq!(difference.position, 1);
         assert_eq!(difference.recorded.unwrap().function, "dns.resolve");
-        assert_eq!(difference.replayed.unwrap(), Asked { function: "http.send".into(), request: json!({"url": "b"}) });
+        assert_eq!(
+            difference.replayed.unwrap(),
+            Asked {
+                function: "http.send".into(),
+                request: json!({"url": "b"})
+            }
+        );
     }
 
     #[test]
     fn what_was_never_asked_has_no_answer() {
         let mut player = three();
         let stop = answer(&mut player, "dns.resolve", json!({"name": "other"})).unwrap_err();
-        assert_eq!(stop, ReplayStop::NotRecorded { function: "dns.resolve", what: String::new() });
+        assert_eq!(
+            stop,
+            ReplayStop::NotRecorded {
+                function: "dns.resolve",
+                what: String::new()
+            }
+        );
         let played = player.end();
         assert_eq!(played.stop, Some(stop));
-        assert_eq!(played.difference.unwrap().recorded.unwrap().request, json!({"name": "a"}));
+        assert_eq!(
+            played.difference.unwrap().recorded.unwrap().request,
+            json!({"name": "a"})
+        );
     }
 
     #[test]
     fn a_request_that_was_not_recorded_gets_the_answer_that_is_given() {
-        let given = GivenAnswer { method: "GET".into(), url: "https://a/v2".into(), body: b"{}".to_vec() };
+        let given = GivenAnswer {
+            method: "GET".into(),
+            url: "https://a/v2".into(),
+            body: b"{}".to_vec(),
+        };
         let mut player = three().with_answers(vec![given]);
         let request = json!({"method": "GET", "url": "https://a/v2", "headers": [["accept", "x"]]});
-        let (answer, _) = player.answer::<_, Value>("http.send", &request).unwrap().unwrap();
-        assert_eq!((&answer["Ok"]["status"], &answer["Ok"]["body"]), (&json!(200), &json!(b"{}")));
+        let (answer, _) = player
+            .answer::<_, Value>("http.send", &request)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (&answer["Ok"]["status"], &answer["Ok"]["body"]),
+            (&json!(200), &json!(b"{}"))
+        );
         let other = json!({"method": "GET", "url": "https://a/v3"});
         let stop = player.answer::<_, Value>("http.send", &other).unwrap_err();
-        assert!(stop.to_string().contains("`GET https://a/v3`") && stop.to_string().contains("--answer"), "{stop}");
+        assert!(
+            stop.to_string().contains("`GET https://a/v3`")
+                && stop.to_string().contains("--answer"),
+            "{stop}"
+        );
     }
 
     #[test]
@@ -255,8 +360,16 @@ mod tests {
     fn a_run_that_was_cut_off_ends_where_its_calls_end() {
         let calls = json!([{"function": "http.send", "request": 1, "answer": "1"}]);
         let mut player = Player::new(serde_json::from_value(calls).unwrap(), true);
-        assert_eq!(answer(&mut player, "http.send", json!(1)), Ok(Some("1".into())));
-        assert_eq!(answer(&mut player, "http.send", json!(1)), Err(ReplayStop::CutOff { function: "http.send" }));
+        assert_eq!(
+            answer(&mut player, "http.send", json!(1)),
+            Ok(Some("1".into()))
+        );
+        assert_eq!(
+            answer(&mut player, "http.send", json!(1)),
+            Err(ReplayStop::CutOff {
+                function: "http.send"
+            })
+        );
         let played = player.end();
         assert_eq!((played.calls, played.difference), (1, None));
     }
@@ -264,10 +377,21 @@ mod tests {
     #[test]
     fn an_answer_that_is_missing_ends_the_run() {
         for (missing, stop) in [
-            ("cut-off", ReplayStop::CutOff { function: "http.send" }),
-            ("too-large", ReplayStop::TooLarge { function: "http.send" }),
+            (
+                "cut-off",
+                ReplayStop::CutOff {
+                    function: "http.send",
+                },
+            ),
+            (
+                "too-large",
+                ReplayStop::TooLarge {
+                    function: "http.send",
+                },
+            ),
         ] {
-            let mut player = player(json!([{"function": "http.send", "request": 1, "missing": missing}]));
+            let mut player =
+                player(json!([{"function": "http.send", "request": 1, "missing": missing}]));
             assert_eq!(answer(&mut player, "http.send", json!(1)), Err(stop));
             assert_eq!(player.end().difference, None);
         }

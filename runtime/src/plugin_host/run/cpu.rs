@@ -1,5 +1,5 @@
-//! The CPU time of a run: what the threads that worked for it were busy with. What passes while it waits, or while others
-//! have the processor, is not its.
+//! The CPU time of a run: what the threads that worked for it were busy with. What passes while it
+//! waits, or while others have the processor, is not its.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -30,9 +30,11 @@ impl CpuMeter {
         Duration::from_nanos(self.spent.load(Ordering::Relaxed))
     }
 
-    /// CPU time with that of the poll under way, which is the second. Only asked within a poll of [`CpuMeter::measure`].
+    /// CPU time with that of the poll under way, which is the second. Only asked within a poll of
+    /// [`CpuMeter::measure`].
     pub(in crate::plugin_host) fn spent_in_poll(&self) -> (Duration, Duration) {
-        let poll = Duration::from_nanos(thread_nanos().saturating_sub(self.began.load(Ordering::Relaxed)));
+        let poll =
+            Duration::from_nanos(thread_nanos().saturating_sub(self.began.load(Ordering::Relaxed)));
         (self.spent() + poll, poll)
     }
 
@@ -55,14 +57,18 @@ impl CpuMeter {
             self.began.store(began, Ordering::Relaxed);
             let polled = work.as_mut().poll(context);
             self.charge(Duration::from_nanos(thread_nanos().saturating_sub(began)));
-            self.at_work.fetch_add(nanos(start.elapsed()), Ordering::Relaxed);
+            self.at_work
+                .fetch_add(nanos(start.elapsed()), Ordering::Relaxed);
             polled
         })
         .await
     }
 
     /// Work of the host in a task beside the guest.
-    pub(in crate::plugin_host) async fn measure_beside<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(in crate::plugin_host) async fn measure_beside<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = pin!(work);
         poll_fn(|context| {
             let began = thread_nanos();
@@ -77,7 +83,9 @@ impl CpuMeter {
 /// CPU time of this thread since it began.
 fn thread_nanos() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    (time.tv_sec.max(0) as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec.max(0) as u64)
+    (time.tv_sec.max(0) as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec.max(0) as u64)
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -109,20 +117,34 @@ mod tests {
             })
             .await;
         let spent = meter.spent();
-        assert!((30..80).contains(&spent.as_millis()), "{spent:?}: without the 100 ms of waiting");
-        meter.measure_beside(async { work(Duration::from_millis(10)) }).await;
+        assert!(
+            (30..80).contains(&spent.as_millis()),
+            "{spent:?}: without the 100 ms of waiting"
+        );
+        meter
+            .measure_beside(async { work(Duration::from_millis(10)) })
+            .await;
         meter.charge(Duration::from_millis(100));
         assert!(meter.spent() >= spent + Duration::from_millis(110));
         meter.reset();
-        assert_eq!((meter.spent(), meter.at_work()), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(
+            (meter.spent(), meter.at_work()),
+            (Duration::ZERO, Duration::ZERO)
+        );
     }
 
     #[tokio::test]
     async fn a_thread_that_does_not_run_costs_nothing() {
         let meter = CpuMeter::default();
         // A blocked poll, as on a machine that has no processor for it.
-        meter.measure(async { std::thread::sleep(Duration::from_millis(100)) }).await;
+        meter
+            .measure(async { std::thread::sleep(Duration::from_millis(100)) })
+            .await;
         assert!(meter.at_work() >= Duration::from_millis(100));
-        assert!(meter.spent() < Duration::from_millis(50), "{:?}", meter.spent());
+        assert!(
+            meter.spent() < Duration::from_millis(50),
+            "{:?}",
+            meter.spent()
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! An instance that is kept for calls in a row. Only for what may not remember anything: each call has an account, a budget and a
-//! deadline of its own, and what broke is thrown away.
+//! An instance that is kept for calls in a row. Only for what may not remember anything: each call
+//! has an account, a budget and a deadline of its own, and what broke is thrown away.
 
 use std::sync::Arc;
 
@@ -23,27 +23,48 @@ pub(in crate::plugin_host) struct Held {
 }
 
 impl Runner {
-    /// Held to what the operator allows the plugin of this label; past its bound of runs at once, because what is held waits
-    /// between its calls.
+    /// Held to what the operator allows the plugin of this label; past its bound of runs at once,
+    /// because what is held waits between its calls.
     pub(in crate::plugin_host) async fn hold(
         &self,
         pre: &InstancePre<RunState>,
         label: RunLabel,
         deadline: Instant,
     ) -> Result<Held, Broken> {
-        let allowance = Allowance::new(label.plugin.clone(), label.wants.clone(), self.policies.of(&label.plugin));
-        let expected = label.expected_memory.bytes().min(allowance.budget().memory_bytes);
+        let allowance = Allowance::new(
+            label.plugin.clone(),
+            label.wants.clone(),
+            self.policies.of(&label.plugin),
+        );
+        let expected = label
+            .expected_memory
+            .bytes()
+            .min(allowance.budget().memory_bytes);
         let Ok(reservation) = self.memory.reserve(expected, deadline).await else {
             return Err(exceeded(&allowance, Limit::RunsMemory));
         };
         let slot = tokio::time::timeout_at(deadline, self.slots.clone().acquire_owned()).await;
-        let Ok(Ok(slot)) = slot else { return Err(timeout("no free plugin instance before the deadline")) };
-        let access = Access { allowance: allowance.clone(), frozen_ms: Some(0), ..Access::default() };
+        let Ok(Ok(slot)) = slot else {
+            return Err(timeout("no free plugin instance before the deadline"));
+        };
+        let access = Access {
+            allowance: allowance.clone(),
+            frozen_ms: Some(0),
+            ..Access::default()
+        };
         let mut store = self.store(label, access, reservation, deadline);
         let idle = store.data().access.clone();
         let cpu = store.data().cpu.clone();
-        match tokio::time::timeout_at(deadline, cpu.measure(pre.instantiate_async(&mut store))).await {
-            Ok(Ok(instance)) => Ok(Held { store, instance, allowance, idle, _slot: slot }),
+        match tokio::time::timeout_at(deadline, cpu.measure(pre.instantiate_async(&mut store)))
+            .await
+        {
+            Ok(Ok(instance)) => Ok(Held {
+                store,
+                instance,
+                allowance,
+                idle,
+                _slot: slot,
+            }),
             Ok(Err(error)) => Err(broken(&error, store.data())),
             Err(_) => Err(timeout("not ready before the deadline")),
         }
@@ -51,7 +72,8 @@ impl Runner {
 }
 
 impl Held {
-    /// One call; after an error the instance is not fit for another. `access` is what this call may see.
+    /// One call; after an error the instance is not fit for another. `access` is what this call may
+    /// see.
     pub(in crate::plugin_host) async fn call<T>(
         &mut self,
         access: Access,
@@ -59,12 +81,17 @@ impl Held {
         call: impl AsyncFnOnce(&mut Store<RunState>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, Broken> {
         let state = self.store.data_mut();
-        state.access = Arc::new(Access { allowance: self.allowance.clone(), ..access });
+        state.access = Arc::new(Access {
+            allowance: self.allowance.clone(),
+            ..access
+        });
         state.account = Account::default();
         let cpu = state.cpu.clone();
         cpu.reset();
         self.store.set_hostcall_fuel(limits::TRANSFER_BYTES);
-        let ended = tokio::time::timeout_at(deadline, cpu.measure(call(&mut self.store, &self.instance))).await;
+        let ended =
+            tokio::time::timeout_at(deadline, cpu.measure(call(&mut self.store, &self.instance)))
+                .await;
         self.store.data_mut().access = self.idle.clone();
         match ended {
             Ok(Ok(answer)) => Ok(answer),

@@ -13,37 +13,74 @@ pub(super) struct Compared {
     pub(super) difference: Option<String>,
 }
 
-/// A probe's verdict is its status and the kind of its failure. Everything else, such as the text of the failure, the HTTP
-/// status and which metrics there are, is told but decides nothing; measured values differ from call to call and are not.
-pub(super) fn observations(active: &Observation, candidate: &Observation, candidate_broke: bool) -> Compared {
+/// A probe's verdict is its status and the kind of its failure. Everything else, such as the text
+/// of the failure, the HTTP status and which metrics there are, is told but decides nothing;
+/// measured values differ from call to call and are not.
+pub(super) fn observations(
+    active: &Observation,
+    candidate: &Observation,
+    candidate_broke: bool,
+) -> Compared {
     let kind = |observation: &Observation| observation.failure.as_ref().map(|failure| failure.kind);
     let mut differences = Vec::new();
     if active.status != candidate.status {
-        differences.push(format!("status {} → {}", active.status.as_str(), candidate.status.as_str()));
+        differences.push(format!(
+            "status {} → {}",
+            active.status.as_str(),
+            candidate.status.as_str()
+        ));
     }
     if kind(active) != kind(candidate) {
         let word = |kind: Option<ErrorKind>| kind.map_or("none", ErrorKind::as_str);
-        differences.push(format!("error kind {} → {}", word(kind(active)), word(kind(candidate))));
+        differences.push(format!(
+            "error kind {} → {}",
+            word(kind(active)),
+            word(kind(candidate))
+        ));
     }
     let is_agreed = differences.is_empty() && !candidate_broke;
     if active.http_status != candidate.http_status {
-        let word = |status: Option<u16>| status.map_or("none".to_owned(), |status| status.to_string());
-        differences.push(format!("HTTP status {} → {}", word(active.http_status), word(candidate.http_status)));
+        let word =
+            |status: Option<u16>| status.map_or("none".to_owned(), |status| status.to_string());
+        differences.push(format!(
+            "HTTP status {} → {}",
+            word(active.http_status),
+            word(candidate.http_status)
+        ));
     }
     differences.extend(metrics(active, candidate));
-    let said = candidate.failure.as_ref().or(active.failure.as_ref()).filter(|_| !is_agreed);
-    let who = if candidate.failure.is_some() { "the candidate" } else { "the active version" };
+    let said = candidate
+        .failure
+        .as_ref()
+        .or(active.failure.as_ref())
+        .filter(|_| !is_agreed);
+    let who = if candidate.failure.is_some() {
+        "the candidate"
+    } else {
+        "the active version"
+    };
     differences.extend(said.map(|failure| format!("{who} says: {}", failure.message)));
-    Compared { is_agreed, difference: text(differences) }
+    Compared {
+        is_agreed,
+        difference: text(differences),
+    }
 }
 
 fn metrics(active: &Observation, candidate: &Observation) -> Option<String> {
     let names = |observation: &Observation| -> BTreeSet<String> {
-        observation.metrics.iter().map(|metric| metric.name.clone()).collect()
+        observation
+            .metrics
+            .iter()
+            .map(|metric| metric.name.clone())
+            .collect()
     };
     let (before, after) = (names(active), names(candidate));
     let listed = |names: Vec<&String>, sign: char| {
-        names.into_iter().take(METRICS_NAMED).map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
+        names
+            .into_iter()
+            .take(METRICS_NAMED)
+            .map(|name| format!("{sign}{name}"))
+            .collect::<Vec<_>>()
     };
     let mut changed = listed(before.difference(&after).collect(), '-');
     changed.extend(listed(after.difference(&before).collect(), '+'));
@@ -51,7 +88,10 @@ fn metrics(active: &Observation, candidate: &Observation) -> Option<String> {
 }
 
 /// A rule's verdict is its word. Both saw the same history, so other values are told.
-pub(super) fn verdicts(active: &Result<Verdict, String>, candidate: &Result<Verdict, String>) -> Compared {
+pub(super) fn verdicts(
+    active: &Result<Verdict, String>,
+    candidate: &Result<Verdict, String>,
+) -> Compared {
     let mut differences = Vec::new();
     if word(active) != word(candidate) {
         differences.push(format!("{} → {}", word(active), word(candidate)));
@@ -72,7 +112,10 @@ pub(super) fn verdicts(active: &Result<Verdict, String>, candidate: &Result<Verd
             Err(reason) => Some(format!("the candidate {reason}")),
         });
     }
-    Compared { is_agreed, difference: text(differences) }
+    Compared {
+        is_agreed,
+        difference: text(differences),
+    }
 }
 
 pub(super) fn word(verdict: &Result<Verdict, String>) -> &'static str {
@@ -86,7 +129,10 @@ pub(super) fn word(verdict: &Result<Verdict, String>) -> &'static str {
 
 /// That the service kept it waiting until the end is no fault of the candidate.
 pub(super) fn is_broken(outcome: RunOutcome, observation: &Observation) -> bool {
-    let by_plugin = observation.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Plugin);
+    let by_plugin = observation
+        .failure
+        .as_ref()
+        .is_some_and(|failure| failure.kind == ErrorKind::Plugin);
     outcome != RunOutcome::Ok && by_plugin
 }
 
@@ -99,7 +145,8 @@ fn finding(verdict: &Result<Verdict, String>) -> Option<&Finding> {
 
 /// As long as an error may be.
 fn text(differences: Vec<String>) -> Option<String> {
-    (!differences.is_empty()).then(|| Failure::new(ErrorKind::Plugin, differences.join("; ")).message)
+    (!differences.is_empty())
+        .then(|| Failure::new(ErrorKind::Plugin, differences.join("; ")).message)
 }
 
 #[cfg(test)]
@@ -107,7 +154,12 @@ mod tests {
     use super::*;
     use crate::domain::{LOCAL, Metric, MetricValue, Status};
 
-    fn observation(status: Status, kind: Option<ErrorKind>, http_status: Option<u16>, metric: &str) -> Observation {
+    fn observation(
+        status: Status,
+        kind: Option<ErrorKind>,
+        http_status: Option<u16>,
+        metric: &str,
+    ) -> Observation {
         Observation {
             ts_ms: 0,
             service: "shop".into(),
@@ -122,7 +174,10 @@ mod tests {
             plugin: "http".into(),
             plugin_version: "1.0.0".into(),
             run_id: 1,
-            metrics: vec![Metric { name: metric.into(), value: MetricValue::Integer(1) }],
+            metrics: vec![Metric {
+                name: metric.into(),
+                value: MetricValue::Integer(1),
+            }],
             missed: false,
             rate_limits: Vec::new(),
         }
@@ -182,25 +237,61 @@ mod tests {
             ),
         ] {
             let compared = observations(&active, &candidate, broke);
-            assert_eq!((compared.is_agreed, compared.difference.as_deref()), (agreed, difference), "{name}");
+            assert_eq!(
+                (compared.is_agreed, compared.difference.as_deref()),
+                (agreed, difference),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn rules_agree_on_their_word() {
-        let finding = |value| Finding { summary: format!("is {value}"), value: Some(value), ..Finding::default() };
+        let finding = |value| Finding {
+            summary: format!("is {value}"),
+            value: Some(value),
+            ..Finding::default()
+        };
         let ok = |value| Ok(Verdict::Ok(finding(value)));
         let breached = |value| Ok(Verdict::Breached(finding(value)));
         for (name, active, candidate, agreed, difference) in [
             ("the same", ok(1.0), ok(1.0), true, None),
             ("another value", ok(1.0), ok(2.0), true, Some("value 1 → 2")),
-            ("another word", ok(1.0), breached(2.0), false, Some("ok → breached; the candidate says: is 2")),
-            ("broken", ok(1.0), Err("trapped".to_owned()), false, Some("ok → broken; the candidate trapped")),
-            ("both broken", Err("a".to_owned()), Err("b".to_owned()), false, Some("the candidate b")),
-            ("mended", Err("a".to_owned()), ok(1.0), false, Some("broken → ok; the candidate says: is 1")),
+            (
+                "another word",
+                ok(1.0),
+                breached(2.0),
+                false,
+                Some("ok → breached; the candidate says: is 2"),
+            ),
+            (
+                "broken",
+                ok(1.0),
+                Err("trapped".to_owned()),
+                false,
+                Some("ok → broken; the candidate trapped"),
+            ),
+            (
+                "both broken",
+                Err("a".to_owned()),
+                Err("b".to_owned()),
+                false,
+                Some("the candidate b"),
+            ),
+            (
+                "mended",
+                Err("a".to_owned()),
+                ok(1.0),
+                false,
+                Some("broken → ok; the candidate says: is 1"),
+            ),
         ] {
             let compared = verdicts(&active, &candidate);
-            assert_eq!((compared.is_agreed, compared.difference.as_deref()), (agreed, difference), "{name}");
+            assert_eq!(
+                (compared.is_agreed, compared.difference.as_deref()),
+                (agreed, difference),
+                "{name}"
+            );
         }
     }
 

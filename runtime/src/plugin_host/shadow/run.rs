@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::compare::{self, Compared};
 use super::{Shadow, WAITING};
 use crate::domain::{
-    History, Observation, PluginKind, Probe, Service, ShadowRun, ShadowSide, UnixMillis, Verdict, now_ms,
+    History, Observation, PluginKind, Probe, Service, ShadowRun, ShadowSide, UnixMillis, Verdict,
+    now_ms,
 };
 use crate::plugin_host::PluginHost;
 use crate::plugin_host::calls::{Checked, Evaluated, ProbeCall, RuleCall};
@@ -48,14 +49,29 @@ enum Call {
 
 impl PluginHost {
     /// Never waits: without a free place the candidate misses this call.
-    pub(in crate::plugin_host) fn offer_check(&self, active: &LoadedPlugin, call: &ProbeCall<'_>, checked: &Checked) {
-        let Some((shadow, place)) = self.place(active) else { return };
-        let Checked { observation, used, .. } = checked;
+    pub(in crate::plugin_host) fn offer_check(
+        &self,
+        active: &LoadedPlugin,
+        call: &ProbeCall<'_>,
+        checked: &Checked,
+    ) {
+        let Some((shadow, place)) = self.place(active) else {
+            return;
+        };
+        let Checked {
+            observation, used, ..
+        } = checked;
         let status = observation.status.as_str();
         self.offer(Work {
             shadow,
             _place: place,
-            active: side(active, observation.run_id, status, observation.latency_us, used),
+            active: side(
+                active,
+                observation.run_id,
+                status,
+                observation.latency_us,
+                used,
+            ),
             call: Call::Check {
                 service: Box::new(call.service.clone()),
                 probe: call.probe.clone(),
@@ -74,13 +90,21 @@ impl PluginHost {
         evaluated: &Evaluated,
         run_id: i64,
     ) {
-        let Some((shadow, place)) = self.place(active) else { return };
+        let Some((shadow, place)) = self.place(active) else {
+            return;
+        };
         let Evaluated { verdict, used, .. } = evaluated;
         let duration_us = used.duration.as_micros() as u64;
         self.offer(Work {
             shadow,
             _place: place,
-            active: side(active, run_id, compare::word(verdict), Some(duration_us), used),
+            active: side(
+                active,
+                run_id,
+                compare::word(verdict),
+                Some(duration_us),
+                used,
+            ),
             call: Call::Evaluate {
                 service: call.service.to_owned(),
                 settings: call.settings.clone(),
@@ -94,8 +118,11 @@ impl PluginHost {
     fn place(&self, active: &LoadedPlugin) -> Option<(Arc<Shadow>, OwnedSemaphorePermit)> {
         let shadow = self.shadow(&active.info.name)?;
         let taken = super::WAITING - shadow.places.available_permits();
-        let place =
-            if shadow.is_failing() && taken > 0 { None } else { shadow.places.clone().try_acquire_owned().ok() };
+        let place = if shadow.is_failing() && taken > 0 {
+            None
+        } else {
+            shadow.places.clone().try_acquire_owned().ok()
+        };
         if place.is_none() {
             skipped(&shadow);
         }
@@ -111,7 +138,10 @@ impl PluginHost {
     /// Takes the queue of candidates' runs; once in the life of a host.
     pub fn shadow_runner(&self) -> Option<ShadowRunner> {
         let work = self.shared.shadow_inbox.lock().ok()?.take()?;
-        Some(ShadowRunner { host: self.clone(), work })
+        Some(ShadowRunner {
+            host: self.clone(),
+            work,
+        })
     }
 }
 
@@ -122,7 +152,8 @@ fn skipped(shadow: &Shadow) {
 
 fn count(plugin: &LoadedPlugin, result: &'static str) {
     let name = plugin.info.name.clone();
-    metrics::counter!("extrack_plugin_shadow_runs_total", "plugin" => name, "result" => result).increment(1);
+    metrics::counter!("extrack_plugin_shadow_runs_total", "plugin" => name, "result" => result)
+        .increment(1);
 }
 
 /// Runs candidates.
@@ -132,8 +163,8 @@ pub struct ShadowRunner {
 }
 
 impl ShadowRunner {
-    /// Until the shutdown; nobody waits for a candidate, so what is under way then is dropped. `sink` gets what was
-    /// compared.
+    /// Until the shutdown; nobody waits for a candidate, so what is under way then is dropped.
+    /// `sink` gets what was compared.
     pub async fn run(mut self, sink: mpsc::Sender<ShadowRun>, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -160,37 +191,125 @@ impl ShadowRunner {
 
 impl PluginHost {
     async fn run_candidate(&self, work: Work, sink: &mpsc::Sender<ShadowRun>) {
-        let Work { shadow, active, call, _place } = work;
-        let Ok(_permit) = shadow.permits.acquire().await else { return };
+        let Work {
+            shadow,
+            active,
+            call,
+            _place,
+        } = work;
+        let Ok(_permit) = shadow.permits.acquire().await else {
+            return;
+        };
         // Discarded or promoted while this waited.
-        if !self.shadow(&shadow.plugin.info.name).is_some_and(|current| Arc::ptr_eq(&current, &shadow)) {
+        if !self
+            .shadow(&shadow.plugin.info.name)
+            .is_some_and(|current| Arc::ptr_eq(&current, &shadow))
+        {
             return;
         }
         let plugin = &shadow.plugin;
         let (ts_ms, run_id) = (now_ms(), self.next_run_id());
-        let (service, probe, candidate, outcome, broken, Compared { is_agreed, difference }) = match call {
-            Call::Check { service, probe, ts_ms, previous, said } => {
-                let call = ProbeCall { service: &service, probe: &probe, ts_ms, previous };
+        let (
+            service,
+            probe,
+            candidate,
+            outcome,
+            broken,
+            Compared {
+                is_agreed,
+                difference,
+            },
+        ) = match call {
+            Call::Check {
+                service,
+                probe,
+                ts_ms,
+                previous,
+                said,
+            } => {
+                let call = ProbeCall {
+                    service: &service,
+                    probe: &probe,
+                    ts_ms,
+                    previous,
+                };
                 let mut checked = self.check_with(plugin, &call, run_id).await;
                 self.keep_check(plugin, &call, run_id, &mut checked, false);
-                let Checked { observation, outcome, error, used, .. } = checked;
+                let Checked {
+                    observation,
+                    outcome,
+                    error,
+                    used,
+                    ..
+                } = checked;
                 let broke = compare::is_broken(outcome, &observation);
                 let compared = compare::observations(&said, &observation, broke);
-                let candidate = side(plugin, run_id, observation.status.as_str(), observation.latency_us, &used);
-                self.write_down(plugin, run_id, "shadow-check", Some(&service.slug), outcome, error.clone(), used);
-                (service.slug, Some(probe.name), candidate, outcome, error.filter(|_| broke), compared)
+                let candidate = side(
+                    plugin,
+                    run_id,
+                    observation.status.as_str(),
+                    observation.latency_us,
+                    &used,
+                );
+                self.write_down(
+                    plugin,
+                    run_id,
+                    "shadow-check",
+                    Some(&service.slug),
+                    outcome,
+                    error.clone(),
+                    used,
+                );
+                (
+                    service.slug,
+                    Some(probe.name),
+                    candidate,
+                    outcome,
+                    error.filter(|_| broke),
+                    compared,
+                )
             }
-            Call::Evaluate { service, settings, now_ms, history, said } => {
-                let call =
-                    RuleCall { plugin: &plugin.info.name, service: &service, settings: &settings, now_ms, history };
+            Call::Evaluate {
+                service,
+                settings,
+                now_ms,
+                history,
+                said,
+            } => {
+                let call = RuleCall {
+                    plugin: &plugin.info.name,
+                    service: &service,
+                    settings: &settings,
+                    now_ms,
+                    history,
+                };
                 let mut evaluated = self.evaluate_with(plugin, &call).await;
                 self.keep_evaluation(plugin, &call, run_id, &mut evaluated);
-                let Evaluated { verdict, outcome, used, .. } = evaluated;
+                let Evaluated {
+                    verdict,
+                    outcome,
+                    used,
+                    ..
+                } = evaluated;
                 let compared = compare::verdicts(&said, &verdict);
                 let duration_us = used.duration.as_micros() as u64;
-                let candidate = side(plugin, run_id, compare::word(&verdict), Some(duration_us), &used);
+                let candidate = side(
+                    plugin,
+                    run_id,
+                    compare::word(&verdict),
+                    Some(duration_us),
+                    &used,
+                );
                 let error = verdict.err();
-                self.write_down(plugin, run_id, "shadow-evaluate", Some(&service), outcome, error.clone(), used);
+                self.write_down(
+                    plugin,
+                    run_id,
+                    "shadow-evaluate",
+                    Some(&service),
+                    outcome,
+                    error.clone(),
+                    used,
+                );
                 (service, None, candidate, outcome, error, compared)
             }
         };
@@ -205,7 +324,9 @@ impl PluginHost {
         if shadow.note(broken.clone()) {
             let (plugin, version) = (plugin.info.name.as_str(), plugin.info.version.as_str());
             match broken {
-                Some(error) => tracing::warn!(plugin, version, error, "the candidate keeps breaking"),
+                Some(error) => {
+                    tracing::warn!(plugin, version, error, "the candidate keeps breaking")
+                }
                 None => tracing::info!(plugin, version, "the candidate answers again"),
             }
             // It does not decide anything, so only pages have to know.
@@ -213,8 +334,18 @@ impl PluginHost {
         }
         let name = plugin.info.name.clone();
         let kind = plugin.kind;
-        let run =
-            ShadowRun { ts_ms, plugin: name, kind, service, probe, active, candidate, outcome, is_agreed, difference };
+        let run = ShadowRun {
+            ts_ms,
+            plugin: name,
+            kind,
+            service,
+            probe,
+            active,
+            candidate,
+            outcome,
+            is_agreed,
+            difference,
+        };
         // Best effort, as the accounts of runs are.
         if sink.try_send(run).is_err() {
             metrics::counter!("extrack_plugin_runs_unrecorded_total").increment(1);
@@ -222,7 +353,13 @@ impl PluginHost {
     }
 }
 
-fn side(plugin: &LoadedPlugin, run_id: i64, status: &str, latency_us: Option<u64>, used: &Used) -> ShadowSide {
+fn side(
+    plugin: &LoadedPlugin,
+    run_id: i64,
+    status: &str,
+    latency_us: Option<u64>,
+    used: &Used,
+) -> ShadowSide {
     ShadowSide {
         run_id,
         version: plugin.info.version.clone(),

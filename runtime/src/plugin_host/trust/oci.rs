@@ -1,5 +1,6 @@
-//! Components from OCI registries, by the distribution specification 1.1: a manifest, and the layer of type
-//! `application/wasm` it names. Everything is checked against its digest, so that it does not matter who sends it.
+//! Components from OCI registries, by the distribution specification 1.1: a manifest, and the layer
+//! of type `application/wasm` it names. Everything is checked against its digest, so that it does
+//! not matter who sends it.
 
 mod session;
 
@@ -55,17 +56,26 @@ pub(super) struct Client<'a> {
 
 impl<'a> Client<'a> {
     pub(super) fn new(registry: Registry<'a>, reference: &'a Reference) -> Self {
-        Self { session: Session::new(registry, reference), reference }
+        Self {
+            session: Session::new(registry, reference),
+            reference,
+        }
     }
 
     /// Asks for the manifest.
     pub(super) async fn resolve(&mut self) -> Result<Resolved, String> {
         let path = format!("manifests/{}", self.reference.version);
-        let bytes = self.session.get(&path, &format!("{MANIFEST}, {INDEX}"), MANIFEST_BYTES).await?;
+        let bytes = self
+            .session
+            .get(&path, &format!("{MANIFEST}, {INDEX}"), MANIFEST_BYTES)
+            .await?;
         if let Version::Digest(wanted) = &self.reference.version
             && digest(&bytes) != *wanted
         {
-            return Err(format!("the manifest has the digest `sha256:{}`, not the one asked for", digest(&bytes)));
+            return Err(format!(
+                "the manifest has the digest `sha256:{}`, not the one asked for",
+                digest(&bytes)
+            ));
         }
         read_manifest(&bytes)
     }
@@ -75,39 +85,72 @@ impl<'a> Client<'a> {
     }
 
     /// None: none was pushed with the component.
-    pub(super) async fn signature(&mut self, resolved: &Resolved) -> Result<Option<String>, String> {
-        let Some(Descriptor { digest, size, .. }) = &resolved.signature else { return Ok(None) };
-        let Some(hex) = sha256_of(digest) else { return Err(format!("the digest `{digest}` is not a sha256")) };
-        let bytes = self.blob(&hex, usize::try_from(*size).unwrap_or(usize::MAX)).await?;
-        String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| "the signature is not text".to_owned())
+    pub(super) async fn signature(
+        &mut self,
+        resolved: &Resolved,
+    ) -> Result<Option<String>, String> {
+        let Some(Descriptor { digest, size, .. }) = &resolved.signature else {
+            return Ok(None);
+        };
+        let Some(hex) = sha256_of(digest) else {
+            return Err(format!("the digest `{digest}` is not a sha256"));
+        };
+        let bytes = self
+            .blob(&hex, usize::try_from(*size).unwrap_or(usize::MAX))
+            .await?;
+        String::from_utf8(bytes.to_vec())
+            .map(Some)
+            .map_err(|_| "the signature is not text".to_owned())
     }
 
     async fn blob(&mut self, hex: &str, size: usize) -> Result<Bytes, String> {
-        let bytes = self.session.get(&format!("blobs/sha256:{hex}"), "*/*", size).await?;
+        let bytes = self
+            .session
+            .get(&format!("blobs/sha256:{hex}"), "*/*", size)
+            .await?;
         match digest(&bytes) {
             found if found == hex => Ok(bytes),
-            found => {
-                Err(format!("what came has the digest `sha256:{found}`, not `sha256:{hex}`, which the manifest names"))
-            }
+            found => Err(format!(
+                "what came has the digest `sha256:{found}`, not `sha256:{hex}`, which the manifest names"
+            )),
         }
     }
 }
 
 fn read_manifest(bytes: &[u8]) -> Result<Resolved, String> {
-    let manifest: Manifest =
-        serde_json::from_slice(bytes).map_err(|error| format!("the manifest can't be read: {error}"))?;
+    let manifest: Manifest = serde_json::from_slice(bytes)
+        .map_err(|error| format!("the manifest can't be read: {error}"))?;
     let kind = manifest.media_type.as_deref().unwrap_or(MANIFEST);
     if manifest.schema_version != 2 || kind != MANIFEST {
-        return Err(format!("the manifest is a `{kind}`; a component has an image manifest of its own"));
+        return Err(format!(
+            "the manifest is a `{kind}`; a component has an image manifest of its own"
+        ));
     }
-    let of_type = |wanted: &str| manifest.layers.iter().filter(|layer| layer.media_type == wanted).collect::<Vec<_>>();
+    let of_type = |wanted: &str| {
+        manifest
+            .layers
+            .iter()
+            .filter(|layer| layer.media_type == wanted)
+            .collect::<Vec<_>>()
+    };
     let [component] = of_type(COMPONENT)[..] else {
-        let found: Vec<&str> = manifest.layers.iter().take(10).map(|layer| layer.media_type.as_str()).collect();
-        return Err(format!("has to have exactly one layer of type `{COMPONENT}`; it has `{}`", found.join("`, `")));
+        let found: Vec<&str> = manifest
+            .layers
+            .iter()
+            .take(10)
+            .map(|layer| layer.media_type.as_str())
+            .collect();
+        return Err(format!(
+            "has to have exactly one layer of type `{COMPONENT}`; it has `{}`",
+            found.join("`, `")
+        ));
     };
     let size = usize::try_from(component.size).unwrap_or(usize::MAX);
     if size > COMPONENT_BYTES {
-        return Err(format!("the component is larger than {} MiB", COMPONENT_BYTES >> 20));
+        return Err(format!(
+            "the component is larger than {} MiB",
+            COMPONENT_BYTES >> 20
+        ));
     }
     let Some(hex) = sha256_of(&component.digest) else {
         return Err(format!("the digest `{}` is not a sha256", component.digest));
@@ -115,10 +158,19 @@ fn read_manifest(bytes: &[u8]) -> Result<Resolved, String> {
     let signature = match of_type(SIGNATURE)[..] {
         [] => None,
         [one] if one.size <= super::SIGNATURE_BYTES as u64 => Some(one.clone()),
-        [_] => return Err(format!("the signature is larger than {} bytes", super::SIGNATURE_BYTES)),
+        [_] => {
+            return Err(format!(
+                "the signature is larger than {} bytes",
+                super::SIGNATURE_BYTES
+            ));
+        }
         _ => return Err("has more than one signature".to_owned()),
     };
-    Ok(Resolved { component: hex, size, signature })
+    Ok(Resolved {
+        component: hex,
+        size,
+        signature,
+    })
 }
 
 #[cfg(test)]

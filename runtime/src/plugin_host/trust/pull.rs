@@ -28,32 +28,65 @@ pub(in crate::plugin_host) enum Pulled {
 }
 
 impl PluginHost {
-    /// Pulls a component and its signature from an OCI registry and installs it. What is active already, or was installed
-    /// before, is not downloaded again.
-    pub async fn pull(&self, reference: &str, name: Option<&str>, by: &str) -> Result<PluginEntry, Refusal> {
-        match self.pull_component(&self.shared.trust, reference, name).await? {
+    /// Pulls a component and its signature from an OCI registry and installs it. What is active
+    /// already, or was installed before, is not downloaded again.
+    pub async fn pull(
+        &self,
+        reference: &str,
+        name: Option<&str>,
+        by: &str,
+    ) -> Result<PluginEntry, Refusal> {
+        match self
+            .pull_component(&self.shared.trust, reference, name)
+            .await?
+        {
             Pulled::Active(entry) => Ok(*entry),
-            Pulled::Component { component, signature } => self.install_signed(name, component, signature, by).await,
+            Pulled::Component {
+                component,
+                signature,
+            } => self.install_signed(name, component, signature, by).await,
         }
     }
 
-    /// As [`PluginHost::pull`], for a file that names the reference. A version that was rolled back by itself is not activated again
-    /// so: then this answers with the one that is active.
-    pub async fn pull_source(&self, reference: &str, name: &str, by: &str) -> Result<Option<PluginEntry>, Refusal> {
-        match self.pull_component(&self.shared.trust, reference, Some(name)).await? {
+    /// As [`PluginHost::pull`], for a file that names the reference. A version that was rolled back
+    /// by itself is not activated again so: then this answers with the one that is active.
+    pub async fn pull_source(
+        &self,
+        reference: &str,
+        name: &str,
+        by: &str,
+    ) -> Result<Option<PluginEntry>, Refusal> {
+        match self
+            .pull_component(&self.shared.trust, reference, Some(name))
+            .await?
+        {
             Pulled::Active(entry) => Ok(Some(*entry)),
-            Pulled::Component { component, .. } if self.is_withdrawn(name, &digest(&component)).await? => {
+            Pulled::Component { component, .. }
+                if self.is_withdrawn(name, &digest(&component)).await? =>
+            {
                 Ok(self.get(name))
             }
-            Pulled::Component { component, signature } => {
-                self.install_signed(Some(name), component, signature, by).await.map(Some)
-            }
+            Pulled::Component {
+                component,
+                signature,
+            } => self
+                .install_signed(Some(name), component, signature, by)
+                .await
+                .map(Some),
         }
     }
 
     /// With a line in the log.
-    pub(in crate::plugin_host) async fn is_withdrawn(&self, name: &str, digest: &str) -> Result<bool, Refusal> {
-        let Some(reason) = self.withdrawn(digest).await.map_err(|error| refuse("store", error))? else {
+    pub(in crate::plugin_host) async fn is_withdrawn(
+        &self,
+        name: &str,
+        digest: &str,
+    ) -> Result<bool, Refusal> {
+        let Some(reason) = self
+            .withdrawn(digest)
+            .await
+            .map_err(|error| refuse("store", error))?
+        else {
             return Ok(false);
         };
         tracing::warn!(
@@ -81,12 +114,17 @@ impl PluginHost {
         };
         let mut client = Client::new(registry, &parsed);
         let resolved = tokio::time::timeout(RESOLVE, client.resolve());
-        let resolved = resolved.await.map_err(|_| failed(format!("no answer within {} s", RESOLVE.as_secs())))?;
+        let resolved = resolved
+            .await
+            .map_err(|_| failed(format!("no answer within {} s", RESOLVE.as_secs())))?;
         let resolved = resolved.map_err(failed)?;
         if let Some(name) = name {
             trust.check_pin(name, &resolved.component)?;
             let active = self.shared.active.load();
-            if let Some(active) = active.get(name).filter(|active| active.digest == resolved.component) {
+            if let Some(active) = active
+                .get(name)
+                .filter(|active| active.digest == resolved.component)
+            {
                 return Ok(Pulled::Active(Box::new(self.entry(active))));
             }
         }
@@ -95,7 +133,10 @@ impl PluginHost {
             None => client.component(&resolved).await.map_err(failed)?,
         };
         let signature = client.signature(&resolved).await.map_err(failed)?;
-        Ok(Pulled::Component { component, signature })
+        Ok(Pulled::Component {
+            component,
+            signature,
+        })
     }
 
     async fn stored(&self, resolved: &Resolved) -> Option<Bytes> {

@@ -31,8 +31,12 @@ impl Reference {
                 "`{text}` {what}; write `oci://REGISTRY/REPOSITORY:TAG` or `oci://REGISTRY/REPOSITORY@sha256:DIGEST`"
             )
         };
-        let rest = text.strip_prefix("oci://").ok_or_else(|| wrong("does not begin with `oci://`"))?;
-        let (registry, path) = rest.split_once('/').ok_or_else(|| wrong("names no repository"))?;
+        let rest = text
+            .strip_prefix("oci://")
+            .ok_or_else(|| wrong("does not begin with `oci://`"))?;
+        let (registry, path) = rest
+            .split_once('/')
+            .ok_or_else(|| wrong("names no repository"))?;
         let is_host = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
         if registry.is_empty()
             || !registry.chars().all(is_host)
@@ -51,32 +55,47 @@ impl Reference {
         let is_part = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
                 && part.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-                && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
         };
         if repository.len() > 255 || !repository.split('/').all(is_part) {
-            return Err(wrong("has no repository in lower case letters, digits, `.`, `_`, `-` and `/`"));
+            return Err(wrong(
+                "has no repository in lower case letters, digits, `.`, `_`, `-` and `/`",
+            ));
         }
         let is_tag = |tag: &str| {
             tag.len() <= 128
                 && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-                && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+                && tag
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(wrong("has a tag that is none"));
         }
         let version = match (tag, digest) {
-            (_, Some(digest)) => Version::Digest(sha256_of(digest).ok_or_else(|| wrong("has a digest that is none"))?),
+            (_, Some(digest)) => Version::Digest(
+                sha256_of(digest).ok_or_else(|| wrong("has a digest that is none"))?,
+            ),
             (Some(tag), None) => Version::Tag(tag.to_owned()),
             (None, None) => return Err(wrong("names no version")),
         };
-        Ok(Self { registry: registry.to_ascii_lowercase(), repository: repository.to_owned(), version })
+        Ok(Self {
+            registry: registry.to_ascii_lowercase(),
+            repository: repository.to_owned(),
+            version,
+        })
     }
 }
 
 /// The hex of `sha256:…`; nothing else is a digest here.
 pub(super) fn sha256_of(digest: &str) -> Option<String> {
     let hex = digest.strip_prefix("sha256:")?;
-    let is_hex = hex.len() == 64 && hex.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+    let is_hex = hex.len() == 64
+        && hex
+            .chars()
+            .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
     is_hex.then(|| hex.to_owned())
 }
 
@@ -92,8 +111,16 @@ impl fmt::Display for Version {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let joint = if matches!(self.version, Version::Tag(_)) { ':' } else { '@' };
-        write!(f, "oci://{}/{}{joint}{}", self.registry, self.repository, self.version)
+        let joint = if matches!(self.version, Version::Tag(_)) {
+            ':'
+        } else {
+            '@'
+        };
+        write!(
+            f,
+            "oci://{}/{}{joint}{}",
+            self.registry, self.repository, self.version
+        )
     }
 }
 
@@ -106,13 +133,22 @@ mod tests {
         let hex = "a".repeat(64);
         for (text, shown) in [
             ("oci://ghcr.io/acme/shop-probe:1.2.3", None),
-            ("oci://GHCR.io/acme/shop-probe:1", Some("oci://ghcr.io/acme/shop-probe:1")),
+            (
+                "oci://GHCR.io/acme/shop-probe:1",
+                Some("oci://ghcr.io/acme/shop-probe:1"),
+            ),
             ("oci://127.0.0.1:5000/a:b", None),
             ("oci://[::1]:5000/a/b_c/d-e:V1", None),
             (&format!("oci://r.example/a@sha256:{hex}"), None),
-            (&format!("oci://r.example/a:tag@sha256:{hex}"), Some(&format!("oci://r.example/a@sha256:{hex}"))),
+            (
+                &format!("oci://r.example/a:tag@sha256:{hex}"),
+                Some(&format!("oci://r.example/a@sha256:{hex}")),
+            ),
         ] {
-            assert_eq!(Reference::parse(text).unwrap().to_string(), shown.unwrap_or(text));
+            assert_eq!(
+                Reference::parse(text).unwrap().to_string(),
+                shown.unwrap_or(text)
+            );
         }
         for text in [
             "ghcr.io/acme/x:1",

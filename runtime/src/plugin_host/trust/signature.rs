@@ -16,7 +16,11 @@ pub fn check_key(key: &str) -> Result<(), String> {
 }
 
 /// The id of the key that signed these bytes. Takes CPU time with their size.
-pub(super) async fn verify(keys: &[String], component: Bytes, signature: String) -> Result<String, SignatureFault> {
+pub(super) async fn verify(
+    keys: &[String],
+    component: Bytes,
+    signature: String,
+) -> Result<String, SignatureFault> {
     let keys = keys.to_vec();
     tokio::task::spawn_blocking(move || verify_blocking(&keys, &component, &signature))
         .await
@@ -32,20 +36,32 @@ pub(super) struct SignatureFault {
 }
 
 fn invalid(reason: String) -> SignatureFault {
-    SignatureFault { reason, is_foreign: false }
+    SignatureFault {
+        reason,
+        is_foreign: false,
+    }
 }
 
-fn verify_blocking(keys: &[String], component: &[u8], signature: &str) -> Result<String, SignatureFault> {
+fn verify_blocking(
+    keys: &[String],
+    component: &[u8],
+    signature: &str,
+) -> Result<String, SignatureFault> {
     let signature = Signature::decode(signature.trim())
         .map_err(|error| invalid(format!("the signature is not one of minisign's: {error}")))?;
     let mut reason = "there is no key in `trust.keys` of plugins.yaml".to_owned();
     let mut is_foreign = true;
     for key in keys {
-        let Ok(public) = PublicKey::from_base64(key.trim()) else { continue };
+        let Ok(public) = PublicKey::from_base64(key.trim()) else {
+            continue;
+        };
         match public.verify(component, &signature, true) {
             Ok(()) => return Ok(key_id(key)),
-            Err(minisign_verify::Error::UnexpectedKeyId) if !reason.starts_with("the signature") => {
-                reason = "is signed by a key that is not in `trust.keys` of plugins.yaml".to_owned();
+            Err(minisign_verify::Error::UnexpectedKeyId)
+                if !reason.starts_with("the signature") =>
+            {
+                reason =
+                    "is signed by a key that is not in `trust.keys` of plugins.yaml".to_owned();
             }
             Err(minisign_verify::Error::UnexpectedKeyId) => {}
             Err(_) => {
@@ -63,7 +79,13 @@ fn verify_blocking(keys: &[String], component: &[u8], signature: &str) -> Result
 /// As minisign prints it: 16 digits, the last byte first.
 fn key_id(key: &str) -> String {
     let bytes = STANDARD.decode(key.trim()).unwrap_or_default();
-    let id: Vec<u8> = bytes.get(2..10).unwrap_or_default().iter().rev().copied().collect();
+    let id: Vec<u8> = bytes
+        .get(2..10)
+        .unwrap_or_default()
+        .iter()
+        .rev()
+        .copied()
+        .collect();
     hex::encode_upper(id)
 }
 
@@ -87,15 +109,54 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
 
     #[test]
     fn a_signature_counts_for_its_bytes_and_its_key_only() {
-        assert_eq!(told(&[OTHER, KEY], "test", SIGNATURE).unwrap(), "E7620F1842B4E81F");
+        assert_eq!(
+            told(&[OTHER, KEY], "test", SIGNATURE).unwrap(),
+            "E7620F1842B4E81F"
+        );
         for (keys, component, signature, wanted, foreign) in [
-            (&[KEY][..], "tesT", SIGNATURE.to_owned(), "is not of this component", false),
-            (&[KEY, OTHER], "tesT", SIGNATURE.to_owned(), "is not of this component", false),
-            (&[OTHER], "test", SIGNATURE.to_owned(), "is signed by a key that is not in `trust.keys`", true),
+            (
+                &[KEY][..],
+                "tesT",
+                SIGNATURE.to_owned(),
+                "is not of this component",
+                false,
+            ),
+            (
+                &[KEY, OTHER],
+                "tesT",
+                SIGNATURE.to_owned(),
+                "is not of this component",
+                false,
+            ),
+            (
+                &[OTHER],
+                "test",
+                SIGNATURE.to_owned(),
+                "is signed by a key that is not in `trust.keys`",
+                true,
+            ),
             (&[], "test", SIGNATURE.to_owned(), "there is no key", true),
-            (&[KEY], "test", SIGNATURE.replace("1633700835", "1633700836"), "is not of this component", false),
-            (&[KEY], "test", "nonsense".to_owned(), "is not one of minisign's", false),
-            (&[KEY], "test", String::new(), "is not one of minisign's", false),
+            (
+                &[KEY],
+                "test",
+                SIGNATURE.replace("1633700835", "1633700836"),
+                "is not of this component",
+                false,
+            ),
+            (
+                &[KEY],
+                "test",
+                "nonsense".to_owned(),
+                "is not one of minisign's",
+                false,
+            ),
+            (
+                &[KEY],
+                "test",
+                String::new(),
+                "is not one of minisign's",
+                false,
+            ),
         ] {
             let fault = told(keys, component, &signature).unwrap_err();
             assert!(fault.reason.contains(wanted), "{wanted:?} in {fault:?}");
@@ -106,7 +167,13 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
     #[test]
     fn keys_are_judged_when_they_are_written() {
         assert!(check_key(KEY).is_ok());
-        for key in ["", "RWQ", "untrusted comment: minisign public key", &KEY[..55], &KEY.replace("RWQ", "XXX")] {
+        for key in [
+            "",
+            "RWQ",
+            "untrusted comment: minisign public key",
+            &KEY[..55],
+            &KEY.replace("RWQ", "XXX"),
+        ] {
             assert!(check_key(key).is_err(), "{key}");
         }
     }

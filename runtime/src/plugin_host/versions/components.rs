@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use crate::plugin_host::loader::{Refusal, digest, refuse};
 
-/// The folder is the server's own: whatever lies in it and is not named by the log is left over from a crash.
+/// The folder is the server's own: whatever lies in it and is not named by the log is left over
+/// from a crash.
 pub(in crate::plugin_host) struct ComponentStore {
     folder: PathBuf,
 }
@@ -15,7 +16,9 @@ pub(in crate::plugin_host) struct ComponentStore {
 impl ComponentStore {
     pub(in crate::plugin_host) fn open(folder: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
     }
 
     fn path(&self, digest: &str) -> PathBuf {
@@ -23,7 +26,11 @@ impl ComponentStore {
     }
 
     /// Beside, synced, renamed; nothing to do when it is there.
-    pub(in crate::plugin_host) async fn put(&self, digest: &str, bytes: Bytes) -> Result<(), Refusal> {
+    pub(in crate::plugin_host) async fn put(
+        &self,
+        digest: &str,
+        bytes: Bytes,
+    ) -> Result<(), Refusal> {
         let path = self.path(digest);
         let (folder, target) = (self.folder.clone(), path.clone());
         let written = tokio::task::spawn_blocking(move || {
@@ -40,7 +47,10 @@ impl ComponentStore {
         .await;
         match written {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(refuse("store", format!("can't write `{}`: {error}", path.display()))),
+            Ok(Err(error)) => Err(refuse(
+                "store",
+                format!("can't write `{}`: {error}", path.display()),
+            )),
             Err(error) => Err(refuse("store", error.to_string())),
         }
     }
@@ -50,14 +60,22 @@ impl ComponentStore {
         let path = self.path(wanted);
         match tokio::fs::read(&path).await {
             Ok(bytes) if digest(&bytes) == wanted => Ok(bytes.into()),
-            Ok(_) => Err(refuse("store", format!("`{}` is not what was installed", path.display()))),
-            Err(error) => Err(refuse("store", format!("can't read `{}`: {error}", path.display()))),
+            Ok(_) => Err(refuse(
+                "store",
+                format!("`{}` is not what was installed", path.display()),
+            )),
+            Err(error) => Err(refuse(
+                "store",
+                format!("can't read `{}`: {error}", path.display()),
+            )),
         }
     }
 
     /// Bytes; 0 for what is not there.
     pub(in crate::plugin_host) async fn size(&self, digest: &str) -> u64 {
-        tokio::fs::metadata(self.path(digest)).await.map_or(0, |metadata| metadata.len())
+        tokio::fs::metadata(self.path(digest))
+            .await
+            .map_or(0, |metadata| metadata.len())
     }
 
     /// What can't be deleted now is left over, and goes with the next start.
@@ -69,15 +87,20 @@ impl ComponentStore {
         let _ = tokio::fs::remove_file(self.path(digest).with_extension("minisig")).await;
     }
 
-    /// Deletes what the log does not name: written before a crash that came before the log's line, or half written.
-    /// While the program starts; later an installation may be just before that line.
+    /// Deletes what the log does not name: written before a crash that came before the log's line,
+    /// or half written. While the program starts; later an installation may be just before that
+    /// line.
     pub(in crate::plugin_host) async fn sweep(&self, kept: HashSet<String>) {
         let folder = self.folder.clone();
         let swept = tokio::task::spawn_blocking(move || {
-            for file in std::fs::read_dir(&folder)?.flatten().filter(|file| file.path().is_file()) {
+            for file in std::fs::read_dir(&folder)?
+                .flatten()
+                .filter(|file| file.path().is_file())
+            {
                 let name = file.file_name().to_string_lossy().into_owned();
                 let stem = name.split('.').next().unwrap_or_default();
-                let is_component = stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let is_component =
+                    stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
                 if (is_component && !kept.contains(stem)) || name.starts_with(".tmp") {
                     std::fs::remove_file(file.path())?;
                     tracing::info!(file = name, "a component that no version needs is deleted");
@@ -92,19 +115,31 @@ impl ComponentStore {
 }
 
 impl ComponentStore {
-    /// Deletes signatures of components that the log does not name, but for the newest, whose installation may be under way.
-    pub(in crate::plugin_host) async fn sweep_signatures(&self, kept: HashSet<String>, spare: usize) {
+    /// Deletes signatures of components that the log does not name, but for the newest, whose
+    /// installation may be under way.
+    pub(in crate::plugin_host) async fn sweep_signatures(
+        &self,
+        kept: HashSet<String>,
+        spare: usize,
+    ) {
         let folder = self.folder.clone();
         let swept = tokio::task::spawn_blocking(move || {
             let mut signatures = Vec::new();
             for file in std::fs::read_dir(&folder)?.flatten() {
                 let name = file.file_name().to_string_lossy().into_owned();
-                if name.strip_suffix(".minisig").is_some_and(|digest| !kept.contains(digest)) {
+                if name
+                    .strip_suffix(".minisig")
+                    .is_some_and(|digest| !kept.contains(digest))
+                {
                     signatures.push((file.metadata()?.modified()?, file.path()));
                 }
             }
             signatures.sort();
-            signatures.iter().rev().skip(spare).try_for_each(|(_, path)| std::fs::remove_file(path))
+            signatures
+                .iter()
+                .rev()
+                .skip(spare)
+                .try_for_each(|(_, path)| std::fs::remove_file(path))
         });
         if let Ok(Err(error)) = swept.await {
             tracing::warn!(%error, folder = %self.folder.display(), "signatures that no version needs can't be deleted");
@@ -122,7 +157,10 @@ mod tests {
         let store = ComponentStore::open(folder.path()).unwrap();
         let (kept, orphan) = (digest(b"kept"), digest(b"orphan"));
         store.put(&kept, Bytes::from_static(b"kept")).await.unwrap();
-        store.put(&orphan, Bytes::from_static(b"orphan")).await.unwrap();
+        store
+            .put(&orphan, Bytes::from_static(b"orphan"))
+            .await
+            .unwrap();
         std::fs::write(folder.path().join(".tmpAbCdEf"), "half").unwrap();
         std::fs::write(folder.path().join("notes.txt"), "not ours").unwrap();
         std::fs::create_dir(folder.path().join("compiled")).unwrap();
@@ -132,7 +170,11 @@ mod tests {
             .map(|file| file.unwrap().file_name().to_string_lossy().into_owned())
             .collect();
         left.sort();
-        let mut wanted = [format!("{kept}.wasm"), "compiled".to_owned(), "notes.txt".to_owned()];
+        let mut wanted = [
+            format!("{kept}.wasm"),
+            "compiled".to_owned(),
+            "notes.txt".to_owned(),
+        ];
         wanted.sort();
         assert_eq!(left, wanted);
     }
@@ -146,11 +188,12 @@ mod tests {
             let path = folder.path().join(format!("{digest}.minisig"));
             std::fs::write(&path, "signature").unwrap();
             let file = std::fs::File::options().append(true).open(&path).unwrap();
-            file.set_modified(now - std::time::Duration::from_secs(age_s)).unwrap();
+            file.set_modified(now - std::time::Duration::from_secs(age_s))
+                .unwrap();
         }
         store.sweep_signatures(["kept".to_owned()].into(), 1).await;
-        let left =
-            ["new", "old", "older", "kept"].map(|digest| folder.path().join(format!("{digest}.minisig")).exists());
+        let left = ["new", "old", "older", "kept"]
+            .map(|digest| folder.path().join(format!("{digest}.minisig")).exists());
         assert_eq!(left, [true, false, false, true]);
     }
 
@@ -159,11 +202,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = ComponentStore::open(folder.path()).unwrap();
         let name = digest(b"component");
-        store.put(&name, Bytes::from_static(b"component")).await.unwrap();
+        store
+            .put(&name, Bytes::from_static(b"component"))
+            .await
+            .unwrap();
         assert_eq!(store.read(&name).await.unwrap(), "component");
         std::fs::write(store.path(&name), "changed").unwrap();
-        assert!(store.read(&name).await.unwrap_err().reason.contains("not what was installed"));
+        assert!(
+            store
+                .read(&name)
+                .await
+                .unwrap_err()
+                .reason
+                .contains("not what was installed")
+        );
         store.delete(&name).await;
-        assert_eq!((store.size(&name).await, store.read(&name).await.is_err()), (0, true));
+        assert_eq!(
+            (store.size(&name).await, store.read(&name).await.is_err()),
+            (0, true)
+        );
     }
 }

@@ -12,7 +12,8 @@ use super::template::shared_keys;
 use crate::domain::{Channel, ChannelId, Life, PluginKind, Service, Severity};
 use crate::registry::fault::{child, list, suggest};
 use crate::registry::spec::{
-    AlertSpec, DurationSpec, LifecycleSpec, NotificationSpec, PluginSettings, ServiceAlertSpec, TemplateUseSpec,
+    AlertSpec, DurationSpec, LifecycleSpec, NotificationSpec, PluginSettings, ServiceAlertSpec,
+    TemplateUseSpec,
 };
 
 /// The rule plugin that an alert with a `condition` and without a `type` means.
@@ -48,7 +49,11 @@ impl SharedRule {
     /// At once: rules of files, when the catalog is made.
     pub(crate) fn selects_now(&self, service: &Service) -> bool {
         // What can't be said of a service is not true of it.
-        self.names(service) && self.filter.as_ref().is_none_or(|filter| filter.selects_now(service).unwrap_or(false))
+        self.names(service)
+            && self
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.selects_now(service).unwrap_or(false))
     }
 
     pub(crate) async fn selects(&self, service: &Service) -> bool {
@@ -60,9 +65,18 @@ impl SharedRule {
     }
 
     fn names(&self, service: &Service) -> bool {
-        self.services.as_ref().is_none_or(|slugs| slugs.contains(&service.slug))
-            && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| service.tags.contains(tag)))
-            && self.types.as_ref().is_none_or(|types| types.iter().any(|kind| kind.eq_ignore_ascii_case(&service.kind)))
+        self.services
+            .as_ref()
+            .is_none_or(|slugs| slugs.contains(&service.slug))
+            && self
+                .tags
+                .as_ref()
+                .is_none_or(|tags| tags.iter().any(|tag| service.tags.contains(tag)))
+            && self.types.as_ref().is_none_or(|types| {
+                types
+                    .iter()
+                    .any(|kind| kind.eq_ignore_ascii_case(&service.kind))
+            })
     }
 }
 
@@ -114,7 +128,8 @@ impl Compiler<'_> {
 
     fn template_check(&mut self, usage: &TemplateUseSpec, at: &str) {
         if usage.with.is_some() {
-            self.report.fault(child(at, "with"), "says nothing without a `template`");
+            self.report
+                .fault(child(at, "with"), "says nothing without a `template`");
         }
     }
 
@@ -130,7 +145,11 @@ impl Compiler<'_> {
             notifications: spec.notifications.as_deref(),
             settings: &spec.settings,
         };
-        for (key, selector) in [("services", &spec.services), ("tags", &spec.tags), ("types", &spec.types)] {
+        for (key, selector) in [
+            ("services", &spec.services),
+            ("tags", &spec.tags),
+            ("types", &spec.types),
+        ] {
             if selector.as_ref().is_some_and(Vec::is_empty) {
                 let message = "selects no service; leave it out to select all";
                 self.report.fault(child(at, key), message);
@@ -146,9 +165,23 @@ impl Compiler<'_> {
                 }
             },
         };
-        let (draft, channels) = self.rule(parts, at, &["services", "tags", "types", "where", "disabled"]).await?;
-        let (services, tags, types) = (spec.services.clone(), spec.tags.clone(), spec.types.clone());
-        Some(SharedRule { draft, channels, services, tags, types, filter })
+        let (draft, channels) = self
+            .rule(
+                parts,
+                at,
+                &["services", "tags", "types", "where", "disabled"],
+            )
+            .await?;
+        let (services, tags, types) =
+            (spec.services.clone(), spec.tags.clone(), spec.types.clone());
+        Some(SharedRule {
+            draft,
+            channels,
+            services,
+            tags,
+            types,
+            filter,
+        })
     }
 
     pub(super) async fn rule(
@@ -158,23 +191,43 @@ impl Compiler<'_> {
         more_keys: &[&str],
     ) -> Option<(RuleDraft, Vec<Arc<Channel>>)> {
         if parts.probes.is_some_and(<[_]>::is_empty) {
-            self.report.fault(child(at, "probes"), "selects nothing to look at; leave it out to select all");
+            self.report.fault(
+                child(at, "probes"),
+                "selects nothing to look at; leave it out to select all",
+            );
         }
         let (duration, life) = self.life(parts.lifecycle, parts.duration, at);
-        if let Some(name) = parts.lifecycle.escalation.as_ref().filter(|name| !self.escalation_names.contains(*name)) {
+        if let Some(name) = parts
+            .lifecycle
+            .escalation
+            .as_ref()
+            .filter(|name| !self.escalation_names.contains(*name))
+        {
             let known = suggest(name, self.escalation_names.iter().map(String::as_str));
-            self.report.fault(child(at, "escalation"), format!("alerts.yaml has no escalation `{name}`{known}"));
+            self.report.fault(
+                child(at, "escalation"),
+                format!("alerts.yaml has no escalation `{name}`{known}"),
+            );
         }
         let channels = match parts.notifications {
             Some(notifications) => {
                 let name = parts.name.or(parts.plugin).unwrap_or(CONDITION);
                 let place = ChannelPlace::of_rule(parts.service, name);
-                Some(self.channels(notifications.iter().enumerate(), &child(at, "notifications"), &place).await)
+                Some(
+                    self.channels(
+                        notifications.iter().enumerate(),
+                        &child(at, "notifications"),
+                        &place,
+                    )
+                    .await,
+                )
             }
             None => None,
         };
         let tells_nobody = match &channels {
-            Some(channels) => channels.is_empty() && parts.notifications.is_some_and(<[_]>::is_empty),
+            Some(channels) => {
+                channels.is_empty() && parts.notifications.is_some_and(<[_]>::is_empty)
+            }
             None => !self.has_default_channels,
         };
         let plugin = match parts.plugin {
@@ -182,8 +235,14 @@ impl Compiler<'_> {
             None if parts.settings.0.contains_key(CONDITION) => CONDITION,
             None => {
                 let names = self.plugins.names(PluginKind::Rule);
-                let rules = list(names.iter().map(String::as_str).filter(|name| *name != CONDITION));
-                let message = format!("says nothing to look for; write a `condition`, or a `type`: {rules}");
+                let rules = list(
+                    names
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|name| *name != CONDITION),
+                );
+                let message =
+                    format!("says nothing to look for; write a `condition`, or a `type`: {rules}");
                 self.report.fault(at, message);
                 return None;
             }
@@ -202,12 +261,22 @@ impl Compiler<'_> {
             return None;
         }
         let settings = Value::Object(parts.settings.0.clone());
-        let mut keys = vec!["name", "type", "severity", "duration", "probes", "notifications"];
+        let mut keys = vec![
+            "name",
+            "type",
+            "severity",
+            "duration",
+            "probes",
+            "notifications",
+        ];
         shared_keys().for_each(|key| keys.push(key));
         keys.extend(more_keys);
         let locate = |pointer: &str| format!("{at}{pointer}");
         let mut look_back = None;
-        if self.settings_check(PluginKind::Rule, plugin, &settings, &keys, locate).await {
+        if self
+            .settings_check(PluginKind::Rule, plugin, &settings, &keys, locate)
+            .await
+        {
             look_back = self.look_back(plugin, &settings, at).await;
             self.condition_check(parts.settings, at);
         }
@@ -220,7 +289,9 @@ impl Compiler<'_> {
             life,
             escalation: parts.lifecycle.escalation.clone(),
             severity: parts.severity.unwrap_or(Severity::Warning),
-            channels: channels.as_ref().map(|channels| channels.iter().map(|channel| channel.id.clone()).collect()),
+            channels: channels
+                .as_ref()
+                .map(|channels| channels.iter().map(|channel| channel.id.clone()).collect()),
             look_back,
         };
         Some((draft, channels.unwrap_or_default()))
@@ -230,7 +301,10 @@ impl Compiler<'_> {
         match self.plugins.look_back(plugin, settings).await {
             Ok(look_back) => Some(look_back),
             Err(message) => {
-                self.report.fault(at, format!("rule plugin `{plugin}` can't say how far it looks back: {message}"));
+                self.report.fault(
+                    at,
+                    format!("rule plugin `{plugin}` can't say how far it looks back: {message}"),
+                );
                 None
             }
         }
@@ -238,10 +312,23 @@ impl Compiler<'_> {
 
     /// The seed's own example: a service that does not answer at all is `error`, not `unhealthy`.
     fn condition_check(&mut self, settings: &PluginSettings, at: &str) {
-        let Some(condition) = settings.0.get(CONDITION).and_then(Value::as_str) else { return };
-        let text: String = condition.chars().filter(|c| !c.is_whitespace()).collect::<String>().replace('"', "'");
-        let asks_for_unhealthy = text.contains("status=='unhealthy'") || text.contains("'unhealthy'==status");
-        let asks_for_more = ["'error'", "consecutive_failures", "availability(", "error_rate(", "error_kind"];
+        let Some(condition) = settings.0.get(CONDITION).and_then(Value::as_str) else {
+            return;
+        };
+        let text: String = condition
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .collect::<String>()
+            .replace('"', "'");
+        let asks_for_unhealthy =
+            text.contains("status=='unhealthy'") || text.contains("'unhealthy'==status");
+        let asks_for_more = [
+            "'error'",
+            "consecutive_failures",
+            "availability(",
+            "error_rate(",
+            "error_kind",
+        ];
         if asks_for_unhealthy && !asks_for_more.iter().any(|more| text.contains(more)) {
             let message = "never sees a service that does not answer at all, whose status is `error`; \
                            write `status in ['unhealthy', 'error']` to be told of both";

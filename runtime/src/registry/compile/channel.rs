@@ -1,5 +1,6 @@
-//! Channels as they are written out, and what each is known by. A message that waits, a group and a rate limit name a channel
-//! by its id, so the id stays when the settings change: a mended address is still the same channel.
+//! Channels as they are written out, and what each is known by. A message that waits, a group and a
+//! rate limit name a channel by its id, so the id stays when the settings change: a mended address
+//! is still the same channel.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use crate::registry::spec::NotificationSpec;
 
 const MAX_NOTIFICATIONS: usize = 32;
 
-/// The list in which channels are written out. A channel without a name is known by it, by its notifier, and by how many
-/// channels of that notifier come before it there.
+/// The list in which channels are written out. A channel without a name is known by it, by its
+/// notifier, and by how many channels of that notifier come before it there.
 #[derive(Debug, Clone)]
 pub(crate) struct ChannelPlace(Text);
 
@@ -27,7 +28,8 @@ impl ChannelPlace {
     pub(crate) const NAMED: Self = Self(Text::Borrowed("channels"));
     pub(crate) const WATCHDOG: Self = Self(Text::Borrowed("watchdog"));
 
-    /// `service`: the slug of the service that the rule belongs to; none for a rule of `alerts.yaml`.
+    /// `service`: the slug of the service that the rule belongs to; none for a rule of
+    /// `alerts.yaml`.
     pub(crate) fn of_rule(service: Option<&str>, rule: &str) -> Self {
         let text = match service {
             Some(slug) => json!(["services", slug, rule]),
@@ -55,7 +57,8 @@ impl Compiler<'_> {
         place: &ChannelPlace,
     ) -> Vec<Arc<Channel>> {
         if specs.len() > MAX_NOTIFICATIONS {
-            self.report.fault(at, format!("must have at most {MAX_NOTIFICATIONS} entries"));
+            self.report
+                .fault(at, format!("must have at most {MAX_NOTIFICATIONS} entries"));
         }
         let mut channels: Vec<Arc<Channel>> = Vec::new();
         // A name makes no other channel of the same settings here: one message is enough.
@@ -63,10 +66,15 @@ impl Compiler<'_> {
         for (nth, (index, spec)) in specs.clone().take(MAX_NOTIFICATIONS).enumerate() {
             let at = child(at, index);
             let position = position_of(spec, specs.clone().take(nth).map(|(_, before)| before));
-            let Some(channel) = self.channel(spec, &at, place, position).await else { continue };
+            let Some(channel) = self.channel(spec, &at, place, position).await else {
+                continue;
+            };
             let content = content(spec);
             if seen.contains(&content) || channels.iter().any(|other| other.id == channel.id) {
-                self.report.warn(&at, "is the same channel as one before, and gets one message, not two");
+                self.report.warn(
+                    &at,
+                    "is the same channel as one before, and gets one message, not two",
+                );
                 continue;
             }
             seen.push(content);
@@ -75,7 +83,8 @@ impl Compiler<'_> {
         channels
     }
 
-    /// `position`: how many channels of the same notifier without a name come before it at its place.
+    /// `position`: how many channels of the same notifier without a name come before it at its
+    /// place.
     pub(super) async fn channel(
         &mut self,
         spec: &NotificationSpec,
@@ -91,27 +100,60 @@ impl Compiler<'_> {
         }
         let settings = Value::Object(spec.settings.0.clone());
         let locate = |pointer: &str| format!("{at}{pointer}");
-        let keys = ["channel", "name", "template", "rateLimit", "fallback", "fallbackAfter"];
-        self.settings_check(PluginKind::Notifier, &spec.channel, &settings, &keys, locate).await;
+        let keys = [
+            "channel",
+            "name",
+            "template",
+            "rateLimit",
+            "fallback",
+            "fallbackAfter",
+        ];
+        self.settings_check(
+            PluginKind::Notifier,
+            &spec.channel,
+            &settings,
+            &keys,
+            locate,
+        )
+        .await;
         let options = self.channel_options(spec, at);
         let id = self.channel_id(spec, at, place, position);
         let name = spec.name.clone().unwrap_or_else(|| spec.channel.clone());
         let plugin = spec.channel.clone();
-        Some(Arc::new(Channel { id, name, plugin, settings, origin: self.origin, options }))
+        Some(Arc::new(Channel {
+            id,
+            name,
+            plugin,
+            settings,
+            origin: self.origin,
+            options,
+        }))
     }
 
-    /// In the files a name is one channel, wherever it is written out. A service made over the API has names of its own: it
-    /// must not take over a channel of the files.
-    fn channel_id(&mut self, spec: &NotificationSpec, at: &str, place: &ChannelPlace, position: usize) -> ChannelId {
+    /// In the files a name is one channel, wherever it is written out. A service made over the API
+    /// has names of its own: it must not take over a channel of the files.
+    fn channel_id(
+        &mut self,
+        spec: &NotificationSpec,
+        at: &str,
+        place: &ChannelPlace,
+        position: usize,
+    ) -> ChannelId {
         let Some(name) = &spec.name else {
-            return id_of(&spec.channel, &json!(["place", place.0, spec.channel, position]));
+            return id_of(
+                &spec.channel,
+                &json!(["place", place.0, spec.channel, position]),
+            );
         };
         let at_place = json!(["name", name, place.0]);
         if self.origin == Origin::Api {
             return id_of(name, &at_place);
         }
         let content = content(spec);
-        let known = self.channel_names.entry(name.clone()).or_insert_with(|| content.clone());
+        let known = self
+            .channel_names
+            .entry(name.clone())
+            .or_insert_with(|| content.clone());
         if *known == content {
             return id_of(name, &json!(["name", name]));
         }
@@ -124,19 +166,32 @@ impl Compiler<'_> {
 }
 
 /// How many channels of the same notifier without a name come before one at its place.
-pub(super) fn position_of<'s>(spec: &NotificationSpec, before: impl Iterator<Item = &'s NotificationSpec>) -> usize {
-    before.filter(|other| other.name.is_none() && other.channel == spec.channel).count()
+pub(super) fn position_of<'s>(
+    spec: &NotificationSpec,
+    before: impl Iterator<Item = &'s NotificationSpec>,
+) -> usize {
+    before
+        .filter(|other| other.name.is_none() && other.channel == spec.channel)
+        .count()
 }
 
 /// Everything but the name.
 fn content(spec: &NotificationSpec) -> String {
     let settings = Value::Object(spec.settings.0.clone());
-    canonical(&json!([spec.channel, settings, channel_options::identity(spec)]))
+    canonical(&json!([
+        spec.channel,
+        settings,
+        channel_options::identity(spec)
+    ]))
 }
 
 /// A word for people, and 12 hex digits that make it one of a kind.
 fn id_of(word: &str, identity: &Value) -> ChannelId {
     let digest = hex::encode(Sha256::digest(canonical(identity).as_bytes()));
     let word: String = slug(word).chars().filter(char::is_ascii).take(40).collect();
-    ChannelId(format!("{}-{}", if word.is_empty() { "channel" } else { &word }, &digest[..12]))
+    ChannelId(format!(
+        "{}-{}",
+        if word.is_empty() { "channel" } else { &word },
+        &digest[..12]
+    ))
 }

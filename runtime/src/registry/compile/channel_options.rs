@@ -27,10 +27,14 @@ pub(crate) type MessageTemplates = BTreeMap<String, Arc<MessageTemplate>>;
 
 impl Compiler<'_> {
     /// Those with faults are known nevertheless, so that nothing follows from a fault.
-    pub(crate) async fn message_templates(&mut self, specs: &BTreeMap<String, MessageTemplateSpec>) {
+    pub(crate) async fn message_templates(
+        &mut self,
+        specs: &BTreeMap<String, MessageTemplateSpec>,
+    ) {
         const AT: &str = "/messageTemplates";
         if specs.len() > MAX_TEMPLATES {
-            self.report.fault(AT, format!("must have at most {MAX_TEMPLATES} entries"));
+            self.report
+                .fault(AT, format!("must have at most {MAX_TEMPLATES} entries"));
         }
         let mut templates = MessageTemplates::new();
         for (name, spec) in specs.iter().take(MAX_TEMPLATES) {
@@ -38,11 +42,16 @@ impl Compiler<'_> {
             self.name_check(name, &at);
             let MessageTemplateSpec { title, text, html } = spec.clone();
             if title.is_none() && text.is_none() && html.is_none() {
-                self.report.fault(&at, "says nothing; write a `title`, a `text` or an `html`");
+                self.report
+                    .fault(&at, "says nothing; write a `title`, a `text` or an `html`");
             }
-            let template = MessageTemplate { name: name.clone(), sources: MessageTexts { title, text, html } };
+            let template = MessageTemplate {
+                name: name.clone(),
+                sources: MessageTexts { title, text, html },
+            };
             for fault in self.plugins.evaluator().template_faults(&template).await {
-                self.report.fault(child(&at, fault.field), fault.to_string());
+                self.report
+                    .fault(child(&at, fault.field), fault.to_string());
             }
             templates.insert(name.clone(), Arc::new(template));
         }
@@ -54,7 +63,9 @@ impl Compiler<'_> {
             let found = self.message_templates.get(name).cloned();
             if found.is_none() {
                 let hint = suggest(name, self.message_templates.keys().map(String::as_str));
-                let message = format!("alerts.yaml has no message template `{name}` below `messageTemplates`{hint}");
+                let message = format!(
+                    "alerts.yaml has no message template `{name}` below `messageTemplates`{hint}"
+                );
                 self.report.fault(child(at, "template"), message);
             }
             found
@@ -68,32 +79,64 @@ impl Compiler<'_> {
                 return None;
             }
             if limit.digest && spec.channel == INCIDENTS {
-                let message = "a digest opens an incident that no alert's end closes; write `digest: false`";
+                let message =
+                    "a digest opens an incident that no alert's end closes; write `digest: false`";
                 self.report.warn(child(&at_limit, "digest"), message);
             }
-            Some(MessageRate { messages: limit.messages.max(1), per, digest: limit.digest })
+            Some(MessageRate {
+                messages: limit.messages.max(1),
+                per,
+                digest: limit.digest,
+            })
         });
-        let after = self.duration(spec.fallback_after.as_ref(), 1_000, &child(at, "fallbackAfter"));
+        let after = self.duration(
+            spec.fallback_after.as_ref(),
+            1_000,
+            &child(at, "fallbackAfter"),
+        );
         if spec.fallback_after.is_some() && spec.fallback.is_none() {
-            self.report.fault(child(at, "fallbackAfter"), "there is no `fallback` to go to; name a channel");
+            self.report.fault(
+                child(at, "fallbackAfter"),
+                "there is no `fallback` to go to; name a channel",
+            );
         }
         let fallback = spec.fallback.clone().map(|channel| {
             if spec.name.as_ref().unwrap_or(&spec.channel) == &channel {
-                self.report.fault(child(at, "fallback"), "is the channel itself; name another one");
+                self.report.fault(
+                    child(at, "fallback"),
+                    "is the channel itself; name another one",
+                );
             }
-            self.fallbacks.push((child(at, "fallback"), channel.clone()));
-            Fallback { channel, after: after.unwrap_or(FALLBACK_AFTER) }
+            self.fallbacks
+                .push((child(at, "fallback"), channel.clone()));
+            Fallback {
+                channel,
+                after: after.unwrap_or(FALLBACK_AFTER),
+            }
         });
-        ChannelOptions { template, rate_limit, fallback }
+        ChannelOptions {
+            template,
+            rate_limit,
+            fallback,
+        }
     }
 }
 
-/// What makes it another channel than one with the same settings; null without options, as ids were before there were any.
+/// What makes it another channel than one with the same settings; null without options, as ids were
+/// before there were any.
 pub(super) fn identity(spec: &NotificationSpec) -> Value {
     let text = |duration: &DurationSpec| serde_json::to_value(duration).unwrap_or_default();
-    let limit = spec.rate_limit.as_ref().map(|limit| json!([limit.messages, text(&limit.per), limit.digest]));
+    let limit = spec
+        .rate_limit
+        .as_ref()
+        .map(|limit| json!([limit.messages, text(&limit.per), limit.digest]));
     match (&spec.template, &limit, &spec.fallback) {
         (None, None, None) => Value::Null,
-        _ => json!([spec.template, limit, spec.fallback, spec.fallback_after.as_ref().map(text)]),
+        _ => json!([
+            spec.template,
+            limit,
+            spec.fallback,
+            spec.fallback_after.as_ref().map(text)
+        ]),
     }
 }

@@ -16,16 +16,33 @@ const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Compiler<'_> {
     /// The duration of a rule under either of its names, and the other options.
-    pub(super) fn life(&mut self, spec: &LifecycleSpec, duration: Option<&DurationSpec>, at: &str) -> (Duration, Life) {
+    pub(super) fn life(
+        &mut self,
+        spec: &LifecycleSpec,
+        duration: Option<&DurationSpec>,
+        at: &str,
+    ) -> (Duration, Life) {
         let long = self.duration(duration, 1_000, &child(at, "duration"));
         let short = self.duration(spec.duration_for.as_ref(), 1_000, &child(at, "for"));
         if duration.is_some() && spec.duration_for.is_some() {
-            self.report.fault(child(at, "for"), "is another word for `duration`, which is given too; remove one");
+            self.report.fault(
+                child(at, "for"),
+                "is another word for `duration`, which is given too; remove one",
+            );
         }
-        let keep = self.duration(spec.keep_firing_for.as_ref(), 1_000, &child(at, "keepFiringFor"));
-        let no_data_after = self.duration(spec.no_data_after.as_ref(), 1_000, &child(at, "noDataAfter"));
+        let keep = self.duration(
+            spec.keep_firing_for.as_ref(),
+            1_000,
+            &child(at, "keepFiringFor"),
+        );
+        let no_data_after = self.duration(
+            spec.no_data_after.as_ref(),
+            1_000,
+            &child(at, "noDataAfter"),
+        );
         if no_data_after.is_some_and(|after| after.is_zero()) {
-            self.report.fault(child(at, "noDataAfter"), "must be longer than 0");
+            self.report
+                .fault(child(at, "noDataAfter"), "must be longer than 0");
         }
         let life = Life {
             failures: self.failures(spec.failures.as_ref(), &child(at, "failures")),
@@ -38,14 +55,22 @@ impl Compiler<'_> {
     }
 
     fn failures(&mut self, spec: Option<&FailuresSpec>, at: &str) -> Failures {
-        let Some(&FailuresSpec { count, of }) = spec else { return Failures::default() };
+        let Some(&FailuresSpec { count, of }) = spec else {
+            return Failures::default();
+        };
         if count == 0 {
             self.report.fault(child(at, "count"), "must be at least 1");
         }
         if !(1..=Failures::MOST).contains(&of) {
-            self.report.fault(child(at, "of"), format!("must be between 1 and {}", Failures::MOST));
+            self.report.fault(
+                child(at, "of"),
+                format!("must be between 1 and {}", Failures::MOST),
+            );
         } else if count > of {
-            self.report.fault(child(at, "count"), format!("is more than `of`: {count} of {of} can't be"));
+            self.report.fault(
+                child(at, "count"),
+                format!("is more than `of`: {count} of {of} can't be"),
+            );
         }
         Failures { count, of }
     }
@@ -57,10 +82,12 @@ impl Compiler<'_> {
             Some(FlappingSpec::Thresholds(thresholds)) => {
                 let (high, low) = (thresholds.high, thresholds.low);
                 if !(0.0 < high && high < 99.0) {
-                    self.report.fault(child(at, "high"), "must be above 0 and below 99 percent");
+                    self.report
+                        .fault(child(at, "high"), "must be above 0 and below 99 percent");
                 }
                 if !(0.0..=high).contains(&low) {
-                    self.report.fault(child(at, "low"), "must be between 0 and `high`");
+                    self.report
+                        .fault(child(at, "low"), "must be between 0 and `high`");
                 }
                 Some(FlappingThresholds { high, low })
             }
@@ -83,12 +110,20 @@ impl Compiler<'_> {
             return None;
         };
         if times > MAX_RETRIES {
-            self.report.fault(child(at, "retries"), format!("must be at most {MAX_RETRIES}"));
+            self.report.fault(
+                child(at, "retries"),
+                format!("must be at most {MAX_RETRIES}"),
+            );
         }
         match given {
-            Some(every) if every < MIN_RETRY_INTERVAL => self.report.fault(place, "must be at least 1s"),
+            Some(every) if every < MIN_RETRY_INTERVAL => {
+                self.report.fault(place, "must be at least 1s")
+            }
             Some(every) if every >= interval => {
-                self.report.fault(place, "must be shorter than the interval; retries are there to be faster");
+                self.report.fault(
+                    place,
+                    "must be shorter than the interval; retries are there to be faster",
+                );
             }
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! From the routing tree, inhibitions and windows as they were written to what the alert engine follows.
+//! From the routing tree, inhibitions and windows as they were written to what the alert engine
+//! follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use super::Compiler;
 use super::channel::ChannelPlace;
 use crate::domain::{
-    Channel, ChannelId, GroupBy, Inhibition, Labels, Maintenance, Matcher, Recurrence, Route, UnixMillis, WindowFault,
+    Channel, ChannelId, GroupBy, Inhibition, Labels, Maintenance, Matcher, Recurrence, Route,
+    UnixMillis, WindowFault,
 };
 use crate::registry::fault::{Report, child, suggest};
 use crate::registry::spec::{
@@ -49,7 +51,11 @@ pub struct RoutingEntries {
 
 impl Compiler<'_> {
     /// `defaults`: the channels at the top of `alerts.yaml`.
-    pub(crate) async fn routing(&mut self, entries: &RoutingEntries, defaults: &[Arc<Channel>]) -> Routing {
+    pub(crate) async fn routing(
+        &mut self,
+        entries: &RoutingEntries,
+        defaults: &[Arc<Channel>],
+    ) -> Routing {
         let channels = self.named_channels(&entries.channels).await;
         let mute_times = self.mute_times(&entries.mute_times);
         let route = entries.route.as_ref().map(|spec| {
@@ -78,24 +84,43 @@ impl Compiler<'_> {
         let route = route.or_else(by_default);
         let inhibitions = Arc::new(self.inhibitions(&entries.inhibit));
         let maintenance = self.windows(&entries.maintenance);
-        Routing { channels, route, mute_times: Arc::new(mute_times), inhibitions, maintenance }
+        Routing {
+            channels,
+            route,
+            mute_times: Arc::new(mute_times),
+            inhibitions,
+            maintenance,
+        }
     }
 
-    async fn named_channels(&mut self, specs: &BTreeMap<String, NotificationSpec>) -> BTreeMap<String, Arc<Channel>> {
+    async fn named_channels(
+        &mut self,
+        specs: &BTreeMap<String, NotificationSpec>,
+    ) -> BTreeMap<String, Arc<Channel>> {
         if specs.len() > MAX_CHANNELS {
-            self.report.fault("/channels", format!("must have at most {MAX_CHANNELS} entries"));
+            self.report.fault(
+                "/channels",
+                format!("must have at most {MAX_CHANNELS} entries"),
+            );
         }
         let mut channels = BTreeMap::new();
         for (name, spec) in specs.iter().take(MAX_CHANNELS) {
             let at = child("/channels", name);
             self.name_check(name, &at);
             if spec.name.is_some() {
-                self.report
-                    .fault(child(&at, "name"), format!("is `{name}`, by the key of the channel; leave this out"));
+                self.report.fault(
+                    child(&at, "name"),
+                    format!("is `{name}`, by the key of the channel; leave this out"),
+                );
             }
-            let named = NotificationSpec { name: Some(name.clone()), ..spec.clone() };
+            let named = NotificationSpec {
+                name: Some(name.clone()),
+                ..spec.clone()
+            };
             channels.extend(
-                self.channel(&named, &at, &ChannelPlace::NAMED, 0).await.map(|channel| (name.clone(), channel)),
+                self.channel(&named, &at, &ChannelPlace::NAMED, 0)
+                    .await
+                    .map(|channel| (name.clone(), channel)),
             );
         }
         channels
@@ -103,7 +128,10 @@ impl Compiler<'_> {
 
     fn mute_times(&mut self, specs: &BTreeMap<String, WindowSpec>) -> BTreeMap<String, Recurrence> {
         if specs.len() > MAX_WINDOWS {
-            self.report.fault("/muteTimes", format!("must have at most {MAX_WINDOWS} entries"));
+            self.report.fault(
+                "/muteTimes",
+                format!("must have at most {MAX_WINDOWS} entries"),
+            );
         }
         let mut times = BTreeMap::new();
         for (name, spec) in specs.iter().take(MAX_WINDOWS) {
@@ -115,7 +143,10 @@ impl Compiler<'_> {
 
     fn inhibitions(&mut self, specs: &[(usize, InhibitSpec)]) -> Vec<Inhibition> {
         if specs.len() > MAX_INHIBITIONS {
-            self.report.fault("/inhibit", format!("must have at most {MAX_INHIBITIONS} entries"));
+            self.report.fault(
+                "/inhibit",
+                format!("must have at most {MAX_INHIBITIONS} entries"),
+            );
         }
         let mut inhibitions = Vec::new();
         for (index, spec) in specs.iter().take(MAX_INHIBITIONS) {
@@ -123,26 +154,37 @@ impl Compiler<'_> {
             let mut side = |key: &str, texts: &Texts| {
                 let side_at = child(&at, key);
                 if texts.as_slice().is_empty() {
-                    self.report.fault(&side_at, "matches every alert; write at least one matcher");
+                    self.report
+                        .fault(&side_at, "matches every alert; write at least one matcher");
                 }
                 matchers(Some(texts), &side_at, &mut self.report)
             };
             let (source, target) = (side("source", &spec.source), side("target", &spec.target));
-            inhibitions.push(Inhibition { source, target, equal: spec.equal.clone() });
+            inhibitions.push(Inhibition {
+                source,
+                target,
+                equal: spec.equal.clone(),
+            });
         }
         inhibitions
     }
 
     fn windows(&mut self, specs: &[(usize, MaintenanceSpec)]) -> Vec<Arc<Maintenance>> {
         if specs.len() > MAX_WINDOWS {
-            self.report.fault("/maintenance", format!("must have at most {MAX_WINDOWS} entries"));
+            self.report.fault(
+                "/maintenance",
+                format!("must have at most {MAX_WINDOWS} entries"),
+            );
         }
         let mut names = BTreeSet::new();
         let mut windows = Vec::new();
         for (index, spec) in specs.iter().take(MAX_WINDOWS) {
             let at = child("/maintenance", index);
             if !names.insert(spec.name.as_str()) {
-                let message = format!("another window is named `{}`; give this one another name", spec.name);
+                let message = format!(
+                    "another window is named `{}`; give this one another name",
+                    spec.name
+                );
                 self.report.fault(child(&at, "name"), message);
             }
             windows.extend(maintenance_compile(spec, &at, &mut self.report).map(Arc::new));
@@ -152,26 +194,40 @@ impl Compiler<'_> {
 }
 
 /// Also what the API makes a window from. `None` where the report has a fault more.
-pub fn maintenance_compile(spec: &MaintenanceSpec, at: &str, report: &mut Report) -> Option<Maintenance> {
+pub fn maintenance_compile(
+    spec: &MaintenanceSpec,
+    at: &str,
+    report: &mut Report,
+) -> Option<Maintenance> {
     let name = spec.name.trim();
     if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
         report.fault(child(at, "name"), "must be one line of 1 to 200 characters");
     }
     let matchers = matchers(spec.matchers.as_ref(), &child(at, "match"), report);
     let recurrence = recurrence(&spec.window(), at, report)?;
-    Some(Maintenance { name: name.to_owned(), matchers, recurrence })
+    Some(Maintenance {
+        name: name.to_owned(),
+        matchers,
+        recurrence,
+    })
 }
 
 /// Also what the API reads matchers with.
 pub fn matchers(texts: Option<&Texts>, at: &str, report: &mut Report) -> Vec<Matcher> {
-    let Some(texts) = texts else { return Vec::new() };
+    let Some(texts) = texts else {
+        return Vec::new();
+    };
     let list = texts.as_slice();
     if list.len() > MAX_MATCHERS {
         report.fault(at, format!("must have at most {MAX_MATCHERS} entries"));
     }
     let mut parsed = Vec::new();
     for (index, text) in list.iter().take(MAX_MATCHERS).enumerate() {
-        let place = if matches!(texts, Texts::One(_)) { at.to_owned() } else { child(at, index) };
+        let place = if matches!(texts, Texts::One(_)) {
+            at.to_owned()
+        } else {
+            child(at, index)
+        };
         match Matcher::parse_list(text) {
             Ok(matchers) => parsed.extend(matchers),
             Err(message) => report.fault(place, message),
@@ -184,15 +240,27 @@ pub fn matchers(texts: Option<&Texts>, at: &str, report: &mut Report) -> Vec<Mat
 }
 
 fn recurrence(spec: &WindowSpec, at: &str, report: &mut Report) -> Option<Recurrence> {
-    let WindowSpec { start, end, cron, duration, timezone } = spec;
+    let WindowSpec {
+        start,
+        end,
+        cron,
+        duration,
+        timezone,
+    } = spec;
     let built = match (cron, start, end) {
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
-            report.fault(at, "has both a `cron` and a `start` or `end`; leave one of them out");
+            report.fault(
+                at,
+                "has both a `cron` and a `start` or `end`; leave one of them out",
+            );
             return None;
         }
         (Some(cron), None, None) => {
             let Some(duration) = duration else {
-                report.fault(child(at, "duration"), "is missing: how long the window lasts, e.g. `2h`");
+                report.fault(
+                    child(at, "duration"),
+                    "is missing: how long the window lasts, e.g. `2h`",
+                );
                 return None;
             };
             let duration = resolve(duration, &child(at, "duration"), report)?;
@@ -201,33 +269,51 @@ fn recurrence(spec: &WindowSpec, at: &str, report: &mut Report) -> Option<Recurr
         (None, Some(start), Some(end)) => {
             let start = moment(start, &child(at, "start"), report);
             let end = moment(end, &child(at, "end"), report);
-            for (key, is_given) in [("duration", duration.is_some()), ("timezone", timezone.is_some())] {
+            for (key, is_given) in [
+                ("duration", duration.is_some()),
+                ("timezone", timezone.is_some()),
+            ] {
                 if is_given {
-                    report.fault(child(at, key), "goes with `cron` only; `start` and `end` say it all");
+                    report.fault(
+                        child(at, key),
+                        "goes with `cron` only; `start` and `end` say it all",
+                    );
                 }
             }
             Recurrence::once(start?, end?)
         }
         (None, ..) => {
-            report.fault(at, "does not say when: write a `start` and an `end`, or a `cron` and a `duration`");
+            report.fault(
+                at,
+                "does not say when: write a `start` and an `end`, or a `cron` and a `duration`",
+            );
             return None;
         }
     };
-    built.map_err(|WindowFault { key, message }| report.fault(child(at, key), message)).ok()
+    built
+        .map_err(|WindowFault { key, message }| report.fault(child(at, key), message))
+        .ok()
 }
 
 fn moment(text: &str, at: &str, report: &mut Report) -> Option<UnixMillis> {
     match text.parse::<jiff::Timestamp>() {
         Ok(moment) => Some(moment.as_millisecond()),
         Err(_) => {
-            report.fault(at, format!("`{text}` is not a moment with an offset; write e.g. `2026-11-23T22:00:00Z`"));
+            report.fault(
+                at,
+                format!(
+                    "`{text}` is not a moment with an offset; write e.g. `2026-11-23T22:00:00Z`"
+                ),
+            );
             None
         }
     }
 }
 
 fn resolve(spec: &DurationSpec, at: &str, report: &mut Report) -> Option<Duration> {
-    spec.resolve(1_000).map_err(|message| report.fault(at, message)).ok()
+    spec.resolve(1_000)
+        .map_err(|message| report.fault(at, message))
+        .ok()
 }
 
 /// What a walk over the tree needs.
@@ -243,28 +329,40 @@ impl Tree<'_> {
     fn node(&mut self, spec: &RouteSpec, at: &str, depth: usize) -> Route {
         self.nodes += 1;
         if self.nodes == MAX_ROUTES + 1 {
-            self.report.fault("/route", format!("must have at most {MAX_ROUTES} nodes"));
+            self.report
+                .fault("/route", format!("must have at most {MAX_ROUTES} nodes"));
         }
         if depth > MAX_DEPTH {
-            self.report.fault(at, format!("is more than {MAX_DEPTH} nodes deep"));
+            self.report
+                .fault(at, format!("is more than {MAX_DEPTH} nodes deep"));
             return Route::default();
         }
         let matchers = matchers(spec.matchers.as_ref(), &child(at, "match"), self.report);
         if depth == 0 && spec.matchers.is_some() {
-            self.report.fault(child(at, "match"), "the top of the tree takes every alert; move this into `routes`");
+            self.report.fault(
+                child(at, "match"),
+                "the top of the tree takes every alert; move this into `routes`",
+            );
         }
         if depth == 0 && spec.continues {
-            self.report.fault(child(at, "continue"), "nothing follows the top of the tree; leave this out");
+            self.report.fault(
+                child(at, "continue"),
+                "nothing follows the top of the tree; leave this out",
+            );
         }
-        let receivers = spec.receiver.as_ref().map(|names| self.receivers(names, &child(at, "receiver")));
-        let positive = |tree: &mut Self, spec: &Option<DurationSpec>, key: &str, may_be_zero: bool| {
-            let place = child(at, key);
-            let duration = resolve(spec.as_ref()?, &place, tree.report)?;
-            if duration < Duration::from_secs(1) && !(may_be_zero && duration.is_zero()) {
-                tree.report.fault(place, "has to be a second at least");
-            }
-            Some(duration)
-        };
+        let receivers = spec
+            .receiver
+            .as_ref()
+            .map(|names| self.receivers(names, &child(at, "receiver")));
+        let positive =
+            |tree: &mut Self, spec: &Option<DurationSpec>, key: &str, may_be_zero: bool| {
+                let place = child(at, key);
+                let duration = resolve(spec.as_ref()?, &place, tree.report)?;
+                if duration < Duration::from_secs(1) && !(may_be_zero && duration.is_zero()) {
+                    tree.report.fault(place, "has to be a second at least");
+                }
+                Some(duration)
+            };
         let group_wait = positive(self, &spec.group_wait, "groupWait", true);
         let group_interval = positive(self, &spec.group_interval, "groupInterval", false);
         let repeat_interval = positive(self, &spec.repeat_interval, "repeatInterval", false);
@@ -272,17 +370,31 @@ impl Tree<'_> {
             if !self.mute_times.contains_key(name) {
                 let nearest = suggest(name, self.mute_times.keys().map(String::as_str));
                 let message = format!("`muteTimes` has no entry `{name}`{nearest}");
-                self.report.fault(child(&child(at, "muteTimes"), index), message);
+                self.report
+                    .fault(child(&child(at, "muteTimes"), index), message);
             }
         }
-        if let Some(name) = spec.escalation.as_ref().filter(|name| !self.escalations.contains(*name)) {
+        if let Some(name) = spec
+            .escalation
+            .as_ref()
+            .filter(|name| !self.escalations.contains(*name))
+        {
             let nearest = suggest(name, self.escalations.iter().map(String::as_str));
-            self.report.fault(child(at, "escalation"), format!("alerts.yaml has no escalation `{name}`{nearest}"));
+            self.report.fault(
+                child(at, "escalation"),
+                format!("alerts.yaml has no escalation `{name}`{nearest}"),
+            );
         }
-        let group_by = spec.group_by.as_ref().map(|names| self.group_by(names, &child(at, "groupBy")));
+        let group_by = spec
+            .group_by
+            .as_ref()
+            .map(|names| self.group_by(names, &child(at, "groupBy")));
         let below = child(at, "routes");
-        let routes =
-            spec.routes.iter().enumerate().map(|(index, spec)| self.node(spec, &child(&below, index), depth + 1));
+        let routes = spec
+            .routes
+            .iter()
+            .enumerate()
+            .map(|(index, spec)| self.node(spec, &child(&below, index), depth + 1));
         let routes = routes.collect();
         Route {
             matchers,
@@ -304,9 +416,14 @@ impl Tree<'_> {
             match self.channels.get(name) {
                 Some(channel) => ids.push(channel.id.clone()),
                 None => {
-                    let place = if matches!(names, Texts::One(_)) { at.to_owned() } else { child(at, index) };
+                    let place = if matches!(names, Texts::One(_)) {
+                        at.to_owned()
+                    } else {
+                        child(at, index)
+                    };
                     let nearest = suggest(name, self.channels.keys().map(String::as_str));
-                    self.report.fault(place, format!("`channels` has no entry `{name}`{nearest}"));
+                    self.report
+                        .fault(place, format!("`channels` has no entry `{name}`{nearest}"));
                 }
             }
         }
@@ -316,7 +433,10 @@ impl Tree<'_> {
     fn group_by(&mut self, names: &[String], at: &str) -> GroupBy {
         if names.iter().any(|name| name == EACH) {
             if names.len() > 1 {
-                self.report.fault(at, format!("`{EACH}` stands for all labels; leave the others out"));
+                self.report.fault(
+                    at,
+                    format!("`{EACH}` stands for all labels; leave the others out"),
+                );
             }
             return GroupBy::Each;
         }
@@ -335,6 +455,8 @@ impl Tree<'_> {
 
 pub(super) fn is_label(name: &str) -> bool {
     let mut characters = name.chars();
-    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

@@ -1,4 +1,5 @@
-//! Which services a rule is for, as an expression in CEL over the service: `'prod' in service.tags && service.type == 'REST'`.
+//! Which services a rule is for, as an expression in CEL over the service: `'prod' in service.tags
+//! && service.type == 'REST'`.
 
 use std::sync::Arc;
 
@@ -22,8 +23,10 @@ impl Scope {
         if text.len() > MAX_BYTES {
             return Err(format!("is longer than {MAX_BYTES} bytes"));
         }
-        if let Err(error) =
-            evaluator.selector_check(text, &[VARIABLE.to_owned()]).await.map_err(|error| error.to_string())
+        if let Err(error) = evaluator
+            .selector_check(text, &[VARIABLE.to_owned()])
+            .await
+            .map_err(|error| error.to_string())
         {
             let keys = "`slug`, `name`, `type`, `baseUrl`, `tags`, `owner`, `origin`";
             return Err(match error.starts_with("ERROR") {
@@ -31,18 +34,26 @@ impl Scope {
                 false => format!("can't be evaluated: {error}; there is `service` with {keys}"),
             });
         }
-        Ok(Self { text: text.into(), evaluator: evaluator.clone() })
+        Ok(Self {
+            text: text.into(),
+            evaluator: evaluator.clone(),
+        })
     }
 
     /// The error is for people.
     pub(crate) async fn selects(&self, service: &Service) -> Result<bool, String> {
-        let selects = self.evaluator.selects(&self.text, &variables(service)).await;
+        let selects = self
+            .evaluator
+            .selects(&self.text, &variables(service))
+            .await;
         selects.map_err(|error| error.to_string())
     }
 
     /// The same at once.
     pub(crate) fn selects_now(&self, service: &Service) -> Result<bool, String> {
-        self.evaluator.selects_now(&self.text, &variables(service)).map_err(|error| error.to_string())
+        self.evaluator
+            .selects_now(&self.text, &variables(service))
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -112,11 +123,34 @@ mod tests {
     #[tokio::test]
     async fn says_what_is_wrong() {
         let fault = async |text: &str| scope(text).await.err().unwrap_or_default();
-        assert!(fault("'prod' in").await.starts_with("does not parse"), "{}", fault("'prod' in").await);
-        assert!(fault("tags.exists(t, true)").await.contains("unknown variable `tags`; did you mean `service`?"));
+        assert!(
+            fault("'prod' in").await.starts_with("does not parse"),
+            "{}",
+            fault("'prod' in").await
+        );
+        assert!(
+            fault("tags.exists(t, true)")
+                .await
+                .contains("unknown variable `tags`; did you mean `service`?")
+        );
         assert!(fault(&"(".repeat(80)).await.contains("nested"));
-        assert!(scope("service.slug").await.unwrap().selects(&service()).await.unwrap_err().contains("neither"));
-        assert!(scope("service.nothing == 1").await.unwrap().selects(&service()).await.is_err());
+        assert!(
+            scope("service.slug")
+                .await
+                .unwrap()
+                .selects(&service())
+                .await
+                .unwrap_err()
+                .contains("neither")
+        );
+        assert!(
+            scope("service.nothing == 1")
+                .await
+                .unwrap()
+                .selects(&service())
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
@@ -125,8 +159,19 @@ mod tests {
         let scope = scope(many).await.unwrap();
         let tags = (0..500).map(|tag| format!("tag-{tag}")).collect();
         let wide = Service { tags, ..service() };
-        assert!(scope.selects(&wide).await.unwrap_err().contains("more steps than"));
-        assert!(scope.selects_now(&wide).unwrap_err().contains("more steps than"));
+        assert!(
+            scope
+                .selects(&wide)
+                .await
+                .unwrap_err()
+                .contains("more steps than")
+        );
+        assert!(
+            scope
+                .selects_now(&wide)
+                .unwrap_err()
+                .contains("more steps than")
+        );
         assert_eq!(scope.selects(&service()).await, Ok(false));
     }
 }

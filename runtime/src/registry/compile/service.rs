@@ -10,7 +10,9 @@ use super::alert::RuleDraft;
 use super::routing::is_label;
 use super::{Compiler, credential, target};
 use crate::domain::duration::format_duration;
-use crate::domain::{Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, slug, visit_marked};
+use crate::domain::{
+    Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, slug, visit_marked,
+};
 use crate::registry::fault::{child, list, suggest};
 use crate::registry::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
 
@@ -35,14 +37,19 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Compiler<'_> {
     /// `None` when nothing can be built from it; its faults are in the report.
-    pub(crate) async fn service(&mut self, spec: &ServiceSpec, at: &str) -> Option<CompiledService> {
+    pub(crate) async fn service(
+        &mut self,
+        spec: &ServiceSpec,
+        at: &str,
+    ) -> Option<CompiledService> {
         self.name_check(&spec.name, &child(at, "name"));
         let slug = self.service_slug(spec, at);
         if let Some(message) = target::base_url_fault(&spec.kind, &spec.base_url) {
             self.report.fault(child(at, "baseUrl"), message);
         }
         if let Some(path) = &spec.health_endpoint
-            && (!path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()))
+            && (!path.starts_with('/')
+                || path.contains(|c: char| c.is_whitespace() || c.is_control()))
         {
             let message = "must be a path below the base URL that begins with `/`, e.g. `/health`";
             self.report.fault(child(at, "healthEndpoint"), message);
@@ -53,10 +60,20 @@ impl Compiler<'_> {
         let probes = self.probes(spec, at).await;
         let webhooks = self.webhooks(spec, &probes, at).await;
         let shortest = probes.iter().map(|probe| probe.interval).min();
-        let names =
-            probes.iter().map(|probe| probe.name.as_str()).chain(webhooks.iter().map(|webhook| webhook.name.as_str()));
+        let names = probes
+            .iter()
+            .map(|probe| probe.name.as_str())
+            .chain(webhooks.iter().map(|webhook| webhook.name.as_str()));
         let names: Vec<&str> = names.collect();
-        let (rules, channels) = self.own_rules(spec, slug.as_deref().unwrap_or_default(), at, shortest, &names).await;
+        let (rules, channels) = self
+            .own_rules(
+                spec,
+                slug.as_deref().unwrap_or_default(),
+                at,
+                shortest,
+                &names,
+            )
+            .await;
         let service = Service {
             slug: slug?,
             name: spec.name.clone(),
@@ -79,14 +96,22 @@ impl Compiler<'_> {
             probes,
             webhooks,
         };
-        Some(CompiledService { spec: spec.clone(), service: Arc::new(service), rules, channels })
+        Some(CompiledService {
+            spec: spec.clone(),
+            service: Arc::new(service),
+            rules,
+            channels,
+        })
     }
 
     pub(super) fn name_check(&mut self, name: &str, at: &str) {
         if name.trim().is_empty() {
             self.report.fault(at, "must not be empty");
         } else if name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
-            self.report.fault(at, format!("must be one line of at most {MAX_NAME_CHARS} characters"));
+            self.report.fault(
+                at,
+                format!("must be one line of at most {MAX_NAME_CHARS} characters"),
+            );
         }
     }
 
@@ -100,7 +125,10 @@ impl Compiler<'_> {
         } else if text.is_empty() {
             "has no letter or digit to make an id of; give a `slug`".to_owned()
         } else if text != slug(&text) {
-            format!("must be in lower case, words joined by `-`; write `{}`", slug(&text))
+            format!(
+                "must be in lower case, words joined by `-`; write `{}`",
+                slug(&text)
+            )
         } else if text.chars().count() > MAX_SLUG_CHARS {
             format!("makes an id of more than {MAX_SLUG_CHARS} characters; give a shorter `slug`")
         } else {
@@ -113,34 +141,51 @@ impl Compiler<'_> {
     fn texts_check(&mut self, spec: &ServiceSpec, at: &str) {
         const MAX_TEXT_CHARS: usize = 4000;
         for (key, text) in [("owner", &spec.owner), ("description", &spec.description)] {
-            if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT_CHARS) {
-                self.report.fault(child(at, key), format!("must have at most {MAX_TEXT_CHARS} characters"));
+            if text
+                .as_ref()
+                .is_some_and(|text| text.chars().count() > MAX_TEXT_CHARS)
+            {
+                self.report.fault(
+                    child(at, key),
+                    format!("must have at most {MAX_TEXT_CHARS} characters"),
+                );
             }
         }
         let tags = child(at, "tags");
         if spec.tags.len() > MAX_TAGS {
-            self.report.fault(&tags, format!("must have at most {MAX_TAGS} entries"));
+            self.report
+                .fault(&tags, format!("must have at most {MAX_TAGS} entries"));
         }
         for (index, tag) in spec.tags.iter().enumerate() {
             self.name_check(tag, &child(&tags, index));
         }
         self.labels_check(spec, at);
         if spec.depends_on.len() > MAX_DEPENDENCIES {
-            self.report.fault(child(at, "dependsOn"), format!("must have at most {MAX_DEPENDENCIES} entries"));
+            self.report.fault(
+                child(at, "dependsOn"),
+                format!("must have at most {MAX_DEPENDENCIES} entries"),
+            );
         }
     }
 
     fn labels_check(&mut self, spec: &ServiceSpec, at: &str) {
         let labels = child(at, "labels");
         if spec.labels.len() > MAX_LABELS {
-            self.report.fault(&labels, format!("must have at most {MAX_LABELS} entries"));
+            self.report
+                .fault(&labels, format!("must have at most {MAX_LABELS} entries"));
         }
         for (name, value) in &spec.labels {
             let place = child(&labels, name);
             if Labels::NAMES.contains(&name.as_str()) {
-                self.report.fault(&place, format!("every alert has a label `{name}` already; use another name"));
+                self.report.fault(
+                    &place,
+                    format!("every alert has a label `{name}` already; use another name"),
+                );
             } else if !is_label(name) {
-                self.report.fault(&place, "must be letters, digits and `_`, and not begin with a digit");
+                self.report.fault(
+                    &place,
+                    "must be letters, digits and `_`, and not begin with a digit",
+                );
             }
             self.name_check(value, &place);
         }
@@ -150,13 +195,28 @@ impl Compiler<'_> {
         let mut probes = Vec::new();
         let monitoring = spec.monitoring.clone().unwrap_or_default();
         let main_at = child(at, "monitoring");
-        let interval = self.interval(monitoring.interval.as_ref(), self.defaults.interval, &main_at);
-        let timeout = self.timeout(monitoring.timeout.as_ref(), self.defaults.timeout, interval, &main_at);
-        if let Some(probe) = self.main_probe(spec, &monitoring, at, interval, timeout).await {
+        let interval = self.interval(
+            monitoring.interval.as_ref(),
+            self.defaults.interval,
+            &main_at,
+        );
+        let timeout = self.timeout(
+            monitoring.timeout.as_ref(),
+            self.defaults.timeout,
+            interval,
+            &main_at,
+        );
+        if let Some(probe) = self
+            .main_probe(spec, &monitoring, at, interval, timeout)
+            .await
+        {
             probes.push((child(&main_at, "name"), probe));
         }
         if spec.probes.len() > MAX_PROBES {
-            self.report.fault(child(at, "probes"), format!("must have at most {MAX_PROBES} entries"));
+            self.report.fault(
+                child(at, "probes"),
+                format!("must have at most {MAX_PROBES} entries"),
+            );
         }
         for (index, more) in spec.probes.iter().take(MAX_PROBES).enumerate() {
             let probe_at = child(&child(at, "probes"), index);
@@ -170,8 +230,10 @@ impl Compiler<'_> {
         for (name_at, probe) in &probes {
             self.name_check(&probe.name, name_at);
             if !names.insert(probe.name.as_str()) {
-                let message =
-                    format!("another probe of this service is named `{}`; give this one another `name`", probe.name);
+                let message = format!(
+                    "another probe of this service is named `{}`; give this one another `name`",
+                    probe.name
+                );
                 self.report.fault(name_at, message);
             }
         }
@@ -192,22 +254,30 @@ impl Compiler<'_> {
             (None, Some(plugin)) => plugin.to_owned(),
             (None, None) => {
                 let nearest = suggest(&spec.kind, target::kinds());
-                let message =
-                    format!("no probe is known for the type `{}`{nearest}; or set `monitoring.probe`", spec.kind);
+                let message = format!(
+                    "no probe is known for the type `{}`{nearest}; or set `monitoring.probe`",
+                    spec.kind
+                );
                 self.report.fault(child(at, "type"), message);
                 return None;
             }
         };
-        let plugin_at = if monitoring.probe.is_some() { child(&main_at, "probe") } else { child(at, "type") };
+        let plugin_at = if monitoring.probe.is_some() {
+            child(&main_at, "probe")
+        } else {
+            child(at, "type")
+        };
         if !self.plugin_exists(PluginKind::Probe, &plugin, &plugin_at) {
             return None;
         }
         let mut settings = monitoring.settings.0.clone();
-        let status_outside = monitoring.expected_status.is_some() && !settings.contains_key("expectedStatus");
+        let status_outside =
+            monitoring.expected_status.is_some() && !settings.contains_key("expectedStatus");
         if let Some(expected) = &monitoring.expected_status {
             if !status_outside {
                 let message = "is given twice, here and in `settings`; remove one";
-                self.report.fault(child(&main_at, "expectedStatus"), message);
+                self.report
+                    .fault(child(&main_at, "expectedStatus"), message);
             }
             settings.insert("expectedStatus".to_owned(), expected.clone());
         }
@@ -219,34 +289,73 @@ impl Compiler<'_> {
                 format!("{main_at}/settings{pointer}")
             }
         };
-        self.settings_check(PluginKind::Probe, &plugin, &settings, &[], locate).await;
+        self.settings_check(PluginKind::Probe, &plugin, &settings, &[], locate)
+            .await;
         self.secret_headers_check(&plugin, &settings, &child(&main_at, "settings"));
         let name = monitoring.name.clone().unwrap_or_else(|| plugin.clone());
-        let retry = self.retry(monitoring.retries, monitoring.retry_interval.as_ref(), interval, &main_at);
-        Some(Probe { name, plugin, settings, interval, timeout, retry })
+        let retry = self.retry(
+            monitoring.retries,
+            monitoring.retry_interval.as_ref(),
+            interval,
+            &main_at,
+        );
+        Some(Probe {
+            name,
+            plugin,
+            settings,
+            interval,
+            timeout,
+            retry,
+        })
     }
 
-    async fn more_probe(&mut self, spec: &ProbeSpec, at: &str, interval: Duration, timeout: Duration) -> Option<Probe> {
+    async fn more_probe(
+        &mut self,
+        spec: &ProbeSpec,
+        at: &str,
+        interval: Duration,
+        timeout: Duration,
+    ) -> Option<Probe> {
         if !self.plugin_exists(PluginKind::Probe, &spec.plugin, &child(at, "plugin")) {
             return None;
         }
         let settings = Value::Object(spec.settings.0.clone());
         let locate = |pointer: &str| format!("{at}/settings{pointer}");
-        self.settings_check(PluginKind::Probe, &spec.plugin, &settings, &[], locate).await;
+        self.settings_check(PluginKind::Probe, &spec.plugin, &settings, &[], locate)
+            .await;
         self.secret_headers_check(&spec.plugin, &settings, &child(at, "settings"));
         let name = spec.name.clone().unwrap_or_else(|| spec.plugin.clone());
         let retry = self.retry(spec.retries, spec.retry_interval.as_ref(), interval, at);
-        Some(Probe { name, plugin: spec.plugin.clone(), settings, interval, timeout, retry })
+        Some(Probe {
+            name,
+            plugin: spec.plugin.clone(),
+            settings,
+            interval,
+            timeout,
+            retry,
+        })
     }
 
-    /// A secret among the headers of a probe is kept as one, but is better written as a credential: it goes where a credential
-    /// goes, and may stand in a file of its own.
+    /// A secret among the headers of a probe is kept as one, but is better written as a credential:
+    /// it goes where a credential goes, and may stand in a file of its own.
     fn secret_headers_check(&mut self, plugin: &str, settings: &Value, at: &str) {
-        let Some(info) = self.plugins.info(PluginKind::Probe, plugin) else { return };
+        let Some(info) = self.plugins.info(PluginKind::Probe, plugin) else {
+            return;
+        };
         let mut headers = Vec::new();
-        visit_marked(&mut settings.clone(), &info.settings_schema, Mark::Secret, |marked| {
-            headers.extend(marked.pointer.starts_with("/headers/").then(|| marked.pointer.to_owned()));
-        });
+        visit_marked(
+            &mut settings.clone(),
+            &info.settings_schema,
+            Mark::Secret,
+            |marked| {
+                headers.extend(
+                    marked
+                        .pointer
+                        .starts_with("/headers/")
+                        .then(|| marked.pointer.to_owned()),
+                );
+            },
+        );
         for pointer in headers {
             let message = "is a secret among other settings; write it as `authentication` or under `credentials` of the \
                            service (`type: api_key` with `header` and `value`, or `valueFile`), and name that in `auth`";
@@ -263,12 +372,24 @@ impl Compiler<'_> {
         interval
     }
 
-    /// A default gives way to a shorter interval; a timeout that was asked for is kept, and warned about.
-    fn timeout(&mut self, spec: Option<&DurationSpec>, default: Duration, interval: Duration, at: &str) -> Duration {
+    /// A default gives way to a shorter interval; a timeout that was asked for is kept, and warned
+    /// about.
+    fn timeout(
+        &mut self,
+        spec: Option<&DurationSpec>,
+        default: Duration,
+        interval: Duration,
+        at: &str,
+    ) -> Duration {
         let place = child(at, "timeout");
-        let Some(timeout) = self.duration(spec, 1, &place) else { return default.min(interval) };
+        let Some(timeout) = self.duration(spec, 1, &place) else {
+            return default.min(interval);
+        };
         if timeout.is_zero() || timeout > MAX_TIMEOUT {
-            self.report.fault(place, format!("must be between 1ms and {}", format_duration(MAX_TIMEOUT)));
+            self.report.fault(
+                place,
+                format!("must be between 1ms and {}", format_duration(MAX_TIMEOUT)),
+            );
         } else if timeout > interval {
             let message = format!(
                 "is longer than the interval ({} against {}), so a run that hangs makes the next ones missed",
@@ -280,7 +401,12 @@ impl Compiler<'_> {
         timeout
     }
 
-    pub(super) fn duration(&mut self, spec: Option<&DurationSpec>, unit_ms: u32, at: &str) -> Option<Duration> {
+    pub(super) fn duration(
+        &mut self,
+        spec: Option<&DurationSpec>,
+        unit_ms: u32,
+        at: &str,
+    ) -> Option<Duration> {
         match spec?.resolve(unit_ms) {
             Ok(duration) => Some(duration),
             Err(message) => {
@@ -301,21 +427,29 @@ impl Compiler<'_> {
         let (mut rules, mut channels, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
         let alerts_at = child(at, "alerts");
         if spec.alerts.len() > MAX_ALERTS {
-            self.report.fault(&alerts_at, format!("must have at most {MAX_ALERTS} entries"));
+            self.report.fault(
+                &alerts_at,
+                format!("must have at most {MAX_ALERTS} entries"),
+            );
         }
         for (index, alert) in spec.alerts.iter().take(MAX_ALERTS).enumerate() {
             let alert_at = child(&alerts_at, index);
-            let Some((draft, mut own)) = self.own_rule(alert, slug, &alert_at).await else { continue };
+            let Some((draft, mut own)) = self.own_rule(alert, slug, &alert_at).await else {
+                continue;
+            };
             for (index, name) in draft.probes.iter().flatten().enumerate() {
                 if !known_probes.contains(&name.as_str()) {
                     let nearest = suggest(name, known_probes.iter().copied());
                     let message = format!("the service has no probe or webhook `{name}`{nearest}");
-                    self.report.fault(child(&child(&alert_at, "probes"), index), message);
+                    self.report
+                        .fault(child(&child(&alert_at, "probes"), index), message);
                 }
             }
             if !names.insert(draft.name.clone()) {
-                let message =
-                    format!("another alert of this service is named `{}`; give this one a `name`", draft.name);
+                let message = format!(
+                    "another alert of this service is named `{}`; give this one a `name`",
+                    draft.name
+                );
                 self.report.fault(child(&alert_at, "name"), message);
             }
             if let Some(interval) = shortest_interval {
@@ -328,8 +462,17 @@ impl Compiler<'_> {
     }
 
     /// A window in which no run falls has nothing to say.
-    pub(crate) fn look_back_check(&mut self, draft: &RuleDraft, interval: Duration, service: &str, at: &str) {
-        if draft.look_back.is_some_and(|look_back| !look_back.is_zero() && look_back < interval) {
+    pub(crate) fn look_back_check(
+        &mut self,
+        draft: &RuleDraft,
+        interval: Duration,
+        service: &str,
+        at: &str,
+    ) {
+        if draft
+            .look_back
+            .is_some_and(|look_back| !look_back.is_zero() && look_back < interval)
+        {
             let message = format!(
                 "looks back {}, but `{service}` is only checked every {}, so most of the time there is nothing to judge",
                 format_duration(draft.look_back.unwrap_or_default()),
@@ -340,7 +483,13 @@ impl Compiler<'_> {
     }
 
     /// Two services of one slug; `seen` are those before.
-    pub(crate) fn duplicate_check(&mut self, spec: &ServiceSpec, slug: &str, seen: Option<&ServiceSpec>, at: &str) {
+    pub(crate) fn duplicate_check(
+        &mut self,
+        spec: &ServiceSpec,
+        slug: &str,
+        seen: Option<&ServiceSpec>,
+        at: &str,
+    ) {
         let Some(seen) = seen else { return };
         let place = child(at, if spec.slug.is_some() { "slug" } else { "name" });
         let message = if seen.name == spec.name {
@@ -349,7 +498,10 @@ impl Compiler<'_> {
                 spec.name
             )
         } else {
-            format!("`{slug}` is already the slug of {}; give this one a `slug` of its own", list([seen.name.as_str()]))
+            format!(
+                "`{slug}` is already the slug of {}; give this one a `slug` of its own",
+                list([seen.name.as_str()])
+            )
         };
         self.report.fault(place, message);
     }

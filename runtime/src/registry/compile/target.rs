@@ -23,7 +23,9 @@ pub(crate) fn default_probe(kind: &str) -> Option<&'static str> {
 }
 
 fn find(kind: &str) -> Option<(&'static str, &'static str, &'static str)> {
-    KINDS.into_iter().find(|(known, ..)| known.eq_ignore_ascii_case(kind))
+    KINDS
+        .into_iter()
+        .find(|(known, ..)| known.eq_ignore_ascii_case(kind))
 }
 
 /// What is wrong with a base URL. Never repeats one that may hold a password.
@@ -37,14 +39,24 @@ pub(super) fn base_url_fault(kind: &str, text: &str) -> Option<String> {
         return Some("must not hold spaces or line breaks".to_owned());
     }
     let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
-    if after_scheme.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
-        return Some("must not hold a user name or password; write them under `authentication`".to_owned());
+    if after_scheme
+        .split(['/', '?', '#'])
+        .next()
+        .is_some_and(|authority| authority.contains('@'))
+    {
+        return Some(
+            "must not hold a user name or password; write them under `authentication`".to_owned(),
+        );
     }
     let bare = !text.contains("://");
     if bare && speaks == "http" {
         return Some(format!("`{text}` has no scheme; write `https://{text}`"));
     }
-    let url = match Url::parse(&if bare { format!("tcp://{text}") } else { text.to_owned() }) {
+    let url = match Url::parse(&if bare {
+        format!("tcp://{text}")
+    } else {
+        text.to_owned()
+    }) {
         Ok(url) => url,
         Err(error) => return Some(format!("`{text}` is not a URL: {error}")),
     };
@@ -52,13 +64,18 @@ pub(super) fn base_url_fault(kind: &str, text: &str) -> Option<String> {
         return Some(format!("`{text}` names no host"));
     }
     if bare && !matches!(url.path(), "" | "/") {
-        return Some(format!("`{text}` has a path but no scheme; write a URL, or `host:port`"));
+        return Some(format!(
+            "`{text}` has a path but no scheme; write a URL, or `host:port`"
+        ));
     }
     if url.fragment().is_some() {
         return Some("must not have a `#fragment`".to_owned());
     }
     if speaks == "http" && !matches!(url.scheme(), "http" | "https") {
-        return Some(format!("a {kind} service is reached over `http` or `https`, not `{}`", url.scheme()));
+        return Some(format!(
+            "a {kind} service is reached over `http` or `https`, not `{}`",
+            url.scheme()
+        ));
     }
     if speaks == "host:port" && url.port_or_known_default().is_none() {
         return Some(format!("`{text}` names no port; write `host:port`"));
@@ -68,9 +85,17 @@ pub(super) fn base_url_fault(kind: &str, text: &str) -> Option<String> {
 
 /// Scheme, host and port: where a service's credentials may go.
 pub(crate) fn authority(base_url: &str) -> Option<(String, String, Option<u16>)> {
-    let text = if base_url.contains("://") { base_url.to_owned() } else { format!("tcp://{base_url}") };
+    let text = if base_url.contains("://") {
+        base_url.to_owned()
+    } else {
+        format!("tcp://{base_url}")
+    };
     let url = Url::parse(&text).ok()?;
-    Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()))
+    Some((
+        url.scheme().to_owned(),
+        url.host_str()?.to_owned(),
+        url.port_or_known_default(),
+    ))
 }
 
 #[cfg(test)]
@@ -83,25 +108,61 @@ mod tests {
             ("REST", "https://api.example.com", None),
             ("rest", "http://127.0.0.1:8080/v1", None),
             ("HTTP", "https://[::1]:8443", None),
-            ("REST", "api.example.com", Some("`api.example.com` has no scheme; write `https://api.example.com`")),
-            ("REST", "ftp://a.example", Some("a REST service is reached over `http` or `https`, not `ftp`")),
-            ("REST", "https://", Some("`https://` is not a URL: empty host")),
-            ("REST", "https://a:b@c", Some("must not hold a user name or password; write them under `authentication`")),
-            ("REST", "https://a b", Some("must not hold spaces or line breaks")),
-            ("REST", "https://a:99999", Some("`https://a:99999` is not a URL: invalid port number")),
+            (
+                "REST",
+                "api.example.com",
+                Some("`api.example.com` has no scheme; write `https://api.example.com`"),
+            ),
+            (
+                "REST",
+                "ftp://a.example",
+                Some("a REST service is reached over `http` or `https`, not `ftp`"),
+            ),
+            (
+                "REST",
+                "https://",
+                Some("`https://` is not a URL: empty host"),
+            ),
+            (
+                "REST",
+                "https://a:b@c",
+                Some("must not hold a user name or password; write them under `authentication`"),
+            ),
+            (
+                "REST",
+                "https://a b",
+                Some("must not hold spaces or line breaks"),
+            ),
+            (
+                "REST",
+                "https://a:99999",
+                Some("`https://a:99999` is not a URL: invalid port number"),
+            ),
             ("REST", "https://a/#x", Some("must not have a `#fragment`")),
             ("REST", "https://a/@user", None),
             ("TCP", "db.example.com:5432", None),
             ("TCP", "tcp://db.example.com:5432", None),
             ("TCP", "[::1]:53", None),
-            ("TCP", "db.example.com", Some("`db.example.com` names no port; write `host:port`")),
-            ("TCP", "a/b", Some("`a/b` has a path but no scheme; write a URL, or `host:port`")),
+            (
+                "TCP",
+                "db.example.com",
+                Some("`db.example.com` names no port; write `host:port`"),
+            ),
+            (
+                "TCP",
+                "a/b",
+                Some("`a/b` has a path but no scheme; write a URL, or `host:port`"),
+            ),
             ("DNS", "example.com", None),
             ("TLS", "example.com:8443", None),
             ("own", "whatever://x", None),
             ("own", "", Some("must have between 1 and 2048 characters")),
         ] {
-            assert_eq!(base_url_fault(kind, text).as_deref(), wanted, "{kind} {text}");
+            assert_eq!(
+                base_url_fault(kind, text).as_deref(),
+                wanted,
+                "{kind} {text}"
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! Puts the keys of a template under those of an alert that uses it. What is wrong in a key is told where the key stands.
+//! Puts the keys of a template under those of an alert that uses it. What is wrong in a key is told
+//! where the key stands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,29 +35,44 @@ impl Compiler<'_> {
     /// What can be told of templates without their uses.
     pub(crate) fn templates_check(&mut self, templates: &Templates, at: &str) {
         if templates.len() > MAX_TEMPLATES {
-            self.report.fault(at, format!("must have at most {MAX_TEMPLATES} entries"));
+            self.report
+                .fault(at, format!("must have at most {MAX_TEMPLATES} entries"));
         }
         for (name, template) in templates {
             let at = child(at, name);
             self.name_check(name, &at);
             if template.params.len() > MAX_PARAMETERS {
-                self.report.fault(child(&at, "params"), format!("must have at most {MAX_PARAMETERS} entries"));
+                self.report.fault(
+                    child(&at, "params"),
+                    format!("must have at most {MAX_PARAMETERS} entries"),
+                );
             }
-            for key in TemplateUseSpec::KEYS.into_iter().filter(|key| template.alert.0.contains_key(*key)) {
-                self.report.fault(child(&at, key), "can't be in a template: templates don't build on each other");
+            for key in TemplateUseSpec::KEYS
+                .into_iter()
+                .filter(|key| template.alert.0.contains_key(*key))
+            {
+                self.report.fault(
+                    child(&at, key),
+                    "can't be in a template: templates don't build on each other",
+                );
             }
             let mut used = BTreeSet::new();
             for (key, value) in &template.alert.0 {
                 placeholders(value, &mut |parameter| {
                     if !template.params.contains_key(parameter) {
                         let known = suggest(parameter, template.params.keys().map(String::as_str));
-                        let message = format!("uses `{{{{{parameter}}}}}`, which is none of `params`{known}");
+                        let message =
+                            format!("uses `{{{{{parameter}}}}}`, which is none of `params`{known}");
                         self.report.fault(child(&at, key), message);
                     }
                     used.insert(parameter.to_owned());
                 });
             }
-            for parameter in template.params.keys().filter(|parameter| !used.contains(*parameter)) {
+            for parameter in template
+                .params
+                .keys()
+                .filter(|parameter| !used.contains(*parameter))
+            {
                 let place = child(&child(&at, "params"), parameter);
                 self.report.warn(place, "is not used by the template");
             }
@@ -73,12 +89,19 @@ impl Compiler<'_> {
         let name = usage.template.as_ref()?;
         let Some(template) = self.templates.get(name).cloned() else {
             let known = suggest(name, self.templates.keys().map(String::as_str));
-            self.report.fault(child(at, "template"), format!("there is no alert template `{name}`{known}"));
+            self.report.fault(
+                child(at, "template"),
+                format!("there is no alert template `{name}`{known}"),
+            );
             return None;
         };
         let values = self.values(name, &template, usage.with.as_ref(), at)?;
-        let Ok(Value::Object(mut alert)) = serde_json::to_value(spec) else { return None };
-        TemplateUseSpec::KEYS.iter().for_each(|key| drop(alert.remove(*key)));
+        let Ok(Value::Object(mut alert)) = serde_json::to_value(spec) else {
+            return None;
+        };
+        TemplateUseSpec::KEYS
+            .iter()
+            .for_each(|key| drop(alert.remove(*key)));
         let mut keys = BTreeSet::new();
         for (key, value) in template.alert.0 {
             // Two words for one thing.
@@ -92,8 +115,14 @@ impl Compiler<'_> {
                 keys.insert(key);
             }
         }
-        alert.entry("name").or_insert_with(|| Value::from(name.as_str()));
-        let origin = Origin { at: at.to_owned(), template: name.clone(), keys };
+        alert
+            .entry("name")
+            .or_insert_with(|| Value::from(name.as_str()));
+        let origin = Origin {
+            at: at.to_owned(),
+            template: name.clone(),
+            keys,
+        };
         let alert = Value::Object(alert);
         let mut report = Report::default();
         Schema::of::<T>().check(&alert, at, &[], &mut report);
@@ -116,26 +145,40 @@ impl Compiler<'_> {
         for (parameter, value) in given.into_iter().flatten() {
             if !template.params.contains_key(parameter) {
                 let known = suggest(parameter, template.params.keys().map(String::as_str));
-                let message = format!("alert template `{name}` has no parameter `{parameter}`{known}");
-                self.report.add(Fault::at_key(child(&with_at, parameter), message));
+                let message =
+                    format!("alert template `{name}` has no parameter `{parameter}`{known}");
+                self.report
+                    .add(Fault::at_key(child(&with_at, parameter), message));
                 is_sound = false;
             } else if value.to_string().len() > MAX_VALUE_BYTES {
-                self.report.fault(child(&with_at, parameter), format!("is larger than {MAX_VALUE_BYTES} bytes"));
+                self.report.fault(
+                    child(&with_at, parameter),
+                    format!("is larger than {MAX_VALUE_BYTES} bytes"),
+                );
                 is_sound = false;
             }
         }
         let mut values = BTreeMap::new();
         let mut missing = Vec::new();
         for (parameter, spec) in &template.params {
-            let value = given.and_then(|given| given.get(parameter)).or(spec.default.as_ref());
+            let value = given
+                .and_then(|given| given.get(parameter))
+                .or(spec.default.as_ref());
             match value {
                 Some(value) => drop(values.insert(parameter.clone(), value.clone())),
                 None => missing.push(parameter.as_str()),
             }
         }
         if !missing.is_empty() {
-            let place = if given.is_some() { with_at } else { child(at, "template") };
-            let message = format!("alert template `{name}` needs `with` values for {}", list(missing));
+            let place = if given.is_some() {
+                with_at
+            } else {
+                child(at, "template")
+            };
+            let message = format!(
+                "alert template `{name}` needs `with` values for {}",
+                list(missing)
+            );
             self.report.fault(place, message);
             return None;
         }
@@ -152,7 +195,11 @@ impl Origin {
                 true => fault.message,
                 false => format!("{} (as `{}` uses it)", fault.message, self.at),
             };
-            report.add(Fault { pointer: place, message, at_key: fault.at_key });
+            report.add(Fault {
+                pointer: place,
+                message,
+                at_key: fault.at_key,
+            });
         }
         for warning in found.warnings {
             report.warn(self.place(&warning.pointer), warning.message);
@@ -180,7 +227,9 @@ fn placeholders(value: &Value, found: &mut impl FnMut(&str)) {
             }
         }),
         Value::Array(items) => items.iter().for_each(|item| placeholders(item, found)),
-        Value::Object(members) => members.values().for_each(|member| placeholders(member, found)),
+        Value::Object(members) => members
+            .values()
+            .for_each(|member| placeholders(member, found)),
         _ => {}
     }
 }
@@ -204,7 +253,10 @@ fn fill(value: Value, values: &BTreeMap<String, Value>) -> Value {
             Value::String(filled.collect())
         }
         Value::Array(items) => items.into_iter().map(|item| fill(item, values)).collect(),
-        Value::Object(members) => members.into_iter().map(|(key, member)| (key, fill(member, values))).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(key, member)| (key, fill(member, values)))
+            .collect(),
         other => other,
     }
 }
@@ -259,8 +311,14 @@ mod tests {
         for (value, wanted) in [
             (json!("{{limit}}"), json!(99.5)),
             (json!("{{ words }}"), json!(["a", "b"])),
-            (json!("latency('5m') > {{limit}} for {{who}}"), json!("latency('5m') > 99.5 for ops")),
-            (json!({"deep": ["{{who}}", 1, true, "{who}"]}), json!({"deep": ["ops", 1, true, "{who}"]})),
+            (
+                json!("latency('5m') > {{limit}} for {{who}}"),
+                json!("latency('5m') > 99.5 for ops"),
+            ),
+            (
+                json!({"deep": ["{{who}}", 1, true, "{who}"]}),
+                json!({"deep": ["ops", 1, true, "{who}"]}),
+            ),
             (json!("open {{who"), json!("open {{who")),
             (json!(""), json!("")),
         ] {

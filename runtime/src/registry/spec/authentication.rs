@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuthenticationSpec {
-    /// `none`, `api_key` (`header` or `parameter`, `value`), `bearer` (`token`), `basic` (`username`, `password`), `query`
-    /// (`parameter`, `value`), `oauth2` (`tokenUrl`, `clientId`, `clientSecret`, `scopes`, `audience`, `clientAuth`) or `mtls`
+    /// `none`, `api_key` (`header` or `parameter`, `value`), `bearer` (`token`), `basic`
+    /// (`username`, `password`), `query` (`parameter`, `value`), `oauth2` (`tokenUrl`,
+    /// `clientId`, `clientSecret`, `scopes`, `audience`, `clientAuth`) or `mtls`
     /// (`certificate`, `key`).
     #[serde(rename = "type")]
     pub kind: AuthenticationKind,
@@ -77,14 +78,17 @@ pub struct AuthenticationSpec {
     /// File that holds the private key. In configuration files only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
-    /// Hosts it may go to beside that of `baseUrl`: `name` or `name:port`. A plugin that is to reach them needs a grant.
+    /// Hosts it may go to beside that of `baseUrl`: `name` or `name:port`. A plugin that is to
+    /// reach them needs a grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
 }
 
 impl fmt::Debug for AuthenticationSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthenticationSpec").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("AuthenticationSpec")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,8 @@ pub struct EscalationSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EscalationStepSpec {
-    /// After the step before, for the first one after the alert fired: seconds, or text such as `10m`. Default: 0.
+    /// After the step before, for the first one after the alert fired: seconds, or text such as
+    /// `10m`. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<DurationSpec>,
     /// Who is told.

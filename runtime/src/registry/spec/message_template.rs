@@ -9,7 +9,8 @@ use super::DurationSpec;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MessageTemplateSpec {
-    /// One line: the subject of a mail, the first line of a chat message, the text on a lock screen.
+    /// One line: the subject of a mail, the first line of a chat message, the text on a lock
+    /// screen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The message without markup.
@@ -29,7 +30,8 @@ pub struct RateLimitSpec {
     pub messages: u32,
     /// Seconds, or text such as `1m`.
     pub per: DurationSpec,
-    /// Tells what was held back in one message. Default: true. Otherwise it leaves one by one, as the limit allows.
+    /// Tells what was held back in one message. Default: true. Otherwise it leaves one by one, as
+    /// the limit allows.
     #[serde(default = "digest_default")]
     pub digest: bool,
 }

@@ -25,13 +25,16 @@ pub struct PluginsFile {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrustSpec {
-    /// Public keys of minisign: the second line of `minisign.pub`. A signature of any of them counts.
+    /// Public keys of minisign: the second line of `minisign.pub`. A signature of any of them
+    /// counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
-    /// Refuse what is not signed by one of `keys`; what is part of the program needs no signature. Default: false.
+    /// Refuse what is not signed by one of `keys`; what is part of the program needs no signature.
+    /// Default: false.
     #[serde(default)]
     pub require_signatures: bool,
-    /// OCI registries with a login, or with a loopback or private address; by `host` or `host:port`.
+    /// OCI registries with a login, or with a loopback or private address; by `host` or
+    /// `host:port`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub registries: BTreeMap<String, RegistrySpec>,
 }
@@ -59,7 +62,9 @@ pub struct RegistrySpec {
 
 impl std::fmt::Debug for RegistrySpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegistrySpec").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("RegistrySpec")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,8 +112,8 @@ pub struct PluginSpec {
     /// The only component it may be: sha256 in hex, or a list of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<DigestsSpec>,
-    /// Where it is kept: `oci://REGISTRY/REPOSITORY:TAG` or `oci://REGISTRY/REPOSITORY@sha256:DIGEST`. Pulled at the start and
-    /// when this changes.
+    /// Where it is kept: `oci://REGISTRY/REPOSITORY:TAG` or
+    /// `oci://REGISTRY/REPOSITORY@sha256:DIGEST`. Pulled at the start and when this changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
@@ -117,8 +122,10 @@ impl PluginSpec {
     /// None when the file says nothing on what it may do: that is left to the API.
     pub fn policy(&self) -> Option<PolicySpec> {
         let Self { grants, budget, .. } = self.clone();
-        (grants.is_some() || budget.is_some())
-            .then(|| PolicySpec { grants: grants.unwrap_or_default(), budget: budget.unwrap_or_default() })
+        (grants.is_some() || budget.is_some()).then(|| PolicySpec {
+            grants: grants.unwrap_or_default(),
+            budget: budget.unwrap_or_default(),
+        })
     }
 }
 
@@ -138,8 +145,8 @@ pub struct PolicySpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantsSpec {
-    /// Hosts beyond the service's own and those that settings name: `api.example.com`, `api.example.com:8443`,
-    /// `*.example.org`, or `*` for all.
+    /// Hosts beyond the service's own and those that settings name: `api.example.com`,
+    /// `api.example.com:8443`, `*.example.org`, or `*` for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
     /// Names of credentials of its service. Default: all of them for probes.
@@ -148,7 +155,8 @@ pub struct GrantsSpec {
     /// HTTP methods. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub methods: Option<Vec<String>>,
-    /// Whom a notifier may write mail to and as, beside the addresses in its settings: `example.com`, `ops@example.com`, or `*`.
+    /// Whom a notifier may write mail to and as, beside the addresses in its settings:
+    /// `example.com`, `ops@example.com`, or `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mail: Vec<String>,
     /// `http`, `tcp`, `dns`, `tls`, `mail`. Default: what its kind is offered.
@@ -160,8 +168,8 @@ pub struct GrantsSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BudgetSpec {
-    /// Milliseconds, or text such as `10s`. Default: the probe's timeout, 2 s for a rule, 30 s for a notifier,
-    /// 10 s for a webhook.
+    /// Milliseconds, or text such as `10s`. Default: the probe's timeout, 2 s for a rule, 30 s for
+    /// a notifier, 10 s for a webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_clock: Option<DurationSpec>,
     /// Milliseconds, or text such as `500ms`. Default: 1 s.
@@ -200,9 +208,9 @@ impl SizeSpec {
     pub fn resolve(&self) -> Result<u64, String> {
         match self {
             Self::Text(text) => parse_size(text).map_err(|fault| fault.to_string()),
-            Self::Number(number) => {
-                number.as_u64().ok_or_else(|| format!("`{number}` is not a size; it has to be a whole number of bytes"))
-            }
+            Self::Number(number) => number.as_u64().ok_or_else(|| {
+                format!("`{number}` is not a size; it has to be a whole number of bytes")
+            }),
         }
     }
 }

@@ -27,32 +27,44 @@ impl Texts {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSpec {
-    /// Names of `channels`. Default, at the top of the tree: the `notifications` at the top of `alerts.yaml`.
+    /// Names of `channels`. Default, at the top of the tree: the `notifications` at the top of
+    /// `alerts.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receiver: Option<Texts>,
-    /// Matchers such as `severity="critical"`, all of which have to match. None at the top of the tree.
+    /// Matchers such as `severity="critical"`, all of which have to match. None at the top of the
+    /// tree.
     #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
     pub matchers: Option<Texts>,
-    /// Labels; alerts with the same values are told of together. `...`: each alert by itself. Default: all together.
+    /// Labels; alerts with the same values are told of together. `...`: each alert by itself.
+    /// Default: all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_by: Option<Vec<String>>,
-    /// How long a new group waits for others before its first message: seconds, or text such as `30s`. Default: 30 s.
+    /// How long a new group waits for others before its first message: seconds, or text such as
+    /// `30s`. Default: 30 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_wait: Option<DurationSpec>,
-    /// How long it waits after a message before what is new is told: seconds, or text such as `5m`. Default: 5 min.
+    /// How long it waits after a message before what is new is told: seconds, or text such as
+    /// `5m`. Default: 5 min.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_interval: Option<DurationSpec>,
-    /// When a message is repeated although nothing changed: seconds, or text such as `4h`. Default: 4 h.
+    /// When a message is repeated although nothing changed: seconds, or text such as `4h`.
+    /// Default: 4 h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat_interval: Option<DurationSpec>,
-    /// Names of `muteTimes` during which this node, and none below it, tells nobody anything that fires.
+    /// Names of `muteTimes` during which this node, and none below it, tells nobody anything that
+    /// fires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mute_times: Vec<String>,
-    /// Name of one of `escalations`: who else is told if nobody acknowledges an alert whose rule names none.
+    /// Name of one of `escalations`: who else is told if nobody acknowledges an alert whose rule
+    /// names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalation: Option<String>,
     /// After a match the nodes that follow beside this one are looked at as well. Default: false.
-    #[serde(rename = "continue", default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        rename = "continue",
+        default,
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub continues: bool,
     /// The first of them that matches takes the alert over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,7 +105,8 @@ pub struct WindowSpec {
     pub timezone: Option<String>,
 }
 
-/// Planned work during which alerts are suppressed: once from `start` to `end`, or again and again by `cron` for `duration`.
+/// Planned work during which alerts are suppressed: once from `start` to `end`, or again and again
+/// by `cron` for `duration`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MaintenanceSpec {

@@ -7,12 +7,22 @@ use super::*;
 /// The ids of the channels of service `a`'s first rule.
 async fn ids(alerts: Value, notifications: Value) -> Vec<String> {
     let services = json!([{"name": "A", "baseUrl": "https://a"}]);
-    let catalog = registry(entries(services, alerts, notifications), Arc::default()).await.catalog();
-    catalog.rules["a"][0].channels.iter().map(|id| id.0.clone()).collect()
+    let catalog = registry(entries(services, alerts, notifications), Arc::default())
+        .await
+        .catalog();
+    catalog.rules["a"][0]
+        .channels
+        .iter()
+        .map(|id| id.0.clone())
+        .collect()
 }
 
 async fn ids_of(channels: Value) -> Vec<String> {
-    ids(json!([{"name": "Down", "condition": "true", "notifications": channels}]), json!([])).await
+    ids(
+        json!([{"name": "Down", "condition": "true", "notifications": channels}]),
+        json!([]),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -23,15 +33,26 @@ async fn the_id_of_a_channel_without_a_name_stays_when_its_settings_change() {
         {"channel": "email", "recipients": ["a@a"]},
     ]))
     .await;
-    assert!(before.iter().all(|id| before.iter().filter(|other| *other == id).count() == 1), "{before:?}");
-    assert!(before[0].starts_with("slack-") && before[2].starts_with("email-"), "{before:?}");
+    assert!(
+        before
+            .iter()
+            .all(|id| before.iter().filter(|other| *other == id).count() == 1),
+        "{before:?}"
+    );
+    assert!(
+        before[0].starts_with("slack-") && before[2].starts_with("email-"),
+        "{before:?}"
+    );
     let mended = ids_of(json!([
         {"channel": "email", "recipients": ["b@b"], "rateLimit": {"messages": 1, "per": "1m"}},
         {"channel": "slack", "webhook": "https://3"},
         {"channel": "slack", "webhook": "https://4"},
     ]))
     .await;
-    assert_eq!(mended, [before[2].clone(), before[0].clone(), before[1].clone()]);
+    assert_eq!(
+        mended,
+        [before[2].clone(), before[0].clone(), before[1].clone()]
+    );
 }
 
 #[tokio::test]
@@ -39,7 +60,14 @@ async fn a_name_is_one_channel_wherever_it_is_written_out() {
     let named = |webhook: &str| json!([{"channel": "slack", "name": "ops", "webhook": webhook}]);
     let before = ids_of(named("https://1")).await;
     assert_eq!(ids_of(named("https://2")).await, before);
-    assert_eq!(ids(json!([{"name": "Other", "condition": "true"}]), named("https://3")).await, before);
+    assert_eq!(
+        ids(
+            json!([{"name": "Other", "condition": "true"}]),
+            named("https://3")
+        )
+        .await,
+        before
+    );
     let by_mail = json!([{"channel": "email", "name": "ops", "recipients": ["a@a"]}]);
     assert_eq!(ids_of(by_mail).await, before, "by another notifier as well");
     let unnamed = ids_of(json!([{"channel": "slack", "webhook": "https://1"}])).await;
@@ -53,7 +81,11 @@ async fn two_channels_of_one_name_stay_two_and_are_warned_of() {
         {"name": "Slow", "condition": "true", "notifications": [{"channel": "slack", "name": "ops", "webhook": "https://2"}]},
         {"name": "Late", "condition": "true", "notifications": [{"channel": "slack", "name": "ops", "webhook": "https://1"}]},
     ]);
-    let entries = entries(json!([{"name": "A", "baseUrl": "https://a"}]), alerts, json!([]));
+    let entries = entries(
+        json!([{"name": "A", "baseUrl": "https://a"}]),
+        alerts,
+        json!([]),
+    );
     let (_, report) = checked(&entries).await;
     assert_eq!(
         told(&report.warnings),
@@ -65,9 +97,18 @@ async fn two_channels_of_one_name_stay_two_and_are_warned_of() {
     let catalog = registry(entries, Arc::default()).await.catalog();
     let webhook = |index: usize| {
         let id = &catalog.rules["a"][index].channels[0];
-        (id.clone(), catalog.channels[id].settings["webhook"].as_str().unwrap().to_owned())
+        (
+            id.clone(),
+            catalog.channels[id].settings["webhook"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        )
     };
-    assert_eq!((webhook(0).1.as_str(), webhook(1).1.as_str()), ("https://1", "https://2"));
+    assert_eq!(
+        (webhook(0).1.as_str(), webhook(1).1.as_str()),
+        ("https://1", "https://2")
+    );
     assert_eq!(webhook(0), webhook(2));
 }
 
@@ -82,16 +123,29 @@ async fn a_service_of_the_api_takes_no_channel_of_the_files_over() {
         {"channel": "slack", "webhook": "https://1"},
     ]);
     let own = json!([{"name": "Own", "condition": "true", "notifications": channels}]);
-    registry.create(json!({"name": "B", "baseUrl": "https://b", "alerts": own})).await.unwrap();
+    registry
+        .create(json!({"name": "B", "baseUrl": "https://b", "alerts": own}))
+        .await
+        .unwrap();
     let catalog = registry.catalog();
     let of_file = &catalog.channels[&catalog.rules["a"][0].channels[0]];
-    assert_eq!((of_file.settings["webhook"].as_str(), of_file.origin), (Some("https://1"), Origin::File));
+    assert_eq!(
+        (of_file.settings["webhook"].as_str(), of_file.origin),
+        (Some("https://1"), Origin::File)
+    );
     let own = &catalog.rules["b"][0].channels;
     assert_eq!(catalog.channels[&own[0]].origin, Origin::Api);
-    assert_eq!(catalog.channels[&own[1]].origin, Origin::File, "a file has the same settings, so they are meant");
+    assert_eq!(
+        catalog.channels[&own[1]].origin,
+        Origin::File,
+        "a file has the same settings, so they are meant"
+    );
     // Who is told of a failing plugin is told once, although it is written out twice.
     let told = &catalog.rules["plugin:http"][0].channels;
-    let mut webhooks: Vec<_> = told.iter().map(|id| catalog.channels[id].settings["webhook"].as_str()).collect();
+    let mut webhooks: Vec<_> = told
+        .iter()
+        .map(|id| catalog.channels[id].settings["webhook"].as_str())
+        .collect();
     webhooks.sort_unstable();
     assert_eq!(webhooks, [Some("https://1"), Some("https://evil")]);
 }

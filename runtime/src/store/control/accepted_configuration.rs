@@ -1,4 +1,5 @@
-//! The configuration files that were last taken over, as texts. They may hold secrets, so they are sealed.
+//! The configuration files that were last taken over, as texts. They may hold secrets, so they are
+//! sealed.
 
 use std::collections::BTreeMap;
 
@@ -31,10 +32,19 @@ impl ControlStore {
         let Some(row) = row else { return Ok(None) };
         let revision = row.try_get("revision")?;
         let plain = self.keyring.open(place(revision), row.try_get("sealed")?)?;
-        let files = serde_json::from_slice(&plain)
-            .map_err(|_| ControlError::Key(KeyError::Damaged { table: TABLE, identity: "1".to_owned() }))?;
+        let files = serde_json::from_slice(&plain).map_err(|_| {
+            ControlError::Key(KeyError::Damaged {
+                table: TABLE,
+                identity: "1".to_owned(),
+            })
+        })?;
         let (accepted_ms, accepted_by) = (row.try_get("accepted_ms")?, row.try_get("accepted_by")?);
-        Ok(Some(AcceptedConfiguration { files, accepted_ms, accepted_by, revision }))
+        Ok(Some(AcceptedConfiguration {
+            files,
+            accepted_ms,
+            accepted_by,
+            revision,
+        }))
     }
 
     /// In place of the one before. `revision` is the new one: one more than that of the one before.
@@ -64,7 +74,11 @@ impl ControlStore {
 }
 
 fn place(revision: i64) -> Place<'static> {
-    Place { table: TABLE, identity: "1", revision }
+    Place {
+        table: TABLE,
+        identity: "1",
+        revision,
+    }
 }
 
 #[cfg(test)]
@@ -76,19 +90,43 @@ mod tests {
     async fn the_accepted_files_are_kept_sealed_over_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sqlite");
-        let open = async || ControlStore::open(&path, Keyring::load(None, folder.path()).unwrap()).await.unwrap();
+        let open = async || {
+            ControlStore::open(&path, Keyring::load(None, folder.path()).unwrap())
+                .await
+                .unwrap()
+        };
         let store = open().await;
         assert!(store.accepted_configuration_get().await.unwrap().is_none());
-        let files = BTreeMap::from([("services.yaml".to_owned(), "token: h4rd-to-guess".to_owned())]);
-        store.accepted_configuration_put(&BTreeMap::new(), 1, "start").await.unwrap();
-        store.accepted_configuration_put(&files, 2, "ops").await.unwrap();
+        let files = BTreeMap::from([(
+            "services.yaml".to_owned(),
+            "token: h4rd-to-guess".to_owned(),
+        )]);
+        store
+            .accepted_configuration_put(&BTreeMap::new(), 1, "start")
+            .await
+            .unwrap();
+        store
+            .accepted_configuration_put(&files, 2, "ops")
+            .await
+            .unwrap();
         store.close().await;
         drop(store);
-        let kept = open().await.accepted_configuration_get().await.unwrap().unwrap();
-        assert_eq!((kept.files, kept.revision, kept.accepted_by.as_str()), (files, 2, "ops"));
+        let kept = open()
+            .await
+            .accepted_configuration_get()
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (kept.files, kept.revision, kept.accepted_by.as_str()),
+            (files, 2, "ops")
+        );
         for entry in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            assert!(!bytes.windows(12).any(|window| window == b"h4rd-to-gues"), "a text is stored as it is");
+            assert!(
+                !bytes.windows(12).any(|window| window == b"h4rd-to-gues"),
+                "a text is stored as it is"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Groups of alerts and what their channels know. Transitions put alerts in, the dispatcher decides what is told.
+//! Groups of alerts and what their channels know. Transitions put alerts in, the dispatcher decides
+//! what is told.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use super::row_faults::skip_unreadable;
 use super::transition::EventDraft;
 use super::{ControlStore, Result, notifications, page, word};
 use crate::domain::{
-    Alert, AlertGroup, AlertId, AlertState, ChannelId, GroupDraft, GroupFlush, GroupMember, Notification, Timing, Told,
-    UnixMillis,
+    Alert, AlertGroup, AlertId, AlertState, ChannelId, GroupDraft, GroupFlush, GroupMember,
+    Notification, Timing, Told, UnixMillis,
 };
 
 impl ControlStore {
@@ -19,11 +20,13 @@ impl ControlStore {
     pub async fn group_due(&self, now_ms: UnixMillis, limit: u32) -> Result<Vec<AlertGroup>> {
         // One moment for groups and members.
         let mut tx = self.reader.begin().await?;
-        let rows = sqlx::query("SELECT * FROM alert_groups WHERE flush_at_ms <= $1 ORDER BY flush_at_ms, id LIMIT $2")
-            .bind(now_ms)
-            .bind(page(limit))
-            .fetch_all(&mut *tx)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM alert_groups WHERE flush_at_ms <= $1 ORDER BY flush_at_ms, id LIMIT $2",
+        )
+        .bind(now_ms)
+        .bind(page(limit))
+        .fetch_all(&mut *tx)
+        .await?;
         let mut groups = self.readable("alert group", &rows, group_from);
         for group in &mut groups {
             group.members = members(&mut tx, group.id).await?;
@@ -33,16 +36,20 @@ impl ControlStore {
 
     /// When the next group is due that was not at a moment.
     pub async fn group_next_due(&self, after_ms: UnixMillis) -> Result<Option<UnixMillis>> {
-        Ok(sqlx::query_scalar("SELECT min(flush_at_ms) FROM alert_groups WHERE flush_at_ms > $1")
-            .bind(after_ms)
-            .fetch_one(&self.reader)
-            .await?)
+        Ok(
+            sqlx::query_scalar("SELECT min(flush_at_ms) FROM alert_groups WHERE flush_at_ms > $1")
+                .bind(after_ms)
+                .fetch_one(&self.reader)
+                .await?,
+        )
     }
 
-    /// Takes over what was decided, all in one transaction: the messages and what is left of the groups. Groups to which
-    /// something happened meanwhile stay as they are and stay due. Answers how many messages wait now that did not before.
+    /// Takes over what was decided, all in one transaction: the messages and what is left of the
+    /// groups. Groups to which something happened meanwhile stay as they are and stay due.
+    /// Answers how many messages wait now that did not before.
     pub async fn group_flush(&self, flushes: &[GroupFlush], now_ms: UnixMillis) -> Result<usize> {
-        self.with_ballast(|| self.try_group_flush(flushes, now_ms)).await
+        self.with_ballast(|| self.try_group_flush(flushes, now_ms))
+            .await
     }
 
     async fn try_group_flush(&self, flushes: &[GroupFlush], now_ms: UnixMillis) -> Result<usize> {
@@ -71,11 +78,13 @@ impl ControlStore {
                     .await?;
             }
             for alert in &flush.leave {
-                sqlx::query("DELETE FROM alert_group_members WHERE group_id = $1 AND alert_id = $2")
-                    .bind(flush.group)
-                    .bind(alert.0)
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query(
+                    "DELETE FROM alert_group_members WHERE group_id = $1 AND alert_id = $2",
+                )
+                .bind(flush.group)
+                .bind(alert.0)
+                .execute(&mut *tx)
+                .await?;
             }
             sqlx::query(
                 "DELETE FROM alert_groups
@@ -102,7 +111,9 @@ impl ControlStore {
         .bind(alert.0)
         .fetch_all(&self.reader)
         .await?;
-        let told = rows.into_iter().filter(|(_, told)| Told::parse(told).is_some_and(Told::knows));
+        let told = rows
+            .into_iter()
+            .filter(|(_, told)| Told::parse(told).is_some_and(Told::knows));
         Ok(told.map(|(channel, _)| ChannelId(channel)).collect())
     }
 
@@ -123,7 +134,10 @@ impl ControlStore {
 }
 
 /// Those that are told of the alert.
-pub(super) async fn channels_of(tx: &mut SqliteConnection, alert: AlertId) -> Result<Vec<ChannelId>> {
+pub(super) async fn channels_of(
+    tx: &mut SqliteConnection,
+    alert: AlertId,
+) -> Result<Vec<ChannelId>> {
     let channels: Vec<String> = sqlx::query_scalar(
         "SELECT g.channel FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id WHERE m.alert_id = $1",
     )
@@ -134,7 +148,11 @@ pub(super) async fn channels_of(tx: &mut SqliteConnection, alert: AlertId) -> Re
 }
 
 /// The alert fires for this channel too.
-pub(super) async fn join(tx: &mut SqliteConnection, draft: &GroupDraft, alert: &Alert) -> Result<()> {
+pub(super) async fn join(
+    tx: &mut SqliteConnection,
+    draft: &GroupDraft,
+    alert: &Alert,
+) -> Result<()> {
     let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let group: i64 = sqlx::query_scalar(
         "INSERT INTO alert_groups (group_key, channel, labels, wait_ms, interval_ms, repeat_ms, flush_at_ms, mute_times,
@@ -173,17 +191,25 @@ pub(super) async fn join(tx: &mut SqliteConnection, draft: &GroupDraft, alert: &
     Ok(())
 }
 
-/// Something happened to an alert: its groups are read again, those that tell each transition at once.
+/// Something happened to an alert: its groups are read again, those that tell each transition at
+/// once.
 pub(super) async fn note_change(
     tx: &mut SqliteConnection,
     alert: AlertId,
     event: &EventDraft,
     is_news: bool,
 ) -> Result<()> {
-    let was_muted = matches!(event.from, Some(AlertState::Suppressed | AlertState::Acknowledged));
+    let was_muted = matches!(
+        event.from,
+        Some(AlertState::Suppressed | AlertState::Acknowledged)
+    );
     let told = [
         (is_news, Told::Firing, Told::Again),
-        (was_muted && event.to == AlertState::Resolved, Told::Nothing, Told::Held),
+        (
+            was_muted && event.to == AlertState::Resolved,
+            Told::Nothing,
+            Told::Held,
+        ),
     ];
     for (_, from, to) in told.into_iter().filter(|(holds, ..)| *holds) {
         sqlx::query("UPDATE alert_group_members SET told = $1 WHERE alert_id = $2 AND told = $3")
@@ -206,8 +232,8 @@ pub(super) async fn note_change(
     Ok(())
 }
 
-/// What a channel knows of these alerts changes from one to the other: a message about them was refused for good before anyone
-/// read it, or was put back.
+/// What a channel knows of these alerts changes from one to the other: a message about them was
+/// refused for good before anyone read it, or was put back.
 pub(super) async fn told_change(
     tx: &mut SqliteConnection,
     notification: &Notification,
@@ -229,11 +255,13 @@ pub(super) async fn told_change(
         .execute(&mut *tx)
         .await?;
     }
-    sqlx::query("UPDATE alert_groups SET revision = revision + 1 WHERE group_key = $1 AND channel = $2")
-        .bind(group_key)
-        .bind(channel)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "UPDATE alert_groups SET revision = revision + 1 WHERE group_key = $1 AND channel = $2",
+    )
+    .bind(group_key)
+    .bind(channel)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -249,9 +277,12 @@ async fn members(tx: &mut SqliteConnection, group: i64) -> Result<Vec<GroupMembe
         let alert = alert_from(row)?;
         // What can't be read of these two is no reason to notify of nothing: rather once too often.
         Ok(GroupMember {
-            told: word(row, "told", "member of alert group", group, Told::parse).unwrap_or(Told::Nothing),
-            fired: word(row, "fired", "member of alert group", group, |text| serde_json::from_str(text).ok())
-                .unwrap_or_else(|_| alert.clone()),
+            told: word(row, "told", "member of alert group", group, Told::parse)
+                .unwrap_or(Told::Nothing),
+            fired: word(row, "fired", "member of alert group", group, |text| {
+                serde_json::from_str(text).ok()
+            })
+            .unwrap_or_else(|_| alert.clone()),
             alert,
         })
     };
@@ -262,19 +293,25 @@ async fn members(tx: &mut SqliteConnection, group: i64) -> Result<Vec<GroupMembe
 fn group_from(row: &SqliteRow) -> Result<AlertGroup> {
     let id: i64 = row.try_get("id")?;
     let duration = |column: &str| -> Result<Duration> {
-        Ok(Duration::from_millis(row.try_get::<i64, _>(column)?.max(0).unsigned_abs()))
+        Ok(Duration::from_millis(
+            row.try_get::<i64, _>(column)?.max(0).unsigned_abs(),
+        ))
     };
     Ok(AlertGroup {
         id,
         key: row.try_get("group_key")?,
         channel: ChannelId(row.try_get("channel")?),
-        labels: word(row, "labels", "alert group", id, |text| serde_json::from_str(text).ok())?,
+        labels: word(row, "labels", "alert group", id, |text| {
+            serde_json::from_str(text).ok()
+        })?,
         timing: Timing {
             wait: duration("wait_ms")?,
             interval: duration("interval_ms")?,
             repeat: duration("repeat_ms")?,
         },
-        mute_times: word(row, "mute_times", "alert group", id, |text| serde_json::from_str(text).ok())?,
+        mute_times: word(row, "mute_times", "alert group", id, |text| {
+            serde_json::from_str(text).ok()
+        })?,
         flush_at_ms: row.try_get("flush_at_ms")?,
         told_ms: row.try_get("told_ms")?,
         revision: row.try_get("revision")?,

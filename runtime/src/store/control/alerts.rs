@@ -5,7 +5,9 @@ use sqlx::sqlite::SqliteRow;
 
 use super::row_faults::skip_unreadable;
 use super::{ControlStore, Result, page, word};
-use crate::domain::{Acknowledgement, Alert, AlertEvent, AlertId, AlertMarks, AlertState, Severity, UnixMillis};
+use crate::domain::{
+    Acknowledgement, Alert, AlertEvent, AlertId, AlertMarks, AlertState, Severity, UnixMillis,
+};
 
 /// None: whatever it is.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +23,9 @@ pub struct AlertFilter {
 impl ControlStore {
     /// Oldest first.
     pub async fn alert_open_list(&self) -> Result<Vec<Alert>> {
-        let rows =
-            sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' ORDER BY id").fetch_all(&self.reader).await?;
+        let rows = sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' ORDER BY id")
+            .fetch_all(&self.reader)
+            .await?;
         Ok(self.readable("alert", &rows, alert_from))
     }
 
@@ -86,7 +89,8 @@ impl ControlStore {
         Ok(skip_unreadable(&rows, alert_from))
     }
 
-    /// Alerts, of one rule or of all, that fired at some time between two moments, in the order in which they fired.
+    /// Alerts, of one rule or of all, that fired at some time between two moments, in the order in
+    /// which they fired.
     pub async fn alert_fired_list(
         &self,
         rule: Option<&str>,
@@ -123,18 +127,27 @@ impl ControlStore {
     /// With its events, oldest first.
     pub async fn alert_get(&self, id: AlertId) -> Result<Option<(Alert, Vec<AlertEvent>)>> {
         let mut tx = self.reader.begin().await?;
-        let Some(row) = sqlx::query("SELECT * FROM alerts WHERE id = $1").bind(id.0).fetch_optional(&mut *tx).await?
+        let Some(row) = sqlx::query("SELECT * FROM alerts WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(&mut *tx)
+            .await?
         else {
             return Ok(None);
         };
-        let events = sqlx::query("SELECT id AS event_id, * FROM alert_events WHERE alert_id = $1 ORDER BY id")
-            .bind(id.0)
-            .fetch_all(&mut *tx)
-            .await?;
-        Ok(Some((alert_from(&row)?, events.iter().map(event_from).collect::<Result<_>>()?)))
+        let events = sqlx::query(
+            "SELECT id AS event_id, * FROM alert_events WHERE alert_id = $1 ORDER BY id",
+        )
+        .bind(id.0)
+        .fetch_all(&mut *tx)
+        .await?;
+        Ok(Some((
+            alert_from(&row)?,
+            events.iter().map(event_from).collect::<Result<_>>()?,
+        )))
     }
 
-    /// Events with a greater id, oldest first, each with its alert as it is now: for copying by watermark.
+    /// Events with a greater id, oldest first, each with its alert as it is now: for copying by
+    /// watermark.
     pub async fn alert_event_after(&self, id: i64, limit: u32) -> Result<Vec<(AlertEvent, Alert)>> {
         let rows = sqlx::query(
             "SELECT e.id AS event_id, e.alert_id, e.ts_ms, e.from_state, e.to_state, e.actor, e.reason, a.*
@@ -144,7 +157,9 @@ impl ControlStore {
         .bind(page(limit))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(|row| Ok((event_from(row)?, alert_from(row)?))).collect()
+        rows.iter()
+            .map(|row| Ok((event_from(row)?, alert_from(row)?)))
+            .collect()
     }
 }
 
@@ -174,7 +189,9 @@ pub(super) fn alert_from(row: &SqliteRow) -> Result<Alert> {
 }
 
 fn acknowledged_from(row: &SqliteRow) -> Result<Option<Acknowledgement>> {
-    let Some(by) = row.try_get("ack_by")? else { return Ok(None) };
+    let Some(by) = row.try_get("ack_by")? else {
+        return Ok(None);
+    };
     Ok(Some(Acknowledgement {
         by,
         at_ms: row.try_get("ack_ms")?,
@@ -191,7 +208,13 @@ fn event_from(row: &SqliteRow) -> Result<AlertEvent> {
         alert: AlertId(row.try_get("alert_id")?),
         ts_ms: row.try_get("ts_ms")?,
         from: match from {
-            Some(_) => Some(word(row, "from_state", "alert event", id, AlertState::parse)?),
+            Some(_) => Some(word(
+                row,
+                "from_state",
+                "alert event",
+                id,
+                AlertState::parse,
+            )?),
             None => None,
         },
         to: word(row, "to_state", "alert event", id, AlertState::parse)?,

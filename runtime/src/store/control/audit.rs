@@ -39,20 +39,28 @@ pub(super) async fn append(
     subject: &str,
     detail: &Value,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO audit_log (ts_ms, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)")
-        .bind(ts_ms)
-        .bind(actor)
-        .bind(action)
-        .bind(subject)
-        .bind(detail.to_string())
-        .execute(executor)
-        .await?;
+    sqlx::query(
+        "INSERT INTO audit_log (ts_ms, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(ts_ms)
+    .bind(actor)
+    .bind(action)
+    .bind(subject)
+    .bind(detail.to_string())
+    .execute(executor)
+    .await?;
     Ok(())
 }
 
 impl ControlStore {
     /// The detail must hold no secret: it is stored as it is.
-    pub async fn audit_append(&self, actor: &str, action: &str, subject: &str, detail: &Value) -> Result<()> {
+    pub async fn audit_append(
+        &self,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        detail: &Value,
+    ) -> Result<()> {
         let mut tx = self.begin_write().await?;
         append(&mut *tx, now_ms(), actor, action, subject, detail).await?;
         tx.commit().await

@@ -1,5 +1,6 @@
-//! Room on the disk that is kept for alerts: a file beside the control store, which is deleted when the disk is full. What an
-//! alert needs is then committed in the room that it leaves, until there is space again for the file as well.
+//! Room on the disk that is kept for alerts: a file beside the control store, which is deleted when
+//! the disk is full. What an alert needs is then committed in the room that it leaves, until there
+//! is space again for the file as well.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -12,7 +13,8 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 /// Written at once where a file system can't reserve blocks.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Free space wanted beside that for the file before it is made again, in parts of its size: not to fill the disk with it.
+/// Free space wanted beside that for the file before it is made again, in parts of its size: not to
+/// fill the disk with it.
 const SPARE_PARTS: u64 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +35,16 @@ pub(super) struct Ballast {
 }
 
 impl Ballast {
-    /// Makes the file unless there is a whole one. Without room for it, it counts as given up. No bytes: none is wanted.
+    /// Makes the file unless there is a whole one. Without room for it, it counts as given up. No
+    /// bytes: none is wanted.
     pub(super) fn open(store: &Path, bytes: u64) -> Self {
         let mut name = store.file_name().unwrap_or(store.as_os_str()).to_owned();
         name.push(".ballast");
-        let ballast = Self { path: store.with_file_name(name), bytes, state: Mutex::new(BallastState::Off) };
+        let ballast = Self {
+            path: store.with_file_name(name),
+            bytes,
+            state: Mutex::new(BallastState::Off),
+        };
         if bytes == 0 {
             remove(&ballast.path);
             return ballast;
@@ -90,12 +97,18 @@ impl Ballast {
                 self.set(BallastState::Held);
                 tracing::info!("the disk of the control store has room again, its ballast is back");
             }
-            Err(error) => tracing::warn!(%error, "the control store's ballast can't be made, it is tried again"),
+            Err(error) => {
+                tracing::warn!(%error, "the control store's ballast can't be made, it is tried again")
+            }
         }
     }
 
     fn has_room(&self) -> bool {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = self
+            .path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         statvfs(folder).is_ok_and(|disk| {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             free >= self.bytes.saturating_mul(1 + SPARE_PARTS)
@@ -115,8 +128,13 @@ impl Ballast {
     }
 
     fn fill(&self) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
-        if fallocate(&file, FallocateFlags::empty(), 0, self.bytes).is_err() || !is_whole(&file.metadata()?, self.bytes)
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.path)?;
+        if fallocate(&file, FallocateFlags::empty(), 0, self.bytes).is_err()
+            || !is_whole(&file.metadata()?, self.bytes)
         {
             write_noise(&mut file, self.bytes)?;
         }
@@ -181,7 +199,11 @@ mod tests {
         File::create(&path).unwrap().set_len(BYTES).unwrap();
         Ballast::open(&folder.path().join("control.sqlite"), BYTES);
         assert!(is_whole(&fs::metadata(&path).unwrap(), BYTES));
-        write_noise(&mut OpenOptions::new().write(true).open(&path).unwrap(), BYTES).unwrap();
+        write_noise(
+            &mut OpenOptions::new().write(true).open(&path).unwrap(),
+            BYTES,
+        )
+        .unwrap();
         assert!(is_whole(&fs::metadata(&path).unwrap(), BYTES));
     }
 }

@@ -1,5 +1,5 @@
-//! Channels, kept so that a notification can be delivered after its channel left the configuration. What is in the
-//! configuration is sent with the settings there; the copies here follow them.
+//! Channels, kept so that a notification can be delivered after its channel left the configuration.
+//! What is in the configuration is sent with the settings there; the copies here follow them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,17 +35,20 @@ impl ControlStore {
         Ok(())
     }
 
-    /// Brings the kept channels in line with the configuration: new settings replace the old, and what waits for them is due at
-    /// once. A channel that is not in the configuration under its id, while one with the same notifier and settings is, is that
-    /// one: its messages and groups are handed over. One transaction for each channel.
+    /// Brings the kept channels in line with the configuration: new settings replace the old, and
+    /// what waits for them is due at once. A channel that is not in the configuration under its
+    /// id, while one with the same notifier and settings is, is that one: its messages and
+    /// groups are handed over. One transaction for each channel.
     pub async fn channel_follow(
         &self,
         current: &BTreeMap<ChannelId, Arc<Channel>>,
         now_ms: UnixMillis,
     ) -> Result<ChannelsFollowed> {
-        let rows = sqlx::query("SELECT id, name, plugin, origin, sealed, revision FROM channels ORDER BY id")
-            .fetch_all(&self.reader)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT id, name, plugin, origin, sealed, revision FROM channels ORDER BY id",
+        )
+        .fetch_all(&self.reader)
+        .await?;
         let mut followed = ChannelsFollowed::default();
         for row in &rows {
             let id = ChannelId(row.try_get("id")?);
@@ -63,7 +66,10 @@ impl ControlStore {
                     tx.commit().await?;
                 }
                 (Ok(kept), None) => {
-                    if let Some(heir) = current.values().find(|channel| is_same_receiver(&kept, channel)) {
+                    if let Some(heir) = current
+                        .values()
+                        .find(|channel| is_same_receiver(&kept, channel))
+                    {
                         let mut tx = self.begin_write().await?;
                         self.put(&mut tx, heir).await?;
                         hand_over(&mut tx, &id, &heir.id).await?;
@@ -82,10 +88,12 @@ impl ControlStore {
 
     /// False: nothing changed.
     async fn put(&self, tx: &mut SqliteConnection, channel: &Channel) -> Result<bool> {
-        let found = sqlx::query("SELECT name, plugin, origin, sealed, revision FROM channels WHERE id = $1")
-            .bind(&channel.id.0)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let found = sqlx::query(
+            "SELECT name, plugin, origin, sealed, revision FROM channels WHERE id = $1",
+        )
+        .bind(&channel.id.0)
+        .fetch_optional(&mut *tx)
+        .await?;
         let mut revision = 1;
         if let Some(row) = &found {
             let old = self.channel_from(row, &channel.id);
@@ -94,7 +102,10 @@ impl ControlStore {
             }
             revision = row.try_get::<i64, _>("revision")? + 1;
         }
-        let sealed = self.keyring.seal(place(&channel.id, revision), channel.settings.to_string().as_bytes())?;
+        let sealed = self.keyring.seal(
+            place(&channel.id, revision),
+            channel.settings.to_string().as_bytes(),
+        )?;
         sqlx::query(
             "INSERT INTO channels (id, name, plugin, origin, sealed, revision, updated_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -123,9 +134,15 @@ impl ControlStore {
     }
 
     fn channel_from(&self, row: &sqlx::sqlite::SqliteRow, id: &ChannelId) -> Result<Channel> {
-        let plain = self.keyring.open(place(id, row.try_get("revision")?), row.try_get("sealed")?)?;
-        let settings = serde_json::from_slice(&plain)
-            .map_err(|_| ControlError::Key(KeyError::Damaged { table: "channels", identity: id.0.clone() }))?;
+        let plain = self
+            .keyring
+            .open(place(id, row.try_get("revision")?), row.try_get("sealed")?)?;
+        let settings = serde_json::from_slice(&plain).map_err(|_| {
+            ControlError::Key(KeyError::Damaged {
+                table: "channels",
+                identity: id.0.clone(),
+            })
+        })?;
         Ok(Channel {
             id: id.clone(),
             name: row.try_get("name")?,
@@ -148,8 +165,8 @@ async fn hasten(tx: &mut SqliteConnection, id: &ChannelId, now_ms: UnixMillis) -
     Ok(hastened.rows_affected())
 }
 
-/// What may still be sent, open groups, and the messages of those groups, which later ones refer to. A group that both have
-/// stays where it is, and so does the copy of its channel.
+/// What may still be sent, open groups, and the messages of those groups, which later ones refer
+/// to. A group that both have stays where it is, and so does the copy of its channel.
 async fn hand_over(tx: &mut SqliteConnection, from: &ChannelId, to: &ChannelId) -> Result<()> {
     for query in [
         "UPDATE OR IGNORE alert_groups SET channel = $2 WHERE channel = $1",
@@ -165,7 +182,11 @@ async fn hand_over(tx: &mut SqliteConnection, from: &ChannelId, to: &ChannelId) 
 }
 
 fn place(id: &ChannelId, revision: i64) -> Place<'_> {
-    Place { table: "channels", identity: &id.0, revision }
+    Place {
+        table: "channels",
+        identity: &id.0,
+        revision,
+    }
 }
 
 fn same(a: &Channel, b: &Channel) -> bool {
@@ -185,5 +206,7 @@ fn origin_word(origin: Origin) -> &'static str {
 }
 
 fn origin_parse(text: &str) -> Option<Origin> {
-    [Origin::File, Origin::Api].into_iter().find(|origin| origin_word(*origin) == text)
+    [Origin::File, Origin::Api]
+        .into_iter()
+        .find(|origin| origin_word(*origin) == text)
 }

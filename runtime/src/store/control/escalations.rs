@@ -1,5 +1,6 @@
-//! Where each alert's escalation stands. It begins, pauses, goes on and ends in the transaction of its alert's transition, so
-//! that a crash leaves neither a step untaken nor one that nobody should be woken for.
+//! Where each alert's escalation stands. It begins, pauses, goes on and ends in the transaction of
+//! its alert's transition, so that a crash leaves neither a step untaken nor one that nobody should
+//! be woken for.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -9,8 +10,8 @@ use super::row_faults::skip_unreadable;
 use super::transition::{EventDraft, append_event};
 use super::{ControlStore, Result, notifications, page};
 use crate::domain::{
-    Alert, AlertId, AlertState, ChannelId, EscalationProgress, LabelPairs, NotificationDraft, NotificationReason,
-    NotificationStatus, Told, UnixMillis,
+    Alert, AlertId, AlertState, ChannelId, EscalationProgress, LabelPairs, NotificationDraft,
+    NotificationReason, NotificationStatus, Told, UnixMillis,
 };
 
 /// In the place of a wait: there is no step left.
@@ -22,7 +23,8 @@ pub struct EscalationDraft {
     /// Name of its policy.
     pub policy: String,
     pub progress: EscalationProgress,
-    /// How long the step that is next waits: from the start, and again when it goes on after a pause.
+    /// How long the step that is next waits: from the start, and again when it goes on after a
+    /// pause.
     pub wait_ms: i64,
 }
 
@@ -52,8 +54,8 @@ pub struct StepTaken {
 }
 
 impl ControlStore {
-    /// Steps of firing alerts whose moment has come, longest due first: those behind one that was due at a moment and belongs to
-    /// an alert.
+    /// Steps of firing alerts whose moment has come, longest due first: those behind one that was
+    /// due at a moment and belongs to an alert.
     pub async fn escalation_due_after(
         &self,
         now_ms: UnixMillis,
@@ -97,14 +99,20 @@ impl ControlStore {
         row.as_ref().map(escalation_from).transpose()
     }
 
-    /// In one transaction: where it stands, the messages, and the alert's history. False: something happened to it or to its
-    /// alert since it was read, and nothing was done.
+    /// In one transaction: where it stands, the messages, and the alert's history. False: something
+    /// happened to it or to its alert since it was read, and nothing was done.
     pub async fn escalation_take(&self, taken: &StepTaken, now_ms: UnixMillis) -> Result<bool> {
         self.with_ballast(|| self.try_take(taken, now_ms)).await
     }
 
     async fn try_take(&self, taken: &StepTaken, now_ms: UnixMillis) -> Result<bool> {
-        let StepTaken { from, channels, next, actor, reason } = taken;
+        let StepTaken {
+            from,
+            channels,
+            next,
+            actor,
+            reason,
+        } = taken;
         let mut tx = self.begin_write().await?;
         let moved = sqlx::query(
             "UPDATE escalations SET step = $1, taken = $2, due_ms = $3, wait_ms = $4
@@ -129,17 +137,27 @@ impl ControlStore {
             tell(&mut tx, &from.alert, channel, now_ms).await?;
         }
         let state = from.alert.state;
-        let event =
-            EventDraft { ts_ms: now_ms, from: Some(state), to: state, actor: actor.clone(), reason: reason.clone() };
+        let event = EventDraft {
+            ts_ms: now_ms,
+            from: Some(state),
+            to: state,
+            actor: actor.clone(),
+            reason: reason.clone(),
+        };
         append_event(&mut tx, from.alert.id, event).await?;
         tx.commit().await?;
         Ok(true)
     }
 }
 
-/// One message to one channel, which is told of the end as well. A channel that hears of the alert already hears of it in the
-/// same order.
-async fn tell(tx: &mut SqliteConnection, alert: &Alert, channel: &ChannelId, now_ms: UnixMillis) -> Result<()> {
+/// One message to one channel, which is told of the end as well. A channel that hears of the alert
+/// already hears of it in the same order.
+async fn tell(
+    tx: &mut SqliteConnection,
+    alert: &Alert,
+    channel: &ChannelId,
+    now_ms: UnixMillis,
+) -> Result<()> {
     let known = sqlx::query(
         "SELECT g.id, g.group_key, g.labels FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id
          WHERE m.alert_id = $1 AND g.channel = $2 ORDER BY g.id LIMIT 1",
@@ -153,7 +171,11 @@ async fn tell(tx: &mut SqliteConnection, alert: &Alert, channel: &ChannelId, now
         Some(row) => {
             let labels: String = row.try_get("labels")?;
             let labels: LabelPairs = serde_json::from_str(&labels).unwrap_or_default();
-            (row.try_get::<i64, _>("id")?, row.try_get::<String, _>("group_key")?, labels)
+            (
+                row.try_get::<i64, _>("id")?,
+                row.try_get::<String, _>("group_key")?,
+                labels,
+            )
         }
         None => {
             let labels = alert.own_labels();
@@ -181,7 +203,10 @@ async fn tell(tx: &mut SqliteConnection, alert: &Alert, channel: &ChannelId, now
     .bind(&alert_json)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("UPDATE alert_groups SET revision = revision + 1 WHERE id = $1").bind(group).execute(&mut *tx).await?;
+    sqlx::query("UPDATE alert_groups SET revision = revision + 1 WHERE id = $1")
+        .bind(group)
+        .execute(&mut *tx)
+        .await?;
     let draft = NotificationDraft {
         group_key: key,
         group_labels: labels,
@@ -219,11 +244,17 @@ pub(super) async fn begin(
     Ok(())
 }
 
-/// Somebody is on it, or it is muted: the escalation waits. It fires again: the escalation goes on where it stood, and waits
-/// the time of its step again. It ended: so does the escalation.
-pub(super) async fn note_change(tx: &mut SqliteConnection, alert: AlertId, event: &EventDraft) -> Result<()> {
+/// Somebody is on it, or it is muted: the escalation waits. It fires again: the escalation goes on
+/// where it stood, and waits the time of its step again. It ended: so does the escalation.
+pub(super) async fn note_change(
+    tx: &mut SqliteConnection,
+    alert: AlertId,
+    event: &EventDraft,
+) -> Result<()> {
     let query = match (event.from, event.to) {
-        (_, AlertState::Resolved) => "DELETE FROM escalations WHERE alert_id = $1 AND $2 IS NOT NULL",
+        (_, AlertState::Resolved) => {
+            "DELETE FROM escalations WHERE alert_id = $1 AND $2 IS NOT NULL"
+        }
         (Some(AlertState::Acknowledged | AlertState::Suppressed), AlertState::Firing) => {
             "UPDATE escalations SET due_ms = $2 + wait_ms WHERE alert_id = $1 AND due_ms IS NULL AND wait_ms >= 0"
         }
@@ -232,7 +263,11 @@ pub(super) async fn note_change(tx: &mut SqliteConnection, alert: AlertId, event
         }
         _ => return Ok(()),
     };
-    sqlx::query(query).bind(alert.0).bind(event.ts_ms).execute(tx).await?;
+    sqlx::query(query)
+        .bind(alert.0)
+        .bind(event.ts_ms)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

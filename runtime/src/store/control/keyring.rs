@@ -1,8 +1,9 @@
-//! Envelope encryption: each row has a data key of its own, wrapped by the one key that the operator keeps. What is sealed
-//! opens only in its place (table, row, revision), so rows can't be swapped or rolled back behind our back.
+//! Envelope encryption: each row has a data key of its own, wrapped by the one key that the
+//! operator keeps. What is sealed opens only in its place (table, row, revision), so rows can't be
+//! swapped or rolled back behind our back.
 //!
-//! A sealed value is `version 1 (1 byte) | nonce (24) | wrapped data key (32 + 16) | nonce (24) | ciphertext (n + 16)`, both
-//! by XChaCha20-Poly1305.
+//! A sealed value is `version 1 (1 byte) | nonce (24) | wrapped data key (32 + 16) | nonce (24) |
+//! ciphertext (n + 16)`, both by XChaCha20-Poly1305.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -30,11 +31,21 @@ pub enum KeyError {
     #[error("`{}` is not a key: it should hold 64 hexadecimal digits; restore it from a backup", .0.display())]
     Malformed(PathBuf),
     #[error("could not read or make the key file `{}`", path.display())]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("the data was written under another key than the one in {key}; start with the former key")]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "the data was written under another key than the one in {key}; start with the former key"
+    )]
     Wrong { key: String },
-    #[error("{table} `{identity}` does not decrypt: the row was damaged, or changed by something else")]
-    Damaged { table: &'static str, identity: String },
+    #[error(
+        "{table} `{identity}` does not decrypt: the row was damaged, or changed by something else"
+    )]
+    Damaged {
+        table: &'static str,
+        identity: String,
+    },
 }
 
 /// Where a sealed value belongs.
@@ -57,7 +68,10 @@ impl Place<'_> {
     }
 
     fn damaged(&self) -> KeyError {
-        KeyError::Damaged { table: self.table, identity: self.identity.to_owned() }
+        KeyError::Damaged {
+            table: self.table,
+            identity: self.identity.to_owned(),
+        }
     }
 }
 
@@ -68,8 +82,8 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// From `ENCRYPTION_KEY` (any text of 16 characters or more), else from `secret.key` in the data folder, which is made
-    /// at the first start.
+    /// From `ENCRYPTION_KEY` (any text of 16 characters or more), else from `secret.key` in the
+    /// data folder, which is made at the first start.
     pub fn load(encryption_key: Option<SecretString>, data_dir: &Path) -> Result<Self, KeyError> {
         match encryption_key {
             Some(text) => {
@@ -78,18 +92,28 @@ impl Keyring {
                     return Err(KeyError::TooShort(characters));
                 }
                 let key: [u8; KEY_BYTES] = Sha256::digest(text.expose_secret().as_bytes()).into();
-                Ok(Self { key: SecretBox::new(Box::new(key)), source: "`ENCRYPTION_KEY`".to_owned() })
+                Ok(Self {
+                    key: SecretBox::new(Box::new(key)),
+                    source: "`ENCRYPTION_KEY`".to_owned(),
+                })
             }
             None => {
                 let path = data_dir.join(KEY_FILE);
                 let key = match std::fs::read_to_string(&path) {
-                    Ok(text) => parse_key(&text).ok_or_else(|| KeyError::Malformed(path.clone()))?,
-                    Err(error) if error.kind() == ErrorKind::NotFound => {
-                        make_key_file(&path).map_err(|source| KeyError::File { path: path.clone(), source })?
+                    Ok(text) => {
+                        parse_key(&text).ok_or_else(|| KeyError::Malformed(path.clone()))?
                     }
+                    Err(error) if error.kind() == ErrorKind::NotFound => make_key_file(&path)
+                        .map_err(|source| KeyError::File {
+                            path: path.clone(),
+                            source,
+                        })?,
                     Err(source) => return Err(KeyError::File { path, source }),
                 };
-                Ok(Self { key: SecretBox::new(Box::new(key)), source: format!("`{}`", path.display()) })
+                Ok(Self {
+                    key: SecretBox::new(Box::new(key)),
+                    source: format!("`{}`", path.display()),
+                })
             }
         }
     }
@@ -99,14 +123,28 @@ impl Keyring {
     }
 
     pub(super) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let data_key = SecretBox::new(Box::new(<[u8; KEY_BYTES]>::from(XChaCha20Poly1305::generate_key(&mut OsRng))));
+        let data_key = SecretBox::new(Box::new(<[u8; KEY_BYTES]>::from(
+            XChaCha20Poly1305::generate_key(&mut OsRng),
+        )));
         let key_nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
         let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
         let wrapped = cipher(&self.key)
-            .encrypt(&key_nonce, Payload { msg: data_key.expose_secret(), aad: &place.associated_data("key") })
+            .encrypt(
+                &key_nonce,
+                Payload {
+                    msg: data_key.expose_secret(),
+                    aad: &place.associated_data("key"),
+                },
+            )
             .map_err(|_| place.damaged())?;
         let sealed = cipher(&data_key)
-            .encrypt(&nonce, Payload { msg: plain, aad: &place.associated_data("data") })
+            .encrypt(
+                &nonce,
+                Payload {
+                    msg: plain,
+                    aad: &place.associated_data("data"),
+                },
+            )
             .map_err(|_| place.damaged())?;
         let mut out = Vec::with_capacity(HEADER_BYTES + sealed.len());
         out.push(FORMAT);
@@ -125,12 +163,24 @@ impl Keyring {
         let (wrapped, rest) = rest.split_at(KEY_BYTES + TAG_BYTES);
         let (nonce, text) = rest.split_at(NONCE_BYTES);
         let data_key = cipher(&self.key)
-            .decrypt(XNonce::from_slice(key_nonce), Payload { msg: wrapped, aad: &place.associated_data("key") })
+            .decrypt(
+                XNonce::from_slice(key_nonce),
+                Payload {
+                    msg: wrapped,
+                    aad: &place.associated_data("key"),
+                },
+            )
             .ok()
             .and_then(|key| <[u8; KEY_BYTES]>::try_from(key).ok())
             .ok_or_else(|| place.damaged())?;
         cipher(&SecretBox::new(Box::new(data_key)))
-            .decrypt(XNonce::from_slice(nonce), Payload { msg: text, aad: &place.associated_data("data") })
+            .decrypt(
+                XNonce::from_slice(nonce),
+                Payload {
+                    msg: text,
+                    aad: &place.associated_data("data"),
+                },
+            )
             .map_err(|_| place.damaged())
     }
 }
@@ -168,7 +218,11 @@ mod tests {
         Keyring::load(Some(text.to_owned().into()), Path::new("/nonexistent")).unwrap()
     }
 
-    const PLACE: Place<'static> = Place { table: "services", identity: "shop-api", revision: 3 };
+    const PLACE: Place<'static> = Place {
+        table: "services",
+        identity: "shop-api",
+        revision: 3,
+    };
 
     #[test]
     fn opens_what_it_sealed_and_only_in_its_place() {
@@ -176,13 +230,26 @@ mod tests {
         let sealed = ring.seal(PLACE, b"token").unwrap();
         assert_eq!(ring.open(PLACE, &sealed).unwrap(), b"token");
         for other in [
-            Place { table: "channels", ..PLACE },
-            Place { identity: "shop-ap", ..PLACE },
-            Place { revision: 2, ..PLACE },
+            Place {
+                table: "channels",
+                ..PLACE
+            },
+            Place {
+                identity: "shop-ap",
+                ..PLACE
+            },
+            Place {
+                revision: 2,
+                ..PLACE
+            },
         ] {
             assert!(ring.open(other, &sealed).is_err(), "{other:?}");
         }
-        assert!(keyring("correct horse battery stapler").open(PLACE, &sealed).is_err());
+        assert!(
+            keyring("correct horse battery stapler")
+                .open(PLACE, &sealed)
+                .is_err()
+        );
     }
 
     #[test]
@@ -193,25 +260,43 @@ mod tests {
             let mut changed = sealed.clone();
             changed[index] ^= 1;
             assert!(ring.open(PLACE, &changed).is_err(), "byte {index}");
-            assert!(ring.open(PLACE, &sealed[..index]).is_err(), "cut at {index}");
+            assert!(
+                ring.open(PLACE, &sealed[..index]).is_err(),
+                "cut at {index}"
+            );
         }
     }
 
     #[test]
     fn seals_the_same_text_differently_each_time() {
         let ring = keyring("correct horse battery staple");
-        assert_ne!(ring.seal(PLACE, b"token").unwrap(), ring.seal(PLACE, b"token").unwrap());
+        assert_ne!(
+            ring.seal(PLACE, b"token").unwrap(),
+            ring.seal(PLACE, b"token").unwrap()
+        );
     }
 
     #[test]
     fn makes_a_key_file_for_its_owner_only_and_reads_it_again() {
         let dir = tempfile::tempdir().unwrap();
-        let sealed = Keyring::load(None, dir.path()).unwrap().seal(PLACE, b"token").unwrap();
-        assert_eq!(Keyring::load(None, dir.path()).unwrap().open(PLACE, &sealed).unwrap(), b"token");
+        let sealed = Keyring::load(None, dir.path())
+            .unwrap()
+            .seal(PLACE, b"token")
+            .unwrap();
+        assert_eq!(
+            Keyring::load(None, dir.path())
+                .unwrap()
+                .open(PLACE, &sealed)
+                .unwrap(),
+            b"token"
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(dir.path().join(KEY_FILE)).unwrap().permissions().mode();
+            let mode = std::fs::metadata(dir.path().join(KEY_FILE))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600);
         }
     }
@@ -219,9 +304,21 @@ mod tests {
     #[test]
     fn refuses_a_short_key_and_a_broken_file() {
         let dir = tempfile::tempdir().unwrap();
-        let short = Keyring::load(Some("fifteen letters".to_owned().into()), dir.path()).err().unwrap().to_string();
-        assert!(short.contains("`ENCRYPTION_KEY` has 15 characters"), "{short}");
+        let short = Keyring::load(Some("fifteen letters".to_owned().into()), dir.path())
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            short.contains("`ENCRYPTION_KEY` has 15 characters"),
+            "{short}"
+        );
         std::fs::write(dir.path().join(KEY_FILE), "not hex").unwrap();
-        assert!(Keyring::load(None, dir.path()).err().unwrap().to_string().contains(KEY_FILE));
+        assert!(
+            Keyring::load(None, dir.path())
+                .err()
+                .unwrap()
+                .to_string()
+                .contains(KEY_FILE)
+        );
     }
 }

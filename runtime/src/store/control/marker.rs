@@ -1,5 +1,5 @@
-//! The file beside the control store that says which store belongs here, and which commit was there at least. It lies in the
-//! data folder, wherever the store itself lies.
+//! The file beside the control store that says which store belongs here, and which commit was there
+//! at least. It lies in the data folder, wherever the store itself lies.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -26,10 +26,13 @@ pub(super) struct Marker {
 
 impl Marker {
     pub(super) fn beside(store: &Path) -> Self {
-        Self { path: store.with_file_name(FILE) }
+        Self {
+            path: store.with_file_name(FILE),
+        }
     }
 
-    /// None where there is none. One that can't be understood counts as none: it may have been cut short by a full disk.
+    /// None where there is none. One that can't be understood counts as none: it may have been cut
+    /// short by a full disk.
     pub(super) fn read(&self) -> io::Result<Option<Mark>> {
         match fs::read_to_string(&self.path) {
             Ok(text) => {
@@ -44,12 +47,15 @@ impl Marker {
         }
     }
 
-    /// Of the same length each time and in its place, so that it needs no room on a full disk. It may be behind after a crash of
-    /// the machine, and is never ahead: it is written after the commit.
+    /// Of the same length each time and in its place, so that it needs no room on a full disk. It
+    /// may be behind after a crash of the machine, and is never ahead: it is written after the
+    /// commit.
     pub(super) fn write(&self, mark: &Mark) -> io::Result<()> {
         let text = format!("{} {:0DIGITS$}\n", mark.identity, mark.commits);
         match OpenOptions::new().write(true).open(&self.path) {
-            Ok(file) if file.metadata()?.len() == text.len() as u64 => file.write_all_at(text.as_bytes(), 0),
+            Ok(file) if file.metadata()?.len() == text.len() as u64 => {
+                file.write_all_at(text.as_bytes(), 0)
+            }
             Ok(_) => self.replace(&text),
             Err(error) if error.kind() == ErrorKind::NotFound => self.replace(&text),
             Err(error) => Err(error),
@@ -58,7 +64,12 @@ impl Marker {
 
     fn replace(&self, text: &str) -> io::Result<()> {
         let new = self.path.with_extension("id.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)
@@ -69,7 +80,10 @@ fn parse(text: &str) -> Option<Mark> {
     let (identity, commits) = text.strip_suffix('\n')?.split_once(' ')?;
     let is_identity = identity.len() == 32 && identity.bytes().all(|byte| byte.is_ascii_hexdigit());
     let commits = commits.parse().ok().filter(|_| commits.len() == DIGITS)?;
-    is_identity.then(|| Mark { identity: identity.to_owned(), commits })
+    is_identity.then(|| Mark {
+        identity: identity.to_owned(),
+        commits,
+    })
 }
 
 #[cfg(test)]
@@ -82,13 +96,21 @@ mod tests {
         let marker = Marker::beside(&folder.path().join("control.sqlite"));
         assert_eq!(marker.read().unwrap(), None);
         for commits in [0, 7, i64::MAX] {
-            let mark = Mark { identity: "0123456789abcdef".repeat(2), commits };
+            let mark = Mark {
+                identity: "0123456789abcdef".repeat(2),
+                commits,
+            };
             marker.write(&mark).unwrap();
             assert_eq!(marker.read().unwrap(), Some(mark));
         }
         let path = folder.path().join(FILE);
         let whole = fs::read_to_string(&path).unwrap();
-        for torn in ["", &whole[..20], &whole[..whole.len() - 1], &whole.replace('9', "x")] {
+        for torn in [
+            "",
+            &whole[..20],
+            &whole[..whole.len() - 1],
+            &whole.replace('9', "x"),
+        ] {
             fs::write(&path, torn).unwrap();
             assert_eq!(marker.read().unwrap(), None, "{torn:?}");
         }

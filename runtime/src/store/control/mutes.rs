@@ -9,8 +9,8 @@ use super::{ControlStore, Result, escalations};
 use crate::domain::{Alert, AlertEvent, AlertId, AlertState, MuteChange, UnixMillis};
 
 impl ControlStore {
-    /// In one transaction, each with its event. Returns what was changed: not the alerts that are no longer in the state that
-    /// their change starts from.
+    /// In one transaction, each with its event. Returns what was changed: not the alerts that are
+    /// no longer in the state that their change starts from.
     pub async fn alert_mute(&self, changes: Vec<MuteChange>) -> Result<Vec<(Alert, AlertEvent)>> {
         self.with_ballast(|| self.try_mute(changes.clone())).await
     }
@@ -25,8 +25,8 @@ impl ControlStore {
         Ok(changed)
     }
 
-    /// Notes in the history of each of these alerts that the silence which mutes them ends soon. False when that was done
-    /// before.
+    /// Notes in the history of each of these alerts that the silence which mutes them ends soon.
+    /// False when that was done before.
     pub async fn silence_notice(
         &self,
         silence: i64,
@@ -35,11 +35,12 @@ impl ControlStore {
         now_ms: UnixMillis,
     ) -> Result<bool> {
         let mut tx = self.begin_write().await?;
-        let noted = sqlx::query("UPDATE silences SET noticed_ms = $1 WHERE id = $2 AND noticed_ms IS NULL")
-            .bind(now_ms)
-            .bind(silence)
-            .execute(&mut *tx)
-            .await?;
+        let noted =
+            sqlx::query("UPDATE silences SET noticed_ms = $1 WHERE id = $2 AND noticed_ms IS NULL")
+                .bind(now_ms)
+                .bind(silence)
+                .execute(&mut *tx)
+                .await?;
         if noted.rows_affected() == 0 {
             tx.rollback().await?;
             return Ok(false);
@@ -47,7 +48,13 @@ impl ControlStore {
         for alert in alerts {
             let state = AlertState::Suppressed;
             let (actor, reason) = ("engine".to_owned(), reason.to_owned());
-            let event = EventDraft { ts_ms: now_ms, from: Some(state), to: state, actor, reason };
+            let event = EventDraft {
+                ts_ms: now_ms,
+                from: Some(state),
+                to: state,
+                actor,
+                reason,
+            };
             append_event(&mut tx, *alert, event).await?;
         }
         tx.commit().await?;
@@ -55,7 +62,10 @@ impl ControlStore {
     }
 }
 
-async fn mute(tx: &mut SqliteConnection, change: MuteChange) -> Result<Option<(Alert, AlertEvent)>> {
+async fn mute(
+    tx: &mut SqliteConnection,
+    change: MuteChange,
+) -> Result<Option<(Alert, AlertEvent)>> {
     let to = change.to();
     let row = sqlx::query(
         "UPDATE alerts SET state = $1, suppressed_by = $2, updated_ms = $3 WHERE id = $4 AND state = $5 RETURNING *",
@@ -69,8 +79,20 @@ async fn mute(tx: &mut SqliteConnection, change: MuteChange) -> Result<Option<(A
     .await?;
     let Some(row) = row else { return Ok(None) };
     let alert = alert_from(&row)?;
-    let MuteChange { from, actor, reason, ts_ms, .. } = change;
-    let event = EventDraft { ts_ms, from: Some(from), to, actor, reason };
+    let MuteChange {
+        from,
+        actor,
+        reason,
+        ts_ms,
+        ..
+    } = change;
+    let event = EventDraft {
+        ts_ms,
+        from: Some(from),
+        to,
+        actor,
+        reason,
+    };
     note_change(tx, alert.id, &event, false).await?;
     escalations::note_change(tx, alert.id, &event).await?;
     let event = append_event(tx, alert.id, event).await?;

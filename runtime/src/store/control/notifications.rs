@@ -1,5 +1,5 @@
-//! The outbox: notifications and the attempts to deliver them. A message waits for every earlier one of the same group and
-//! channel, so nobody reads "resolved" before "firing".
+//! The outbox: notifications and the attempts to deliver them. A message waits for every earlier
+//! one of the same group and channel, so nobody reads "resolved" before "firing".
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{ControlError, ControlStore, Result, alert_groups, exists, page, word};
 use crate::domain::{
-    AlertId, ChannelId, Notification, NotificationDraft, NotificationReason, NotificationState, NotificationStatus,
-    Told, UnixMillis,
+    AlertId, ChannelId, Notification, NotificationDraft, NotificationReason, NotificationState,
+    NotificationStatus, Told, UnixMillis,
 };
 
 /// An answer of the other side is kept up to here.
@@ -48,9 +48,13 @@ impl AttemptOutcome {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [AttemptOutcome::Delivered, AttemptOutcome::Retry, AttemptOutcome::Dead]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == text)
+        [
+            AttemptOutcome::Delivered,
+            AttemptOutcome::Retry,
+            AttemptOutcome::Dead,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.as_str() == text)
     }
 }
 
@@ -72,13 +76,19 @@ pub struct AfterAttempt {
     pub next_attempt_ms: UnixMillis,
     /// What the other side calls the message.
     pub reference: Option<String>,
-    /// Goes out as well, to a channel that is in the store; left out if its idempotency key is known.
+    /// Goes out as well, to a channel that is in the store; left out if its idempotency key is
+    /// known.
     pub fallback: Option<NotificationDraft>,
 }
 
 impl AfterAttempt {
     pub fn new(state: NotificationState, next_attempt_ms: UnixMillis) -> Self {
-        Self { state, next_attempt_ms, reference: None, fallback: None }
+        Self {
+            state,
+            next_attempt_ms,
+            reference: None,
+            fallback: None,
+        }
     }
 }
 
@@ -93,21 +103,35 @@ pub struct DueNotification {
 }
 
 impl ControlStore {
-    /// A message that no group asked for: an escalation, a test, a sign of life. Due at once. `Exists` when its idempotency
-    /// key was used before.
-    pub async fn notification_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
-        self.with_ballast(|| self.try_queue(draft.clone(), now_ms)).await
+    /// A message that no group asked for: an escalation, a test, a sign of life. Due at once.
+    /// `Exists` when its idempotency key was used before.
+    pub async fn notification_queue(
+        &self,
+        draft: NotificationDraft,
+        now_ms: UnixMillis,
+    ) -> Result<Notification> {
+        self.with_ballast(|| self.try_queue(draft.clone(), now_ms))
+            .await
     }
 
-    async fn try_queue(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<Notification> {
+    async fn try_queue(
+        &self,
+        draft: NotificationDraft,
+        now_ms: UnixMillis,
+    ) -> Result<Notification> {
         let mut tx = self.begin_write().await?;
         let notification = queue(&mut tx, now_ms, draft).await?;
         tx.commit().await?;
         Ok(notification)
     }
 
-    /// A message in a steady rhythm: not made while one before it of the same group still waits. False: not made.
-    pub async fn notification_queue_alone(&self, draft: NotificationDraft, now_ms: UnixMillis) -> Result<bool> {
+    /// A message in a steady rhythm: not made while one before it of the same group still waits.
+    /// False: not made.
+    pub async fn notification_queue_alone(
+        &self,
+        draft: NotificationDraft,
+        now_ms: UnixMillis,
+    ) -> Result<bool> {
         let mut tx = self.begin_write().await?;
         let waiting: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM notifications WHERE group_key = $1 AND channel = $2 AND state = 'waiting')",
@@ -126,13 +150,18 @@ impl ControlStore {
     }
 
     /// What may be attempted now, longest due first.
-    pub async fn notification_due(&self, now_ms: UnixMillis, limit: u32) -> Result<Vec<DueNotification>> {
-        self.notification_due_after(now_ms, (UnixMillis::MIN, 0), limit).await
+    pub async fn notification_due(
+        &self,
+        now_ms: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<DueNotification>> {
+        self.notification_due_after(now_ms, (UnixMillis::MIN, 0), limit)
+            .await
     }
 
-    /// The page of it behind one that was next due at a moment and has an id. Each is the first waiting one of its group and
-    /// channel. A digest is about many groups: it waits for everything before it on its channel, and everything behind
-    /// it waits for it.
+    /// The page of it behind one that was next due at a moment and has an id. Each is the first
+    /// waiting one of its group and channel. A digest is about many groups: it waits for
+    /// everything before it on its channel, and everything behind it waits for it.
     pub async fn notification_due_after(
         &self,
         now_ms: UnixMillis,
@@ -169,15 +198,33 @@ impl ControlStore {
         Ok(next.first().map(|next| next.next_attempt_ms))
     }
 
-    /// Records an attempt and what comes of it, in one transaction. `Conflict` when the notification no longer waits.
-    pub async fn notification_attempt(&self, id: i64, attempt: &Attempt, after: AfterAttempt) -> Result<Notification> {
-        self.with_ballast(|| self.try_attempt(id, attempt, after.clone())).await
+    /// Records an attempt and what comes of it, in one transaction. `Conflict` when the
+    /// notification no longer waits.
+    pub async fn notification_attempt(
+        &self,
+        id: i64,
+        attempt: &Attempt,
+        after: AfterAttempt,
+    ) -> Result<Notification> {
+        self.with_ballast(|| self.try_attempt(id, attempt, after.clone()))
+            .await
     }
 
-    async fn try_attempt(&self, id: i64, attempt: &Attempt, after: AfterAttempt) -> Result<Notification> {
-        let AfterAttempt { state, next_attempt_ms, reference, fallback } = after;
+    async fn try_attempt(
+        &self,
+        id: i64,
+        attempt: &Attempt,
+        after: AfterAttempt,
+    ) -> Result<Notification> {
+        let AfterAttempt {
+            state,
+            next_attempt_ms,
+            reference,
+            fallback,
+        } = after;
         let answer = cut(&attempt.answer);
-        let finished_ms = attempt.started_ms + i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);
+        let finished_ms =
+            attempt.started_ms + i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);
         let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "UPDATE notifications SET attempts = attempts + 1, state = $1, next_attempt_ms = $2, delivered_ms = $3,
@@ -193,12 +240,16 @@ impl ControlStore {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else {
-            let found: Option<String> = sqlx::query_scalar("SELECT state FROM notifications WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await?;
+            let found: Option<String> =
+                sqlx::query_scalar("SELECT state FROM notifications WHERE id = $1")
+                    .bind(id)
+                    .fetch_optional(&mut *tx)
+                    .await?;
             return Err(match found {
-                None => ControlError::NotFound { what: "notification", name: id.to_string() },
+                None => ControlError::NotFound {
+                    what: "notification",
+                    name: id.to_string(),
+                },
                 Some(found) => ControlError::Conflict {
                     what: "notification",
                     name: id.to_string(),
@@ -209,7 +260,8 @@ impl ControlStore {
         };
         let notification = notification_from(&row)?;
         // Who reads it on another channel has to be told of the end.
-        let is_refused = state == NotificationState::Dead && notification.attempts <= 1 && fallback.is_none();
+        let is_refused =
+            state == NotificationState::Dead && notification.attempts <= 1 && fallback.is_none();
         if is_refused && notification.status == NotificationStatus::Firing {
             alert_groups::told_change(&mut tx, &notification, Told::Firing, Told::Refused).await?;
         }
@@ -226,10 +278,11 @@ impl ControlStore {
         .execute(&mut *tx)
         .await?;
         if let Some(draft) = fallback {
-            let known: Option<i64> = sqlx::query_scalar("SELECT id FROM notifications WHERE idempotency_key = $1")
-                .bind(&draft.idempotency_key)
-                .fetch_optional(&mut *tx)
-                .await?;
+            let known: Option<i64> =
+                sqlx::query_scalar("SELECT id FROM notifications WHERE idempotency_key = $1")
+                    .bind(&draft.idempotency_key)
+                    .fetch_optional(&mut *tx)
+                    .await?;
             if known.is_none() {
                 queue(&mut tx, finished_ms, draft).await?;
             }
@@ -239,7 +292,10 @@ impl ControlStore {
     }
 
     /// Newest first.
-    pub async fn notification_list(&self, filter: &NotificationFilter) -> Result<Vec<Notification>> {
+    pub async fn notification_list(
+        &self,
+        filter: &NotificationFilter,
+    ) -> Result<Vec<Notification>> {
         // One text for each set of columns: a text for all of them would leave every index aside.
         let query = match (filter.alert, &filter.service, filter.state) {
             (Some(_), ..) => {
@@ -282,11 +338,18 @@ impl ControlStore {
 
     /// Of one notification, oldest first.
     pub async fn notification_attempts(&self, id: i64) -> Result<Vec<Attempt>> {
-        Ok(self.notification_attempts_of(&[id]).await?.remove(&id).unwrap_or_default())
+        Ok(self
+            .notification_attempts_of(&[id])
+            .await?
+            .remove(&id)
+            .unwrap_or_default())
     }
 
     /// Of each of a page of notifications, oldest first.
-    pub async fn notification_attempts_of(&self, ids: &[i64]) -> Result<HashMap<i64, Vec<Attempt>>> {
+    pub async fn notification_attempts_of(
+        &self,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, Vec<Attempt>>> {
         let rows = sqlx::query(
             "SELECT a.notification_id, a.started_ms, a.duration_ms, a.outcome, a.answer
              FROM json_each($1) AS wanted CROSS JOIN notification_attempts a ON a.notification_id = wanted.value
@@ -301,7 +364,13 @@ impl ControlStore {
             attempts.entry(id).or_default().push(Attempt {
                 started_ms: row.try_get("started_ms")?,
                 duration_ms: row.try_get::<i64, _>("duration_ms")?.unsigned_abs(),
-                outcome: word(row, "outcome", "attempt of notification", id, AttemptOutcome::parse)?,
+                outcome: word(
+                    row,
+                    "outcome",
+                    "attempt of notification",
+                    id,
+                    AttemptOutcome::parse,
+                )?,
                 answer: row.try_get("answer")?,
             });
         }
@@ -314,8 +383,16 @@ pub(super) async fn queue(
     now_ms: UnixMillis,
     draft: NotificationDraft,
 ) -> Result<Notification> {
-    let NotificationDraft { group_key, group_labels, channel, reason, status, idempotency_key, alerts, omitted } =
-        draft;
+    let NotificationDraft {
+        group_key,
+        group_labels,
+        channel,
+        reason,
+        status,
+        idempotency_key,
+        alerts,
+        omitted,
+    } = draft;
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO notifications (idempotency_key, group_key, group_labels, channel, reason, status, state, attempts,
              created_ms, next_attempt_ms, alerts, omitted)
@@ -388,7 +465,9 @@ pub(super) fn notification_from(row: &SqliteRow) -> Result<Notification> {
         id,
         idempotency_key: row.try_get("idempotency_key")?,
         group_key: row.try_get("group_key")?,
-        group_labels: word(row, "group_labels", WHAT, id, |text| serde_json::from_str(text).ok())?,
+        group_labels: word(row, "group_labels", WHAT, id, |text| {
+            serde_json::from_str(text).ok()
+        })?,
         channel: ChannelId(row.try_get("channel")?),
         reason: word(row, "reason", WHAT, id, NotificationReason::parse)?,
         status: word(row, "status", WHAT, id, NotificationStatus::parse)?,
@@ -401,7 +480,9 @@ pub(super) fn notification_from(row: &SqliteRow) -> Result<Notification> {
         reference: row.try_get("reference")?,
         resent_ms: row.try_get("resent_ms")?,
         digest: row.try_get("digest_id")?,
-        alerts: word(row, "alerts", WHAT, id, |text| serde_json::from_str(text).ok())?,
+        alerts: word(row, "alerts", WHAT, id, |text| {
+            serde_json::from_str(text).ok()
+        })?,
         omitted: u32::try_from(row.try_get::<i64, _>("omitted")?).unwrap_or(u32::MAX),
     })
 }

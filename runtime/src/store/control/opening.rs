@@ -1,12 +1,14 @@
-//! Opens the control store, and looks first whether it is the one that was here before: an empty or older one would start as
-//! if nothing had been configured and nothing were wrong.
+//! Opens the control store, and looks first whether it is the one that was here before: an empty or
+//! older one would start as if nothing had been configured and nothing were wrong.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 use super::ballast::BallastState;
 use super::marker::{Mark, Marker};
@@ -19,14 +21,16 @@ use crate::domain::now_ms;
 pub(super) const READERS: u32 = 4;
 /// Another process has no business here, but a backup tool may hold a lock for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Waiting this long for a connection means that the disk hangs. A request is answered before its client gives up.
+/// Waiting this long for a connection means that the disk hangs. A request is answered before its
+/// client gives up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Default)]
 pub struct ControlSettings {
     /// Room on the disk that is kept for alerts; 0: none.
     pub ballast_bytes: u64,
-    /// Files and folders that are filled only after the control store was used: beside them an empty one is one that was lost.
+    /// Files and folders that are filled only after the control store was used: beside them an
+    /// empty one is one that was lost.
     pub filled_later: Vec<PathBuf>,
     /// What is there is taken for what there should be.
     pub accepts_loss: bool,
@@ -38,16 +42,24 @@ impl ControlStore {
         Self::open_with(path, keyring, ControlSettings::default()).await
     }
 
-    /// Creates or migrates the file, and checks that it is the one that was here before, and that the keyring is the one it
-    /// was written with. `Lost` when content is missing.
-    pub async fn open_with(path: &Path, keyring: Keyring, settings: ControlSettings) -> Result<Self> {
+    /// Creates or migrates the file, and checks that it is the one that was here before, and that
+    /// the keyring is the one it was written with. `Lost` when content is missing.
+    pub async fn open_with(
+        path: &Path,
+        keyring: Keyring,
+        settings: ControlSettings,
+    ) -> Result<Self> {
         let lock = Arc::new(DataLock::acquire(path)?);
         let file = resolve(path);
         let marker = Marker::beside(path);
         let mark = marker.read().map_err(ControlError::Files)?;
-        let lost = |reason| ControlError::Lost { path: path.to_owned(), reason };
+        let lost = |reason| ControlError::Lost {
+            path: path.to_owned(),
+            reason,
+        };
         if !settings.accepts_loss {
-            check_files(&file, mark.as_ref(), &settings.filled_later)?.map_or(Ok(()), |reason| Err(lost(reason)))?;
+            check_files(&file, mark.as_ref(), &settings.filled_later)?
+                .map_or(Ok(()), |reason| Err(lost(reason)))?;
         }
         let health = Arc::new(WriteHealth::new(&file, settings.ballast_bytes));
         let (writer, reader) = match connect(&file, &health).await {
@@ -55,16 +67,27 @@ impl ControlStore {
                 set_aside(&file).map_err(ControlError::Files)?;
                 connect(&file, &health).await?
             }
-            Err(error) if error.is_damaged() => return Err(lost(format!("it is damaged: {}", error.causes()))),
+            Err(error) if error.is_damaged() => {
+                return Err(lost(format!("it is damaged: {}", error.causes())));
+            }
             connected => connected?,
         };
         let (identity, commits): (String, i64) =
-            sqlx::query_as("SELECT identity, commits FROM store_identity WHERE id = 1").fetch_one(&reader).await?;
+            sqlx::query_as("SELECT identity, commits FROM store_identity WHERE id = 1")
+                .fetch_one(&reader)
+                .await?;
         if !settings.accepts_loss {
-            let is_new: bool =
-                sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sealed_check)").fetch_one(&reader).await?;
-            let filled = settings.filled_later.iter().find(|other| is_filled(other)).filter(|_| is_new);
-            let missing = mark.as_ref().and_then(|mark| missing(mark, &identity, commits));
+            let is_new: bool = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sealed_check)")
+                .fetch_one(&reader)
+                .await?;
+            let filled = settings
+                .filled_later
+                .iter()
+                .find(|other| is_filled(other))
+                .filter(|_| is_new);
+            let missing = mark
+                .as_ref()
+                .and_then(|mark| missing(mark, &identity, commits));
             if let Some(reason) = missing.or_else(|| filled.map(|other| empty_beside(other))) {
                 return Err(lost(reason));
             }
@@ -105,14 +128,21 @@ impl ControlStore {
 
     /// Writes the number of the last commit beside the store.
     pub(super) fn mark(&self) -> std::io::Result<()> {
-        self.marker.write(&Mark { identity: self.identity.as_ref().to_owned(), commits: self.health.last_commit() })
+        self.marker.write(&Mark {
+            identity: self.identity.as_ref().to_owned(),
+            commits: self.health.last_commit(),
+        })
     }
 
-    /// Brings what was committed from the log into the file. That it fails is no harm: the log has it all.
+    /// Brings what was committed from the log into the file. That it fails is no harm: the log has
+    /// it all.
     pub(super) async fn checkpoint(&self, statement: &'static str) {
         let checkpoint = async {
             let mut connection = self.writer.acquire().await?;
-            sqlx::raw_sql(statement).execute(&mut *connection).await.map(drop)
+            sqlx::raw_sql(statement)
+                .execute(&mut *connection)
+                .await
+                .map(drop)
         };
         if let Err(error) = checkpoint.await {
             tracing::warn!(%error, "the control store's log can't be brought into its file, it is tried again");
@@ -132,7 +162,11 @@ fn resolve(path: &Path) -> PathBuf {
 }
 
 /// What the files say before SQLite touches them, which empties a log that it can't use.
-fn check_files(file: &Path, mark: Option<&Mark>, filled_later: &[PathBuf]) -> Result<Option<String>> {
+fn check_files(
+    file: &Path,
+    mark: Option<&Mark>,
+    filled_later: &[PathBuf],
+) -> Result<Option<String>> {
     let is_empty = match fs::metadata(file) {
         Ok(found) => found.len() == 0,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
@@ -142,9 +176,14 @@ fn check_files(file: &Path, mark: Option<&Mark>, filled_later: &[PathBuf]) -> Re
         return wal::damage(file).map_err(ControlError::Files);
     }
     if mark.is_some() {
-        return Ok(Some("it is empty or gone, though `control.id` says that there was one".to_owned()));
+        return Ok(Some(
+            "it is empty or gone, though `control.id` says that there was one".to_owned(),
+        ));
     }
-    Ok(filled_later.iter().find(|other| is_filled(other)).map(|other| empty_beside(other)))
+    Ok(filled_later
+        .iter()
+        .find(|other| is_filled(other))
+        .map(|other| empty_beside(other)))
 }
 
 /// What the marker knows of and the store does not.
@@ -167,7 +206,9 @@ fn empty_beside(other: &Path) -> String {
 /// A file with content, or a folder with a file.
 fn is_filled(path: &Path) -> bool {
     match fs::read_dir(path) {
-        Ok(entries) => entries.flatten().any(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())),
+        Ok(entries) => entries
+            .flatten()
+            .any(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())),
         Err(_) => fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0),
     }
 }
@@ -216,12 +257,30 @@ async fn try_connect(file: &Path) -> Result<(SqlitePool, SqlitePool)> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT);
-    let opening = |source| ControlError::Database { doing: "open", source };
-    let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None);
-    let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(opening)?;
-    sqlx::migrate!("migrations/control").run(&writer).await.map_err(ControlError::Migrate)?;
-    let reader =
-        pool().max_connections(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
+    let opening = |source| ControlError::Database {
+        doing: "open",
+        source,
+    };
+    let pool = || {
+        SqlitePoolOptions::new()
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    };
+    let writer = pool()
+        .max_connections(1)
+        .connect_with(options.clone())
+        .await
+        .map_err(opening)?;
+    sqlx::migrate!("migrations/control")
+        .run(&writer)
+        .await
+        .map_err(ControlError::Migrate)?;
+    let reader = pool()
+        .max_connections(READERS)
+        .connect_with(options.pragma("query_only", "on"))
+        .await
+        .map_err(opening)?;
     Ok((writer, reader))
 }
 

@@ -1,9 +1,11 @@
-//! What becomes of messages beside their attempts: several become one, and what was given up is put back.
+//! What becomes of messages beside their attempts: several become one, and what was given up is put
+//! back.
 
 use super::notifications::{notification_from, queue};
 use super::{ControlError, ControlStore, Result, alert_groups, resend};
 use crate::domain::{
-    ChannelId, Notification, NotificationReason, NotificationState, NotificationStatus, Told, UnixMillis, digest,
+    ChannelId, Notification, NotificationReason, NotificationState, NotificationStatus, Told,
+    UnixMillis, digest,
 };
 
 /// Messages in one digest; those beyond it are in the next one.
@@ -14,13 +16,15 @@ const MOST_ATTEMPTS: i64 = 100_000;
 
 impl ControlStore {
     pub async fn notification_get(&self, id: i64) -> Result<Option<Notification>> {
-        let row =
-            sqlx::query("SELECT * FROM notifications WHERE id = $1").bind(id).fetch_optional(&self.reader).await?;
+        let row = sqlx::query("SELECT * FROM notifications WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.reader)
+            .await?;
         row.as_ref().map(notification_from).transpose()
     }
 
-    /// What the other side calls the delivered message before this one about its group on its channel, while that one said
-    /// that something fires.
+    /// What the other side calls the delivered message before this one about its group on its
+    /// channel, while that one said that something fires.
     pub async fn notification_reference(&self, id: i64) -> Result<Option<String>> {
         let found: Option<(String, Option<String>)> = sqlx::query_as(
             "SELECT e.status, e.reference FROM notifications n
@@ -53,8 +57,8 @@ impl ControlStore {
         .await?)
     }
 
-    /// Puts one message in the place of all that wait on a channel but these, if there are at least two. Signs of life and
-    /// tests stay what they are.
+    /// Puts one message in the place of all that wait on a channel but these, if there are at least
+    /// two. Signs of life and tests stay what they are.
     pub async fn notification_digest(
         &self,
         channel: &ChannelId,
@@ -73,8 +77,14 @@ impl ControlStore {
         .bind(MOST_DIGESTED)
         .fetch_all(&mut *tx)
         .await?;
-        let waiting = rows.iter().map(notification_from).collect::<Result<Vec<Notification>>>()?;
-        let held: Vec<Notification> = waiting.into_iter().filter(|message| !except.contains(&message.id)).collect();
+        let waiting = rows
+            .iter()
+            .map(notification_from)
+            .collect::<Result<Vec<Notification>>>()?;
+        let held: Vec<Notification> = waiting
+            .into_iter()
+            .filter(|message| !except.contains(&message.id))
+            .collect();
         if held.len() < 2 {
             tx.rollback().await?;
             return Ok(None);
@@ -92,8 +102,8 @@ impl ControlStore {
         Ok(Some(message))
     }
 
-    /// Puts a message back that was given up: due at once, under the same idempotency key, but for what has ended since: see
-    /// [`resend::as_of_now`]. `Conflict` when it is in another state.
+    /// Puts a message back that was given up: due at once, under the same idempotency key, but for
+    /// what has ended since: see [`resend::as_of_now`]. `Conflict` when it is in another state.
     pub async fn notification_resend(&self, id: i64, now_ms: UnixMillis) -> Result<Notification> {
         let mut tx = self.begin_write().await?;
         let row = sqlx::query(
@@ -105,10 +115,11 @@ impl ControlStore {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else {
-            let state: Option<String> = sqlx::query_scalar("SELECT state FROM notifications WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await?;
+            let state: Option<String> =
+                sqlx::query_scalar("SELECT state FROM notifications WHERE id = $1")
+                    .bind(id)
+                    .fetch_optional(&mut *tx)
+                    .await?;
             let (what, name) = ("notification", id.to_string());
             return Err(match state {
                 None => ControlError::NotFound { what, name },
@@ -139,10 +150,17 @@ mod tests {
 
     async fn open(folder: &std::path::Path) -> ControlStore {
         let keyring = Keyring::load(None, folder).unwrap();
-        ControlStore::open(&folder.join("control.sqlite"), keyring).await.unwrap()
+        ControlStore::open(&folder.join("control.sqlite"), keyring)
+            .await
+            .unwrap()
     }
 
-    fn draft(key: &str, group: &str, channel: &str, status: NotificationStatus) -> NotificationDraft {
+    fn draft(
+        key: &str,
+        group: &str,
+        channel: &str,
+        status: NotificationStatus,
+    ) -> NotificationDraft {
         NotificationDraft {
             group_key: group.to_owned(),
             group_labels: Vec::new(),
@@ -156,16 +174,33 @@ mod tests {
     }
 
     async fn attempt(store: &ControlStore, id: i64, outcome: AttemptOutcome, after: AfterAttempt) {
-        let attempt = Attempt { started_ms: 1_000 * id, duration_ms: 5, outcome, answer: "so".to_owned() };
-        store.notification_attempt(id, &attempt, after).await.unwrap();
+        let attempt = Attempt {
+            started_ms: 1_000 * id,
+            duration_ms: 5,
+            outcome,
+            answer: "so".to_owned(),
+        };
+        store
+            .notification_attempt(id, &attempt, after)
+            .await
+            .unwrap();
     }
 
     fn delivered(reference: &str) -> AfterAttempt {
-        AfterAttempt { reference: Some(reference.to_owned()), ..AfterAttempt::new(NotificationState::Delivered, 0) }
+        AfterAttempt {
+            reference: Some(reference.to_owned()),
+            ..AfterAttempt::new(NotificationState::Delivered, 0)
+        }
     }
 
     async fn due(store: &ControlStore) -> Vec<i64> {
-        store.notification_due(10_000, 100).await.unwrap().iter().map(|row| row.id).collect()
+        store
+            .notification_due(10_000, 100)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.id)
+            .collect()
     }
 
     use NotificationStatus::{Firing, Resolved};
@@ -175,14 +210,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await;
         let channel = ChannelId("chat".to_owned());
-        for (index, (group, channel)) in
-            [("a", "chat"), ("b", "chat"), ("b", "chat"), ("c", "chat"), ("a", "mail")].into_iter().enumerate()
+        for (index, (group, channel)) in [
+            ("a", "chat"),
+            ("b", "chat"),
+            ("b", "chat"),
+            ("c", "chat"),
+            ("a", "mail"),
+        ]
+        .into_iter()
+        .enumerate()
         {
-            store.notification_queue(draft(&format!("k{index}"), group, channel, Firing), 0).await.unwrap();
+            store
+                .notification_queue(draft(&format!("k{index}"), group, channel, Firing), 0)
+                .await
+                .unwrap();
         }
-        let watchdog = NotificationDraft { reason: NotificationReason::Watchdog, ..draft("w", "w", "chat", Firing) };
+        let watchdog = NotificationDraft {
+            reason: NotificationReason::Watchdog,
+            ..draft("w", "w", "chat", Firing)
+        };
         store.notification_queue(watchdog, 0).await.unwrap();
-        let made = store.notification_digest(&channel, &[1], "digest".to_owned(), 9_000).await.unwrap().unwrap();
+        let made = store
+            .notification_digest(&channel, &[1], "digest".to_owned(), 9_000)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!((made.id, made.reason), (7, NotificationReason::Digest));
         let held: Vec<(i64, NotificationState, Option<i64>)> = {
             let mut held = Vec::new();
@@ -204,17 +256,52 @@ mod tests {
                 (6, waiting, None)
             ]
         );
-        store.notification_queue(draft("later", "a", "chat", Resolved), 0).await.unwrap();
-        store.notification_queue(draft("other", "z", "chat", Resolved), 0).await.unwrap();
-        assert_eq!(due(&store).await, [1, 5, 6], "the digest waits for what is before it");
+        store
+            .notification_queue(draft("later", "a", "chat", Resolved), 0)
+            .await
+            .unwrap();
+        store
+            .notification_queue(draft("other", "z", "chat", Resolved), 0)
+            .await
+            .unwrap();
+        assert_eq!(
+            due(&store).await,
+            [1, 5, 6],
+            "the digest waits for what is before it"
+        );
         for id in [1, 5, 6] {
-            attempt(&store, id, AttemptOutcome::Delivered, AfterAttempt::new(NotificationState::Delivered, 0)).await;
+            attempt(
+                &store,
+                id,
+                AttemptOutcome::Delivered,
+                AfterAttempt::new(NotificationState::Delivered, 0),
+            )
+            .await;
         }
-        assert_eq!(due(&store).await, [7], "and everything behind waits for the digest");
-        attempt(&store, 7, AttemptOutcome::Delivered, AfterAttempt::new(NotificationState::Delivered, 0)).await;
+        assert_eq!(
+            due(&store).await,
+            [7],
+            "and everything behind waits for the digest"
+        );
+        attempt(
+            &store,
+            7,
+            AttemptOutcome::Delivered,
+            AfterAttempt::new(NotificationState::Delivered, 0),
+        )
+        .await;
         assert_eq!(due(&store).await, [8, 9]);
-        assert_eq!(store.notification_attempts_since(&channel, 1_000).await.unwrap(), [6_000, 7_000]);
-        let one = store.notification_digest(&channel, &[8], "another".to_owned(), 9_000).await.unwrap();
+        assert_eq!(
+            store
+                .notification_attempts_since(&channel, 1_000)
+                .await
+                .unwrap(),
+            [6_000, 7_000]
+        );
+        let one = store
+            .notification_digest(&channel, &[8], "another".to_owned(), 9_000)
+            .await
+            .unwrap();
         assert_eq!(one, None, "one message is no digest");
     }
 
@@ -222,39 +309,74 @@ mod tests {
     async fn the_reference_is_that_of_the_outage_that_ends() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await;
-        for (index, (group, status)) in
-            [("a", Firing), ("b", Firing), ("a", Firing), ("a", Resolved), ("a", Firing), ("a", Resolved)]
-                .into_iter()
-                .enumerate()
+        for (index, (group, status)) in [
+            ("a", Firing),
+            ("b", Firing),
+            ("a", Firing),
+            ("a", Resolved),
+            ("a", Firing),
+            ("a", Resolved),
+        ]
+        .into_iter()
+        .enumerate()
         {
-            store.notification_queue(draft(&format!("k{index}"), group, "chat", status), 0).await.unwrap();
+            store
+                .notification_queue(draft(&format!("k{index}"), group, "chat", status), 0)
+                .await
+                .unwrap();
         }
         let reference = async |id| store.notification_reference(id).await.unwrap();
         attempt(&store, 1, AttemptOutcome::Delivered, delivered("first")).await;
-        assert_eq!((reference(1).await, reference(4).await.as_deref()), (None, Some("first")));
+        assert_eq!(
+            (reference(1).await, reference(4).await.as_deref()),
+            (None, Some("first"))
+        );
         attempt(&store, 3, AttemptOutcome::Delivered, delivered("second")).await;
         assert_eq!(reference(4).await.as_deref(), Some("second"));
         attempt(&store, 4, AttemptOutcome::Delivered, delivered("second")).await;
-        assert_eq!((reference(5).await, reference(6).await), (None, None), "a new outage is a new message");
+        assert_eq!(
+            (reference(5).await, reference(6).await),
+            (None, None),
+            "a new outage is a new message"
+        );
     }
 
     #[tokio::test]
     async fn what_was_given_up_goes_to_its_fallback_once_and_can_be_put_back() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await;
-        store.notification_queue(draft("k", "a", "chat", Firing), 0).await.unwrap();
+        store
+            .notification_queue(draft("k", "a", "chat", Firing), 0)
+            .await
+            .unwrap();
         let refused = store.notification_resend(1, 5_000).await.unwrap_err();
-        assert!(matches!(&refused, ControlError::Conflict { found, .. } if found.contains("waiting")), "{refused}");
+        assert!(
+            matches!(&refused, ControlError::Conflict { found, .. } if found.contains("waiting")),
+            "{refused}"
+        );
         let fallback = Some(draft("k/fallback", "a", "mail", Firing));
-        let after = AfterAttempt { fallback, ..AfterAttempt::new(NotificationState::Dead, 0) };
+        let after = AfterAttempt {
+            fallback,
+            ..AfterAttempt::new(NotificationState::Dead, 0)
+        };
         attempt(&store, 1, AttemptOutcome::Dead, after.clone()).await;
         let back = store.notification_resend(1, 5_000).await.unwrap();
-        assert_eq!((back.state, back.resent_ms, back.attempts), (NotificationState::Waiting, Some(5_000), 1));
+        assert_eq!(
+            (back.state, back.resent_ms, back.attempts),
+            (NotificationState::Waiting, Some(5_000), 1)
+        );
         assert_eq!(back.idempotency_key, "k");
-        assert_eq!(due(&store).await, [2, 1], "the fallback is due since the first attempt ended");
+        assert_eq!(
+            due(&store).await,
+            [2, 1],
+            "the fallback is due since the first attempt ended"
+        );
         attempt(&store, 1, AttemptOutcome::Dead, after).await;
         assert_eq!(due(&store).await, [2], "the fallback is told once");
         assert_eq!(store.notification_attempts(1).await.unwrap().len(), 2);
-        assert!(matches!(store.notification_resend(99, 0).await, Err(ControlError::NotFound { .. })));
+        assert!(matches!(
+            store.notification_resend(99, 0).await,
+            Err(ControlError::NotFound { .. })
+        ));
     }
 }

@@ -18,7 +18,11 @@ pub enum OverdueKind {
 }
 
 impl OverdueKind {
-    pub const ALL: [OverdueKind; 3] = [OverdueKind::Group, OverdueKind::Notification, OverdueKind::Escalation];
+    pub const ALL: [OverdueKind; 3] = [
+        OverdueKind::Group,
+        OverdueKind::Notification,
+        OverdueKind::Escalation,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,8 +56,8 @@ impl ControlStore {
         Ok(channels.into_iter().map(ChannelId).collect())
     }
 
-    /// What was due before a moment, the longest due of each kind first, without the messages of some channels. A message that
-    /// waits behind another one is not due.
+    /// What was due before a moment, the longest due of each kind first, without the messages of
+    /// some channels. A message that waits behind another one is not due.
     pub async fn overdue_list(
         &self,
         due_before_ms: UnixMillis,
@@ -83,9 +87,16 @@ impl ControlStore {
         let except: Vec<&str> = except.iter().map(|channel| channel.0.as_str()).collect();
         let except = serde_json::to_string(&except).expect("a list of texts");
         let mut found = Vec::new();
-        for (kind, query) in OverdueKind::ALL.into_iter().zip([GROUPS, NOTIFICATIONS, ESCALATIONS]) {
-            let rows =
-                sqlx::query(query).bind(due_before_ms).bind(&except).bind(page(limit)).fetch_all(&self.reader).await?;
+        for (kind, query) in OverdueKind::ALL
+            .into_iter()
+            .zip([GROUPS, NOTIFICATIONS, ESCALATIONS])
+        {
+            let rows = sqlx::query(query)
+                .bind(due_before_ms)
+                .bind(&except)
+                .bind(page(limit))
+                .fetch_all(&self.reader)
+                .await?;
             for row in &rows {
                 found.push(overdue_from(kind, row)?);
             }
@@ -102,8 +113,14 @@ impl ControlStore {
         now_ms: UnixMillis,
     ) -> Result<AlertEvent> {
         let mut tx = self.begin_write().await?;
-        let row = sqlx::query("SELECT state FROM alerts WHERE id = $1").bind(alert.0).fetch_optional(&mut *tx).await?;
-        let row = row.ok_or_else(|| ControlError::NotFound { what: "alert", name: alert.0.to_string() })?;
+        let row = sqlx::query("SELECT state FROM alerts WHERE id = $1")
+            .bind(alert.0)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let row = row.ok_or_else(|| ControlError::NotFound {
+            what: "alert",
+            name: alert.0.to_string(),
+        })?;
         let state = word(&row, "state", "alert", alert.0, AlertState::parse)?;
         let event = EventDraft {
             ts_ms: now_ms,

@@ -37,19 +37,25 @@ impl ControlStore {
     /// False: there was none.
     pub async fn plugin_policy_delete(&self, name: &str) -> Result<bool> {
         let mut tx = self.begin_write().await?;
-        let deleted = sqlx::query("DELETE FROM plugin_policies WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        let deleted = sqlx::query("DELETE FROM plugin_policies WHERE name = $1")
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(deleted.rows_affected() > 0)
     }
 
     /// By name.
     pub async fn plugin_policy_list(&self) -> Result<Vec<StoredPolicy>> {
-        let rows = sqlx::query("SELECT name, policy, updated_ms, updated_by FROM plugin_policies ORDER BY name")
-            .fetch_all(&self.reader)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT name, policy, updated_ms, updated_by FROM plugin_policies ORDER BY name",
+        )
+        .fetch_all(&self.reader)
+        .await?;
         rows.iter()
             .map(|row| {
-                let (name, policy): (String, String) = (row.try_get("name")?, row.try_get("policy")?);
+                let (name, policy): (String, String) =
+                    (row.try_get("name")?, row.try_get("policy")?);
                 let Ok(value) = serde_json::from_str(&policy) else {
                     return Err(ControlError::Unreadable {
                         what: "policy of plugin",
@@ -58,8 +64,14 @@ impl ControlStore {
                         found: policy,
                     });
                 };
-                let (updated_ms, updated_by) = (row.try_get("updated_ms")?, row.try_get("updated_by")?);
-                Ok(StoredPolicy { name, policy: value, updated_ms, updated_by })
+                let (updated_ms, updated_by) =
+                    (row.try_get("updated_ms")?, row.try_get("updated_by")?);
+                Ok(StoredPolicy {
+                    name,
+                    policy: value,
+                    updated_ms,
+                    updated_by,
+                })
             })
             .collect()
     }

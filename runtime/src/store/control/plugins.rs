@@ -1,5 +1,6 @@
-//! Which versions of a plugin were installed, which one is active, which one is tried beside it. The components themselves
-//! lie in files, by digest. Each decision is one transaction, with its line in the audit log.
+//! Which versions of a plugin were installed, which one is active, which one is tried beside it.
+//! The components themselves lie in files, by digest. Each decision is one transaction, with its
+//! line in the audit log.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{ControlStore, Result, audit, word};
 use crate::domain::{
-    ActivationReason, PluginActivation, PluginChange, PluginKind, PluginRecord, PluginShadow, PluginStep,
-    PluginVersion, Withdrawn,
+    ActivationReason, PluginActivation, PluginChange, PluginKind, PluginRecord, PluginShadow,
+    PluginStep, PluginVersion, Withdrawn,
 };
 
 /// Activations read of one name: more than that many steps back nobody goes.
@@ -50,12 +51,14 @@ impl ControlStore {
             record(&mut plugins, &version.name).versions.push(version);
         }
         for row in &activations {
-            record(&mut plugins, row.try_get("name")?).activations.push(PluginActivation {
-                digest: row.try_get("digest")?,
-                is_bundled: row.try_get("bundled")?,
-                activated_ms: row.try_get("activated_ms")?,
-                activated_by: row.try_get("activated_by")?,
-            });
+            record(&mut plugins, row.try_get("name")?)
+                .activations
+                .push(PluginActivation {
+                    digest: row.try_get("digest")?,
+                    is_bundled: row.try_get("bundled")?,
+                    activated_ms: row.try_get("activated_ms")?,
+                    activated_by: row.try_get("activated_by")?,
+                });
         }
         for row in &shadows {
             record(&mut plugins, row.try_get("name")?).shadow = Some(PluginShadow {
@@ -70,10 +73,22 @@ impl ControlStore {
     /// All of it or nothing; on the disk when it returns.
     pub async fn plugin_change(&self, change: &PluginChange) -> Result<()> {
         let mut tx = self.begin_roomy_write().await?;
-        let PluginChange { name, by, ts_ms, from, step } = change;
+        let PluginChange {
+            name,
+            by,
+            ts_ms,
+            from,
+            step,
+        } = change;
         let mut detail = json!({ "from": from });
         match step {
-            PluginStep::Activate { why, version, is_bundled, bundled_before, ends_shadow } => {
+            PluginStep::Activate {
+                why,
+                version,
+                is_bundled,
+                bundled_before,
+                ends_shadow,
+            } => {
                 if let Some(before) = bundled_before {
                     put(&mut tx, before).await?;
                     activate_before(&mut tx, before).await?;
@@ -82,7 +97,10 @@ impl ControlStore {
                 activate(&mut tx, change, Some(&version.digest), *is_bundled).await?;
                 withdraw(&mut tx, name, &version.digest, None).await?;
                 if let (ActivationReason::Withdraw { reason, .. }, Some(from)) = (why, from) {
-                    let withdrawn = Withdrawn { ts_ms: *ts_ms, reason: reason.clone() };
+                    let withdrawn = Withdrawn {
+                        ts_ms: *ts_ms,
+                        reason: reason.clone(),
+                    };
                     withdraw(&mut tx, name, from, Some(&withdrawn)).await?;
                     detail["reason"] = reason.as_str().into();
                 }
@@ -129,7 +147,15 @@ impl ControlStore {
                 detail["digests"] = digests.clone().into();
             }
         }
-        audit::append(&mut *tx, *ts_ms, by, &format!("plugin.{}", step.as_str()), name, &detail).await?;
+        audit::append(
+            &mut *tx,
+            *ts_ms,
+            by,
+            &format!("plugin.{}", step.as_str()),
+            name,
+            &detail,
+        )
+        .await?;
         tx.commit().await
     }
 }
@@ -174,7 +200,8 @@ async fn activate(
     Ok(())
 }
 
-/// What came with the program was active without anybody's decision: written down when it first gives way.
+/// What came with the program was active without anybody's decision: written down when it first
+/// gives way.
 async fn activate_before(tx: &mut SqliteConnection, before: &PluginVersion) -> Result<()> {
     sqlx::query(
         "INSERT INTO plugin_activations (name, digest, bundled, activated_ms, activated_by)
@@ -193,7 +220,12 @@ async fn activate_before(tx: &mut SqliteConnection, before: &PluginVersion) -> R
 }
 
 /// None: somebody wants it again.
-async fn withdraw(tx: &mut SqliteConnection, name: &str, digest: &str, withdrawn: Option<&Withdrawn>) -> Result<()> {
+async fn withdraw(
+    tx: &mut SqliteConnection,
+    name: &str,
+    digest: &str,
+    withdrawn: Option<&Withdrawn>,
+) -> Result<()> {
     sqlx::query("UPDATE plugin_versions SET withdrawn_ms = $3, withdrawn_reason = $4 WHERE name = $1 AND digest = $2")
         .bind(name)
         .bind(digest)
@@ -205,17 +237,22 @@ async fn withdraw(tx: &mut SqliteConnection, name: &str, digest: &str, withdrawn
 }
 
 async fn end_shadow(tx: &mut SqliteConnection, name: &str) -> Result<()> {
-    sqlx::query("DELETE FROM plugin_shadows WHERE name = $1").bind(name).execute(&mut *tx).await?;
+    sqlx::query("DELETE FROM plugin_shadows WHERE name = $1")
+        .bind(name)
+        .execute(&mut *tx)
+        .await?;
     Ok(())
 }
 
 fn record<'a>(plugins: &'a mut BTreeMap<String, PluginRecord>, name: &str) -> &'a mut PluginRecord {
-    plugins.entry(name.to_owned()).or_insert_with(|| PluginRecord {
-        name: name.to_owned(),
-        versions: Vec::new(),
-        activations: Vec::new(),
-        shadow: None,
-    })
+    plugins
+        .entry(name.to_owned())
+        .or_insert_with(|| PluginRecord {
+            name: name.to_owned(),
+            versions: Vec::new(),
+            activations: Vec::new(),
+            shadow: None,
+        })
 }
 
 fn read(row: &SqliteRow) -> Result<PluginVersion> {
@@ -230,7 +267,9 @@ fn read(row: &SqliteRow) -> Result<PluginVersion> {
         withdrawn: match row.try_get::<Option<i64>, _>("withdrawn_ms")? {
             Some(ts_ms) => Some(Withdrawn {
                 ts_ms,
-                reason: row.try_get::<Option<String>, _>("withdrawn_reason")?.unwrap_or_default(),
+                reason: row
+                    .try_get::<Option<String>, _>("withdrawn_reason")?
+                    .unwrap_or_default(),
             }),
             None => None,
         },

@@ -1,5 +1,6 @@
-//! The control store stays quick as it fills: every query text in this folder has to find its rows by an index, and what is
-//! asked all the time takes as many steps in a full store as in an empty one.
+//! The control store stays quick as it fills: every query text in this folder has to find its rows
+//! by an index, and what is asked all the time takes as many steps in a full store as in an empty
+//! one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,11 +11,12 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::*;
 use crate::domain::{
-    AlertId, AlertState, ChannelId, NotificationDraft, NotificationReason, NotificationState, NotificationStatus,
-    Severity,
+    AlertId, AlertState, ChannelId, NotificationDraft, NotificationReason, NotificationState,
+    NotificationStatus, Severity,
 };
 
-/// Tables that are read whole, and are small by nature: what was configured, what is open, or one row a rule.
+/// Tables that are read whole, and are small by nature: what was configured, what is open, or one
+/// row a rule.
 const SMALL: &[&str] = &[
     "alert_groups",
     "channels",
@@ -30,23 +32,38 @@ const SMALL: &[&str] = &[
     "tokens",
 ];
 
-/// Parts of queries that may read all rows of something, or sort them, and what it is that they read.
+/// Parts of queries that may read all rows of something, or sort them, and what it is that they
+/// read.
 const ALLOWED: &[(&str, &str)] = &[
     ("INDEXED BY notifications_waiting", "messages that wait"),
-    ("FROM alert_group_members m JOIN alert_groups g", "groups of one alert"),
+    (
+        "FROM alert_group_members m JOIN alert_groups g",
+        "groups of one alert",
+    ),
     ("INDEXED BY alerts_open", "open alerts of one service"),
-    ("UNION ALL SELECT * FROM alerts", "alerts of the span of a backtest"),
-    ("UPDATE notifications SET channel = $2", "all messages, once, when a channel is known by another id"),
+    (
+        "UNION ALL SELECT * FROM alerts",
+        "alerts of the span of a backtest",
+    ),
+    (
+        "UPDATE notifications SET channel = $2",
+        "all messages, once, when a channel is known by another id",
+    ),
 ];
 
 async fn open(dir: &Path) -> ControlStore {
     let keyring = Keyring::load(None, dir).unwrap();
-    ControlStore::open(&dir.join("control.sqlite"), keyring).await.unwrap()
+    ControlStore::open(&dir.join("control.sqlite"), keyring)
+        .await
+        .unwrap()
 }
 
 /// The string literals of a source file, without those of its tests.
 fn literals(source: &str) -> Vec<String> {
-    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = source
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     let (mut found, mut chars) = (Vec::new(), code.chars().peekable());
     while let Some(c) = chars.next() {
         match c {
@@ -88,12 +105,19 @@ fn queries() -> Vec<(String, String)> {
         }
         for text in literals(&std::fs::read_to_string(&path).unwrap()) {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            if ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "].iter().any(|verb| text.starts_with(verb)) {
+            if ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "]
+                .iter()
+                .any(|verb| text.starts_with(verb))
+            {
                 found.push((name.clone(), text));
             }
         }
     }
-    assert!(found.len() > 80, "the queries were not found: {}", found.len());
+    assert!(
+        found.len() > 80,
+        "the queries were not found: {}",
+        found.len()
+    );
     found
 }
 
@@ -102,8 +126,10 @@ fn table<'a>(text: &'a str, name: &'a str, tables: &BTreeSet<String>) -> Option<
     if tables.contains(name) {
         return Some(name);
     }
-    let words: Vec<&str> =
-        text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+        .collect();
     words.windows(3).find_map(|words| match words {
         [of, alias, _] if *alias == name && tables.contains(*of) => Some(*of),
         [of, "AS", alias] if *alias == name && tables.contains(*of) => Some(*of),
@@ -117,10 +143,16 @@ async fn every_query_finds_its_rows_by_an_index() {
     let store = open(dir.path()).await;
     fill(&store, 200, 100).await;
     let names = async |what: &'static str| -> BTreeSet<String> {
-        sqlx::query_scalar(what).fetch_all(&store.reader).await.unwrap().into_iter().collect()
+        sqlx::query_scalar(what)
+            .fetch_all(&store.reader)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect()
     };
     let tables = names("SELECT name FROM sqlite_master WHERE type = 'table'").await;
-    let partial = names("SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'").await;
+    let partial =
+        names("SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'").await;
     let mut faults = Vec::new();
     for (file, text) in queries() {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
@@ -136,7 +168,8 @@ async fn every_query_finds_its_rows_by_an_index() {
             let words: Vec<&str> = detail.split(' ').collect();
             let is_bad = match words[..] {
                 ["SCAN", name, ..] => {
-                    let is_small = table(&text, name, &tables).is_none_or(|table| SMALL.contains(&table));
+                    let is_small =
+                        table(&text, name, &tables).is_none_or(|table| SMALL.contains(&table));
                     !is_small && !words.last().is_some_and(|index| partial.contains(*index))
                 }
                 // A page that is sorted reads all pages first.
@@ -148,7 +181,12 @@ async fn every_query_finds_its_rows_by_an_index() {
             }
         }
     }
-    assert!(faults.is_empty(), "{} queries read more than they answer:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} queries read more than they answer:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }
 
 /// A store with a history: messages that were delivered or given up, and alerts that ended.
@@ -191,10 +229,14 @@ async fn count_steps(store: &ControlStore) -> Arc<AtomicU64> {
     }
     for connection in readers.iter_mut().chain([&mut writer]) {
         let steps = Arc::clone(&steps);
-        connection.lock_handle().await.unwrap().set_progress_handler(1, move || {
-            steps.fetch_add(1, Ordering::Relaxed);
-            true
-        });
+        connection
+            .lock_handle()
+            .await
+            .unwrap()
+            .set_progress_handler(1, move || {
+                steps.fetch_add(1, Ordering::Relaxed);
+                true
+            });
     }
     steps
 }
@@ -217,8 +259,21 @@ fn transition(of: Option<&crate::domain::Alert>, to: AlertState, now_ms: i64) ->
         marks: Default::default(),
     };
     let (from, actor) = (of.map(|alert| alert.state), "engine".to_owned());
-    let event = EventDraft { ts_ms: now_ms, from, to, actor, reason: String::new() };
-    Transition { alert, event, groups: vec![], is_news: false, memory: None, escalation: None }
+    let event = EventDraft {
+        ts_ms: now_ms,
+        from,
+        to,
+        actor,
+        reason: String::new(),
+    };
+    Transition {
+        alert,
+        event,
+        groups: vec![],
+        is_news: false,
+        memory: None,
+        escalation: None,
+    }
 }
 
 /// What the program asks all the time or shows first, each with the steps it took.
@@ -229,7 +284,10 @@ async fn hot(store: &ControlStore, steps: &AtomicU64) -> Vec<(&'static str, u64)
     let chat = ChannelId("chat".to_owned());
     steps.store(0, Ordering::Relaxed);
 
-    let (alert, _) = store.transition_commit(transition(None, AlertState::Firing, NOW_MS)).await.unwrap();
+    let (alert, _) = store
+        .transition_commit(transition(None, AlertState::Firing, NOW_MS))
+        .await
+        .unwrap();
     note("commit a transition");
     let draft = NotificationDraft {
         group_key: "Down:s1".to_owned(),
@@ -241,25 +299,48 @@ async fn hot(store: &ControlStore, steps: &AtomicU64) -> Vec<(&'static str, u64)
         alerts: vec![alert.clone()],
         omitted: 0,
     };
-    let message = store.notification_queue(draft.clone(), NOW_MS).await.unwrap();
+    let message = store
+        .notification_queue(draft.clone(), NOW_MS)
+        .await
+        .unwrap();
     note("queue a message");
-    let alone = NotificationDraft { idempotency_key: "alone".to_owned(), ..draft };
+    let alone = NotificationDraft {
+        idempotency_key: "alone".to_owned(),
+        ..draft
+    };
     assert!(!store.notification_queue_alone(alone, NOW_MS).await.unwrap());
     note("queue a sign of life");
     assert_eq!(store.notification_due(NOW_MS, 100).await.unwrap().len(), 1);
     note("due messages");
     assert_eq!(store.notification_next_due().await.unwrap(), Some(NOW_MS));
     note("the next due message");
-    assert_eq!(store.notification_reference(message.id).await.unwrap(), None);
+    assert_eq!(
+        store.notification_reference(message.id).await.unwrap(),
+        None
+    );
     note("the message before");
-    assert_eq!(store.notification_attempts_since(&chat, NOW_MS).await.unwrap(), [] as [i64; 0]);
+    assert_eq!(
+        store
+            .notification_attempts_since(&chat, NOW_MS)
+            .await
+            .unwrap(),
+        [] as [i64; 0]
+    );
     note("attempts of a channel");
     assert_eq!(store.overdue_list(NOW_MS - 1, &[], 100).await.unwrap(), []);
     note("what is overdue");
     let answer = String::new();
-    let attempt = Attempt { started_ms: NOW_MS, duration_ms: 1, outcome: AttemptOutcome::Delivered, answer };
+    let attempt = Attempt {
+        started_ms: NOW_MS,
+        duration_ms: 1,
+        outcome: AttemptOutcome::Delivered,
+        answer,
+    };
     let after = AfterAttempt::new(NotificationState::Delivered, 0);
-    store.notification_attempt(message.id, &attempt, after).await.unwrap();
+    store
+        .notification_attempt(message.id, &attempt, after)
+        .await
+        .unwrap();
     note("record an attempt");
     assert_eq!(store.alert_open_list().await.unwrap().len(), 1);
     note("open alerts");
@@ -269,51 +350,122 @@ async fn hot(store: &ControlStore, steps: &AtomicU64) -> Vec<(&'static str, u64)
     note("acknowledgements that end");
     assert_eq!(store.group_due(NOW_MS, 100).await.unwrap(), []);
     note("due groups");
-    assert_eq!(store.escalation_due_after(NOW_MS, (i64::MIN, 0), 100).await.unwrap(), []);
+    assert_eq!(
+        store
+            .escalation_due_after(NOW_MS, (i64::MIN, 0), 100)
+            .await
+            .unwrap(),
+        []
+    );
     assert_eq!(store.escalation_next_due(NOW_MS).await.unwrap(), None);
     note("due escalations");
     assert_eq!(store.silence_ending_after(NOW_MS).await.unwrap(), []);
     assert_eq!(store.maintenance_open_after(NOW_MS).await.unwrap().len(), 0);
     note("silences and windows that hold");
-    assert_eq!(store.alert_event_after(i64::MAX - 1, 100).await.unwrap(), []);
+    assert_eq!(
+        store.alert_event_after(i64::MAX - 1, 100).await.unwrap(),
+        []
+    );
     note("events to be copied");
     for filter in [
-        AlertFilter { limit: 10, ..Default::default() },
-        AlertFilter { state: Some(AlertState::Firing), limit: 10, ..Default::default() },
-        AlertFilter { state: Some(AlertState::Resolved), limit: 10, ..Default::default() },
-        AlertFilter { service: Some("s1".to_owned()), limit: 10, ..Default::default() },
-        AlertFilter { service: Some("s1".to_owned()), state: Some(AlertState::Firing), limit: 10, before: None },
+        AlertFilter {
+            limit: 10,
+            ..Default::default()
+        },
+        AlertFilter {
+            state: Some(AlertState::Firing),
+            limit: 10,
+            ..Default::default()
+        },
+        AlertFilter {
+            state: Some(AlertState::Resolved),
+            limit: 10,
+            ..Default::default()
+        },
+        AlertFilter {
+            service: Some("s1".to_owned()),
+            limit: 10,
+            ..Default::default()
+        },
+        AlertFilter {
+            service: Some("s1".to_owned()),
+            state: Some(AlertState::Firing),
+            limit: 10,
+            before: None,
+        },
     ] {
         assert!(!store.alert_list(&filter).await.unwrap().is_empty());
         note("a page of alerts");
     }
     for state in NotificationState::ALL.into_iter().map(Some).chain([None]) {
-        store.notification_list(&NotificationFilter { state, limit: 10, ..Default::default() }).await.unwrap();
+        store
+            .notification_list(&NotificationFilter {
+                state,
+                limit: 10,
+                ..Default::default()
+            })
+            .await
+            .unwrap();
         note("a page of messages");
     }
-    let of_alert = NotificationFilter { alert: Some(alert.id), limit: 10, ..Default::default() };
+    let of_alert = NotificationFilter {
+        alert: Some(alert.id),
+        limit: 10,
+        ..Default::default()
+    };
     assert_eq!(store.notification_list(&of_alert).await.unwrap().len(), 1);
     note("messages about an alert");
     for filter in [
         AuditFilter::default(),
-        AuditFilter { kind: Some("plugin".to_owned()), ..Default::default() },
-        AuditFilter { actor: Some("bob".to_owned()), ..Default::default() },
-        AuditFilter { subject: Some("other".to_owned()), ..Default::default() },
+        AuditFilter {
+            kind: Some("plugin".to_owned()),
+            ..Default::default()
+        },
+        AuditFilter {
+            actor: Some("bob".to_owned()),
+            ..Default::default()
+        },
+        AuditFilter {
+            subject: Some("other".to_owned()),
+            ..Default::default()
+        },
     ] {
         store.audit_list(&filter, 10).await.unwrap();
         note("a page of the audit log");
     }
-    store.audit_append("ann", "service.update", "s1", &serde_json::Value::Null).await.unwrap();
+    store
+        .audit_append("ann", "service.update", "s1", &serde_json::Value::Null)
+        .await
+        .unwrap();
     note("write into the audit log");
-    store.transition_commit(transition(Some(&alert), AlertState::Resolved, NOW_MS)).await.unwrap();
+    store
+        .transition_commit(transition(Some(&alert), AlertState::Resolved, NOW_MS))
+        .await
+        .unwrap();
     note("resolve an alert");
-    store.retention_step(Retained::SignsOfLife, NOW_MS, (i64::MIN, 0), 100).await.unwrap();
+    store
+        .retention_step(Retained::SignsOfLife, NOW_MS, (i64::MIN, 0), 100)
+        .await
+        .unwrap();
     note("a step of retention that finds nothing");
-    store.retention_step(Retained::Notifications, 0, (i64::MIN, 0), 100).await.unwrap();
+    store
+        .retention_step(Retained::Notifications, 0, (i64::MIN, 0), 100)
+        .await
+        .unwrap();
     note("a step of retention that finds nothing");
-    store.retention_step(Retained::Alerts { copied_event: 0 }, 10, (i64::MIN, 0), 1).await.unwrap();
+    store
+        .retention_step(Retained::Alerts { copied_event: 0 }, 10, (i64::MIN, 0), 1)
+        .await
+        .unwrap();
     note("a step of retention that removes nothing");
-    assert_eq!(store.retention_step(Retained::Notifications, NOW_MS, (i64::MIN, 0), 20).await.unwrap().removed, 20);
+    assert_eq!(
+        store
+            .retention_step(Retained::Notifications, NOW_MS, (i64::MIN, 0), 20)
+            .await
+            .unwrap()
+            .removed,
+        20
+    );
     note("a step of retention");
     taken
 }
@@ -330,12 +482,18 @@ async fn what_is_asked_all_the_time_takes_as_many_steps_with_a_long_history() {
         store.alert_get(AlertId(1)).await.unwrap();
         counts.push(hot(&store, &steps).await);
     }
-    let [few, many] = &counts[..] else { panic!("two stores") };
+    let [few, many] = &counts[..] else {
+        panic!("two stores")
+    };
     for ((what, few), (_, many)) in few.iter().zip(many) {
         println!("{what}: {few} steps with a short history, {many} with a long one");
     }
     for ((what, few), (_, many)) in few.iter().zip(many) {
-        // Trees get one level deeper, which is no step of the machine; a page may be found a little later.
-        assert!(*many <= few + few / 4 + 100, "{what}: {few} steps become {many}");
+        // Trees get one level deeper, which is no step of the machine; a page may be found a little
+        // later.
+        assert!(
+            *many <= few + few / 4 + 100,
+            "{what}: {few} steps become {many}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What a message that is put back says of alerts that have ended since: a "firing" that arrives after the end would stand in the
-//! channel for ever, because the end is not notified of again.
+//! What a message that is put back says of alerts that have ended since: a "firing" that arrives
+//! after the end would stand in the channel for ever, because the end is not notified of again.
 
 use sqlx::SqliteConnection;
 
@@ -7,14 +7,22 @@ use super::Result;
 use super::alerts::alert_from;
 use crate::domain::{Alert, AlertId, AlertState, Notification, NotificationStatus};
 
-/// The message with each alert that has ended as it is now. If none fires any more, it is a message of their end, with an
-/// idempotency key of its own: a receiver may have taken in the former message although it answered with an error.
-pub(super) async fn as_of_now(tx: &mut SqliteConnection, mut message: Notification) -> Result<Notification> {
+/// The message with each alert that has ended as it is now. If none fires any more, it is a message
+/// of their end, with an idempotency key of its own: a receiver may have taken in the former
+/// message although it answered with an error.
+pub(super) async fn as_of_now(
+    tx: &mut SqliteConnection,
+    mut message: Notification,
+) -> Result<Notification> {
     if message.status != NotificationStatus::Firing {
         return Ok(message);
     }
     let mut is_changed = false;
-    for alert in message.alerts.iter_mut().filter(|alert| alert.state.is_open()) {
+    for alert in message
+        .alerts
+        .iter_mut()
+        .filter(|alert| alert.state.is_open())
+    {
         if let Some(ended) = ended(tx, alert.id).await? {
             *alert = ended;
             is_changed = true;
@@ -27,13 +35,15 @@ pub(super) async fn as_of_now(tx: &mut SqliteConnection, mut message: Notificati
         message.status = NotificationStatus::Resolved;
         message.idempotency_key = format!("{:032x}", rand::random::<u128>());
     }
-    sqlx::query("UPDATE notifications SET alerts = $1, status = $2, idempotency_key = $3 WHERE id = $4")
-        .bind(serde_json::to_string(&message.alerts).expect("an alert has only plain fields"))
-        .bind(message.status.as_str())
-        .bind(&message.idempotency_key)
-        .bind(message.id)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "UPDATE notifications SET alerts = $1, status = $2, idempotency_key = $3 WHERE id = $4",
+    )
+    .bind(serde_json::to_string(&message.alerts).expect("an alert has only plain fields"))
+    .bind(message.status.as_str())
+    .bind(&message.idempotency_key)
+    .bind(message.id)
+    .execute(tx)
+    .await?;
     Ok(message)
 }
 
@@ -50,7 +60,9 @@ async fn ended(tx: &mut SqliteConnection, id: AlertId) -> Result<Option<Alert>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AlertMarks, ChannelId, NotificationDraft, NotificationReason, NotificationState, Severity};
+    use crate::domain::{
+        AlertMarks, ChannelId, NotificationDraft, NotificationReason, NotificationState, Severity,
+    };
     use crate::store::Keyring;
     use crate::store::control::{
         AfterAttempt, AlertDraft, Attempt, AttemptOutcome, ControlStore, EventDraft, Transition,
@@ -81,16 +93,31 @@ mod tests {
             actor: "engine".to_owned(),
             reason: String::new(),
         };
-        Transition { alert, event, groups: Vec::new(), is_news: false, memory: None, escalation: None }
+        Transition {
+            alert,
+            event,
+            groups: Vec::new(),
+            is_news: false,
+            memory: None,
+            escalation: None,
+        }
     }
 
     #[tokio::test]
     async fn a_firing_message_put_back_after_the_end_says_that_it_ended() {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::load(None, folder.path()).unwrap();
-        let store = ControlStore::open(&folder.path().join("control.sqlite"), keyring).await.unwrap();
-        let (shop, _) = store.transition_commit(transition(None, "shop", AlertState::Firing)).await.unwrap();
-        let (mail, _) = store.transition_commit(transition(None, "mail", AlertState::Firing)).await.unwrap();
+        let store = ControlStore::open(&folder.path().join("control.sqlite"), keyring)
+            .await
+            .unwrap();
+        let (shop, _) = store
+            .transition_commit(transition(None, "shop", AlertState::Firing))
+            .await
+            .unwrap();
+        let (mail, _) = store
+            .transition_commit(transition(None, "mail", AlertState::Firing))
+            .await
+            .unwrap();
         let message = |key: &str, alerts: Vec<Alert>| NotificationDraft {
             group_key: key.to_owned(),
             group_labels: Vec::new(),
@@ -102,25 +129,62 @@ mod tests {
             omitted: 0,
         };
         let mut ids = Vec::new();
-        for (key, alerts) in [("one", vec![&shop]), ("both", vec![&shop, &mail]), ("other", vec![&mail])] {
+        for (key, alerts) in [
+            ("one", vec![&shop]),
+            ("both", vec![&shop, &mail]),
+            ("other", vec![&mail]),
+        ] {
             let alerts = alerts.into_iter().cloned().collect();
-            let row = store.notification_queue(message(key, alerts), 1_000).await.unwrap();
+            let row = store
+                .notification_queue(message(key, alerts), 1_000)
+                .await
+                .unwrap();
             let (outcome, answer) = (AttemptOutcome::Dead, "403".to_owned());
-            let attempt = Attempt { started_ms: 1_000, duration_ms: 5, outcome, answer };
+            let attempt = Attempt {
+                started_ms: 1_000,
+                duration_ms: 5,
+                outcome,
+                answer,
+            };
             let after = AfterAttempt::new(NotificationState::Dead, 0);
-            store.notification_attempt(row.id, &attempt, after).await.unwrap();
+            store
+                .notification_attempt(row.id, &attempt, after)
+                .await
+                .unwrap();
             ids.push(row.id);
         }
-        store.transition_commit(transition(Some(shop.id), "shop", AlertState::Resolved)).await.unwrap();
+        store
+            .transition_commit(transition(Some(shop.id), "shop", AlertState::Resolved))
+            .await
+            .unwrap();
         let mut found = Vec::new();
         for id in ids {
             let row = store.notification_resend(id, 3_000).await.unwrap();
-            assert_eq!(store.notification_get(id).await.unwrap().unwrap(), row, "what is answered is what is kept");
-            let states: Vec<&str> = row.alerts.iter().map(|alert| alert.state.as_str()).collect();
+            assert_eq!(
+                store.notification_get(id).await.unwrap().unwrap(),
+                row,
+                "what is answered is what is kept"
+            );
+            let states: Vec<&str> = row
+                .alerts
+                .iter()
+                .map(|alert| alert.state.as_str())
+                .collect();
             let has_its_key = ["one", "both", "other"].contains(&row.idempotency_key.as_str());
-            found.push(format!("{} {} {has_its_key}", row.status.as_str(), states.join("+")));
+            found.push(format!(
+                "{} {} {has_its_key}",
+                row.status.as_str(),
+                states.join("+")
+            ));
         }
-        assert_eq!(found, ["resolved resolved false", "firing resolved+firing true", "firing firing true"]);
+        assert_eq!(
+            found,
+            [
+                "resolved resolved false",
+                "firing resolved+firing true",
+                "firing firing true"
+            ]
+        );
         assert_eq!(store.notification_due(10_000, 10).await.unwrap().len(), 3);
     }
 }

@@ -1,4 +1,5 @@
-//! Removes what is over and old, a few rows at a time, each step in a transaction of its own, so that no alert waits for it.
+//! Removes what is over and old, a few rows at a time, each step in a transaction of its own, so
+//! that no alert waits for it.
 
 use sqlx::{Row, SqliteConnection};
 
@@ -10,11 +11,12 @@ use crate::domain::UnixMillis;
 pub enum Retained {
     /// Signs of life of the watchdog, by the moment they were made.
     SignsOfLife,
-    /// Messages that no longer wait, with their attempts, by the moment they were made. One about an alert that is
-    /// open stays: the message about its end refers to it.
+    /// Messages that no longer wait, with their attempts, by the moment they were made. One about
+    /// an alert that is open stays: the message about its end refers to it.
     Notifications,
-    /// Resolved alerts with their events, by their end. One stays while a message or a group is about it, or while one
-    /// of its events has a greater id than the last one that was copied to the results.
+    /// Resolved alerts with their events, by their end. One stays while a message or a group is
+    /// about it, or while one of its events has a greater id than the last one that was copied
+    /// to the results.
     Alerts { copied_event: i64 },
     /// Entries of the audit log.
     Audit,
@@ -35,8 +37,8 @@ pub struct RetentionStep {
 }
 
 impl ControlStore {
-    /// Looks at up to `rows` rows of one kind from before a moment, behind a place, the oldest first, and removes those that
-    /// nothing else needs.
+    /// Looks at up to `rows` rows of one kind from before a moment, behind a place, the oldest
+    /// first, and removes those that nothing else needs.
     pub async fn retention_step(
         &self,
         what: Retained,
@@ -109,7 +111,10 @@ impl ControlStore {
         }
         tx.commit().await?;
         let is_all = found.len() < rows as usize;
-        Ok(RetentionStep { removed: free.len() as u64, next: last.filter(|_| !is_all) })
+        Ok(RetentionStep {
+            removed: free.len() as u64,
+            next: last.filter(|_| !is_all),
+        })
     }
 }
 
@@ -128,8 +133,12 @@ async fn remove(tx: &mut SqliteConnection, what: Retained, ids: &str) -> Result<
             "DELETE FROM alerts WHERE id IN (SELECT value FROM json_each($1))",
         ],
         Retained::Audit => &["DELETE FROM audit_log WHERE id IN (SELECT value FROM json_each($1))"],
-        Retained::Silences => &["DELETE FROM silences WHERE id IN (SELECT value FROM json_each($1))"],
-        Retained::Windows => &["DELETE FROM maintenance_windows WHERE rowid IN (SELECT value FROM json_each($1))"],
+        Retained::Silences => {
+            &["DELETE FROM silences WHERE id IN (SELECT value FROM json_each($1))"]
+        }
+        Retained::Windows => {
+            &["DELETE FROM maintenance_windows WHERE rowid IN (SELECT value FROM json_each($1))"]
+        }
     };
     for query in queries {
         sqlx::query(*query).bind(ids).execute(&mut *tx).await?;

@@ -1,5 +1,5 @@
-//! Rows that can't be read, say because a time zone is no longer known. Each is left out by itself, so that all others work;
-//! it is logged once, counted and shown.
+//! Rows that can't be read, say because a time zone is no longer known. Each is left out by itself,
+//! so that all others work; it is logged once, counted and shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +21,17 @@ impl RowFaults {
         metrics::gauge!("extrack_unreadable_rows", "what" => kind).set(found.len() as f64);
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = kinds.insert(kind, found).unwrap_or_default();
-        for (name, error) in kinds.get(kind).into_iter().flatten().filter(|(name, _)| !before.contains_key(*name)) {
-            tracing::error!(name, error, "a stored {kind} can't be read, it is left out: {error}");
+        for (name, error) in kinds
+            .get(kind)
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| !before.contains_key(*name))
+        {
+            tracing::error!(
+                name,
+                error,
+                "a stored {kind} can't be read, it is left out: {error}"
+            );
         }
     }
 }
@@ -42,26 +51,41 @@ impl ControlStore {
 
     /// What can't be read, in one line for each kind, nothing private.
     pub fn warnings(&self) -> Vec<String> {
-        let kinds = self.row_faults.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = self
+            .row_faults
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let faulty = kinds.iter().filter(|(_, faults)| !faults.is_empty());
         let text = |(kind, faults): (&&str, &BTreeMap<_, _>)| {
-            format!("{} stored ({kind}) can't be read and is left out; the log says which", faults.len())
+            format!(
+                "{} stored ({kind}) can't be read and is left out; the log says which",
+                faults.len()
+            )
         };
         faulty.map(text).collect()
     }
 }
 
 /// Some rows of a kind, without those that can't be read.
-pub(super) fn skip_unreadable<T>(rows: &[SqliteRow], read: impl Fn(&SqliteRow) -> Result<T>) -> Vec<T> {
+pub(super) fn skip_unreadable<T>(
+    rows: &[SqliteRow],
+    read: impl Fn(&SqliteRow) -> Result<T>,
+) -> Vec<T> {
     split(rows, read).0
 }
 
-fn split<T>(rows: &[SqliteRow], read: impl Fn(&SqliteRow) -> Result<T>) -> (Vec<T>, BTreeMap<String, String>) {
+fn split<T>(
+    rows: &[SqliteRow],
+    read: impl Fn(&SqliteRow) -> Result<T>,
+) -> (Vec<T>, BTreeMap<String, String>) {
     let (mut values, mut faults) = (Vec::with_capacity(rows.len()), BTreeMap::new());
     for row in rows {
         match read(row) {
             Ok(value) => values.push(value),
-            Err(error) if faults.len() < MOST_KEPT => drop(faults.insert(name_of(&error), error.to_string())),
+            Err(error) if faults.len() < MOST_KEPT => {
+                drop(faults.insert(name_of(&error), error.to_string()))
+            }
             Err(_) => {}
         }
     }

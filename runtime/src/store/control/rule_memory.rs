@@ -8,8 +8,12 @@ use crate::domain::RuleMemory;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryChange {
-    /// What a judgement left in mind. Whether a person holds the rule stays, unless this judgement released it.
-    Judged { memory: RuleMemory, is_released: bool },
+    /// What a judgement left in mind. Whether a person holds the rule stays, unless this judgement
+    /// released it.
+    Judged {
+        memory: RuleMemory,
+        is_released: bool,
+    },
     /// A person resolved its alert.
     Held,
     /// The rule is gone: one that comes back under the same key begins anew.
@@ -18,31 +22,61 @@ pub enum MemoryChange {
 
 impl MemoryChange {
     pub fn of(before: &RuleMemory, memory: RuleMemory) -> Self {
-        MemoryChange::Judged { memory, is_released: before.is_held && !memory.is_held }
+        MemoryChange::Judged {
+            memory,
+            is_released: before.is_held && !memory.is_held,
+        }
     }
 }
 
 impl ControlStore {
     /// Keys of rules with their services, of one service or of all.
-    pub async fn rule_memory_list(&self, service: Option<&str>) -> Result<Vec<(String, String, RuleMemory)>> {
+    pub async fn rule_memory_list(
+        &self,
+        service: Option<&str>,
+    ) -> Result<Vec<(String, String, RuleMemory)>> {
         let query = match service {
             Some(_) => "SELECT * FROM rule_memory WHERE service = $1 ORDER BY rule",
             None => "SELECT * FROM rule_memory WHERE $1 IS NULL ORDER BY rule",
         };
-        let rows = sqlx::query(query).bind(service).fetch_all(&self.reader).await?;
-        rows.iter().map(|row| Ok((row.try_get("rule")?, row.try_get("service")?, memory_from(row)?))).collect()
+        let rows = sqlx::query(query)
+            .bind(service)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    row.try_get("rule")?,
+                    row.try_get("service")?,
+                    memory_from(row)?,
+                ))
+            })
+            .collect()
     }
 
-    pub async fn rule_memory_put(&self, rule: &str, service: &str, change: MemoryChange) -> Result<()> {
+    pub async fn rule_memory_put(
+        &self,
+        rule: &str,
+        service: &str,
+        change: MemoryChange,
+    ) -> Result<()> {
         let mut tx = self.begin_write().await?;
         put(&mut tx, rule, service, change).await?;
         tx.commit().await
     }
 }
 
-pub(super) async fn put(tx: &mut SqliteConnection, rule: &str, service: &str, change: MemoryChange) -> Result<()> {
+pub(super) async fn put(
+    tx: &mut SqliteConnection,
+    rule: &str,
+    service: &str,
+    change: MemoryChange,
+) -> Result<()> {
     let (memory, is_released) = match change {
-        MemoryChange::Judged { memory, is_released } => (memory, is_released),
+        MemoryChange::Judged {
+            memory,
+            is_released,
+        } => (memory, is_released),
         MemoryChange::Held => {
             sqlx::query(
                 "INSERT INTO rule_memory (rule, service, breaches, changes, is_flapping, was_breached, is_held)
@@ -56,7 +90,10 @@ pub(super) async fn put(tx: &mut SqliteConnection, rule: &str, service: &str, ch
             return Ok(());
         }
         MemoryChange::Forgotten => {
-            sqlx::query("DELETE FROM rule_memory WHERE rule = $1").bind(rule).execute(tx).await?;
+            sqlx::query("DELETE FROM rule_memory WHERE rule = $1")
+                .bind(rule)
+                .execute(tx)
+                .await?;
             return Ok(());
         }
     };

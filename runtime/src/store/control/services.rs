@@ -23,22 +23,29 @@ pub struct StoredService {
 
 impl std::fmt::Debug for StoredService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoredService").field("slug", &self.slug).field("revision", &self.revision).finish()
+        f.debug_struct("StoredService")
+            .field("slug", &self.slug)
+            .field("revision", &self.revision)
+            .finish()
     }
 }
 
 impl ControlStore {
     /// By slug.
     pub async fn service_list(&self) -> Result<Vec<StoredService>> {
-        let rows = sqlx::query("SELECT slug, sealed, revision, created_ms, updated_ms FROM services ORDER BY slug")
-            .fetch_all(&self.reader)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT slug, sealed, revision, created_ms, updated_ms FROM services ORDER BY slug",
+        )
+        .fetch_all(&self.reader)
+        .await?;
         rows.iter().map(|row| read(&self.keyring, row)).collect()
     }
 
     pub async fn service_insert(&self, slug: &str, spec: &Value) -> Result<StoredService> {
         let now = now_ms();
-        let sealed = self.keyring.seal(place(slug, 1), spec.to_string().as_bytes())?;
+        let sealed = self
+            .keyring
+            .seal(place(slug, 1), spec.to_string().as_bytes())?;
         let mut tx = self.begin_roomy_write().await?;
         sqlx::query("INSERT INTO services (slug, sealed, revision, created_ms, updated_ms) VALUES ($1, $2, 1, $3, $3)")
             .bind(slug)
@@ -48,7 +55,13 @@ impl ControlStore {
             .await
             .map_err(|source| exists(source, WHAT, slug))?;
         tx.commit().await?;
-        Ok(StoredService { slug: slug.to_owned(), spec: spec.clone(), revision: 1, created_ms: now, updated_ms: now })
+        Ok(StoredService {
+            slug: slug.to_owned(),
+            spec: spec.clone(),
+            revision: 1,
+            created_ms: now,
+            updated_ms: now,
+        })
     }
 
     /// With an expected revision, only if nobody was faster.
@@ -74,14 +87,18 @@ impl ControlStore {
             });
         }
         let (revision, now) = (found + 1, now_ms());
-        let sealed = self.keyring.seal(place(slug, revision), spec.to_string().as_bytes())?;
-        sqlx::query("UPDATE services SET sealed = $1, revision = $2, updated_ms = $3 WHERE slug = $4")
-            .bind(sealed)
-            .bind(revision)
-            .bind(now)
-            .bind(slug)
-            .execute(&mut *tx)
-            .await?;
+        let sealed = self
+            .keyring
+            .seal(place(slug, revision), spec.to_string().as_bytes())?;
+        sqlx::query(
+            "UPDATE services SET sealed = $1, revision = $2, updated_ms = $3 WHERE slug = $4",
+        )
+        .bind(sealed)
+        .bind(revision)
+        .bind(now)
+        .bind(slug)
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         Ok(StoredService {
             slug: slug.to_owned(),
@@ -95,27 +112,46 @@ impl ControlStore {
     /// With what its rules remember: a service made again under the same slug begins anew.
     pub async fn service_delete(&self, slug: &str) -> Result<()> {
         let mut tx = self.begin_write().await?;
-        let done = sqlx::query("DELETE FROM services WHERE slug = $1").bind(slug).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM rule_memory WHERE service = $1").bind(slug).execute(&mut *tx).await?;
+        let done = sqlx::query("DELETE FROM services WHERE slug = $1")
+            .bind(slug)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM rule_memory WHERE service = $1")
+            .bind(slug)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
-        if done.rows_affected() == 0 { Err(not_found(slug)) } else { Ok(()) }
+        if done.rows_affected() == 0 {
+            Err(not_found(slug))
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn place(slug: &str, revision: i64) -> Place<'_> {
-    Place { table: "services", identity: slug, revision }
+    Place {
+        table: "services",
+        identity: slug,
+        revision,
+    }
 }
 
 fn not_found(slug: &str) -> ControlError {
-    ControlError::NotFound { what: WHAT, name: slug.to_owned() }
+    ControlError::NotFound {
+        what: WHAT,
+        name: slug.to_owned(),
+    }
 }
 
 fn read(keyring: &Keyring, row: &SqliteRow) -> Result<StoredService> {
     let slug: String = row.try_get("slug")?;
     let revision: i64 = row.try_get("revision")?;
     let plain = keyring.open(place(&slug, revision), row.try_get("sealed")?)?;
-    let spec =
-        serde_json::from_slice(&plain).map_err(|_| KeyError::Damaged { table: "services", identity: slug.clone() })?;
+    let spec = serde_json::from_slice(&plain).map_err(|_| KeyError::Damaged {
+        table: "services",
+        identity: slug.clone(),
+    })?;
     Ok(StoredService {
         spec,
         revision,

@@ -1,15 +1,18 @@
-//! Due moments after the clock was set back. They are moments of the wall clock, because they have to outlive a restart; what
-//! lies ahead would wait for as much longer as the clock was set back by.
+//! Due moments after the clock was set back. They are moments of the wall clock, because they have
+//! to outlive a restart; what lies ahead would wait for as much longer as the clock was set back
+//! by.
 
 use super::{ControlStore, Result};
 use crate::domain::UnixMillis;
 
-/// A due moment is this much further ahead than its interval before it is taken for one of another clock.
+/// A due moment is this much further ahead than its interval before it is taken for one of another
+/// clock.
 const SLACK_MS: i64 = 60_000;
 
 impl ControlStore {
-    /// In one transaction: groups, messages and escalations are due as much earlier as the clock was set back by, at once at the
-    /// earliest; groups were told as much earlier, so that a repeat comes when it would have. Returns how many rows changed.
+    /// In one transaction: groups, messages and escalations are due as much earlier as the clock
+    /// was set back by, at once at the earliest; groups were told as much earlier, so that a
+    /// repeat comes when it would have. Returns how many rows changed.
     pub async fn due_set_back(&self, by_ms: i64, now_ms: UnixMillis) -> Result<u64> {
         let mut tx = self.begin_write().await?;
         let mut changed = 0;
@@ -27,8 +30,9 @@ impl ControlStore {
         Ok(changed)
     }
 
-    /// In one transaction: what is due later than its interval allows is due when that is over, and messages that wait for another
-    /// attempt are due within a minute. For a start, when it is not known whether the clock was set back meanwhile.
+    /// In one transaction: what is due later than its interval allows is due when that is over, and
+    /// messages that wait for another attempt are due within a minute. For a start, when it is
+    /// not known whether the clock was set back meanwhile.
     pub async fn due_clamp(&self, now_ms: UnixMillis) -> Result<u64> {
         let mut tx = self.begin_write().await?;
         let mut changed = 0;
@@ -41,7 +45,12 @@ impl ControlStore {
             "UPDATE notifications SET next_attempt_ms = $1 + $2 WHERE state = 'waiting' AND next_attempt_ms > $1 + $2",
             "UPDATE escalations SET due_ms = $1 + wait_ms WHERE wait_ms >= 0 AND due_ms > $1 + wait_ms + $2",
         ] {
-            changed += sqlx::query(query).bind(now_ms).bind(SLACK_MS).execute(&mut *tx).await?.rows_affected();
+            changed += sqlx::query(query)
+                .bind(now_ms)
+                .bind(SLACK_MS)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
         }
         tx.commit().await?;
         Ok(changed)

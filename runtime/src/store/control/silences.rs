@@ -6,8 +6,8 @@ use sqlx::sqlite::SqliteRow;
 use super::{ControlError, ControlStore, Result, page, word};
 use crate::domain::{Matcher, Silence, UnixMillis};
 
-/// Silences that have not ended: each is compared with every alert. More is a mistake, and is refused, so that none is left
-/// aside when alerts are muted.
+/// Silences that have not ended: each is compared with every alert. More is a mistake, and is
+/// refused, so that none is left aside when alerts are muted.
 const MAX_SILENCES: i64 = 10_000;
 
 #[derive(Debug, Clone)]
@@ -29,7 +29,11 @@ pub struct StoredSilence {
 
 impl ControlStore {
     /// `Full` when too many have not ended.
-    pub async fn silence_insert(&self, draft: SilenceDraft, now_ms: UnixMillis) -> Result<StoredSilence> {
+    pub async fn silence_insert(
+        &self,
+        draft: SilenceDraft,
+        now_ms: UnixMillis,
+    ) -> Result<StoredSilence> {
         let mut tx = self.begin_write().await?;
         let open: i64 = sqlx::query_scalar("SELECT count(*) FROM silences WHERE ends_ms > $1")
             .bind(now_ms)
@@ -37,7 +41,10 @@ impl ControlStore {
             .await?;
         if open >= MAX_SILENCES {
             tx.rollback().await?;
-            return Err(ControlError::Full { what: "silences", limit: MAX_SILENCES });
+            return Err(ControlError::Full {
+                what: "silences",
+                limit: MAX_SILENCES,
+            });
         }
         let matchers: Vec<String> = draft.matchers.iter().map(Matcher::to_string).collect();
         let row = sqlx::query(
@@ -79,8 +86,8 @@ impl ControlStore {
         rows.iter().map(silence_from).collect()
     }
 
-    /// Every silence that holds at some time after a moment, the first to end first. There are at most
-    /// [`MAX_SILENCES`] that have not ended.
+    /// Every silence that holds at some time after a moment, the first to end first. There are at
+    /// most [`MAX_SILENCES`] that have not ended.
     pub async fn silence_ending_after(&self, moment_ms: UnixMillis) -> Result<Vec<StoredSilence>> {
         let rows = sqlx::query("SELECT * FROM silences WHERE ends_ms > $1 ORDER BY ends_ms, id")
             .bind(moment_ms)
@@ -90,7 +97,10 @@ impl ControlStore {
     }
 
     pub async fn silence_get(&self, id: i64) -> Result<Option<StoredSilence>> {
-        let row = sqlx::query("SELECT * FROM silences WHERE id = $1").bind(id).fetch_optional(&self.reader).await?;
+        let row = sqlx::query("SELECT * FROM silences WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.reader)
+            .await?;
         row.as_ref().map(silence_from).transpose()
     }
 
@@ -106,7 +116,10 @@ impl ControlStore {
         .bind(id)
         .fetch_optional(&mut *tx)
         .await?;
-        let row = row.ok_or_else(|| ControlError::NotFound { what: "silence", name: id.to_string() })?;
+        let row = row.ok_or_else(|| ControlError::NotFound {
+            what: "silence",
+            name: id.to_string(),
+        })?;
         let stored = silence_from(&row)?;
         tx.commit().await?;
         Ok(stored)

@@ -1,4 +1,5 @@
-//! API tokens and the dashboard's sessions. Only hashes are kept: a token is 256 random bits, so one sha256 is enough.
+//! API tokens and the dashboard's sessions. Only hashes are kept: a token is 256 random bits, so
+//! one sha256 is enough.
 
 use std::collections::HashMap;
 
@@ -31,9 +32,13 @@ impl TokenOrigin {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [TokenOrigin::Api, TokenOrigin::Environment, TokenOrigin::Start]
-            .into_iter()
-            .find(|origin| origin.as_str() == text)
+        [
+            TokenOrigin::Api,
+            TokenOrigin::Environment,
+            TokenOrigin::Start,
+        ]
+        .into_iter()
+        .find(|origin| origin.as_str() == text)
     }
 }
 
@@ -75,7 +80,14 @@ pub struct Session {
 
 impl ControlStore {
     pub async fn token_insert(&self, draft: TokenDraft<'_>) -> Result<Token> {
-        let TokenDraft { name, hash, scopes, expires_ms, origin, created_by } = draft;
+        let TokenDraft {
+            name,
+            hash,
+            scopes,
+            expires_ms,
+            origin,
+            created_by,
+        } = draft;
         let mut tx = self.begin_write().await?;
         let row = sqlx::query(
             "INSERT INTO tokens (name, hash, scopes, created_ms, expires_ms, origin, created_by)
@@ -98,17 +110,22 @@ impl ControlStore {
 
     /// Not one that has expired.
     pub async fn token_find(&self, hash: &TokenHash, now_ms: UnixMillis) -> Result<Option<Token>> {
-        sqlx::query("SELECT * FROM tokens WHERE hash = $1 AND (expires_ms IS NULL OR expires_ms > $2)")
-            .bind(hash.as_slice())
-            .bind(now_ms)
-            .fetch_optional(&self.reader)
-            .await?
-            .map(|row| read(&row))
-            .transpose()
+        sqlx::query(
+            "SELECT * FROM tokens WHERE hash = $1 AND (expires_ms IS NULL OR expires_ms > $2)",
+        )
+        .bind(hash.as_slice())
+        .bind(now_ms)
+        .fetch_optional(&self.reader)
+        .await?
+        .map(|row| read(&row))
+        .transpose()
     }
 
     pub async fn token_get(&self, id: i64) -> Result<Option<Token>> {
-        let row = sqlx::query("SELECT * FROM tokens WHERE id = $1").bind(id).fetch_optional(&self.reader).await?;
+        let row = sqlx::query("SELECT * FROM tokens WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.reader)
+            .await?;
         row.map(|row| read(&row)).transpose()
     }
 
@@ -122,24 +139,32 @@ impl ControlStore {
         rows.iter().map(read).collect()
     }
 
-    /// Removes the tokens of that origin but the one with the hash, and their sessions. Returns their names.
-    pub async fn token_delete_others(&self, origin: TokenOrigin, kept: Option<&TokenHash>) -> Result<Vec<String>> {
+    /// Removes the tokens of that origin but the one with the hash, and their sessions. Returns
+    /// their names.
+    pub async fn token_delete_others(
+        &self,
+        origin: TokenOrigin,
+        kept: Option<&TokenHash>,
+    ) -> Result<Vec<String>> {
         // A start on a full disk writes nothing that need not be written.
-        let is_needed: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tokens WHERE origin = $1 AND hash IS NOT $2)")
-                .bind(origin.as_str())
-                .bind(kept.map(TokenHash::as_slice))
-                .fetch_one(&self.reader)
-                .await?;
+        let is_needed: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM tokens WHERE origin = $1 AND hash IS NOT $2)",
+        )
+        .bind(origin.as_str())
+        .bind(kept.map(TokenHash::as_slice))
+        .fetch_one(&self.reader)
+        .await?;
         if !is_needed {
             return Ok(Vec::new());
         }
         let mut tx = self.begin_write().await?;
-        let names = sqlx::query_scalar("DELETE FROM tokens WHERE origin = $1 AND hash IS NOT $2 RETURNING name")
-            .bind(origin.as_str())
-            .bind(kept.map(TokenHash::as_slice))
-            .fetch_all(&mut *tx)
-            .await?;
+        let names = sqlx::query_scalar(
+            "DELETE FROM tokens WHERE origin = $1 AND hash IS NOT $2 RETURNING name",
+        )
+        .bind(origin.as_str())
+        .bind(kept.map(TokenHash::as_slice))
+        .fetch_all(&mut *tx)
+        .await?;
         tx.commit().await?;
         Ok(names)
     }
@@ -159,11 +184,14 @@ impl ControlStore {
     }
 
     pub async fn token_count(&self) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM tokens").fetch_one(&self.reader).await?;
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM tokens")
+            .fetch_one(&self.reader)
+            .await?;
         Ok(count.unsigned_abs())
     }
 
-    /// Its sessions go with it. False if it is the last one that has the scope and never expires: then it stays.
+    /// Its sessions go with it. False if it is the last one that has the scope and never expires:
+    /// then it stays.
     pub async fn token_delete_unless_last(&self, id: i64, scope: &str) -> Result<bool> {
         let mut tx = self.begin_write().await?;
         let done = sqlx::query(
@@ -180,24 +208,38 @@ impl ControlStore {
     }
 
     /// Removes the sessions that ended on the way.
-    pub async fn session_insert(&self, hash: &TokenHash, token: i64, expires_ms: UnixMillis) -> Result<()> {
+    pub async fn session_insert(
+        &self,
+        hash: &TokenHash,
+        token: i64,
+        expires_ms: UnixMillis,
+    ) -> Result<()> {
         let now = now_ms();
         let mut tx = self.begin_write().await?;
-        sqlx::query("DELETE FROM sessions WHERE expires_ms <= $1").bind(now).execute(&mut *tx).await?;
-        sqlx::query("INSERT INTO sessions (hash, token_id, created_ms, expires_ms) VALUES ($1, $2, $3, $4)")
-            .bind(hash.as_slice())
-            .bind(token)
+        sqlx::query("DELETE FROM sessions WHERE expires_ms <= $1")
             .bind(now)
-            .bind(expires_ms)
             .execute(&mut *tx)
-            .await
-            .map_err(|source| super::exists(source, "session of token", token))?;
+            .await?;
+        sqlx::query(
+            "INSERT INTO sessions (hash, token_id, created_ms, expires_ms) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(hash.as_slice())
+        .bind(token)
+        .bind(now)
+        .bind(expires_ms)
+        .execute(&mut *tx)
+        .await
+        .map_err(|source| super::exists(source, "session of token", token))?;
         tx.commit().await?;
         Ok(())
     }
 
     /// Not one that ended.
-    pub async fn session_find(&self, hash: &TokenHash, now_ms: UnixMillis) -> Result<Option<Session>> {
+    pub async fn session_find(
+        &self,
+        hash: &TokenHash,
+        now_ms: UnixMillis,
+    ) -> Result<Option<Session>> {
         sqlx::query(
             "SELECT t.*, s.expires_ms AS session_expires_ms FROM sessions s JOIN tokens t ON t.id = s.token_id
              WHERE s.hash = $1 AND s.expires_ms > $2 AND (t.expires_ms IS NULL OR t.expires_ms > $2)",
@@ -212,7 +254,10 @@ impl ControlStore {
 
     pub async fn session_delete(&self, hash: &TokenHash) -> Result<()> {
         let mut tx = self.begin_write().await?;
-        sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash.as_slice()).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM sessions WHERE hash = $1")
+            .bind(hash.as_slice())
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await
     }
 }
@@ -220,11 +265,13 @@ impl ControlStore {
 fn read(row: &SqliteRow) -> Result<Token> {
     let scopes: String = row.try_get("scopes")?;
     let name: String = row.try_get("name")?;
-    let hash = TokenHash::try_from(row.try_get::<&[u8], _>("hash")?).map_err(|_| ControlError::Unreadable {
-        what: "token",
-        name: name.clone(),
-        column: "hash",
-        found: "not 32 bytes".to_owned(),
+    let hash = TokenHash::try_from(row.try_get::<&[u8], _>("hash")?).map_err(|_| {
+        ControlError::Unreadable {
+            what: "token",
+            name: name.clone(),
+            column: "hash",
+            found: "not 32 bytes".to_owned(),
+        }
     })?;
     Ok(Token {
         id: row.try_get("id")?,

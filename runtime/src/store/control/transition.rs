@@ -1,11 +1,14 @@
-//! One step in an alert's life: the alert, its event and its place in its groups, all in one transaction or not at all.
+//! One step in an alert's life: the alert, its event and its place in its groups, all in one
+//! transaction or not at all.
 
 use sqlx::SqliteConnection;
 
 use super::escalations::{self, EscalationDraft};
 use super::rule_memory::{self, MemoryChange};
 use super::{ControlError, Result, alert_groups, exists};
-use crate::domain::{Alert, AlertEvent, AlertId, AlertMarks, AlertState, GroupDraft, Severity, UnixMillis};
+use crate::domain::{
+    Alert, AlertEvent, AlertId, AlertMarks, AlertState, GroupDraft, Severity, UnixMillis,
+};
 
 /// The alert as it shall be. Without an id it is a new one.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +65,8 @@ pub struct EventDraft {
 pub struct Transition {
     pub alert: AlertDraft,
     pub event: EventDraft,
-    /// The groups that the alert belongs to from now on: those whose channels have to be told that it fires.
+    /// The groups that the alert belongs to from now on: those whose channels have to be told that
+    /// it fires.
     pub groups: Vec<GroupDraft>,
     /// Whoever was told that it fires is told once more.
     pub is_news: bool,
@@ -72,10 +76,20 @@ pub struct Transition {
     pub escalation: Option<EscalationDraft>,
 }
 
-/// Does one transition in a transaction that is under way. `Conflict` when the alert is no longer in the state that the event
-/// starts from, `Exists` when the rule has an open alert already.
-pub(super) async fn apply(tx: &mut SqliteConnection, transition: Transition) -> Result<(Alert, AlertEvent)> {
-    let Transition { alert, mut event, groups, is_news, memory, escalation } = transition;
+/// Does one transition in a transaction that is under way. `Conflict` when the alert is no longer
+/// in the state that the event starts from, `Exists` when the rule has an open alert already.
+pub(super) async fn apply(
+    tx: &mut SqliteConnection,
+    transition: Transition,
+) -> Result<(Alert, AlertEvent)> {
+    let Transition {
+        alert,
+        mut event,
+        groups,
+        is_news,
+        memory,
+        escalation,
+    } = transition;
     let alert = match alert.id {
         None => insert(tx, alert).await?,
         Some(id) => {
@@ -130,10 +144,20 @@ async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
 }
 
 /// What identifies the breach (name, rule, service, start) stays.
-async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, event: &mut EventDraft) -> Result<Alert> {
-    let found: Option<String> =
-        sqlx::query_scalar("SELECT state FROM alerts WHERE id = $1").bind(id.0).fetch_optional(&mut *tx).await?;
-    let found = found.ok_or_else(|| ControlError::NotFound { what: "alert", name: id.0.to_string() })?;
+async fn update(
+    tx: &mut SqliteConnection,
+    draft: AlertDraft,
+    id: AlertId,
+    event: &mut EventDraft,
+) -> Result<Alert> {
+    let found: Option<String> = sqlx::query_scalar("SELECT state FROM alerts WHERE id = $1")
+        .bind(id.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let found = found.ok_or_else(|| ControlError::NotFound {
+        what: "alert",
+        name: id.0.to_string(),
+    })?;
     if let Some(expected) = event.from.filter(|expected| expected.as_str() != found) {
         // An end is an end, whether the alert was muted meanwhile or not.
         let mutable = [AlertState::Firing, AlertState::Suppressed];
@@ -141,7 +165,12 @@ async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, event
         if event.to != AlertState::Resolved || !mutable.contains(&expected) || meanwhile.is_none() {
             let expected = format!("state `{}`", expected.as_str());
             let found = format!("state `{found}`");
-            return Err(ControlError::Conflict { what: "alert", name: id.0.to_string(), expected, found });
+            return Err(ControlError::Conflict {
+                what: "alert",
+                name: id.0.to_string(),
+                expected,
+                found,
+            });
         }
         event.from = meanwhile;
     }
@@ -174,7 +203,11 @@ async fn update(tx: &mut SqliteConnection, draft: AlertDraft, id: AlertId, event
     super::alerts::alert_from(&row)
 }
 
-pub(super) async fn append_event(tx: &mut SqliteConnection, alert: AlertId, draft: EventDraft) -> Result<AlertEvent> {
+pub(super) async fn append_event(
+    tx: &mut SqliteConnection,
+    alert: AlertId,
+    draft: EventDraft,
+) -> Result<AlertEvent> {
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO alert_events (alert_id, ts_ms, from_state, to_state, actor, reason)
          VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
@@ -187,6 +220,20 @@ pub(super) async fn append_event(tx: &mut SqliteConnection, alert: AlertId, draf
     .bind(&draft.reason)
     .fetch_one(tx)
     .await?;
-    let EventDraft { ts_ms, from, to, actor, reason } = draft;
-    Ok(AlertEvent { id, alert, ts_ms, from, to, actor, reason })
+    let EventDraft {
+        ts_ms,
+        from,
+        to,
+        actor,
+        reason,
+    } = draft;
+    Ok(AlertEvent {
+        id,
+        alert,
+        ts_ms,
+        from,
+        to,
+        actor,
+        reason,
+    })
 }

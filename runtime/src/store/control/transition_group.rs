@@ -1,9 +1,11 @@
-//! Transitions that are to be committed at the same time share one transaction, and so one wait for the disk.
+//! Transitions that are to be committed at the same time share one transaction, and so one wait for
+//! the disk.
 //!
-//! Each caller puts its transition into a queue. One of them leads: it gets the writer, commits what is queued by then, and
-//! gives each its own answer; the others wait for theirs, or lead next. Only one leader at a time is in line for the writer, so
-//! that attempts and people's changes have their share of it. The queue is as long as there are callers: the alert engine's
-//! lanes, and requests, of which each has a bound of its own.
+//! Each caller puts its transition into a queue. One of them leads: it gets the writer, commits
+//! what is queued by then, and gives each its own answer; the others wait for theirs, or lead next.
+//! Only one leader at a time is in line for the writer, so that attempts and people's changes have
+//! their share of it. The queue is as long as there are callers: the alert engine's lanes, and
+//! requests, of which each has a bound of its own.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +17,8 @@ use super::transition::{Transition, apply};
 use super::{ControlError, ControlStore, Result};
 use crate::domain::{Alert, AlertEvent};
 
-/// Transitions in one transaction: as many as the alert engine has lanes, and some milliseconds for the writer.
+/// Transitions in one transaction: as many as the alert engine has lanes, and some milliseconds for
+/// the writer.
 const MOST_TOGETHER: usize = 64;
 
 type Done = (Alert, AlertEvent);
@@ -34,10 +37,14 @@ pub(super) struct TransitionGroup {
 
 impl TransitionGroup {
     fn push(&self, job: Job) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(job);
     }
 
-    /// The first in the queue, without those whose callers have gone: they don't want it committed any more.
+    /// The first in the queue, without those whose callers have gone: they don't want it committed
+    /// any more.
     fn take(&self, most: usize) -> Vec<Job> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.retain(|job| !job.answer.is_closed());
@@ -47,17 +54,22 @@ impl TransitionGroup {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 }
 
 impl ControlStore {
-    /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the event starts from,
-    /// `Exists` when the rule has an open alert already; those are the transition's own. What the store itself can't do
-    /// fails for all that share the transaction, and nothing of it was done, unless only the last answer of the disk is
+    /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the
+    /// event starts from, `Exists` when the rule has an open alert already; those are the
+    /// transition's own. What the store itself can't do fails for all that share the
+    /// transaction, and nothing of it was done, unless only the last answer of the disk is
     /// missing.
     pub async fn transition_commit(&self, transition: Transition) -> Result<Done> {
-        self.with_ballast(|| self.try_transition(transition.clone())).await
+        self.with_ballast(|| self.try_transition(transition.clone()))
+            .await
     }
 
     async fn try_transition(&self, transition: Transition) -> Result<Done> {
@@ -110,7 +122,10 @@ impl ControlStore {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                let senders = answers.into_iter().map(|(answer, _)| answer).chain(left.map(|job| job.answer));
+                let senders = answers
+                    .into_iter()
+                    .map(|(answer, _)| answer)
+                    .chain(left.map(|job| job.answer));
                 for answer in senders {
                     let _ = answer.send(Err(ControlError::Shared(Arc::clone(&error))));
                 }
@@ -121,10 +136,14 @@ impl ControlStore {
 
 /// Its changes are undone when it fails, and those of the others are kept.
 async fn apply_alone(tx: &mut sqlx::SqliteConnection, transition: Transition) -> Result<Done> {
-    sqlx::query("SAVEPOINT transition").execute(&mut *tx).await?;
+    sqlx::query("SAVEPOINT transition")
+        .execute(&mut *tx)
+        .await?;
     let applied = apply(tx, transition).await;
     if applied.is_err() {
-        sqlx::query("ROLLBACK TO transition").execute(&mut *tx).await?;
+        sqlx::query("ROLLBACK TO transition")
+            .execute(&mut *tx)
+            .await?;
     }
     sqlx::query("RELEASE transition").execute(tx).await?;
     applied
@@ -135,7 +154,9 @@ fn is_its_own(error: &ControlError) -> bool {
     match error {
         ControlError::Database { source, .. } => match source {
             sqlx::Error::Database(error) => !matches!(error.kind(), ErrorKind::Other),
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_) => true,
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_) => {
+                true
+            }
             _ => false,
         },
         _ => true,
@@ -145,7 +166,9 @@ fn is_its_own(error: &ControlError) -> bool {
 fn fail(jobs: Vec<Job>, error: ControlError) {
     let error = Arc::new(error);
     for job in jobs {
-        let _ = job.answer.send(Err(ControlError::Shared(Arc::clone(&error))));
+        let _ = job
+            .answer
+            .send(Err(ControlError::Shared(Arc::clone(&error))));
     }
 }
 

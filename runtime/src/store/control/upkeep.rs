@@ -1,5 +1,6 @@
-//! What the control store needs from time to time: a trial commit, so that a disk that fails is known before an alert needs it;
-//! its marker, a checkpoint, and its ballast back when there is room.
+//! What the control store needs from time to time: a trial commit, so that a disk that fails is
+//! known before an alert needs it; its marker, a checkpoint, and its ballast back when there is
+//! room.
 
 use std::time::Duration;
 

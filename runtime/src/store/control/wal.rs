@@ -1,5 +1,6 @@
-//! Looks whether SQLite's write-ahead log is whole. SQLite ignores everything behind the first frame whose checksum is wrong,
-//! which is right for the end of a log that a crash cut short, and loses what was committed when it lies in the middle.
+//! Looks whether SQLite's write-ahead log is whole. SQLite ignores everything behind the first
+//! frame whose checksum is wrong, which is right for the end of a log that a crash cut short, and
+//! loses what was committed when it lies in the middle.
 //!
 //! The format: a header of 32 bytes, then frames of 24 bytes and a page each (<https://sqlite.org/fileformat2.html#walformat>).
 
@@ -32,12 +33,16 @@ fn damage_in(mut log: impl Read) -> io::Result<Option<String>> {
     let magic = word(&header, 0);
     let page = word(&header, 8) as usize;
     if magic & !1 != MAGIC || !page.is_power_of_two() || !(512..=65_536).contains(&page) {
-        return Ok(Some("the header of its write-ahead log is damaged".to_owned()));
+        return Ok(Some(
+            "the header of its write-ahead log is damaged".to_owned(),
+        ));
     }
     let is_big = magic & 1 == 1;
     let mut sum = checksum((0, 0), &header[..24], is_big);
     if sum != (word(&header, 24), word(&header, 28)) {
-        return Ok(Some("the header of its write-ahead log is damaged".to_owned()));
+        return Ok(Some(
+            "the header of its write-ahead log is damaged".to_owned(),
+        ));
     }
     let salt = &header[16..24];
     let mut frame = vec![0; FRAME_HEADER + page];
@@ -48,19 +53,25 @@ fn damage_in(mut log: impl Read) -> io::Result<Option<String>> {
         number += 1;
         let is_of_this_log = &frame[8..16] == salt;
         let stored = (word(&frame, 16), word(&frame, 20));
-        let computed = checksum(checksum(sum, &frame[..8], is_big), &frame[FRAME_HEADER..], is_big);
+        let computed = checksum(
+            checksum(sum, &frame[..8], is_big),
+            &frame[FRAME_HEADER..],
+            is_big,
+        );
         let follows = is_of_this_log && computed == stored;
         sum = stored;
         if follows && broken.is_none() {
             continue;
         }
         broken.get_or_insert(number);
-        // Frames of an earlier log have other salts; those of a commit that failed and was overwritten are one commit each.
+        // Frames of an earlier log have other salts; those of a commit that failed and was
+        // overwritten are one commit each.
         in_a_row = if follows { in_a_row } else { 0 };
         in_a_row += u64::from(is_of_this_log && word(&frame, 4) > 0);
         lost_commits = lost_commits.max(in_a_row);
     }
-    // A machine that lost its power may leave the last transaction in any order, and nothing of it was answered as done.
+    // A machine that lost its power may leave the last transaction in any order, and nothing of it
+    // was answered as done.
     Ok(broken.filter(|_| lost_commits > 1).map(|frame| {
         format!("its write-ahead log is damaged at frame {frame}, with {lost_commits} commits from there on")
     }))
@@ -74,7 +85,11 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 fn checksum(mut sum: (u32, u32), bytes: &[u8], is_big: bool) -> (u32, u32) {
     let number = |bytes: &[u8]| {
         let bytes = [bytes[0], bytes[1], bytes[2], bytes[3]];
-        if is_big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+        if is_big {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        }
     };
     for pair in bytes.chunks_exact(8) {
         sum.0 = sum.0.wrapping_add(number(pair)).wrapping_add(sum.1);
@@ -129,7 +144,8 @@ mod tests {
         let mut earlier = log(2);
         // What is left of a log before, with other salts.
         let mut rest = whole[frame(2)..].to_vec();
-        rest.chunks_mut(FRAME_HEADER + 512).for_each(|frame| frame[8] ^= 1);
+        rest.chunks_mut(FRAME_HEADER + 512)
+            .for_each(|frame| frame[8] ^= 1);
         earlier.extend(rest);
         // Of other pages, each of which begins anew.
         let mut failed = log(2);
@@ -139,17 +155,29 @@ mod tests {
             ("whole", whole.clone(), false),
             ("nothing", Vec::new(), false),
             ("a header alone", whole[..HEADER].to_vec(), false),
-            ("cut within a frame", whole[..frame(4) + 100].to_vec(), false),
+            (
+                "cut within a frame",
+                whole[..frame(4) + 100].to_vec(),
+                false,
+            ),
             ("the last frame torn", broken_at(frame(4) + 200), false),
             ("the rest of a log before", earlier, false),
-            ("the rest of commits that failed and were overwritten", failed, false),
+            (
+                "the rest of commits that failed and were overwritten",
+                failed,
+                false,
+            ),
             ("the header", broken_at(20), true),
             ("the magic number", broken_at(0), true),
             ("the first frame", broken_at(frame(0) + 100), true),
             ("a frame in the middle", broken_at(frame(2) + 30), true),
             ("a salt in the middle", broken_at(frame(2) + 9), true),
         ] {
-            assert_eq!(damage_in(log.as_slice()).unwrap().is_some(), is_damaged, "{name}");
+            assert_eq!(
+                damage_in(log.as_slice()).unwrap().is_some(),
+                is_damaged,
+                "{name}"
+            );
         }
     }
 }

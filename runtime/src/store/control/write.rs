@@ -1,6 +1,7 @@
-//! The one way in which the control store is written. A connection that did not end its transaction in order is closed and
-//! opened anew: SQLite rolls back by itself when a disk is full or fails, and what counts transactions beside it would from
-//! then on take each commit for the end of a savepoint, so that nothing is committed any more.
+//! The one way in which the control store is written. A connection that did not end its transaction
+//! in order is closed and opened anew: SQLite rolls back by itself when a disk is full or fails,
+//! and what counts transactions beside it would from then on take each commit for the end of a
+//! savepoint, so that nothing is committed any more.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use super::ballast::BallastState;
 use super::write_health::WriteHealth;
 use super::{ControlError, ControlStore, Result};
 
-/// Statements that are committed together or not at all. Dropped without [`WriteTransaction::commit`], none of them
-/// happened, and the connection is closed; [`WriteTransaction::rollback`] keeps it.
+/// Statements that are committed together or not at all. Dropped without
+/// [`WriteTransaction::commit`], none of them happened, and the connection is closed;
+/// [`WriteTransaction::rollback`] keeps it.
 pub(super) struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
     health: Arc<WriteHealth>,
@@ -21,7 +23,8 @@ pub(super) struct WriteTransaction {
 }
 
 impl WriteTransaction {
-    /// Returns when the transaction is on the disk. After an error nothing of it is certain to be there.
+    /// Returns when the transaction is on the disk. After an error nothing of it is certain to be
+    /// there.
     pub(super) async fn commit(mut self) -> Result<()> {
         match self.try_commit().await {
             Ok(number) => {
@@ -33,10 +36,11 @@ impl WriteTransaction {
     }
 
     async fn try_commit(&mut self) -> sqlx::Result<i64> {
-        let number =
-            sqlx::query_scalar("UPDATE store_identity SET commits = commits + 1 WHERE id = 1 RETURNING commits")
-                .fetch_one(&mut *self.connection)
-                .await?;
+        let number = sqlx::query_scalar(
+            "UPDATE store_identity SET commits = commits + 1 WHERE id = 1 RETURNING commits",
+        )
+        .fetch_one(&mut *self.connection)
+        .await?;
         run(&mut self.connection, "COMMIT").await?;
         self.is_ended = true;
         Ok(number)
@@ -83,21 +87,32 @@ impl Drop for WriteTransaction {
 }
 
 impl ControlStore {
-    /// Waits until nobody else writes. The statements are plain SQL on purpose: SQLite itself refuses a `BEGIN` inside of a
-    /// transaction and a `COMMIT` outside of one, so that no savepoint is ever taken for a transaction.
+    /// Waits until nobody else writes. The statements are plain SQL on purpose: SQLite itself
+    /// refuses a `BEGIN` inside of a transaction and a `COMMIT` outside of one, so that no
+    /// savepoint is ever taken for a transaction.
     pub(super) async fn begin_write(&self) -> Result<WriteTransaction> {
         let failed = |source| {
-            let error = ControlError::Database { doing: "begin to write to", source };
+            let error = ControlError::Database {
+                doing: "begin to write to",
+                source,
+            };
             self.health.note_error(&error);
             error
         };
         let connection = self.writer.acquire().await.map_err(failed)?;
-        let mut transaction = WriteTransaction { connection, health: Arc::clone(&self.health), is_ended: false };
-        run(&mut transaction.connection, "BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = WriteTransaction {
+            connection,
+            health: Arc::clone(&self.health),
+            is_ended: false,
+        };
+        run(&mut transaction.connection, "BEGIN IMMEDIATE")
+            .await
+            .map_err(failed)?;
         Ok(transaction)
     }
 
-    /// For what people add over the API: refused while the room that the ballast left is kept for alerts.
+    /// For what people add over the API: refused while the room that the ballast left is kept for
+    /// alerts.
     pub(super) async fn begin_roomy_write(&self) -> Result<WriteTransaction> {
         match self.health.ballast.state() {
             BallastState::GivenUp => Err(ControlError::NoRoom),
@@ -105,8 +120,8 @@ impl ControlStore {
         }
     }
 
-    /// For what alerts need: a write that fails because the disk is full is repeated once in the room that the ballast leaves.
-    /// It has to be one that is done whole or not at all.
+    /// For what alerts need: a write that fails because the disk is full is repeated once in the
+    /// room that the ballast leaves. It has to be one that is done whole or not at all.
     pub(crate) async fn with_ballast<T, F>(&self, write: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -126,7 +141,10 @@ impl ControlStore {
 
 /// A statement without arguments and without rows.
 async fn run(connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<()> {
-    sqlx::raw_sql(statement).execute(connection).await.map(|_| ())
+    sqlx::raw_sql(statement)
+        .execute(connection)
+        .await
+        .map(|_| ())
 }
 
 #[cfg(test)]
@@ -140,14 +158,24 @@ mod tests {
 
     async fn open(folder: &std::path::Path) -> ControlStore {
         let keyring = Keyring::load(None, folder).unwrap();
-        ControlStore::open(&folder.join("control.sqlite"), keyring).await.unwrap()
+        ControlStore::open(&folder.join("control.sqlite"), keyring)
+            .await
+            .unwrap()
     }
 
-    /// Lets the file grow no further, as a full disk does, or lets it grow again. SQLite answers with the same error.
+    /// Lets the file grow no further, as a full disk does, or lets it grow again. SQLite answers
+    /// with the same error.
     async fn fill_disk(store: &ControlStore, is_full: bool) {
         let mut connection = store.writer.acquire().await.unwrap();
-        let statement = if is_full { "PRAGMA max_page_count = 1" } else { "PRAGMA max_page_count = 1000000" };
-        sqlx::raw_sql(statement).execute(&mut *connection).await.unwrap();
+        let statement = if is_full {
+            "PRAGMA max_page_count = 1"
+        } else {
+            "PRAGMA max_page_count = 1000000"
+        };
+        sqlx::raw_sql(statement)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
     }
 
     fn firing(service: &str, now_ms: UnixMillis) -> Transition {
@@ -174,7 +202,14 @@ mod tests {
             actor: "engine".to_owned(),
             reason: "down".to_owned(),
         };
-        Transition { alert, event, groups: Vec::new(), is_news: false, memory: None, escalation: None }
+        Transition {
+            alert,
+            event,
+            groups: Vec::new(),
+            is_news: false,
+            memory: None,
+            escalation: None,
+        }
     }
 
     fn silence() -> SilenceDraft {
@@ -193,14 +228,27 @@ mod tests {
         let store = open(folder.path()).await;
         for round in 0..4 {
             fill_disk(&store, true).await;
-            let error = store.transition_commit(firing("full", round)).await.unwrap_err();
+            let error = store
+                .transition_commit(firing("full", round))
+                .await
+                .unwrap_err();
             assert!(format!("{error:?}").contains("full"), "{error:?}");
             fill_disk(&store, true).await;
             assert!(store.silence_insert(silence(), 0).await.is_err());
             fill_disk(&store, true).await;
-            assert!(store.service_insert("full", &json!({ "text": "z".repeat(20_000) })).await.is_err());
+            assert!(
+                store
+                    .service_insert("full", &json!({ "text": "z".repeat(20_000) }))
+                    .await
+                    .is_err()
+            );
             // What fails for another reason ends its transaction as well.
-            assert!(store.service_update("absent", &json!({}), None).await.is_err());
+            assert!(
+                store
+                    .service_update("absent", &json!({}), None)
+                    .await
+                    .is_err()
+            );
         }
         fill_disk(&store, false).await;
         let (alert, _) = store.transition_commit(firing("free", 9)).await.unwrap();
@@ -213,12 +261,21 @@ mod tests {
         }
         let again = open(copy.path()).await;
         let open_alerts = again.alert_open_list().await.unwrap();
-        assert_eq!(open_alerts.iter().map(|alert| alert.id).collect::<Vec<_>>(), [alert.id]);
+        assert_eq!(
+            open_alerts.iter().map(|alert| alert.id).collect::<Vec<_>>(),
+            [alert.id]
+        );
         let silences = again.silence_ending_after(0).await.unwrap();
         let ids: Vec<i64> = silences.iter().map(|stored| stored.silence.id).collect();
         assert_eq!(ids, [kept.silence.id]);
         let services = again.service_list().await.unwrap();
-        assert_eq!(services.iter().map(|service| service.slug.as_str()).collect::<Vec<_>>(), ["free"]);
+        assert_eq!(
+            services
+                .iter()
+                .map(|service| service.slug.as_str())
+                .collect::<Vec<_>>(),
+            ["free"]
+        );
     }
 
     #[tokio::test]
@@ -226,20 +283,45 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await;
         let mut connection = store.writer.acquire().await.unwrap();
-        sqlx::raw_sql("BEGIN").execute(&mut *connection).await.unwrap();
+        sqlx::raw_sql("BEGIN")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
         drop(connection);
-        assert!(store.service_insert("a", &json!({})).await.is_err(), "nothing is begun inside a transaction");
+        assert!(
+            store.service_insert("a", &json!({})).await.is_err(),
+            "nothing is begun inside a transaction"
+        );
         store.service_insert("a", &json!({})).await.unwrap();
         let mut transaction = store.begin_write().await.unwrap();
-        sqlx::raw_sql("ROLLBACK").execute(&mut *transaction).await.unwrap();
-        assert!(transaction.commit().await.is_err(), "nothing is committed outside of a transaction");
+        sqlx::raw_sql("ROLLBACK")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        assert!(
+            transaction.commit().await.is_err(),
+            "nothing is committed outside of a transaction"
+        );
         store.service_insert("b", &json!({})).await.unwrap();
         // A task that was cancelled in the middle.
         drop(store.begin_write().await.unwrap());
-        assert_eq!(store.service_insert("c", &json!({})).await.unwrap().revision, 1);
+        assert_eq!(
+            store
+                .service_insert("c", &json!({}))
+                .await
+                .unwrap()
+                .revision,
+            1
+        );
         store.close().await;
         drop(store);
         let services = open(folder.path()).await.service_list().await.unwrap();
-        assert_eq!(services.iter().map(|service| service.slug.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(
+            services
+                .iter()
+                .map(|service| service.slug.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
     }
 }

@@ -21,11 +21,14 @@ impl ControlError {
         matches!(self, ControlError::NoRoom) || self.sqlite_code() == Some(code::FULL)
     }
 
-    /// The disk or the file is to blame, not what was to be written: another write would fail as well.
+    /// The disk or the file is to blame, not what was to be written: another write would fail as
+    /// well.
     pub fn is_unwritable(&self) -> bool {
         match self.database_error() {
             _ if matches!(self, ControlError::NoRoom) => true,
-            Some(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => true,
+            Some(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => {
+                true
+            }
             Some(_) => matches!(
                 self.sqlite_code(),
                 Some(
@@ -61,12 +64,18 @@ impl ControlError {
     }
 
     fn sqlite_code(&self) -> Option<i32> {
-        let code: i32 = self.database_error()?.as_database_error()?.code()?.parse().ok()?;
+        let code: i32 = self
+            .database_error()?
+            .as_database_error()?
+            .code()?
+            .parse()
+            .ok()?;
         Some(code & 0xff)
     }
 
     fn database_error(&self) -> Option<&sqlx::Error> {
-        self.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>())
+        self.chain()
+            .find_map(|cause| cause.downcast_ref::<sqlx::Error>())
     }
 
     /// Causes, without the error itself.

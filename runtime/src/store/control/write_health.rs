@@ -1,4 +1,5 @@
-//! Whether the control store can commit, for those who have to know before they answer, and for `/readyz`.
+//! Whether the control store can commit, for those who have to know before they answer, and for
+//! `/readyz`.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -27,7 +28,8 @@ pub struct ControlHealth {
 #[derive(Debug)]
 pub(super) struct WriteHealth {
     fault: Mutex<Option<WriteFault>>,
-    /// Number of the last commit. Commits are numbered, so that one that was lost is missed at the next start.
+    /// Number of the last commit. Commits are numbered, so that one that was lost is missed at the
+    /// next start.
     last_commit: AtomicI64,
     committed: Mutex<Instant>,
     pub(super) ballast: Ballast,
@@ -44,7 +46,10 @@ impl WriteHealth {
     }
 
     pub(super) fn fault(&self) -> Option<WriteFault> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn last_commit(&self) -> i64 {
@@ -53,7 +58,10 @@ impl WriteHealth {
 
     /// Since the last commit succeeded, or since the start.
     pub(super) fn since_commit(&self) -> Duration {
-        self.committed.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
     }
 
     /// The number that the store has of the last commit.
@@ -63,13 +71,23 @@ impl WriteHealth {
 
     pub(super) fn note_commit(&self, number: i64) {
         self.last_commit.fetch_max(number, Ordering::AcqRel);
-        *self.committed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        if self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+        *self
+            .committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        if self
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .is_some()
+        {
             tracing::info!("the control store can be written again");
         }
     }
 
-    /// Notes what keeps the store from being written. An error that is about the data alone says nothing of that.
+    /// Notes what keeps the store from being written. An error that is about the data alone says
+    /// nothing of that.
     pub(super) fn note_error(&self, error: &ControlError) {
         if !error.is_unwritable() {
             return;
@@ -80,8 +98,14 @@ impl WriteHealth {
         match fault.as_mut() {
             Some(fault) => fault.reason = reason,
             None => {
-                tracing::error!(reason, "the control store can't be written: nothing is committed until it can");
-                *fault = Some(WriteFault { since_ms: now_ms(), reason });
+                tracing::error!(
+                    reason,
+                    "the control store can't be written: nothing is committed until it can"
+                );
+                *fault = Some(WriteFault {
+                    since_ms: now_ms(),
+                    reason,
+                });
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The thread that writes to the database. It may hang with its disk, so nothing waits for it but the writer, which stops
-//! waiting after a while.
+//! The thread that writes to the database. It may hang with its disk, so nothing waits for it but
+//! the writer, which stops waiting after a while.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -30,13 +30,18 @@ pub(super) struct Committer {
 impl Committer {
     pub(super) fn start(database: Arc<Database>) -> Result<Self, ResultError> {
         let (jobs, inbox) = mpsc::channel(1);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ResultError::Thread)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(ResultError::Thread)?;
         let thread = std::thread::Builder::new()
             .name("results-commit".to_owned())
             .spawn(move || runtime.block_on(serve(inbox, &database)))
             .map_err(ResultError::Thread)?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
     }
 
     pub(super) fn commit(&self, work: Arc<Work>) -> oneshot::Receiver<Outcome> {
@@ -80,7 +85,11 @@ async fn serve(mut inbox: mpsc::Receiver<Job>, database: &Database) {
 }
 
 /// One try. The connection is gone afterwards if DuckDB has to be opened anew.
-async fn commit(connection: &mut Option<Connection>, database: &Database, work: &Work) -> Result<(), ResultError> {
+async fn commit(
+    connection: &mut Option<Connection>,
+    database: &Database,
+    work: &Work,
+) -> Result<(), ResultError> {
     let open = match connection {
         Some(open) => open,
         None => {
@@ -94,7 +103,8 @@ async fn commit(connection: &mut Option<Connection>, database: &Database, work: 
             connection.insert(connected)
         }
     };
-    let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| part::write(open, work)));
+    let written =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| part::write(open, work)));
     let Ok(written) = written else {
         *connection = None;
         return Err(ResultError::NotCommitted("writing panicked".to_owned()));
@@ -106,15 +116,23 @@ async fn commit(connection: &mut Option<Connection>, database: &Database, work: 
             *connection = None;
             database.invalidate();
         }
-        ResultError::Database { doing: "commit to", source }
+        ResultError::Database {
+            doing: "commit to",
+            source,
+        }
     })
 }
 
 fn checkpoint(connection: Option<&Connection>) -> Result<(), ResultError> {
     match connection {
-        Some(connection) => connection
-            .execute_batch("CHECKPOINT")
-            .map_err(|source| ResultError::Database { doing: "checkpoint", source }),
+        Some(connection) => {
+            connection
+                .execute_batch("CHECKPOINT")
+                .map_err(|source| ResultError::Database {
+                    doing: "checkpoint",
+                    source,
+                })
+        }
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
-//! What becomes of a file that can't be opened. A damaged one is set aside, never deleted, and alerting starts without
-//! history; a disk that is full or a lack of permission passes, and damages nothing.
+//! What becomes of a file that can't be opened. A damaged one is set aside, never deleted, and
+//! alerting starts without history; a disk that is full or a lack of permission passes, and damages
+//! nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,11 @@ const SURROUNDINGS: [&str; 10] = [
     "no such file",
 ];
 
-const REFUSALS: [&str; 3] = ["newer version of duckdb", "could not set lock", "conflicting lock"];
+const REFUSALS: [&str; 3] = [
+    "newer version of duckdb",
+    "could not set lock",
+    "conflicting lock",
+];
 
 pub(super) fn cause_of(error: &ResultError) -> Cause {
     match error {
@@ -61,7 +66,11 @@ pub(super) fn set_aside(path: &Path) -> std::io::Result<Option<PathBuf>> {
     let moment = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S").to_string();
     // Two within one second must not replace each other.
     for attempt in 0..100 {
-        let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
+        let suffix = if attempt == 0 {
+            String::new()
+        } else {
+            format!("-{attempt}")
+        };
         let target = with_ending(path, &format!(".damaged-{moment}Z{suffix}"));
         if target.exists() {
             continue;
@@ -88,13 +97,31 @@ mod tests {
     #[test]
     fn only_what_lies_in_the_file_is_damage() {
         for (text, cause) in [
-            ("IO Error: Could not write file \"x\": No space left on device", Cause::Surroundings),
-            ("IO Error: Cannot open file \"x\": Permission denied", Cause::Surroundings),
-            ("IO Error: The file \"x\" exists, but it is not a valid DuckDB database file!", Cause::Damage),
-            ("IO Error: Corrupt database file: computed checksum 1 does not match", Cause::Damage),
+            (
+                "IO Error: Could not write file \"x\": No space left on device",
+                Cause::Surroundings,
+            ),
+            (
+                "IO Error: Cannot open file \"x\": Permission denied",
+                Cause::Surroundings,
+            ),
+            (
+                "IO Error: The file \"x\" exists, but it is not a valid DuckDB database file!",
+                Cause::Damage,
+            ),
+            (
+                "IO Error: Corrupt database file: computed checksum 1 does not match",
+                Cause::Damage,
+            ),
             ("Serialization Error: Failed to deserialize", Cause::Damage),
-            ("The database file was created with an newer version of DuckDB.", Cause::Refusal),
-            ("IO Error: Could not set lock on file \"x\": Conflicting lock is held in PID 4", Cause::Refusal),
+            (
+                "The database file was created with an newer version of DuckDB.",
+                Cause::Refusal,
+            ),
+            (
+                "IO Error: Could not set lock on file \"x\": Conflicting lock is held in PID 4",
+                Cause::Refusal,
+            ),
         ] {
             assert_eq!(cause_of_text(text), cause, "{text}");
         }
@@ -108,7 +135,14 @@ mod tests {
         for _ in 0..3 {
             std::fs::write(&path, "junk").unwrap();
             let target = set_aside(&path).unwrap().unwrap();
-            assert!(target.file_name().unwrap().to_str().unwrap().starts_with("results.duckdb.damaged-2"));
+            assert!(
+                target
+                    .file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with("results.duckdb.damaged-2")
+            );
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }

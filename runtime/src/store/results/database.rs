@@ -1,5 +1,6 @@
-//! The one DuckDB instance of the process. Everyone gets a connection from here, so that the instance can be closed and
-//! opened anew after a fatal error without ever having the file open twice.
+//! The one DuckDB instance of the process. Everyone gets a connection from here, so that the
+//! instance can be closed and opened anew after a fatal error without ever having the file open
+//! twice.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,9 +60,14 @@ pub(super) struct Opened {
 }
 
 impl Database {
-    /// A damaged file is set aside for a new one. Where not even that can be made, the instance stays closed until
-    /// [`Self::reopen`] succeeds. An error means that this program must not touch the file.
-    pub(super) fn open(path: PathBuf, memory_limit: &str, lock: DataLock) -> Result<Opened, ResultError> {
+    /// A damaged file is set aside for a new one. Where not even that can be made, the instance
+    /// stays closed until [`Self::reopen`] succeeds. An error means that this program must not
+    /// touch the file.
+    pub(super) fn open(
+        path: PathBuf,
+        memory_limit: &str,
+        lock: DataLock,
+    ) -> Result<Opened, ResultError> {
         let mut notices = Vec::new();
         let opened = open_or_set_aside(&path, memory_limit, &mut notices)?;
         let (base, last) = match opened {
@@ -76,7 +82,11 @@ impl Database {
             alerting: Arc::new(Semaphore::new(ALERTING_READERS as usize)),
             _lock: lock,
         };
-        Ok(Opened { database, last, notices })
+        Ok(Opened {
+            database,
+            last,
+            notices,
+        })
     }
 
     /// For the writer. It must be dropped before [`Self::reopen`].
@@ -85,7 +95,10 @@ impl Database {
         base.as_ref()
             .ok_or(ResultError::Unavailable)?
             .try_clone()
-            .map_err(|source| ResultError::Database { doing: "connect to", source })
+            .map_err(|source| ResultError::Database {
+                doing: "connect to",
+                source,
+            })
     }
 
     /// Waits for a free reader.
@@ -94,20 +107,40 @@ impl Database {
             ReaderKind::Shared => &self.readers,
             ReaderKind::Alerting => &self.alerting,
         };
-        let permit = Arc::clone(readers).acquire_owned().await.map_err(|_| ResultError::Closed)?;
-        Ok(Reader { connection: self.connect()?, _permit: permit })
+        let permit = Arc::clone(readers)
+            .acquire_owned()
+            .await
+            .map_err(|_| ResultError::Closed)?;
+        Ok(Reader {
+            connection: self.connect()?,
+            _permit: permit,
+        })
     }
 
-    /// Has the next [`Self::reopen`] close the instance: after a fatal error it refuses everything. Readers that are under
-    /// way keep it open until they end.
+    /// Has the next [`Self::reopen`] close the instance: after a fatal error it refuses everything.
+    /// Readers that are under way keep it open until they end.
     pub(super) fn invalidate(&self) {
-        drop(self.base.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.base
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
-    /// After a fatal error DuckDB refuses everything until the instance is closed. Waits for the readers to finish.
+    /// After a fatal error DuckDB refuses everything until the instance is closed. Waits for the
+    /// readers to finish.
     pub(super) async fn reopen(&self) -> Result<(), ResultError> {
-        let _all = self.readers.acquire_many(READERS).await.map_err(|_| ResultError::Closed)?;
-        let _alerting = self.alerting.acquire_many(ALERTING_READERS).await.map_err(|_| ResultError::Closed)?;
+        let _all = self
+            .readers
+            .acquire_many(READERS)
+            .await
+            .map_err(|_| ResultError::Closed)?;
+        let _alerting = self
+            .alerting
+            .acquire_many(ALERTING_READERS)
+            .await
+            .map_err(|_| ResultError::Closed)?;
         let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
         drop(base.take());
         let (opened, _) = open_whole(&self.path, &self.memory_limit)?;
@@ -139,7 +172,9 @@ fn open_or_set_aside(
                 error = text,
                 "the results store can't be opened; starting without history, results are spooled"
             );
-            notices.push("the results store could not be opened at the start; the log says why".to_owned());
+            notices.push(
+                "the results store could not be opened at the start; the log says why".to_owned(),
+            );
             return Ok(None);
         };
         match damage::set_aside(suspect) {
@@ -156,7 +191,10 @@ fn open_or_set_aside(
             }
             Err(failed) => {
                 tracing::error!(error = text, %failed, file = %suspect.display(), "a damaged file of the results store can't be set aside; starting without history");
-                notices.push("the results store is damaged and could not be set aside; the log says why".to_owned());
+                notices.push(
+                    "the results store is damaged and could not be set aside; the log says why"
+                        .to_owned(),
+                );
                 return Ok(None);
             }
         }
@@ -180,17 +218,29 @@ fn open_whole(path: &Path, memory_limit: &str) -> Result<(Connection, LastIds), 
 fn last_ids(connection: &Connection) -> Result<LastIds, ResultError> {
     let max = |sql: &str| {
         let found = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
-        found.map(|max| max.unwrap_or(0)).map_err(|source| ResultError::Database { doing: "read", source })
+        found
+            .map(|max| max.unwrap_or(0))
+            .map_err(|source| ResultError::Database {
+                doing: "read",
+                source,
+            })
     };
     let observation = max("SELECT max(run_id) FROM fact.observations")?;
     let account = max("SELECT max(run_id) FROM fact.plugin_runs")?;
     let delivery = max("SELECT max(run_id) FROM fact.events")?;
     let event = max("SELECT max(id) FROM fact.events")?;
-    Ok(LastIds { observation, run: observation.max(account).max(delivery), event })
+    Ok(LastIds {
+        observation,
+        run: observation.max(account).max(delivery),
+        event,
+    })
 }
 
 fn opening(source: duckdb::Error) -> ResultError {
-    ResultError::Database { doing: "open", source }
+    ResultError::Database {
+        doing: "open",
+        source,
+    }
 }
 
 fn open_file(path: &Path, memory_limit: &str) -> Result<Connection, ResultError> {

@@ -24,7 +24,8 @@ impl ResultStore {
         before_id: Option<i64>,
         limit: usize,
     ) -> Result<Vec<Event>, ResultError> {
-        self.read(move |connection| page(connection, &filter, before_id.unwrap_or(i64::MAX), limit)).await
+        self.read(move |connection| page(connection, &filter, before_id.unwrap_or(i64::MAX), limit))
+            .await
     }
 
     /// The senders' ids of the last events of a webhook, newest first.
@@ -56,9 +57,11 @@ fn page(
 ) -> Result<Vec<Event>, ResultError> {
     let mut conditions = vec!["id < ?"];
     let mut params: Vec<&dyn ToSql> = vec![&before_id];
-    for (condition, value) in
-        [("service = ?", &filter.service), ("webhook = ?", &filter.webhook), ("kind = ?", &filter.kind)]
-    {
+    for (condition, value) in [
+        ("service = ?", &filter.service),
+        ("webhook = ?", &filter.webhook),
+        ("kind = ?", &filter.kind),
+    ] {
         if let Some(value) = value {
             conditions.push(condition);
             params.push(value);
@@ -73,7 +76,9 @@ fn page(
         conditions.join(" AND ")
     );
     let mut statement = connection.prepare(&sql).map_err(reading)?;
-    let rows = statement.query_map(params.as_slice(), event_from).map_err(reading)?;
+    let rows = statement
+        .query_map(params.as_slice(), event_from)
+        .map_err(reading)?;
     rows.collect::<Result<_, _>>().map_err(reading)
 }
 
@@ -92,6 +97,9 @@ fn event_from(row: &Row<'_>) -> duckdb::Result<Event> {
         kind: row.get(9)?,
         summary: row.get(10)?,
         payload: row.get(11)?,
-        attributes: attributes.as_deref().map(metrics_from_json).unwrap_or_default(),
+        attributes: attributes
+            .as_deref()
+            .map(metrics_from_json)
+            .unwrap_or_default(),
     })
 }

@@ -1,5 +1,6 @@
-//! What stands between a user's SQL and the database: an allow-list over the parsed statement. DuckDB's own parser says
-//! what the text means; whatever is not known here to be harmless is refused, with the reason; and so is what would grow beyond the limits.
+//! What stands between a user's SQL and the database: an allow-list over the parsed statement.
+//! DuckDB's own parser says what the text means; whatever is not known here to be harmless is
+//! refused, with the reason; and so is what would grow beyond the limits.
 
 mod cost;
 mod functions;
@@ -47,7 +48,10 @@ pub(super) struct Admitted {
 
 impl Gate {
     pub(super) fn open() -> Result<Self, ResultError> {
-        let opening = |source| ResultError::Database { doing: "open the statement parser of", source };
+        let opening = |source| ResultError::Database {
+            doing: "open the statement parser of",
+            source,
+        };
         let config = || {
             Config::default()
                 .max_memory("256MB")?
@@ -56,34 +60,55 @@ impl Gate {
                 .with("autoinstall_known_extensions", "false")?
                 .with("autoload_known_extensions", "false")
         };
-        let connection = Connection::open_in_memory_with_flags(config().map_err(opening)?).map_err(opening)?;
+        let connection =
+            Connection::open_in_memory_with_flags(config().map_err(opening)?).map_err(opening)?;
         let counter = StatementCounter::open().map_err(opening)?;
-        Ok(Self { parser: Mutex::new(Parser { connection, counter }) })
+        Ok(Self {
+            parser: Mutex::new(Parser {
+                connection,
+                counter,
+            }),
+        })
     }
 
     pub(super) fn admit(&self, sql: &str) -> Result<Admitted, QueryError> {
         if sql.len() > MAX_BYTES {
-            return Err(refused(format!("the statement is longer than {} KiB", MAX_BYTES / 1024)));
+            return Err(refused(format!(
+                "the statement is longer than {} KiB",
+                MAX_BYTES / 1024
+            )));
         }
         let (explain, inner) = split_explain(sql);
-        let parser = self.parser.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let text = CString::new(inner).map_err(|_| refused("the statement holds a NUL character".to_owned()))?;
+        let parser = self
+            .parser
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let text = CString::new(inner)
+            .map_err(|_| refused("the statement holds a NUL character".to_owned()))?;
         match parser.counter.count(&text).map_err(QueryError::Invalid)? {
             1 => {}
             0 => return Err(refused("there is no statement".to_owned())),
-            _ => return Err(refused("one statement at a time, and no `PIVOT` statement".to_owned())),
+            _ => {
+                return Err(refused(
+                    "one statement at a time, and no `PIVOT` statement".to_owned(),
+                ));
+            }
         }
         let tree: String = parser
             .connection
-            .query_row("SELECT json_serialize_sql(?::VARCHAR)", [inner], |row| row.get(0))
+            .query_row("SELECT json_serialize_sql(?::VARCHAR)", [inner], |row| {
+                row.get(0)
+            })
             .map_err(|error| QueryError::Invalid(error.to_string()))?;
         drop(parser);
-        let tree: Value =
-            serde_json::from_str(&tree).map_err(|_| refused("the statement is nested too deeply".to_owned()))?;
+        let tree: Value = serde_json::from_str(&tree)
+            .map_err(|_| refused("the statement is nested too deeply".to_owned()))?;
         let query = query_of(&tree)?;
         scope::check(query)?;
         cost::check(query)?;
-        Ok(Admitted { sql: format!("{explain}{inner}") })
+        Ok(Admitted {
+            sql: format!("{explain}{inner}"),
+        })
     }
 }
 
@@ -94,11 +119,14 @@ pub(super) fn refused(reason: String) -> QueryError {
 /// The one query node of DuckDB's answer.
 fn query_of(tree: &Value) -> Result<&Value, QueryError> {
     if tree["error"] != Value::Bool(false) {
-        let message = tree["error_message"].as_str().unwrap_or("it does not parse");
+        let message = tree["error_message"]
+            .as_str()
+            .unwrap_or("it does not parse");
         return Err(match tree["error_type"].as_str() {
-            Some("not implemented") => {
-                refused("only `SELECT`, `DESCRIBE`, `SUMMARIZE`, `SHOW TABLES` and `EXPLAIN` run here".to_owned())
-            }
+            Some("not implemented") => refused(
+                "only `SELECT`, `DESCRIBE`, `SUMMARIZE`, `SHOW TABLES` and `EXPLAIN` run here"
+                    .to_owned(),
+            ),
             _ => QueryError::Invalid(message.to_owned()),
         });
     }
@@ -108,9 +136,12 @@ fn query_of(tree: &Value) -> Result<&Value, QueryError> {
     }
 }
 
-/// DuckDB's serializer takes no `EXPLAIN`, so what it explains is looked at instead; what runs is put together from both.
+/// DuckDB's serializer takes no `EXPLAIN`, so what it explains is looked at instead; what runs is
+/// put together from both.
 fn split_explain(sql: &str) -> (&'static str, &str) {
-    let Some(rest) = keyword(skip_blank(sql), "explain") else { return ("", sql) };
+    let Some(rest) = keyword(skip_blank(sql), "explain") else {
+        return ("", sql);
+    };
     match keyword(skip_blank(rest), "analyze") {
         Some(rest) => ("EXPLAIN ANALYZE ", rest),
         None => ("EXPLAIN ", rest),
@@ -128,7 +159,10 @@ fn keyword<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 fn skip_blank(text: &str) -> &str {
     let mut text = text.trim_start();
     while let Some(comment) = text.strip_prefix("--") {
-        text = comment.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
+        text = comment
+            .split_once('\n')
+            .map_or("", |(_, rest)| rest)
+            .trim_start();
     }
     text
 }

@@ -22,7 +22,8 @@ pub struct StoredSpan {
 }
 
 impl ResultStore {
-    /// Runs of the active versions in groups, by version; a candidate's runs are not those of an active version.
+    /// Runs of the active versions in groups, by version; a candidate's runs are not those of an
+    /// active version.
     pub async fn plugin_run_groups(
         &self,
         span: StoredSpan,

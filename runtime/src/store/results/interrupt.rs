@@ -1,5 +1,5 @@
-//! Reading that ends when nobody waits for it any more: a query whose caller gave up would keep its reader, and the cores, from
-//! those that come after it.
+//! Reading that ends when nobody waits for it any more: a query whose caller gave up would keep its
+//! reader, and the cores, from those that come after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,8 @@ const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
 
 type Outcome<T> = Result<T, ResultError>;
 
-/// Runs `work` where blocking is allowed. Dropped before it is done, it interrupts the reader until that notices.
+/// Runs `work` where blocking is allowed. Dropped before it is done, it interrupts the reader until
+/// that notices.
 pub(super) async fn interruptible<T: Send + 'static>(
     reader: Reader,
     work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,

@@ -89,7 +89,9 @@ impl Progress {
 
     pub(super) fn stats(&self, queue: &Queue) -> WriterStats {
         let health = self.health(queue);
-        let lag_ms = health.oldest_ms.map_or(0, |oldest_ms| now_ms().saturating_sub(oldest_ms).max(0).unsigned_abs());
+        let lag_ms = health.oldest_ms.map_or(0, |oldest_ms| {
+            now_ms().saturating_sub(oldest_ms).max(0).unsigned_abs()
+        });
         self.update(|report| WriterStats {
             queued: health.queued_rows + health.spooled_rows,
             lag_ms,

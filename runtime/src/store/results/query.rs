@@ -1,4 +1,5 @@
-//! SQL that users write: gated, in a read-only transaction on a connection of its own, with a limit on rows, bytes and time.
+//! SQL that users write: gated, in a read-only transaction on a connection of its own, with a limit
+//! on rows, bytes and time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,10 +19,11 @@ use super::{ResultError, ResultStore};
 
 /// What one answer holds at most, whatever the rows: cells are counted as the JSON they become.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
-/// How long an interrupted query may take to notice before it is worth a line in the log, and its slot is given to others.
+/// How long an interrupted query may take to notice before it is worth a line in the log, and its
+/// slot is given to others.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
-/// So much more memory than before may the program have while a query runs: the database's limit and half a gigabyte for what that
-/// does not count.
+/// So much more memory than before may the program have while a query runs: the database's limit
+/// and half a gigabyte for what that does not count.
 const GROWTH_BYTES: u64 = 1_536 << 20;
 const GROWTH_CHECKED: Duration = Duration::from_millis(50);
 const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
@@ -79,8 +81,9 @@ impl ResultStore {
             .await
             .map_err(|_| QueryError::Busy)?
             .map_err(|_| ResultError::Closed)?;
-        let reader =
-            timeout_at(deadline, self.database.reader(ReaderKind::Shared)).await.map_err(|_| QueryError::Busy)??;
+        let reader = timeout_at(deadline, self.database.reader(ReaderKind::Shared))
+            .await
+            .map_err(|_| QueryError::Busy)??;
         let interrupt = reader.connection.interrupt_handle();
         let slot = Slot::new(slot, Arc::clone(&self.abandoned));
         let taken = slot.clone();
@@ -113,11 +116,19 @@ struct Slot {
 
 impl Slot {
     fn new(permit: OwnedSemaphorePermit, abandoned: Arc<Semaphore>) -> Self {
-        Self { permit: Arc::new(Mutex::new(Some(permit))), abandoned }
+        Self {
+            permit: Arc::new(Mutex::new(Some(permit))),
+            abandoned,
+        }
     }
 
     fn give_back(&self) {
-        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.permit
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
     /// To others, while the query goes on without it. None: too many go on so already.
@@ -128,8 +139,9 @@ impl Slot {
     }
 }
 
-/// A task of its own, so that a query ends at its deadline or when nobody waits for it any more, and so that one that does
-/// not notice holds up nobody. Interrupts repeatedly: one that falls between two steps of a query is lost.
+/// A task of its own, so that a query ends at its deadline or when nobody waits for it any more,
+/// and so that one that does not notice holds up nobody. Interrupts repeatedly: one that falls
+/// between two steps of a query is lost.
 async fn supervise(
     mut work: JoinHandle<Outcome>,
     interrupt: Arc<InterruptHandle>,
@@ -169,9 +181,13 @@ async fn supervise(
             warned = true;
             abandoned = slot.abandon();
             match abandoned {
-                Some(_) => tracing::warn!("a query does not notice that it is cancelled; others may run beside it"),
+                Some(_) => tracing::warn!(
+                    "a query does not notice that it is cancelled; others may run beside it"
+                ),
                 None => {
-                    tracing::warn!("a query does not notice that it is cancelled; its slot stays taken until it ends")
+                    tracing::warn!(
+                        "a query does not notice that it is cancelled; its slot stays taken until it ends"
+                    )
                 }
             }
         }
@@ -192,7 +208,9 @@ fn run(reader: &Reader, gate: &Gate, sql: &str, rows: usize, deadline: Instant) 
         return Err(QueryError::Timeout(Duration::ZERO));
     }
     let connection = &reader.connection;
-    connection.execute_batch("BEGIN TRANSACTION READ ONLY").map_err(failed)?;
+    connection
+        .execute_batch("BEGIN TRANSACTION READ ONLY")
+        .map_err(failed)?;
     let answer = execute(connection, &admitted, rows, deadline);
     // The connection is dropped next; a failed roll-back goes with it.
     let _ = connection.execute_batch("ROLLBACK");
@@ -208,19 +226,28 @@ fn execute(
     let mut statement = connection.prepare(&admitted.sql).map_err(failed)?;
     // Its iterator panics on errors; `step` returns them.
     drop(statement.stream_arrow([]).map_err(failed)?);
-    let types: Vec<_> = (0..statement.column_count()).map(|index| statement.column_logical_type(index)).collect();
+    let types: Vec<_> = (0..statement.column_count())
+        .map(|index| statement.column_logical_type(index))
+        .collect();
     let columns: Vec<SqlColumn> = statement
         .column_names()
         .into_iter()
         .zip(&types)
-        .map(|(name, logical)| SqlColumn { name, kind: type_name(logical) })
+        .map(|(name, logical)| SqlColumn {
+            name,
+            kind: type_name(logical),
+        })
         .collect();
     let mut rows = Vec::new();
     let mut bytes = 0;
     while let Some(chunk) = statement.step().map_err(failed)? {
         for index in 0..duckdb::arrow::array::Array::len(&chunk) {
             if rows.len() >= limit || bytes >= MAX_ANSWER_BYTES {
-                return Ok(SqlAnswer { columns, rows, truncated: true });
+                return Ok(SqlAnswer {
+                    columns,
+                    rows,
+                    truncated: true,
+                });
             }
             let row = chunk
                 .columns()
@@ -235,7 +262,11 @@ fn execute(
             return Err(QueryError::Timeout(Duration::ZERO));
         }
     }
-    Ok(SqlAnswer { columns, rows, truncated: false })
+    Ok(SqlAnswer {
+        columns,
+        rows,
+        truncated: false,
+    })
 }
 
 fn failed(error: duckdb::Error) -> QueryError {
@@ -262,7 +293,10 @@ mod tests {
         let (slots, abandoned) = (Arc::new(Semaphore::new(3)), Arc::new(Semaphore::new(2)));
         let mut ends = Vec::new();
         for _ in 0..3 {
-            let slot = Slot::new(Arc::clone(&slots).acquire_owned().await.unwrap(), Arc::clone(&abandoned));
+            let slot = Slot::new(
+                Arc::clone(&slots).acquire_owned().await.unwrap(),
+                Arc::clone(&abandoned),
+            );
             let (end, ended) = std::sync::mpsc::channel::<()>();
             let taken = slot.clone();
             let work = tokio::task::spawn_blocking(move || {
@@ -271,7 +305,13 @@ mod tests {
                 Err(QueryError::Busy)
             });
             let (answered, answer) = oneshot::channel();
-            tokio::spawn(supervise(work, connection.interrupt_handle(), answered, slot, Instant::now()));
+            tokio::spawn(supervise(
+                work,
+                connection.interrupt_handle(),
+                answered,
+                slot,
+                Instant::now(),
+            ));
             assert!(matches!(answer.await.unwrap(), Err(QueryError::Timeout(_))));
             ends.push(end);
         }
@@ -280,10 +320,14 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(Duration::from_secs(60), free(2)).await.expect("two go on without a slot");
+        timeout(Duration::from_secs(60), free(2))
+            .await
+            .expect("two go on without a slot");
         assert_eq!(abandoned.available_permits(), 0);
         drop(ends);
-        timeout(Duration::from_secs(60), free(3)).await.expect("all ended");
+        timeout(Duration::from_secs(60), free(3))
+            .await
+            .expect("all ended");
         let both = timeout(Duration::from_secs(60), abandoned.acquire_many(2)).await;
         drop(both.expect("what ended is not counted any more").unwrap());
     }

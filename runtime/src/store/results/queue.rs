@@ -1,5 +1,6 @@
-//! Rows on their way to the writer, in memory. Handing a row over never waits and never fails: what finds no room is
-//! counted, as lost where it should have been kept, as dropped where it is best effort.
+//! Rows on their way to the writer, in memory. Handing a row over never waits and never fails: what
+//! finds no room is counted, as lost where it should have been kept, as dropped where it is best
+//! effort.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +11,17 @@ use tokio::sync::{Notify, oneshot};
 use super::ResultError;
 use super::part::Part;
 use super::rows::ServiceRow;
-use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, RunOutcome, ShadowRun, UnixMillis, now_ms};
+use crate::domain::{
+    Alert, AlertEvent, Event, Observation, PluginRun, RunOutcome, ShadowRun, UnixMillis, now_ms,
+};
 
-/// Bytes of kept rows that wait in memory; events with large payloads meet it before the limit on rows.
+/// Bytes of kept rows that wait in memory; events with large payloads meet it before the limit on
+/// rows.
 const KEPT_BYTES: usize = 32 << 20;
 /// Accounts of runs that wait, those that went well and the others each on their own: some 6 MB.
 const BEST_EFFORT_ROWS: usize = 10_000;
-/// Requests to copy alert events that wait. There is one copier; it sends the next page after the answer.
+/// Requests to copy alert events that wait. There is one copier; it sends the next page after the
+/// answer.
 const COPY_REQUESTS: usize = 16;
 
 pub(super) type Done = oneshot::Sender<Result<(), ResultError>>;
@@ -37,7 +42,10 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
-        self.part.is_empty() && self.alert_events.is_empty() && self.copied.is_empty() && self.services.is_none()
+        self.part.is_empty()
+            && self.alert_events.is_empty()
+            && self.copied.is_empty()
+            && self.services.is_none()
     }
 }
 
@@ -111,10 +119,15 @@ impl Queue {
     }
 
     /// Rows of one run or one delivery. With `done`, someone waits until they are durable.
-    pub(super) fn keep(&self, observations: Vec<Arc<Observation>>, events: Vec<Event>, done: Option<Done>) {
+    pub(super) fn keep(
+        &self,
+        observations: Vec<Arc<Observation>>,
+        events: Vec<Event>,
+        done: Option<Done>,
+    ) {
         let rows = observations.len() + events.len();
-        let bytes =
-            observations.iter().map(|run| weight(run)).sum::<usize>() + events.iter().map(event_weight).sum::<usize>();
+        let bytes = observations.iter().map(|run| weight(run)).sum::<usize>()
+            + events.iter().map(event_weight).sum::<usize>();
         let mut state = self.lock();
         if state.is_closed {
             drop(state);
@@ -125,28 +138,41 @@ impl Queue {
             state.last_run_id = state.last_run_id.max(run.run_id);
         }
         // An empty queue takes whatever comes.
-        let is_full =
-            state.kept_rows > 0 && (state.kept_rows + rows > self.most_rows || state.kept_bytes + bytes > KEPT_BYTES);
+        let is_full = state.kept_rows > 0
+            && (state.kept_rows + rows > self.most_rows || state.kept_bytes + bytes > KEPT_BYTES);
         if is_full {
             // Someone who waits learns of it, and sends the rows again.
             if done.is_none() {
                 state.lost += rows as u64;
             }
             drop(state);
-            refuse(done, ResultError::NotCommitted("the queue of results is full".to_owned()));
+            refuse(
+                done,
+                ResultError::NotCommitted("the queue of results is full".to_owned()),
+            );
             return;
         }
         state.kept_rows += rows;
         state.kept_bytes += bytes;
         state.waiting += usize::from(done.is_some());
-        state.kept.push_back(Kept { observations, events, arrived_ms: now_ms(), bytes, done });
+        state.kept.push_back(Kept {
+            observations,
+            events,
+            arrived_ms: now_ms(),
+            bytes,
+            done,
+        });
         self.arrived(state, rows);
     }
 
     pub(super) fn plugin_run(&self, run: PluginRun) {
         let mut state = self.lock();
         state.last_run_id = state.last_run_id.max(run.run_id);
-        let runs = if run.outcome == RunOutcome::Ok { &mut state.good_runs } else { &mut state.failed_runs };
+        let runs = if run.outcome == RunOutcome::Ok {
+            &mut state.good_runs
+        } else {
+            &mut state.failed_runs
+        };
         if runs.len() >= BEST_EFFORT_ROWS {
             state.dropped += 1;
             return;
@@ -239,7 +265,11 @@ impl Queue {
         let waiting: Vec<Done> = {
             let mut state = self.lock();
             state.waiting = 0;
-            state.kept.iter_mut().filter_map(|kept| kept.done.take()).collect()
+            state
+                .kept
+                .iter_mut()
+                .filter_map(|kept| kept.done.take())
+                .collect()
         };
         for done in waiting {
             let _ = done.send(Err(ResultError::NotCommitted(reason.to_owned())));
@@ -252,7 +282,8 @@ impl Queue {
             rows: state.rows(),
             since: state.since,
             is_urgent: state.is_urgent(),
-            is_half_full: state.kept_rows * 2 >= self.most_rows || state.kept_bytes * 2 >= KEPT_BYTES,
+            is_half_full: state.kept_rows * 2 >= self.most_rows
+                || state.kept_bytes * 2 >= KEPT_BYTES,
             is_closed: state.is_closed,
         }
     }
@@ -300,7 +331,10 @@ impl Queue {
         state.since.get_or_insert_with(Instant::now);
         let now = state.rows();
         let crosses = |mark: usize| now >= mark && now < mark + rows.max(1);
-        let wakes = is_first || state.is_urgent() || crosses(self.flush_rows) || crosses(self.most_rows / 2);
+        let wakes = is_first
+            || state.is_urgent()
+            || crosses(self.flush_rows)
+            || crosses(self.most_rows / 2);
         drop(state);
         if wakes {
             self.changed.notify_one();
@@ -320,7 +354,10 @@ fn refuse(done: Option<Done>, error: ResultError) {
 }
 
 fn take_kept(state: &mut State, most_rows: usize) -> Batch {
-    let mut batch = Batch { oldest_ms: state.kept.front().map(|kept| kept.arrived_ms), ..Batch::default() };
+    let mut batch = Batch {
+        oldest_ms: state.kept.front().map(|kept| kept.arrived_ms),
+        ..Batch::default()
+    };
     let mut taken = 0;
     while taken < most_rows
         && let Some(kept) = state.kept.pop_front()
@@ -348,10 +385,17 @@ fn take_best_effort(state: &mut State, part: &mut Part, most_rows: usize) {
 
 /// About as much as the row takes in memory.
 fn weight(run: &Observation) -> usize {
-    let failure = run.failure.as_ref().map_or(0, |failure| failure.message.len());
+    let failure = run
+        .failure
+        .as_ref()
+        .map_or(0, |failure| failure.message.len());
     size_of::<Observation>() + 128 + failure + run.metrics.len() * 64 + run.rate_limits.len() * 160
 }
 
 fn event_weight(event: &Event) -> usize {
-    size_of::<Event>() + 128 + event.payload.len() + event.summary.len() + event.attributes.len() * 64
+    size_of::<Event>()
+        + 128
+        + event.payload.len()
+        + event.summary.len()
+        + event.attributes.len() * 64
 }

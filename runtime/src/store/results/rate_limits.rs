@@ -22,7 +22,9 @@ pub(super) fn by_run(
         "SELECT run_id, epoch_ms(ts), host, name, quota, remaining, epoch_ms(reset_ts), window_ms FROM fact.rate_limits
          WHERE service = ? AND ts >= make_timestamp(? * 1000) AND run_id >= ? ORDER BY ts DESC LIMIT ?";
     let mut statement = connection.prepare(sql).map_err(reading)?;
-    let mut rows = statement.query(params![service, since_ms, first_run_id, MAX_ROWS as i64]).map_err(reading)?;
+    let mut rows = statement
+        .query(params![service, since_ms, first_run_id, MAX_ROWS as i64])
+        .map_err(reading)?;
     let mut found = ByRun::new();
     while let Some(row) = rows.next().map_err(reading)? {
         let limit = RateLimit {
@@ -34,7 +36,10 @@ pub(super) fn by_run(
             reset_ms: row.get(6).map_err(reading)?,
             window_ms: row.get(7).map_err(reading)?,
         };
-        found.entry(row.get(0).map_err(reading)?).or_default().push(limit);
+        found
+            .entry(row.get(0).map_err(reading)?)
+            .or_default()
+            .push(limit);
     }
     Ok(found)
 }

@@ -40,7 +40,8 @@ impl ResultStore {
         .await
     }
 
-    /// The last `limit` committed ones between two moments, oldest first, with what they were told of rate limits. For alerting.
+    /// The last `limit` committed ones between two moments, oldest first, with what they were told
+    /// of rate limits. For alerting.
     pub async fn observation_history(
         &self,
         service: &str,
@@ -68,7 +69,8 @@ impl ResultStore {
         .await
     }
 
-    /// Committed ones behind a run and between two moments, in the order of their runs: a page of a long way through.
+    /// Committed ones behind a run and between two moments, in the order of their runs: a page of a
+    /// long way through.
     pub async fn observation_span(
         &self,
         service: &str,
@@ -123,14 +125,21 @@ impl ResultStore {
         self.read(move |connection| {
             observations(
                 connection,
-                select_observations!("WHERE service = ? AND run_id < ? ORDER BY run_id DESC LIMIT ?"),
-                params![service, before_run_id.unwrap_or(i64::MAX), limit.min(MAX_ROWS) as i64],
+                select_observations!(
+                    "WHERE service = ? AND run_id < ? ORDER BY run_id DESC LIMIT ?"
+                ),
+                params![
+                    service,
+                    before_run_id.unwrap_or(i64::MAX),
+                    limit.min(MAX_ROWS) as i64
+                ],
             )
         })
         .await
     }
 
-    /// Runs `work` with a connection of its own, where blocking is allowed. Dropped before it is done, it interrupts its query.
+    /// Runs `work` with a connection of its own, where blocking is allowed. Dropped before it is
+    /// done, it interrupts its query.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, ResultError> + Send + 'static,
@@ -149,7 +158,10 @@ impl ResultStore {
 }
 
 pub(super) fn reading(source: duckdb::Error) -> ResultError {
-    ResultError::Database { doing: "read", source }
+    ResultError::Database {
+        doing: "read",
+        source,
+    }
 }
 
 pub(super) use select_observations;
@@ -170,15 +182,26 @@ pub(super) fn observations(
 
 pub(super) fn observation_from(row: &Row<'_>) -> Result<Observation, ResultError> {
     let run_id: i64 = row.get(17).map_err(reading)?;
-    let micros = |index| row.get::<_, Option<u32>>(index).map(|value| value.map(u64::from)).map_err(reading);
+    let micros = |index| {
+        row.get::<_, Option<u32>>(index)
+            .map(|value| value.map(u64::from))
+            .map_err(reading)
+    };
     let text = |index| row.get::<_, String>(index).map_err(reading);
-    let unknown = |column, found| ResultError::Unreadable { run_id, column, found };
+    let unknown = |column, found| ResultError::Unreadable {
+        run_id,
+        column,
+        found,
+    };
     let status = text(4)?;
     let failure = match row.get::<_, Option<String>>(12).map_err(reading)? {
         None => None,
         Some(kind) => Some(Failure {
             kind: ErrorKind::parse(&kind).ok_or_else(|| unknown("error_kind", kind))?,
-            message: row.get::<_, Option<String>>(13).map_err(reading)?.unwrap_or_default(),
+            message: row
+                .get::<_, Option<String>>(13)
+                .map_err(reading)?
+                .unwrap_or_default(),
         }),
     };
     Ok(Observation {

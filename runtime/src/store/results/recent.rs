@@ -1,4 +1,5 @@
-//! The last runs of every probe and webhook, for a start: one pass over a bounded time each, whatever the number of services.
+//! The last runs of every probe and webhook, for a start: one pass over a bounded time each,
+//! whatever the number of services.
 
 use duckdb::params;
 use tokio::sync::mpsc;
@@ -13,14 +14,18 @@ impl ResultStore {
     pub async fn observation_newest_ms(&self) -> Result<Option<UnixMillis>, ResultError> {
         self.read_as(ReaderKind::Alerting, |connection| {
             connection
-                .query_row("SELECT epoch_ms(max(ts)) FROM fact.observations", [], |row| row.get(0))
+                .query_row(
+                    "SELECT epoch_ms(max(ts)) FROM fact.observations",
+                    [],
+                    |row| row.get(0),
+                )
                 .map_err(reading)
         })
         .await
     }
 
-    /// The last `most` committed runs of each probe of each service since a moment, in the order of their runs, as they are
-    /// read. Ends early when the receiver is gone.
+    /// The last `most` committed runs of each probe of each service since a moment, in the order of
+    /// their runs, as they are read. Ends early when the receiver is gone.
     pub async fn observation_recent(
         &self,
         since_ms: UnixMillis,
@@ -48,9 +53,13 @@ impl ResultStore {
         .await
     }
 
-    /// The last `most` committed reports of each webhook of each service since a moment, in the order of their runs. They are far
-    /// between, so the moment may lie far back.
-    pub async fn report_recent(&self, since_ms: UnixMillis, most: usize) -> Result<Vec<Observation>, ResultError> {
+    /// The last `most` committed reports of each webhook of each service since a moment, in the
+    /// order of their runs. They are far between, so the moment may lie far back.
+    pub async fn report_recent(
+        &self,
+        since_ms: UnixMillis,
+        most: usize,
+    ) -> Result<Vec<Observation>, ResultError> {
         self.read_as(ReaderKind::Alerting, move |connection| {
             let mut found = observations(
                 connection,

@@ -1,11 +1,12 @@
-//! How domain values become rows. Every conversion is total: a value out of range is cut, so that no row can block the
-//! ones behind it.
+//! How domain values become rows. Every conversion is total: a value out of range is cut, so that
+//! no row can block the ones behind it.
 
 use duckdb::types::{TimeUnit, Value};
 use duckdb::{Appender, ToSql, params};
 
 use crate::domain::{
-    Alert, AlertEvent, Event, Metric, MetricValue, Observation, PluginRun, RateLimit, ShadowRun, UnixMillis,
+    Alert, AlertEvent, Event, Metric, MetricValue, Observation, PluginRun, RateLimit, ShadowRun,
+    UnixMillis,
 };
 
 /// One service as SQL users see it. `base` is the address without user information and query.
@@ -35,7 +36,9 @@ impl ServiceRow {
 
 /// Scheme, host, port and path; what does not read as a URL is left out whole.
 fn without_secrets(base_url: &str) -> String {
-    let Ok(mut url) = url::Url::parse(base_url) else { return String::new() };
+    let Ok(mut url) = url::Url::parse(base_url) else {
+        return String::new();
+    };
     url.set_query(None);
     url.set_fragment(None);
     let _ = url.set_username("");
@@ -52,7 +55,10 @@ pub(super) const RATE_LIMITS: &str = "rate_limits";
 pub(super) const SERVICES: &str = "services";
 pub(super) const SCHEMA: &str = "fact";
 
-pub(super) fn append_observation(appender: &mut Appender<'_>, row: &Observation) -> duckdb::Result<()> {
+pub(super) fn append_observation(
+    appender: &mut Appender<'_>,
+    row: &Observation,
+) -> duckdb::Result<()> {
     let phases = &row.phases;
     appender.append_row(params![
         timestamp(row.ts_ms),
@@ -78,7 +84,10 @@ pub(super) fn append_observation(appender: &mut Appender<'_>, row: &Observation)
     ])
 }
 
-pub(super) fn append_plugin_run(appender: &mut Appender<'_>, row: &PluginRun) -> duckdb::Result<()> {
+pub(super) fn append_plugin_run(
+    appender: &mut Appender<'_>,
+    row: &PluginRun,
+) -> duckdb::Result<()> {
     appender.append_row(params![
         timestamp(row.ts_ms),
         row.run_id,
@@ -102,7 +111,11 @@ pub(super) fn append_plugin_run(appender: &mut Appender<'_>, row: &PluginRun) ->
     ])
 }
 
-pub(super) fn append_alert_event(appender: &mut Appender<'_>, event: &AlertEvent, alert: &Alert) -> duckdb::Result<()> {
+pub(super) fn append_alert_event(
+    appender: &mut Appender<'_>,
+    event: &AlertEvent,
+    alert: &Alert,
+) -> duckdb::Result<()> {
     appender.append_row(params![
         timestamp(event.ts_ms),
         event.id,
@@ -136,7 +149,10 @@ pub(super) fn append_event(appender: &mut Appender<'_>, row: &Event) -> duckdb::
     ])
 }
 
-pub(super) fn append_shadow_run(appender: &mut Appender<'_>, row: &ShadowRun) -> duckdb::Result<()> {
+pub(super) fn append_shadow_run(
+    appender: &mut Appender<'_>,
+    row: &ShadowRun,
+) -> duckdb::Result<()> {
     let (active, candidate) = (&row.active, &row.candidate);
     appender.append_row(params![
         timestamp(row.ts_ms),
@@ -164,7 +180,11 @@ pub(super) fn append_shadow_run(appender: &mut Appender<'_>, row: &ShadowRun) ->
     ])
 }
 
-pub(super) fn append_rate_limit(appender: &mut Appender<'_>, run: &Observation, row: &RateLimit) -> duckdb::Result<()> {
+pub(super) fn append_rate_limit(
+    appender: &mut Appender<'_>,
+    run: &Observation,
+    row: &RateLimit,
+) -> duckdb::Result<()> {
     appender.append_row(params![
         timestamp(row.ts_ms),
         text(&run.service),
@@ -194,7 +214,10 @@ pub(super) fn append_service(appender: &mut Appender<'_>, row: &ServiceRow) -> d
 
 /// DuckDB's range is some 290,000 years.
 fn timestamp(ms: UnixMillis) -> impl ToSql {
-    Value::Timestamp(TimeUnit::Microsecond, ms.clamp(-62_135_596_800_000, 253_402_300_799_999) * 1_000)
+    Value::Timestamp(
+        TimeUnit::Microsecond,
+        ms.clamp(-62_135_596_800_000, 253_402_300_799_999) * 1_000,
+    )
 }
 
 /// 71 minutes at most, longer than any timeout.
@@ -214,14 +237,22 @@ fn metrics_json(metrics: &[Metric]) -> Option<String> {
     }
     let object: serde_json::Map<_, _> = metrics
         .iter()
-        .map(|metric| (metric.name.clone(), serde_json::to_value(&metric.value).unwrap_or_default()))
+        .map(|metric| {
+            (
+                metric.name.clone(),
+                serde_json::to_value(&metric.value).unwrap_or_default(),
+            )
+        })
         .collect();
     Some(serde_json::Value::Object(object).to_string())
 }
 
-/// The reverse; a number that JSON can't hold (not a number, infinite) was stored as null, and is left out.
+/// The reverse; a number that JSON can't hold (not a number, infinite) was stored as null, and is
+/// left out.
 pub(super) fn metrics_from_json(text: &str) -> Vec<Metric> {
-    let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else { return Vec::new() };
+    let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else {
+        return Vec::new();
+    };
     object
         .into_iter()
         .filter_map(|(name, value)| {
@@ -238,7 +269,10 @@ mod tests {
     #[test]
     fn the_base_of_a_service_holds_no_secret() {
         for (url, base) in [
-            ("https://user:pass@api.example.com:8443/v1?key=1#x", "https://api.example.com:8443/v1"),
+            (
+                "https://user:pass@api.example.com:8443/v1?key=1#x",
+                "https://api.example.com:8443/v1",
+            ),
             ("tcp://10.0.0.1:5432", "tcp://10.0.0.1:5432"),
             ("not a url with a token", ""),
         ] {
@@ -254,10 +288,16 @@ mod tests {
             ("c", MetricValue::Number(0.5)),
             ("d", MetricValue::Text("ü\"\\".to_owned())),
         ]
-        .map(|(name, value)| Metric { name: name.to_owned(), value });
+        .map(|(name, value)| Metric {
+            name: name.to_owned(),
+            value,
+        });
         assert_eq!(metrics_from_json(&metrics_json(&metrics).unwrap()), metrics);
         assert_eq!(metrics_json(&[]), None);
-        let nan = [Metric { name: "n".to_owned(), value: MetricValue::Number(f64::NAN) }];
+        let nan = [Metric {
+            name: "n".to_owned(),
+            value: MetricValue::Number(f64::NAN),
+        }];
         assert_eq!(metrics_from_json(&metrics_json(&nan).unwrap()), []);
     }
 }

@@ -1,4 +1,5 @@
-//! Runs of a service counted by slots of time, for rules that look further back than single runs are kept in memory.
+//! Runs of a service counted by slots of time, for rules that look further back than single runs
+//! are kept in memory.
 
 use std::time::Duration;
 
@@ -20,9 +21,13 @@ pub struct GroupSpan {
 }
 
 impl ResultStore {
-    /// Counted by the hour, and by five minutes of the last days. Runs that were missed, and those whose check broke, are left
-    /// out. If they are too many, the newest.
-    pub async fn observation_groups(&self, service: &str, span: GroupSpan) -> Result<Vec<RunGroup>, ResultError> {
+    /// Counted by the hour, and by five minutes of the last days. Runs that were missed, and those
+    /// whose check broke, are left out. If they are too many, the newest.
+    pub async fn observation_groups(
+        &self,
+        service: &str,
+        span: GroupSpan,
+    ) -> Result<Vec<RunGroup>, ResultError> {
         let service = service.to_owned();
         self.read_as(ReaderKind::Alerting, move |connection| {
             let sql = format!(

@@ -1,14 +1,15 @@
-//! Ids of runs that never repeat. They are counted in memory, and rows of the last second may be lost in a crash; so a block
-//! of ids is reserved in a small file beside the control store before any of it is used, and a start goes on behind the
-//! block. The file is overwritten in place, which a full disk allows.
+//! Ids of runs that never repeat. They are counted in memory, and rows of the last second may be
+//! lost in a crash; so a block of ids is reserved in a small file beside the control store before
+//! any of it is used, and a start goes on behind the block. The file is overwritten in place, which
+//! a full disk allows.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
-/// Ids reserved at a time. The next block is reserved when half of it is used: 50,000 runs take longer than the writer
-/// ever waits between two looks.
+/// Ids reserved at a time. The next block is reserved when half of it is used: 50,000 runs take
+/// longer than the writer ever waits between two looks.
 const BLOCK: i64 = 100_000;
 /// Ids left free after an orderly stop, for runs that left no row.
 const MARGIN: i64 = 1_000;
@@ -25,11 +26,22 @@ pub(super) struct RunIds {
 impl RunIds {
     /// Keeps nothing.
     pub(super) fn none() -> Self {
-        Self { file: None, reserved: 0, committed: 0, is_warned: false }
+        Self {
+            file: None,
+            reserved: 0,
+            committed: 0,
+            is_warned: false,
+        }
     }
 
     pub(super) fn open(path: PathBuf) -> Self {
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
@@ -45,12 +57,21 @@ impl RunIds {
                 (-1, 0)
             }
         };
-        Self { file: Some(file), reserved, committed, is_warned: false }
+        Self {
+            file: Some(file),
+            reserved,
+            committed,
+            is_warned: false,
+        }
     }
 
     /// The first id of this start, `known` being the highest id in the stores.
     pub(super) fn first(&mut self, known: i64) -> i64 {
-        let first = if self.reserved < 0 { known + UNKNOWN } else { known.max(self.reserved) } + 1;
+        let first = if self.reserved < 0 {
+            known + UNKNOWN
+        } else {
+            known.max(self.reserved)
+        } + 1;
         self.reserved = self.reserved.max(first - 1);
         self.used(first);
         first
@@ -69,7 +90,8 @@ impl RunIds {
         }
     }
 
-    /// Rows up to this id are in the database. Not synced: an older note only means that less would be missed.
+    /// Rows up to this id are in the database. Not synced: an older note only means that less would
+    /// be missed.
     pub(super) fn note_committed(&mut self, last: i64) {
         if last > self.committed {
             self.committed = last;
@@ -91,9 +113,16 @@ impl RunIds {
 
     fn write(&mut self, is_synced: bool) {
         let Some(file) = &self.file else { return };
-        let note = format!("reserved {:020}\ncommitted {:020}\n", self.reserved, self.committed);
+        let note = format!(
+            "reserved {:020}\ncommitted {:020}\n",
+            self.reserved, self.committed
+        );
         let written = file.write_all_at(note.as_bytes(), 0);
-        let written = if is_synced { written.and_then(|()| file.sync_data()) } else { written };
+        let written = if is_synced {
+            written.and_then(|()| file.sync_data())
+        } else {
+            written
+        };
         match written {
             Ok(()) => self.is_warned = false,
             Err(error) if !self.is_warned => {
@@ -121,7 +150,10 @@ fn read(file: &File) -> io::Result<Option<(i64, i64)>> {
     let text = std::str::from_utf8(&note[..length]).map_err(io::Error::other)?;
     let number = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().parse::<i64>().ok().filter(|number| *number >= 0)
+        line.trim()
+            .parse::<i64>()
+            .ok()
+            .filter(|number| *number >= 0)
     };
     match (number("reserved "), number("committed ")) {
         (Some(reserved), Some(committed)) => Ok(Some((reserved, committed))),
@@ -147,7 +179,10 @@ mod tests {
         let first = ids.first(20);
         assert!(first > 149_999 && first < 149_999 + 2 * BLOCK, "{first}");
         ids.close(first + 5);
-        assert_eq!(RunIds::open(path.clone()).first(first + 5), first + 5 + MARGIN + 1);
+        assert_eq!(
+            RunIds::open(path.clone()).first(first + 5),
+            first + 5 + MARGIN + 1
+        );
         // A store with higher ids counts as well.
         assert_eq!(RunIds::open(path).first(9_000_000), 9_000_001);
     }

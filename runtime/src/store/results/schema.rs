@@ -1,5 +1,6 @@
-//! Migrations of the results store: one statement a transaction, a checkpoint after each, so that no DDL is ever left in
-//! the write-ahead log; a copy of the file before an existing one is changed.
+//! Migrations of the results store: one statement a transaction, a checkpoint after each, so that
+//! no DDL is ever left in the write-ahead log; a copy of the file before an existing one is
+//! changed.
 
 use std::path::Path;
 
@@ -34,7 +35,10 @@ pub(super) fn migrate(
     open: impl Fn(&Path) -> Result<Connection, ResultError>,
 ) -> Result<Connection, ResultError> {
     let steps = steps();
-    let migrating = |source| ResultError::Database { doing: "migrate", source };
+    let migrating = |source| ResultError::Database {
+        doing: "migrate",
+        source,
+    };
     // A store that is up to date is not written to, so that the program starts on a full disk.
     if !has_steps(&connection).map_err(migrating)? {
         apply(&connection, "CREATE SCHEMA IF NOT EXISTS fact").map_err(migrating)?;
@@ -45,10 +49,17 @@ pub(super) fn migrate(
         .map_err(migrating)?;
     }
     let found: usize = connection
-        .query_row("SELECT coalesce(max(step), 0) FROM fact.schema_steps", [], |row| row.get::<_, u32>(0))
+        .query_row(
+            "SELECT coalesce(max(step), 0) FROM fact.schema_steps",
+            [],
+            |row| row.get::<_, u32>(0),
+        )
         .map_err(migrating)? as usize;
     if found > steps.len() {
-        return Err(ResultError::Newer { found, known: steps.len() });
+        return Err(ResultError::Newer {
+            found,
+            known: steps.len(),
+        });
     }
     if found > 0 && found < steps.len() {
         connection = back_up(connection, path, found, open)?;
@@ -57,7 +68,10 @@ pub(super) fn migrate(
         apply(&connection, step).map_err(migrating)?;
         apply(
             &connection,
-            &format!("INSERT INTO fact.schema_steps VALUES ({}, make_timestamp(epoch_us(now())))", index + 1),
+            &format!(
+                "INSERT INTO fact.schema_steps VALUES ({}, make_timestamp(epoch_us(now())))",
+                index + 1
+            ),
         )
         .map_err(migrating)?;
     }
@@ -92,7 +106,10 @@ fn back_up(
         std::fs::copy(path, &target)?;
         std::fs::File::open(&target)?.sync_all()
     };
-    copy().map_err(|source| ResultError::Backup { path: path.to_owned(), source })?;
+    copy().map_err(|source| ResultError::Backup {
+        path: path.to_owned(),
+        source,
+    })?;
     tracing::info!(path = %target.display(), "copied the results store before changing its schema");
     open(path)
 }
@@ -102,11 +119,18 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Result<Connection, ResultError> {
-        Connection::open(path).map_err(|source| ResultError::Database { doing: "open", source })
+        Connection::open(path).map_err(|source| ResultError::Database {
+            doing: "open",
+            source,
+        })
     }
 
     fn step(connection: &Connection) -> u32 {
-        connection.query_row("SELECT max(step) FROM fact.schema_steps", [], |row| row.get(0)).unwrap()
+        connection
+            .query_row("SELECT max(step) FROM fact.schema_steps", [], |row| {
+                row.get(0)
+            })
+            .unwrap()
     }
 
     #[test]
@@ -124,12 +148,17 @@ mod tests {
         let path = dir.path().join("results.duckdb");
         let connection = migrate(open(&path).unwrap(), &path, open).unwrap();
         let last = step(&connection);
-        connection.execute_batch("DELETE FROM fact.schema_steps WHERE step > 3").unwrap();
+        connection
+            .execute_batch("DELETE FROM fact.schema_steps WHERE step > 3")
+            .unwrap();
         drop(connection);
         assert!(!dir.path().join("results.duckdb.step-3.backup").exists());
         let connection = migrate(open(&path).unwrap(), &path, open).unwrap();
         assert_eq!(step(&connection), last);
-        assert_eq!(step(&open(&dir.path().join("results.duckdb.step-3.backup")).unwrap()), 3);
+        assert_eq!(
+            step(&open(&dir.path().join("results.duckdb.step-3.backup")).unwrap()),
+            3
+        );
     }
 
     #[test]
@@ -137,9 +166,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.duckdb");
         let connection = migrate(open(&path).unwrap(), &path, open).unwrap();
-        connection.execute_batch("INSERT INTO fact.schema_steps VALUES (999, '2030-01-01')").unwrap();
+        connection
+            .execute_batch("INSERT INTO fact.schema_steps VALUES (999, '2030-01-01')")
+            .unwrap();
         drop(connection);
-        let refused = migrate(open(&path).unwrap(), &path, open).err().unwrap().to_string();
+        let refused = migrate(open(&path).unwrap(), &path, open)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(refused.contains("999"), "{refused}");
     }
 }

@@ -4,12 +4,15 @@ use duckdb::{Row, params};
 
 use super::read::reading;
 use super::{ResultError, ResultStore};
-use crate::domain::{PluginKind, Quantiles, RunOutcome, ShadowRun, ShadowSide, ShadowSummary, SideCost, UnixMillis};
+use crate::domain::{
+    PluginKind, Quantiles, RunOutcome, ShadowRun, ShadowSide, ShadowSummary, SideCost, UnixMillis,
+};
 
 /// Enough to see a pattern; SQL has them all.
 const DISAGREEMENTS: i64 = 10;
 
-const COMPARED: &str = "plugin = ? AND active_digest = ? AND candidate_digest = ? AND ts >= make_timestamp(? * 1000)";
+const COMPARED: &str =
+    "plugin = ? AND active_digest = ? AND candidate_digest = ? AND ts >= make_timestamp(? * 1000)";
 
 impl ResultStore {
     /// Over the committed runs of this candidate beside this active version since a moment.
@@ -20,7 +23,11 @@ impl ResultStore {
         candidate_digest: &str,
         since_ms: UnixMillis,
     ) -> Result<ShadowSummary, ResultError> {
-        let (plugin, active, candidate) = (plugin.to_owned(), active_digest.to_owned(), candidate_digest.to_owned());
+        let (plugin, active, candidate) = (
+            plugin.to_owned(),
+            active_digest.to_owned(),
+            candidate_digest.to_owned(),
+        );
         self.read(move |connection| {
             let compared = params![plugin, active, candidate, since_ms];
             let columns = ["latency_us", "cpu_us", "memory_bytes"];
@@ -59,7 +66,11 @@ impl ResultStore {
 fn summary_from(row: &Row<'_>) -> duckdb::Result<ShadowSummary> {
     let count = |index| row.get::<_, i64>(index).map(|count| count.unsigned_abs());
     let quantiles = |first: usize| {
-        Ok::<_, duckdb::Error>(Quantiles { p50: row.get(first)?, p95: row.get(first + 1)?, p99: row.get(first + 2)? })
+        Ok::<_, duckdb::Error>(Quantiles {
+            p50: row.get(first)?,
+            p95: row.get(first + 1)?,
+            p99: row.get(first + 2)?,
+        })
     };
     let side = |first: usize| {
         Ok::<_, duckdb::Error>(SideCost {

@@ -1,7 +1,8 @@
-//! Kept rows that can't be committed, on a disk: append-only files of frames in a folder beside the control store, because
-//! the disk of the results may be the one that is full. A frame is synced before its rows count as durable; the oldest is
-//! committed first, and removed after its commit. After a crash a frame may be there although it was committed, which the
-//! writer finds out from the database.
+//! Kept rows that can't be committed, on a disk: append-only files of frames in a folder beside the
+//! control store, because the disk of the results may be the one that is full. A frame is synced
+//! before its rows count as durable; the oldest is committed first, and removed after its commit.
+//! After a crash a frame may be there although it was committed, which the writer finds out from
+//! the database.
 
 mod frame;
 
@@ -17,7 +18,8 @@ use frame::FrameInfo;
 
 /// A file is closed when it is as large, and removed once all of it is committed.
 const SEGMENT_BYTES: u64 = 8 << 20;
-/// Frames whose rows are read for one commit. A frame holds a second of rows, so that a long backlog takes many commits.
+/// Frames whose rows are read for one commit. A frame holds a second of rows, so that a long
+/// backlog takes many commits.
 const MOST_FRAMES: usize = 500;
 
 const EXTENSION: &str = "rows";
@@ -27,7 +29,8 @@ pub struct SpoolSettings {
     pub folder: PathBuf,
     /// Size of all files together. Default 1 GiB: hours of 1,000 rows a second.
     pub max_bytes: u64,
-    /// Nothing is spooled while less is free on that disk: the control store needs the rest. Default 64 MiB.
+    /// Nothing is spooled while less is free on that disk: the control store needs the rest.
+    /// Default 64 MiB.
     pub reserve_bytes: u64,
 }
 
@@ -36,7 +39,11 @@ impl SpoolSettings {
     pub const RESERVE_BYTES: u64 = 64 << 20;
 
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, max_bytes: Self::MAX_BYTES, reserve_bytes: Self::RESERVE_BYTES }
+        Self {
+            folder,
+            max_bytes: Self::MAX_BYTES,
+            reserve_bytes: Self::RESERVE_BYTES,
+        }
     }
 }
 
@@ -64,11 +71,22 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// Lists what is there. What a crash cut off at the end of a file was never durable, and is left out.
+    /// Lists what is there. What a crash cut off at the end of a file was never durable, and is
+    /// left out.
     pub(super) fn open(settings: SpoolSettings) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.folder)?;
-        let mut spool =
-            Self { segments: VecDeque::new(), open: None, next_number: 1, rows: 0, bytes: 0, inherited: 0, settings };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.folder)?;
+        let mut spool = Self {
+            segments: VecDeque::new(),
+            open: None,
+            next_number: 1,
+            rows: 0,
+            bytes: 0,
+            inherited: 0,
+            settings,
+        };
         let mut found = Vec::new();
         for entry in fs::read_dir(&spool.settings.folder)? {
             let path = entry?.path();
@@ -82,7 +100,11 @@ impl Spool {
             match scan(path) {
                 Ok(segment) if segment.frames.is_empty() => remove(&segment.path),
                 Ok(segment) => {
-                    spool.rows += segment.frames.iter().map(|frame| u64::from(frame.rows)).sum::<u64>();
+                    spool.rows += segment
+                        .frames
+                        .iter()
+                        .map(|frame| u64::from(frame.rows))
+                        .sum::<u64>();
                     spool.bytes += segment.bytes;
                     spool.segments.push_back(segment);
                 }
@@ -95,7 +117,8 @@ impl Spool {
         Ok(spool)
     }
 
-    /// Rows from before this start wait: readers of the database lack them, and nothing in memory has them.
+    /// Rows from before this start wait: readers of the database lack them, and nothing in memory
+    /// has them.
     pub(super) fn has_inherited(&self) -> bool {
         self.inherited > 0
     }
@@ -114,27 +137,45 @@ impl Spool {
 
     /// Arrival of the oldest row.
     pub(super) fn oldest_ms(&self) -> Option<UnixMillis> {
-        self.segments.front()?.frames.front().map(|frame| frame.oldest_ms)
+        self.segments
+            .front()?
+            .frames
+            .front()
+            .map(|frame| frame.oldest_ms)
     }
 
     pub(super) fn last_run_id(&self) -> i64 {
-        self.frames().map(|frame| frame.last_run_id).max().unwrap_or(0)
+        self.frames()
+            .map(|frame| frame.last_run_id)
+            .max()
+            .unwrap_or(0)
     }
 
     pub(super) fn last_event_id(&self) -> i64 {
-        self.frames().map(|frame| frame.last_event_id).max().unwrap_or(0)
+        self.frames()
+            .map(|frame| frame.last_event_id)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Frames that wait.
     pub(super) fn frame_count(&self) -> usize {
-        self.segments.iter().map(|segment| segment.frames.len()).sum()
+        self.segments
+            .iter()
+            .map(|segment| segment.frames.len())
+            .sum()
     }
 
     /// The kept rows of a part; on the disk when this returns.
     pub(super) fn append(&mut self, part: &Part, oldest_ms: UnixMillis) -> io::Result<()> {
         let (bytes, info) = frame::encode(part, oldest_ms)?;
         self.has_room(info.bytes)?;
-        if self.open.is_none() || self.segments.back().is_none_or(|last| last.bytes >= SEGMENT_BYTES) {
+        if self.open.is_none()
+            || self
+                .segments
+                .back()
+                .is_none_or(|last| last.bytes >= SEGMENT_BYTES)
+        {
             self.begin_segment()?;
         }
         let (Some(file), Some(segment)) = (&mut self.open, self.segments.back_mut()) else {
@@ -142,9 +183,14 @@ impl Spool {
         };
         let written = file.write_all(&bytes).and_then(|()| file.sync_data());
         if let Err(error) = written {
-            // What was written of it must not stand before the next frame. If that fails too, the file takes no more.
+            // What was written of it must not stand before the next frame. If that fails too, the
+            // file takes no more.
             let whole = segment.bytes;
-            if file.set_len(whole).and_then(|()| file.seek(SeekFrom::Start(whole))).is_err() {
+            if file
+                .set_len(whole)
+                .and_then(|()| file.seek(SeekFrom::Start(whole)))
+                .is_err()
+            {
                 self.open = None;
             }
             self.drop_empty_segment();
@@ -157,8 +203,8 @@ impl Spool {
         Ok(())
     }
 
-    /// The oldest frames, up to about so many rows, and how many frames they are. What can't be read is given up; the
-    /// third value counts its rows.
+    /// The oldest frames, up to about so many rows, and how many frames they are. What can't be
+    /// read is given up; the third value counts its rows.
     pub(super) fn read(&mut self, most_rows: usize) -> (Vec<Part>, usize, usize) {
         let (mut parts, mut frames, mut rows, mut unreadable) = (Vec::new(), 0, 0, 0);
         for segment in &self.segments {
@@ -193,7 +239,9 @@ impl Spool {
     /// The oldest frames are committed, or given up.
     pub(super) fn remove(&mut self, frames: usize) {
         for _ in 0..frames {
-            let Some(segment) = self.segments.front_mut() else { return };
+            let Some(segment) = self.segments.front_mut() else {
+                return;
+            };
             if let Some(info) = segment.frames.pop_front() {
                 self.inherited = self.inherited.saturating_sub(1);
                 segment.read_at += info.bytes;
@@ -216,10 +264,15 @@ impl Spool {
 
     fn has_room(&self, bytes: u64) -> io::Result<()> {
         if self.bytes + bytes > self.settings.max_bytes {
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the spool of results has reached its size"));
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "the spool of results has reached its size",
+            ));
         }
         let disk = rustix::fs::statvfs(&self.settings.folder)?;
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < self.settings.reserve_bytes.saturating_add(bytes) {
+        if disk.f_bavail.saturating_mul(disk.f_frsize)
+            < self.settings.reserve_bytes.saturating_add(bytes)
+        {
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
                 "what is free on that disk is left to the control store",
@@ -230,18 +283,34 @@ impl Spool {
 
     fn begin_segment(&mut self) -> io::Result<()> {
         self.open = None;
-        let path = self.settings.folder.join(format!("{:08}.{EXTENSION}", self.next_number));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let path = self
+            .settings
+            .folder
+            .join(format!("{:08}.{EXTENSION}", self.next_number));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         // Else the file may be gone after a power cut, although its content was synced.
         File::open(&self.settings.folder)?.sync_all()?;
         self.next_number += 1;
         self.open = Some(file);
-        self.segments.push_back(Segment { path, bytes: 0, read_at: 0, frames: VecDeque::new() });
+        self.segments.push_back(Segment {
+            path,
+            bytes: 0,
+            read_at: 0,
+            frames: VecDeque::new(),
+        });
         Ok(())
     }
 
     fn drop_empty_segment(&mut self) {
-        if self.segments.back().is_some_and(|segment| segment.frames.is_empty()) {
+        if self
+            .segments
+            .back()
+            .is_some_and(|segment| segment.frames.is_empty())
+        {
             self.open = None;
             if let Some(segment) = self.segments.pop_back() {
                 remove(&segment.path);
@@ -261,7 +330,12 @@ fn scan(path: PathBuf) -> Result<Segment, (PathBuf, io::Error)> {
         Ok(content) => content,
         Err(error) => return Err((path, error)),
     };
-    let mut segment = Segment { path, bytes: 0, read_at: 0, frames: VecDeque::new() };
+    let mut segment = Segment {
+        path,
+        bytes: 0,
+        read_at: 0,
+        frames: VecDeque::new(),
+    };
     while let Some(info) = frame::inspect(&content[segment.bytes as usize..]) {
         segment.bytes += info.bytes;
         segment.frames.push_back(info);

@@ -1,5 +1,6 @@
-//! DuckDB's values as JSON: moments as RFC 3339 in UTC, blobs in hex, intervals as ISO 8601 durations, exact numbers of more
-//! than 15 digits as text, what JSON can't say (not a number, infinite) as null.
+//! DuckDB's values as JSON: moments as RFC 3339 in UTC, blobs in hex, intervals as ISO 8601
+//! durations, exact numbers of more than 15 digits as text, what JSON can't say (not a number,
+//! infinite) as null.
 
 use duckdb::arrow::array::{self as arrow, Array, ArrayRef, AsArray};
 use duckdb::arrow::datatypes::{self as types, DataType, IntervalUnit, TimeUnit};
@@ -24,7 +25,9 @@ pub(super) fn cell(
             let value = column.as_primitive::<types::Decimal128Type>().value(row) as u128;
             i128::try_from(value).map_or_else(|_| Value::String(value.to_string()), integer)
         }
-        (LogicalTypeId::Bit, DataType::Binary) if column.is_valid(row) => bits(column.as_binary::<i32>().value(row)),
+        (LogicalTypeId::Bit, DataType::Binary) if column.is_valid(row) => {
+            bits(column.as_binary::<i32>().value(row))
+        }
         (LogicalTypeId::Bit, DataType::LargeBinary) if column.is_valid(row) => {
             bits(column.as_binary::<i64>().value(row))
         }
@@ -43,7 +46,9 @@ pub(super) fn cell(
 
 /// DuckDB's own form: how many bits of the first byte are padding, then the bytes.
 fn bits(bytes: &[u8]) -> Value {
-    let Some((padding, bytes)) = bytes.split_first() else { return Value::Null };
+    let Some((padding, bytes)) = bytes.split_first() else {
+        return Value::Null;
+    };
     let text: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
     Value::String(text.chars().skip(usize::from(*padding)).collect())
 }
@@ -52,7 +57,13 @@ fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 3,
         Value::Array(items) => items.iter().map(size).sum::<usize>() + 2,
-        Value::Object(object) => object.iter().map(|(key, value)| key.len() + 4 + size(value)).sum::<usize>() + 2,
+        Value::Object(object) => {
+            object
+                .iter()
+                .map(|(key, value)| key.len() + 4 + size(value))
+                .sum::<usize>()
+                + 2
+        }
         _ => 8,
     }
 }
@@ -82,31 +93,52 @@ fn json(array: &dyn Array, row: usize, depth: usize) -> Result<Value, String> {
         DataType::UInt64 => plain!(types::UInt64Type),
         DataType::Float32 => short_float(array.as_primitive::<types::Float32Type>().value(row)),
         DataType::Float64 => plain!(types::Float64Type),
-        DataType::Decimal32(_, scale) => {
-            decimal(array.as_primitive::<types::Decimal32Type>().value(row).into(), *scale)
-        }
-        DataType::Decimal64(_, scale) => {
-            decimal(array.as_primitive::<types::Decimal64Type>().value(row).into(), *scale)
-        }
-        DataType::Decimal128(_, scale) => decimal(array.as_primitive::<types::Decimal128Type>().value(row), *scale),
+        DataType::Decimal32(_, scale) => decimal(
+            array
+                .as_primitive::<types::Decimal32Type>()
+                .value(row)
+                .into(),
+            *scale,
+        ),
+        DataType::Decimal64(_, scale) => decimal(
+            array
+                .as_primitive::<types::Decimal64Type>()
+                .value(row)
+                .into(),
+            *scale,
+        ),
+        DataType::Decimal128(_, scale) => decimal(
+            array.as_primitive::<types::Decimal128Type>().value(row),
+            *scale,
+        ),
         DataType::Utf8 => Value::from(array.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => Value::from(array.as_string::<i64>().value(row)),
         DataType::Utf8View => Value::from(array.as_string_view().value(row)),
         DataType::Binary => Value::String(hex::encode(array.as_binary::<i32>().value(row))),
         DataType::LargeBinary => Value::String(hex::encode(array.as_binary::<i64>().value(row))),
         DataType::BinaryView => Value::String(hex::encode(array.as_binary_view().value(row))),
-        DataType::FixedSizeBinary(_) => Value::String(hex::encode(array.as_fixed_size_binary().value(row))),
+        DataType::FixedSizeBinary(_) => {
+            Value::String(hex::encode(array.as_fixed_size_binary().value(row)))
+        }
         DataType::Date32 => date(array.as_primitive::<types::Date32Type>().value(row)),
-        DataType::Time64(TimeUnit::Microsecond) => {
-            time(i128::from(array.as_primitive::<types::Time64MicrosecondType>().value(row)) * 1_000)
-        }
-        DataType::Time64(TimeUnit::Nanosecond) => {
-            time(i128::from(array.as_primitive::<types::Time64NanosecondType>().value(row)))
-        }
+        DataType::Time64(TimeUnit::Microsecond) => time(
+            i128::from(
+                array
+                    .as_primitive::<types::Time64MicrosecondType>()
+                    .value(row),
+            ) * 1_000,
+        ),
+        DataType::Time64(TimeUnit::Nanosecond) => time(i128::from(
+            array
+                .as_primitive::<types::Time64NanosecondType>()
+                .value(row),
+        )),
         DataType::Timestamp(unit, _) => timestamp(array, row, *unit),
-        DataType::Interval(IntervalUnit::MonthDayNano) => {
-            interval(array.as_primitive::<types::IntervalMonthDayNanoType>().value(row))
-        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => interval(
+            array
+                .as_primitive::<types::IntervalMonthDayNanoType>()
+                .value(row),
+        ),
         DataType::List(_) => list(array.as_list::<i32>().value(row).as_ref(), depth)?,
         DataType::LargeList(_) => list(array.as_list::<i64>().value(row).as_ref(), depth)?,
         DataType::FixedSizeList(..) => list(array.as_fixed_size_list().value(row).as_ref(), depth)?,
@@ -114,15 +146,25 @@ fn json(array: &dyn Array, row: usize, depth: usize) -> Result<Value, String> {
         DataType::Map(..) => map(&array.as_map().value(row), depth)?,
         DataType::Dictionary(..) => dictionary(array, row, depth)?,
         DataType::Union(..) => {
-            let union = array.as_any().downcast_ref::<arrow::UnionArray>().ok_or("an unreadable union")?;
+            let union = array
+                .as_any()
+                .downcast_ref::<arrow::UnionArray>()
+                .ok_or("an unreadable union")?;
             json(union.value(row).as_ref(), 0, depth + 1)?
         }
-        other => return Err(format!("a value of type `{other}` can't be shown; cast it to VARCHAR")),
+        other => {
+            return Err(format!(
+                "a value of type `{other}` can't be shown; cast it to VARCHAR"
+            ));
+        }
     })
 }
 
 fn list(items: &dyn Array, depth: usize) -> Result<Value, String> {
-    (0..items.len()).map(|index| json(items, index, depth + 1)).collect::<Result<Vec<_>, _>>().map(Value::Array)
+    (0..items.len())
+        .map(|index| json(items, index, depth + 1))
+        .collect::<Result<Vec<_>, _>>()
+        .map(Value::Array)
 }
 
 fn structure(array: &arrow::StructArray, row: usize, depth: usize) -> Result<Value, String> {
@@ -148,13 +190,22 @@ fn map(entries: &arrow::StructArray, depth: usize) -> Result<Value, String> {
 
 fn dictionary(array: &dyn Array, row: usize, depth: usize) -> Result<Value, String> {
     let dictionary = array.as_any_dictionary();
-    let key = dictionary.normalized_keys().get(row).copied().ok_or("an unreadable enum")?;
+    let key = dictionary
+        .normalized_keys()
+        .get(row)
+        .copied()
+        .ok_or("an unreadable enum")?;
     json(dictionary.values().as_ref(), key, depth + 1)
 }
 
 /// As DuckDB prints it: 0.1, not 0.10000000149011612.
 fn short_float(value: f32) -> Value {
-    value.to_string().parse::<f64>().ok().and_then(Number::from_f64).map_or(Value::Null, Value::Number)
+    value
+        .to_string()
+        .parse::<f64>()
+        .ok()
+        .and_then(Number::from_f64)
+        .map_or(Value::Null, Value::Number)
 }
 
 fn integer(value: i128) -> Value {
@@ -165,12 +216,22 @@ fn integer(value: i128) -> Value {
 }
 
 fn decimal(value: i128, scale: i8) -> Value {
-    let Some(scale) = u32::try_from(scale).ok().filter(|scale| *scale > 0) else { return integer(value) };
+    let Some(scale) = u32::try_from(scale).ok().filter(|scale| *scale > 0) else {
+        return integer(value);
+    };
     let unit = 10_i128.pow(scale.min(38));
     let sign = if value < 0 { "-" } else { "" };
-    let (whole, fraction) = (value.unsigned_abs() / unit.unsigned_abs(), value.unsigned_abs() % unit.unsigned_abs());
+    let (whole, fraction) = (
+        value.unsigned_abs() / unit.unsigned_abs(),
+        value.unsigned_abs() % unit.unsigned_abs(),
+    );
     let text = format!("{sign}{whole}.{fraction:0width$}", width = scale as usize);
-    match text.parse::<f64>().ok().filter(|_| value.abs() <= EXACT).and_then(Number::from_f64) {
+    match text
+        .parse::<f64>()
+        .ok()
+        .filter(|_| value.abs() <= EXACT)
+        .and_then(Number::from_f64)
+    {
         Some(number) => Value::Number(number),
         None => Value::String(text),
     }
@@ -178,15 +239,36 @@ fn decimal(value: i128, scale: i8) -> Value {
 
 fn timestamp(array: &dyn Array, row: usize, unit: TimeUnit) -> Value {
     let (value, per_second) = match unit {
-        TimeUnit::Second => (array.as_primitive::<types::TimestampSecondType>().value(row), 1),
-        TimeUnit::Millisecond => (array.as_primitive::<types::TimestampMillisecondType>().value(row), 1_000),
-        TimeUnit::Microsecond => (array.as_primitive::<types::TimestampMicrosecondType>().value(row), 1_000_000),
-        TimeUnit::Nanosecond => (array.as_primitive::<types::TimestampNanosecondType>().value(row), 1_000_000_000),
+        TimeUnit::Second => (
+            array
+                .as_primitive::<types::TimestampSecondType>()
+                .value(row),
+            1,
+        ),
+        TimeUnit::Millisecond => (
+            array
+                .as_primitive::<types::TimestampMillisecondType>()
+                .value(row),
+            1_000,
+        ),
+        TimeUnit::Microsecond => (
+            array
+                .as_primitive::<types::TimestampMicrosecondType>()
+                .value(row),
+            1_000_000,
+        ),
+        TimeUnit::Nanosecond => (
+            array
+                .as_primitive::<types::TimestampNanosecondType>()
+                .value(row),
+            1_000_000_000,
+        ),
     };
     let nanos = i128::from(value) * (1_000_000_000 / per_second);
     match jiff::Timestamp::from_nanosecond(nanos) {
         Ok(moment) => Value::String(moment.to_string()),
-        // DuckDB keeps infinity at the ends of its range, which lies beyond the years that RFC 3339 can write.
+        // DuckDB keeps infinity at the ends of its range, which lies beyond the years that RFC 3339
+        // can write.
         Err(_) => Value::String(if value > 0 { "infinity" } else { "-infinity" }.to_owned()),
     }
 }
@@ -194,14 +276,23 @@ fn timestamp(array: &dyn Array, row: usize, unit: TimeUnit) -> Value {
 fn date(days: i32) -> Value {
     let moment = jiff::Timestamp::from_second(i64::from(days) * 86_400);
     Value::String(match moment {
-        Ok(moment) => moment.to_string().chars().take_while(|c| *c != 'T').collect(),
+        Ok(moment) => moment
+            .to_string()
+            .chars()
+            .take_while(|c| *c != 'T')
+            .collect(),
         Err(_) => if days > 0 { "infinity" } else { "-infinity" }.to_owned(),
     })
 }
 
 fn time(nanos: i128) -> Value {
     let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    let mut text = format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let mut text = format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     if fraction != 0 {
         text.push_str(format!(".{fraction:09}").trim_end_matches('0'));
     }
@@ -211,7 +302,11 @@ fn time(nanos: i128) -> Value {
 /// `P1Y2M3DT4.5S`; each part carries its own sign.
 fn interval(value: types::IntervalMonthDayNano) -> Value {
     let mut text = String::from("P");
-    for (count, unit) in [(value.months / 12, 'Y'), (value.months % 12, 'M'), (value.days, 'D')] {
+    for (count, unit) in [
+        (value.months / 12, 'Y'),
+        (value.months % 12, 'M'),
+        (value.days, 'D'),
+    ] {
         if count != 0 {
             text.push_str(&format!("{count}{unit}"));
         }
@@ -222,7 +317,10 @@ fn interval(value: types::IntervalMonthDayNano) -> Value {
         let fraction = format!("{:09}", nanos % 1_000_000_000);
         let fraction = fraction.trim_end_matches('0');
         let point = if fraction.is_empty() { "" } else { "." };
-        text.push_str(&format!("T{sign}{}{point}{fraction}S", nanos / 1_000_000_000));
+        text.push_str(&format!(
+            "T{sign}{}{point}{fraction}S",
+            nanos / 1_000_000_000
+        ));
     }
     Value::String(text)
 }
@@ -234,17 +332,35 @@ pub(super) fn type_name(logical: &LogicalTypeHandle) -> String {
     }
     use LogicalTypeId as Id;
     match logical.id() {
-        Id::Decimal => format!("DECIMAL({},{})", logical.decimal_width(), logical.decimal_scale()),
+        Id::Decimal => format!(
+            "DECIMAL({},{})",
+            logical.decimal_width(),
+            logical.decimal_scale()
+        ),
         Id::List => format!("{}[]", type_name(&logical.child(0))),
         Id::Array => format!("{}[]", type_name(&logical.child(0))),
         Id::Struct | Id::Union => {
             let fields: Vec<_> = (0..logical.num_children())
-                .map(|index| format!("{} {}", logical.child_name(index), type_name(&logical.child(index))))
+                .map(|index| {
+                    format!(
+                        "{} {}",
+                        logical.child_name(index),
+                        type_name(&logical.child(index))
+                    )
+                })
                 .collect();
-            let word = if logical.id() == Id::Struct { "STRUCT" } else { "UNION" };
+            let word = if logical.id() == Id::Struct {
+                "STRUCT"
+            } else {
+                "UNION"
+            };
             format!("{word}({})", fields.join(", "))
         }
-        Id::Map => format!("MAP({}, {})", type_name(&logical.child(0)), type_name(&logical.child(1))),
+        Id::Map => format!(
+            "MAP({}, {})",
+            type_name(&logical.child(0)),
+            type_name(&logical.child(1))
+        ),
         Id::TimestampTZ => "TIMESTAMP WITH TIME ZONE".to_owned(),
         Id::TimeTZ => "TIME WITH TIME ZONE".to_owned(),
         Id::TimestampS => "TIMESTAMP_S".to_owned(),

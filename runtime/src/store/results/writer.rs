@@ -1,7 +1,7 @@
-//! The writer: takes rows from the queue and has them committed in batches. When a commit fails or hangs, kept rows go to
-//! the spool at once, so that they are durable although the database is not there, and memory stays flat; from then on rows
-//! pass through the spool, in order, until it is empty. Without a spool that takes them they stay in the queue, which is
-//! bounded.
+//! The writer: takes rows from the queue and has them committed in batches. When a commit fails or
+//! hangs, kept rows go to the spool at once, so that they are durable although the database is not
+//! there, and memory stays flat; from then on rows pass through the spool, in order, until it is
+//! empty. Without a spool that takes them they stay in the queue, which is bounded.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,9 +21,11 @@ use crate::domain::{UnixMillis, now_ms};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
-/// A commit that takes longer counts as failed for those who wait; a checkpoint on a slow disk takes a second or two.
+/// A commit that takes longer counts as failed for those who wait; a checkpoint on a slow disk
+/// takes a second or two.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
-/// Rows, once the program stops, that can neither be committed nor spooled are given up after so long.
+/// Rows, once the program stops, that can neither be committed nor spooled are given up after so
+/// long.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// The last checkpoint; without it the next start replays the write-ahead log.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(20);
@@ -55,12 +57,23 @@ impl Writer {
             .map_err(ResultError::Thread)
     }
 
-    /// Blocks until the store is closed or every handle is gone. An error means that rows were given up.
+    /// Blocks until the store is closed or every handle is gone. An error means that rows were
+    /// given up.
     pub fn run(self) -> Result<(), ResultError> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ResultError::Thread)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(ResultError::Thread)?;
         let committer = Committer::start(Arc::clone(&self.database))?;
-        let Self { queue, progress, spool, run_ids, closing, settings, .. } = self;
+        let Self {
+            queue,
+            progress,
+            spool,
+            run_ids,
+            closing,
+            settings,
+            ..
+        } = self;
         let flow = Flow {
             queue,
             progress,
@@ -142,7 +155,10 @@ impl Flow {
             self.committer.end();
         }
         if let Ok(close) = closing.try_recv() {
-            let reported = outcome.as_ref().map_err(|error| ResultError::NotCommitted(super::chain(error))).copied();
+            let reported = outcome
+                .as_ref()
+                .map_err(|error| ResultError::NotCommitted(super::chain(error)))
+                .copied();
             let _ = close.send(reported);
         }
         outcome
@@ -183,7 +199,9 @@ impl Flow {
     }
 
     fn collect_outcome(&mut self, outcome: Option<Outcome>) {
-        let Some(under_way) = &mut self.under_way else { return };
+        let Some(under_way) = &mut self.under_way else {
+            return;
+        };
         let outcome = match outcome {
             Some(outcome) => outcome,
             None => match under_way.outcome.try_recv() {
@@ -192,7 +210,9 @@ impl Flow {
                 Err(oneshot::error::TryRecvError::Closed) => Err(GONE.to_owned()),
             },
         };
-        let Some(under_way) = self.under_way.take() else { return };
+        let Some(under_way) = self.under_way.take() else {
+            return;
+        };
         match outcome {
             Ok(()) => self.committed(under_way),
             Err(reason) => self.failed(under_way, &reason),
@@ -200,7 +220,13 @@ impl Flow {
     }
 
     fn committed(&mut self, under_way: UnderWay) {
-        let UnderWay { work, origin, done, copied, .. } = under_way;
+        let UnderWay {
+            work,
+            origin,
+            done,
+            copied,
+            ..
+        } = under_way;
         self.retry_at = None;
         self.wait = RETRY_FIRST;
         if let (Origin::Spool { frames, unreadable }, Some(spool)) = (origin, &mut self.spool) {
@@ -217,7 +243,11 @@ impl Flow {
         });
         if stalled.is_some() {
             let spooled = self.spool.as_ref().map_or(0, Spool::rows);
-            tracing::info!(rows = work.rows(), spooled, "results are being committed again");
+            tracing::info!(
+                rows = work.rows(),
+                spooled,
+                "results are being committed again"
+            );
         }
         self.report();
         answer(done, || Ok(()));
@@ -225,12 +255,23 @@ impl Flow {
     }
 
     fn failed(&mut self, under_way: UnderWay, reason: &str) {
-        let UnderWay { work, origin, oldest_ms, done, copied, .. } = under_way;
+        let UnderWay {
+            work,
+            origin,
+            oldest_ms,
+            done,
+            copied,
+            ..
+        } = under_way;
         self.stalled(reason, work.rows());
         self.retry_at = Some(Instant::now() + self.wait);
         self.wait = (self.wait * 2).min(RETRY_LAST);
         answer(copied, || Err(ResultError::NotCommitted(reason.to_owned())));
-        let Work { mut parts, services, .. } = Arc::unwrap_or_clone(work);
+        let Work {
+            mut parts,
+            services,
+            ..
+        } = Arc::unwrap_or_clone(work);
         self.queue.put_services_back(services);
         for part in &mut parts {
             let best_effort = Part {
@@ -247,8 +288,15 @@ impl Flow {
         }
         // The rows of the queue are in the first part.
         if origin == Origin::Queue && !parts.is_empty() {
-            let part = Part { is_doubtful: true, ..parts.swap_remove(0) };
-            let is_durable = self.hold(Batch { part, oldest_ms, ..Batch::default() });
+            let part = Part {
+                is_doubtful: true,
+                ..parts.swap_remove(0)
+            };
+            let is_durable = self.hold(Batch {
+                part,
+                oldest_ms,
+                ..Batch::default()
+            });
             if !is_durable {
                 // Before the others learn of it: what arrives after that waits for the next try.
                 self.queue.refuse_waiting(reason);
@@ -260,9 +308,12 @@ impl Flow {
         }
     }
 
-    /// Those who wait for a commit that hangs get an answer, and its rows are made durable another way.
+    /// Those who wait for a commit that hangs get an answer, and its rows are made durable another
+    /// way.
     fn give_up_on_a_stall(&mut self) {
-        let Some(under_way) = &mut self.under_way else { return };
+        let Some(under_way) = &mut self.under_way else {
+            return;
+        };
         let demand = self.queue.demand();
         let is_late = under_way.since.elapsed() > COMMIT_PATIENCE;
         let makes_room = demand.is_half_full && under_way.origin == Origin::Queue;
@@ -272,12 +323,16 @@ impl Flow {
         let (origin, rows) = (under_way.origin, under_way.work.rows());
         if is_late {
             let reason = format!("a commit takes longer than {} s", COMMIT_PATIENCE.as_secs());
-            answer(std::mem::take(&mut under_way.copied), || Err(ResultError::NotCommitted(reason.clone())));
+            answer(std::mem::take(&mut under_way.copied), || {
+                Err(ResultError::NotCommitted(reason.clone()))
+            });
             self.stalled(&reason, rows);
             self.queue.refuse_copies(&reason);
         }
         if origin == Origin::Queue && self.spool.is_some() {
-            let Some(mut under_way) = self.under_way.take() else { return };
+            let Some(mut under_way) = self.under_way.take() else {
+                return;
+            };
             let oldest_ms = under_way.oldest_ms.unwrap_or_else(now_ms);
             let spooled = match under_way.work.parts.first() {
                 Some(part) if part.kept_rows() > 0 => self.spool(part, oldest_ms),
@@ -287,7 +342,11 @@ impl Flow {
                 under_way.origin = Origin::Overtaken;
             }
             let is_answered = spooled.is_ok() || is_late;
-            let done = if is_answered { std::mem::take(&mut under_way.done) } else { Vec::new() };
+            let done = if is_answered {
+                std::mem::take(&mut under_way.done)
+            } else {
+                Vec::new()
+            };
             self.under_way = Some(under_way);
             // Before the answers: who has one sees where the rows are.
             self.report();
@@ -298,9 +357,14 @@ impl Flow {
             }
             answer(done, || spooled.clone().map_err(ResultError::NotCommitted));
         } else if is_late {
-            let done = self.under_way.as_mut().map(|under_way| std::mem::take(&mut under_way.done));
+            let done = self
+                .under_way
+                .as_mut()
+                .map(|under_way| std::mem::take(&mut under_way.done));
             let reason = "the database does not answer".to_owned();
-            answer(done.unwrap_or_default(), || Err(ResultError::NotCommitted(reason.clone())));
+            answer(done.unwrap_or_default(), || {
+                Err(ResultError::NotCommitted(reason.clone()))
+            });
             if self.spool.is_none() {
                 self.queue.refuse_waiting(&reason);
             }
@@ -338,7 +402,8 @@ impl Flow {
                 return;
             }
             if !is_settled {
-                self.queue.refuse_copies("results are not committed at the moment");
+                self.queue
+                    .refuse_copies("results are not committed at the moment");
             }
             if self.spool.is_none() {
                 // They wait for the next try, in the queue.
@@ -362,9 +427,10 @@ impl Flow {
     fn is_settled(&self) -> bool {
         let is_last = match self.under_way.as_ref().map(|under_way| under_way.origin) {
             Some(Origin::Queue) => true,
-            Some(Origin::Spool { frames, .. }) => {
-                self.spool.as_ref().is_some_and(|spool| spool.frame_count() == frames)
-            }
+            Some(Origin::Spool { frames, .. }) => self
+                .spool
+                .as_ref()
+                .is_some_and(|spool| spool.frame_count() == frames),
             Some(Origin::Overtaken) | None => false,
         };
         is_last && self.progress.update(|report| report.stalled.is_none())
@@ -373,7 +439,9 @@ impl Flow {
     /// Rows wait that should not wait longer.
     fn is_wanted(&self) -> bool {
         let demand = self.queue.demand();
-        let is_late = demand.since.is_some_and(|since| since.elapsed() >= self.flush_interval);
+        let is_late = demand
+            .since
+            .is_some_and(|since| since.elapsed() >= self.flush_interval);
         demand.is_urgent
             || demand.rows >= self.flush_rows
             || (demand.rows > 0 && (is_late || demand.is_closed))
@@ -381,11 +449,22 @@ impl Flow {
     }
 
     fn commit(&mut self, batch: Batch) {
-        let Batch { part, done, alert_events, copied, services, oldest_ms } = batch;
+        let Batch {
+            part,
+            done,
+            alert_events,
+            copied,
+            services,
+            oldest_ms,
+        } = batch;
         self.run_ids.used(self.queue.last_run_id());
         let mut parts = vec![part];
         parts.append(&mut self.leftover);
-        let work = Work { parts, alert_events, services };
+        let work = Work {
+            parts,
+            alert_events,
+            services,
+        };
         self.start(work, Origin::Queue, oldest_ms, done, copied);
     }
 
@@ -400,14 +479,28 @@ impl Flow {
             return;
         }
         // One part of best-effort rows at a time is in doubt.
-        let most_others = if self.leftover.is_empty() { self.flush_rows } else { 0 };
+        let most_others = if self.leftover.is_empty() {
+            self.flush_rows
+        } else {
+            0
+        };
         parts.append(&mut self.leftover);
-        let Batch { part, alert_events, copied, services, .. } = self.queue.take_others(most_others);
+        let Batch {
+            part,
+            alert_events,
+            copied,
+            services,
+            ..
+        } = self.queue.take_others(most_others);
         if !part.is_empty() {
             parts.push(part);
         }
         self.start(
-            Work { parts, alert_events, services },
+            Work {
+                parts,
+                alert_events,
+                services,
+            },
             Origin::Spool { frames, unreadable },
             oldest_ms,
             Vec::new(),
@@ -415,15 +508,35 @@ impl Flow {
         );
     }
 
-    fn start(&mut self, work: Work, origin: Origin, oldest_ms: Option<UnixMillis>, done: Vec<Done>, copied: Vec<Done>) {
+    fn start(
+        &mut self,
+        work: Work,
+        origin: Origin,
+        oldest_ms: Option<UnixMillis>,
+        done: Vec<Done>,
+        copied: Vec<Done>,
+    ) {
         let work = Arc::new(work);
         let outcome = self.committer.commit(Arc::clone(&work));
-        self.under_way = Some(UnderWay { work, outcome, origin, since: Instant::now(), oldest_ms, done, copied });
+        self.under_way = Some(UnderWay {
+            work,
+            outcome,
+            origin,
+            since: Instant::now(),
+            oldest_ms,
+            done,
+            copied,
+        });
     }
 
     /// Spools the batch, or keeps it in memory. True: it is durable.
     fn hold(&mut self, batch: Batch) -> bool {
-        let Batch { part, done, oldest_ms, .. } = batch;
+        let Batch {
+            part,
+            done,
+            oldest_ms,
+            ..
+        } = batch;
         if part.kept_rows() == 0 {
             answer(done, || Ok(()));
             return true;
@@ -435,8 +548,13 @@ impl Flow {
                 true
             }
             Err(reason) => {
-                let held = self.held.replace(Batch { part, oldest_ms, ..Batch::default() });
-                self.queue.count_lost(held.map_or(0, |held| held.part.kept_rows()));
+                let held = self.held.replace(Batch {
+                    part,
+                    oldest_ms,
+                    ..Batch::default()
+                });
+                self.queue
+                    .count_lost(held.map_or(0, |held| held.part.kept_rows()));
                 self.report();
                 answer(done, || Err(ResultError::NotCommitted(reason.clone())));
                 false
@@ -446,9 +564,13 @@ impl Flow {
 
     fn spool(&mut self, part: &Part, oldest_ms: UnixMillis) -> Result<(), String> {
         self.run_ids.used(self.queue.last_run_id());
-        let stalled = self.progress.update(|report| report.stalled.clone().map(|stalled| stalled.reason));
+        let stalled = self
+            .progress
+            .update(|report| report.stalled.clone().map(|stalled| stalled.reason));
         let stalled = stalled.unwrap_or_else(|| "results are committed too slowly".to_owned());
-        let Some(spool) = &mut self.spool else { return Err(stalled) };
+        let Some(spool) = &mut self.spool else {
+            return Err(stalled);
+        };
         match spool.append(part, oldest_ms) {
             Ok(()) => {
                 self.is_spool_warned = false;
@@ -467,8 +589,14 @@ impl Flow {
     fn stalled(&self, reason: &str, rows: usize) {
         let is_new = self.progress.update(|report| {
             let is_new = report.stalled.is_none();
-            let since_ms = report.stalled.as_ref().map_or_else(now_ms, |stalled| stalled.since_ms);
-            report.stalled = Some(Stalled { since_ms, reason: reason.to_owned() });
+            let since_ms = report
+                .stalled
+                .as_ref()
+                .map_or_else(now_ms, |stalled| stalled.since_ms);
+            report.stalled = Some(Stalled {
+                since_ms,
+                reason: reason.to_owned(),
+            });
             is_new
         });
         if is_new {
@@ -483,13 +611,19 @@ impl Flow {
     fn report(&mut self) {
         let held = self.held.as_ref().map_or(0, |held| held.part.kept_rows());
         let under_way = match &self.under_way {
-            Some(UnderWay { origin: Origin::Queue, work, .. }) => work.parts.iter().map(Part::kept_rows).sum(),
+            Some(UnderWay {
+                origin: Origin::Queue,
+                work,
+                ..
+            }) => work.parts.iter().map(Part::kept_rows).sum(),
             _ => 0,
         };
         let spool = self.spool.as_ref();
         let oldest_ms = [
             self.held.as_ref().and_then(|held| held.oldest_ms),
-            self.under_way.as_ref().and_then(|under_way| under_way.oldest_ms),
+            self.under_way
+                .as_ref()
+                .and_then(|under_way| under_way.oldest_ms),
             spool.and_then(Spool::oldest_ms),
         ];
         self.progress.update(|report| {
@@ -504,20 +638,32 @@ impl Flow {
 
     fn log_losses(&mut self) {
         let losses = self.queue.losses();
-        if losses == self.losses || self.losses_logged.is_some_and(|at| at.elapsed() < LOSS_LOGGED_EVERY) {
+        if losses == self.losses
+            || self
+                .losses_logged
+                .is_some_and(|at| at.elapsed() < LOSS_LOGGED_EVERY)
+        {
             return;
         }
         let (lost, dropped) = (losses.0 - self.losses.0, losses.1 - self.losses.1);
         if lost > 0 {
-            tracing::error!(lost, dropped, "results are lost: there is no room for them in memory or on a disk");
+            tracing::error!(
+                lost,
+                dropped,
+                "results are lost: there is no room for them in memory or on a disk"
+            );
         } else {
-            tracing::warn!(dropped, "accounts of plugin runs are dropped while results are not committed");
+            tracing::warn!(
+                dropped,
+                "accounts of plugin runs are dropped while results are not committed"
+            );
         }
         self.losses = losses;
         self.losses_logged = Some(Instant::now());
     }
 
-    /// The last rows, to the database or the spool; what is in the spool by now waits for the next start.
+    /// The last rows, to the database or the spool; what is in the spool by now waits for the next
+    /// start.
     async fn finish(&mut self) -> Result<(), ResultError> {
         let deadline = Instant::now() + CLOSE_PATIENCE;
         loop {
@@ -525,9 +671,14 @@ impl Flow {
             self.give_up_on_a_stall();
             self.move_rows_at_the_end();
             self.report();
-            let waits = matches!(&self.under_way, Some(under_way) if under_way.origin != Origin::Overtaken);
+            let waits =
+                matches!(&self.under_way, Some(under_way) if under_way.origin != Origin::Overtaken);
             let is_failing = self.progress.update(|report| report.stalled.is_some());
-            let rest = if is_failing { self.queue.kept_rows() } else { self.queue.demand().rows };
+            let rest = if is_failing {
+                self.queue.kept_rows()
+            } else {
+                self.queue.demand().rows
+            };
             let is_done = !waits && self.held.is_none() && rest == 0;
             if is_done || Instant::now() >= deadline {
                 break;
@@ -535,24 +686,35 @@ impl Flow {
             self.wait().await;
         }
         self.queue.refuse_copies("the results store is closed");
-        let given_up = self.progress.update(|report| report.held_rows) + self.queue.kept_rows() as u64;
+        let given_up =
+            self.progress.update(|report| report.held_rows) + self.queue.kept_rows() as u64;
         self.log_losses();
-        self.run_ids.close(self.queue.last_run_id().max(self.run_ids.committed()));
+        self.run_ids
+            .close(self.queue.last_run_id().max(self.run_ids.committed()));
         if given_up > 0 {
-            let reason = self.progress.update(|report| report.stalled.clone().map(|stalled| stalled.reason));
+            let reason = self
+                .progress
+                .update(|report| report.stalled.clone().map(|stalled| stalled.reason));
             tracing::error!(rows = given_up, "stopping without these results");
-            return Err(ResultError::NotCommitted(reason.unwrap_or_else(|| "the disk is too slow".to_owned())));
+            return Err(ResultError::NotCommitted(
+                reason.unwrap_or_else(|| "the disk is too slow".to_owned()),
+            ));
         }
         if self.under_way.is_none() && self.progress.update(|report| report.stalled.is_none()) {
-            let checkpoint = tokio::time::timeout(CHECKPOINT_PATIENCE, self.committer.checkpoint()).await;
+            let checkpoint =
+                tokio::time::timeout(CHECKPOINT_PATIENCE, self.committer.checkpoint()).await;
             if let Ok(Ok(Err(error))) = checkpoint {
-                tracing::warn!(error, "the results store could not be checkpointed; the next start replays its log");
+                tracing::warn!(
+                    error,
+                    "the results store could not be checkpointed; the next start replays its log"
+                );
             }
         }
         Ok(())
     }
 
-    /// Straight to the database where that works, else to the spool; the spool itself is left alone.
+    /// Straight to the database where that works, else to the spool; the spool itself is left
+    /// alone.
     fn move_rows_at_the_end(&mut self) {
         if self.under_way.is_some() {
             return;
@@ -569,7 +731,10 @@ impl Flow {
             Some(held) => held,
             None => self.queue.take_kept(self.flush_rows),
         };
-        if !batch.part.is_empty() && !self.hold(batch) && self.retry_at.is_none_or(|at| Instant::now() >= at) {
+        if !batch.part.is_empty()
+            && !self.hold(batch)
+            && self.retry_at.is_none_or(|at| Instant::now() >= at)
+        {
             // The disk of the spool is full as well: the database may be better by now.
             self.wait = RETRY_FIRST;
             if let Some(held) = self.held.take() {

@@ -39,7 +39,11 @@ pub(crate) fn dotenv(input: &[u8]) {
 }
 
 fn read(name: &str, input: &[u8]) {
-    let variables = [("TOKEN", "a-secret"), ("EMPTY", ""), ("URL", "https://api.example.com")];
+    let variables = [
+        ("TOKEN", "a-secret"),
+        ("EMPTY", ""),
+        ("URL", "https://api.example.com"),
+    ];
     let files = ConfigFiles::of([(name.to_owned(), text(input).into_owned())].into());
     // Made before: what it waits for can't be waited for within the check.
     host();
@@ -74,7 +78,11 @@ impl PluginDirectory for NoPlugins {
         async { Ok(()) }.boxed()
     }
 
-    fn look_back<'a>(&'a self, _rule: &'a str, _settings: &'a Value) -> BoxFuture<'a, Result<Duration, String>> {
+    fn look_back<'a>(
+        &'a self,
+        _rule: &'a str,
+        _settings: &'a Value,
+    ) -> BoxFuture<'a, Result<Duration, String>> {
         async { Ok(Duration::ZERO) }.boxed()
     }
 }

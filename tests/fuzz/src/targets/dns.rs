@@ -1,4 +1,5 @@
-//! Answers of name servers: one that is made up, with the number of the question so that it is looked at, then a true one.
+//! Answers of name servers: one that is made up, with the number of the question so that it is
+//! looked at, then a true one.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -21,7 +22,12 @@ pub(crate) fn answers(input: &[u8]) {
     *ANSWER.lock().unwrap_or_else(PoisonError::into_inner) = answer.to_vec();
     let server = Some(server().to_string());
     let record_type = (*record_type).to_owned();
-    let query = DnsQuery { name: "a.example".to_owned(), record_type, server, deadline: deadline() };
+    let query = DnsQuery {
+        name: "a.example".to_owned(),
+        record_type,
+        server,
+        deadline: deadline(),
+    };
     if let Ok(answer) = wait_for(net().dns_query(&loopback(), query)) {
         for record in answer.answers {
             assert!(!record.data.contains(['\n', '\r', '\0']), "{record:?}");
@@ -33,7 +39,9 @@ fn server() -> SocketAddr {
     static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
     *ADDRESS.get_or_init(|| {
         wait_for(async {
-            let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback has a free port");
+            let socket = UdpSocket::bind("127.0.0.1:0")
+                .await
+                .expect("loopback has a free port");
             let address = socket.local_addr().expect("it is bound");
             tokio::spawn(async move {
                 let mut question = [0; 4_096];
@@ -50,8 +58,13 @@ fn server() -> SocketAddr {
 
 /// The input's bytes behind the question that was asked, with the input's own counts.
 fn made_up(question: &[u8]) -> Vec<u8> {
-    let input = ANSWER.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some((counts, records)) = input.split_at_checked(6) else { return input };
+    let input = ANSWER
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let Some((counts, records)) = input.split_at_checked(6) else {
+        return input;
+    };
     let asked = question_of(question);
     // Its number, an answer without an error, one question.
     let mut bytes = vec![question[0], question[1], 0x81, 0x80, 0, 1];

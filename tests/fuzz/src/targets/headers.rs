@@ -11,8 +11,9 @@ pub(crate) fn rate_limits(input: &[u8]) {
     let (now_ms, rest) = split(input, &NOW_MS);
     let text = text(rest);
     let pairs = text.lines().filter_map(|line| line.split_once(':'));
-    let headers: Vec<(String, String)> =
-        pairs.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let headers: Vec<(String, String)> = pairs
+        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
     for status in [200, 429, 503] {
         let limits = read_rate_limits("api.example.com", status, &headers, *now_ms);
         let mut kept = Vec::new();

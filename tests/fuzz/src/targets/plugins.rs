@@ -1,4 +1,5 @@
-//! What bundled plugins read in the engine of the server: deliveries to webhooks, and expressions of rules.
+//! What bundled plugins read in the engine of the server: deliveries to webhooks, and expressions
+//! of rules.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,21 +13,30 @@ use sha2::Sha256;
 use super::{split, text};
 use crate::stage::{host, wait_for};
 
-const WEBHOOKS: [&str; 5] = ["generic", "github", "standard-webhooks", "statuspage", "stripe"];
+const WEBHOOKS: [&str; 5] = [
+    "generic",
+    "github",
+    "standard-webhooks",
+    "statuspage",
+    "stripe",
+];
 
 /// Base64 of the secret's bytes, as Standard Webhooks has it; the others take the text as it is.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NOW_S: i64 = 1_764_400_000;
 
-/// Headers, an empty line and the body; the first byte says for which plugin. Without a signature among the headers it is signed,
-/// so that what is behind the signature is read as well.
+/// Headers, an empty line and the body; the first byte says for which plugin. Without a signature
+/// among the headers it is signed, so that what is behind the signature is read as well.
 pub(crate) fn webhooks(input: &[u8]) {
     let (plugin, rest) = split(input, &WEBHOOKS);
     let text = text(rest);
-    let (head, body) = text.split_once("\n\n").unwrap_or(("content-type: application/json", &text));
+    let (head, body) = text
+        .split_once("\n\n")
+        .unwrap_or(("content-type: application/json", &text));
     let pairs = head.lines().filter_map(|line| line.split_once(':'));
-    let mut headers: Vec<(String, String)> =
-        pairs.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let mut headers: Vec<(String, String)> = pairs
+        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
     if !headers.iter().any(|(name, _)| name.contains("signature")) {
         headers.extend(signature(plugin, body));
     }
@@ -44,7 +54,11 @@ pub(crate) fn webhooks(input: &[u8]) {
         body: body.as_bytes().to_vec(),
         received_ms: NOW_S * 1_000,
     };
-    let received = wait_for(host().receive(WebhookCall { service: &service(), webhook: &webhook, request }));
+    let received = wait_for(host().receive(WebhookCall {
+        service: &service(),
+        webhook: &webhook,
+        request,
+    }));
     // An id or a text beyond the host's bounds is refused as the plugin's fault, and harms nobody.
     if let Err(ReceiveError::Broken(error)) = received
         && !error.starts_with("answered")
@@ -83,7 +97,9 @@ fn signature(plugin: &str, body: &str) -> Vec<(String, String)> {
             vec![header("stripe-signature", format!("t={NOW_S},v1={signed}"))]
         }
         "standard-webhooks" => {
-            let key = STANDARD.decode(&SECRET["whsec_".len()..]).expect("it is base64");
+            let key = STANDARD
+                .decode(&SECRET["whsec_".len()..])
+                .expect("it is base64");
             let signed = STANDARD.encode(mac(&key, format!("msg_1.{NOW_S}.{body}")));
             vec![
                 header("webhook-id", "msg_1".to_owned()),
@@ -98,8 +114,15 @@ fn signature(plugin: &str, body: &str) -> Vec<(String, String)> {
 /// As a condition of a rule, checked as when it is loaded.
 pub(crate) fn cel(input: &[u8]) {
     let settings = json!({"condition": text(input)});
-    if let Err(faults) = wait_for(PluginDirectory::check_settings(host(), PluginKind::Rule, "condition", &settings)) {
-        let broken = faults.iter().find(|fault| fault.message.contains("trap") || fault.message.contains("panicked"));
+    if let Err(faults) = wait_for(PluginDirectory::check_settings(
+        host(),
+        PluginKind::Rule,
+        "condition",
+        &settings,
+    )) {
+        let broken = faults
+            .iter()
+            .find(|fault| fault.message.contains("trap") || fault.message.contains("panicked"));
         assert!(broken.is_none(), "{broken:?}");
     }
 }

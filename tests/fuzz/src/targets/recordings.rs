@@ -4,7 +4,9 @@ use extrack::plugin_host::Recording;
 
 pub(crate) fn recordings(input: &[u8]) {
     match Recording::parse(input) {
-        Ok(recording) => drop(serde_json::to_string(&recording.run).expect("what was read can be written")),
+        Ok(recording) => {
+            drop(serde_json::to_string(&recording.run).expect("what was read can be written"))
+        }
         Err(error) => drop(error.to_string()),
     }
 }

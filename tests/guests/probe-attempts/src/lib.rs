@@ -1,12 +1,14 @@
-//! Tries what its settings say, and reports how each attempt ended: what an attacker with a plugin would do.
+//! Tries what its settings say, and reports how each attempt ended: what an attacker with a plugin
+//! would do.
 
 use extrack_plugin::json::Value;
 use extrack_plugin::prelude::*;
 
 #[derive(Settings)]
 struct Settings {
-    /// Objects with `url`, `method`, `headers` (pairs), `body`, `hops`, `auth`, `insecure`, `serverName`, or with `tcp` (host and
-    /// port). `<key>` in the URL, a header or the body stands for the secret.
+    /// Objects with `url`, `method`, `headers` (pairs), `body`, `hops`, `auth`, `insecure`,
+    /// `serverName`, or with `tcp` (host and port). `<key>` in the URL, a header or the body
+    /// stands for the secret.
     attempts: Vec<Value>,
     key: Option<Secret>,
 }
@@ -34,15 +36,23 @@ fn check(_check: &Check, settings: &Settings) -> Observation {
 fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
     let text = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
-        key.map_or_else(|| text.to_owned(), |key| text.replace("<key>", key.placeholder()))
+        key.map_or_else(
+            || text.to_owned(),
+            |key| text.replace("<key>", key.placeholder()),
+        )
     };
     if let Some(address) = attempt["tcp"].as_str() {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
-        let connection = tcp::connect(host, port.parse().unwrap_or(80), Some(Duration::from_secs(2)))?;
+        let connection = tcp::connect(
+            host,
+            port.parse().unwrap_or(80),
+            Some(Duration::from_secs(2)),
+        )?;
         return Ok(format!("connected to {}", connection.peer()));
     }
     let method = attempt["method"].as_str().unwrap_or("GET");
-    let mut request = http::Request::new(method, text(&attempt["url"])).timeout(Duration::from_secs(2));
+    let mut request =
+        http::Request::new(method, text(&attempt["url"])).timeout(Duration::from_secs(2));
     for pair in attempt["headers"].as_array().into_iter().flatten() {
         request = request.header(text(&pair[0]), text(&pair[1]));
     }
@@ -60,5 +70,9 @@ fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
     }
     let hops = attempt["hops"].as_u64().unwrap_or_default() as u32;
     let response = request.follow_redirects(hops).send()?;
-    Ok(format!("{} {}", response.status, String::from_utf8_lossy(&response.body)))
+    Ok(format!(
+        "{} {}",
+        response.status,
+        String::from_utf8_lossy(&response.body)
+    ))
 }

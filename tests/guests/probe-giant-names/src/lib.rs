@@ -1,4 +1,5 @@
-//! Hands a name of megabytes to every function that takes one. Healthy if each refused it in a few words.
+//! Hands a name of megabytes to every function that takes one. Healthy if each refused it in a few
+//! words.
 
 use extrack_plugin::prelude::*;
 
@@ -7,11 +8,34 @@ fn check(check: &Check) -> Observation {
     let giant = "x".repeat(4 << 20);
     let url = check.service.url("/");
     let answers = [
-        ("method", http::Request::new(giant.as_str(), url.as_str()).send().map(drop)),
+        (
+            "method",
+            http::Request::new(giant.as_str(), url.as_str())
+                .send()
+                .map(drop),
+        ),
         ("url", http::get(giant.as_str()).send().map(drop)),
-        ("header", http::get(url.as_str()).header(giant.as_str(), "x").send().map(drop)),
-        ("auth", http::get(url.as_str()).auth(giant.as_str()).send().map(drop)),
-        ("option", http::get(url.as_str()).option("server-name", giant.as_str()).send().map(drop)),
+        (
+            "header",
+            http::get(url.as_str())
+                .header(giant.as_str(), "x")
+                .send()
+                .map(drop),
+        ),
+        (
+            "auth",
+            http::get(url.as_str())
+                .auth(giant.as_str())
+                .send()
+                .map(drop),
+        ),
+        (
+            "option",
+            http::get(url.as_str())
+                .option("server-name", giant.as_str())
+                .send()
+                .map(drop),
+        ),
         ("tcp", tcp::connect(&giant, 80, None).map(drop)),
     ];
     let mut long = Vec::new();
@@ -22,5 +46,9 @@ fn check(check: &Check) -> Observation {
             Ok(()) => long.push(format!("{what}: it was taken")),
         }
     }
-    if long.is_empty() { Observation::healthy() } else { Observation::unhealthy(long.join("; ")) }
+    if long.is_empty() {
+        Observation::healthy()
+    } else {
+        Observation::unhealthy(long.join("; "))
+    }
 }

@@ -1,4 +1,5 @@
-//! Hands the host a request option whose name has megabytes, again and again: no connection is ever made.
+//! Hands the host a request option whose name has megabytes, again and again: no connection is ever
+//! made.
 
 use extrack_plugin::prelude::*;
 

@@ -5,6 +5,10 @@ use extrack_plugin::prelude::*;
 #[probe]
 fn check(check: &Check) -> Result<Observation, Stop> {
     let response = http::get(check.service.url("/mood")).send()?;
-    assert!(response.status < 400, "nobody told me of status {}", response.status);
+    assert!(
+        response.status < 400,
+        "nobody told me of status {}",
+        response.status
+    );
     Ok(Observation::healthy())
 }

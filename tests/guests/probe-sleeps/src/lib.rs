@@ -5,7 +5,9 @@ use extrack_plugin::prelude::*;
 #[probe]
 fn check(check: &Check) -> Observation {
     loop {
-        let answer = http::get(check.service.url("/")).timeout(Duration::from_secs(3_600)).send();
+        let answer = http::get(check.service.url("/"))
+            .timeout(Duration::from_secs(3_600))
+            .send();
         log::debug(format!("{:?}", answer.map(|response| response.status)));
     }
 }

@@ -1,4 +1,5 @@
-//! Touches twenty megabytes and then waits for its service: what a component in Python is like for the host.
+//! Touches twenty megabytes and then waits for its service: what a component in Python is like for
+//! the host.
 
 use extrack_plugin::prelude::*;
 
@@ -6,5 +7,7 @@ use extrack_plugin::prelude::*;
 fn check(check: &Check) -> Result<Observation, Stop> {
     let taken = std::hint::black_box(vec![1_u8; 20 << 20]);
     let response = http::get(check.service.url("/")).send()?;
-    Ok(Observation::healthy().http_status(response.status).metric("taken", taken.len() as i64))
+    Ok(Observation::healthy()
+        .http_status(response.status)
+        .metric("taken", taken.len() as i64))
 }

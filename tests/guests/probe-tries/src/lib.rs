@@ -17,11 +17,14 @@ struct Settings {
 #[probe(wants(host = "*"))]
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
     let mut request =
-        http::Request::new(&settings.method, &settings.url).body(vec![b'x'; settings.body_bytes as usize]);
+        http::Request::new(&settings.method, &settings.url)
+            .body(vec![b'x'; settings.body_bytes as usize]);
     if let Some(auth) = &settings.auth {
         request = request.auth(auth);
     }
     let response = request.send()?;
     let credentials = check.credentials.join(",");
-    Ok(Observation::healthy().http_status(response.status).metric("credentials", credentials))
+    Ok(Observation::healthy()
+        .http_status(response.status)
+        .metric("credentials", credentials))
 }

@@ -10,17 +10,30 @@ struct Settings {
 
 #[webhook]
 fn receive(delivery: &Delivery, settings: &Settings) -> Result<Reception, Reject> {
-    let secret = || settings.secret.clone().ok_or_else(|| Reject::Settings("no secret".to_owned()));
+    let secret = || {
+        settings
+            .secret
+            .clone()
+            .ok_or_else(|| Reject::Settings("no secret".to_owned()))
+    };
     let body = delivery.text();
     Ok(match body.as_str() {
         "trap" => std::process::abort(),
         "loop" => loop {
             std::hint::black_box(&body);
         },
-        "too many" => Reception { events: vec![Event::new("one", "of many"); 1_001], answer: None },
-        "large" => Event::new("large", "left out").payload("a".repeat(300_000)).into(),
+        "too many" => Reception {
+            events: vec![Event::new("one", "of many"); 1_001],
+            answer: None,
+        },
+        "large" => Event::new("large", "left out")
+            .payload("a".repeat(300_000))
+            .into(),
         "answer" => Reception::text(format!("{:?} {}", settings.secret, delivery.query)),
-        "page" => Reception { events: Vec::new(), answer: Some(("text/html", b"<script>".to_vec())) },
+        "page" => Reception {
+            events: Vec::new(),
+            answer: Some(("text/html", b"<script>".to_vec())),
+        },
         // What a guest could try to be taken for careful.
         "placeholder" => {
             let secret = secret()?;
@@ -29,7 +42,12 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Reception, Reject
         }
         "leak" => {
             // The secret as the guest sees it, everywhere it could be.
-            let text = format!("{:?} {} {:?}", delivery.headers, delivery.query, secret()?.placeholder());
+            let text = format!(
+                "{:?} {} {:?}",
+                delivery.headers,
+                delivery.query,
+                secret()?.placeholder()
+            );
             delivery.verify_query("token", &secret()?)?;
             Event::new("leak", text.clone()).payload(text).into()
         }

@@ -15,8 +15,9 @@ use crate::alerts::fakes::{self, EPOCH_MS, breached, ok, rule};
 use crate::alerts::ports::{CommitError, MemoryChange, Transition};
 use crate::alerts::{AlertActions, AlertSignals, AlertStore, Clock, SystemClock, lifecycle};
 use crate::domain::{
-    Alert, AlertRule, AlertState, ChannelId, EscalationPolicy, EscalationStep, GroupDraft, Maintenance, Matcher,
-    NotificationReason, NotificationStatus, Recurrence, RuleMemory, StepRepeat, Timing,
+    Alert, AlertRule, AlertState, ChannelId, EscalationPolicy, EscalationStep, GroupDraft,
+    Maintenance, Matcher, NotificationReason, NotificationStatus, Recurrence, RuleMemory,
+    StepRepeat, Timing,
 };
 use crate::store::control::{EscalationDraft, MaintenanceDraft, NotificationFilter, SilenceDraft};
 use crate::store::{ControlStore, Keyring};
@@ -43,7 +44,9 @@ struct World {
 }
 
 async fn open(dir: &Path) -> ControlStore {
-    ControlStore::open(&dir.join("control.db"), Keyring::load(None, dir).unwrap()).await.unwrap()
+    ControlStore::open(&dir.join("control.db"), Keyring::load(None, dir).unwrap())
+        .await
+        .unwrap()
 }
 
 fn step(wait_minutes: u64, channel: &str) -> EscalationStep {
@@ -56,23 +59,45 @@ fn step(wait_minutes: u64, channel: &str) -> EscalationStep {
 }
 
 fn repeated(step: EscalationStep, every_minutes: u64, times: Option<u32>) -> EscalationStep {
-    EscalationStep { repeat: Some(StepRepeat { every: Duration::from_secs(every_minutes * 60), times }), ..step }
+    EscalationStep {
+        repeat: Some(StepRepeat {
+            every: Duration::from_secs(every_minutes * 60),
+            times,
+        }),
+        ..step
+    }
 }
 
 impl World {
     async fn new(steps: Vec<EscalationStep>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path()).await;
-        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule("shop-api", "Down") };
+        let rule = AlertRule {
+            escalation: Some("ops".to_owned()),
+            ..rule("shop-api", "Down")
+        };
         let mut catalog = fakes::catalog(std::slice::from_ref(&rule));
         for step in &steps {
             for id in &step.channels {
-                catalog.channels.insert(id.clone(), Arc::new(fakes::channel(&id.0)));
+                catalog
+                    .channels
+                    .insert(id.clone(), Arc::new(fakes::channel(&id.0)));
             }
         }
-        let policy = EscalationPolicy { name: "ops".to_owned(), steps };
+        let policy = EscalationPolicy {
+            name: "ops".to_owned(),
+            steps,
+        };
         catalog.escalations = BTreeMap::from([("ops".to_owned(), Arc::new(policy))]);
-        Self { dir, running: Some(store), clock: HandClock::default(), catalog, rule, told: Vec::new(), seen: 0 }
+        Self {
+            dir,
+            running: Some(store),
+            clock: HandClock::default(),
+            catalog,
+            rule,
+            told: Vec::new(),
+            seen: 0,
+        }
     }
 
     fn store(&self) -> &ControlStore {
@@ -98,11 +123,20 @@ impl World {
     }
 
     fn actions(&self) -> AlertActions {
-        AlertActions::new(Arc::new(self.store().clone()), Arc::new(self.clock.clone()), AlertSignals::default())
+        AlertActions::new(
+            Arc::new(self.store().clone()),
+            Arc::new(self.clock.clone()),
+            AlertSignals::default(),
+        )
     }
 
-    async fn judge(&self, current: Option<&Alert>, verdict: &crate::domain::Verdict) -> Result<Alert, CommitError> {
-        self.judge_at(self.clock.now_ms(), &self.rule, current, verdict).await
+    async fn judge(
+        &self,
+        current: Option<&Alert>,
+        verdict: &crate::domain::Verdict,
+    ) -> Result<Alert, CommitError> {
+        self.judge_at(self.clock.now_ms(), &self.rule, current, verdict)
+            .await
     }
 
     async fn judge_at(
@@ -129,25 +163,41 @@ impl World {
             mute_times: vec![],
             flush_at_ms: now_ms,
         };
-        let groups = if current.is_none() { vec![group] } else { vec![] };
+        let groups = if current.is_none() {
+            vec![group]
+        } else {
+            vec![]
+        };
         let memory = Some(MemoryChange::of(&RuleMemory::default(), judged.memory));
-        let transition =
-            Transition { alert: change.alert, event: change.event, groups, is_news: false, memory, escalation };
-        AlertStore::transition_commit(self.store(), transition).await.map(|committed| committed.alert)
+        let transition = Transition {
+            alert: change.alert,
+            event: change.event,
+            groups,
+            is_news: false,
+            memory,
+            escalation,
+        };
+        AlertStore::transition_commit(self.store(), transition)
+            .await
+            .map(|committed| committed.alert)
     }
 
     /// Minute by minute, noting what is told.
     async fn pass(&mut self, minutes: i64) {
         for _ in 0..=minutes {
             self.look().await;
-            let filter = NotificationFilter { limit: 1_000, ..NotificationFilter::default() };
+            let filter = NotificationFilter {
+                limit: 1_000,
+                ..NotificationFilter::default()
+            };
             let mut rows = self.store().notification_list(&filter).await.unwrap();
             rows.retain(|row| row.id > self.seen && row.reason == NotificationReason::Escalation);
             rows.reverse();
             for row in rows {
                 assert_eq!(row.status, NotificationStatus::Firing);
                 self.seen = row.id;
-                self.told.push(format!("{}: {}", self.minute(), row.channel.0));
+                self.told
+                    .push(format!("{}: {}", self.minute(), row.channel.0));
             }
             self.clock.0.fetch_add(60_000, Ordering::Relaxed);
         }
@@ -181,21 +231,60 @@ async fn others_are_told_until_somebody_comes() {
     use Act::*;
     let two = || vec![step(5, "pager"), step(10, "boss")];
     for (name, steps, acts, wanted) in [
-        ("step by step, and then no more", two(), vec![Pass(60)], vec!["5: pager", "15: boss"]),
-        ("an acknowledgement stops it", two(), vec![Pass(7), Acknowledge(None), Pass(600)], vec!["5: pager"]),
-        ("before the first step as well", two(), vec![Acknowledge(None), Pass(600)], vec![]),
-        ("a recovery stops it", two(), vec![Pass(7), Recover, Pass(60)], vec!["5: pager"]),
-        ("so does a person", two(), vec![Pass(7), Resolve, Pass(60)], vec!["5: pager"]),
+        (
+            "step by step, and then no more",
+            two(),
+            vec![Pass(60)],
+            vec!["5: pager", "15: boss"],
+        ),
+        (
+            "an acknowledgement stops it",
+            two(),
+            vec![Pass(7), Acknowledge(None), Pass(600)],
+            vec!["5: pager"],
+        ),
+        (
+            "before the first step as well",
+            two(),
+            vec![Acknowledge(None), Pass(600)],
+            vec![],
+        ),
+        (
+            "a recovery stops it",
+            two(),
+            vec![Pass(7), Recover, Pass(60)],
+            vec!["5: pager"],
+        ),
+        (
+            "so does a person",
+            two(),
+            vec![Pass(7), Resolve, Pass(60)],
+            vec!["5: pager"],
+        ),
         (
             "when the acknowledgement runs out, it goes on where it stood and waits again",
             two(),
-            vec![Pass(7), Acknowledge(Some(30)), Pass(29), Expire, Pass(1), Expire, Pass(30)],
+            vec![
+                Pass(7),
+                Acknowledge(Some(30)),
+                Pass(29),
+                Expire,
+                Pass(1),
+                Expire,
+                Pass(30),
+            ],
             vec!["5: pager", "47: boss"],
         ),
         (
             "when it is taken back as well",
             two(),
-            vec![Pass(7), Acknowledge(None), Pass(13), Unacknowledge, Pass(30)],
+            vec![
+                Pass(7),
+                Acknowledge(None),
+                Pass(13),
+                Unacknowledge,
+                Pass(30),
+            ],
             vec!["5: pager", "30: boss"],
         ),
         (
@@ -249,16 +338,43 @@ async fn others_are_told_until_somebody_comes() {
                 Pass(minutes) => world.pass(minutes).await,
                 Acknowledge(minutes) => {
                     let until_ms = minutes.and_then(until);
-                    drop(world.actions().acknowledge(AlertId(1), "ann", until_ms, "").await.unwrap());
+                    drop(
+                        world
+                            .actions()
+                            .acknowledge(AlertId(1), "ann", until_ms, "")
+                            .await
+                            .unwrap(),
+                    );
                 }
-                Unacknowledge => drop(world.actions().unacknowledge(AlertId(1), "ann", "").await.unwrap()),
-                Resolve => drop(world.actions().resolve(AlertId(1), "ann", "").await.unwrap()),
-                Recover => drop(world.judge(Some(&world.alert().await), &ok()).await.unwrap()),
+                Unacknowledge => drop(
+                    world
+                        .actions()
+                        .unacknowledge(AlertId(1), "ann", "")
+                        .await
+                        .unwrap(),
+                ),
+                Resolve => drop(
+                    world
+                        .actions()
+                        .resolve(AlertId(1), "ann", "")
+                        .await
+                        .unwrap(),
+                ),
+                Recover => drop(
+                    world
+                        .judge(Some(&world.alert().await), &ok())
+                        .await
+                        .unwrap(),
+                ),
                 Restart(minutes) => world.restart_after(minutes).await,
                 Expire => {
-                    if let Some(change) = lifecycle::expire(&world.alert().await, world.clock.now_ms()) {
+                    if let Some(change) =
+                        lifecycle::expire(&world.alert().await, world.clock.now_ms())
+                    {
                         let signals = AlertSignals::default();
-                        crate::alerts::actions::commit(world.store(), &signals, change, None).await.unwrap();
+                        crate::alerts::actions::commit(world.store(), &signals, change, None)
+                            .await
+                            .unwrap();
                     }
                 }
             }
@@ -271,7 +387,10 @@ async fn others_are_told_until_somebody_comes() {
 async fn whoever_was_told_by_a_step_is_told_of_the_end_once() {
     // `slack-1` hears of the alert anyway, `pager` by the step alone.
     let both = EscalationStep {
-        channels: vec![ChannelId("slack-1".to_owned()), ChannelId("pager".to_owned())],
+        channels: vec![
+            ChannelId("slack-1".to_owned()),
+            ChannelId("pager".to_owned()),
+        ],
         ..step(1, "pager")
     };
     let mut world = World::new(vec![both]).await;
@@ -281,9 +400,16 @@ async fn whoever_was_told_by_a_step_is_told_of_the_end_once() {
     world.judge(Some(&alert), &ok()).await.unwrap();
     for group in world.store().group_due(i64::MAX, 100).await.unwrap() {
         let flush = crate::alerts::dispatch::decide(&group, false, world.clock.now_ms());
-        world.store().group_flush(&[flush], world.clock.now_ms()).await.unwrap();
+        world
+            .store()
+            .group_flush(&[flush], world.clock.now_ms())
+            .await
+            .unwrap();
     }
-    let filter = NotificationFilter { limit: 100, ..NotificationFilter::default() };
+    let filter = NotificationFilter {
+        limit: 100,
+        ..NotificationFilter::default()
+    };
     let rows = world.store().notification_list(&filter).await.unwrap();
     let mut resolved: Vec<&str> = rows
         .iter()
@@ -294,8 +420,14 @@ async fn whoever_was_told_by_a_step_is_told_of_the_end_once() {
     assert_eq!(resolved, ["pager", "slack-1"]);
     let (_, events) = world.store().alert_get(AlertId(1)).await.unwrap().unwrap();
     let reasons: Vec<&str> = events.iter().map(|event| event.reason.as_str()).collect();
-    assert!(reasons.contains(&"escalation `ops`, step 1: tells slack-1, pager"), "{reasons:?}");
-    assert_eq!(world.store().escalation_get(AlertId(1)).await.unwrap(), None);
+    assert!(
+        reasons.contains(&"escalation `ops`, step 1: tells slack-1, pager"),
+        "{reasons:?}"
+    );
+    assert_eq!(
+        world.store().escalation_get(AlertId(1)).await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -306,14 +438,25 @@ async fn a_policy_that_went_ends_its_escalations_and_says_so() {
     world.pass(5).await;
     assert!(world.told.is_empty());
     let (_, events) = world.store().alert_get(AlertId(1)).await.unwrap().unwrap();
-    assert!(events.last().unwrap().reason.contains("no longer configured"));
+    assert!(
+        events
+            .last()
+            .unwrap()
+            .reason
+            .contains("no longer configured")
+    );
 }
 
 /// Everything that was decided on, as `alert: reason`.
 async fn messages(store: &ControlStore) -> Vec<String> {
-    let filter = NotificationFilter { limit: 1_000, ..NotificationFilter::default() };
+    let filter = NotificationFilter {
+        limit: 1_000,
+        ..NotificationFilter::default()
+    };
     let rows = store.notification_list(&filter).await.unwrap();
-    rows.iter().map(|row| format!("{}: {:?}", row.alerts[0].service, row.reason)).collect()
+    rows.iter()
+        .map(|row| format!("{}: {:?}", row.alerts[0].service, row.reason))
+        .collect()
 }
 
 fn silence_of(service: &str, now_ms: UnixMillis) -> SilenceDraft {
@@ -328,8 +471,16 @@ fn silence_of(service: &str, now_ms: UnixMillis) -> SilenceDraft {
 
 fn window(name: &str, starts_ms: UnixMillis, ends_ms: UnixMillis) -> MaintenanceDraft {
     let recurrence = Recurrence::once(starts_ms, ends_ms).unwrap();
-    let window = Maintenance { name: name.to_owned(), matchers: Vec::new(), recurrence };
-    MaintenanceDraft { window, author: "ann".to_owned(), comment: String::new() }
+    let window = Maintenance {
+        name: name.to_owned(),
+        matchers: Vec::new(),
+        recurrence,
+    };
+    MaintenanceDraft {
+        window,
+        author: "ann".to_owned(),
+        comment: String::new(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -347,10 +498,17 @@ async fn what_is_muted_when_it_fires_never_pages_by_a_step_without_a_wait() {
     let stop = CancellationToken::new();
     let (_sender, catalog) = watch::channel(Arc::new(world.catalog.clone()));
     let running = tokio::spawn(dispatcher.run(catalog, stop.clone()));
-    // Each alert has a silence that is made just before it fires, while the dispatcher looks all the time.
+    // Each alert has a silence that is made just before it fires, while the dispatcher looks all
+    // the time.
     for at in 0..ALERTS {
-        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(&format!("shop-{at}"), "Down") };
-        store.silence_insert(silence_of(&rule.service, clock.now_ms()), clock.now_ms()).await.unwrap();
+        let rule = AlertRule {
+            escalation: Some("ops".to_owned()),
+            ..rule(&format!("shop-{at}"), "Down")
+        };
+        store
+            .silence_insert(silence_of(&rule.service, clock.now_ms()), clock.now_ms())
+            .await
+            .unwrap();
         let waker = tokio::spawn({
             let signals = signals.clone();
             async move {
@@ -360,7 +518,10 @@ async fn what_is_muted_when_it_fires_never_pages_by_a_step_without_a_wait() {
                 }
             }
         });
-        world.judge_at(clock.now_ms(), &rule, None, &breached()).await.unwrap();
+        world
+            .judge_at(clock.now_ms(), &rule, None, &breached())
+            .await
+            .unwrap();
         signals.wake_dispatcher();
         waker.await.unwrap();
     }
@@ -368,7 +529,10 @@ async fn what_is_muted_when_it_fires_never_pages_by_a_step_without_a_wait() {
     running.await.unwrap();
     assert_eq!(messages(&store).await, Vec::<String>::new());
     let open = store.alert_open_list().await.unwrap();
-    assert!(open.iter().all(|alert| alert.state == AlertState::Suppressed));
+    assert!(
+        open.iter()
+            .all(|alert| alert.state == AlertState::Suppressed)
+    );
     assert_eq!(open.len(), ALERTS);
 }
 
@@ -379,12 +543,25 @@ async fn an_alert_that_is_muted_while_the_program_is_off_does_not_page_when_it_s
     world.pass(1).await;
     assert_eq!(world.told, ["0: pager"]);
     let now_ms = world.clock.now_ms();
-    world.store().maintenance_insert(window("move", now_ms + 60_000, now_ms + 3_600_000), now_ms).await.unwrap();
+    world
+        .store()
+        .maintenance_insert(window("move", now_ms + 60_000, now_ms + 3_600_000), now_ms)
+        .await
+        .unwrap();
     world.restart_after(30).await;
     world.pass(20).await;
-    assert_eq!(world.told, ["0: pager"], "the step is overdue, and the window is open");
+    assert_eq!(
+        world.told,
+        ["0: pager"],
+        "the step is overdue, and the window is open"
+    );
     world.pass(60).await;
-    assert_eq!(world.told.len(), 2, "the step waits again once the window is over: {:?}", world.told);
+    assert_eq!(
+        world.told.len(),
+        2,
+        "the step waits again once the window is over: {:?}",
+        world.told
+    );
 }
 
 #[tokio::test]
@@ -397,12 +574,25 @@ async fn a_row_that_cannot_be_read_mutes_and_stops_nothing_else() {
         matchers: Vec::new(),
         recurrence: Recurrence::cron("* * * * *", "UTC", hour).unwrap(),
     };
-    let draft = MaintenanceDraft { window: recurring, author: "ann".to_owned(), comment: String::new() };
+    let draft = MaintenanceDraft {
+        window: recurring,
+        author: "ann".to_owned(),
+        comment: String::new(),
+    };
     store.maintenance_insert(draft, now_ms).await.unwrap();
-    store.silence_insert(silence_of("mail", now_ms), now_ms).await.unwrap();
+    store
+        .silence_insert(silence_of("mail", now_ms), now_ms)
+        .await
+        .unwrap();
     for service in ["shop-api", "mail", "db"] {
-        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(service, "Down") };
-        world.judge_at(now_ms, &rule, None, &breached()).await.unwrap();
+        let rule = AlertRule {
+            escalation: Some("ops".to_owned()),
+            ..rule(service, "Down")
+        };
+        world
+            .judge_at(now_ms, &rule, None, &breached())
+            .await
+            .unwrap();
     }
     for statement in [
         "UPDATE maintenance_windows SET zone = 'X/Y'",
@@ -414,14 +604,34 @@ async fn a_row_that_cannot_be_read_mutes_and_stops_nothing_else() {
     world.look().await;
     let mut found = messages(store).await;
     found.sort_unstable();
-    assert_eq!(found, ["mail: Escalation", "mail: Transition", "shop-api: Escalation", "shop-api: Transition"]);
+    assert_eq!(
+        found,
+        [
+            "mail: Escalation",
+            "mail: Transition",
+            "shop-api: Escalation",
+            "shop-api: Transition"
+        ]
+    );
     let warnings = store.warnings();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
-    assert!(warnings.iter().any(|warning| warning.contains("maintenance window")), "{warnings:?}");
-    assert!(store.maintenance_list().await.unwrap().is_empty(), "the others are listed");
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains("maintenance window")),
+        "{warnings:?}"
+    );
+    assert!(
+        store.maintenance_list().await.unwrap().is_empty(),
+        "the others are listed"
+    );
     store.maintenance_delete("weekly").await.unwrap();
     world.look().await;
-    assert_eq!(store.warnings().len(), 2, "what is gone is no fault any more");
+    assert_eq!(
+        store.warnings().len(),
+        2,
+        "what is gone is no fault any more"
+    );
 }
 
 #[tokio::test]
@@ -429,8 +639,14 @@ async fn a_step_that_cannot_be_taken_holds_up_no_other_one() {
     let world = World::new(vec![step(0, "pager")]).await;
     let (store, now_ms) = (world.store(), world.clock.now_ms());
     for service in ["a", "b", "c"] {
-        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(service, "Down") };
-        world.judge_at(now_ms, &rule, None, &breached()).await.unwrap();
+        let rule = AlertRule {
+            escalation: Some("ops".to_owned()),
+            ..rule(service, "Down")
+        };
+        world
+            .judge_at(now_ms, &rule, None, &breached())
+            .await
+            .unwrap();
     }
     store
         .execute(
@@ -446,7 +662,10 @@ async fn a_step_that_cannot_be_taken_holds_up_no_other_one() {
     steps.sort_unstable();
     assert_eq!(steps, ["a: Escalation", "c: Escalation"]);
     assert!(wait <= Duration::from_secs(1), "it is tried again soon");
-    assert_eq!(dispatcher.deps.signals.warnings(), ["a step of the escalation of alert 2 can't be taken"]);
+    assert_eq!(
+        dispatcher.deps.signals.warnings(),
+        ["a step of the escalation of alert 2 can't be taken"]
+    );
     store.execute("DROP TRIGGER broken").await;
     dispatcher.try_look(&catalog).await.unwrap();
     assert!(messages(store).await.contains(&"b: Escalation".to_owned()));
@@ -458,7 +677,10 @@ async fn one_silence_or_window_among_thousands_mutes() {
     let world = World::new(vec![step(0, "pager")]).await;
     let (store, now_ms) = (world.store(), world.clock.now_ms());
     // The oldest silence, and the last window by name.
-    store.silence_insert(silence_of("shop-api", now_ms), now_ms).await.unwrap();
+    store
+        .silence_insert(silence_of("shop-api", now_ms), now_ms)
+        .await
+        .unwrap();
     let mut last = window("zzz", now_ms - 1_000, now_ms + 3_600_000);
     last.window.matchers = vec![Matcher::parse("service=mail").unwrap()];
     store.maintenance_insert(last, now_ms).await.unwrap();
@@ -473,13 +695,24 @@ async fn one_silence_or_window_among_thousands_mutes() {
         )
         .await;
     for service in ["shop-api", "mail"] {
-        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(service, "Down") };
-        world.judge_at(now_ms, &rule, None, &breached()).await.unwrap();
+        let rule = AlertRule {
+            escalation: Some("ops".to_owned()),
+            ..rule(service, "Down")
+        };
+        world
+            .judge_at(now_ms, &rule, None, &breached())
+            .await
+            .unwrap();
     }
     world.look().await;
     assert_eq!(messages(store).await, Vec::<String>::new());
-    let by: Vec<_> =
-        store.alert_open_list().await.unwrap().into_iter().filter_map(|alert| alert.suppressed_by).collect();
+    let by: Vec<_> = store
+        .alert_open_list()
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|alert| alert.suppressed_by)
+        .collect();
     assert_eq!(by, ["silence 1", "maintenance `zzz`"]);
 }
 
@@ -487,18 +720,41 @@ async fn one_silence_or_window_among_thousands_mutes() {
 async fn what_is_muted_and_cannot_be_marked_as_such_is_not_announced() {
     let world = World::new(vec![step(0, "pager")]).await;
     let (store, now_ms) = (world.store(), world.clock.now_ms());
-    store.silence_insert(silence_of("shop-api", now_ms), now_ms).await.unwrap();
+    store
+        .silence_insert(silence_of("shop-api", now_ms), now_ms)
+        .await
+        .unwrap();
     for service in ["shop-api", "mail"] {
-        let rule = AlertRule { escalation: Some("ops".to_owned()), ..rule(service, "Down") };
-        world.judge_at(now_ms, &rule, None, &breached()).await.unwrap();
+        let rule = AlertRule {
+            escalation: Some("ops".to_owned()),
+            ..rule(service, "Down")
+        };
+        world
+            .judge_at(now_ms, &rule, None, &breached())
+            .await
+            .unwrap();
     }
-    let broken = "CREATE TRIGGER broken BEFORE UPDATE ON alerts BEGIN SELECT RAISE(FAIL, 'odd'); END";
+    let broken =
+        "CREATE TRIGGER broken BEFORE UPDATE ON alerts BEGIN SELECT RAISE(FAIL, 'odd'); END";
     store.execute(broken).await;
     let (_sender, catalog) = watch::channel(Arc::new(world.catalog.clone()));
-    assert!(world.dispatcher().try_look(&catalog).await.is_err(), "it is tried again");
-    assert_eq!(messages(store).await, ["mail: Escalation", "mail: Transition"]);
+    assert!(
+        world.dispatcher().try_look(&catalog).await.is_err(),
+        "it is tried again"
+    );
+    assert_eq!(
+        messages(store).await,
+        ["mail: Escalation", "mail: Transition"]
+    );
     // The silence ends before it was ever committed that it muted anything.
-    store.execute("DROP TRIGGER broken; UPDATE silences SET ends_ms = 0").await;
+    store
+        .execute("DROP TRIGGER broken; UPDATE silences SET ends_ms = 0")
+        .await;
     world.look().await;
-    assert!(messages(store).await.contains(&"shop-api: Transition".to_owned()), "it is announced then");
+    assert!(
+        messages(store)
+            .await
+            .contains(&"shop-api: Transition".to_owned()),
+        "it is announced then"
+    );
 }

@@ -1,5 +1,5 @@
-//! A service's history, and the part of it that has yet to be read back: it is asked for until it is there, and meanwhile rules
-//! that look back further than what is known have no opinion.
+//! A service's history, and the part of it that has yet to be read back: it is asked for until it
+//! is there, and meanwhile rules that look back further than what is known have no opinion.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,11 +10,14 @@ use tokio::time::Instant;
 
 use crate::alerts::engine::EngineSettings;
 use crate::alerts::engine::loads::{HistoryRequest, Loaded, Past};
-use crate::alerts::history::{LEAST_SAMPLES, MAX_SAMPLES, MAX_WHOLE, REORDER_MS, Reach, ServiceHistory};
+use crate::alerts::history::{
+    LEAST_SAMPLES, MAX_SAMPLES, MAX_WHOLE, REORDER_MS, Reach, ServiceHistory,
+};
 use crate::domain::duration::format_duration;
 use crate::domain::{History, Observation, UnixMillis};
 
-/// One for each request of the process, so that an answer to a lane that was lost is not taken for another's.
+/// One for each request of the process, so that an answer to a lane that was lost is not taken for
+/// another's.
 static TOKENS: AtomicU64 = AtomicU64::new(1);
 
 #[derive(Default)]
@@ -29,7 +32,8 @@ struct Missing {
     reach: Reach,
     /// Nothing is missing from here on.
     known_since_ms: UnixMillis,
-    /// Runs since then, where `history` has others from before; they stand at the end of the whole history.
+    /// Runs since then, where `history` has others from before; they stand at the end of the whole
+    /// history.
     fresh: Option<ServiceHistory>,
     /// Moment of the first of those runs.
     first_ms: Option<UnixMillis>,
@@ -68,8 +72,12 @@ impl Recall {
 
     /// It was waited for in vain.
     pub(super) fn is_overdue(&self) -> bool {
-        let is_overdue =
-            |missing: &Missing| missing.failures > 0 || missing.held_until.is_some_and(|until| Instant::now() >= until);
+        let is_overdue = |missing: &Missing| {
+            missing.failures > 0
+                || missing
+                    .held_until
+                    .is_some_and(|until| Instant::now() >= until)
+        };
         self.missing.as_ref().is_some_and(is_overdue)
     }
 
@@ -77,7 +85,11 @@ impl Recall {
         if let Some(history) = &mut self.history {
             Arc::make_mut(history).watch_since(now_ms);
         }
-        if let Some(fresh) = self.missing.as_mut().and_then(|missing| missing.fresh.as_mut()) {
+        if let Some(fresh) = self
+            .missing
+            .as_mut()
+            .and_then(|missing| missing.fresh.as_mut())
+        {
             fresh.watch_since(now_ms);
         }
     }
@@ -90,8 +102,17 @@ impl Recall {
             // What is under way asks for other moments.
             missing.token = None;
         }
-        let fresh = self.missing.as_mut().and_then(|missing| missing.fresh.as_mut());
-        for history in self.history.as_mut().map(Arc::make_mut).into_iter().chain(fresh) {
+        let fresh = self
+            .missing
+            .as_mut()
+            .and_then(|missing| missing.fresh.as_mut());
+        for history in self
+            .history
+            .as_mut()
+            .map(Arc::make_mut)
+            .into_iter()
+            .chain(fresh)
+        {
             history.set_back(by_ms);
             if let Some(since_ms) = watched_since_ms {
                 history.watch_since(since_ms);
@@ -99,8 +120,14 @@ impl Recall {
         }
     }
 
-    /// As far as the rules look back now. `now_ms`: from when on nothing is missed, where nothing is known yet.
-    pub(super) fn set_reach(&mut self, reach: Reach, watched_since_ms: Option<UnixMillis>, now_ms: UnixMillis) {
+    /// As far as the rules look back now. `now_ms`: from when on nothing is missed, where nothing
+    /// is known yet.
+    pub(super) fn set_reach(
+        &mut self,
+        reach: Reach,
+        watched_since_ms: Option<UnixMillis>,
+        now_ms: UnixMillis,
+    ) {
         let Some(history) = &mut self.history else {
             let mut history = ServiceHistory::new(reach);
             if let Some(since_ms) = watched_since_ms {
@@ -129,7 +156,10 @@ impl Recall {
                 }
                 let mut missing = Missing::new(reach, known_since_ms, Some(fresh));
                 // The last ones may not have reached the results yet.
-                history.samples(MAX_WHOLE).into_iter().for_each(|run| missing.push(&run));
+                history
+                    .samples(MAX_WHOLE)
+                    .into_iter()
+                    .for_each(|run| missing.push(&run));
                 self.missing = Some(missing);
             }
             _ => {}
@@ -137,7 +167,9 @@ impl Recall {
     }
 
     pub(super) fn push(&mut self, observation: &Arc<Observation>) {
-        let Some(history) = &mut self.history else { return };
+        let Some(history) = &mut self.history else {
+            return;
+        };
         Arc::make_mut(history).push(Arc::clone(observation));
         if let Some(missing) = &mut self.missing {
             missing.push(observation);
@@ -147,7 +179,8 @@ impl Recall {
     /// Whether everything is there that a rule looks at which looks back so far.
     pub(super) fn reaches(&self, look_back: Duration, now_ms: UnixMillis) -> bool {
         let look_back_ms = i64::try_from(look_back.as_millis()).unwrap_or(i64::MAX);
-        let is_known = |missing: &Missing| now_ms.saturating_sub(look_back_ms) >= missing.known_since_ms;
+        let is_known =
+            |missing: &Missing| now_ms.saturating_sub(look_back_ms) >= missing.known_since_ms;
         look_back.is_zero() || self.missing.as_ref().is_none_or(is_known)
     }
 
@@ -158,8 +191,14 @@ impl Recall {
         } else {
             format!("it looks back {}", format_duration(look_back))
         };
-        match self.missing.as_ref().and_then(|missing| missing.error.as_ref()) {
-            Some(error) => format!("{looks_back}, and the history can't be read: {error}; it is tried again"),
+        match self
+            .missing
+            .as_ref()
+            .and_then(|missing| missing.error.as_ref())
+        {
+            Some(error) => {
+                format!("{looks_back}, and the history can't be read: {error}; it is tried again")
+            }
             None => format!("{looks_back}, and the history is still being read"),
         }
     }
@@ -171,33 +210,55 @@ impl Recall {
 
     /// False once that has been over.
     pub(super) fn hold(&mut self, patience: Duration) -> bool {
-        let Some(missing) = self.missing.as_mut().filter(|missing| missing.failures == 0) else { return false };
-        Instant::now() < *missing.held_until.get_or_insert_with(|| Instant::now() + patience)
+        let Some(missing) = self
+            .missing
+            .as_mut()
+            .filter(|missing| missing.failures == 0)
+        else {
+            return false;
+        };
+        Instant::now()
+            < *missing
+                .held_until
+                .get_or_insert_with(|| Instant::now() + patience)
     }
 
-    /// What is to be asked now, and how long it has to wait before. None while an answer is awaited.
+    /// What is to be asked now, and how long it has to wait before. None while an answer is
+    /// awaited.
     pub(super) fn request(
         &mut self,
         service: &str,
         settings: &EngineSettings,
         now_ms: UnixMillis,
     ) -> Option<(HistoryRequest, Duration)> {
-        let missing = self.missing.as_mut().filter(|missing| missing.token.is_none())?;
+        let missing = self
+            .missing
+            .as_mut()
+            .filter(|missing| missing.token.is_none())?;
         let token = TOKENS.fetch_add(1, Ordering::Relaxed);
         missing.token = Some(token);
         let request = HistoryRequest {
             service: service.to_owned(),
             token,
-            since_ms: missing.first_ms.unwrap_or(now_ms).saturating_sub(kept_ms(missing.reach)),
-            until_ms: missing.first_ms.map_or(UnixMillis::MAX, |first_ms| first_ms.saturating_add(REORDER_MS)),
+            since_ms: missing
+                .first_ms
+                .unwrap_or(now_ms)
+                .saturating_sub(kept_ms(missing.reach)),
+            until_ms: missing.first_ms.map_or(UnixMillis::MAX, |first_ms| {
+                first_ms.saturating_add(REORDER_MS)
+            }),
             reach: missing.reach,
         };
         let wait = match missing.failures.checked_sub(1) {
             None => Duration::ZERO,
             Some(before) => {
-                let longest = settings.history_first_retry.saturating_mul(1 << before.min(16));
+                let longest = settings
+                    .history_first_retry
+                    .saturating_mul(1 << before.min(16));
                 // A quarter off by chance: lanes that failed together do not come back together.
-                longest.min(settings.history_longest_retry).mul_f64(1.0 - 0.25 * rand::random::<f64>())
+                longest
+                    .min(settings.history_longest_retry)
+                    .mul_f64(1.0 - 0.25 * rand::random::<f64>())
             }
         };
         Some((request, wait))
@@ -205,7 +266,11 @@ impl Recall {
 
     /// `later`: runs that are not in the history yet.
     pub(super) fn take_in(&mut self, loaded: Loaded, later: &HashSet<i64>) -> Recalled {
-        let Some(missing) = self.missing.as_mut().filter(|missing| missing.token == Some(loaded.token)) else {
+        let Some(missing) = self
+            .missing
+            .as_mut()
+            .filter(|missing| missing.token == Some(loaded.token))
+        else {
             return Recalled::Stale;
         };
         missing.token = None;
@@ -215,7 +280,10 @@ impl Recall {
             Err(error) => {
                 missing.failures = missing.failures.saturating_add(1);
                 missing.error = Some(error.to_string());
-                return Recalled::Failed { failures: missing.failures, error: error.to_string() };
+                return Recalled::Failed {
+                    failures: missing.failures,
+                    error: error.to_string(),
+                };
             }
         };
         let failures = missing.failures;
@@ -230,11 +298,18 @@ impl Recall {
 /// As far as the rules look back, and as far as runs in a row are counted.
 fn kept_ms(reach: Reach) -> i64 {
     let in_a_row = reach.interval.saturating_mul(LEAST_SAMPLES as u32);
-    reach.kept_ms().max(i64::try_from(in_a_row.as_millis()).unwrap_or(i64::MAX))
+    reach
+        .kept_ms()
+        .max(i64::try_from(in_a_row.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Each run once: what was read, then what has happened since.
-fn whole(missing: &Missing, past: Past, later: &HashSet<i64>, live: Option<&ServiceHistory>) -> ServiceHistory {
+fn whole(
+    missing: &Missing,
+    past: Past,
+    later: &HashSet<i64>,
+    live: Option<&ServiceHistory>,
+) -> ServiceHistory {
     let mut history = ServiceHistory::new(missing.reach);
     history.add_groups(&past.groups);
     for run in past.observations {
@@ -283,11 +358,17 @@ mod tests {
     use crate::domain::Status;
 
     fn run(run_id: i64) -> Observation {
-        Observation { run_id, ..observation("shop-api", EPOCH_MS + run_id * 10_000, Status::Healthy) }
+        Observation {
+            run_id,
+            ..observation("shop-api", EPOCH_MS + run_id * 10_000, Status::Healthy)
+        }
     }
 
     fn reach(minutes: u64) -> Reach {
-        Reach { look_back: Duration::from_secs(60 * minutes), interval: Duration::from_secs(10) }
+        Reach {
+            look_back: Duration::from_secs(60 * minutes),
+            interval: Duration::from_secs(10),
+        }
     }
 
     fn ids(recall: &Recall) -> Vec<i64> {
@@ -300,7 +381,13 @@ mod tests {
     }
 
     fn answer(token: u64, runs: impl Iterator<Item = i64>) -> Loaded {
-        Loaded { token, past: Ok(Past { observations: runs.map(run).collect(), groups: Vec::new() }) }
+        Loaded {
+            token,
+            past: Ok(Past {
+                observations: runs.map(run).collect(),
+                groups: Vec::new(),
+            }),
+        }
     }
 
     #[test]
@@ -309,14 +396,23 @@ mod tests {
         recall.set_reach(reach(10), None, EPOCH_MS + 200_000);
         (20..25).for_each(|n| recall.push(&Arc::new(run(n))));
         let (asked, wait) = request(&mut recall).unwrap();
-        assert_eq!((asked.since_ms, wait), (run(20).ts_ms - 640_000, Duration::ZERO));
+        assert_eq!(
+            (asked.since_ms, wait),
+            (run(20).ts_ms - 640_000, Duration::ZERO)
+        );
         assert!(request(&mut recall).is_none(), "one question at a time");
         (25..30).for_each(|n| recall.push(&Arc::new(run(n))));
         assert!(!recall.reaches(Duration::from_secs(300), run(29).ts_ms));
-        assert!(recall.reaches(Duration::from_secs(60), run(29).ts_ms) && recall.reaches(Duration::ZERO, 0));
+        assert!(
+            recall.reaches(Duration::from_secs(60), run(29).ts_ms)
+                && recall.reaches(Duration::ZERO, 0)
+        );
         // The answer has runs that are here, and one whose turn has yet to come.
         let later = HashSet::from([30]);
-        assert!(matches!(recall.take_in(answer(asked.token, 0..=30), &later), Recalled::Whole { failures: 0 }));
+        assert!(matches!(
+            recall.take_in(answer(asked.token, 0..=30), &later),
+            Recalled::Whole { failures: 0 }
+        ));
         recall.push(&Arc::new(run(30)));
         assert_eq!(ids(&recall), (0..=30).collect::<Vec<i64>>());
         assert!(!recall.is_missing() && request(&mut recall).is_none());
@@ -331,11 +427,18 @@ mod tests {
         (0..100).for_each(|n| recall.push(&Arc::new(run(n))));
         recall.set_reach(reach(10), None, EPOCH_MS);
         let now_ms = run(99).ts_ms;
-        assert!(recall.reaches(Duration::from_secs(60), now_ms) && !recall.reaches(Duration::from_secs(600), now_ms));
+        assert!(
+            recall.reaches(Duration::from_secs(60), now_ms)
+                && !recall.reaches(Duration::from_secs(600), now_ms)
+        );
         let (asked, _) = request(&mut recall).unwrap();
         recall.push(&Arc::new(run(100)));
         recall.take_in(answer(asked.token, 0..=99), &HashSet::new());
-        let all = recall.history().unwrap().summary(Duration::from_secs(600)).count;
+        let all = recall
+            .history()
+            .unwrap()
+            .summary(Duration::from_secs(600))
+            .count;
         assert_eq!(all, 60, "ten minutes of them");
     }
 
@@ -347,19 +450,31 @@ mod tests {
         for failures in 1..=12 {
             let (asked, wait) = request(&mut recall).unwrap();
             waits.push(wait);
-            let failed = Loaded { token: asked.token, past: Err(PortError("busy".to_owned())) };
+            let failed = Loaded {
+                token: asked.token,
+                past: Err(PortError("busy".to_owned())),
+            };
             assert!(
                 matches!(recall.take_in(failed, &HashSet::new()), Recalled::Failed { failures: found, .. } if found == failures)
             );
         }
         let longest = EngineSettings::default().history_longest_retry;
         assert!(waits[1] < waits[3] && waits[3] < waits[6], "{waits:?}");
-        assert!(waits[11] <= longest && waits[11] >= longest.mul_f64(0.75), "{waits:?}");
+        assert!(
+            waits[11] <= longest && waits[11] >= longest.mul_f64(0.75),
+            "{waits:?}"
+        );
         assert!(recall.is_overdue() && recall.why(Duration::from_secs(600)).contains("busy"));
         let (asked, _) = request(&mut recall).unwrap();
         recall.set_reach(reach(20), None, EPOCH_MS);
-        assert!(matches!(recall.take_in(answer(asked.token, 0..9), &HashSet::new()), Recalled::Stale));
+        assert!(matches!(
+            recall.take_in(answer(asked.token, 0..9), &HashSet::new()),
+            Recalled::Stale
+        ));
         let (asked, _) = request(&mut recall).unwrap();
-        assert!(matches!(recall.take_in(answer(asked.token, 0..9), &HashSet::new()), Recalled::Whole { failures: 12 }));
+        assert!(matches!(
+            recall.take_in(answer(asked.token, 0..9), &HashSet::new()),
+            Recalled::Whole { failures: 12 }
+        ));
     }
 }

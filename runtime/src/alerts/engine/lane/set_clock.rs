@@ -1,5 +1,5 @@
-//! What a lane does when the wall clock was set back: moments that it keeps in mind and that now lie in the future would hold up
-//! its rules for as long as the clock was set back by.
+//! What a lane does when the wall clock was set back: moments that it keeps in mind and that now
+//! lie in the future would hold up its rules for as long as the clock was set back by.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use super::Lane;
 use crate::alerts::engine::Core;
 use crate::domain::{AlertState, Observation};
 
-/// What was kept over a restart and is from further in the future than this is from before the clock was set back.
+/// What was kept over a restart and is from further in the future than this is from before the
+/// clock was set back.
 const FUTURE_MS: i64 = 10 * 60_000;
 
 impl Lane {
@@ -19,14 +20,24 @@ impl Lane {
             return;
         }
         let now_ms = core.deps.clock.now_ms();
-        let latest_ms = if by_ms > 0 { now_ms } else { now_ms.saturating_add(FUTURE_MS) };
-        for alert in self.alerts.values_mut().filter(|alert| alert.state == AlertState::Pending) {
+        let latest_ms = if by_ms > 0 {
+            now_ms
+        } else {
+            now_ms.saturating_add(FUTURE_MS)
+        };
+        for alert in self
+            .alerts
+            .values_mut()
+            .filter(|alert| alert.state == AlertState::Pending)
+        {
             if alert.started_ms > latest_ms {
                 alert.started_ms = now_ms;
             }
         }
         for memory in self.memories.values_mut() {
-            memory.clear_since_ms = memory.clear_since_ms.map(|ms| if ms > latest_ms { now_ms } else { ms });
+            memory.clear_since_ms = memory
+                .clear_since_ms
+                .map(|ms| if ms > latest_ms { now_ms } else { ms });
         }
         if by_ms == 0 {
             return;
@@ -41,10 +52,17 @@ impl Lane {
     }
 
     /// A run that was stamped before the clock was set back happened now at the latest.
-    pub(super) fn not_ahead(&self, core: &Core, observation: &Arc<Observation>) -> Arc<Observation> {
+    pub(super) fn not_ahead(
+        &self,
+        core: &Core,
+        observation: &Arc<Observation>,
+    ) -> Arc<Observation> {
         let now_ms = core.deps.clock.now_ms();
         match self.set_back_ms.is_some_and(|back_ms| back_ms > 0) && observation.ts_ms > now_ms {
-            true => Arc::new(Observation { ts_ms: now_ms, ..observation.as_ref().clone() }),
+            true => Arc::new(Observation {
+                ts_ms: now_ms,
+                ..observation.as_ref().clone()
+            }),
             false => Arc::clone(observation),
         }
     }

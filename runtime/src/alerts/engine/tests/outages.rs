@@ -1,4 +1,5 @@
-//! A store that commits nothing for a while: what people are notified of from memory, and what the store says later.
+//! A store that commits nothing for a while: what people are notified of from memory, and what the
+//! store says later.
 
 use super::*;
 use crate::alerts::fakes;
@@ -48,7 +49,13 @@ async fn each_outage_and_each_end_is_sent_once_while_nothing_can_be_committed_an
 
     world.store.state().failing_commits = 0;
     pass(60).await;
-    let story = ["1:firing", "1:resolved", "2:firing", "2:resolved", "3:firing"];
+    let story = [
+        "1:firing",
+        "1:resolved",
+        "2:firing",
+        "2:resolved",
+        "3:firing",
+    ];
     assert_eq!(world.store.story(), story);
     assert_eq!(world.outbox(), [""; 0], "all of it was sent from memory");
     world.observe("shop-api", Status::Healthy).await;
@@ -73,7 +80,11 @@ async fn an_alert_on_record_ends_from_memory_and_the_next_outage_fires_from_memo
     world.store.state().failing_commits = 0;
     pass(60).await;
     assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"]);
-    assert_eq!(world.outbox(), ["slack-1:firing"], "the rest was sent from memory");
+    assert_eq!(
+        world.outbox(),
+        ["slack-1:firing"],
+        "the rest was sent from memory"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +127,11 @@ async fn a_rule_that_is_removed_ends_what_it_sent_from_memory() {
     let channels = fakes::catalog(&[rule("shop-api", "Down")]).channels;
     let version = world.catalog.borrow().version + 1;
     let slow = fakes::catalog(&[rule("shop-api", "Slow")]);
-    world.catalog.send_replace(Arc::new(Catalog { version, channels, ..slow }));
+    world.catalog.send_replace(Arc::new(Catalog {
+        version,
+        channels,
+        ..slow
+    }));
     pass(5).await;
     assert_eq!(notifier.inbox(), [FIRING, RESOLVED]);
 }

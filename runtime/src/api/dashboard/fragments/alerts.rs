@@ -15,10 +15,19 @@ const MAX_SHOWN: usize = 50;
 
 pub(in crate::api::dashboard) async fn alerts(parts: &Parts) -> Result<Markup, ControlError> {
     let mut alerts = parts.control.alert_open_list().await?;
-    alerts
-        .sort_by_key(|alert| (alert.state == AlertState::Pending, Reverse(alert.severity), Reverse(alert.started_ms)));
+    alerts.sort_by_key(|alert| {
+        (
+            alert.state == AlertState::Pending,
+            Reverse(alert.severity),
+            Reverse(alert.started_ms),
+        )
+    });
     let catalog = parts.services.catalog();
-    let service_name = |slug: &str| catalog.described(slug).map_or(slug.to_owned(), |service| service.name.clone());
+    let service_name = |slug: &str| {
+        catalog
+            .described(slug)
+            .map_or(slug.to_owned(), |service| service.name.clone())
+    };
     Ok(html! {
         div #alerts {
             h2 { "Open alerts" @if !alerts.is_empty() { " " span.count { (alerts.len()) } } }
@@ -44,8 +53,12 @@ fn item(alert: &Alert, service: &str) -> Markup {
 fn standing(alert: &Alert) -> Markup {
     let since = since(alert.fired_ms.unwrap_or(alert.started_ms));
     match (alert.state, &alert.suppressed_by, &alert.marks.acknowledged) {
-        (AlertState::Suppressed, Some(by), _) => html! { "firing " (since) ", muted by " (prose(by)) },
-        (AlertState::Acknowledged, _, Some(by)) => html! { "firing " (since) ", acknowledged by " (by.by) },
+        (AlertState::Suppressed, Some(by), _) => {
+            html! { "firing " (since) ", muted by " (prose(by)) }
+        }
+        (AlertState::Acknowledged, _, Some(by)) => {
+            html! { "firing " (since) ", acknowledged by " (by.by) }
+        }
         (state, ..) => html! { (state.as_str()) " " (since) },
     }
 }

@@ -35,7 +35,11 @@ fn plural(kind: PluginKind) -> &'static str {
 }
 
 fn item(plugin: &PluginEntry) -> Markup {
-    let class = if plugin.state == "active" { "healthy" } else { "unhealthy" };
+    let class = if plugin.state == "active" {
+        "healthy"
+    } else {
+        "unhealthy"
+    };
     html! {
         li title=(title(plugin)) {
             span.name { (plugin.name) }
@@ -59,7 +63,11 @@ fn candidate(plugin: &PluginEntry) -> Markup {
 /// What it is for, or what is wrong with it.
 fn title(plugin: &PluginEntry) -> String {
     match &plugin.health.failing {
-        Some(failing) => format!("failing since {}: {}", clock(failing.since_ms), failing.reason),
+        Some(failing) => format!(
+            "failing since {}: {}",
+            clock(failing.since_ms),
+            failing.reason
+        ),
         None => plugin.info.summary.clone(),
     }
 }

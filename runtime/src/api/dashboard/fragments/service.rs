@@ -12,12 +12,18 @@ use crate::monitoring::{ProbeStatus, ServiceStatus};
 /// Probes shown in a row; a service with more says how many.
 const MAX_PROBES: usize = 4;
 
-pub(in crate::api::dashboard) fn service(service: &Service, status: Option<&ServiceStatus>) -> Markup {
+pub(in crate::api::dashboard) fn service(
+    service: &Service,
+    status: Option<&ServiceStatus>,
+) -> Markup {
     let standing = Standing::from(status.and_then(|status| status.status));
     let probes = status.map_or(&[][..], |status| &status.probes);
     let several = probes.len() > 1;
     let shown = &probes[..probes.len().min(MAX_PROBES)];
-    let trouble = probes.iter().filter_map(|probe| Some((probe, probe.latest.as_deref()?.failure.as_ref()?))).next();
+    let trouble = probes
+        .iter()
+        .filter_map(|probe| Some((probe, probe.latest.as_deref()?.failure.as_ref()?)))
+        .next();
     html! {
         tr id={ "service-" (service.slug) } data-status=(standing.word()) data-name=(sort_key(&service.name)) {
             th scope="row" {
@@ -65,11 +71,17 @@ fn latest_latency(probe: &ProbeStatus) -> Markup {
 
 /// Host and path: the scheme is noise.
 fn address(base_url: &str) -> &str {
-    let address = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    let address = base_url
+        .split_once("://")
+        .map_or(base_url, |(_, rest)| rest);
     // What stands before `@` may be a password.
     let (host, _) = address.split_at(address.find('/').unwrap_or(address.len()));
     let address = host.rfind('@').map_or(address, |at| &address[at + 1..]);
-    address.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/')
+    address
+        .split(['?', '#'])
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('/')
 }
 
 #[cfg(test)]
@@ -82,7 +94,10 @@ mod tests {
             ("https://api.example.com", "api.example.com"),
             ("https://api.example.com/v2/", "api.example.com/v2"),
             ("https://me:secret@api.example.com/v2", "api.example.com/v2"),
-            ("https://api.example.com/v2?key=secret", "api.example.com/v2"),
+            (
+                "https://api.example.com/v2?key=secret",
+                "api.example.com/v2",
+            ),
             ("tcp://db:5432", "db:5432"),
             ("https://example.com/@me", "example.com/@me"),
         ] {

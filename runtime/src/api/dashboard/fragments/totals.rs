@@ -35,9 +35,15 @@ pub(in crate::api::dashboard) fn totals(counts: &Counts) -> Markup {
 }
 
 fn sentence(counts: &Counts) -> String {
-    match (counts.total(), counts.in_trouble(), counts.of(Standing::Waiting)) {
+    match (
+        counts.total(),
+        counts.in_trouble(),
+        counts.of(Standing::Waiting),
+    ) {
         (0, _, _) => "Nothing is watched yet".to_owned(),
-        (total, 0, waiting) if waiting == total => format!("{} about to be checked", count(total, "service")),
+        (total, 0, waiting) if waiting == total => {
+            format!("{} about to be checked", count(total, "service"))
+        }
         (1, 0, _) => "The one service is healthy".to_owned(),
         (total, 0, 0) => format!("All {total} services are healthy"),
         (_, 0, waiting) => format!("All checked services are healthy, {waiting} still waiting"),
@@ -58,9 +64,15 @@ mod tests {
             (&[Waiting], "1 service about to be checked"),
             (&[Healthy], "The one service is healthy"),
             (&[Healthy, Healthy], "All 2 services are healthy"),
-            (&[Healthy, Waiting], "All checked services are healthy, 1 still waiting"),
+            (
+                &[Healthy, Waiting],
+                "All checked services are healthy, 1 still waiting",
+            ),
             (&[Healthy, Error], "1 of 2 services needs attention"),
-            (&[Degraded, Error, Healthy], "2 of 3 services need attention"),
+            (
+                &[Degraded, Error, Healthy],
+                "2 of 3 services need attention",
+            ),
         ];
         for (standings, wanted) in table {
             let mut counts = Counts::default();

@@ -1,4 +1,5 @@
-//! When each thing last changed, so that a dashboard that was away for a moment is sent what it missed and no more.
+//! When each thing last changed, so that a dashboard that was away for a moment is sent what it
+//! missed and no more.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,8 @@ use crate::domain::now_ms;
 /// A page that missed more rows than this is quicker loaded again.
 const MAX_MISSED: usize = 400;
 
-/// One number a service: it grows with the list of services only, and starts anew when that changes.
+/// One number a service: it grows with the list of services only, and starts anew when that
+/// changes.
 pub(super) struct Log {
     sequence: u64,
     /// Pages from before know nothing of our numbers, or of the list of services as it is now.
@@ -29,7 +31,13 @@ impl Log {
     /// Numbers start at the clock, so that they keep growing over a restart.
     pub(super) fn new() -> Self {
         let start = now_ms().unsigned_abs();
-        Self { sequence: start, start, services: HashMap::new(), alerts: start, plugins: start }
+        Self {
+            sequence: start,
+            start,
+            services: HashMap::new(),
+            alerts: start,
+            plugins: start,
+        }
     }
 
     pub(super) fn sequence(&self) -> u64 {
@@ -65,7 +73,11 @@ impl Log {
         if since < self.start || since > self.sequence {
             return Missed::TooMuch(self.sequence);
         }
-        let missed = self.services.iter().filter(|(_, sequence)| **sequence > since).map(|(slug, _)| slug.clone());
+        let missed = self
+            .services
+            .iter()
+            .filter(|(_, sequence)| **sequence > since)
+            .map(|(slug, _)| slug.clone());
         let pending = Pending {
             services: missed.take(MAX_MISSED + 1).collect(),
             list: false,
@@ -84,7 +96,10 @@ mod tests {
     use super::*;
 
     fn services(slugs: &[&str]) -> Pending {
-        Pending { services: slugs.iter().map(|slug| (*slug).to_owned()).collect(), ..Pending::default() }
+        Pending {
+            services: slugs.iter().map(|slug| (*slug).to_owned()).collect(),
+            ..Pending::default()
+        }
     }
 
     #[test]
@@ -92,19 +107,51 @@ mod tests {
         let mut log = Log::new();
         let start = log.sequence();
         let first = log.note(&services(&["a", "b"]));
-        let second = log.note(&Pending { alerts: true, ..services(&["b"]) });
+        let second = log.note(&Pending {
+            alerts: true,
+            ..services(&["b"])
+        });
         assert_eq!(log.missed(second), Missed::Nothing);
-        assert_eq!(log.missed(first), Missed::Some(second, Pending { alerts: true, ..services(&["b"]) }));
-        assert_eq!(log.missed(start), Missed::Some(second, Pending { alerts: true, ..services(&["a", "b"]) }));
+        assert_eq!(
+            log.missed(first),
+            Missed::Some(
+                second,
+                Pending {
+                    alerts: true,
+                    ..services(&["b"])
+                }
+            )
+        );
+        assert_eq!(
+            log.missed(start),
+            Missed::Some(
+                second,
+                Pending {
+                    alerts: true,
+                    ..services(&["a", "b"])
+                }
+            )
+        );
     }
 
     #[test]
     fn a_page_from_before_loads_again() {
         let mut log = Log::new();
         let start = log.sequence();
-        assert_eq!(log.missed(start - 1), Missed::TooMuch(start), "of an earlier process");
-        assert_eq!(log.missed(start + 1), Missed::TooMuch(start), "of a process whose clock was ahead");
-        let listed = log.note(&Pending { list: true, ..Pending::default() });
+        assert_eq!(
+            log.missed(start - 1),
+            Missed::TooMuch(start),
+            "of an earlier process"
+        );
+        assert_eq!(
+            log.missed(start + 1),
+            Missed::TooMuch(start),
+            "of a process whose clock was ahead"
+        );
+        let listed = log.note(&Pending {
+            list: true,
+            ..Pending::default()
+        });
         assert_eq!(log.missed(start), Missed::TooMuch(listed));
         let many: Vec<String> = (0..=MAX_MISSED).map(|number| number.to_string()).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();

@@ -57,7 +57,10 @@ impl Page {
         self.last == 1
     }
 
-    pub(super) fn rows_of(&self, standing: Standing) -> impl Iterator<Item = (&Service, Option<&ServiceStatus>)> {
+    pub(super) fn rows_of(
+        &self,
+        standing: Standing,
+    ) -> impl Iterator<Item = (&Service, Option<&ServiceStatus>)> {
         let rows = self.rows.iter().filter(move |row| row.standing == standing);
         rows.map(|row| (row.service.as_ref(), row.status.as_ref()))
     }
@@ -67,9 +70,17 @@ impl View {
     pub(in crate::api) fn new(query: ViewQuery) -> Self {
         let words = query.q.unwrap_or_default().trim().to_lowercase();
         Self {
-            words: if words.len() > MAX_WORDS_BYTES { String::new() } else { words },
+            words: if words.len() > MAX_WORDS_BYTES {
+                String::new()
+            } else {
+                words
+            },
             standing: query.status.as_deref().and_then(Standing::parse),
-            number: query.page.and_then(|page| page.parse().ok()).unwrap_or(1).max(1),
+            number: query
+                .page
+                .and_then(|page| page.parse().ok())
+                .unwrap_or(1)
+                .max(1),
         }
     }
 
@@ -82,13 +93,25 @@ impl View {
         let matching = found.len();
         let last = matching.div_ceil(PAGE_SIZE).max(1);
         let number = self.number.min(last);
-        let rows = found.into_iter().skip((number - 1) * PAGE_SIZE).take(PAGE_SIZE);
+        let rows = found
+            .into_iter()
+            .skip((number - 1) * PAGE_SIZE)
+            .take(PAGE_SIZE);
         let rows = rows.map(|(_, _, service)| {
             let status = parts.monitor.service_status(&service.slug);
             // As the row will say, should it have changed since the list was sorted.
-            Row { standing: status.as_ref().and_then(|status| status.status).into(), service, status }
+            Row {
+                standing: status.as_ref().and_then(|status| status.status).into(),
+                service,
+                status,
+            }
         });
-        Page { rows: rows.collect(), number, last, matching }
+        Page {
+            rows: rows.collect(),
+            number,
+            last,
+            matching,
+        }
     }
 
     /// Slugs that the page may show before it is loaded again; none: all.
@@ -96,12 +119,25 @@ impl View {
         if self.standing.is_some() {
             // Any service may come to stand so.
             return (!self.words.is_empty()).then(|| {
-                let anyhow = View { words: self.words.clone(), standing: None, number: 1 };
-                anyhow.find(parts).into_iter().map(|(_, _, service)| service.slug.clone()).collect()
+                let anyhow = View {
+                    words: self.words.clone(),
+                    standing: None,
+                    number: 1,
+                };
+                anyhow
+                    .find(parts)
+                    .into_iter()
+                    .map(|(_, _, service)| service.slug.clone())
+                    .collect()
             });
         }
         let page = self.page(parts);
-        (!page.is_whole() || self.is_filtered()).then(|| page.rows.iter().map(|row| row.service.slug.clone()).collect())
+        (!page.is_whole() || self.is_filtered()).then(|| {
+            page.rows
+                .iter()
+                .map(|row| row.service.slug.clone())
+                .collect()
+        })
     }
 
     fn find(&self, parts: &Parts) -> Vec<(Standing, String, Arc<Service>)> {
@@ -112,7 +148,11 @@ impl View {
             .filter(|service| self.matches(service))
             .map(|service| {
                 let standing = Standing::from(parts.monitor.status(&service.slug));
-                (standing, fragments::sort_key(&service.name), service.clone())
+                (
+                    standing,
+                    fragments::sort_key(&service.name),
+                    service.clone(),
+                )
             })
             .filter(|(standing, ..)| self.standing.is_none_or(|wanted| wanted == *standing))
             .collect();
@@ -122,11 +162,21 @@ impl View {
 
     /// Every word is in the name, the slug, the type, the address or a tag.
     fn matches(&self, service: &Service) -> bool {
-        let texts = [&service.name, &service.slug, &service.kind, &service.base_url];
-        let mut texts = texts.into_iter().chain(&service.tags).map(|text| text.to_lowercase());
+        let texts = [
+            &service.name,
+            &service.slug,
+            &service.kind,
+            &service.base_url,
+        ];
+        let mut texts = texts
+            .into_iter()
+            .chain(&service.tags)
+            .map(|text| text.to_lowercase());
         self.words.is_empty() || {
             let texts: Vec<String> = texts.by_ref().collect();
-            self.words.split_whitespace().all(|word| texts.iter().any(|text| text.contains(word)))
+            self.words
+                .split_whitespace()
+                .all(|word| texts.iter().any(|text| text.contains(word)))
         }
     }
 
@@ -135,7 +185,13 @@ impl View {
     }
 
     pub(super) fn events_url(&self, sequence: u64) -> String {
-        self.url("/events", &[("page", &self.number.to_string()), ("since", &sequence.to_string())])
+        self.url(
+            "/events",
+            &[
+                ("page", &self.number.to_string()),
+                ("since", &sequence.to_string()),
+            ],
+        )
     }
 
     fn url(&self, path: &str, more: &[(&str, &str)]) -> String {

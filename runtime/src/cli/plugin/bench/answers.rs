@@ -20,8 +20,17 @@ pub(super) struct Answered {
 
 impl Answers {
     pub(super) fn record(&mut self, outcome: Outcome) {
-        let Outcome { name, is_failure, message } = outcome;
-        self.put(Answered { name, is_failure, message, calls: 1 });
+        let Outcome {
+            name,
+            is_failure,
+            message,
+        } = outcome;
+        self.put(Answered {
+            name,
+            is_failure,
+            message,
+            calls: 1,
+        });
     }
 
     pub(super) fn add(&mut self, other: Answers) {
@@ -43,7 +52,10 @@ impl Answers {
     /// The most frequent one, if none of the calls measured anything.
     pub(super) fn all_failed(&self) -> Option<&Answered> {
         let all = self.0.iter().all(|answered| answered.is_failure);
-        self.0.iter().filter(|_| all).max_by_key(|answered| answered.calls)
+        self.0
+            .iter()
+            .filter(|_| all)
+            .max_by_key(|answered| answered.calls)
     }
 }
 
@@ -52,7 +64,11 @@ mod tests {
     use super::*;
 
     fn outcome(name: &str, is_failure: bool) -> Outcome {
-        Outcome { name: name.to_owned(), is_failure, message: format!("{name} it is") }
+        Outcome {
+            name: name.to_owned(),
+            is_failure,
+            message: format!("{name} it is"),
+        }
     }
 
     #[test]
@@ -62,7 +78,10 @@ mod tests {
         more.record(outcome("healthy", false));
         more.record(outcome("error (denied)", true));
         answers.add(more);
-        let found: Vec<_> = answers.iter().map(|answered| (answered.name.as_str(), answered.calls)).collect();
+        let found: Vec<_> = answers
+            .iter()
+            .map(|answered| (answered.name.as_str(), answered.calls))
+            .collect();
         assert_eq!(found, [("healthy", 2), ("error (denied)", 1)]);
         assert!(answers.all_failed().is_none());
     }
@@ -74,7 +93,13 @@ mod tests {
         answers.record(outcome("error (denied)", true));
         answers.record(outcome("error (denied)", true));
         let failed = answers.all_failed().unwrap();
-        assert_eq!((failed.name.as_str(), failed.message.as_str()), ("error (denied)", "error (denied) it is"));
-        assert!(Answers::default().all_failed().is_none(), "nothing was called");
+        assert_eq!(
+            (failed.name.as_str(), failed.message.as_str()),
+            ("error (denied)", "error (denied) it is")
+        );
+        assert!(
+            Answers::default().all_failed().is_none(),
+            "nothing was called"
+        );
     }
 }

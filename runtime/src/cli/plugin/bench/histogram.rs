@@ -1,4 +1,5 @@
-//! Counts microseconds in buckets that grow with the value: any number of runs in 16 KiB, each quantile off by less than 2 %.
+//! Counts microseconds in buckets that grow with the value: any number of runs in 16 KiB, each
+//! quantile off by less than 2 %.
 
 /// Buckets of each power of two.
 const STEPS: u64 = 64;
@@ -29,7 +30,10 @@ impl Histogram {
         if self.counts.len() < other.counts.len() {
             self.counts.resize(other.counts.len(), 0);
         }
-        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.counts
+            .iter_mut()
+            .zip(&other.counts)
+            .for_each(|(count, more)| *count += more);
         self.total += other.total;
         self.max = self.max.max(other.max);
     }
@@ -55,7 +59,8 @@ impl Histogram {
         self.max
     }
 
-    /// Up to this many microseconds (a power of two), how many; from the first that is not empty to the last.
+    /// Up to this many microseconds (a power of two), how many; from the first that is not empty to
+    /// the last.
     pub(super) fn octaves(&self) -> Vec<(u64, u64)> {
         let mut octaves: Vec<(u64, u64)> = Vec::new();
         for (index, count) in self.counts.iter().enumerate() {
@@ -65,7 +70,10 @@ impl Histogram {
                 _ => octaves.push((limit, *count)),
             }
         }
-        let first = octaves.iter().position(|(_, count)| *count > 0).unwrap_or(octaves.len());
+        let first = octaves
+            .iter()
+            .position(|(_, count)| *count > 0)
+            .unwrap_or(octaves.len());
         octaves.split_off(first)
     }
 }
@@ -99,9 +107,18 @@ mod tests {
     fn quantiles_are_those_of_the_values() {
         let mut histogram = Histogram::default();
         (1..=1_000).for_each(|value| histogram.record(value));
-        for (quantile, wanted) in [(0.0, 1.0), (0.5, 500.0), (0.9, 900.0), (0.99, 990.0), (1.0, 1_000.0)] {
+        for (quantile, wanted) in [
+            (0.0, 1.0),
+            (0.5, 500.0),
+            (0.9, 900.0),
+            (0.99, 990.0),
+            (1.0, 1_000.0),
+        ] {
             let found = histogram.quantile(quantile) as f64;
-            assert!((found - wanted).abs() <= wanted * 0.02, "{quantile}: {found}");
+            assert!(
+                (found - wanted).abs() <= wanted * 0.02,
+                "{quantile}: {found}"
+            );
         }
         assert_eq!((histogram.total(), histogram.max()), (1_000, 1_000));
         assert_eq!(Histogram::default().quantile(0.5), 0);
@@ -110,7 +127,9 @@ mod tests {
     #[test]
     fn octaves_count_everything_once() {
         let mut histogram = Histogram::default();
-        [30, 40, 100, 3_000].into_iter().for_each(|value| histogram.record(value));
+        [30, 40, 100, 3_000]
+            .into_iter()
+            .for_each(|value| histogram.record(value));
         let octaves = histogram.octaves();
         assert_eq!(octaves.first(), Some(&(32, 1)), "{octaves:?}");
         assert_eq!(octaves.last(), Some(&(4_096, 1)), "{octaves:?}");

@@ -48,16 +48,53 @@ impl Report<'_> {
         let worst = &self.used.worst;
         let wall_clock = budget.wall_clock.or(self.call.timeout());
         let mut shares = Vec::new();
-        let mut push = |key, used, of, show: fn(u64) -> String| shares.push(Share { key, used, of, show });
+        let mut push = |key, used, of, show: fn(u64) -> String| {
+            shares.push(Share {
+                key,
+                used,
+                of,
+                show,
+            })
+        };
         if let Some(wall_clock) = wall_clock {
-            push(BudgetKey::WallClock, worst.duration_us, wall_clock.as_micros() as u64, micros);
+            push(
+                BudgetKey::WallClock,
+                worst.duration_us,
+                wall_clock.as_micros() as u64,
+                micros,
+            );
         }
-        push(BudgetKey::Cpu, self.used.cpu_us.max(), budget.cpu.as_micros() as u64, micros);
-        push(BudgetKey::Memory, worst.memory_bytes, budget.memory_bytes, bytes);
-        push(BudgetKey::HostCalls, worst.host_calls, budget.host_calls.into(), |count| count.to_string());
-        push(BudgetKey::BytesOut, worst.bytes_out, budget.bytes_out, bytes);
+        push(
+            BudgetKey::Cpu,
+            self.used.cpu_us.max(),
+            budget.cpu.as_micros() as u64,
+            micros,
+        );
+        push(
+            BudgetKey::Memory,
+            worst.memory_bytes,
+            budget.memory_bytes,
+            bytes,
+        );
+        push(
+            BudgetKey::HostCalls,
+            worst.host_calls,
+            budget.host_calls.into(),
+            |count| count.to_string(),
+        );
+        push(
+            BudgetKey::BytesOut,
+            worst.bytes_out,
+            budget.bytes_out,
+            bytes,
+        );
         push(BudgetKey::BytesIn, worst.bytes_in, budget.bytes_in, bytes);
-        push(BudgetKey::LogBytes, worst.log_bytes, budget.log_bytes, bytes);
+        push(
+            BudgetKey::LogBytes,
+            worst.log_bytes,
+            budget.log_bytes,
+            bytes,
+        );
         shares
     }
 
@@ -98,7 +135,12 @@ impl Report<'_> {
     }
 
     pub(super) fn print(&self) {
-        line(&format!("{} {} {}", self.entry.kind.as_str(), self.entry.name, self.entry.version));
+        line(&format!(
+            "{} {} {}",
+            self.entry.kind.as_str(),
+            self.entry.name,
+            self.entry.version
+        ));
         line(&format!(
             "{} calls in {:.1} s, {} at a time: {:.0} calls a second",
             self.latency.total(),
@@ -123,13 +165,22 @@ impl Report<'_> {
             cells.push(micros(histogram.max()));
             cells
         };
-        table(&["", "P50", "P90", "P99", "MAX"], &[row("latency", self.latency), row("cpu", &self.used.cpu_us)]);
+        table(
+            &["", "P50", "P90", "P99", "MAX"],
+            &[row("latency", self.latency), row("cpu", &self.used.cpu_us)],
+        );
         line("");
         let octaves = self.latency.octaves();
         let most = octaves.iter().map(|(_, count)| *count).max().unwrap_or(0);
         let rows: Vec<Vec<String>> = octaves
             .iter()
-            .map(|(limit, count)| vec![format!("< {}", micros(*limit)), count.to_string(), bar(*count, most, BAR)])
+            .map(|(limit, count)| {
+                vec![
+                    format!("< {}", micros(*limit)),
+                    count.to_string(),
+                    bar(*count, most, BAR),
+                ]
+            })
             .collect();
         table(&["LATENCY", "CALLS", ""], &rows);
         line("");
@@ -138,7 +189,12 @@ impl Report<'_> {
             .iter()
             .map(|share| {
                 let percent = format!("{:.2} %", share.percent());
-                vec![share.key.as_str().to_owned(), (share.show)(share.used), (share.show)(share.of), percent]
+                vec![
+                    share.key.as_str().to_owned(),
+                    (share.show)(share.used),
+                    (share.show)(share.of),
+                    percent,
+                ]
             })
             .collect();
         table(&["BUDGET", "WORST RUN", "OF", ""], &rows);

@@ -1,4 +1,5 @@
-//! A server on loopback that answers every request at once, for a probe that was given nothing to check.
+//! A server on loopback that answers every request at once, for a probe that was given nothing to
+//! check.
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -13,12 +14,18 @@ use crate::plugin_host::LocalPlugin;
 /// What many health endpoints say.
 const ANSWER: &str = r#"{"status":"ok"}"#;
 
-/// Names the server as the URL to check; it runs until it is dropped. None when there is a URL, or none is needed.
-pub(super) async fn stand_in(plugin: &LocalPlugin, given: &mut Given) -> Result<Option<AbortOnDropHandle<()>>> {
+/// Names the server as the URL to check; it runs until it is dropped. None when there is a URL, or
+/// none is needed.
+pub(super) async fn stand_in(
+    plugin: &LocalPlugin,
+    given: &mut Given,
+) -> Result<Option<AbortOnDropHandle<()>>> {
     if plugin.entry().kind != PluginKind::Probe || given.url.is_some() {
         return Ok(None);
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("opening a port for a server to check")?;
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .context("opening a port for a server to check")?;
     given.url = Some(format!("http://{}", listener.local_addr()?));
     if given.auth.is_empty() {
         // Many probes ask for it; the server takes any.

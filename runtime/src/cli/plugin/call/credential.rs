@@ -1,4 +1,5 @@
-//! Credentials on the command line: `[NAME=]KIND:VALUE`, where the secret may stand in a variable or a file.
+//! Credentials on the command line: `[NAME=]KIND:VALUE`, where the secret may stand in a variable
+//! or a file.
 
 use anyhow::{Context, Result, bail};
 use secrecy::SecretString;
@@ -15,31 +16,48 @@ pub(super) fn parse(text: &str) -> Result<Credential> {
     let (name, kind) = head.split_once('=').unwrap_or(("default", head));
     let pair = || rest.split_once(':').with_context(wrong);
     let kind = match kind {
-        "bearer" => CredentialKind::Bearer { token: secret(OPTION, rest)? },
+        "bearer" => CredentialKind::Bearer {
+            token: secret(OPTION, rest)?,
+        },
         "basic" => {
             let (username, password) = pair()?;
-            CredentialKind::Basic { username: username.to_owned(), password: secret(OPTION, password)? }
+            CredentialKind::Basic {
+                username: username.to_owned(),
+                password: secret(OPTION, password)?,
+            }
         }
         "header" => {
             let (header, value) = pair()?;
-            CredentialKind::Header { header: header.to_owned(), value: secret(OPTION, value)? }
+            CredentialKind::Header {
+                header: header.to_owned(),
+                value: secret(OPTION, value)?,
+            }
         }
         "query" => {
             let (parameter, value) = pair()?;
-            CredentialKind::Query { parameter: parameter.to_owned(), value: secret(OPTION, value)? }
+            CredentialKind::Query {
+                parameter: parameter.to_owned(),
+                value: secret(OPTION, value)?,
+            }
         }
         _ => bail!(wrong()),
     };
-    Ok(Credential { name: name.to_owned(), kind, hosts: Vec::new() })
+    Ok(Credential {
+        name: name.to_owned(),
+        kind,
+        hosts: Vec::new(),
+    })
 }
 
 /// `$VARIABLE`, `@FILE`, or the secret itself.
 pub(super) fn secret(option: &str, text: &str) -> Result<SecretString> {
     let value = match (text.strip_prefix('$'), text.strip_prefix('@')) {
-        (Some(variable), _) => std::env::var(variable)
-            .with_context(|| format!("`{option}` names the variable `{variable}`, which is not set"))?,
+        (Some(variable), _) => std::env::var(variable).with_context(|| {
+            format!("`{option}` names the variable `{variable}`, which is not set")
+        })?,
         (_, Some(file)) => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("`{option}` names the file `{file}`"))?;
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("`{option}` names the file `{file}`"))?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
         _ => text.to_owned(),
@@ -82,11 +100,21 @@ mod tests {
             ("other=bearer:a:b", ("other", "bearer", "a:b")),
             ("basic:me:pa:ss", ("default", "basic me", "pa:ss")),
             ("query:key:a=b", ("default", "query key", "a=b")),
-            (of_file.as_str(), ("default", "header x-api-key", "from a file")),
-            ("bearer:$CARGO_PKG_NAME", ("default", "bearer", env!("CARGO_PKG_NAME"))),
+            (
+                of_file.as_str(),
+                ("default", "header x-api-key", "from a file"),
+            ),
+            (
+                "bearer:$CARGO_PKG_NAME",
+                ("default", "bearer", env!("CARGO_PKG_NAME")),
+            ),
         ] {
             let (name, kind, secret) = parsed(text);
-            assert_eq!((name.as_str(), kind.as_str(), secret.as_str()), wanted, "{text}");
+            assert_eq!(
+                (name.as_str(), kind.as_str(), secret.as_str()),
+                wanted,
+                "{text}"
+            );
         }
     }
 
@@ -94,11 +122,16 @@ mod tests {
     fn errors_never_repeat_the_secret() {
         for text in ["s3cret", "carrier:s3cret", "basic:s3cret", "header:s3cret"] {
             let error = format!("{:#}", parse(text).unwrap_err());
-            assert!(!error.contains("s3cret") && error.contains("bearer:TOKEN"), "{error}");
+            assert!(
+                !error.contains("s3cret") && error.contains("bearer:TOKEN"),
+                "{error}"
+            );
         }
-        for (text, wanted) in
-            [("bearer:", "empty"), ("bearer:$EXTRACK_NOT_SET", "not set"), ("bearer:@/nowhere", "/nowhere")]
-        {
+        for (text, wanted) in [
+            ("bearer:", "empty"),
+            ("bearer:$EXTRACK_NOT_SET", "not set"),
+            ("bearer:@/nowhere", "/nowhere"),
+        ] {
             let error = format!("{:#}", parse(text).unwrap_err());
             assert!(error.contains(wanted), "{error}");
         }

@@ -1,4 +1,5 @@
-//! A delivery for a webhook, as its sender would make it: body, headers, query, and the vendor's signature.
+//! A delivery for a webhook, as its sender would make it: body, headers, query, and the vendor's
+//! signature.
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -23,8 +24,8 @@ pub(in crate::cli::plugin) struct GivenDelivery {
     /// Webhook: the query of the delivery, without its `?`.
     #[arg(long)]
     pub(super) query: Option<String>,
-    /// Webhook: signs the delivery by a vendor's rule, `SCHEME:SECRET`; schemes: github, stripe, slack, standard-webhooks. The
-    /// secret as in `--auth`.
+    /// Webhook: signs the delivery by a vendor's rule, `SCHEME:SECRET`; schemes: github, stripe,
+    /// slack, standard-webhooks. The secret as in `--auth`.
     #[arg(long, value_name = "SCHEME:SECRET")]
     pub(super) sign: Option<String>,
     /// Webhook: takes what the plugin makes of a delivery of which it has checked no signature.
@@ -34,7 +35,13 @@ pub(in crate::cli::plugin) struct GivenDelivery {
 
 impl GivenDelivery {
     pub(super) fn is_given(&self) -> bool {
-        let Self { body, header, query, sign, unsigned } = self;
+        let Self {
+            body,
+            header,
+            query,
+            sign,
+            unsigned,
+        } = self;
         body.is_some() || !header.is_empty() || query.is_some() || sign.is_some() || *unsigned
     }
 
@@ -50,21 +57,37 @@ impl GivenDelivery {
             None => given.clone().into_bytes(),
         };
         if body.len() > MOST_BYTES {
-            bail!("the body is larger than {} MiB, and no server takes it", MOST_BYTES >> 20);
+            bail!(
+                "the body is larger than {} MiB, and no server takes it",
+                MOST_BYTES >> 20
+            );
         }
         let received_ms = now_ms();
-        let mut headers = self.header.iter().map(|text| header(text)).collect::<Result<Vec<_>>>()?;
+        let mut headers = self
+            .header
+            .iter()
+            .map(|text| header(text))
+            .collect::<Result<Vec<_>>>()?;
         if let Some(given) = &self.sign {
             headers.extend(signature(given, &body, received_ms.max(0) as u64)?);
         }
         let query = self.query.clone().unwrap_or_default();
-        Ok(WebhookRequest { method: "POST".to_owned(), path: String::new(), query, headers, body, received_ms })
+        Ok(WebhookRequest {
+            method: "POST".to_owned(),
+            path: String::new(),
+            query,
+            headers,
+            body,
+            received_ms,
+        })
     }
 }
 
 /// Neither is repeated in errors: a value may be secret.
 fn header(text: &str) -> Result<(String, String)> {
-    let (name, value) = text.split_once(':').context("`--header` is not `NAME: VALUE`")?;
+    let (name, value) = text
+        .split_once(':')
+        .context("`--header` is not `NAME: VALUE`")?;
     Ok((name.trim().to_lowercase(), value.trim().to_owned()))
 }
 
@@ -74,8 +97,19 @@ fn signature(given: &str, body: &[u8], now_ms: u64) -> Result<Vec<(String, Strin
     let (scheme, text) = given.split_once(':').with_context(wrong)?;
     let scheme = Scheme::parse(scheme).with_context(wrong)?;
     let key = secret("--sign", text)?;
-    extrack_signatures::sign(scheme, key.expose_secret(), &format!("sample-{now_ms}"), body, now_ms)
-        .map_err(|_| anyhow!("the secret of `--sign` is none for the scheme {}", scheme.as_str()))
+    extrack_signatures::sign(
+        scheme,
+        key.expose_secret(),
+        &format!("sample-{now_ms}"),
+        body,
+        now_ms,
+    )
+    .map_err(|_| {
+        anyhow!(
+            "the secret of `--sign` is none for the scheme {}",
+            scheme.as_str()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -95,7 +129,10 @@ mod tests {
     #[test]
     fn a_delivery_is_signed_by_the_vendors_rule() {
         let request = given("github:It's a Secret").request().unwrap();
-        assert_eq!(request.headers[0], ("x-github-event".to_owned(), "ping".to_owned()));
+        assert_eq!(
+            request.headers[0],
+            ("x-github-event".to_owned(), "ping".to_owned())
+        );
         let checked = extrack_signatures::verify(
             Scheme::Github,
             "It's a Secret",
@@ -111,7 +148,10 @@ mod tests {
     fn faults_never_repeat_the_secret() {
         for sign in ["s3cret", "gitlab:s3cret", "standard-webhooks:whsec_s3cret!"] {
             let error = format!("{:#}", given(sign).request().unwrap_err());
-            assert!(error.contains("--sign") && !error.contains("s3cret"), "{error}");
+            assert!(
+                error.contains("--sign") && !error.contains("s3cret"),
+                "{error}"
+            );
         }
     }
 }

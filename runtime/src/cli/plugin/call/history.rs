@@ -1,5 +1,5 @@
-//! A service's history out of a file, for a rule to judge: a list of runs, as short as `{"status": "error"}` each, or a page as
-//! the API answers it.
+//! A service's history out of a file, for a rule to judge: a list of runs, as short as `{"status":
+//! "error"}` each, or a page as the API answers it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, RateLimit, Status, UnixMillis, now_ms,
+    ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, RateLimit, Status,
+    UnixMillis, now_ms,
 };
 
 /// The service's slug, where the file does not say.
@@ -52,7 +53,10 @@ struct Limit {
 /// Oldest first. Runs without a moment end now, one interval apart.
 pub(super) fn read(path: &Path, interval: Duration) -> Result<Vec<Observation>> {
     let place = || format!("`{}`", path.display());
-    let size = path.metadata().with_context(|| format!("reading {}", place()))?.len();
+    let size = path
+        .metadata()
+        .with_context(|| format!("reading {}", place()))?
+        .len();
     if size > MOST_BYTES {
         bail!("{} is larger than {} MiB", place(), MOST_BYTES >> 20);
     }
@@ -70,7 +74,10 @@ fn parse(text: &str, interval: Duration, now_ms: UnixMillis) -> Result<Vec<Obser
     let runs: Vec<Run> = serde_json::from_value(list)?;
     let with_moment = runs.iter().filter(|run| run.ts.is_some()).count();
     if with_moment != 0 && with_moment != runs.len() {
-        bail!("{with_moment} of {} runs have a `ts`; give all of them one, or none", runs.len());
+        bail!(
+            "{with_moment} of {} runs have a `ts`; give all of them one, or none",
+            runs.len()
+        );
     }
     let last = runs.len().saturating_sub(1);
     let interval_ms = interval.as_millis() as i64;
@@ -94,7 +101,9 @@ fn observation(run: Run, ts_ms: UnixMillis, run_id: i64) -> Observation {
         Status::Error => Some(ErrorKind::Connect),
     };
     let failure = usual.map(|usual| {
-        let message = run.error.unwrap_or_else(|| format!("was {}", run.status.as_str()));
+        let message = run
+            .error
+            .unwrap_or_else(|| format!("was {}", run.status.as_str()));
         Failure::new(run.error_kind.unwrap_or(usual), message)
     });
     Observation {
@@ -103,7 +112,9 @@ fn observation(run: Run, ts_ms: UnixMillis, run_id: i64) -> Observation {
         probe: run.probe.unwrap_or_else(|| "sample".to_owned()),
         location: LOCAL.to_owned(),
         status: run.status,
-        latency_us: run.latency_us.or(run.latency_ms.map(|ms| (ms * 1_000.0) as u64)),
+        latency_us: run
+            .latency_us
+            .or(run.latency_ms.map(|ms| (ms * 1_000.0) as u64)),
         phases: Phases::default(),
         http_status: run.http_status,
         failure,
@@ -113,7 +124,11 @@ fn observation(run: Run, ts_ms: UnixMillis, run_id: i64) -> Observation {
         run_id,
         metrics: run.metrics.into_iter().filter_map(metric).collect(),
         missed: run.missed,
-        rate_limits: run.rate_limits.into_iter().map(|limit| rate_limit(limit, ts_ms)).collect(),
+        rate_limits: run
+            .rate_limits
+            .into_iter()
+            .map(|limit| rate_limit(limit, ts_ms))
+            .collect(),
     }
 }
 
@@ -124,7 +139,9 @@ fn rate_limit(limit: Limit, ts_ms: UnixMillis) -> RateLimit {
         name: limit.name.unwrap_or_else(|| "default".to_owned()),
         quota: limit.quota,
         remaining: limit.remaining,
-        reset_ms: limit.reset_after.map(|seconds| ts_ms + i64::from(seconds) * 1_000),
+        reset_ms: limit
+            .reset_after
+            .map(|seconds| ts_ms + i64::from(seconds) * 1_000),
         window_ms: None,
     }
 }
@@ -144,7 +161,10 @@ mod tests {
     fn runs_without_a_moment_end_now() {
         let text = r#"[{"status": "healthy", "latencyMs": 80.5}, {"status": "error", "error": "no route"}]"#;
         let runs = parse(text, MINUTE, 1_000_000).unwrap();
-        assert_eq!(runs.iter().map(|run| run.ts_ms).collect::<Vec<_>>(), [940_000, 1_000_000]);
+        assert_eq!(
+            runs.iter().map(|run| run.ts_ms).collect::<Vec<_>>(),
+            [940_000, 1_000_000]
+        );
         assert_eq!(runs[0].latency_us, Some(80_500));
         assert_eq!(runs[1].failure.as_ref().unwrap().message, "no route");
     }
@@ -154,7 +174,10 @@ mod tests {
         let text = r#"[{"status": "healthy", "rateLimits": [{"quota": 100, "remaining": 7, "resetAfter": 60}]}]"#;
         let runs = parse(text, MINUTE, 1_000_000).unwrap();
         let limit = &runs[0].rate_limits[0];
-        assert_eq!((limit.name.as_str(), limit.remaining, limit.reset_ms), ("default", Some(7), Some(1_060_000)));
+        assert_eq!(
+            (limit.name.as_str(), limit.remaining, limit.reset_ms),
+            ("default", Some(7), Some(1_060_000))
+        );
     }
 
     #[test]
@@ -165,7 +188,10 @@ mod tests {
             {"runId": 1, "ts": "2026-01-01T00:00:00Z", "status": "healthy", "metrics": {}}
         ], "next": null}"#;
         let runs = parse(text, MINUTE, 0).unwrap();
-        assert_eq!(runs.iter().map(|run| run.status).collect::<Vec<_>>(), [Status::Healthy, Status::Unhealthy]);
+        assert_eq!(
+            runs.iter().map(|run| run.status).collect::<Vec<_>>(),
+            [Status::Healthy, Status::Unhealthy]
+        );
         assert_eq!(runs[1].metrics[0].value, MetricValue::Integer(3));
     }
 
@@ -176,7 +202,10 @@ mod tests {
             (r#"[{"status": "fine"}]"#, "fine"),
             (r#"{"rows": []}"#, "list of runs"),
             ("7", "list of runs"),
-            (r#"[{"status": "healthy", "ts": "2026-01-01T00:00:00Z"}, {"status": "healthy"}]"#, "1 of 2 runs"),
+            (
+                r#"[{"status": "healthy", "ts": "2026-01-01T00:00:00Z"}, {"status": "healthy"}]"#,
+                "1 of 2 runs",
+            ),
         ] {
             let error = format!("{:#}", parse(text, MINUTE, 0).unwrap_err());
             assert!(error.contains(wanted), "{text}: {error}");

@@ -1,5 +1,5 @@
-//! The files of a new project, out of the binary: a template, and the SDK or the contract it was built with. A project so made
-//! needs nothing of this repository.
+//! The files of a new project, out of the binary: a template, and the SDK or the contract it was
+//! built with. A project so made needs nothing of this repository.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 
 include!(concat!(env!("OUT_DIR"), "/project_files.rs"));
 
-/// Where a Rust project keeps its copy of the SDK: the same folders as in this repository, `plugin-sdk` and `wit`.
+/// Where a Rust project keeps its copy of the SDK: the same folders as in this repository,
+/// `plugin-sdk` and `wit`.
 pub(in crate::cli::plugin) const SDK_FOLDER: &str = ".extrack";
 
 const TEMPLATES: &str = "plugin-sdk/templates/";
@@ -18,15 +19,26 @@ const NAME: &str = "plugin-name";
 /// Whether there is a template.
 pub(super) fn has(language: &str, kind: &str) -> bool {
     let folder = format!("{TEMPLATES}{language}/{kind}/");
-    PROJECT_FILES.iter().any(|(path, _)| path.starts_with(&folder))
+    PROJECT_FILES
+        .iter()
+        .any(|(path, _)| path.starts_with(&folder))
 }
 
 /// Path in the project, and text.
-pub(in crate::cli::plugin) fn project(language: &str, kind: &str, name: &str) -> Result<BTreeMap<String, String>> {
+pub(in crate::cli::plugin) fn project(
+    language: &str,
+    kind: &str,
+    name: &str,
+) -> Result<BTreeMap<String, String>> {
     if !has(language, kind) {
-        let there: Vec<String> =
-            templates().into_iter().map(|(language, kind)| format!("{kind} in {language}")).collect();
-        bail!("there is no template for a {kind} in {language}; there are: {}", there.join(", "));
+        let there: Vec<String> = templates()
+            .into_iter()
+            .map(|(language, kind)| format!("{kind} in {language}"))
+            .collect();
+        bail!(
+            "there is no template for a {kind} in {language}; there are: {}",
+            there.join(", ")
+        );
     }
     let mut files = BTreeMap::new();
     for layer in ["common", kind] {
@@ -48,7 +60,9 @@ pub(in crate::cli::plugin) fn project(language: &str, kind: &str, name: &str) ->
 pub(in crate::cli::plugin) fn copied(language: &str) -> BTreeMap<String, String> {
     match language {
         "rust" => sdk(),
-        _ => embedded("wit/").map(|(path, text)| (path.to_owned(), text.to_owned())).collect(),
+        _ => embedded("wit/")
+            .map(|(path, text)| (path.to_owned(), text.to_owned()))
+            .collect(),
     }
 }
 
@@ -68,11 +82,17 @@ fn templates() -> Vec<(&'static str, &'static str)> {
 }
 
 fn embedded(prefix: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    PROJECT_FILES.iter().filter(move |(path, _)| path.starts_with(prefix)).copied()
+    PROJECT_FILES
+        .iter()
+        .filter(move |(path, _)| path.starts_with(prefix))
+        .copied()
 }
 
 fn text(path: &str) -> &'static str {
-    PROJECT_FILES.iter().find(|(name, _)| *name == path).map_or("", |(_, text)| text)
+    PROJECT_FILES
+        .iter()
+        .find(|(name, _)| *name == path)
+        .map_or("", |(_, text)| text)
 }
 
 /// The SDK's packages as a workspace of their own, so that their manifests stay as they are here.
@@ -89,11 +109,15 @@ fn sdk() -> BTreeMap<String, String> {
         }
         files.insert(format!("{SDK_FOLDER}/{path}"), text.to_owned());
     }
-    files.insert(format!("{SDK_FOLDER}/Cargo.toml"), workspace(text("Cargo.toml"), &members, &manifests));
+    files.insert(
+        format!("{SDK_FOLDER}/Cargo.toml"),
+        workspace(text("Cargo.toml"), &members, &manifests),
+    );
     files
 }
 
-/// What the members' manifests take from our workspace: its tables, and of its dependencies those they name.
+/// What the members' manifests take from our workspace: its tables, and of its dependencies those
+/// they name.
 fn workspace(ours: &str, members: &[&str], manifests: &str) -> String {
     let members: Vec<String> = members.iter().map(|member| format!("{member:?}")).collect();
     let mut text = format!(
@@ -111,9 +135,9 @@ fn workspace(ours: &str, members: &[&str], manifests: &str) -> String {
             "[workspace.dependencies]" => {
                 let name = line.split(['=', '.']).next().unwrap_or_default().trim();
                 line == table
-                    || manifests
-                        .lines()
-                        .any(|other| other.starts_with(&format!("{name}.workspace")) && !name.is_empty())
+                    || manifests.lines().any(|other| {
+                        other.starts_with(&format!("{name}.workspace")) && !name.is_empty()
+                    })
             }
             _ => table.starts_with("[workspace.lints."),
         };
@@ -130,8 +154,8 @@ fn workspace(ours: &str, members: &[&str], manifests: &str) -> String {
     text
 }
 
-/// The versions that the bundled plugins are built and tested with. Their own entries are left out; cargo adds the
-/// project's, and drops what the project does not need.
+/// The versions that the bundled plugins are built and tested with. Their own entries are left out;
+/// cargo adds the project's, and drops what the project does not need.
 fn lock() -> String {
     let mut packages = text("plugins/Cargo.lock").split("[[package]]\n");
     let mut lock = packages.next().unwrap_or_default().to_owned();
@@ -151,8 +175,18 @@ mod tests {
         for kind in ["probe", "rule", "notifier", "webhook"] {
             let files = project("rust", kind, "quota").unwrap();
             assert!(files["Cargo.toml"].contains("name = \"quota\""), "{kind}");
-            for needed in ["src/lib.rs", "README.md", ".gitignore", "Cargo.lock", ".extrack/wit/worlds.wit"] {
-                assert!(files.contains_key(needed), "{kind}: {needed} is not in {:?}", files.keys());
+            for needed in [
+                "src/lib.rs",
+                "README.md",
+                ".gitignore",
+                "Cargo.lock",
+                ".extrack/wit/worlds.wit",
+            ] {
+                assert!(
+                    files.contains_key(needed),
+                    "{kind}: {needed} is not in {:?}",
+                    files.keys()
+                );
             }
             assert!(!files.values().any(|text| text.contains(NAME)), "{kind}");
         }
@@ -161,16 +195,24 @@ mod tests {
     #[test]
     fn a_missing_template_is_answered_with_those_there_are() {
         let error = project("rust", "poem", "quota").unwrap_err().to_string();
-        assert!(error.contains("no template for a poem in rust") && error.contains("probe in rust"), "{error}");
+        assert!(
+            error.contains("no template for a poem in rust") && error.contains("probe in rust"),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_copy_of_the_sdk_is_whole_and_names_what_it_needs() {
         let files = sdk();
         let manifest = &files[".extrack/Cargo.toml"];
-        for needed in
-            ["\"plugin-sdk\"", "\"plugin-sdk/macros\"", "\nwit-bindgen = ", "\nserde_json = ", "\nsyn = ", "edition = "]
-        {
+        for needed in [
+            "\"plugin-sdk\"",
+            "\"plugin-sdk/macros\"",
+            "\nwit-bindgen = ",
+            "\nserde_json = ",
+            "\nsyn = ",
+            "edition = ",
+        ] {
             assert!(manifest.contains(needed), "{needed} is not in {manifest}");
         }
         for foreign in ["wasmtime", "duckdb", "axum", "runtime\"", "[profile"] {
@@ -185,6 +227,9 @@ mod tests {
     fn the_lock_holds_packages_of_registries_alone() {
         let lock = lock();
         assert!(lock.contains("name = \"wit-bindgen\""), "{lock}");
-        assert!(lock.starts_with("# This file") && !lock.contains("name = \"availability\""), "{lock}");
+        assert!(
+            lock.starts_with("# This file") && !lock.contains("name = \"availability\""),
+            "{lock}"
+        );
     }
 }

@@ -56,12 +56,20 @@ fn target(request: &Value) -> String {
     if let (Some(name), Some(record_type)) = (text("name"), text("record_type")) {
         return format!("{record_type} {name}");
     }
-    let known = ["expression", "subject", "scheme", "algorithm"].iter().find_map(|name| text(name));
+    let known = ["expression", "subject", "scheme", "algorithm"]
+        .iter()
+        .find_map(|name| text(name));
     if let Some(known) = known {
         return known.to_owned();
     }
-    let number = |name: &str| request[name].as_u64().map(|value| format!("{name} {value}"));
-    let known = ["connection", "window_ms", "last", "count"].iter().filter_map(|name| number(name));
+    let number = |name: &str| {
+        request[name]
+            .as_u64()
+            .map(|value| format!("{name} {value}"))
+    };
+    let known = ["connection", "window_ms", "last", "count"]
+        .iter()
+        .filter_map(|name| number(name));
     known.collect::<Vec<_>>().join(", ")
 }
 
@@ -72,9 +80,10 @@ fn result(call: &RecordedCall) -> String {
     }
     if let Some(error) = call.answer.get("Err") {
         let text = match error {
-            Value::Object(fields) => {
-                fields.iter().next().map(|(kind, text)| format!("{}: {}", kind.to_lowercase(), cell(text)))
-            }
+            Value::Object(fields) => fields
+                .iter()
+                .next()
+                .map(|(kind, text)| format!("{}: {}", kind.to_lowercase(), cell(text))),
             other => Some(cell(other)),
         };
         return text.unwrap_or_default();
@@ -111,10 +120,16 @@ mod tests {
                 json!({"function": "tcp.read", "request": {"connection": 1, "max": 9}, "missing": "cut-off"}),
                 ("connection 1", "none"),
             ),
-            (json!({"function": "clock.now-ms", "request": null, "answer": 7}), ("", "7")),
+            (
+                json!({"function": "clock.now-ms", "request": null, "answer": 7}),
+                ("", "7"),
+            ),
         ] {
             let call: RecordedCall = serde_json::from_value(call).unwrap();
-            assert_eq!((target(&call.request).as_str(), result(&call).as_str()), wanted);
+            assert_eq!(
+                (target(&call.request).as_str(), result(&call).as_str()),
+                wanted
+            );
         }
     }
 }

@@ -6,7 +6,9 @@ use super::super::call::Answer;
 use super::super::units::{bar, bytes, micros};
 use super::calls;
 use crate::cli::print::{cell, line, table};
-use crate::domain::{DeliveryError, Finding, Metric, Observation, PluginRun, ReceivedEvent, Reception, Verdict};
+use crate::domain::{
+    DeliveryError, Finding, Metric, Observation, PluginRun, ReceivedEvent, Reception, Verdict,
+};
 use crate::plugin_host::{PluginEntry, PluginError, ReceiveError, RecordedCall};
 
 /// Characters of the longest bar.
@@ -55,8 +57,12 @@ impl Report<'_> {
             Answer::Notifier(receipt) => (
                 "receipt",
                 match receipt {
-                    Ok(receipt) => json!({ "reference": receipt.reference, "answer": receipt.answer }),
-                    Err(error) => json!({ "error": error.to_string(), "isRetryable": is_retryable(error) }),
+                    Ok(receipt) => {
+                        json!({ "reference": receipt.reference, "answer": receipt.answer })
+                    }
+                    Err(error) => {
+                        json!({ "error": error.to_string(), "isRetryable": is_retryable(error) })
+                    }
                 },
             ),
             Answer::Webhook(reception) => ("reception", reception_json(reception)),
@@ -66,16 +72,28 @@ impl Report<'_> {
     }
 
     pub(super) fn print(&self) {
-        line(&format!("{} {} {}", self.entry.kind.as_str(), self.entry.name, self.entry.version));
+        line(&format!(
+            "{} {} {}",
+            self.entry.kind.as_str(),
+            self.entry.name,
+            self.entry.version
+        ));
         match self.answer {
             Answer::Probe(observation) => print_observation(observation),
             Answer::Rule(verdict) => print_verdict(verdict),
             Answer::Notifier(Ok(receipt)) => {
                 field("sent", &receipt.answer);
-                receipt.reference.iter().for_each(|reference| field("reference", reference));
+                receipt
+                    .reference
+                    .iter()
+                    .for_each(|reference| field("reference", reference));
             }
             Answer::Notifier(Err(error)) => {
-                let again = if is_retryable(error) { "worth another attempt" } else { "not worth another attempt" };
+                let again = if is_retryable(error) {
+                    "worth another attempt"
+                } else {
+                    "not worth another attempt"
+                };
                 field("not sent", &format!("{error} ({again})"));
             }
             Answer::Webhook(Ok(reception)) => print_reception(reception),
@@ -91,13 +109,25 @@ impl Report<'_> {
 fn print_observation(observation: &Observation) {
     field("status", observation.status.as_str());
     if let Some(failure) = &observation.failure {
-        field("error", &format!("{} ({})", failure.message, failure.kind.as_str()));
+        field(
+            "error",
+            &format!("{} ({})", failure.message, failure.kind.as_str()),
+        );
     }
-    observation.http_status.iter().for_each(|status| field("http status", &status.to_string()));
-    observation.latency_us.iter().for_each(|us| field("latency", &micros(*us)));
+    observation
+        .http_status
+        .iter()
+        .for_each(|status| field("http status", &status.to_string()));
+    observation
+        .latency_us
+        .iter()
+        .for_each(|us| field("latency", &micros(*us)));
     print_phases(observation);
     for metric in &observation.metrics {
-        field(&metric.name, &cell(&serde_json::to_value(&metric.value).unwrap_or_default()));
+        field(
+            &metric.name,
+            &cell(&serde_json::to_value(&metric.value).unwrap_or_default()),
+        );
     }
 }
 
@@ -116,7 +146,15 @@ fn print_phases(observation: &Observation) {
     for (name, us) in phases {
         let Some(us) = us else { continue };
         let offset = (before as f64 / total.max(1) as f64 * BAR as f64) as usize;
-        field(&format!("  {name}"), &format!("{:>9}  {}{}", micros(us), " ".repeat(offset), bar(us, total, BAR)));
+        field(
+            &format!("  {name}"),
+            &format!(
+                "{:>9}  {}{}",
+                micros(us),
+                " ".repeat(offset),
+                bar(us, total, BAR)
+            ),
+        );
         before += us;
     }
 }
@@ -125,10 +163,19 @@ fn print_verdict(verdict: &Result<Verdict, PluginError>) {
     let finding = |word: &str, finding: &Finding| {
         field("verdict", word);
         field("summary", &finding.summary);
-        finding.value.iter().for_each(|value| field("found", &value.to_string()));
-        finding.wanted.iter().for_each(|wanted| field("wanted", &wanted.to_string()));
+        finding
+            .value
+            .iter()
+            .for_each(|value| field("found", &value.to_string()));
+        finding
+            .wanted
+            .iter()
+            .for_each(|wanted| field("wanted", &wanted.to_string()));
         for detail in &finding.details {
-            field(&detail.name, &cell(&serde_json::to_value(&detail.value).unwrap_or_default()));
+            field(
+                &detail.name,
+                &cell(&serde_json::to_value(&detail.value).unwrap_or_default()),
+            );
         }
     };
     match verdict {
@@ -150,7 +197,11 @@ fn print_reception(reception: &Reception) {
         field("summary", &event.summary);
         event.id.iter().for_each(|id| field("id", id));
         if let Some(report) = &event.report {
-            let failure = report.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+            let failure = report
+                .failure
+                .as_ref()
+                .map(|failure| format!(": {}", failure.message))
+                .unwrap_or_default();
             field("reports", &format!("{}{failure}", report.status.as_str()));
         }
         field("payload", &event.payload);
@@ -190,7 +241,12 @@ fn reception_json(reception: &Result<Reception, ReceiveError>) -> Value {
 fn metrics(metrics: &[Metric]) -> Map<String, Value> {
     metrics
         .iter()
-        .map(|metric| (metric.name.clone(), serde_json::to_value(&metric.value).unwrap_or_default()))
+        .map(|metric| {
+            (
+                metric.name.clone(),
+                serde_json::to_value(&metric.value).unwrap_or_default(),
+            )
+        })
         .collect()
 }
 
@@ -225,7 +281,10 @@ fn print_cost(account: &PluginRun, url: Option<&str>) {
         ("bytes in", bytes(account.bytes_in)),
         ("log", bytes(account.log_bytes)),
     ];
-    table(&["COST", ""], &rows.map(|(name, value)| vec![name.to_owned(), value]));
+    table(
+        &["COST", ""],
+        &rows.map(|(name, value)| vec![name.to_owned(), value]),
+    );
 }
 
 /// The name in a column of its own; the value may come from outside.
@@ -275,16 +334,32 @@ mod tests {
     fn the_remedy_fits_what_was_denied() {
         let no_credential = "the service has no credential `default`; write it under `authentication` of the service";
         for (denied, url, wanted) in [
-            (no_credential, Some("https://a.example"), "--auth bearer:TOKEN"),
+            (
+                no_credential,
+                Some("https://a.example"),
+                "--auth bearer:TOKEN",
+            ),
             (
                 "credential `default` goes to the service's own host only",
                 Some("127.0.0.1:18081"),
                 "http://127.0.0.1:18081",
             ),
-            ("may not connect to `b.example:443`", Some("https://a.example"), "--allow-host HOST"),
-            ("may not connect to `b.example:443`", None, "--allow-host HOST"),
+            (
+                "may not connect to `b.example:443`",
+                Some("https://a.example"),
+                "--allow-host HOST",
+            ),
+            (
+                "may not connect to `b.example:443`",
+                None,
+                "--allow-host HOST",
+            ),
         ] {
-            assert!(remedy(denied, url).contains(wanted), "{denied}: {}", remedy(denied, url));
+            assert!(
+                remedy(denied, url).contains(wanted),
+                "{denied}: {}",
+                remedy(denied, url)
+            );
         }
     }
 }

@@ -34,7 +34,10 @@ async fn coded(coding: &'static str, body: Vec<u8>) -> SocketAddr {
     .await
 }
 
-async fn fetch(address: SocketAddr, change: impl FnOnce(&mut HttpRequest)) -> Result<HttpResponse, NetFailure> {
+async fn fetch(
+    address: SocketAddr,
+    change: impl FnOnce(&mut HttpRequest),
+) -> Result<HttpResponse, NetFailure> {
     let mut request = HttpRequest::new("GET", &format!("http://{address}/"), soon());
     change(&mut request);
     plain_net().http(&loopback(), request).await
@@ -46,14 +49,29 @@ async fn a_body_is_decompressed_for_those_who_want_it() {
     let packed = gzip(text.as_bytes());
     let address = coded("gzip", packed.clone()).await;
     let header = |answer: &HttpResponse, name: &str| {
-        answer.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone())
+        answer
+            .headers
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.clone())
     };
 
-    let answer = fetch(address, |request| request.decompress = true).await.unwrap();
+    let answer = fetch(address, |request| request.decompress = true)
+        .await
+        .unwrap();
     assert_eq!(answer.body, text.as_bytes());
     assert_eq!(answer.received_bytes, packed.len() as u64);
-    assert_eq!(header(&answer, "x-accepted").as_deref(), Some("gzip, deflate, br"));
-    assert_eq!((header(&answer, "content-encoding"), header(&answer, "content-length")), (None, None));
+    assert_eq!(
+        header(&answer, "x-accepted").as_deref(),
+        Some("gzip, deflate, br")
+    );
+    assert_eq!(
+        (
+            header(&answer, "content-encoding"),
+            header(&answer, "content-length")
+        ),
+        (None, None)
+    );
 
     let answer = fetch(address, |_| ()).await.unwrap();
     assert_eq!(answer.body, packed);
@@ -67,12 +85,28 @@ async fn a_bomb_is_too_large_and_not_unpacked() {
     assert!(bomb.len() < 100_000);
     let address = coded("gzip", bomb).await;
     for cap in [None, Some(100_000), Some(100)] {
-        let answer = fetch(address, |request| (request.decompress, request.max_body_bytes) = (true, cap)).await;
-        assert!(matches!(answer.unwrap_err().error, NetError::TooLarge(_)), "{cap:?}");
+        let answer = fetch(address, |request| {
+            (request.decompress, request.max_body_bytes) = (true, cap)
+        })
+        .await;
+        assert!(
+            matches!(answer.unwrap_err().error, NetError::TooLarge(_)),
+            "{cap:?}"
+        );
     }
-    for (coding, body) in [("zstd", vec![1]), ("gzip, gzip", vec![1]), ("gzip", b"no gzip".to_vec())] {
-        let answer = fetch(coded(coding, body).await, |request| request.decompress = true).await;
-        assert!(matches!(answer.unwrap_err().error, NetError::Protocol(_)), "{coding}");
+    for (coding, body) in [
+        ("zstd", vec![1]),
+        ("gzip, gzip", vec![1]),
+        ("gzip", b"no gzip".to_vec()),
+    ] {
+        let answer = fetch(coded(coding, body).await, |request| {
+            request.decompress = true
+        })
+        .await;
+        assert!(
+            matches!(answer.unwrap_err().error, NetError::Protocol(_)),
+            "{coding}"
+        );
     }
 }
 
@@ -81,14 +115,21 @@ async fn padding_around_the_body_ends_at_a_cap() {
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     // A chunk's extension, many of them, a trailer, many of them.
     let extension = format!("{CHUNKED}1;{}", "x".repeat(64 << 10));
-    let extensions = format!("{CHUNKED}{}", format!("1;{}\r\na\r\n", "x".repeat(1 << 10)).repeat(1 << 10));
+    let extensions = format!(
+        "{CHUNKED}{}",
+        format!("1;{}\r\na\r\n", "x".repeat(1 << 10)).repeat(1 << 10)
+    );
     let trailer = format!("{CHUNKED}1\r\na\r\n0\r\nX: {}", "x".repeat(1 << 20));
     let trailers = format!("{CHUNKED}1\r\na\r\n0\r\n{}\r\n", "X: y\r\n".repeat(10_000));
     for answer in [extension, extensions, trailer, trailers] {
         let head = answer[CHUNKED.len()..].chars().take(20).collect::<String>();
         let address = scripted(Box::leak(answer.into_boxed_str()).as_bytes()).await;
         let failure = get(address).await.expect_err(&head);
-        assert_eq!(failure.error.kind(), ErrorKind::Protocol, "{head}: {failure:?}");
+        assert_eq!(
+            failure.error.kind(),
+            ErrorKind::Protocol,
+            "{head}: {failure:?}"
+        );
     }
 }
 
@@ -96,7 +137,11 @@ async fn padding_around_the_body_ends_at_a_cap() {
 async fn answers_before_the_answer_end_at_the_deadline() {
     let address = serve(|mut stream| async move {
         read_head(&mut stream).await;
-        while stream.write_all(&b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(100)).await.is_ok() {}
+        while stream
+            .write_all(&b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(100))
+            .await
+            .is_ok()
+        {}
     })
     .await;
     times_out(&plain_net(), &format!("http://{address}/"), "the headers").await;
@@ -123,12 +168,20 @@ async fn a_client_certificate_is_shown_to_a_server_that_asks() {
             let (_, session) = stream.get_ref();
             let names = session.peer_certificates().map_or(0, <[_]>::len);
             read_head(&mut stream).await;
-            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{names}").as_bytes()).await;
+            let _ = stream
+                .write_all(
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{names}").as_bytes(),
+                )
+                .await;
             let _ = stream.shutdown().await;
         })
         .await;
     let ask = async |identity: Option<ClientIdentity>| {
-        let mut request = HttpRequest::new("GET", &format!("https://localhost:{}/", address.port()), soon());
+        let mut request = HttpRequest::new(
+            "GET",
+            &format!("https://localhost:{}/", address.port()),
+            soon(),
+        );
         request.identity = identity;
         net.http(&loopback(), request).await
     };

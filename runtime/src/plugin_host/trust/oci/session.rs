@@ -1,5 +1,5 @@
-//! Requests to one registry: who we are, tokens, redirects. Each hop passes the policy; a login goes to the registry and to the
-//! host that the operator named for it, and to nobody else.
+//! Requests to one registry: who we are, tokens, redirects. Each hop passes the policy; a login
+//! goes to the registry and to the host that the operator named for it, and to nobody else.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -38,7 +38,11 @@ pub(super) struct Session<'a> {
 #[derive(Debug, PartialEq, Eq)]
 enum Challenge {
     Basic,
-    Bearer { realm: String, service: Option<String>, scope: Option<String> },
+    Bearer {
+        realm: String,
+        service: Option<String>,
+        scope: Option<String>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -49,12 +53,25 @@ struct Token {
 
 impl<'a> Session<'a> {
     pub(super) fn new(registry: Registry<'a>, reference: &'a Reference) -> Self {
-        Self { registry, reference, authorization: None }
+        Self {
+            registry,
+            reference,
+            authorization: None,
+        }
     }
 
     /// Something of the repository, at most so large.
-    pub(super) async fn get(&mut self, path: &str, accept: &str, most: usize) -> Result<Bytes, String> {
-        let Reference { registry, repository, .. } = self.reference;
+    pub(super) async fn get(
+        &mut self,
+        path: &str,
+        accept: &str,
+        most: usize,
+    ) -> Result<Bytes, String> {
+        let Reference {
+            registry,
+            repository,
+            ..
+        } = self.reference;
         let url = format!("{}://{registry}/v2/{repository}/{path}", self.scheme());
         let url = Url::parse(&url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
         let mut answer = self.follow(url.clone(), accept, most).await?;
@@ -63,7 +80,9 @@ impl<'a> Session<'a> {
             answer = self.follow(url, accept, most).await?;
         }
         match answer.status {
-            200 if answer.truncated => Err(format!("`{path}` is larger than the {most} bytes it was to have")),
+            200 if answer.truncated => Err(format!(
+                "`{path}` is larger than the {most} bytes it was to have"
+            )),
             200 => Ok(answer.body),
             401 | 403 => Err(format!(
                 "the registry answered {}; name a login under `trust.registries.\"{registry}\"` in plugins.yaml, or see \
@@ -76,17 +95,30 @@ impl<'a> Session<'a> {
     }
 
     /// The last answer. What is asked of another host is asked without the authorization.
-    async fn follow(&self, mut url: Url, accept: &str, most: usize) -> Result<HttpResponse, String> {
+    async fn follow(
+        &self,
+        mut url: Url,
+        accept: &str,
+        most: usize,
+    ) -> Result<HttpResponse, String> {
         for _ in 0..MAX_HOPS {
-            let authorization = self.authorization.as_ref().filter(|_| self.is_registry(&url));
+            let authorization = self
+                .authorization
+                .as_ref()
+                .filter(|_| self.is_registry(&url));
             let answer = self.send(&url, accept, most, authorization).await?;
             if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(answer);
             }
-            let location = header(&answer, "location").ok_or("the registry answered with a redirect to nowhere")?;
-            url = url.join(location).map_err(|_| "the registry answered with a redirect to nowhere".to_owned())?;
+            let location = header(&answer, "location")
+                .ok_or("the registry answered with a redirect to nowhere")?;
+            url = url
+                .join(location)
+                .map_err(|_| "the registry answered with a redirect to nowhere".to_owned())?;
         }
-        Err(format!("the registry answered with more than {MAX_HOPS} redirects"))
+        Err(format!(
+            "the registry answered with more than {MAX_HOPS} redirects"
+        ))
     }
 
     async fn send(
@@ -108,15 +140,24 @@ impl<'a> Session<'a> {
         let permission = Permission {
             hosts: HostRule::of_url(url).into_iter().collect(),
             public_hosts: Vec::new(),
-            allow_private: (self.registry.access.is_some() && (self.is_registry(url) || self.is_auth_host(url))).into(),
+            allow_private: (self.registry.access.is_some()
+                && (self.is_registry(url) || self.is_auth_host(url)))
+            .into(),
             private_remedy: "name it in `trust.registries` of plugins.yaml",
             subject: format!("the pull of `{}`", self.reference),
-            setting: format!("`trust.registries` of plugins.yaml, as `{}`", self.reference.registry),
+            setting: format!(
+                "`trust.registries` of plugins.yaml, as `{}`",
+                self.reference.registry
+            ),
         };
         let mut request = HttpRequest::new("GET", url.as_str(), self.registry.deadline);
-        request.headers.push(("accept".to_owned(), accept.to_owned()));
+        request
+            .headers
+            .push(("accept".to_owned(), accept.to_owned()));
         if let Some(value) = authorization {
-            request.headers.push(("authorization".to_owned(), value.expose_secret().to_owned()));
+            request
+                .headers
+                .push(("authorization".to_owned(), value.expose_secret().to_owned()));
         }
         request.own_max_body_bytes = Some(most);
         let answer = self.registry.net.http(&permission, request).await;
@@ -125,18 +166,33 @@ impl<'a> Session<'a> {
 
     /// What the registry wants to see, from then on.
     async fn authorize(&mut self, answer: &HttpResponse) -> Result<(), String> {
-        let wanted = answer.headers.iter().filter(|(name, _)| name == "www-authenticate");
-        let challenge = wanted.filter_map(|(_, value)| Challenge::parse(value)).next();
-        let login = self.registry.access.and_then(|access| access.login.as_ref());
+        let wanted = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "www-authenticate");
+        let challenge = wanted
+            .filter_map(|(_, value)| Challenge::parse(value))
+            .next();
+        let login = self
+            .registry
+            .access
+            .and_then(|access| access.login.as_ref());
         let basic = login.map(|login| {
             let pair = format!("{}:{}", login.username, login.password.expose_secret());
             SecretString::from(format!("Basic {}", STANDARD.encode(pair)))
         });
         self.authorization = match challenge {
             Some(Challenge::Basic) => basic,
-            Some(Challenge::Bearer { realm, service, scope }) => Some(self.token(&realm, service, scope, basic).await?),
+            Some(Challenge::Bearer {
+                realm,
+                service,
+                scope,
+            }) => Some(self.token(&realm, service, scope, basic).await?),
             None => {
-                return Err("the registry wants to know who asks, in a way that is not `Basic` or `Bearer`".to_owned());
+                return Err(
+                    "the registry wants to know who asks, in a way that is not `Basic` or `Bearer`"
+                        .to_owned(),
+                );
             }
         };
         Ok(())
@@ -149,7 +205,8 @@ impl<'a> Session<'a> {
         scope: Option<String>,
         login: Option<SecretString>,
     ) -> Result<SecretString, String> {
-        let mut url = Url::parse(realm).map_err(|_| "the registry names no address for tokens".to_owned())?;
+        let mut url =
+            Url::parse(realm).map_err(|_| "the registry names no address for tokens".to_owned())?;
         let host = url.host_str().unwrap_or_default().to_owned();
         if login.is_some() && !self.is_registry(&url) && !self.is_auth_host(&url) {
             return Err(format!(
@@ -158,7 +215,8 @@ impl<'a> Session<'a> {
                 self.reference.registry
             ));
         }
-        let scope = scope.unwrap_or_else(|| format!("repository:{}:pull", self.reference.repository));
+        let scope =
+            scope.unwrap_or_else(|| format!("repository:{}:pull", self.reference.repository));
         {
             let mut query = url.query_pairs_mut();
             query.append_pair("scope", &scope);
@@ -166,11 +224,17 @@ impl<'a> Session<'a> {
                 query.append_pair("service", &service);
             }
         }
-        let answer = self.send(&url, "application/json", TOKEN_BYTES, login.as_ref()).await?;
+        let answer = self
+            .send(&url, "application/json", TOKEN_BYTES, login.as_ref())
+            .await?;
         if answer.status != 200 {
-            return Err(format!("`{host}` answered {} when asked for a token", answer.status));
+            return Err(format!(
+                "`{host}` answered {} when asked for a token",
+                answer.status
+            ));
         }
-        let token: Token = serde_json::from_slice(&answer.body).map_err(|_| format!("`{host}` gave no token"))?;
+        let token: Token =
+            serde_json::from_slice(&answer.body).map_err(|_| format!("`{host}` gave no token"))?;
         let token = token.token.or(token.access_token).unwrap_or_default();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("`{host}` gave no token that can be sent"));
@@ -193,14 +257,21 @@ impl<'a> Session<'a> {
     }
 
     fn is_auth_host(&self, url: &Url) -> bool {
-        let named = self.registry.access.and_then(|access| access.auth_host.as_deref());
+        let named = self
+            .registry
+            .access
+            .and_then(|access| access.auth_host.as_deref());
         let own = named.and_then(|host| Url::parse(&format!("https://{host}/")).ok());
         own.is_some_and(|own| own.origin() == url.origin())
     }
 }
 
 fn header<'a>(answer: &'a HttpResponse, wanted: &str) -> Option<&'a str> {
-    answer.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    answer
+        .headers
+        .iter()
+        .find(|(name, _)| name == wanted)
+        .map(|(_, value)| value.as_str())
 }
 
 impl Challenge {
@@ -217,7 +288,9 @@ impl Challenge {
         while let Some((key, after)) = rest.split_once('=') {
             let (value, after) = match after.strip_prefix('"') {
                 Some(quoted) => quoted.split_once('"')?,
-                None => after.split_once(',').map_or((after, ""), |(value, after)| (value, after)),
+                None => after
+                    .split_once(',')
+                    .map_or((after, ""), |(value, after)| (value, after)),
             };
             match key.trim().to_ascii_lowercase().as_str() {
                 "realm" => realm = Some(value.to_owned()),
@@ -227,7 +300,11 @@ impl Challenge {
             }
             rest = after.trim_start_matches([',', ' ']);
         }
-        Some(Self::Bearer { realm: realm?, service, scope })
+        Some(Self::Bearer {
+            realm: realm?,
+            service,
+            scope,
+        })
     }
 }
 
@@ -254,7 +331,11 @@ mod tests {
             ),
             (
                 "Bearer realm=https://a/t, error=invalid_token , scope=x",
-                Some(Challenge::Bearer { realm: "https://a/t".to_owned(), service: None, scope: some("x") }),
+                Some(Challenge::Bearer {
+                    realm: "https://a/t".to_owned(),
+                    service: None,
+                    scope: some("x"),
+                }),
             ),
         ] {
             assert_eq!(Challenge::parse(text), wanted, "{text}");

@@ -7,7 +7,9 @@ use crate::store::control::{AlertDraft, EventDraft};
 
 async fn open(dir: &std::path::Path) -> ControlStore {
     let keyring = Keyring::load(None, dir).unwrap();
-    ControlStore::open(&dir.join("control.db"), keyring).await.unwrap()
+    ControlStore::open(&dir.join("control.db"), keyring)
+        .await
+        .unwrap()
 }
 
 fn fires(service: usize) -> Transition {
@@ -29,8 +31,21 @@ fn fires(service: usize) -> Transition {
         marks: Default::default(),
     };
     let (actor, reason) = ("engine".to_owned(), String::new());
-    let event = EventDraft { ts_ms: 1, from: None, to: AlertState::Firing, actor, reason };
-    Transition { alert, event, groups: vec![], is_news: false, memory: None, escalation: None }
+    let event = EventDraft {
+        ts_ms: 1,
+        from: None,
+        to: AlertState::Firing,
+        actor,
+        reason,
+    };
+    Transition {
+        alert,
+        event,
+        groups: vec![],
+        is_news: false,
+        memory: None,
+        escalation: None,
+    }
 }
 
 /// Counts the transactions that are committed from now on.
@@ -38,10 +53,14 @@ async fn commits(store: &ControlStore) -> Arc<AtomicUsize> {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
     let mut writer = store.writer.acquire().await.unwrap();
-    writer.lock_handle().await.unwrap().set_commit_hook(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        true
-    });
+    writer
+        .lock_handle()
+        .await
+        .unwrap()
+        .set_commit_hook(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            true
+        });
     count
 }
 
@@ -73,7 +92,10 @@ async fn transitions_that_wait_together_share_one_commit() {
     let store = open(dir.path()).await;
     let commits = commits(&store).await;
     let answers = together(&store, (0..50).map(fires).collect()).await;
-    let mut ids: Vec<i64> = answers.into_iter().map(|answer| answer.unwrap().0.id.0).collect();
+    let mut ids: Vec<i64> = answers
+        .into_iter()
+        .map(|answer| answer.unwrap().0.id.0)
+        .collect();
     ids.sort_unstable();
     assert_eq!(ids, (1..=50).collect::<Vec<_>>());
     assert_eq!(commits.load(Ordering::Relaxed), 1);
@@ -86,13 +108,26 @@ async fn one_that_is_refused_fails_alone() {
     let store = open(dir.path()).await;
     let mut gone = fires(1);
     gone.alert.id = Some(AlertId(99));
-    let mut answers = together(&store, vec![fires(0), fires(0), gone, fires(2)]).await.into_iter();
+    let mut answers = together(&store, vec![fires(0), fires(0), gone, fires(2)])
+        .await
+        .into_iter();
     assert!(answers.next().unwrap().is_ok());
-    assert!(matches!(answers.next().unwrap(), Err(ControlError::Exists { .. })));
-    assert!(matches!(answers.next().unwrap(), Err(ControlError::NotFound { .. })));
+    assert!(matches!(
+        answers.next().unwrap(),
+        Err(ControlError::Exists { .. })
+    ));
+    assert!(matches!(
+        answers.next().unwrap(),
+        Err(ControlError::NotFound { .. })
+    ));
     assert!(answers.next().unwrap().is_ok());
     let open = store.alert_open_list().await.unwrap();
-    assert_eq!(open.iter().map(|alert| alert.service.as_str()).collect::<Vec<_>>(), ["s0", "s2"]);
+    assert_eq!(
+        open.iter()
+            .map(|alert| alert.service.as_str())
+            .collect::<Vec<_>>(),
+        ["s0", "s2"]
+    );
     let (_, events) = store.alert_get(open[1].id).await.unwrap().unwrap();
     assert_eq!(events.len(), 1);
 }
@@ -103,12 +138,29 @@ async fn a_store_that_fails_fails_for_all_and_nothing_is_done() {
     let store = open(dir.path()).await;
     let mut writer = store.writer.acquire().await.unwrap();
     // As a full disk does: the commit is turned into a roll-back.
-    writer.lock_handle().await.unwrap().set_commit_hook(|| false);
+    writer
+        .lock_handle()
+        .await
+        .unwrap()
+        .set_commit_hook(|| false);
     drop(writer);
     let answers = together(&store, (0..5).map(fires).collect()).await;
-    assert!(answers.iter().all(|answer| matches!(answer, Err(ControlError::Shared(_)))), "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Err(ControlError::Shared(_)))),
+        "{answers:?}"
+    );
     assert_eq!(store.alert_open_list().await.unwrap(), []);
-    store.writer.acquire().await.unwrap().lock_handle().await.unwrap().remove_commit_hook();
+    store
+        .writer
+        .acquire()
+        .await
+        .unwrap()
+        .lock_handle()
+        .await
+        .unwrap()
+        .remove_commit_hook();
     let answers = together(&store, (0..5).map(fires).collect()).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
 }
@@ -128,5 +180,10 @@ async fn a_caller_that_left_leaves_nothing_behind() {
     held.rollback().await.unwrap();
     store.transition_commit(fires(1)).await.unwrap();
     let open = store.alert_open_list().await.unwrap();
-    assert_eq!(open.iter().map(|alert| alert.service.as_str()).collect::<Vec<_>>(), ["s1"]);
+    assert_eq!(
+        open.iter()
+            .map(|alert| alert.service.as_str())
+            .collect::<Vec<_>>(),
+        ["s1"]
+    );
 }

@@ -1,6 +1,7 @@
-//! What a statement may take that neither the time limit nor the memory limit of the database reaches: values that grow while a
-//! chunk of rows is computed, and plans that are multiplied before anything runs. Estimated from the parsed statement, as if every
-//! column of ours were short; what grows on the way there is followed, through subqueries and common table expressions.
+//! What a statement may take that neither the time limit nor the memory limit of the database
+//! reaches: values that grow while a chunk of rows is computed, and plans that are multiplied
+//! before anything runs. Estimated from the parsed statement, as if every column of ours were
+//! short; what grows on the way there is followed, through subqueries and common table expressions.
 
 mod size;
 
@@ -10,9 +11,11 @@ use super::refused;
 use crate::store::results::query::QueryError;
 use size::{Effect, Size, effect};
 
-/// Bytes that the functions of a statement make for one row. DuckDB computes 2,048 rows at once, on each core.
+/// Bytes that the functions of a statement make for one row. DuckDB computes 2,048 rows at once, on
+/// each core.
 const MADE_BYTES: f64 = 256.0 * 1024.0;
-/// How often what an aggregate collected may be copied whole. The memory limit holds for what it collects, and not for copies.
+/// How often what an aggregate collected may be copied whole. The memory limit holds for what it
+/// collects, and not for copies.
 const COPIES: f64 = 2.0;
 /// Tables that are read, after all expressions of `WITH` were put in where they are named.
 const REFERENCES: f64 = 256.0;
@@ -51,7 +54,11 @@ struct Row<'a> {
 }
 
 impl Names<'_> {
-    const NONE: Names<'static> = Names { outer: None, name: "", relation: None };
+    const NONE: Names<'static> = Names {
+        outer: None,
+        name: "",
+        relation: None,
+    };
 
     fn find(&self, wanted: &str) -> Option<&Relation> {
         match self.relation {
@@ -62,24 +69,40 @@ impl Names<'_> {
 }
 
 impl Row<'_> {
-    const NONE: Row<'static> = Row { outer: None, columns: Vec::new() };
+    const NONE: Row<'static> = Row {
+        outer: None,
+        columns: Vec::new(),
+    };
 
     /// Any part of a name may be the column's: `table.column.field`.
     fn named(&self, parts: &[&str]) -> Option<Size> {
         let is_meant = |name: &str| parts.iter().any(|part| part.eq_ignore_ascii_case(name));
-        let sizes = self.columns.iter().filter(|(name, _)| name.as_deref().is_some_and(is_meant));
+        let sizes = self
+            .columns
+            .iter()
+            .filter(|(name, _)| name.as_deref().is_some_and(is_meant));
         let found = sizes.map(|(_, size)| *size).reduce(Size::max);
         found.or_else(|| self.outer?.named(parts))
     }
 
-    /// Of a name that is not among those that are known: it belongs to a table of ours, or to something without a name.
+    /// Of a name that is not among those that are known: it belongs to a table of ours, or to
+    /// something without a name.
     fn unnamed(&self) -> Option<Size> {
-        let sizes = self.columns.iter().filter(|(name, _)| name.is_none()).map(|(_, size)| *size);
-        sizes.chain(self.outer.and_then(Row::unnamed)).reduce(Size::max)
+        let sizes = self
+            .columns
+            .iter()
+            .filter(|(name, _)| name.is_none())
+            .map(|(_, size)| *size);
+        sizes
+            .chain(self.outer.and_then(Row::unnamed))
+            .reduce(Size::max)
     }
 
     fn largest(&self) -> Size {
-        let here = self.columns.iter().fold(Size::INPUT, |most, (_, size)| most.max(*size));
+        let here = self
+            .columns
+            .iter()
+            .fold(Size::INPUT, |most, (_, size)| most.max(*size));
         self.outer.map_or(here, |outer| outer.largest().max(here))
     }
 }
@@ -88,7 +111,8 @@ impl Row<'_> {
 struct Estimate {
     made: Size,
     references: f64,
-    /// Rows of each row: elements of the lists that a lambda walks, columns that `COLUMNS` stands for.
+    /// Rows of each row: elements of the lists that a lambda walks, columns that `COLUMNS` stands
+    /// for.
     times: f64,
 }
 
@@ -128,12 +152,22 @@ impl Estimate {
     }
 
     fn query(&mut self, node: &Value, names: &Names<'_>, outer: &Row<'_>) -> Checked<Relation> {
-        let expressions = node["cte_map"]["map"].as_array().map_or(&[][..], Vec::as_slice);
+        let expressions = node["cte_map"]["map"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         self.with(expressions, node, names, outer)
     }
 
-    fn with(&mut self, rest: &[Value], node: &Value, names: &Names<'_>, outer: &Row<'_>) -> Checked<Relation> {
-        let Some((first, rest)) = rest.split_first() else { return self.body(node, names, outer) };
+    fn with(
+        &mut self,
+        rest: &[Value],
+        node: &Value,
+        names: &Names<'_>,
+        outer: &Row<'_>,
+    ) -> Checked<Relation> {
+        let Some((first, rest)) = rest.split_first() else {
+            return self.body(node, names, outer);
+        };
         // Counted where it is named.
         let before = self.references;
         let mut relation = self.query(&first["value"]["query"]["node"], names, outer)?;
@@ -141,7 +175,16 @@ impl Estimate {
         self.references = before;
         rename(&mut relation, &first["value"]["aliases"]);
         let name = first["key"].as_str().unwrap_or_default();
-        self.with(rest, node, &Names { outer: Some(names), name, relation: Some(&relation) }, outer)
+        self.with(
+            rest,
+            node,
+            &Names {
+                outer: Some(names),
+                name,
+                relation: Some(&relation),
+            },
+            outer,
+        )
     }
 
     fn body(&mut self, node: &Value, names: &Names<'_>, outer: &Row<'_>) -> Checked<Relation> {
@@ -149,7 +192,8 @@ impl Estimate {
             Some("SELECT_NODE") => self.select(node, names, outer),
             Some("RECURSIVE_CTE_NODE") => self.recursive(node, names, outer),
             _ => {
-                // A set operation: columns of the same place; a node of another kind has parts that are queries.
+                // A set operation: columns of the same place; a node of another kind has parts that
+                // are queries.
                 let mut relation = Relation::default();
                 for part in ["left", "right", "children"] {
                     let nodes = match &node[part] {
@@ -162,7 +206,10 @@ impl Estimate {
                         merge(&mut relation, other);
                     }
                 }
-                let row = Row { outer: Some(outer), columns: relation.columns.clone() };
+                let row = Row {
+                    outer: Some(outer),
+                    columns: relation.columns.clone(),
+                };
                 self.all(&node["modifiers"], names, &row)?;
                 Ok(relation)
             }
@@ -170,11 +217,19 @@ impl Estimate {
     }
 
     fn select(&mut self, node: &Value, names: &Names<'_>, outer: &Row<'_>) -> Checked<Relation> {
-        if node["group_sets"].as_array().is_some_and(|sets| sets.len() > GROUPING_SETS) {
-            return Err(refused(format!("more than {GROUPING_SETS} grouping sets are not available here")));
+        if node["group_sets"]
+            .as_array()
+            .is_some_and(|sets| sets.len() > GROUPING_SETS)
+        {
+            return Err(refused(format!(
+                "more than {GROUPING_SETS} grouping sets are not available here"
+            )));
         }
         let columns = self.from(&node["from_table"], names, outer)?;
-        let mut row = Row { outer: Some(outer), columns };
+        let mut row = Row {
+            outer: Some(outer),
+            columns,
+        };
         let mut relation = Relation::default();
         for item in node["select_list"].as_array().into_iter().flatten() {
             if item["class"] == "STAR" {
@@ -191,13 +246,22 @@ impl Estimate {
             self.times = before;
             let name = match item["alias"].as_str().filter(|alias| !alias.is_empty()) {
                 Some(alias) => Some(alias.to_owned()),
-                None => item["column_names"].as_array().and_then(|parts| Some(parts.last()?.as_str()?.to_owned())),
+                None => item["column_names"]
+                    .as_array()
+                    .and_then(|parts| Some(parts.last()?.as_str()?.to_owned())),
             };
             relation.columns.push((name, size));
         }
         // Aliases of the list may be named in what follows.
         row.columns.extend(relation.columns.iter().cloned());
-        for part in ["where_clause", "group_expressions", "having", "qualify", "modifiers", "sample"] {
+        for part in [
+            "where_clause",
+            "group_expressions",
+            "having",
+            "qualify",
+            "modifiers",
+            "sample",
+        ] {
             self.all(&node[part], names, &row)?;
         }
         Ok(relation)
@@ -210,14 +274,34 @@ impl Estimate {
         let mut first = self.query(&node["left"], names, outer)?;
         rename(&mut first, &node["aliases"]);
         let grown = |seed: f64, estimate: &mut Self| -> Checked<Size> {
-            let columns = first.columns.iter().map(|(name, size)| (name.clone(), seeded(*size, seed))).collect();
-            let own = Relation { columns, references: 1.0 };
-            let names = Names { outer: Some(names), name, relation: Some(&own) };
+            let columns = first
+                .columns
+                .iter()
+                .map(|(name, size)| (name.clone(), seeded(*size, seed)))
+                .collect();
+            let own = Relation {
+                columns,
+                references: 1.0,
+            };
+            let names = Names {
+                outer: Some(names),
+                name,
+                relation: Some(&own),
+            };
             let next = estimate.query(&node["right"], &names, outer)?;
-            Ok(next.columns.iter().fold(Size::default(), |most, (_, size)| most.max(*size)))
+            Ok(next
+                .columns
+                .iter()
+                .fold(Size::default(), |most, (_, size)| most.max(*size)))
         };
         let once = grown(SEED, self)?;
-        let twice = grown(2.0 * SEED, &mut Estimate { made: Size::default(), ..*self })?;
+        let twice = grown(
+            2.0 * SEED,
+            &mut Estimate {
+                made: Size::default(),
+                ..*self
+            },
+        )?;
         if twice.bytes - once.bytes > 1.5 * SEED || once.collected > 0.0 {
             return Err(refused(format!(
                 "`{name}` multiplies its own values each time it is repeated; it may only add to them"
@@ -226,48 +310,78 @@ impl Estimate {
         let is_longer = once.bytes > SEED;
         for (_, size) in &mut first.columns {
             // How often it is repeated is not known.
-            size.collected = if is_longer { size.collected.max(1.0) } else { size.collected };
+            size.collected = if is_longer {
+                size.collected.max(1.0)
+            } else {
+                size.collected
+            };
         }
         Ok(first)
     }
 
     /// The columns of what stands after `FROM`.
-    fn from(&mut self, table: &Value, names: &Names<'_>, outer: &Row<'_>) -> Checked<Vec<(Option<String>, Size)>> {
+    fn from(
+        &mut self,
+        table: &Value,
+        names: &Names<'_>,
+        outer: &Row<'_>,
+    ) -> Checked<Vec<(Option<String>, Size)>> {
         let mut relation = match table["type"].as_str() {
             Some("BASE_TABLE") => {
                 let name = table["table_name"].as_str().unwrap_or_default();
                 let found = names.find(name).cloned();
                 self.references += found.as_ref().map_or(1.0, |found| found.references);
-                found.unwrap_or_else(|| Relation { columns: vec![(None, Size::INPUT)], references: 1.0 })
+                found.unwrap_or_else(|| Relation {
+                    columns: vec![(None, Size::INPUT)],
+                    references: 1.0,
+                })
             }
             Some("SUBQUERY") => self.query(&table["subquery"]["node"], names, outer)?,
             Some("TABLE_FUNCTION") => {
                 let size = self.arguments(&table["function"]["children"], names, outer)?;
                 let size = size.into_iter().fold(Size::INPUT, Size::max).element();
-                Relation { columns: vec![(None, size)], references: 1.0 }
+                Relation {
+                    columns: vec![(None, size)],
+                    references: 1.0,
+                }
             }
             Some("JOIN") => {
                 let mut columns = self.from(&table["left"], names, outer)?;
                 // A lateral part sees what stands before it.
-                let before = Row { outer: Some(outer), columns };
+                let before = Row {
+                    outer: Some(outer),
+                    columns,
+                };
                 let right = self.from(&table["right"], names, &before)?;
                 columns = before.columns;
                 columns.extend(right);
                 for (_, size) in &mut columns {
                     size.is_repeated = true;
                 }
-                let row = Row { outer: Some(outer), columns };
+                let row = Row {
+                    outer: Some(outer),
+                    columns,
+                };
                 self.all(&table["condition"], names, &row)?;
-                Relation { columns: row.columns, references: 1.0 }
+                Relation {
+                    columns: row.columns,
+                    references: 1.0,
+                }
             }
             _ => {
                 let columns = match table.get("source") {
                     Some(source) => self.from(source, names, outer)?,
                     None => Vec::new(),
                 };
-                let row = Row { outer: Some(outer), columns };
+                let row = Row {
+                    outer: Some(outer),
+                    columns,
+                };
                 let largest = self.all(table, names, &row)?.max(row.largest());
-                Relation { columns: vec![(None, largest)], references: 1.0 }
+                Relation {
+                    columns: vec![(None, largest)],
+                    references: 1.0,
+                }
             }
         };
         rename(&mut relation, &table["column_name_alias"]);
@@ -284,7 +398,10 @@ impl Estimate {
                 }
             }
             Value::Object(object) => {
-                for (_, child) in object.iter().filter(|(key, _)| *key != "cte_map" && *key != "source") {
+                for (_, child) in object
+                    .iter()
+                    .filter(|(key, _)| *key != "cte_map" && *key != "source")
+                {
                     largest = largest.max(self.part(child, names, row)?);
                 }
             }
@@ -294,50 +411,77 @@ impl Estimate {
     }
 
     fn part(&mut self, value: &Value, names: &Names<'_>, row: &Row<'_>) -> Checked<Size> {
-        let Value::Object(object) = value else { return self.all(value, names, row) };
+        let Value::Object(object) = value else {
+            return self.all(value, names, row);
+        };
         if object.contains_key("class") {
             return self.expression(value, names, row);
         }
         match object.get("type").and_then(Value::as_str) {
             Some("SELECT_NODE" | "SET_OPERATION_NODE" | "RECURSIVE_CTE_NODE") => {
                 let relation = self.query(value, names, row)?;
-                Ok(relation.columns.iter().fold(Size::default(), |most, (_, size)| most.max(*size)))
+                Ok(relation
+                    .columns
+                    .iter()
+                    .fold(Size::default(), |most, (_, size)| most.max(*size)))
             }
             Some("BASE_TABLE" | "JOIN" | "TABLE_FUNCTION" | "SHOW_REF") => {
                 let columns = self.from(value, names, row)?;
-                Ok(columns.iter().fold(Size::default(), |most, (_, size)| most.max(*size)))
+                Ok(columns
+                    .iter()
+                    .fold(Size::default(), |most, (_, size)| most.max(*size)))
             }
             _ => self.all(value, names, row),
         }
     }
 
     fn arguments(&mut self, list: &Value, names: &Names<'_>, row: &Row<'_>) -> Checked<Vec<Size>> {
-        list.as_array().into_iter().flatten().map(|item| self.expression(item, names, row)).collect()
+        list.as_array()
+            .into_iter()
+            .flatten()
+            .map(|item| self.expression(item, names, row))
+            .collect()
     }
 
     fn expression(&mut self, value: &Value, names: &Names<'_>, row: &Row<'_>) -> Checked<Size> {
         match value["class"].as_str().unwrap_or_default() {
             "CONSTANT" => Ok(Size::of_constant(&value["value"])),
             "COLUMN_REF" | "LAMBDA_REF" => {
-                let parts = value["column_names"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let parts = value["column_names"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str);
                 let parts: Vec<&str> = parts.collect();
-                Ok(row.named(&parts).or_else(|| row.unnamed()).unwrap_or_else(|| row.largest()))
+                Ok(row
+                    .named(&parts)
+                    .or_else(|| row.unnamed())
+                    .unwrap_or_else(|| row.largest()))
             }
             "FUNCTION" | "WINDOW" => self.function(value, names, row),
             "CAST" => {
                 let child = self.expression(&value["child"], names, row)?;
                 match value["cast_type"]["id"].as_str() {
                     Some("VARCHAR") => {
-                        let text = Size { bytes: child.bytes * 3.0 + 16.0, ..child };
+                        let text = Size {
+                            bytes: child.bytes * 3.0 + 16.0,
+                            ..child
+                        };
                         self.make("CAST", text)
                     }
                     _ => Ok(child),
                 }
             }
-            "COMPARISON" | "CONJUNCTION" | "BETWEEN" => self.all(value, names, row).map(|_| Size::SMALL),
+            "COMPARISON" | "CONJUNCTION" | "BETWEEN" => {
+                self.all(value, names, row).map(|_| Size::SMALL)
+            }
             "SUBQUERY" => {
                 let size = self.all(value, names, row)?;
-                Ok(if value["subquery_type"] == "SCALAR" { size } else { Size::SMALL })
+                Ok(if value["subquery_type"] == "SCALAR" {
+                    size
+                } else {
+                    Size::SMALL
+                })
             }
             "OPERATOR" if value["type"] == "ARRAY_CONSTRUCTOR" => {
                 let items = self.arguments(&value["children"], names, row)?;
@@ -348,7 +492,10 @@ impl Estimate {
     }
 
     fn function(&mut self, call: &Value, names: &Names<'_>, row: &Row<'_>) -> Checked<Size> {
-        let name = call["function_name"].as_str().unwrap_or_default().to_ascii_lowercase();
+        let name = call["function_name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         let arguments = call["children"].as_array().map_or(&[][..], Vec::as_slice);
         if let [list, lambda] | [list, lambda, _] = arguments
             && lambda["class"] == "LAMBDA"
@@ -356,13 +503,22 @@ impl Estimate {
             return self.lambda(&name, list, lambda, arguments.get(2), names, row);
         }
         let sizes = self.arguments(&call["children"], names, row)?;
-        for part in
-            ["filter", "order_bys", "partitions", "orders", "start_expr", "end_expr", "offset_expr", "default_expr"]
-        {
+        for part in [
+            "filter",
+            "order_bys",
+            "partitions",
+            "orders",
+            "start_expr",
+            "end_expr",
+            "offset_expr",
+            "default_expr",
+        ] {
             self.part(&call[part], names, row)?;
         }
         let constant = |index: usize| -> Option<&Value> {
-            let argument = arguments.get(index).filter(|argument| argument["class"] == "CONSTANT")?;
+            let argument = arguments
+                .get(index)
+                .filter(|argument| argument["class"] == "CONSTANT")?;
             Some(&argument["value"]["value"])
         };
         match effect(&name, &sizes, &constant) {
@@ -389,7 +545,10 @@ impl Estimate {
         row: &Row<'_>,
     ) -> Checked<Size> {
         let list = self.expression(list, names, row)?;
-        let start = start.map(|start| self.expression(start, names, row)).transpose()?.unwrap_or_default();
+        let start = start
+            .map(|start| self.expression(start, names, row))
+            .transpose()?
+            .unwrap_or_default();
         let reduces = name.ends_with("reduce");
         let parameters = parameters(&lambda["lhs"]);
         let elements = list.bytes / 8.0 + 1.0;
@@ -397,10 +556,20 @@ impl Estimate {
             let element = list.element().max(start);
             let columns = parameters.iter().enumerate().map(|(index, name)| {
                 let is_accumulator = reduces && index == 0;
-                let size = if is_accumulator { Size { bytes: accumulated, ..element } } else { element };
+                let size = if is_accumulator {
+                    Size {
+                        bytes: accumulated,
+                        ..element
+                    }
+                } else {
+                    element
+                };
                 (Some((*name).to_owned()), size)
             });
-            let row = Row { outer: Some(row), columns: columns.collect() };
+            let row = Row {
+                outer: Some(row),
+                columns: columns.collect(),
+            };
             let before = estimate.times;
             estimate.times = (1.0 + before) * elements - 1.0;
             let size = estimate.expression(&lambda["expr"], names, &row);
@@ -410,7 +579,13 @@ impl Estimate {
         if reduces {
             let seed = list.bytes + start.bytes + 64.0;
             let once = body(self, seed)?;
-            let twice = body(&mut Estimate { made: Size::default(), ..*self }, 2.0 * seed)?;
+            let twice = body(
+                &mut Estimate {
+                    made: Size::default(),
+                    ..*self
+                },
+                2.0 * seed,
+            )?;
             if twice.bytes - once.bytes > 1.5 * seed {
                 return Err(refused(format!(
                     "`{name}` would multiply its value with each element; it may only add to it"
@@ -423,22 +598,40 @@ impl Estimate {
             return Ok(list);
         }
         let of_collected = list.collected * (one.bytes / Size::INPUT.bytes).max(1.0);
-        let size = Size { bytes: one.bytes * elements, collected: of_collected + one.collected * elements, ..list };
+        let size = Size {
+            bytes: one.bytes * elements,
+            collected: of_collected + one.collected * elements,
+            ..list
+        };
         self.make(name, size)
     }
 }
 
 /// Numbers do not grow.
 fn seeded(size: Size, seed: f64) -> Size {
-    Size { bytes: if size.bytes > Size::SMALL.bytes { seed } else { size.bytes }, ..size }
+    Size {
+        bytes: if size.bytes > Size::SMALL.bytes {
+            seed
+        } else {
+            size.bytes
+        },
+        ..size
+    }
 }
 
 fn parameters(lhs: &Value) -> Vec<&str> {
     match lhs["class"].as_str() {
-        Some("COLUMN_REF") => {
-            lhs["column_names"].as_array().and_then(|parts| parts.last()?.as_str()).into_iter().collect()
-        }
-        _ => lhs["children"].as_array().into_iter().flatten().flat_map(parameters).collect(),
+        Some("COLUMN_REF") => lhs["column_names"]
+            .as_array()
+            .and_then(|parts| parts.last()?.as_str())
+            .into_iter()
+            .collect(),
+        _ => lhs["children"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(parameters)
+            .collect(),
     }
 }
 
@@ -446,7 +639,8 @@ fn has_star(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(has_star),
         Value::Object(object) => {
-            object.get("class").is_some_and(|class| class == "STAR") || object.values().any(has_star)
+            object.get("class").is_some_and(|class| class == "STAR")
+                || object.values().any(has_star)
         }
         _ => false,
     }
@@ -454,15 +648,26 @@ fn has_star(value: &Value) -> bool {
 
 /// Columns by other names, as far as they go.
 fn rename(relation: &mut Relation, names: &Value) {
-    let names = names.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let names = names
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     let names: Vec<&str> = names.collect();
     if names.is_empty() {
         return;
     }
     // Where one of them stands for more than one column, places say nothing.
-    if relation.columns.len() != names.len() && relation.columns.iter().any(|(name, _)| name.is_none()) {
-        let largest = relation.columns.iter().fold(Size::INPUT, |most, (_, size)| most.max(*size));
-        relation.columns.extend(names.iter().map(|name| (Some((*name).to_owned()), largest)));
+    if relation.columns.len() != names.len()
+        && relation.columns.iter().any(|(name, _)| name.is_none())
+    {
+        let largest = relation
+            .columns
+            .iter()
+            .fold(Size::INPUT, |most, (_, size)| most.max(*size));
+        relation
+            .columns
+            .extend(names.iter().map(|name| (Some((*name).to_owned()), largest)));
         return;
     }
     for ((name, _), new) in relation.columns.iter_mut().zip(names) {
@@ -472,12 +677,19 @@ fn rename(relation: &mut Relation, names: &Value) {
 
 fn merge(relation: &mut Relation, other: Relation) {
     let is_even = relation.columns.len() == other.columns.len();
-    let largest = other.columns.iter().fold(Size::default(), |most, (_, size)| most.max(*size));
+    let largest = other
+        .columns
+        .iter()
+        .fold(Size::default(), |most, (_, size)| most.max(*size));
     if relation.columns.is_empty() {
         *relation = other;
         return;
     }
     for (index, (_, size)) in relation.columns.iter_mut().enumerate() {
-        *size = size.max(if is_even { other.columns[index].1 } else { largest });
+        *size = size.max(if is_even {
+            other.columns[index].1
+        } else {
+            largest
+        });
     }
 }

@@ -1,7 +1,8 @@
-//! Functions that compute from what they are given, and nothing else. Left out on purpose: whatever reads files, settings,
-//! variables, the environment or the catalogue; whatever runs text as SQL; whatever sleeps or logs; and the few that make a
-//! huge value in one step, where neither the time limit nor the memory limit reaches (`repeat`, `lpad`, `range` as a
-//! scalar, `format` with a width, …).
+//! Functions that compute from what they are given, and nothing else. Left out on purpose: whatever
+//! reads files, settings, variables, the environment or the catalogue; whatever runs text as SQL;
+//! whatever sleeps or logs; and the few that make a huge value in one step, where neither the time
+//! limit nor the memory limit reaches (`repeat`, `lpad`, `range` as a scalar, `format` with a
+//! width, …).
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -9,7 +10,8 @@ use std::sync::LazyLock;
 /// Rows from arguments, one chunk at a time.
 const TABLE: &[&str] = &["range", "generate_series", "unnest", "json_each"];
 
-const OPERATORS: &str = "+ - * / // % ** ^ & && | || ~ ~~ !~~ ~~* !~~* ~~~ << >> @ @> <@ ^@ -> ->> <-> <=> !__postfix";
+const OPERATORS: &str =
+    "+ - * / // % ** ^ & && | || ~ ~~ !~~ ~~* !~~* ~~~ << >> @ @> <@ ^@ -> ->> <-> <=> !__postfix";
 
 const AGGREGATES: &str = "any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null arg_min \
     arg_min_null argmax argmin array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count count_if count_star countif \
@@ -70,10 +72,12 @@ const OTHERS: &str = "alias coalesce enum_code equi_width_bins gen_random_uuid i
     uuid uuidv4 uuidv7";
 
 static SCALAR: LazyLock<HashSet<&str>> = LazyLock::new(|| {
-    [OPERATORS, AGGREGATES, WINDOWS, MOMENTS, NUMBERS, TEXTS, LISTS, JSON, OTHERS]
-        .iter()
-        .flat_map(|names| names.split_whitespace())
-        .collect()
+    [
+        OPERATORS, AGGREGATES, WINDOWS, MOMENTS, NUMBERS, TEXTS, LISTS, JSON, OTHERS,
+    ]
+    .iter()
+    .flat_map(|names| names.split_whitespace())
+    .collect()
 });
 
 /// In an expression. Names in lower case.

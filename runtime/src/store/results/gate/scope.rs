@@ -1,5 +1,5 @@
-//! The walk over a parsed statement. Names of common table expressions are followed in their scopes: outside of it the same
-//! name could mean one of DuckDB's own tables, or a file.
+//! The walk over a parsed statement. Names of common table expressions are followed in their
+//! scopes: outside of it the same name could mean one of DuckDB's own tables, or a file.
 
 use serde_json::Value;
 
@@ -53,7 +53,13 @@ const PARTS: &[&str] = &[
 const TAKEN_PREFIXES: &[&str] = &["duckdb_", "pragma_", "sqlite_", "pg_", "information_schema"];
 
 pub(super) fn check(query: &Value) -> Checked {
-    walk(query, &Scope { outer: None, name: None })
+    walk(
+        query,
+        &Scope {
+            outer: None,
+            name: None,
+        },
+    )
 }
 
 /// The common table expressions in sight, innermost first.
@@ -65,7 +71,8 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     fn has(&self, wanted: &str) -> bool {
-        self.name.is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+        self.name
+            .is_some_and(|name| name.eq_ignore_ascii_case(wanted))
             || self.outer.is_some_and(|outer| outer.has(wanted))
     }
 }
@@ -87,25 +94,44 @@ fn walk(value: &Value, scope: &Scope<'_>) -> Checked {
 
 /// With the expressions of `WITH` added one after the other: each sees the ones before it.
 fn children(value: &Value, scope: &Scope<'_>) -> Checked {
-    let Value::Object(object) = value else { return Ok(()) };
-    let expressions = object.get("cte_map").and_then(|map| map["map"].as_array()).map_or(&[][..], Vec::as_slice);
+    let Value::Object(object) = value else {
+        return Ok(());
+    };
+    let expressions = object
+        .get("cte_map")
+        .and_then(|map| map["map"].as_array())
+        .map_or(&[][..], Vec::as_slice);
     with(expressions, scope, &|scope| {
-        object.iter().filter(|(key, _)| *key != "cte_map").try_for_each(|(_, child)| walk(child, scope))
+        object
+            .iter()
+            .filter(|(key, _)| *key != "cte_map")
+            .try_for_each(|(_, child)| walk(child, scope))
     })
 }
 
 fn with(expressions: &[Value], scope: &Scope<'_>, then: &dyn Fn(&Scope<'_>) -> Checked) -> Checked {
-    let Some((first, rest)) = expressions.split_first() else { return then(scope) };
+    let Some((first, rest)) = expressions.split_first() else {
+        return then(scope);
+    };
     let name = first["key"].as_str().ok_or_else(unknown_shape)?;
     name_is_plain(name)?;
     walk(&first["value"], scope)?;
-    with(rest, &Scope { outer: Some(scope), name: Some(name) }, then)
+    with(
+        rest,
+        &Scope {
+            outer: Some(scope),
+            name: Some(name),
+        },
+        then,
+    )
 }
 
 fn expression(value: &Value, class: &str, scope: &Scope<'_>) -> Checked {
     if !EXPRESSIONS.contains(&class) {
         return Err(match class {
-            "PARAMETER" => refused("parameters have no value here; write the value itself".to_owned()),
+            "PARAMETER" => {
+                refused("parameters have no value here; write the value itself".to_owned())
+            }
             _ => refused(format!("an expression of kind `{class}` is not known here")),
         });
     }
@@ -113,7 +139,9 @@ fn expression(value: &Value, class: &str, scope: &Scope<'_>) -> Checked {
         "FUNCTION" | "WINDOW" => {
             let name = function_name(value)?;
             if !is_scalar_allowed(&name) {
-                return Err(refused(format!("the function `{name}` is not available here")));
+                return Err(refused(format!(
+                    "the function `{name}` is not available here"
+                )));
             }
         }
         // Its `value` is data, whatever it looks like.
@@ -134,7 +162,9 @@ fn part(value: &Value, kind: &str, scope: &Scope<'_>) -> Checked {
     if PARTS.contains(&kind) || kind.ends_with("_TYPE_INFO") {
         children(value, scope)
     } else {
-        Err(refused(format!("a part of kind `{kind}` is not known here")))
+        Err(refused(format!(
+            "a part of kind `{kind}` is not known here"
+        )))
     }
 }
 
@@ -142,7 +172,9 @@ fn table(value: &Value, scope: &Scope<'_>) -> Checked {
     let name = value["table_name"].as_str().ok_or_else(unknown_shape)?;
     let schema = text(value, "schema_name");
     if !text(value, "catalog_name").is_empty() {
-        return Err(refused(format!("`{name}` is named with a database; leave that away")));
+        return Err(refused(format!(
+            "`{name}` is named with a database; leave that away"
+        )));
     }
     let known = match schema.to_ascii_lowercase().as_str() {
         "" => scope.has(name) || is_view(name),
@@ -152,7 +184,10 @@ fn table(value: &Value, scope: &Scope<'_>) -> Checked {
         _ => false,
     };
     if !known {
-        return Err(refused(format!("there is no table `{name}` here; there are {}", listed(VIEWS))));
+        return Err(refused(format!(
+            "there is no table `{name}` here; there are {}",
+            listed(VIEWS)
+        )));
     }
     match value.get("at_clause") {
         None | Some(Value::Null) => children(value, scope),
@@ -164,12 +199,19 @@ fn table_function(value: &Value, scope: &Scope<'_>) -> Checked {
     let function = &value["function"];
     let name = function_name(function)?;
     if !is_table_allowed(&name) {
-        return Err(refused(format!("the table function `{name}` is not available here")));
+        return Err(refused(format!(
+            "the table function `{name}` is not available here"
+        )));
     }
     // The call itself was judged; what remains is what it is given.
     children(function, scope)?;
-    let Value::Object(object) = value else { return Err(unknown_shape()) };
-    object.iter().filter(|(key, _)| *key != "function").try_for_each(|(_, child)| walk(child, scope))
+    let Value::Object(object) = value else {
+        return Err(unknown_shape());
+    };
+    object
+        .iter()
+        .filter(|(key, _)| *key != "function")
+        .try_for_each(|(_, child)| walk(child, scope))
 }
 
 /// `DESCRIBE` and `SUMMARIZE` of a query, and `SHOW TABLES`.
@@ -179,7 +221,9 @@ fn show(value: &Value, scope: &Scope<'_>) -> Checked {
     match (text(value, "show_type"), query) {
         ("DESCRIBE" | "SUMMARY", Some(query)) => walk(query, scope),
         ("SHOW_UNQUALIFIED", None) if name.eq_ignore_ascii_case("tables") => Ok(()),
-        _ => Err(refused(format!("`SHOW {name}` is not available here; there is `SHOW TABLES`"))),
+        _ => Err(refused(format!(
+            "`SHOW {name}` is not available here; there is `SHOW TABLES`"
+        ))),
     }
 }
 
@@ -187,25 +231,47 @@ fn show(value: &Value, scope: &Scope<'_>) -> Checked {
 fn recursive(value: &Value, scope: &Scope<'_>) -> Checked {
     let name = value["cte_name"].as_str().ok_or_else(unknown_shape)?;
     name_is_plain(name)?;
-    let Value::Object(object) = value else { return Err(unknown_shape()) };
-    let inner = Scope { outer: Some(scope), name: Some(name) };
-    object.iter().try_for_each(|(key, child)| walk(child, if key == "right" { &inner } else { scope }))
+    let Value::Object(object) = value else {
+        return Err(unknown_shape());
+    };
+    let inner = Scope {
+        outer: Some(scope),
+        name: Some(name),
+    };
+    object
+        .iter()
+        .try_for_each(|(key, child)| walk(child, if key == "right" { &inner } else { scope }))
 }
 
 /// In lower case. A function of another schema or database could be anything.
 fn function_name(value: &Value) -> Result<String, QueryError> {
-    let name = value["function_name"].as_str().ok_or_else(unknown_shape)?.to_ascii_lowercase();
+    let name = value["function_name"]
+        .as_str()
+        .ok_or_else(unknown_shape)?
+        .to_ascii_lowercase();
     if !text(value, "catalog").is_empty() || !matches!(text(value, "schema"), "" | "main") {
-        return Err(refused(format!("the function `{name}` is named with a schema or a column; leave that away")));
+        return Err(refused(format!(
+            "the function `{name}` is named with a schema or a column; leave that away"
+        )));
     }
     Ok(name)
 }
 
 fn name_is_plain(name: &str) -> Checked {
     let lower = name.to_ascii_lowercase();
-    let plain = lower.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ' ' || c == '-')
-        && !TAKEN_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
-    if plain { Ok(()) } else { Err(refused(format!("`{name}` is no name for a common table expression here"))) }
+    let plain = lower
+        .chars()
+        .all(|c| c.is_alphanumeric() || c == '_' || c == ' ' || c == '-')
+        && !TAKEN_PREFIXES
+            .iter()
+            .any(|prefix| lower.starts_with(prefix));
+    if plain {
+        Ok(())
+    } else {
+        Err(refused(format!(
+            "`{name}` is no name for a common table expression here"
+        )))
+    }
 }
 
 fn is_view(name: &str) -> bool {
@@ -217,7 +283,11 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn unknown_shape() -> QueryError {

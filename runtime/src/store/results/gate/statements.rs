@@ -1,5 +1,9 @@
-//! How many statements a text holds, asked of DuckDB's C interface: the crate's `prepare` would run all but the last one.
-#![expect(unsafe_code, reason = "`duckdb_extract_statements` has no safe wrapper that does not run the statements")]
+//! How many statements a text holds, asked of DuckDB's C interface: the crate's `prepare` would run
+//! all but the last one.
+#![expect(
+    unsafe_code,
+    reason = "`duckdb_extract_statements` has no safe wrapper that does not run the statements"
+)]
 
 use std::ffi::{CStr, c_char};
 use std::ptr;
@@ -12,16 +16,22 @@ pub(super) struct StatementCounter {
     connection: ffi::duckdb_connection,
 }
 
-// SAFETY: DuckDB's handles may move between threads; `&mut`-like use is ensured by the mutex around the owner.
+// SAFETY: DuckDB's handles may move between threads; `&mut`-like use is ensured by the mutex around
+// the owner.
 unsafe impl Send for StatementCounter {}
 
 impl StatementCounter {
     pub(super) fn open() -> Result<Self, duckdb::Error> {
-        let mut counter = Self { database: ptr::null_mut(), connection: ptr::null_mut() };
-        // SAFETY: a null path opens an instance in memory; both handles are out-parameters, and freed by `drop`.
+        let mut counter = Self {
+            database: ptr::null_mut(),
+            connection: ptr::null_mut(),
+        };
+        // SAFETY: a null path opens an instance in memory; both handles are out-parameters, and
+        // freed by `drop`.
         let ok = unsafe {
             ffi::duckdb_open(ptr::null(), &mut counter.database) == ffi::DuckDBSuccess
-                && ffi::duckdb_connect(counter.database, &mut counter.connection) == ffi::DuckDBSuccess
+                && ffi::duckdb_connect(counter.database, &mut counter.connection)
+                    == ffi::DuckDBSuccess
         };
         if ok {
             return Ok(counter);
@@ -35,10 +45,14 @@ impl StatementCounter {
     /// Parses, and runs nothing. An error is the parser's text.
     pub(super) fn count(&self, sql: &CStr) -> Result<u64, String> {
         let mut extracted = ptr::null_mut();
-        // SAFETY: the connection lives as long as `self`; the text is NUL-terminated; `extracted` is freed in every case,
-        // after its error text was copied.
+        // SAFETY: the connection lives as long as `self`; the text is NUL-terminated; `extracted`
+        // is freed in every case, after its error text was copied.
         unsafe {
-            let count = ffi::duckdb_extract_statements(self.connection, sql.as_ptr().cast::<c_char>(), &mut extracted);
+            let count = ffi::duckdb_extract_statements(
+                self.connection,
+                sql.as_ptr().cast::<c_char>(),
+                &mut extracted,
+            );
             let error = ffi::duckdb_extract_statements_error(extracted);
             let answer = if count == 0 && !error.is_null() {
                 Err(CStr::from_ptr(error).to_string_lossy().into_owned())

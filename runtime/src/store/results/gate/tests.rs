@@ -17,13 +17,19 @@ const HOSTILE: &[(&str, &str)] = &[
     ("", "no statement"),
     ("-- nothing", "no statement"),
     ("DELETE FROM observations", "only `SELECT`"),
-    ("INSERT INTO fact.observations SELECT * FROM observations", "only `SELECT`"),
+    (
+        "INSERT INTO fact.observations SELECT * FROM observations",
+        "only `SELECT`",
+    ),
     ("UPDATE fact.services SET name = 'x'", "only `SELECT`"),
     ("DROP TABLE fact.observations", "only `SELECT`"),
     ("CREATE TABLE t AS SELECT 1", "only `SELECT`"),
     ("CREATE TEMP TABLE t (a INTEGER)", "only `SELECT`"),
     ("CREATE MACRO f(a) AS a", "only `SELECT`"),
-    ("ALTER TABLE fact.services ADD COLUMN x INTEGER", "only `SELECT`"),
+    (
+        "ALTER TABLE fact.services ADD COLUMN x INTEGER",
+        "only `SELECT`",
+    ),
     ("COPY observations TO '/tmp/x.csv'", "only `SELECT`"),
     ("COPY (SELECT 1) TO '/tmp/x.csv'", "only `SELECT`"),
     ("EXPORT DATABASE '/tmp/x'", "only `SELECT`"),
@@ -46,68 +52,161 @@ const HOSTILE: &[(&str, &str)] = &[
     ("EXECUTE p", "only `SELECT`"),
     ("VACUUM", "only `SELECT`"),
     ("PIVOT observations ON status USING count(*)", "PIVOT"),
-    ("FROM (PIVOT observations ON status USING count(*))", "PIVOT"),
+    (
+        "FROM (PIVOT observations ON status USING count(*))",
+        "PIVOT",
+    ),
     // what EXPLAIN explains is looked at
     ("EXPLAIN DELETE FROM observations", "only `SELECT`"),
     ("EXPLAIN ANALYZE DELETE FROM observations", "only `SELECT`"),
-    ("EXPLAIN ANALYZE SELECT * FROM read_text('/etc/passwd')", "`read_text`"),
-    ("-- a\nEXPLAIN -- b\nANALYZE CREATE TABLE t (a INTEGER)", "only `SELECT`"),
+    (
+        "EXPLAIN ANALYZE SELECT * FROM read_text('/etc/passwd')",
+        "`read_text`",
+    ),
+    (
+        "-- a\nEXPLAIN -- b\nANALYZE CREATE TABLE t (a INTEGER)",
+        "only `SELECT`",
+    ),
     ("EXPLAIN EXPLAIN SELECT 1", "only `SELECT`"),
     ("EXPLAIN SELECT 1; SELECT 2", "one statement"),
     ("/* a */ EXPLAIN SELECT 1", "only `SELECT`"),
     // statements inside a query
-    ("WITH d AS (DELETE FROM observations RETURNING *) SELECT * FROM d", "invalid"),
-    ("WITH x AS (COPY (SELECT 1) TO '/tmp/x') SELECT * FROM x", "invalid"),
-    ("SELECT * FROM (INSERT INTO observations VALUES (1))", "invalid"),
+    (
+        "WITH d AS (DELETE FROM observations RETURNING *) SELECT * FROM d",
+        "invalid",
+    ),
+    (
+        "WITH x AS (COPY (SELECT 1) TO '/tmp/x') SELECT * FROM x",
+        "invalid",
+    ),
+    (
+        "SELECT * FROM (INSERT INTO observations VALUES (1))",
+        "invalid",
+    ),
     // files, by function and by name
     ("SELECT * FROM read_csv('/etc/passwd')", "`read_csv`"),
-    ("SELECT * FROM read_csv_auto('/etc/passwd')", "`read_csv_auto`"),
+    (
+        "SELECT * FROM read_csv_auto('/etc/passwd')",
+        "`read_csv_auto`",
+    ),
     ("SELECT * FROM read_text('/etc/passwd')", "`read_text`"),
     ("SELECT * FROM read_blob('results.duckdb')", "`read_blob`"),
     ("SELECT * FROM READ_BLOB('results.duckdb')", "`read_blob`"),
-    ("SELECT * FROM \"read_blob\"('results.duckdb')", "`read_blob`"),
+    (
+        "SELECT * FROM \"read_blob\"('results.duckdb')",
+        "`read_blob`",
+    ),
     ("SELECT * FROM read_parquet('x')", "`read_parquet`"),
     ("SELECT * FROM parquet_scan('x')", "`parquet_scan`"),
     ("SELECT * FROM parquet_metadata('x')", "`parquet_metadata`"),
     ("SELECT * FROM read_json('x')", "`read_json`"),
-    ("SELECT * FROM read_duckdb('results.duckdb')", "`read_duckdb`"),
+    (
+        "SELECT * FROM read_duckdb('results.duckdb')",
+        "`read_duckdb`",
+    ),
     ("SELECT * FROM sniff_csv('/etc/passwd')", "`sniff_csv`"),
     ("SELECT * FROM glob('*')", "`glob`"),
     ("SELECT * FROM 'results.duckdb'", "no table"),
     ("SELECT * FROM '/etc/passwd'", "no table"),
     ("SELECT * FROM 'https://example.com/x.csv'", "no table"),
     ("SELECT * FROM \"x.parquet\"", "no table"),
-    ("SELECT (SELECT content FROM read_text('/etc/passwd'))", "`read_text`"),
+    (
+        "SELECT (SELECT content FROM read_text('/etc/passwd'))",
+        "`read_text`",
+    ),
     ("SELECT 1 WHERE EXISTS (SELECT * FROM glob('*'))", "`glob`"),
-    ("SELECT * FROM observations WHERE ts > (SELECT max(size) FROM read_blob('x'))", "`read_blob`"),
-    ("SELECT * FROM observations ORDER BY (SELECT count(*) FROM glob('*'))", "`glob`"),
+    (
+        "SELECT * FROM observations WHERE ts > (SELECT max(size) FROM read_blob('x'))",
+        "`read_blob`",
+    ),
+    (
+        "SELECT * FROM observations ORDER BY (SELECT count(*) FROM glob('*'))",
+        "`glob`",
+    ),
     ("SELECT 1 LIMIT (SELECT count(*) FROM glob('*'))", "`glob`"),
-    ("SELECT count(*) FILTER (WHERE EXISTS (FROM glob('*'))) FROM observations", "`glob`"),
-    ("SELECT count(*) OVER (ORDER BY (SELECT count(*) FROM glob('*'))) FROM observations", "`glob`"),
-    ("SELECT * FROM observations JOIN glob('*') ON true", "`glob`"),
-    ("SELECT * FROM observations, LATERAL (SELECT * FROM glob(service))", "`glob`"),
-    ("SELECT 1 UNION ALL SELECT count(*) FROM glob('*')", "`glob`"),
+    (
+        "SELECT count(*) FILTER (WHERE EXISTS (FROM glob('*'))) FROM observations",
+        "`glob`",
+    ),
+    (
+        "SELECT count(*) OVER (ORDER BY (SELECT count(*) FROM glob('*'))) FROM observations",
+        "`glob`",
+    ),
+    (
+        "SELECT * FROM observations JOIN glob('*') ON true",
+        "`glob`",
+    ),
+    (
+        "SELECT * FROM observations, LATERAL (SELECT * FROM glob(service))",
+        "`glob`",
+    ),
+    (
+        "SELECT 1 UNION ALL SELECT count(*) FROM glob('*')",
+        "`glob`",
+    ),
     ("VALUES ((SELECT count(*) FROM glob('*')))", "`glob`"),
     ("FROM range((SELECT count(*) FROM glob('*')))", "`glob`"),
-    ("DESCRIBE SELECT * FROM read_text('/etc/passwd')", "`read_text`"),
-    ("SUMMARIZE SELECT * FROM read_text('/etc/passwd')", "`read_text`"),
+    (
+        "DESCRIBE SELECT * FROM read_text('/etc/passwd')",
+        "`read_text`",
+    ),
+    (
+        "SUMMARIZE SELECT * FROM read_text('/etc/passwd')",
+        "`read_text`",
+    ),
     ("SELECT * FROM (DESCRIBE FROM '/etc/passwd')", "no table"),
-    ("WITH a AS (SELECT * FROM glob('*')) SELECT * FROM a", "`glob`"),
-    ("WITH a AS MATERIALIZED (SELECT * FROM glob('*')) SELECT * FROM a", "`glob`"),
-    ("SELECT list_transform([1], x -> (SELECT count(*) FROM glob('*')))", "`glob`"),
-    ("SELECT [x FOR x IN [1] IF EXISTS (FROM glob('*'))]", "`glob`"),
-    ("SELECT CASE WHEN true THEN (SELECT count(*) FROM glob('*')) END", "`glob`"),
-    ("SELECT CAST((SELECT count(*) FROM glob('*')) AS VARCHAR)", "`glob`"),
-    ("SELECT * REPLACE ((SELECT count(*) FROM glob('*')) AS ts) FROM observations", "`glob`"),
+    (
+        "WITH a AS (SELECT * FROM glob('*')) SELECT * FROM a",
+        "`glob`",
+    ),
+    (
+        "WITH a AS MATERIALIZED (SELECT * FROM glob('*')) SELECT * FROM a",
+        "`glob`",
+    ),
+    (
+        "SELECT list_transform([1], x -> (SELECT count(*) FROM glob('*')))",
+        "`glob`",
+    ),
+    (
+        "SELECT [x FOR x IN [1] IF EXISTS (FROM glob('*'))]",
+        "`glob`",
+    ),
+    (
+        "SELECT CASE WHEN true THEN (SELECT count(*) FROM glob('*')) END",
+        "`glob`",
+    ),
+    (
+        "SELECT CAST((SELECT count(*) FROM glob('*')) AS VARCHAR)",
+        "`glob`",
+    ),
+    (
+        "SELECT * REPLACE ((SELECT count(*) FROM glob('*')) AS ts) FROM observations",
+        "`glob`",
+    ),
     // text as SQL
     ("SELECT * FROM query('DROP VIEW observations')", "`query`"),
     ("SELECT * FROM query_table('observations')", "`query_table`"),
-    ("SELECT * FROM query_table(['observations', 'services'])", "`query_table`"),
-    ("SELECT * FROM json_execute_serialized_sql('{}')", "`json_execute_serialized_sql`"),
-    ("SELECT json_serialize_plan('SELECT 1')", "`json_serialize_plan`"),
-    ("SELECT json_deserialize_sql('{}')", "`json_deserialize_sql`"),
+    (
+        "SELECT * FROM query_table(['observations', 'services'])",
+        "`query_table`",
+    ),
+    (
+        "SELECT * FROM json_execute_serialized_sql('{}')",
+        "`json_execute_serialized_sql`",
+    ),
+    (
+        "SELECT json_serialize_plan('SELECT 1')",
+        "`json_serialize_plan`",
+    ),
+    (
+        "SELECT json_deserialize_sql('{}')",
+        "`json_deserialize_sql`",
+    ),
     // settings, catalogue, environment, side effects
-    ("SELECT current_setting('temp_directory')", "`current_setting`"),
+    (
+        "SELECT current_setting('temp_directory')",
+        "`current_setting`",
+    ),
     ("SELECT getenv('HOME')", "`getenv`"),
     ("SELECT getvariable('x')", "`getvariable`"),
     ("SELECT nextval('s')", "`nextval`"),
@@ -118,7 +217,10 @@ const HOSTILE: &[(&str, &str)] = &[
     ("SELECT * FROM duckdb_databases()", "`duckdb_databases`"),
     ("SELECT * FROM duckdb_secrets()", "`duckdb_secrets`"),
     ("SELECT * FROM pragma_database_list", "no table"),
-    ("SELECT * FROM pragma_table_info('observations')", "`pragma_table_info`"),
+    (
+        "SELECT * FROM pragma_table_info('observations')",
+        "`pragma_table_info`",
+    ),
     ("SELECT * FROM checkpoint()", "`checkpoint`"),
     ("SELECT * FROM force_checkpoint()", "`force_checkpoint`"),
     ("SELECT * FROM enable_logging()", "`enable_logging`"),
@@ -140,23 +242,47 @@ const HOSTILE: &[(&str, &str)] = &[
     ("SELECT * FROM system.main.duckdb_tables", "with a database"),
     ("SELECT * FROM temp.t", "no table"),
     ("SELECT * FROM observations AT (VERSION => 1)", "`AT`"),
-    ("SELECT system.main.current_setting('x')", "with a schema or a column"),
+    (
+        "SELECT system.main.current_setting('x')",
+        "with a schema or a column",
+    ),
     ("SELECT fact.f(1)", "with a schema or a column"),
     // a name in sight in one place, and used in another
-    ("WITH a AS (SELECT * FROM duckdb_settings), duckdb_settings AS (SELECT 1) SELECT * FROM a", "no table"),
-    ("SELECT * FROM (WITH passwd AS (SELECT 1) SELECT * FROM passwd), passwd", "no table"),
-    ("WITH \"/etc/passwd\" AS (SELECT 1) SELECT * FROM \"/etc/passwd\"", "no name for"),
-    ("WITH duckdb_settings AS (SELECT 1) SELECT * FROM duckdb_settings", "no name for"),
-    ("WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a", "no table"),
+    (
+        "WITH a AS (SELECT * FROM duckdb_settings), duckdb_settings AS (SELECT 1) SELECT * FROM a",
+        "no table",
+    ),
+    (
+        "SELECT * FROM (WITH passwd AS (SELECT 1) SELECT * FROM passwd), passwd",
+        "no table",
+    ),
+    (
+        "WITH \"/etc/passwd\" AS (SELECT 1) SELECT * FROM \"/etc/passwd\"",
+        "no name for",
+    ),
+    (
+        "WITH duckdb_settings AS (SELECT 1) SELECT * FROM duckdb_settings",
+        "no name for",
+    ),
+    (
+        "WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a",
+        "no table",
+    ),
     ("WITH a AS (SELECT * FROM a) SELECT * FROM a", "no table"),
-    ("WITH RECURSIVE a AS (SELECT * FROM a UNION ALL SELECT 1) SELECT * FROM a", "no table"),
+    (
+        "WITH RECURSIVE a AS (SELECT * FROM a UNION ALL SELECT 1) SELECT * FROM a",
+        "no table",
+    ),
     ("WITH a AS (SELECT 1) SELECT * FROM main.a", "no table"),
     // one huge value, out of reach of the limits
     ("SELECT repeat('x', 2000000000)", "`repeat`"),
     ("SELECT lpad('x', 2000000000, 'y')", "`lpad`"),
     ("SELECT rpad('x', 2000000000, 'y')", "`rpad`"),
     ("SELECT range(10000000000)", "`range`"),
-    ("SELECT generate_series(1, 10000000000)", "`generate_series`"),
+    (
+        "SELECT generate_series(1, 10000000000)",
+        "`generate_series`",
+    ),
     ("SELECT list_resize([1], 2000000000)", "`list_resize`"),
     ("SELECT format('{:2000000000}', 1)", "`format`"),
     ("SELECT printf('%2000000000d', 1)", "`printf`"),
@@ -235,8 +361,10 @@ fn refuses_what_reaches_beyond_the_results() {
 #[test]
 fn admits_what_people_ask_of_results() {
     let gate = Gate::open().unwrap();
-    let faults: Vec<_> =
-        USEFUL.iter().filter_map(|sql| reason(&gate, sql).map(|reason| format!("{sql}: {reason}"))).collect();
+    let faults: Vec<_> = USEFUL
+        .iter()
+        .filter_map(|sql| reason(&gate, sql).map(|reason| format!("{sql}: {reason}")))
+        .collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
@@ -259,12 +387,18 @@ fn every_function_that_duckdb_has_and_is_not_listed_is_refused() {
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type IN ('table', 'table_macro')",
         )
         .unwrap();
-    let names: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let names: Vec<String> = statement
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     drop(statement);
     drop(parser);
     assert!(names.len() > 80, "{}", names.len());
-    let admitted: Vec<_> =
-        names.into_iter().filter(|name| reason(&gate, &format!("SELECT * FROM \"{name}\"(1)")).is_none()).collect();
+    let admitted: Vec<_> = names
+        .into_iter()
+        .filter(|name| reason(&gate, &format!("SELECT * FROM \"{name}\"(1)")).is_none())
+        .collect();
     let mut wanted = vec!["range", "generate_series", "unnest", "json_each"];
     wanted.retain(|name| admitted.iter().any(|admitted| admitted == name));
     assert_eq!(wanted.len(), admitted.len(), "{admitted:?}");
@@ -273,8 +407,13 @@ fn every_function_that_duckdb_has_and_is_not_listed_is_refused() {
 /// Each took the program gigabytes or minutes, with a word of the reason.
 fn growing() -> Vec<(String, &'static str)> {
     let doubled = |body: &dyn Fn(usize) -> String| {
-        let steps: Vec<String> = (1..30).map(|step| format!("c{step} AS ({})", body(step))).collect();
-        format!("WITH c0 AS (SELECT 'x' AS a), {} SELECT count(*) FROM c29", steps.join(", "))
+        let steps: Vec<String> = (1..30)
+            .map(|step| format!("c{step} AS ({})", body(step)))
+            .collect();
+        format!(
+            "WITH c0 AS (SELECT 'x' AS a), {} SELECT count(*) FROM c29",
+            steps.join(", ")
+        )
     };
     let long = "a".repeat(20_000);
     let many = vec!["s"; 16].join("||");
@@ -367,7 +506,9 @@ pub(in crate::store::results) const GROWING: &[&str] = &[
 #[test]
 fn admits_what_people_compute_with_texts_and_lists() {
     let gate = Gate::open().unwrap();
-    let faults: Vec<_> =
-        GROWING.iter().filter_map(|sql| reason(&gate, sql).map(|reason| format!("{sql}: {reason}"))).collect();
+    let faults: Vec<_> = GROWING
+        .iter()
+        .filter_map(|sql| reason(&gate, sql).map(|reason| format!("{sql}: {reason}")))
+        .collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -4,7 +4,10 @@ use super::*;
 use crate::domain::{Event, LOCAL, Metric, MetricValue, Observation, Phases, RateLimit, Status};
 
 fn run(run_id: i64) -> Arc<Observation> {
-    let metric = |name: &str, value| Metric { name: name.to_owned(), value };
+    let metric = |name: &str, value| Metric {
+        name: name.to_owned(),
+        value,
+    };
     let limit = RateLimit {
         ts_ms: 5,
         host: "h".to_owned(),
@@ -39,15 +42,27 @@ fn run(run_id: i64) -> Arc<Observation> {
 }
 
 fn part(run_ids: std::ops::Range<i64>) -> Part {
-    Part { observations: run_ids.map(run).collect(), is_doubtful: true, ..Part::default() }
+    Part {
+        observations: run_ids.map(run).collect(),
+        is_doubtful: true,
+        ..Part::default()
+    }
 }
 
 fn open(folder: &Path) -> Spool {
-    Spool::open(SpoolSettings { reserve_bytes: 0, ..SpoolSettings::new(folder.to_owned()) }).unwrap()
+    Spool::open(SpoolSettings {
+        reserve_bytes: 0,
+        ..SpoolSettings::new(folder.to_owned())
+    })
+    .unwrap()
 }
 
 fn ids(parts: &[Part]) -> Vec<i64> {
-    parts.iter().flat_map(|part| &part.observations).map(|run| run.run_id).collect()
+    parts
+        .iter()
+        .flat_map(|part| &part.observations)
+        .map(|run| run.run_id)
+        .collect()
 }
 
 #[test]
@@ -69,12 +84,26 @@ fn rows_come_back_as_they_were_and_in_their_order_also_after_a_restart() {
         kind: "deploy".to_owned(),
         summary: "s".to_owned(),
         payload: "{}".to_owned(),
-        attributes: vec![Metric { name: "live".to_owned(), value: MetricValue::Boolean(true) }],
+        attributes: vec![Metric {
+            name: "live".to_owned(),
+            value: MetricValue::Boolean(true),
+        }],
     };
     spool.append(&part(1..4), 100).unwrap();
-    spool.append(&Part { events: vec![event.clone()], ..part(4..5) }, 200).unwrap();
+    spool
+        .append(
+            &Part {
+                events: vec![event.clone()],
+                ..part(4..5)
+            },
+            200,
+        )
+        .unwrap();
     for mut spool in [spool, open(&folder)] {
-        assert_eq!((spool.rows(), spool.oldest_ms(), spool.frame_count()), (5, Some(100), 2));
+        assert_eq!(
+            (spool.rows(), spool.oldest_ms(), spool.frame_count()),
+            (5, Some(100), 2)
+        );
         assert_eq!((spool.last_run_id(), spool.last_event_id()), (50, 77));
         let (parts, frames, unreadable) = spool.read(1_000);
         assert_eq!((frames, unreadable), (2, 0));
@@ -91,7 +120,11 @@ fn rows_come_back_as_they_were_and_in_their_order_also_after_a_restart() {
     assert_eq!(ids(&spool.read(1_000).0), [4]);
     spool.remove(1);
     assert!(spool.is_empty() && spool.bytes() == 0);
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "a file of committed rows goes");
+    assert_eq!(
+        std::fs::read_dir(&folder).unwrap().count(),
+        0,
+        "a file of committed rows goes"
+    );
     spool.append(&part(9..10), 1).unwrap();
     assert_eq!(ids(&spool.read(1_000).0), [9]);
 }
@@ -101,8 +134,19 @@ fn numbers_that_json_does_not_know_are_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = open(dir.path());
     let mut odd = Observation::clone(&run(1));
-    odd.metrics.push(Metric { name: "nan".to_owned(), value: MetricValue::Number(f64::NAN) });
-    spool.append(&Part { observations: vec![Arc::new(odd)], ..Part::default() }, 1).unwrap();
+    odd.metrics.push(Metric {
+        name: "nan".to_owned(),
+        value: MetricValue::Number(f64::NAN),
+    });
+    spool
+        .append(
+            &Part {
+                observations: vec![Arc::new(odd)],
+                ..Part::default()
+            },
+            1,
+        )
+        .unwrap();
     assert_eq!(spool.read(10).0[0].observations, [run(1)]);
 }
 
@@ -124,7 +168,10 @@ fn a_frame_that_a_crash_cut_is_left_out_and_those_before_it_are_not() {
         let mut damaged = content.clone();
         damaged[flipped] ^= 0x40;
         std::fs::write(&file, &damaged).unwrap();
-        assert!(open(dir.path()).is_empty(), "a file without a whole frame is gone: byte {flipped}");
+        assert!(
+            open(dir.path()).is_empty(),
+            "a file without a whole frame is gone: byte {flipped}"
+        );
     }
 }
 
@@ -145,7 +192,11 @@ fn a_frame_that_can_t_be_read_back_is_counted_and_the_others_are_read() {
 #[test]
 fn the_size_and_the_rest_of_the_disk_are_respected() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = SpoolSettings { max_bytes: 600, reserve_bytes: 0, folder: dir.path().join("a") };
+    let settings = SpoolSettings {
+        max_bytes: 600,
+        reserve_bytes: 0,
+        folder: dir.path().join("a"),
+    };
     let mut spool = Spool::open(settings).unwrap();
     let mut appended = 0;
     let error = loop {
@@ -159,9 +210,15 @@ fn the_size_and_the_rest_of_the_disk_are_respected() {
     spool.remove(1);
     spool.append(&part(90..91), 1).unwrap();
 
-    let settings = SpoolSettings { reserve_bytes: u64::MAX, ..SpoolSettings::new(dir.path().join("b")) };
+    let settings = SpoolSettings {
+        reserve_bytes: u64::MAX,
+        ..SpoolSettings::new(dir.path().join("b"))
+    };
     let mut spool = Spool::open(settings).unwrap();
-    assert_eq!(spool.append(&part(1..2), 1).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(
+        spool.append(&part(1..2), 1).unwrap_err().kind(),
+        io::ErrorKind::StorageFull
+    );
     assert!(spool.is_empty());
 }
 
@@ -173,8 +230,19 @@ fn a_long_backlog_lies_in_many_files_and_is_read_in_pieces() {
     for run_id in 0..40 {
         let mut heavy = Observation::clone(&run(run_id));
         let noise: Vec<u8> = (0..400_000).map(|_| rand::random::<u8>()).collect();
-        heavy.metrics = vec![Metric { name: "noise".to_owned(), value: MetricValue::Text(hex::encode(noise)) }];
-        spool.append(&Part { observations: vec![Arc::new(heavy)], ..Part::default() }, run_id).unwrap();
+        heavy.metrics = vec![Metric {
+            name: "noise".to_owned(),
+            value: MetricValue::Text(hex::encode(noise)),
+        }];
+        spool
+            .append(
+                &Part {
+                    observations: vec![Arc::new(heavy)],
+                    ..Part::default()
+                },
+                run_id,
+            )
+            .unwrap();
     }
     assert!(spool.segments.len() >= 2, "{}", spool.segments.len());
     let mut spool = open(dir.path());
@@ -196,5 +264,8 @@ fn files_are_nobody_elses() {
     let mut spool = open(&folder);
     spool.append(&part(1..2), 1).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&folder), mode(&spool.segments[0].path)), (0o700, 0o600));
+    assert_eq!(
+        (mode(&folder), mode(&spool.segments[0].path)),
+        (0o700, 0o600)
+    );
 }

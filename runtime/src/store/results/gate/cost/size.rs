@@ -16,9 +16,17 @@ pub(super) struct Size {
 
 impl Size {
     /// A number, a moment, a truth.
-    pub(super) const SMALL: Size = Size { bytes: 8.0, collected: 0.0, is_deep: false, is_repeated: false };
+    pub(super) const SMALL: Size = Size {
+        bytes: 8.0,
+        collected: 0.0,
+        is_deep: false,
+        is_repeated: false,
+    };
     /// A column of ours: names, messages, a few metrics.
-    pub(super) const INPUT: Size = Size { bytes: 128.0, ..Size::SMALL };
+    pub(super) const INPUT: Size = Size {
+        bytes: 128.0,
+        ..Size::SMALL
+    };
 
     pub(super) fn of_constant(value: &Value) -> Self {
         let bytes = match &value["value"] {
@@ -26,12 +34,22 @@ impl Size {
             Value::Array(_) | Value::Object(_) => 16 + value["value"].to_string().len(),
             _ => 8,
         };
-        Size { bytes: bytes as f64, ..Size::SMALL }
+        Size {
+            bytes: bytes as f64,
+            ..Size::SMALL
+        }
     }
 
     pub(super) fn collected(arguments: &[Size]) -> Self {
-        let most = arguments.iter().fold(Size::default(), |most, size| most.max(*size));
-        Size { bytes: 0.0, collected: most.collected.max(1.0), is_deep: most.collected > 0.0, is_repeated: false }
+        let most = arguments
+            .iter()
+            .fold(Size::default(), |most, size| most.max(*size));
+        Size {
+            bytes: 0.0,
+            collected: most.collected.max(1.0),
+            is_deep: most.collected > 0.0,
+            is_repeated: false,
+        }
     }
 
     pub(super) fn max(self, other: Size) -> Size {
@@ -45,17 +63,29 @@ impl Size {
 
     pub(super) fn plus(self, other: Size) -> Size {
         let (bytes, collected) = (self.bytes + other.bytes, self.collected + other.collected);
-        Size { bytes, collected, ..self.max(other) }
+        Size {
+            bytes,
+            collected,
+            ..self.max(other)
+        }
     }
 
     pub(super) fn scaled(self, factor: f64) -> Size {
-        Size { bytes: self.bytes * factor, collected: self.collected * factor, ..self }
+        Size {
+            bytes: self.bytes * factor,
+            collected: self.collected * factor,
+            ..self
+        }
     }
 
     /// One element of it: what was collected are values as columns have them.
     pub(super) fn element(self) -> Size {
         match self.collected > 0.0 && !self.is_deep {
-            true => Size { bytes: self.bytes.max(Size::INPUT.bytes), collected: 0.0, ..self },
+            true => Size {
+                bytes: self.bytes.max(Size::INPUT.bytes),
+                collected: 0.0,
+                ..self
+            },
             false => self,
         }
     }
@@ -135,8 +165,14 @@ fn is_in(names: &str, name: &str) -> bool {
 }
 
 /// `constant` is the value of an argument that is written out.
-pub(super) fn effect<'a>(name: &str, sizes: &[Size], constant: &dyn Fn(usize) -> Option<&'a Value>) -> Effect {
-    let all = sizes.iter().fold(Size::default(), |all, size| all.plus(*size));
+pub(super) fn effect<'a>(
+    name: &str,
+    sizes: &[Size],
+    constant: &dyn Fn(usize) -> Option<&'a Value>,
+) -> Effect {
+    let all = sizes
+        .iter()
+        .fold(Size::default(), |all, size| all.plus(*size));
     let size = |index: usize| sizes.get(index).copied().unwrap_or_default();
     let number = |index: usize| constant(index).and_then(Value::as_f64);
     let multiplied = |by: Size, factor: f64| match by.collected > 0.0 {
@@ -148,28 +184,42 @@ pub(super) fn effect<'a>(name: &str, sizes: &[Size], constant: &dyn Fn(usize) ->
     match name {
         // With one argument more they answer with the first few.
         "max" | "min" if sizes.len() > 1 => Effect::Collects,
-        "arg_max" | "arg_min" | "argmax" | "argmin" | "max_by" | "min_by" if sizes.len() > 2 => Effect::Collects,
+        "arg_max" | "arg_min" | "argmax" | "argmin" | "max_by" | "min_by" if sizes.len() > 2 => {
+            Effect::Collects
+        }
         "approx_top_k" => Effect::Collects,
-        "reservoir_quantile" => match sizes.len() < 3 || number(2).is_some_and(|samples| samples <= 1e6) {
+        "reservoir_quantile" => match sizes.len() < 3
+            || number(2).is_some_and(|samples| samples <= 1e6)
+        {
             true => Effect::Small,
             false => Effect::TooMuch("takes at most 1,000,000 samples here, written as a number"),
         },
         "equi_width_bins" => match number(2) {
-            Some(bins) if bins <= 1_000.0 => Effect::Makes(Size { bytes: 16.0 * bins, ..Size::SMALL }),
+            Some(bins) if bins <= 1_000.0 => Effect::Makes(Size {
+                bytes: 16.0 * bins,
+                ..Size::SMALL
+            }),
             _ => Effect::TooMuch("takes at most 1,000 bins here, written as a number"),
         },
         "left" | "right" | "left_grapheme" | "right_grapheme" => cut(all, size(0), number(1)),
         "substring" | "substr" | "substring_grapheme" => cut(all, size(0), number(2)),
         "replace" => {
-            let from = constant(1).and_then(Value::as_str).map_or(1, str::len).max(1);
+            let from = constant(1)
+                .and_then(Value::as_str)
+                .map_or(1, str::len)
+                .max(1);
             // The sixteen bytes of a constant are not part of its text.
-            let to = constant(2).and_then(Value::as_str).map_or(size(2).bytes, |text| text.len() as f64);
+            let to = constant(2)
+                .and_then(Value::as_str)
+                .map_or(size(2).bytes, |text| text.len() as f64);
             multiplied(size(2), to / from as f64)
         }
         "regexp_replace" => {
             let to = constant(2).and_then(Value::as_str);
             // Each `\1` may stand for all that was found.
-            let references = to.map_or(size(2).bytes / 2.0, |text| text.matches('\\').count() as f64);
+            let references = to.map_or(size(2).bytes / 2.0, |text| {
+                text.matches('\\').count() as f64
+            });
             let to = to.map_or(size(2).bytes, |text| text.len() as f64);
             multiplied(size(2), 1.0 + to + references)
         }
@@ -181,14 +231,20 @@ pub(super) fn effect<'a>(name: &str, sizes: &[Size], constant: &dyn Fn(usize) ->
         }
         // Lines are indented by their depth.
         "json_pretty" => multiplied(Size::default(), 8.0 + size(0).bytes / 16.0),
-        "strftime" => Effect::Makes(Size { bytes: 16.0 + 16.0 * all.bytes, ..all }),
+        "strftime" => Effect::Makes(Size {
+            bytes: 16.0 + 16.0 * all.bytes,
+            ..all
+        }),
         _ if is_in(SPLITS, name) => Effect::Makes(all.scaled(17.0)),
         _ if is_in(SMALL, name) => Effect::Small,
         _ if is_in(PASSES, name) => Effect::Passes,
         _ if is_in(ELEMENTS, name) => Effect::Element,
         _ if is_in(COLLECTS, name) => Effect::Collects,
         _ => {
-            let factor = ENCODES.iter().find(|(known, _)| *known == name).map_or(1.0, |(_, factor)| *factor);
+            let factor = ENCODES
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or(1.0, |(_, factor)| *factor);
             Effect::Makes(all.scaled(factor).plus(Size::SMALL))
         }
     }
@@ -198,8 +254,15 @@ pub(super) fn effect<'a>(name: &str, sizes: &[Size], constant: &dyn Fn(usize) ->
 fn cut(all: Size, text: Size, characters: Option<f64>) -> Effect {
     match characters {
         Some(most) if (0.0..=65_536.0).contains(&most) => {
-            let bytes = if text.collected > 0.0 { 4.0 * most } else { text.bytes.min(4.0 * most) };
-            Effect::Makes(Size { bytes: bytes + 8.0, ..Size::SMALL })
+            let bytes = if text.collected > 0.0 {
+                4.0 * most
+            } else {
+                text.bytes.min(4.0 * most)
+            };
+            Effect::Makes(Size {
+                bytes: bytes + 8.0,
+                ..Size::SMALL
+            })
         }
         _ => Effect::Makes(all),
     }
