@@ -101,8 +101,9 @@ pub(super) mod webhook {
 mod tests {
     #[test]
     fn the_version_of_the_contract_is_that_of_its_text() {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/host.wit"))
-            .unwrap();
+        let text =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/types.wit"))
+                .unwrap();
         let first = text
             .lines()
             .find(|line| line.starts_with("package "))

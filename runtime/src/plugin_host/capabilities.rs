@@ -1,5 +1,5 @@
 //! What the host does for a guest, one file each. Adding a capability: its interface in
-//! `wit/host.wit`, a file here, and a line in [`link`] and in [`allowed`].
+//! `wit/`, a file here, and a line in [`link`] and in [`allowed`].
 
 mod bounds;
 pub(super) mod cel;

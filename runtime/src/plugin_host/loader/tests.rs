@@ -6,16 +6,23 @@ use wit_parser::{ManglingAndAbi, Resolve};
 
 /// The contract as it is, as one text.
 fn contract() -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/");
-    let files = ["host.wit", "types.wit", "kinds.wit", "worlds.wit"];
-    let texts = files.map(|file| std::fs::read_to_string(format!("{folder}{file}")).unwrap());
-    let rest = texts[1..]
-        .iter()
-        .map(|text| text.split_once(";\n").unwrap().1);
-    std::iter::once(texts[0].as_str())
-        .chain(rest)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wit"))
+        .collect();
+    paths.sort();
+    let interfaces = paths.iter().map(|path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split_once(";\n").unwrap().1.to_owned()
+    });
+    std::iter::once(format!(
+        "package external-tracking:plugin@{};\n",
+        crate::plugin_host::bindings::CONTRACT
+    ))
+    .chain(interfaces)
+    .collect()
 }
 
 /// A plugin of that kind in which every function traps, built from this contract.
