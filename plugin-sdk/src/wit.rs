@@ -17,19 +17,19 @@ pub mod host {
         inline: "
             package external-tracking:sdk;
             world host {
-                import external-tracking:plugin/types@0.1.0;
-                import external-tracking:plugin/net@0.1.0;
-                import external-tracking:plugin/http@0.1.0;
-                import external-tracking:plugin/tcp@0.1.0;
-                import external-tracking:plugin/dns@0.1.0;
-                import external-tracking:plugin/tls@0.1.0;
-                import external-tracking:plugin/mail@0.1.0;
-                import external-tracking:plugin/history@0.1.0;
-                import external-tracking:plugin/cel@0.1.0;
-                import external-tracking:plugin/log@0.1.0;
-                import external-tracking:plugin/clock@0.1.0;
-                import external-tracking:plugin/random@0.1.0;
-                import external-tracking:plugin/signatures@0.1.0;
+                import external-tracking:plugin/types@0.2.0;
+                import external-tracking:plugin/net@0.2.0;
+                import external-tracking:plugin/http@0.2.0;
+                import external-tracking:plugin/tcp@0.2.0;
+                import external-tracking:plugin/dns@0.2.0;
+                import external-tracking:plugin/tls@0.2.0;
+                import external-tracking:plugin/mail@0.2.0;
+                import external-tracking:plugin/history@0.2.0;
+                import external-tracking:plugin/cel@0.2.0;
+                import external-tracking:plugin/log@0.2.0;
+                import external-tracking:plugin/clock@0.2.0;
+                import external-tracking:plugin/random@0.2.0;
+                import external-tracking:plugin/signatures@0.2.0;
             }
         ",
         world: "host",
@@ -48,7 +48,7 @@ macro_rules! export {
             wit_bindgen::generate!({
                 path: "../wit",
                 inline: $inline,
-                with: { "external-tracking:plugin/types@0.1.0": super::types },
+                with: { "external-tracking:plugin/types@0.2.0": super::types },
                 additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
                 pub_export_macro: true,
                 export_macro_name: $macro_name,
@@ -60,25 +60,25 @@ macro_rules! export {
 export!(
     description,
     "export_description",
-    "package external-tracking:sdk; world described { export external-tracking:plugin/description@0.1.0; }"
+    "package external-tracking:sdk; world described { export external-tracking:plugin/description@0.2.0; }"
 );
 export!(
     probe,
     "export_probe",
-    "package external-tracking:sdk; world probing { export external-tracking:plugin/probes@0.1.0; }"
+    "package external-tracking:sdk; world probing { export external-tracking:plugin/probes@0.2.0; }"
 );
 export!(
     rule,
     "export_rule",
-    "package external-tracking:sdk; world ruling { export external-tracking:plugin/rules@0.1.0; }"
+    "package external-tracking:sdk; world ruling { export external-tracking:plugin/rules@0.2.0; }"
 );
 export!(
     notifier,
     "export_notifier",
-    "package external-tracking:sdk; world notifying { export external-tracking:plugin/notifiers@0.1.0; }"
+    "package external-tracking:sdk; world notifying { export external-tracking:plugin/notifiers@0.2.0; }"
 );
 export!(
     webhook,
     "export_webhook",
-    "package external-tracking:sdk; world receiving { export external-tracking:plugin/webhooks@0.1.0; }"
+    "package external-tracking:sdk; world receiving { export external-tracking:plugin/webhooks@0.2.0; }"
 );

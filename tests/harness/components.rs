@@ -28,7 +28,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// Fits the world `probe`, and traps whatever is called, `describe` first.
 pub fn trapping() -> Vec<u8> {
-    of_world("trapping", "include external-tracking:plugin/probe@0.1.0;")
+    of_world("trapping", "include external-tracking:plugin/probe@0.2.0;")
 }
 
 /// A valid component of a kind we know nothing of.
@@ -40,7 +40,7 @@ pub fn of_another_world() -> Vec<u8> {
 pub fn with_unknown_import() -> Vec<u8> {
     of_world(
         "telepath",
-        "include external-tracking:plugin/probe@0.1.0; import telepathy: interface { read: func() -> string; }",
+        "include external-tracking:plugin/probe@0.2.0; import telepathy: interface { read: func() -> string; }",
     )
 }
 
@@ -48,7 +48,7 @@ pub fn with_unknown_import() -> Vec<u8> {
 pub fn with_import_of_another_kind() -> Vec<u8> {
     of_world(
         "curious",
-        "include external-tracking:plugin/probe@0.1.0; import external-tracking:plugin/history@0.1.0;",
+        "include external-tracking:plugin/probe@0.2.0; import external-tracking:plugin/history@0.2.0;",
     )
 }
 
@@ -58,7 +58,7 @@ pub fn with_import(kind: &str, package: &str, interface: &str, version: &str) ->
     let text =
         format!("package {package}@{version};\ninterface {interface} {{ ask: func() -> u32; }}\n");
     let items = format!(
-        "include external-tracking:plugin/{kind}@0.1.0; import {package}/{interface}@{version};"
+        "include external-tracking:plugin/{kind}@0.2.0; import {package}/{interface}@{version};"
     );
     of_world_with("curious", &items, Some(&text))
 }

@@ -78,7 +78,7 @@ impl Hostile {
         // contract's records.
         format!(
             r#"(module
-  (import "external-tracking:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))
+  (import "external-tracking:plugin/log@0.2.0" "write" (func $log (param i32 i32 i32)))
   (memory (export "memory") {memory})
   (table $table 1 funcref)
   (global $info i32 (i32.const 64))
@@ -106,11 +106,11 @@ impl Hostile {
     local.get $align
     local.get $size
     {realloc})
-  (func (export "external-tracking:plugin/description@0.1.0#describe") (result i32) {describe})
-  (func (export "external-tracking:plugin/description@0.1.0#check-settings") (param i32 i32) (result i32)
+  (func (export "external-tracking:plugin/description@0.2.0#describe") (result i32) {describe})
+  (func (export "external-tracking:plugin/description@0.2.0#check-settings") (param i32 i32) (result i32)
     {check_settings})
-  (func (export "external-tracking:plugin/probes@0.1.0#check") (param i32) (result i32) {check})
-  (func (export "cabi_post_external-tracking:plugin/probes@0.1.0#check") (param i32) {post_return})
+  (func (export "external-tracking:plugin/probes@0.2.0#check") (param i32) (result i32) {check})
+  (func (export "cabi_post_external-tracking:plugin/probes@0.2.0#check") (param i32) {post_return})
 )"#
         )
     }

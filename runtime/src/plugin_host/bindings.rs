@@ -4,7 +4,7 @@
 use wasmtime::component::bindgen;
 
 /// The version of the contract that this program has.
-pub(super) const CONTRACT: &str = "0.1.0";
+pub(super) const CONTRACT: &str = "0.2.0";
 
 /// Everything a plugin may import, for every kind.
 pub(super) mod host {
@@ -15,17 +15,17 @@ pub(super) mod host {
         inline: "
             package extrack:host;
             world host {
-                import external-tracking:plugin/http@0.1.0;
-                import external-tracking:plugin/tcp@0.1.0;
-                import external-tracking:plugin/dns@0.1.0;
-                import external-tracking:plugin/tls@0.1.0;
-                import external-tracking:plugin/mail@0.1.0;
-                import external-tracking:plugin/history@0.1.0;
-                import external-tracking:plugin/cel@0.1.0;
-                import external-tracking:plugin/log@0.1.0;
-                import external-tracking:plugin/clock@0.1.0;
-                import external-tracking:plugin/random@0.1.0;
-                import external-tracking:plugin/signatures@0.1.0;
+                import external-tracking:plugin/http@0.2.0;
+                import external-tracking:plugin/tcp@0.2.0;
+                import external-tracking:plugin/dns@0.2.0;
+                import external-tracking:plugin/tls@0.2.0;
+                import external-tracking:plugin/mail@0.2.0;
+                import external-tracking:plugin/history@0.2.0;
+                import external-tracking:plugin/cel@0.2.0;
+                import external-tracking:plugin/log@0.2.0;
+                import external-tracking:plugin/clock@0.2.0;
+                import external-tracking:plugin/random@0.2.0;
+                import external-tracking:plugin/signatures@0.2.0;
             }
         ",
         imports: {
@@ -51,7 +51,7 @@ pub(super) use host::external_tracking::plugin as imports;
 pub(super) mod describe {
     wasmtime::component::bindgen!({
         path: "../wit",
-        inline: "package extrack:host; world describe { export external-tracking:plugin/description@0.1.0; }",
+        inline: "package extrack:host; world describe { export external-tracking:plugin/description@0.2.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
     });
@@ -60,7 +60,7 @@ pub(super) mod describe {
 pub(super) mod probe {
     wasmtime::component::bindgen!({
         path: "../wit",
-        inline: "package extrack:host; world probe { export external-tracking:plugin/probes@0.1.0; }",
+        inline: "package extrack:host; world probe { export external-tracking:plugin/probes@0.2.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
         additional_derives: [serde::Serialize, serde::Deserialize],
@@ -70,7 +70,7 @@ pub(super) mod probe {
 pub(super) mod rule {
     wasmtime::component::bindgen!({
         path: "../wit",
-        inline: "package extrack:host; world rule { export external-tracking:plugin/rules@0.1.0; }",
+        inline: "package extrack:host; world rule { export external-tracking:plugin/rules@0.2.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
         additional_derives: [serde::Serialize, serde::Deserialize],
@@ -80,7 +80,7 @@ pub(super) mod rule {
 pub(super) mod notifier {
     wasmtime::component::bindgen!({
         path: "../wit",
-        inline: "package extrack:host; world notifier { export external-tracking:plugin/notifiers@0.1.0; }",
+        inline: "package extrack:host; world notifier { export external-tracking:plugin/notifiers@0.2.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
         additional_derives: [serde::Serialize, serde::Deserialize],
@@ -90,7 +90,7 @@ pub(super) mod notifier {
 pub(super) mod webhook {
     wasmtime::component::bindgen!({
         path: "../wit",
-        inline: "package extrack:host; world webhook { export external-tracking:plugin/webhooks@0.1.0; }",
+        inline: "package extrack:host; world webhook { export external-tracking:plugin/webhooks@0.2.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
         additional_derives: [serde::Serialize, serde::Deserialize],

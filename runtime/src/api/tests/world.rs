@@ -419,7 +419,7 @@ impl World {
             by: BUNDLED.to_owned(),
             size: 28_672,
             signed_by: None,
-            imports: vec!["external-tracking:plugin/http@0.1.0".to_owned()],
+            imports: vec!["external-tracking:plugin/http@0.2.0".to_owned()],
             info: Arc::new(info),
             health: self.health(),
             shadow: (name == "http").then(|| self.candidate()),

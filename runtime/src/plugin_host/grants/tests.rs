@@ -166,10 +166,10 @@ fn methods_and_capabilities_are_all_granted_until_some_are_named() {
 #[test]
 fn imports_that_are_withheld_are_found_before_the_first_run() {
     let imports = names(&[
-        "external-tracking:plugin/types@0.1.0",
-        "external-tracking:plugin/http@0.1.0",
-        "external-tracking:plugin/log@0.1.0",
-        "external-tracking:plugin/tcp@0.1.0",
+        "external-tracking:plugin/types@0.2.0",
+        "external-tracking:plugin/http@0.2.0",
+        "external-tracking:plugin/log@0.2.0",
+        "external-tracking:plugin/tcp@0.2.0",
         "wasi:cli/environment@0.2.3",
     ]);
     assert_eq!(

@@ -207,11 +207,11 @@ mod tests {
     #[test]
     fn a_component_of_another_contract_is_known_by_its_version() {
         for (name, wanted) in [
-            ("external-tracking:plugin/probes@0.1.0", true),
-            ("external-tracking:plugin/http@0.1.7", true),
-            ("external-tracking:plugin/http@0.2.0", false),
+            ("external-tracking:plugin/probes@0.2.0", true),
+            ("external-tracking:plugin/http@0.2.7", true),
+            ("external-tracking:plugin/http@0.1.0", false),
             ("external-tracking:plugin/http@1.0.0", false),
-            ("external-tracking:plugin/http@0.1.0-rc.1", false),
+            ("external-tracking:plugin/http@0.2.0-rc.1", false),
             ("external-tracking:plugin/http", false),
             ("wasi:http/types@0.2.0", true),
         ] {

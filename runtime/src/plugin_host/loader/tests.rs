@@ -105,11 +105,11 @@ async fn a_component_of_another_contract_never_becomes_a_version_whatever_its_ki
         );
     }
     for kind in ["probe", "rule", "notifier", "webhook"] {
-        let next = contract.replace("plugin@0.1.0", "plugin@0.2.0");
+        let next = contract.replace("plugin@0.2.0", "plugin@0.3.0");
         let misfit = refusal(&loader, &runner, component(&next, kind)).await;
         assert_eq!(misfit.step, "world", "{kind}: {misfit}");
         assert!(
-            misfit.reason.contains("is built for 0.2.0 of the contract"),
+            misfit.reason.contains("is built for 0.3.0 of the contract"),
             "{kind}: {misfit}"
         );
     }
