@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     ))
     .context("compiling the bundled plugins")?;
     let mut list = String::from(
-        "/// Name and component.\npub(super) const BUNDLED_PLUGINS: &[(&str, &[u8])] = &[\n",
+        "/// Name and component.\npub(in crate::plugin_host) const BUNDLED_PLUGINS: &[(&str, &[u8])] = &[\n",
     );
     for plugin in &built {
         // Copied, so that the list stays whole while another profile rebuilds the plugins.

@@ -142,7 +142,8 @@ class Crate:
                 # A facade that passes a name on does not depend on it.
                 if not match.group(1):
                     paths += [parts for parts, _ in use_paths(re.sub(r"\s+", " ", match.group(2)))]
-            rest = uses.sub("", text)
+            # How far an item is visible is no dependency.
+            rest = re.sub(r"\bpub\([^)]*\)", "pub", uses.sub("", text))
             for match in re.finditer(r"\b(?:(?:crate|super|self)::)?[a-z_]\w*(?:::\w+)+", rest):
                 paths.append(match.group(0).split("::"))
             for parts in paths:

@@ -2,44 +2,16 @@
 //! all of it, nothing granted by default, every call accounted, versions replaced while the others
 //! run.
 
-mod bindings;
-mod bundled;
-mod cache;
 mod calls;
 mod capabilities;
-mod changes;
-mod check;
-mod compile;
-mod convert;
-mod credentials;
+mod contract;
 mod engine;
 mod evaluator;
-mod grants;
 mod health;
-mod install;
-mod limits;
-mod loader;
-mod local;
-mod mail_scope;
-mod memory;
-mod outgoing;
-mod reach;
-mod recorder;
+mod policy;
 mod recording;
-mod recordings;
-mod redaction;
 mod replay;
 mod run;
-mod run_log;
-mod secrets;
-mod sent;
-mod shadow;
-mod staging;
-mod start;
-mod state;
-mod sweep;
-mod trial;
-mod trust;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -59,33 +31,34 @@ use crate::net::Net;
 pub use calls::{
     PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall,
 };
-pub use check::{CheckedStep, ComponentCheck, StepOutcome};
-pub use compile::{COMPILE_SUBCOMMAND, Compiling, compile_child};
+pub use engine::compile::{COMPILE_SUBCOMMAND, Compiling, compile_child};
+pub use engine::memory::RunMemoryUse;
 pub use evaluator::{EvaluationError, Evaluator};
-pub use grants::{Missing, PluginGrants, PolicyOrigin};
-pub use loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
-pub use local::{LocalError, LocalPlugin, LocalSetup};
-pub use memory::RunMemoryUse;
-pub use recording::{GivenAnswer, LogLine, RecordedCall, RecordedRun, Recording, Subject};
-pub use recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
+pub use policy::grants::{Missing, PluginGrants, PolicyOrigin};
+pub use policy::trust::{SIGNATURE_BYTES, check_key, check_reference};
+pub use recording::format::{GivenAnswer, LogLine, RecordedCall, RecordedRun, Recording, Subject};
+pub use recording::recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
 pub use replay::{Asked, Difference, ReplayError, Replayed};
-pub use shadow::{ShadowEntry, ShadowRunner};
-pub use staging::StagedPlugin;
-pub use trial::{RolledBack, Withdrawer};
-pub use trust::{SIGNATURE_BYTES, check_key, check_reference};
-pub use versions::{BUNDLED, NoLog, NotKept, VersionEntry, VersionLog};
+pub use versions::check::{CheckedStep, ComponentCheck, StepOutcome};
+pub use versions::history::{BUNDLED, NoLog, NotKept, VersionEntry, VersionLog};
+pub use versions::loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
+pub use versions::local::{LocalError, LocalPlugin, LocalSetup};
+pub use versions::shadow::{ShadowEntry, ShadowRunner};
+pub use versions::staging::StagedPlugin;
+pub use versions::trial::{RolledBack, Withdrawer};
 
-use credentials::Wallet;
-use loader::{LoadedPlugin, Loader};
-use memory::RunMemory;
-use reach::ChannelReach;
+use engine::memory::RunMemory;
+use policy::credentials::Wallet;
+use policy::reach::ChannelReach;
+use policy::{secrets, trust::Trust};
 use run::Runner;
-use shadow::{QUEUED, Shadows, Work};
-use start::BundledPlugin;
-use sweep::Spare;
-use trial::{WITHDRAWALS_QUEUED, Withdrawal};
-use trust::Trust;
-use versions::ComponentStore;
+use versions::components::ComponentStore;
+use versions::loader::{LoadedPlugin, Loader};
+use versions::shadow::{QUEUED, Shadows, Work};
+use versions::start::BundledPlugin;
+use versions::sweep::Spare;
+use versions::trial::{WITHDRAWALS_QUEUED, Withdrawal};
+use versions::{bundled, loader, start};
 
 /// Runs accounted and on their way to the results; what finds no room is dropped and counted: no
 /// run waits for it.
@@ -441,11 +414,11 @@ fn compiler(
     runs_memory_bytes: Option<u64>,
     trust: &Arc<Trust>,
 ) -> Result<(Loader, Runner), SetupError> {
-    let engine = engine::PluginEngine::start().map_err(SetupError::Engine)?;
+    let engine = engine::pool::PluginEngine::start().map_err(SetupError::Engine)?;
     let path = folder.join("compiled");
-    let cache =
-        cache::CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
-    let compiler = compile::Compiler::new(engine.engine.clone(), cache, compiling);
+    let cache = engine::cache::CompiledCache::open(&path)
+        .map_err(|source| SetupError::Folder { path, source })?;
+    let compiler = engine::compile::Compiler::new(engine.engine.clone(), cache, compiling);
     let loader = Loader::new(&engine, compiler)
         .map_err(SetupError::Engine)?
         .with_trust(trust.clone());

@@ -12,9 +12,9 @@ mod webhook;
 use std::sync::Arc;
 
 use super::PluginHost;
-use super::loader::LoadedPlugin;
 use super::run::{Broken, Used};
 use crate::domain::{PluginKind, PluginRun, RunOutcome, now_ms};
+use crate::plugin_host::versions::loader::LoadedPlugin;
 
 pub(super) use keep::cut;
 pub(super) use notifier::delivered;

@@ -10,8 +10,10 @@ mod http;
 mod log;
 mod mail;
 mod net;
+pub(super) mod outgoing;
 mod random;
 mod signatures;
+pub(super) mod state;
 pub(super) mod tcp;
 mod tls;
 pub(super) mod wasi;
@@ -19,9 +21,9 @@ mod wasi_http;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use super::bindings::imports;
-use super::state::RunState;
 use crate::domain::PluginKind;
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports;
 
 /// Interfaces of our package that a kind of plugin may import.
 pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
@@ -47,7 +49,10 @@ pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
 /// Links all capabilities, and WASI 0.2 with nothing granted, so that components of any language
 /// can be instantiated. What a kind may import is checked when a plugin is loaded.
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    super::bindings::host::Host_::add_to_linker::<_, HasSelf<RunState>>(linker, |state| state)?;
+    super::contract::bindings::host::Host_::add_to_linker::<_, HasSelf<RunState>>(
+        linker,
+        |state| state,
+    )?;
     wasi::link(linker)
 }
 

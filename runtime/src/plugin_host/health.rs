@@ -197,7 +197,11 @@ impl PluginHost {
     }
 
     /// Counts a run of the active version, or of one that is being replaced.
-    pub(super) fn note_health(&self, plugin: &super::loader::LoadedPlugin, run: &PluginRun) {
+    pub(super) fn note_health(
+        &self,
+        plugin: &crate::plugin_host::versions::loader::LoadedPlugin,
+        run: &PluginRun,
+    ) {
         if is_work(run.function) {
             self.note_trial(plugin, run);
         }

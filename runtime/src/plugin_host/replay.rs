@@ -13,15 +13,15 @@ use tokio::time::Instant;
 
 use super::PluginHost;
 use super::calls::{self, Checked, Given};
-use super::grants::{Policy, PolicyOrigin};
-use super::loader::{Exports, LoadedPlugin};
-use super::recorder::Recorder;
-use super::recording::json::{from_value, to_value};
-use super::recording::{LogLine, RecordedRun, Recording, RunCost};
 use super::run::{Broken, Runner, Used};
-use super::secrets::SealedSettings;
-use super::state::Access;
 use crate::domain::{PluginKind, RunOutcome};
+use crate::plugin_host::capabilities::state::Access;
+use crate::plugin_host::policy::grants::{Policy, PolicyOrigin};
+use crate::plugin_host::policy::secrets::SealedSettings;
+use crate::plugin_host::recording::format::json::{from_value, to_value};
+use crate::plugin_host::recording::format::{LogLine, RecordedRun, Recording, RunCost};
+use crate::plugin_host::recording::recorder::Recorder;
+use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 
 pub use player::{Asked, Difference};
 pub(super) use player::{Played, Player, ReplayStop};
@@ -227,7 +227,7 @@ impl Stage<'_> {
     async fn run<T>(
         &self,
         call: impl AsyncFnOnce(
-            &mut wasmtime::Store<super::state::RunState>,
+            &mut wasmtime::Store<crate::plugin_host::capabilities::state::RunState>,
             &wasmtime::component::Instance,
         ) -> wasmtime::Result<T>,
     ) -> (Result<T, Broken>, Used, Played) {

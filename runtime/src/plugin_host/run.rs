@@ -3,6 +3,7 @@
 
 mod cpu;
 mod held;
+pub(super) mod log;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +15,19 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use super::capabilities::cel::CostlyExpression;
-use super::engine::{PluginEngine, TABLE_ELEMENTS, TICK};
 use super::evaluator::Evaluator;
-use super::grants::{Allowance, Policies, Policy};
-use super::limits::{self, Exceeded, Limit};
-use super::memory::{MemoryLimiter, Reservation, RunMemory};
-use super::recorder::Tape;
-use super::recording::RunCost;
 use super::replay::ReplayStop;
-use super::run_log::RunLog;
-use super::state::{Access, Account, RunLabel, RunState};
 use crate::domain::size::format_size;
 use crate::domain::{BudgetKey, ErrorKind, Failure, RunOutcome};
+use crate::plugin_host::capabilities::state::{Access, Account, RunLabel, RunState};
+use crate::plugin_host::engine::limits;
+use crate::plugin_host::engine::limits::{Exceeded, Limit};
+use crate::plugin_host::engine::memory::{MemoryLimiter, Reservation, RunMemory};
+use crate::plugin_host::engine::pool::{PluginEngine, TABLE_ELEMENTS, TICK};
+use crate::plugin_host::policy::grants::{Allowance, Policies, Policy};
+use crate::plugin_host::recording::format::RunCost;
+use crate::plugin_host::recording::recorder::Tape;
+use crate::plugin_host::run::log::RunLog;
 
 pub(super) use cpu::CpuMeter;
 pub(super) use held::Held;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::domain::{ErrorKind, Failure, RunOutcome, Status, UnixMillis};
 use crate::plugin_host::PluginHost;
-use crate::plugin_host::loader::LoadedPlugin;
-use crate::plugin_host::recorder::Recorder;
-use crate::plugin_host::recording::json::Json;
-use crate::plugin_host::recording::{RecordedRun, RunBudget, Subject};
-use crate::plugin_host::recordings::Draft;
-use crate::plugin_host::redaction::Redactor;
+use crate::plugin_host::policy::redaction::Redactor;
+use crate::plugin_host::recording::format::json::Json;
+use crate::plugin_host::recording::format::{RecordedRun, RunBudget, Subject};
+use crate::plugin_host::recording::recorder::Recorder;
+use crate::plugin_host::recording::recordings::Draft;
 use crate::plugin_host::run::Used;
+use crate::plugin_host::versions::loader::LoadedPlugin;
 
 /// What a recording tells of a run beside its calls and its account.
 pub(super) struct Told {

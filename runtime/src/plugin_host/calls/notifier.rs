@@ -4,17 +4,18 @@ use tokio::time::Instant;
 
 use super::keep::Told;
 use crate::domain::{Channel, DeliveryError, Message, PluginKind, Receipt, RunOutcome, now_ms};
-use crate::plugin_host::bindings::notifier::exports::external_tracking::plugin::notifiers::{
-    Context, NotifyError, Receipt as Given,
-};
-use crate::plugin_host::loader::{Exports, LoadedPlugin, Source};
-use crate::plugin_host::mail_scope::MailScope;
-use crate::plugin_host::reach::Reach;
-use crate::plugin_host::recording::Subject;
+use crate::plugin_host::contract::bindings::notifier::exports::external_tracking::plugin::notifiers::{Context, NotifyError, Receipt as Given};
+use crate::plugin_host::versions::loader::{Exports, LoadedPlugin, Source};
+use crate::plugin_host::policy::mail_scope::MailScope;
+use crate::plugin_host::policy::reach::Reach;
+use crate::plugin_host::recording::format::Subject;
 use crate::plugin_host::run::Broken;
-use crate::plugin_host::secrets::{self, SealedSettings};
-use crate::plugin_host::state::{Access, NetAccess};
-use crate::plugin_host::{PluginHost, convert, limits};
+use crate::plugin_host::policy::secrets;
+use crate::plugin_host::policy::secrets::SealedSettings;
+use crate::plugin_host::capabilities::state::{Access, NetAccess};
+use crate::plugin_host::PluginHost;
+use crate::plugin_host::contract::convert;
+use crate::plugin_host::engine::limits;
 
 impl PluginHost {
     /// One attempt at one message.

@@ -10,18 +10,20 @@ use crate::domain::{
     ErrorKind, Failure, LOCAL, MetricValue, Observation, PluginKind, Probe, RunOutcome, Service,
     Status, UnixMillis,
 };
-use crate::plugin_host::bindings::imports::log::Level;
-use crate::plugin_host::bindings::probe::exports::external_tracking::plugin::probes::{
+use crate::plugin_host::PluginHost;
+use crate::plugin_host::capabilities::state::{Access, NetAccess};
+use crate::plugin_host::contract::bindings::imports::log::Level;
+use crate::plugin_host::contract::bindings::probe::exports::external_tracking::plugin::probes::{
     Context, Observation as Found, ProbeError,
 };
-use crate::plugin_host::loader::{Exports, LoadedPlugin};
-use crate::plugin_host::reach::Reach;
-use crate::plugin_host::recording::Subject;
-use crate::plugin_host::redaction::Redactor;
+use crate::plugin_host::contract::convert;
+use crate::plugin_host::engine::limits;
+use crate::plugin_host::policy::reach::Reach;
+use crate::plugin_host::policy::redaction::Redactor;
+use crate::plugin_host::policy::secrets::SealedSettings;
+use crate::plugin_host::recording::format::Subject;
 use crate::plugin_host::run::{Broken, Used};
-use crate::plugin_host::secrets::SealedSettings;
-use crate::plugin_host::state::{Access, NetAccess};
-use crate::plugin_host::{PluginHost, convert, limits};
+use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 
 /// One run of a probe.
 pub struct ProbeCall<'a> {

@@ -9,16 +9,18 @@ use tokio::time::Instant;
 use super::keep::Told;
 use super::{PluginError, end};
 use crate::domain::{History, PluginInfo, PluginKind, RunOutcome, UnixMillis, Verdict, Want};
-use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::{
+use crate::plugin_host::PluginHost;
+use crate::plugin_host::capabilities::state::Access;
+use crate::plugin_host::contract::bindings::rule::exports::external_tracking::plugin::rules::{
     Context, RuleError, Verdict as Given,
 };
-use crate::plugin_host::loader::{Exports, LoadedPlugin};
-use crate::plugin_host::recording::Subject;
-use crate::plugin_host::redaction::Redactor;
+use crate::plugin_host::contract::convert;
+use crate::plugin_host::engine::limits;
+use crate::plugin_host::policy::redaction::Redactor;
+use crate::plugin_host::policy::secrets::SealedSettings;
+use crate::plugin_host::recording::format::Subject;
 use crate::plugin_host::run::{Broken, Used};
-use crate::plugin_host::secrets::SealedSettings;
-use crate::plugin_host::state::Access;
-use crate::plugin_host::{PluginHost, convert, limits};
+use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 
 /// What a rule wants that has to be judged as time passes.
 const TICKS: &str = "ticks";

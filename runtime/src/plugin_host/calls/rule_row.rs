@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use super::rule::{broken_rule, judged, ticks};
 use super::{PluginError, RuleCall};
 use crate::domain::{History, PluginInfo, PluginKind, RunOutcome, UnixMillis, Verdict};
-use crate::plugin_host::bindings::rule::exports::external_tracking::plugin::rules::Context;
-use crate::plugin_host::loader::{Exports, LoadedPlugin};
+use crate::plugin_host::capabilities::state::Access;
+use crate::plugin_host::contract::bindings::rule::exports::external_tracking::plugin::rules::Context;
 use crate::plugin_host::run::Held;
-use crate::plugin_host::state::Access;
+use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 use crate::plugin_host::{PluginHost, Refusal, SettingsFault};
 
 /// What a guest forgets to free goes with its instance.

@@ -6,12 +6,14 @@ use tokio::time::Instant;
 
 use super::end;
 use crate::domain::PluginKind;
-use crate::plugin_host::bindings::imports::types::Fault;
-use crate::plugin_host::loader::LoadedPlugin;
+use crate::plugin_host::capabilities::state::Access;
+use crate::plugin_host::contract::bindings::imports::types::Fault;
+use crate::plugin_host::contract::convert;
+use crate::plugin_host::engine::limits;
+use crate::plugin_host::policy::secrets::SealedSettings;
 use crate::plugin_host::run::{Broken, Used};
-use crate::plugin_host::secrets::SealedSettings;
-use crate::plugin_host::state::Access;
-use crate::plugin_host::{PluginHost, SettingsFault, convert, limits};
+use crate::plugin_host::versions::loader::LoadedPlugin;
+use crate::plugin_host::{PluginHost, SettingsFault};
 
 /// What a plugin says of settings.
 type Checked = Result<(), Vec<Fault>>;

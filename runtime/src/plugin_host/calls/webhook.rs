@@ -5,17 +5,17 @@ use tokio::time::Instant;
 
 use super::keep::Told;
 use crate::domain::{PluginKind, Reception, RunOutcome, Service, Webhook, WebhookRequest, now_ms};
-use crate::plugin_host::bindings::webhook::exports::external_tracking::plugin::webhooks::{
-    Context, Reception as Answered, Reject,
-};
-use crate::plugin_host::loader::{Exports, LoadedPlugin};
-use crate::plugin_host::reach::Reach;
-use crate::plugin_host::recording::Subject;
+use crate::plugin_host::contract::bindings::webhook::exports::external_tracking::plugin::webhooks::{Context, Reception as Answered, Reject};
+use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
+use crate::plugin_host::policy::reach::Reach;
+use crate::plugin_host::recording::format::Subject;
 use crate::plugin_host::run::{Broken, Used};
-use crate::plugin_host::secrets::SealedSettings;
-use crate::plugin_host::sent::SentSecrets;
-use crate::plugin_host::state::{Access, NetAccess};
-use crate::plugin_host::{PluginHost, convert, limits};
+use crate::plugin_host::policy::secrets::SealedSettings;
+use crate::plugin_host::recording::sent::SentSecrets;
+use crate::plugin_host::capabilities::state::{Access, NetAccess};
+use crate::plugin_host::PluginHost;
+use crate::plugin_host::contract::convert;
+use crate::plugin_host::engine::limits;
 
 /// One delivery for a webhook.
 pub struct WebhookCall<'a> {

@@ -1,10 +1,10 @@
 //! How long the parts of a host call may be. What is longer than any use of it is refused before it
 //! is looked at, so that no part, however it is used later, makes work or texts of megabytes.
 
-use crate::plugin_host::bindings::imports::dns::Query;
-use crate::plugin_host::bindings::imports::http::Request;
-use crate::plugin_host::bindings::imports::mail::Message;
-use crate::plugin_host::bindings::imports::types::Value;
+use crate::plugin_host::contract::bindings::imports::dns::Query;
+use crate::plugin_host::contract::bindings::imports::http::Request;
+use crate::plugin_host::contract::bindings::imports::mail::Message;
+use crate::plugin_host::contract::bindings::imports::types::Value;
 
 /// A name of a host, a record type, an algorithm: DNS allows 255 bytes, the rest is for
 /// placeholders and literals.
@@ -111,7 +111,7 @@ fn count(what: &str, count: usize, most: usize) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin_host::bindings::imports::types::Entry;
+    use crate::plugin_host::contract::bindings::imports::types::Entry;
 
     #[test]
     fn no_part_of_a_request_is_longer_than_any_use_of_it() {

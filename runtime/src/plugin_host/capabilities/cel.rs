@@ -6,10 +6,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::plugin_host::bindings::imports::cel::{CelError, Host};
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports::cel::{CelError, Host};
 use crate::plugin_host::evaluator::EvaluationError;
-use crate::plugin_host::recorder::begin;
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::recording::recorder::begin;
 
 /// Of an expression in the reason of a run's end.
 const SHOWN_CHARACTERS: usize = 100;

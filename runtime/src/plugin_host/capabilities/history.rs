@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{Bucket, History, RateLimitReading, Span, Summary};
-use crate::plugin_host::bindings::imports::history::{
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports::history::{
     Bucket as Step, Host, RateLimit, Sample, WindowSummary,
 };
-use crate::plugin_host::convert;
-use crate::plugin_host::recorder::{CallId, begin};
-use crate::plugin_host::recording::CallCost;
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::contract::convert;
+use crate::plugin_host::recording::format::CallCost;
+use crate::plugin_host::recording::recorder::{CallId, begin};
 
 /// Most samples a guest gets at once.
 const MOST: u32 = 1_000;

@@ -10,19 +10,20 @@ use super::bounds;
 use super::net::{certificate, phases};
 use crate::domain::{Capability, now_ms};
 use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
-use crate::plugin_host::bindings::imports::http::{Host, Request, Response};
-use crate::plugin_host::bindings::imports::net::NetError as GuestError;
-use crate::plugin_host::bindings::imports::types::Value;
-use crate::plugin_host::credentials::basic;
-use crate::plugin_host::memory::HostMemory;
-use crate::plugin_host::outgoing::{self, Way};
-use crate::plugin_host::reach::Weakened;
-use crate::plugin_host::recorder::Step;
-use crate::plugin_host::recording::CallCost;
-use crate::plugin_host::recording::weight::weight;
+use crate::plugin_host::capabilities::outgoing;
+use crate::plugin_host::capabilities::outgoing::Way;
+use crate::plugin_host::capabilities::state::{Access, RunLabel, RunState};
+use crate::plugin_host::contract::bindings::imports::http::{Host, Request, Response};
+use crate::plugin_host::contract::bindings::imports::net::NetError as GuestError;
+use crate::plugin_host::contract::bindings::imports::types::Value;
+use crate::plugin_host::engine::memory::HostMemory;
+use crate::plugin_host::policy::credentials::basic;
+use crate::plugin_host::policy::reach::Weakened;
+use crate::plugin_host::policy::secrets::{BodyEncoding, SealedSettings};
+use crate::plugin_host::recording::format::CallCost;
+use crate::plugin_host::recording::format::weight::weight;
+use crate::plugin_host::recording::recorder::Step;
 use crate::plugin_host::replay::ReplayStop;
-use crate::plugin_host::secrets::{BodyEncoding, SealedSettings};
-use crate::plugin_host::state::{Access, RunLabel, RunState};
 
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {

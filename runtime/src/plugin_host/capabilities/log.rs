@@ -1,7 +1,7 @@
 //! Log lines of guests.
 
-use crate::plugin_host::bindings::imports::log::{Host, Level};
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports::log::{Host, Level};
 
 impl Host for RunState {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {

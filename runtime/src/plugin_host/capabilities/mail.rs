@@ -5,9 +5,11 @@ use tokio::time::Instant;
 use super::bounds;
 use crate::domain::{Capability, ErrorKind, Failure};
 use crate::net::{MailError, MailMessage};
-use crate::plugin_host::bindings::imports::mail::{Host, MailError as GuestError, Message};
-use crate::plugin_host::recorder::begin;
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports::mail::{
+    Host, MailError as GuestError, Message,
+};
+use crate::plugin_host::recording::recorder::begin;
 
 impl Host for RunState {
     async fn send(&mut self, message: Message) -> wasmtime::Result<Result<String, GuestError>> {

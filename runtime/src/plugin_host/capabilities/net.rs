@@ -3,9 +3,9 @@
 
 use crate::domain::Failure;
 use crate::net::{Certificate, NetError, NetFailure};
-use crate::plugin_host::bindings::imports::net as wit;
-use crate::plugin_host::recording::CallCost;
-use crate::plugin_host::state::{Access, RunState};
+use crate::plugin_host::capabilities::state::{Access, RunState};
+use crate::plugin_host::contract::bindings::imports::net as wit;
+use crate::plugin_host::recording::format::CallCost;
 
 impl wit::Host for RunState {}
 

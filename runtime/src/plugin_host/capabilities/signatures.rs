@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use super::bounds;
 use crate::domain::now_ms;
-use crate::plugin_host::bindings::imports::signatures::{Host, SignatureError as GuestError};
-use crate::plugin_host::recorder::Begun;
-use crate::plugin_host::state::{Access, RunState};
+use crate::plugin_host::capabilities::state::{Access, RunState};
+use crate::plugin_host::contract::bindings::imports::signatures::{
+    Host, SignatureError as GuestError,
+};
+use crate::plugin_host::recording::recorder::Begun;
 
 type Verified = Result<(), GuestError>;
 

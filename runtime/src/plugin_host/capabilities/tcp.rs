@@ -8,10 +8,12 @@ use super::bounds;
 use super::net::phases;
 use crate::domain::{Capability, Phases};
 use crate::net::{NetError, NetFailure, TcpConnection};
-use crate::plugin_host::bindings::imports::net::{NetError as GuestError, Phases as GuestPhases};
-use crate::plugin_host::bindings::imports::tcp::{Host, HostConnection};
-use crate::plugin_host::recorder::{Begun, begin};
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports::net::{
+    NetError as GuestError, Phases as GuestPhases,
+};
+use crate::plugin_host::contract::bindings::imports::tcp::{Host, HostConnection};
+use crate::plugin_host::recording::recorder::{Begun, begin};
 
 /// Largest answer to one `read`.
 const READ_BYTES: u32 = 1 << 20;

@@ -7,10 +7,10 @@ use super::bounds;
 use super::net::{certificate, phases};
 use crate::domain::Capability;
 use crate::net::{NetError, NetFailure};
-use crate::plugin_host::bindings::imports::net::NetError as GuestError;
-use crate::plugin_host::bindings::imports::tls::{Host, Session};
-use crate::plugin_host::recorder::begin;
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports::net::NetError as GuestError;
+use crate::plugin_host::contract::bindings::imports::tls::{Host, Session};
+use crate::plugin_host::recording::recorder::begin;
 
 #[derive(Clone, Serialize)]
 struct Handshake {

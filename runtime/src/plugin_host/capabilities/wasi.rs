@@ -19,9 +19,9 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::wasi_http::Requests;
 use crate::domain::UnixMillis;
-use crate::plugin_host::bindings::imports::log::Level;
-use crate::plugin_host::run_log::RunLog;
-use crate::plugin_host::state::RunState;
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports::log::Level;
+use crate::plugin_host::run::log::RunLog;
 
 /// The packages of WASI that are linked, in any version 0.2.
 pub(in crate::plugin_host) const PACKAGES: [&str; 7] = [
@@ -274,7 +274,7 @@ impl OutputStream for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin_host::state::RunLabel;
+    use crate::plugin_host::capabilities::state::RunLabel;
 
     #[test]
     fn lines_are_logged_when_they_end_and_the_last_one_at_the_end_of_the_run() {

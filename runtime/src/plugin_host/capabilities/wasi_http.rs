@@ -14,16 +14,16 @@ use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
 
 use super::http::Sender;
 use crate::domain::BudgetKey;
-use crate::plugin_host::bindings::imports::http::{Request, Response};
-use crate::plugin_host::bindings::imports::log::Level;
-use crate::plugin_host::bindings::imports::net::NetError as GuestError;
-use crate::plugin_host::limits;
-use crate::plugin_host::memory::HostMemory;
-use crate::plugin_host::outgoing::is_forbidden;
-use crate::plugin_host::recording::CallCost;
+use crate::plugin_host::capabilities::outgoing::is_forbidden;
+use crate::plugin_host::capabilities::state::{Access, Account, RunLabel};
+use crate::plugin_host::contract::bindings::imports::http::{Request, Response};
+use crate::plugin_host::contract::bindings::imports::log::Level;
+use crate::plugin_host::contract::bindings::imports::net::NetError as GuestError;
+use crate::plugin_host::engine::limits;
+use crate::plugin_host::engine::memory::HostMemory;
+use crate::plugin_host::recording::format::CallCost;
 use crate::plugin_host::run::CpuMeter;
-use crate::plugin_host::run_log::RunLog;
-use crate::plugin_host::state::{Access, Account, RunLabel};
+use crate::plugin_host::run::log::RunLog;
 
 /// Names a credential of the service; the host takes it out and puts the credential in.
 const AUTH: &str = "x-extrack-auth";

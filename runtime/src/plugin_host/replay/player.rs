@@ -7,9 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::plugin_host::bindings::imports::log::Level;
-use crate::plugin_host::recording::json::{Json, from_value, to_value};
-use crate::plugin_host::recording::{CallCost, GivenAnswer, LogLine, Missing, RecordedCall};
+use crate::plugin_host::contract::bindings::imports::log::Level;
+use crate::plugin_host::recording::format::json::{Json, from_value, to_value};
+use crate::plugin_host::recording::format::{
+    CallCost, GivenAnswer, LogLine, Missing, RecordedCall,
+};
 
 /// A host call, as it was asked.
 #[derive(Debug, Clone, PartialEq, Serialize)]

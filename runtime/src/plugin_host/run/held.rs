@@ -9,8 +9,9 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use super::{Allowance, Broken, Runner, broken, exceeded, timeout};
-use crate::plugin_host::limits::{self, Limit};
-use crate::plugin_host::state::{Access, Account, RunLabel, RunState};
+use crate::plugin_host::capabilities::state::{Access, Account, RunLabel, RunState};
+use crate::plugin_host::engine::limits;
+use crate::plugin_host::engine::limits::Limit;
 
 pub(in crate::plugin_host) struct Held {
     store: Store<RunState>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::plugin_host::loader::{Refusal, digest, refuse};
+use crate::plugin_host::versions::loader::{Refusal, digest, refuse};
 
 /// The folder is the server's own: whatever lies in it and is not named by the log is left over
 /// from a crash.

@@ -1,0 +1,246 @@
+//! One HTTP request of a guest: what it may write, the credential it names, and the answer without
+//! secrets. Everything that speaks HTTP for a guest comes through here.
+
+use super::state::Access;
+use crate::domain::CredentialKind;
+use crate::net::{HttpRequest, HttpResponse, Net, NetFailure, Permission, is_connection_header};
+use crate::plugin_host::policy::credentials::{Login, bearer, choose, inject};
+use crate::plugin_host::policy::secrets::SealedSettings;
+
+/// Whose request it is, and what it may reach.
+pub(in crate::plugin_host) struct Way<'a> {
+    pub(in crate::plugin_host) net: &'a Net,
+    pub(in crate::plugin_host) permission: &'a Permission,
+    /// Slug.
+    pub(in crate::plugin_host) service: Option<&'a str>,
+}
+
+/// Headers that say where a message ends and where it goes are ours; a line break anywhere could
+/// make two messages of one.
+pub(in crate::plugin_host) fn check<'a>(
+    method: &str,
+    url: &str,
+    headers: impl IntoIterator<Item = &'a (String, String)>,
+) -> Result<(), NetFailure> {
+    let broken = |place: &str| {
+        Err(NetFailure::denied(format!(
+            "{place} holds a line break or another control character, which is never sent"
+        )))
+    };
+    let has_control = |text: &str| {
+        text.chars()
+            .any(|character| character.is_control() && character != '\t')
+    };
+    if has_control(method) || method.contains('\t') {
+        return broken("the method");
+    }
+    if has_control(url) || url.contains('\t') {
+        return broken("the URL");
+    }
+    for (name, value) in headers {
+        if has_control(name) || name.contains('\t') {
+            return broken("the name of a header");
+        }
+        if is_forbidden(name) {
+            return Err(NetFailure::denied(format!(
+                "header `{name}` is set by the host, not by plugins"
+            )));
+        }
+        if has_control(value) {
+            return broken(&format!("header `{name}`"));
+        }
+    }
+    Ok(())
+}
+
+/// Headers that no guest sets, in any case.
+pub(in crate::plugin_host) fn is_forbidden(name: &str) -> bool {
+    ["host", "content-length"]
+        .iter()
+        .any(|header| name.eq_ignore_ascii_case(header))
+        || is_connection_header(name)
+        || name
+            .get(..6)
+            .is_some_and(|start| start.eq_ignore_ascii_case("proxy-"))
+}
+
+/// Sends it with the credential `auth`, if there is one. A token that the service does not take is
+/// renewed once; of the two answers, the account knows the second only.
+pub(in crate::plugin_host) async fn send(
+    access: &Access,
+    way: Way<'_>,
+    call: HttpRequest,
+    auth: Option<&str>,
+) -> Result<HttpResponse, NetFailure> {
+    let mut answer = match auth {
+        Some(name) => send_with(access, &way, call, name).await?,
+        None => way.net.http(way.permission, call).await?,
+    };
+    redact(&access.secrets, &mut answer);
+    Ok(answer)
+}
+
+async fn send_with(
+    access: &Access,
+    way: &Way<'_>,
+    mut call: HttpRequest,
+    name: &str,
+) -> Result<HttpResponse, NetFailure> {
+    const UNAUTHORIZED: u16 = 401;
+    let credential = choose(access, name, &call.url)?;
+    let CredentialKind::OAuth2(oauth) = &credential.kind else {
+        inject(&mut call, credential, access)?;
+        return way.net.http(way.permission, call).await;
+    };
+    let Way {
+        net,
+        permission,
+        service,
+    } = *way;
+    let service = service.unwrap_or_default();
+    let login = Login {
+        net,
+        oauth,
+        name,
+        service,
+        allow_private: permission.allow_private.clone(),
+    };
+    let deadline = call.deadline;
+    access
+        .secrets
+        .protect(secrecy::ExposeSecret::expose_secret(&oauth.client_secret));
+    let token = access.wallet.token(&login, deadline).await?;
+    let mut again = call.clone();
+    bearer(&mut call, name, token.value(), access)?;
+    let answer = net.http(permission, call).await?;
+    if answer.status != UNAUTHORIZED {
+        token.note_taken();
+        return Ok(answer);
+    }
+    let Some(token) = access.wallet.renewed(&login, &token, deadline).await? else {
+        return Ok(answer);
+    };
+    bearer(&mut again, name, token.value(), access)?;
+    let answer = net.http(permission, again).await?;
+    let is_taken = answer.status != UNAUTHORIZED;
+    if is_taken {
+        token.note_taken();
+    }
+    access.wallet.judge(&login, is_taken).await;
+    Ok(answer)
+}
+
+/// What the guest gets, and what it is told about its length.
+fn redact(secrets: &SealedSettings, answer: &mut HttpResponse) {
+    secrets.redact_all(answer.headers.iter_mut().map(|(_, value)| value));
+    let length = answer.body.len();
+    answer.body = secrets.redact_body(std::mem::take(&mut answer.body), answer.truncated);
+    // The length of a body that was cut off is the whole one's.
+    if answer.body.len() != length && !answer.truncated {
+        for (_, value) in answer
+            .headers
+            .iter_mut()
+            .filter(|(name, _)| name == "content-length")
+        {
+            *value = answer.body.len().to_string();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_set_no_header_of_the_connection_and_break_no_line() {
+        let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        for (method, url, headers, wanted) in [
+            ("GET", "http://a.example/x?y#z", pair("X-Key", "a\tb"), true),
+            (
+                "GET",
+                "http://a.example/",
+                pair("authorization", "Bearer x"),
+                true,
+            ),
+            ("GET", "http://a.example/", pair("proxied", "x"), true),
+            ("GET", "http://a.example/", pair("HOST", "b.example"), false),
+            (
+                "GET",
+                "http://a.example/",
+                pair("content-Length", "0"),
+                false,
+            ),
+            (
+                "GET",
+                "http://a.example/",
+                pair("Transfer-Encoding", "chunked"),
+                false,
+            ),
+            (
+                "GET",
+                "http://a.example/",
+                pair("Transfer-Encoding\t", "chunked"),
+                false,
+            ),
+            ("GET", "http://a.example/", pair("te", "trailers"), false),
+            ("GET", "http://a.example/", pair("trailer", "x"), false),
+            ("GET", "http://a.example/", pair("upgrade", "h2c"), false),
+            (
+                "GET",
+                "http://a.example/",
+                pair("connection", "close"),
+                false,
+            ),
+            ("GET", "http://a.example/", pair("keep-alive", "x"), false),
+            (
+                "GET",
+                "http://a.example/",
+                pair("expect", "100-continue"),
+                false,
+            ),
+            (
+                "GET",
+                "http://a.example/",
+                pair("Proxy-Anything", "x"),
+                false,
+            ),
+            (
+                "GET",
+                "http://a.example/",
+                pair("x-key", "a\r\nhost: b"),
+                false,
+            ),
+            ("GET", "http://a.example/", pair("x-key", "a\nb"), false),
+            ("GET", "http://a.example/", pair("x-key", "a\0b"), false),
+            (
+                "GET",
+                "http://a.example/",
+                pair("x-key\r\nhost", "b"),
+                false,
+            ),
+            ("GET", "http://a.example/", pair("x-key", "a\u{85}b"), false),
+            (
+                "GET / HTTP/1.1\r\nhost: b\r\n\r\nGET",
+                "http://a.example/",
+                vec![],
+                false,
+            ),
+            (
+                "GET",
+                "http://a.example/ HTTP/1.1\r\nhost: b",
+                vec![],
+                false,
+            ),
+            ("GET", "http://a.exa\tmple/", vec![], false),
+        ] {
+            let answer = check(method, url, &headers);
+            assert_eq!(answer.is_ok(), wanted, "{method:?} {url:?} {headers:?}");
+            if let Err(failure) = answer {
+                assert!(
+                    matches!(failure.error, crate::net::NetError::Denied(_)),
+                    "{failure:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The contract with guests: types generated from `wit/`, and their conversion to domain types and
+//! back.
+
+pub(super) mod bindings;
+pub(super) mod convert;

@@ -1,0 +1,116 @@
+//! Types and traits generated from `wit/`. They stop at this module's parent: `convert.rs` turns
+//! them into domain types, and recordings hold them as JSON.
+
+use wasmtime::component::bindgen;
+
+/// The version of the contract that this program has.
+pub(in crate::plugin_host) const CONTRACT: &str = "0.2.0";
+
+/// Everything a plugin may import, for every kind.
+pub(in crate::plugin_host) mod host {
+    use super::bindgen;
+
+    bindgen!({
+        path: "../wit",
+        inline: "
+            package extrack:host;
+            world host {
+                import external-tracking:plugin/http@0.2.0;
+                import external-tracking:plugin/tcp@0.2.0;
+                import external-tracking:plugin/dns@0.2.0;
+                import external-tracking:plugin/tls@0.2.0;
+                import external-tracking:plugin/mail@0.2.0;
+                import external-tracking:plugin/history@0.2.0;
+                import external-tracking:plugin/cel@0.2.0;
+                import external-tracking:plugin/log@0.2.0;
+                import external-tracking:plugin/clock@0.2.0;
+                import external-tracking:plugin/random@0.2.0;
+                import external-tracking:plugin/signatures@0.2.0;
+            }
+        ",
+        imports: {
+            "external-tracking:plugin/http": async | trappable,
+            "external-tracking:plugin/tcp": async | trappable,
+            "external-tracking:plugin/dns": async | trappable,
+            "external-tracking:plugin/tls": async | trappable,
+            "external-tracking:plugin/mail": async | trappable,
+            "external-tracking:plugin/cel": async | trappable,
+            default: trappable,
+        },
+        with: {
+            "external-tracking:plugin/tcp.connection": crate::plugin_host::capabilities::tcp::Connection,
+        },
+        additional_derives: [serde::Serialize, serde::Deserialize],
+    });
+}
+
+pub(in crate::plugin_host) use host::external_tracking::plugin as imports;
+
+// One world for each exported interface; what a kind may import is checked by the loader.
+
+pub(in crate::plugin_host) mod describe {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world describe { export external-tracking:plugin/description@0.2.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+    });
+}
+
+pub(in crate::plugin_host) mod probe {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world probe { export external-tracking:plugin/probes@0.2.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
+    });
+}
+
+pub(in crate::plugin_host) mod rule {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world rule { export external-tracking:plugin/rules@0.2.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
+    });
+}
+
+pub(in crate::plugin_host) mod notifier {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world notifier { export external-tracking:plugin/notifiers@0.2.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
+    });
+}
+
+pub(in crate::plugin_host) mod webhook {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world webhook { export external-tracking:plugin/webhooks@0.2.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_of_the_contract_is_that_of_its_text() {
+        let text =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/types.wit"))
+                .unwrap();
+        let first = text
+            .lines()
+            .find(|line| line.starts_with("package "))
+            .unwrap();
+        assert_eq!(
+            first,
+            format!("package external-tracking:plugin@{};", super::CONTRACT)
+        );
+    }
+}

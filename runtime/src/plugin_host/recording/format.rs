@@ -1,0 +1,288 @@
+//! A recording: one run of a plugin with everything it was given, asked and answered, as one JSON
+//! file. Requests and answers are the contract's types as the guest saw them, so that secrets are
+//! placeholders and bodies are redacted already.
+
+pub(in crate::plugin_host) mod json;
+pub(in crate::plugin_host) mod weight;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::{
+    Budget, BudgetChanges, Failure, Phases, PluginKind, PluginPolicy, RunOutcome, Status,
+    UnixMillis,
+};
+use crate::plugin_host::contract::bindings::imports::log::Level;
+use crate::plugin_host::replay::Replayed;
+
+/// Of [`Recording::format`]; another number is another shape.
+pub(in crate::plugin_host) const FORMAT: u32 = 1;
+
+/// One run, ready to be looked at or run again.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recording {
+    pub format: u32,
+    pub run: RecordedRun,
+    /// What the exported function was given, in order.
+    pub arguments: Vec<Value>,
+    /// Host calls in the order they began.
+    pub calls: Vec<RecordedCall>,
+    #[serde(default)]
+    pub log: Vec<LogLine>,
+    /// What came out: an observation, a verdict, a receipt, events, or null.
+    #[serde(default)]
+    pub result: Value,
+    /// Answers to requests that the recorded run did not make, for a replay of another version.
+    #[serde(skip)]
+    pub answers: Vec<GivenAnswer>,
+}
+
+/// What a server would have answered to a request that was not recorded: status 200 with this body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenAnswer {
+    pub method: String,
+    pub url: String,
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NotARecording {
+    #[error("is not a recording of a run: {0}")]
+    Malformed(serde_json::Error),
+    #[error("is a recording of format {0}; this program reads format {FORMAT}")]
+    Format(u64),
+}
+
+impl Recording {
+    pub fn parse(bytes: &[u8]) -> Result<Self, NotARecording> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u64,
+        }
+        let Versioned { format } =
+            serde_json::from_slice(bytes).map_err(NotARecording::Malformed)?;
+        if format != u64::from(FORMAT) {
+            return Err(NotARecording::Format(format));
+        }
+        serde_json::from_slice(bytes).map_err(NotARecording::Malformed)
+    }
+
+    /// The file of a recording with the answer of its replay in place of the recorded one; what was
+    /// asked and answered by the host stays.
+    pub fn renewed(file: &[u8], replayed: &Replayed) -> serde_json::Result<Vec<u8>> {
+        let mut recording: Value = serde_json::from_slice(file)?;
+        let status = &replayed.result["status"];
+        let message = &replayed.result["failure"]["message"];
+        let run = &mut recording["run"];
+        run["version"] = replayed.version.clone().into();
+        run["digest"] = replayed.digest.clone().into();
+        run["outcome"] = replayed.outcome.as_str().into();
+        run["error"] = replayed.error.clone().into();
+        run["status"] = status.clone();
+        run["message"] = message.clone();
+        let (run, arguments, calls) = (
+            &recording["run"],
+            &recording["arguments"],
+            &recording["calls"],
+        );
+        // The lines of a file as the server writes it.
+        let text = format!(
+            "{{\"format\":{FORMAT},\"run\":{run},\n\"arguments\":{arguments},\n\"calls\":{calls},\n\"log\":{},\n\"result\":{}}}\n",
+            serde_json::to_string(&replayed.log)?,
+            replayed.result
+        );
+        Ok(text.into_bytes())
+    }
+}
+
+/// Whose run it was and how it ended; the first line of the file, from which a start lists what is
+/// kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedRun {
+    pub run_id: i64,
+    /// When it was due, or when it began.
+    pub ts_ms: UnixMillis,
+    pub plugin: String,
+    pub kind: PluginKind,
+    pub version: String,
+    /// sha256 of the component, in hex.
+    pub digest: String,
+    /// The exported function, e.g. `check`.
+    pub function: String,
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// Of the observation.
+    pub status: Option<Status>,
+    pub outcome: RunOutcome,
+    /// Why it did not end well.
+    pub error: Option<String>,
+    /// What the observation says is wrong with the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    pub timeout_ms: u64,
+    pub budget: RunBudget,
+    pub cost: RunCost,
+    /// What is missing from the recording, because it was too much to keep.
+    pub truncated: Option<String>,
+}
+
+/// What the run was for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// Slug.
+    pub service: Option<String>,
+    /// Of the service.
+    pub probe: Option<String>,
+    /// Of the service.
+    pub webhook: Option<String>,
+    /// Name of the channel a message went to.
+    pub channel: Option<String>,
+}
+
+/// What the run was held to, as far as a replay can hold to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunBudget {
+    pub wall_clock_ms: Option<u64>,
+    pub cpu_ms: u64,
+    pub memory_bytes: u64,
+    pub host_calls: u32,
+    pub log_bytes: u64,
+}
+
+impl RunBudget {
+    pub(in crate::plugin_host) fn of(budget: &Budget) -> Self {
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        Self {
+            wall_clock_ms: budget.wall_clock.map(ms),
+            cpu_ms: ms(budget.cpu),
+            memory_bytes: budget.memory_bytes,
+            host_calls: budget.host_calls,
+            log_bytes: budget.log_bytes,
+        }
+    }
+
+    pub(in crate::plugin_host) fn policy(&self) -> PluginPolicy {
+        let budget = BudgetChanges {
+            wall_clock: self.wall_clock_ms.map(Duration::from_millis),
+            cpu: Some(Duration::from_millis(self.cpu_ms)),
+            memory_bytes: Some(self.memory_bytes.min(Budget::MAX_MEMORY_BYTES)),
+            host_calls: Some(self.host_calls),
+            log_bytes: Some(self.log_bytes),
+            ..BudgetChanges::default()
+        };
+        PluginPolicy {
+            budget,
+            ..PluginPolicy::default()
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunCost {
+    pub duration_us: u64,
+    /// Duration less the time spent waiting.
+    pub cpu_us: u64,
+    pub memory_bytes: u64,
+    pub host_calls: u32,
+    pub log_bytes: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedCall {
+    /// Interface and function, e.g. `http.send`.
+    pub function: String,
+    /// Since the run began.
+    #[serde(default)]
+    pub at_us: u64,
+    #[serde(default)]
+    pub request: Value,
+    #[serde(default)]
+    pub answer: Value,
+    /// Why there is no answer.
+    #[serde(default)]
+    pub missing: Option<Missing>,
+    #[serde(default)]
+    pub cost: CallCost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// The run was cut off while it waited for the answer.
+    CutOff,
+    /// Larger than what is kept of a run.
+    TooLarge,
+}
+
+/// What one call added to the run's account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CallCost {
+    /// In the host.
+    pub waited_us: u64,
+    /// On the network; none for other calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_us: Option<u64>,
+    #[serde(skip_serializing_if = "is_none")]
+    pub phases: Phases,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bytes_in: u64,
+    /// Why there was no answer from the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+fn is_none(phases: &Phases) -> bool {
+    *phases == Phases::default()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: LogLevel,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => LogLevel::Debug,
+            Level::Info => LogLevel::Info,
+            Level::Warn => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+        }
+    }
+}
+
+impl LogLevel {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warn",
+            LogLevel::Error => "error",
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The last look for secrets before a recording leaves memory. A guest never had them, and they
+//! were taken out of what came back to it; this is for whatever found another way, such as a secret
+//! that the run learned only later.
+
+use serde_json::Value;
+
+use crate::plugin_host::policy::redaction::Redactor;
+
+/// The file with `***` in the place of secrets. Names of fields stay, and each field its line: the
+/// first is read on its own.
+pub(super) fn redacted(file: Vec<u8>, secrets: &Redactor) -> serde_json::Result<Vec<u8>> {
+    let file = Vec::from(secrets.stable_body(file.into()));
+    if !secrets.finds_any(&file) {
+        return Ok(file);
+    }
+    let mut value: Value = serde_json::from_slice(&file)?;
+    let Value::Object(fields) = &mut value else {
+        return Ok(file);
+    };
+    let mut out = Vec::with_capacity(file.len());
+    for (index, (name, field)) in fields.iter_mut().enumerate() {
+        redact(field, secrets);
+        out.extend_from_slice(match index {
+            0 => b"{",
+            1 => b",",
+            _ => b",\n",
+        });
+        serde_json::to_writer(&mut out, name)?;
+        out.push(b':');
+        serde_json::to_writer(&mut out, field)?;
+    }
+    out.extend_from_slice(b"}\n");
+    Ok(out)
+}
+
+fn redact(value: &mut Value, secrets: &Redactor) {
+    match value {
+        Value::String(text) if secrets.finds_any(text.as_bytes()) => *text = secrets.text(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, secrets)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| redact(field, secrets)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(secrets: &[&str], file: &str) -> String {
+        let redactor = Redactor::default();
+        secrets.iter().for_each(|secret| redactor.add(secret));
+        String::from_utf8(redacted(file.into(), &redactor).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn nothing_but_the_secrets_goes() {
+        let file = "{\"format\":1,\"run\":{\"a\":\"x\"},\n\"outcome1\":[\"key=s3cr\\\"et!k3y\",\"outcome1\",{\"b\":\"s3cr\\\"et!k3y\"}]}\n";
+        assert_eq!(
+            of(&["s3cr\"et!k3y", "outcome1"], file),
+            "{\"format\":1,\"run\":{\"a\":\"x\"},\n\"outcome1\":[\"key=***\",\"***\",{\"b\":\"***\"}]}\n"
+        );
+        assert_eq!(of(&["another one"], file), file);
+        let redactor = Redactor::default();
+        redactor.forget("-0123456789abcdef");
+        let recorded = redacted(
+            b"{\"a\":\"{{secret-0123456789abcdef:/url}}\"}".to_vec(),
+            &redactor,
+        )
+        .unwrap();
+        assert_eq!(
+            recorded, b"{\"a\":\"{{secret:/url}}\"}",
+            "the same in each run"
+        );
+    }
+}

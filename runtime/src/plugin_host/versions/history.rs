@@ -1,0 +1,462 @@
+//! The versions of a plugin: which are kept, which one a roll-back goes to, which are too old to
+//! keep.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::loader::{LoadedPlugin, Provenance, Refusal, Source, refuse};
+use crate::domain::{PluginChange, PluginRecord, PluginStep, PluginVersion, UnixMillis, now_ms};
+use crate::plugin_host::{BundledPlugin, PluginHost};
+
+/// [`PluginVersion::installed_by`] of what came with the program.
+pub const BUNDLED: &str = "bundled";
+
+/// Digits of a digest that are enough to name a version.
+const DIGEST_DIGITS: usize = 8;
+
+/// Where versions and decisions about them are kept; the control store in the product.
+pub trait VersionLog: Send + Sync {
+    /// Of one plugin, or of all.
+    fn plugins(&self, name: Option<&str>) -> BoxFuture<'_, Result<Vec<PluginRecord>, String>>;
+    /// All of it or nothing; durable when it returns.
+    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>>;
+}
+
+/// Why a change of versions was not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotKept {
+    /// The disk is full.
+    NoRoom(String),
+    Failed(String),
+}
+
+/// For work without a server: nothing was ever installed, and what is now is forgotten.
+pub struct NoLog;
+
+impl VersionLog for NoLog {
+    fn plugins(&self, _name: Option<&str>) -> BoxFuture<'_, Result<Vec<PluginRecord>, String>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn commit(&self, _change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// What people are shown of one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionEntry {
+    pub version: String,
+    pub digest: String,
+    /// `active`, `shadow`, `previous`, `bundled` or `kept`.
+    pub state: &'static str,
+    /// Part of this program: there without being installed.
+    pub is_bundled: bool,
+    pub size: u64,
+    pub installed_ms: UnixMillis,
+    pub installed_by: String,
+    /// The last time it became active; none if it never was.
+    pub active_since_ms: Option<UnixMillis>,
+    /// None while it is active.
+    pub active_until_ms: Option<UnixMillis>,
+    pub activated_by: Option<String>,
+    /// Why the program rolled it back by itself, if nobody has activated it since.
+    pub withdrawn: Option<String>,
+}
+
+impl PluginHost {
+    /// The versions of a plugin that can be made active, the one used last first. None: there is no
+    /// such plugin.
+    pub async fn versions(&self, name: &str) -> Result<Option<Vec<VersionEntry>>, Refusal> {
+        let record = self.record(name).await?;
+        let active = self.shared.active.load().get(name).cloned();
+        let bundled = self.shared.bundled.get(name);
+        if record.versions.is_empty() && active.is_none() {
+            return Ok(None);
+        }
+        let mut versions: Vec<PluginVersion> = record
+            .versions
+            .iter()
+            .filter(|version| version.is_kept)
+            .cloned()
+            .collect();
+        if let Some(bundled) = bundled
+            && record
+                .version(&bundled.digest)
+                .is_none_or(|version| !version.is_kept)
+        {
+            versions.push(bundled.version(name));
+        }
+        let previous = active
+            .as_ref()
+            .and_then(|active| self.previous(&record, &active.digest));
+        let shadow = self.shadow(name).map(|shadow| shadow.plugin.digest.clone());
+        let mut entries = Vec::with_capacity(versions.len());
+        for version in versions {
+            let is_active = active
+                .as_ref()
+                .is_some_and(|active| active.digest == version.digest);
+            let is_bundled = bundled.is_some_and(|bundled| bundled.digest == version.digest);
+            let state = match &version.digest {
+                _ if is_active => "active",
+                digest if shadow.as_ref() == Some(digest) => "shadow",
+                digest if previous.as_ref() == Some(digest) => "previous",
+                _ if is_bundled => "bundled",
+                _ => "kept",
+            };
+            let size = match bundled {
+                Some(bundled) if is_bundled => bundled.bytes.len() as u64,
+                _ => self.shared.components.size(&version.digest).await,
+            };
+            let spell = last_spell(&record, &version.digest);
+            entries.push(VersionEntry {
+                state,
+                is_bundled,
+                size,
+                active_since_ms: match &active {
+                    Some(active) if is_active => Some(active.since_ms),
+                    _ => spell.as_ref().map(|spell| spell.since_ms),
+                },
+                active_until_ms: if is_active {
+                    None
+                } else {
+                    spell.as_ref().and_then(|spell| spell.until_ms)
+                },
+                activated_by: match &active {
+                    Some(active) if is_active => Some(active.by.clone()),
+                    _ => spell.map(|spell| spell.by),
+                },
+                version: version.version,
+                digest: version.digest,
+                installed_ms: version.installed_ms,
+                installed_by: version.installed_by,
+                withdrawn: version.withdrawn.map(|withdrawn| withdrawn.reason),
+            });
+        }
+        let rank = |entry: &VersionEntry| {
+            (
+                entry.state == "active",
+                entry.active_since_ms.unwrap_or(0).max(entry.installed_ms),
+            )
+        };
+        entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry)));
+        Ok(Some(entries))
+    }
+
+    /// The component of a version that is kept. None: there is none with this digest.
+    pub async fn component(&self, name: &str, digest: &str) -> Result<Option<Bytes>, Refusal> {
+        if let Some(bundled) = self
+            .shared
+            .bundled
+            .get(name)
+            .filter(|bundled| bundled.digest == digest)
+        {
+            return Ok(Some(Bytes::from_static(bundled.bytes)));
+        }
+        match self.record(name).await?.version(digest) {
+            Some(version) if version.is_kept => self.shared.components.read(digest).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether this component ever was the active version of its plugin.
+    pub async fn was_active(&self, digest: &str) -> Result<bool, String> {
+        let records = self.shared.log.plugins(None).await?;
+        let mut activations = records.iter().flat_map(|record| &record.activations);
+        Ok(activations.any(|activation| activation.digest.as_deref() == Some(digest)))
+    }
+
+    pub(in crate::plugin_host) async fn record(&self, name: &str) -> Result<PluginRecord, Refusal> {
+        let records = self
+            .shared
+            .log
+            .plugins(Some(name))
+            .await
+            .map_err(|error| refuse("store", error))?;
+        Ok(records.into_iter().next().unwrap_or_else(|| PluginRecord {
+            name: name.to_owned(),
+            versions: Vec::new(),
+            activations: Vec::new(),
+            shadow: None,
+        }))
+    }
+
+    /// Verifies a version that is kept once more, as if it were installed anew.
+    pub(in crate::plugin_host) async fn load_version(
+        &self,
+        name: &str,
+        digest: &str,
+        by: &str,
+    ) -> Result<LoadedPlugin, Refusal> {
+        let (source, bytes) = match self
+            .shared
+            .bundled
+            .get(name)
+            .filter(|bundled| bundled.digest == digest)
+        {
+            Some(bundled) => (
+                Source::Bundled(bundled.bytes),
+                Bytes::from_static(bundled.bytes),
+            ),
+            None => (Source::Stored, self.shared.components.read(digest).await?),
+        };
+        let provenance = Provenance {
+            source,
+            since_ms: now_ms(),
+            by: by.to_owned(),
+        };
+        let loaded = self
+            .shared
+            .loader
+            .load(&self.shared.runner, bytes, provenance)
+            .await?;
+        if loaded.info.name != name {
+            return Err(refuse(
+                "name",
+                format!(
+                    "the component calls itself `{}` now, not `{name}`",
+                    loaded.info.name
+                ),
+            ));
+        }
+        Ok(loaded)
+    }
+
+    /// Where a roll-back goes: the version that was active last before this one, and is still
+    /// there.
+    pub(in crate::plugin_host) fn previous(
+        &self,
+        record: &PluginRecord,
+        active: &str,
+    ) -> Option<String> {
+        let digests = record
+            .activations
+            .iter()
+            .filter_map(|activation| activation.digest.as_ref());
+        digests
+            .filter(|digest| *digest != active)
+            .find(|digest| self.is_there(record, digest))
+            .cloned()
+    }
+
+    /// `wanted` is a version, or the first digits of a digest.
+    pub(in crate::plugin_host) fn named(
+        &self,
+        record: &PluginRecord,
+        wanted: &str,
+    ) -> Result<String, Refusal> {
+        let bundled = self.shared.bundled.get(&record.name);
+        let there = record.versions.iter().filter(|version| version.is_kept);
+        let mut there: Vec<(&str, &str)> = there
+            .map(|version| (version.digest.as_str(), version.version.as_str()))
+            .collect();
+        there.extend(bundled.map(|bundled| (bundled.digest.as_str(), bundled.version.as_str())));
+        there.sort_unstable();
+        there.dedup();
+        let by_digest = |digest: &str| wanted.len() >= DIGEST_DIGITS && digest.starts_with(wanted);
+        let found: Vec<&str> = there
+            .iter()
+            .filter(|(digest, version)| *version == wanted || by_digest(digest))
+            .map(|(digest, _)| *digest)
+            .collect();
+        match found[..] {
+            [digest] => Ok(digest.to_owned()),
+            [] => Err(refuse(
+                "version",
+                format!(
+                    "plugin `{}` has no version `{wanted}`; `extrack plugin versions {}` lists what is kept",
+                    record.name, record.name
+                ),
+            )),
+            _ => Err(refuse(
+                "version",
+                format!(
+                    "`{wanted}` are {} components: {}; name one by its digest",
+                    found.len(),
+                    found
+                        .iter()
+                        .map(|digest| short(digest))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            )),
+        }
+    }
+
+    fn is_there(&self, record: &PluginRecord, digest: &str) -> bool {
+        self.shared
+            .bundled
+            .get(&record.name)
+            .is_some_and(|bundled| bundled.digest == digest)
+            || record
+                .version(digest)
+                .is_some_and(|version| version.is_kept)
+    }
+
+    /// Deletes the components of versions that are too old to keep. What may be needed stays,
+    /// however old it is. That this fails is no reason to undo what went before.
+    pub(in crate::plugin_host) async fn prune(&self, name: &str) {
+        let kept = if self.shared.active.load().contains_key(name) {
+            self.shared.versions_kept
+        } else {
+            0
+        };
+        let record = match self.record(name).await {
+            Ok(record) => record,
+            Err(error) => {
+                return tracing::error!(plugin = name, %error, "old versions can't be looked up");
+            }
+        };
+        let digests = self.too_old(&record, kept);
+        if digests.is_empty() {
+            return;
+        }
+        // The log first: what it calls kept is there, whenever the program ends.
+        let step = PluginStep::Forget {
+            digests: digests.clone(),
+        };
+        if let Err(error) = self.commit(name, PROGRAM, None, step).await {
+            return tracing::error!(plugin = name, %error, "old versions can't be forgotten");
+        }
+        for digest in digests {
+            tracing::info!(plugin = name, digest, "an old version is deleted");
+            self.shared.components.delete(&digest).await;
+        }
+        self.sweep_unneeded().await;
+    }
+
+    fn too_old(&self, record: &PluginRecord, kept: usize) -> Vec<String> {
+        let active = self
+            .shared
+            .active
+            .load()
+            .get(&record.name)
+            .map(|active| active.digest.clone());
+        let needed: HashSet<String> = [
+            active
+                .as_ref()
+                .and_then(|active| self.previous(record, active)),
+            active,
+            record.shadow.as_ref().map(|shadow| shadow.digest.clone()),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(self.shared.trust.pinned(&record.name))
+        .collect();
+        let mut versions: Vec<(bool, UnixMillis, &str)> = record
+            .versions
+            .iter()
+            .filter(|version| version.is_kept)
+            .map(|version| {
+                let active_ms =
+                    last_spell(record, &version.digest).map_or(0, |spell| spell.since_ms);
+                let digest = version.digest.as_str();
+                (
+                    needed.contains(digest),
+                    active_ms.max(version.installed_ms),
+                    digest,
+                )
+            })
+            .collect();
+        // What is needed counts first, then what was used last.
+        versions.sort_unstable_by(|a, b| b.cmp(a));
+        let old = versions
+            .into_iter()
+            .skip(kept)
+            .filter(|(is_needed, ..)| !is_needed);
+        old.map(|(.., digest)| digest.to_owned()).collect()
+    }
+
+    pub(in crate::plugin_host) async fn commit(
+        &self,
+        name: &str,
+        by: &str,
+        from: Option<String>,
+        step: PluginStep,
+    ) -> Result<(), Refusal> {
+        let ts_ms = match &step {
+            // The very moment that the version itself carries from now on.
+            PluginStep::Activate { version, .. } => version.installed_ms,
+            PluginStep::Shadow { candidate } => candidate.installed_ms,
+            _ => now_ms(),
+        };
+        let change = PluginChange {
+            name: name.to_owned(),
+            by: by.to_owned(),
+            ts_ms,
+            from,
+            step,
+        };
+        self.shared
+            .log
+            .commit(change)
+            .await
+            .map_err(|error| match error {
+                NotKept::NoRoom(reason) => refuse("room", reason),
+                NotKept::Failed(reason) => refuse("store", reason),
+            })
+    }
+}
+
+/// Enough of a digest for people.
+pub(in crate::plugin_host) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// Who deletes what is too old, and rolls back what does not work.
+pub(in crate::plugin_host) const PROGRAM: &str = "extrack";
+
+impl BundledPlugin {
+    pub(in crate::plugin_host) fn version(&self, name: &str) -> PluginVersion {
+        PluginVersion {
+            name: name.to_owned(),
+            kind: self.kind,
+            version: self.version.clone(),
+            digest: self.digest.clone(),
+            installed_ms: self.since_ms,
+            installed_by: BUNDLED.to_owned(),
+            is_kept: true,
+            withdrawn: None,
+        }
+    }
+}
+
+/// The last time that a version was active.
+struct Spell {
+    since_ms: UnixMillis,
+    until_ms: Option<UnixMillis>,
+    by: String,
+}
+
+fn last_spell(record: &PluginRecord, digest: &str) -> Option<Spell> {
+    let at = record
+        .activations
+        .iter()
+        .position(|activation| activation.digest.as_deref() == Some(digest))?;
+    let activation = &record.activations[at];
+    let until_ms = at
+        .checked_sub(1)
+        .map(|after| record.activations[after].activated_ms);
+    Some(Spell {
+        since_ms: activation.activated_ms,
+        until_ms,
+        by: activation.activated_by.clone(),
+    })
+}
+
+/// A version as it is written down.
+pub(in crate::plugin_host) fn version_of(plugin: &LoadedPlugin) -> PluginVersion {
+    PluginVersion {
+        name: plugin.info.name.clone(),
+        kind: plugin.kind,
+        version: plugin.info.version.clone(),
+        digest: plugin.digest.clone(),
+        installed_ms: plugin.since_ms,
+        installed_by: plugin.by.clone(),
+        is_kept: true,
+        withdrawn: None,
+    }
+}

@@ -1,0 +1,367 @@
+//! Replacing a plugin while it is in use: verify, keep, commit, swap. A version that fails any step
+//! never becomes active.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::loader::{LoadedPlugin, Provenance, Refusal, Source, refuse};
+use super::trial::{self, Trial};
+use crate::domain::{ActivationReason, PluginStep, now_ms};
+use crate::plugin_host::policy::trust::Trust;
+use crate::plugin_host::versions::history::{short, version_of};
+use crate::plugin_host::{Active, PluginEntry, PluginHost};
+
+/// Users of a plugin that a refusal names.
+const USERS_NAMED: usize = 5;
+
+impl PluginHost {
+    pub(in crate::plugin_host) async fn install_now(
+        &self,
+        name: Option<&str>,
+        bytes: Bytes,
+        by: &str,
+    ) -> Result<PluginEntry, Refusal> {
+        let candidate = self.verify(name, bytes.clone(), by).await?;
+        if let Some(active) = self.shared.active.load().get(&candidate.info.name)
+            && active.digest == candidate.digest
+        {
+            return Ok(self.entry(active));
+        }
+        self.activate(candidate, Some(bytes), ActivationReason::Install)
+            .await
+    }
+
+    pub(in crate::plugin_host) async fn rollback_now(
+        &self,
+        name: &str,
+        to: Option<&str>,
+        by: &str,
+    ) -> Result<Option<PluginEntry>, Refusal> {
+        let active = self.active(name)?;
+        let record = self.record(name).await?;
+        let target = match to {
+            None => self.previous(&record, &active.digest),
+            Some(to) => Some(self.named(&record, to)?),
+        };
+        let Some(target) = target else {
+            return Ok(None);
+        };
+        if target == active.digest {
+            return Ok(Some(self.entry(&active)));
+        }
+        let candidate = self.load_version(name, &target, by).await?;
+        self.activate(candidate, None, ActivationReason::Rollback)
+            .await
+            .map(Some)
+    }
+
+    pub(in crate::plugin_host) async fn remove_now(
+        &self,
+        name: &str,
+        by: &str,
+    ) -> Result<Option<PluginEntry>, Refusal> {
+        let active = self.active(name)?;
+        match self
+            .shared
+            .bundled
+            .get(name)
+            .map(|bundled| bundled.digest.clone())
+        {
+            Some(digest) if digest == active.digest => Err(refuse(
+                "bundled",
+                format!("`{name}` is part of the program and can't be removed"),
+            )),
+            Some(digest) => {
+                let bundled = self.load_version(name, &digest, by).await?;
+                self.activate(bundled, None, ActivationReason::Remove)
+                    .await
+                    .map(Some)
+            }
+            None => {
+                let users = (self.shared.in_use.load())(active.kind, name);
+                if !users.is_empty() {
+                    let owners = users.into_iter().map(|user| user.owner).collect();
+                    return Err(refuse(
+                        "in-use",
+                        format!("`{name}` is used by {}", listed(owners, ", ")),
+                    ));
+                }
+                self.commit(
+                    name,
+                    by,
+                    Some(active.digest.clone()),
+                    PluginStep::Deactivate,
+                )
+                .await?;
+                self.shared.active.rcu(|active| {
+                    let mut active = Active::clone(active);
+                    active.remove(name);
+                    active
+                });
+                self.end_shadow(name);
+                self.changed(active.kind);
+                tracing::info!(plugin = name, by, "plugin is removed");
+                self.prune(name).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Compiles it, looks at its imports and asks what it is.
+    pub(in crate::plugin_host) async fn verify(
+        &self,
+        name: Option<&str>,
+        bytes: Bytes,
+        by: &str,
+    ) -> Result<LoadedPlugin, Refusal> {
+        self.verify_under(&self.shared.trust, name, bytes, by).await
+    }
+
+    /// The same under a trust that may not hold yet.
+    pub(in crate::plugin_host) async fn verify_under(
+        &self,
+        trust: &Trust,
+        name: Option<&str>,
+        bytes: Bytes,
+        by: &str,
+    ) -> Result<LoadedPlugin, Refusal> {
+        let provenance = Provenance {
+            source: Source::Stored,
+            since_ms: now_ms(),
+            by: by.to_owned(),
+        };
+        let mut candidate = self
+            .shared
+            .loader
+            .load_under(trust, &self.shared.runner, bytes, provenance)
+            .await?;
+        if let Some(name) = name
+            && name != candidate.info.name
+        {
+            return Err(refuse(
+                "name",
+                format!(
+                    "the component calls itself `{}`, not `{name}`",
+                    candidate.info.name
+                ),
+            ));
+        }
+        if let Some(bundled) = self.shared.bundled.get(&candidate.info.name)
+            && bundled.digest == candidate.digest
+        {
+            candidate.source = Source::Bundled(bundled.bytes);
+        }
+        Ok(candidate)
+    }
+
+    pub(in crate::plugin_host) fn active(&self, name: &str) -> Result<Arc<LoadedPlugin>, Refusal> {
+        let active = self.shared.active.load().get(name).cloned();
+        active.ok_or_else(|| refuse("name", format!("there is no plugin `{name}`")))
+    }
+
+    /// The checks first, then the component, then the log, then the swap: after a crash the log
+    /// decides.
+    pub(in crate::plugin_host) async fn activate(
+        &self,
+        candidate: LoadedPlugin,
+        bytes: Option<Bytes>,
+        why: ActivationReason,
+    ) -> Result<PluginEntry, Refusal> {
+        self.check_candidate(&candidate).await?;
+        self.activate_checked(candidate, bytes, why).await
+    }
+
+    pub(in crate::plugin_host) async fn activate_checked(
+        &self,
+        mut candidate: LoadedPlugin,
+        bytes: Option<Bytes>,
+        why: ActivationReason,
+    ) -> Result<PluginEntry, Refusal> {
+        let outgoing = self.shared.active.load().get(&candidate.info.name).cloned();
+        let mut bundled_before = None;
+        if let Some(outgoing) = &outgoing
+            && let Source::Bundled(bytes) = outgoing.source
+        {
+            // So that there is something to go back to, even after the program was replaced.
+            self.shared
+                .components
+                .put(&outgoing.digest, Bytes::from_static(bytes))
+                .await?;
+            bundled_before = self
+                .shared
+                .bundled
+                .get(&outgoing.info.name)
+                .map(|bundled| bundled.version(&outgoing.name));
+        }
+        let is_bundled = match (&candidate.source, bytes) {
+            (Source::Bundled(bytes), _) => {
+                self.shared
+                    .components
+                    .put(&candidate.digest, Bytes::from_static(bytes))
+                    .await?;
+                true
+            }
+            (Source::Stored, Some(bytes)) => {
+                self.shared.components.put(&candidate.digest, bytes).await?;
+                false
+            }
+            (Source::Stored, None) => false,
+        };
+        let name = candidate.info.name.clone();
+        let warning = self.same_version(&candidate).await?;
+        let ends_shadow = self
+            .shadow(&name)
+            .is_some_and(|shadow| shadow.plugin.digest == candidate.digest);
+        candidate.since_ms = now_ms();
+        candidate.trial = match why {
+            ActivationReason::Install | ActivationReason::Promote => outgoing
+                .as_ref()
+                .and_then(|outgoing| Trial::after(outgoing)),
+            _ => None,
+        };
+        candidate.rolled_back = trial::shown(&why, outgoing.as_ref(), candidate.since_ms);
+        let version = version_of(&candidate);
+        let step = PluginStep::Activate {
+            why,
+            version,
+            is_bundled,
+            bundled_before,
+            ends_shadow,
+        };
+        let from = outgoing.map(|outgoing| outgoing.digest.clone());
+        self.commit(&name, &candidate.by, from, step).await?;
+        let entry = self.swap(candidate, ends_shadow);
+        self.prune(&name).await;
+        if let Some(warning) = &warning {
+            tracing::warn!(
+                plugin = name,
+                version = entry.version,
+                digest = entry.digest,
+                "{warning}"
+            );
+        }
+        Ok(PluginEntry { warning, ..entry })
+    }
+
+    /// One version number for two components: what people call it by names neither.
+    async fn same_version(&self, candidate: &LoadedPlugin) -> Result<Option<String>, Refusal> {
+        let record = self.record(&candidate.info.name).await?;
+        let version = &candidate.info.version;
+        let is_other = |digest: &str| digest != candidate.digest;
+        let stored = record
+            .versions
+            .iter()
+            .filter(|other| other.is_kept && other.version == *version);
+        let bundled = self
+            .shared
+            .bundled
+            .get(&record.name)
+            .filter(|bundled| bundled.version == *version);
+        let mut digests = stored
+            .map(|other| other.digest.as_str())
+            .chain(bundled.map(|other| other.digest.as_str()));
+        Ok(digests.find(|digest| is_other(digest)).map(|digest| {
+            format!(
+                "{version} is also the version of another component (sha256 {}); raise the version with each change, so that it \
+                 names one",
+                short(digest)
+            )
+        }))
+    }
+
+    fn swap(&self, candidate: LoadedPlugin, ends_shadow: bool) -> PluginEntry {
+        let candidate = Arc::new(candidate);
+        let name = candidate.info.name.as_str();
+        self.shared.active.rcu(|active| {
+            let mut active = Active::clone(active);
+            active.insert(name.to_owned(), candidate.clone());
+            active
+        });
+        if ends_shadow {
+            self.end_shadow(name);
+        }
+        self.changed(candidate.kind);
+        tracing::info!(
+            plugin = name,
+            kind = candidate.kind.as_str(),
+            version = candidate.info.version,
+            digest = candidate.digest,
+            by = candidate.by,
+            "plugin version is active"
+        );
+        self.entry(&candidate)
+    }
+
+    /// Whether it may take the place of the version that is active, or run beside it.
+    pub(in crate::plugin_host) async fn check_candidate(
+        &self,
+        candidate: &LoadedPlugin,
+    ) -> Result<(), Refusal> {
+        if let Some(outgoing) = self.shared.active.load().get(&candidate.info.name) {
+            check_kind(candidate, outgoing)?;
+        }
+        self.allowance(candidate)
+            .check_imports(&candidate.imports)?;
+        self.check_in_use(candidate).await
+    }
+
+    pub(in crate::plugin_host) async fn check_in_use(
+        &self,
+        candidate: &LoadedPlugin,
+    ) -> Result<(), Refusal> {
+        let in_use = (self.shared.in_use.load())(candidate.kind, &candidate.info.name);
+        let mut refused = Vec::new();
+        for user in &in_use {
+            if let Err(faults) = self.check_against(candidate, &user.settings).await {
+                let faults: Vec<String> = faults
+                    .iter()
+                    .map(|fault| {
+                        format!("{} {}", fault.path, fault.message)
+                            .trim()
+                            .to_owned()
+                    })
+                    .collect();
+                refused.push(format!("{}: {}", user.owner, faults.join(", ")));
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(refuse(
+            "settings",
+            format!(
+                "does not accept settings that are in use: {}",
+                listed(refused, "; ")
+            ),
+        ))
+    }
+}
+
+pub(in crate::plugin_host) fn check_kind(
+    candidate: &LoadedPlugin,
+    active: &LoadedPlugin,
+) -> Result<(), Refusal> {
+    if active.kind == candidate.kind {
+        return Ok(());
+    }
+    let (name, is, other) = (
+        &candidate.info.name,
+        active.kind.as_str(),
+        candidate.kind.as_str(),
+    );
+    Err(refuse(
+        "name",
+        format!("`{name}` is a {is}; the component is a {other}, which needs another name"),
+    ))
+}
+
+/// The first few.
+fn listed(mut texts: Vec<String>, between: &str) -> String {
+    let more = texts.len().saturating_sub(USERS_NAMED);
+    texts.truncate(USERS_NAMED);
+    if more > 0 {
+        texts.push(format!("and {more} more"));
+    }
+    texts.join(between)
+}
