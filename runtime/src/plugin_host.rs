@@ -31,6 +31,7 @@ use crate::net::Net;
 pub use calls::{
     PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall,
 };
+pub use engine::bundled::{Bundled, bundle};
 pub use engine::compile::{COMPILE_SUBCOMMAND, Compiling, compile_child};
 pub use engine::memory::RunMemoryUse;
 pub use evaluator::{EvaluationError, Evaluator};
@@ -58,7 +59,7 @@ use versions::shadow::{QUEUED, Shadows, Work};
 use versions::start::BundledPlugin;
 use versions::sweep::Spare;
 use versions::trial::{WITHDRAWALS_QUEUED, Withdrawal};
-use versions::{bundled, loader, start};
+use versions::{loader, start};
 
 /// Runs accounted and on their way to the results; what finds no room is dropped and counted: no
 /// run waits for it.
@@ -429,7 +430,10 @@ fn compiler(
 
 /// The component of this digest, if it is part of this binary.
 pub fn bundled_component(digest: &str) -> Option<bytes::Bytes> {
-    let mut components = bundled::BUNDLED_PLUGINS.iter().map(|(_, bytes)| *bytes);
+    let mut components = engine::bundled::bundled()
+        .plugins
+        .iter()
+        .map(|(_, bytes)| *bytes);
     components
         .find(|bytes| loader::digest(bytes) == digest)
         .map(bytes::Bytes::from_static)
@@ -437,5 +441,8 @@ pub fn bundled_component(digest: &str) -> Option<bytes::Bytes> {
 
 /// Names of the plugins that are part of this binary.
 pub fn bundled_names() -> impl Iterator<Item = &'static str> {
-    bundled::BUNDLED_PLUGINS.iter().map(|(name, _)| *name)
+    engine::bundled::bundled()
+        .plugins
+        .iter()
+        .map(|(name, _)| *name)
 }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 /// Who may import whom. `domain` and the module itself always; `telemetry` is for `app` and `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("main", &["cli"]),
     ("cli", &["app", "config", "plugin_host", "telemetry"]),
     (
         "app",

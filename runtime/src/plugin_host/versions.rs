@@ -1,7 +1,6 @@
 //! The versions of plugins: loading and checking a component, installing, rolling back and trying
 //! one beside the active version.
 
-pub(super) mod bundled;
 pub(super) mod changes;
 pub(super) mod check;
 pub(super) mod components;

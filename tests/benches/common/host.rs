@@ -9,11 +9,15 @@ use std::time::{Duration, Instant};
 use extrack::domain::{Observation, Origin, PluginTrust, PrivateReach, Probe, Service};
 use extrack::net::{Net, NetSettings};
 use extrack::plugin_host::{
-    Compiling, NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup,
+    Bundled, Compiling, NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup, bundle,
 };
 
 /// What is compiled is kept in the folder, what is installed is not.
 pub(crate) async fn start_host(folder: &Path) -> PluginHost {
+    bundle(Bundled {
+        plugins: extrack_bundled::PLUGINS,
+        evaluator: extrack_bundled::EVALUATOR,
+    });
     let (runs, mut accounts) = tokio::sync::mpsc::channel(RUNS_QUEUED);
     tokio::spawn(async move { while accounts.recv().await.is_some() {} });
     let net = Net::new(NetSettings::default()).expect("the network can be set up");

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use extrack::domain::PluginTrust;
 use extrack::net::{HostRule, Net, NetSettings, Permission};
-use extrack::plugin_host::{Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, Setup};
+use extrack::plugin_host::{
+    Bundled, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, Setup, bundle,
+};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -65,6 +67,10 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 pub(crate) fn host() -> &'static PluginHost {
     static HOST: OnceLock<PluginHost> = OnceLock::new();
     HOST.get_or_init(|| {
+        bundle(Bundled {
+            plugins: extrack_bundled::PLUGINS,
+            evaluator: extrack_bundled::EVALUATOR,
+        });
         let (runs, mut accounted) = tokio::sync::mpsc::channel(RUNS_QUEUED);
         let setup = Setup {
             folder: folder("fuzz-plugins"),

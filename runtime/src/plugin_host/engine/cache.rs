@@ -6,18 +6,27 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// By content digest and the engine's own word on compatibility; each file begins with the sha256
-/// of the rest, so that one cut short by a crash is not run. The folder is the server's own,
-/// readable and writable by nobody else.
+/// Most bytes of machine code in a folder that several programs share: authors build often, and
+/// each build leaves its code. Enough for 25 plugins in Python, thousands in Rust.
+const SHARED_BYTES: u64 = 1 << 30;
+
+/// Age from which a draft in a shared folder was left by a crash: a compilation is ended before.
+const DRAFT_AGE: Duration = Duration::from_secs(30 * 60);
+
+/// Machine code by content digest and the engine's compatibility hash. Each file begins with the
+/// sha256 of the rest, so that one cut short by a crash is not run. The folder is accessible to
+/// this user only. A folder that is a symbolic link is shared with other programs, such as the
+/// command line's: what they need is not known here, so only size and age decide.
 pub(in crate::plugin_host) struct CompiledCache {
     folder: PathBuf,
+    is_shared: bool,
 }
 
 impl CompiledCache {
@@ -30,6 +39,7 @@ impl CompiledCache {
         }
         Ok(Self {
             folder: folder.to_owned(),
+            is_shared: fs::symlink_metadata(folder)?.is_symlink(),
         })
     }
 
@@ -88,13 +98,16 @@ impl CompiledCache {
     }
 
     /// Deletes what no version needs: of other components, beyond the newest of them that fit into
-    /// `spare_bytes`; of other engines; and what was half written before this start.
+    /// `spare_bytes`, and everything of other engines. A shared folder is only pruned.
     pub(in crate::plugin_host) fn sweep(
         &self,
         engine: &Engine,
         kept: &HashSet<String>,
         spare_bytes: u64,
     ) -> std::io::Result<()> {
+        if self.is_shared {
+            return self.prune_shared();
+        }
         let suffix = suffix(engine);
         let mut spare = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -110,29 +123,56 @@ impl CompiledCache {
             {
                 Some(digest) if kept.contains(digest) => {}
                 Some(_) => spare.push(entry),
-                None if name.ends_with(".cwasm") => fs::remove_file(entry)?,
+                None if name.ends_with(".cwasm") => remove(&entry)?,
                 None => {}
             }
         }
         prune(spare, spare_bytes)
     }
 
-    /// Deletes what a crash left half written. Not while something is compiled.
+    /// Deletes what a crash left half written. Nothing may be compiling into a folder that is not
+    /// shared; in one that is, a young draft belongs to a compilation that goes on.
     pub(in crate::plugin_host) fn sweep_drafts(&self) -> std::io::Result<()> {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(".tmp") {
-                fs::remove_file(entry.path())?;
+            if !entry.file_name().to_string_lossy().starts_with(".tmp") {
+                continue;
+            }
+            let is_left = || {
+                let modified = entry.metadata().and_then(|metadata| metadata.modified());
+                // A draft that is gone by now was another program's.
+                modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DRAFT_AGE))
+            };
+            if !self.is_shared || is_left() {
+                remove(&entry.path())?;
             }
         }
         Ok(())
     }
 
-    /// Removes the oldest files, whatever they are for, until the rest fits.
-    pub(in crate::plugin_host) fn prune(&self, most_bytes: u64) -> std::io::Result<()> {
+    /// Makes room in a folder that programs share: the oldest code goes, and drafts that crashes
+    /// left. Does nothing to a folder of this program's own.
+    pub(in crate::plugin_host) fn prune_shared(&self) -> std::io::Result<()> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        self.sweep_drafts()?;
+        self.prune(SHARED_BYTES)
+    }
+
+    /// Removes the oldest code, whatever engine it is for, until the rest fits.
+    fn prune(&self, most_bytes: u64) -> std::io::Result<()> {
         let files = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path()));
         let files: std::io::Result<Vec<PathBuf>> = files.collect();
         prune(files?, most_bytes)
+    }
+}
+
+/// Removes a file; one that another program removed first is as good.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -175,7 +215,10 @@ fn prune(paths: Vec<PathBuf>, most_bytes: u64) -> std::io::Result<()> {
         path.extension()
             .is_some_and(|extension| extension == "cwasm")
     }) {
-        let metadata = fs::metadata(&path)?;
+        // One that is gone by now was removed by another program.
+        let Ok(metadata) = fs::metadata(&path) else {
+            continue;
+        };
         files.push((metadata.modified()?, metadata.len(), path));
     }
     files.sort();
@@ -184,7 +227,7 @@ fn prune(paths: Vec<PathBuf>, most_bytes: u64) -> std::io::Result<()> {
         if total <= most_bytes {
             break;
         }
-        fs::remove_file(path)?;
+        remove(&path)?;
         total -= size;
     }
     Ok(())
@@ -261,5 +304,39 @@ mod tests {
         );
         cache.sweep(&engine, &kept, 0).unwrap();
         assert_eq!(names(), [mine("kept"), "notes.txt".to_owned()]);
+    }
+
+    #[test]
+    fn a_shared_folder_keeps_the_drafts_and_the_code_of_other_programs() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiled = folder.path().join("shared");
+        fs::create_dir(&compiled).unwrap();
+        let write = |name: &str, age: Duration| {
+            let file = fs::File::create(compiled.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        };
+        write(".tmpYoung", Duration::from_secs(60));
+        write(".tmpLeft", DRAFT_AGE * 2);
+        write("others-0000000000000001.cwasm", DRAFT_AGE * 2);
+        let link = folder.path().join("compiled");
+        std::os::unix::fs::symlink(&compiled, &link).unwrap();
+        let cache = CompiledCache::open(&link).unwrap();
+        cache.sweep_drafts().unwrap();
+        cache.sweep(&Engine::default(), &HashSet::new(), 0).unwrap();
+        let mut left: Vec<_> = fs::read_dir(&compiled)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, [".tmpYoung", "others-0000000000000001.cwasm"]);
+    }
+
+    #[test]
+    fn a_folder_of_its_own_loses_all_drafts_at_a_start() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".tmpYoung"), []).unwrap();
+        let cache = CompiledCache::open(folder.path()).unwrap();
+        cache.sweep_drafts().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -16,7 +16,7 @@ pub use reference::check_reference;
 pub use signature::{SIGNATURE_BYTES, check_key};
 
 use crate::domain::PluginTrust;
-use crate::plugin_host::versions::bundled;
+use crate::plugin_host::engine::bundled;
 use crate::plugin_host::versions::loader::{LoadedPlugin, Refusal, digest, refuse};
 use crate::plugin_host::{PluginEntry, PluginHost};
 
@@ -194,7 +194,8 @@ impl Trust {
 
 /// Part of this binary, whose makers the operator trusts already.
 fn is_bundled(wanted: &str) -> bool {
-    bundled::BUNDLED_PLUGINS
+    bundled::bundled()
+        .plugins
         .iter()
         .any(|(_, bytes)| digest(bytes) == wanted)
 }

@@ -26,10 +26,6 @@ pub struct LocalSetup {
     pub progress: fn(usize),
 }
 
-/// An author builds often, and each build leaves its compiled code: 50 plugins in Python, thousands
-/// in Rust.
-const CACHE_BYTES: u64 = 1 << 30;
-
 /// Accounts nobody has taken yet; a benchmark takes them as it goes.
 const RUNS_QUEUED: usize = 1_024;
 
@@ -78,7 +74,7 @@ impl LocalPlugin {
             .load(&host.shared.runner, component, provenance)
             .await?;
         // What is in the way of the disk is only slower to make again.
-        if let Err(error) = host.shared.loader.compiler.cache().prune(CACHE_BYTES) {
+        if let Err(error) = host.shared.loader.compiler.cache().prune_shared() {
             tracing::debug!(%error, "the folder of compiled plugins can't be pruned");
         }
         let entry = host.entry(&loaded);

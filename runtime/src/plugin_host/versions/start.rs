@@ -10,8 +10,8 @@ use super::loader::{LoadedPlugin, Loader, Provenance, Source, digest};
 use super::shadow::{Shadow, Shadows};
 use super::trial::rolled_back;
 use crate::domain::{PluginKind, PluginRecord, UnixMillis, now_ms};
+use crate::plugin_host::engine::bundled;
 use crate::plugin_host::run::Runner;
-use crate::plugin_host::versions::bundled;
 use crate::plugin_host::versions::history::BUNDLED;
 use crate::plugin_host::{Active, PluginHost, SetupError};
 
@@ -32,7 +32,7 @@ pub(in crate::plugin_host) async fn load_bundled(
     records: &[PluginRecord],
 ) -> Result<(Active, BTreeMap<String, BundledPlugin>), SetupError> {
     let started_ms = now_ms();
-    let loads = bundled::BUNDLED_PLUGINS.iter().map(|(name, bytes)| async move {
+    let loads = bundled::bundled().plugins.iter().map(|(name, bytes)| async move {
         let (since_ms, by) = made_active(records, &digest(bytes)).unwrap_or((started_ms, BUNDLED.to_owned()));
         let provenance = Provenance { source: Source::Bundled(bytes), since_ms, by };
         let loaded = loader.load(runner, Bytes::from_static(bytes), provenance).await;

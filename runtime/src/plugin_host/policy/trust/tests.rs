@@ -56,7 +56,7 @@ async fn what_is_not_signed_is_refused_where_signatures_are_required() {
     );
 
     // What came with the program needs none.
-    let (_, bundled) = bundled::BUNDLED_PLUGINS[0];
+    let (_, bundled) = bundled::bundled().plugins[0];
     assert_eq!(
         required
             .check_signature(&Bytes::from_static(bundled), &digest(bundled))

@@ -1,7 +1,0 @@
-//! The `extrack` program.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    extrack::cli::main()
-}
