@@ -17,12 +17,12 @@ mod queue;
 mod rate_limits;
 mod read;
 mod recent;
-mod rows;
 mod run_groups;
 mod run_ids;
 mod schema;
 mod shadow;
 mod spool;
+mod tables;
 mod value;
 mod writer;
 
@@ -37,9 +37,9 @@ pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
 pub use progress::{ResultHealth, Stalled, WriterStats};
 pub use query::{QueryError, QueryLimits, SqlAnswer, SqlColumn};
-pub use rows::ServiceRow;
 pub use run_groups::GroupSpan;
 pub use spool::SpoolSettings;
+pub use tables::ServiceRow;
 pub use writer::Writer;
 
 use super::lock::{DataLock, LockError};
@@ -91,6 +91,8 @@ pub enum ResultError {
         column: &'static str,
         found: String,
     },
+    #[error("column `{name}` of the results store has no value of its type; is the file damaged?")]
+    Column { name: &'static str },
     #[error("could not start the results writer")]
     Thread(#[source] std::io::Error),
 }

@@ -217,7 +217,7 @@ fn open_whole(path: &Path, memory_limit: &str) -> Result<(Connection, LastIds), 
 
 fn last_ids(connection: &Connection) -> Result<LastIds, ResultError> {
     let max = |sql: &str| {
-        let found = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+        let found = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>("last"));
         found
             .map(|max| max.unwrap_or(0))
             .map_err(|source| ResultError::Database {
@@ -225,10 +225,10 @@ fn last_ids(connection: &Connection) -> Result<LastIds, ResultError> {
                 source,
             })
     };
-    let observation = max("SELECT max(run_id) FROM fact.observations")?;
-    let account = max("SELECT max(run_id) FROM fact.plugin_runs")?;
-    let delivery = max("SELECT max(run_id) FROM fact.events")?;
-    let event = max("SELECT max(id) FROM fact.events")?;
+    let observation = max("SELECT max(run_id) AS last FROM fact.observations")?;
+    let account = max("SELECT max(run_id) AS last FROM fact.plugin_runs")?;
+    let delivery = max("SELECT max(run_id) AS last FROM fact.events")?;
+    let event = max("SELECT max(id) AS last FROM fact.events")?;
     Ok(LastIds {
         observation,
         run: observation.max(account).max(delivery),

@@ -1,9 +1,9 @@
 //! Questions to the events: pages for people, ids against repetition.
 
-use duckdb::{Connection, Row, ToSql};
+use duckdb::{Connection, ToSql};
 
 use super::read::{MAX_ROWS, reading};
-use super::rows::metrics_from_json;
+use super::tables::select;
 use super::{ResultError, ResultStore};
 use crate::domain::Event;
 
@@ -42,7 +42,7 @@ impl ResultStore {
             let mut statement = connection.prepare(sql).map_err(reading)?;
             let limit = limit.min(MAX_ROWS) as i64;
             let ids =
-                statement.query_map(duckdb::params![service, webhook, limit], |row| row.get(0)).map_err(reading)?;
+                statement.query_map(duckdb::params![service, webhook, limit], |row| row.get("event_id")).map_err(reading)?;
             ids.collect::<Result<Vec<String>, _>>().map_err(reading)
         })
         .await
@@ -69,37 +69,9 @@ fn page(
     }
     let limit = limit.min(MAX_ROWS) as i64;
     params.push(&limit);
-    let sql = format!(
-        "SELECT id, epoch_ms(ts), epoch_ms(received_ts), service, webhook, plugin, plugin_version, run_id, event_id, kind,
-             summary, payload, attributes
-         FROM fact.events WHERE {} ORDER BY id DESC LIMIT ?",
+    let condition = format!(
+        "WHERE {} ORDER BY id DESC LIMIT ?",
         conditions.join(" AND ")
     );
-    let mut statement = connection.prepare(&sql).map_err(reading)?;
-    let rows = statement
-        .query_map(params.as_slice(), event_from)
-        .map_err(reading)?;
-    rows.collect::<Result<_, _>>().map_err(reading)
-}
-
-fn event_from(row: &Row<'_>) -> duckdb::Result<Event> {
-    let attributes: Option<String> = row.get(12)?;
-    Ok(Event {
-        id: row.get(0)?,
-        ts_ms: row.get(1)?,
-        received_ms: row.get(2)?,
-        service: row.get(3)?,
-        webhook: row.get(4)?,
-        plugin: row.get(5)?,
-        plugin_version: row.get(6)?,
-        run_id: row.get(7)?,
-        event_id: row.get(8)?,
-        kind: row.get(9)?,
-        summary: row.get(10)?,
-        payload: row.get(11)?,
-        attributes: attributes
-            .as_deref()
-            .map(metrics_from_json)
-            .unwrap_or_default(),
-    })
+    select(connection, &condition, params.as_slice())
 }

@@ -96,9 +96,11 @@ impl Gate {
         }
         let tree: String = parser
             .connection
-            .query_row("SELECT json_serialize_sql(?::VARCHAR)", [inner], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT json_serialize_sql(?::VARCHAR) AS tree",
+                [inner],
+                |row| row.get("tree"),
+            )
             .map_err(|error| QueryError::Invalid(error.to_string()))?;
         drop(parser);
         let tree: Value = serde_json::from_str(&tree)

@@ -33,7 +33,8 @@ impl ResultStore {
                 "SELECT plugin, digest, outcome, \
                      if(ts >= make_timestamp(? * 1000), epoch_ms(time_bucket(INTERVAL 5 MINUTE, ts)), 0) AS slot_ms, \
                      least(floor(log2(greatest(duration_us, 1)) * 4)::INTEGER, {}) AS bucket, \
-                     count(*), sum(cpu_us)::BIGINT, max(memory_bytes), max(duration_us), sum(denials)::BIGINT \
+                     count(*) AS runs, sum(cpu_us)::BIGINT AS cpu_us, max(memory_bytes) AS memory_bytes, \
+                     max(duration_us) AS max_duration_us, sum(denials)::BIGINT AS denials \
                  FROM fact.plugin_runs \
                  WHERE ts >= make_timestamp(? * 1000) AND run_id < ? AND function NOT LIKE 'shadow-%' \
                  GROUP BY ALL",
@@ -44,21 +45,21 @@ impl ResultStore {
             let mut rows = statement.query(span).map_err(reading)?;
             let mut groups: HashMap<VersionKey, Vec<StoredRuns>> = HashMap::new();
             while let Some(row) = rows.next().map_err(reading)? {
-                let outcome: String = row.get(2).map_err(reading)?;
+                let outcome: String = row.get("outcome").map_err(reading)?;
                 // Of a later version of the program: it counts for nobody here.
                 let Some(outcome) = RunOutcome::parse(&outcome) else { continue };
-                let count = |index| row.get::<_, i64>(index).map(i64::unsigned_abs).map_err(reading);
+                let count = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs).map_err(reading);
                 let group = StoredRuns {
-                    slot_ms: row.get(3).map_err(reading)?,
+                    slot_ms: row.get("slot_ms").map_err(reading)?,
                     outcome,
-                    bucket: row.get::<_, i32>(4).map_err(reading)?.unsigned_abs() as usize,
-                    runs: count(5)?,
-                    denials: count(9)?,
-                    cpu_us: count(6)?,
-                    memory_bytes: row.get(7).map_err(reading)?,
-                    max_duration_us: count(8)?,
+                    bucket: row.get::<_, i32>("bucket").map_err(reading)?.unsigned_abs() as usize,
+                    runs: count("runs")?,
+                    denials: count("denials")?,
+                    cpu_us: count("cpu_us")?,
+                    memory_bytes: row.get("memory_bytes").map_err(reading)?,
+                    max_duration_us: count("max_duration_us")?,
                 };
-                let key = (row.get(0).map_err(reading)?, row.get(1).map_err(reading)?);
+                let key = (row.get("plugin").map_err(reading)?, row.get("digest").map_err(reading)?);
                 groups.entry(key).or_default().push(group);
             }
             Ok(groups)
@@ -78,7 +79,7 @@ impl ResultStore {
         self.read(move |connection| {
             let mut statement = connection
                 .prepare(
-                    "SELECT epoch_ms(ts), function, outcome, error, duration_us, cpu_us FROM fact.plugin_runs \
+                    "SELECT epoch_ms(ts) AS ts_ms, function, outcome, error, duration_us, cpu_us FROM fact.plugin_runs \
                      WHERE plugin = ? AND digest = ? AND ts >= make_timestamp(? * 1000) AND run_id < ? \
                          AND function NOT LIKE 'shadow-%' \
                      ORDER BY run_id DESC LIMIT ?",
@@ -88,15 +89,15 @@ impl ResultStore {
             let mut rows = statement.query(wanted).map_err(reading)?;
             let mut found = Vec::new();
             while let Some(row) = rows.next().map_err(reading)? {
-                let outcome: String = row.get(2).map_err(reading)?;
+                let outcome: String = row.get("outcome").map_err(reading)?;
                 let Some(outcome) = RunOutcome::parse(&outcome) else { continue };
                 found.push(StoredRun {
-                    ts_ms: row.get(0).map_err(reading)?,
-                    function: row.get(1).map_err(reading)?,
+                    ts_ms: row.get("ts_ms").map_err(reading)?,
+                    function: row.get("function").map_err(reading)?,
                     outcome,
-                    error: row.get(3).map_err(reading)?,
-                    duration_us: row.get::<_, u32>(4).map_err(reading)?.into(),
-                    cpu_us: row.get::<_, u32>(5).map_err(reading)?.into(),
+                    error: row.get("error").map_err(reading)?,
+                    duration_us: row.get::<_, u32>("duration_us").map_err(reading)?.into(),
+                    cpu_us: row.get::<_, u32>("cpu_us").map_err(reading)?.into(),
                 });
             }
             found.reverse();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use duckdb::{Connection, ToSql, params};
 
-use super::rows::{self, ServiceRow};
-use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun};
+use super::tables::{AlertEventRow, RateLimitRow, ServiceRow, append};
+use crate::domain::{Event, Observation, PluginRun, ShadowRun};
 
 /// Rows that were, or will be, committed in one transaction: any one of them shows whether the
 /// others are there.
@@ -46,7 +46,7 @@ impl Part {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Work {
     pub(super) parts: Vec<Part>,
-    pub(super) alert_events: Vec<(AlertEvent, Alert)>,
+    pub(super) alert_events: Vec<AlertEventRow>,
     pub(super) services: Option<Vec<ServiceRow>>,
 }
 
@@ -65,73 +65,62 @@ pub(super) fn write(connection: &mut Connection, work: &Work) -> duckdb::Result<
             fresh.push(part);
         }
     }
-    let observations: Vec<&Observation> = fresh
-        .iter()
-        .flat_map(|part| &part.observations)
-        .map(|run| run.as_ref())
-        .collect();
-    append_all(&tx, rows::OBSERVATIONS, &observations, |appender, row| {
-        rows::append_observation(appender, row)
-    })?;
-    let limits: Vec<_> = observations
-        .iter()
-        .flat_map(|run| run.rate_limits.iter().map(move |limit| (*run, limit)))
-        .collect();
-    append_all(&tx, rows::RATE_LIMITS, &limits, |appender, (run, limit)| {
-        rows::append_rate_limit(appender, run, limit)
-    })?;
-    let runs: Vec<&PluginRun> = fresh.iter().flat_map(|part| &part.plugin_runs).collect();
-    append_all(&tx, rows::PLUGIN_RUNS, &runs, |appender, row| {
-        rows::append_plugin_run(appender, row)
-    })?;
-    let events: Vec<&Event> = fresh.iter().flat_map(|part| &part.events).collect();
-    append_all(&tx, rows::EVENTS, &events, |appender, row| {
-        rows::append_event(appender, row)
-    })?;
-    let compared: Vec<&ShadowRun> = fresh.iter().flat_map(|part| &part.shadow_runs).collect();
-    append_all(&tx, rows::SHADOW_RUNS, &compared, |appender, row| {
-        rows::append_shadow_run(appender, row)
-    })?;
-    let copied = not_copied(&tx, &work.alert_events)?;
-    append_all(
-        &tx,
-        rows::ALERT_EVENTS,
-        &copied,
-        |appender, (event, alert)| rows::append_alert_event(appender, event, alert),
-    )?;
+    let observations = fresh.iter().flat_map(|part| &part.observations);
+    let observations = observations.map(|run| run.as_ref());
+    append(&tx, observations.clone())?;
+    append(&tx, limits_of(observations).iter())?;
+    append(&tx, fresh.iter().flat_map(|part| &part.plugin_runs))?;
+    append(&tx, fresh.iter().flat_map(|part| &part.events))?;
+    append(&tx, fresh.iter().flat_map(|part| &part.shadow_runs))?;
+    append(&tx, not_copied(&tx, &work.alert_events)?.into_iter())?;
     if let Some(services) = &work.services {
         tx.execute_batch("DELETE FROM fact.services")?;
-        append_all(&tx, rows::SERVICES, services, rows::append_service)?;
+        append(&tx, services.iter())?;
     }
     tx.commit()
+}
+
+/// Returns the readings of rate limits that the runs brought along.
+fn limits_of<'a>(runs: impl Iterator<Item = &'a Observation>) -> Vec<RateLimitRow> {
+    let rows = runs.flat_map(|run| {
+        run.rate_limits.iter().map(|limit| RateLimitRow {
+            service: run.service.clone(),
+            probe: run.probe.clone(),
+            location: run.location.clone(),
+            run_id: run.run_id,
+            limit: limit.clone(),
+        })
+    });
+    rows.collect()
 }
 
 /// A commit may fail after its data reached the disk, and a program may be killed before it has
 /// removed what it committed from the spool.
 fn is_committed(connection: &Connection, part: &Part) -> duckdb::Result<bool> {
-    let found =
-        |sql: &str, params: &[&dyn ToSql]| connection.query_row(sql, params, |row| row.get(0));
+    let found = |sql: &str, params: &[&dyn ToSql]| {
+        connection.query_row(sql, params, |row| row.get("found"))
+    };
     if let Some(row) = part.observations.first() {
         return found(
-            "SELECT count(*) > 0 FROM fact.observations WHERE run_id = ? AND service = ? AND probe = ?",
+            "SELECT count(*) > 0 AS found FROM fact.observations WHERE run_id = ? AND service = ? AND probe = ?",
             &[&row.run_id, &row.service, &row.probe],
         );
     }
     if let Some(row) = part.events.first() {
         return found(
-            "SELECT count(*) > 0 FROM fact.events WHERE id = ? AND service = ? AND webhook = ?",
+            "SELECT count(*) > 0 AS found FROM fact.events WHERE id = ? AND service = ? AND webhook = ?",
             &[&row.id, &row.service, &row.webhook],
         );
     }
     if let Some(row) = part.plugin_runs.first() {
         return found(
-            "SELECT count(*) > 0 FROM fact.plugin_runs WHERE run_id = ? AND plugin = ?",
+            "SELECT count(*) > 0 AS found FROM fact.plugin_runs WHERE run_id = ? AND plugin = ?",
             &[&row.run_id, &row.plugin],
         );
     }
     if let Some(row) = part.shadow_runs.first() {
         return found(
-            "SELECT count(*) > 0 FROM fact.shadow_runs WHERE candidate_run_id = ? AND plugin = ?",
+            "SELECT count(*) > 0 AS found FROM fact.shadow_runs WHERE candidate_run_id = ? AND plugin = ?",
             &[&row.candidate.run_id, &row.plugin],
         );
     }
@@ -142,37 +131,20 @@ fn is_committed(connection: &Connection, part: &Part) -> duckdb::Result<bool> {
 /// begin anew with a control store that was made anew.
 fn not_copied<'a>(
     connection: &Connection,
-    events: &'a [(AlertEvent, Alert)],
-) -> duckdb::Result<Vec<&'a (AlertEvent, Alert)>> {
+    events: &'a [AlertEventRow],
+) -> duckdb::Result<Vec<&'a AlertEventRow>> {
     let ids = || events.iter().map(|(event, _)| event.id);
     let (Some(first), Some(last)) = (ids().min(), ids().max()) else {
         return Ok(Vec::new());
     };
-    let sql = "SELECT event_id, epoch_ms(ts) FROM fact.alert_events WHERE event_id BETWEEN ? AND ?";
+    let sql = "SELECT event_id, epoch_ms(ts) AS ts_ms FROM fact.alert_events WHERE event_id BETWEEN ? AND ?";
     let mut statement = connection.prepare(sql)?;
     let known = statement.query_map(params![first, last], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        Ok((row.get::<_, i64>("event_id")?, row.get::<_, i64>("ts_ms")?))
     })?;
     let known: std::collections::HashSet<(i64, i64)> = known.collect::<Result<_, _>>()?;
     Ok(events
         .iter()
         .filter(|(event, _)| !known.contains(&(event.id, event.ts_ms)))
         .collect())
-}
-
-fn append_all<T>(
-    connection: &Connection,
-    table: &str,
-    rows: &[T],
-    append: impl Fn(&mut duckdb::Appender<'_>, &T) -> duckdb::Result<()>,
-) -> duckdb::Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let mut appender = connection.appender_to_db(table, rows::SCHEMA)?;
-    for row in rows {
-        append(&mut appender, row)?;
-    }
-    // Explicitly: a drop would swallow the error.
-    appender.flush()
 }

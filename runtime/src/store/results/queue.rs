@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::ResultError;
 use super::part::Part;
-use super::rows::ServiceRow;
+use super::tables::ServiceRow;
 use crate::domain::{
     Alert, AlertEvent, Event, Observation, PluginRun, RunOutcome, ShadowRun, UnixMillis, now_ms,
 };

@@ -5,7 +5,8 @@ use duckdb::params;
 use tokio::sync::mpsc;
 
 use super::database::ReaderKind;
-use super::read::{MAX_ROWS, observation_from, observations, reading, select_observations};
+use super::read::{MAX_ROWS, reading};
+use super::tables::{select, select_batches};
 use super::{ResultError, ResultStore};
 use crate::domain::{Observation, UnixMillis, WEBHOOK};
 
@@ -15,9 +16,9 @@ impl ResultStore {
         self.read_as(ReaderKind::Alerting, |connection| {
             connection
                 .query_row(
-                    "SELECT epoch_ms(max(ts)) FROM fact.observations",
+                    "SELECT epoch_ms(max(ts)) AS ts_ms FROM fact.observations",
                     [],
-                    |row| row.get(0),
+                    |row| row.get("ts_ms"),
                 )
                 .map_err(reading)
         })
@@ -34,21 +35,14 @@ impl ResultStore {
     ) -> Result<(), ResultError> {
         self.read_as(ReaderKind::Alerting, move |connection| {
             // Counted by their numbers alone: whole rows of a day would be many gigabytes.
-            let sql = select_observations!(
-                "WHERE ts >= make_timestamp(? * 1000) AND run_id IN (
+            let condition = "WHERE ts >= make_timestamp(? * 1000) AND run_id IN (
                      SELECT unnest(max(run_id, ?)) FROM fact.observations
                      WHERE ts >= make_timestamp(? * 1000) AND location <> ? GROUP BY service, probe)
-                 ORDER BY run_id"
-            );
-            let mut statement = connection.prepare(sql).map_err(reading)?;
+                 ORDER BY run_id";
             let asked = params![since_ms, most.min(MAX_ROWS) as i64, since_ms, WEBHOOK];
-            let mut rows = statement.query(asked).map_err(reading)?;
-            while let Some(row) = rows.next().map_err(reading)? {
-                if to.blocking_send(observation_from(row)?).is_err() {
-                    break;
-                }
-            }
-            Ok(())
+            select_batches(connection, condition, asked, |runs: Vec<Observation>| {
+                runs.into_iter().all(|run| to.blocking_send(run).is_ok())
+            })
         })
         .await
     }
@@ -61,13 +55,11 @@ impl ResultStore {
         most: usize,
     ) -> Result<Vec<Observation>, ResultError> {
         self.read_as(ReaderKind::Alerting, move |connection| {
-            let mut found = observations(
+            let mut found: Vec<Observation> = select(
                 connection,
-                select_observations!(
                     "WHERE ts >= make_timestamp(? * 1000) AND location = ?
                      QUALIFY row_number() OVER (PARTITION BY service, probe ORDER BY run_id DESC) <= ?
-                     ORDER BY run_id DESC LIMIT ?"
-                ),
+                     ORDER BY run_id DESC LIMIT ?",
                 params![since_ms, WEBHOOK, most.min(MAX_ROWS) as i64, MAX_ROWS as i64],
             )?;
             found.reverse();

@@ -42,7 +42,7 @@ impl ResultStore {
                      WHERE service = ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000) AND NOT missed
                          AND (coalesce(error_kind, '') <> 'plugin' OR status IN ('healthy', 'degraded'))
                  )
-                 SELECT epoch_ms(slot) AS start_ms, probe, status, bin, count(*), sum(covered_ms)::BIGINT FROM runs
+                 SELECT epoch_ms(slot) AS start_ms, probe, status, bin, count(*) AS runs, sum(covered_ms)::BIGINT AS covered_ms FROM runs
                  WHERE ts < make_timestamp(? * 1000)
                  GROUP BY ALL ORDER BY start_ms DESC LIMIT ?",
                 LATENCY_BINS - 1
@@ -65,16 +65,16 @@ impl ResultStore {
             let mut rows = statement.query(asked).map_err(reading)?;
             let mut groups = Vec::new();
             while let Some(row) = rows.next().map_err(reading)? {
-                let status: String = row.get(2).map_err(reading)?;
+                let status: String = row.get("status").map_err(reading)?;
                 // Of a later version of the program: it counts for nobody here.
                 let Some(status) = Status::parse(&status) else { continue };
                 groups.push(RunGroup {
-                    start_ms: row.get(0).map_err(reading)?,
-                    probe: row.get(1).map_err(reading)?,
+                    start_ms: row.get("start_ms").map_err(reading)?,
+                    probe: row.get("probe").map_err(reading)?,
                     status,
-                    latency_bin: row.get::<_, Option<i32>>(3).map_err(reading)?.map(|bin| bin.unsigned_abs() as u16),
-                    runs: row.get::<_, i64>(4).map_err(reading)?.unsigned_abs(),
-                    covered_ms: row.get::<_, i64>(5).map_err(reading)?.max(0).unsigned_abs(),
+                    latency_bin: row.get::<_, Option<i32>>("bin").map_err(reading)?.map(|bin| bin.unsigned_abs() as u16),
+                    runs: row.get::<_, i64>("runs").map_err(reading)?.unsigned_abs(),
+                    covered_ms: row.get::<_, i64>("covered_ms").map_err(reading)?.max(0).unsigned_abs(),
                 });
             }
             groups.reverse();

@@ -50,9 +50,9 @@ pub(super) fn migrate(
     }
     let found: usize = connection
         .query_row(
-            "SELECT coalesce(max(step), 0) FROM fact.schema_steps",
+            "SELECT coalesce(max(step), 0) AS step FROM fact.schema_steps",
             [],
-            |row| row.get::<_, u32>(0),
+            |row| row.get::<_, u32>("step"),
         )
         .map_err(migrating)? as usize;
     if found > steps.len() {
@@ -80,9 +80,9 @@ pub(super) fn migrate(
 
 fn has_steps(connection: &Connection) -> Result<bool, duckdb::Error> {
     connection.query_row(
-        "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = 'fact' AND table_name = 'schema_steps'",
+        "SELECT count(*) > 0 AS found FROM duckdb_tables() WHERE schema_name = 'fact' AND table_name = 'schema_steps'",
         [],
-        |row| row.get(0),
+        |row| row.get("found"),
     )
 }
 
@@ -127,9 +127,11 @@ mod tests {
 
     fn step(connection: &Connection) -> u32 {
         connection
-            .query_row("SELECT max(step) FROM fact.schema_steps", [], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT max(step) AS step FROM fact.schema_steps",
+                [],
+                |row| row.get("step"),
+            )
             .unwrap()
     }
 

@@ -3,13 +3,15 @@
 use duckdb::{Row, params};
 
 use super::read::reading;
+use super::tables::select;
 use super::{ResultError, ResultStore};
-use crate::domain::{
-    PluginKind, Quantiles, RunOutcome, ShadowRun, ShadowSide, ShadowSummary, SideCost, UnixMillis,
-};
+use crate::domain::{Quantiles, ShadowSummary, SideCost, UnixMillis};
 
 /// Enough to see a pattern; SQL has them all.
 const DISAGREEMENTS: i64 = 10;
+
+/// Quantiles that are shown, with the names of their columns.
+const QUANTILES: [(&str, &str); 3] = [("p50", "0.5"), ("p95", "0.95"), ("p99", "0.99")];
 
 const COMPARED: &str =
     "plugin = ? AND active_digest = ? AND candidate_digest = ? AND ts >= make_timestamp(? * 1000)";
@@ -34,12 +36,12 @@ impl ResultStore {
             let quantiles = ["active", "candidate"]
                 .iter()
                 .flat_map(|side| columns.map(|column| format!("{side}_{column}")))
-                .flat_map(|column| ["0.5", "0.95", "0.99"].map(|at| format!("quantile_cont({column}, {at})")))
+                .flat_map(|column| QUANTILES.map(|(name, at)| format!("quantile_cont({column}, {at}) AS {column}_{name}")))
                 .collect::<Vec<_>>()
                 .join(", ");
-            let outcome = |word: &str| format!("count(*) FILTER (candidate_outcome = '{word}')");
+            let outcome = |word: &str| format!("count(*) FILTER (candidate_outcome = '{word}') AS {word}s");
             let sql = format!(
-                "SELECT count(*), count(*) FILTER (agree), {}, {}, {}, {}, {quantiles} FROM fact.shadow_runs \
+                "SELECT count(*) AS runs, count(*) FILTER (agree) AS agreed, {}, {}, {}, {}, {quantiles} FROM fact.shadow_runs \
                  WHERE {COMPARED}",
                 outcome("error"),
                 outcome("trap"),
@@ -47,16 +49,10 @@ impl ResultStore {
                 outcome("limit"),
             );
             let mut summary = connection.query_row(&sql, compared, summary_from).map_err(reading)?;
-            let sql = format!(
-                "SELECT epoch_ms(ts), plugin, kind, service, probe, agree, difference, candidate_outcome, \
-                 active_run_id, active_version, active_digest, active_status, active_latency_us, active_cpu_us, \
-                 active_memory_bytes, candidate_run_id, candidate_version, candidate_digest, candidate_status, \
-                 candidate_latency_us, candidate_cpu_us, candidate_memory_bytes FROM fact.shadow_runs \
-                 WHERE {COMPARED} AND NOT agree ORDER BY ts DESC, candidate_run_id DESC LIMIT {DISAGREEMENTS}"
+            let condition = format!(
+                "WHERE {COMPARED} AND NOT agree ORDER BY ts DESC, candidate_run_id DESC LIMIT {DISAGREEMENTS}"
             );
-            let mut statement = connection.prepare(&sql).map_err(reading)?;
-            let rows = statement.query_map(compared, run_from).map_err(reading)?;
-            summary.disagreements = rows.collect::<Result<_, _>>().map_err(reading)?;
+            summary.disagreements = select(connection, &condition, compared)?;
             Ok(summary)
         })
         .await
@@ -64,58 +60,30 @@ impl ResultStore {
 }
 
 fn summary_from(row: &Row<'_>) -> duckdb::Result<ShadowSummary> {
-    let count = |index| row.get::<_, i64>(index).map(|count| count.unsigned_abs());
-    let quantiles = |first: usize| {
+    let count = |name: &str| row.get::<_, i64>(name).map(|count| count.unsigned_abs());
+    let quantiles = |column: String| {
         Ok::<_, duckdb::Error>(Quantiles {
-            p50: row.get(first)?,
-            p95: row.get(first + 1)?,
-            p99: row.get(first + 2)?,
+            p50: row.get(format!("{column}_p50").as_str())?,
+            p95: row.get(format!("{column}_p95").as_str())?,
+            p99: row.get(format!("{column}_p99").as_str())?,
         })
     };
-    let side = |first: usize| {
+    let side = |side: &str| {
         Ok::<_, duckdb::Error>(SideCost {
-            latency_us: quantiles(first)?,
-            cpu_us: quantiles(first + 3)?,
-            memory_bytes: quantiles(first + 6)?,
+            latency_us: quantiles(format!("{side}_latency_us"))?,
+            cpu_us: quantiles(format!("{side}_cpu_us"))?,
+            memory_bytes: quantiles(format!("{side}_memory_bytes"))?,
         })
     };
     Ok(ShadowSummary {
-        runs: count(0)?,
-        agreed: count(1)?,
-        errors: count(2)?,
-        traps: count(3)?,
-        timeouts: count(4)?,
-        limits: count(5)?,
-        active: side(6)?,
-        candidate: side(15)?,
+        runs: count("runs")?,
+        agreed: count("agreed")?,
+        errors: count("errors")?,
+        traps: count("traps")?,
+        timeouts: count("timeouts")?,
+        limits: count("limits")?,
+        active: side("active")?,
+        candidate: side("candidate")?,
         disagreements: Vec::new(),
-    })
-}
-
-/// Words that this version does not know read as the mildest one: the row is shown, not judged.
-fn run_from(row: &Row<'_>) -> duckdb::Result<ShadowRun> {
-    let (kind, outcome): (String, String) = (row.get(2)?, row.get(7)?);
-    let side = |first: usize| {
-        Ok::<_, duckdb::Error>(ShadowSide {
-            run_id: row.get(first)?,
-            version: row.get(first + 1)?,
-            digest: row.get(first + 2)?,
-            status: row.get(first + 3)?,
-            latency_us: row.get::<_, Option<u32>>(first + 4)?.map(u64::from),
-            cpu_us: row.get::<_, u32>(first + 5)?.into(),
-            memory_bytes: row.get(first + 6)?,
-        })
-    };
-    Ok(ShadowRun {
-        ts_ms: row.get(0)?,
-        plugin: row.get(1)?,
-        kind: PluginKind::parse(&kind).unwrap_or(PluginKind::Probe),
-        service: row.get(3)?,
-        probe: row.get(4)?,
-        is_agreed: row.get(5)?,
-        difference: row.get(6)?,
-        outcome: RunOutcome::parse(&outcome).unwrap_or(RunOutcome::Error),
-        active: side(8)?,
-        candidate: side(15)?,
     })
 }

@@ -1,0 +1,85 @@
+//! `services`: one row a service of now, without secrets.
+
+use super::ColumnType::{Json, Text};
+use super::{Cell, Column, Record, column, nullable};
+
+/// One service as SQL users see it. `base` is the address without user information and query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceRow {
+    pub slug: String,
+    pub name: String,
+    /// Type as in the configuration, e.g. `REST`.
+    pub kind: String,
+    pub base: String,
+    pub tags: Vec<String>,
+    pub owner: Option<String>,
+}
+
+impl ServiceRow {
+    pub fn of(service: &crate::domain::Service) -> Self {
+        Self {
+            slug: service.slug.clone(),
+            name: service.name.clone(),
+            kind: service.kind.clone(),
+            base: without_secrets(&service.base_url),
+            tags: service.tags.clone(),
+            owner: service.owner.clone(),
+        }
+    }
+}
+
+/// Returns scheme, host, port and path; nothing of a text that is no URL.
+fn without_secrets(base_url: &str) -> String {
+    let Ok(mut url) = url::Url::parse(base_url) else {
+        return String::new();
+    };
+    url.set_query(None);
+    url.set_fragment(None);
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+impl Record for ServiceRow {
+    const TABLE: &'static str = "services";
+
+    fn columns() -> Vec<Column<Self>> {
+        vec![
+            column("slug", Text, "slug of the service", |row| {
+                Cell::text(&row.slug)
+            }),
+            column("name", Text, "its name", |row| Cell::text(&row.name)),
+            column("type", Text, "type as configured", |row| {
+                Cell::text(&row.kind)
+            }),
+            column("base", Text, "base URL without secrets", |row| {
+                Cell::text(&row.base)
+            }),
+            column("tags", Json, "tags, a list", |row| {
+                Cell::json(row.tags.clone().into())
+            }),
+            nullable("owner", Text, "owner", |row| {
+                Cell::optional(row.owner.as_deref(), Cell::text)
+            }),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_of_a_service_holds_no_secret() {
+        for (url, base) in [
+            (
+                "https://user:pass@api.example.com:8443/v1?key=1#x",
+                "https://api.example.com:8443/v1",
+            ),
+            ("tcp://10.0.0.1:5432", "tcp://10.0.0.1:5432"),
+            ("not a url with a token", ""),
+        ] {
+            assert_eq!(without_secrets(url), base);
+        }
+    }
+}
