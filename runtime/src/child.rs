@@ -1,6 +1,5 @@
-//! Work in a process of its own: this program once more, under limits that the kernel holds it to.
-//! For what no budget inside a process bounds; whatever such work does, it ends, and takes nobody
-//! with it.
+//! Work in a process of its own: this program once more, under limits of the kernel, for what no
+//! budget inside a process bounds. Whatever such work does, it ends, and nothing else ends with it.
 
 mod limits;
 
@@ -18,11 +17,11 @@ pub use limits::Limits;
 /// A child ends with this code when it has said why on its standard error.
 pub const REFUSED: u8 = 2;
 
-/// What is kept of a child's last words.
+/// Limit of what is kept of a child's last words.
 const WORDS_BYTES: u64 = 16 << 10;
 
-/// What a child finds of this process's environment: where its shared libraries are, and where it
-/// may write.
+/// Variables of this process that a child gets: where its shared libraries are, and where it may
+/// write.
 const VARIABLES: [&str; 3] = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"];
 
 /// How the program is started as a child.
@@ -35,13 +34,13 @@ pub struct Program {
 /// Why a child did not do its work.
 #[derive(Debug)]
 pub enum Stopped {
-    /// In its own words.
+    /// The child rejected the work; the reason in its own words.
     Refused(String),
     Cpu,
     WallClock,
     Memory,
     FileSize,
-    /// What is known of it.
+    /// The child ended in another way; what is known of it.
     Crashed(String),
     NotStarted(std::io::Error),
 }
@@ -56,14 +55,16 @@ impl Program {
 
     /// The very file that is running, even after an upgrade has put another one in its place.
     pub fn this(subcommand: &str) -> std::io::Result<Self> {
-        let path = match cfg!(target_os = "linux") {
-            true => PathBuf::from("/proc/self/exe"),
-            false => std::env::current_exe()?,
+        let path = if cfg!(target_os = "linux") {
+            PathBuf::from("/proc/self/exe")
+        } else {
+            std::env::current_exe()?
         };
         Ok(Self::new(path, [subcommand.into()]))
     }
 
-    /// To its end, with this as its standard input. Dropped before, it kills the child.
+    /// Runs the child to its end, with this as its standard input. Dropped before, it kills the
+    /// child.
     pub async fn run(
         &self,
         limits: &Limits,
@@ -91,7 +92,7 @@ impl Program {
                 // What it said until it went is what counts.
                 let _ = stderr.take(WORDS_BYTES).read_to_end(&mut words).await;
             }
-            // One that has more to say finds nobody listening.
+            // Output beyond the limit is not read.
             drop(stderr.take());
         };
         let ended = tokio::time::timeout(limits.wall_clock, async {

@@ -1,11 +1,11 @@
 //! The configuration: `services.yaml`, `alerts.yaml`, `plugins.yaml`, the environment and `.env`.
-//! Everything is checked before anything starts, and all faults are told at once, each with file,
-//! line, column and key.
+//! Everything is checked before anything starts, and all faults are reported at once, each with
+//! file, line, column and key.
 
 mod document;
 mod env_file;
 mod environment;
-mod fault;
+mod faults;
 mod files;
 mod interpolate;
 mod outline;
@@ -22,24 +22,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
-pub use fault::{Faults, PlacedFault};
+pub use faults::Faults;
 pub use files::{ConfigFiles, FileStamps, NAMES as FILE_NAMES};
 pub use outline::Outline;
 pub use plugins::PluginsConfig;
-pub use settings::{KeptFor, PLUGIN_VERSIONS_KEPT, Settings, SmtpSettings, SmtpTls};
+pub use settings::{PLUGIN_VERSIONS_KEPT, Settings};
 pub use watch::ConfigWatch;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::domain::PluginTrust;
-use crate::registry::fault::child;
-use crate::registry::schema::Schema;
-use crate::registry::spec::{AlertsFile, NotificationSpec, PluginsFile, ServicesFile};
-use crate::registry::{
-    CheckedFiles, Fault, FileEntries, PluginDirectory, Report, RoutingEntries, check_files,
-    prune_and_parse,
+use crate::domain::fault::{FaultReport, child};
+use crate::domain::{Fault, PluginTrust};
+use crate::registry::{CheckedFiles, FileEntries, PluginDirectory, RoutingEntries, check_files};
+use crate::spec::{
+    AlertsFile, NotificationSpec, PluginsFile, Schema, ServicesFile, prune_and_parse,
 };
 use document::{Document, MAX_FILE_BYTES};
 use environment::read_limited;
@@ -57,15 +55,15 @@ const EXTENSION: &str = "x-";
 #[derive(Debug)]
 pub struct Loaded {
     pub settings: Settings,
-    /// For the registry.
+    /// Compiled files, for the registry.
     pub files: CheckedFiles,
     pub plugins: PluginsConfig,
-    /// What works, but was hardly meant so.
-    pub warnings: Vec<PlacedFault>,
+    /// Findings that work, but were hardly meant so.
+    pub warnings: Vec<Fault>,
 }
 
-/// What was read, its faults included: the plugins have not been asked yet.
-pub struct Draft {
+/// Configuration as it was read, with its faults, before plugins have checked their settings.
+pub struct ParsedConfig {
     files: ConfigFiles,
     outline: Outline,
     settings: Settings,
@@ -74,12 +72,12 @@ pub struct Draft {
     plugins_document: Document,
     entries: FileEntries,
     plugins: PluginsConfig,
-    /// Holds the faults of the documents too, to tell no consequences of them.
-    report: Report,
+    /// Holds the faults of the documents too, so that no consequences of them are reported.
+    report: FaultReport,
     /// How many of the report's faults are placed already.
     placed: usize,
-    faults: Vec<PlacedFault>,
-    warnings: Vec<PlacedFault>,
+    faults: Vec<Fault>,
+    warnings: Vec<Fault>,
 }
 
 /// Reads and checks everything; the plugins judge their settings.
@@ -96,9 +94,15 @@ pub async fn load(
         .await
 }
 
-/// What the environment says about the program, without any file of the configuration; with a
-/// default in place of each value that is wrong, and the faults.
-pub fn program_settings(environment: &Environment) -> (Settings, Vec<PlacedFault>) {
+pub fn log_warnings(warnings: &[Fault]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Reads the settings of the program without any file of the configuration; with a default in place
+/// of each value that is wrong, and the faults.
+pub fn program_settings(environment: &Environment) -> (Settings, Vec<Fault>) {
     let mut reader = SettingsReader::new(environment);
     let settings = reader.read();
     (settings, reader.faults)
@@ -121,7 +125,7 @@ pub fn read_value(path: &Path) -> Result<Value, Faults> {
     let text = read_limited(path, MAX_FILE_BYTES).map_err(failed)?;
     let text = text.ok_or_else(|| failed("there is no such file".to_owned()))?;
     let document = Document::parse(shown.clone(), &text, &Environment::read(folder));
-    let faults: Vec<PlacedFault> = document.own_faults().collect();
+    let faults: Vec<Fault> = document.own_faults().collect();
     if faults.is_empty() {
         Ok(document.value)
     } else {
@@ -130,12 +134,12 @@ pub fn read_value(path: &Path) -> Result<Value, Faults> {
 }
 
 /// Reads files, blocking. Never fails: what is wrong is in the draft.
-pub fn read(config_dir: &Path, environment: &Environment) -> Draft {
+pub fn read(config_dir: &Path, environment: &Environment) -> ParsedConfig {
     parse(config_dir, ConfigFiles::read(config_dir), environment)
 }
 
 /// Reads what the files of this folder hold, or held. Blocking: files they name are read.
-pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -> Draft {
+pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -> ParsedConfig {
     let mut reader = SettingsReader::new(environment);
     let settings = reader.read();
     let (mut faults, mut warnings) = (reader.faults, reader.warnings);
@@ -146,48 +150,20 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
     let plugins_document = document(config_dir, PLUGINS, &files, environment, &mut faults);
     let mut plugins_report = structure_check::<PluginsFile>(&plugins_document, &mut faults);
     let (mut plugins, judged) = plugins::read(&plugins_document, config_dir, &mut plugins_report);
-    faults.extend(
-        judged
-            .faults
-            .iter()
-            .map(|fault| plugins_document.place(fault)),
-    );
-    warnings.extend(
-        judged
-            .warnings
-            .iter()
-            .map(|warning| plugins_document.place(warning)),
-    );
+    let placed = |fault: &Fault| plugins_document.place(fault);
+    faults.extend(judged.faults.iter().map(placed));
+    warnings.extend(judged.warnings.iter().map(placed));
     if faults.len() > faults_elsewhere {
         plugins.trust = PluginTrust::closed();
     }
-    let mut report = Report::default();
-    let mut entries = FileEntries::default();
+    let mut report = FaultReport::default();
     let mut services_report = structure_check::<ServicesFile>(&services, &mut faults);
     let mut alerts_report = structure_check::<AlertsFile>(&alerts, &mut faults);
-    entries.services = parse_list(&services, "services", &mut services_report);
-    entries.alerts = parse_list(&alerts, "alerts", &mut alerts_report);
-    entries.notifications = parse_list(&alerts, "notifications", &mut alerts_report);
-    entries.message_templates = parse_named(&alerts, "messageTemplates", &mut alerts_report)
-        .into_iter()
-        .collect();
-    entries.routing = RoutingEntries {
-        channels: parse_named(&alerts, "channels", &mut alerts_report)
-            .into_iter()
-            .collect(),
-        route: parse_one(&alerts, "route", &mut alerts_report),
-        mute_times: parse_named(&alerts, "muteTimes", &mut alerts_report)
-            .into_iter()
-            .collect(),
-        inhibit: parse_list(&alerts, "inhibit", &mut alerts_report),
-        maintenance: parse_list(&alerts, "maintenance", &mut alerts_report),
+    let mut entries = FileEntries {
+        services: parse_list(&services, "services", &mut services_report),
+        has_offline_targets: !settings.offline_targets.is_empty(),
+        ..alert_entries(&alerts, &mut alerts_report)
     };
-    entries.escalations = parse_named(&alerts, "escalations", &mut alerts_report);
-    entries.has_offline_targets = !settings.offline_targets.is_empty();
-    entries.alert_templates = parse_named(&alerts, "alertTemplates", &mut alerts_report);
-    if let Some(watchdog) = alerts.value.get("watchdog") {
-        entries.watchdog = prune_and_parse(watchdog.clone(), "/watchdog", &mut alerts_report);
-    }
     for part in [services_report, alerts_report, plugins_report] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
@@ -207,7 +183,7 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
         .map(|(name, document)| (name, file_state(&files, name, document)))
         .collect();
     let outline = Outline::new(states, &entries);
-    Draft {
+    ParsedConfig {
         files,
         outline,
         settings,
@@ -220,6 +196,32 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
         placed,
         faults,
         warnings,
+    }
+}
+
+/// Reads the entries of `alerts.yaml`.
+fn alert_entries(alerts: &Document, report: &mut FaultReport) -> FileEntries {
+    FileEntries {
+        alerts: parse_list(alerts, "alerts", report),
+        notifications: parse_list(alerts, "notifications", report),
+        message_templates: parse_named(alerts, "messageTemplates", report)
+            .into_iter()
+            .collect(),
+        routing: RoutingEntries {
+            channels: parse_named(alerts, "channels", report)
+                .into_iter()
+                .collect(),
+            route: parse_one(alerts, "route", report),
+            mute_times: parse_named(alerts, "muteTimes", report)
+                .into_iter()
+                .collect(),
+            inhibit: parse_list(alerts, "inhibit", report),
+            maintenance: parse_list(alerts, "maintenance", report),
+        },
+        escalations: parse_named(alerts, "escalations", report),
+        alert_templates: parse_named(alerts, "alertTemplates", report),
+        watchdog: parse_one(alerts, "watchdog", report),
+        ..FileEntries::default()
     }
 }
 
@@ -238,8 +240,8 @@ fn file_state(files: &ConfigFiles, name: &str, document: &Document) -> FileState
     }
 }
 
-impl Draft {
-    /// What was read.
+impl ParsedConfig {
+    /// Returns the files as they were read.
     pub fn files(&self) -> &ConfigFiles {
         &self.files
     }
@@ -249,17 +251,19 @@ impl Draft {
         &self.outline
     }
 
-    /// Good enough to build what answers for the plugins; whether all is well, `check` says.
+    /// Returns settings that are good enough to start what answers for the plugins; `check` decides
+    /// whether all is well.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What `plugins.yaml` says: needed before the plugins are loaded. Without what is wrong in it.
+    /// Returns the content of `plugins.yaml`, which is needed before the plugins are loaded,
+    /// without what is wrong in it.
     pub fn plugins(&self) -> &PluginsConfig {
         &self.plugins
     }
 
-    /// Nothing is wrong so far.
+    /// True if nothing is wrong so far.
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty() && self.report.faults.is_empty() && self.report.left_out == 0
     }
@@ -291,16 +295,19 @@ impl Draft {
                 "no e-mail can be sent without `SMTP_HOST`; set it in the environment or in `.env`",
             );
         }
-        let place = |fault: &Fault| match fault.pointer.starts_with("/services") {
-            true => services.place(fault),
-            false => alerts.place(fault),
+        let place = |fault: &Fault| {
+            if fault.pointer.starts_with("/services") {
+                services.place(fault)
+            } else {
+                alerts.place(fault)
+            }
         };
         faults.extend(report.faults[placed..].iter().map(place));
         if !faults.is_empty() || report.left_out > 0 {
             return Err(Faults::new(faults, report.left_out));
         }
         warnings.extend(report.warnings.iter().map(place));
-        fault::sort(&mut warnings);
+        faults::sort(&mut warnings);
         Ok(Loaded {
             settings,
             files,
@@ -311,13 +318,9 @@ impl Draft {
 }
 
 /// The folder itself, and files in it that look as if they were meant to be read.
-fn folder_check(config_dir: &Path, faults: &mut Vec<PlacedFault>, warnings: &mut Vec<PlacedFault>) {
-    let placed = |path: &Path, message: &str| PlacedFault {
-        file: path.display().to_string(),
-        line: None,
-        column: None,
-        key: String::new(),
-        message: message.to_owned(),
+fn folder_check(config_dir: &Path, faults: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
+    let placed = |path: &Path, message: &str| {
+        Fault::new("", message).placed(path.display().to_string(), None, None)
     };
     let Ok(listing) = std::fs::read_dir(config_dir) else {
         let message = "there is no such folder, or it can't be read; make it, or name another one with `--config`";
@@ -356,7 +359,7 @@ fn document(
     name: &'static str,
     files: &ConfigFiles,
     environment: &Environment,
-    faults: &mut Vec<PlacedFault>,
+    faults: &mut Vec<Fault>,
 ) -> Document {
     let shown = config_dir.join(name).display().to_string();
     let Some(text) = files.text(name) else {
@@ -379,14 +382,14 @@ fn document(
 }
 
 /// Keys and types. The faults are placed, and in the answer to prune by.
-fn structure_check<T: JsonSchema>(document: &Document, faults: &mut Vec<PlacedFault>) -> Report {
-    let mut report = Report::default();
+fn structure_check<T: JsonSchema>(document: &Document, faults: &mut Vec<Fault>) -> FaultReport {
+    let mut report = FaultReport::default();
     // Those with a place of their own are about keys, and leave a value that can be judged.
     document
         .faults
         .iter()
-        .filter(|(_, at)| at.is_none())
-        .for_each(|(fault, _)| report.add(fault.clone()));
+        .filter(|fault| fault.place.is_none())
+        .for_each(|fault| report.add(fault.clone()));
     report.next_stage();
     let own = report.faults.len();
     Schema::of::<T>().check(&document.value, "", &[], &mut report);
@@ -401,7 +404,7 @@ fn structure_check<T: JsonSchema>(document: &Document, faults: &mut Vec<PlacedFa
 fn parse_list<T: DeserializeOwned>(
     document: &Document,
     list: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> Vec<(usize, T)> {
     let at = child("", list);
     let items = document
@@ -419,7 +422,7 @@ fn parse_list<T: DeserializeOwned>(
 fn parse_one<T: DeserializeOwned>(
     document: &Document,
     key: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> Option<T> {
     prune_and_parse(document.value.get(key)?.clone(), &child("", key), report)
 }
@@ -427,7 +430,7 @@ fn parse_one<T: DeserializeOwned>(
 fn parse_named<T: DeserializeOwned>(
     document: &Document,
     map: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> Vec<(String, T)> {
     let at = child("", map);
     let members = document

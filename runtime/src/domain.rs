@@ -10,6 +10,7 @@ mod digest;
 pub mod duration;
 pub mod escalation;
 pub mod event;
+pub mod fault;
 pub mod labels;
 pub mod life;
 mod marks;
@@ -43,8 +44,8 @@ pub use alert_group::{
 };
 pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind,
-    MONITOR_SUBJECT, OAuth2, Origin, Probe, Retry, SHORTEST_HIDDEN_BYTES, Service, Watchdog,
-    Webhook, plugin_subject,
+    MIN_HIDDEN_BYTES, MONITOR_SUBJECT, OAuth2, Origin, Probe, Retry, Service, Watchdog, Webhook,
+    plugin_subject,
 };
 pub use channel_options::{ChannelOptions, Fallback, MessageRate};
 pub use clock_jumps::ClockJumps;
@@ -56,6 +57,7 @@ pub use escalation::{
 pub use event::{
     Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest,
 };
+pub use fault::{Fault, FaultPlace};
 pub use labels::Labels;
 pub use life::{
     Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory,
@@ -63,10 +65,10 @@ pub use life::{
 pub use marks::{Mark, Marked, mark_faults, visit_marked};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
-pub use message_template::{MessageTemplate, MessageTexts, MessageView, TemplateFault};
+pub use message_template::{MessageTemplate, MessageTexts, MessageView};
 pub use mute::{
     Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence, Silence,
-    SilenceState, WindowFault,
+    SilenceState,
 };
 pub use observation::{
     CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status,

@@ -2,9 +2,13 @@
 
 pub mod app;
 pub mod cli;
-pub mod config;
+pub mod local;
 
 pub mod api;
+
+pub mod config;
+pub mod plugin_sources;
+pub mod reload;
 
 pub mod alerts;
 pub mod monitoring;
@@ -16,6 +20,7 @@ pub mod store;
 
 pub mod child;
 pub mod domain;
+pub mod spec;
 pub mod telemetry;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod missed;
 mod offline;
 mod plugin_watch;
 mod pulse;
+mod restore;
 mod runner;
 mod schedule;
 mod scheduler;

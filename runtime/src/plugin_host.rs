@@ -108,13 +108,6 @@ pub struct PluginEntry {
     pub warning: Option<String>,
 }
 
-/// A setting that a plugin does not take. `path` is a JSON Pointer into the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsFault {
-    pub path: String,
-    pub message: String,
-}
-
 /// Settings that some part of the configuration hands to a plugin.
 #[derive(Debug, Clone)]
 pub struct SettingsInUse {

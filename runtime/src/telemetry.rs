@@ -1,5 +1,5 @@
-//! Our own logs and metrics. Logs go to standard error: text for people at a terminal, JSON where
-//! `EXTRACK_LOG_FORMAT=json`.
+//! Logs and metrics of the program. Logs go to standard error: text for people at a terminal, JSON
+//! where `EXTRACK_LOG_FORMAT=json`.
 
 mod help;
 

@@ -17,10 +17,9 @@ use super::page::{Page, PageQuery};
 use super::state::ApiState;
 use crate::domain::{
     AlertId, Catalog, Channel, DeliveryError, Message, MessageTemplate, MessageTexts,
-    NotificationStatus, Origin, TemplateFault,
+    NotificationStatus, Origin,
 };
-use crate::registry::Fault;
-use crate::registry::spec::MessageTemplateSpec;
+use crate::spec::MessageTemplateSpec;
 
 /// A sample holds at most so many alerts of a kind.
 const MOST_SAMPLES: usize = 100;
@@ -176,7 +175,10 @@ pub(super) async fn preview(
             let faults = state.parts.evaluator.template_faults(&template).await;
             if !faults.is_empty() {
                 return Err(ApiError::invalid_template(
-                    faults.iter().map(fault).collect(),
+                    faults
+                        .into_iter()
+                        .map(|fault| fault.under("/template"))
+                        .collect(),
                 ));
             }
             Some(Arc::new(template))
@@ -207,11 +209,7 @@ async fn rendered(
         .evaluator
         .template_render(template, message)
         .await;
-    rendered.map_err(|found| ApiError::invalid_template(vec![fault(&found)]))
-}
-
-fn fault(found: &TemplateFault) -> Fault {
-    Fault::new(format!("/template/{}", found.field), found.to_string())
+    rendered.map_err(|fault| ApiError::invalid_template(vec![fault.under("/template")]))
 }
 
 pub(super) fn preview_docs(operation: TransformOperation<'_>) -> TransformOperation<'_> {

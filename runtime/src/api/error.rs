@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use super::Scope;
 use crate::alerts::backtest::BacktestRefusal;
-use crate::domain::AcceptRefusal;
+use crate::domain::{AcceptRefusal, Fault};
 use crate::monitoring::{CheckError, ReceiveError};
 use crate::plugin_host;
-use crate::registry::{self, Fault, ServiceStoreError};
+use crate::registry::CatalogError;
 use crate::store::{ControlError, QueryError, ResultError};
 
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -157,9 +157,7 @@ impl ApiError {
                 detail,
             ),
             BacktestRefusal::Invalid(faults) => {
-                let faults = faults
-                    .into_iter()
-                    .map(|(pointer, message)| Fault::new(format!("/rule{pointer}"), message));
+                let faults = faults.into_iter().map(|fault| fault.under("/rule"));
                 Self::invalid("invalid-rule", "Invalid rule", faults.collect())
             }
             BacktestRefusal::Plugin(_) => Self::new(
@@ -629,37 +627,36 @@ impl ApiError {
         Self::new(status, name, title, detail)
     }
 
-    pub(super) fn from_registry(refusal: registry::Refusal) -> Self {
-        use registry::Refusal;
+    pub(super) fn from_registry(refusal: CatalogError) -> Self {
         let detail = refusal.to_string();
         match refusal {
-            Refusal::NotFound(slug) => Self::service_not_found(&slug),
-            Refusal::Store(ServiceStoreError::NotFound) => Self::new(
+            CatalogError::NotFound(slug) => Self::service_not_found(&slug),
+            CatalogError::Store(ControlError::NotFound { .. }) => Self::new(
                 StatusCode::NOT_FOUND,
                 "service-not-found",
                 "Service not found",
                 "it was deleted meanwhile",
             ),
-            Refusal::OwnedByFile(_) => Self::new(
+            CatalogError::OwnedByFile(_) => Self::new(
                 StatusCode::CONFLICT,
                 "owned-by-file",
                 "Service comes from a file",
                 detail,
             ),
-            Refusal::Exists(_) => Self::new(
+            CatalogError::Exists(_) => Self::new(
                 StatusCode::CONFLICT,
                 "service-exists",
                 "Service exists",
                 detail,
             ),
-            Refusal::RevisionConflict { .. } => Self::new(
+            CatalogError::RevisionConflict { .. } => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "revision-conflict",
                 "Changed meanwhile",
                 detail,
             ),
-            Refusal::Invalid(faults) => Self::invalid_service(faults),
-            Refusal::Store(source) => Self::internal(source.into()),
+            CatalogError::Invalid(faults) => Self::invalid_service(faults),
+            CatalogError::Store(source) => Self::internal(source.into()),
         }
     }
 

@@ -16,9 +16,10 @@ use super::moment::rfc3339;
 use super::page::{Page, PageQuery};
 use super::state::ApiState;
 use crate::domain::duration::format_duration;
+use crate::domain::fault::FaultReport;
 use crate::domain::{Maintenance, Matcher, Origin, UnixMillis, now_ms};
-use crate::registry::spec::MaintenanceSpec;
-use crate::registry::{Report, maintenance_compile};
+use crate::registry::maintenance_compile;
+use crate::spec::MaintenanceSpec;
 use crate::store::ControlError;
 use crate::store::control::{MaintenanceDraft, StoredMaintenance, WindowText};
 
@@ -120,7 +121,7 @@ pub(super) async fn create(
     Json(spec): Json<MaintenanceSpec>,
 ) -> ApiResult<Response> {
     let now_ms = now_ms();
-    let mut report = Report::default();
+    let mut report = FaultReport::default();
     let window = maintenance_compile(&spec, "", &mut report);
     let comment = spec.comment.clone().unwrap_or_default();
     if comment.chars().count() > 4_000 {

@@ -18,7 +18,8 @@ use crate::plugin_host::{
     self, ComponentCheck, Evaluator, PluginEntry, PluginGrants, PluginHost, Recordings,
     VersionEntry,
 };
-use crate::registry::{self, Registry, ServiceRecord};
+use crate::registry::{CatalogError, Registry, ServiceRecord};
+use crate::reload::ConfigHandle;
 use crate::store::{ControlStore, ResultStore};
 
 #[derive(Clone)]
@@ -55,6 +56,20 @@ pub trait Configurations: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>>;
 }
 
+impl Configurations for ConfigHandle {
+    fn current(&self) -> Arc<Configuration> {
+        self.current()
+    }
+
+    fn accept<'a>(
+        &'a self,
+        digest: Option<String>,
+        by: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
+        self.accept(digest, by).boxed()
+    }
+}
+
 /// Plays rules over the stored history.
 pub trait Backtests: Send + Sync + 'static {
     fn backtest<'a>(
@@ -74,18 +89,18 @@ pub trait Services: Send + Sync + 'static {
     fn create(
         &self,
         spec: Map<String, Value>,
-    ) -> BoxFuture<'_, Result<ServiceRecord, registry::Refusal>>;
+    ) -> BoxFuture<'_, Result<ServiceRecord, CatalogError>>;
     fn replace<'a>(
         &'a self,
         slug: &'a str,
         spec: Map<String, Value>,
         revision: Option<i64>,
-    ) -> BoxFuture<'a, Result<ServiceRecord, registry::Refusal>>;
+    ) -> BoxFuture<'a, Result<ServiceRecord, CatalogError>>;
     fn delete<'a>(
         &'a self,
         slug: &'a str,
         revision: Option<i64>,
-    ) -> BoxFuture<'a, Result<(), registry::Refusal>>;
+    ) -> BoxFuture<'a, Result<(), CatalogError>>;
     /// After a plugin came.
     fn recheck(&self) -> BoxFuture<'_, ()>;
 }
@@ -106,7 +121,7 @@ impl Services for Registry {
     fn create(
         &self,
         spec: Map<String, Value>,
-    ) -> BoxFuture<'_, Result<ServiceRecord, registry::Refusal>> {
+    ) -> BoxFuture<'_, Result<ServiceRecord, CatalogError>> {
         self.create(Value::Object(spec)).boxed()
     }
 
@@ -115,7 +130,7 @@ impl Services for Registry {
         slug: &'a str,
         spec: Map<String, Value>,
         revision: Option<i64>,
-    ) -> BoxFuture<'a, Result<ServiceRecord, registry::Refusal>> {
+    ) -> BoxFuture<'a, Result<ServiceRecord, CatalogError>> {
         self.replace(slug, Value::Object(spec), revision).boxed()
     }
 
@@ -123,7 +138,7 @@ impl Services for Registry {
         &'a self,
         slug: &'a str,
         revision: Option<i64>,
-    ) -> BoxFuture<'a, Result<(), registry::Refusal>> {
+    ) -> BoxFuture<'a, Result<(), CatalogError>> {
         self.delete(slug, revision).boxed()
     }
 

@@ -14,11 +14,10 @@ use super::state::ApiState;
 use crate::alerts::{labelled, mutes_of};
 use crate::domain::duration::format_duration;
 use crate::domain::{
-    Catalog, ChannelId, Destination, Firing, GroupBy, Labels, Matcher, Mute, Route, Severity,
-    Timing, UnixMillis, now_ms,
+    Catalog, ChannelId, Destination, Fault, Firing, GroupBy, Labels, Matcher, Mute, Route,
+    Severity, Timing, UnixMillis, now_ms,
 };
-use crate::registry::Fault;
-use crate::registry::spec::Texts;
+use crate::spec::Texts;
 
 /// A node of the routing tree, with what it has from the node above it.
 #[derive(Debug, Serialize, JsonSchema)]

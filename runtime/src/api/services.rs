@@ -20,8 +20,8 @@ use super::error::{ApiError, ApiResult};
 use super::moment::rfc3339;
 use super::page::{self, Page};
 use super::state::ApiState;
-use crate::domain::{CurrentStatus, Origin};
-use crate::registry::{Fault, ServiceRecord};
+use crate::domain::{CurrentStatus, Fault, Origin};
+use crate::registry::ServiceRecord;
 
 /// A service: the keys it was described with (secrets as `***`), and how it is.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -19,10 +19,11 @@ use super::moment::rfc3339;
 use super::page::{self, Page};
 use super::state::ApiState;
 use crate::alerts::labelled;
+use crate::domain::fault::FaultReport;
 use crate::domain::matcher::all_match;
 use crate::domain::{Labels, Matcher, UnixMillis, now_ms};
-use crate::registry::spec::{DurationSpec, Texts};
-use crate::registry::{Report, matchers};
+use crate::registry::matchers;
+use crate::spec::{DurationSpec, Texts};
 use crate::store::ControlError;
 use crate::store::control::{SilenceDraft, StoredSilence};
 
@@ -90,7 +91,7 @@ pub(super) struct SilenceSpec {
 
 impl SilenceSpec {
     fn draft(&self, author: &str, now_ms: UnixMillis) -> ApiResult<SilenceDraft> {
-        let mut report = Report::default();
+        let mut report = FaultReport::default();
         let matchers = matchers_of(&self.matchers, &mut report);
         let mut moment =
             |key: &str, text: &Option<String>| match text.as_ref()?.parse::<jiff::Timestamp>() {
@@ -161,7 +162,7 @@ impl SilenceSpec {
     }
 }
 
-fn matchers_of(texts: &Texts, report: &mut Report) -> Vec<Matcher> {
+fn matchers_of(texts: &Texts, report: &mut FaultReport) -> Vec<Matcher> {
     if texts.as_slice().is_empty() {
         report.fault(
             "/matchers",
@@ -312,7 +313,7 @@ pub(super) async fn preview(
     State(state): State<ApiState>,
     Json(spec): Json<SilencePreviewSpec>,
 ) -> ApiResult<Json<SilencePreviewBody>> {
-    let mut report = Report::default();
+    let mut report = FaultReport::default();
     let matchers = matchers_of(&spec.matchers, &mut report);
     if !report.faults.is_empty() {
         return Err(ApiError::invalid_silence(report.faults));

@@ -19,8 +19,7 @@ use super::moment::rfc3339;
 use super::page::{self, Page};
 use super::state::ApiState;
 use crate::domain::duration::parse_duration;
-use crate::domain::{UnixMillis, now_ms};
-use crate::registry::Fault;
+use crate::domain::{Fault, UnixMillis, now_ms};
 use crate::store::ControlError;
 use crate::store::control::{Token, TokenDraft, TokenOrigin};
 

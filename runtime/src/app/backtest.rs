@@ -20,12 +20,12 @@ use crate::alerts::lifecycle::no_data_after;
 use crate::alerts::ports::{PortError, PortResult};
 use crate::alerts::{EngineSettings, mutes_of};
 use crate::api::parts::Backtests;
-use crate::domain::{AlertRule, Catalog, History, PluginInfo, PluginKind, UnixMillis, Verdict};
+use crate::domain::{
+    AlertRule, Catalog, Fault, History, PluginInfo, PluginKind, UnixMillis, Verdict,
+};
 use crate::plugin_host::{self, PluginHost, RuleVersion};
-use crate::registry::{Fault, PluginDirectory, Registry};
+use crate::registry::{PluginDirectory, Registry};
 use crate::store::{ControlError, ControlStore, ResultStore};
-
-use super::bind_registry::faults_of;
 
 /// Each takes a core for as long as it lasts.
 const AT_ONCE: usize = 1;
@@ -177,14 +177,7 @@ impl Backtester {
                     .registry
                     .rule_try(spec.clone(), plugins)
                     .await
-                    .map_err(|faults| {
-                        BacktestRefusal::Invalid(
-                            faults
-                                .into_iter()
-                                .map(|fault| (fault.pointer, fault.message))
-                                .collect(),
-                        )
-                    })?;
+                    .map_err(BacktestRefusal::Invalid)?;
                 Ok(rules.into_iter().map(Arc::new).collect())
             }
         }
@@ -439,7 +432,6 @@ impl PluginDirectory for WithCandidate<'_> {
                 self.host
                     .check_settings_of_version(self.version, settings)
                     .await
-                    .map_err(faults_of)
             }
             .boxed(),
             false => PluginDirectory::check_settings(self.host, kind, name, settings),

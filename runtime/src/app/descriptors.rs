@@ -2,14 +2,13 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Connections beyond this number serve nobody: it is what the API works on at a time, some times
-/// over.
-const MOST_CONNECTIONS: u64 = 1_024;
+/// Limit of connections without a setting: it is what the API works on at a time, some times over.
+const MAX_CONNECTIONS: u64 = 1_024;
 /// Incoming connections get this part of the descriptors; the rest is for probes, messages, the
 /// stores and plugins.
 const CONNECTIONS_SHARE: u64 = 4;
-/// More would take from the rest, whatever the settings say.
-const LARGEST_SHARE: u64 = 2;
+/// Divisor of the largest share, whatever the settings are: more would take from the rest.
+const MAX_SHARE: u64 = 2;
 
 /// Raises the soft limit to the hard one and returns what holds now.
 pub(super) fn raise_limit() -> u64 {
@@ -34,9 +33,9 @@ pub(super) fn raise_limit() -> u64 {
 /// How many incoming connections there may be at a time.
 pub(super) fn connections(descriptors: u64, wanted: Option<usize>) -> usize {
     let most = match wanted {
-        None => (descriptors / CONNECTIONS_SHARE).min(MOST_CONNECTIONS),
+        None => (descriptors / CONNECTIONS_SHARE).min(MAX_CONNECTIONS),
         Some(wanted) => {
-            let largest = descriptors / LARGEST_SHARE;
+            let largest = descriptors / MAX_SHARE;
             if wanted as u64 > largest {
                 tracing::warn!(
                     wanted,

@@ -3,12 +3,14 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+
+use anyhow::{Context, Result};
 
 use rustix::fs::Mode;
 
-/// What others may do with files: nothing.
+/// Permissions of others, which are taken away.
 const OTHERS: u32 = 0o077;
 
 /// How the names of the stores' files begin, with logs, locks, markers and what was set aside.
@@ -16,6 +18,17 @@ const STORES: [&str; 3] = ["control.", "results.duckdb", "secret.key"];
 
 /// Folders that the program makes itself.
 const FOLDERS: [&str; 2] = ["plugins", "recordings"];
+
+/// Makes the data folder. An existing one keeps what its owner set; what is in it is the program's
+/// alone.
+pub(super) fn prepare(data: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("making the data folder `{}`", data.display()))?;
+    keep_private(data).with_context(|| format!("reading the data folder `{}`", data.display()))
+}
 
 /// Takes from others what they may do with what is there from before, and with whatever this
 /// process makes from now on: SQLite and DuckDB make files of their own.
@@ -32,7 +45,7 @@ pub(super) fn keep_private(data: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Of what a link leads to, too. A file of somebody else is theirs to close.
+/// Closes what a link leads to, too. A file of another user is theirs to close.
 fn close(path: &Path) {
     let Ok(found) = fs::metadata(path) else {
         return;

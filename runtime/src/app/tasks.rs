@@ -1,5 +1,5 @@
-//! The program's long-running parts, by the stage in which they stop. One that ends before it was
-//! told to is a fault that stops the program.
+//! The program's long-running parts, by the stage in which they stop. One that ends before its
+//! stage was stopped is a fault that stops the program.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// In the order of stopping: whoever makes work stops before whoever takes it.
+/// Stages in the order of stopping: what makes work stops before what takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// HTTP, watchers of files.
@@ -28,8 +28,8 @@ const STAGES: [Stage; 5] = [
     Stage::Recording,
 ];
 
-/// How long a stage may take to stop when so much of the whole is used up: all that is left but a
-/// little for each later stage, and a quarter of the whole for the last one, which flushes.
+/// Returns how long a stage may take to stop when so much of the whole is used up: all that is left
+/// but a little for each later stage, and a quarter of the whole for the last one, which flushes.
 fn stage_grace(stage: Stage, whole: Duration, used: Duration) -> Duration {
     let (flush, least) = (whole / 4, whole / 12);
     let kept = match stage {
@@ -47,6 +47,24 @@ fn stage_grace(stage: Stage, whole: Duration, used: Duration) -> Duration {
     whole.saturating_sub(used + kept).max(least)
 }
 
+/// How a part may end: with nothing to report, or with a result.
+pub(super) trait TaskOutput {
+    fn into_result(self) -> Result<()>;
+}
+
+impl TaskOutput for () {
+    fn into_result(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl TaskOutput for Result<()> {
+    fn into_result(self) -> Result<()> {
+        self
+    }
+}
+
+/// Tasks that run, with their stages and names.
 pub(super) struct Tasks {
     running: JoinSet<(Stage, &'static str, Result<()>)>,
     names: Vec<(tokio::task::Id, Stage, &'static str)>,
@@ -62,24 +80,30 @@ impl Tasks {
         }
     }
 
-    /// Tells the parts of a stage to stop.
+    /// Returns the token that is cancelled when a stage stops.
     pub(super) fn stop(&self, stage: Stage) -> CancellationToken {
         self.stops[stage as usize].clone()
     }
 
-    pub(super) fn spawn(
+    /// Starts a part, which gets the token that stops it.
+    pub(super) fn spawn<F>(
         &mut self,
         stage: Stage,
         name: &'static str,
-        part: impl Future<Output = Result<()>> + Send + 'static,
-    ) {
-        let handle = self.running.spawn(async move { (stage, name, part.await) });
+        part: impl FnOnce(CancellationToken) -> F,
+    ) where
+        F: Future<Output: TaskOutput> + Send + 'static,
+    {
+        let part = part(self.stop(stage));
+        let handle = self
+            .running
+            .spawn(async move { (stage, name, part.await.into_result()) });
         self.names.push((handle.id(), stage, name));
     }
 
-    /// Until the shutdown, or until a part ends on its own, which is returned as an error after the
-    /// others were stopped. All stages together take at most `grace`, of which the last one,
-    /// which flushes, always has its share.
+    /// Runs until the shutdown, or until a part ends on its own, which is returned as an error
+    /// after the others were stopped. All stages together take at most `grace`, of which the last
+    /// one, which flushes, always has its share.
     pub(super) async fn run(mut self, shutdown: CancellationToken, grace: Duration) -> Result<()> {
         let early = tokio::select! {
             () = shutdown.cancelled() => None,
@@ -176,11 +200,10 @@ mod tests {
             (Stage::Faces, "http"),
             (Stage::Monitoring, "schedule"),
         ] {
-            let (stop, order) = (tasks.stop(stage), order.clone());
-            tasks.spawn(stage, name, async move {
+            let order = order.clone();
+            tasks.spawn(stage, name, |stop| async move {
                 stop.cancelled().await;
                 order.lock().unwrap().push(name);
-                Ok(())
             });
         }
         let shutdown = CancellationToken::new();
@@ -198,15 +221,14 @@ mod tests {
             Stage::Alerting,
             Stage::Delivery,
         ] {
-            tasks.spawn(stage, "stuck", std::future::pending());
+            tasks.spawn(stage, "stuck", |_| std::future::pending::<()>());
         }
-        let (stop, flushed) = (tasks.stop(Stage::Recording), Arc::new(Mutex::new(false)));
+        let flushed = Arc::new(Mutex::new(false));
         let done = flushed.clone();
-        tasks.spawn(Stage::Recording, "writer", async move {
+        tasks.spawn(Stage::Recording, "writer", |stop| async move {
             stop.cancelled().await;
             tokio::time::sleep(Duration::from_secs(14)).await;
             *done.lock().unwrap() = true;
-            Ok(())
         });
         let shutdown = CancellationToken::new();
         shutdown.cancel();
@@ -223,12 +245,12 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_ends_on_its_own_stops_the_program_and_is_named() {
         let mut tasks = Tasks::new();
-        let stop = tasks.stop(Stage::Faces);
-        tasks.spawn(Stage::Faces, "http", async move {
+        tasks.spawn(Stage::Faces, "http", |stop| async move {
             stop.cancelled().await;
-            Ok(())
         });
-        tasks.spawn(Stage::Alerting, "alerts", async { Err(anyhow!("no disk")) });
+        tasks.spawn(Stage::Alerting, "alerts", |_| async {
+            Err::<(), _>(anyhow!("no disk"))
+        });
         let error = tasks
             .run(CancellationToken::new(), Duration::from_secs(5))
             .await

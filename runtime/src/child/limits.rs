@@ -1,5 +1,5 @@
-//! What a child may use. It takes the limits on itself before it looks at anything, and can't take
-//! them off again.
+//! Limits of a child, which takes them on itself before it looks at anything, and can't take them
+//! off again.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const PARENT_CHECKED: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// Address space on top of what the program itself takes.
     pub memory_bytes: u64,
-    /// Of all its threads together; whole seconds count.
+    /// CPU time of all its threads together; whole seconds count.
     pub cpu: Duration,
     /// The parent ends it then.
     pub wall_clock: Duration,
@@ -25,14 +25,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For the process that calls it, until its end. It also ends when its parent does.
+    /// Limits the process that calls it, until its end. It also ends when its parent does.
     pub fn hold(&self) -> io::Result<()> {
         let most = |most: u64, hard: u64| Rlimit {
             current: Some(most),
             maximum: Some(hard),
         };
         let seconds = self.cpu.as_secs().max(1);
-        // The soft one says what happened, the hard one holds.
+        // The soft one reports what happened, the hard one holds.
         setrlimit(Resource::Cpu, most(seconds, seconds + 2))?;
         setrlimit(Resource::Fsize, most(self.file_bytes, self.file_bytes))?;
         setrlimit(Resource::Core, most(0, 0))?;

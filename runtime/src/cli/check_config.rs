@@ -9,7 +9,7 @@ use super::client::Server;
 use super::print::{line, note};
 use super::serve::faults_to_exit_code;
 use crate::config::Faults;
-use crate::{app, telemetry};
+use crate::{local, telemetry};
 
 /// Checks the configuration without starting anything: all faults at once, with file, line, column
 /// and key. Exit code 64 if there are any.
@@ -45,7 +45,7 @@ impl CheckConfig {
             // First: a file of the same name takes its place, as on the server.
             folders.insert(0, scratch.path().to_owned());
         }
-        let checked = app::check_config(&self.config, &folders).await;
+        let checked = local::check_config(&self.config, &folders).await;
         let misses_a_plugin = checked.as_ref().is_err_and(|error| {
             let faults = error
                 .downcast_ref::<Faults>()

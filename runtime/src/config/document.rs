@@ -8,11 +8,10 @@ use saphyr::Scalar;
 use serde_json::{Map, Number, Value};
 
 use super::environment::Environment;
-use super::fault::PlacedFault;
 use super::interpolate::interpolate;
 use super::yaml::{self, MAX_DEPTH, Mark, Node, Shape};
-use crate::registry::fault::{child, segments};
-use crate::registry::{Fault, Report};
+use crate::domain::Fault;
+use crate::domain::fault::{FaultReport, child};
 
 /// 50,000 services fit; a log file that was named by mistake does not.
 pub(super) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -21,14 +20,14 @@ const MAX_ALIASED: usize = 100_000;
 
 #[derive(Debug)]
 pub(super) struct Document {
-    /// As people wrote it, for faults.
+    /// Path as people wrote it, for faults.
     pub(super) path: String,
     pub(super) value: Value,
-    /// Of keys and values, by JSON Pointer.
+    /// Places of keys and values, by JSON Pointer.
     marks: HashMap<String, Marks>,
     /// Wrong, and left out of `value`. With a place of its own where the pointer would lead
     /// elsewhere.
-    pub(super) faults: Vec<(Fault, Option<Mark>)>,
+    pub(super) faults: Vec<Fault>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +61,7 @@ impl Document {
                         value: fault.at,
                     },
                 );
-                document.faults.push((Fault::new("", fault.message), None));
+                document.faults.push(Fault::new("", fault.message));
             }
             Ok(None) => {}
             Ok(Some(root)) => {
@@ -93,20 +92,17 @@ impl Document {
         }
     }
 
-    /// The faults of the reading itself, placed.
-    pub(super) fn own_faults(&self) -> impl Iterator<Item = PlacedFault> {
-        self.faults.iter().map(|(fault, at)| match at {
-            Some(at) => PlacedFault {
-                line: Some(at.line),
-                column: Some(at.column),
-                ..self.place(fault)
-            },
-            None => self.place(fault),
-        })
+    /// Faults of the reading itself, with their places.
+    pub(super) fn own_faults(&self) -> impl Iterator<Item = Fault> {
+        self.faults.iter().map(|fault| self.place(fault))
     }
 
-    /// Line and column of what is wrong; for something that is missing, of what it is missing from.
-    pub(super) fn place(&self, fault: &Fault) -> PlacedFault {
+    /// Adds line and column of what is wrong; for something that is missing, of what it is missing
+    /// from. A fault that has a place keeps it.
+    pub(super) fn place(&self, fault: &Fault) -> Fault {
+        if fault.place.is_some() {
+            return fault.clone();
+        }
         let mut pointer = fault.pointer.as_str();
         let mark = loop {
             match self.marks.get(pointer) {
@@ -118,36 +114,9 @@ impl Document {
                 },
             }
         };
-        PlacedFault {
-            file: self.path.clone(),
-            line: mark.map(|mark| mark.line),
-            column: mark.map(|mark| mark.column),
-            key: key_path(&fault.pointer),
-            message: fault.message.clone(),
-        }
+        let (line, column) = (mark.map(|mark| mark.line), mark.map(|mark| mark.column));
+        fault.clone().placed(&self.path, line, column)
     }
-}
-
-/// `/services/0/baseUrl` becomes `services[0].baseUrl`.
-fn key_path(pointer: &str) -> String {
-    let mut path = String::new();
-    for segment in segments(pointer) {
-        if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) {
-            path.push_str(&format!("[{segment}]"));
-        } else if !segment.is_empty()
-            && segment
-                .chars()
-                .all(|c| c.is_alphanumeric() || c == '_' || c == '-')
-        {
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(&segment);
-        } else {
-            path.push_str(&format!("[{segment:?}]"));
-        }
-    }
-    path
 }
 
 struct Reader<'a> {
@@ -186,7 +155,7 @@ impl Reader<'_> {
                 self.aliases += 1;
                 let value = self.value(named, pointer, key, depth + 1);
                 self.aliases -= 1;
-                // Faults inside are told where the anchor stands, the whole where it is used.
+                // Faults inside are reported where the anchor stands, the whole where it is used.
                 self.document.marks.insert(
                     pointer.to_owned(),
                     Marks {
@@ -256,7 +225,7 @@ impl Reader<'_> {
         if self.aliased <= MAX_ALIASED && depth <= MAX_DEPTH {
             return true;
         }
-        // Told once: what comes after is cut off for the same reason.
+        // Reported once: what comes after is cut off for the same reason.
         if self.aliased != usize::MAX {
             self.aliased = usize::MAX;
             self.fault(
@@ -267,7 +236,7 @@ impl Reader<'_> {
         false
     }
 
-    /// What `<<` names: a mapping, or several, of which the earlier one wins.
+    /// Collects what `<<` names: a mapping, or several, of which the earlier one wins.
     fn merge_sources<'n>(
         &mut self,
         node: &'n Node,
@@ -326,16 +295,17 @@ impl Reader<'_> {
     }
 
     fn fault(&mut self, pointer: &str, message: impl Into<String>) {
-        self.push(Fault::new(pointer, message), None);
+        self.push(Fault::new(pointer, message));
     }
 
     fn fault_at(&mut self, pointer: &str, at: Mark, message: impl Into<String>) {
-        self.push(Fault::new(pointer, message), Some(at));
+        let fault = Fault::new(pointer, message);
+        self.push(fault.placed(&self.document.path, Some(at.line), Some(at.column)));
     }
 
-    fn push(&mut self, fault: Fault, at: Option<Mark>) {
-        if self.document.faults.len() < Report::MAX_FAULTS {
-            self.document.faults.push((fault, at));
+    fn push(&mut self, fault: Fault) {
+        if self.document.faults.len() < FaultReport::MAX_FAULTS {
+            self.document.faults.push(fault);
         }
     }
 }
@@ -351,7 +321,7 @@ mod tests {
         Document::parse("f.yaml".to_owned(), text, &environment)
     }
 
-    fn told(document: &Document) -> Vec<String> {
+    fn texts(document: &Document) -> Vec<String> {
         document
             .own_faults()
             .map(|fault| fault.to_string())
@@ -380,7 +350,7 @@ mod tests {
         ] {
             let document = document(text);
             assert_eq!(document.value, wanted, "{text}");
-            assert_eq!(told(&document), [""; 0], "{text}");
+            assert_eq!(texts(&document), [""; 0], "{text}");
         }
     }
 
@@ -411,10 +381,10 @@ mod tests {
             ("y: {\"<<\": {a: 1}}", json!({"<<": {"a": 1}})),
         ] {
             let document = document(text);
-            assert_eq!(told(&document), [""; 0], "{text}");
+            assert_eq!(texts(&document), [""; 0], "{text}");
             assert_eq!(document.value["y"], wanted, "{text}");
         }
-        // A fault in what was taken over is told where it stands.
+        // A fault in what was taken over is reported where it stands.
         let document = document("x: &x\n  a: 1\ny:\n  <<: *x");
         assert!(
             document
@@ -439,7 +409,7 @@ mod tests {
             ("a: '\\ud83d\\ude80'", json!({"a": "\\ud83d\\ude80"})),
         ] {
             let document = document(text);
-            assert_eq!(told(&document), [""; 0], "{text}");
+            assert_eq!(texts(&document), [""; 0], "{text}");
             assert_eq!(document.value, wanted, "{text}");
         }
     }
@@ -499,19 +469,19 @@ mod tests {
                 "f.yaml:2:4: is not valid YAML: `\\u` with half of a character; write both",
             ),
         ] {
-            let told = told(&document(text));
+            let texts = texts(&document(text));
             assert!(
-                told.len() == 1 && told[0].starts_with(wanted),
-                "{text}: {told:?}"
+                texts.len() == 1 && texts[0].starts_with(wanted),
+                "{text}: {texts:?}"
             );
         }
-        assert_eq!(told(&document("a: ${B}\nb: ${C}\na: 1")).len(), 3);
+        assert_eq!(texts(&document("a: ${B}\nb: ${C}\na: 1")).len(), 3);
     }
 
     #[test]
     fn is_bounded() {
         let deep = "[".repeat(200) + &"]".repeat(200);
-        assert!(told(&document(&deep))[0].contains("levels deep"));
+        assert!(texts(&document(&deep))[0].contains("levels deep"));
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let previous = level - 1;
@@ -520,7 +490,7 @@ mod tests {
                 vec![format!("*a{previous}"); 10].join(", ")
             );
         }
-        assert!(told(&document(&bomb))[0].contains("repeats too much"));
+        assert!(texts(&document(&bomb))[0].contains("repeats too much"));
         let mut bomb = "a0: &a0 {x: 1}\n".to_owned();
         for level in 1..32 {
             let previous = level - 1;
@@ -529,7 +499,7 @@ mod tests {
                 vec![format!("*a{previous}"); 10].join(", ")
             );
         }
-        assert!(told(&document(&bomb))[0].contains("repeats too much"));
+        assert!(texts(&document(&bomb))[0].contains("repeats too much"));
     }
 
     #[test]

@@ -123,7 +123,8 @@ fn in_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Without quotation marks every character means itself, up to a `#` behind a space.
+/// Reads a value without quotation marks, in which every character means itself, up to a `#` behind
+/// a space.
 fn bare(name: &str, text: &str) -> Result<String, String> {
     let comment = text
         .char_indices()
@@ -139,7 +140,7 @@ fn bare(name: &str, text: &str) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-/// From behind the opening quotation mark: the value, and the text behind its line.
+/// Reads from behind the opening quotation mark: the value, and the text behind its line.
 fn quoted<'t>(name: &str, quote: char, text: &'t str) -> Result<(String, &'t str), String> {
     let mut value = String::new();
     let mut characters = text.char_indices();

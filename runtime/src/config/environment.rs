@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::env_file::{Entry, EnvFile};
-use super::fault::PlacedFault;
+use crate::domain::Fault;
 
 /// Where a variable of the process comes from, in faults.
 pub(super) const PROCESS: &str = "environment";
@@ -16,8 +16,8 @@ const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, Variable>,
-    pub(super) faults: Vec<PlacedFault>,
-    pub(super) warnings: Vec<PlacedFault>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) warnings: Vec<Fault>,
 }
 
 #[derive(Clone)]
@@ -107,12 +107,8 @@ impl Environment {
 
     fn add_file(&mut self, path: &Path) {
         let source = path.display().to_string();
-        let fault = |line: Option<u32>, message: String| PlacedFault {
-            file: source.clone(),
-            line,
-            column: None,
-            key: String::new(),
-            message,
+        let fault = |line: Option<u32>, message: String| {
+            Fault::new("", message).placed(&source, line, None)
         };
         let text = match read_limited(path, MAX_ENV_FILE_BYTES) {
             Ok(Some(text)) => text,
@@ -158,7 +154,7 @@ pub(super) fn env_files(config_dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Without the line break that editors put at the end.
+/// Reads a secret without the line break that editors put at the end.
 pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     match read_limited(path, MAX_SECRET_FILE_BYTES)? {
         None => Err("does not exist".to_owned()),
@@ -226,11 +222,11 @@ mod tests {
     #[test]
     fn a_line_that_makes_no_sense_is_placed_but_not_repeated() {
         let (_folder, environment) = in_folder("A=1\nmy s3cret\nB=2\n");
-        let told: Vec<String> = environment.faults.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 1);
+        let texts: Vec<String> = environment.faults.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 1);
         assert!(
-            told[0].contains(".env:2: is not `NAME=value`") && !told[0].contains("s3cret"),
-            "{told:?}"
+            texts[0].contains(".env:2: is not `NAME=value`") && !texts[0].contains("s3cret"),
+            "{texts:?}"
         );
     }
 

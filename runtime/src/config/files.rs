@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::document::MAX_FILE_BYTES;
 use super::environment::read_limited;
 
-/// What is read in a configuration folder.
+/// Files that are read in a configuration folder.
 pub const NAMES: [&str; 3] = [super::SERVICES, super::ALERTS, super::PLUGINS];
 
 /// Texts by file name; a file that is not there has none. They may hold secrets, and print as their
@@ -43,7 +43,7 @@ impl ConfigFiles {
         files
     }
 
-    /// As they were kept.
+    /// Returns files as they were kept.
     pub fn of(texts: BTreeMap<String, String>) -> Self {
         Self {
             texts,

@@ -1,16 +1,16 @@
-//! What a configuration consists of, and whether another one in its place would take away so much
-//! of it that it looks like an accident: a file that is gone, emptied or cut off in its middle.
+//! Parts of a configuration, and whether another one in its place would take away so much of it
+//! that it looks like an accident: a file that is gone, emptied or cut off in its middle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::NAMES;
 use crate::domain::slug;
 use crate::registry::FileEntries;
-use crate::registry::spec::{ServiceAlertSpec, ServiceSpec};
+use crate::spec::{ServiceAlertSpec, ServiceSpec};
 
-/// With fewer entries, more than half are soon gone on purpose. Removing all of them counts with
-/// any number.
-const FEWEST: usize = 4;
+/// Number of entries below which more than half may be removed on purpose. Removing all of them
+/// counts with any number.
+const MIN_ENTRIES: usize = 4;
 
 /// The rule plugin of an alert that names none.
 const CONDITION: &str = "condition";
@@ -19,7 +19,7 @@ const CONDITION: &str = "condition";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
     files: BTreeMap<&'static str, FileState>,
-    /// By slug.
+    /// Slugs of the services.
     services: BTreeSet<String>,
     /// Alerts of `alerts.yaml`, by name.
     alerts: BTreeSet<String>,
@@ -32,7 +32,7 @@ pub struct Outline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileState {
     Absent,
-    /// Nothing in it but comments and keys without a value.
+    /// Empty but for comments and keys without a value.
     Empty,
     Filled,
 }
@@ -91,7 +91,7 @@ impl Outline {
         ];
         for (noun, before, after) in kinds {
             let (all, lost) = (before.len(), before.difference(after).count());
-            if all > 0 && after.is_empty() || all >= FEWEST && lost * 2 > all {
+            if all > 0 && after.is_empty() || all >= MIN_ENTRIES && lost * 2 > all {
                 losses.push(format!("{lost} of {all} {noun} would be removed"));
             }
         }

@@ -7,20 +7,18 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::secret_file;
-use crate::domain::{PluginKind, PluginPolicy, PluginTrust};
-use crate::registry::fault::child;
-use crate::registry::spec::{PluginSpec, TrustSpec};
-use crate::registry::{
-    Fault, PluginDirectory, Report, plugin_policies, plugin_trust, prune_and_parse,
-};
+use crate::domain::fault::{FaultReport, child};
+use crate::domain::{Fault, PluginKind, PluginPolicy, PluginTrust};
+use crate::registry::{PluginDirectory, plugin_policies, plugin_trust};
+use crate::spec::{PluginSpec, TrustSpec, prune_and_parse};
 
 const AT: &str = "/plugins";
 const TRUST_AT: &str = "/trust";
 
-/// What `plugins.yaml` says, by the names of the plugins.
+/// Content of `plugins.yaml`, by the names of the plugins.
 #[derive(Debug, Clone, Default)]
 pub struct PluginsConfig {
-    /// Of those whose grants or budget the file has a word on.
+    /// Policies of the plugins whose grants or budget the file sets.
     pub policies: BTreeMap<String, PluginPolicy>,
     pub trust: PluginTrust,
     /// All that have an entry.
@@ -32,8 +30,8 @@ pub struct PluginsConfig {
 pub(super) fn read(
     document: &Document,
     config_dir: &Path,
-    structure: &mut Report,
-) -> (PluginsConfig, Report) {
+    structure: &mut FaultReport,
+) -> (PluginsConfig, FaultReport) {
     let entries = document
         .value
         .get("plugins")
@@ -46,7 +44,7 @@ pub(super) fn read(
             specs.insert(name, spec);
         }
     }
-    let mut judged = Report::default();
+    let mut judged = FaultReport::default();
     let policies = plugin_policies(&specs, AT, &mut judged);
     let mut trust: TrustSpec = match document.value.get("trust") {
         Some(value) => prune_and_parse(value.clone(), TRUST_AT, structure).unwrap_or_default(),

@@ -4,11 +4,16 @@
 use std::path::Path;
 
 use super::environment::read_secret;
-use crate::registry::fault::{Report, child};
-use crate::registry::spec::{AuthenticationSpec, ServiceSpec};
+use crate::domain::fault::{FaultReport, child};
+use crate::spec::{AuthenticationSpec, ServiceSpec};
 
 /// Puts the secrets in place. Relative paths start at the configuration folder.
-pub(super) fn resolve(spec: &mut ServiceSpec, at: &str, config_dir: &Path, report: &mut Report) {
+pub(super) fn resolve(
+    spec: &mut ServiceSpec,
+    at: &str,
+    config_dir: &Path,
+    report: &mut FaultReport,
+) {
     if let Some(authentication) = &mut spec.authentication {
         read(
             authentication,
@@ -27,7 +32,7 @@ pub(super) fn resolve(spec: &mut ServiceSpec, at: &str, config_dir: &Path, repor
     }
 }
 
-fn read(spec: &mut AuthenticationSpec, at: &str, config_dir: &Path, report: &mut Report) {
+fn read(spec: &mut AuthenticationSpec, at: &str, config_dir: &Path, report: &mut FaultReport) {
     for (key, secret, file) in [
         ("value", &mut spec.value, &mut spec.value_file),
         ("password", &mut spec.password, &mut spec.password_file),
@@ -55,7 +60,7 @@ pub(super) fn read_one(
     file: &mut Option<String>,
     at: &str,
     config_dir: &Path,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) {
     let Some(path) = file.take() else { return };
     let place = child(at, format!("{key}File"));

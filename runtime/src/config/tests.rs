@@ -6,8 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::{Catalog, Origin, PrivateReach, Severity};
-use crate::registry::Registry;
-use crate::registry::testing::{FakePlugins, MemoryStore};
+use crate::registry::testing::{FakePlugins, TestRegistry};
 
 const SEED_SERVICES: &str = include_str!("../../../config/services.yaml");
 const SEED_ALERTS: &str = include_str!("../../../config/alerts.yaml");
@@ -32,8 +31,8 @@ impl Folder {
         load(&self.config(), environment, &FakePlugins::bundled()).await
     }
 
-    /// Without the folder of the test.
-    fn told(&self, faults: &[PlacedFault]) -> Vec<String> {
+    /// Returns the texts of faults, without the folder of the test.
+    fn told(&self, faults: &[Fault]) -> Vec<String> {
         let prefix = format!("{}/", self.0.path().display());
         faults
             .iter()
@@ -43,15 +42,7 @@ impl Folder {
 }
 
 async fn catalog(loaded: Loaded) -> std::sync::Arc<Catalog> {
-    let plugins = std::sync::Arc::new(FakePlugins::bundled());
-    let registry = Registry::open(
-        loaded.files,
-        plugins,
-        std::sync::Arc::<MemoryStore>::default(),
-    )
-    .await
-    .unwrap();
-    registry.catalog()
+    TestRegistry::open(loaded.files).await.catalog()
 }
 
 #[tokio::test]
@@ -63,14 +54,14 @@ async fn the_seeds_files_load_as_they_stand() {
         folder.told(&loaded.warnings),
         [
             "config/alerts.yaml:5:16: alerts[0].condition: never sees a service that does not answer at all, whose status is \
-         `error`; write `status in ['unhealthy', 'error']` to be told of both",
+         `error`; write `status in ['unhealthy', 'error']` to be notified of both",
             "config/alerts.yaml:9:9: alerts[0].notifications[0]: no e-mail can be sent without `SMTP_HOST`; set it in the \
          environment or in `.env`",
             "config/services.yaml:9:7: services[0].authentication: there is no API key, so requests go without it; set \
          `value: \"${VARIABLE}\"` or `valueFile: PATH`",
-            "config/services.yaml:15:9: services[0].alerts[0]: alert `availability` tells nobody: it has no `notifications`, \
+            "config/services.yaml:15:9: services[0].alerts[0]: alert `availability` notifies no one: it has no `notifications`, \
          and neither does the top of alerts.yaml",
-            "config/services.yaml:18:9: services[0].alerts[1]: alert `response_time` tells nobody: it has no \
+            "config/services.yaml:18:9: services[0].alerts[1]: alert `response_time` notifies no one: it has no \
          `notifications`, and neither does the top of alerts.yaml",
         ]
     );
@@ -444,22 +435,16 @@ async fn plugins_yaml_says_what_is_trusted_and_nothing_is_while_it_has_faults() 
 async fn a_reload_with_faults_changes_nothing() {
     let folder = Folder::with("services: [{name: A, baseUrl: https://a}]", "");
     let loaded = folder.load(&[]).await.unwrap();
-    let plugins = std::sync::Arc::new(FakePlugins::bundled());
-    let store = std::sync::Arc::<MemoryStore>::default();
-    let registry = Registry::open(loaded.files, plugins.clone(), store)
-        .await
-        .unwrap();
+    let plugins = FakePlugins::bundled();
+    let registry = TestRegistry::open(loaded.files).await;
     std::fs::write(
         folder.config().join(SERVICES),
         "services: [{name: B, baseUrl: https://b}, {name: C}]",
     )
     .unwrap();
     let reload = async || {
-        let loaded = load(&folder.config(), Environment::default(), plugins.as_ref()).await?;
-        registry
-            .prepare(loaded.files, plugins.as_ref())
-            .await
-            .publish();
+        let loaded = load(&folder.config(), Environment::default(), &plugins).await?;
+        registry.prepare(loaded.files, &plugins).await.publish();
         Ok::<_, Faults>(())
     };
     reload().await.unwrap_err();

@@ -103,10 +103,11 @@ fn note(event: &Event, unfinished: &Unfinished) {
     };
     let mut unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
     for path in event.paths.iter().filter(|path| is_read(path)) {
-        match is_written {
-            true => unfinished.insert(path.clone()),
-            false => unfinished.remove(path),
-        };
+        if is_written {
+            unfinished.insert(path.clone());
+        } else {
+            unfinished.remove(path);
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) enum Shape {
     Scalar(ScalarText),
     List(Vec<Arc<Node>>),
     Map(Vec<(Arc<Node>, Arc<Node>)>),
-    /// What an anchor named, shared.
+    /// Node that an anchor named, shared.
     Alias(Arc<Node>),
 }
 
@@ -91,12 +91,12 @@ impl SyntaxFault {
 }
 
 /// Bytes read again in all because of surrogates: each quoted text that has some costs one reading.
-const MAX_BYTES_AGAIN: usize = 64 * 1024 * 1024;
+const MAX_REPEATED_BYTES: usize = 64 * 1024 * 1024;
 
 /// `None` for an empty document.
 pub(super) fn parse(text: &str) -> Result<Option<Arc<Node>>, SyntaxFault> {
     let mut text = Cow::Borrowed(text);
-    let mut left = MAX_BYTES_AGAIN;
+    let mut left = MAX_REPEATED_BYTES;
     loop {
         let error = match parse_once(&text) {
             Err(Trouble::Escape(error)) => error,
@@ -116,7 +116,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Arc<Node>>, SyntaxFault> {
 }
 
 enum Trouble {
-    /// Of a character that needs two.
+    /// Escape of a character that needs two.
     Escape(ScanError),
     Fault(SyntaxFault),
 }

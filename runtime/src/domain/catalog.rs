@@ -1,5 +1,5 @@
-//! What is watched, by which rules, and who is told: the registry publishes it whole, everyone else
-//! reads it.
+//! Services that are watched, their rules, and the channels: the registry publishes it whole,
+//! everyone else reads it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{
     Recurrence, Route, Severity,
 };
 
-/// Who owns a service: what comes from files can't be changed over the API.
+/// Owner of a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -23,7 +23,7 @@ pub enum Origin {
     Api,
 }
 
-/// Something we depend on and do not run.
+/// Service that is watched and not operated by the reader.
 #[derive(Debug, Clone)]
 pub struct Service {
     pub slug: String,
@@ -51,7 +51,7 @@ pub struct Service {
 
 /// Shorter secrets are not taken out of answers, logs and errors: they would take words and numbers
 /// out with them.
-pub const SHORTEST_HIDDEN_BYTES: usize = 6;
+pub const MIN_HIDDEN_BYTES: usize = 6;
 
 /// How the host proves who we are. Never seen by a plugin.
 #[derive(Debug, Clone)]
@@ -103,12 +103,12 @@ pub struct OAuth2 {
     pub client_auth: ClientAuth,
 }
 
-/// How the token endpoint is told who asks (RFC 6749, 2.3.1).
+/// Form in which the token endpoint gets client id and secret (RFC 6749, 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// In the `Authorization` header.
+    /// Sent in the `Authorization` header.
     Basic,
-    /// In the form.
+    /// Sent in the form.
     Post,
 }
 
@@ -122,7 +122,7 @@ pub struct Probe {
     pub settings: Value,
     pub interval: Duration,
     pub timeout: Duration,
-    /// None: a run that fails is not repeated before its time.
+    /// Repetition of a run that fails; none: it is not repeated before its time.
     pub retry: Option<Retry>,
 }
 
@@ -133,7 +133,7 @@ pub struct Retry {
     pub every: Duration,
 }
 
-/// Where a service tells us something: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed
+/// Webhook by which a service reports: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed
 /// as `***`.
 #[derive(Clone, PartialEq)]
 pub struct Webhook {
@@ -178,9 +178,9 @@ pub struct AlertRule {
     pub life: Life,
     pub severity: Severity,
     pub channels: Vec<ChannelId>,
-    /// The routing tree says who is told, if there is one; then `channels` are not.
+    /// True if the routing tree decides who is notified; then `channels` are not.
     pub is_routed: bool,
-    /// Name of the policy by which others are told if nobody comes.
+    /// Name of the escalation policy.
     pub escalation: Option<String>,
 }
 
@@ -224,37 +224,38 @@ impl std::fmt::Debug for Channel {
     }
 }
 
-/// What alerts about a plugin itself name in the place of a service; no slug has a `:`.
+/// Returns the subject of alerts about a plugin itself, in the place of a service; no slug has a
+/// `:`.
 pub fn plugin_subject(plugin: &str) -> String {
     format!("plugin:{plugin}")
 }
 
-/// What alerts about the monitor's own network name in the place of a service.
+/// Subject of alerts about the monitor's own network, in the place of a service.
 pub const MONITOR_SUBJECT: &str = "monitor:network";
 
-/// Everything that is configured, at one moment.
+/// Configured services, rules and channels at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     /// Grows by one with each change.
     pub version: u64,
-    /// By slug.
+    /// Services by slug.
     pub services: BTreeMap<String, Arc<Service>>,
     /// Services that are there and can't run, e.g. because their plugin is gone, by slug: nothing
     /// is checked, and their alerts stay as they are. Without probes.
     pub stopped: BTreeMap<String, Arc<Service>>,
-    /// By service slug, by [`plugin_subject`], or by [`MONITOR_SUBJECT`].
+    /// Rules by service slug, by [`plugin_subject`], or by [`MONITOR_SUBJECT`].
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
     /// The tree of the files, or the one that stands for the `notifications` at the top of
     /// `alerts.yaml`. None: every rule names its channels.
     pub route: Option<Arc<Route>>,
-    /// By name: times during which a node of the tree tells nobody anything.
+    /// Times by name, during which a node of the tree sends nothing about alerts that fire.
     pub mute_times: Arc<BTreeMap<String, Recurrence>>,
     pub inhibitions: Arc<Vec<Inhibition>>,
     /// Windows of the files.
     pub maintenance: Vec<Arc<Maintenance>>,
     pub dependencies: Arc<Dependencies>,
-    /// By name.
+    /// Escalation policies by name.
     pub escalations: BTreeMap<String, Arc<EscalationPolicy>>,
     pub watchdog: Option<Watchdog>,
 }

@@ -1,4 +1,4 @@
-//! What a channel has beside the settings of its plugin.
+//! Options of a channel beside the settings of its plugin.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ pub struct ChannelOptions {
     pub fallback: Option<Fallback>,
 }
 
-/// What comes beyond it is held back, and told in one message if that is wanted.
+/// Rate limit of a channel. Messages beyond it are held back, and sent as one if that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageRate {
-    /// At least 1.
+    /// Number of messages, at least 1.
     pub messages: u32,
     pub per: Duration,
     /// Otherwise what is held back leaves one by one.
@@ -28,6 +28,7 @@ pub struct MessageRate {
 pub struct Fallback {
     /// Name of another channel.
     pub channel: String,
-    /// After failing for so long; a message that is given up goes there at once.
+    /// Time of failing after which the fallback is used; a message that is given up goes there at
+    /// once.
     pub after: Duration,
 }

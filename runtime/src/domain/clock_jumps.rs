@@ -1,5 +1,5 @@
-//! By how much the wall clock has jumped since the start. The scheduler finds the jumps; whatever
-//! compares moments of the wall clock reads the sums.
+//! Jumps of the wall clock since the start. The scheduler finds them; whatever compares moments of
+//! the wall clock reads the sums.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -34,7 +34,7 @@ impl ClockJumps {
         Duration::from_millis(self.sums.ahead_ms.load(Ordering::Relaxed).unsigned_abs())
     }
 
-    /// By how much the wall clock was set back.
+    /// Returns by how much the wall clock was set back.
     pub fn back_ms(&self) -> i64 {
         self.sums.back_ms.load(Ordering::Relaxed)
     }

@@ -2,14 +2,15 @@
 
 use super::UnixMillis;
 
-/// What became of the files when they were last read.
+/// State of the configuration files when they were last read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfigurationStatus {
-    /// They are what runs.
+    /// The files are what runs.
     InUse,
-    /// They would take away so much that they have to be confirmed; what ran before stays in use.
+    /// The files would take away so much that they have to be confirmed; what ran before stays in
+    /// use.
     Held,
-    /// They have faults; what ran before stays in use.
+    /// The files have faults; what ran before stays in use.
     Faulty,
 }
 
@@ -31,7 +32,7 @@ pub struct Configuration {
     pub reasons: Vec<String>,
     /// sha256 over their names and texts, in hex.
     pub digest: String,
-    /// Since when the files are as they are and have this status.
+    /// Moment since which the files are as they are and have this status.
     pub since_ms: UnixMillis,
 }
 

@@ -19,8 +19,8 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// As Prometheus reads them: whole numbers with units, the larger unit first and each unit once,
-/// without a sign or a space.
+/// Reads a duration as Prometheus does: whole numbers with units, the larger unit first and each
+/// unit once, without a sign or a space.
 pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
     sum(text)
         .map(Duration::from_millis)

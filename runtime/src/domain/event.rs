@@ -1,5 +1,4 @@
-//! What a service tells us through a webhook: the delivery as it came, and the events a plugin made
-//! of it.
+//! Deliveries of a service's webhook as they came, and the events a plugin made of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +11,10 @@ pub const WEBHOOK: &str = "webhook";
 #[derive(Clone, PartialEq)]
 pub struct WebhookRequest {
     pub method: String,
-    /// What follows the webhook's own address, with its `/`, as it was sent; empty if nothing
-    /// does.
+    /// Part of the path behind the webhook's own address, with its `/`, as it was sent; empty if
+    /// there is none.
     pub path: String,
-    /// Without its `?`; empty if there is none.
+    /// Query without its `?`; empty if there is none.
     pub query: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -33,7 +32,7 @@ impl std::fmt::Debug for WebhookRequest {
     }
 }
 
-/// What a plugin made of a delivery.
+/// Result of a delivery, as its plugin made it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reception {
@@ -44,7 +43,7 @@ pub struct Reception {
     pub answer: Option<Answer>,
 }
 
-/// What the sender is answered, where it wants more than a success.
+/// Answer to the sender, where it wants more than a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -67,7 +66,7 @@ pub struct ReceivedEvent {
     /// The sender's id; an event whose id is known is not kept again.
     pub id: Option<String>,
     pub kind: String,
-    /// By the sender's clock.
+    /// Moment by the sender's clock.
     pub ts_ms: Option<UnixMillis>,
     pub summary: String,
     /// JSON text.
@@ -76,7 +75,7 @@ pub struct ReceivedEvent {
     pub report: Option<Report>,
 }
 
-/// What a service says of its own health.
+/// Report of a service on its own health.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -89,9 +88,9 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// Ours, growing by one.
+    /// Id of ours, growing by one.
     pub id: i64,
-    /// By the sender's clock if it said so, else when it was received.
+    /// Moment by the sender's clock if it gave one, else when it was received.
     pub ts_ms: UnixMillis,
     pub received_ms: UnixMillis,
     /// Slug.
@@ -99,7 +98,7 @@ pub struct Event {
     pub webhook: String,
     pub plugin: String,
     pub plugin_version: String,
-    /// Of the plugin's run that made it.
+    /// Id of the plugin's run that made it.
     pub run_id: i64,
     /// The sender's id.
     pub event_id: Option<String>,

@@ -50,7 +50,7 @@ pub struct Marked<'a> {
     /// JSON pointer into the settings.
     pub pointer: &'a str,
     pub value: &'a mut Value,
-    /// What stands behind the mark's keyword: `true`, or `"url"` of a host.
+    /// Value of the mark's keyword: `true`, or `"url"` of a host.
     pub form: &'a Value,
 }
 

@@ -10,7 +10,7 @@ use super::labels::Labels;
 /// Longer expressions are hardly meant so, and cost memory once compiled.
 const MAX_TEXT: usize = 1_024;
 const MAX_REGEX_BYTES: usize = 1 << 20;
-/// Of several in one text.
+/// Limit of a text with several matchers.
 const MAX_LIST_TEXT: usize = 32 * MAX_TEXT;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// One or several, as Alertmanager takes them: `{severity="critical", team="payments"}`, with
-    /// or without the braces. Errors say what to write, for people.
+    /// Reads one matcher or several, as Alertmanager takes them: `{severity="critical",
+    /// team="payments"}`, with or without the braces. Errors explain what to write, for people.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
         if text.len() > MAX_LIST_TEXT {
             return Err(format!("is longer than {MAX_LIST_TEXT} bytes"));
@@ -101,7 +101,7 @@ impl Matcher {
                         .size_limit(MAX_REGEX_BYTES)
                         .build()
                 };
-                // The last line says it; those before point into the text.
+                // The last line has the reason; those before point into the text.
                 let reason = |error: regex::Error| {
                     error
                         .to_string()
@@ -126,7 +126,7 @@ impl Matcher {
         })
     }
 
-    /// As [`fmt::Display`] writes it, with the names of `a|b|c` in alphabetical order.
+    /// Returns the text of [`fmt::Display`], with the names of `a|b|c` in alphabetical order.
     pub fn in_order(&self) -> String {
         let are_names = !self.value.contains(|c: char| "\\.+*?()[]{}^$".contains(c));
         if self.regex.is_none() || !are_names {
@@ -168,7 +168,7 @@ impl PartialEq for Matcher {
     }
 }
 
-/// In the form that [`Matcher::parse`] reads.
+/// Writes the form that [`Matcher::parse`] reads.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self
@@ -238,49 +238,48 @@ fn bare_fault(label: &str, operator: Operator, text: &str) -> Option<String> {
             Operator::Equal if text.starts_with('!') => Operator::NotEqual.as_str(),
             _ => sign,
         };
-        return Some(format!(
-            "`{sign}{text}` is no comparison; write {}",
-            written(meant, value)
-        ));
+        let wanted = written(meant, value);
+        return Some(format!("`{sign}{text}` is no comparison; write {wanted}"));
     }
+    let wanted = written(sign, text);
     if text.contains(['"', '\'', '`']) {
-        let wanted = written(sign, text);
         return Some(format!(
             "`{text}` is not in double quotation marks as a whole; write {wanted}"
         ));
     }
-    let joins = |word: &str| {
-        ["and", "or", "&&", "||"]
-            .iter()
-            .any(|known| word.eq_ignore_ascii_case(known))
-    };
-    let has_join = text.contains(char::is_whitespace) && text.split_whitespace().any(joins);
-    if text.contains('=') || has_join {
+    if text.contains('=') || has_join(text) {
         return Some(format!(
-            "`{text}` looks like more than one value; put a comma between matchers, and a value such as {} in quotation \
-             marks",
-            written(sign, text)
+            "`{text}` looks like more than one value; put a comma between matchers, and a value such as {wanted} in quotation \
+             marks"
         ));
     }
-    if is_exact && text.contains('|') {
+    if !is_exact {
+        return None;
+    }
+    if text.contains('|') {
+        let wanted = written(expression, text);
         return Some(format!(
-            "`|` is a part of the value here; for one of several write {}",
-            written(expression, text)
+            "`|` is a part of the value here; for one of several write {wanted}"
         ));
     }
-    if is_exact && text.contains('*') {
+    if text.contains('*') {
         let wanted = written(expression, &text.replace(".*", "*").replace('*', ".*"));
         return Some(format!(
             "`*` is a part of the value here; for any text write {wanted}"
         ));
     }
-    if is_exact && text.contains(['{', '}']) {
-        return Some(format!(
-            "`{text}` has a brace; put the value in quotation marks: {}",
-            written(sign, text)
-        ));
-    }
-    None
+    text.contains(['{', '}'])
+        .then(|| format!("`{text}` has a brace; put the value in quotation marks: {wanted}"))
+}
+
+/// True if words such as `and` join several values.
+fn has_join(text: &str) -> bool {
+    let joins = |word: &str| {
+        ["and", "or", "&&", "||"]
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known))
+    };
+    text.contains(char::is_whitespace) && text.split_whitespace().any(joins)
 }
 
 fn unquote(text: &str, inner: &str) -> Result<String, String> {

@@ -3,8 +3,6 @@
 
 mod view;
 
-use std::fmt;
-
 pub use view::MessageView;
 
 /// The texts of one message. What is not given, the notifier writes itself.
@@ -22,31 +20,6 @@ pub struct MessageTemplate {
     pub name: String,
     pub sources: MessageTexts,
 }
-
-/// What is wrong with a template, and where in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateFault {
-    /// `title`, `text` or `html`.
-    pub field: &'static str,
-    /// Both from 1.
-    pub position: Option<(usize, usize)>,
-    pub message: String,
-}
-
-impl fmt::Display for TemplateFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            Some((line, column)) => write!(
-                f,
-                "line {line}, column {column} of the template: {}",
-                self.message
-            ),
-            None => write!(f, "in the template: {}", self.message),
-        }
-    }
-}
-
-impl std::error::Error for TemplateFault {}
 
 impl MessageTemplate {
     /// Name and source of each text that it writes.

@@ -17,7 +17,7 @@ use inhibition::ActiveInhibition;
 
 pub use dependency::Dependencies;
 pub use inhibition::Inhibition;
-pub use maintenance::{Maintenance, Recurrence, WindowFault};
+pub use maintenance::{Maintenance, Recurrence};
 pub use silence::{Silence, SilenceState};
 
 /// What mutes an alert, for people.

@@ -1,11 +1,11 @@
-//! What one run of a probe found.
+//! Observation: the result of one run of a probe.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{RateLimit, UnixMillis};
 
-/// What a run says of its service.
+/// Status of a service in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -46,7 +46,7 @@ impl Status {
     }
 }
 
-/// What is known of a service now: the word of its latest runs, or that they could not tell.
+/// Current status of a service: the result of its latest runs, or that they could not find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CurrentStatus {
@@ -59,8 +59,8 @@ pub enum CurrentStatus {
 }
 
 impl CurrentStatus {
-    /// From the least to the most in need of a look: not to know is worse than to know that all is
-    /// well.
+    /// All statuses, from the least to the most in need of a look: not to know is worse than to
+    /// know that all is well.
     pub const ALL: [CurrentStatus; 5] = [
         CurrentStatus::Healthy,
         CurrentStatus::Unknown,
@@ -83,7 +83,7 @@ impl CurrentStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// What one run says of its service.
+    /// Returns the status of one run.
     pub fn of(observation: &Observation) -> Self {
         match observation.status {
             _ if observation.is_check_broken() => CurrentStatus::Unknown,
@@ -142,7 +142,7 @@ impl ErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     pub kind: ErrorKind,
-    /// For people; at most [`Failure::MAX_MESSAGE_BYTES`].
+    /// Text for people; at most [`Failure::MAX_MESSAGE_BYTES`].
     pub message: String,
 }
 
@@ -229,15 +229,15 @@ pub struct Observation {
     /// The run did not take place: it was due while the one before was still going, or while the
     /// program was too busy.
     pub missed: bool,
-    /// What the headers of its answers said; of each limit the last reading. Not part of what a
-    /// replay compares: moments in it are those of the clock.
+    /// Rate limits in the headers of its answers; of each limit the last reading. Not part of what
+    /// a replay compares: moments in it are those of the clock.
     #[serde(skip)]
     pub rate_limits: Vec<RateLimit>,
 }
 
 impl Observation {
-    /// The check itself broke, or did not take place: it says nothing of the service, and counts
-    /// neither for nor against it.
+    /// True if the check itself broke, or did not take place: it is no evidence about the service,
+    /// and counts neither for nor against it.
     pub fn is_check_broken(&self) -> bool {
         let blames_itself = self
             .failure

@@ -38,7 +38,7 @@ impl PluginKind {
     }
 }
 
-/// Something a plugin asks for.
+/// Permission that a plugin asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Want {
@@ -47,7 +47,7 @@ pub enum Want {
     Capability(String),
 }
 
-/// What a plugin says of itself.
+/// Description of a plugin by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginInfo {
@@ -62,15 +62,15 @@ pub struct PluginInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
-    /// It answered.
+    /// The plugin answered.
     Ok,
-    /// It answered with an error of its own.
+    /// The plugin answered with an error of its own.
     Error,
-    /// It crashed.
+    /// The plugin crashed.
     Trap,
-    /// It was cut off at its deadline.
+    /// The plugin was cut off at its deadline.
     Timeout,
-    /// It was cut off at a cap on memory, output or host calls.
+    /// The plugin was cut off at a cap on memory, output or host calls.
     Limit,
 }
 
@@ -127,7 +127,7 @@ pub struct PluginRun {
     pub log_bytes: u64,
     /// Calls that the policy refused, for want of a grant or for good.
     pub denials: u32,
-    /// What the last of them was told: it names the setting that would allow it.
+    /// Answer to the last of them, which names the setting that would allow it.
     pub denied: Option<String>,
     /// Bodies of answers, and reads.
     pub bytes_in: u64,

@@ -9,7 +9,7 @@ pub const RUNS_THAT_DECIDE: u32 = 5;
 /// Runs that are looked back at: with more than half of them broken a plugin is failing too.
 pub const RUNS_REMEMBERED: u32 = 20;
 
-/// What the runs of some time came to.
+/// Figures of the runs in a span of time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFigures {
     pub runs: u64,
@@ -20,7 +20,7 @@ pub struct RunFigures {
     pub limits: u64,
     /// Calls that were refused for want of a grant.
     pub denials: u64,
-    /// Of all runs together.
+    /// CPU time of all runs together.
     pub cpu_us: u64,
     /// High-water mark over all runs.
     pub memory_bytes: u64,
@@ -28,7 +28,7 @@ pub struct RunFigures {
     pub duration: Option<DurationQuantiles>,
 }
 
-/// In microseconds; within a tenth, but for the longest, which is exact.
+/// Durations in microseconds; within a tenth, but for the longest, which is exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DurationQuantiles {
     pub p50_us: u64,
@@ -47,25 +47,25 @@ pub struct PluginHealth {
     /// The last 55 to 60 minutes.
     pub last_hour: RunFigures,
     pub recent: RecentRuns,
-    /// None while it is well.
+    /// Failure of the plugin; none while it is well.
     pub failing: Option<Failing>,
     /// The last run that broke.
     pub last_broken: Option<BrokenRun>,
 }
 
-/// Of the last [`RUNS_REMEMBERED`].
+/// Counts of the last [`RUNS_REMEMBERED`] runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RecentRuns {
     pub runs: u32,
     pub broken: u32,
-    /// Up to the latest.
+    /// Broken runs up to the latest.
     pub broken_in_a_row: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failing {
     pub since_ms: UnixMillis,
-    /// For people, e.g. `the last 5 runs broke: trapped: …`.
+    /// Text for people, e.g. `the last 5 runs broke: trapped: …`.
     pub reason: String,
 }
 
@@ -79,15 +79,15 @@ pub struct BrokenRun {
 }
 
 impl PluginRun {
-    /// The plugin itself is to blame. Not for what a service did to it: waiting for an answer until
-    /// the end is the service's time-out, and a notifier that could not deliver has told what
-    /// the other side said.
+    /// True if the plugin itself is to blame, and not for what a service did to it: waiting for an
+    /// answer until the end is the service's time-out, and a notifier that could not deliver has
+    /// reported what the other side answered.
     pub fn is_broken(&self) -> bool {
         is_broken(self.function, self.outcome, self.duration_us, self.cpu_us)
     }
 }
 
-/// As [`PluginRun::is_broken`], of a run as it was stored.
+/// Returns [`PluginRun::is_broken`] of a run as it was stored.
 pub fn is_broken(function: &str, outcome: RunOutcome, duration_us: u64, cpu_us: u64) -> bool {
     match outcome {
         RunOutcome::Ok => false,

@@ -1,6 +1,6 @@
-//! What the operator allows one plugin, and how much of everything one run of it may use. What a
-//! plugin gets in the end is this and what it asks for ([`super::Want`]); the plugin host makes the
-//! intersection.
+//! Policy of the operator for one plugin, and how much of everything one run of it may use. A
+//! plugin gets the intersection of this and what it asks for ([`super::Want`]), which the plugin
+//! host makes.
 
 use std::time::Duration;
 
@@ -17,22 +17,22 @@ pub struct PluginPolicy {
 /// `None` is the default of the plugin's kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Beyond its service's own host and the hosts that its settings name: `name`, `name:port`,
+    /// Hosts beyond its service's own and those that its settings name: `name`, `name:port`,
     /// `*.name`, `*`.
     pub hosts: Vec<String>,
     /// Names of credentials of its service. Default: all of them for a probe, none for others.
     pub credentials: Option<Vec<String>>,
     /// HTTP methods, in upper case. Default: all.
     pub methods: Option<Vec<String>>,
-    /// Whom it may write mail to and as, beside the addresses in its settings: a domain, an
-    /// address, or `*`.
+    /// Addresses it may write mail to and as, beside those in its settings: a domain, an address,
+    /// or `*`.
     pub mail: Vec<String>,
     /// Default: what its kind is offered.
     pub capabilities: Option<Vec<Capability>>,
 }
 
-/// What reaches out of the sandbox, and can therefore be withheld. What computes only (`cel`,
-/// `log`, `history` …) can't.
+/// Capability that reaches out of the sandbox, and can therefore be withheld. What computes only
+/// (`cel`, `log`, `history` …) can't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Capability {
     Http,
@@ -69,7 +69,7 @@ impl Capability {
     }
 }
 
-/// What the operator changed of a [`Budget`].
+/// Changes of the operator to a [`Budget`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BudgetChanges {
     pub wall_clock: Option<Duration>,
@@ -85,8 +85,8 @@ pub struct BudgetChanges {
 /// The most that one run of a plugin may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
-    /// From its turn to its end, waiting included. None: the probe's own timeout, 2 s for a rule,
-    /// 30 s for a notifier, 10 s for a webhook.
+    /// Time from its turn to its end, waiting included. None: the probe's own timeout, 2 s for a
+    /// rule, 30 s for a notifier, 10 s for a webhook.
     pub wall_clock: Option<Duration>,
     /// CPU time of the guest, and of the host for it; waiting costs none. A thousand times what a
     /// bundled plugin takes.
@@ -168,7 +168,7 @@ impl Budget {
     /// down.
     pub const MAX_PROBES: u32 = 2_000;
     /// Instances of all plugins together. Those beyond the probes' are for the rules and channels
-    /// that say so.
+    /// that ask for them.
     pub const MAX_CONCURRENCY: u32 = Self::MAX_PROBES + 500;
 
     pub fn of(changes: &BudgetChanges) -> Self {
@@ -185,7 +185,7 @@ impl Budget {
         }
     }
 
-    /// As people write it, e.g. `64MiB`.
+    /// Returns the value as people write it, e.g. `64MiB`.
     pub fn shown(&self, key: BudgetKey) -> String {
         match key {
             BudgetKey::WallClock => self

@@ -1,26 +1,27 @@
-//! Which components the operator trusts to be plugins, and where they come from.
+//! Components that the operator trusts to be plugins, and where they come from.
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-/// Nothing said: whoever may install may install anything.
+/// Trust of the operator; by default anyone who may install may install anything.
 #[derive(Debug, Clone, Default)]
 pub struct PluginTrust {
-    /// By plugin: the only components it may be, as sha256 in lower case hex.
+    /// Components a plugin may be, by plugin, as sha256 in lower case hex.
     pub pins: BTreeMap<String, Vec<String>>,
-    /// By plugin: the `oci://…` reference it is kept at.
+    /// References `oci://…` by plugin.
     pub sources: BTreeMap<String, String>,
     /// minisign public keys in base64; a signature of any of them counts.
     pub keys: Vec<String>,
-    /// Nothing unsigned becomes a plugin, but what is part of this binary.
+    /// Rejects what is unsigned, but for what is part of this binary.
     pub require_signatures: bool,
-    /// By `host` or `host:port`.
+    /// Registries by `host` or `host:port`.
     pub registries: BTreeMap<String, RegistryAccess>,
 }
 
 impl PluginTrust {
-    /// While nobody can read what the operator wrote: only what is part of this binary.
+    /// Returns the trust while what the operator wrote can't be read: only what is part of this
+    /// binary.
     pub fn closed() -> Self {
         Self {
             require_signatures: true,

@@ -13,9 +13,9 @@ pub struct PluginVersion {
     pub digest: String,
     pub installed_ms: UnixMillis,
     pub installed_by: String,
-    /// Its component is still there.
+    /// True while its component is still there.
     pub is_kept: bool,
-    /// The program rolled it back by itself, and nobody has activated it since.
+    /// Set when the program rolled it back by itself, until someone activates it again.
     pub withdrawn: Option<Withdrawn>,
 }
 
@@ -27,9 +27,10 @@ pub struct Withdrawn {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginActivation {
-    /// None: the plugin was removed.
+    /// Digest of the version; none: the plugin was removed.
     pub digest: Option<String>,
-    /// What came with the program of that time. A newer program brings its own in its place.
+    /// True for what came with the program of that time. A newer program brings its own in its
+    /// place.
     pub is_bundled: bool,
     pub activated_ms: UnixMillis,
     pub activated_by: String,
@@ -43,7 +44,7 @@ pub struct PluginShadow {
     pub started_by: String,
 }
 
-/// Everything that is known of one name.
+/// Versions, activations and candidate of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginRecord {
     pub name: String,
@@ -85,7 +86,7 @@ pub enum PluginStep {
         /// The candidate became the active version.
         ends_shadow: bool,
     },
-    /// Nothing of that name is active any more; its candidate goes with it.
+    /// Deactivates the name; its candidate goes with it.
     Deactivate,
     Shadow {
         candidate: PluginVersion,
@@ -93,7 +94,7 @@ pub enum PluginStep {
     Discard {
         digest: String,
     },
-    /// Their components are deleted next.
+    /// Forgets versions whose components are deleted next.
     Forget {
         digests: Vec<String>,
     },
@@ -105,7 +106,7 @@ pub enum ActivationReason {
     Rollback,
     /// The version before, which gives way, broke in all its first runs.
     Withdraw {
-        /// Of the version that gives way.
+        /// Version that gives way.
         version: String,
         reason: String,
     },
@@ -115,7 +116,7 @@ pub enum ActivationReason {
 }
 
 impl PluginStep {
-    /// Its word in the audit log, after `plugin.`.
+    /// Returns its word in the audit log, after `plugin.`.
     pub fn as_str(&self) -> &'static str {
         match self {
             PluginStep::Activate {

@@ -8,22 +8,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub enum PrivateReach {
     #[default]
     Closed,
-    /// At the operator's explicit word.
+    /// Open by the operator's explicit setting.
     Open,
-    /// What the operator wrote into a configuration file: an address as it is, and a name if the
-    /// first answer of its name servers was private. A public name that leads inside later does
-    /// not.
+    /// Open for what the operator wrote into a configuration file: an address as it is, and a name
+    /// if the first answer of its name servers was private. A public name that leads inside later
+    /// does not.
     AsFirstSeen(Arc<FirstSeen>),
 }
 
 impl PrivateReach {
-    /// Of something that was just loaded from a file.
+    /// Returns the reach of something that was just loaded from a file.
     pub fn as_loaded() -> Self {
         Self::AsFirstSeen(Arc::default())
     }
 }
 
-/// What the names of one service or channel led to when they were first resolved since it was
+/// Answers for the names of one service or channel when they were first resolved since it was
 /// loaded.
 #[derive(Debug, Default)]
 pub struct FirstSeen {
@@ -58,7 +58,7 @@ impl From<bool> for PrivateReach {
 }
 
 impl PartialEq for PrivateReach {
-    /// What was seen since does not count.
+    /// Compares without the answers seen since.
     fn eq(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }

@@ -1,5 +1,5 @@
-//! What services say of how much more may be asked of them. The headers are read in `headers`;
-//! nothing here knows HTTP beyond their names.
+//! Rate limits as services report them. The headers are read in `headers`; nothing here knows HTTP
+//! beyond their names.
 
 mod headers;
 
@@ -19,7 +19,7 @@ pub const MAX_RATE_LIMITS: usize = 16;
 pub struct RateLimit {
     /// When the answer came.
     pub ts_ms: UnixMillis,
-    /// Who said it: the host that was asked, with its port if the URL names one.
+    /// Host that was asked, with its port if the URL names one.
     pub host: String,
     /// The service's word for it, e.g. `core` or `requests`; `default` if it has none.
     pub name: String,

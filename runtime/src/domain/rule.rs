@@ -1,4 +1,4 @@
-//! What a rule sees and what it says.
+//! Input and verdict of a rule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Metric, Observation, RateLimit, Status, UnixMillis};
 
-/// Counts of the runs in a window. Missed runs, and those whose check broke, are not in it: they
-/// say nothing about the service.
+/// Counts of the runs in a window. Missed runs, and those whose check broke, are left out: they are
+/// no evidence about the service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     pub count: u64,
@@ -42,14 +42,13 @@ impl Summary {
     }
 }
 
-/// A part of the history cut into steps. Both ends are told by how long before the evaluation they
-/// lie.
+/// Part of the history cut into steps. Both ends count back from the evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Span {
     pub from: Duration,
     pub to: Duration,
     pub step: Duration,
-    /// Of the latency, 0 to 1.
+    /// Quantile of the latency, 0 to 1.
     pub quantile: f64,
 }
 
@@ -58,13 +57,13 @@ pub struct Span {
 pub struct Bucket {
     pub start_ms: UnixMillis,
     pub end_ms: UnixMillis,
-    /// Without what is covered.
+    /// Summary without what is covered.
     pub summary: Summary,
-    /// Of available runs, to 2 %.
+    /// Latency of available runs, to 2 %.
     pub latency_us: Option<u64>,
 }
 
-/// What a probe was told of a rate limit.
+/// Rate limit as a probe last read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimitReading {
     pub probe: Arc<str>,
@@ -78,7 +77,7 @@ pub trait History: Send + Sync {
     fn latest(&self) -> Option<Arc<Observation>>;
     /// The last ones, oldest first.
     fn samples(&self, last: usize) -> Vec<Arc<Observation>>;
-    /// Over the window that ends with the evaluation.
+    /// Summarizes the window that ends with the evaluation.
     fn summary(&self, window: Duration) -> Summary;
     /// Quantile 0 to 1 of the latency of available runs, in microseconds.
     fn latency(&self, window: Duration, quantile: f64) -> Option<u64>;
@@ -91,14 +90,14 @@ pub trait History: Send + Sync {
     fn buckets(&self, span: Span) -> Vec<Bucket>;
     /// The last readings of each limit, oldest first.
     fn rate_limits(&self) -> Vec<RateLimitReading>;
-    /// For how long the program has been watching without a break.
+    /// Returns for how long the program has been watching without a break.
     fn watched(&self) -> Duration;
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// For people: the value found beside the value wanted.
+    /// Text for people: the value found beside the value wanted.
     pub summary: String,
     pub value: Option<f64>,
     pub wanted: Option<f64>,

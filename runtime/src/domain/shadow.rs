@@ -10,7 +10,7 @@ pub struct ShadowRun {
     pub plugin: String,
     pub kind: PluginKind,
     pub service: String,
-    /// None for a rule.
+    /// Probe; none for a rule.
     pub probe: Option<String>,
     pub active: ShadowSide,
     pub candidate: ShadowSide,
@@ -18,14 +18,14 @@ pub struct ShadowRun {
     pub outcome: RunOutcome,
     /// Both came to the same verdict, and the candidate did not break.
     pub is_agreed: bool,
-    /// What the candidate said otherwise; for people.
+    /// Difference of the candidate's result; text for people.
     pub difference: Option<String>,
 }
 
 /// One of the two.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShadowSide {
-    /// Of `plugin_runs`, and for the active version of a probe of `observations`.
+    /// Id of `plugin_runs`, and for the active version of a probe of `observations`.
     pub run_id: i64,
     pub version: String,
     /// sha256 of the component, in hex.
@@ -61,7 +61,7 @@ pub struct SideCost {
     pub memory_bytes: Quantiles,
 }
 
-/// None without a run that has the value.
+/// Quantiles of one figure; none without a run that has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Quantiles {
     pub p50: Option<f64>,

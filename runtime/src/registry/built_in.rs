@@ -1,6 +1,6 @@
-//! Alerts that are there without a word in the files: a plugin is failing, for each one that is in
-//! use; and the monitor is offline, where targets say when it is. They look at plugins and at the
-//! monitor instead of services. An entry of `alerts.yaml` by the name of one takes its place.
+//! Built-in alerts: one for each plugin in use, for when it fails; and one for the monitor that is
+//! offline, where targets are configured. They look at plugins and at the monitor instead of
+//! services. An entry of `alerts.yaml` of the same name takes the place of one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::compile::{Compiler, RuleDraft, SharedRule};
-use super::fault::child;
-use super::spec::AlertSpec;
+use crate::domain::fault::child;
 use crate::domain::{Catalog, Channel, Life, Severity};
+use crate::spec::AlertSpec;
 
 /// One of them, as it is without an entry.
 pub(super) struct Kind {
     pub(super) name: &'static str,
     severity: Severity,
-    /// For people, in the place of services.
+    /// Text for people in the place of the services.
     looks_at: &'static str,
 }
 
@@ -40,7 +40,7 @@ const RULE: &str = "condition";
 /// the rule shows what it names.
 const CONDITION: &str = "error != null";
 
-/// In force, with the channels it names itself; none where it is switched off.
+/// Built-in alert in force, with the channels it names itself; none where it is switched off.
 #[derive(Default)]
 pub(super) struct BuiltInAlert {
     pub(super) draft: Option<RuleDraft>,
@@ -68,7 +68,8 @@ impl BuiltInAlert {
         }
     }
 
-    /// As an entry of `alerts.yaml` wants it; what it leaves open stays as built in.
+    /// Compiles the alert as an entry of `alerts.yaml` wants it; what the entry leaves open stays
+    /// as built in.
     pub(super) async fn compile(
         kind: &Kind,
         compiler: &mut Compiler<'_>,

@@ -22,42 +22,23 @@ pub(super) fn build<'a>(
     let mut catalog = Catalog {
         version,
         escalations: files.escalations.policies.clone(),
-        watchdog: files
-            .watchdog
-            .as_ref()
-            .map(|(watchdog, _)| watchdog.clone()),
+        watchdog: files.watchdog.as_ref().map(|(it, _)| it.clone()),
         ..Catalog::default()
     };
     let from_files = files.services.values().map(Arc::as_ref);
     let from_api = api.filter(|compiled| !files.services.contains_key(&compiled.service.slug));
     for channel in files.channels() {
+        let id = channel.id.clone();
         catalog
             .channels
-            .entry(channel.id.clone())
+            .entry(id)
             .or_insert_with(|| channel.clone());
     }
     // Private addresses in settings that a file has as well are meant.
     let mut meant: Option<HashSet<String>> = None;
     for compiled in from_files.chain(from_api) {
+        add_api_channels(&mut catalog, compiled, files, &mut meant);
         let slug = &compiled.service.slug;
-        for channel in compiled
-            .channels
-            .iter()
-            .filter(|channel| channel.origin == Origin::Api)
-        {
-            let meant = meant
-                .get_or_insert_with(|| files.channels().map(|known| settings_key(known)).collect());
-            let is_meant = meant.contains(&settings_key(channel));
-            let origin = if is_meant { Origin::File } else { Origin::Api };
-            let channel = Arc::new(Channel {
-                origin,
-                ..Channel::clone(channel)
-            });
-            catalog
-                .channels
-                .entry(channel.id.clone())
-                .or_insert(channel);
-        }
         catalog.rules.insert(slug.clone(), rules(compiled, files));
         catalog
             .services
@@ -76,7 +57,7 @@ pub(super) fn build<'a>(
     catalog.dependencies = Arc::new(Dependencies::new(on));
     if let Some(draft) = &files.offline_alert.draft {
         built_in_add(&mut catalog, draft, MONITOR_SUBJECT, files);
-        // While the monitor is offline, nothing that it finds out says anything about a service.
+        // Observations made while the monitor is offline are no evidence about a service.
         let inhibitions = catalog
             .inhibitions
             .iter()
@@ -90,6 +71,31 @@ pub(super) fn build<'a>(
         }
     }
     catalog
+}
+
+/// Adds the channels of a service of the API. `meant` holds the settings of the files' channels
+/// once they are needed.
+fn add_api_channels(
+    catalog: &mut Catalog,
+    compiled: &CompiledService,
+    files: &CheckedFiles,
+    meant: &mut Option<HashSet<String>>,
+) {
+    let of_api = |channel: &&Arc<Channel>| channel.origin == Origin::Api;
+    for channel in compiled.channels.iter().filter(of_api) {
+        let meant = meant
+            .get_or_insert_with(|| files.channels().map(|known| settings_key(known)).collect());
+        let is_meant = meant.contains(&settings_key(channel));
+        let origin = if is_meant { Origin::File } else { Origin::Api };
+        let channel = Arc::new(Channel {
+            origin,
+            ..Channel::clone(channel)
+        });
+        catalog
+            .channels
+            .entry(channel.id.clone())
+            .or_insert(channel);
+    }
 }
 
 /// One channel for each place that messages can go to: written out at several places, it is several
@@ -107,8 +113,7 @@ fn everybody(catalog: &Catalog) -> Vec<ChannelId> {
 
 fn built_in_add(catalog: &mut Catalog, draft: &RuleDraft, subject: &str, files: &CheckedFiles) {
     let mut rule = rule(draft, subject, files);
-    // Without defaults, whoever is told of anything: a check that can't run is no one's outage, and
-    // everybody's.
+    // Without defaults, every channel: a check that can't run is an outage of no single service.
     if draft.channels.is_none() && rule.channels.is_empty() && !rule.is_routed {
         rule.channels = everybody(catalog);
     }
@@ -127,7 +132,8 @@ fn offline_inhibition() -> Option<Inhibition> {
     })
 }
 
-/// Its own, then the shared ones that select it and whose name it does not use itself.
+/// Returns its own rules, then the shared ones that select it and whose name it does not use
+/// itself.
 fn rules(compiled: &CompiledService, files: &CheckedFiles) -> Vec<Arc<AlertRule>> {
     let shared = files.rules.iter().filter(|rule| {
         rule.selects_now(&compiled.service)

@@ -1,5 +1,5 @@
-//! From what people wrote to what the engines run: every value is judged, every plugin is asked
-//! whether it accepts its settings, and all faults are reported together.
+//! Compiles what people wrote into what the engines run: every value is checked, every plugin is
+//! asked whether it accepts its settings, and all faults are reported together.
 
 mod alert;
 mod channel;
@@ -30,12 +30,12 @@ pub(super) use service::CompiledService;
 pub(super) use target::{authority, default_probe};
 pub(super) use template::Templates;
 
-use super::fault::{Fault, Report, list, suggest};
 use super::plugins::PluginDirectory;
-use super::schema::Schema;
+use crate::domain::fault::{Fault, FaultReport, list, suggest};
 use crate::domain::{Channel, Origin, PluginKind};
+use crate::spec::Schema;
 
-/// What a service gets that does not say otherwise.
+/// Values for services that set none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Defaults {
     pub interval: Duration,
@@ -57,18 +57,19 @@ pub(super) struct Compiler<'a> {
     pub(super) defaults: Defaults,
     pub(super) plugins: &'a dyn PluginDirectory,
     pub(super) origin: Origin,
-    pub(super) report: Report,
-    /// `alerts.yaml` names someone for alerts that name nobody, at its top or by its routing tree.
+    pub(super) report: FaultReport,
+    /// True if `alerts.yaml` has channels for alerts that name none, at its top or in its routing
+    /// tree.
     pub(super) has_default_channels: bool,
     /// Channels that others may name.
     pub(super) named_channels: BTreeMap<String, Arc<Channel>>,
     pub(super) escalation_names: BTreeSet<String>,
     pub(super) templates: Arc<Templates>,
-    /// Of `alerts.yaml`.
+    /// Message templates of `alerts.yaml`.
     pub(super) message_templates: Arc<MessageTemplates>,
     /// Names of channels that have to be there in the end, each with the place that names it.
     pub(super) fallbacks: Vec<(String, String)>,
-    /// What stands below each name of a channel in the files.
+    /// Content of each named channel of the files.
     channel_names: HashMap<String, String>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Most services have the same few settings: each is checked once.
@@ -86,7 +87,7 @@ impl<'a> Compiler<'a> {
             defaults,
             plugins,
             origin,
-            report: Report::default(),
+            report: FaultReport::default(),
             has_default_channels: false,
             named_channels: BTreeMap::new(),
             escalation_names: BTreeSet::new(),
@@ -133,7 +134,7 @@ impl<'a> Compiler<'a> {
         kind: PluginKind,
         plugin: &str,
         settings: &Value,
-        also: &[&str],
+        also: &[String],
         locate: impl Fn(&str) -> String,
     ) -> bool {
         let key = (kind, plugin.to_owned(), settings.to_string());
@@ -161,7 +162,7 @@ impl<'a> Compiler<'a> {
         kind: PluginKind,
         plugin: &str,
         settings: &Value,
-        also: &[&str],
+        also: &[String],
     ) -> Vec<Fault> {
         let key = (kind, plugin.to_owned());
         let schema = self.schemas.entry(key).or_insert_with(|| {

@@ -1,5 +1,4 @@
-//! What the configuration files say, checked as a whole: names are unique, selectors select,
-//! plugins accept.
+//! Checks the configuration files as a whole: names are unique, selectors select, plugins accept.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -10,13 +9,13 @@ use super::compile::{
     ChannelPlace, CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing,
     RoutingEntries, SharedRule, Templates,
 };
-use super::fault::{Report, child, list, suggest};
 use super::plugins::PluginDirectory;
-use super::spec::{
+use crate::domain::fault::{FaultReport, child, list, suggest};
+use crate::domain::{Channel, Dependencies, Origin, Watchdog};
+use crate::spec::{
     AlertSpec, AlertTemplateSpec, EscalationSpec, MessageTemplateSpec, NotificationSpec,
     ServiceSpec, WatchdogSpec,
 };
-use crate::domain::{Channel, Dependencies, Origin, Watchdog};
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
 const MAX_SERVICES: usize = 50_000;
@@ -32,22 +31,22 @@ pub struct FileEntries {
     pub notifications: Vec<(usize, NotificationSpec)>,
     pub message_templates: BTreeMap<String, MessageTemplateSpec>,
     pub routing: RoutingEntries,
-    /// By name.
+    /// Escalations by name.
     pub escalations: Vec<(String, EscalationSpec)>,
     pub alert_templates: Vec<(String, AlertTemplateSpec)>,
     pub watchdog: Option<WatchdogSpec>,
-    /// Targets say when the monitor is offline.
+    /// True if targets are configured by which the monitor notices that it is offline.
     pub has_offline_targets: bool,
 }
 
-/// What the registry takes over from files.
+/// Compiled files, for the registry.
 #[derive(Default)]
 pub struct CheckedFiles {
     pub(super) defaults: Defaults,
     pub(super) services: BTreeMap<String, Arc<CompiledService>>,
     pub(super) rules: Vec<SharedRule>,
     pub(super) plugin_alert: BuiltInAlert,
-    /// Without a draft where no targets say when the monitor is offline.
+    /// Alert about the monitor; without a draft where no offline targets are configured.
     pub(super) offline_alert: BuiltInAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
     pub(super) message_templates: Arc<MessageTemplates>,
@@ -70,7 +69,7 @@ impl CheckedFiles {
         self.services.len()
     }
 
-    /// Of all rules and services.
+    /// Returns the channels of all rules and services.
     pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         let own = self.services.values().flat_map(|service| &service.channels);
         let shared = self.rules.iter().flat_map(|rule| &rule.channels);
@@ -95,42 +94,22 @@ pub async fn check_files(
     entries: &FileEntries,
     defaults: Defaults,
     plugins: &dyn PluginDirectory,
-    report: Report,
-) -> (CheckedFiles, Report) {
+    report: FaultReport,
+) -> (CheckedFiles, FaultReport) {
     let mut compiler = Compiler::new(defaults, plugins, Origin::File);
     compiler.report = report;
     compiler.has_default_channels =
         !entries.notifications.is_empty() || entries.routing.route.is_some();
-    if entries.services.len() > MAX_SERVICES {
-        compiler.report.fault(
-            "/services",
-            format!("must have at most {MAX_SERVICES} entries"),
-        );
+    for (at, count, limit) in [
+        ("/services", entries.services.len(), MAX_SERVICES),
+        ("/alerts", entries.alerts.len(), MAX_SHARED_ALERTS),
+    ] {
+        if count > limit {
+            let message = format!("must have at most {limit} entries");
+            compiler.report.fault(at, message);
+        }
     }
-    if entries.alerts.len() > MAX_SHARED_ALERTS {
-        compiler.report.fault(
-            "/alerts",
-            format!("must have at most {MAX_SHARED_ALERTS} entries"),
-        );
-    }
-    compiler.message_templates(&entries.message_templates).await;
-    let notifications = entries
-        .notifications
-        .iter()
-        .map(|(index, spec)| (*index, spec));
-    let default_channels = compiler
-        .channels(notifications, "/notifications", &ChannelPlace::TOP)
-        .await;
-    compiler.escalation_names = entries
-        .escalations
-        .iter()
-        .map(|(name, _)| name.clone())
-        .collect();
-    let routing = compiler.routing(&entries.routing, &default_channels).await;
-    let named = default_channels.iter().chain(routing.channels.values());
-    compiler.named_channels = named
-        .map(|channel| (channel.name.clone(), channel.clone()))
-        .collect();
+    let (default_channels, routing) = channels(&mut compiler, entries).await;
     let escalations = compiler
         .escalations(&entries.escalations, "/escalations")
         .await;
@@ -163,7 +142,33 @@ pub async fn check_files(
     (files, compiler.report)
 }
 
-/// A message that goes nowhere else is found out too late.
+/// Compiles the channels that are known by name, and the routing tree over them.
+async fn channels(
+    compiler: &mut Compiler<'_>,
+    entries: &FileEntries,
+) -> (Vec<Arc<Channel>>, Routing) {
+    compiler.message_templates(&entries.message_templates).await;
+    let notifications = entries
+        .notifications
+        .iter()
+        .map(|(index, spec)| (*index, spec));
+    let default_channels = compiler
+        .channels(notifications, "/notifications", &ChannelPlace::TOP)
+        .await;
+    compiler.escalation_names = entries
+        .escalations
+        .iter()
+        .map(|(name, _)| name.clone())
+        .collect();
+    let routing = compiler.routing(&entries.routing, &default_channels).await;
+    let named = default_channels.iter().chain(routing.channels.values());
+    compiler.named_channels = named
+        .map(|channel| (channel.name.clone(), channel.clone()))
+        .collect();
+    (default_channels, routing)
+}
+
+/// Reports fallbacks that don't exist: a message that goes nowhere else is found out too late.
 fn fallbacks_check(compiler: &mut Compiler<'_>, files: &CheckedFiles) {
     for (at, name) in std::mem::take(&mut compiler.fallbacks) {
         let names = || files.channels().map(|channel| channel.name.as_str());
@@ -194,7 +199,7 @@ async fn services(
     services
 }
 
-/// A circle would leave nobody to tell of.
+/// Reports circles, which would leave no alert to notify about.
 fn dependencies_check(
     compiler: &mut Compiler<'_>,
     entries: &FileEntries,
@@ -231,14 +236,7 @@ fn dependencies_check(
     }
     for (slug, compiled) in services {
         for (index, on) in compiled.service.depends_on.iter().enumerate() {
-            if !services.contains_key(on) {
-                let meant = suggest(on, services.keys().map(String::as_str));
-                let hint = if meant.contains("did you mean") {
-                    meant.as_str()
-                } else {
-                    ""
-                };
-                let message = format!("services.yaml has no service with the slug `{on}`{hint}");
+            if let Some(message) = unknown_service(on, services) {
                 compiler.report.warn(child(&place(slug), index), message);
             }
         }
@@ -257,17 +255,9 @@ async fn shared_rules(
     for (index, spec) in entries.alerts.iter().take(MAX_SHARED_ALERTS) {
         let at = child("/alerts", index);
         for (position, slug) in spec.services.iter().flatten().enumerate() {
-            if !services.contains_key(slug) {
-                let meant = suggest(slug, services.keys().map(String::as_str));
-                let hint = if meant.contains("did you mean") {
-                    meant.as_str()
-                } else {
-                    ""
-                };
-                let message = format!("services.yaml has no service with the slug `{slug}`{hint}");
-                compiler
-                    .report
-                    .warn(child(&child(&at, "services"), position), message);
+            if let Some(message) = unknown_service(slug, services) {
+                let at = child(&child(&at, "services"), position);
+                compiler.report.warn(at, message);
             }
         }
         if !names.insert(&spec.name) {
@@ -296,37 +286,61 @@ async fn shared_rules(
         if spec.disabled {
             continue;
         }
-        if let Some(filter) = &rule.filter {
-            let failing = services.values().find_map(|compiled| {
-                Some((
-                    compiled.service.name.as_str(),
-                    filter.selects_now(&compiled.service).err()?,
-                ))
-            });
-            if let Some((name, error)) = failing {
-                let message = format!("can't be told of `{name}`, which is not selected: {error}");
-                compiler.report.warn(child(&at, "where"), message);
-            }
-        }
-        let selected = services
-            .values()
-            .map(|compiled| &compiled.service)
-            .filter(|service| rule.selects_now(service));
-        let rarest = selected
-            .filter_map(|service| {
-                Some((
-                    service.probes.iter().map(|probe| probe.interval).min()?,
-                    &service.name,
-                ))
-            })
-            .max();
-        if let Some((interval, name)) = rarest {
-            compiler.look_back_check(&rule.draft, interval, name, &at);
-        }
+        selection_check(compiler, &rule, services, &at);
         rules.push(rule);
     }
     if !entries.has_offline_targets {
         offline_alert = BuiltInAlert::default();
     }
     (rules, plugin_alert, offline_alert)
+}
+
+/// Warns of services that the rule can't be selected for, or whose runs are too rare for it.
+fn selection_check(
+    compiler: &mut Compiler<'_>,
+    rule: &SharedRule,
+    services: &BTreeMap<String, Arc<CompiledService>>,
+    at: &str,
+) {
+    let all = || services.values().map(|compiled| &compiled.service);
+    if let Some(filter) = &rule.filter {
+        let failing = all().find_map(|service| {
+            let error = filter.selects_now(service).err()?;
+            Some((service.name.as_str(), error))
+        });
+        if let Some((name, error)) = failing {
+            let message =
+                format!("can't be evaluated for `{name}`, which is not selected: {error}");
+            compiler.report.warn(child(at, "where"), message);
+        }
+    }
+    let rarest = all()
+        .filter(|service| rule.selects_now(service))
+        .filter_map(|service| {
+            let shortest = service.probes.iter().map(|probe| probe.interval).min()?;
+            Some((shortest, &service.name))
+        })
+        .max();
+    if let Some((interval, name)) = rarest {
+        compiler.look_back_check(&rule.draft, interval, name, at);
+    }
+}
+
+/// Returns what is wrong with a slug that names no service.
+fn unknown_service(
+    slug: &str,
+    services: &BTreeMap<String, Arc<CompiledService>>,
+) -> Option<String> {
+    if services.contains_key(slug) {
+        return None;
+    }
+    let nearest = suggest(slug, services.keys().map(String::as_str));
+    let hint = if nearest.contains("did you mean") {
+        nearest.as_str()
+    } else {
+        ""
+    };
+    Some(format!(
+        "services.yaml has no service with the slug `{slug}`{hint}"
+    ))
 }

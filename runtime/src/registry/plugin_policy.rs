@@ -1,4 +1,4 @@
-//! From what people wrote about a plugin to what the plugin host holds it to, and back.
+//! Compiles what people wrote about a plugin into its policy, and back.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fault::{Fault, Report, child, list, suggest};
-use super::schema::Schema;
-use super::spec::{BudgetSpec, DurationSpec, GrantsSpec, PluginSpec, PolicySpec, SizeSpec};
 use crate::domain::duration::format_duration;
+use crate::domain::fault::{Fault, FaultReport, child, list, suggest};
 use crate::domain::size::format_size;
 use crate::domain::{Budget, BudgetChanges, BudgetKey, Capability, Grants, PluginPolicy};
 use crate::net::HostRule;
+use crate::spec::Schema;
+use crate::spec::{BudgetSpec, DurationSpec, GrantsSpec, PluginSpec, PolicySpec, SizeSpec};
 
 /// More is a mistake; every call of the plugin looks through them.
 const MAX_ENTRIES: usize = 200;
@@ -23,7 +23,7 @@ const MAX_PLUGINS: usize = 1_000;
 pub fn plugin_policies(
     specs: &BTreeMap<String, PluginSpec>,
     at: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> BTreeMap<String, PluginPolicy> {
     if specs.len() > MAX_PLUGINS {
         report.fault(at, format!("must have at most {MAX_PLUGINS} entries"));
@@ -43,9 +43,9 @@ pub fn plugin_policies(
     policies
 }
 
-/// What came over the API; pointers of the faults go into the value.
+/// Reads a policy of the API; pointers of the faults go into the value.
 pub fn plugin_policy_read(value: &Value) -> Result<(PolicySpec, PluginPolicy), Vec<Fault>> {
-    let mut report = Report::default();
+    let mut report = FaultReport::default();
     Schema::of::<PolicySpec>().check(value, "", &[], &mut report);
     if !report.faults.is_empty() {
         return Err(report.faults);
@@ -61,26 +61,15 @@ pub fn plugin_policy_read(value: &Value) -> Result<(PolicySpec, PluginPolicy), V
 }
 
 /// Only good while the report has no faults.
-fn plugin_policy(spec: &PolicySpec, at: &str, report: &mut Report) -> PluginPolicy {
+fn plugin_policy(spec: &PolicySpec, at: &str, report: &mut FaultReport) -> PluginPolicy {
     PluginPolicy {
         grants: grants(&spec.grants, &child(at, "grants"), report),
         budget: budget(&spec.budget, &child(at, "budget"), report),
     }
 }
 
-fn grants(spec: &GrantsSpec, at: &str, report: &mut Report) -> Grants {
-    let hosts_at = child(at, "hosts");
-    bound(&spec.hosts, &hosts_at, report);
-    for (index, host) in spec.hosts.iter().enumerate().take(MAX_ENTRIES) {
-        if let Err(error) = HostRule::pattern(host) {
-            report.fault(child(&hosts_at, index), error.to_string());
-        } else if host == "*" {
-            report.warn(
-                child(&hosts_at, index),
-                "allows every host there is that the plugin asks for",
-            );
-        }
-    }
+fn grants(spec: &GrantsSpec, at: &str, report: &mut FaultReport) -> Grants {
+    hosts_check(&spec.hosts, &child(at, "hosts"), report);
     for (key, names) in [
         ("credentials", &spec.credentials),
         ("methods", &spec.methods),
@@ -93,71 +82,84 @@ fn grants(spec: &GrantsSpec, at: &str, report: &mut Report) -> Grants {
             }
         }
     }
-    let mail_at = child(at, "mail");
-    bound(&spec.mail, &mail_at, report);
-    for (index, name) in spec.mail.iter().enumerate().take(MAX_ENTRIES) {
-        if name.is_empty()
-            || name.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;".contains(c))
-        {
+    mail_check(&spec.mail, &child(at, "mail"), report);
+    let upper = |methods: &Vec<String>| methods.iter().map(|name| name.to_uppercase()).collect();
+    Grants {
+        hosts: spec.hosts.clone(),
+        credentials: spec.credentials.clone(),
+        methods: spec.methods.as_ref().map(upper),
+        mail: spec.mail.clone(),
+        capabilities: spec
+            .capabilities
+            .as_ref()
+            .map(|names| capabilities(names, &child(at, "capabilities"), report)),
+    }
+}
+
+fn hosts_check(hosts: &[String], at: &str, report: &mut FaultReport) {
+    bound(hosts, at, report);
+    for (index, host) in hosts.iter().enumerate().take(MAX_ENTRIES) {
+        if let Err(error) = HostRule::pattern(host) {
+            report.fault(child(at, index), error.to_string());
+        } else if host == "*" {
+            report.warn(
+                child(at, index),
+                "allows every host there is that the plugin asks for",
+            );
+        }
+    }
+}
+
+fn mail_check(names: &[String], at: &str, report: &mut FaultReport) {
+    bound(names, at, report);
+    let is_wrong = |c: char| c.is_whitespace() || c.is_control() || "<>,;".contains(c);
+    for (index, name) in names.iter().enumerate().take(MAX_ENTRIES) {
+        if name.is_empty() || name.contains(is_wrong) {
             report.fault(
-                child(&mail_at, index),
+                child(at, index),
                 "must be a domain, an address such as `ops@example.com`, or `*`",
             );
         } else if name == "*" {
             report.warn(
-                child(&mail_at, index),
+                child(at, index),
                 "allows the plugin to write mail to anybody",
             );
         }
     }
-    let capabilities = spec.capabilities.as_ref().map(|names| {
-        let names_at = child(at, "capabilities");
-        bound(names, &names_at, report);
-        let read = |(index, name): (usize, &String)| {
-            let capability = Capability::parse(name);
-            if capability.is_none() {
-                report.fault(child(&names_at, index), unknown_capability(name));
-            }
-            capability
-        };
-        names
-            .iter()
-            .enumerate()
-            .take(MAX_ENTRIES)
-            .filter_map(read)
-            .collect()
-    });
-    Grants {
-        hosts: spec.hosts.clone(),
-        credentials: spec.credentials.clone(),
-        methods: spec
-            .methods
-            .as_ref()
-            .map(|methods| methods.iter().map(|method| method.to_uppercase()).collect()),
-        mail: spec.mail.clone(),
-        capabilities,
+}
+
+fn capabilities(names: &[String], at: &str, report: &mut FaultReport) -> Vec<Capability> {
+    bound(names, at, report);
+    let mut known = Vec::new();
+    for (index, name) in names.iter().enumerate().take(MAX_ENTRIES) {
+        match Capability::parse(name) {
+            Some(capability) => known.push(capability),
+            None => report.fault(child(at, index), unknown_capability(name)),
+        }
     }
+    known
 }
 
 fn unknown_capability(name: &str) -> String {
     const FREE: [&str; 6] = ["cel", "clock", "history", "log", "random", "signatures"];
     let known = || Capability::ALL.into_iter().map(Capability::as_str);
-    match FREE.contains(&name) {
-        true => format!(
+    if FREE.contains(&name) {
+        format!(
             "`{name}` reaches nothing outside and is always there; grants are for {}",
             list(known())
-        ),
-        false => format!("there is no capability `{name}`{}", suggest(name, known())),
+        )
+    } else {
+        format!("there is no capability `{name}`{}", suggest(name, known()))
     }
 }
 
-fn bound(entries: &[String], at: &str, report: &mut Report) {
+fn bound(entries: &[String], at: &str, report: &mut FaultReport) {
     if entries.len() > MAX_ENTRIES {
         report.fault(at, format!("must have at most {MAX_ENTRIES} entries"));
     }
 }
 
-fn budget(spec: &BudgetSpec, at: &str, report: &mut Report) -> BudgetChanges {
+fn budget(spec: &BudgetSpec, at: &str, report: &mut FaultReport) -> BudgetChanges {
     let seconds = Duration::from_secs;
     let mut reader = BudgetReader { at, report };
     BudgetChanges {
@@ -182,7 +184,7 @@ fn budget(spec: &BudgetSpec, at: &str, report: &mut Report) -> BudgetChanges {
 
 struct BudgetReader<'a> {
     at: &'a str,
-    report: &'a mut Report,
+    report: &'a mut FaultReport,
 }
 
 impl BudgetReader<'_> {
@@ -364,11 +366,11 @@ mod tests {
             ),
         ] {
             let faults = plugin_policy_read(&value).unwrap_err();
-            let told: Vec<String> = faults
+            let texts: Vec<String> = faults
                 .iter()
                 .map(|fault| format!("{}: {}", fault.pointer, fault.message))
                 .collect();
-            assert_eq!(told, [wanted], "{value}");
+            assert_eq!(texts, [wanted], "{value}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! From what people wrote about trust to what the plugin host holds components to.
+//! Compiles what people wrote about trust.
 
 use std::collections::BTreeMap;
 
-use super::fault::{Report, child};
-use super::spec::{PluginSpec, RegistrySpec, TrustSpec};
+use crate::domain::fault::{FaultReport, child};
 use crate::domain::{PluginTrust, RegistryAccess, RegistryLogin};
 use crate::net::HostRule;
 use crate::plugin_host::{check_key, check_reference};
+use crate::spec::{PluginSpec, RegistrySpec, TrustSpec};
 
 /// More is a mistake.
 const MAX_ENTRIES: usize = 100;
@@ -18,7 +18,7 @@ pub fn plugin_trust(
     plugins_at: &str,
     trust: &TrustSpec,
     trust_at: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> PluginTrust {
     let mut found = PluginTrust {
         require_signatures: trust.require_signatures,
@@ -48,7 +48,7 @@ pub fn plugin_trust(
     if trust.require_signatures && trust.keys.is_empty() {
         report.fault(
             child(trust_at, "requireSignatures"),
-            "can be met by nobody while `keys` is empty; name a key",
+            "can be met by no component while `keys` is empty; name a key",
         );
     }
     let registries_at = child(trust_at, "registries");
@@ -61,13 +61,13 @@ pub fn plugin_trust(
     found
 }
 
-fn bound(count: usize, at: &str, report: &mut Report) {
+fn bound(count: usize, at: &str, report: &mut FaultReport) {
     if count > MAX_ENTRIES {
         report.fault(at, format!("must have at most {MAX_ENTRIES} entries"));
     }
 }
 
-fn pins(digests: &[String], at: &str, report: &mut Report) -> Vec<String> {
+fn pins(digests: &[String], at: &str, report: &mut FaultReport) -> Vec<String> {
     bound(digests.len(), at, report);
     let mut pins = Vec::new();
     for digest in digests.iter().take(MAX_ENTRIES) {
@@ -87,7 +87,7 @@ fn pins(digests: &[String], at: &str, report: &mut Report) -> Vec<String> {
     pins
 }
 
-fn access(host: &str, spec: &RegistrySpec, at: &str, report: &mut Report) -> RegistryAccess {
+fn access(host: &str, spec: &RegistrySpec, at: &str, report: &mut FaultReport) -> RegistryAccess {
     if HostRule::parse(host).is_err() || host.contains('/') {
         report.fault(
             at,
@@ -150,7 +150,7 @@ mod tests {
 
     fn read(plugin: Value, trust: Value) -> (PluginTrust, Vec<String>) {
         let plugins = [("p".to_owned(), serde_json::from_value(plugin).unwrap())].into();
-        let mut report = Report::default();
+        let mut report = FaultReport::default();
         let found = plugin_trust(
             &plugins,
             "/plugins",
@@ -158,10 +158,11 @@ mod tests {
             "/trust",
             &mut report,
         );
-        let told = report.faults.iter().chain(&report.warnings);
+        let texts = report.faults.iter().chain(&report.warnings);
         (
             found,
-            told.map(|fault| format!("{}: {}", fault.pointer, fault.message))
+            texts
+                .map(|fault| format!("{}: {}", fault.pointer, fault.message))
                 .collect(),
         )
     }
@@ -169,14 +170,14 @@ mod tests {
     #[test]
     fn reads_pins_keys_sources_and_registries() {
         let hex = "AB".repeat(32);
-        let (found, told) = read(
+        let (found, texts) = read(
             json!({"sha256": [hex, format!("sha256:{}", "0".repeat(64))], "source": "oci://r.example/p:1"}),
             json!({
                 "keys": [KEY], "requireSignatures": true,
                 "registries": {"R.example": {"username": "u", "password": "p", "authHost": "auth.example"}},
             }),
         );
-        assert_eq!(told, [""; 0]);
+        assert_eq!(texts, [""; 0]);
         assert_eq!(found.pins["p"], ["ab".repeat(32), "0".repeat(64)]);
         assert_eq!(found.sources["p"], "oci://r.example/p:1");
         assert!(found.require_signatures && found.keys == [KEY]);
@@ -207,7 +208,7 @@ mod tests {
             (
                 json!({}),
                 json!({"requireSignatures": true}),
-                "/trust/requireSignatures: can be met by nobody",
+                "/trust/requireSignatures: can be met by no component",
             ),
             (
                 json!({}),
@@ -225,10 +226,10 @@ mod tests {
                 "/trust/registries/r/plainHttp: sends the password",
             ),
         ] {
-            let (_, told) = read(plugin, trust);
+            let (_, texts) = read(plugin, trust);
             assert!(
-                told.len() == 1 && told[0].starts_with(wanted),
-                "{wanted}: {told:?}"
+                texts.len() == 1 && texts[0].starts_with(wanted),
+                "{wanted}: {texts:?}"
             );
         }
     }

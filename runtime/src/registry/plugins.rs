@@ -1,26 +1,27 @@
-//! What the registry asks of the plugin host: which plugins there are, and whether they accept some
-//! settings.
+//! Plugins as the registry sees them: which there are, and whether they accept some settings. The
+//! plugin host answers, or a reload that tries versions that are not active yet.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use super::fault::Fault;
-use crate::domain::{PluginInfo, PluginKind};
-use crate::plugin_host::Evaluator;
+use crate::domain::{Fault, PluginInfo, PluginKind};
+use crate::plugin_host::{Evaluator, PluginHost};
 
+/// Plugins that services, rules and channels can name.
 pub trait PluginDirectory: Send + Sync {
     /// `None`: there is no such plugin.
     fn info(&self, kind: PluginKind, name: &str) -> Option<Arc<PluginInfo>>;
 
     fn names(&self, kind: PluginKind) -> Vec<String>;
 
-    /// For templates, and for expressions that are no plugin's.
+    /// Evaluator of templates, and of expressions that are no plugin's.
     fn evaluator(&self) -> &Evaluator;
 
-    /// The plugin's own check. Pointers of the faults go into the settings.
+    /// Runs the plugin's own check. Pointers of the faults go into the settings.
     fn check_settings<'a>(
         &'a self,
         kind: PluginKind,
@@ -28,10 +29,46 @@ pub trait PluginDirectory: Send + Sync {
         settings: &'a Value,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>>;
 
-    /// How much history a rule needs with these settings.
+    /// Returns how much history a rule needs with these settings.
     fn look_back<'a>(
         &'a self,
         rule: &'a str,
         settings: &'a Value,
     ) -> BoxFuture<'a, Result<Duration, String>>;
+}
+
+impl PluginDirectory for PluginHost {
+    fn info(&self, kind: PluginKind, name: &str) -> Option<Arc<PluginInfo>> {
+        PluginHost::info(self, kind, name)
+    }
+
+    fn names(&self, kind: PluginKind) -> Vec<String> {
+        PluginHost::names(self, kind)
+    }
+
+    fn evaluator(&self) -> &Evaluator {
+        PluginHost::evaluator(self)
+    }
+
+    fn check_settings<'a>(
+        &'a self,
+        kind: PluginKind,
+        name: &'a str,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
+        PluginHost::check_settings(self, kind, name, settings).boxed()
+    }
+
+    fn look_back<'a>(
+        &'a self,
+        rule: &'a str,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<Duration, String>> {
+        async move {
+            PluginHost::look_back(self, rule, settings)
+                .await
+                .map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
 }

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::compile::CompiledService;
-use super::fault::Fault;
 use super::plugins::PluginDirectory;
-use super::spec::ServiceSpec;
-use super::{ApiService, StoredService, secrets, to_value};
-use crate::domain::{Origin, PrivateReach, Service, UnixMillis};
+use super::{ApiService, secrets, to_value};
+use crate::domain::{Fault, Origin, PrivateReach, Service, UnixMillis};
+use crate::spec::ServiceSpec;
+use crate::store::control::StoredService;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRecord {
@@ -53,8 +53,8 @@ impl ServiceRecord {
     }
 }
 
-/// What people say of a service beside how it is watched, of one that can't run. None: not even
-/// that can be read any more.
+/// Describes a service that can't run, without how it is watched. None: not even that can be read
+/// any more.
 pub(super) fn described(stored: &StoredService) -> Option<Service> {
     let spec: ServiceSpec = serde_json::from_value(stored.spec.clone()).ok()?;
     Some(Service {

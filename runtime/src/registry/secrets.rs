@@ -1,34 +1,26 @@
 //! Secrets in a spec are shown as `***`. Sent back, `***` keeps the old value, but only where the
-//! rest of it still points to the same place: otherwise whoever may change a service could have its
-//! secrets sent to a host of their own.
+//! rest of it still points to the same place: otherwise someone who may change a service could have
+//! its secrets sent to another host.
 
-use std::sync::LazyLock;
-
-use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::compile::{authority, default_probe};
-use super::fault::{Fault, child};
 use super::plugins::PluginDirectory;
-use super::spec::{NotificationSpec, ServiceAlertSpec};
+use crate::domain::fault::{Fault, child};
 use crate::domain::{Mark, PluginKind, visit_marked};
+use crate::spec::{AuthenticationSpec, NotificationSpec, ServiceAlertSpec};
 
 pub const MASK: &str = "***";
 
-const AUTHENTICATION_SECRETS: [&str; 5] = ["value", "password", "token", "clientSecret", "key"];
-/// Keys of the entry itself, the rest being the plugin's settings.
-static ALERT_KEYS: LazyLock<Vec<String>> = LazyLock::new(own_keys::<ServiceAlertSpec>);
-static NOTIFICATION_KEYS: LazyLock<Vec<String>> = LazyLock::new(own_keys::<NotificationSpec>);
-
 /// Settings of a plugin somewhere in a service's spec.
-struct Place {
+struct SettingsPlace {
     pointer: String,
     kind: PluginKind,
     plugin: String,
     own_keys: &'static [String],
 }
 
-impl Place {
+impl SettingsPlace {
     fn settings(&self, spec: &Value) -> Value {
         let all = spec.pointer(&self.pointer).and_then(Value::as_object);
         let settings = all
@@ -51,77 +43,60 @@ impl Place {
     }
 }
 
-/// Every key that the published schema knows.
-fn own_keys<T: JsonSchema>() -> Vec<String> {
-    let schema = schemars::schema_for!(T).to_value();
-    schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(Map::keys)
-        .cloned()
-        .collect()
+fn text(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn places(spec: &Value) -> Vec<Place> {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let list = |value: &Value, key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
+fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = (usize, &'v Value)> {
+    let items = value.get(key).and_then(Value::as_array);
+    items.into_iter().flatten().enumerate()
+}
+
+/// Returns the places of plugins' settings in a service's spec.
+fn places(spec: &Value) -> Vec<SettingsPlace> {
     let mut places = Vec::new();
+    let mut add = |pointer, kind, plugin: Option<String>, own_keys: &'static [String]| {
+        places.push(SettingsPlace {
+            pointer,
+            kind,
+            plugin: plugin.unwrap_or_default(),
+            own_keys,
+        });
+    };
     if let Some(monitoring) = spec.get("monitoring") {
         let kind = text(spec, "type").unwrap_or_else(|| "REST".to_owned());
-        let plugin = text(monitoring, "probe")
-            .or_else(|| default_probe(&kind).map(str::to_owned))
-            .unwrap_or_default();
-        places.push(Place {
-            pointer: "/monitoring/settings".to_owned(),
-            kind: PluginKind::Probe,
-            plugin,
-            own_keys: &[],
-        });
+        let plugin = text(monitoring, "probe").or_else(|| default_probe(&kind).map(str::to_owned));
+        let pointer = "/monitoring/settings".to_owned();
+        add(pointer, PluginKind::Probe, plugin, &[]);
     }
-    for (index, probe) in list(spec, "probes").iter().enumerate() {
-        let pointer = format!("/probes/{index}/settings");
-        let plugin = text(probe, "plugin").unwrap_or_default();
-        places.push(Place {
-            pointer,
-            kind: PluginKind::Probe,
-            plugin,
-            own_keys: &[],
-        });
+    for (key, kind) in [
+        ("probes", PluginKind::Probe),
+        ("webhooks", PluginKind::Webhook),
+    ] {
+        for (index, entry) in list(spec, key) {
+            let pointer = format!("/{key}/{index}/settings");
+            add(pointer, kind, text(entry, "plugin"), &[]);
+        }
     }
-    for (index, webhook) in list(spec, "webhooks").iter().enumerate() {
-        let pointer = format!("/webhooks/{index}/settings");
-        let plugin = text(webhook, "plugin").unwrap_or_default();
-        places.push(Place {
-            pointer,
-            kind: PluginKind::Webhook,
-            plugin,
-            own_keys: &[],
-        });
-    }
-    for (index, alert) in list(spec, "alerts").iter().enumerate() {
+    for (index, alert) in list(spec, "alerts") {
         let pointer = format!("/alerts/{index}");
-        for (index, notification) in list(alert, "notifications").iter().enumerate() {
-            places.push(Place {
-                pointer: format!("{pointer}/notifications/{index}"),
-                kind: PluginKind::Notifier,
-                plugin: text(notification, "channel").unwrap_or_default(),
-                own_keys: &NOTIFICATION_KEYS,
-            });
+        for (index, notification) in list(alert, "notifications") {
+            let pointer = format!("{pointer}/notifications/{index}");
+            let plugin = text(notification, "channel");
+            add(
+                pointer,
+                PluginKind::Notifier,
+                plugin,
+                NotificationSpec::keys(),
+            );
         }
         let plugin = text(alert, "type").unwrap_or_else(|| "condition".to_owned());
-        places.push(Place {
+        add(
             pointer,
-            kind: PluginKind::Rule,
-            plugin,
-            own_keys: &ALERT_KEYS,
-        });
+            PluginKind::Rule,
+            Some(plugin),
+            ServiceAlertSpec::keys(),
+        );
     }
     places
 }
@@ -133,7 +108,7 @@ pub(super) fn redact(spec: &Value, plugins: &dyn PluginDirectory) -> Value {
         let Some(credential) = shown.pointer_mut(&pointer).and_then(Value::as_object_mut) else {
             continue;
         };
-        for key in AUTHENTICATION_SECRETS {
+        for key in AuthenticationSpec::secret_keys() {
             if let Some(value) = credential
                 .get_mut(key)
                 .filter(|value| value.as_str() != Some(""))
@@ -149,7 +124,7 @@ pub(super) fn redact(spec: &Value, plugins: &dyn PluginDirectory) -> Value {
     shown
 }
 
-/// Puts the values of `old` where `new` says `***`. For something new, `old` is null.
+/// Puts the values of `old` where `new` holds `***`. For something new, `old` is null.
 pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirectory) -> Vec<Fault> {
     let mut faults = Vec::new();
     let base_url = |spec: &Value| {
@@ -242,18 +217,18 @@ fn restore_credential(
         )),
         None => None,
     };
-    for key in AUTHENTICATION_SECRETS {
+    for key in AuthenticationSpec::secret_keys() {
         if new.get(key).and_then(Value::as_str) != Some(MASK) {
             continue;
         }
         match (old.get(key), &message) {
             (Some(value), None) if same_type => {
-                new.insert(key.to_owned(), value.clone());
+                new.insert(key.clone(), value.clone());
             }
             (Some(_), Some(message)) if same_type => {
                 faults.push(Fault::new(child(pointer, key), message.as_str()))
             }
-            // Nothing to keep: the check of the credential says so.
+            // Nothing to keep: the check of the credential reports it.
             _ => {}
         }
     }
@@ -274,8 +249,8 @@ fn leads_elsewhere(new: &Map<String, Value>, old: &Value) -> Option<&'static str
         .then_some("hosts")
 }
 
-/// Without the plugin's schema nobody knows what is secret, so everything is.
-fn masked(place: &Place, mut settings: Value, plugins: &dyn PluginDirectory) -> Value {
+/// Masks the secrets of settings. Without the plugin's schema everything counts as secret.
+fn masked(place: &SettingsPlace, mut settings: Value, plugins: &dyn PluginDirectory) -> Value {
     match plugins.info(place.kind, &place.plugin) {
         Some(info) => visit_marked(
             &mut settings,
@@ -391,24 +366,18 @@ mod tests {
 
     #[test]
     fn no_key_of_an_entry_itself_is_masked_with_the_settings_of_a_plugin_that_is_gone() {
-        use crate::registry::spec::{LifecycleSpec, TemplateUseSpec};
         let mut alert = json!({"type": "gone", "secret": "s3cret"});
         let mut notification = json!({"channel": "gone", "secret": "s3cret"});
-        let known = LifecycleSpec::KEYS.iter().chain(&TemplateUseSpec::KEYS);
-        let known: Vec<&str> = known
-            .chain(&["name", "severity", "duration", "probes"])
-            .copied()
-            .collect();
-        for key in &known {
-            assert!(ALERT_KEYS.iter().any(|own| own == key), "{key}");
-        }
-        for key in ALERT_KEYS
+        for key in ServiceAlertSpec::keys()
             .iter()
             .filter(|key| !["type", "notifications"].contains(&key.as_str()))
         {
             alert[key] = json!("shown");
         }
-        for key in NOTIFICATION_KEYS.iter().filter(|key| *key != "channel") {
+        for key in NotificationSpec::keys()
+            .iter()
+            .filter(|key| *key != "channel")
+        {
             notification[key] = json!("shown");
         }
         alert["notifications"] = json!([notification]);

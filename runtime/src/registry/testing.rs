@@ -1,25 +1,27 @@
-//! Stand-ins for the plugin host and the control store, for unit tests of the registry and the
-//! configuration.
+//! A stand-in for the plugin host, and a registry with a store in a temporary folder, for unit
+//! tests of the registry and the configuration.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Fault, PluginDirectory, ServiceStore, ServiceStoreError, StoredService};
+use super::{CheckedFiles, PluginDirectory, Registry};
 use crate::domain::duration::parse_duration;
-use crate::domain::{PluginInfo, PluginKind};
+use crate::domain::{Fault, PluginInfo, PluginKind};
 use crate::plugin_host::Evaluator;
+use crate::store::{ControlStore, Keyring};
 
 pub(crate) struct FakePlugins {
     infos: BTreeMap<(PluginKind, String), Arc<PluginInfo>>,
 }
 
 impl FakePlugins {
-    /// With the settings of the bundled plugins that the tests use.
+    /// Returns plugins with the settings of the bundled ones that the tests use.
     pub(crate) fn bundled() -> Self {
         let mut plugins = Self {
             infos: BTreeMap::new(),
@@ -166,52 +168,48 @@ impl PluginDirectory for FakePlugins {
     }
 }
 
-#[derive(Default)]
-pub(crate) struct MemoryStore {
-    pub(crate) rows: Mutex<BTreeMap<String, StoredService>>,
+/// A control store in a folder of its own, which goes with it.
+pub(crate) struct TestStore {
+    pub(crate) control: ControlStore,
+    _folder: tempfile::TempDir,
 }
 
-impl ServiceStore for MemoryStore {
-    fn service_list(&self) -> BoxFuture<'_, Result<Vec<StoredService>, ServiceStoreError>> {
-        let rows = self.rows.lock().unwrap().values().cloned().collect();
-        async move { Ok(rows) }.boxed()
+impl TestStore {
+    pub(crate) async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = Keyring::load(None, folder.path()).unwrap();
+        let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring)
+            .await
+            .unwrap();
+        Self {
+            control,
+            _folder: folder,
+        }
     }
+}
 
-    fn service_insert<'a>(
-        &'a self,
-        slug: &'a str,
-        spec: &'a Value,
-    ) -> BoxFuture<'a, Result<StoredService, ServiceStoreError>> {
-        let stored = StoredService {
-            slug: slug.to_owned(),
-            spec: spec.clone(),
-            revision: 1,
-            created_ms: 1,
-            updated_ms: 1,
-        };
-        self.rows
-            .lock()
-            .unwrap()
-            .insert(slug.to_owned(), stored.clone());
-        async move { Ok(stored) }.boxed()
+/// A registry with a store of its own.
+pub(crate) struct TestRegistry {
+    pub(crate) registry: Registry,
+    pub(crate) store: TestStore,
+}
+
+impl TestRegistry {
+    /// Opens a registry with these files and the plugins of [`FakePlugins::bundled`].
+    pub(crate) async fn open(files: CheckedFiles) -> Self {
+        let store = TestStore::open().await;
+        let plugins = Arc::new(FakePlugins::bundled());
+        let registry = Registry::open(files, plugins, store.control.clone())
+            .await
+            .unwrap();
+        Self { registry, store }
     }
+}
 
-    fn service_update<'a>(
-        &'a self,
-        slug: &'a str,
-        spec: &'a Value,
-        _: Option<i64>,
-    ) -> BoxFuture<'a, Result<StoredService, ServiceStoreError>> {
-        let mut rows = self.rows.lock().unwrap();
-        let row = rows.get_mut(slug).unwrap();
-        row.spec = spec.clone();
-        row.revision += 1;
-        let stored = row.clone();
-        async move { Ok(stored) }.boxed()
-    }
+impl Deref for TestRegistry {
+    type Target = Registry;
 
-    fn service_delete<'a>(&'a self, slug: &'a str) -> BoxFuture<'a, Result<(), ServiceStoreError>> {
-        self.rows.lock().unwrap().remove(slug);
-        async move { Ok(()) }.boxed()
+    fn deref(&self) -> &Registry {
+        &self.registry
     }
 }

@@ -1,4 +1,4 @@
-//! What each metric means, for `/metrics`: a scrape is read by people who have no other page at
+//! Meanings of the metrics, for `/metrics`: a scrape is read by people who have no other page at
 //! hand. Each is a unit by its name, in base units; a test compares this list with the sources.
 
 use Kind::{Counter, Gauge, Histogram};
@@ -10,7 +10,7 @@ enum Kind {
     Histogram,
 }
 
-/// By name.
+/// Metrics by name.
 const METRICS: &[(Kind, &str, &str)] = &[
     (
         Counter,
@@ -424,7 +424,7 @@ mod tests {
         );
     }
 
-    /// As `promtool check metrics` has them.
+    /// Checks the rules of `promtool check metrics`.
     #[test]
     fn names_follow_the_rules_of_prometheus() {
         for (kind, name, help) in METRICS {

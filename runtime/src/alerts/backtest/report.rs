@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{BacktestOutcome, Compared, Episode};
-use crate::domain::UnixMillis;
+use crate::domain::{Fault, UnixMillis};
 
 /// Which rule is played.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,9 +111,8 @@ pub enum BacktestRefusal {
     NoService,
     #[error("there is no service `{0}` that the rule looks at")]
     UnknownService(String),
-    /// Pointers with messages.
     #[error("the rule has {} fault(s)", .0.len())]
-    Invalid(Vec<(String, String)>),
+    Invalid(Vec<Fault>),
     #[error("{0}")]
     Plugin(String),
     #[error("another backtest is under way; come again when it is done")]

@@ -205,9 +205,9 @@ impl Sender {
         let rendering = self.deps.evaluator.template_render(template, message);
         let (field, fault) = match tokio::time::timeout(RENDERING, rendering).await {
             Ok(Ok(texts)) => return texts,
-            Ok(Err(fault)) => (fault.field, fault.to_string()),
+            Ok(Err(fault)) => (fault.pointer, fault.message),
             Err(_) => (
-                "",
+                String::new(),
                 format!("is not rendered within {} s", RENDERING.as_secs()),
             ),
         };

@@ -17,7 +17,7 @@ use crate::api::state::ApiState;
 use crate::domain::{Capability, PluginKind, Want};
 use crate::plugin_host::{Missing, PluginGrants, PolicyOrigin};
 use crate::registry::plugin_policy_read;
-use crate::registry::spec::PolicySpec;
+use crate::spec::PolicySpec;
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -16,7 +16,7 @@ use crate::api::auth::{Principal, Scope};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::observations::ObservationBody;
 use crate::api::state::ApiState;
-use crate::registry::spec::ServiceSpec;
+use crate::spec::ServiceSpec;
 
 /// As it was written: the registry checks it, and every fault comes back with its pointer.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -24,7 +24,7 @@ use crate::plugin_host::{
     self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin,
     Recordings, ShadowEntry, StepOutcome, VersionEntry,
 };
-use crate::registry::{Fault, Refusal, ServiceRecord};
+use crate::registry::{CatalogError, ServiceRecord};
 use crate::store::control::{
     AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, TokenDraft, TokenOrigin,
     Transition,
@@ -531,15 +531,18 @@ impl Services for World {
         self.specs.lock().unwrap().get(slug).cloned()
     }
 
-    fn create(&self, spec: Map<String, Value>) -> BoxFuture<'_, Result<ServiceRecord, Refusal>> {
+    fn create(
+        &self,
+        spec: Map<String, Value>,
+    ) -> BoxFuture<'_, Result<ServiceRecord, CatalogError>> {
         let Some(name) = spec.get("name").and_then(Value::as_str) else {
-            return now(Err(Refusal::Invalid(vec![Fault::new(
+            return now(Err(CatalogError::Invalid(vec![Fault::new(
                 "/name",
                 "is missing",
             )])));
         };
         if self.record(&slug(name)).is_some() {
-            return now(Err(Refusal::Exists(slug(name))));
+            return now(Err(CatalogError::Exists(slug(name))));
         }
         let base_url = spec
             .get("baseUrl")
@@ -554,14 +557,14 @@ impl Services for World {
         slug: &'a str,
         spec: Map<String, Value>,
         revision: Option<i64>,
-    ) -> BoxFuture<'a, Result<ServiceRecord, Refusal>> {
+    ) -> BoxFuture<'a, Result<ServiceRecord, CatalogError>> {
         let mut specs = self.specs.lock().unwrap();
         now(match specs.get_mut(slug) {
-            None => Err(Refusal::NotFound(slug.to_owned())),
+            None => Err(CatalogError::NotFound(slug.to_owned())),
             Some(record) => match (record.origin, record.revision, revision) {
-                (Origin::File, ..) => Err(Refusal::OwnedByFile(slug.to_owned())),
+                (Origin::File, ..) => Err(CatalogError::OwnedByFile(slug.to_owned())),
                 (_, Some(current), Some(wanted)) if current != wanted => {
-                    Err(Refusal::RevisionConflict { current })
+                    Err(CatalogError::RevisionConflict { current })
                 }
                 _ => {
                     record.spec = spec;
@@ -576,11 +579,11 @@ impl Services for World {
         &'a self,
         slug: &'a str,
         _revision: Option<i64>,
-    ) -> BoxFuture<'a, Result<(), Refusal>> {
+    ) -> BoxFuture<'a, Result<(), CatalogError>> {
         let mut specs = self.specs.lock().unwrap();
         now(match specs.get(slug).map(|record| record.origin) {
-            None => Err(Refusal::NotFound(slug.to_owned())),
-            Some(Origin::File) => Err(Refusal::OwnedByFile(slug.to_owned())),
+            None => Err(CatalogError::NotFound(slug.to_owned())),
+            Some(Origin::File) => Err(CatalogError::OwnedByFile(slug.to_owned())),
             Some(Origin::Api) => {
                 specs.remove(slug);
                 Ok(())
@@ -991,7 +994,7 @@ impl Backtests for World {
                 }
                 RuleChoice::Named(name) => return Err(BacktestRefusal::UnknownRule(name)),
                 RuleChoice::Spec(_) => {
-                    let fault = ("/type".to_owned(), "there is no rule plugin `x`".to_owned());
+                    let fault = Fault::new("/type", "there is no rule plugin `x`");
                     return Err(BacktestRefusal::Invalid(vec![fault]));
                 }
             };

@@ -9,8 +9,8 @@ use extrack_plugin_builder::Project;
 use super::call::load;
 use super::units::bytes;
 use super::upgrade::Copy;
-use crate::app;
 use crate::cli::print::{line, note};
+use crate::local;
 use crate::plugin_host::PluginEntry;
 
 /// Builds a plugin project into components, `dist/NAME.wasm`, and shows what each says of itself.
@@ -48,7 +48,7 @@ pub(super) fn find(folder: &Path) -> Result<Project> {
             copy.folder().display()
         ));
     }
-    Ok(match app::cache_folder() {
+    Ok(match local::cache_folder() {
         Some(cache) => project.sharing(cache.join("plugin-target")),
         None => project,
     })

@@ -14,7 +14,6 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::app;
 use crate::cli::print::note;
 use crate::config::Environment;
 use crate::domain::duration::parse_duration;
@@ -22,6 +21,7 @@ use crate::domain::{
     Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt,
     Reception, Service, Status, UnixMillis, Verdict, Webhook, WebhookRequest, now_ms, slug,
 };
+use crate::local;
 use crate::plugin_host::{
     LocalPlugin, PluginEntry, PluginError, PluginHost, ProbeCall, ReceiveError, RuleCall,
     WebhookCall,
@@ -112,7 +112,7 @@ pub(super) fn note_compiling(bytes: usize) {
 /// A component file, loaded as the server loads it.
 pub(super) async fn load(file: &Path) -> Result<LocalPlugin> {
     let bytes = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
-    app::load_plugin(bytes.into(), note_compiling)
+    local::load_plugin(bytes.into(), note_compiling)
         .await
         .with_context(|| format!("`{}` is not a plugin", file.display()))
 }
@@ -229,7 +229,7 @@ impl Given {
                  '[{{\"status\": \"healthy\", \"latencyMs\": 80}}, {{\"status\": \"error\"}}]'"
             ),
         };
-        let (history, now_ms) = app::history_of(observations, look_back, self.interval);
+        let (history, now_ms) = local::history_of(observations, look_back, self.interval);
         Ok(Call::Rule {
             settings,
             history,
@@ -419,21 +419,10 @@ async fn check_settings(host: &PluginHost, entry: &PluginEntry, settings: &Value
     let Err(faults) = host.check_settings(entry.kind, &entry.name, settings).await else {
         return Ok(());
     };
-    let faults: Vec<String> = faults
-        .iter()
-        .map(|fault| format!("  {}", told(fault)))
-        .collect();
+    let faults: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
     bail!(
         "`{}` does not accept these settings:\n{}",
         entry.name,
         faults.join("\n")
     )
-}
-
-/// The place and what is wrong there.
-pub(super) fn told(fault: &crate::plugin_host::SettingsFault) -> String {
-    match fault.path.as_str() {
-        "" => fault.message.clone(),
-        path => format!("{path}: {}", fault.message),
-    }
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::call::note_compiling;
 use super::grants;
 use super::install::signature_of;
-use crate::app;
 use crate::cli::client::{NoAnswer, Server};
 use crate::cli::print::{cell, json as print_json, line, table};
 use crate::config::{self, Environment};
+use crate::local;
 use crate::plugin_host::{
     self, COMPONENT_BYTES, ComponentCheck, PluginGrants, PolicyOrigin, StepOutcome,
 };
@@ -85,7 +85,7 @@ impl Check {
             None => BTreeMap::new(),
         };
         Ok(shown(
-            app::check_plugin(bytes.into(), policies, note_compiling).await?,
+            local::check_plugin(bytes.into(), policies, note_compiling).await?,
         ))
     }
 }

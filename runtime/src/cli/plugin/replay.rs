@@ -8,9 +8,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::call::note_compiling;
-use crate::app;
 use crate::cli::client::Server;
 use crate::cli::print::{json as print_json, line};
+use crate::local;
 use crate::plugin_host::{self, Asked, Difference, GivenAnswer, Recording, Replayed};
 
 /// Runs a recorded run again, offline, against the version of the plugin that was recorded or
@@ -78,7 +78,7 @@ impl Replay {
             .map(|text| given_answer(text))
             .collect::<Result<_>>()?;
         let component = self.component(&recording, server).await?;
-        let plugin = app::load_plugin(component, note_compiling).await?;
+        let plugin = local::load_plugin(component, note_compiling).await?;
         let replayed = plugin
             .host()
             .replay(&plugin.entry().name, &recording)

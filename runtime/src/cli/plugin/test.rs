@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::build::{build, find, told};
-use super::call::{self, load};
+use super::call::load;
 use super::replay;
 use crate::cli::print::{cell, line, note};
 use crate::domain::RunOutcome;
@@ -211,7 +211,11 @@ async fn check(plugin: &mut LocalPlugin, settings: &Value) -> Checked {
     match checked {
         Ok(()) => Checked::Accepted,
         Err(faults) => {
-            let why = faults.iter().map(call::told).collect::<Vec<_>>().join(", ");
+            let why = faults
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ");
             // Without an account the schema alone has refused them.
             let is_answer = matches!(outcome, None | Some(RunOutcome::Ok));
             if is_answer {

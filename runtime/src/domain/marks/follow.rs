@@ -1,4 +1,4 @@
-//! Which parts of a JSON Schema (2020-12, and the older spellings) apply to a value, and to what is
+//! Parts of a JSON Schema (2020-12, and the older spellings) that apply to a value, and to what is
 //! inside it.
 
 use std::collections::{BTreeMap, HashSet};
@@ -30,7 +30,7 @@ impl<'a> Schemas<'a> {
         }
     }
 
-    /// These schemas, and all that apply to the same value because of them; each once.
+    /// Returns these schemas, and all that apply to the same value because of them; each once.
     pub(super) fn applicable(&self, schemas: &[&'a Value]) -> Vec<&'a Value> {
         let mut found: Vec<&'a Value> = Vec::with_capacity(schemas.len());
         let mut waiting: Vec<&'a Value> = schemas.iter().rev().copied().collect();
@@ -64,7 +64,7 @@ impl<'a> Schemas<'a> {
             .collect()
     }
 
-    /// What a reference into this schema leads to.
+    /// Returns the target of a reference into this schema.
     fn target(&self, reference: &str) -> Option<&'a Value> {
         let own = self.id.map(|id| id.trim_end_matches('#'));
         let reference = own
@@ -221,14 +221,14 @@ pub(super) fn every_node<'a>(
 }
 
 /// Patterns kept compiled, over all plugins; beyond it all are dropped.
-const MOST_PATTERNS: usize = 1_000;
+const MAX_PATTERNS: usize = 1_000;
 
 /// Whether a name fits a pattern. One that this crate can't read fits every name.
 fn matches(pattern: &str, name: &str) -> bool {
     static PATTERNS: LazyLock<Mutex<BTreeMap<String, Option<Regex>>>> =
         LazyLock::new(Mutex::default);
     let mut patterns = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
-    if patterns.len() >= MOST_PATTERNS && !patterns.contains_key(pattern) {
+    if patterns.len() >= MAX_PATTERNS && !patterns.contains_key(pattern) {
         patterns.clear();
     }
     let compiled = patterns

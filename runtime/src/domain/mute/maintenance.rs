@@ -8,8 +8,9 @@ use croner::parser::{CronParser, Seconds, Year};
 
 use super::cron_ranges::written_out;
 use super::schedule::Schedule;
+use crate::domain::fault::child;
 use crate::domain::matcher::{Matcher, all_match};
-use crate::domain::{Labels, UnixMillis};
+use crate::domain::{Fault, Labels, UnixMillis};
 
 /// A window that comes again has to end before this, so that looking for the one that is open stays
 /// short.
@@ -39,28 +40,18 @@ pub enum Recurrence {
     },
 }
 
-/// What is wrong with a window, and in which key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WindowFault {
-    pub key: &'static str,
-    pub message: String,
-}
-
 impl Recurrence {
-    pub fn once(starts_ms: UnixMillis, ends_ms: UnixMillis) -> Result<Self, WindowFault> {
+    pub fn once(starts_ms: UnixMillis, ends_ms: UnixMillis) -> Result<Self, Fault> {
         match ends_ms > starts_ms {
             true => Ok(Self::Once { starts_ms, ends_ms }),
-            false => Err(WindowFault {
-                key: "end",
-                message: "is not after `start`".to_owned(),
-            }),
+            false => Err(Fault::new("/end", "is not after `start`")),
         }
     }
 
     /// `schedule` has five fields: minute, hour, day of the month, month, day of the week. `zone`
     /// is a name such as `Europe/Berlin`.
-    pub fn cron(schedule: &str, zone: &str, duration: Duration) -> Result<Self, WindowFault> {
-        let fault = |key, message| Err(WindowFault { key, message });
+    pub fn cron(schedule: &str, zone: &str, duration: Duration) -> Result<Self, Fault> {
+        let fault = |key, message: String| Err(Fault::new(child("", key), message));
         let parser = CronParser::builder()
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
@@ -245,12 +236,14 @@ mod tests {
             ("0 2 * * *", "UTC", 1_000 * hour, "duration"),
         ] {
             assert_eq!(
-                Recurrence::cron(schedule, zone, duration).unwrap_err().key,
-                key,
+                Recurrence::cron(schedule, zone, duration)
+                    .unwrap_err()
+                    .pointer,
+                format!("/{key}"),
                 "{schedule} {zone}"
             );
         }
-        assert_eq!(Recurrence::once(5, 5).unwrap_err().key, "end");
+        assert_eq!(Recurrence::once(5, 5).unwrap_err().pointer, "/end");
     }
 
     #[test]
@@ -292,7 +285,7 @@ mod tests {
         ] {
             let fault = Recurrence::cron(schedule, zone, hour).unwrap_err();
             assert!(
-                fault.key == key && fault.message.contains(example),
+                fault.pointer == format!("/{key}") && fault.message.contains(example),
                 "{fault:?}"
             );
         }

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::rule::{broken_rule, judged, ticks};
 use super::{PluginError, RuleCall};
-use crate::domain::{History, PluginInfo, PluginKind, RunOutcome, UnixMillis, Verdict};
+use crate::domain::{Fault, History, PluginInfo, PluginKind, RunOutcome, UnixMillis, Verdict};
 use crate::plugin_host::capabilities::state::Access;
 use crate::plugin_host::contract::bindings::rule::exports::external_tracking::plugin::rules::Context;
 use crate::plugin_host::run::Held;
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
-use crate::plugin_host::{PluginHost, Refusal, SettingsFault};
+use crate::plugin_host::{PluginHost, Refusal};
 
 /// What a guest forgets to free goes with its instance.
 const CALLS_PER_INSTANCE: u32 = 1_000;
@@ -85,7 +85,7 @@ impl PluginHost {
         &self,
         rule: &RuleVersion,
         settings: &Value,
-    ) -> Result<(), Vec<SettingsFault>> {
+    ) -> Result<(), Vec<Fault>> {
         self.check_unnoticed(&rule.0, settings).await
     }
 

@@ -5,18 +5,19 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::end;
-use crate::domain::PluginKind;
+use crate::domain::fault::child;
+use crate::domain::{Fault, PluginKind};
+use crate::plugin_host::PluginHost;
 use crate::plugin_host::capabilities::state::Access;
-use crate::plugin_host::contract::bindings::imports::types::Fault;
+use crate::plugin_host::contract::bindings::imports::types;
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::policy::secrets::SealedSettings;
 use crate::plugin_host::run::{Broken, Used};
 use crate::plugin_host::versions::loader::LoadedPlugin;
-use crate::plugin_host::{PluginHost, SettingsFault};
 
 /// What a plugin says of settings.
-type Checked = Result<(), Vec<Fault>>;
+type Checked = Result<(), Vec<types::Fault>>;
 
 impl PluginHost {
     /// The schema first, then the plugin's own word.
@@ -25,13 +26,10 @@ impl PluginHost {
         kind: PluginKind,
         name: &str,
         settings: &Value,
-    ) -> Result<(), Vec<SettingsFault>> {
+    ) -> Result<(), Vec<Fault>> {
         match self.known(kind, name) {
             Ok(plugin) => self.check_against(&plugin, settings).await,
-            Err(error) => Err(vec![SettingsFault {
-                path: String::new(),
-                message: error.to_string(),
-            }]),
+            Err(error) => Err(vec![Fault::new("", error.to_string())]),
         }
     }
 
@@ -39,7 +37,7 @@ impl PluginHost {
         &self,
         plugin: &LoadedPlugin,
         settings: &Value,
-    ) -> Result<(), Vec<SettingsFault>> {
+    ) -> Result<(), Vec<Fault>> {
         let faults = schema_faults(&plugin.schema, settings);
         if !faults.is_empty() {
             return Err(faults);
@@ -63,7 +61,7 @@ impl PluginHost {
         &self,
         plugin: &LoadedPlugin,
         settings: &Value,
-    ) -> Result<(), Vec<SettingsFault>> {
+    ) -> Result<(), Vec<Fault>> {
         let faults = schema_faults(&plugin.schema, settings);
         match faults.is_empty() {
             true => checked(plugin, self.ask_check(plugin, settings).await.0),
@@ -110,10 +108,7 @@ impl PluginHost {
     }
 }
 
-fn checked(
-    plugin: &LoadedPlugin,
-    answer: Result<Checked, Broken>,
-) -> Result<(), Vec<SettingsFault>> {
+fn checked(plugin: &LoadedPlugin, answer: Result<Checked, Broken>) -> Result<(), Vec<Fault>> {
     match answer {
         Ok(Ok(())) => Ok(()),
         Ok(Err(faults)) => Err(convert::faults(faults)),
@@ -122,37 +117,27 @@ fn checked(
                 "plugin `{}` could not check them: {}",
                 plugin.name, broken.reason
             );
-            Err(vec![SettingsFault {
-                path: String::new(),
-                message,
-            }])
+            Err(vec![Fault::new("", message)])
         }
     }
 }
 
 /// All at once; values are never repeated, they may be secret.
-fn schema_faults(schema: &jsonschema::Validator, settings: &Value) -> Vec<SettingsFault> {
+fn schema_faults(schema: &jsonschema::Validator, settings: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     for error in schema.iter_errors(settings) {
         let path = error.instance_path().as_str().to_owned();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                faults.extend(unexpected.iter().map(|name| SettingsFault {
-                    path: format!("{path}/{}", name.replace('~', "~0").replace('/', "~1")),
-                    message: format!("unknown setting `{name}`"),
+                faults.extend(unexpected.iter().map(|name| {
+                    Fault::new(child(&path, name), format!("unknown setting `{name}`"))
                 }));
             }
-            ValidationErrorKind::Required { property } => faults.push(SettingsFault {
-                path,
-                message: format!(
-                    "setting `{}` is missing",
-                    property.as_str().unwrap_or_default()
-                ),
-            }),
-            _ => faults.push(SettingsFault {
-                path,
-                message: error.masked().to_string(),
-            }),
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                faults.push(Fault::new(path, format!("setting `{name}` is missing")));
+            }
+            _ => faults.push(Fault::new(path, error.masked().to_string())),
         }
     }
     faults

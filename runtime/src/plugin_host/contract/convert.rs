@@ -4,11 +4,10 @@ use super::bindings::imports::history::Sample;
 use super::bindings::imports::types as wit;
 use super::bindings::{notifier, probe, rule, webhook};
 use crate::domain::{
-    AlertState, Answer, AnswerType, DeliveryError, ErrorKind, Failure, Finding, Message, Metric,
-    MetricValue, NotificationReason, NotificationStatus, Observation, PluginInfo, Receipt,
+    AlertState, Answer, AnswerType, DeliveryError, ErrorKind, Failure, Fault, Finding, Message,
+    Metric, MetricValue, NotificationReason, NotificationStatus, Observation, PluginInfo, Receipt,
     ReceivedEvent, Reception, Report, Service, Status, Verdict, Want, WebhookRequest,
 };
-use crate::plugin_host::SettingsFault;
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::policy::secrets::SealedSettings;
 
@@ -420,11 +419,8 @@ pub(in crate::plugin_host) fn message(text: String) -> String {
 }
 
 /// At most [`limits::FAULTS`], each as long as the reason of a failure.
-pub(in crate::plugin_host) fn faults(faults: Vec<wit::Fault>) -> Vec<SettingsFault> {
-    let fault = |fault: wit::Fault| SettingsFault {
-        path: message(fault.path),
-        message: message(fault.message),
-    };
+pub(in crate::plugin_host) fn faults(faults: Vec<wit::Fault>) -> Vec<Fault> {
+    let fault = |fault: wit::Fault| Fault::new(message(fault.path), message(fault.message));
     faults.into_iter().take(limits::FAULTS).map(fault).collect()
 }
 
@@ -467,12 +463,9 @@ mod tests {
         ];
         let faults = faults(many);
         assert_eq!(faults.len(), limits::FAULTS);
-        assert!(
-            faults
-                .iter()
-                .all(|fault| fault.path.len() + fault.message.len()
-                    <= 2 * Failure::MAX_MESSAGE_BYTES)
-        );
+        assert!(faults.iter().all(
+            |fault| fault.pointer.len() + fault.message.len() <= 2 * Failure::MAX_MESSAGE_BYTES
+        ));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{EVALUATION_STEPS, EvaluationError, Evaluator, Job, Work};
-use crate::domain::{Message, MessageTemplate, MessageTexts, MessageView, TemplateFault};
+use crate::domain::{Fault, Message, MessageTemplate, MessageTexts, MessageView};
 
 /// A template is a page, not a program.
 const MAX_SOURCE_BYTES: usize = 16 * 1_024;
@@ -17,7 +17,7 @@ struct Request<'a> {
 
 /// What the evaluator says of a template that is wrong.
 #[derive(Deserialize)]
-struct Fault {
+struct RenderFault {
     position: Option<(usize, usize)>,
     message: String,
 }
@@ -25,12 +25,13 @@ struct Fault {
 impl Evaluator {
     /// Renders for messages as they occur, so that a name that does not exist is found now. The
     /// first fault of each text.
-    pub async fn template_faults(&self, template: &MessageTemplate) -> Vec<TemplateFault> {
-        let mut faults: Vec<TemplateFault> = Vec::new();
+    pub async fn template_faults(&self, template: &MessageTemplate) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = Vec::new();
         for (firing, resolved) in [(1, 0), (0, 1), (2, 1), (0, 2)] {
             let view = MessageView::of(&Message::sample(firing, resolved));
             for (field, source) in template.fields() {
-                if faults.iter().any(|fault| fault.field == field) {
+                let pointer = format!("/{field}");
+                if faults.iter().any(|fault| fault.pointer == pointer) {
                     continue;
                 }
                 faults.extend(self.text(field, source, &view).await.err());
@@ -44,7 +45,7 @@ impl Evaluator {
         &self,
         template: &MessageTemplate,
         message: &Message,
-    ) -> Result<MessageTexts, TemplateFault> {
+    ) -> Result<MessageTexts, Fault> {
         let view = MessageView::of(message);
         let mut texts = MessageTexts::default();
         for (field, source) in template.fields() {
@@ -63,12 +64,10 @@ impl Evaluator {
         field: &'static str,
         source: &str,
         view: &MessageView,
-    ) -> Result<String, TemplateFault> {
-        let fault = |message: String| TemplateFault {
-            field,
-            position: None,
-            message,
-        };
+    ) -> Result<String, Fault> {
+        let pointer = format!("/{field}");
+        let fault =
+            |message: String| Fault::new(pointer.clone(), format!("in the template: {message}"));
         if source.len() > MAX_SOURCE_BYTES {
             return Err(fault(format!(
                 "has {} bytes, and may have {MAX_SOURCE_BYTES}",
@@ -92,11 +91,14 @@ impl Evaluator {
             .result
             .map_err(|error| match error {
                 EvaluationError::Invalid(text) => match serde_json::from_str(&text) {
-                    Ok(Fault { position, message }) => TemplateFault {
-                        field,
-                        position,
+                    Ok(RenderFault {
+                        position: Some((line, column)),
                         message,
-                    },
+                    }) => Fault::new(
+                        pointer.clone(),
+                        format!("line {line}, column {column} of the template: {message}"),
+                    ),
+                    Ok(RenderFault { message, .. }) => fault(message),
                     Err(_) => fault(text),
                 },
                 EvaluationError::Failed(text) | EvaluationError::Limit(text) => fault(text),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 
-use crate::domain::SHORTEST_HIDDEN_BYTES;
+use crate::domain::MIN_HIDDEN_BYTES;
 
 /// In place of a secret.
 const MASK: &str = "***";
@@ -39,9 +39,7 @@ impl std::fmt::Debug for Redactor {
 impl Redactor {
     pub(in crate::plugin_host) fn add(&self, secret: &str) {
         let mut known = self.lock();
-        if secret.len() >= SHORTEST_HIDDEN_BYTES
-            && !known.secrets.iter().any(|known| known == secret)
-        {
+        if secret.len() >= MIN_HIDDEN_BYTES && !known.secrets.iter().any(|known| known == secret) {
             known.secrets.push(secret.to_owned());
             known.finders = None;
         }

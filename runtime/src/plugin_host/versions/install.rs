@@ -317,7 +317,7 @@ impl PluginHost {
                 let faults: Vec<String> = faults
                     .iter()
                     .map(|fault| {
-                        format!("{} {}", fault.path, fault.message)
+                        format!("{} {}", fault.pointer, fault.message)
                             .trim()
                             .to_owned()
                     })

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::install::check_kind;
 use super::loader::{LoadedPlugin, Refusal, digest, refuse};
-use crate::domain::{ActivationReason, PluginInfo, PluginKind, PluginPolicy, PluginTrust};
+use crate::domain::{ActivationReason, Fault, PluginInfo, PluginKind, PluginPolicy, PluginTrust};
+use crate::plugin_host::PluginHost;
 use crate::plugin_host::calls::PluginError;
 use crate::plugin_host::policy::grants::Allowance;
 use crate::plugin_host::versions::pull::Pulled;
-use crate::plugin_host::{PluginHost, SettingsFault};
 
 /// A verified version that is not active.
 #[derive(Clone)]
@@ -79,7 +79,7 @@ impl PluginHost {
         &self,
         staged: &StagedPlugin,
         settings: &Value,
-    ) -> Result<(), Vec<SettingsFault>> {
+    ) -> Result<(), Vec<Fault>> {
         self.check_against(&staged.plugin, settings).await
     }
 

@@ -1,4 +1,4 @@
-//! From an alert's spec to a rule, for one service or for many, and to the channels it names.
+//! Compiles an alert's spec into a rule, for one service or for many, and the channels it names.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,9 @@ use serde_json::Value;
 use super::Compiler;
 use super::channel::ChannelPlace;
 use super::scope::Scope;
-use super::template::shared_keys;
+use crate::domain::fault::{child, list, suggest};
 use crate::domain::{Channel, ChannelId, Life, PluginKind, Service, Severity};
-use crate::registry::fault::{child, list, suggest};
-use crate::registry::spec::{
+use crate::spec::{
     AlertSpec, DurationSpec, LifecycleSpec, NotificationSpec, PluginSettings, ServiceAlertSpec,
     TemplateUseSpec,
 };
@@ -46,7 +45,7 @@ pub(crate) struct SharedRule {
 }
 
 impl SharedRule {
-    /// At once: rules of files, when the catalog is made.
+    /// Selects without waiting: for rules of files, when the catalog is made.
     pub(crate) fn selects_now(&self, service: &Service) -> bool {
         // What can't be said of a service is not true of it.
         self.names(service)
@@ -103,11 +102,11 @@ impl Compiler<'_> {
         let before = std::mem::take(&mut self.report);
         let rule = self.whole_shared_rule(&spec, at).await;
         let found = std::mem::replace(&mut self.report, before);
-        origin.tell(found, &mut self.report);
+        origin.report(found, &mut self.report);
         rule
     }
 
-    /// Of a service, as [`Compiler::rule`] takes it.
+    /// Compiles a rule of a service.
     pub(super) async fn own_rule(
         &mut self,
         spec: &ServiceAlertSpec,
@@ -116,20 +115,20 @@ impl Compiler<'_> {
     ) -> Option<(RuleDraft, Vec<Arc<Channel>>)> {
         if spec.template.template.is_none() {
             self.template_check(&spec.template, at);
-            return self.rule(own_parts(spec, service), at, &[]).await;
+            return self.rule(own_parts(spec, service), at).await;
         }
         let (spec, origin) = self.instantiate(spec, &spec.template, at)?;
         let before = std::mem::take(&mut self.report);
-        let rule = self.rule(own_parts(&spec, service), at, &[]).await;
+        let rule = self.rule(own_parts(&spec, service), at).await;
         let found = std::mem::replace(&mut self.report, before);
-        origin.tell(found, &mut self.report);
+        origin.report(found, &mut self.report);
         rule
     }
 
     fn template_check(&mut self, usage: &TemplateUseSpec, at: &str) {
         if usage.with.is_some() {
             self.report
-                .fault(child(at, "with"), "says nothing without a `template`");
+                .fault(child(at, "with"), "has no effect without a `template`");
         }
     }
 
@@ -165,13 +164,7 @@ impl Compiler<'_> {
                 }
             },
         };
-        let (draft, channels) = self
-            .rule(
-                parts,
-                at,
-                &["services", "tags", "types", "where", "disabled"],
-            )
-            .await?;
+        let (draft, channels) = self.rule(parts, at).await?;
         let (services, tags, types) =
             (spec.services.clone(), spec.tags.clone(), spec.types.clone());
         Some(SharedRule {
@@ -188,7 +181,6 @@ impl Compiler<'_> {
         &mut self,
         parts: RuleParts<'_>,
         at: &str,
-        more_keys: &[&str],
     ) -> Option<(RuleDraft, Vec<Arc<Channel>>)> {
         if parts.probes.is_some_and(<[_]>::is_empty) {
             self.report.fault(
@@ -197,63 +189,22 @@ impl Compiler<'_> {
             );
         }
         let (duration, life) = self.life(parts.lifecycle, parts.duration, at);
-        if let Some(name) = parts
-            .lifecycle
-            .escalation
-            .as_ref()
-            .filter(|name| !self.escalation_names.contains(*name))
-        {
-            let known = suggest(name, self.escalation_names.iter().map(String::as_str));
-            self.report.fault(
-                child(at, "escalation"),
-                format!("alerts.yaml has no escalation `{name}`{known}"),
-            );
+        self.escalation_check(parts.lifecycle.escalation.as_ref(), at);
+        let channels = self.rule_channels(&parts, at).await;
+        let plugin = self.rule_plugin(&parts, at)?;
+        let name = parts.name.unwrap_or(plugin);
+        if let Some(name) = parts.name {
+            self.name_check(name, &child(at, "name"));
         }
-        let channels = match parts.notifications {
-            Some(notifications) => {
-                let name = parts.name.or(parts.plugin).unwrap_or(CONDITION);
-                let place = ChannelPlace::of_rule(parts.service, name);
-                Some(
-                    self.channels(
-                        notifications.iter().enumerate(),
-                        &child(at, "notifications"),
-                        &place,
-                    )
-                    .await,
-                )
-            }
-            None => None,
-        };
-        let tells_nobody = match &channels {
+        let notifies_no_channel = match &channels {
             Some(channels) => {
                 channels.is_empty() && parts.notifications.is_some_and(<[_]>::is_empty)
             }
             None => !self.has_default_channels,
         };
-        let plugin = match parts.plugin {
-            Some(plugin) => plugin,
-            None if parts.settings.0.contains_key(CONDITION) => CONDITION,
-            None => {
-                let names = self.plugins.names(PluginKind::Rule);
-                let rules = list(
-                    names
-                        .iter()
-                        .map(String::as_str)
-                        .filter(|name| *name != CONDITION),
-                );
-                let message =
-                    format!("says nothing to look for; write a `condition`, or a `type`: {rules}");
-                self.report.fault(at, message);
-                return None;
-            }
-        };
-        let name = parts.name.unwrap_or(plugin);
-        if let Some(name) = parts.name {
-            self.name_check(name, &child(at, "name"));
-        }
-        if tells_nobody {
+        if notifies_no_channel {
             let message = format!(
-                "alert `{name}` tells nobody: it has no `notifications`, and neither does the top of alerts.yaml"
+                "alert `{name}` notifies no one: it has no `notifications`, and neither does the top of alerts.yaml"
             );
             self.report.warn(at, message);
         }
@@ -261,25 +212,7 @@ impl Compiler<'_> {
             return None;
         }
         let settings = Value::Object(parts.settings.0.clone());
-        let mut keys = vec![
-            "name",
-            "type",
-            "severity",
-            "duration",
-            "probes",
-            "notifications",
-        ];
-        shared_keys().for_each(|key| keys.push(key));
-        keys.extend(more_keys);
-        let locate = |pointer: &str| format!("{at}{pointer}");
-        let mut look_back = None;
-        if self
-            .settings_check(PluginKind::Rule, plugin, &settings, &keys, locate)
-            .await
-        {
-            look_back = self.look_back(plugin, &settings, at).await;
-            self.condition_check(parts.settings, at);
-        }
+        let look_back = self.rule_look_back(&parts, plugin, &settings, at).await;
         let draft = RuleDraft {
             name: name.to_owned(),
             plugin: plugin.to_owned(),
@@ -297,13 +230,79 @@ impl Compiler<'_> {
         Some((draft, channels.unwrap_or_default()))
     }
 
+    /// Compiles the channels that the rule names itself.
+    async fn rule_channels(
+        &mut self,
+        parts: &RuleParts<'_>,
+        at: &str,
+    ) -> Option<Vec<Arc<Channel>>> {
+        let specs = parts.notifications?.iter().enumerate();
+        let name = parts.name.or(parts.plugin).unwrap_or(CONDITION);
+        let place = ChannelPlace::of_rule(parts.service, name);
+        let at = child(at, "notifications");
+        Some(self.channels(specs, &at, &place).await)
+    }
+
+    /// Returns the rule's plugin, which a `condition` implies.
+    fn rule_plugin<'s>(&mut self, parts: &RuleParts<'s>, at: &str) -> Option<&'s str> {
+        if let Some(plugin) = parts.plugin {
+            return Some(plugin);
+        }
+        if parts.settings.0.contains_key(CONDITION) {
+            return Some(CONDITION);
+        }
+        let names = self.plugins.names(PluginKind::Rule);
+        let names = names.iter().map(String::as_str);
+        let rules = list(names.filter(|name| *name != CONDITION));
+        let message = format!("has nothing to look for; write a `condition`, or a `type`: {rules}");
+        self.report.fault(at, message);
+        None
+    }
+
+    /// Checks the settings of the rule's plugin and returns how far it looks back.
+    async fn rule_look_back(
+        &mut self,
+        parts: &RuleParts<'_>,
+        plugin: &str,
+        settings: &Value,
+        at: &str,
+    ) -> Option<Duration> {
+        let keys = match parts.service {
+            Some(_) => ServiceAlertSpec::keys(),
+            None => AlertSpec::keys(),
+        };
+        let locate = |pointer: &str| format!("{at}{pointer}");
+        let is_sound = self
+            .settings_check(PluginKind::Rule, plugin, settings, keys, locate)
+            .await;
+        if !is_sound {
+            return None;
+        }
+        let look_back = self.look_back(plugin, settings, at).await;
+        self.condition_check(parts.settings, at);
+        look_back
+    }
+
+    fn escalation_check(&mut self, name: Option<&String>, at: &str) {
+        let unknown = name.filter(|name| !self.escalation_names.contains(*name));
+        if let Some(name) = unknown {
+            let known = suggest(name, self.escalation_names.iter().map(String::as_str));
+            self.report.fault(
+                child(at, "escalation"),
+                format!("alerts.yaml has no escalation `{name}`{known}"),
+            );
+        }
+    }
+
     async fn look_back(&mut self, plugin: &str, settings: &Value, at: &str) -> Option<Duration> {
         match self.plugins.look_back(plugin, settings).await {
             Ok(look_back) => Some(look_back),
             Err(message) => {
                 self.report.fault(
                     at,
-                    format!("rule plugin `{plugin}` can't say how far it looks back: {message}"),
+                    format!(
+                        "rule plugin `{plugin}` does not report how far it looks back: {message}"
+                    ),
                 );
                 None
             }
@@ -331,11 +330,11 @@ impl Compiler<'_> {
         ];
         if asks_for_unhealthy && !asks_for_more.iter().any(|more| text.contains(more)) {
             let message = "never sees a service that does not answer at all, whose status is `error`; \
-                           write `status in ['unhealthy', 'error']` to be told of both";
+                           write `status in ['unhealthy', 'error']` to be notified of both";
             self.report.warn(child(at, CONDITION), message);
         }
         if text.contains("error_kind=='plugin'") || text.contains("'plugin'==error_kind") {
-            let message = "never holds: rules don't see runs whose check broke; the built-in alert `Plugin failing` tells of them";
+            let message = "never holds: rules don't see runs whose check broke; the built-in alert `Plugin failing` reports them";
             self.report.warn(child(at, CONDITION), message);
         }
     }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Compiler, canonical, channel_options};
+use crate::domain::fault::child;
 use crate::domain::{Channel, ChannelId, Origin, PluginKind, slug};
-use crate::registry::fault::child;
-use crate::registry::spec::NotificationSpec;
+use crate::spec::NotificationSpec;
 
 const MAX_NOTIFICATIONS: usize = 32;
 
@@ -49,7 +49,7 @@ pub(crate) fn settings_key(channel: &Channel) -> String {
 }
 
 impl Compiler<'_> {
-    /// With the index of each in its list.
+    /// Compiles channels, each given with its index in its list.
     pub(crate) async fn channels<'s>(
         &mut self,
         specs: impl ExactSizeIterator<Item = (usize, &'s NotificationSpec)> + Clone,
@@ -100,19 +100,11 @@ impl Compiler<'_> {
         }
         let settings = Value::Object(spec.settings.0.clone());
         let locate = |pointer: &str| format!("{at}{pointer}");
-        let keys = [
-            "channel",
-            "name",
-            "template",
-            "rateLimit",
-            "fallback",
-            "fallbackAfter",
-        ];
         self.settings_check(
             PluginKind::Notifier,
             &spec.channel,
             &settings,
-            &keys,
+            NotificationSpec::keys(),
             locate,
         )
         .await;
@@ -130,8 +122,8 @@ impl Compiler<'_> {
         }))
     }
 
-    /// In the files a name is one channel, wherever it is written out. A service made over the API
-    /// has names of its own: it must not take over a channel of the files.
+    /// Returns the id: in the files a name is one channel, wherever it is written out. A service
+    /// made over the API has names of its own: it must not take over a channel of the files.
     fn channel_id(
         &mut self,
         spec: &NotificationSpec,
@@ -175,7 +167,7 @@ pub(super) fn position_of<'s>(
         .count()
 }
 
-/// Everything but the name.
+/// Returns everything but the name, as text.
 fn content(spec: &NotificationSpec) -> String {
     let settings = Value::Object(spec.settings.0.clone());
     canonical(&json!([

@@ -7,18 +7,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Compiler;
+use crate::domain::fault::{child, suggest};
 use crate::domain::{ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts};
-use crate::registry::fault::{child, suggest};
-use crate::registry::spec::{DurationSpec, MessageTemplateSpec, NotificationSpec};
+use crate::spec::{DurationSpec, MessageTemplateSpec, NotificationSpec};
 
-/// More than a team can tell apart.
+/// Limit of message templates: a team can't keep more apart.
 const MAX_TEMPLATES: usize = 100;
 
 /// A message that failed for so long goes to the fallback too.
 const FALLBACK_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// Beyond it a digest would come too late to be of use.
-const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 3_600);
+/// Limit of the interval: a later digest would be of no use.
+const MAX_LIMIT_PERIOD: Duration = Duration::from_secs(24 * 3_600);
 
 /// The notifier whose messages open and close incidents by the key of their group.
 const INCIDENTS: &str = "pagerduty";
@@ -26,7 +26,8 @@ const INCIDENTS: &str = "pagerduty";
 pub(crate) type MessageTemplates = BTreeMap<String, Arc<MessageTemplate>>;
 
 impl Compiler<'_> {
-    /// Those with faults are known nevertheless, so that nothing follows from a fault.
+    /// Compiles message templates. Those with faults are known nevertheless, so that no other fault
+    /// follows.
     pub(crate) async fn message_templates(
         &mut self,
         specs: &BTreeMap<String, MessageTemplateSpec>,
@@ -43,19 +44,39 @@ impl Compiler<'_> {
             let MessageTemplateSpec { title, text, html } = spec.clone();
             if title.is_none() && text.is_none() && html.is_none() {
                 self.report
-                    .fault(&at, "says nothing; write a `title`, a `text` or an `html`");
+                    .fault(&at, "is empty; write a `title`, a `text` or an `html`");
             }
             let template = MessageTemplate {
                 name: name.clone(),
                 sources: MessageTexts { title, text, html },
             };
             for fault in self.plugins.evaluator().template_faults(&template).await {
-                self.report
-                    .fault(child(&at, fault.field), fault.to_string());
+                self.report.add(fault.under(&at));
             }
             templates.insert(name.clone(), Arc::new(template));
         }
         self.message_templates = Arc::new(templates);
+    }
+
+    fn message_rate(&mut self, spec: &NotificationSpec, at: &str) -> Option<MessageRate> {
+        let limit = spec.rate_limit.as_ref()?;
+        let at_limit = child(at, "rateLimit");
+        let at = child(&at_limit, "per");
+        let per = self.duration(Some(&limit.per), 1_000, &at)?;
+        if per.is_zero() || per > MAX_LIMIT_PERIOD {
+            self.report.fault(at, "has to be between 1 ms and a day");
+            return None;
+        }
+        if limit.digest && spec.channel == INCIDENTS {
+            let message =
+                "a digest opens an incident that no alert's end closes; write `digest: false`";
+            self.report.warn(child(&at_limit, "digest"), message);
+        }
+        Some(MessageRate {
+            messages: limit.messages.max(1),
+            per,
+            digest: limit.digest,
+        })
     }
 
     pub(super) fn channel_options(&mut self, spec: &NotificationSpec, at: &str) -> ChannelOptions {
@@ -70,25 +91,7 @@ impl Compiler<'_> {
             }
             found
         });
-        let rate_limit = spec.rate_limit.as_ref().and_then(|limit| {
-            let at_limit = child(at, "rateLimit");
-            let at = child(&at_limit, "per");
-            let per = self.duration(Some(&limit.per), 1_000, &at)?;
-            if per.is_zero() || per > LONGEST_LIMIT {
-                self.report.fault(at, "has to be between 1 ms and a day");
-                return None;
-            }
-            if limit.digest && spec.channel == INCIDENTS {
-                let message =
-                    "a digest opens an incident that no alert's end closes; write `digest: false`";
-                self.report.warn(child(&at_limit, "digest"), message);
-            }
-            Some(MessageRate {
-                messages: limit.messages.max(1),
-                per,
-                digest: limit.digest,
-            })
-        });
+        let rate_limit = self.message_rate(spec, at);
         let after = self.duration(
             spec.fallback_after.as_ref(),
             1_000,
@@ -122,8 +125,8 @@ impl Compiler<'_> {
     }
 }
 
-/// What makes it another channel than one with the same settings; null without options, as ids were
-/// before there were any.
+/// Returns what makes it another channel than one with the same settings; null without options, as
+/// ids were before there were any.
 pub(super) fn identity(spec: &NotificationSpec) -> Value {
     let text = |duration: &DurationSpec| serde_json::to_value(duration).unwrap_or_default();
     let limit = spec

@@ -1,13 +1,16 @@
-//! From `authentication` and `credentials` to what the host adds to requests.
+//! Compiles `authentication` and `credentials` into what the host adds to requests.
+
+#[cfg(test)]
+mod tests;
 
 use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::{ClientAuth, Credential, CredentialKind, OAuth2, SHORTEST_HIDDEN_BYTES};
+use crate::domain::fault::{FaultReport, child, list};
+use crate::domain::{ClientAuth, Credential, CredentialKind, MIN_HIDDEN_BYTES, OAuth2};
 use crate::net::{ClientIdentity, HostRule, is_connection_header};
-use crate::registry::fault::{Report, child, list};
-use crate::registry::spec::{
+use crate::spec::{
     AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec, ServiceSpec,
 };
 
@@ -18,7 +21,11 @@ const MAX_SECRET_BYTES: usize = 16 * 1024;
 const MAX_PEM_BYTES: usize = 64 * 1024;
 
 /// All of a service: that of `authentication` is named `default`.
-pub(super) fn credentials(spec: &ServiceSpec, at: &str, report: &mut Report) -> Vec<Credential> {
+pub(super) fn credentials(
+    spec: &ServiceSpec,
+    at: &str,
+    report: &mut FaultReport,
+) -> Vec<Credential> {
     let main = spec.authentication.as_ref();
     let mut credentials: Vec<Credential> = main
         .and_then(|spec| credential(spec, "default", &child(at, "authentication"), report))
@@ -59,18 +66,18 @@ fn credential(
     spec: &AuthenticationSpec,
     name: &str,
     at: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> Option<Credential> {
-    let kind = Form::of(spec);
+    let kind = CredentialForm::of(spec);
     kind.refuse_other_keys(spec, at, report);
     let hosts = hosts(&spec.hosts, at, report);
     let kind = match kind {
-        Form::None => return None,
-        Form::Header => CredentialKind::Header {
+        CredentialForm::None => return None,
+        CredentialForm::Header => CredentialKind::Header {
             header: header_name(spec, at, report)?,
             value: secret(spec.value.as_deref(), "value", "API key", at, report)?,
         },
-        Form::Query => CredentialKind::Query {
+        CredentialForm::Query => CredentialKind::Query {
             parameter: required(
                 spec.parameter.as_deref(),
                 "parameter",
@@ -80,10 +87,10 @@ fn credential(
             )?,
             value: secret(spec.value.as_deref(), "value", "API key", at, report)?,
         },
-        Form::Bearer => CredentialKind::Bearer {
+        CredentialForm::Bearer => CredentialKind::Bearer {
             token: secret(spec.token.as_deref(), "token", "bearer token", at, report)?,
         },
-        Form::Basic => CredentialKind::Basic {
+        CredentialForm::Basic => CredentialKind::Basic {
             username: required(
                 spec.username.as_deref(),
                 "username",
@@ -97,8 +104,8 @@ fn credential(
                 password => secret(password, "password", "password", at, report)?,
             },
         },
-        Form::OAuth2 => CredentialKind::OAuth2(oauth2(spec, at, report)?),
-        Form::Mtls => mtls(spec, at, report)?,
+        CredentialForm::OAuth2 => CredentialKind::OAuth2(oauth2(spec, at, report)?),
+        CredentialForm::Mtls => mtls(spec, at, report)?,
     };
     Some(Credential {
         name: name.to_owned(),
@@ -108,7 +115,7 @@ fn credential(
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Form {
+enum CredentialForm {
     None,
     Header,
     Query,
@@ -118,7 +125,7 @@ enum Form {
     Mtls,
 }
 
-impl Form {
+impl CredentialForm {
     fn of(spec: &AuthenticationSpec) -> Self {
         let in_query = match spec.place {
             Some(place) => place == AuthenticationPlace::Query,
@@ -157,7 +164,7 @@ impl Form {
     }
 
     /// A key that this form has no use for is a misunderstanding, and one about secrets.
-    fn refuse_other_keys(self, spec: &AuthenticationSpec, at: &str, report: &mut Report) {
+    fn refuse_other_keys(self, spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) {
         let given = [
             ("in", spec.place.is_some()),
             ("header", spec.header.is_some()),
@@ -207,7 +214,7 @@ impl Form {
     }
 }
 
-fn oauth2(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Option<OAuth2> {
+fn oauth2(spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) -> Option<OAuth2> {
     let token_url = required(
         spec.token_url.as_deref(),
         "tokenUrl",
@@ -229,31 +236,7 @@ fn oauth2(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Option<OA
         at,
         report,
     );
-    let token_url = token_url.filter(|url| {
-        let place = child(at, "tokenUrl");
-        match Url::parse(url) {
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                report.fault(
-                    place,
-                    "must not hold a user name or password; they are `clientId` and `clientSecret`",
-                );
-            }
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                if url.scheme() == "http" {
-                    report.warn(
-                        place,
-                        "is no `https` URL, so the client secret can be read on its way",
-                    );
-                }
-                return true;
-            }
-            _ => report.fault(
-                place,
-                "must be a URL such as `https://login.example.com/oauth2/token`",
-            ),
-        }
-        false
-    });
+    let token_url = token_url.filter(|url| is_token_url(url, &child(at, "tokenUrl"), report));
     // RFC 6749, 3.3; they are joined by spaces.
     let is_scope =
         |scope: &String| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic());
@@ -274,7 +257,31 @@ fn oauth2(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Option<OA
     })
 }
 
-fn mtls(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Option<CredentialKind> {
+/// Checks a token endpoint.
+fn is_token_url(url: &str, at: &str, report: &mut FaultReport) -> bool {
+    match Url::parse(url) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            let message =
+                "must not hold a user name or password; they are `clientId` and `clientSecret`";
+            report.fault(at, message);
+            false
+        }
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            if url.scheme() == "http" {
+                let message = "is no `https` URL, so the client secret can be read on its way";
+                report.warn(at, message);
+            }
+            true
+        }
+        _ => {
+            let message = "must be a URL such as `https://login.example.com/oauth2/token`";
+            report.fault(at, message);
+            false
+        }
+    }
+}
+
+fn mtls(spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) -> Option<CredentialKind> {
     let certificate = required(
         spec.certificate.as_deref(),
         "certificate",
@@ -307,8 +314,8 @@ fn mtls(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Option<Cred
     }
 }
 
-/// In the form in which they are compared.
-pub(super) fn hosts(written: &[String], at: &str, report: &mut Report) -> Vec<String> {
+/// Returns hosts in the form in which they are compared.
+pub(super) fn hosts(written: &[String], at: &str, report: &mut FaultReport) -> Vec<String> {
     let at = child(at, "hosts");
     if written.len() > MAX_ENTRIES {
         report.fault(&at, format!("must have at most {MAX_ENTRIES} entries"));
@@ -328,7 +335,7 @@ fn required(
     key: &str,
     noun: &str,
     at: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> Option<String> {
     match value {
         Some(value) if !value.is_empty() => Some(value.to_owned()),
@@ -343,13 +350,14 @@ fn nothing_kept() -> &'static str {
     "`***` stands for a secret that is kept, but there is none to keep; write it out"
 }
 
-/// Without the secret the service is watched all the same: the seed's example has none.
+/// Returns the secret, or warns: without it the service is watched all the same, as the seed's
+/// example has none.
 fn secret(
     value: Option<&str>,
     key: &str,
     noun: &str,
     at: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> Option<SecretString> {
     match value {
         None | Some("") => {
@@ -385,9 +393,9 @@ fn secret(
             None
         }
         Some(text) => {
-            if text.len() < SHORTEST_HIDDEN_BYTES {
+            if text.len() < MIN_HIDDEN_BYTES {
                 let message = format!(
-                    "is shorter than {SHORTEST_HIDDEN_BYTES} characters: easily guessed, and not taken out of answers and logs"
+                    "is shorter than {MIN_HIDDEN_BYTES} characters: easily guessed, and not taken out of answers and logs"
                 );
                 report.warn(child(at, key), message);
             }
@@ -396,11 +404,11 @@ fn secret(
     }
 }
 
-fn header_name(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Option<String> {
+fn header_name(spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) -> Option<String> {
     let name = spec.header.as_deref().unwrap_or("X-API-Key");
     let message = match HeaderName::from_bytes(name.as_bytes()) {
         Err(_) => format!("`{name}` is not the name of a header"),
-        // They say how the message is carried.
+        // Headers that describe how the message is carried.
         Ok(parsed)
             if is_connection_header(parsed.as_str())
                 || matches!(parsed.as_str(), "host" | "content-length") =>
@@ -411,228 +419,4 @@ fn header_name(spec: &AuthenticationSpec, at: &str, report: &mut Report) -> Opti
     };
     report.fault(child(at, "header"), message);
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn compiled(spec: Value) -> (String, Vec<String>) {
-        let mut report = Report::default();
-        let credential = credential(
-            &serde_json::from_value(spec).unwrap(),
-            "default",
-            "",
-            &mut report,
-        );
-        let text = match credential.map(|credential| credential.kind) {
-            None => "none".to_owned(),
-            Some(CredentialKind::Header { header, value }) => {
-                format!("{header}: {}", value.expose_secret())
-            }
-            Some(CredentialKind::Bearer { token }) => format!("Bearer {}", token.expose_secret()),
-            Some(CredentialKind::Basic { username, password }) => {
-                format!("{username}:{}", password.expose_secret())
-            }
-            Some(CredentialKind::Query { parameter, value }) => {
-                format!("?{parameter}={}", value.expose_secret())
-            }
-            Some(CredentialKind::OAuth2(oauth)) => format!(
-                "{} {}:{} {:?} {} {:?}",
-                oauth.token_url,
-                oauth.client_id,
-                oauth.client_secret.expose_secret(),
-                oauth.client_auth,
-                oauth.scopes.join("+"),
-                oauth.audience
-            ),
-            Some(CredentialKind::Mtls { .. }) => "mtls".to_owned(),
-        };
-        let told = report.faults.iter().chain(&report.warnings);
-        (
-            text,
-            told.map(|fault| format!("{}: {}", fault.pointer, fault.message))
-                .collect(),
-        )
-    }
-
-    #[test]
-    fn reads_each_form() {
-        for (spec, wanted) in [
-            (json!({"type": "none"}), "none"),
-            (
-                json!({"type": "api_key", "value": "k3y-k3y"}),
-                "X-API-Key: k3y-k3y",
-            ),
-            (
-                json!({"type": "api_key", "header": "X-K", "value": "k3y-k3y"}),
-                "X-K: k3y-k3y",
-            ),
-            (
-                json!({"type": "api_key", "parameter": "key", "value": "k3y-k3y"}),
-                "?key=k3y-k3y",
-            ),
-            (
-                json!({"type": "api_key", "in": "query", "parameter": "key", "value": "k3y-k3y"}),
-                "?key=k3y-k3y",
-            ),
-            (
-                json!({"type": "query", "parameter": "key", "value": "k3y-k3y"}),
-                "?key=k3y-k3y",
-            ),
-            (
-                json!({"type": "bearer", "token": "t0ken!"}),
-                "Bearer t0ken!",
-            ),
-            (
-                json!({"type": "basic", "username": "u", "password": "passwd"}),
-                "u:passwd",
-            ),
-            (
-                json!({"type": "basic", "username": "u", "password": ""}),
-                "u:",
-            ),
-            (
-                json!({"type": "oauth2", "tokenUrl": "https://l/t", "clientId": "i", "clientSecret": "s3cret"}),
-                "https://l/t i:s3cret Basic  None",
-            ),
-            (
-                json!({
-                    "type": "oauth2", "tokenUrl": "https://l/t", "clientId": "i", "clientSecret": "s3cret",
-                    "scopes": ["a", "b:c"], "audience": "u", "clientAuth": "post",
-                }),
-                "https://l/t i:s3cret Post a+b:c Some(\"u\")",
-            ),
-        ] {
-            assert_eq!(
-                compiled(spec.clone()),
-                (wanted.to_owned(), vec![]),
-                "{spec}"
-            );
-        }
-    }
-
-    #[test]
-    fn says_what_is_missing_or_has_no_meaning() {
-        for (spec, wanted) in [
-            (
-                json!({"type": "api_key", "header": "X-K"}),
-                ": there is no API key, so requests go without it; set `value: \"${VARIABLE}\"` or `valueFile: PATH`",
-            ),
-            (
-                json!({"type": "bearer", "token": "abc"}),
-                "/token: is shorter than 6 characters: easily guessed, and not taken out of answers and logs",
-            ),
-            (
-                json!({"type": "bearer", "token": "t0ken!", "hosts": ["a b"]}),
-                "/hosts/0: `a b` is not a host name or address: invalid international domain name",
-            ),
-            (
-                json!({"type": "oauth2", "tokenUrl": "ftp://l/t", "clientId": "i", "clientSecret": "s3cret"}),
-                "/tokenUrl: must be a URL such as `https://login.example.com/oauth2/token`",
-            ),
-            (
-                json!({"type": "oauth2", "tokenUrl": "http://l/t", "clientId": "i", "clientSecret": "s3cret"}),
-                "/tokenUrl: is no `https` URL, so the client secret can be read on its way",
-            ),
-            (
-                json!({
-                    "type": "oauth2", "tokenUrl": "https://l/t", "clientId": "i", "clientSecret": "s3cret",
-                    "scopes": ["a b"],
-                }),
-                "/scopes: must be at most 32 words, one entry each",
-            ),
-            (
-                json!({"type": "mtls", "key": "k"}),
-                "/certificate: is missing (client certificate)",
-            ),
-            (
-                json!({"type": "mtls", "certificate": "c", "key": "k"}),
-                ": there is no `BEGIN CERTIFICATE` in the certificate",
-            ),
-            (
-                json!({"type": "query", "value": "k3y-k3y"}),
-                "/parameter: is missing (name of the query parameter)",
-            ),
-            (
-                json!({"type": "basic", "password": "passwd"}),
-                "/username: is missing (user name)",
-            ),
-            (
-                json!({"type": "bearer", "token": "a\nb"}),
-                "/token: holds characters that a header can't carry, such as a line break",
-            ),
-            (
-                json!({"type": "bearer", "token": "t0ken!", "value": "k3y-k3y"}),
-                "/value: has no meaning with this `type`, which uses `token`, `hosts`",
-            ),
-            (
-                json!({"type": "api_key", "header": "Host", "value": "k3y-k3y"}),
-                "/header: `Host` can't carry a credential",
-            ),
-            (
-                json!({"type": "api_key", "header": "a b", "value": "k3y-k3y"}),
-                "/header: `a b` is not the name of a header",
-            ),
-            (
-                json!({"type": "bearer", "token": "***"}),
-                "/token: `***` stands for a secret that is kept, but there is none to keep; write it out",
-            ),
-        ] {
-            assert_eq!(compiled(spec.clone()).1, [wanted], "{spec}");
-        }
-    }
-
-    #[test]
-    fn reads_a_client_certificate() {
-        let made = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
-        let spec = json!({
-            "type": "mtls", "certificate": made.cert.pem(), "key": made.signing_key.serialize_pem(),
-        });
-        assert_eq!(compiled(spec), ("mtls".to_owned(), vec![]));
-    }
-
-    #[test]
-    fn names_are_words_and_each_is_taken_once() {
-        let bearer =
-            json!({"type": "bearer", "token": "t0ken!", "hosts": ["B.example:8443", "c.example"]});
-        let spec = json!({
-            "name": "a", "baseUrl": "https://a", "authentication": bearer.clone(),
-            "credentials": {"ops_2": bearer.clone(), "none": bearer.clone(), "default": bearer.clone(), "a b": bearer, "x": {"type": "none"}},
-        });
-        let mut report = Report::default();
-        let found = credentials(&serde_json::from_value(spec).unwrap(), "", &mut report);
-        let names: Vec<&str> = found
-            .iter()
-            .map(|credential| credential.name.as_str())
-            .collect();
-        assert_eq!(names, ["default", "ops_2"]);
-        assert_eq!(found[1].hosts, ["b.example:8443", "c.example"]);
-        let places: Vec<&str> = report
-            .faults
-            .iter()
-            .map(|fault| fault.pointer.as_str())
-            .collect();
-        assert_eq!(
-            places,
-            [
-                "/credentials/a b",
-                "/credentials/default",
-                "/credentials/none",
-                "/credentials/x/type"
-            ]
-        );
-    }
-
-    #[test]
-    fn reads_no_file_for_the_api() {
-        let (_, told) = compiled(json!({"type": "bearer", "tokenFile": "/etc/passwd"}));
-        assert!(
-            told[0].starts_with("/tokenFile: is read in configuration files only"),
-            "{told:?}"
-        );
-    }
 }

@@ -1,4 +1,4 @@
-//! From `escalations` and `watchdog` to what the engines follow.
+//! Compiles `escalations` and `watchdog` into policies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 
 use super::Compiler;
 use super::channel::{ChannelPlace, position_of};
+use crate::domain::fault::{child, suggest};
 use crate::domain::{
     Channel, ChannelId, EscalationPolicy, EscalationStep, StepHours, StepRepeat, Watchdog,
 };
-use crate::registry::fault::{child, suggest};
-use crate::registry::spec::{
+use crate::spec::{
     EscalationSpec, EscalationStepSpec, NotificationSpec, NotifySpec, PluginSettings,
     StepHoursSpec, WatchdogSpec,
 };
@@ -109,7 +109,7 @@ impl Compiler<'_> {
                 format!("must have between 1 and {MAX_NOTIFIED} entries"),
             );
         }
-        let mut told: Vec<ChannelId> = Vec::new();
+        let mut notified: Vec<ChannelId> = Vec::new();
         for (index, notify) in spec.notify.iter().take(MAX_NOTIFIED).enumerate() {
             let before = spec
                 .notify
@@ -123,8 +123,8 @@ impl Compiler<'_> {
             else {
                 continue;
             };
-            if !told.contains(&channel.id) {
-                told.push(channel.id.clone());
+            if !notified.contains(&channel.id) {
+                notified.push(channel.id.clone());
                 channels.push(channel);
             }
         }
@@ -145,13 +145,13 @@ impl Compiler<'_> {
             .and_then(|hours| self.hours(hours, &child(at, "hours")));
         EscalationStep {
             wait,
-            channels: told,
+            channels: notified,
             repeat,
             hours,
         }
     }
 
-    /// By its name, or as it stands there.
+    /// Resolves a channel by its name, or as it is written out.
     async fn notified(
         &mut self,
         spec: &NotifySpec,

@@ -1,16 +1,16 @@
-//! From what people wrote about an alert's life to its options.
+//! Compiles the lifecycle keys of an alert.
 
 use std::time::Duration;
 
 use super::Compiler;
+use crate::domain::fault::child;
 use crate::domain::{Failures, FlappingThresholds, Life, Retry};
-use crate::registry::fault::child;
-use crate::registry::spec::{DurationSpec, FailuresSpec, FlappingSpec, LifecycleSpec};
+use crate::spec::{DurationSpec, FailuresSpec, FlappingSpec, LifecycleSpec};
 
 /// More makes a probe of its own.
 const MAX_RETRIES: u32 = 10;
 
-/// Between a failed run and its repetition, where the interval is not shorter.
+/// Time between a failed run and its repetition, where the interval is not shorter.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -105,7 +105,7 @@ impl Compiler<'_> {
         let given = self.duration(every, 1_000, &place);
         let Some(times) = retries.filter(|times| *times > 0) else {
             if every.is_some() {
-                self.report.fault(place, "says nothing without `retries`");
+                self.report.fault(place, "has no effect without `retries`");
             }
             return None;
         };

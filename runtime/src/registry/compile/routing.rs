@@ -1,5 +1,4 @@
-//! From the routing tree, inhibitions and windows as they were written to what the alert engine
-//! follows.
+//! Compiles the routing tree, inhibitions and windows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,12 +6,12 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::channel::ChannelPlace;
+use crate::domain::fault::{FaultReport, child, suggest};
 use crate::domain::{
     Channel, ChannelId, GroupBy, Inhibition, Labels, Maintenance, Matcher, Recurrence, Route,
-    UnixMillis, WindowFault,
+    UnixMillis,
 };
-use crate::registry::fault::{Report, child, suggest};
-use crate::registry::spec::{
+use crate::spec::{
     DurationSpec, InhibitSpec, MaintenanceSpec, NotificationSpec, RouteSpec, Texts, WindowSpec,
 };
 
@@ -24,13 +23,13 @@ const MAX_CHANNELS: usize = 256;
 const MAX_INHIBITIONS: usize = 256;
 const MAX_WINDOWS: usize = 256;
 
-/// As Alertmanager's: by itself instead of a label.
+/// Grouping of each alert by itself, as in Alertmanager.
 const EACH: &str = "...";
 
-/// What `alerts.yaml` says about who is told beside the rules.
+/// Routing part of `alerts.yaml`: who is notified, beside the rules.
 #[derive(Default)]
 pub(crate) struct Routing {
-    /// By name.
+    /// Channels by name.
     pub(crate) channels: BTreeMap<String, Arc<Channel>>,
     /// The one of the files, or that of the channels at their top.
     pub(crate) route: Option<Arc<Route>>,
@@ -70,7 +69,7 @@ impl Compiler<'_> {
             if route.channels.is_none() {
                 let ids = defaults.iter().map(|channel| channel.id.clone()).collect::<Vec<_>>();
                 if ids.is_empty() {
-                    let message = "names nobody; write a `receiver`, or `notifications` at the top of alerts.yaml";
+                    let message = "names no channel; write a `receiver`, or `notifications` at the top of alerts.yaml";
                     self.report.fault("/route", message);
                 }
                 route.channels = Some(ids);
@@ -197,7 +196,7 @@ impl Compiler<'_> {
 pub fn maintenance_compile(
     spec: &MaintenanceSpec,
     at: &str,
-    report: &mut Report,
+    report: &mut FaultReport,
 ) -> Option<Maintenance> {
     let name = spec.name.trim();
     if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
@@ -213,7 +212,7 @@ pub fn maintenance_compile(
 }
 
 /// Also what the API reads matchers with.
-pub fn matchers(texts: Option<&Texts>, at: &str, report: &mut Report) -> Vec<Matcher> {
+pub fn matchers(texts: Option<&Texts>, at: &str, report: &mut FaultReport) -> Vec<Matcher> {
     let Some(texts) = texts else {
         return Vec::new();
     };
@@ -239,7 +238,7 @@ pub fn matchers(texts: Option<&Texts>, at: &str, report: &mut Report) -> Vec<Mat
     parsed
 }
 
-fn recurrence(spec: &WindowSpec, at: &str, report: &mut Report) -> Option<Recurrence> {
+fn recurrence(spec: &WindowSpec, at: &str, report: &mut FaultReport) -> Option<Recurrence> {
     let WindowSpec {
         start,
         end,
@@ -276,7 +275,7 @@ fn recurrence(spec: &WindowSpec, at: &str, report: &mut Report) -> Option<Recurr
                 if is_given {
                     report.fault(
                         child(at, key),
-                        "goes with `cron` only; `start` and `end` say it all",
+                        "goes with `cron` only; `start` and `end` are enough",
                     );
                 }
             }
@@ -285,17 +284,15 @@ fn recurrence(spec: &WindowSpec, at: &str, report: &mut Report) -> Option<Recurr
         (None, ..) => {
             report.fault(
                 at,
-                "does not say when: write a `start` and an `end`, or a `cron` and a `duration`",
+                "has no time: write a `start` and an `end`, or a `cron` and a `duration`",
             );
             return None;
         }
     };
-    built
-        .map_err(|WindowFault { key, message }| report.fault(child(at, key), message))
-        .ok()
+    built.map_err(|fault| report.add(fault.under(at))).ok()
 }
 
-fn moment(text: &str, at: &str, report: &mut Report) -> Option<UnixMillis> {
+fn moment(text: &str, at: &str, report: &mut FaultReport) -> Option<UnixMillis> {
     match text.parse::<jiff::Timestamp>() {
         Ok(moment) => Some(moment.as_millisecond()),
         Err(_) => {
@@ -310,19 +307,19 @@ fn moment(text: &str, at: &str, report: &mut Report) -> Option<UnixMillis> {
     }
 }
 
-fn resolve(spec: &DurationSpec, at: &str, report: &mut Report) -> Option<Duration> {
+fn resolve(spec: &DurationSpec, at: &str, report: &mut FaultReport) -> Option<Duration> {
     spec.resolve(1_000)
         .map_err(|message| report.fault(at, message))
         .ok()
 }
 
-/// What a walk over the tree needs.
+/// State of a walk over the routing tree.
 struct Tree<'t> {
     channels: &'t BTreeMap<String, Arc<Channel>>,
     mute_times: &'t BTreeMap<String, Recurrence>,
     escalations: &'t BTreeSet<String>,
     nodes: usize,
-    report: &'t mut Report,
+    report: &'t mut FaultReport,
 }
 
 impl Tree<'_> {
@@ -338,53 +335,25 @@ impl Tree<'_> {
             return Route::default();
         }
         let matchers = matchers(spec.matchers.as_ref(), &child(at, "match"), self.report);
-        if depth == 0 && spec.matchers.is_some() {
-            self.report.fault(
-                child(at, "match"),
-                "the top of the tree takes every alert; move this into `routes`",
-            );
-        }
-        if depth == 0 && spec.continues {
-            self.report.fault(
-                child(at, "continue"),
-                "nothing follows the top of the tree; leave this out",
-            );
+        if depth == 0 {
+            self.top_check(spec, at);
         }
         let receivers = spec
             .receiver
             .as_ref()
             .map(|names| self.receivers(names, &child(at, "receiver")));
-        let positive =
-            |tree: &mut Self, spec: &Option<DurationSpec>, key: &str, may_be_zero: bool| {
-                let place = child(at, key);
-                let duration = resolve(spec.as_ref()?, &place, tree.report)?;
-                if duration < Duration::from_secs(1) && !(may_be_zero && duration.is_zero()) {
-                    tree.report.fault(place, "has to be a second at least");
-                }
-                Some(duration)
-            };
-        let group_wait = positive(self, &spec.group_wait, "groupWait", true);
-        let group_interval = positive(self, &spec.group_interval, "groupInterval", false);
-        let repeat_interval = positive(self, &spec.repeat_interval, "repeatInterval", false);
-        for (index, name) in spec.mute_times.iter().enumerate() {
-            if !self.mute_times.contains_key(name) {
-                let nearest = suggest(name, self.mute_times.keys().map(String::as_str));
-                let message = format!("`muteTimes` has no entry `{name}`{nearest}");
-                self.report
-                    .fault(child(&child(at, "muteTimes"), index), message);
-            }
-        }
-        if let Some(name) = spec
-            .escalation
-            .as_ref()
-            .filter(|name| !self.escalations.contains(*name))
-        {
-            let nearest = suggest(name, self.escalations.iter().map(String::as_str));
-            self.report.fault(
-                child(at, "escalation"),
-                format!("alerts.yaml has no escalation `{name}`{nearest}"),
-            );
-        }
+        let group_wait = self.interval(spec.group_wait.as_ref(), &child(at, "groupWait"), true);
+        let group_interval = self.interval(
+            spec.group_interval.as_ref(),
+            &child(at, "groupInterval"),
+            false,
+        );
+        let repeat_interval = self.interval(
+            spec.repeat_interval.as_ref(),
+            &child(at, "repeatInterval"),
+            false,
+        );
+        self.names_check(spec, at);
         let group_by = spec
             .group_by
             .as_ref()
@@ -407,6 +376,55 @@ impl Tree<'_> {
             escalation: spec.escalation.clone(),
             continues: spec.continues,
             routes,
+        }
+    }
+
+    /// Reports what means nothing at the top of the tree.
+    fn top_check(&mut self, spec: &RouteSpec, at: &str) {
+        if spec.matchers.is_some() {
+            self.report.fault(
+                child(at, "match"),
+                "the top of the tree takes every alert; move this into `routes`",
+            );
+        }
+        if spec.continues {
+            self.report.fault(
+                child(at, "continue"),
+                "nothing follows the top of the tree; leave this out",
+            );
+        }
+    }
+
+    fn interval(
+        &mut self,
+        spec: Option<&DurationSpec>,
+        at: &str,
+        may_be_zero: bool,
+    ) -> Option<Duration> {
+        let duration = resolve(spec?, at, self.report)?;
+        if duration < Duration::from_secs(1) && !(may_be_zero && duration.is_zero()) {
+            self.report.fault(at, "has to be a second at least");
+        }
+        Some(duration)
+    }
+
+    /// Checks the names of mute times and of the escalation.
+    fn names_check(&mut self, spec: &RouteSpec, at: &str) {
+        for (index, name) in spec.mute_times.iter().enumerate() {
+            if !self.mute_times.contains_key(name) {
+                let nearest = suggest(name, self.mute_times.keys().map(String::as_str));
+                let message = format!("`muteTimes` has no entry `{name}`{nearest}");
+                self.report
+                    .fault(child(&child(at, "muteTimes"), index), message);
+            }
+        }
+        let unknown = |name: &&String| !self.escalations.contains(*name);
+        if let Some(name) = spec.escalation.as_ref().filter(unknown) {
+            let nearest = suggest(name, self.escalations.iter().map(String::as_str));
+            self.report.fault(
+                child(at, "escalation"),
+                format!("alerts.yaml has no escalation `{name}`{nearest}"),
+            );
         }
     }
 
@@ -444,7 +462,7 @@ impl Tree<'_> {
             if !is_label(name) {
                 let message = format!(
                     "`{name}` is not the name of a label; known beside those of `labels`: {}",
-                    crate::registry::fault::list(Labels::NAMES)
+                    crate::domain::fault::list(Labels::NAMES)
                 );
                 self.report.fault(child(at, index), message);
             }

@@ -1,5 +1,5 @@
-//! Which services a rule is for, as an expression in CEL over the service: `'prod' in service.tags
-//! && service.type == 'REST'`.
+//! Selection of a rule's services, as an expression in CEL over the service: `'prod' in
+//! service.tags && service.type == 'REST'`.
 
 use std::sync::Arc;
 
@@ -29,9 +29,10 @@ impl Scope {
             .map_err(|error| error.to_string())
         {
             let keys = "`slug`, `name`, `type`, `baseUrl`, `tags`, `owner`, `origin`";
-            return Err(match error.starts_with("ERROR") {
-                true => format!("does not parse: {error}"),
-                false => format!("can't be evaluated: {error}; there is `service` with {keys}"),
+            return Err(if error.starts_with("ERROR") {
+                format!("does not parse: {error}")
+            } else {
+                format!("can't be evaluated: {error}; there is `service` with {keys}")
             });
         }
         Ok(Self {

@@ -1,4 +1,4 @@
-//! From a service's spec to the service, its probes, its own rules and their channels.
+//! Compiles a service's spec into the service, its probes, its own rules and their channels.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use super::alert::RuleDraft;
 use super::routing::is_label;
 use super::{Compiler, credential, target};
 use crate::domain::duration::format_duration;
+use crate::domain::fault::{child, list, suggest};
 use crate::domain::{
     Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, slug, visit_marked,
 };
-use crate::registry::fault::{child, list, suggest};
-use crate::registry::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
+use crate::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
 
 /// A service as it was written and as it runs.
 pub(crate) struct CompiledService {
@@ -44,16 +44,7 @@ impl Compiler<'_> {
     ) -> Option<CompiledService> {
         self.name_check(&spec.name, &child(at, "name"));
         let slug = self.service_slug(spec, at);
-        if let Some(message) = target::base_url_fault(&spec.kind, &spec.base_url) {
-            self.report.fault(child(at, "baseUrl"), message);
-        }
-        if let Some(path) = &spec.health_endpoint
-            && (!path.starts_with('/')
-                || path.contains(|c: char| c.is_whitespace() || c.is_control()))
-        {
-            let message = "must be a path below the base URL that begins with `/`, e.g. `/health`";
-            self.report.fault(child(at, "healthEndpoint"), message);
-        }
+        self.urls_check(spec, at);
         self.texts_check(spec, at);
         let credentials = credential::credentials(spec, at, &mut self.report);
         let hosts = credential::hosts(&spec.hosts, at, &mut self.report);
@@ -102,6 +93,19 @@ impl Compiler<'_> {
             rules,
             channels,
         })
+    }
+
+    fn urls_check(&mut self, spec: &ServiceSpec, at: &str) {
+        if let Some(message) = target::base_url_fault(&spec.kind, &spec.base_url) {
+            self.report.fault(child(at, "baseUrl"), message);
+        }
+        if let Some(path) = &spec.health_endpoint
+            && (!path.starts_with('/')
+                || path.contains(|c: char| c.is_whitespace() || c.is_control()))
+        {
+            let message = "must be a path below the base URL that begins with `/`, e.g. `/health`";
+            self.report.fault(child(at, "healthEndpoint"), message);
+        }
     }
 
     pub(super) fn name_check(&mut self, name: &str, at: &str) {
@@ -249,27 +253,7 @@ impl Compiler<'_> {
         timeout: Duration,
     ) -> Option<Probe> {
         let main_at = child(at, "monitoring");
-        let plugin = match (&monitoring.probe, target::default_probe(&spec.kind)) {
-            (Some(plugin), _) => plugin.clone(),
-            (None, Some(plugin)) => plugin.to_owned(),
-            (None, None) => {
-                let nearest = suggest(&spec.kind, target::kinds());
-                let message = format!(
-                    "no probe is known for the type `{}`{nearest}; or set `monitoring.probe`",
-                    spec.kind
-                );
-                self.report.fault(child(at, "type"), message);
-                return None;
-            }
-        };
-        let plugin_at = if monitoring.probe.is_some() {
-            child(&main_at, "probe")
-        } else {
-            child(at, "type")
-        };
-        if !self.plugin_exists(PluginKind::Probe, &plugin, &plugin_at) {
-            return None;
-        }
+        let plugin = self.main_plugin(spec, monitoring, at)?;
         let mut settings = monitoring.settings.0.clone();
         let status_outside =
             monitoring.expected_status.is_some() && !settings.contains_key("expectedStatus");
@@ -307,6 +291,31 @@ impl Compiler<'_> {
             timeout,
             retry,
         })
+    }
+
+    /// Returns the plugin of the main probe, which the service's type implies.
+    fn main_plugin(
+        &mut self,
+        spec: &ServiceSpec,
+        monitoring: &MonitoringSpec,
+        at: &str,
+    ) -> Option<String> {
+        let type_at = child(at, "type");
+        let (plugin, plugin_at) = match (&monitoring.probe, target::default_probe(&spec.kind)) {
+            (Some(plugin), _) => (plugin.clone(), child(&child(at, "monitoring"), "probe")),
+            (None, Some(plugin)) => (plugin.to_owned(), type_at),
+            (None, None) => {
+                let nearest = suggest(&spec.kind, target::kinds());
+                let message = format!(
+                    "no probe is known for the type `{}`{nearest}; or set `monitoring.probe`",
+                    spec.kind
+                );
+                self.report.fault(type_at, message);
+                return None;
+            }
+        };
+        self.plugin_exists(PluginKind::Probe, &plugin, &plugin_at)
+            .then_some(plugin)
     }
 
     async fn more_probe(
@@ -461,7 +470,7 @@ impl Compiler<'_> {
         (rules, channels)
     }
 
-    /// A window in which no run falls has nothing to say.
+    /// Warns of a window in which no run falls: it is always empty.
     pub(crate) fn look_back_check(
         &mut self,
         draft: &RuleDraft,

@@ -1,4 +1,4 @@
-//! What a service's `type` means, and whether its base URL fits it.
+//! Meaning of a service's `type`, and whether its base URL fits it.
 
 use url::Url;
 
@@ -13,7 +13,7 @@ const KINDS: [(&str, &str, &str); 7] = [
     ("TLS", "tls", "host"),
 ];
 
-/// The seed's words for services we can probe without being told how.
+/// Types of the seed that imply a probe.
 pub(super) fn kinds() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|(kind, ..)| *kind)
 }
@@ -28,7 +28,7 @@ fn find(kind: &str) -> Option<(&'static str, &'static str, &'static str)> {
         .find(|(known, ..)| known.eq_ignore_ascii_case(kind))
 }
 
-/// What is wrong with a base URL. Never repeats one that may hold a password.
+/// Returns what is wrong with a base URL. Never repeats one that may hold a password.
 pub(super) fn base_url_fault(kind: &str, text: &str) -> Option<String> {
     const MAX_BYTES: usize = 2048;
     let speaks = find(kind).map_or("any", |(_, _, speaks)| speaks);

@@ -1,4 +1,4 @@
-//! Puts the keys of a template under those of an alert that uses it. What is wrong in a key is told
+//! Puts the keys of a template under those of an alert that uses it. A fault in a key is reported
 //! where the key stands.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,10 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::Compiler;
-use crate::registry::fault::{Fault, Report, child, list, segments, suggest};
-use crate::registry::prune_and_parse;
-use crate::registry::schema::Schema;
-use crate::registry::spec::{AlertTemplateSpec, LifecycleSpec, TemplateUseSpec};
+use crate::domain::fault::{Fault, FaultReport, child, list, segments, suggest};
+use crate::spec::{AlertTemplateSpec, Schema, TemplateUseSpec, prune_and_parse};
 
 /// More is a mistake.
 const MAX_TEMPLATES: usize = 200;
@@ -20,19 +18,19 @@ const MAX_PARAMETERS: usize = 50;
 /// Values are part of each use.
 const MAX_VALUE_BYTES: usize = 10_000;
 
-/// By name.
+/// Templates by name.
 pub(crate) type Templates = BTreeMap<String, AlertTemplateSpec>;
 
 /// Where the keys of an alert come from.
-pub(super) struct Origin {
-    /// Of the alert.
+pub(super) struct TemplateOrigin {
+    /// Pointer of the alert.
     at: String,
     template: String,
     keys: BTreeSet<String>,
 }
 
 impl Compiler<'_> {
-    /// What can be told of templates without their uses.
+    /// Checks templates without their uses.
     pub(crate) fn templates_check(&mut self, templates: &Templates, at: &str) {
         if templates.len() > MAX_TEMPLATES {
             self.report
@@ -47,8 +45,8 @@ impl Compiler<'_> {
                     format!("must have at most {MAX_PARAMETERS} entries"),
                 );
             }
-            for key in TemplateUseSpec::KEYS
-                .into_iter()
+            for key in TemplateUseSpec::keys()
+                .iter()
                 .filter(|key| template.alert.0.contains_key(*key))
             {
                 self.report.fault(
@@ -79,13 +77,14 @@ impl Compiler<'_> {
         }
     }
 
-    /// The alert with all its keys. None: too little of it can be made; then the report says why.
+    /// Returns the alert with all its keys. None: too little of it can be made; then the report has
+    /// the reason.
     pub(super) fn instantiate<T: Serialize + DeserializeOwned + JsonSchema>(
         &mut self,
         spec: &T,
         usage: &TemplateUseSpec,
         at: &str,
-    ) -> Option<(T, Origin)> {
+    ) -> Option<(T, TemplateOrigin)> {
         let name = usage.template.as_ref()?;
         let Some(template) = self.templates.get(name).cloned() else {
             let known = suggest(name, self.templates.keys().map(String::as_str));
@@ -99,9 +98,9 @@ impl Compiler<'_> {
         let Ok(Value::Object(mut alert)) = serde_json::to_value(spec) else {
             return None;
         };
-        TemplateUseSpec::KEYS
+        TemplateUseSpec::keys()
             .iter()
-            .for_each(|key| drop(alert.remove(*key)));
+            .for_each(|key| drop(alert.remove(key)));
         let mut keys = BTreeSet::new();
         for (key, value) in template.alert.0 {
             // Two words for one thing.
@@ -118,21 +117,21 @@ impl Compiler<'_> {
         alert
             .entry("name")
             .or_insert_with(|| Value::from(name.as_str()));
-        let origin = Origin {
+        let origin = TemplateOrigin {
             at: at.to_owned(),
             template: name.clone(),
             keys,
         };
         let alert = Value::Object(alert);
-        let mut report = Report::default();
+        let mut report = FaultReport::default();
         Schema::of::<T>().check(&alert, at, &[], &mut report);
         let parsed = prune_and_parse(alert, at, &mut report);
         let is_sound = report.faults.is_empty();
-        origin.tell(report, &mut self.report);
+        origin.report(report, &mut self.report);
         parsed.filter(|_| is_sound).map(|spec| (spec, origin))
     }
 
-    /// What each parameter stands for. None: some have no value.
+    /// Returns the value of each parameter. None: some have no value.
     fn values(
         &mut self,
         name: &str,
@@ -186,19 +185,20 @@ impl Compiler<'_> {
     }
 }
 
-impl Origin {
+impl TemplateOrigin {
     /// Takes over what was found in the alert, each in the place where its key stands.
-    pub(super) fn tell(&self, found: Report, report: &mut Report) {
+    pub(super) fn report(&self, found: FaultReport, report: &mut FaultReport) {
         for fault in found.faults {
             let place = self.place(&fault.pointer);
-            let message = match place == fault.pointer {
-                true => fault.message,
-                false => format!("{} (as `{}` uses it)", fault.message, self.at),
+            let message = if place == fault.pointer {
+                fault.message
+            } else {
+                format!("{} (as `{}` uses it)", fault.message, self.at)
             };
             report.add(Fault {
                 pointer: place,
                 message,
-                at_key: fault.at_key,
+                ..fault
             });
         }
         for warning in found.warnings {
@@ -288,11 +288,6 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         rest = behind;
         Some(Piece::Text(piece))
     })
-}
-
-/// Keys that an alert may have beside the settings of its plugin.
-pub(super) fn shared_keys() -> impl Iterator<Item = &'static str> {
-    LifecycleSpec::KEYS.into_iter().chain(TemplateUseSpec::KEYS)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! From a service's `webhooks` to what the program takes deliveries for.
+//! Compiles the `webhooks` of a service.
 
 use serde_json::Value;
 
 use super::Compiler;
+use crate::domain::fault::child;
 use crate::domain::{PluginKind, Probe, Webhook, slug};
-use crate::registry::fault::child;
-use crate::registry::spec::{ServiceSpec, WebhookSpec};
+use crate::spec::{ServiceSpec, WebhookSpec};
 
 /// More is a mistake.
 const MAX_WEBHOOKS: usize = 16;
@@ -75,7 +75,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// It stands in a URL that people copy.
+    /// Checks the name: it stands in a URL that people copy.
     fn webhook_name_check(&mut self, name: &str, at: &str) {
         let is_plain = |character: char| {
             character.is_ascii_lowercase() || character.is_ascii_digit() || "-_".contains(character)

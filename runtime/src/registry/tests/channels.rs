@@ -1,4 +1,4 @@
-//! What a channel is known by, whatever its settings are.
+//! Ids of channels, whatever their settings are.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::*;
 /// The ids of the channels of service `a`'s first rule.
 async fn ids(alerts: Value, notifications: Value) -> Vec<String> {
     let services = json!([{"name": "A", "baseUrl": "https://a"}]);
-    let catalog = registry(entries(services, alerts, notifications), Arc::default())
+    let catalog = registry(entries(services, alerts, notifications))
         .await
         .catalog();
     catalog.rules["a"][0]
@@ -88,13 +88,13 @@ async fn two_channels_of_one_name_stay_two_and_are_warned_of() {
     );
     let (_, report) = checked(&entries).await;
     assert_eq!(
-        told(&report.warnings),
+        texts(&report.warnings),
         [
             "/alerts/1/notifications/0/name: another channel is named `ops` and has other settings: they are two channels; \
           give one another name"
         ]
     );
-    let catalog = registry(entries, Arc::default()).await.catalog();
+    let catalog = registry(entries).await.catalog();
     let webhook = |index: usize| {
         let id = &catalog.rules["a"][index].channels[0];
         (
@@ -117,7 +117,7 @@ async fn a_service_of_the_api_takes_no_channel_of_the_files_over() {
     let services = json!([{"name": "A", "baseUrl": "https://a"}]);
     let alerts = json!([{"name": "Down", "condition": "true",
         "notifications": [{"channel": "slack", "name": "ops", "webhook": "https://1"}]}]);
-    let registry = registry(entries(services, alerts, json!([])), Arc::default()).await;
+    let registry = registry(entries(services, alerts, json!([]))).await;
     let channels = json!([
         {"channel": "slack", "name": "ops", "webhook": "https://evil"},
         {"channel": "slack", "webhook": "https://1"},
@@ -140,9 +140,9 @@ async fn a_service_of_the_api_takes_no_channel_of_the_files_over() {
         Origin::File,
         "a file has the same settings, so they are meant"
     );
-    // Who is told of a failing plugin is told once, although it is written out twice.
-    let told = &catalog.rules["plugin:http"][0].channels;
-    let mut webhooks: Vec<_> = told
+    // A channel that is written out twice gets one message about a failing plugin.
+    let texts = &catalog.rules["plugin:http"][0].channels;
+    let mut webhooks: Vec<_> = texts
         .iter()
         .map(|id| catalog.channels[id].settings["webhook"].as_str())
         .collect();

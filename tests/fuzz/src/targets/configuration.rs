@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use extrack::config::{self, ConfigFiles, Environment};
+use extrack::domain::Fault;
 use extrack::domain::{PluginInfo, PluginKind};
 use extrack::plugin_host::Evaluator;
-use extrack::registry::{Fault, PluginDirectory};
+use extrack::registry::PluginDirectory;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use url::{Position, Url};
 
-use crate::domain::SHORTEST_HIDDEN_BYTES;
+use crate::domain::MIN_HIDDEN_BYTES;
 
 /// Of all the secrets, each once.
 pub(super) fn of(secrets: &[String]) -> BTreeSet<Vec<u8>> {
@@ -34,7 +34,7 @@ pub(super) fn of(secrets: &[String]) -> BTreeSet<Vec<u8>> {
             }
         }
     }
-    spellings.retain(|spelling| spelling.len() >= SHORTEST_HIDDEN_BYTES);
+    spellings.retain(|spelling| spelling.len() >= MIN_HIDDEN_BYTES);
     spellings
 }
 

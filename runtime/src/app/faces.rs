@@ -1,0 +1,174 @@
+//! The HTTP face, the dashboard's live pages, and the watchers of files.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::backtest::Backtester;
+use super::first_token::first_token;
+use super::status::RunningProgram;
+use super::tasks::{Stage, Tasks};
+use super::{Core, Options, Started, descriptors};
+use crate::alerts::{AlertActions, AlertChange, SystemClock};
+use crate::api::{self, ApiSettings, ApiState, Live, Parts};
+use crate::config::Settings;
+use crate::monitoring::{BoardChange, Monitoring};
+use crate::plugin_sources::PluginFolder;
+use crate::reload::{ConfigHandle, ConfigReload};
+
+/// Parts that the faces show and follow, beside the core.
+pub(super) struct FaceParts {
+    pub(super) monitoring: Monitoring,
+    pub(super) metrics: PrometheusHandle,
+    /// File descriptors of the process.
+    pub(super) descriptors: u64,
+    pub(super) configuration: ConfigHandle,
+    pub(super) reload: ConfigReload,
+    pub(super) folder: PluginFolder,
+}
+
+/// Starts the faces, after everything that can fail: a token that is kept and was never shown is
+/// lost.
+pub(super) async fn build(
+    tasks: &mut Tasks,
+    core: &Core,
+    options: &Options,
+    parts: FaceParts,
+) -> Result<Started> {
+    let listener = TcpListener::bind(options.listen).await.with_context(|| {
+        format!(
+            "can't listen on `{}`; `--listen` names another address",
+            options.listen
+        )
+    })?;
+    let address = listener.local_addr()?;
+    let given = core.settings.admin_token.as_ref();
+    let new_token = first_token(&core.control, given.map(|token| token.expose_secret())).await?;
+    let max_connections =
+        descriptors::connections(parts.descriptors, core.settings.max_connections);
+    let live = Live::new();
+    let (pages, board) = (live.clone(), parts.monitoring.board().subscribe());
+    let (alerts, swaps) = (core.signals.subscribe(), core.host.swaps());
+    tasks.spawn(Stage::Faces, "live changes", |stop| {
+        follow_changes(pages, board, alerts, swaps, stop)
+    });
+    let FaceParts {
+        monitoring,
+        metrics,
+        configuration,
+        reload,
+        folder,
+        ..
+    } = parts;
+    let program = RunningProgram {
+        core: core.clone(),
+        board: monitoring.board(),
+        metrics,
+        configuration: configuration.clone(),
+    };
+    let deps = api_deps(core, monitoring, configuration, program);
+    let (pages, page_deps) = (live.clone(), deps.clone());
+    tasks.spawn(Stage::Faces, "live pages", |stop| {
+        pages.run(page_deps, stop)
+    });
+    start_http(tasks, deps, live, listener, &core.settings, max_connections)?;
+    let registry = core.registry.clone();
+    tasks.spawn(Stage::Faces, "plugin folder", |stop| {
+        folder.run(registry, stop)
+    });
+    tasks.spawn(Stage::Faces, "configuration watch", |stop| reload.run(stop));
+    Ok(Started { address, new_token })
+}
+
+/// Connects the API to the parts that it shows and changes.
+fn api_deps(
+    core: &Core,
+    monitoring: Monitoring,
+    configuration: ConfigHandle,
+    program: RunningProgram,
+) -> Parts {
+    Parts {
+        configuration: Arc::new(configuration),
+        services: Arc::new(core.registry.clone()),
+        monitor: Arc::new(monitoring.clone()),
+        webhooks: Arc::new(monitoring),
+        plugins: Arc::new(core.host.clone()),
+        notifier: Arc::new(core.host.clone()),
+        signals: core.signals.clone(),
+        actions: AlertActions::new(
+            Arc::new(core.control.clone()),
+            Arc::new(SystemClock),
+            core.signals.clone(),
+        ),
+        backtests: Arc::new(Backtester::new(
+            core.registry.clone(),
+            core.host.clone(),
+            core.control.clone(),
+            core.results.clone(),
+        )),
+        control: core.control.clone(),
+        results: core.results.clone(),
+        recordings: core.host.recordings().clone(),
+        evaluator: core.host.evaluator().clone(),
+        program: Arc::new(program),
+    }
+}
+
+/// Serves the API and the dashboard until the faces stop.
+fn start_http(
+    tasks: &mut Tasks,
+    deps: Parts,
+    live: Live,
+    listener: TcpListener,
+    settings: &Settings,
+    max_connections: usize,
+) -> Result<()> {
+    let settings = ApiSettings {
+        public_url: settings.public_url.as_deref().map(str::parse).transpose()?,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        ..ApiSettings::for_connections(max_connections)
+    };
+    let state = ApiState::new(settings, deps, live, tasks.stop(Stage::Faces));
+    let router = api::router(state.clone());
+    tasks.spawn(Stage::Faces, "http", |stop| async move {
+        api::serve(listener, router, max_connections, stop).await;
+    });
+    tasks.spawn(Stage::Faces, "http work", |_| state.run());
+    Ok(())
+}
+
+/// Wakes the live pages when something changes.
+async fn follow_changes(
+    live: Live,
+    mut board: broadcast::Receiver<BoardChange>,
+    mut alerts: broadcast::Receiver<AlertChange>,
+    mut swaps: watch::Receiver<u64>,
+    stop: CancellationToken,
+) {
+    use broadcast::error::RecvError;
+    let changes = live.changes();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            change = board.recv() => match change {
+                Ok(BoardChange { service }) if service.is_empty() => changes.services(),
+                Ok(BoardChange { service }) => changes.service(&service),
+                Err(RecvError::Lagged(_)) => changes.services(),
+                Err(RecvError::Closed) => return,
+            },
+            change = alerts.recv() => match change {
+                Ok(_) | Err(RecvError::Lagged(_)) => changes.alerts(),
+                Err(RecvError::Closed) => return,
+            },
+            swapped = swaps.changed() => match swapped {
+                Ok(()) => changes.plugins(),
+                Err(_) => return,
+            },
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The plugin host, what installs into it, and what keeps account of its runs.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::adapters::{ControlLog, load_api_policies};
+use super::tasks::{Stage, Tasks};
+use super::{Core, Options, recording};
+use crate::config::Settings;
+use crate::domain::ShadowRun;
+use crate::net::Net;
+use crate::plugin_host::{
+    Compiling, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse, Setup, Withdrawer,
+};
+use crate::plugin_sources::{PluginFolder, PluginSources};
+use crate::registry::Registry;
+use crate::reload::StartDraft;
+use crate::store::{ControlStore, ResultStore};
+
+/// The host with what was installed at the start.
+pub(super) struct Plugins {
+    pub(super) host: PluginHost,
+    pub(super) folder: PluginFolder,
+    pub(super) sources: PluginSources,
+    /// Runs of candidates on their way to the results.
+    pub(super) compared: mpsc::Sender<ShadowRun>,
+}
+
+/// Starts the host with the policies and versions of the files, the API and the folder.
+pub(super) async fn build(
+    tasks: &mut Tasks,
+    options: &Options,
+    settings: &Settings,
+    net: &Net,
+    (control, results): (&ControlStore, &ResultStore),
+    start: &StartDraft,
+) -> Result<Plugins> {
+    let (runs, accounted) = mpsc::channel(RUNS_QUEUED);
+    let (to_compared, compared) = mpsc::channel(RUNS_QUEUED);
+    let folder = options.data.join("recordings");
+    let (recordings, writer) =
+        tokio::task::spawn_blocking(move || Recordings::open(folder)).await?;
+    recording::start_recorders(tasks, results.clone(), accounted, compared, writer);
+    let configured = start.draft.plugins();
+    let host = PluginHost::start(Setup {
+        folder: options.data.join("plugins"),
+        compiling: Compiling::in_child(true)?,
+        trust: configured.trust.clone(),
+        net: net.clone(),
+        log: Arc::new(ControlLog(control.clone())),
+        versions_kept: settings.plugin_versions_kept,
+        runs_memory_bytes: settings.runs_memory_bytes,
+        runs,
+        recordings,
+        first_run_id: results.first_run_id(),
+        has_mail: settings.smtp.is_some(),
+    })
+    .await?;
+    host.set_file_policies(configured.policies.clone());
+    load_api_policies(control, &host).await?;
+    let mut folder = PluginFolder::new(options.plugins.clone(), host.clone());
+    folder.look_at_start().await;
+    let mut sources = PluginSources::default();
+    if start.draft.is_sound() {
+        sources.pull_missing(&host, &configured.trust).await;
+    }
+    Ok(Plugins {
+        host,
+        folder,
+        sources,
+        compared: to_compared,
+    })
+}
+
+/// Has the host check a candidate against the settings that are in use.
+pub(super) fn guard_settings(host: &PluginHost, registry: &Registry) {
+    let registry = registry.clone();
+    host.set_in_use(Box::new(move |kind, name| {
+        let uses = registry.settings_using(name).into_iter();
+        uses.filter(|usage| usage.kind == kind)
+            .map(|usage| SettingsInUse {
+                owner: usage.owner,
+                settings: usage.settings,
+            })
+            .collect()
+    }));
+}
+
+/// Starts what tries candidates, and what rolls versions back.
+pub(super) fn start(
+    tasks: &mut Tasks,
+    core: &Core,
+    compared: mpsc::Sender<ShadowRun>,
+) -> Result<()> {
+    let shadows = core
+        .host
+        .shadow_runner()
+        .context("the queue of candidates' runs is taken")?;
+    tasks.spawn(Stage::Monitoring, "shadow runner", |stop| {
+        shadows.run(compared, stop)
+    });
+    let withdrawer = core
+        .host
+        .withdrawer()
+        .context("the queue of roll-backs is taken")?;
+    let registry = core.registry.clone();
+    tasks.spawn(Stage::Monitoring, "plugin roll-backs", |stop| {
+        roll_back(withdrawer, registry, stop)
+    });
+    Ok(())
+}
+
+/// Rolls versions back that break from their first run on. Services are checked again after each,
+/// as after every other change.
+async fn roll_back(mut withdrawer: Withdrawer, registry: Registry, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            rolled_back = withdrawer.next() => if rolled_back.is_none() { return },
+        }
+        registry.recheck().await;
+    }
+}

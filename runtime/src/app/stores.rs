@@ -1,0 +1,91 @@
+//! The two stores: opened in the data folder, and closed last.
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::private_files;
+use crate::config::{self, Environment, Settings};
+use crate::store::control::ControlSettings;
+use crate::store::{
+    ControlStore, Keyring, ResultError, ResultSettings, ResultStore, SpoolSettings,
+};
+
+const CONTROL: &str = "control.sqlite";
+
+/// Thread that writes the results.
+pub(super) type ResultsWriter = JoinHandle<Result<(), ResultError>>;
+
+/// Opens the control store. Beside filled results or components an empty one is one that was lost.
+pub(super) async fn open_control(data: &Path, settings: &Settings) -> Result<ControlStore> {
+    let keyring = Keyring::load(settings.encryption_key.clone(), data)?;
+    let stored = ControlSettings {
+        ballast_bytes: settings.control_ballast_mebibytes << 20,
+        // Not `recordings`, which are of use to people alone and may come and go.
+        filled_later: ["results.duckdb", "plugins"]
+            .map(|name| data.join(name))
+            .to_vec(),
+        accepts_loss: false,
+    };
+    Ok(ControlStore::open_with(&data.join(CONTROL), keyring, stored).await?)
+}
+
+/// Opens the control store as it is, whatever it lost, so that the next start takes it for the
+/// right one.
+pub async fn accept_store(data: &Path, config_dir: &Path) -> Result<()> {
+    private_files::keep_private(data)
+        .with_context(|| format!("reading the data folder `{}`", data.display()))?;
+    let (environment, folder) = (Environment::read(config_dir), config_dir.to_owned());
+    let draft = tokio::task::spawn_blocking(move || config::read(&folder, &environment)).await?;
+    let keyring = Keyring::load(draft.settings().encryption_key.clone(), data)?;
+    let accepting = ControlSettings {
+        accepts_loss: true,
+        ..ControlSettings::default()
+    };
+    let control = ControlStore::open_with(&data.join(CONTROL), keyring, accepting).await?;
+    control.close().await;
+    Ok(())
+}
+
+/// Opens the results and starts their writer.
+pub(super) async fn open_results(
+    data: &Path,
+    settings: &Settings,
+) -> Result<(ResultStore, ResultsWriter)> {
+    let mut spool = SpoolSettings::new(spool_folder(settings, &data.join(CONTROL)));
+    spool.max_bytes = settings.spool_bytes;
+    let settings = ResultSettings {
+        spool: Some(spool),
+        ..ResultSettings::default()
+    };
+    let folder = data.to_owned();
+    let (results, writer) =
+        tokio::task::spawn_blocking(move || ResultStore::open(&folder, settings)).await??;
+    Ok((results, writer.start()?))
+}
+
+/// Closes both. Rows that were given up are in the log; whatever else has to end well still does.
+pub(super) async fn close(
+    control: ControlStore,
+    results: ResultStore,
+    writer: ResultsWriter,
+) -> Result<()> {
+    let recorded = results.close().await;
+    let written = tokio::task::spawn_blocking(move || writer.join()).await?;
+    control.close().await;
+    written
+        .map_err(|_| anyhow!("the results writer panicked"))?
+        .or(recorded)?;
+    Ok(())
+}
+
+/// Returns a folder beside the real place of the control store: the data folder may be a link or a
+/// mount, whose disk is the full one.
+fn spool_folder(settings: &Settings, control_path: &Path) -> PathBuf {
+    if let Some(folder) = &settings.spool_folder {
+        return folder.clone();
+    }
+    let real = std::fs::canonicalize(control_path).unwrap_or_else(|_| control_path.to_owned());
+    real.with_file_name("results-spool")
+}

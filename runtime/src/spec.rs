@@ -1,0 +1,44 @@
+//! The vocabulary of the configuration: entries as people write them, the same in YAML and over
+//! the API, with the schema check and the removal of faulty parts that both share. The doc
+//! comments of the entries are the descriptions in the published schema. Whether values make
+//! sense together is judged by `registry`.
+
+mod files;
+mod service;
+
+mod alert;
+mod authentication;
+mod channel;
+mod escalation;
+mod lifecycle;
+mod message_template;
+mod plugins;
+mod routing;
+mod template;
+mod values;
+
+mod keys;
+mod prune;
+mod schema;
+
+pub use alert::{AlertSpec, ServiceAlertSpec};
+pub use authentication::{
+    AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec,
+};
+pub use channel::NotificationSpec;
+pub use escalation::{
+    EscalationSpec, EscalationStepSpec, NotifySpec, StepHoursSpec, StepRepeatSpec, WatchdogSpec,
+};
+pub use files::{AlertsFile, ServicesFile};
+pub use lifecycle::{FailuresSpec, FlappingSpec, FlappingThresholdsSpec, LifecycleSpec};
+pub use message_template::{MessageTemplateSpec, RateLimitSpec};
+pub use plugins::{
+    BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec,
+    SizeSpec, TrustSpec,
+};
+pub use prune::prune_and_parse;
+pub use routing::{InhibitSpec, MaintenanceSpec, RouteSpec, Texts, WindowSpec};
+pub use schema::{InvalidSchema, Schema};
+pub use service::{MonitoringSpec, ProbeSpec, ServiceSpec, WebhookSpec};
+pub use template::{AlertTemplateSpec, ParameterSpec, TemplateUseSpec};
+pub use values::{DurationSpec, PluginSettings};

@@ -1,0 +1,154 @@
+//! A service with its probes and webhooks.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{AuthenticationSpec, DurationSpec, PluginSettings, ServiceAlertSpec};
+
+/// Service that is watched and not operated by the reader.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceSpec {
+    /// Name for people, e.g. `Payment Gateway API`.
+    pub name: String,
+    /// Id in URLs and SQL. Default: the name in lower case, words joined by `-`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+    /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `TCP`, `DNS` or `TLS`: decides on the probe. Any other
+    /// word with `monitoring.probe`.
+    #[serde(rename = "type", default = "default_kind")]
+    pub kind: String,
+    /// URL, or `host:port` for what speaks no HTTP.
+    pub base_url: String,
+    /// Path below the base URL that is asked, e.g. `/health`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_endpoint: Option<String>,
+    /// How to prove who we are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<AuthenticationSpec>,
+    /// Further ways to prove it, by name; a probe names the one it uses. The one in
+    /// `authentication` is named `default`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<String, AuthenticationSpec>,
+    /// The main probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<MonitoringSpec>,
+    /// Probes beside the one of `monitoring`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeSpec>,
+    /// Webhooks by which it reports: `POST /webhooks/SLUG/NAME`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<WebhookSpec>,
+    /// Rules for this service alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<ServiceAlertSpec>,
+    /// Words to select services by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Labels by which its alerts are matched and grouped, e.g. `{region: eu}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Slugs of services it can't work without: while one of them has an alert firing, the alerts
+    /// of this one that are no more severe are suppressed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+    /// Team or person to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Hosts that its probes may reach beside the base URL's scheme, host and port, e.g. where it
+    /// redirects to: `name`, which is reached at ports 80 and 443 and at the base URL's, or
+    /// `name:port`. No credential and no secret goes there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Loopback and private addresses may be reached. Default: over the API false; in files true
+    /// for an address, and for a name whose name servers answer with a private one when it is
+    /// first resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<bool>,
+}
+
+fn default_kind() -> String {
+    "REST".to_owned()
+}
+
+/// The main probe of a service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MonitoringSpec {
+    /// Seconds, or text such as `30s`. Default: `HEALTH_CHECK_INTERVAL`, else 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<DurationSpec>,
+    /// Milliseconds, or text such as `5s`. Default: `HEALTH_CHECK_TIMEOUT`, else 5000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<DurationSpec>,
+    /// How often a run that fails is repeated before a rule may suspect anything. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval.
+    /// Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_interval: Option<DurationSpec>,
+    /// HTTP status of a healthy answer, in the form the probe's plugin takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_status: Option<Value>,
+    /// Probe plugin. Default: by the service's `type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// Name of the probe. Default: its plugin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Settings of the plugin.
+    #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
+    pub settings: PluginSettings,
+}
+
+/// One more probe of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProbeSpec {
+    /// Name, unique in the service. Default: its plugin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Probe plugin, e.g. `tls`.
+    pub plugin: String,
+    /// Seconds, or text such as `30s`. Default: that of `monitoring`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<DurationSpec>,
+    /// Milliseconds, or text such as `5s`. Default: that of `monitoring`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<DurationSpec>,
+    /// How often a run that fails is repeated before a rule may suspect anything. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// How long after a run that failed: seconds, or text such as `5s`; shorter than the interval.
+    /// Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_interval: Option<DurationSpec>,
+    /// Settings of the plugin.
+    #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
+    pub settings: PluginSettings,
+}
+
+/// Webhook by which a service reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookSpec {
+    /// Last part of its URL, unique among the webhooks and probes of the service: lower case,
+    /// words joined by `-`. Default: its plugin's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Webhook plugin, e.g. `github`.
+    pub plugin: String,
+    /// Deliveries are taken although nothing proves who sent them. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<bool>,
+    /// Settings of the plugin.
+    #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
+    pub settings: PluginSettings,
+}
